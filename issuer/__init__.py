@@ -1,0 +1,1 @@
+"""What an assessment body runs: rosters in, signed certificates out."""

@@ -1,0 +1,1 @@
+"""What the issuer sees on a terminal."""

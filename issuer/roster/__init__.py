@@ -1,0 +1,1 @@
+"""Rosters as they really are: read, map columns, list problems."""

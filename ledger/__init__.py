@@ -1,0 +1,1 @@
+"""The log, its records and the service that runs it."""

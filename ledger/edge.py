@@ -1,0 +1,316 @@
+"""The HTTP edge that both services share: error answers, headers, body caps, serving and stopping.
+
+`protect` gives an application one error table, the security headers of the product (strict CSP from the first
+day) and the refusal of encoded request bodies. Deadlines and connection caps sit below it, in
+`ledger.edge_connection`; the logs in `ledger.edge_log`.
+
+    start_site(app, host, port)  serves and returns (tests, embedding)
+    run_app(app, host, port)     serves until SIGINT or SIGTERM (programs)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import signal
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import http_parser, web
+
+from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
+from ledger.edge_log import JsonLines, describe, log
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.text import Text
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# product.md 3.4 without the scanner's wasm; `data:` for the photo, which comes inside the verdict page.
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("Content-Security-Policy", CSP),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("Cache-Control", "no-store"),
+)
+HSTS: Final = "max-age=31536000; includeSubDomains"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """What a failed request is told, before it is put into JSON or a page."""
+
+    status: int
+    code: str
+    text: Text
+    field: str | None = None
+    retry_after: int | None = None  # s
+    reference: str | None = None  # finds a 500 in the log
+    headers: tuple[tuple[str, str], ...] = ()
+    close: bool = False
+
+    def body(self) -> dict[str, object]:
+        """`{"error": {"code", "field"?, "reference"?, "zh", "en"}}`."""
+        error: dict[str, object] = {"code": self.code, "zh": self.text.zh, "en": self.text.en}
+        if self.field is not None:
+            error["field"] = self.field
+        if self.reference is not None:
+            error["reference"] = self.reference
+        return {"error": error}
+
+
+Renderer = Callable[[web.Request, ErrorAnswer], web.Response]
+DEFAULT_STATUSES: Final[Mapping[type[CertLedgerError], int]] = {
+    Malformed: 400,
+    Unverified: 403,
+    Refused: 422,
+    Unavailable: 503,
+}
+_HTTP_ERRORS: Final[Mapping[int, tuple[str, Text]]] = {
+    400: ("bad_request", Text("请求格式不正确", "The request is not well formed")),
+    404: ("no_such_page", Text("没有这个页面", "There is no such page")),
+    405: ("method_not_allowed", Text("不支持这种请求方法", "This method is not supported here")),
+    408: ("too_slow", Text("请求发送超时，请重试", "The request took too long to arrive; please try again")),
+    413: ("too_large", Text("内容太大", "The content is too large")),
+    415: ("unsupported_type", Text("不支持这种内容类型", "This type of content is not supported")),
+    500: ("internal", Text("系统出错，已记录", "Something went wrong on our side; it has been recorded")),
+}
+_UNAVAILABLE: Final = Text("暂时无法处理，请稍后重试", "Cannot answer right now; please try again later")
+
+
+class Rejected(CertLedgerError):  # noqa: N818  # named as its siblings in ledger.errors
+    """A request refused at the HTTP level: 400, 404, 405, 408, 413 or 415, with the words of the table."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+def json_answer(_request: web.Request, answer: ErrorAnswer) -> web.Response:
+    """The default renderer: the error as JSON."""
+    return web.Response(
+        status=answer.status,
+        body=json.dumps(answer.body(), ensure_ascii=False).encode(),
+        content_type="application/json",
+        charset="utf-8",
+    )
+
+
+def protect(
+    app: web.Application,
+    *,
+    statuses: Mapping[type[CertLedgerError], int] = DEFAULT_STATUSES,
+    render: Renderer = json_answer,
+) -> None:
+    """Give `app` its error table, security headers and the refusal of `Content-Encoding` (415).
+
+    `statuses` says which HTTP status each of the four failures becomes. A header already set by a handler is
+    kept, so that tiles can be cached and a scanner page can ask for the camera.
+    """
+    table = {**DEFAULT_STATUSES, **statuses}
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise Rejected(415)
+            return await handler(request)
+        except asyncio.CancelledError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # the one table that turns failures into answers
+            answer = _answer(exc, table)
+        response = render(request, answer)
+        if answer.retry_after is not None:
+            response.headers["Retry-After"] = str(answer.retry_after)
+        response.headers.extend(answer.headers)
+        if answer.close:
+            response.force_close()
+        return response
+
+    app.middlewares.insert(0, edge)
+    app.on_response_prepare.append(_add_security_headers)
+
+
+def _answer(exc: Exception, statuses: Mapping[type[CertLedgerError], int]) -> ErrorAnswer:
+    if isinstance(exc, Refused):
+        return ErrorAnswer(statuses[Refused], exc.code, exc.text, field=exc.field)
+    if isinstance(exc, Malformed):
+        text = Text(f"格式不正确：{exc}", f"Not well formed: {exc}")
+        return ErrorAnswer(statuses[Malformed], "malformed", text)
+    if isinstance(exc, Unverified):
+        text = Text(f"未通过验证：{exc}", f"Does not verify: {exc}")
+        return ErrorAnswer(statuses[Unverified], "unverified", text)
+    if isinstance(exc, Unavailable):
+        retry = exc.retry_after if exc.retry_after is not None else 5
+        return ErrorAnswer(statuses[Unavailable], "unavailable", _UNAVAILABLE, retry_after=retry)
+    if isinstance(exc, Rejected):
+        return _http_answer(exc.status)
+    if isinstance(exc, BodyLate):
+        return _http_answer(408)
+    if isinstance(exc, web.HTTPException):
+        allow = exc.headers.get("Allow")
+        return _http_answer(exc.status, (("Allow", allow),) if allow else ())
+    reference = secrets.token_hex(6)
+    log.error("failed", extra={"fields": {"reference": reference, **describe(exc)}})
+    code, text = _HTTP_ERRORS[500]
+    return ErrorAnswer(500, code, text, reference=reference)
+
+
+def _http_answer(status: int, headers: tuple[tuple[str, str], ...] = ()) -> ErrorAnswer:
+    code, text = _HTTP_ERRORS.get(status, _HTTP_ERRORS[500 if status >= 500 else 400])
+    # The rest of a body that was refused is not worth reading: close instead of draining it.
+    return ErrorAnswer(status, code, text, headers=headers, close=status in (408, 413, 415))
+
+
+async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    headers = response.headers
+    for name, value in SECURITY_HEADERS:
+        if name not in headers:
+            headers[name] = value
+    if getattr(request.protocol, "hsts", False):
+        headers["Strict-Transport-Security"] = HSTS
+    headers.popall("Server", None)
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The request body, at most `limit` bytes. Reads one byte past it at most, then raises Rejected(413)."""
+    if request.content_length is not None and request.content_length > limit:
+        raise Rejected(413)
+    body = bytearray()
+    while chunk := await request.content.read(limit + 1 - len(body)):
+        body += chunk
+        if len(body) > limit:
+            raise Rejected(413)
+    return bytes(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A listening server. `port` is the bound one, also where 0 was asked for."""
+
+    host: str
+    port: int
+    secure: bool
+    _server: asyncio.Server
+    _runner: web.AppRunner
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+
+    async def stop(self) -> None:
+        """Accept no more, finish what is under way within `stop_seconds`, run the app's clean-up."""
+        self._server.close()
+        await self._runner.cleanup()
+        await self._server.wait_closed()
+
+
+async def start_site(
+    app: web.Application, host: str, port: int, settings: EdgeSettings | None = None
+) -> Site:
+    """Serve `app`, which `protect` has seen, on host and port (0: any free one).
+
+    Raises Refused("insecure_bind") for plain HTTP outside loopback, Unavailable when the address is taken or
+    the TLS files cannot be read.
+    """
+    limits = settings or EdgeSettings()
+    assert _add_security_headers in app.on_response_prepare, "protect(app) comes first"
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise AssertionError("aiohttp runs without its C parser")
+    local = is_loopback(host)
+    if not local and limits.tls_cert is None and not limits.behind_proxy:
+        raise Refused(
+            "insecure_bind",
+            "host",
+            Text(
+                "对外提供服务必须使用 TLS：请设置证书和私钥，或设置 behind_proxy",
+                "Serving outside loopback needs TLS: set certificate and key, or behind_proxy",
+            ),
+        )
+    context = _tls(limits)
+    runner = web.AppRunner(app, shutdown_timeout=limits.stop_seconds)
+    await runner.setup()
+    manager = runner.server
+    assert manager is not None
+    clients = Clients(
+        sys.maxsize if limits.behind_proxy else limits.connections_per_client,
+        exempt_loopback=not limits.limit_loopback,
+    )
+    hsts = not local if context is not None else limits.behind_proxy
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            lambda: EdgeProtocol(manager, limits, clients, hsts=hsts),
+            host,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else limits.header_seconds,
+            backlog=1024,
+        )
+    except OSError as exc:
+        await runner.cleanup()
+        raise Unavailable(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+    return Site(host, server.sockets[0].getsockname()[1], context is not None, server, runner)
+
+
+def run_app(
+    app: web.Application,
+    host: str,
+    port: int,
+    settings: EdgeSettings | None = None,
+    *,
+    on_ready: Callable[[Site], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then stop gracefully. Logs go to stderr as JSON lines."""
+    if not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonLines())
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        site = await start_site(app, host, port, settings)
+        try:
+            if on_ready is not None:
+                on_ready(site)
+            await stop.wait()
+        finally:
+            await site.stop()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
+def _tls(limits: EdgeSettings) -> ssl.SSLContext | None:
+    if limits.tls_cert is None or limits.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(limits.tls_cert, limits.tls_key)
+    except (OSError, ssl.SSLError) as exc:
+        raise Unavailable("cannot read the TLS certificate and key") from exc
+    return context

@@ -1,0 +1,65 @@
+"""Logs of the services: JSON lines without paths, queries or messages of exceptions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+log = logging.getLogger("ledger.edge")
+access = logging.getLogger("ledger.edge.access")
+
+
+class AccessLog(AbstractAccessLogger):
+    """One line per answer: the route's pattern, never the path or the query, so no secret can be logged."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        route = "-"
+        if isinstance(request, web.Request):
+            resource = request.match_info.route.resource
+            route = resource.canonical if resource is not None else "unmatched"
+        fields = {
+            "method": request.method if len(request.method) <= 10 else "-",
+            "route": route,
+            "status": response.status,
+            "bytes": response.body_length,
+            "ms": round(time * 1000, 1),
+        }
+        self.logger.info("request", extra={"fields": fields})
+
+    @property
+    def enabled(self) -> bool:
+        return self.logger.isEnabledFor(logging.INFO)
+
+
+class JsonLines(logging.Formatter):
+    """Each record as one JSON object: t (UTC), level, logger, event and the record's own `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.gmtime(record.created)
+        line: dict[str, object] = {
+            "t": f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[1] is not None:
+            line.update(describe(record.exc_info[1]))
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def describe(exc: object) -> dict[str, object]:
+    """Kind and place of a failure, without its message, which can carry what a user sent."""
+    if not isinstance(exc, BaseException):
+        return {}
+    frames = traceback.extract_tb(exc.__traceback__)[-8:]
+    return {
+        "error": type(exc).__name__,
+        "at": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }

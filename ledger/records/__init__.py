@@ -1,0 +1,1 @@
+"""The domain: statements, certificates, filings, state. Pure."""

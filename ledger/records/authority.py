@@ -1,0 +1,266 @@
+"""Statements of the authority that the main job needs: genesis, filing, and digests of catalogue and ladder.
+
+Payload maps (CDDL in docs/formats.cddl), signed with COSE_Sign by at least the threshold of authority keys:
+
+    genesis    1 kind, 2 origin, 3 authority keys sorted, 4 threshold, 5 format version = 1, 6 day
+    filing     1 kind, 2 filing number, 3 registered name, 4 body kind, 5 first day, 6 last day, 7 rows,
+               8 record keys, 9 request keys, 10 cap, 11 grants (ordinals 7, 8) absent when none, 12 name in Latin script
+    catalogue  1 kind, 2 version, 3 SHA-256 of the exact bytes, 4 first day       ladder: the same with its kind
+
+    row = [occupation, trade or "", [grade ordinals], audience, first day]
+    key = [algorithm, public key, first day, last day]       last day 0 = no end fixed
+
+Issuer id of all of them is the origin; subject is the filing number or the kind's name. A filing-change later
+carries the full new terms in the same map, so that one statement always tells the terms in force.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.errors import Malformed
+from ledger.records import canonical
+from ledger.records.cose import ALG_EDDSA
+from ledger.records.kinds import Audience, IssuerKind, Kind
+from ledger.tlog.keys import kid as key_id
+
+FORMAT_VERSION: Final = 1
+RECORD_KEY_CAP: Final = 100_000  # statements a record key may sign, unless the filing says less
+_FILING_NUMBER: Final = re.compile(r"[YSJ][0-9]{12}")
+_MAX_ROWS: Final = 100
+_MAX_KEYS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """Entry 0: who rules this log. Its SHA-256 is what trust configurations pin."""
+
+    origin: str
+    keys: tuple[bytes, ...]  # sorted, distinct, 32 bytes each
+    threshold: int
+    day: int  # days since 1970-01-01
+
+    def __post_init__(self) -> None:
+        if list(self.keys) != sorted(set(self.keys)) or any(len(key) != 32 for key in self.keys):
+            raise Malformed("genesis: authority keys are distinct, sorted and have 32 bytes")
+        if not 1 <= self.threshold <= len(self.keys) <= _MAX_KEYS:
+            raise Malformed("genesis: threshold between 1 and the number of keys")
+        if not 1 <= len(self.origin) <= 255 or not self.origin.isascii():
+            raise Malformed("genesis: origin of 1..255 ASCII characters")
+
+    def as_map(self) -> dict[int, canonical.Value]:
+        return {
+            1: int(Kind.GENESIS),
+            2: self.origin,
+            3: list(self.keys),
+            4: self.threshold,
+            5: FORMAT_VERSION,
+            6: self.day,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FiledKey:
+    """A record or request key with its window in log time (whole days, Asia/Shanghai, both ends inclusive)."""
+
+    public: bytes
+    first_day: int
+    last_day: int = 0  # 0: no end fixed
+    algorithm: int = ALG_EDDSA
+
+    def __post_init__(self) -> None:
+        if self.algorithm == ALG_EDDSA and len(self.public) != 32:
+            raise Malformed("filing: an Ed25519 public key has 32 bytes")
+        if self.last_day and self.last_day < self.first_day:
+            raise Malformed("filing: a key's window ends before it begins")
+
+    @property
+    def kid(self) -> bytes:
+        return key_id(self.public)
+
+    def covers(self, day: int) -> bool:
+        return self.first_day <= day and (self.last_day == 0 or day <= self.last_day)
+
+    def as_value(self) -> list[canonical.Value]:
+        return [self.algorithm, self.public, self.first_day, self.last_day]
+
+
+@dataclass(frozen=True, slots=True)
+class FilingRow:
+    """One line of a filing: these grades of this occupation (and trade), for this audience, from this day."""
+
+    occupation: str
+    trade: str  # "" = every trade of the occupation
+    grades: tuple[int, ...]  # ordinals, rising
+    audience: Audience
+    first_day: int
+
+    def __post_init__(self) -> None:
+        if not self.grades or list(self.grades) != sorted(set(self.grades)) or self.grades[0] < 2:
+            raise Malformed("filing row: grades are rising ordinals from 2")
+
+    def as_value(self) -> list[canonical.Value]:
+        return [self.occupation, self.trade, list(self.grades), int(self.audience), self.first_day]
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """评价机构备案: what one body may certify, under which keys, and when."""
+
+    number: str  # 13 characters, the first part of every certificate number
+    name: str  # as registered; what pages show
+    kind: IssuerKind
+    first_day: int
+    last_day: int  # inclusive
+    rows: tuple[FilingRow, ...]
+    record_keys: tuple[FiledKey, ...]
+    request_keys: tuple[FiledKey, ...]
+    cap: int = RECORD_KEY_CAP
+    grants: tuple[int, ...] = ()
+    latin_name: str = ""
+
+    def __post_init__(self) -> None:
+        if _FILING_NUMBER.fullmatch(self.number) is None:
+            raise Malformed("filing: number is a letter and 12 digits")
+        if not 1 <= len(self.name) <= 100 or len(self.latin_name) > 200:
+            raise Malformed("filing: registered name of 1..100 characters")
+        if self.last_day < self.first_day or not 1 <= self.cap <= RECORD_KEY_CAP:
+            raise Malformed("filing: window ends before it begins, or cap out of range")
+        if not 1 <= len(self.rows) <= _MAX_ROWS or not 1 <= len(self.record_keys) <= _MAX_KEYS:
+            raise Malformed("filing: needs rows and record keys, within bounds")
+        if not 1 <= len(self.request_keys) <= _MAX_KEYS:
+            raise Malformed("filing: needs a request key, within bounds")
+        kids = [key.kid for key in self.record_keys + self.request_keys]
+        if len(set(kids)) != len(kids):
+            raise Malformed("filing: the same key twice; request and record keys are different keys")
+        if any(grade not in (7, 8) for grade in self.grants) or list(self.grants) != sorted(set(self.grants)):
+            raise Malformed("filing: grants are the ordinals 7 and 8")
+
+    def covers(self, occupation: str, trade: str, grade: int, audience: int, day: int) -> bool:
+        """Whether window and some row allow this certificate at its issue date."""
+        return self.first_day <= day <= self.last_day and any(
+            row.occupation == occupation
+            and row.trade in ("", trade)
+            and grade in row.grades
+            and row.audience == audience
+            and row.first_day <= day
+            for row in self.rows
+        )
+
+    def record_key(self, kid: bytes) -> FiledKey | None:
+        return next((key for key in self.record_keys if key.kid == kid), None)
+
+    def as_map(self) -> dict[int, canonical.Value]:
+        fields: dict[int, canonical.Value] = {
+            1: int(Kind.FILING),
+            2: self.number,
+            3: self.name,
+            4: int(self.kind),
+            5: self.first_day,
+            6: self.last_day,
+            7: [row.as_value() for row in self.rows],
+            8: [key.as_value() for key in self.record_keys],
+            9: [key.as_value() for key in self.request_keys],
+            10: self.cap,
+        }
+        if self.grants:
+            fields[11] = list(self.grants)
+        if self.latin_name:
+            fields[12] = self.latin_name
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The digest of exact bytes that everybody must use alike: the occupation catalogue or the grade ladder."""
+
+    kind: Kind
+    version: str
+    digest: bytes  # SHA-256
+    first_day: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in (Kind.CATALOGUE, Kind.LADDER):
+            raise Malformed("published digest: of a catalogue or a ladder")
+        if len(self.digest) != 32 or not 1 <= len(self.version) <= 64:
+            raise Malformed("published digest: 32 bytes and a version")
+
+    def as_map(self) -> dict[int, canonical.Value]:
+        return {1: int(self.kind), 2: self.version, 3: self.digest, 4: self.first_day}
+
+
+def parse_genesis(fields: dict[int, Any]) -> Genesis:
+    match fields:
+        case {2: str(origin), 3: [*keys], 4: int(threshold), 5: 1, 6: int(day), **more} if set(more) == {1}:
+            if all(isinstance(key, bytes) for key in keys):
+                return Genesis(origin, tuple(keys), threshold, day)
+    raise Malformed("genesis: a field is missing, unknown or of the wrong type")
+
+
+def parse_filing(fields: dict[int, Any]) -> Filing:
+    match fields:
+        case {
+            2: str(number),
+            3: str(name),
+            4: int(kind),
+            5: int(first_day),
+            6: int(last_day),
+            7: [*rows],
+            8: [*record_keys],
+            9: [*request_keys],
+            10: int(cap),
+            **more,
+        } if set(more) <= {1, 11, 12}:
+            grants, latin_name = more.get(11, []), more.get(12, "")
+            if (11 in more and not grants) or (12 in more and not latin_name):
+                raise Malformed("filing: an empty optional field is left out")
+            if not isinstance(grants, list) or not isinstance(latin_name, str):
+                raise Malformed("filing: an optional field of the wrong type")
+            try:
+                issuer_kind = IssuerKind(kind)
+            except ValueError as error:
+                raise Malformed("filing: unknown kind of body") from error
+            return Filing(
+                number=number,
+                name=name,
+                kind=issuer_kind,
+                first_day=first_day,
+                last_day=last_day,
+                rows=tuple(_parse_row(row) for row in rows),
+                record_keys=tuple(_parse_key(key) for key in record_keys),
+                request_keys=tuple(_parse_key(key) for key in request_keys),
+                cap=cap,
+                grants=tuple(grants),
+                latin_name=latin_name,
+            )
+    raise Malformed("filing: a field is missing, unknown or of the wrong type")
+
+
+def parse_published(kind: Kind, fields: dict[int, Any]) -> Published:
+    match fields:
+        case {2: str(version), 3: bytes(digest), 4: int(first_day), **more} if set(more) == {1}:
+            return Published(kind, version, digest, first_day)
+    raise Malformed("published digest: a field is missing, unknown or of the wrong type")
+
+
+def _parse_row(row: object) -> FilingRow:
+    match row:
+        case [str(occupation), str(trade), [*grades], int(audience), int(first_day)]:
+            if audience in list(Audience):
+                return FilingRow(occupation, trade, tuple(map(_integer, grades)), Audience(audience), first_day)
+    raise Malformed("filing row: [occupation, trade, [grades], audience, first day]")
+
+
+def _parse_key(key: object) -> FiledKey:
+    match key:
+        case [int(algorithm), bytes(public), int(first_day), int(last_day)]:
+            return FiledKey(public, first_day, last_day, algorithm)
+    raise Malformed("filed key: [algorithm, public key, first day, last day]")
+
+
+def _integer(value: object) -> int:
+    if type(value) is not int:
+        raise Malformed("filing row: a grade is an integer")
+    return value

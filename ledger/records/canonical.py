@@ -1,0 +1,91 @@
+"""Deterministic CBOR (RFC 8949 4.2.1) for everything that is signed or hashed: one value, one encoding.
+
+The profile is small on purpose: integers of at most 64 bits, byte strings, NFC-stable text, arrays, and maps
+whose keys are small non-negative integers. No tags, floats, null, booleans or indefinite lengths. Readers
+decode, check the profile, encode again and compare the bytes, so that a lenient decoder cannot create a
+second truth.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import cbor2
+
+from ledger.errors import Malformed
+
+Value: TypeAlias = int | str | bytes | Sequence["Value"] | Mapping[int, "Value"]
+
+MAX_BYTES: Final = 8192  # of any document read here; an entry of the log is at most this long
+MAX_DEPTH: Final = 8
+_INT_MIN: Final = -(2**64)  # the range of CBOR major types 0 and 1
+_INT_MAX: Final = 2**64 - 1
+
+
+def _refuse_tag(decoder: Any, *_: Any) -> Any:
+    raise cbor2.CBORDecodeError("tags are not part of the profile")
+
+
+# Every tag that cbor2 would turn into an object of its own. Others arrive as CBORTag and fail the type check.
+_TAGS: Final = dict.fromkeys((*range(6), 25, 28, 29, 30, 35, 36, 37, 43000, 52, 54, 100, 256, 258, 260, 261, 1004, 55799), _refuse_tag)
+
+
+def encode(value: Value) -> bytes:
+    """The one encoding of `value`. Raises Malformed for a value outside the profile (unpaired surrogates too)."""
+    try:
+        return cbor2.dumps(_checked(value, MAX_DEPTH, sort=True))
+    except (cbor2.CBORError, ValueError) as error:
+        raise Malformed("CBOR: text that UTF-8 cannot carry") from error
+
+
+def decode(raw: bytes, *, limit: int = MAX_BYTES) -> Any:
+    """Read one document of at most `limit` bytes.
+
+    Raises Malformed for anything that `encode` would not have written: longer integers, unsorted or
+    duplicate keys, trailing bytes, tags, floats, null, booleans, text that NFC changes.
+    """
+    if len(raw) > limit:
+        raise Malformed(f"CBOR document of more than {limit} bytes")
+    try:
+        value = cbor2.loads(
+            raw,
+            semantic_decoders=_TAGS,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
+    except (cbor2.CBORError, ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise Malformed("not CBOR of this profile") from error
+    checked = _checked(value, MAX_DEPTH, sort=False)
+    if cbor2.dumps(checked) != raw:
+        raise Malformed("not the deterministic encoding of its value")
+    return checked
+
+
+def _checked(value: Any, depth: int, *, sort: bool) -> Any:
+    kind = type(value)
+    if kind is bytes:
+        return value
+    if kind is int:
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise Malformed("CBOR: integer beyond 64 bits")
+        return value
+    if kind is str:
+        if not value.isascii() and not unicodedata.is_normalized("NFC", value):
+            raise Malformed("CBOR: text that NFC would change")
+        return value
+    if depth == 0:
+        raise Malformed("CBOR: nested too deeply")
+    if kind is list or kind is tuple:
+        return [_checked(item, depth - 1, sort=sort) for item in value]
+    if kind is not dict:
+        raise Malformed("CBOR: a type outside the profile")
+    keys = list(value)
+    if not all(type(key) is int and 0 <= key < 65536 for key in keys):
+        raise Malformed("CBOR: map keys are small integers")
+    ordered = sorted(keys)
+    if not sort and keys != ordered:
+        raise Malformed("CBOR: map keys out of order")
+    return {key: _checked(value[key], depth - 1, sort=sort) for key in ordered}

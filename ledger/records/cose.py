@@ -1,0 +1,158 @@
+"""COSE_Sign1 and COSE_Sign (RFC 9052 4.1-4.4) exactly as the log uses them: a page, so that it can be read.
+
+One protected header, one spelling. For a statement of one signer (tag 18):
+
+    protected = {1: -8, 3: 60, 4: kid, 15: {1: issuer id, 2: subject}}       15 = CWT claims (RFC 9597)
+
+For statements of the authority (tag 98) the body header is `{3: 60, 15: {1: issuer id, 2: subject}}` and each
+signature carries `{1: -8, 4: kid}`; signatures are sorted by kid, one per key. The unprotected headers are empty.
+`kid` = SHA-256(public key)[:8]. Algorithm -8 is EdDSA; content format 60 is application/cbor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import cbor2
+
+from ledger.errors import Malformed
+from ledger.records import canonical
+from ledger.tlog.keys import kid as key_id
+
+ALG_EDDSA: Final = -8
+CONTENT_CBOR: Final = 60
+_SIGN1: Final = b"\xd2"  # tag 18
+_SIGN: Final = b"\xd8\x62"  # tag 98
+_MAX_SIGNATURES: Final = 16
+
+
+class Signer(Protocol):
+    """A private key that signs bytes: in a file here, in a module elsewhere."""
+
+    @property
+    def public(self) -> bytes: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature of a COSE_Sign message."""
+
+    kid: bytes  # 8 bytes
+    signature: bytes  # 64 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What both message types have in common, read from bytes but with nothing verified yet."""
+
+    issuer: str
+    subject: str
+    protected: bytes
+    payload: bytes
+    signatures: tuple[Signature, ...]  # one for COSE_Sign1
+    single: bool  # COSE_Sign1 rather than COSE_Sign
+
+    def to_be_signed(self, kid: bytes) -> bytes:
+        """The exact bytes that the key named `kid` signs (RFC 9052 4.4)."""
+        if self.single:
+            return _structure(["Signature1", self.protected, b"", self.payload])
+        return _structure(["Signature", self.protected, _signer_header(kid), b"", self.payload])
+
+
+def sign_one(payload: bytes, issuer: str, subject: str, signer: Signer) -> bytes:
+    """A COSE_Sign1 message over `payload`. Ed25519 is deterministic, so the same input gives the same bytes."""
+    kid = key_id(signer.public)
+    protected = canonical.encode({1: ALG_EDDSA, 3: CONTENT_CBOR, 4: kid, 15: {1: issuer, 2: subject}})
+    signature = signer.sign(_structure(["Signature1", protected, b"", payload]))
+    return format_one(protected, payload, signature)
+
+
+def format_one(protected: bytes, payload: bytes, signature: bytes) -> bytes:
+    """The COSE_Sign1 bytes of parts that exist already (a QR code carries them separately)."""
+    return _SIGN1 + cbor2.dumps([protected, {}, payload, signature])
+
+
+def body_header(issuer: str, subject: str) -> bytes:
+    """The protected body header of a COSE_Sign message: fixed before anybody signs."""
+    return canonical.encode({3: CONTENT_CBOR, 15: {1: issuer, 2: subject}})
+
+
+def sign_part(protected: bytes, payload: bytes, signer: Signer) -> Signature:
+    """One person's signature over a proposal; `combine` joins them."""
+    kid = key_id(signer.public)
+    return Signature(kid, signer.sign(_structure(["Signature", protected, _signer_header(kid), b"", payload])))
+
+
+def combine(protected: bytes, payload: bytes, signatures: tuple[Signature, ...]) -> bytes:
+    """The COSE_Sign message with its signatures in order of kid.
+
+    Raises Malformed when a key signed twice, or nobody signed.
+    """
+    ordered = sorted(signatures, key=lambda part: part.kid)
+    if not ordered or len({part.kid for part in ordered}) != len(ordered):
+        raise Malformed("COSE_Sign: needs at least one signature and one per key")
+    parts = [[_signer_header(part.kid), {}, part.signature] for part in ordered]
+    return _SIGN + cbor2.dumps([protected, {}, payload, parts])
+
+
+def parse(raw: bytes) -> Envelope:
+    """Read either message; raises Malformed unless it is in the one spelling this module writes."""
+    if len(raw) > canonical.MAX_BYTES:
+        raise Malformed("statement of more than 8192 bytes")
+    if raw[:1] == _SIGN1:
+        match canonical.decode(raw[1:]):
+            case [bytes(protected), {**unprotected}, bytes(payload), bytes(signature)] if not unprotected:
+                issuer, subject, kid = _parse_single_header(protected)
+                return Envelope(issuer, subject, protected, payload, (_signature(kid, signature),), single=True)
+    elif raw[:2] == _SIGN:
+        match canonical.decode(raw[2:]):
+            case [bytes(protected), {**unprotected}, bytes(payload), [*parts]] if not unprotected:
+                issuer, subject = _parse_body_header(protected)
+                signatures = tuple(_parse_part(part) for part in parts)
+                kids = [part.kid for part in signatures]
+                if not 1 <= len(kids) <= _MAX_SIGNATURES or kids != sorted(set(kids)):
+                    raise Malformed("COSE_Sign: signatures not sorted by kid, or two of one key")
+                return Envelope(issuer, subject, protected, payload, signatures, single=False)
+    raise Malformed("neither COSE_Sign1 nor COSE_Sign of this profile")
+
+
+def _structure(parts: list[str | bytes]) -> bytes:
+    return cbor2.dumps(parts)
+
+
+def _signer_header(kid: bytes) -> bytes:
+    return canonical.encode({1: ALG_EDDSA, 4: kid})
+
+
+def _signature(kid: bytes, signature: bytes) -> Signature:
+    if len(kid) != 8 or len(signature) != 64:
+        raise Malformed("COSE: kid is 8 bytes and an Ed25519 signature 64")
+    return Signature(kid, signature)
+
+
+def _parse_single_header(protected: bytes) -> tuple[str, str, bytes]:
+    match canonical.decode(protected):
+        case {1: -8, 3: 60, 4: bytes(kid), 15: {1: str(issuer), 2: str(subject), **more}, **rest} if (
+            not more and not rest
+        ):
+            return issuer, subject, kid
+    raise Malformed("COSE_Sign1: protected header is not exactly {1: -8, 3: 60, 4: kid, 15: {1, 2}}")
+
+
+def _parse_body_header(protected: bytes) -> tuple[str, str]:
+    match canonical.decode(protected):
+        case {3: 60, 15: {1: str(issuer), 2: str(subject), **more}, **rest} if not more and not rest:
+            return issuer, subject
+    raise Malformed("COSE_Sign: protected header is not exactly {3: 60, 15: {1, 2}}")
+
+
+def _parse_part(part: object) -> Signature:
+    match part:
+        case [bytes(protected), {**unprotected}, bytes(signature)] if not unprotected:
+            match canonical.decode(protected):
+                case {1: -8, 4: bytes(kid), **rest} if not rest:
+                    return _signature(kid, signature)
+    raise Malformed("COSE_Sign: a signature is not [{1: -8, 4: kid}, {}, signature]")

@@ -1,0 +1,134 @@
+"""The issue statement: one certificate, without anything personal in it (design 5 and 6).
+
+Payload map (CDDL in docs/formats.cddl):
+
+    1 kind = 12        5 national level 5..1      9 standard id (text)     13 rest, 32 bytes
+    2 occupation code  6 issue date, days         10 audience              14 person unlinked = 1, else absent
+    3 trade, absent when none  7 assessment date, days  11 track id, 16 bytes
+    4 grade ordinal    8 route                    12 face, 32 bytes
+
+Signed by the body's record key; issuer id = filing number, subject = base64url of the cert key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.errors import Malformed
+from ledger.records import canonical
+from ledger.records.kinds import Audience, Kind, Route
+
+FACE_KEY: Final = 12  # the one payload key a QR code leaves out, because the reader recomputes it
+TRACK_BYTES: Final = 16
+_OCCUPATION: Final = re.compile(r"[1-8]-[0-9]{2}-[0-9]{2}-[0-9]{2}")
+_LAST_DAY: Final = 2_932_896  # 9999-12-31
+_TEXT_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What an assessment body states about one certificate."""
+
+    cert_key: bytes  # 32 bytes
+    filing_number: str
+    occupation: str  # d-dd-dd-dd
+    trade: str  # "" where the occupation has none
+    grade: int  # ordinal 2..6: certificates only; posts are appointments
+    level: int  # national level 5..1 = 7 - grade
+    issue_day: int  # days since 1970-01-01
+    assessment_day: int
+    route: Route
+    standard: str
+    audience: Audience
+    track_id: bytes  # 16 bytes
+    face: bytes  # 32 bytes
+    rest: bytes  # 32 bytes
+    person_unlinked: bool = False
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.grade <= 6 or self.level != 7 - self.grade:
+            raise Malformed("issue: grade is an ordinal 2..6 and the national level is 7 minus it")
+        if _OCCUPATION.fullmatch(self.occupation) is None:
+            raise Malformed("issue: occupation code is d-dd-dd-dd")
+        if not 0 <= self.assessment_day <= _LAST_DAY or not 0 <= self.issue_day <= _LAST_DAY:
+            raise Malformed("issue: a date out of range")
+        if len(self.trade) > _TEXT_MAX or not 1 <= len(self.standard) <= _TEXT_MAX:
+            raise Malformed("issue: trade or standard id too long or missing")
+        if len(self.cert_key) != 32 or len(self.face) != 32 or len(self.rest) != 32:
+            raise Malformed("issue: cert key, face and rest have 32 bytes")
+        if len(self.track_id) != TRACK_BYTES:
+            raise Malformed("issue: track id has 16 bytes")
+
+    def payload(self) -> bytes:
+        return canonical.encode(self.as_map())
+
+    def as_map(self) -> dict[int, canonical.Value]:
+        fields: dict[int, canonical.Value] = {
+            1: int(Kind.ISSUE),
+            2: self.occupation,
+            4: self.grade,
+            5: self.level,
+            6: self.issue_day,
+            7: self.assessment_day,
+            8: int(self.route),
+            9: self.standard,
+            10: int(self.audience),
+            11: self.track_id,
+            FACE_KEY: self.face,
+            13: self.rest,
+        }
+        if self.trade:
+            fields[3] = self.trade
+        if self.person_unlinked:
+            fields[14] = 1
+        return fields
+
+
+def parse_issue(filing_number: str, cert_key: bytes, fields: dict[int, Any]) -> Issue:
+    """Read the payload map. Raises Malformed on a missing, unknown or mistyped key."""
+    match fields:
+        case {
+            1: Kind.ISSUE,
+            2: str(occupation),
+            4: int(grade),
+            5: int(level),
+            6: int(issue_day),
+            7: int(assessment_day),
+            8: int(route),
+            9: str(standard),
+            10: int(audience),
+            11: bytes(track_id),
+            12: bytes(face),
+            13: bytes(rest),
+            **more,
+        }:
+            trade = more.pop(3, "")
+            unlinked = more.pop(14, 0)
+            if more or not isinstance(trade, str) or unlinked not in (0, 1) or (3 in fields and not trade):
+                raise Malformed("issue: unknown key, or an optional field in the wrong form")
+            if 14 in fields and unlinked != 1:
+                raise Malformed("issue: person unlinked is 1 or absent")
+            try:
+                coded = Route(route), Audience(audience)
+            except ValueError as error:
+                raise Malformed("issue: unknown route or audience") from error
+            return Issue(
+                cert_key=cert_key,
+                filing_number=filing_number,
+                occupation=occupation,
+                trade=trade,
+                grade=grade,
+                level=level,
+                issue_day=issue_day,
+                assessment_day=assessment_day,
+                route=coded[0],
+                standard=standard,
+                audience=coded[1],
+                track_id=track_id,
+                face=face,
+                rest=rest,
+                person_unlinked=unlinked == 1,
+            )
+    raise Malformed("issue: a required field is missing or of the wrong type")

@@ -1,0 +1,87 @@
+"""The kinds of statement and the small coded lists inside them. Numbers are on the log for ever: only add."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """Key 1 of every payload (design 5). All numbers are fixed from the first version of the format."""
+
+    GENESIS = 1
+    AUTHORITY_CHANGE = 2
+    LOG_KEY = 3
+    FILING = 4
+    FILING_CHANGE = 5
+    FILING_STATUS = 6
+    LATE_PERMIT = 7
+    KEY_STATUS = 8
+    CATALOGUE = 9
+    LADDER = 10
+    PACK = 11
+    ISSUE = 12
+    APPOINT = 13
+    END_APPOINTMENT = 14
+    CORRECT = 15
+    SUSPEND = 16
+    RESTORE = 17
+    REVOKE = 18
+    REISSUE = 19
+    CLAIM = 20
+    RELEASE = 21
+    CLAW_BACK = 22
+
+
+class Route(IntEnum):
+    """How the grade was reached (reference/domain 1)."""
+
+    EXAM = 1
+    STEP_UP = 2  # 晋级
+    INITIAL = 3  # 定级
+    DIRECT = 4
+    COMPETITION = 5
+    EXCEPTIONAL = 6
+    CONVERSION = 7
+
+
+class Audience(IntEnum):
+    """Whom a filing row lets the body assess (川人社规〔2022〕9号)."""
+
+    OWN_STAFF = 1
+    OWN_STUDENTS = 2
+    PUBLIC = 3
+
+
+class IssuerKind(IntEnum):
+    """What the assessment body is. Never inferred from the number's first letter."""
+
+    EMPLOYER = 1
+    SCHOOL = 2
+    SOCIAL_BODY = 3
+
+
+class CertificateStatus(IntEnum):
+    """In force or not, and why (design 7)."""
+
+    IN_FORCE = 1
+    SUSPENDED = 2
+    REVOKED = 3
+    VOID = 4
+    REPLACED = 5
+    ENDED = 6
+
+
+class FilingStatus(IntEnum):
+    """A filing's own state at an index of the log."""
+
+    ACTIVE = 1
+    SUSPENDED = 2
+    CANCELLED = 3
+
+
+class KeyStatus(IntEnum):
+    """A record or request key's state at an index of the log."""
+
+    LIVE = 1
+    RETIRED = 2
+    COMPROMISED = 3

@@ -1,0 +1,96 @@
+"""Every reason for which a statement is refused: a stable code, and what to tell the person who has to act."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from ledger.errors import Refused
+from ledger.text import Text
+
+
+class Refusal(StrEnum):
+    """Codes of the fold and of admission; the same list is in docs/refusals.md (a test compares them)."""
+
+    MALFORMED = "MALFORMED"
+    SIGNATURE = "SIGNATURE"
+    GENESIS_PLACE = "GENESIS_PLACE"
+    ORIGIN = "ORIGIN"
+    KEY_UNKNOWN = "KEY_UNKNOWN"
+    KEY_NOT_LIVE = "KEY_NOT_LIVE"
+    FILING_UNKNOWN = "FILING_UNKNOWN"
+    FILING_EXISTS = "FILING_EXISTS"
+    FILING_NOT_ACTIVE = "FILING_NOT_ACTIVE"
+    VERSION_EXISTS = "VERSION_EXISTS"
+    REQUESTER = "REQUESTER"
+    SCOPE_WINDOW = "SCOPE_WINDOW"
+    SCOPE_ROW = "SCOPE_ROW"
+    ASSESSED_AFTER_ISSUE = "ASSESSED_AFTER_ISSUE"
+    ISSUED_IN_FUTURE = "ISSUED_IN_FUTURE"
+    ISSUED_TOO_LATE = "ISSUED_TOO_LATE"
+    NUMBER = "NUMBER"
+    NUMBER_TAKEN = "NUMBER_TAKEN"
+    CERT_KEY_TAKEN = "CERT_KEY_TAKEN"
+    DUPLICATE_GRADE = "DUPLICATE_GRADE"
+    TRACK_UNKNOWN = "TRACK_UNKNOWN"
+    TRACK_FULL = "TRACK_FULL"
+    CAP_REACHED = "CAP_REACHED"
+    OPENING_MISSING = "OPENING_MISSING"
+    OPENING_FACE = "OPENING_FACE"
+    OPENING_REST = "OPENING_REST"
+    OPENING_DOCUMENT = "OPENING_DOCUMENT"
+    ENVELOPE = "ENVELOPE"
+
+
+_TEXTS: dict[Refusal, Text] = {
+    Refusal.MALFORMED: Text(
+        "语句格式不正确，请升级签发程序后重试", "The statement is not well-formed; update the issuing program"
+    ),
+    Refusal.SIGNATURE: Text("签名与内容不符", "The signature does not match the content"),
+    Refusal.GENESIS_PLACE: Text("创世语句只能是第 0 条", "A genesis can only be entry 0"),
+    Refusal.ORIGIN: Text("该语句属于另一日志", "The statement belongs to another log"),
+    Refusal.KEY_UNKNOWN: Text("备案中没有这把签名密钥", "The filing does not list this signing key"),
+    Refusal.KEY_NOT_LIVE: Text("签名密钥不在使用期内", "The signing key is not live at this time"),
+    Refusal.FILING_UNKNOWN: Text("未查到该备案号", "No such filing on this log"),
+    Refusal.FILING_EXISTS: Text("该备案号已登记，请用备案变更", "This filing exists; use a filing change"),
+    Refusal.FILING_NOT_ACTIVE: Text("备案已暂停或取消", "The filing is suspended or cancelled"),
+    Refusal.VERSION_EXISTS: Text("该版本已公布", "This version is published already"),
+    Refusal.REQUESTER: Text("请求密钥不属于该备案", "The request key does not belong to this filing"),
+    Refusal.SCOPE_WINDOW: Text("发证日期不在备案有效期内", "The issue date is outside the filing's window"),
+    Refusal.SCOPE_ROW: Text(
+        "备案范围不含该职业、工种、等级或对象",
+        "The filing does not cover this occupation, trade, grade or audience",
+    ),
+    Refusal.ASSESSED_AFTER_ISSUE: Text("评价日期晚于发证日期", "The assessment date is after the issue date"),
+    Refusal.ISSUED_IN_FUTURE: Text("发证日期在登记日期之后", "The issue date is in the future"),
+    Refusal.ISSUED_TOO_LATE: Text(
+        "发证日期早于登记日 60 天以上，须先取得补录许可",
+        "The issue date is more than 60 days back; a late permit is needed first",
+    ),
+    Refusal.NUMBER: Text("证书编号与备案、年份或等级不符", "The number does not agree with filing, year or grade"),
+    Refusal.NUMBER_TAKEN: Text("证书编号已被使用", "This certificate number is already taken"),
+    Refusal.CERT_KEY_TAKEN: Text("该证书密钥已登记", "This cert key is on the log already"),
+    Refusal.DUPLICATE_GRADE: Text(
+        "此人在该职业工种已有同等级有效证书",
+        "This person already holds a certificate of this grade in this occupation and trade",
+    ),
+    Refusal.TRACK_UNKNOWN: Text(
+        "轨迹编号不是为此人此职业分配的，请先申请轨迹",
+        "The track is not the one drawn for this person and occupation; request it first",
+    ),
+    Refusal.TRACK_FULL: Text("该轨迹证书数已达上限 64", "This track has reached its limit of 64 certificates"),
+    Refusal.CAP_REACHED: Text("该密钥签发数量已达上限，请更换密钥", "This key has signed its maximum; rotate it"),
+    Refusal.OPENING_MISSING: Text("缺少开封材料", "The openings are missing"),
+    Refusal.OPENING_FACE: Text("编号或姓名与已签内容不符", "Number or name do not match what was signed"),
+    Refusal.OPENING_REST: Text("附加材料摘要与已签内容不符", "The field digests do not match what was signed"),
+    Refusal.OPENING_DOCUMENT: Text("证件信息与已签内容不符", "The ID document does not match what was signed"),
+    Refusal.ENVELOPE: Text("信封大小或定位符不正确", "An envelope has the wrong size or locator"),
+}
+
+
+def text_of(code: Refusal) -> Text:
+    return _TEXTS[code]
+
+
+def refuse(code: Refusal, field: str) -> Refused:
+    """The exception to raise; `field` names what to look at and never carries a value."""
+    return Refused(code.value, field, _TEXTS[code])

@@ -1,0 +1,70 @@
+"""The certificate's secret and the names derived from it (design 6).
+
+The secret is 16 random bytes that live in the QR code, the issuer's files and the holder's bundle; the log knows
+only the cert key. Text form: 26 characters of upper-case Crockford base 32, the two pad bits at the end zero, so
+that each secret has one spelling. No look-alike is folded (I, L, O are refused, not read as 1, 1, 0).
+"""
+
+from __future__ import annotations
+
+import base64
+from hashlib import sha256
+from typing import Final
+
+from ledger.errors import Malformed
+
+SECRET_BYTES: Final = 16
+SECRET_CHARS: Final = 26
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALUES: Final = {char: value for value, char in enumerate(_ALPHABET)}
+
+
+def format_secret(secret: bytes) -> str:
+    """26 characters for 16 bytes; also the text form of a holder code."""
+    assert len(secret) == SECRET_BYTES, "a secret has 16 bytes"
+    bits = int.from_bytes(secret, "big") << 2
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def parse_secret(text: str) -> bytes:
+    """The 16 bytes of a text form. Raises Malformed for any other length, letter, case or pad."""
+    if len(text) != SECRET_CHARS:
+        raise Malformed("a secret has 26 characters")
+    bits = 0
+    for char in text:
+        value = _VALUES.get(char)
+        if value is None:
+            raise Malformed("a secret is written in upper-case Crockford base 32")
+        bits = bits << 5 | value
+    if bits & 3:
+        raise Malformed("the last two bits of a secret's text are zero")
+    return (bits >> 2).to_bytes(SECRET_BYTES, "big")
+
+
+def cert_key_of(secret: bytes) -> bytes:
+    """The certificate's public name, 32 bytes."""
+    assert len(secret) == SECRET_BYTES
+    return sha256(b"certledger/cert-key/v1\n" + secret).digest()
+
+
+def locator_of(secret: bytes) -> bytes:
+    """The name under which the ledger keeps the certificate's envelopes, 32 bytes."""
+    assert len(secret) == SECRET_BYTES
+    return sha256(b"certledger/locator/v1\n" + secret).digest()
+
+
+def subject_of(cert_key: bytes) -> str:
+    """The cert key as COSE subject: base64url without padding, 43 characters."""
+    assert len(cert_key) == 32
+    return base64.urlsafe_b64encode(cert_key).rstrip(b"=").decode()
+
+
+def parse_subject(text: str) -> bytes:
+    """The cert key of a subject; raises Malformed for any other spelling."""
+    try:
+        cert_key = base64.b64decode(text + "=", altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise Malformed("subject is not base64url of a cert key") from error
+    if len(cert_key) != 32 or subject_of(cert_key) != text:
+        raise Malformed("subject is not the one base64url spelling of a cert key")
+    return cert_key

@@ -1,0 +1,236 @@
+"""What the state map holds: certificates and filings, byte for byte (design 7).
+
+    certificate   key   SHA-256("certledger/map/cert/v1\\n" ‖ cert key)
+                  value SHA-256("certledger/cert-state/v1\\n" ‖ CBOR array of CertificateState)
+    filing        key   SHA-256("certledger/map/filing/v1\\n" ‖ filing number)
+                  value SHA-256("certledger/filing-state/v1\\n" ‖ CBOR array of FilingState)
+
+Absent values are empty strings or arrays, never null. The arrays are given field by field in docs/formats.cddl.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Final
+
+from ledger.errors import Malformed
+from ledger.records import canonical
+from ledger.records.authority import Filing
+from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
+
+VERSION: Final = 1
+
+
+def certificate_map_key(cert_key: bytes) -> bytes:
+    return sha256(b"certledger/map/cert/v1\n" + cert_key).digest()
+
+
+def filing_map_key(number: str) -> bytes:
+    return sha256(b"certledger/map/filing/v1\n" + number.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Highest:
+    """The certificate that carries a track's highest certified grade in force."""
+
+    grade: int
+    trade: str
+    cert_key: bytes
+    event_index: int  # of that certificate's last own event
+
+    def as_value(self) -> list[canonical.Value]:
+        return [self.grade, self.trade, self.cert_key, self.event_index]
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """The current post of a track, which never counts as certified grade."""
+
+    grade: int  # 7 or 8
+    cert_key: bytes
+    event_index: int
+    first_day: int
+    last_day: int  # 0: open
+
+    def as_value(self) -> list[canonical.Value]:
+        return [self.grade, self.cert_key, self.event_index, self.first_day, self.last_day]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """The same in every member of a track, so that one map proof answers for the current grade too."""
+
+    highest: Highest | None = None
+    appointment: Appointment | None = None
+
+    def as_value(self) -> list[canonical.Value]:
+        return [
+            self.highest.as_value() if self.highest else [],
+            self.appointment.as_value() if self.appointment else [],
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateState:
+    """One certificate at one index of the log. Digests are 32 bytes; times ms; dates days."""
+
+    status: CertificateStatus
+    kind: Kind  # ISSUE or APPOINT
+    grade: int
+    filing_number: str
+    record_key: bytes
+    filing_leaf: bytes  # the filing statement under which it was issued
+    issue_index: int
+    issue_leaf: bytes
+    issue_time: int  # log time of its batch, ms
+    commitment_leaf: bytes  # the statement with the current commitments
+    event_index: int  # its own last event
+    event_leaf: bytes
+    effective_day: int
+    event_count: int
+    previous: bytes  # value32 this one replaced, or b""
+    successor: bytes  # cert key, or b""
+    track_id: bytes
+    summary: TrackSummary
+
+    def encode(self) -> bytes:
+        return canonical.encode(
+            [
+                VERSION,
+                int(self.status),
+                int(self.kind),
+                self.grade,
+                self.filing_number,
+                self.record_key,
+                self.filing_leaf,
+                self.issue_index,
+                self.issue_leaf,
+                self.issue_time,
+                self.commitment_leaf,
+                self.event_index,
+                self.event_leaf,
+                self.effective_day,
+                self.event_count,
+                self.previous,
+                self.successor,
+                self.track_id,
+                self.summary.as_value(),
+            ]
+        )
+
+    def value(self) -> bytes:
+        """What the map binds, 32 bytes."""
+        return certificate_value(self.encode())
+
+    def with_summary(self, summary: TrackSummary) -> CertificateState:
+        """The same certificate after its track changed; the old value stays reachable as `previous`."""
+        return replace(self, summary=summary, previous=self.value())
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A record or request key of a filing, and how many statements it has signed."""
+
+    public: bytes
+    status: KeyStatus
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilingState:
+    """One filing at one index of the log, with the terms of the statement that is in force."""
+
+    status: FilingStatus
+    terms: Filing
+    terms_index: int
+    terms_leaf: bytes
+    event_index: int
+    event_leaf: bytes
+    event_count: int
+    record_keys: tuple[KeyUse, ...]  # in the order of the terms
+    request_keys: tuple[KeyUse, ...]
+
+    def encode(self) -> bytes:
+        terms = self.terms
+        return canonical.encode(
+            [
+                VERSION,
+                int(self.status),
+                terms.number,
+                self.terms_index,
+                self.terms_leaf,
+                self.event_index,
+                self.event_leaf,
+                self.event_count,
+                [terms.first_day, terms.last_day],
+                [
+                    [*key.as_value(), int(use.status), use.used, terms.cap]
+                    for key, use in zip(terms.record_keys, self.record_keys, strict=True)
+                ],
+                [
+                    [*key.as_value(), int(use.status)]
+                    for key, use in zip(terms.request_keys, self.request_keys, strict=True)
+                ],
+            ]
+        )
+
+    def value(self) -> bytes:
+        return sha256(b"certledger/filing-state/v1\n" + self.encode()).digest()
+
+
+def certificate_value(encoded: bytes) -> bytes:
+    """The map value of an encoded certificate state."""
+    return sha256(b"certledger/cert-state/v1\n" + encoded).digest()
+
+
+def parse_certificate_state(raw: bytes) -> CertificateState:
+    """Read the CBOR array. Raises Malformed unless it is exactly what `encode` writes."""
+    match canonical.decode(raw):
+        case [1, int(status), int(kind), int(grade), str(filing_number), bytes(record_key), bytes(filing_leaf),
+              int(issue_index), bytes(issue_leaf), int(issue_time), bytes(commitment_leaf), int(event_index),
+              bytes(event_leaf), int(effective_day), int(event_count), bytes(previous), bytes(successor),
+              bytes(track_id), [[*highest], [*appointment]]]:  # fmt: skip
+            try:
+                coded = CertificateStatus(status), Kind(kind)
+            except ValueError as error:
+                raise Malformed("certificate state: unknown status or kind") from error
+            return CertificateState(
+                coded[0], coded[1], grade, filing_number, record_key, filing_leaf, issue_index, issue_leaf,
+                issue_time, commitment_leaf, event_index, event_leaf, effective_day, event_count, previous,
+                successor, track_id, TrackSummary(_parse_highest(highest), _parse_appointment(appointment)),
+            )  # fmt: skip
+    raise Malformed("certificate state: not the array of this version")
+
+
+def parse_filing_state(raw: bytes, terms: Filing) -> FilingState:
+    """Read the CBOR array next to the terms it points to. Raises Malformed when they do not belong together."""
+    match canonical.decode(raw, limit=64 * 1024):
+        case [1, int(status), str(), int(terms_index), bytes(terms_leaf), int(event_index), bytes(event_leaf),
+              int(event_count), [int(), int()], [*record_keys], [*request_keys]]:  # fmt: skip
+            state = FilingState(
+                FilingStatus(status), terms, terms_index, terms_leaf, event_index, event_leaf, event_count,
+                tuple(KeyUse(key[1], KeyStatus(key[4]), key[5]) for key in record_keys),
+                tuple(KeyUse(key[1], KeyStatus(key[4]), 0) for key in request_keys),
+            )  # fmt: skip
+            if state.encode() == raw:
+                return state
+    raise Malformed("filing state: not the array of this version, or of other terms")
+
+
+def _parse_highest(value: list[Any]) -> Highest | None:
+    match value:
+        case []:
+            return None
+        case [int(grade), str(trade), bytes(cert_key), int(event_index)]:
+            return Highest(grade, trade, cert_key, event_index)
+    raise Malformed("track summary: highest is [grade, trade, cert key, event index] or empty")
+
+
+def _parse_appointment(value: list[Any]) -> Appointment | None:
+    match value:
+        case []:
+            return None
+        case [int(grade), bytes(cert_key), int(event_index), int(first_day), int(last_day)]:
+            return Appointment(grade, cert_key, event_index, first_day, last_day)
+    raise Malformed("track summary: appointment has five fields or is empty")

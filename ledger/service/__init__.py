@@ -1,0 +1,1 @@
+"""The running log. Nobody outside imports this room."""

@@ -1,0 +1,1 @@
+"""Durable storage of the log, its state and (ledger only) the private index."""

@@ -1,0 +1,351 @@
+"""From authentic statements to one sealed, committed batch: the same code for the ledger and for every replica.
+
+    integrator = await Integrator.open(store)
+    batch = await integrator.begin(statements, time)      loads what they may touch
+    index = batch.add(authentic)                          the fold; raises Refused and changes nothing
+    prepared = await batch.finish()                       chain, map root, seal, tree
+    await integrator.commit(prepared)                     one transaction
+
+A replica compares `prepared.seal` with the seal that the log published: equal bytes mean equal chain, equal map
+root, equal key count. Nothing here signs, and nothing here trusts the sender of a statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from ledger.errors import Malformed, Refused, Unverified
+from ledger.records import canonical
+from ledger.records.authority import Filing, Genesis
+from ledger.records.issue import Issue
+from ledger.records.kinds import Kind
+from ledger.records.seal import CHAIN_START, Seal, extend_chain
+from ledger.records.state import (
+    CertificateState,
+    FilingState,
+    certificate_map_key,
+    filing_map_key,
+    parse_certificate_state,
+    parse_filing_state,
+)
+from ledger.records.statements import Statement, parse_statement
+from ledger.records.status import Authentic, Moment, apply
+from ledger.store.hashes import Hashes
+from ledger.store.protocol import EntryRow, EnvelopeRow, IndexRow, StateRow, Store, StoredBatch, StoredHead
+from ledger.text import Text
+from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
+from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, node_hash
+
+MAP_DEPTH = 18  # buckets = 2**18: 16 MiB of memory, 40 keys a bucket at 10 million
+_SEAL_KIND = 0
+_Members = Mapping[bytes, tuple[Issue, CertificateState]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that is complete but not committed."""
+
+    stored: StoredBatch
+    seal: bytes  # the entry
+    frontier: Frontier
+    completed: Mapping[Subtree, bytes]  # every subtree hash that became known
+    change: MapChange
+    edge: Mapping[int, tuple[int, bytes]]
+    filings: dict[str, FilingState]
+    authority: Genesis | None
+
+    @property
+    def head(self) -> StoredHead:
+        return self.stored.head
+
+
+class Integrator:
+    """The committed state of one log, and the only way to extend it. Not safe for concurrent batches."""
+
+    def __init__(self, store: Store, depth: int) -> None:
+        self.store = store
+        self.depth = depth
+        self.head: StoredHead | None = None
+        self.frontier = Frontier.empty()
+        self.map = MapTree(depth)
+        self.authority: Genesis | None = None
+        self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
+        self._filings: dict[str, FilingState] = {}
+
+    @classmethod
+    async def open(cls, store: Store) -> Integrator:
+        """Read the committed head of `store`. Raises Unverified when tiles or buckets do not match the head."""
+        depth = await store.meta("map_depth")
+        self = cls(store, int.from_bytes(depth or MAP_DEPTH.to_bytes(1, "big"), "big"))
+        head = await store.head()
+        if head is None:
+            return self
+        edge: dict[int, tuple[int, bytes]] = {}
+        for level in range(8):
+            count = head.size >> (8 * level)
+            if count % 256:
+                body = await store.tile(level, count // 256)
+                if body is None or len(body) != 32 * (count % 256):
+                    raise Unverified(f"store: the edge tile of level {level} does not match the head")
+                edge[level] = (count // 256, body)
+        self.frontier = Frontier(head.size, await Hashes(store).cover(head.size))
+        self.map = MapTree.restore(self.depth, await store.buckets(), head.map_count)
+        if self.frontier.root() != head.root or self.map.root != head.map_root:
+            raise Unverified("store: tiles or map do not reproduce the committed head; run fsck")
+        first = parse_statement((await store.entries(0, 1))[0]).body
+        if not isinstance(first, Genesis):
+            raise Unverified("store: entry 0 is not a genesis")
+        self.head, self.authority, self.edge = head, first, edge
+        return self
+
+    @property
+    def size(self) -> int:
+        return self.head.size if self.head else 0
+
+    async def filing(self, number: str) -> FilingState | None:
+        """The committed state of a filing."""
+        found = self._filings.get(number)
+        if found is None:
+            key = filing_map_key(number)
+            row = (await self.store.states([key])).get(key)
+            if row is None:
+                return None
+            found = self._filings[number] = await self._load_filing(row)
+        return found
+
+    async def certificate(self, cert_key: bytes) -> CertificateState | None:
+        """The committed state of a certificate."""
+        key = certificate_map_key(cert_key)
+        row = (await self.store.states([key])).get(key)
+        return None if row is None else parse_certificate_state(row.body)
+
+    async def begin(self, statements: Sequence[Statement], time: int) -> Batch:
+        """Start a batch at log time `time` (ms), which must be later than the last one's."""
+        if self.head is not None and time <= self.head.time:
+            raise Refused("CLOCK", "time", Text("日志时间必须递增", "Log time must increase"))
+        issues = [statement.body for statement in statements if isinstance(statement.body, Issue)]
+        numbers = {issue.filing_number for issue in issues}
+        numbers |= {statement.body.number for statement in statements if isinstance(statement.body, Filing)}
+        filings = {number: state for number in numbers if (state := await self.filing(number)) is not None}
+        keys = [certificate_map_key(issue.cert_key) for issue in issues]
+        rows = (await self.store.states(keys)).values()
+        stored = {row.subject: parse_certificate_state(row.body) for row in rows}
+        tracks = await self._load_tracks(sorted({issue.track_id for issue in issues}))
+        versions = {kind: set(await self.store.named(kind)) for kind in _published_kinds(statements)}
+        return Batch(self, time, filings, stored, tracks, versions)
+
+    async def commit(self, prepared: Prepared) -> None:
+        """Make a prepared batch durable, then current. After any error the caller must open the store anew."""
+        before = self.frontier
+
+        def check(entries: Sequence[bytes]) -> None:
+            # The rows as the store gives them back, hashed and folded one by one: another way to the same root.
+            if root_again(before, [leaf_hash(entry) for entry in entries]) != prepared.head.root:
+                raise AssertionError("the stored entries do not hash to the root that is about to be committed")
+
+        await self.store.append(prepared.stored, check)
+        self.head, self.frontier = prepared.head, prepared.frontier
+        self.map.accept(prepared.change)
+        self.edge = prepared.edge
+        self._filings.update(prepared.filings)
+        self.authority = prepared.authority
+
+    async def _load_filing(self, row: StateRow) -> FilingState:
+        index = _terms_index(row.body)
+        terms = parse_statement((await self.store.entries(index, index + 1))[0]).body
+        assert isinstance(terms, Filing)
+        return parse_filing_state(row.body, terms)
+
+    async def _load_tracks(
+        self, track_ids: Sequence[bytes]
+    ) -> dict[bytes, dict[bytes, tuple[Issue, CertificateState]]]:
+        tracks: dict[bytes, dict[bytes, tuple[Issue, CertificateState]]] = {}
+        for row in await self.store.tracks(track_ids):
+            state = parse_certificate_state(row.body)
+            issue = parse_statement((await self.store.entries(state.issue_index, state.issue_index + 1))[0]).body
+            assert isinstance(issue, Issue)
+            tracks.setdefault(row.track, {})[row.subject] = (issue, state)
+        return tracks
+
+
+class Batch:
+    """The statements of one batch while they are folded. It is the View that the fold reads."""
+
+    def __init__(
+        self,
+        integrator: Integrator,
+        time: int,
+        filings: dict[str, FilingState],
+        stored: dict[bytes, CertificateState],
+        tracks: dict[bytes, dict[bytes, tuple[Issue, CertificateState]]],
+        versions: dict[int, set[str]],
+    ) -> None:
+        self._log = integrator
+        self.time = time
+        self.authority = integrator.authority
+        self._filings, self._stored, self._tracks, self._versions = filings, stored, tracks, versions
+        self._entries: list[Statement] = []
+        self._certificates: dict[bytes, CertificateState] = {}
+        self._changed_filings: set[str] = set()
+        self._named: list[tuple[int, str, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def filing(self, number: str) -> FilingState | None:
+        return self._filings.get(number)
+
+    def certificate(self, cert_key: bytes) -> CertificateState | None:
+        return self._certificates.get(cert_key) or self._stored.get(cert_key)
+
+    def track(self, track_id: bytes) -> _Members:
+        return self._tracks.get(track_id, {})
+
+    def published(self, kind: Kind, version: str) -> bool:
+        return version in self._versions.get(kind, ())
+
+    def moment(self) -> Moment:
+        """Where the next statement would stand."""
+        return Moment(self._log.size + len(self._entries), self.time)
+
+    def add(self, authentic: Authentic) -> int:
+        """Fold one statement; its index, or Refused with nothing changed."""
+        moment = self.moment()
+        change = apply(self, authentic, moment)
+        statement = authentic.statement
+        self._entries.append(statement)
+        if change.authority is not None:
+            self.authority = change.authority
+        for number, filing in change.filings.items():
+            self._filings[number] = filing
+            self._changed_filings.add(number)
+        if change.joined is not None:
+            track_id, cert_key, issue = change.joined
+            members = self._tracks.setdefault(track_id, {})
+            members[cert_key] = (issue, change.certificates[cert_key])
+            for key, state in change.certificates.items():
+                members[key] = (members[key][0], state)
+        self._certificates.update(change.certificates)
+        if change.published is not None:
+            kind, version = change.published
+            self._versions.setdefault(kind, set()).add(version)
+            self._named.append((int(kind), version, moment.index))
+        if statement.kind is Kind.FILING and isinstance(statement.body, Filing):
+            self._named.append((int(Kind.FILING), statement.body.number, moment.index))
+        return moment.index
+
+    async def finish(self, index_rows: Sequence[IndexRow] = (), envelopes: Sequence[EnvelopeRow] = ()) -> Prepared:
+        """Close the batch: chain, state map, seal, tree. Nothing is stored yet."""
+        if not self._entries:
+            raise AssertionError("an empty batch has no seal")
+        log, before = self._log, self._log.head
+        start = log.size
+        covered = start + len(self._entries)
+        states = self._state_rows()
+        buckets, change = await self._change_map(states)
+        leaves = [statement.leaf_hash for statement in self._entries]
+        chain = extend_chain(before.chain if before else CHAIN_START, leaves)
+        seal = Seal(covered, self.time, change.root, change.count, chain[-1], before.seal if before else -1).encode()
+        leaves.append(leaf_hash(seal))
+        chain += extend_chain(chain[-1], leaves[-1:])
+        frontier, completed = log.frontier.append(leaves)
+        tiles, edge = _grow_tiles(log.edge, completed)
+        head = StoredHead(covered + 1, frontier.root(), chain[-1], covered, self.time, change.root, change.count)
+        rows = [
+            EntryRow(start + at, statement.entry, chain[at], int(statement.kind), statement.identity)
+            for at, statement in enumerate(self._entries)
+        ]
+        rows.append(EntryRow(covered, seal, chain[-1], _SEAL_KIND, sha256(seal).digest()))
+        stored = StoredBatch(
+            before, head, rows, tiles, states, buckets, self._named, tuple(index_rows), tuple(envelopes)
+        )
+        filings = {number: self._filings[number] for number in self._changed_filings}
+        return Prepared(stored, seal, frontier, completed, change, edge, filings, self.authority)
+
+    def _state_rows(self) -> list[StateRow]:
+        rows = []
+        for number in sorted(self._changed_filings):
+            filing = self._filings[number]
+            rows.append(StateRow(filing_map_key(number), filing.value(), number.encode(), b"", filing.encode()))
+        for cert_key, state in self._certificates.items():
+            body = state.encode()
+            rows.append(StateRow(certificate_map_key(cert_key), state.value(), cert_key, state.track_id, body))
+        return rows
+
+    async def _change_map(self, states: Sequence[StateRow]) -> tuple[list[tuple[int, bytes]], MapChange]:
+        depth, tree = self._log.depth, self._log.map
+        wanted: dict[int, dict[bytes, bytes]] = {}
+        for row in states:
+            wanted.setdefault(bucket_of(row.map_key, depth), {})[row.map_key] = row.value
+        numbers = list(wanted)
+        found = await self._log.store.leaves([_bucket_range(number, depth) for number in numbers])
+        changed, gained = {}, 0
+        for number, old in zip(numbers, found, strict=True):
+            merged = dict(old)
+            merged.update(wanted[number])
+            gained += len(merged) - len(old)
+            changed[number] = sorted(merged.items())
+        change = tree.prepare(changed, gained)
+        base = 1 << depth
+        return [(number, change.nodes[base + number]) for number in numbers], change
+
+
+def root_again(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> bytes:
+    """The root after appending, by pushing leaves one at a time: shares no code with Frontier.append."""
+    stack = list(frontier.hashes)
+    size = frontier.size
+    for leaf in leaf_hashes:
+        node, bits = leaf, size
+        while bits & 1:
+            node = node_hash(stack.pop(), node)
+            bits >>= 1
+        stack.append(node)
+        size += 1
+    root = stack.pop()
+    while stack:
+        root = node_hash(stack.pop(), root)
+    return root
+
+
+def _grow_tiles(
+    edge: Mapping[int, tuple[int, bytes]], completed: Mapping[Subtree, bytes]
+) -> tuple[list[tuple[int, int, bytes]], dict[int, tuple[int, bytes]]]:
+    """The tile rows that a batch writes, and the rows that go on growing after it."""
+    slots: dict[int, list[tuple[int, bytes]]] = {}
+    for (level, index), node in completed.items():
+        if level % 8 == 0:
+            slots.setdefault(level // 8, []).append((index, node))
+    rows, growing = [], dict(edge)
+    for level, nodes in slots.items():
+        nodes.sort()
+        current, body = growing.pop(level, (nodes[0][0] // 256, b""))
+        parts = [body]
+        for index, node in nodes:
+            if index // 256 != current:
+                rows.append((level, current, b"".join(parts)))
+                current, parts = index // 256, []
+            parts.append(node)
+        body = b"".join(parts)
+        rows.append((level, current, body))
+        if len(body) < 8192:
+            growing[level] = (current, body)
+    return rows, growing
+
+
+def _published_kinds(statements: Sequence[Statement]) -> set[int]:
+    return {int(s.kind) for s in statements if s.kind in (Kind.CATALOGUE, Kind.LADDER)}
+
+
+def _terms_index(body: bytes) -> int:
+    fields = canonical.decode(body, limit=64 * 1024)
+    if not isinstance(fields, list) or len(fields) < 4 or not isinstance(fields[3], int):
+        raise Malformed("filing state: not the array of this version")
+    return fields[3]
+
+
+def _bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
+    shift = 256 - depth
+    low = bucket << shift
+    return low.to_bytes(32, "big"), (low | ((1 << shift) - 1)).to_bytes(32, "big")

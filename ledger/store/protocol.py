@@ -1,0 +1,135 @@
+"""What the log needs of a store, and what a store promises.
+
+One writer at a time. `append` is the only way the log grows: one transaction, one durable commit, decided by
+compare-and-swap on the old size and root, so that a second writer loses instead of forking. When `append`
+returns, everything in the batch survives a power cut; when it raises, nothing of it is there, except when it
+raises Unavailable("… unknown …"), after which the caller must read the head again before it does anything.
+Reads see only committed batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+
+class Purpose(IntEnum):
+    """What a row of the private index is for; each purpose has an HMAC key of its own."""
+
+    NUMBER = 1  # certificate number taken -> log index
+    PERSON = 2  # person and lineage -> track id
+    MATCH = 3  # cert key and last 4 of the ID number
+    LOOKUP = 4  # number and name -> sealed cert key and face salt
+
+
+class Slot(IntEnum):
+    """Which of a certificate's two envelopes."""
+
+    FACE = 1
+    REST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHead:
+    """The committed end of the log. `size` counts leaves; leaf `seal` = size - 1 is the last seal."""
+
+    size: int
+    root: bytes
+    chain: bytes  # chain value of the last leaf
+    seal: int
+    time: int  # of the last batch, ms
+    map_root: bytes
+    map_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """One certificate or filing in the state map."""
+
+    map_key: bytes
+    value: bytes
+    subject: bytes
+    track: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One leaf with its place in the hash chain."""
+
+    index: int
+    body: bytes
+    chain: bytes
+    kind: int
+    identity: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One row of the private index."""
+
+    hmac: bytes
+    purpose: Purpose
+    key_version: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRow:
+    locator: bytes
+    slot: Slot
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """Everything one batch changes, ready to commit."""
+
+    before: StoredHead | None
+    head: StoredHead
+    entries: Sequence[EntryRow]
+    tiles: Sequence[tuple[int, int, bytes]]  # level, index, whole row
+    states: Sequence[StateRow]
+    buckets: Sequence[tuple[int, bytes]]
+    named: Sequence[tuple[int, str, int]]  # kind, name, index
+    index_rows: Sequence[IndexRow] = field(default=())
+    envelopes: Sequence[EnvelopeRow] = field(default=())
+
+
+class Store(Protocol):
+    """The log's durable half. Every method raises Unavailable when the medium does not answer."""
+
+    async def meta(self, name: str) -> bytes | None: ...
+    async def put_meta(self, values: Mapping[str, bytes]) -> None:
+        """Write settings that are fixed at creation. Raises Refused when one exists with another value."""
+
+    async def head(self) -> StoredHead | None: ...
+    async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
+        """Commit one batch. `check` gets the new entries as read back inside the transaction and raises to
+        abort it. Raises Refused("HEAD_MOVED") when the head is not `batch.before`."""
+
+    async def entries(self, start: int, end: int) -> list[bytes]: ...
+    async def rows(self, start: int, end: int) -> list[EntryRow]: ...
+    async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]: ...
+    async def tile(self, level: int, index: int) -> bytes | None: ...
+    async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]: ...
+    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]: ...
+    async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        """(key, value) of the state map with low <= key <= high for each range, rising by key."""
+
+    async def buckets(self) -> dict[int, bytes]: ...
+    async def named(self, kind: int) -> dict[str, int]: ...
+    async def checkpoint(self) -> bytes | None: ...
+    async def put_checkpoint(self, note: bytes) -> None: ...
+    async def close(self) -> None: ...
+
+
+class PrivateStore(Store, Protocol):
+    """The ledger's own store: with envelopes and the private index beside the log."""
+
+    async def envelope(self, locator: bytes, slot: Slot) -> bytes | None: ...
+    async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]: ...
+    async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
+        """Insert the rows whose HMAC is not there yet, durably, and return what is there now for each."""

@@ -1,0 +1,55 @@
+"""The SQL of the log, one text for both stores: PostgreSQL takes it as it stands, SQLite with ?1 for $1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+META: Final = "SELECT value FROM meta WHERE name = $1"
+PUT_META: Final = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+HEAD: Final = "SELECT size, root, chain, seal, time, map_root, map_count FROM head WHERE one = 1"
+FIRST_HEAD: Final = (
+    "INSERT INTO head (one, size, root, chain, seal, time, map_root, map_count)"
+    " VALUES (1, $1, $2, $3, $4, $5, $6, $7) ON CONFLICT (one) DO NOTHING"
+)
+SWAP_HEAD: Final = (
+    "UPDATE head SET size = $1, root = $2, chain = $3, seal = $4, time = $5, map_root = $6, map_count = $7"
+    " WHERE one = 1 AND size = $8 AND root = $9"
+)
+PUT_ENTRY: Final = "INSERT INTO entry (idx, body, chain, kind, identity) VALUES ($1, $2, $3, $4, $5)"
+ENTRIES: Final = "SELECT body FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+ROWS: Final = "SELECT idx, body, chain, kind, identity FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+FIND: Final = "SELECT idx FROM entry WHERE identity = $1"
+PUT_TILE: Final = (
+    "INSERT INTO tile (level, idx, body) VALUES ($1, $2, $3)"
+    " ON CONFLICT (level, idx) DO UPDATE SET body = excluded.body"
+)
+TILE: Final = "SELECT body FROM tile WHERE level = $1 AND idx = $2"
+KEEP_STATE: Final = (
+    "INSERT INTO state_history (map_key, since, value, body)"
+    " SELECT map_key, since, value, body FROM state WHERE map_key = $1"
+)
+PUT_STATE: Final = (
+    "INSERT INTO state (map_key, value, since, subject, track, body) VALUES ($1, $2, $3, $4, $5, $6)"
+    " ON CONFLICT (map_key) DO UPDATE SET"
+    " value = excluded.value, since = excluded.since, track = excluded.track, body = excluded.body"
+)
+STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = $1"
+TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = $1"
+LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
+PUT_BUCKET: Final = (
+    "INSERT INTO map_bucket (bucket, root) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET root = excluded.root"
+)
+BUCKETS: Final = "SELECT bucket, root FROM map_bucket"
+PUT_NAMED: Final = "INSERT INTO named (kind, name, idx) VALUES ($1, $2, $3)"
+NAMED: Final = "SELECT name, idx FROM named WHERE kind = $1"
+CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
+PUT_CHECKPOINT: Final = (
+    "INSERT INTO checkpoint (one, note) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET note = excluded.note"
+)
+PUT_ENVELOPE: Final = (
+    "INSERT INTO envelope (locator, slot, body) VALUES ($1, $2, $3) ON CONFLICT (locator, slot) DO NOTHING"
+)
+ENVELOPE: Final = "SELECT body FROM envelope WHERE locator = $1 AND slot = $2"
+PUT_INDEX: Final = "INSERT INTO private_index (hmac, purpose, key_version, body) VALUES ($1, $2, $3, $4)"
+CLAIM_INDEX: Final = PUT_INDEX + " ON CONFLICT (hmac) DO NOTHING"
+INDEX: Final = "SELECT body FROM private_index WHERE hmac = $1"

@@ -1,0 +1,268 @@
+"""The embedded store: one SQLite file in WAL mode with synchronous=FULL, nothing to install.
+
+Reads run directly on the event loop's thread (a point read costs less than a hand-over); the one writer runs on a
+thread of its own, so that an fsync never stalls the loop. A second process that opens the file for writing is
+refused by a lock file's advisory lock, and would in any case lose the compare-and-swap on the head row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ledger.errors import Refused, Unavailable
+from ledger.store import sql
+from ledger.store.migrations import Migration, migrations
+from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StoredBatch, StoredHead
+from ledger.text import Text
+
+T = TypeVar("T")
+_CACHE_KIB = 32 * 1024
+_HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
+
+
+class SqliteStore:
+    """Implements Store and, when opened with `private`, PrivateStore."""
+
+    def __init__(self, path: Path, *, private: bool, read_only: bool = False) -> None:
+        self._path = path
+        self._private = private
+        self._lock = None if read_only else _lock(path)
+        self._reader = _connect(path)
+        self._writer = _connect(path, threads=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+
+    async def meta(self, name: str) -> bytes | None:
+        row = self._one(sql.META, name)
+        return None if row is None else row[0]
+
+    async def put_meta(self, values: Mapping[str, bytes]) -> None:
+        def write() -> None:
+            with self._transaction():
+                self._writer.executemany(_q(sql.PUT_META), list(values.items()))
+
+        await self._write(write)
+        for name, value in values.items():
+            if await self.meta(name) != value:
+                raise Refused("META_FIXED", name, Text("创建时确定的设置不能更改", "Fixed when the log was created"))
+
+    async def head(self) -> StoredHead | None:
+        row = self._one(sql.HEAD)
+        return None if row is None else StoredHead(*row)
+
+    async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
+        await self._write(lambda: self._append(batch, check))
+
+    def _append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
+        # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
+        head = batch.head
+        fields = (head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
+        write = self._writer.executemany
+        with self._transaction():
+            if batch.before is None:
+                swapped = self._writer.execute(_q(sql.FIRST_HEAD), fields)
+            else:
+                swapped = self._writer.execute(_q(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
+            if swapped.rowcount != 1:
+                raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
+            write(_q(sql.PUT_ENTRY), [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries])
+            write(_q(sql.PUT_TILE), batch.tiles)
+            write(_q(sql.KEEP_STATE), [(state.map_key,) for state in batch.states])
+            write(
+                _q(sql.PUT_STATE),
+                [(s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states],
+            )
+            write(_q(sql.PUT_BUCKET), batch.buckets)
+            write(_q(sql.PUT_NAMED), batch.named)
+            if self._private:
+                write(_q(sql.PUT_INDEX), _index_values(batch.index_rows))
+                write(_q(sql.PUT_ENVELOPE), [(row.locator, int(row.slot), row.body) for row in batch.envelopes])
+            start = batch.before.size if batch.before else 0
+            check([row[0] for row in self._writer.execute(_q(sql.ENTRIES), (start, head.size))])
+
+    async def entries(self, start: int, end: int) -> list[bytes]:
+        return [row[0] for row in self._all(sql.ENTRIES, start, end)]
+
+    async def rows(self, start: int, end: int) -> list[EntryRow]:
+        return [EntryRow(*row) for row in self._all(sql.ROWS, start, end)]
+
+    async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        return {key: row[0] for key, row in self._each(sql.FIND, identities)}
+
+    async def tile(self, level: int, index: int) -> bytes | None:
+        row = self._one(sql.TILE, level, index)
+        return None if row is None else row[0]
+
+    async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
+        return {key: StateRow(*row) for key, row in self._each(sql.STATE, map_keys)}
+
+    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
+        return [StateRow(*row) for track in track_ids for row in self._all(sql.TRACK, track)]
+
+    async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return [self._all(sql.LEAVES, low, high) for low, high in ranges]
+
+    async def buckets(self) -> dict[int, bytes]:
+        return dict(self._all(sql.BUCKETS))
+
+    async def named(self, kind: int) -> dict[str, int]:
+        return dict(self._all(sql.NAMED, kind))
+
+    async def checkpoint(self) -> bytes | None:
+        row = self._one(sql.CHECKPOINT)
+        return None if row is None else row[0]
+
+    async def put_checkpoint(self, note: bytes) -> None:
+        def write() -> None:
+            with self._transaction():
+                self._writer.execute(_q(sql.PUT_CHECKPOINT), (note,))
+
+        await self._write(write)
+
+    async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
+        row = self._one(sql.ENVELOPE, locator, int(slot))
+        return None if row is None else row[0]
+
+    async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
+        return {key: row[0] for key, row in self._each(sql.INDEX, hmacs)}
+
+    async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
+        def write() -> None:
+            with self._transaction():
+                self._writer.executemany(_q(sql.CLAIM_INDEX), _index_values(rows))
+
+        await self._write(write)
+        return await self.index([row.hmac for row in rows])
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._writer.close()
+        self._reader.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def migrate(self) -> None:
+        """Apply the missing numbered steps; refuses when an applied one has another text. Creation only."""
+        cursor = self._writer
+        cursor.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)")
+        done = dict(cursor.execute("SELECT name, digest FROM migration"))
+        for step in migrations(private=self._private):
+            if step.name not in done:
+                with self._transaction():
+                    for statement in _statements(step.text):
+                        cursor.execute(statement)
+                    cursor.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))
+        self.check_migrations()
+
+    def check_migrations(self) -> None:
+        """Refuse to run on a store whose schema is not exactly this version's."""
+        try:
+            done = dict(self._reader.execute("SELECT name, digest FROM migration"))
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(f"{self._path} is not a store of this program: {error}") from error
+        wanted: list[Migration] = migrations(private=self._private)
+        if {step.name: step.digest for step in wanted} != done:
+            raise Refused("SCHEMA", str(self._path), Text("存储结构与程序版本不符", "Store schema of another version"))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    async def _write(self, action: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, action)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise Unavailable(f"store: {error}; outcome unknown") from error
+
+    def _one(self, text: str, *values: Any) -> Any:
+        try:
+            return self._reader.execute(_q(text), values).fetchone()
+        except sqlite3.Error as error:
+            raise Unavailable(f"store: {error}") from error
+
+    def _all(self, text: str, *values: Any) -> list[Any]:
+        try:
+            return self._reader.execute(_q(text), values).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"store: {error}") from error
+
+    def _each(self, text: str, keys: Iterable[bytes]) -> Iterator[tuple[bytes, Any]]:
+        for key in keys:
+            row = self._one(text, key)
+            if row is not None:
+                yield key, row
+
+
+def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
+    """Make a new store file. Raises Refused when one is there."""
+    if path.exists():
+        raise Refused("EXISTS", str(path), Text("存储已存在", "The store exists already"))
+    store = SqliteStore(path, private=private)
+    store.migrate()
+    return store
+
+
+def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> SqliteStore:
+    """Open an existing store. Raises Unavailable when it is missing, Refused on schema drift or a second writer."""
+    if not path.exists():
+        raise Unavailable(f"no store at {path}: run init first")
+    store = SqliteStore(path, private=private, read_only=read_only)
+    store.check_migrations()
+    return store
+
+
+def _connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    return connection
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path.with_suffix(path.suffix + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise Refused(
+            "STORE_IN_USE", str(path), Text("存储正被另一进程使用", "Another process has the store")
+        ) from error
+    return handle
+
+
+_QUERIES: dict[str, str] = {}
+
+
+def _q(text: str) -> str:
+    found = _QUERIES.get(text)
+    if found is None:
+        found = _QUERIES[text] = re.sub(r"\$(\d+)", r"?\1", text)
+    return found
+
+
+def _index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:
+    return [(row.hmac, int(row.purpose), row.key_version, row.body) for row in rows]
+
+
+def _statements(text: str) -> list[str]:
+    plain = re.sub(r"--[^\n]*", "", text)
+    return [statement for statement in (part.strip() for part in plain.split(";")) if statement]

@@ -1,0 +1,187 @@
+"""The upper part of a large state map, in memory: a dense heap over buckets, whose leaves lie elsewhere.
+
+A bucket holds the leaves that share the top `depth` bits of their keys. The depth is a storage choice: it
+never changes a root or a proof (`map_proof`). A heap slot is the 32-byte hash of the node over its buckets,
+all zero where there are no leaves. Because of path compression the slot of a node with one non-empty side
+*is* that side, so only a slot with two non-empty sides is hashed here, and its bit is its distance from the
+top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import groupby
+
+from ledger.errors import Malformed
+from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, has_bit, prove, subtree
+from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
+
+MAX_DEPTH = 24
+_NONE = bytes(HASH_BYTES)
+
+
+def bucket_of(key: bytes, depth: int) -> int:
+    """The number of the bucket that holds `key`: its top `depth` bits."""
+    if len(key) != KEY_BYTES:
+        raise Malformed("a map key is 32 bytes")
+    return int.from_bytes(key[:4], "big") >> (32 - depth)
+
+
+@dataclass(frozen=True, slots=True)
+class MapChange:
+    """The map after some buckets changed, not yet accepted. `nodes`: heap slot -> hash."""
+
+    root: bytes
+    count: int  # keys
+    nodes: Mapping[int, bytes]
+    generation: int  # of the tree it was prepared from
+
+
+class MapTree:
+    """A map of `count` keys with this `root`, able to say what a change would make of it before it is
+    accepted.
+
+    Memory: 64 bytes << depth. Not safe for threads.
+    """
+
+    __slots__ = ("_generation", "_heap", "count", "depth")
+
+    def __init__(self, depth: int) -> None:
+        if not 0 <= depth <= MAX_DEPTH:
+            raise Malformed("a map depth lies in 0 .. 24")
+        self.depth = depth
+        self.count = 0
+        self._heap = bytearray(HASH_BYTES << (depth + 1))  # slot 1: the top; 2 i and 2 i + 1: sides of i
+        self._generation = 0
+
+    @classmethod
+    def build(cls, depth: int, leaves: Iterable[Leaf]) -> MapTree:
+        """The tree over all leaves, strictly ascending by key, read once. Malformed when they are not."""
+        tree = cls(depth)
+        base = 1 << depth
+        nodes: dict[int, bytes] = {}
+        last = -1
+        for bucket, group in groupby(leaves, lambda leaf: bucket_of(leaf[0], depth)):
+            if bucket <= last:
+                raise Malformed("map leaves ascend strictly")
+            last = bucket
+            members = list(group)
+            nodes[base + bucket] = subtree(members)
+            tree.count += len(members)
+        tree._write(tree._rise(nodes))
+        return tree
+
+    @classmethod
+    def restore(cls, depth: int, roots: Mapping[int, bytes], count: int) -> MapTree:
+        """The tree over bucket roots that were kept, with the key count that was kept beside them."""
+        tree = cls(depth)
+        tree.count = count
+        tree._write(tree._rise({(1 << depth) + bucket: root for bucket, root in roots.items()}))
+        return tree
+
+    @property
+    def root(self) -> bytes:
+        """The root of the accepted map."""
+        return self._slot(1) if self.count else EMPTY_ROOT
+
+    def prepare(self, changed: Mapping[int, Sequence[Leaf]], count_delta: int) -> MapChange:
+        """What the map becomes when each bucket of `changed` gets these leaves (all of them, old ones
+        included).
+
+        `count_delta`: keys gained. The tree itself stays as it is. Malformed when leaves are out of order
+        or lie in another bucket.
+        """
+        nodes: dict[int, bytes] = {}
+        for bucket, leaves in changed.items():
+            if not 0 <= bucket < 1 << self.depth:
+                raise Malformed("no such map bucket")
+            if leaves and any(bucket_of(leaf[0], self.depth) != bucket for leaf in (leaves[0], leaves[-1])):
+                raise Malformed("a map leaf in the wrong bucket")
+            nodes[(1 << self.depth) + bucket] = subtree(leaves) if leaves else _NONE
+        nodes = self._rise(nodes)
+        count = self.count + count_delta
+        root = nodes.get(1) or self._slot(1)
+        if (root == _NONE) != (count == 0) or count < 0:
+            raise Malformed("the key count does not fit the map")
+        return MapChange(EMPTY_ROOT if root == _NONE else root, count, nodes, self._generation)
+
+    def accept(self, change: MapChange) -> None:
+        """Make `change` the map. It must have been prepared from the map as it is now."""
+        assert change.generation == self._generation, "a map change prepared from another state"
+        self._write(change.nodes)
+        self.count = change.count
+        self._generation += 1
+
+    def landing_bucket(self, key: bytes) -> int | None:
+        """The bucket whose leaves `prove` needs for `key`; None in the empty map.
+
+        It is the key's own bucket unless that is empty: then the search ends in another one.
+        """
+        path = self._path(key)
+        return path[-1] - (1 << self.depth) if path else None
+
+    def prove(self, key: bytes, bucket_leaves: Sequence[Leaf]) -> MapProof:
+        """The presence or absence proof of `key` in the accepted map. `bucket_leaves`: those of
+        `landing_bucket(key)`.
+
+        Malformed when they are not the leaves that the accepted map has there.
+        """
+        path = self._path(key)
+        if not path:
+            if bucket_leaves:
+                raise Malformed("map leaves for a bucket that is empty")
+            return MapProof((), None)
+        if not bucket_leaves or subtree(bucket_leaves) != self._slot(path[-1]):
+            raise Malformed("other map leaves than the accepted map has there")
+        below = prove(key, bucket_leaves)
+        siblings = list(below.siblings)
+        for slot in reversed(path[1:]):
+            sibling = self._slot(slot ^ 1)
+            if sibling != _NONE:
+                siblings.append((slot.bit_length() - 2, sibling))
+        return MapProof(tuple(siblings), below.other)
+
+    def _path(self, key: bytes) -> list[int]:
+        """The heap slots from the top to the bucket where the search for `key` ends; empty in the empty
+        map.
+        """
+        if len(key) != KEY_BYTES:
+            raise Malformed("a map key is 32 bytes")
+        if not self.count:
+            return []
+        path = [1]
+        for bit in range(self.depth):
+            slot = 2 * path[-1] + has_bit(key, bit)
+            path.append(slot if self._slot(slot) != _NONE else slot ^ 1)
+        return path
+
+    def _rise(self, nodes: dict[int, bytes]) -> dict[int, bytes]:
+        """`nodes` (bucket slots) and every slot above them, recomputed."""
+        heap = self._heap
+        dirty = dict(nodes)
+        row: Iterable[int] = nodes
+        for bit in range(self.depth - 1, -1, -1):
+            parents = {slot >> 1 for slot in row}
+            suffix = bytes([bit])
+            for parent in parents:
+                at = parent * 2 * HASH_BYTES
+                left = dirty.get(2 * parent) or heap[at : at + HASH_BYTES]
+                right = dirty.get(2 * parent + 1) or heap[at + HASH_BYTES : at + 2 * HASH_BYTES]
+                if left == _NONE:
+                    dirty[parent] = bytes(right)
+                elif right == _NONE:
+                    dirty[parent] = bytes(left)
+                else:
+                    dirty[parent] = sha256(left + right + suffix).digest()
+            row = parents
+        return dirty
+
+    def _slot(self, slot: int) -> bytes:
+        return bytes(self._heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES])
+
+    def _write(self, nodes: Mapping[int, bytes]) -> None:
+        heap = self._heap
+        for slot, node in nodes.items():
+            heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] = node

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import Malformed
+from ledger.tlog.map import (
+    Leaf,
+    MapTree,
+    bucket_of,
+    map_root,
+    prove,
+    verify_absence,
+    verify_presence,
+)
+from ledger.tlog.merkle import EMPTY_ROOT
+
+words = st.binary(min_size=32, max_size=32)
+crowded = st.builds(lambda a, b: bytes([a]) + bytes(30) + bytes([b]), st.integers(0, 7), st.integers(0, 7))
+keys = crowded | words
+
+
+class Buckets:
+    """The leaves beside a tree, as a store would hold them."""
+
+    def __init__(self, depth: int, leaves: Iterable[Leaf]) -> None:
+        self.all = dict(leaves)
+        self.tree = MapTree.build(depth, sorted(self.all.items()))
+
+    def leaves(self, bucket: int | None) -> list[Leaf]:
+        return sorted((k, v) for k, v in self.all.items() if bucket_of(k, self.tree.depth) == bucket)
+
+    def update(self, batch: dict[bytes, bytes]) -> None:
+        gained = len(batch.keys() - self.all.keys())
+        before = (self.tree.root, self.tree.count)
+        self.all |= batch
+        changed = {b: self.leaves(b) for b in {bucket_of(k, self.tree.depth) for k in batch}}
+        change = self.tree.prepare(changed, gained)
+        assert (self.tree.root, self.tree.count) == before
+        self.tree.accept(change)
+        assert (self.tree.root, self.tree.count) == (change.root, change.count)
+
+    def check(self, key: bytes) -> None:
+        proof = self.tree.prove(key, self.leaves(self.tree.landing_bucket(key)))
+        assert proof == prove(key, sorted(self.all.items()))
+        if key in self.all:
+            verify_presence(self.tree.root, key, self.all[key], proof)
+        else:
+            verify_absence(self.tree.root, key, proof)
+
+
+@given(
+    st.integers(0, 9),
+    st.dictionaries(keys, words, max_size=20),
+    st.lists(st.dictionaries(keys, words, max_size=8), max_size=3),
+    st.lists(keys, max_size=4),
+)
+@settings(max_examples=80, deadline=None)
+def test_root_and_proofs_are_those_of_the_whole_map(
+    depth: int, start: dict[bytes, bytes], batches: list[dict[bytes, bytes]], strangers: list[bytes]
+) -> None:
+    held = Buckets(depth, start.items())
+    for batch in ({}, *batches):
+        held.update(batch)
+        leaves = sorted(held.all.items())
+        assert held.tree.root == map_root(leaves)
+        assert held.tree.count == len(leaves)
+    for key in {*held.all, *strangers}:
+        held.check(key)
+
+
+@pytest.mark.parametrize("depth", range(17))
+def test_every_depth_gives_the_same_map(depth: int) -> None:
+    source = random.Random(depth)
+    leaves = [(source.randbytes(32), source.randbytes(32)) for _ in range(300)]
+    held = Buckets(depth, leaves[:200])
+    held.update(dict(leaves[200:]))
+    held.update({leaves[i][0]: source.randbytes(32) for i in range(50)})
+    assert held.tree.root == map_root(sorted(held.all.items()))
+    for key in (leaves[3][0], leaves[250][0], *(source.randbytes(32) for _ in range(10))):
+        held.check(key)
+
+
+def test_a_key_in_an_empty_bucket_lands_in_another_one() -> None:
+    held = Buckets(4, [(b"\x10" + bytes(31), bytes(32)), (b"\x30" + bytes(31), bytes(32))])
+    assert held.tree.landing_bucket(b"\x10" * 32) == 1
+    assert held.tree.landing_bucket(b"\xf0" * 32) == 3
+    for key in (b"\xf0" * 32, b"\x00" * 32, b"\x20" * 32):
+        held.check(key)
+
+
+def test_the_empty_tree() -> None:
+    tree = MapTree.build(3, [])
+    assert (tree.root, tree.count, tree.landing_bucket(bytes(32))) == (EMPTY_ROOT, 0, None)
+    verify_absence(tree.root, bytes(32), tree.prove(bytes(32), []))
+    with pytest.raises(Malformed):
+        tree.prove(bytes(32), [(bytes(32), bytes(32))])
+
+
+def test_a_tree_can_become_empty_again() -> None:
+    key = b"\x10" + bytes(31)
+    tree = MapTree.build(4, [(key, bytes(32))])
+    tree.accept(tree.prepare({1: []}, -1))
+    assert (tree.root, tree.count) == (EMPTY_ROOT, 0)
+
+
+def test_a_prepared_change_is_accepted_only_on_the_state_it_was_made_for() -> None:
+    tree = MapTree(2)
+    first = tree.prepare({0: [(bytes(32), bytes(32))]}, 1)
+    second = tree.prepare({3: [(b"\xff" * 32, bytes(32))]}, 1)
+    tree.accept(first)
+    with pytest.raises(AssertionError):
+        tree.accept(second)
+    assert tree.root == first.root
+
+
+def test_bucket_leaves_that_the_map_does_not_have_are_refused() -> None:
+    leaves = [(b"\x10" + bytes(31), bytes(32)), (b"\x11" + bytes(31), bytes(32))]
+    tree = MapTree.build(4, leaves)
+    for wrong in ([], leaves[:1], [leaves[0], (leaves[1][0], b"\x01" * 32)]):
+        with pytest.raises(Malformed):
+            tree.prove(leaves[0][0], wrong)
+
+
+@pytest.mark.parametrize(
+    ("changed", "delta"),
+    [
+        ({2: [(b"\x10" + bytes(31), bytes(32))]}, 1),  # the leaf belongs to bucket 1
+        ({16: [(b"\x10" + bytes(31), bytes(32))]}, 1),
+        ({-1: []}, 0),
+        ({1: [(b"\x11" + bytes(31), bytes(32)), (b"\x10" + bytes(31), bytes(32))]}, 2),
+        ({1: [(b"\x10" + bytes(31), bytes(32))]}, 0),
+        ({1: []}, 1),
+        ({1: [(b"\x10" + bytes(31), bytes(32))]}, -1),
+        ({1: [(b"\x10", bytes(32))]}, 1),
+    ],
+)
+def test_changes_that_do_not_fit_are_refused(changed: dict[int, list[Leaf]], delta: int) -> None:
+    with pytest.raises(Malformed):
+        MapTree(4).prepare(changed, delta)
+
+
+def test_build_wants_ascending_leaves() -> None:
+    leaves = [(bytes([i]) * 32, bytes(32)) for i in range(3)]
+    for wrong in (leaves[::-1], [leaves[0], leaves[0]]):
+        for depth in (0, 8):
+            with pytest.raises(Malformed):
+                MapTree.build(depth, wrong)
+
+
+@pytest.mark.parametrize("depth", [-1, 25])
+def test_depths_out_of_range(depth: int) -> None:
+    with pytest.raises(Malformed):
+        MapTree(depth)
+
+
+def test_buckets_are_the_top_bits() -> None:
+    key = b"\xa5\xc3" + bytes(30)
+    assert [bucket_of(key, d) for d in (0, 1, 4, 8, 16)] == [0, 1, 0xA, 0xA5, 0xA5C3]
+    with pytest.raises(Malformed):
+        bucket_of(b"short", 4)

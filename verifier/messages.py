@@ -1,0 +1,155 @@
+"""The words for verdicts, in Chinese and English, from `verdicts.json`: one catalogue for page, API and sheets.
+
+The catalogue is checked when it is loaded: every code, both languages, no value that no code provides.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Final
+
+from ledger.text import Text
+from verifier.verdict import Code, Verdict, text_json, to_json
+
+FAMILIES: Final = frozenset({"good", "outline", "caution", "bad", "doubt", "neutral", "offline"})
+MARKS: Final = frozenset("✓✕?!")
+# Values a sentence may name, by the code that provides them.
+_VALUES: Final[Mapping[Code, frozenset[str]]] = {
+    Code.VALID_UPGRADED: frozenset({"current_grade", "current_since"}),
+    Code.REVOKED: frozenset({"since", "reason"}),
+    Code.ENDED: frozenset({"since"}),
+    Code.WRONG_DOMAIN: frozenset({"found_host", "official_host"}),
+    Code.OFFLINE_BUNDLE_OK: frozenset({"as_of", "age"}),
+    Code.STALE: frozenset({"as_of"}),
+}
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_SHANGHAI: Final = timedelta(hours=8)  # fixed: no summer time since 1991
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How one code looks and reads; `line` may still name values."""
+
+    family: str  # colour family, one of FAMILIES
+    icon: str  # id in pages/icons.json
+    mark: str  # first character of the page title
+    title: Text
+    line: Text
+    next_steps: tuple[Text, ...]
+
+    def __post_init__(self) -> None:
+        assert self.family in FAMILIES and self.mark in MARKS and self.icon and self.next_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The whole catalogue."""
+
+    wordings: Mapping[Code, Wording]
+    labels: Mapping[str, Text]
+
+    def line(self, verdict: Verdict) -> Text:
+        """The one-line meaning with the values of this verdict in it."""
+        template = self.wordings[verdict.code].line
+        if verdict.code not in _VALUES:
+            return template
+        return Text(
+            template.zh.format(**self._values(verdict, "zh")),
+            template.en.format(**self._values(verdict, "en")),
+        )
+
+    def as_json(self, verdict: Verdict) -> dict[str, object]:
+        """`to_json` plus the words of the code: title, line, next (list), each {"zh", "en"}."""
+        wording = self.wordings[verdict.code]
+        return to_json(verdict) | {
+            "title": text_json(wording.title),
+            "line": text_json(self.line(verdict)),
+            "next": [text_json(step) for step in wording.next_steps],
+        }
+
+    def labels_in(self, lang: str) -> dict[str, str]:
+        return {key: text.of(lang) for key, text in self.labels.items()}
+
+    def age(self, ms: int, lang: str) -> str:
+        """A length of time in its largest whole unit: `12 秒`, `3 h`. Below one second: a word for it."""
+        seconds = max(0, ms) // 1000
+        for label, unit in (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)):
+            if seconds >= unit:
+                return self.labels[label].of(lang).format(n=seconds // unit)
+        return self.labels["now"].of(lang)
+
+    def _values(self, verdict: Verdict, lang: str) -> dict[str, str]:
+        values = {
+            key: say_day(date.fromisoformat(value), lang) if key == "since" else value
+            for key, value in verdict.detail.items()
+        }
+        if verdict.code is Code.REVOKED:
+            values["reason"] = values[f"reason_{lang}"]
+        if verdict.as_of_ms is not None:
+            values["as_of"] = say_time(verdict.as_of_ms, lang)
+            values["age"] = self.age(verdict.checked_at_ms - verdict.as_of_ms, lang)
+        if verdict.certificate is not None and verdict.certificate.current is not None:
+            current = verdict.certificate.current
+            values["current_grade"] = current.grade.of(lang)
+            comma = "，" if lang == "zh" else ", "
+            since = current.since_day
+            values["current_since"] = "" if since is None else comma + say_day_number(since, lang)
+        return values
+
+
+def say_day(day: date, lang: str) -> str:
+    """`2026-03-01` in Chinese, `1 Mar 2026` in English."""
+    return day.isoformat() if lang == "zh" else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def say_day_number(day: int, lang: str) -> str:
+    """`say_day` of days since 1970-01-01."""
+    return say_day(date(1970, 1, 1) + timedelta(days=day), lang)
+
+
+def say_time(ms: int, lang: str) -> str:
+    """Unix milliseconds as wall time of Asia/Shanghai with its zone, to the second."""
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms) + _SHANGHAI
+    clock = local.strftime("%H:%M:%S")
+    if lang == "zh":
+        return f"{local.date().isoformat()} {clock}（UTC+8）"
+    return f"{say_day(local.date(), 'en')} {clock} (UTC+8)"
+
+
+def load_messages() -> Messages:
+    """The catalogue of this package. An incomplete one is a bug and fails here."""
+    raw = json.loads(resources.files("verifier").joinpath("verdicts.json").read_text("utf-8"))
+    return build_messages(raw)
+
+
+def build_messages(raw: Mapping[str, Any]) -> Messages:
+    """Check a decoded catalogue: exactly the known codes, both languages, only values the code provides."""
+    assert set(raw) == {"codes", "labels"} and set(raw["codes"]) == set(Code), "one entry for each code"
+    wordings = {}
+    for name, entry in raw["codes"].items():
+        code = Code(name)
+        wording = Wording(
+            entry["family"],
+            entry["icon"],
+            entry["mark"],
+            _text(entry["title"]),
+            _text(entry["line"]),
+            tuple(_text(step) for step in entry["next"]),
+        )
+        for lang in ("zh", "en"):
+            named = {field for _, field, _, _ in string.Formatter().parse(wording.line.of(lang)) if field}
+            assert named == _VALUES.get(code, frozenset()), f"values of {name}"
+        wordings[code] = wording
+    labels = {key: _text(entry) for key, entry in raw["labels"].items()}
+    return Messages(MappingProxyType(wordings), MappingProxyType(labels))
+
+
+def _text(entry: Mapping[str, str]) -> Text:
+    assert set(entry) == {"zh", "en"}, "a message has exactly two languages"
+    return Text(entry["zh"], entry["en"])

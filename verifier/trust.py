@@ -1,0 +1,95 @@
+"""What a verifier decided to believe before it saw any evidence (design 2). Pure. Evidence never chooses the rules.
+
+The settings file says it as text (`verifier.config`); `build_trust` checks every word of it once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import Malformed
+from ledger.records.grades import Ladder
+from ledger.records.occupations import Catalogue
+from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
+from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
+
+FRESHNESS_S: Final = 300  # a checkpoint is renewed every 60 s; five misses are an outage
+SKEW_S: Final = 60
+_HOST: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\]"
+_BASE: Final = re.compile(rf"(https?)://({_HOST})(?::([1-9][0-9]{{0,4}}))?", re.ASCII)
+_HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The rules of every check."""
+
+    origin: str
+    keys: tuple[VerifierKey, ...]  # every one must sign a checkpoint
+    genesis: bytes  # SHA-256 of the bytes of entry 0
+    bases: tuple[str, ...]  # scheme://host[:port] of genuine QR codes; the first one is shown to people
+    freshness_ms: int
+    max_skew_ms: int  # how far ahead of ours the log's clock may be
+    ladder: Ladder
+    catalogue: Catalogue
+
+    def __post_init__(self) -> None:
+        types = sorted(key.type for key in self.keys)
+        if types != [ED25519, ML_DSA_44_COSIGNATURE]:
+            raise Malformed("trust: the log has exactly one Ed25519 and one ML-DSA-44 key")
+        if any(key.name != self.origin for key in self.keys):
+            raise Malformed("trust: a log key of another origin")
+        if len(self.genesis) != 32 or not self.bases:
+            raise Malformed("trust: a digest of 32 bytes and at least one official address")
+        for base in self.bases:
+            check_base(base)
+        if not 1_000 <= self.freshness_ms <= 366 * 86_400_000 or not 0 <= self.max_skew_ms <= 3_600_000:
+            raise Malformed("trust: freshness of 1 s to a year, skew of at most an hour")
+
+    @property
+    def official_host(self) -> str:
+        """The host that people should look for, without scheme."""
+        return self.bases[0].split("://", 1)[1]
+
+    def is_fresh(self, time_ms: int, now_ms: int) -> bool:
+        """Whether data of `time_ms` counts as current: neither too old nor further ahead than clocks may differ."""
+        return now_ms - self.freshness_ms <= time_ms <= now_ms + self.max_skew_ms
+
+
+def build_trust(
+    origin: str,
+    log_keys: Sequence[str],
+    genesis: str,
+    bases: Sequence[str],
+    ladder: Ladder,
+    catalogue: Catalogue,
+    *,
+    freshness_s: int = FRESHNESS_S,
+    max_skew_s: int = SKEW_S,
+) -> Trust:
+    """The trust that these words describe: vkeys, hex, addresses. Raises Malformed at the first that is wrong."""
+    if _HEX32.fullmatch(genesis) is None:
+        raise Malformed("trust: genesis is 64 lower-case hex digits")
+    return Trust(
+        origin=origin,
+        keys=tuple(parse_vkey(text) for text in log_keys),
+        genesis=bytes.fromhex(genesis),
+        bases=tuple(bases),
+        freshness_ms=freshness_s * 1000,
+        max_skew_ms=max_skew_s * 1000,
+        ladder=ladder,
+        catalogue=catalogue,
+    )
+
+
+def check_base(base: str) -> None:
+    """Raises Malformed unless `base` is scheme://host[:port] in its one spelling; plain http only on loopback."""
+    match = _BASE.fullmatch(base)
+    if match is None or int(match[3] or 1) > 65_535:
+        raise Malformed("an official address is https://host in lower case, without path or trailing slash")
+    if match[1] == "http" and match[2] not in _LOOPBACK:
+        raise Malformed("an official address uses https, except on loopback")

@@ -1,0 +1,362 @@
+"""What a check ends in: one closed list of codes and the facts that may be shown with each.
+
+Page, API, CSV, receipt and command line all speak this list; the words for each code are in `verdicts.json`
+(read by `verifier.messages`). Nothing here checks anything: `verifier.verify` builds a `Verdict`, and a
+`Verdict` that would show more than its code allows cannot be built.
+"""
+
+from __future__ import annotations
+
+import base64
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from ledger.text import Text
+
+
+class Code(StrEnum):
+    """Every way a check can end (design 8). The spelling is public: it never changes meaning."""
+
+    VALID = "valid"
+    VALID_UPGRADED = "valid_upgraded"
+    VALID_CORRECTED = "valid_corrected"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    ENDED = "ended"
+    NOT_FOUND = "not_found"
+    TAMPERED = "tampered"
+    WRONG_DOMAIN = "wrong_domain"
+    ISSUER_OUT_OF_SCOPE = "issuer_out_of_scope"
+    OFFLINE_SIGNATURE_OK = "offline_signature_ok"
+    OFFLINE_BUNDLE_OK = "offline_bundle_ok"
+    STALE = "stale"
+    UNAVAILABLE = "unavailable"
+    UNREADABLE = "unreadable"
+    SHARE_ENDED = "share_ended"
+
+
+class Outcome(StrEnum):
+    """How one step of the check ended."""
+
+    PASS = "pass"  # noqa: S105  # an outcome, not a password
+    FAIL = "fail"
+    UNKNOWN = "unknown"  # the world did not answer
+    SKIPPED = "skipped"  # an earlier step made it pointless
+
+
+class Source(StrEnum):
+    """What the answer rests on."""
+
+    REPLICA = "replica"  # the verifier's own verified copy of the log
+    BUNDLE = "bundle"  # the holder's file
+    CODE = "code"  # nothing but what the QR code itself carries
+
+
+# Words of design 7, plus `unknown` for a check that could not ask the register.
+STATUSES: Final = frozenset({"in_force", "suspended", "revoked", "void", "replaced", "ended", "unknown"})
+
+VALID_FAMILY: Final = frozenset({Code.VALID, Code.VALID_UPGRADED, Code.VALID_CORRECTED})
+GREEN: Final = VALID_FAMILY | {Code.OFFLINE_BUNDLE_OK}
+
+# Nothing of the scanned item is proven, so nothing of it may be shown.
+SHOWS_NOTHING: Final = frozenset(
+    {
+        Code.NOT_FOUND,
+        Code.TAMPERED,
+        Code.WRONG_DOMAIN,
+        Code.UNAVAILABLE,
+        Code.UNREADABLE,
+        Code.SHARE_ENDED,
+    }
+)
+
+# Values a code's sentence needs and no other field has. `since` is an ISO date.
+DETAIL_KEYS: Final[Mapping[Code, frozenset[str]]] = MappingProxyType(
+    {
+        Code.WRONG_DOMAIN: frozenset({"found_host", "official_host"}),
+        Code.REVOKED: frozenset({"since", "reason_zh", "reason_en"}),
+        Code.ENDED: frozenset({"since"}),
+    }
+)
+
+_EXIT: Final[Mapping[Code, int]] = MappingProxyType(
+    {
+        Code.VALID: 0,
+        Code.VALID_UPGRADED: 0,
+        Code.VALID_CORRECTED: 0,
+        Code.OFFLINE_BUNDLE_OK: 0,
+        Code.SUSPENDED: 1,
+        Code.REVOKED: 1,
+        Code.ENDED: 1,
+        Code.NOT_FOUND: 1,
+        Code.TAMPERED: 1,
+        Code.WRONG_DOMAIN: 1,
+        Code.ISSUER_OUT_OF_SCOPE: 1,
+        Code.UNREADABLE: 2,
+        Code.OFFLINE_SIGNATURE_OK: 3,
+        Code.STALE: 3,
+        Code.UNAVAILABLE: 3,
+        Code.SHARE_ENDED: 3,
+    }
+)
+
+_HEX: Final = frozenset(string.digits + "abcdef")
+_HOST: Final = frozenset(string.ascii_lowercase + string.digits + "-_:[]?")
+_SHORTENED: Final = frozenset("…")
+_NOT_HOST: Final = {ord(c): "?" for c in map(chr, range(128)) if c not in _HOST}
+
+
+def _is_hash(value: str) -> bool:
+    return len(value) == 64 and set(value) <= _HEX
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentGrade:
+    """The highest grade in force in the holder's track. Days are counted from 1970-01-01."""
+
+    grade: Text
+    ordinal: int  # 1..8, rising
+    trade: str  # may be empty
+    is_this: bool  # the scanned certificate itself is the highest
+    since_day: int | None
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.ordinal <= 8, "ordinal runs from 1 to 8"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """What is proven about a certificate. `name` is whole here; a page masks it."""
+
+    number: str | None
+    name: str | None
+    personal_available: bool  # number, name and photo could be opened and match the statement
+    photo: bytes | None  # thumbnail, JPEG, PNG or WebP
+    grade_ordinal: int  # 1..8, rising
+    grade: Text
+    occupation_code: str
+    occupation: str
+    trade: str  # may be empty
+    issue_day: int  # days since 1970-01-01
+    assessment_day: int
+    logged_at_ms: int | None
+    status: str  # one of STATUSES
+    current: CurrentGrade | None
+    person_linked: bool  # False: no claim about other certificates of this person
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.grade_ordinal <= 8, "ordinal runs from 1 to 8"
+        assert self.status in STATUSES, "not a status of design 7"
+        assert self.personal_available or (self.name is None and self.photo is None)
+        assert self.person_linked or self.current is None, "an unlinked person has no current grade"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerView:
+    """Who signed, from the filing in the register; never from the scanned item."""
+
+    filing_number: str
+    name: str
+    in_scope: bool | None  # None: not checked
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One numbered step of the check, in the order it was done."""
+
+    step: str
+    outcome: Outcome
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ProofView:
+    """Where in which log the certificate stands. Hashes are 64 lower-case hex digits."""
+
+    origin: str
+    index: int
+    leaf_hash: str
+    size: int  # leaves under the checkpoint
+    root: str
+    checkpoint_time_ms: int
+    cert_key: str
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.index < self.size, "the entry lies under the checkpoint"
+        assert all(map(_is_hash, (self.leaf_hash, self.root, self.cert_key))), "hashes are 64 hex digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one check. Times are Unix milliseconds.
+
+    `as_of_ms` is the log time of the data the answer rests on; None when no such data was read.
+    Building one that shows fields of an unproven item, or is green without fresh proof, is a bug and fails.
+    """
+
+    code: Code
+    checked_at_ms: int
+    as_of_ms: int | None
+    source: Source
+    certificate: CertificateView | None
+    issuer: IssuerView | None
+    findings: tuple[Finding, ...]
+    proof: ProofView | None
+    detail: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        shown = (self.certificate, self.issuer, self.proof)
+        if self.code in SHOWS_NOTHING:
+            assert shown == (None, None, None), f"{self.code} may not show any field"
+        elif self.code is not Code.STALE:
+            assert self.certificate is not None, f"{self.code} needs the certificate"
+        if self.code in GREEN:
+            assert self.proof is not None and self.as_of_ms is not None, "green needs a proof and its time"
+            assert self.issuer is not None and self.source is not Source.CODE
+            assert all(f.outcome is not Outcome.FAIL for f in self.findings), "green has no failed step"
+        if self.code in VALID_FAMILY:
+            assert self.certificate is not None and self.certificate.status == "in_force"
+        if self.code is Code.VALID_UPGRADED:
+            assert self.certificate is not None and self.certificate.current is not None
+            assert not self.certificate.current.is_this, "upgraded means another certificate is higher"
+        if self.code is Code.STALE:
+            assert self.as_of_ms is not None, "stale says how old the data is"
+        if self.code is Code.OFFLINE_SIGNATURE_OK:
+            assert self.certificate is not None and self.certificate.status == "unknown"
+        assert frozenset(self.detail) == DETAIL_KEYS.get(self.code, frozenset()), "detail fits the code"
+        if "since" in self.detail:
+            date.fromisoformat(self.detail["since"])
+        for key in {"found_host", "official_host"} & frozenset(self.detail):
+            assert self.detail[key] == shown_host(self.detail[key]), "hosts pass through shown_host"
+        object.__setattr__(self, "detail", MappingProxyType(dict(self.detail)))
+
+
+def without_item(
+    code: Code,
+    now_ms: int,
+    *,
+    source: Source = Source.CODE,
+    as_of_ms: int | None = None,
+    findings: tuple[Finding, ...] = (),
+    **detail: str,
+) -> Verdict:
+    """A verdict that shows nothing of the scanned item: for every code in SHOWS_NOTHING.
+
+    A `not_found` says with `source` and `as_of_ms` which register was asked, and as of when.
+    """
+    return Verdict(code, now_ms, as_of_ms, source, None, None, findings, None, detail)
+
+
+def exit_code(verdict: Verdict) -> int:
+    """The exit status of a command line check (design 13).
+
+    0 valid, also from a bundle that is fresh enough · 1 not valid (a complete check said no; not found is a
+    complete check) · 2 unreadable input · 3 could not tell: revocation unknown, data too old, no answer.
+    """
+    return _EXIT[verdict.code]
+
+
+def to_json(verdict: Verdict) -> dict[str, object]:
+    """The verdict as plain values for API, CSV and receipt.
+
+    Times are RFC 3339 in UTC with milliseconds, days ISO dates, the photo base64. The name is whole: whoever
+    asks holds the secret that opens it. Keys are always present; what is not known is None.
+    """
+    return {
+        "code": verdict.code.value,
+        "checked_at": iso_time(verdict.checked_at_ms),
+        "as_of": None if verdict.as_of_ms is None else iso_time(verdict.as_of_ms),
+        "source": verdict.source.value,
+        "certificate": None if verdict.certificate is None else _certificate_json(verdict.certificate),
+        "issuer": None if verdict.issuer is None else _issuer_json(verdict.issuer),
+        "findings": [{"step": f.step, "outcome": f.outcome.value, "text": text_json(f.text)} for f in verdict.findings],
+        "proof": None if verdict.proof is None else _proof_json(verdict.proof),
+        "detail": dict(verdict.detail),
+    }
+
+
+def shown_host(netloc: str) -> str:
+    """A foreign `host[:port]` made safe to show: no user name before it, lower case, other scripts as punycode.
+
+    Shortened in the middle to 48 characters, because the end of a host says whose it is. Fit for any input;
+    applying it twice changes nothing.
+    """
+    host = netloc[-2048:].rpartition("@")[2].lower()
+    plain = ".".join(_ascii_label(label) for label in host.split("."))
+    if len(plain) > 48:
+        plain = f"{plain[:8]}…{plain[-39:]}"
+    return plain or "?"
+
+
+def _ascii_label(label: str) -> str:
+    if label.isascii():
+        return "".join(c if c in _HOST else "?" for c in label)
+    if set(label) - _SHORTENED <= _HOST:
+        return label  # already shortened by us
+    return "xn--" + label.encode("punycode", "replace").decode("ascii", "replace").translate(_NOT_HOST)
+
+
+def text_json(text: Text) -> dict[str, str]:
+    return {"zh": text.zh, "en": text.en}
+
+
+def iso_day(day: int) -> str:
+    """Days since 1970-01-01 as `2025-11-20`."""
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def iso_time(ms: int) -> str:
+    """Unix milliseconds as RFC 3339 in UTC: `2025-11-20T08:00:00.000Z`."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _certificate_json(view: CertificateView) -> dict[str, object]:
+    return {
+        "number": view.number,
+        "name": view.name,
+        "personal_available": view.personal_available,
+        "photo": None if view.photo is None else base64.b64encode(view.photo).decode(),
+        "grade_ordinal": view.grade_ordinal,
+        "grade": text_json(view.grade),
+        "occupation_code": view.occupation_code,
+        "occupation": view.occupation,
+        "trade": view.trade,
+        "issue_date": iso_day(view.issue_day),
+        "assessment_date": iso_day(view.assessment_day),
+        "logged_at": None if view.logged_at_ms is None else iso_time(view.logged_at_ms),
+        "status": view.status,
+        "current": None if view.current is None else _current_json(view.current),
+        "person_linked": view.person_linked,
+    }
+
+
+def _current_json(view: CurrentGrade) -> dict[str, object]:
+    return {
+        "grade": text_json(view.grade),
+        "ordinal": view.ordinal,
+        "trade": view.trade,
+        "is_this": view.is_this,
+        "since": None if view.since_day is None else iso_day(view.since_day),
+    }
+
+
+def _issuer_json(view: IssuerView) -> dict[str, object]:
+    return {"filing_number": view.filing_number, "name": view.name, "in_scope": view.in_scope}
+
+
+def _proof_json(view: ProofView) -> dict[str, object]:
+    return {
+        "origin": view.origin,
+        "index": view.index,
+        "leaf_hash": view.leaf_hash,
+        "size": view.size,
+        "root": view.root,
+        "checkpoint_time": iso_time(view.checkpoint_time_ms),
+        "cert_key": view.cert_key,
+    }

@@ -1,0 +1,236 @@
+"""The check: evidence and rules in, one verdict out. Pure, and the only place that turns failures into a verdict.
+
+    1 host          the code leads to an official address                       else wrong_domain
+    2 readable      it is a code or bundle of ours                              else unreadable
+    3 carried       what it carries holds together by itself                    else tampered
+    4 signature     a record key of the filing signed it                        else tampered
+    5 logged        the register holds exactly these bytes at this place        else not_found, tampered
+    6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
+    7 status        in force                                                    else suspended, revoked, ended
+    8 current       the highest grade in force of its track                     valid or valid_upgraded
+    9 freshness     the register's time is recent                               else stale, never green
+
+A refusal from an old register stands (revocation does not undo itself); a "no such record" from one does not, because
+the record may be newer. After a failure of steps 1 to 5 nothing of the item is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import Malformed, Refused, Unverified
+from ledger.records.bundle import Bundle
+from ledger.records.commitments import FaceOpening
+from ledger.records.envelope import FaceContent
+from ledger.records.issue import Issue
+from ledger.records.kinds import CertificateStatus
+from ledger.records.qr import Code as QrCode
+from ledger.records.qr import ForeignLink
+from ledger.records.secret import cert_key_of
+from ledger.records.state import CertificateState, FilingState
+from ledger.records.statements import Statement
+from ledger.records.status import check_scope
+from ledger.text import Text
+from ledger.tlog.checkpoint import OpenedCheckpoint
+from verifier import steps
+from verifier.carried import Carried, open_carried, verify_bundle
+from verifier.trust import Trust
+from verifier.verdict import (
+    CertificateView,
+    Code,
+    CurrentGrade,
+    Finding,
+    IssuerView,
+    Outcome,
+    ProofView,
+    Source,
+    Verdict,
+    iso_day,
+    without_item,
+)
+
+_STATUS_CODE: Final = {
+    CertificateStatus.SUSPENDED: Code.SUSPENDED,
+    CertificateStatus.REVOKED: Code.REVOKED,
+    CertificateStatus.VOID: Code.REVOKED,
+    CertificateStatus.REPLACED: Code.REVOKED,
+    CertificateStatus.ENDED: Code.ENDED,
+}
+_REASONS: Final = {
+    CertificateStatus.REVOKED: Text("见登记记录", "see the register"),
+    CertificateStatus.VOID: Text("签发密钥已失效", "signed with a key that was compromised"),
+    CertificateStatus.REPLACED: Text("已换发新证书", "a new certificate replaced it"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One certificate in the register: the statement that issued it and what became of it."""
+
+    statement: Statement
+    state: CertificateState
+    highest: Issue | None = None  # the statement behind the track's highest grade, where it is another certificate
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.statement.body, Issue), "a certificate is issued by an issue statement"
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """What the verifier's own replica answers: all of it stands under a checkpoint signed by the pinned keys."""
+
+    size: int  # leaves under that checkpoint
+    root: bytes
+    time_ms: int  # from the log's own timestamped signature
+    logged: Logged | None  # under the item's cert key; None: not in the first `size` leaves
+    filing: FilingState | None  # of the body named by the logged statement, else by the carried one
+    halted: bool = False  # the replica found a violation and stopped: its last good data, never green
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything gathered about one item before judging. Absent answers are None, never guesses."""
+
+    item: QrCode | Bundle | ForeignLink | None  # None: nothing readable
+    register: Register | None = None  # None: no verified data at all
+    face: FaceContent | None = None  # the opened face envelope; None: personal data unavailable
+    offline: bool = False  # nobody tried to bring the register up to date
+
+
+def verify(evidence: Evidence, trust: Trust, now_ms: int) -> Verdict:
+    """Judge `evidence` by `trust` at `now_ms` (ms since 1970). Total: every evidence has a verdict."""
+    return _Check(evidence, trust, now_ms).run()
+
+
+class _Check:
+    """One run of the steps; `findings` grows as they are done."""
+
+    def __init__(self, evidence: Evidence, trust: Trust, now_ms: int) -> None:
+        self.evidence = evidence
+        self.trust = trust
+        self.now_ms = now_ms
+        self.findings: list[Finding] = []
+        self.register = evidence.register
+        self.opened: OpenedCheckpoint | None = None  # of a bundle
+        self.fresh = (
+            self.register is not None
+            and not self.register.halted
+            and trust.is_fresh(self.register.time_ms, now_ms)
+        )
+
+    def run(self) -> Verdict:
+        item = self.evidence.item
+        if isinstance(item, ForeignLink):  # 1
+            self._note(steps.HOST_OTHER)
+            return self._nothing(
+                Code.WRONG_DOMAIN, found_host=shown_host(item.host), official_host=self.trust.official_host
+            )
+        if item is None:  # 2
+            self._note(steps.UNREADABLE)
+            return self._nothing(Code.UNREADABLE)
+        self._note(steps.HOST if isinstance(item, QrCode) else steps.HOST_NONE)
+        self._note(steps.READABLE)
+        try:
+            carried = open_carried(item)  # 3
+            if isinstance(item, Bundle):
+                assert carried is not None, "a bundle carries its statement"
+                self.opened = verify_bundle(item, carried, self.trust)
+        except (Malformed, Unverified):
+            self._note(steps.CARRIED_WRONG)
+            return self._nothing(Code.TAMPERED)
+        self._note(steps.CARRIED if carried else steps.CARRIED_NONE)
+        if self.register is None:
+            return self._alone(carried)
+        if self.register.logged is None:
+            return self._not_logged(carried, self.register)
+        return self._logged(item, carried, self.register, self.register.logged)
+
+    def _alone(self, carried: Carried | None) -> Verdict:
+        """No register: a bundle's own proof is all there is; a fragment's key stands in the register only."""
+        if carried is None or self.opened is None:
+            self._note(steps.SIGNATURE_NO_KEY)
+            return self._nothing(Code.UNAVAILABLE)
+        self._note(steps.SIGNATURE_BY_LOG)
+        self._note(steps.LOGGED_BY_BUNDLE)
+        return self._signature_only(carried, None)
+
+    def _not_logged(self, carried: Carried | None, register: Register) -> Verdict:
+        if carried is None:
+            self._note(steps.SIGNATURE_NOTHING)
+            self._note(steps.LOGGED_NOT if self.fresh else steps.LOGGED_UNKNOWN)
+            return self._nothing(Code.NOT_FOUND) if self.fresh else self._stale()
+        if self.opened is not None and carried.index < register.size:
+            self._note(steps.LOGGED_FORK)  # the pinned keys signed two histories
+            return self._nothing(Code.TAMPERED)
+        filing = register.filing
+        if filing is None:
+            self._note(steps.SIGNATURE_UNFILED if self.fresh else steps.SIGNATURE_NO_KEY)
+            return self._unfiled() if self.fresh else self._stale()
+        key = filing.terms.record_key(carried.statement.kid)  # 4
+        if key is None and not self.fresh:
+            self._note(steps.SIGNATURE_NO_KEY)  # the key may be newer than this register
+            return self._stale()
+        try:
+            if key is None:
+                raise Unverified("no such record key in the filing")
+            carried.statement.verify_signature(key.public)
+        except Unverified:
+            self._note(steps.SIGNATURE_WRONG)
+            return self._nothing(Code.TAMPERED)
+        self._note(steps.SIGNATURE)
+        if self.opened is not None or not self.fresh:  # 5: it may be newer than this register
+            self._note(steps.LOGGED_UNKNOWN)
+            return self._signature_only(carried, filing) if self.evidence.offline else self._stale()
+        self._note(steps.LOGGED_NOT)
+        try:
+            check_scope(filing.terms, carried.issue)  # 6
+        except Refused:
+            self._note(steps.SCOPE_NOT)
+            view = self._view(carried.issue, None, carried.face)
+            issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=False)
+            return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer, None)
+        return self._nothing(Code.NOT_FOUND)
+
+    def _logged(
+        self, item: QrCode | Bundle, carried: Carried | None, register: Register, logged: Logged
+    ) -> Verdict:
+        statement, state, filing = logged.statement, logged.state, register.filing
+        issue = statement.body
+        assert isinstance(issue, Issue)
+        try:  # 4
+            if filing is None or statement.leaf_hash != state.issue_leaf or state.filing_number != filing.terms.number:
+                raise Unverified("statement, state and filing are not of one certificate")
+            if issue.cert_key != cert_key_of(item.secret) or state.issue_index >= register.size:
+                raise Unverified("the register answered for another certificate")
+            statement.verify_signature(state.record_key)
+        except Unverified:
+            self._note(steps.REGISTER_DAMAGED)  # our own copy is at fault, never the item
+            return self._nothing(Code.UNAVAILABLE)
+        if carried and (carried.statement.entry != statement.entry or carried.index != state.issue_index):  # 5
+            self._note(steps.LOGGED_OTHER)
+            return self._nothing(Code.TAMPERED)
+        self._note(steps.SIGNATURE)
+        self._note(steps.LOGGED)
+        issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=True)
+        face = self._face(issue, carried)
+        view = self._view(issue, logged, face)
+        proof = self._proof(register, logged)
+        if filing.terms_leaf == state.filing_leaf:  # 6: later terms do not reach back
+            try:
+                check_scope(filing.terms, issue)
+            except Refused:
+                self._note(steps.SCOPE_NOT)
+                issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=False)
+                return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer, proof)
+        self._note(steps.SCOPE)
+        if state.status is not CertificateStatus.IN_FORCE:  # 7
+            self._note(steps.STATUS_NOT)
+            return self._out_of_force(state, view, issuer, proof)
+        self._note(steps.STATUS)
+        self._note(steps.CURRENT if view.current else steps.CURRENT_NONE)  # 8
+        if not self.fresh:  # 9
+            return self._signature_only(carried, filing, logged) if self.evidence.offline else self._stale()
+        self._note(steps.FRESH)
+        higher = view.current is not None and not view.current.is_this and view.current.ordinal > view.grade_ordinal
+        return self._verdict(Code.VALID_UPGRADED if higher else Code.VALID, view, issuer, proof)

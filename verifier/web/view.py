@@ -1,0 +1,213 @@
+"""Verdicts, errors and the start page as HTML: compiled once, filled from the message catalogue.
+
+A page masks the holder's name, takes the issuer's name from the register only, and shows nothing that the
+verdict does not carry.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from ledger.edge import ErrorAnswer
+from ledger.errors import Refused
+from ledger.records.names import mask_name
+from ledger.records.number import parse_number
+from verifier.messages import Messages, say_day_number, say_time
+from verifier.verdict import GREEN, CertificateView, Code, Finding, IssuerView, Outcome, Source, Verdict
+
+LANGS: Final = ("zh", "en")
+_HTML_LANG: Final = {"zh": "zh-CN", "en": "en"}
+_MOODS: Final = {Outcome.PASS: "yes", Outcome.FAIL: "no", Outcome.UNKNOWN: "may", Outcome.SKIPPED: "soft"}
+_SCOPES: Final = {True: ("yes", "in_scope"), False: ("no", "out_of_scope"), None: ("may", "scope_unknown")}
+_SOURCES: Final = {
+    Source.REPLICA: "source_replica",
+    Source.BUNDLE: "source_bundle",
+    Source.CODE: "source_code",
+}
+_PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
+MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A static file, whose name holds the digest of its content, so that it never changes."""
+
+    content_type: str
+    body: bytes
+    packed: bytes  # the same, gzip
+
+
+def load_assets() -> tuple[dict[str, Asset], dict[str, str]]:
+    """All static files by their public name, and the public name of each plain one."""
+    assets: dict[str, Asset] = {}
+    names: dict[str, str] = {}
+    for plain, content_type in (("page.css", "text/css"), ("icon.svg", "image/svg+xml")):
+        body = resources.files("verifier.static").joinpath(plain).read_bytes()
+        stem, _, suffix = plain.partition(".")
+        names[plain] = f"{stem}.{hashlib.sha256(body).hexdigest()[:16]}.{suffix}"
+        assets[names[plain]] = Asset(content_type, body, gzip.compress(body, 9, mtime=0))
+    return assets, names
+
+
+class Pages:
+    """All pages of one verifier. `host` is the official one, `upload_mb` the cap named on the start page."""
+
+    def __init__(self, messages: Messages, asset_names: Mapping[str, str], host: str, upload_mb: int) -> None:
+        folder = resources.files("verifier.pages")
+        sources = {
+            name: folder.joinpath(name).read_text("utf-8")
+            for name in ("base.html", "verdict.html", "start.html", "error.html")
+        }
+        environment = jinja2.Environment(
+            loader=jinja2.DictLoader(sources),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        icons = json.loads(folder.joinpath("icons.json").read_text("utf-8"))
+        self._messages = messages
+        self._verdict = environment.get_template("verdict.html")
+        self._error = environment.get_template("error.html")
+        # What does not depend on the request is looked up once, for each language.
+        self._common = {lang: self._constants(lang, asset_names) for lang in LANGS}
+        self._words = {
+            (code, lang): {
+                "family": wording.family,
+                "icon": Markup(icons[wording.icon]),  # noqa: S704  # our own file
+                "mark": wording.mark,
+                "title": wording.title.of(lang),
+                "next": [step.of(lang) for step in wording.next_steps],
+            }
+            for code, wording in messages.wordings.items()
+            for lang in LANGS
+        }
+        start = environment.get_template("start.html")
+        self._start = {lang: self._start_page(start, lang, host, upload_mb) for lang in LANGS}
+
+    def start(self, lang: str) -> str:
+        return self._start[lang]
+
+    def error(self, answer: ErrorAnswer, lang: str) -> str:
+        return self._error.render(
+            self._common[lang], switch=None, message=answer.text.of(lang), reference=answer.reference
+        )
+
+    def verdict(self, verdict: Verdict, lang: str, *, linked: bool) -> str:
+        """The verdict page. `linked`: it has an address of its own, to switch language and to retry at."""
+        labels = self._messages.labels
+        certificate, issuer = verdict.certificate, verdict.issuer
+        lag = None if verdict.as_of_ms is None else self._messages.age(verdict.checked_at_ms - verdict.as_of_ms, lang)
+        source = labels[_SOURCES[verdict.source]].of(lang)
+        if verdict.source is Source.REPLICA:
+            source = source.format(age=lag) if lag is not None else labels["source_code"].of(lang)
+        proof = verdict.proof
+        return self._verdict.render(
+            self._common[lang],
+            switch=f"?lang={'en' if lang == 'zh' else 'zh'}" if linked else None,
+            v=self._words[verdict.code, lang] | {"line": self._messages.line(verdict).of(lang)},
+            c=None if certificate is None else self._certificate(certificate, lang),
+            i=None if issuer is None else self._issuer(issuer, lang),
+            p=None
+            if proof is None
+            else {
+                "origin": proof.origin,
+                "index": proof.index,
+                "leaf_hash": proof.leaf_hash,
+                "size": proof.size,
+                "root": proof.root,
+                "time": say_time(proof.checkpoint_time_ms, lang),
+                "cert_key": proof.cert_key,
+            },
+            findings=[self._finding(finding, lang) for finding in verdict.findings],
+            green=verdict.code in GREEN,
+            retry=linked and verdict.code in (Code.STALE, Code.UNAVAILABLE),
+            checked=say_time(verdict.checked_at_ms, lang),
+            source=source,
+            as_of=None if verdict.as_of_ms is None else say_time(verdict.as_of_ms, lang),
+        )
+
+    def _certificate(self, view: CertificateView, lang: str) -> dict[str, Any]:
+        labels = self._messages.labels
+        current, note = view.current, ""
+        if current is not None and current.is_this:
+            note = labels["current_this"].of(lang)
+        elif current is not None and current.since_day is not None:
+            note = labels["since"].of(lang).format(date=say_day_number(current.since_day, lang))
+        return {
+            "name": None if view.name is None else mask_name(view.name),
+            "photo": None if view.photo is None else _photo_address(view.photo),
+            "grade": view.grade.of(lang),
+            "occupation": view.occupation,
+            "occupation_code": view.occupation_code,
+            "trade": view.trade or "--",
+            "number": None if view.number is None else _grouped(view.number),
+            "issued": say_day_number(view.issue_day, lang),
+            "assessed": say_day_number(view.assessment_day, lang),
+            "logged": None if view.logged_at_ms is None else say_time(view.logged_at_ms, lang),
+            "status": labels[f"status_{view.status}"].of(lang),
+            "current": None if current is None else current.grade.of(lang),
+            "current_trade": "" if current is None else current.trade,
+            "current_note": note,
+            "higher": current is not None and not current.is_this,
+        }
+
+    def _issuer(self, view: IssuerView, lang: str) -> dict[str, str]:
+        mood, label = _SCOPES[view.in_scope]
+        return {
+            "name": view.name,
+            "filing": view.filing_number,
+            "mood": mood,
+            "scope": self._messages.labels[label].of(lang),
+        }
+
+    def _finding(self, finding: Finding, lang: str) -> dict[str, str]:
+        word = self._messages.labels[f"step_{finding.outcome.value}"].of(lang)
+        return {"mood": _MOODS[finding.outcome], "word": word, "text": finding.text.of(lang)}
+
+    def _constants(self, lang: str, asset_names: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "lang": lang,
+            "html_lang": _HTML_LANG[lang],
+            "other_html_lang": _HTML_LANG["en" if lang == "zh" else "zh"],
+            "t": self._messages.labels_in(lang),
+            "css": asset_names["page.css"],
+            "favicon": asset_names["icon.svg"],
+        }
+
+    def _start_page(self, template: jinja2.Template, lang: str, host: str, upload_mb: int) -> str:
+        labels = self._messages.labels
+        return template.render(
+            self._common[lang],
+            switch=f"/?lang={'en' if lang == 'zh' else 'zh'}",
+            host=host,
+            text_hint=labels["text_hint"].of(lang).format(host=host),
+            file_hint=labels["file_hint"].of(lang).format(mb=upload_mb),
+        )
+
+
+def _grouped(number: str) -> str:
+    try:
+        return parse_number(number).grouped
+    except Refused:
+        return number
+
+
+def _photo_address(photo: bytes) -> str | None:
+    if len(photo) > MAX_PHOTO:
+        return None
+    for magic, kind in _PHOTO_TYPES:
+        if photo.startswith(magic):
+            return f"data:image/{kind};base64,{base64.b64encode(photo).decode()}"
+    return None
