@@ -184,12 +184,17 @@ async def _add_security_headers(request: web.Request, response: web.StreamRespon
     headers.popall("Server", None)
 
 
-async def read_body(request: web.Request, limit: int) -> bytes:
-    """The request body, at most `limit` bytes. Reads one byte past it at most, then raises Rejected(413)."""
+async def read_body(request: web.Request, limit: int, *, on_bytes: Callable[[int], None] | None = None) -> bytes:
+    """The request body, at most `limit` bytes. Reads one byte past it at most, then raises Rejected(413).
+
+    `on_bytes` hears the size of every piece as it arrives and may raise to give up.
+    """
     if request.content_length is not None and request.content_length > limit:
         raise Rejected(413)
     body = bytearray()
     while chunk := await request.content.read(limit + 1 - len(body)):
+        if on_bytes is not None:
+            on_bytes(len(chunk))
         body += chunk
         if len(body) > limit:
             raise Rejected(413)
@@ -218,9 +223,7 @@ class Site:
         await self._server.wait_closed()
 
 
-async def start_site(
-    app: web.Application, host: str, port: int, settings: EdgeSettings | None = None
-) -> Site:
+async def start_site(app: web.Application, host: str, port: int, settings: EdgeSettings | None = None) -> Site:
     """Serve `app`, which `protect` has seen, on host and port (0: any free one).
 
     Raises Refused("insecure_bind") for plain HTTP outside loopback, Unavailable when the address is taken or

@@ -117,9 +117,7 @@ class KeyFile:
         """The named key; Refused ("key_missing") when it is absent or of another kind."""
         found = self.keys.get(name)
         if found is None or found.kind != kind:
-            text = Text(
-                "密钥文件中没有名为“{name}”的 {kind} 密钥", "the key file has no {kind} key named “{name}”"
-            )
+            text = Text("密钥文件中没有名为“{name}”的 {kind} 密钥", "the key file has no {kind} key named “{name}”")
             raise Refused("key_missing", name, text.format(name=name, kind=kind))
         return found
 
@@ -298,9 +296,7 @@ def _stretch(passphrase: bytes, file: _File) -> bytes:
     if not 1 <= len(passphrase) <= MAX_PASSPHRASE:
         raise Malformed("passphrase empty or too long")
     cost = file.cost
-    kdf = Argon2id(
-        salt=file.salt, length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib
-    )
+    kdf = Argon2id(salt=file.salt, length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib)
     return kdf.derive(passphrase)
 
 

@@ -19,6 +19,7 @@ from ledger.text import Text
 REDRAW_S = 0.1  # between two drawings of the bar
 LINE_S = 10.0  # between two plain lines
 RATE_S = 10.0  # the rate is that of the last so many seconds
+LEFT = Text("剩余", "left")
 _BAR = 24  # columns of a full-size bar
 
 
@@ -26,8 +27,8 @@ class Progress:
     """`with Progress(rows, LABEL, sys.stderr, time.monotonic) as progress: … progress.advance()`.
 
     `total` in units of work, None when unknown. `clock()` in seconds, never going back. `done` is what an earlier
-    run did already: it counts as done but not for the rate. Used by one thread. A stream that is closed or cannot
-    show the text costs the display, never the work.
+    run did already: it counts as done but not for the rate. Used by one thread. A stream that is closed or
+    broken costs the display, never the work.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class Progress:
         assert done >= 0 and (total is None or total >= done)
         self.total = total
         self.done = done
-        self._label = label
+        self._label = _shown(label, stream)
+        self._left = _shown(LEFT, stream)
         self._stream = stream
         self._clock = clock
         self._terminal = _is_terminal(stream)
@@ -77,33 +79,34 @@ class Progress:
         self._samples.append((now_s, self.done))
         while len(self._samples) > 2 and self._samples[1][0] <= now_s - RATE_S:
             self._samples.popleft()
-        with suppress(OSError, ValueError):  # ValueError: closed, or an encoding without our characters
+        with suppress(OSError, ValueError):  # ValueError: closed
             if not self._terminal:
-                self._write("  ".join([self._label.both(), *self._figures()]) + "\n")
+                self._write("  ".join([self._label, *self._figures()]) + "\n")
                 return
-            line = self._line(_columns(self._stream) - 1)  # a full last column would wrap
+            columns = _columns(self._stream) - 1  # a full last column would wrap
+            line = self._line(columns)
             width = display_width(line)
-            erase = " " * (self._drawn_width - width)
+            erase = " " * (min(self._drawn_width, columns) - width)
             self._drawn_width = width
             self._write(f"\r{line}{erase}" + ("\n" if last else ""))
 
     def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-        except UnicodeEncodeError:
-            self._stream.write(text.replace(self._label.both(), self._label.en).encode("ascii", "replace").decode())
+        self._stream.write(text)
         self._stream.flush()
 
     def _line(self, columns: int) -> str:
-        """The fullest of the forms that fits: with bar, without, English only, figures only; cut as a last resort."""
-        figures = "  ".join(self._figures())
-        bar = f"{self._bar()}  " if self.total is not None else ""
-        for form in (f"{self._label.both()}  {bar}{figures}", f"{self._label.both()}  {figures}", figures):
-            if display_width(form) <= columns:
-                return form
-        return figures[: max(columns, 0)]
+        """The fullest form that fits: with bar, without, then ever fewer figures; the count is cut if it must be."""
+        figures = self._figures()
+        forms = [[self._label, self._bar(), *figures], [self._label, *figures]]
+        for form in forms + [figures[:end] for end in range(len(figures), 0, -1)]:
+            line = "  ".join(part for part in form if part)
+            if display_width(line) <= columns:
+                return line
+        return figures[0][: max(columns, 0)]
 
     def _bar(self) -> str:
+        if self.total is None:
+            return ""
         filled = _BAR if not self.total else min(self.done, self.total) * _BAR // self.total
         return f"[{'#' * filled}{'.' * (_BAR - filled)}]"
 
@@ -117,9 +120,9 @@ class Progress:
         (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
         rate = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
         if rate > 0:
-            figures.append(f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
+            figures.append(f"{rate:.0f}/s" if rate >= 9.95 else f"{rate:.1f}/s")
             if self.total is not None and self.done < self.total:
-                figures.append(f"剩余 / left {_duration((self.total - self.done) / rate)}")
+                figures.append(f"{self._left} {_duration((self.total - self.done) / rate)}")
         return figures
 
 
@@ -132,6 +135,15 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(min(seconds, 359_999)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _shown(text: Text, stream: TextIO) -> str:
+    """Both languages, or English alone where the stream cannot show Chinese."""
+    try:
+        text.both().encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return text.en
+    return text.both()
 
 
 def _is_terminal(stream: TextIO) -> bool:

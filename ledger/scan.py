@@ -3,24 +3,29 @@
 Shared by issuer (decode what was printed) and verifier (`check FILE`, uploads). Input is hostile: sizes are
 judged before anything is decoded, pages and pixels are bounded, and whatever a decoder trips over becomes
 `Malformed`. Not pure: it calls zxing-cpp, Pillow and PDFium (not safe in threads: one lock guards it).
-Our own buffers are bounded, PDFium's time and memory are not: a crafted PDF can draw slowly. A public server
-calls this in a worker process with limits.
+Our own buffers are bounded, PDFium's time and memory are not: a 1 MB PDF can cost 3 GB and half a minute (tried).
+So files of strangers go through `read_apart`, which does the same in a process of its own with limits.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import resource
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
+import cbor2
 import pypdfium2
 import zxingcpp
 from PIL import Image
 
-from ledger.errors import Malformed
+from ledger.errors import Malformed, Unavailable
 
 MAX_FILE: Final = 20_000_000  # bytes
 MAX_PIXELS: Final = 50_000_000  # of a picture, before decoding
@@ -29,6 +34,13 @@ MAX_PAGE_PIXELS: Final = 16_000_000  # of one rendered page; A4 at 300 dpi has 8
 MAX_ATTACHMENTS: Final = 16
 MAX_ATTACHMENT: Final = 1_000_000  # bytes
 
+MEMORY: Final = 1 << 30  # bytes of address space for one file read apart
+SECONDS: Final = 10  # of processor time
+
+_CHILD: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from ledger import scan; "
+    "scan.answer_apart(int(sys.argv[2]), int(sys.argv[3]))"
+)
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _MAGIC: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
 _PAGE_DPI: Final = (300, 200, 450, 120)  # the first one that finds something in the file wins
@@ -107,6 +119,49 @@ def read_pdf_region(data: bytes, *, page: int, box: tuple[float, float, float, f
         if not 0 <= page < document.page_count():
             raise Malformed(f"PDF has no page {page}")
         return _decode(document.draw(page, dpi, box))
+
+
+def read_apart(data: bytes, *, memory: int = MEMORY, seconds: int = SECONDS) -> PdfScan:
+    """What `read_pdf` or `read_picture` finds, read in a child process with at most `memory` bytes of address space
+    and `seconds` of processor time. Blocks for 0.3 s and more: call it in a thread. Pictures carry no attachments.
+
+    Raises Malformed as those two do, when the file is neither, and when it exceeds the limits; Unavailable when no
+    answer came within four times `seconds` of wall clock.
+    """
+    if len(data) > MAX_FILE:
+        raise Malformed("file: over 20 MB")
+    if sniff(data) == "cbor-or-other":
+        raise Malformed("file: neither a PDF nor a picture")
+    child = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[1]), str(memory), str(seconds)]
+    try:
+        done = subprocess.run(child, input=data, capture_output=True, timeout=4 * seconds, check=False)  # noqa: S603
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise Unavailable("the reader of files did not answer", retry_after=seconds) from error
+    if done.returncode < 0:  # ended by a signal: the processor limit, or PDFium out of memory
+        raise Malformed("file: too costly to read")
+    if done.returncode > 0:
+        raise Unavailable("the reader of files failed", retry_after=seconds)
+    answer = cbor2.loads(done.stdout)
+    if isinstance(answer, str):
+        raise Malformed(answer)
+    texts, attachments = answer
+    return PdfScan(tuple(texts), tuple((name, content) for name, content in attachments))
+
+
+def answer_apart(memory: int, seconds: int) -> None:
+    """The child's side of `read_apart`: limits first, then the file from stdin, the answer as CBOR on stdout."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    data = sys.stdin.buffer.read()
+    try:
+        found = read_pdf(data) if sniff(data) == "pdf" else PdfScan(tuple(read_picture(data)), ())
+        answer: object = [list(found.qr_texts), [list(file) for file in found.attachments]]
+    except Malformed as error:
+        answer = str(error)
+    except MemoryError:
+        answer = "file: too costly to read"
+    sys.stdout.buffer.write(cbor2.dumps(answer))
 
 
 class _Document:

@@ -49,6 +49,7 @@ class Described:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     env: str | None = None
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,13 @@ def described(
     maximum: int | None = None,
     choices: tuple[str, ...] = (),
     env: str | None = None,
+    secret: bool = False,
 ) -> dict[str, Described]:
-    """Metadata for `dataclasses.field(metadata=...)`. `env` is for str fields that hold a secret or an address."""
-    return {_KEY: Described(help, minimum, maximum, choices, env)}
+    """Metadata for `dataclasses.field(metadata=...)`.
+
+    `env` is for str fields that hold a secret or an address; a `secret` value is never written to a file.
+    """
+    return {_KEY: Described(help, minimum, maximum, choices, env, secret)}
 
 
 def load_settings(cls: type[T], source: str | Path, *, environ: Mapping[str, str] = os.environ) -> T:
@@ -118,7 +123,7 @@ def load_settings(cls: type[T], source: str | Path, *, environ: Mapping[str, str
 
 
 def format_settings(settings: object) -> str:
-    """The commented TOML file of this value. Fields that may come from the environment are left for it."""
+    """The commented TOML file of this value. Secrets are left to the environment."""
     return "\n".join(_written(settings, "")).strip() + "\n"
 
 
@@ -276,8 +281,8 @@ def _written(settings: Any, path: str) -> Iterator[str]:
             tables.append((path + name, kind, about, value))
             continue
         yield from _comments(about)
-        if about.env is not None or value is None:
-            assert value is not None or _default(field) is None, "TOML cannot say None"
+        if about.secret or value is None:
+            assert about.secret or _default(field) is None, "TOML cannot say None"
             yield f"# {name} ="
         else:
             yield f"{name} = {_toml(value)}"
@@ -287,7 +292,9 @@ def _written(settings: Any, path: str) -> Iterator[str]:
         brackets = f"[[{header}]]" if repeated else f"[{header}]"
         if value is None or value == ():
             yield f"# {brackets}"
-        for each in value if repeated else (value,) * (value is not None):
+        for position, each in enumerate(value if repeated else (value,) * (value is not None)):
+            if position:
+                yield ""
             yield brackets
             yield from _written(each, header + ".")
 

@@ -154,6 +154,8 @@ class CertificateView:
         assert self.status in STATUSES, "not a status of design 7"
         assert self.personal_available or (self.name is None and self.photo is None)
         assert self.person_linked or self.current is None, "an unlinked person has no current grade"
+        if self.current is not None and self.current.is_this:
+            assert self.status == "in_force", "only a certificate in force can be the current one"
 
 
 @dataclass(frozen=True, slots=True)

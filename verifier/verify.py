@@ -3,7 +3,7 @@
     1 host          the code leads to an official address                       else wrong_domain
     2 readable      it is a code or bundle of ours                              else unreadable
     3 carried       what it carries holds together by itself                    else tampered
-    4 signature     a record key of the filing signed it                        else tampered
+    4 signature     a record key of the filing signed it                        else tampered; no filing: not_found
     5 logged        the register holds exactly these bytes at this place        else not_found, tampered
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
     7 status        in force                                                    else suspended, revoked, ended
@@ -42,11 +42,11 @@ from verifier.verdict import (
     CurrentGrade,
     Finding,
     IssuerView,
-    Outcome,
     ProofView,
     Source,
     Verdict,
     iso_day,
+    shown_host,
     without_item,
 )
 
@@ -114,9 +114,7 @@ class _Check:
         self.register = evidence.register
         self.opened: OpenedCheckpoint | None = None  # of a bundle
         self.fresh = (
-            self.register is not None
-            and not self.register.halted
-            and trust.is_fresh(self.register.time_ms, now_ms)
+            self.register is not None and not self.register.halted and trust.is_fresh(self.register.time_ms, now_ms)
         )
 
     def run(self) -> Verdict:
@@ -124,7 +122,7 @@ class _Check:
         if isinstance(item, ForeignLink):  # 1
             self._note(steps.HOST_OTHER)
             return self._nothing(
-                Code.WRONG_DOMAIN, found_host=shown_host(item.host), official_host=self.trust.official_host
+                Code.WRONG_DOMAIN, found_host=shown_host(item.host), official_host=shown_host(self.trust.official_host)
             )
         if item is None:  # 2
             self._note(steps.UNREADABLE)
@@ -166,7 +164,7 @@ class _Check:
         filing = register.filing
         if filing is None:
             self._note(steps.SIGNATURE_UNFILED if self.fresh else steps.SIGNATURE_NO_KEY)
-            return self._unfiled() if self.fresh else self._stale()
+            return self._nothing(Code.NOT_FOUND) if self.fresh else self._stale()
         key = filing.terms.record_key(carried.statement.kid)  # 4
         if key is None and not self.fresh:
             self._note(steps.SIGNATURE_NO_KEY)  # the key may be newer than this register
@@ -192,9 +190,7 @@ class _Check:
             return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer, None)
         return self._nothing(Code.NOT_FOUND)
 
-    def _logged(
-        self, item: QrCode | Bundle, carried: Carried | None, register: Register, logged: Logged
-    ) -> Verdict:
+    def _logged(self, item: QrCode | Bundle, carried: Carried | None, register: Register, logged: Logged) -> Verdict:
         statement, state, filing = logged.statement, logged.state, register.filing
         issue = statement.body
         assert isinstance(issue, Issue)
@@ -234,3 +230,123 @@ class _Check:
         self._note(steps.FRESH)
         higher = view.current is not None and not view.current.is_this and view.current.ordinal > view.grade_ordinal
         return self._verdict(Code.VALID_UPGRADED if higher else Code.VALID, view, issuer, proof)
+
+    def _out_of_force(
+        self, state: CertificateState, view: CertificateView, issuer: IssuerView, proof: ProofView
+    ) -> Verdict:
+        code = _STATUS_CODE[state.status]
+        detail = {}
+        if code is not Code.SUSPENDED:
+            detail["since"] = iso_day(state.effective_day)
+        if code is Code.REVOKED:
+            reason = _REASONS[state.status]
+            detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
+        self._note_freshness()
+        return self._verdict(code, view, issuer, proof, **detail)
+
+    def _signature_only(
+        self, carried: Carried | None, filing: FilingState | None, logged: Logged | None = None
+    ) -> Verdict:
+        """Genuine, but what became of it since cannot be known now."""
+        self._note_freshness()
+        issue = carried.issue if carried else logged.statement.body if logged else None
+        assert isinstance(issue, Issue)
+        view = self._view(issue, None, self._face(issue, carried))
+        issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=None) if filing else None
+        return self._verdict(Code.OFFLINE_SIGNATURE_OK, view, issuer, None)
+
+    def _stale(self) -> Verdict:
+        self._note_freshness()
+        return self._verdict(Code.STALE, None, None, None)
+
+    def _nothing(self, code: Code, **detail: str) -> Verdict:
+        if self.register is not None and code not in (Code.WRONG_DOMAIN, Code.UNREADABLE):
+            self._note_freshness()
+        source, as_of = self._basis()
+        findings = steps.complete(self.findings)
+        return without_item(code, self.now_ms, source=source, as_of_ms=as_of, findings=findings, **detail)
+
+    def _verdict(
+        self,
+        code: Code,
+        view: CertificateView | None,
+        issuer: IssuerView | None,
+        proof: ProofView | None,
+        **detail: str,
+    ) -> Verdict:
+        source, as_of = self._basis()
+        findings = steps.complete(self.findings)
+        return Verdict(code, self.now_ms, as_of, source, view, issuer, findings, proof, detail)
+
+    def _basis(self) -> tuple[Source, int | None]:
+        if isinstance(self.evidence.item, ForeignLink) or self.evidence.item is None:
+            return Source.CODE, None
+        if self.register is not None:
+            return Source.REPLICA, self.register.time_ms
+        if self.opened is not None:
+            return Source.BUNDLE, self.opened.time_s * 1000
+        return Source.CODE, None
+
+    def _face(self, issue: Issue, carried: Carried | None) -> FaceOpening | None:
+        """Number and name, only if they are the ones that were signed."""
+        opening = carried.face if carried else self.evidence.face.opening if self.evidence.face else None
+        return opening if opening is not None and opening.digest() == issue.face else None
+
+    def _view(self, issue: Issue, logged: Logged | None, face: FaceOpening | None) -> CertificateView:
+        occupation = self.trust.catalogue.find(issue.occupation)
+        envelope = self.evidence.face
+        photo = envelope.thumbnail if envelope and face and envelope.opening == face else b""
+        return CertificateView(
+            number=face.number if face else None,
+            name=face.name if face else None,
+            personal_available=face is not None,
+            photo=photo or None,
+            grade_ordinal=issue.grade,
+            grade=self.trust.ladder.by_ordinal(issue.grade).text,
+            occupation_code=issue.occupation,
+            occupation=occupation.name if occupation else issue.occupation,
+            trade=issue.trade,
+            issue_day=issue.issue_day,
+            assessment_day=issue.assessment_day,
+            logged_at_ms=logged.state.issue_time if logged else None,
+            status=logged.state.status.name.lower() if logged else "unknown",
+            current=self._current(issue, logged) if logged else None,
+            person_linked=not issue.person_unlinked,
+        )
+
+    def _current(self, issue: Issue, logged: Logged) -> CurrentGrade | None:
+        highest = logged.state.summary.highest
+        if highest is None or issue.person_unlinked:
+            return None
+        is_this = highest.cert_key == issue.cert_key
+        other = logged.highest if logged.highest and logged.highest.cert_key == highest.cert_key else None
+        behind = issue if is_this else other
+        return CurrentGrade(
+            grade=self.trust.ladder.by_ordinal(highest.grade).text,
+            ordinal=highest.grade,
+            trade=highest.trade,
+            is_this=is_this,
+            since_day=behind.issue_day if behind else None,
+        )
+
+    def _proof(self, register: Register, logged: Logged) -> ProofView:
+        body = logged.statement.body
+        assert isinstance(body, Issue)
+        return ProofView(
+            origin=self.trust.origin,
+            index=logged.state.issue_index,
+            leaf_hash=logged.state.issue_leaf.hex(),
+            size=register.size,
+            root=register.root.hex(),
+            checkpoint_time_ms=register.time_ms,
+            cert_key=body.cert_key.hex(),
+        )
+
+    def _note(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+    def _note_freshness(self) -> None:
+        if self.register is not None and self.register.halted:
+            self._note(steps.FRESH_HALTED)
+        else:
+            self._note(steps.FRESH if self.fresh else steps.FRESH_NOT)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from PIL import Image
+from PIL import Image, ImageOps
 from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfdoc, pdfmetrics
@@ -25,7 +25,8 @@ HEIGHT: Final = 297.0  # mm
 MM: Final = 72 / 25.4  # points
 
 # The sheet in points: A4 in whole printer dots (2480 x 3508), so that dots counted from any edge are the same dots.
-_SHEET: Final = (2480 * 72 / DOTS_PER_INCH, 3508 * 72 / DOTS_PER_INCH)
+# A hair less, or a renderer that rounds the 32-bit size up stretches everything over one dot more.
+_SHEET: Final = (2480 * 72 / DOTS_PER_INCH - 0.0001, 3508 * 72 / DOTS_PER_INCH - 0.0001)
 
 INK: Final = (0.10, 0.10, 0.11)
 GREY: Final = (0.42, 0.41, 0.40)
@@ -36,6 +37,8 @@ Align = Literal["left", "centre", "right"]
 
 rl_config.useA85 = 0  # binary streams: a fifth smaller, and reportlab's Python encoder costs 15 ms a certificate
 
+_MAX_ENTRY: Final = 200  # characters of one entry
+_TWO_LINES: Final = 11.5  # points at most where an entry is broken
 _MAX_PHOTO: Final = 2_000_000  # bytes
 _MAX_PHOTO_PIXELS: Final = 12_000_000
 
@@ -110,9 +113,9 @@ class Page:
             self.text(x, top - index * pitch, part, style)
 
     def _fit(self, text: str, style: Style, width: float, smallest: float, lines: int) -> tuple[Style, Sequence[str]]:
-        for count in range(1, lines + 1):
+        for count in range(1, lines + 1 if len(text) <= _MAX_ENTRY else 0):
             floor = smallest if count == lines else max(smallest, style.size * 0.72)
-            size = style.size
+            size = style.size if count == 1 else min(style.size, _TWO_LINES)
             while size >= floor:
                 tried = Style(size, style.colour, style.spacing, style.weight, style.align)
                 parts = self._break(text, tried, width)
@@ -122,15 +125,16 @@ class Page:
         raise Malformed("a text too long for its place on the certificate")
 
     def _break(self, text: str, style: Style, width: float) -> list[str]:
-        """Greedy: at spaces where a line has one in its second half, else between any two characters (Chinese)."""
+        """Greedy: after a space or the dot of a name if one is in a line's second half, else between any two
+        characters (Chinese)."""
         parts = []
         while text:
             end = len(text)
             while end > 1 and self.text_width(text[:end].rstrip(), style) > width:
                 end -= 1
             if end < len(text) and text[end] != " ":
-                space = text.rfind(" ", end // 2, end)
-                end = space if space > 0 else end
+                gap = max(text.rfind(mark, end // 2, end) for mark in " ·")
+                end = gap + 1 if gap > 0 else end
             parts.append(text[:end].rstrip())
             text = text[end:].lstrip()
         return parts or [""]
@@ -190,31 +194,13 @@ class Page:
         return edge / MM
 
     def photo(self, picture: bytes, x: float, y: float, width: float, height: float) -> None:
-        """A JPEG or PNG cut to fill the box, on white. Raises Malformed when it is neither, or too large."""
-        if len(picture) > _MAX_PHOTO:
-            raise Malformed("photo: over 2 MB")
-        try:
-            with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as opened:
-                columns, rows = opened.size
-                if columns * rows > _MAX_PHOTO_PIXELS:
-                    raise Malformed("photo: over 12 megapixels")
-                opened.load()
-            reader = ImageReader(io.BytesIO(picture))
-        except Malformed:
-            raise
-        except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error
-            raise Malformed("photo: neither JPEG nor PNG") from error
-        scale = max(width / columns, height / rows)
-        drawn = (columns * scale, rows * scale)
-        canvas = self._canvas
-        canvas.saveState()
-        canvas.setFillColorRGB(1, 1, 1)
-        outline = canvas.beginPath()
-        outline.rect(x * MM, y * MM, width * MM, height * MM)
-        canvas.clipPath(outline, stroke=0, fill=1)
-        left, low = x - (drawn[0] - width) / 2, y - (drawn[1] - height) / 2
-        canvas.drawImage(reader, left * MM, low * MM, drawn[0] * MM, drawn[1] * MM, mask="auto")
-        canvas.restoreState()
+        """A JPEG or PNG cut to fill the box, on white; stored at 300 dpi without its metadata (place, camera).
+
+        Raises Malformed when it is neither, or too large.
+        """
+        dots = (round(width / 25.4 * DOTS_PER_INCH), round(height / 25.4 * DOTS_PER_INCH))
+        reader = ImageReader(io.BytesIO(_fitted_photo(picture, dots)))
+        self._canvas.drawImage(reader, x * MM, y * MM, width * MM, height * MM)
 
     def next(self) -> None:
         """Close this page; what follows is drawn on a new one."""
@@ -244,3 +230,23 @@ class Page:
     def finish(self) -> bytes:
         self._canvas.save()
         return self._out.getvalue()
+
+
+def _fitted_photo(picture: bytes, dots: tuple[int, int]) -> bytes:
+    if len(picture) > _MAX_PHOTO:
+        raise Malformed("photo: over 2 MB")
+    try:
+        with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as opened:
+            if opened.width * opened.height > _MAX_PHOTO_PIXELS:
+                raise Malformed("photo: over 12 megapixels")
+            opened.draft("RGB", (2 * dots[0], 2 * dots[1]))
+            upright = ImageOps.exif_transpose(opened).convert("RGBA")
+            paper = Image.new("RGBA", upright.size, "white")
+            paper.alpha_composite(upright)
+            out = io.BytesIO()
+            ImageOps.fit(paper.convert("RGB"), dots, Image.Resampling.LANCZOS).save(out, "JPEG", quality=90)
+            return out.getvalue()
+    except Malformed:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error
+        raise Malformed("photo: neither JPEG nor PNG") from error

@@ -14,6 +14,7 @@ from typing import Final
 
 import qrcode
 import zxingcpp
+from PIL import Image
 from qrcode import constants, exceptions, util
 
 from ledger import scan
@@ -88,8 +89,9 @@ def _by_zxing(text: str) -> QrSymbol:
     """qrcode 8.2 fails (`glog(0)`) when a whole Reed-Solomon block is zero, as a long run of zero digits makes it;
     zxing-cpp finds the same segments by itself."""
     made = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
-    pixels = memoryview(made.to_image(scale=1, add_quiet_zones=False))
-    rows = tuple(bytes(value < 128 for value in row) for row in pixels.tolist())
+    picture = Image.fromarray(made.to_image(scale=1, add_quiet_zones=False))
+    pixels, edge = picture.convert("L").tobytes(), picture.width
+    rows = tuple(bytes(value < 128 for value in pixels[at : at + edge]) for at in range(0, edge * edge, edge))
     return QrSymbol((len(rows) - 17) // 4, rows)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from issuer.roster.columns import HEADER_ROWS, Header, find_header
 from issuer.roster.container import check_container, read_part, refused
@@ -55,57 +55,63 @@ def read_workbook(raw: bytes) -> Iterator[bytes]:
     locations = sheet_parts(parts)
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(raw))
-        name, header, hidden = _choose(book, locations, parts)
-        markup = read_markup(parts[locations[name]])
+        sheet, header, markup, hidden = _choose(book, locations, parts)
         notes = _notes(markup, hidden, header.row)
         head = {
-            "sheet": name,
+            "sheet": sheet.name,
             "titles": header.titles,
             "header_row": header.row,
             "date1904": uses_1904(parts),
             "notes": [[n.code, n.text.zh, n.text.en, n.severity] for n in notes],
         }
         yield msgspec.json.encode(head)
-        yield from _rows(book.get_sheet_by_name(name).iter_rows(), header.row, markup)
+        yield from _rows(sheet.iter_rows(), header.row, markup)
     except CalamineError:
         raise refused("FILE_DAMAGED", "工作簿内容已损坏", "the workbook is damaged")
 
 
 def _choose(
     book: CalamineWorkbook, locations: dict[str, str], parts: dict[str, bytes]
-) -> tuple[str, Header, list[str]]:
-    found: list[tuple[str, Header]] = []
+) -> tuple[CalamineSheet, Header, Markup, list[str]]:
+    """The one visible sheet with a header, and the names of the hidden sheets."""
+    found: list[tuple[CalamineSheet, Header, Markup]] = []
     hidden = []
-    for sheet in book.sheets_metadata:
-        if sheet.typ != SheetTypeEnum.WorkSheet or sheet.name not in locations:
+    for listed in book.sheets_metadata:
+        if listed.typ != SheetTypeEnum.WorkSheet or listed.name not in locations:
             continue
-        if sheet.visible != SheetVisibleEnum.Visible:
-            hidden.append(sheet.name)
+        if listed.visible != SheetVisibleEnum.Visible:
+            hidden.append(listed.name)
             continue
-        read_markup(parts[locations[sheet.name]])  # refuses a sheet too wide before the reader allocates its area
-        first = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False, nrows=HEADER_ROWS)
+        markup = read_markup(parts[locations[listed.name]])  # before the reader: it refuses what is too wide
+        sheet = book.get_sheet_by_name(listed.name)
+        first = sheet.to_python(skip_empty_area=False, nrows=HEADER_ROWS)
         header = find_header((at, [str(cell) for cell in row]) for at, row in enumerate(first, 1))
         if header:
-            found.append((sheet.name, header))
+            found.append((sheet, header, markup))
     if not found:
         raise header_not_found()
     if len(found) > 1:
-        names = "、".join(_printable(name) for name, _ in found[:5])
+        names = "、".join(_printable(sheet.name) for sheet, _, _ in found[:5])
         raise refused(
             "SHEET_AMBIGUOUS",
             f"有多个工作表像名单，请只留一个：{names}",
             f"several sheets look like rosters; keep one: {names}",
         )
-    return found[0][0], found[0][1], hidden
+    return (*found[0], hidden)
 
 
 def _rows(rows: Iterator[Sequence[Any]], header_row: int, markup: Markup) -> Iterator[bytes]:
     kept = size = 0
+    upcoming = sorted(markup.merges, reverse=True)
+    open_merges: list[tuple[int, int, int, int]] = []
     for number, row in enumerate(rows, 1):
         if number <= header_row:
             continue
         cells = [_cell(cell) for cell in row]
-        _mark(cells, number, markup)
+        while upcoming and upcoming[-1][0] <= number:
+            open_merges.append(upcoming.pop())
+        open_merges = [merge for merge in open_merges if merge[2] >= number]
+        _mark(cells, number, markup, open_merges)
         while cells and cells[-1] == "":
             cells.pop()
         if not any(not isinstance(cell, str) or cell.strip() for cell in cells):
@@ -118,18 +124,17 @@ def _rows(rows: Iterator[Sequence[Any]], header_row: int, markup: Markup) -> Ite
         yield line
 
 
-def _mark(cells: list[Any], number: int, markup: Markup) -> None:
-    """Put a mark over every cell of this row whose value must not be used."""
+def _mark(cells: list[Any], number: int, markup: Markup, merges: list[tuple[int, int, int, int]]) -> None:
+    """Put a mark over every cell of this row whose value must not be used. `merges` are those that cross it."""
     if markup.formulas or markup.errors:
         for at, cell in enumerate(cells):
             if (number, at) in markup.formulas:
                 cells[at] = ["o", "formula", _printable(str(cell))]
             elif (number, at) in markup.errors:
                 cells[at] = ["o", "error", ""]
-    for first_row, first_column, last_row, last_column in markup.merges:
-        if first_row <= number <= last_row:
-            for at in range(first_column, min(last_column + 1, len(cells))):
-                cells[at] = ["o", "merged", _printable(str(cells[at]))]
+    for _, first_column, _, last_column in merges:
+        for at in range(first_column, min(last_column + 1, len(cells))):
+            cells[at] = ["o", "merged", _printable(str(cells[at]))]
 
 
 def _cell(cell: Any) -> Any:

@@ -29,7 +29,9 @@ def _refuse_tag(decoder: Any, *_: Any) -> Any:
 
 
 # Every tag that cbor2 would turn into an object of its own. Others arrive as CBORTag and fail the type check.
-_TAGS: Final = dict.fromkeys((*range(6), 25, 28, 29, 30, 35, 36, 37, 43000, 52, 54, 100, 256, 258, 260, 261, 1004, 55799), _refuse_tag)
+_TAGS: Final = dict.fromkeys(
+    (*range(6), 25, 28, 29, 30, 35, 36, 37, 43000, 52, 54, 100, 256, 258, 260, 261, 1004, 55799), _refuse_tag
+)
 
 
 def encode(value: Value) -> bytes:

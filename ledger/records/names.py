@@ -133,7 +133,7 @@ def _check(name: str) -> None:
     parts = re.split(f"[{MIDDLE_DOT} ]", name)
     if MIDDLE_DOT in name and not all(parts):
         raise _refused("NAME_INTERPUNCT", "间隔号位置不对", "an interpunct at an end or doubled")
-    if any(unicodedata.category(part[0])[0] != "L" and part[0] != "\u3007" for part in parts):
+    if any(not _begins(part[0]) for part in parts):
         raise _refused("NAME_CHARACTER", "姓名的每一部分应以文字开头", "each part of a name starts with a letter")
     if re.search(f"[{_HAN}] [{_HAN}]|  ", name):
         raise _refused("NAME_SPACING", "姓名中有多余空格", "spaces inside the name")
@@ -151,6 +151,11 @@ def _allowed(character: str) -> bool:
     if "\U00020000" <= character <= "\U0003fffd":
         return True
     return unicodedata.category(character) in _ALLOWED_CATEGORIES
+
+
+def _begins(character: str) -> bool:
+    """Letters and ideographs begin a part of a name; signs and combining marks do not."""
+    return bool(_HAN_ONLY.match(character)) or unicodedata.category(character)[0] == "L"
 
 
 def _script(character: str) -> str:

@@ -27,6 +27,7 @@ class Refusal(StrEnum):
     ASSESSED_AFTER_ISSUE = "ASSESSED_AFTER_ISSUE"
     ISSUED_IN_FUTURE = "ISSUED_IN_FUTURE"
     ISSUED_TOO_LATE = "ISSUED_TOO_LATE"
+    NAME = "NAME"
     NUMBER = "NUMBER"
     NUMBER_TAKEN = "NUMBER_TAKEN"
     CERT_KEY_TAKEN = "CERT_KEY_TAKEN"
@@ -66,6 +67,7 @@ _TEXTS: dict[Refusal, Text] = {
         "发证日期早于登记日 60 天以上，须先取得补录许可",
         "The issue date is more than 60 days back; a late permit is needed first",
     ),
+    Refusal.NAME: Text("姓名不是规范写法", "The name is not in its normal form"),
     Refusal.NUMBER: Text("证书编号与备案、年份或等级不符", "The number does not agree with filing, year or grade"),
     Refusal.NUMBER_TAKEN: Text("证书编号已被使用", "This certificate number is already taken"),
     Refusal.CERT_KEY_TAKEN: Text("该证书密钥已登记", "This cert key is on the log already"),

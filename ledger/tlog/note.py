@@ -172,8 +172,6 @@ def parse_note(data: bytes) -> Note:
     if not gap or not tail.endswith("\n"):
         raise Malformed("a note is a text, an empty line and signature lines")
     lines = tail[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
-        raise Malformed("a note has 1 to 64 signatures")
     note = Note(text + "\n", tuple(parse_signature_line(line + "\n") for line in lines))
     if format_note(note) != data:
         raise Malformed("a note in another spelling")

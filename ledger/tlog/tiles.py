@@ -153,7 +153,7 @@ def parse_entries(data: bytes, width: int) -> list[bytes]:
     for _ in range(width):
         start = at + 2
         at = start + int.from_bytes(data[at:start], "big")
-        if at > len(data) or start > len(data):
+        if at > len(data):
             raise Malformed("an entry bundle ends early")
         entries.append(bytes(data[start:at]))
     if at != len(data):

@@ -48,9 +48,7 @@ def make_app(**kw: object) -> web.Application:
         return web.Response(body=bytes(20_000_000))
 
     async def own(request: web.Request) -> web.Response:
-        return web.Response(
-            text="t", headers={"Cache-Control": "public, max-age=9", "Permissions-Policy": "x"}
-        )
+        return web.Response(text="t", headers={"Cache-Control": "public, max-age=9", "Permissions-Policy": "x"})
 
     async def fail(request: web.Request) -> web.Response:
         raise {
@@ -379,9 +377,7 @@ def test_a_log_line_is_one_json_object_without_exception_messages() -> None:
     try:
         raise ValueError(SECRET)
     except ValueError as exc:
-        record = logging.LogRecord(
-            "x", 40, "f", 1, "it %s", ("failed",), (ValueError, exc, exc.__traceback__)
-        )
+        record = logging.LogRecord("x", 40, "f", 1, "it %s", ("failed",), (ValueError, exc, exc.__traceback__))
     line = JsonLines().format(record)
     assert json.loads(line)["event"] == "it failed" and json.loads(line)["error"] == "ValueError"
     assert SECRET not in line and "\n" not in line

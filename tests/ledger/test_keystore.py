@@ -97,9 +97,7 @@ def test_the_file_is_private_durable_and_alone(key_file: Path) -> None:
     assert list(key_file.parent.iterdir()) == [key_file]
 
 
-def test_file_and_folder_are_synced_before_the_name_appears(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_and_folder_are_synced_before_the_name_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, seen, real = tmp_path / "k", [], os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -222,9 +220,7 @@ def test_the_rewriting_below_keeps_the_form() -> None:
         {"more": 1},
     ],
 )
-def test_other_versions_algorithms_costs_and_fields_are_malformed(
-    changes: dict[str, object], tmp_path: Path
-) -> None:
+def test_other_versions_algorithms_costs_and_fields_are_malformed(changes: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(Malformed):
         open_keys(rewritten(**changes), PASSPHRASE)
     path = tmp_path / "k"

@@ -16,7 +16,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from ledger import scan
-from ledger.errors import Malformed
+from ledger.errors import Malformed, Unavailable
 
 
 def code(text: str, scale: int = 6) -> Image.Image:
@@ -233,3 +233,51 @@ def test_sniffing_goes_by_content() -> None:
     assert scan.sniff(b"\xef\xbb\xbf\n%PDF-1.4") == "pdf"
     for other in (b"", b"\xd2\x84", b"PK\x03\x04", b"RIFF0000WAVE", b'{"a":"%PDF-"}'):
         assert scan.sniff(other) == "cbor-or-other"
+
+
+def test_reading_apart_gives_the_same_answers() -> None:
+    data = pdf([["first"], ["second"]])
+    assert scan.read_apart(data) == scan.read_pdf(data)
+    files = (("a.cose", bytes(range(256))),)
+    assert scan.read_apart(with_attachments(files)).attachments == files
+    assert scan.read_apart(PICTURE) == scan.PdfScan(("mutate me",), ())
+    for broken in (b"", b"text", b"%PDF-1.7", PICTURE[:60], b"\xff\xd8\xff" + bytes(scan.MAX_FILE)):
+        with pytest.raises(Malformed):
+            scan.read_apart(broken)
+
+
+def bomb(size: int) -> bytes:
+    """A PDF whose page is `size` bytes of spaces."""
+    squeeze = zlib.compressobj(1)
+    packed = b"".join(squeeze.compress(b" " * (1 << 20)) for _ in range(size >> 20)) + squeeze.flush()
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R>>",
+        b"<</Filter/FlateDecode/Length %d>>stream\n%s\nendstream" % (len(packed), packed),
+    ]
+    out, offsets = b"%PDF-1.5\n", []
+    for number, each in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, each)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    start = len(out)
+    out += b"xref\n0 5\n0000000000 65535 f \n" + table
+    return out + b"trailer<</Size 5/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % start
+
+
+def test_a_pdf_that_unpacks_without_end_is_stopped() -> None:
+    assert scan.read_apart(bomb(1 << 20)).qr_texts == ()
+    with pytest.raises(Malformed):
+        scan.read_apart(bomb(512 << 20), memory=700 << 20)
+    with pytest.raises(Malformed):
+        scan.read_apart(bomb(512 << 20), memory=8 << 30, seconds=1)
+
+
+def test_a_reader_that_breaks_says_nothing_about_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_CHILD", "raise SystemExit(1)")
+    with pytest.raises(Unavailable):
+        scan.read_apart(PICTURE)
+    monkeypatch.setattr(scan, "_CHILD", "import time; time.sleep(30)")
+    with pytest.raises(Unavailable):
+        scan.read_apart(PICTURE, seconds=0.1)  # type: ignore[arg-type]

@@ -158,12 +158,12 @@ key = "x"
         ("http.port = 1\nhost = 'x'", ("host", 4, "unknown key; the nearest is http.host")),
         ("http.port = 1\n[[witnesses]]\nname='refused'", ("witnesses[0].name", 5, "the name {is} taken")),
         ("http.port = 1\n[[witnesses]]\nname='malformed'", ("witnesses[0]", 4, "witness key")),
-        ('http.port = 1\npublic_url = """\nport = 1\n"""\nx = 1', ("x", 7, "unknown key; the nearest is paths")),
+        ('http.port = 1\nx = 1\npublic_url = """\nx = 2\n"""', ("x", 4, "")),
     ],
 )
 def test_one_thing_wrong_is_one_problem(line: str, found: tuple[str, int, str]) -> None:
     reported = problems(f'origin = "x"\nfolder = "y"\n{line}\n')
-    if found[0] == "x":  # which key is nearest to "x" is not promised, only that one is named
+    if not found[2]:  # which key is nearest to "x" is not promised, only that one is named
         assert reported[0][:2] == found[:2] and reported[0][2].startswith("unknown key; the nearest is ")
     else:
         assert reported == [found]
@@ -216,7 +216,7 @@ def test_only_the_named_variable_replaces_only_its_field() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Secretive:
-    secret: str = field(metadata=described(say("secret"), minimum=8, env="TEST_SECRET"))
+    secret: str = field(metadata=described(say("secret"), minimum=8, env="TEST_SECRET", secret=True))
 
 
 def test_a_secret_is_named_but_never_repeated() -> None:
@@ -263,7 +263,7 @@ SERVICES = st.builds(
     PATHS,
     HTTPS,
     st.sampled_from(["sqlite", "postgres"]),
-    st.none(),
+    st.none() | TEXTS,  # an address that may come from the environment is written all the same
     st.none() | TEXTS,
     st.none() | HTTPS,
     st.lists(PATHS, max_size=3).map(tuple),

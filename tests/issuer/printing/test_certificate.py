@@ -213,6 +213,18 @@ def test_a_photo_is_drawn(kind: str) -> None:
     assert "照片" not in texts(pdf)[0].replace("核对本人照片", "")
 
 
+def test_a_photo_loses_its_metadata_and_its_excess_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "CAMERA-MAKER"
+    out = io.BytesIO()
+    Image.effect_noise((1000, 1400), 80).convert("RGB").save(out, "JPEG", quality=60, exif=exif)
+    assert b"CAMERA-MAKER" in out.getvalue()
+    pdf = render(face(photo=out.getvalue()))
+    assert b"CAMERA-MAKER" not in pdf
+    assert b"/Width 295" in pdf
+    assert b"/Height 413" in pdf
+
+
 @pytest.mark.parametrize("broken", [b"", b"no picture", b"\xff\xd8\xff\xe0", bytes(3_000_000)])
 def test_a_photo_that_is_none_is_malformed(broken: bytes) -> None:
     with pytest.raises(Malformed):

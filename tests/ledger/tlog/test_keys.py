@@ -80,6 +80,16 @@ def test_wrong_lengths_are_typed_errors(length: int) -> None:
             signer(wrong)
 
 
+def test_the_border_between_signature_and_message_does_not_shift() -> None:
+    signer = Ed25519Signer(bytes(32))
+    signature = signer.sign(b"message")
+    for at in range(1, 8):
+        with pytest.raises(Unverified):
+            verify_ed25519(signer.public, b"message"[at:], signature + b"message"[:at])
+    with pytest.raises(Unverified):
+        verify_ed25519(signer.public, signature[-1:] + b"message", signature[:-1])
+
+
 def test_another_key_does_not_verify() -> None:
     signature = MlDsa44Signer(bytes(32)).sign(b"m")
     with pytest.raises(Unverified):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,22 @@ def test_another_leaf_off_the_search_path_does_not_show_absence() -> None:
                 verify_absence(root, hidden, MapProof(prove(key, leaves).siblings, (key, value)))
     with pytest.raises(Unverified):
         verify_absence(root, hidden, MapProof(prove(hidden, leaves).siblings, leaves[30]))
+
+
+def test_a_leaf_in_the_wrong_place_of_a_forged_map_does_not_show_absence() -> None:
+    key, other, sibling = bytes(32), (b"\x80" + bytes(31), bytes(32)), bytes(32)
+    forged = sha256(subtree([other]) + sibling + b"\x00").digest()  # `other` belongs on the right
+    with pytest.raises(Unverified):
+        verify_absence(forged, key, MapProof(((0, sibling),), other))
+
+
+def test_a_proof_is_of_one_kind() -> None:
+    leaves = some_map(20)
+    key, value = leaves[3]
+    with pytest.raises(Unverified):
+        verify_presence(map_root(leaves), key, value, MapProof(prove(key, leaves).siblings, leaves[4]))
+    with pytest.raises(Unverified):
+        verify_absence(EMPTY_ROOT, key, prove(key, leaves))
 
 
 def test_the_empty_map() -> None:

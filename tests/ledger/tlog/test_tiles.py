@@ -112,6 +112,7 @@ def test_paths_round_trip(tile: Tile | EntriesTile) -> None:
         "tile/Entries/000",
         "tile/0/x036/x028/x797/x018/x963/968",  # index 2**55
         "tile/0/" + "x001/" * 40 + "000",
+        "tile/0/" + "x001/" * 2000 + "000",
         "tile/0/000" + "0" * 10_000,
     ],
 )

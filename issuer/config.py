@@ -1,0 +1,130 @@
+"""What an issuer's folder pins and prefers: `issuer.toml`, written by `init` and edited by people.
+
+The log is known by what is pinned here (origin, keys, digest of entry 0) and never by its address.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import Malformed
+from ledger.records.kinds import Audience, Route
+from ledger.records.number import check_filing_number
+from ledger.settings import described, load_settings
+from ledger.text import Text
+from ledger.tlog.note import VerifierKey, parse_vkey
+
+SETTINGS_FILE: Final = "issuer.toml"
+_BASE_URL: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+_STANDARD_PLACE: Final = "{occupation}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogTrust:
+    """How this issuer recognises the log: receipts are judged by nothing else."""
+
+    origin: str
+    keys: tuple[VerifierKey, ...]
+    genesis_sha256: bytes  # of the bytes of entry 0
+
+    def __post_init__(self) -> None:
+        if not self.keys or any(key.name != self.origin for key in self.keys):
+            raise Malformed("log keys: at least one, each named by the origin")
+        if len(self.genesis_sha256) != 32:
+            raise Malformed("SHA-256 of entry 0: 64 hex digits")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """One filing on one log. Addresses are `scheme://host[:port]` without a path."""
+
+    ledger_url: str = field(metadata=described(Text("账本地址", "Where the ledger answers")))
+    origin: str = field(
+        metadata=described(Text("日志名称（固定）", "Name of the log, pinned"), minimum=1, maximum=255)
+    )
+    log_keys: tuple[str, ...] = field(
+        metadata=described(
+            Text("日志公钥（固定；Ed25519 与 ML-DSA-44）", "Keys of the log, pinned; Ed25519 and ML-DSA-44")
+        )
+    )
+    genesis_sha256: str = field(
+        metadata=described(
+            Text("第 0 条的 SHA-256（固定）", "SHA-256 of entry 0, pinned"), minimum=64, maximum=64
+        )
+    )
+    filing_number: str = field(metadata=described(Text("备案号", "Number of the filing (备案)")))
+    verify_url: str = field(
+        metadata=described(
+            Text("二维码指向的官方核验网址", "Official address that the printed codes lead to")
+        )
+    )
+    query_url: str = field(
+        default="",
+        metadata=described(
+            Text("机构自己的查询网址，印在证书上；可空", "The body's own query page, printed; may be empty"),
+            maximum=200,
+        ),
+    )
+    route: str = field(
+        default="exam",
+        metadata=described(
+            Text("名单没有认定分类一列时采用", "Used where the roster has no column for the route"),
+            choices=tuple(route.name.lower() for route in Route),
+        ),
+    )
+    audience: str = field(
+        default="filed",
+        metadata=described(
+            Text(
+                "评价对象；filed = 按备案中第一个相符的项目",
+                "Whom was assessed; filed = as the first filing row that covers the certificate",
+            ),
+            choices=("filed", *(audience.name.lower() for audience in Audience)),
+        ),
+    )
+    standard_id: str = field(
+        default="GZB-{occupation}",
+        metadata=described(
+            Text(
+                "目录未载标准编号时采用；{occupation} 代入职业编码",
+                "Standard where the catalogue names none; {occupation} stands for the code",
+            ),
+            minimum=1,
+            maximum=60,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for address in (self.ledger_url, self.verify_url):
+            if _BASE_URL.fullmatch(address) is None:
+                raise Malformed("ledger_url, verify_url: scheme://host[:port], lower case, no path")
+        check_filing_number(self.filing_number)
+        if len(self.standard_for("1-00-00-00")) > 64:
+            raise Malformed("standard_id: at most 64 characters with the code put in")
+        if not self.standard_id.isprintable() or not self.query_url.isprintable():
+            raise Malformed("standard_id, query_url: printable characters")
+        _ = self.trust  # a key or digest in the wrong form is an error of this file
+
+    @property
+    def trust(self) -> LogTrust:
+        try:
+            digest = bytes.fromhex(self.genesis_sha256)
+        except ValueError as error:
+            raise Malformed("genesis_sha256: 64 hex digits") from error
+        return LogTrust(self.origin, tuple(parse_vkey(line) for line in self.log_keys), digest)
+
+    @property
+    def official_host(self) -> str:
+        """What the certificate prints in words."""
+        return self.verify_url.partition("//")[2]
+
+    def standard_for(self, occupation: str) -> str:
+        return self.standard_id.replace(_STANDARD_PLACE, occupation)
+
+
+def load_issuer_settings(folder: Path) -> IssuerSettings:
+    """Read `issuer.toml` of an issuer's folder. Raises BadSettings (every problem), Unavailable (no file)."""
+    return load_settings(IssuerSettings, folder / SETTINGS_FILE)

@@ -1,0 +1,69 @@
+"""Judging a ledger's answer as a stranger would: by pinned keys and the bytes we hold ourselves, nothing else.
+
+    1 one answer for each statement sent
+    2 the checkpoint opens under the pinned origin and every pinned log key, and is fresh by this computer's clock
+    3 its last leaf is a seal that covers all before it (rule R1), with its inclusion
+    4 each logged statement: our own leaf hash is included at the index named; no index twice
+    5 batch times: a statement after the previous seal carries this seal's time, an earlier one an earlier time
+
+A refusal proves nothing and needs no proof: it is kept as what the ledger said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from issuer.config import LogTrust
+from ledger.errors import Refused, Unverified
+from ledger.records.bundle import LogProof
+from ledger.records.seal import Seal, verify_seal_of
+from ledger.tlog.checkpoint import Checkpoint, open_checkpoint
+from ledger.tlog.merkle import leaf_hash, verify_inclusion
+from ledger.wire import Logged, Receipt
+
+CLOCK_S: Final = 600  # how far the log's signing time and our clock may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A statement's verified place in the log. Made by `verify_receipt`, or read back from our own journal."""
+
+    proof: LogProof
+    time: int  # of its batch, ms
+
+
+def verify_receipt(
+    entries: Sequence[bytes], receipt: Receipt, trust: LogTrust, now_ms: int
+) -> tuple[Placed | Refused, ...]:
+    """The answers in order of `entries`, every place proven. Raises Unverified (or Malformed) for the whole receipt."""
+    if len(receipt.answers) != len(entries):  # 1
+        raise Unverified("receipt: another number of answers than statements")
+    opened = open_checkpoint(receipt.checkpoint, trust.origin, trust.keys)  # 2
+    if abs(opened.time_s * 1000 - now_ms) > CLOCK_S * 1000:
+        raise Unverified(f"receipt: signed more than {CLOCK_S} s from this computer's clock; is the clock right?")
+    checkpoint = opened.checkpoint
+    seal = verify_seal_of(receipt.seal, checkpoint.size)  # 3
+    last = checkpoint.size - 1
+    verify_inclusion(leaf_hash(receipt.seal), last, checkpoint.size, receipt.seal_inclusion, checkpoint.root)
+    places = [answer.index for answer in receipt.answers if isinstance(answer, Logged)]
+    if len(set(places)) != len(places) and len(set(entries)) == len(entries):  # 4
+        raise Unverified("receipt: two statements at one index")
+    return tuple(
+        _place(entry, answer, receipt, checkpoint, seal) if isinstance(answer, Logged) else answer
+        for entry, answer in zip(entries, receipt.answers, strict=True)
+    )
+
+
+def _place(entry: bytes, answer: Logged, receipt: Receipt, checkpoint: Checkpoint, seal: Seal) -> Placed:
+    if answer.index >= seal.covered:
+        raise Unverified("receipt: a statement at or after the seal")
+    verify_inclusion(leaf_hash(entry), answer.index, checkpoint.size, answer.inclusion, checkpoint.root)  # 4
+    of_this_batch = answer.index > seal.previous  # 5
+    if of_this_batch != (answer.time == seal.time) or answer.time > seal.time or answer.time <= 0:
+        raise Unverified("receipt: a batch time that the seal contradicts")
+    proof = LogProof(
+        answer.index, answer.inclusion, receipt.checkpoint, receipt.seal, receipt.seal_inclusion
+    )
+    return Placed(proof, answer.time)

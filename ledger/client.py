@@ -1,0 +1,190 @@
+"""Talking to a ledger over HTTP: the only place in the product that does.
+
+Every call has a deadline and a size limit, follows no redirect, and turns whatever the network throws into
+Unavailable. A refusal by the ledger arrives as Refused with its code. Nothing that comes back is trusted here:
+callers verify proofs with their own pinned keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from ledger import wire
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.request_signing import Signer, sign_request
+from ledger.text import Text
+from ledger.wire import PersonLineage, Receipt, Submission
+
+CONNECT_S: Final = 5.0
+TOTAL_S: Final = 60.0
+_SMALL: Final = 256 * 1024  # bytes of a checkpoint, envelope or filing
+_BUNDLE: Final = 256 * 8200 * 2  # bytes of an entry bundle, generous
+_SIGNED_TRIES: Final = 3
+_LARGE: Final = 32 * 1024 * 1024  # bytes of a receipt
+
+T = TypeVar("T")
+
+
+class _ErrorPart(msgspec.Struct):
+    code: str = "error"
+    field: str = "-"
+    zh: str = "-"
+    en: str = "-"
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _ErrorPart
+
+
+class LedgerClient:
+    """One ledger. `signer` is the filing's request key, needed only by those who submit."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        signer: Signer | None = None,
+        now_s: Callable[[], float] = time.time,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        total_s: float = TOTAL_S,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._signer = signer
+        self._now_s = now_s
+        self._random = random_bytes
+        self._timeout = aiohttp.ClientTimeout(total=total_s, connect=CONNECT_S)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> LedgerClient:
+        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def checkpoint(self) -> bytes:
+        """The newest signed checkpoint, as it came."""
+        return await self._get("/checkpoint", _SMALL)
+
+    async def tile(self, path: str) -> bytes:
+        """A tile or entry bundle; `path` as ledger.tlog.tiles.format_tile_path writes it."""
+        return await self._get(f"/{path}", _BUNDLE)
+
+    async def envelope(self, locator: bytes, slot: str) -> bytes | None:
+        """A certificate's "face" or "rest" envelope, or None when the ledger has none."""
+        try:
+            return await self._get(f"/v1/envelopes/{locator.hex()}/{slot}", _SMALL)
+        except Refused as refusal:
+            if refusal.code == "not_found":
+                return None
+            raise
+
+    async def filing(self, number: str) -> tuple[bytes, int]:
+        """The statement with a filing's terms, and its index. Raises Refused("not_found")."""
+        answer = wire.decode(await self._get(f"/v1/filings/{number}", _SMALL), wire.FilingAnswer)
+        return answer.entry, answer.index
+
+    async def tracks(self, persons: Sequence[PersonLineage]) -> list[bytes]:
+        """The track id of each person and lineage, drawn by the ledger when it is the first request for them."""
+        bodies = [wire.PersonBody(p.document_type, p.country, p.number, p.lineage) for p in persons]
+        raw = await self._post("/v1/tracks", wire.encode(wire.TracksRequest(bodies)))
+        tracks = wire.decode(raw, wire.TracksAnswer).tracks
+        if len(tracks) != len(persons) or any(len(track) != 16 for track in tracks):
+            raise Malformed("the ledger's answer about tracks")
+        return tracks
+
+    async def taken_numbers(self, numbers: Sequence[str]) -> set[str]:
+        """Which of these certificate numbers are on the log already."""
+        raw = await self._post("/v1/numbers", wire.encode(wire.NumbersRequest(list(numbers))))
+        return set(wire.decode(raw, wire.NumbersAnswer).taken)
+
+    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
+        """Submit signed certificates. The answers are durable facts, one for each, in order."""
+        bodies = [wire.submission_body(submission) for submission in submissions]
+        receipt = wire.receipt_of(await self._post("/v1/statements", wire.encode(wire.SubmitRequest(bodies))))
+        if len(receipt.answers) != len(submissions):
+            raise Malformed("the ledger's receipt has another number of answers")
+        return receipt
+
+    async def submit_authority(self, entry: bytes) -> Receipt:
+        """Submit a statement of the authority; its signatures are its authority, so the request needs none."""
+        body = wire.encode(wire.AuthorityRequest(entry))
+        headers = {"Content-Type": "application/json"}
+        return wire.receipt_of(await self._send("POST", "/v1/authority", _LARGE, body, headers))
+
+    async def _get(self, path: str, limit: int) -> bytes:
+        return await self._send("GET", path, limit, None, {})
+
+    async def _post(self, path: str, body: bytes) -> bytes:
+        if self._signer is None:
+            raise AssertionError("this call needs the filing's request key")
+        for attempt in range(_SIGNED_TRIES):
+            headers = {"Content-Type": "application/json", "Idempotency-Key": sha256(body).hexdigest()}
+            headers |= sign_request(
+                "POST",
+                self._base + path,
+                headers,
+                body,
+                signer=self._signer,
+                now_s=int(self._now_s()),
+                nonce=self._random(16),
+            )
+            try:
+                return await self._send("POST", path, _LARGE, body, headers)
+            except Unverified:
+                # A ledger that has just started refuses what was signed before: it cannot know it is no replay.
+                if attempt == _SIGNED_TRIES - 1:
+                    raise
+                await asyncio.sleep(1.1)
+        raise AssertionError("unreachable")
+
+    async def _send(self, method: str, path: str, limit: int, body: bytes | None, headers: dict[str, str]) -> bytes:
+        if self._session is None:
+            raise AssertionError("use the client as a context manager")
+        try:
+            async with self._session.request(
+                method, self._base + path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                raw = await _read(response, limit)
+                status, retry = response.status, response.headers.get("Retry-After", "")
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unavailable(f"the ledger did not answer: {type(error).__name__}") from error
+        if status == 200:
+            return raw
+        raise _failure(status, raw, retry)
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    raw = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        raw += chunk
+        if len(raw) > limit:
+            raise Malformed("the ledger's answer is too large")
+    return bytes(raw)
+
+
+def _failure(status: int, raw: bytes, retry: str) -> Exception:
+    retry_after = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else None
+    if status in (429, 503) or status >= 500:
+        return Unavailable(f"the ledger answered {status}", retry_after=retry_after)
+    try:
+        error: Any = msgspec.json.decode(raw, type=_ErrorBody).error
+    except msgspec.DecodeError:
+        error = _ErrorPart()
+    if status == 404:
+        return Refused("not_found", "path", Text("账本中没有", "The ledger does not have it"))
+    if status == 401:
+        return Unverified("the ledger did not accept the request's signature")
+    return Refused(error.code, error.field, Text(error.zh or "-", error.en or "-"))

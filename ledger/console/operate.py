@@ -1,0 +1,138 @@
+"""`cert-ledger init | serve | fsck | catalogue`: what the operator of the log types."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+from ledger.console.paths import read_file, write_new
+from ledger.edge import Site
+from ledger.edge_log import JsonLines
+from ledger.keystore import Cost, open_key_file, read_passphrase
+from ledger.progress import Progress
+from ledger.reference_data import import_catalogue_file, load_catalogue
+from ledger.service.config import LedgerSettings
+from ledger.service.run import SETTINGS_FILE, create, serve
+from ledger.settings import load_settings
+from ledger.store.fsck import fsck
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.text import Text
+
+PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    init = commands.add_parser("init", help="创建日志 / create a log")
+    _folder(init)
+    init.add_argument("--origin", required=True, help="日志名称 / name of the log, like ledger.example.org/2026")
+    init.add_argument("--genesis", type=Path, required=True, help="已签署的创世语句 / the signed genesis statement")
+    init.add_argument("--host", default="127.0.0.1")
+    init.add_argument("--port", type=int, default=8700)
+    init.add_argument("--public-url", default="")
+    init.add_argument("--light", action="store_true", help="演示用的轻量口令强化 / cheap key stretching, for demos")
+    init.set_defaults(run=_init)
+
+    server = commands.add_parser("serve", help="运行日志服务 / run the log")
+    _folder(server)
+    server.set_defaults(run=_serve)
+
+    check = commands.add_parser("fsck", help="检查存储 / check the store")
+    _folder(check)
+    check.add_argument("--json", action="store_true")
+    check.set_defaults(run=_fsck)
+
+    catalogue = commands.add_parser("catalogue", help="职业目录 / the occupation catalogue")
+    catalogue.add_argument("action", choices=["import"])
+    catalogue.add_argument("source", type=Path, help="xlsx 或 CSV / xlsx or CSV")
+    catalogue.add_argument("--version", required=True)
+    catalogue.add_argument("--out", type=Path, required=True)
+    catalogue.set_defaults(run=_catalogue)
+
+
+def _folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dir", type=Path, required=True, help="日志目录 / the log's folder")
+    parser.add_argument("--passphrase-file", type=Path)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    settings = LedgerSettings(
+        origin=arguments.origin, host=arguments.host, port=arguments.port, public_url=arguments.public_url
+    )
+    genesis = read_file(arguments.genesis, 8192)
+    passphrase = read_passphrase(
+        PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file, confirm=True
+    )
+    cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
+    now_ms = time.time_ns() // 1_000_000
+    vkeys = asyncio.run(create(arguments.dir, settings, genesis, passphrase, cost=cost, now_ms=now_ms))
+    pins = {"origin": settings.origin, "log_keys": list(vkeys), "genesis": sha256(genesis).hexdigest()}
+    write_new(arguments.dir / "trust.json", json.dumps(pins, indent=1).encode() + b"\n")
+    print(json.dumps(pins, indent=1))
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    passphrase = read_passphrase(
+        PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file
+    )
+    keys = open_key_file(_inside(arguments.dir, settings.keys), passphrase)
+
+    def ready(site: Site) -> None:
+        print(f"{settings.origin} {site.url}", flush=True)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(arguments.dir, settings, keys, on_ready=ready))
+    return 0
+
+
+def _fsck(arguments: argparse.Namespace) -> int:
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    store = open_sqlite(_inside(arguments.dir, settings.store), private=True, read_only=True)
+
+    async def check() -> list[str]:
+        with tempfile.TemporaryDirectory(prefix="fsck-") as folder, ThreadPoolExecutor(2) as workers:
+            scratch = create_sqlite(Path(folder) / "scratch.db", private=True)
+            head = await store.head()
+            with Progress(head.size if head else 0, Text("检查", "checking"), sys.stderr, time.monotonic) as bar:
+                try:
+                    return await fsck(store, scratch, workers, lambda done, _: bar.advance(done - bar.done))
+                finally:
+                    await scratch.close()
+                    await store.close()
+
+    problems = asyncio.run(check())
+    if arguments.json:
+        print(json.dumps({"problems": problems}, ensure_ascii=False))
+    else:
+        print("\n".join(problems) or "存储完好 / the store is sound")
+    return 1 if problems else 0
+
+
+def _catalogue(arguments: argparse.Namespace) -> int:
+    raw = import_catalogue_file(arguments.source, arguments.version, base=load_catalogue())
+    write_new(arguments.out, raw)
+    print(f"sha256 {sha256(raw).hexdigest()}")
+    return 0
+
+
+def _inside(folder: Path, path: Path) -> Path:
+    return path if path.is_absolute() else folder / path
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop
+
+    return uvloop.new_event_loop

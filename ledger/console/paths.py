@@ -1,0 +1,33 @@
+"""Reading and writing the small files that people hand to each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.text import Text
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The bytes of a file of at most `limit` bytes. Raises Unavailable or Malformed."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    if len(raw) > limit:
+        raise Malformed(f"{path.name}: larger than {limit} bytes")
+    return raw
+
+
+def write_new(path: Path, raw: bytes) -> None:
+    """Write a file that must not exist. Raises Refused or Unavailable."""
+    try:
+        with path.open("xb") as file:
+            file.write(raw)
+    except FileExistsError as error:
+        raise Refused(
+            "EXISTS", str(path), Text(f"{path} 已存在，不会被覆盖", f"{path} exists; not overwritten")
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,43 @@
+"""Log time: milliseconds that only rise. A clock that goes back or leaps stops the log instead of bending it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ledger.errors import Unavailable
+
+
+class ClockStopped(Unavailable):
+    """The clock cannot be trusted now; nothing is signed until it is right again."""
+
+
+BACK_MS: Final = 5_000
+FORWARD_MS: Final = 300_000
+
+
+class LogClock:
+    """Batch times from a wall clock, watched by a steady one. Both callables give milliseconds."""
+
+    def __init__(self, wall_ms: Callable[[], int], steady_ms: Callable[[], int]) -> None:
+        self._wall_ms, self._steady_ms = wall_ms, steady_ms
+        self._offset = wall_ms() - steady_ms()
+
+    def now_s(self) -> int:
+        """Whole seconds for a signature's own time; raises ClockStopped after a leap."""
+        return self._checked() // 1000
+
+    def batch_time(self, last: int) -> int:
+        """A time later than `last` (ms). Raises ClockStopped when the wall clock is behind the log or has leapt."""
+        now = self._checked()
+        if now < last - BACK_MS:
+            raise ClockStopped("the clock is behind the log's last batch; signing is stopped", retry_after=30)
+        return max(now, last + 1)
+
+    def _checked(self) -> int:
+        now = self._wall_ms()
+        drift = now - self._steady_ms() - self._offset
+        if not -BACK_MS <= drift <= FORWARD_MS:
+            raise ClockStopped("the clock has leapt; signing is stopped until it is right again", retry_after=30)
+        self._offset += max(-50, min(50, drift))  # follow slow corrections, not leaps
+        return now

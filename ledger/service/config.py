@@ -1,0 +1,48 @@
+"""Settings of one running ledger: ledger.toml in its folder, written by `cert-ledger init`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ledger.settings import described
+from ledger.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """What an operator may choose. The origin and the keys are fixed at creation and live elsewhere."""
+
+    origin: str = field(metadata=described(Text("日志名称，创建后不可更改", "Name of the log; fixed at creation")))
+    store: Path = field(
+        default=Path("log.db"), metadata=described(Text("日志存储文件", "The store of the log (SQLite file)"))
+    )
+    guard: Path = field(
+        default=Path("guard"),
+        metadata=described(
+            Text(
+                "签名守卫文件：不得与存储一起备份或恢复",
+                "The signer guard's file: never part of a backup, never restored with the store",
+            )
+        ),
+    )
+    keys: Path = field(default=Path("keys.json"), metadata=described(Text("密钥文件", "The key file")))
+    host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
+    port: int = field(default=8700, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
+    public_url: str = field(
+        default="",
+        metadata=described(
+            Text("对外地址，请求签名按此校验", "Address as callers see it; request signatures are checked against it"),
+            env="CERT_LEDGER_PUBLIC_URL",
+        ),
+    )
+    behind_proxy: bool = field(
+        default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
+    )
+    batch_limit: int = field(
+        default=1024, metadata=described(Text("每批语句上限", "Statements in one batch"), minimum=1, maximum=4096)
+    )
+    queue_limit: int = field(
+        default=4096,
+        metadata=described(Text("排队语句上限，超出返回 503", "Statements waiting; more are answered 503"), minimum=1),
+    )

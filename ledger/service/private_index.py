@@ -1,0 +1,82 @@
+"""The ledger's private index: what it must find again without keeping anything readable (design 6).
+
+Every row's key is an HMAC-SHA-256 under the key of its own purpose, so that a stolen database neither lists numbers
+nor links people:
+
+    NUMBER  (number)                              -> log index; makes numbers unique
+    PERSON  (document type, country, number, lineage) -> track id; makes "current grade" one per person
+    MATCH   (cert key, last 4 of the ID number)   -> nothing; the typed yes/no of a later page
+    LOOKUP  (number, name)                        -> cert key and face salt, sealed under HKDF(key ‖ number ‖ name)
+
+Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ledger.errors import Unverified
+from ledger.records import canonical
+from ledger.store.protocol import IndexRow, Purpose
+
+KEY_VERSION: Final = 1
+_NONCE: Final = 12
+
+
+class PrivateIndex:
+    """Builds and opens rows. Holds the keys in memory; `random_bytes` gives nonces and track ids."""
+
+    def __init__(self, key: bytes, random_bytes: Callable[[int], bytes]) -> None:
+        self._keys = {purpose: _derive(key, f"hmac/{purpose.name}") for purpose in Purpose}
+        self._sealing = _derive(key, "sealing/LOOKUP")
+        self._random = random_bytes
+
+    def number_row(self, number: str, index: int) -> IndexRow:
+        return IndexRow(self.number_hmac(number), Purpose.NUMBER, KEY_VERSION, index.to_bytes(8, "big"))
+
+    def number_hmac(self, number: str) -> bytes:
+        return self._hmac(Purpose.NUMBER, [number])
+
+    def track_row(self, document_type: str, country: str, number: str, lineage: str) -> IndexRow:
+        """A row that draws a fresh track id, to be claimed: the first one in stays."""
+        hmac_ = self.person_hmac(document_type, country, number, lineage)
+        return IndexRow(hmac_, Purpose.PERSON, KEY_VERSION, self._random(16))
+
+    def person_hmac(self, document_type: str, country: str, number: str, lineage: str) -> bytes:
+        return self._hmac(Purpose.PERSON, [document_type, country, number, lineage])
+
+    def match_row(self, cert_key: bytes, last4: str) -> IndexRow:
+        return IndexRow(self._hmac(Purpose.MATCH, [cert_key, last4]), Purpose.MATCH, KEY_VERSION, b"")
+
+    def lookup_row(self, number: str, name: str, cert_key: bytes, salt: bytes) -> IndexRow:
+        nonce = self._random(_NONCE)
+        sealed = nonce + AESGCM(self._lookup_key(number, name)).encrypt(nonce, cert_key + salt, None)
+        return IndexRow(self._hmac(Purpose.LOOKUP, [number, name]), Purpose.LOOKUP, KEY_VERSION, sealed)
+
+    def open_lookup(self, number: str, name: str, sealed: bytes) -> tuple[bytes, bytes]:
+        """Cert key and face salt of a look-up row. Raises Unverified when it is not of this number and name."""
+        try:
+            plain = AESGCM(self._lookup_key(number, name)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        except InvalidTag as error:
+            raise Unverified("the look-up row does not open for this number and name") from error
+        return plain[:32], plain[32:]
+
+    def _hmac(self, purpose: Purpose, value: list[str | bytes]) -> bytes:
+        return hmac.digest(self._keys[purpose], canonical.encode(value), sha256)
+
+    def _lookup_key(self, number: str, name: str) -> bytes:
+        info = b"certledger/lookup/v1\n" + canonical.encode([number, name])
+        return HKDF(SHA256(), 32, salt=None, info=info).derive(self._sealing)
+
+
+def _derive(key: bytes, purpose: str) -> bytes:
+    info = f"certledger/private-index/v1\n{purpose}".encode()
+    return HKDF(SHA256(), 32, salt=None, info=info).derive(key)

@@ -1,0 +1,194 @@
+"""Starting a ledger: creation is explicit (`create`), serving never creates anything (`serve`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from ledger.edge import Site, start_site
+from ledger.edge_connection import EdgeSettings
+from ledger.errors import Malformed, Refused
+from ledger.keystore import Cost, KeyFile, create_key_file, new_key
+from ledger.records.authority import Genesis
+from ledger.records.dates import batch_day
+from ledger.records.kinds import Kind
+from ledger.records.statements import parse_statement
+from ledger.records.status import authenticate_authority
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.request_signing import NonceMemory
+from ledger.service.admission import Candidate, Examiner
+from ledger.service.clock import LogClock
+from ledger.service.config import LedgerSettings
+from ledger.service.private_index import PrivateIndex
+from ledger.service.sequencer import Sequencer
+from ledger.service.signer import Guard, HeadSigner
+from ledger.service.web import Log, create_app, make_metrics
+from ledger.settings import format_settings
+from ledger.store.integrate import MAP_DEPTH, Integrator
+from ledger.store.protocol import PrivateStore
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.text import Text
+from ledger.tlog.checkpoint import CheckpointSigner
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+
+SETTINGS_FILE = "ledger.toml"
+
+
+async def create(
+    folder: Path,
+    settings: LedgerSettings,
+    genesis_entry: bytes,
+    passphrase: bytes,
+    *,
+    cost: Cost,
+    now_ms: int,
+    map_depth: int = MAP_DEPTH,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> tuple[str, ...]:
+    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin.
+
+    Raises Refused when anything is there already. A crash in here leaves a folder that `serve` refuses and that a
+    person removes; no signature has left it.
+    """
+    statement = parse_statement(genesis_entry)
+    if not isinstance(statement.body, Genesis) or statement.body.origin != settings.origin:
+        raise Malformed("the first statement must be the genesis of this origin")
+    authentic = authenticate_authority(statement, statement.body)
+    folder.mkdir(parents=True, exist_ok=True)
+    day = batch_day(now_ms)
+    keys = {
+        "log-ed25519": new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),
+        "log-ml-dsa-44": new_key("ml-dsa-44", settings.origin, created_day=day, random_bytes=random_bytes),
+        "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
+    }
+    create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
+    Guard.create(folder / settings.guard)
+    store = create_sqlite(folder / settings.store, private=True)
+    try:
+        await store.put_meta({"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")})
+        integrator = await Integrator.open(store)
+        batch = await integrator.begin([statement], now_ms)
+        batch.add(authentic)
+        await integrator.commit(await batch.finish())
+    finally:
+        await store.close()
+    (folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
+    signer = CheckpointSigner(
+        settings.origin,
+        Ed25519Signer(keys["log-ed25519"].secret),
+        MlDsa44Signer(keys["log-ml-dsa-44"].secret),
+    )
+    return tuple(key.format_vkey() for key in signer.vkeys)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    settings: LedgerSettings,
+    keys: KeyFile,
+    *,
+    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    steady_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+) -> AsyncIterator[tuple[web.Application, Sequencer]]:
+    """An open log with its sequencer running. Raises whatever stops a log from being trusted with a signature."""
+    store = open_sqlite(folder / settings.store, private=True)
+    try:
+        if await store.meta("origin") != settings.origin.encode():
+            raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
+        signer = CheckpointSigner(
+            settings.origin,
+            Ed25519Signer(keys.key("log-ed25519", "ed25519").secret),
+            MlDsa44Signer(keys.key("log-ml-dsa-44", "ml-dsa-44").secret),
+        )
+        clock = LogClock(wall_ms, steady_ms)
+        head_signer = HeadSigner(signer, Guard(folder / settings.guard), clock.now_s)
+        index = PrivateIndex(keys.key("index", "index").secret, os.urandom)
+        request_keys: dict[bytes, tuple[str, bytes]] = {}
+        integrator = await Integrator.open(store)
+
+        def learn(candidates: Sequence[Candidate]) -> None:
+            for candidate in candidates:
+                _learn_filing(request_keys, candidate)
+
+        sequencer = Sequencer(
+            integrator,
+            store,
+            head_signer,
+            clock,
+            index,
+            batch_limit=settings.batch_limit,
+            queue_limit=settings.queue_limit,
+            on_commit=learn,
+        )
+        await sequencer.start()
+        await _read_request_keys(request_keys, integrator, store)
+        registry, answered = make_metrics(sequencer)
+        workers = ThreadPoolExecutor(2, thread_name_prefix="examiner")
+        log = Log(
+            sequencer=sequencer,
+            store=store,
+            examiner=Examiner(index, load_ladder(), load_catalogue()),
+            index=index,
+            public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+            workers=workers,
+            nonces=NonceMemory(not_before_s=-(-wall_ms() // 1000)),
+            request_keys=request_keys,
+            registry=registry,
+            answered=answered,
+        )
+        task = asyncio.create_task(sequencer.run())
+        try:
+            yield create_app(log), sequencer
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            workers.shutdown(wait=True)
+            head_signer.close()
+    finally:
+        await store.close()
+
+
+async def serve(
+    folder: Path, settings: LedgerSettings, keys: KeyFile, *, on_ready: Callable[[Site], None] = lambda _: None
+) -> None:
+    """Serve until SIGINT or SIGTERM. Raises the sequencer's error when it had to stop: the process must end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(folder, settings, keys) as (app, sequencer):
+        site = await start_site(app, settings.host, settings.port, EdgeSettings(behind_proxy=settings.behind_proxy))
+        try:
+            on_ready(site)
+            sequencer.fatal.add_done_callback(lambda _: stop.set())
+            await stop.wait()
+        finally:
+            await site.stop()
+        if sequencer.fatal.done():
+            raise sequencer.fatal.result()
+
+
+def _learn_filing(request_keys: dict[bytes, tuple[str, bytes]], candidate: Candidate) -> None:
+    if candidate.statement.kind is Kind.FILING:
+        terms = candidate.statement.body
+        for key in terms.request_keys:  # type: ignore[union-attr]
+            request_keys[key.kid] = (terms.number, key.public)  # type: ignore[union-attr]
+
+
+async def _read_request_keys(
+    request_keys: dict[bytes, tuple[str, bytes]], integrator: Integrator, store: PrivateStore
+) -> None:
+    for number in await store.named(int(Kind.FILING)):
+        filing = await integrator.filing(number)
+        if filing is not None:
+            for key in filing.terms.request_keys:
+                request_keys[key.kid] = (number, key.public)

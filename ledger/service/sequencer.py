@@ -1,0 +1,255 @@
+"""The one writer: puts candidates in order, seals them into batches, signs, publishes, and only then answers.
+
+Order of truth for one batch (design 4); the code carries the numbers:
+
+    1 gather    what waits, at most `batch_limit`; the batch time is fixed now
+    2 fold      in order, each with its own answer: known already? number taken? right track? then the fold
+    3 hash      chain, state map, seal, tree
+    4 commit    one transaction: rows are read back inside it and hashed to the root a second way; compare-and-swap
+    5 guard     remembers (size, root) in separate storage, durably
+    6 sign      the checkpoint
+    7 publish   readers see the new checkpoint
+    8 answer    index and proofs under it
+
+A crash before 4 leaves nothing; after 4 the next start finds the committed head and goes on at 5; nothing signed
+leaves before 4, and nobody is answered before 7. Any error from 4 on ends the process (`fatal`), so that what
+happened is decided by what the store holds and not by what this process believes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import Refused, Unavailable
+from ledger.records.kinds import Kind
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.seal import Seal, is_seal, parse_seal
+from ledger.service.admission import Candidate
+from ledger.service.clock import ClockStopped, LogClock
+from ledger.service.private_index import PrivateIndex
+from ledger.service.signer import HeadSigner
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Batch, Integrator
+from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateStore
+from ledger.wire import Logged, Receipt
+
+log = logging.getLogger(__name__)
+RENEW_S: Final = 60.0  # an idle log renews its ML-DSA signature this often
+_BYTES: Final = 1024 * 1024  # of entries in one batch
+_SEAL_SEARCH: Final = 5000  # leaves; longer than any batch
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What readers see: one signed head and the seal that ends it."""
+
+    size: int
+    root: bytes
+    note: bytes
+    seal: bytes
+
+
+@dataclass(slots=True)
+class _Waiting:
+    candidate: Candidate
+    answer: asyncio.Future[int | Refused]
+
+
+class Sequencer:
+    """Runs as one task. Requests wait on futures that carry an index or a refusal."""
+
+    def __init__(
+        self,
+        integrator: Integrator,
+        store: PrivateStore,
+        signer: HeadSigner,
+        clock: LogClock,
+        index: PrivateIndex,
+        *,
+        batch_limit: int,
+        queue_limit: int,
+        on_commit: Callable[[Sequence[Candidate]], None] = lambda _: None,
+    ) -> None:
+        self.integrator = integrator
+        self.hashes = Hashes(store)
+        self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.published: Published | None = None
+        self._store, self._signer, self._clock, self._index = store, signer, clock, index
+        self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
+        self._queue: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    async def start(self) -> None:
+        """Sign and publish the committed head again: the cure for a crash between commit and publication."""
+        head = self.integrator.head
+        if head is None:
+            raise Unavailable("the log has no entry yet: run init")
+        self._clock.batch_time(head.time)
+        seal = (await self._store.entries(head.seal, head.size))[0]
+        self.published = Published(head.size, head.root, self._signer.sign(head.size, head.root), seal)
+
+    def put(self, candidates: Sequence[Candidate]) -> list[asyncio.Future[int | Refused]]:
+        """Queue candidates in order. Raises Unavailable when the queue is full: never an unbounded queue."""
+        if self.fatal.done():
+            raise Unavailable("the log is stopping", retry_after=5)
+        if len(self._queue) + len(candidates) > self._queue_limit:
+            raise Unavailable("too many statements are waiting", retry_after=1)
+        loop = asyncio.get_running_loop()
+        waiting = [_Waiting(candidate, loop.create_future()) for candidate in candidates]
+        self._queue.extend(waiting)
+        self._wake.set()
+        return [item.answer for item in waiting]
+
+    async def receipt(self, answers: Sequence[int | Refused]) -> Receipt:
+        """Indexes as proofs under the published checkpoint."""
+        published = self.published
+        assert published is not None
+        indexes = [answer for answer in answers if isinstance(answer, int)]
+        proofs = dict(zip(indexes, await self.hashes.inclusion(indexes, published.size), strict=True))
+        times = await self._times(indexes)
+        seal_path = (await self.hashes.inclusion([published.size - 1], published.size))[0]
+        logged = tuple(
+            Logged(answer, times[answer], proofs[answer]) if isinstance(answer, int) else answer for answer in answers
+        )
+        return Receipt(logged, published.note, published.seal, seal_path)
+
+    async def run(self) -> None:
+        """Until cancelled. An error from step 4 on is put into `fatal` and ends the loop."""
+        while True:
+            try:
+                async with asyncio.timeout(RENEW_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._guarded(self._renew)
+                continue
+            self._wake.clear()
+            while self._queue and not self.fatal.done():
+                await self._guarded(self._one_batch)
+
+    async def _guarded(self, action: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await action()
+        except ClockStopped as error:
+            # Nothing was begun: the log stays readable and tries again when the clock is right.
+            log.error("signing is stopped", extra={"fields": {"reason": str(error)}})
+            self._fail_waiting(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, this process must not go on writing
+            log.critical("the sequencer stops", extra={"fields": {"error": type(error).__name__}})
+            self._fail_waiting(Unavailable("the log is stopping; ask again", retry_after=5))
+            if not self.fatal.done():
+                self.fatal.set_result(error)
+
+    def _fail_waiting(self, error: Unavailable) -> None:
+        for item in self._queue:
+            if not item.answer.done():
+                item.answer.set_exception(error)
+        self._queue.clear()
+
+    async def _renew(self) -> None:
+        published = self.published
+        assert published is not None
+        note = self._signer.sign(published.size, published.root)
+        self.published = Published(published.size, published.root, note, published.seal)
+
+    async def _one_batch(self) -> None:
+        taken = self._take()
+        try:
+            outcomes = await self._sequence(taken)
+        except BaseException:
+            for item in taken:
+                if not item.answer.done():
+                    item.answer.set_exception(Unavailable("outcome unknown; ask again", retry_after=5))
+            raise
+        for item, outcome in zip(taken, outcomes, strict=True):  # 8
+            if not item.answer.done():
+                item.answer.set_result(outcome)
+
+    async def _sequence(self, taken: Sequence[_Waiting]) -> Sequence[int | Refused]:
+        head = self.integrator.head
+        assert head is not None
+        time = self._clock.batch_time(head.time)  # 1
+        batch = await self.integrator.begin([item.candidate.statement for item in taken], time)
+        outcomes, rows, envelopes = await self._fold(batch, taken)  # 2
+        if len(batch):
+            prepared = await batch.finish(rows, envelopes)  # 3
+            await self.integrator.commit(prepared)  # 4
+            note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6
+            self.hashes.learn(prepared.completed)
+            self.published = Published(prepared.head.size, prepared.head.root, note, prepared.seal)  # 7
+            self._on_commit([item.candidate for item in taken])
+        return outcomes
+
+    def _take(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        size = 0
+        while self._queue and len(taken) < self._batch_limit and size < _BYTES:
+            item = self._queue.popleft()
+            if not item.answer.cancelled():
+                taken.append(item)
+                size += len(item.candidate.statement.entry)
+        return taken
+
+    async def _fold(
+        self, batch: Batch, taken: Sequence[_Waiting]
+    ) -> tuple[list[int | Refused], list[IndexRow], list[EnvelopeRow]]:
+        known = await self._store.find([item.candidate.statement.identity for item in taken])
+        privates = [item.candidate.private for item in taken]
+        numbers = set(await self._store.index([p.number_hmac for p in privates if p]))
+        tracks = await self._store.index([p.person_hmac for p in privates if p])
+        rows: list[IndexRow] = []
+        envelopes: list[EnvelopeRow] = []
+        outcomes: list[int | Refused] = []
+        for item in taken:
+            statement, private = item.candidate.statement, item.candidate.private
+            before = known.get(statement.identity)
+            if before is not None:  # 3 of admission
+                outcomes.append(before)
+                continue
+            try:
+                if private is not None:
+                    if private.number_hmac in numbers:  # 9
+                        raise refuse(Refusal.NUMBER_TAKEN, "number")
+                    if tracks.get(private.person_hmac) != statement.body.track_id:  # type: ignore[union-attr]  # 10
+                        raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
+                index = batch.add(item.candidate.authentic)  # 5, 8, 10, 11, 12
+            except Refused as refusal:
+                outcomes.append(refusal)
+                continue
+            known[statement.identity] = index
+            outcomes.append(index)
+            if private is not None:
+                numbers.add(private.number_hmac)
+                rows += (self._index.number_row(private.number, index), *private.rows)
+                envelopes += private.envelopes
+        return outcomes, rows, envelopes
+
+    async def _times(self, indexes: Sequence[int]) -> dict[int, int]:
+        """The batch time of each index: that of the first seal after it."""
+        times: dict[int, int] = {}
+        seal: Seal | None = None
+        for index in sorted(indexes):
+            if seal is None or index > seal.covered:
+                seal = await self._seal_after(index)
+            times[index] = seal.time
+        return times
+
+    async def _seal_after(self, index: int) -> Seal:
+        for start in range(index, index + _SEAL_SEARCH, 256):
+            for entry in await self._store.entries(start, start + 256):
+                if is_seal(entry):
+                    return parse_seal(entry)
+        raise AssertionError("a committed statement is followed by its seal")
+
+
+def is_authority(candidate: Candidate) -> bool:
+    """Whether a committed statement may have changed who is filed."""
+    return candidate.statement.kind is not Kind.ISSUE

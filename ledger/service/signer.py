@@ -1,0 +1,114 @@
+"""The log's signature and its memory: nothing is signed that the guard has not remembered first.
+
+The guard is one small file in storage of its own. It holds the last (size, root) ever signed, in two slots that are
+written in turn, each with its digest, so that a torn write leaves the other slot. It refuses a smaller size and a
+second root for one size, whatever the store says: that is what stops a restored backup before its first signature.
+A crash between commit and signature is cured by signing the committed head again at the next start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.text import Text
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+
+_MAGIC: Final = b"certledger/guard"  # 16 bytes
+_SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
+_BACKWARDS: Final = Text(
+    "存储比签名守卫记录的旧：可能恢复了旧备份，拒绝签名。请从镜像补齐后再启动",
+    "The store is older than what was signed: an old backup? Refusing to sign. Refill it from a mirror first",
+)
+_FORK: Final = Text(
+    "同一大小出现另一个根哈希，拒绝签名。请停机并联系审计员",
+    "A second root for a size that was signed. Refusing to sign; stop and call the auditor",
+)
+
+
+class Guard:
+    """The memory of what was signed. One process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"signer guard {path}: {error.strerror}") from error
+        found = [slot for slot in (_read_slot(self._file, 0), _read_slot(self._file, 1)) if slot is not None]
+        if not found:
+            raise Malformed(f"signer guard {path}: neither slot is whole; it must not be recreated by hand")
+        self._sequence, self.size, self.root = max(found)
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """A new guard that has seen nothing, durable on return. Refuses to replace one."""
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError as error:
+            raise Refused("EXISTS", str(path), Text("签名守卫已存在", "The signer guard exists")) from error
+        try:
+            os.pwrite(handle, _slot(0, 0, bytes(32)) + bytes(_SLOT), 0)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def remember(self, size: int, root: bytes) -> None:
+        """Durable on return. Raises Refused when the head would go back or fork.
+
+        A crash before the fdatasync leaves the old memory or the new one, both of which allow this head.
+        """
+        if size < self.size:
+            raise Refused("GUARD_BACKWARDS", "size", _BACKWARDS)
+        if size == self.size:
+            if root != self.root:
+                raise Refused("GUARD_FORK", "root", _FORK)
+            return
+        sequence = self._sequence + 1
+        try:
+            os.pwrite(self._file, _slot(sequence, size, root), (sequence % 2) * _SLOT)
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise Unavailable(f"signer guard: {error.strerror}") from error
+        self._sequence, self.size, self.root = sequence, size, root
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class HeadSigner:
+    """Signs committed heads of one log. `now_s` gives the seconds that the ML-DSA signature states."""
+
+    def __init__(self, signer: CheckpointSigner, guard: Guard, now_s: Callable[[], int]) -> None:
+        self.signer = signer
+        self._guard = guard
+        self._now_s = now_s
+
+    def sign(self, size: int, root: bytes) -> bytes:
+        """The signed note for a head that is committed already. Raises as Guard.remember."""
+        self._guard.remember(size, root)
+        return self.signer.sign(Checkpoint(self.signer.origin, size, root), self._now_s())
+
+    def close(self) -> None:
+        self._guard.close()
+
+
+def _slot(sequence: int, size: int, root: bytes) -> bytes:
+    head = _MAGIC + sequence.to_bytes(8, "big") + size.to_bytes(8, "big") + root
+    return (head + sha256(head).digest()).ljust(_SLOT, b"\0")
+
+
+def _read_slot(file: int, place: int) -> tuple[int, int, bytes] | None:
+    raw = os.pread(file, _SLOT, place * _SLOT)
+    head, digest = raw[:64], raw[64:96]
+    if len(raw) != _SLOT or head[:16] != _MAGIC or sha256(head).digest() != digest:
+        return None
+    return int.from_bytes(head[16:24], "big"), int.from_bytes(head[24:32], "big"), head[32:]

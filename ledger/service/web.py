@@ -1,0 +1,285 @@
+"""The ledger over HTTP: tiles and checkpoint for everybody, statements from filed bodies, envelopes by locator.
+
+Public and immutable things are addressed by path alone and cached for ever; the checkpoint and every error are not
+cached. No access log names a locator. Requests that write are signed with the filing's request key (RFC 9421).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from ledger import wire
+from ledger.edge import Rejected, protect, read_body
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.documents import IdDocument
+from ledger.records.kinds import FilingStatus, KeyStatus, Kind
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.state import FilingState
+from ledger.request_signing import NonceMemory, open_request
+from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.private_index import PrivateIndex
+from ledger.service.sequencer import Sequencer
+from ledger.store.protocol import PrivateStore, Slot
+from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
+
+IMMUTABLE: Final = "public, max-age=604800, immutable"
+_CORS: Final = {"Access-Control-Allow-Origin": "*"}
+_SMALL_BODY: Final = 1024 * 1024
+_SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
+_LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
+_CHUNK: Final = 64  # submissions examined in one hand-over to a worker thread
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Log:
+    """Everything the handlers need; one per process."""
+
+    sequencer: Sequencer
+    store: PrivateStore
+    examiner: Examiner
+    index: PrivateIndex
+    public_url: str
+    workers: ThreadPoolExecutor
+    nonces: NonceMemory
+    request_keys: dict[bytes, tuple[str, bytes]]  # kid -> filing number, public key
+    registry: CollectorRegistry
+    answered: Counter
+
+
+LOG: Final = web.AppKey("log", Log)
+
+
+def create_app(log: Log) -> web.Application:
+    """The application; the caller has started the sequencer."""
+    app = web.Application(client_max_size=wire.MAX_BODY)
+    app[LOG] = log
+    app.add_routes(
+        [
+            web.get("/checkpoint", get_checkpoint),
+            web.get("/tile/{path:.+}", get_tile),
+            web.post("/v1/statements", post_statements),
+            web.post("/v1/authority", post_authority),
+            web.post("/v1/tracks", post_tracks),
+            web.post("/v1/numbers", post_numbers),
+            web.get("/v1/envelopes/{locator}/{slot}", get_envelope),
+            web.get("/v1/filings", get_filings),
+            web.get("/v1/filings/{number}", get_filing),
+            web.get("/livez", get_live),
+            web.get("/readyz", get_ready),
+            web.get("/metrics", get_metrics),
+        ]
+    )
+    protect(app, statuses={Unverified: 401})
+    return app
+
+
+def make_metrics(sequencer: Sequencer) -> tuple[CollectorRegistry, Counter]:
+    """Counters without identifiers: outcomes by code, size of the log, what waits."""
+    registry = CollectorRegistry()
+    answered = Counter("certledger_statements", "Statements answered", ["outcome"], registry=registry)
+    Gauge("certledger_log_size", "Leaves", registry=registry).set_function(lambda: sequencer.integrator.size)
+    Gauge("certledger_waiting", "Statements waiting", registry=registry).set_function(lambda: sequencer.waiting)
+    Gauge("certledger_last_batch_seconds", "Log time of the last batch", registry=registry).set_function(
+        lambda: head.time / 1000 if (head := sequencer.integrator.head) else 0
+    )
+    return registry, answered
+
+
+async def get_checkpoint(request: web.Request) -> web.Response:
+    published = request.app[LOG].sequencer.published
+    if published is None:
+        raise Unavailable("nothing is published yet")
+    return web.Response(
+        body=published.note,
+        content_type="text/plain",
+        charset="utf-8",
+        headers={**_CORS, "Cache-Control": "no-cache"},
+    )
+
+
+async def get_tile(request: web.Request) -> web.Response:
+    """A tile or entry bundle of the published tree. A partial one is a prefix of what is stored."""
+    log = request.app[LOG]
+    published = log.sequencer.published
+    try:
+        tile = parse_tile_path("tile/" + request.match_info["path"])
+    except Malformed:
+        raise Rejected(404) from None
+    if published is None:
+        raise Rejected(404)
+    if isinstance(tile, EntriesTile):
+        start = tile.index * 256
+        if start + tile.width > published.size:
+            raise Rejected(404)
+        body = format_entries(await log.store.entries(start, start + tile.width))
+    else:
+        if tile.index * 256 + tile.width > published.size >> (8 * tile.level):
+            raise Rejected(404)
+        row = await log.store.tile(tile.level, tile.index)
+        if row is None:
+            raise Unavailable("a tile is missing; run fsck")
+        body = row[: 32 * tile.width]
+    headers = {**_CORS, "Cache-Control": IMMUTABLE}
+    return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+
+
+async def post_statements(request: web.Request) -> web.Response:
+    """Certificates of one filing; the answers are in their order, each on its own."""
+    log = request.app[LOG]
+    body = await read_body(request, wire.MAX_BODY)
+    filing = await _requester(request, body)
+    submissions = [wire.submission_of(item) for item in wire.decode(body, wire.SubmitRequest).submissions]
+    if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
+        raise Malformed(f"between 1 and {wire.MAX_SUBMISSIONS} submissions in a request")
+    loop = asyncio.get_running_loop()
+    parts = await asyncio.gather(
+        *(
+            loop.run_in_executor(log.workers, partial(log.examiner.examine, submissions[at : at + _CHUNK], filing))
+            for at in range(0, len(submissions), _CHUNK)
+        )
+    )
+    return await _sequence(log, [examined for part in parts for examined in part])
+
+
+async def post_authority(request: web.Request) -> web.Response:
+    """One statement of the authority: filing, catalogue, ladder."""
+    log = request.app[LOG]
+    entry = wire.decode(await read_body(request, _SMALL_BODY), wire.AuthorityRequest).entry
+    authority = log.sequencer.integrator.authority
+    assert authority is not None
+    examine = partial(log.examiner.examine_authority, entry, authority)
+    return await _sequence(log, [await asyncio.get_running_loop().run_in_executor(log.workers, examine)])
+
+
+async def post_tracks(request: web.Request) -> web.Response:
+    """The track of each person and lineage. Answers alike whether or not certificates exist."""
+    log = request.app[LOG]
+    body = await read_body(request, _SMALL_BODY)
+    await _requester(request, body)
+    persons = wire.decode(body, wire.TracksRequest).persons
+    if not 1 <= len(persons) <= wire.MAX_PERSONS:
+        raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
+    rows = []
+    for person in persons:
+        document = IdDocument(person.document_type, person.country, person.number)
+        if not 1 <= len(person.lineage) <= 64:
+            raise Malformed("a lineage has 1 to 64 characters")
+        rows.append(log.index.track_row(*document.identity, person.lineage))
+    found = await log.store.claim(rows)
+    return _json(wire.encode(wire.TracksAnswer([found[row.hmac] for row in rows])))
+
+
+async def post_numbers(request: web.Request) -> web.Response:
+    """Which of a body's own numbers are taken."""
+    log = request.app[LOG]
+    body = await read_body(request, _SMALL_BODY)
+    filing = await _requester(request, body)
+    numbers = wire.decode(body, wire.NumbersRequest).numbers
+    if len(numbers) > wire.MAX_NUMBERS or any(len(number) > 64 for number in numbers):
+        raise Malformed(f"at most {wire.MAX_NUMBERS} numbers in a request")
+    own = {log.index.number_hmac(n): n for n in numbers if n.startswith(filing.terms.number)}
+    taken = await log.store.index(list(own))
+    return _json(wire.encode(wire.NumbersAnswer([own[hmac] for hmac in taken])))
+
+
+async def get_envelope(request: web.Request) -> web.Response:
+    locator, slot = request.match_info["locator"], _SLOTS.get(request.match_info["slot"])
+    if slot is None or _LOCATOR.fullmatch(locator) is None:
+        raise Rejected(404)
+    body = await request.app[LOG].store.envelope(bytes.fromhex(locator), slot)
+    if body is None:
+        raise Rejected(404)
+    return web.Response(body=body, content_type="application/octet-stream")
+
+
+async def get_filings(request: web.Request) -> web.Response:
+    """Every filing number with the index of its statement."""
+    named = await request.app[LOG].store.named(int(Kind.FILING))
+    return _json(wire.encode({"filings": [{"number": n, "index": i} for n, i in sorted(named.items())]}))
+
+
+async def get_filing(request: web.Request) -> web.Response:
+    log = request.app[LOG]
+    filing = await log.sequencer.integrator.filing(request.match_info["number"])
+    if filing is None:
+        raise Rejected(404)
+    entry = (await log.store.entries(filing.terms_index, filing.terms_index + 1))[0]
+    return _json(wire.encode(wire.FilingAnswer(entry, filing.terms_index)))
+
+
+async def get_live(request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def get_ready(request: web.Request) -> web.Response:
+    sequencer = request.app[LOG].sequencer
+    if sequencer.published is None or sequencer.fatal.done():
+        raise Unavailable("the log is not ready")
+    return web.Response(text="ok\n")
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(request.app[LOG].registry), content_type="text/plain", charset="utf-8")
+
+
+async def _requester(request: web.Request, body: bytes) -> FilingState:
+    """The filing whose request key signed this request. Raises Unverified or Refused."""
+    log = request.app[LOG]
+    opened = open_request(
+        request.method,
+        log.public_url + request.raw_path,
+        request.headers,
+        body,
+        key_for=lambda kid: log.request_keys[kid][1] if kid in log.request_keys else None,
+        now_s=int(time.time()),
+        seen=log.nonces,
+    )
+    filing = await log.sequencer.integrator.filing(log.request_keys[opened.kid][0])
+    assert filing is not None
+    live = any(
+        use.public == key.public and use.status is KeyStatus.LIVE and key.kid == opened.kid
+        for key, use in zip(filing.terms.request_keys, filing.request_keys, strict=True)
+    )
+    if not live:
+        raise refuse(Refusal.KEY_NOT_LIVE, "kid")
+    if filing.status is not FilingStatus.ACTIVE:
+        raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
+    return filing
+
+
+async def _sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
+    """Stored answers for what is logged already; the rest goes to the sequencer in order."""
+    identities = [item.identity for item in examined if item.identity is not None]
+    known = await log.store.find(identities)  # 3
+    answers: list[int | Refused | None] = []
+    candidates: list[Candidate] = []
+    for item in examined:
+        if item.identity is not None and item.identity in known:
+            answers.append(known[item.identity])
+        elif isinstance(item.outcome, Refused):
+            answers.append(item.outcome)
+        else:
+            answers.append(None)
+            candidates.append(item.outcome)
+    settled = iter(await asyncio.gather(*log.sequencer.put(candidates)) if candidates else ())
+    final = [next(settled) if answer is None else answer for answer in answers]
+    for outcome in final:
+        log.answered.labels(outcome.code if isinstance(outcome, Refused) else "logged").inc()
+    receipt = await log.sequencer.receipt(final)
+    return _json(wire.receipt_body(receipt.answers, receipt.checkpoint, receipt.seal, receipt.seal_inclusion))
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", charset="utf-8")

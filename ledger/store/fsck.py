@@ -1,0 +1,104 @@
+"""The operator's check of a store: every entry again, every row against what the entries say.
+
+The log is replayed from its bytes into a scratch store through the same fold; then chain, tiles, state rows and
+bucket roots are compared with what the replay gave. Returns the list of everything wrong; empty means sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from hashlib import sha256
+
+from ledger.errors import CertLedgerError, Unverified
+from ledger.records.seal import is_seal
+from ledger.store.integrate import Integrator
+from ledger.store.protocol import EntryRow, Store
+from ledger.store.replay import replay_stretch
+from ledger.tlog.tiles import tiles_for_size
+
+_READ = 1024  # entries a read
+_LIMIT = 100  # problems reported
+
+
+async def fsck(
+    store: Store, scratch: Store, workers: Executor, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[str]:
+    """Check `store`; `scratch` is an empty store of the same kind. `progress` gets (done, total) entries."""
+    problems: list[str] = []
+    head = await store.head()
+    if head is None:
+        return ["the store has no head: it was never initialised"]
+    depth = await store.meta("map_depth")
+    if depth is not None:
+        await scratch.put_meta({"map_depth": depth})
+    replayed = await Integrator.open(scratch)
+    pending: list[bytes] = []
+    for start in range(0, head.size, _READ):
+        rows = await store.rows(start, min(start + _READ, head.size))
+        if [row.index for row in rows] != list(range(start, min(start + _READ, head.size))):
+            return [*problems, f"entry {start + len(rows)}: missing"]
+        for row in rows:
+            problems += _check_row(row)
+            pending.append(row.body)
+            if is_seal(row.body):
+                try:
+                    await replayed.commit(await replay_stretch(replayed, pending, workers))
+                except CertLedgerError as error:
+                    return [*problems, str(error)][:_LIMIT]
+                pending = []
+        problems += await _check_chain(scratch, rows, replayed.size)
+        progress(rows[-1].index + 1, head.size)
+        if len(problems) > _LIMIT:
+            return problems[:_LIMIT]
+    if pending:
+        problems.append(f"entry {head.size - 1}: the log does not end with a seal")
+    if replayed.head != head:
+        problems.append("head: differs from the replay of the entries")
+    problems += await _check_tiles(store, scratch, head.size)
+    problems += await _check_states(store, scratch)
+    try:
+        await Integrator.open(store)
+    except Unverified as error:
+        problems.append(str(error))
+    return problems[:_LIMIT]
+
+
+def _check_row(row: EntryRow) -> list[str]:
+    if is_seal(row.body) and (row.kind != 0 or row.identity != sha256(row.body).digest()):
+        return [f"entry {row.index}: seal row with another kind or identity"]
+    return []
+
+
+async def _check_chain(scratch: Store, rows: list[EntryRow], replayed: int) -> list[str]:
+    """Chain, kind and identity of the rows that the replay has committed."""
+    upto = min(rows[-1].index + 1, replayed)
+    wanted = {row.index: row for row in await scratch.rows(rows[0].index, upto)}
+    return [
+        f"entry {row.index}: row differs from the replay"
+        for row in rows
+        if row.index in wanted and wanted[row.index] != row
+    ]
+
+
+async def _check_tiles(store: Store, scratch: Store, size: int) -> list[str]:
+    problems = []
+    for tile in tiles_for_size(size):
+        if await store.tile(tile.level, tile.index) != await scratch.tile(tile.level, tile.index):
+            problems.append(f"tile level {tile.level} index {tile.index}: differs from the entries")
+    return problems
+
+
+async def _check_states(store: Store, scratch: Store) -> list[str]:
+    everything = (bytes(32), b"\xff" * 32)
+    ours, theirs = await scratch.leaves([everything]), await store.leaves([everything])
+    if ours != theirs:
+        return ["state map: keys or values differ from the replay"]
+    problems = []
+    for start in range(0, len(ours[0]), _READ):
+        keys = [key for key, _ in ours[0][start : start + _READ]]
+        if await store.states(keys) != await scratch.states(keys):
+            problems.append("state map: a stored state differs from the replay")
+    if await store.buckets() != await scratch.buckets():
+        problems.append("map buckets: differ from the replay")
+    return problems

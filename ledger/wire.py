@@ -1,0 +1,208 @@
+"""The JSON bodies between the ledger and its callers, typed once for both sides.
+
+Bytes travel as base64. Unknown members are refused, so that a typing error is an error and not a silent default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ledger.errors import Malformed, Refused
+from ledger.records.commitments import FaceOpening, Field, FieldOpening
+from ledger.text import Text
+
+MAX_SUBMISSIONS: Final = 500  # statements of one request
+MAX_PERSONS: Final = 1000
+MAX_NUMBERS: Final = 5000
+MAX_BODY: Final = 24 * 1024 * 1024  # bytes of a submission request; other bodies are far smaller
+
+T = TypeVar("T")
+
+
+class FaceBody(msgspec.Struct, forbid_unknown_fields=True):
+    salt: bytes
+    number: str
+    name: str
+
+
+class DocumentBody(msgspec.Struct, forbid_unknown_fields=True):
+    salt: bytes
+    type: str
+    country: str
+    number: str
+
+
+class SubmissionBody(msgspec.Struct, forbid_unknown_fields=True):
+    entry: bytes
+    face: FaceBody
+    document: DocumentBody
+    digests: list[bytes]
+    locator: bytes
+    face_envelope: bytes
+    rest_envelope: bytes
+
+
+class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
+    submissions: list[SubmissionBody]
+
+
+class AuthorityRequest(msgspec.Struct, forbid_unknown_fields=True):
+    entry: bytes
+
+
+class PersonBody(msgspec.Struct, forbid_unknown_fields=True):
+    document_type: str
+    country: str
+    number: str
+    lineage: str
+
+
+class TracksRequest(msgspec.Struct, forbid_unknown_fields=True):
+    persons: list[PersonBody]
+
+
+class TracksAnswer(msgspec.Struct):
+    tracks: list[bytes]
+
+
+class NumbersRequest(msgspec.Struct, forbid_unknown_fields=True):
+    numbers: list[str]
+
+
+class NumbersAnswer(msgspec.Struct):
+    taken: list[str]
+
+
+class LoggedBody(msgspec.Struct, tag="logged", tag_field="answer"):
+    index: int
+    time: int
+    inclusion: list[bytes]
+
+
+class RefusedBody(msgspec.Struct, tag="refused", tag_field="answer"):
+    code: str
+    field: str
+    zh: str
+    en: str
+
+
+class ReceiptBody(msgspec.Struct):
+    answers: list[LoggedBody | RefusedBody]
+    checkpoint: str
+    seal: bytes
+    seal_inclusion: list[bytes]
+
+
+class FilingAnswer(msgspec.Struct):
+    entry: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLineage:
+    """Whose track in which occupation lineage: asked before the first certificate is drafted."""
+
+    document_type: str
+    country: str
+    number: str  # normalised
+    lineage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One signed certificate with what the ledger needs to admit it, and forgets."""
+
+    entry: bytes
+    face: FaceOpening
+    document: FieldOpening  # of Field.ID_DOCUMENT; value [type, country, number]
+    digests: tuple[bytes, ...]  # the eight of `rest`
+    locator: bytes
+    face_envelope: bytes
+    rest_envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A statement's place in the log, proven under the receipt's checkpoint."""
+
+    index: int
+    time: int  # of its batch, ms
+    inclusion: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The durable answer to a request: one answer per statement, in order, under one checkpoint."""
+
+    answers: tuple[Logged | Refused, ...]
+    checkpoint: bytes  # signed note
+    seal: bytes
+    seal_inclusion: tuple[bytes, ...]
+
+
+def encode(body: Any) -> bytes:
+    return msgspec.json.encode(body)
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    """Raises Malformed; the message names the member, never its value."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"JSON body: {error}") from error
+
+
+def submission_body(submission: Submission) -> SubmissionBody:
+    face, document = submission.face, submission.document
+    match document.value:
+        case [str(kind), str(country), str(number)]:
+            return SubmissionBody(
+                submission.entry,
+                FaceBody(face.salt, face.number, face.name),
+                DocumentBody(document.salt, kind, country, number),
+                list(submission.digests),
+                submission.locator,
+                submission.face_envelope,
+                submission.rest_envelope,
+            )
+    raise AssertionError("an ID document's value is [type, country, number]")
+
+
+def submission_of(body: SubmissionBody) -> Submission:
+    """Raises Malformed when an opening does not have its form."""
+    document = body.document
+    return Submission(
+        body.entry,
+        FaceOpening(body.face.salt, body.face.number, body.face.name),
+        FieldOpening(Field.ID_DOCUMENT, document.salt, [document.type, document.country, document.number]),
+        tuple(body.digests),
+        body.locator,
+        body.face_envelope,
+        body.rest_envelope,
+    )
+
+
+def receipt_body(answers: Sequence[Logged | Refused], checkpoint: bytes, seal: bytes, path: Sequence[bytes]) -> bytes:
+    return encode(ReceiptBody([_answer_body(answer) for answer in answers], checkpoint.decode(), seal, list(path)))
+
+
+def receipt_of(raw: bytes) -> Receipt:
+    """Raises Malformed; verifies nothing."""
+    body = decode(raw, ReceiptBody)
+    answers = tuple(
+        Logged(answer.index, answer.time, tuple(answer.inclusion))
+        if isinstance(answer, LoggedBody)
+        else Refused(answer.code, answer.field, Text(answer.zh or "-", answer.en or "-"))
+        for answer in body.answers
+    )
+    return Receipt(answers, body.checkpoint.encode(), body.seal, tuple(body.seal_inclusion))
+
+
+def _answer_body(answer: Logged | Refused) -> LoggedBody | RefusedBody:
+    if isinstance(answer, Logged):
+        return LoggedBody(answer.index, answer.time, list(answer.inclusion))
+    return RefusedBody(answer.code, answer.field, answer.text.zh, answer.text.en)

@@ -1,0 +1,223 @@
+"""The closed list of verdicts: what each may show, how it exits, how it reads as JSON and in words."""
+
+from __future__ import annotations
+
+import copy
+import json
+import string
+from dataclasses import replace
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.verdict_samples import NOW_MS, certificate, sample
+from verifier.messages import build_messages, load_messages, say_day_number, say_time
+from verifier.verdict import (
+    GREEN,
+    SHOWS_NOTHING,
+    Code,
+    Finding,
+    Outcome,
+    Source,
+    exit_code,
+    iso_day,
+    iso_time,
+    shown_host,
+    to_json,
+    without_item,
+)
+
+CODES = list(Code)
+RAW = json.loads(resources.files("verifier").joinpath("verdicts.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("code", sorted(SHOWS_NOTHING))
+def test_an_unproven_item_shows_nothing(code: Code) -> None:
+    bare, valid = sample(code), sample(Code.VALID)
+    for field in ("certificate", "issuer", "proof"):
+        with pytest.raises(AssertionError):
+            replace(bare, **{field: getattr(valid, field)})
+
+
+@pytest.mark.parametrize("code", sorted(GREEN))
+def test_green_needs_proof_time_issuer_and_no_failed_step(code: Code) -> None:
+    verdict = sample(code)
+    for change in (
+        {"proof": None},
+        {"as_of_ms": None},
+        {"issuer": None},
+        {"certificate": None},
+        {"source": Source.CODE},
+        {"findings": (Finding("x", Outcome.FAIL, verdict.findings[0].text),)},
+    ):
+        with pytest.raises(AssertionError):
+            replace(verdict, **change)
+
+
+def test_valid_is_in_force_and_upgraded_names_another_grade() -> None:
+    revoked = replace(certificate(), status="revoked", current=None)
+    with pytest.raises(AssertionError):
+        replace(sample(Code.VALID), certificate=revoked)
+    with pytest.raises(AssertionError):
+        replace(sample(Code.VALID_UPGRADED), certificate=certificate())
+    with pytest.raises(AssertionError):
+        replace(sample(Code.VALID_UPGRADED), certificate=replace(certificate(), current=None))
+
+
+def test_an_offline_signature_knows_no_status() -> None:
+    with pytest.raises(AssertionError):
+        replace(sample(Code.OFFLINE_SIGNATURE_OK), certificate=replace(certificate(), photo=None))
+
+
+def test_views_refuse_what_cannot_be() -> None:
+    good = certificate()
+    for change in (
+        {"status": "fine"},
+        {"grade_ordinal": 9},
+        {"personal_available": False},
+        {"person_linked": False},
+        {"status": "revoked"},  # yet claims to be the current grade
+    ):
+        with pytest.raises(AssertionError):
+            replace(good, **change)
+    proof = sample(Code.VALID).proof
+    assert proof is not None
+    for change in ({"index": proof.size}, {"root": "AB" * 32}, {"leaf_hash": "ab"}):
+        with pytest.raises(AssertionError):
+            replace(proof, **change)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_detail_has_exactly_the_values_of_its_code(code: Code) -> None:
+    verdict = sample(code)
+    with pytest.raises(AssertionError):
+        replace(verdict, detail={**verdict.detail, "extra": "x"})
+    for key in verdict.detail:
+        with pytest.raises(AssertionError):
+            replace(verdict, detail={k: v for k, v in verdict.detail.items() if k != key})
+
+
+def test_detail_cannot_be_changed_or_hold_a_raw_host() -> None:
+    verdict = sample(Code.WRONG_DOMAIN)
+    with pytest.raises(TypeError):
+        verdict.detail["found_host"] = "x"  # type: ignore[index]
+    with pytest.raises(AssertionError):
+        replace(verdict, detail={**verdict.detail, "found_host": "Official.cn@evil.example"})
+    with pytest.raises(ValueError):
+        replace(sample(Code.REVOKED), detail={**sample(Code.REVOKED).detail, "since": "yesterday"})
+
+
+def test_exit_codes_are_those_of_the_design() -> None:
+    by_exit = {number: {c for c in Code if exit_code(sample(c)) == number} for number in range(4)}
+    assert by_exit[0] == GREEN
+    assert by_exit[2] == {Code.UNREADABLE}
+    assert by_exit[3] == {Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE, Code.SHARE_ENDED}
+    assert by_exit[1] == set(Code) - by_exit[0] - by_exit[2] - by_exit[3]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_json_has_the_same_keys_for_every_verdict(code: Code) -> None:
+    body = to_json(sample(code))
+    assert list(body) == list(to_json(sample(Code.VALID)))
+    assert body["code"] == code.value and json.loads(json.dumps(body)) == body
+
+
+def test_json_spells_times_and_days_one_way() -> None:
+    assert iso_time(NOW_MS) == "2026-11-22T12:10:03.000Z" and iso_day(20_412) == "2025-11-20"
+    body = to_json(sample(Code.VALID))
+    assert body["checked_at"] == "2026-11-22T12:10:03.000Z"
+    assert body["certificate"]["issue_date"] == "2025-11-20"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("netloc", "shown"),
+    [
+        ("EVIL.example:8443", "evil.example:8443"),
+        ("verify.example@evil.example", "evil.example"),
+        ("验证.example", "xn--td3a740a.example"),
+        ("verify.example." + "a" * 60 + ".evil.example", "verify.e…" + "a" * 26 + ".evil.example"),
+        ("<b>.example", "?b?.example"),
+        ("", "?"),
+    ],
+)
+def test_a_foreign_host_is_shown_safely(netloc: str, shown: str) -> None:
+    assert shown_host(netloc) == shown
+
+
+@given(st.text(max_size=200))
+def test_a_shown_host_is_short_plain_and_stays_the_same(netloc: str) -> None:
+    shown = shown_host(netloc)
+    assert 0 < len(shown) <= 400 and shown_host(shown) == shown
+    assert set(shown) <= set(string.ascii_lowercase + string.digits + "-_:[]?.…")
+
+
+# --- words ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_code_reads_fully_in_both_languages(code: Code, lang: str) -> None:
+    messages = load_messages()
+    line = messages.line(sample(code)).of(lang)
+    words = [line, messages.wordings[code].title.of(lang), *(s.of(lang) for s in messages.wordings[code].next_steps)]
+    for word in words:
+        assert "{" not in word and "}" not in word
+        for term in ("hash", "merkle", "blockchain", "区块链", "哈希"):
+            assert term not in word.lower()
+
+
+def test_the_catalogue_refuses_a_missing_code_language_or_unknown_value() -> None:
+    for damage in (
+        lambda raw: raw["codes"].pop("stale"),
+        lambda raw: raw["codes"].update(fake=raw["codes"]["valid"]),
+        lambda raw: raw["codes"]["valid"]["title"].pop("en"),
+        lambda raw: raw["codes"]["valid"]["line"].update(zh="{name}"),
+        lambda raw: raw["codes"]["wrong_domain"]["line"].update(en="It leads elsewhere"),
+        lambda raw: raw["codes"]["valid"].update(family="blue"),
+        lambda raw: raw["codes"]["valid"].update(next=[]),
+        lambda raw: raw["labels"]["site"].update(en=""),
+    ):
+        raw = copy.deepcopy(RAW)
+        damage(raw)
+        with pytest.raises(AssertionError):
+            build_messages(raw)
+
+
+def test_sentences_of_the_product_are_word_for_word() -> None:
+    messages = load_messages()
+    line = {code: messages.line(sample(code)) for code in Code}
+    assert messages.wordings[Code.VALID].title.both() == "证书有效 / Valid"
+    assert line[Code.VALID_UPGRADED].zh == "当前最高等级：二级/技师，2026-03-01"
+    assert line[Code.VALID_UPGRADED].en == "Current grade: Level II / Technician, 1 Mar 2026"
+    assert line[Code.REVOKED].zh == "自2026-03-01起无效，原因：评价资料不实"
+    assert line[Code.REVOKED].en == "Not valid from 1 Mar 2026; reason: false assessment records"
+    assert line[Code.OFFLINE_BUNDLE_OK].zh == "数据截至2026-11-22 17:10:03（UTC+8）（3 小时前）"
+    assert "zscx.osta-query.example" in line[Code.WRONG_DOMAIN].en
+    assert line[Code.UNAVAILABLE].en == "This does not mean it is invalid"
+
+
+def test_not_found_never_says_fake() -> None:
+    entry = json.dumps(RAW["codes"]["not_found"], ensure_ascii=False).lower()
+    assert not any(word in entry for word in ("fake", "forged", "伪", "假"))
+
+
+@pytest.mark.parametrize(
+    ("ms", "zh"),
+    [(-5, "刚刚"), (999, "刚刚"), (1000, "1 秒"), (60_000, "1 分钟"), (7_199_999, "1 小时"), (172_800_000, "2 天")],
+)
+def test_ages_use_the_largest_whole_unit(ms: int, zh: str) -> None:
+    assert load_messages().age(ms, "zh") == zh
+
+
+def test_times_are_those_of_china() -> None:
+    assert say_time(NOW_MS, "zh") == "2026-11-22 20:10:03（UTC+8）"
+    assert say_time(NOW_MS, "en") == "22 Nov 2026 20:10:03 (UTC+8)"
+    assert say_day_number(0, "en") == "1 Jan 1970"
+
+
+def test_as_json_adds_the_words() -> None:
+    body = load_messages().as_json(without_item(Code.UNREADABLE, NOW_MS))
+    assert body["title"] == {"zh": "无法识别二维码", "en": "Could not read the code"}
+    assert body["next"] and body["line"]

@@ -1,0 +1,247 @@
+"""The pages: what they show, what they never show, how heavy they are, whether everyone can read them."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib import resources
+
+import pytest
+
+from ledger.edge import ErrorAnswer
+from ledger.text import Text
+from tests.support.verdict_samples import NAME, NUMBER, certificate, sample
+from verifier.messages import FAMILIES, load_messages
+from verifier.verdict import GREEN, SHOWS_NOTHING, Code, Verdict
+from verifier.web.view import LANGS, MAX_PHOTO, Pages, load_assets
+
+MESSAGES = load_messages()
+ASSETS, NAMES = load_assets()
+PAGES = Pages(MESSAGES, NAMES, "https://verify.example", 10)
+FOLDER = resources.files("verifier.pages")
+CSS = resources.files("verifier.static").joinpath("page.css").read_text("utf-8")
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and text; fails on a tag that is not closed."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br", "path", "circle"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.title = ""
+        self.feed(html)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "title":
+            self.title += data
+        self.text += data
+
+
+def read(verdict: Verdict, lang: str = "zh", *, linked: bool = True) -> Reader:
+    return Reader(PAGES.verdict(verdict, lang, linked=linked))
+
+
+@pytest.mark.parametrize("code", list(Code))
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_band_says_it_in_words_shape_and_title(code: Code, lang: str) -> None:
+    verdict, wording = sample(code), MESSAGES.wordings[code]
+    page = read(verdict, lang)
+    assert page.title.startswith(f"{wording.mark} {wording.title.of(lang)}")
+    band = next(attrs for _, attrs in page.tags if attrs.get("role") == "status")
+    assert wording.family in str(band["class"]).split()
+    assert any(tag == "svg" and attrs.get("aria-hidden") == "true" for tag, attrs in page.tags)
+    for text in (wording.title, MESSAGES.line(verdict), *wording.next_steps):
+        assert text.of(lang) in page.text
+    assert page.tags[0] == ("html", {"lang": "zh-CN" if lang == "zh" else "en"})
+    assert ("✓" in page.title) == (code in GREEN)
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_no_page_has_script_inline_style_or_a_foreign_address(code: Code) -> None:
+    page = read(sample(code))
+    for tag, attrs in page.tags:
+        assert tag not in ("script", "style", "iframe")
+        assert not any(name == "style" or name.startswith("on") for name in attrs)
+        for name in ("href", "src", "action"):
+            assert re.match(r"$|[/?#]|data:image/", attrs.get(name) or "")
+
+
+@pytest.mark.parametrize("code", sorted(SHOWS_NOTHING))
+def test_an_unproven_item_shows_no_field(code: Code) -> None:
+    html = PAGES.verdict(sample(code), "zh", linked=True)
+    assert 'class="card"' not in html and "四川某某职业技术学院" not in html and "log.skills.example" not in html
+
+
+@pytest.mark.parametrize("code", sorted(set(Code) - SHOWS_NOTHING))
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_whole_name_is_nowhere_on_the_page(code: Code, lang: str) -> None:
+    html = PAGES.verdict(sample(code), lang, linked=True)
+    assert NAME not in html and "欧阳*样" in html and NUMBER not in html
+    assert "Y 0000 51 001064 25 3 000017" in html
+
+
+def test_a_full_page_names_everything_in_order() -> None:
+    text = read(sample(Code.VALID)).text
+    order = ["证书有效", "欧阳*样", "三级/高级工", "电工", "--", "四川某某职业技术学院", "Y 0000", "2025-11-20", "有效"]
+    at = 0
+    for item in order:
+        at = text.index(item, at)
+    assert "2026-11-22 20:10:03（UTC+8）" in text and "更新于核验前 4 秒" in text
+
+
+def test_the_current_grade_shows_only_for_a_linked_person() -> None:
+    verdict = sample(Code.VALID)
+    assert 'id="current"' in PAGES.verdict(verdict, "zh", linked=True)
+    alone = replace(verdict, certificate=replace(certificate(), current=None, person_linked=False))
+    assert 'id="current"' not in PAGES.verdict(alone, "zh", linked=True)
+    raised = PAGES.verdict(sample(Code.VALID_UPGRADED), "en", linked=True)
+    assert 'id="current" class="mark"' in raised and "since 1 Mar 2026" in raised
+
+
+def test_missing_personal_details_are_said_and_not_taken_for_tampering() -> None:
+    bare = replace(certificate(), number=None, name=None, photo=None, personal_available=False)
+    page = read(replace(sample(Code.VALID), certificate=bare))
+    assert MESSAGES.labels["name_unavailable"].zh in page.text and "证书有效" in page.text
+
+
+def test_old_data_dates_the_status() -> None:
+    assert "有效 数据时间 2026-11-22 13:10:03" in read(sample(Code.STALE)).text
+    assert "有效 数据时间" not in read(sample(Code.VALID)).text
+
+
+def test_details_are_closed_and_hold_the_proof() -> None:
+    page = read(sample(Code.VALID), "en")
+    assert ("details", {}) in page.tags
+    assert all(word in page.text for word in ("log.skills.example/sc2026", "12345", "1f" * 32, "a3" * 32, "0c" * 32))
+    assert page.text.count("passed") == 7
+
+
+def test_hostile_values_are_escaped() -> None:
+    bad = '<img src=x onerror="x">{{7*7}}'
+    verdict = sample(Code.VALID)
+    assert verdict.issuer is not None
+    hostile = replace(
+        verdict,
+        certificate=replace(certificate(), occupation=bad, trade=bad, number=bad, grade=Text(bad, bad)),
+        issuer=replace(verdict.issuer, name=bad),
+    )
+    html = PAGES.verdict(hostile, "zh", linked=True)
+    assert "<img src=x" not in html and "{{7*7}}" in html and html.count("&lt;img") >= 5
+
+
+def test_a_photo_is_inlined_by_its_kind_and_left_out_when_strange_or_large() -> None:
+    def page(photo: bytes) -> str:
+        return PAGES.verdict(
+            replace(sample(Code.VALID), certificate=replace(certificate(), photo=photo)), "zh", linked=True
+        )
+
+    assert "data:image/jpeg;base64,/9j/" in page(b"\xff\xd8\xff" + b"x" * 50)
+    assert "<img" not in page(b"<svg onload=x>") and "<img" not in page(b"\xff\xd8\xff" + bytes(MAX_PHOTO))
+
+
+def test_only_a_linked_page_can_switch_language_or_retry() -> None:
+    assert 'href="?lang=en"' in PAGES.verdict(sample(Code.STALE), "zh", linked=True)
+    assert 'href=""' in PAGES.verdict(sample(Code.STALE), "zh", linked=True)
+    unlinked = PAGES.verdict(sample(Code.STALE), "zh", linked=False)
+    assert 'href=""' not in unlinked and 'href="?' not in unlinked
+
+
+def test_the_page_and_its_style_fit_in_14_kb() -> None:
+    for code in Code:
+        for lang in LANGS:
+            html = PAGES.verdict(sample(code), lang, linked=True).encode()
+            assert len(gzip.compress(html, 6)) + len(ASSETS[NAMES["page.css"]].packed) <= 14 * 1024
+
+
+def test_every_label_is_used_and_every_icon_exists() -> None:
+    sources = "".join(
+        FOLDER.joinpath(n).read_text("utf-8") for n in ("base.html", "verdict.html", "start.html", "error.html")
+    )
+    sources += resources.files("verifier.web").joinpath("view.py").read_text("utf-8")
+    sources += resources.files("verifier").joinpath("messages.py").read_text("utf-8")
+    computed = {key for key in MESSAGES.labels if key.startswith(("status_", "step_"))}
+    for label in set(MESSAGES.labels) - computed:
+        assert re.search(rf't\.{label}\b|"{label}"', sources), label
+    icons = FOLDER.joinpath("icons.json").read_text("utf-8")
+    used = {wording.icon for wording in MESSAGES.wordings.values()}
+    assert set(re.findall(r'^  "([a-z-]+)":', icons, re.M)) == used
+
+
+def luminance(colour: str) -> float:
+    colour = colour.lstrip("#")
+    colour = "".join(c * 2 for c in colour) if len(colour) == 3 else colour
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, two: str) -> float:
+    high, low = sorted((luminance(one), luminance(two)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_have_aa_contrast_in_both_themes() -> None:
+    light, dark = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{3,6})", block)) for block in re.findall(r":root \{(.*?)\}", CSS, re.S)[:2]
+    ]
+    assert light.keys() == dark.keys()
+    for theme in (light, dark):
+        for surface in ("paper", "card"):
+            for ink in ("ink", "soft", "link", "ok", "warn", "bad"):
+                assert contrast(theme[ink], theme[surface]) >= 4.5, (ink, surface)
+        assert contrast(theme["ink"], theme["mark"]) >= 4.5 and contrast(theme["soft"], theme["mark"]) >= 4.5
+        assert contrast("#ffffff", theme["button"]) >= 4.5
+        assert contrast(theme["soft"], theme["paper"]) >= 3  # borders of fields
+    bands = dict(re.findall(r"^\.(\w+) \{ background: (#[0-9a-f]{6})", CSS, re.M))
+    assert set(bands) == FAMILIES - {"outline"}
+    for family, colour in bands.items():
+        assert contrast("#201600" if family == "caution" else "#ffffff", colour) >= 4.5, family
+
+
+def test_the_style_honours_what_people_set() -> None:
+    for feature in (
+        "prefers-color-scheme: dark",
+        "prefers-reduced-motion",
+        "forced-colors",
+        "@media print",
+        ":focus-visible",
+    ):
+        assert feature in CSS
+    assert "url(" not in CSS and "@import" not in CSS
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_start_and_error_pages_are_whole(lang: str) -> None:
+    start = Reader(PAGES.start(lang))
+    fields = {attrs.get("name") for tag, attrs in start.tags if tag in ("input", "textarea")}
+    assert fields == {"lang", "text", "file"} and "https://verify.example/c/" in start.text
+    labelled = {attrs["for"] for tag, attrs in start.tags if tag == "label"}
+    assert labelled == {"text", "file"}
+    error = Reader(PAGES.error(ErrorAnswer(500, "internal", Text("出错", "An error"), reference="ab12"), lang))
+    assert ("出错" if lang == "zh" else "An error") in error.text and "ab12" in error.text
+
+
+def test_assets_are_named_by_their_content() -> None:
+    for plain, public in NAMES.items():
+        stem, suffix = plain.split(".")
+        assert re.fullmatch(rf"{stem}\.[0-9a-f]{{16}}\.{suffix}", public)
+        assert gzip.decompress(ASSETS[public].packed) == ASSETS[public].body

@@ -1,0 +1,338 @@
+"""The verifier's own copy of one log: fetched from anybody, believed only after it was checked here.
+
+One poll, numbered:
+
+    1 checkpoint   opens under the pinned origin and keys, and is not from the future
+    2 growth       not smaller than what was verified before; the same size has the same root
+    3 prefix       what we hold and each further stretch are proven to be a prefix of the checkpoint's tree,
+                   before any of it is stored
+    4 genesis      entry 0 is the pinned one
+    5 signatures   every statement is signed by a key of its filing, or by enough of the authority
+    6 fold         every statement is admissible where it stands
+    7 seal         the seal computed here equals the log's, byte for byte: same chain, map root and key count
+    8 end          the checkpoint ends with a seal (R1); only now its note is kept and its time counts
+
+A failure of 2 or 4 to 8 is proven by the log's own signatures: the replica halts and what it answers is no longer
+fresh. A failure of 1 or 3 may be the doing of whoever stands between, so it is tried again; freshness runs out by
+itself. A kill at any moment leaves whole batches, from which the next start goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, TypeVar
+
+from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
+from ledger.records.authority import Filing, Genesis
+from ledger.records.issue import Issue
+from ledger.records.seal import is_seal, parse_seal
+from ledger.records.statements import Statement, parse_statement
+from ledger.records.status import Authentic, authenticate_authority, authenticate_record
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Batch, Integrator
+from ledger.store.protocol import Store
+from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
+from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
+from verifier.fetch import WIDTH, LogSource, RemoteTree
+from verifier.trust import Trust
+
+T = TypeVar("T")
+STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
+MAX_BATCH: Final = 100_000  # entries between two seals
+MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
+_PIECE: Final = 256  # statements of one task in the pool
+_FOLD_SLICE: Final = 100  # statements folded before others may run
+_MAX_PAUSE_S: Final = 30.0
+
+
+class Violation(Unverified):
+    """The log, or whoever serves it, broke a rule. `index` is the first bad entry, where one is to blame."""
+
+    def __init__(self, message: str, *, index: int | None = None, proven: bool = True) -> None:
+        super().__init__(message if index is None else f"entry {index}: {message}")
+        self.index = index
+        self.proven = proven  # by the log's own signatures, so that trying again is pointless
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The newest checkpoint that everything up to step 8 was checked for."""
+
+    size: int
+    root: bytes
+    time_ms: int  # from the log's own timestamped signature
+
+
+class Replica:
+    """Follows one log into one store. One task polls; reads may come from anywhere on the same loop."""
+
+    def __init__(self, integrator: Integrator, source: LogSource, trust: Trust, pool: Executor) -> None:
+        self.integrator = integrator
+        self.verified: Verified | None = None
+        self.halted: Violation | None = None
+        self.problem: CertLedgerError | None = None  # of the last poll
+        self.target: int | None = None  # size that a poll under way is heading for
+        self._source = source
+        self._trust = trust
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, store: Store, source: LogSource, trust: Trust, pool: Executor) -> Replica:
+        """Continue from what `store` holds. Raises Unverified when it is damaged or of another log."""
+        self = cls(await Integrator.open(store), source, trust, pool)
+        head = self.integrator.head
+        if head is None:
+            return self
+        (first,) = await store.entries(0, 1)
+        if sha256(first).digest() != trust.genesis:
+            raise Unverified("the store holds another log than the pinned one")
+        note = await store.checkpoint()
+        if note is not None:
+            opened = open_checkpoint(note, trust.origin, trust.keys)
+            if opened.checkpoint.size > head.size:
+                raise Unverified("the store is older than its own checkpoint; make a new one with init")
+            if await self._root_at(opened.checkpoint.size) != opened.checkpoint.root:
+                raise Unverified("the store's checkpoint is not of its entries")
+            self.verified = _verified(opened)
+        return self
+
+    async def poll(self, now_ms: int, progress: Callable[[int], None] = lambda size: None) -> None:
+        """Look once for growth and take it in. `progress` is called with the size reached.
+
+        Raises Violation, and Unavailable when the ledger or the store does not answer.
+        """
+        if self.halted is not None:
+            raise self.halted
+        try:
+            opened = self._open(await self._source.checkpoint(), now_ms)  # 1
+            await self._follow(opened, progress)
+            self.problem = None
+        except Violation as violation:
+            self.problem = violation
+            if violation.proven:
+                self.halted = violation
+            raise
+        except CertLedgerError as error:
+            self.problem = error
+            raise
+        finally:
+            self.target = None
+
+    async def follow(self, now_ms: Callable[[], int], alarm: Callable[[CertLedgerError], None], every_s: float) -> None:
+        """Poll until cancelled or halted. `alarm` hears of each failure; pauses grow to 30 s while it fails."""
+        pause = every_s
+        while self.halted is None:
+            try:
+                await self.poll(now_ms())
+                pause = every_s
+            except CertLedgerError as error:
+                alarm(error)
+                pause = min(pause * 2, max(_MAX_PAUSE_S, every_s))
+            await asyncio.sleep(pause)
+
+    def _open(self, note: bytes, now_ms: int) -> OpenedCheckpoint:
+        try:
+            opened = open_checkpoint(note, self._trust.origin, self._trust.keys)
+        except (Malformed, Unverified) as error:
+            raise Violation(f"checkpoint: {error}", proven=False) from error
+        if opened.time_s * 1000 > now_ms + self._trust.max_skew_ms:
+            raise Violation("checkpoint: its time is in the future", proven=False)
+        return opened
+
+    async def _follow(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
+        checkpoint, size = opened.checkpoint, self.integrator.size
+        if checkpoint.size <= size:  # 2
+            if checkpoint.size == 0 or await self._root_at(checkpoint.size) != checkpoint.root:
+                raise Violation(f"the log has signed a second history of size {checkpoint.size}")
+            known = self.verified
+            newer = known is None or opened.time_s * 1000 > known.time_ms
+            if known is not None and checkpoint.size < known.size:
+                # An old note shown again proves nothing about the log; a new signature over less does.
+                raise Violation(f"checkpoint of size {checkpoint.size} after {known.size}", proven=newer)
+            if newer:
+                await self._keep(opened)
+            return
+        self.target = checkpoint.size
+        await self._extend(opened, progress)
+        head = self.integrator.head
+        assert head is not None and (head.size, head.root) == (checkpoint.size, checkpoint.root)
+        await self._keep(opened)
+
+    async def _keep(self, opened: OpenedCheckpoint) -> None:
+        await self.integrator.store.put_checkpoint(opened.note)
+        self.verified = _verified(opened)
+
+    async def _extend(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
+        size, root = opened.checkpoint.size, opened.checkpoint.root
+        remote = RemoteTree(self._source, size)
+        frontier = self.integrator.frontier
+        if frontier.size:
+            await self._prove_prefix(remote, frontier, size, root)
+        pending: list[bytes] = []
+        while frontier.size < size:
+            start = frontier.size
+            end = min(start - start % WIDTH + STRETCH, size)
+            entries = await _well_formed(remote.entries(start, end), start)
+            frontier, _ = frontier.append([leaf_hash(entry) for entry in entries])
+            await self._prove_stretch(remote, frontier, start, entries, size, root)  # 3
+            pending = await self._take_in(pending + entries, progress)
+            if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
+                raise Violation("no seal in sight", index=self.integrator.size)
+        if pending:  # 8
+            raise Violation("the checkpoint does not end with a seal", index=size - 1)
+
+    async def _prove_prefix(self, remote: RemoteTree, held: Frontier, size: int, root: bytes) -> None:
+        """Our tree is a prefix of the checkpoint's. A wrong tile looks the same as a fork, so neither is proven."""
+        proof = await _well_formed(remote.consistency(held.size), held.size)
+        try:
+            verify_consistency(held.size, held.root(), size, root, proof)
+        except Unverified as error:
+            raise Violation(f"the checkpoint does not extend our {held.size} entries", proven=False) from error
+
+    async def _prove_stretch(
+        self, remote: RemoteTree, reached: Frontier, start: int, entries: Sequence[bytes], size: int, root: bytes
+    ) -> None:
+        try:
+            if reached.size < size:
+                proof = await _well_formed(remote.consistency(reached.size), start)
+                verify_consistency(reached.size, reached.root(), size, root, proof)
+            elif reached.root() != root:
+                raise Unverified("another root")
+        except Violation:
+            raise
+        except Unverified as error:
+            hashes = await _well_formed(remote.leaf_hashes(start, reached.size), start)
+            pairs = enumerate(zip(entries, hashes, strict=True), start)
+            bad = next((index for index, (entry, told) in pairs if leaf_hash(entry) != told), start)
+            raise Violation("not under the signed root", index=bad, proven=False) from error
+
+    async def _take_in(self, entries: list[bytes], progress: Callable[[int], None]) -> list[bytes]:
+        """Integrate every batch that is complete; the rest waits for its seal."""
+        begin = 0
+        for at, entry in enumerate(entries):
+            if is_seal(entry):
+                await self._integrate(entries[begin:at], entry)
+                begin = at + 1
+                progress(self.integrator.size)
+        return entries[begin:]
+
+    async def _integrate(self, entries: list[bytes], seal: bytes) -> None:
+        start = self.integrator.size
+        if start == 0 and entries and sha256(entries[0]).digest() != self._trust.genesis:  # 4
+            raise Violation("not the pinned genesis", index=0)
+        if not entries:
+            raise Violation("a seal of nothing", index=start)
+        try:
+            time = parse_seal(seal).time
+            loop = asyncio.get_running_loop()
+            pieces = [(entries[at : at + _PIECE], start + at) for at in range(0, len(entries), _PIECE)]
+            statements = _joined(
+                await asyncio.gather(*(loop.run_in_executor(self._pool, _parse, *piece) for piece in pieces))
+            )
+            signers = await self._signers(statements, start)
+            jobs = [(statements[at : at + _PIECE], signers, start + at) for at in range(0, len(statements), _PIECE)]
+            authentic = _joined(
+                await asyncio.gather(*(loop.run_in_executor(self._pool, _authenticate, *job) for job in jobs))
+            )
+            batch = await self.integrator.begin(statements, time)
+            await _fold(batch, authentic)  # 6
+            prepared = await batch.finish()
+        except (Malformed, Refused) as error:
+            raise Violation(f"seal: {error}", index=start + len(entries)) from error
+        if prepared.seal != seal:  # 7
+            raise Violation("the seal is not that of its batch", index=start + len(entries))
+        try:
+            await self.integrator.commit(prepared)
+        except CertLedgerError:
+            self.integrator = await Integrator.open(self.integrator.store)  # the outcome may be unknown
+            raise
+
+    async def _signers(self, statements: Sequence[Statement], start: int) -> _Signers:
+        """Under whose keys these statements should be signed: filings of the log, and of this very batch."""
+        authority = self.integrator.authority
+        filings: dict[str, Filing] = {}
+        for statement in statements:
+            body = statement.body
+            if isinstance(body, Genesis) and start == 0:
+                authority = authority or body
+            elif isinstance(body, Filing):
+                filings.setdefault(body.number, body)
+            elif isinstance(body, Issue) and body.filing_number not in filings:
+                state = await self.integrator.filing(body.filing_number)
+                if state is not None:
+                    filings[body.filing_number] = state.terms
+        return _Signers(authority, filings)
+
+    async def _root_at(self, size: int) -> bytes:
+        head = self.integrator.head
+        if head is not None and head.size == size:
+            return head.root
+        return fold_right(await Hashes(self.integrator.store).cover(size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Signers:
+    authority: Genesis | None
+    filings: dict[str, Filing]
+
+
+def _parse(entries: Sequence[bytes], start: int) -> list[Statement]:
+    statements = []
+    for index, entry in enumerate(entries, start):
+        try:
+            statements.append(parse_statement(entry))
+        except Malformed as error:
+            raise Violation(str(error), index=index) from error
+    return statements
+
+
+def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int) -> list[Authentic]:
+    """Step 5, in a thread of the pool: libsodium lets go of the interpreter lock while it works."""
+    authentic = []
+    for index, statement in enumerate(statements, start):
+        body = statement.body
+        try:
+            if isinstance(body, Issue):
+                filing = signers.filings.get(body.filing_number)
+                key = filing.record_key(statement.kid) if filing else None
+                if key is None:
+                    raise Unverified("no filing has this signing key")
+                authentic.append(authenticate_record(statement, key.public))
+            elif signers.authority is None:
+                raise Unverified("no authority yet")
+            else:
+                authentic.append(authenticate_authority(statement, signers.authority))
+        except (Malformed, Unverified) as error:
+            raise Violation(str(error), index=index) from error
+    return authentic
+
+
+async def _fold(batch: Batch, authentic: Sequence[Authentic]) -> None:
+    for at, one in enumerate(authentic):
+        index = batch.moment().index
+        try:
+            batch.add(one)
+        except Refused as error:
+            raise Violation(f"not admissible: {error.code}", index=index) from error
+        if at % _FOLD_SLICE == _FOLD_SLICE - 1:
+            await asyncio.sleep(0)
+
+
+async def _well_formed(answer: Awaitable[T], index: int) -> T:
+    """An answer of the wrong form is the server's fault, not the log's."""
+    try:
+        return await answer
+    except (Malformed, Refused) as error:
+        raise Violation(str(error), index=index, proven=False) from error
+
+
+def _joined(pieces: Sequence[list[T]]) -> list[T]:
+    return [item for piece in pieces for item in piece]
+
+
+def _verified(opened: OpenedCheckpoint) -> Verified:
+    return Verified(opened.checkpoint.size, opened.checkpoint.root, opened.time_s * 1000)

@@ -1,0 +1,98 @@
+"""What each numbered step of the check can say, in both languages: the findings that a verdict lists. Pure.
+
+Constants, built once, because a busy page makes a hundred thousand of them a minute.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.text import Text
+from verifier.verdict import Finding, Outcome
+
+ORDER: Final = ("host", "readable", "carried", "signature", "logged", "scope", "status", "current", "freshness")
+
+
+def _finding(step: str, outcome: Outcome, zh: str, en: str) -> Finding:
+    assert step in ORDER
+    return Finding(step, outcome, Text(zh, en))
+
+
+_PASS, _FAIL, _UNKNOWN, _SKIPPED = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIPPED
+
+HOST: Final = _finding("host", _PASS, "指向官方网址", "Leads to the official address")
+HOST_NONE: Final = _finding("host", _SKIPPED, "持证人文件不含网址", "A holder's file has no address")
+HOST_OTHER: Final = _finding("host", _FAIL, "指向其他网址", "Leads to another address")
+
+READABLE: Final = _finding("readable", _PASS, "格式正确", "Well-formed")
+UNREADABLE: Final = _finding("readable", _FAIL, "没有读到本系统的证书内容", "Nothing of ours could be read")
+
+CARRIED: Final = _finding("carried", _PASS, "自带内容前后一致", "What it carries holds together")
+CARRIED_NONE: Final = _finding("carried", _SKIPPED, "仅为链接，不带证书内容", "A bare link carries no certificate")
+CARRIED_WRONG: Final = _finding(
+    "carried", _FAIL, "自带内容互相矛盾或已被改动", "What it carries contradicts itself or was altered"
+)
+
+SIGNATURE: Final = _finding("signature", _PASS, "发证机构的签名真实", "The issuer's signature is genuine")
+SIGNATURE_WRONG: Final = _finding(
+    "signature", _FAIL, "不是该机构备案密钥的签名", "Not signed by a key that this body has filed"
+)
+SIGNATURE_UNFILED: Final = _finding(
+    "signature",
+    _UNKNOWN,
+    "登记中没有该机构，无从核对签名",
+    "No such body is filed, so nothing can be checked against it",
+)
+SIGNATURE_NO_KEY: Final = _finding(
+    "signature", _UNKNOWN, "没有登记数据，无从核对签名密钥", "The signing key cannot be looked up without the register"
+)
+SIGNATURE_NOTHING: Final = _finding("signature", _SKIPPED, "没有可核对的签名", "There is no signature to check")
+SIGNATURE_BY_LOG: Final = _finding(
+    "signature", _PASS, "登记日志收录时已核对签名", "The log checked the signature when it took the record in"
+)
+REGISTER_DAMAGED: Final = _finding(
+    "signature", _UNKNOWN, "本机登记副本有误，需要修复", "This verifier's own copy of the register is damaged"
+)
+
+LOGGED: Final = _finding("logged", _PASS, "与登记日志逐字节一致", "The register holds exactly this, byte for byte")
+LOGGED_BY_BUNDLE: Final = _finding(
+    "logged", _PASS, "持证人文件证明其已登记", "The holder's file proves that it is in the register"
+)
+LOGGED_NOT: Final = _finding("logged", _FAIL, "登记日志中没有这条记录", "The register has no such record")
+LOGGED_UNKNOWN: Final = _finding(
+    "logged", _UNKNOWN, "登记数据较旧，可能尚未包含这条记录", "The register at hand may be older than this record"
+)
+LOGGED_OTHER: Final = _finding("logged", _FAIL, "与登记日志中的记录不同", "Differs from the record in the register")
+LOGGED_FORK: Final = _finding(
+    "logged", _FAIL, "同一日志出现两份不同历史，请立即报告", "The log has signed two histories; report this at once"
+)
+
+SCOPE: Final = _finding("scope", _PASS, "发证时已备案该职业和等级", "Accredited for this at the issue date")
+SCOPE_NOT: Final = _finding("scope", _FAIL, "发证时未备案该职业或等级", "Not accredited for this at the issue date")
+
+STATUS: Final = _finding("status", _PASS, "登记状态为有效", "In force in the register")
+STATUS_NOT: Final = _finding("status", _FAIL, "登记状态不是有效", "Not in force in the register")
+
+CURRENT: Final = _finding("current", _PASS, "已查明该职业当前等级", "The current grade in this occupation is known")
+CURRENT_NONE: Final = _finding(
+    "current",
+    _SKIPPED,
+    "未关联本人其他证书，不判断当前等级",
+    "Not linked to other certificates; no current grade claimed",
+)
+
+FRESH: Final = _finding("freshness", _PASS, "登记数据为最新", "The register's data is recent")
+FRESH_NOT: Final = _finding("freshness", _UNKNOWN, "登记数据不是最新", "The register's data is not recent")
+FRESH_HALTED: Final = _finding(
+    "freshness", _FAIL, "登记日志出现异常，已停止更新", "The log broke its rules; updates have stopped"
+)
+
+_SKIPPED_TEXT: Final = Text("前一步已有结论，未再进行", "Not needed after an earlier step")
+_REST: Final = {step: Finding(step, _SKIPPED, _SKIPPED_TEXT) for step in ORDER}
+
+
+def complete(done: list[Finding]) -> tuple[Finding, ...]:
+    """The findings in the order of the steps, each step once; those that were not done are marked as skipped."""
+    by_step = {finding.step: finding for finding in done}
+    assert len(by_step) == len(done), "each step ends once"
+    return tuple(by_step.get(step, _REST[step]) for step in ORDER)

@@ -1,0 +1,221 @@
+"""What each route does. Every check ends in a verdict with HTTP 200; other statuses are about the request."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
+from ledger.errors import Malformed, Unavailable
+from verifier.verdict import Code, Verdict, without_item
+from verifier.web.forms import parse_multipart, parse_urlencoded
+from verifier.web.state import STATE, State
+
+MAX_SECRET = 64  # characters; a true one has 26
+FORM_OVERHEAD = 4096  # bytes of delimiters and small fields around an upload
+RAW_TYPES = frozenset(
+    {"application/pdf", "application/cbor", "application/octet-stream", "image/jpeg", "image/png", "image/webp"}
+)
+Check = Callable[[], Awaitable[Verdict]]
+
+
+class TextQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of `POST /v1/verify` as JSON."""
+
+    text: str
+
+
+_text_question = msgspec.json.Decoder(TextQuestion)
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    state = request.app[STATE]
+    return _html(request, state.pages.start(chosen_lang(request)))
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    state = request.app[STATE]
+    secret = request.match_info["secret"]
+    if len(secret) > MAX_SECRET:
+        verdict = await _settle(state, "page", _unreadable(state))
+    else:
+        verdict = await _settle(state, "page", lambda: state.services.by_secret(secret))
+    return _html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True))
+
+
+async def form(request: web.Request) -> web.StreamResponse:
+    """The two forms of the start page. A file wins over a text."""
+    state = request.app[STATE]
+    with state.uploads.held() as count:
+        fields, upload = await _read_form(request, state, count)
+        lang = fields.get("lang", "")
+        if upload is not None:
+            verdict = await _settle(state, "form", _file_check(state, *upload))
+        else:
+            verdict = await _settle(state, "form", _text_check(state, fields.get("text", "")))
+    shown = lang if lang in ("zh", "en") else chosen_lang(request)
+    return _html(request, state.pages.verdict(verdict, shown, linked=False))
+
+
+async def verify(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/verify`: JSON `{"text"}`, a multipart form with `text` or `file`, or the file itself."""
+    state = request.app[STATE]
+    kind = request.content_type
+    if kind == "application/json":
+        body = await read_body(request, 4 * state.settings.paste_limit + FORM_OVERHEAD)
+        try:
+            text = _text_question.decode(body).text
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise Malformed('JSON body {"text": string}') from None
+        verdict = await _settle(state, "api", _text_check(state, text))
+    elif kind == "multipart/form-data":
+        with state.uploads.held() as count:
+            fields, upload = await _read_form(request, state, count)
+            check = _file_check(state, *upload) if upload else _text_check(state, fields.get("text", ""))
+            verdict = await _settle(state, "api", check)
+    elif kind in RAW_TYPES:
+        with state.uploads.held() as count:
+            data = await read_body(request, state.settings.upload_limit, on_bytes=count)
+            verdict = await _settle(state, "api", _file_check(state, data, ""))
+    else:
+        raise Rejected(415)
+    return _json(state.messages.as_json(verdict))
+
+
+async def static(request: web.Request) -> web.StreamResponse:
+    asset = request.app[STATE].assets.get(request.match_info["name"])
+    if asset is None:
+        raise Rejected(404)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    body = asset.body
+    if _takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        body = asset.packed
+    return web.Response(body=body, content_type=asset.content_type, headers=headers)
+
+
+async def robots(_request: web.Request) -> web.StreamResponse:
+    return web.Response(text="User-agent: *\nDisallow: /c/\nDisallow: /s/\nDisallow: /v1/\n")
+
+
+async def livez(_request: web.Request) -> web.StreamResponse:
+    return web.Response(text="ok\n")
+
+
+async def readyz(request: web.Request) -> web.StreamResponse:
+    readiness = request.app[STATE].services.ready()
+    body = {"ready": readiness.ok, "detail": dict(readiness.detail)}
+    return _json(body, status=200 if readiness.ok else 503)
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    body = generate_latest(request.app[STATE].services.metrics)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def chosen_lang(request: web.Request) -> str:
+    """`?lang=` wins, then the first of Chinese and English in Accept-Language, then Chinese."""
+    asked = request.query.get("lang", "")
+    if asked in ("zh", "en"):
+        return asked
+    best, lang = 0.0, "zh"
+    for item in request.headers.get("Accept-Language", "")[:256].split(","):
+        tag, _, parameters = item.strip().lower().partition(";")
+        primary = tag.strip().partition("-")[0]
+        if primary in ("zh", "en") and (quality := _quality(parameters)) > best:
+            best, lang = quality, primary
+    return lang
+
+
+def render_error(request: web.Request, answer: ErrorAnswer) -> web.Response:
+    """A page for people, JSON for programs."""
+    if not request.path.startswith("/v1/") and "text/html" in request.headers.get("Accept", ""):
+        text = request.app[STATE].pages.error(answer, chosen_lang(request))
+        return web.Response(status=answer.status, text=text, content_type="text/html")
+    return json_answer(request, answer)
+
+
+async def _settle(state: State, route: str, check: Check) -> Verdict:
+    """Run a check to its verdict and count it."""
+    began = time.perf_counter()
+    try:
+        verdict = await check()
+    except Malformed:
+        verdict = without_item(Code.UNREADABLE, state.settings.now_ms())
+    except Unavailable:
+        verdict = without_item(Code.UNAVAILABLE, state.settings.now_ms())
+    state.meters.count(route, verdict, time.perf_counter() - began)
+    return verdict
+
+
+def _text_check(state: State, text: str) -> Check:
+    text = text.strip()
+    limit = state.settings.text_limit if text.startswith("http") else state.settings.paste_limit
+    if not text or len(text) > limit:
+        return _unreadable(state)
+    return lambda: state.services.by_text(text)
+
+
+def _file_check(state: State, data: bytes, filename: str) -> Check:
+    if not data:
+        return _unreadable(state)
+    return lambda: state.services.by_file(data, filename)
+
+
+def _unreadable(state: State) -> Check:
+    async def answer() -> Verdict:
+        return without_item(Code.UNREADABLE, state.settings.now_ms())
+
+    return answer
+
+
+async def _read_form(
+    request: web.Request, state: State, count: Callable[[int], None]
+) -> tuple[dict[str, str], tuple[bytes, str] | None]:
+    """The plain fields, and the chosen file with its name if there is one."""
+    body = await read_body(request, state.settings.upload_limit + FORM_OVERHEAD, on_bytes=count)
+    if request.content_type == "application/x-www-form-urlencoded":
+        return parse_urlencoded(body), None
+    if request.content_type != "multipart/form-data":
+        raise Rejected(415)
+    parts = parse_multipart(request.headers["Content-Type"], body)
+    fields = {name: part.text() for name, part in parts.items() if part.filename is None}
+    chosen = parts.get("file")
+    if chosen is None or chosen.filename is None or not (chosen.content or chosen.filename):
+        return fields, None
+    if len(chosen.content) > state.settings.upload_limit:
+        raise Rejected(413)
+    return fields, (chosen.content, chosen.filename)
+
+
+def _html(request: web.Request, text: str) -> web.Response:
+    body = text.encode()
+    headers = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"}
+    if _takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+        body = packer.compress(body) + packer.flush()
+    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def _json(body: dict[str, object], status: int = 200) -> web.Response:
+    text = json.dumps(body, ensure_ascii=False)
+    return web.Response(status=status, text=text, content_type="application/json")
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    accepted = request.headers.get("Accept-Encoding", "").lower()
+    return "gzip" in accepted and "gzip;q=0" not in accepted.replace(" ", "")
+
+
+def _quality(parameters: str) -> float:
+    try:
+        return float(parameters.strip().removeprefix("q=")) if parameters else 1.0
+    except ValueError:
+        return 0.0

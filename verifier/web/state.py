@@ -1,0 +1,135 @@
+"""What one verifier application holds: the services behind it, its settings, pages and meters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from ledger.errors import Unavailable
+from verifier.messages import Messages
+from verifier.verdict import Code, Verdict
+from verifier.web.view import Asset, Pages
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this verifier can answer now; `detail` says why not. Values hold no identifiers."""
+
+    ok: bool
+    detail: Mapping[str, str | int | float | bool]
+
+
+class Services(Protocol):
+    """The verifier behind the pages. Each call answers with a verdict, whatever it is given.
+
+    Malformed raised here is shown as `unreadable`, Unavailable as `unavailable`; anything else is a bug.
+    """
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """Where the application adds its own meters, beside those of the services."""
+        ...
+
+    async def by_secret(self, secret_text: str) -> Verdict:
+        """The path of a scanned link: the secret as spelled there, at most 64 characters."""
+        ...
+
+    async def by_text(self, text: str) -> Verdict:
+        """What a person pasted: a link, the text of a QR code, a bundle as text."""
+        ...
+
+    async def by_file(self, data: bytes, filename: str) -> Verdict:
+        """A photo, PDF or bundle. `filename` is a hint from a stranger, without folders, maybe empty."""
+        ...
+
+    def ready(self) -> Readiness: ...
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Limits and looks of the web application. Sizes in bytes unless said otherwise."""
+
+    base: str  # official address, scheme://host, as printed under the QR code
+    text_limit: int = 2048  # characters of a QR text or link
+    paste_limit: int = 64 * 1024  # characters of any pasted text, a bundle included
+    upload_limit: int = 10 * 1024 * 1024
+    uploads_memory: int = 64 * 1024 * 1024  # all uploads under way together
+    now_ms: Callable[[], int] = field(default=_now_ms)
+
+    def __post_init__(self) -> None:
+        assert self.base.startswith(("https://", "http://")) and not self.base.endswith("/")
+        assert 0 < self.text_limit <= self.paste_limit <= self.upload_limit < self.uploads_memory
+
+
+class Meters:
+    """Counters without identifiers: at most routes × codes series."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._verdicts = Counter("certverifier_verdicts", "Verdicts given", ("route", "code"), registry=registry)
+        self._seconds = Histogram(
+            "certverifier_verdict_seconds",
+            "Time from a read request to its verdict",
+            ("route",),
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+            registry=registry,
+        )
+        self._by_code = {(route, code): self._verdicts.labels(route, code.value) for route in ROUTES for code in Code}
+        self._by_route = {route: self._seconds.labels(route) for route in ROUTES}
+
+    def count(self, route: str, verdict: Verdict, seconds: float) -> None:
+        self._by_code[route, verdict.code].inc()
+        self._by_route[route].observe(seconds)
+
+
+ROUTES = ("page", "form", "api")
+
+
+class Uploads:
+    """How many bytes of uploads are in memory. Counted as they arrive, so that a slow sender holds little."""
+
+    __slots__ = ("_limit", "_used")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that counts bytes and raises Unavailable (retry after 2 s) past the limit."""
+        mine = 0
+
+        def count(size: int) -> None:
+            nonlocal mine
+            if self._used + size > self._limit:
+                raise Unavailable("uploads fill their memory", retry_after=2)
+            mine += size
+            self._used += size
+
+        try:
+            yield count
+        finally:
+            self._used -= mine
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    services: Services
+    settings: WebSettings
+    messages: Messages
+    pages: Pages
+    assets: Mapping[str, Asset]
+    meters: Meters
+    uploads: Uploads
+
+
+STATE = web.AppKey("state", State)
