@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 
 from issuer.photos import Photo
 from issuer.roster.rows import RosterRow
@@ -111,7 +110,7 @@ def _values(row: RosterRow, photo: Photo | None) -> dict[Field, canonical.Value]
         Field.ID_DOCUMENT: [document.type_code, document.country, document.number]
     }
     if photo is not None:
-        values[Field.PHOTO] = sha256(photo.original).digest()
+        values[Field.PHOTO] = photo.digest
     if row.scores:
         values[Field.SCORES] = [list(score) for score in row.scores]
     if row.employer:

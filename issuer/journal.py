@@ -1,10 +1,11 @@
 """The issuer's journal: one append-only file per batch, encrypted, so that no crash loses or doubles a certificate.
 
-    file   = "certledger/issuer-journal/v1\\n" ‖ batch id (16 bytes) ‖ frame 0 ‖ frame 1 …
+    file   = header ‖ frame 0 ‖ frame 1 …
+    header = "certledger/issuer-journal/v1\\n" ‖ batch id (16 bytes) ‖ HMAC-SHA-256(marker key, "key")[:8]
     frame  = marker (8 bytes) ‖ length of sealed, u32 big-endian ‖ nonce (12 random bytes) ‖ sealed
-    sealed = AES-256-GCM(key, nonce, record, AAD = file header ‖ number of the frame, u64)
+    sealed = AES-256-GCM(key, nonce, record, AAD = header ‖ number of the frame, u64)
     marker = HMAC-SHA-256(marker key, number of the frame, u64)[:8]
-    both keys = HKDF-SHA-256(journal key, info = file header), 64 bytes
+    both keys = HKDF-SHA-256(journal key, info = label ‖ batch id), 64 bytes
 
 A record is one append: written, fsynced, and only then is `append` done. So at most the last frame can be torn, and
 what a crash leaves at the end is dropped when the file is next opened for writing. A frame that does not hold although
@@ -39,8 +40,8 @@ MAX_RECORD: Final = 16 * 1024 * 1024  # bytes; a group of 250 with photos has ab
 SUFFIX: Final = ".journal"
 _MAGIC: Final = b"certledger/issuer-journal/v1\n"
 _ID_BYTES: Final = 16
-_HEADER_BYTES: Final = len(_MAGIC) + _ID_BYTES
 _MARKER, _LENGTH, _NONCE, _TAG = 8, 4, 12, 16
+_HEADER_BYTES: Final = len(_MAGIC) + _ID_BYTES + _MARKER
 _FRAME: Final = _MARKER + _LENGTH + _NONCE
 _BUSY: Final = Text("这一批正在由另一个程序处理", "another program is working on this batch")
 
@@ -86,9 +87,9 @@ class _Keys:
 
     def __init__(self, journal_key: bytes, batch_id: bytes) -> None:
         assert len(journal_key) == 32 and len(batch_id) == _ID_BYTES
-        self.header = _MAGIC + batch_id
-        both = HKDF(SHA256(), 64, salt=None, info=self.header).derive(journal_key)
+        both = HKDF(SHA256(), 64, salt=None, info=_MAGIC + batch_id).derive(journal_key)
         self._cipher, self._marker_key = AESGCM(both[:32]), both[32:]
+        self.header = _MAGIC + batch_id + hmac.digest(self._marker_key, b"key", hashlib.sha256)[:_MARKER]
 
     def marker(self, number: int) -> bytes:
         return hmac.digest(self._marker_key, number.to_bytes(8, "big"), hashlib.sha256)[:_MARKER]
@@ -159,21 +160,20 @@ def read_journal(path: Path, key: bytes) -> tuple[bytes, ...]:
         raise Malformed("not an issuer's journal")
     if len(content) < _HEADER_BYTES:
         return ()
-    return _read_frames(_Keys(key, content[len(_MAGIC) : _HEADER_BYTES]), content)[0]
+    batch_id = content[len(_MAGIC) : len(_MAGIC) + _ID_BYTES]
+    return _read_frames(_Keys(key, batch_id), content)[0]
 
 
 def _read_frames(keys: _Keys, content: bytes) -> tuple[tuple[bytes, ...], int]:
     """All records up to a torn tail, and where the good part ends."""
     if content[:_HEADER_BYTES] != keys.header:
-        raise Unverified("the journal belongs to another batch")
+        raise Unverified("the journal belongs to another batch or another record key")
     records: list[bytes] = []
     at = _HEADER_BYTES
     while (opened := keys.open(len(records), content, at)) is not None:
         records.append(opened[0])
         at = opened[1]
     behind = content[at:]
-    if behind and not records and behind[:_MARKER] != keys.marker(0)[: len(behind)]:
-        raise Unverified("the journal was written under another key, or its first record is damaged")
     if keys.marker(len(records) + 1) in behind:
         raise Unverified(f"record {len(records)} of the journal is damaged")
     return tuple(records), at
@@ -187,13 +187,10 @@ def _lock(file: int, path: Path) -> None:
 
 
 def _read_all(file: int) -> bytes:
-    size = os.fstat(file).st_size
-    parts = []
-    while part := os.pread(file, 1 << 20, sum(map(len, parts)) if parts else 0):
-        parts.append(part)
-    content = b"".join(parts)
-    assert len(content) >= size, "nobody else writes a locked journal"
-    return content
+    content = bytearray()
+    while part := os.pread(file, 1 << 20, len(content)):
+        content += part
+    return bytes(content)
 
 
 def _write_all(file: int, content: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +28,13 @@ _FORMATS: Final = ("JPEG", "PNG")
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One holder's picture: the file as it came, and a JPEG of at most 12 KiB made from it."""
+    """One holder's picture: SHA-256 of the file as it came, and a JPEG of at most 12 KiB made from it."""
 
-    original: bytes
+    digest: bytes
     thumbnail: bytes
 
     def __post_init__(self) -> None:
-        assert self.original and 0 < len(self.thumbnail) <= MAX_THUMBNAIL
+        assert len(self.digest) == 32 and 0 < len(self.thumbnail) <= MAX_THUMBNAIL
 
 
 def find_photo(folder: Path, given: str, *stems: str) -> Path | None:
@@ -59,7 +60,7 @@ def read_photo(path: Path) -> Photo:
         raise Unavailable(f"a photo cannot be read: {error.strerror}") from error
     if len(original) > MAX_FILE:
         raise Malformed("photo of more than 20 MB")
-    return Photo(original, make_thumbnail(original))
+    return Photo(sha256(original).digest(), make_thumbnail(original))
 
 
 def make_thumbnail(original: bytes) -> bytes:
@@ -69,6 +70,7 @@ def make_thumbnail(original: bytes) -> bytes:
             warnings.simplefilter("ignore")  # Pillow's own size warning: the limit is ours
             if picture.width * picture.height > MAX_PIXELS:
                 raise Malformed("photo of more than 50 megapixels")
+            picture.draft("RGB", (2 * _BOX[0], 2 * _BOX[1]))  # decodes a large JPEG at a fraction of its size
             upright = ImageOps.exif_transpose(picture).convert("RGB")
             upright.thumbnail(_BOX)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, MemoryError) as error:

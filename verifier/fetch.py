@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ledger.errors import Malformed
-from ledger.tlog.merkle import consistency_nodes, prove_consistency
+from ledger.tlog.merkle import consistency_nodes, cover, prove_consistency, root_at
 from ledger.tlog.tiles import EntriesTile, Tile, format_tile_path, hashes_from_tiles, parse_entries, tile_of
 
 WIDTH: Final = 256  # entries of a bundle, hashes of a tile
@@ -28,6 +28,7 @@ class RemoteTree:
         self._source = source
         self._size = size
         self._tiles: dict[tuple[int, int], bytes] = {}
+        self._read = hashes_from_tiles(lambda level, index: self._tiles[level, index])
 
     async def entries(self, start: int, end: int) -> list[bytes]:
         """The entries start <= index < end <= size, whole bundles at a time."""
@@ -48,7 +49,12 @@ class RemoteTree:
         """The proof from the tree of `old` leaves to that of `size`, 0 < old < size."""
         nodes = [subtree for node in consistency_nodes(old, self._size) for subtree in node]
         await self._load([tile_of(*subtree)[:2] for subtree in nodes])
-        return prove_consistency(old, self._size, hashes_from_tiles(lambda level, index: self._tiles[level, index]))
+        return prove_consistency(old, self._size, self._read)
+
+    async def root_at(self, size: int) -> bytes:
+        """The root of the first `size` leaves, 0 < size, as the tiles have it."""
+        await self._load([tile_of(*subtree)[:2] for subtree in cover(0, size)])
+        return root_at(size, self._read)
 
     async def _bundle(self, number: int) -> list[bytes]:
         tile = EntriesTile(number, min(WIDTH, self._size - number * WIDTH))

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
 from ledger.records.authority import Filing, Genesis
@@ -42,7 +42,7 @@ from verifier.trust import Trust
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
-MAX_BATCH: Final = 100_000  # entries between two seals
+MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _PIECE: Final = 256  # statements of one task in the pool
 _FOLD_SLICE: Final = 100  # statements folded before others may run
@@ -70,7 +70,9 @@ class Verified:
 class Replica:
     """Follows one log into one store. One task polls; reads may come from anywhere on the same loop."""
 
-    def __init__(self, integrator: Integrator, source: LogSource, trust: Trust, pool: Executor) -> None:
+    def __init__(
+        self, integrator: Integrator, source: LogSource, trust: Trust, pool: Executor, stretch: int = STRETCH
+    ) -> None:
         self.integrator = integrator
         self.verified: Verified | None = None
         self.halted: Violation | None = None
@@ -79,11 +81,14 @@ class Replica:
         self._source = source
         self._trust = trust
         self._pool = pool
+        self._stretch = stretch
 
     @classmethod
-    async def open(cls, store: Store, source: LogSource, trust: Trust, pool: Executor) -> Replica:
+    async def open(
+        cls, store: Store, source: LogSource, trust: Trust, pool: Executor, stretch: int = STRETCH
+    ) -> Replica:
         """Continue from what `store` holds. Raises Unverified when it is damaged or of another log."""
-        self = cls(await Integrator.open(store), source, trust, pool)
+        self = cls(await Integrator.open(store), source, trust, pool, stretch)
         head = self.integrator.head
         if head is None:
             return self
@@ -148,6 +153,8 @@ class Replica:
         if checkpoint.size <= size:  # 2
             if checkpoint.size == 0 or await self._root_at(checkpoint.size) != checkpoint.root:
                 raise Violation(f"the log has signed a second history of size {checkpoint.size}")
+            if not is_seal((await self.integrator.store.entries(checkpoint.size - 1, checkpoint.size))[0]):
+                raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
             known = self.verified
             newer = known is None or opened.time_s * 1000 > known.time_ms
             if known is not None and checkpoint.size < known.size:
@@ -175,7 +182,7 @@ class Replica:
         pending: list[bytes] = []
         while frontier.size < size:
             start = frontier.size
-            end = min(start - start % WIDTH + STRETCH, size)
+            end = min(start - start % WIDTH + self._stretch, size)
             entries = await _well_formed(remote.entries(start, end), start)
             frontier, _ = frontier.append([leaf_hash(entry) for entry in entries])
             await self._prove_stretch(remote, frontier, start, entries, size, root)  # 3
@@ -186,12 +193,14 @@ class Replica:
             raise Violation("the checkpoint does not end with a seal", index=size - 1)
 
     async def _prove_prefix(self, remote: RemoteTree, held: Frontier, size: int, root: bytes) -> None:
-        """Our tree is a prefix of the checkpoint's. A wrong tile looks the same as a fork, so neither is proven."""
+        """Our tree is a prefix of the checkpoint's. When it is not, find out whether tiles or log are wrong."""
         proof = await _well_formed(remote.consistency(held.size), held.size)
         try:
             verify_consistency(held.size, held.root(), size, root, proof)
-        except Unverified as error:
-            raise Violation(f"the checkpoint does not extend our {held.size} entries", proven=False) from error
+        except Unverified:
+            other = await _well_formed(remote.root_at(held.size), held.size)
+            forked = other != held.root() and _leads(held.size, other, size, root, proof)
+            raise Violation(f"the checkpoint does not extend our {held.size} entries", proven=forked) from None
 
     async def _prove_stretch(
         self, remote: RemoteTree, reached: Frontier, start: int, entries: Sequence[bytes], size: int, root: bytes
@@ -228,16 +237,11 @@ class Replica:
             raise Violation("a seal of nothing", index=start)
         try:
             time = parse_seal(seal).time
-            loop = asyncio.get_running_loop()
             pieces = [(entries[at : at + _PIECE], start + at) for at in range(0, len(entries), _PIECE)]
-            statements = _joined(
-                await asyncio.gather(*(loop.run_in_executor(self._pool, _parse, *piece) for piece in pieces))
-            )
+            statements = await self._in_pool(_parse, pieces)
             signers = await self._signers(statements, start)
             jobs = [(statements[at : at + _PIECE], signers, start + at) for at in range(0, len(statements), _PIECE)]
-            authentic = _joined(
-                await asyncio.gather(*(loop.run_in_executor(self._pool, _authenticate, *job) for job in jobs))
-            )
+            authentic = await self._in_pool(_authenticate, jobs)  # 5
             batch = await self.integrator.begin(statements, time)
             await _fold(batch, authentic)  # 6
             prepared = await batch.finish()
@@ -250,6 +254,18 @@ class Replica:
         except CertLedgerError:
             self.integrator = await Integrator.open(self.integrator.store)  # the outcome may be unknown
             raise
+
+    async def _in_pool(self, work: Callable[..., list[T]], pieces: Sequence[tuple[Any, ...]]) -> list[T]:
+        """The pieces' results in order; of several failures, that of the first piece."""
+        loop = asyncio.get_running_loop()
+        running = [loop.run_in_executor(self._pool, work, *piece) for piece in pieces]
+        results = await asyncio.gather(*running, return_exceptions=True)
+        done: list[T] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            done += result
+        return done
 
     async def _signers(self, statements: Sequence[Statement], start: int) -> _Signers:
         """Under whose keys these statements should be signed: filings of the log, and of this very batch."""
@@ -330,8 +346,13 @@ async def _well_formed(answer: Awaitable[T], index: int) -> T:
         raise Violation(str(error), index=index, proven=False) from error
 
 
-def _joined(pieces: Sequence[list[T]]) -> list[T]:
-    return [item for piece in pieces for item in piece]
+def _leads(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether the signed tree provably has `old_root` as its prefix."""
+    try:
+        verify_consistency(old_size, old_root, size, root, proof)
+    except Unverified:
+        return False
+    return True
 
 
 def _verified(opened: OpenedCheckpoint) -> Verified:

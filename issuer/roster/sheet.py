@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from issuer.roster.columns import Header
 from ledger.records.notice import Notice
@@ -47,7 +47,7 @@ class Sheet:
     header: Header
     rows: tuple[SheetRow, ...]
     notes: tuple[Notice, ...] = ()
-    date1904: bool = field(default=False)
+    date1904: bool = False
 
 
 def shown(cell: Cell, limit: int = 60) -> str:

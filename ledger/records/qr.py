@@ -54,7 +54,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class ForeignLink:
-    """A well-formed link that leads somewhere else. `host` is for showing, cut to 80 characters."""
+    """A well-formed link that leads somewhere else. `host` is what stands between `://` and the path, for showing only."""
 
     host: str
 
@@ -83,7 +83,7 @@ def parse_code(text: str, bases: tuple[str, ...]) -> Code | ForeignLink:
     scheme, host, path, fragment = match.groups()
     base = f"{scheme}://{host}"
     if base not in bases:
-        return ForeignLink(host[:80])
+        return ForeignLink(host)
     if not path.startswith("/c/"):
         raise Malformed("not the link of a certificate")
     secret = parse_secret(path[3:])

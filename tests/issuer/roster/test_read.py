@@ -314,3 +314,12 @@ def test_no_bytes_break_it(raw: bytes) -> None:
             read_roster_bytes(start + raw, "r.csv")
         except Refused as refusal:
             assert refusal.field == "file"
+
+
+def test_a_sheet_that_needs_too_much_memory_ends_the_worker_only() -> None:
+    def tall(name: str, part: bytes) -> bytes:
+        if not name.endswith("sheet1.xml"):
+            return part
+        return part.replace(b"</sheetData>", b'<row r="1048576"><c r="BL1048576"><v>1</v></c></row></sheetData>')
+
+    assert code_of(repack(GOOD, edit=tall)) == "FILE_LIMITS"

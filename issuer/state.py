@@ -1,0 +1,171 @@
+"""What the records of a batch's journal say, and how they are spelled (canonical CBOR).
+
+    [1, label, roster file name, SHA-256 of the file, filing number, created ms]         the first record, once
+    [2, [[row, secret, holder code, entry, [salt, number, name], [8 digests], [[field, salt, value] …],
+          face envelope, rest envelope] …]]                                              signed, not yet sent
+    [3, [[row, index, time ms, [inclusion]] | [row, code, field, zh, en] …], checkpoint, seal, [seal inclusion]]
+                                                                                         answered, verified
+
+A row is signed at most once in a batch; a later answer for a row replaces a refusal, never a place in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from issuer.issue import SignedCertificate
+from issuer.journal import MAX_RECORD
+from issuer.receipt import Placed
+from ledger.errors import Malformed, Refused
+from ledger.records import canonical
+from ledger.records.bundle import LogProof
+from ledger.records.commitments import parse_face_opening, parse_field_opening, parse_hashes
+from ledger.text import Text
+from ledger.wire import Receipt
+
+_LABEL: Final = "certledger/issuer-batch/v1"
+Answer = Placed | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHeader:
+    """Which roster a batch is about. The file's exact bytes name the batch, so another file is another batch."""
+
+    file_name: str
+    file_sha256: bytes
+    filing_number: str
+    created_ms: int
+
+    def format(self) -> bytes:
+        return canonical.encode(
+            [1, _LABEL, self.file_name, self.file_sha256, self.filing_number, self.created_ms]
+        )
+
+
+@dataclass(slots=True)
+class BatchState:
+    """A batch as its journal tells it: rows of the sheet to certificates and answers."""
+
+    header: BatchHeader | None = None
+    certificates: dict[int, SignedCertificate] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
+
+    def unplaced(self) -> list[SignedCertificate]:
+        """Signed, and not known to be in the log: unanswered or refused. Sending them again is always safe."""
+        return [
+            certificate
+            for row, certificate in self.certificates.items()
+            if not isinstance(self.answers.get(row), Placed)
+        ]
+
+    def logged(self) -> list[tuple[SignedCertificate, Placed]]:
+        """What may be printed, in the order of the sheet."""
+        return [
+            (self.certificates[row], answer)
+            for row, answer in sorted(self.answers.items())
+            if isinstance(answer, Placed)
+        ]
+
+    def refused(self) -> dict[int, Refused]:
+        return {row: answer for row, answer in sorted(self.answers.items()) if isinstance(answer, Refused)}
+
+    def fold(self, record: bytes) -> None:
+        """Take one record of the journal. Raises Malformed when it is not one, or contradicts an earlier one."""
+        match canonical.decode(record, limit=MAX_RECORD):
+            case [1, str(label), str(name), bytes(digest), str(filing), int(created)] if label == _LABEL:
+                if self.header is not None:
+                    raise Malformed("batch journal: a second header")
+                self.header = BatchHeader(name, digest, filing, created)
+            case [2, [*items]]:
+                self.sign([_parse_certificate(item) for item in items])
+            case [3, [*items], bytes(checkpoint), bytes(seal), [*path]]:
+                self.answer(_parse_answers(items, checkpoint, seal, parse_hashes(path)))
+            case _:
+                raise Malformed("batch journal: a record of an unknown form")
+
+    def sign(self, certificates: Sequence[SignedCertificate]) -> None:
+        for certificate in certificates:
+            if certificate.row in self.certificates:
+                raise Malformed("batch journal: a row signed twice")
+            self.certificates[certificate.row] = certificate
+
+    def answer(self, answers: Mapping[int, Answer]) -> None:
+        for row, answer in answers.items():
+            before = self.answers.get(row)
+            if row not in self.certificates or isinstance(before, Placed):
+                raise Malformed("batch journal: an answer for a row that has none to come")
+            self.answers[row] = answer
+
+
+def read_state(records: Sequence[bytes]) -> BatchState:
+    """Fold a whole journal."""
+    state = BatchState()
+    for record in records:
+        state.fold(record)
+    return state
+
+
+def format_certificates(certificates: Sequence[SignedCertificate]) -> bytes:
+    return canonical.encode([2, [_certificate_value(certificate) for certificate in certificates]])
+
+
+def format_answers(answers: Mapping[int, Answer], receipt: Receipt) -> bytes:
+    """`answers` as `verify_receipt` gave them for `receipt`, by row."""
+    values = [_answer_value(row, answer) for row, answer in answers.items()]
+    return canonical.encode([3, values, receipt.checkpoint, receipt.seal, list(receipt.seal_inclusion)])
+
+
+def _certificate_value(certificate: SignedCertificate) -> list[canonical.Value]:
+    face = certificate.face
+    return [
+        certificate.row,
+        certificate.secret,
+        certificate.holder_code,
+        certificate.entry,
+        [face.salt, face.number, face.name],
+        list(certificate.digests),
+        [opening.as_value() for opening in certificate.openings],
+        certificate.face_envelope,
+        certificate.rest_envelope,
+    ]
+
+
+def _parse_certificate(value: object) -> SignedCertificate:
+    match value:
+        case [int(row), bytes(secret), bytes(holder_code), bytes(entry), [*face], [*digests], [*openings],
+              bytes(face_envelope), bytes(rest_envelope)]:  # fmt: skip
+            return SignedCertificate(
+                row,
+                secret,
+                holder_code,
+                entry,
+                parse_face_opening(face),
+                parse_hashes(digests),
+                tuple(parse_field_opening(opening) for opening in openings),
+                face_envelope,
+                rest_envelope,
+            )
+    raise Malformed("batch journal: a certificate of an unknown form")
+
+
+def _answer_value(row: int, answer: Answer) -> list[canonical.Value]:
+    if isinstance(answer, Placed):
+        return [row, answer.proof.index, answer.time, list(answer.proof.inclusion)]
+    return [row, answer.code, answer.field, answer.text.zh, answer.text.en]
+
+
+def _parse_answers(
+    values: Sequence[object], checkpoint: bytes, seal: bytes, path: tuple[bytes, ...]
+) -> dict[int, Answer]:
+    answers: dict[int, Answer] = {}
+    for value in values:
+        match value:
+            case [int(row), int(index), int(time), [*inclusion]]:
+                answers[row] = Placed(LogProof(index, parse_hashes(inclusion), checkpoint, seal, path), time)
+            case [int(row), str(code), str(where), str(zh), str(en)]:
+                answers[row] = Refused(code, where, Text(zh, en))
+            case _:
+                raise Malformed("batch journal: an answer of an unknown form")
+    return answers

@@ -1,0 +1,493 @@
+"""Following a log: growth, resumption, and everything a log or a man in the middle can do wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Malformed, Unavailable, Unverified
+from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
+from ledger.store.protocol import Store
+from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
+from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog.keys import Ed25519Signer
+from ledger.tlog.merkle import Frontier, leaf_hash
+from ledger.tlog.tiles import EntriesTile, format_entries, parse_entries, parse_tile_path
+from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
+from verifier.fetch import LogSource
+from verifier.replica import Replica, Violation
+from verifier.trust import Trust
+
+NOW = TIME + 60_000
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
+    builder = await LogBuilder.create(tmp_path / "log.db")
+    yield builder
+    await builder.store.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await fresh_store(tmp_path / "replica.db")
+    yield opened
+    await opened.close()
+
+
+async def fresh_store(path: Path) -> SqliteStore:
+    store = create_sqlite(path, private=False)
+    await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
+    return store
+
+
+async def start(store: Store, source: LogSource, trust: Trust, pool: Executor) -> Replica:
+    return await Replica.open(store, source, trust, pool, stretch=256)
+
+
+async def issue(log: LogBuilder, count: int, label: str = "c") -> None:
+    await log.issue(*(log.certificate(f"{label}{n}-{log.integrator.size}") for n in range(count)))
+
+
+class RawLog:
+    """A log that signs whatever it is told to: the statements, seals and times of a dishonest operator."""
+
+    def __init__(self, log: LogBuilder, entries: list[bytes], time_ms: int = TIME) -> None:
+        self.log, self.entries, self.time_ms = log, entries, time_ms
+        self.tiles: dict[tuple[int, int], bytes] = {}
+        frontier, completed = Frontier.empty().append([leaf_hash(entry) for entry in entries])
+        self.root = frontier.root()
+        for (level, index), node in sorted(completed.items()):
+            if level % 8 == 0:
+                place = level // 8, index // 256
+                self.tiles[place] = self.tiles.get(place, b"") + node
+
+    async def checkpoint(self) -> bytes:
+        checkpoint = Checkpoint(self.log.origin, len(self.entries), self.root)
+        return self.log.signer.sign(checkpoint, self.time_ms // 1000)
+
+    async def tile(self, path: str) -> bytes:
+        tile = parse_tile_path(path)
+        if isinstance(tile, EntriesTile):
+            return format_entries(self.entries[tile.index * 256 : tile.index * 256 + tile.width])
+        return self.tiles[tile.level, tile.index][: 32 * tile.width]
+
+
+async def all_entries(log: LogBuilder) -> list[bytes]:
+    return await log.store.entries(0, log.integrator.size)
+
+
+class TestFollowing:
+    async def test_takes_over_everything(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        certificate = log.certificate("one")
+        await log.issue(certificate)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        assert replica.verified is None
+        await replica.poll(NOW)
+        assert replica.verified is not None
+        head = log.integrator.head
+        assert head is not None and await store.head() == head
+        assert (replica.verified.size, replica.verified.root) == (head.size, head.root)
+        assert replica.verified.time_ms == log.time
+        assert await replica.integrator.certificate(certificate.issue.cert_key) == await log.integrator.certificate(
+            certificate.issue.cert_key
+        )
+        assert replica.problem is None and replica.target is None
+
+    async def test_follows_growth_across_tiles(
+        self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor
+    ) -> None:
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        for count in (1, 200, 130, 260, 1):
+            await issue(log, count)
+            await replica.poll(NOW)
+            assert await store.head() == log.integrator.head
+        sizes: list[int] = []
+        other = await fresh_store(tmp_path / "second.db")
+        again = await start(other, FakeLedger(log), log.trust(), pool)
+        await again.poll(NOW, sizes.append)
+        assert await other.head() == log.integrator.head
+        assert sizes == sorted(sizes) and len(sizes) == 6 and sizes[-1] == log.integrator.size
+        await other.close()
+
+    async def test_idle_log_renews_its_time(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+        await replica.poll(NOW)
+        ledger.time_ms = log.time + 60_000
+        await replica.poll(NOW)
+        assert replica.verified is not None and replica.verified.time_ms == log.time + 60_000
+        ledger.time_ms = log.time  # an older copy from a cache
+        await replica.poll(NOW)
+        assert replica.verified.time_ms == log.time + 60_000
+
+    async def test_goes_on_after_a_restart(self, log: LogBuilder, tmp_path: Path, pool: Executor) -> None:
+        store = await fresh_store(tmp_path / "replica.db")
+        await issue(log, 3)
+        await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
+        await store.close()
+        reopened = open_sqlite(tmp_path / "replica.db", private=False)
+        replica = await start(reopened, FakeLedger(log), log.trust(), pool)
+        assert replica.verified is not None and replica.verified.size == log.integrator.size
+        await issue(log, 3)
+        await replica.poll(NOW)
+        assert await reopened.head() == log.integrator.head
+        await reopened.close()
+
+    @pytest.mark.parametrize("batches", [1, 2, 3])
+    async def test_killed_between_batches(self, log: LogBuilder, tmp_path: Path, pool: Executor, batches: int) -> None:
+        store = await fresh_store(tmp_path / "replica.db")
+        await issue(log, 2)
+        ledger = FakeLedger(log)
+        await (await start(store, ledger, log.trust(), pool)).poll(NOW)
+        verified = log.integrator.size
+        for n in range(4):
+            await issue(log, 5, f"b{n}")
+
+        class Killed(BaseException):
+            pass
+
+        done = 0
+
+        def kill(_size: int) -> None:
+            nonlocal done
+            done += 1
+            if done == batches:
+                raise Killed
+
+        replica = await start(store, ledger, log.trust(), pool)
+        with pytest.raises(Killed):
+            await replica.poll(NOW, kill)
+        await store.close()
+        reopened = open_sqlite(tmp_path / "replica.db", private=False)
+        replica = await start(reopened, ledger, log.trust(), pool)
+        assert replica.verified is not None and replica.verified.size == verified  # no time that was not earned
+        assert replica.integrator.size == verified + 6 * batches
+        await replica.poll(NOW)
+        assert await reopened.head() == log.integrator.head
+        assert replica.verified.size == log.integrator.size
+        await reopened.close()
+
+    async def test_ledger_down(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+        await replica.poll(NOW)
+        before = replica.verified
+        ledger.down = True
+        with pytest.raises(Unavailable):
+            await replica.poll(NOW)
+        assert replica.verified == before and replica.halted is None
+        assert isinstance(replica.problem, Unavailable)
+        ledger.down = False
+        await replica.poll(NOW)
+        assert replica.problem is None
+
+    async def test_follow_reports_and_stops_when_halted(
+        self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor
+    ) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+        heard: list[Exception] = []
+        task = asyncio.create_task(replica.follow(lambda: NOW, heard.append, 0.001))
+        while replica.verified is None:
+            await asyncio.sleep(0.001)
+        fork = await LogBuilder.create(tmp_path / "fork.db", filed=False)
+        await fork.batch([fork.filing_entry(name="另一机构")])
+        ledger.log = fork
+        await task
+        assert replica.halted is not None and replica.halted.proven
+        assert heard[-1] is replica.halted
+        with pytest.raises(Violation):
+            await replica.poll(NOW)
+        await fork.store.close()
+
+
+class TestBetweenUsAndTheLog:
+    """What anybody on the way can do: noticed, nothing stored, and over when it is over."""
+
+    async def rejected(self, replica: Replica, log: LogBuilder, index: int | None = None) -> Violation:
+        before = replica.integrator.head
+        with pytest.raises(Violation) as caught:
+            await replica.poll(NOW)
+        assert not caught.value.proven and replica.halted is None
+        assert replica.integrator.head == before and await replica.integrator.store.head() == before
+        if index is not None:
+            assert caught.value.index == index and str(index) in str(caught.value)
+        return caught.value
+
+    @pytest.mark.parametrize("bad", [0, 1, 2, 259, 300])
+    async def test_tampered_entry(self, log: LogBuilder, store: SqliteStore, pool: Executor, bad: int) -> None:
+        await issue(log, 300)
+        ledger = FakeLedger(log)
+        path = "tile/entries/000" if bad < 256 else f"tile/entries/001.p/{log.integrator.size - 256}"
+        entries = parse_entries(await ledger.tile(path), 256 if bad < 256 else log.integrator.size - 256)
+        entry = entries[bad % 256]
+        entries[bad % 256] = entry[:-1] + bytes([entry[-1] ^ 1])
+        ledger.altered[path] = format_entries(entries)
+        replica = await start(store, ledger, log.trust(), pool)
+        await self.rejected(replica, log, bad) if bad < 256 else await self.late(replica, bad)
+        ledger.altered.clear()
+        await replica.poll(NOW)
+        assert await store.head() == log.integrator.head
+
+    async def late(self, replica: Replica, bad: int) -> None:
+        with pytest.raises(Violation) as caught:
+            await replica.poll(NOW)
+        assert caught.value.index == bad and not caught.value.proven
+        assert replica.verified is None and replica.integrator.size == 3  # whole batches that were proven
+
+    @pytest.mark.parametrize("cut", [0, 1, 100])
+    async def test_truncated_answers(self, log: LogBuilder, store: SqliteStore, pool: Executor, cut: int) -> None:
+        await issue(log, 3)
+        size = log.integrator.size
+        ledger = FakeLedger(log)
+        path = f"tile/entries/000.p/{size}"
+        ledger.altered[path] = (await ledger.tile(path))[:cut] or b"\0"
+        replica = await start(store, ledger, log.trust(), pool)
+        await self.rejected(replica, log)
+
+    async def test_entry_removed_and_repeated(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        await issue(log, 3)
+        ledger = FakeLedger(log)
+        path = f"tile/entries/000.p/{log.integrator.size}"
+        entries = parse_entries(await ledger.tile(path), log.integrator.size)
+        replica = await start(store, ledger, log.trust(), pool)
+        ledger.altered[path] = format_entries(entries[:-1])
+        await self.rejected(replica, log)
+        ledger.altered[path] = format_entries([*entries[:4], entries[3], *entries[5:]])
+        await self.rejected(replica, log, 4)
+
+    async def test_wrong_hash_tile(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+        await replica.poll(NOW)
+        await issue(log, 3)
+        path = f"tile/0/000.p/{log.integrator.size}"
+        good = await ledger.tile(path)
+        for at in range(0, len(good), 32):
+            ledger.altered[path] = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+            if at < 64:
+                continue  # not part of the proof
+            await self.rejected(replica, log)
+        ledger.altered[path] = good[:-1]
+        await self.rejected(replica, log)
+
+    @pytest.mark.parametrize(
+        ("note", "time"),
+        [
+            (b"", 0),
+            (b"not a note", 0),
+            (b"\xff" * 70_000, 0),
+        ],
+    )
+    async def test_garbage(self, log: LogBuilder, store: SqliteStore, pool: Executor, note: bytes, time: int) -> None:
+        ledger = FakeLedger(log)
+        ledger.altered["checkpoint"] = note or b"\n"
+        await self.rejected(await start(store, ledger, log.trust(), pool), log)
+
+    async def test_every_cut_of_the_checkpoint(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        note = log.checkpoint()
+        replica = await start(store, ledger, log.trust(), pool)
+        for end in [*range(1, 200), *range(200, len(note), 97)]:
+            ledger.altered["checkpoint"] = note[:end]
+            await self.rejected(replica, log)
+
+    async def test_wrong_key_and_wrong_origin(
+        self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor
+    ) -> None:
+        thief = await LogBuilder.create(tmp_path / "thief.db", seed="thief")
+        await self.rejected(await start(store, FakeLedger(thief), log.trust(), pool), log)
+        other = await LogBuilder.create(tmp_path / "other.db", origin="other.example")
+        await self.rejected(await start(store, FakeLedger(other), log.trust(), pool), log)
+        await thief.store.close()
+        await other.store.close()
+
+    async def test_time_from_the_future(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log, time_ms=NOW + 61_000)
+        replica = await start(store, ledger, log.trust(), pool)
+        await self.rejected(replica, log)
+        ledger.time_ms = NOW + 60_000
+        await replica.poll(NOW)
+
+    async def test_an_old_checkpoint_shown_again(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        old = log.checkpoint()
+        ledger = FakeLedger(log)
+        await issue(log, 1)
+        replica = await start(store, ledger, log.trust(), pool)
+        await replica.poll(NOW)
+        before = replica.verified
+        ledger.altered["checkpoint"] = old
+        await self.rejected(replica, log)
+        assert replica.verified == before and await store.checkpoint() != old
+
+
+class TestDishonestLog:
+    """What the log's own signatures prove against it: the replica halts and keeps its last good state."""
+
+    async def halts(self, replica: Replica, index: int | None = None) -> Violation:
+        good = replica.verified
+        with pytest.raises(Violation) as caught:
+            await replica.poll(NOW)
+        assert caught.value.proven and replica.halted is caught.value
+        assert replica.verified == good
+        if index is not None:
+            assert caught.value.index == index and f"entry {index}:" in str(caught.value)
+        return caught.value
+
+    async def test_smaller_with_a_newer_signature(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        head = log.integrator.head
+        assert head is not None
+        ledger = FakeLedger(log)
+        await issue(log, 1)
+        replica = await start(store, ledger, log.trust(), pool)
+        await replica.poll(NOW)
+        ledger.altered["checkpoint"] = log.signer.sign(
+            Checkpoint(log.origin, head.size, head.root), (log.time + 5000) // 1000
+        )
+        await self.halts(replica)
+
+    @pytest.mark.parametrize("more", [0, 1, 300])
+    async def test_second_history(
+        self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor, more: int
+    ) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+        await issue(log, 1, "here")
+        await replica.poll(NOW)
+        fork = await LogBuilder.create(tmp_path / "fork.db")
+        await issue(fork, 1, "there")
+        if more:
+            await issue(fork, more, "on")
+        ledger.log = fork
+        await self.halts(replica)
+        assert await store.head() == log.integrator.head
+        await fork.store.close()
+
+    async def test_root_made_up(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+        await replica.poll(NOW)
+        for size in (0, 1, 2, 3):
+            ledger.altered["checkpoint"] = log.signer.sign(Checkpoint(log.origin, size, octets("x")), NOW // 1000)
+            replica.halted = None
+            await self.halts(replica)
+
+    async def test_no_seal_at_the_end(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        entries = await all_entries(log)
+        raw = RawLog(log, [*entries, log.certificate("one").statement.entry])
+        await self.halts(await start(store, raw, log.trust(), pool), len(entries))
+
+    async def test_checkpoint_inside_a_batch(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        await issue(log, 4)
+        entries = await all_entries(log)
+        replica = await start(store, RawLog(log, entries), log.trust(), pool)
+        replica.verified = None
+        await replica.poll(NOW)
+        replica.verified = None  # as after a kill before the first note was kept
+        replica._source = RawLog(log, entries[:5])
+        await self.halts(replica, 4)
+
+    async def test_another_genesis(self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor) -> None:
+        raw = RawLog(log, await all_entries(log))
+        trust = replace(log.trust(), genesis=octets("other"))
+        await self.halts(await start(store, raw, trust, pool), 0)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"map_root": octets("x")},
+            {"map_count": 99},
+            {"chain": octets("x")},
+            {"previous": 1},
+            {"time": TIME},
+            {"covered": 99},
+        ],
+    )
+    async def test_wrong_seal(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor, change: dict[str, object]
+    ) -> None:
+        await issue(log, 2)
+        entries = await all_entries(log)
+        entries[-1] = replace(parse_seal(entries[-1]), **change).encode()  # type: ignore[arg-type]
+        replica = await start(store, RawLog(log, entries), log.trust(), pool)
+        await self.halts(replica, len(entries) - 1)
+        assert replica.integrator.size == 3
+
+    @dataclass(frozen=True)
+    class Bad:
+        entry: bytes
+        why: str
+
+    async def bad_entries(self, log: LogBuilder) -> list[Bad]:
+        good = log.certificate("good")
+        cut = good.statement.entry
+        return [
+            self.Bad(cut[:-1] + bytes([cut[-1] ^ 1]), "signature"),
+            self.Bad(log.certificate("x", signer=Ed25519Signer(octets("thief"))).statement.entry, "key"),
+            self.Bad(log.certificate("x", filing_number="Y000051000009").statement.entry, "filing"),
+            self.Bad(log.certificate("x", grade=6).statement.entry, "SCOPE_ROW"),
+            self.Bad(log.certificate("x", issue_day=1, assessment_day=1).statement.entry, "SCOPE_WINDOW"),
+            self.Bad(log.genesis_entry(), "GENESIS_PLACE"),
+            self.Bad(log.filing_entry(), "FILING_EXISTS"),
+            self.Bad(b"\xd2\x80", "form"),
+            self.Bad(b"", "form"),
+            self.Bad(cut + b"\0", "form"),
+        ]
+
+    async def test_inadmissible_statement(
+        self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor
+    ) -> None:
+        entries = await all_entries(log)
+        first = log.certificate("first").statement.entry
+        for n, bad in enumerate(await self.bad_entries(log)):
+            stretch = [first, bad.entry]
+            chain = extend_chain(CHAIN_START, [leaf_hash(entry) for entry in entries + stretch])[-1]
+            seal = Seal(len(entries) + 2, log.time + 1000, octets("?"), 3, chain, 2).encode()
+            raw = RawLog(log, [*entries, *stretch, seal])
+            copy = await fresh_store(tmp_path / f"r{n}.db")
+            await self.halts(await start(copy, raw, log.trust(), pool), len(entries) + 1)
+            head = await copy.head()
+            assert head is not None and head.size == len(entries), bad.why
+            await copy.close()
+
+    async def test_the_same_certificate_twice(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        entry = log.certificate("one").statement.entry
+        await log.batch([entry])
+        entries = await all_entries(log)
+        seal = Seal(len(entries) + 1, log.time + 1000, octets("?"), 3, octets("?"), len(entries) - 1).encode()
+        await self.halts(await start(store, RawLog(log, [*entries, entry, seal]), log.trust(), pool), len(entries))
+
+    async def test_two_seals_in_a_row(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        entries = await all_entries(log)
+        seal = Seal(len(entries), log.time + 1000, octets("?"), 1, octets("?"), len(entries) - 1).encode()
+        await self.halts(await start(store, RawLog(log, [*entries, seal]), log.trust(), pool), len(entries))
+
+
+class TestStore:
+    async def test_of_another_log(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
+        with pytest.raises(Unverified):
+            await start(store, FakeLedger(log), replace(log.trust(), genesis=octets("other")), pool)
+
+    async def test_note_that_is_not_of_its_entries(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
+        size = log.integrator.size
+        for bad in (Checkpoint(log.origin, size, octets("x")), Checkpoint(log.origin, size + 1, octets("x"))):
+            await store.put_checkpoint(log.signer.sign(bad, NOW // 1000))
+            with pytest.raises(Unverified):
+                await start(store, FakeLedger(log), log.trust(), pool)
+        await store.put_checkpoint(b"garbage")
+        with pytest.raises(Malformed):
+            await start(store, FakeLedger(log), log.trust(), pool)

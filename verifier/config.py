@@ -1,0 +1,112 @@
+"""Settings of one verifier: verifier.toml in its folder, written by `cert-verifier init`, checked on every start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import Malformed, Refused
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.settings import described, format_settings, load_settings
+from ledger.store.sqlite import create_sqlite
+from ledger.text import Text
+from verifier.trust import FRESHNESS_S, SKEW_S, Trust, build_trust
+
+SETTINGS_FILE: Final = "verifier.toml"
+STORE_FILE: Final = "replica.db"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustConfig:
+    """What this verifier believes without evidence, as words (`verifier.trust` checks them)."""
+
+    origin: str = field(metadata=described(Text("日志名称", "Name of the log, as its checkpoints say")))
+    log_keys: tuple[str, ...] = field(
+        metadata=described(Text("日志公钥，Ed25519 与 ML-DSA-44 各一", "Log keys: an Ed25519 and an ML-DSA-44 vkey"))
+    )
+    genesis: str = field(
+        metadata=described(
+            Text("第 0 条的 SHA-256（十六进制）", "SHA-256 of entry 0 in hex; the authority follows from it")
+        )
+    )
+    bases: tuple[str, ...] = field(
+        metadata=described(
+            Text("二维码中的官方网址，首个对外显示", "Official addresses of QR codes; the first is shown")
+        )
+    )
+    freshness_s: int = field(
+        default=FRESHNESS_S,
+        metadata=described(
+            Text("检查点超过多少秒即不算最新", "Seconds after which a checkpoint is too old"),
+            minimum=1,
+            maximum=31_536_000,
+        ),
+    )
+    max_skew_s: int = field(
+        default=SKEW_S,
+        metadata=described(
+            Text("允许日志时钟超前的秒数", "Seconds the log's clock may be ahead"), minimum=0, maximum=3600
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> Trust:
+        """Raises Malformed when the words cannot be trusted as they stand."""
+        return build_trust(
+            self.origin,
+            self.log_keys,
+            self.genesis,
+            self.bases,
+            load_ladder(),
+            load_catalogue(),
+            freshness_s=self.freshness_s,
+            max_skew_s=self.max_skew_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierSettings:
+    """One folder's settings."""
+
+    ledger_url: str = field(
+        metadata=described(Text("从哪里取日志（内容不因此可信）", "Where the log is fetched from; not trusted for it"))
+    )
+    trust: TrustConfig = field(metadata=described(Text("信任设置", "What is believed without evidence")))
+    host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
+    port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
+    behind_proxy: bool = field(
+        default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
+    )
+    tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
+    tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    poll_ms: int = field(
+        default=1000,
+        metadata=described(
+            Text("轮询间隔（毫秒）", "Milliseconds between two looks at the log"), minimum=50, maximum=60_000
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not self.ledger_url.startswith(("http://", "https://")) or not self.ledger_url.isascii():
+            raise Malformed("ledger_url: http(s)://host[:port]")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise Malformed("tls_cert and tls_key go together")
+
+
+def create_folder(folder: Path, settings: VerifierSettings) -> None:
+    """Make a verifier's folder: settings and an empty store. Raises Refused when one is there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (folder / SETTINGS_FILE).open("x", encoding="utf-8") as file:
+            file.write(format_settings(settings))
+    except FileExistsError:
+        raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
+    create_sqlite(folder / STORE_FILE, private=False).close_now()
+
+
+def load_folder(folder: Path) -> VerifierSettings:
+    """Raises Unavailable when `init` was not run there, Refused with every problem of the file."""
+    return load_settings(VerifierSettings, folder / SETTINGS_FILE)

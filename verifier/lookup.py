@@ -1,0 +1,261 @@
+"""Gathers the evidence for one check (own replica, face envelope, what the item carries) and has it judged.
+
+Implements `verifier.web.state.Services`. Whatever it is given ends in a verdict; Unavailable is the one exception it
+raises, when the own store does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.records.bundle import MAX_BUNDLE, Bundle, parse_bundle
+from ledger.records.envelope import FaceContent, open_face
+from ledger.records.issue import Issue
+from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
+from ledger.records.qr import Code as QrCode
+from ledger.records.secret import SECRET_CHARS, cert_key_of, locator_of, parse_secret
+from ledger.records.state import FilingState
+from ledger.records.statements import Statement, parse_statement
+from ledger.scan import sniff
+from verifier.carried import open_carried
+from verifier.replica import Replica
+from verifier.trust import Trust
+from verifier.verdict import Verdict
+from verifier.verify import Evidence, Logged, Register, verify
+from verifier.web.state import Readiness
+
+ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
+ENVELOPE_KEPT_MS: Final = 60_000
+MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
+_KEPT: Final = 4096  # certificates, and envelopes
+_BUNDLE_START: Final = b"\x8d"  # a CBOR array of 13
+
+
+class EnvelopeSource(Protocol):
+    """The ledger, as far as a check asks it something."""
+
+    async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
+
+
+class TextReader(Protocol):
+    """Reads QR texts out of a picture or PDF. Raises Malformed."""
+
+    async def read(self, data: bytes) -> list[str]: ...
+
+
+class Lookup:
+    """The services of one verifier. `replica` is set once it is open; before, checks end in `unavailable`."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        envelopes: EnvelopeSource | None,
+        scanner: TextReader,
+        now_ms: Callable[[], int],
+        *,
+        offline: bool = False,
+        envelope_s: float = ENVELOPE_S,
+    ) -> None:
+        self.replica: Replica | None = None
+        self.metrics = CollectorRegistry()
+        self._trust = trust
+        self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
+        self._scanner = scanner
+        self._now_ms = now_ms
+        self._offline = offline
+        self._known: OrderedDict[bytes, tuple[int, Logged | None, FilingState | None]] = OrderedDict()
+        size = Gauge("certverifier_replica_size", "Leaves under the newest verified checkpoint", registry=self.metrics)
+        size.set_function(lambda: float(self.replica.verified.size if self.replica and self.replica.verified else 0))
+        time = Gauge("certverifier_checkpoint_time_seconds", "Time of that checkpoint", registry=self.metrics)
+        time.set_function(lambda: self.replica.verified.time_ms / 1000 if self.replica and self.replica.verified else 0)
+        halted = Gauge("certverifier_replica_halted", "1 after the log broke a rule", registry=self.metrics)
+        halted.set_function(lambda: float(bool(self.replica and self.replica.halted)))
+
+    async def by_secret(self, secret_text: str) -> Verdict:
+        try:
+            secret = parse_secret(secret_text)
+        except Malformed:
+            return await self._judge(None)
+        return await self._judge(QrCode(self._trust.bases[0], secret))
+
+    async def by_text(self, text: str) -> Verdict:
+        """A link, the text of a QR code, or the 26 characters of a secret alone."""
+        if len(text) > MAX_TEXT:
+            return await self._judge(None)
+        plain = text.strip()
+        if len(plain) == SECRET_CHARS:
+            return await self.by_secret(plain)
+        return await self._judge(self._choose([plain]))
+
+    async def by_file(self, data: bytes, filename: str = "") -> Verdict:
+        """A holder's bundle, a picture or PDF with one of our codes, or a text file. The name decides nothing."""
+        kind = sniff(data)
+        if kind != "cbor-or-other":
+            try:
+                return await self._judge(self._choose(await self._scanner.read(data)))
+            except Malformed:
+                return await self._judge(None)
+        if data[:1] == _BUNDLE_START and len(data) <= MAX_BUNDLE:
+            try:
+                return await self._judge(parse_bundle(data))
+            except Malformed:
+                return await self._judge(None)
+        try:
+            text = data[: 4 * MAX_TEXT + 4].decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return await self._judge(None)
+        return await self.by_text(text)
+
+    def ready(self) -> Readiness:
+        replica = self.replica
+        verified = replica.verified if replica else None
+        if replica is None or verified is None:
+            return Readiness(False, {"synced": False, "target": (replica.target if replica else None) or 0})
+        age_ms = self._now_ms() - verified.time_ms
+        fresh = self._trust.is_fresh(verified.time_ms, self._now_ms())
+        detail: dict[str, str | int | float | bool] = {
+            "synced": True,
+            "fresh": fresh,
+            "halted": replica.halted is not None,
+            "size": verified.size,
+            "age_s": age_ms // 1000,
+        }
+        if replica.problem is not None:
+            detail["problem"] = type(replica.problem).__name__
+        return Readiness(fresh and replica.halted is None, detail)
+
+    def _choose(self, texts: Sequence[str]) -> QrCode | ForeignLink | None:
+        """The one certificate among several codes: with its fragment if any has it. None when two compete."""
+        ours: dict[bytes, QrCode] = {}
+        foreign = None
+        for text in texts:
+            try:
+                item = parse_code(text, self._trust.bases)
+            except Malformed:
+                continue
+            if isinstance(item, ForeignLink):
+                foreign = foreign or item
+            elif item.secret not in ours or item.fragment:
+                ours[item.secret] = item
+        if ours:
+            return next(iter(ours.values())) if len(ours) == 1 else None
+        return foreign
+
+    async def _judge(self, item: QrCode | Bundle | ForeignLink | None) -> Verdict:
+        if item is None or isinstance(item, ForeignLink):
+            return verify(Evidence(item), self._trust, self._now_ms())
+        register = await self._register(item)
+        face = None
+        if register is not None and register.logged is not None and not self._offline:
+            face = await self._envelopes.face(item.secret, register.logged.state.commitment_leaf)
+        return verify(Evidence(item, register, face, self._offline), self._trust, self._now_ms())
+
+    async def _register(self, item: QrCode | Bundle) -> Register | None:
+        replica = self.replica
+        if replica is None or replica.verified is None:
+            return None
+        verified = replica.verified
+        try:
+            logged, filing = await self._certificate(replica, cert_key_of(item.secret))
+            if logged is not None and logged.state.issue_index >= verified.size:
+                logged = None  # taken in, but not under a verified checkpoint yet
+            if logged is None:
+                filing = await self._carried_filing(replica, item)
+        except (Malformed, Unverified) as error:
+            raise Unavailable("the replica's store is damaged") from error
+        return Register(verified.size, verified.root, verified.time_ms, logged, filing, replica.halted is not None)
+
+    async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FilingState | None]:
+        size = replica.integrator.size
+        known = self._known.get(cert_key)
+        if known is not None and known[0] == size:
+            self._known.move_to_end(cert_key)
+            return known[1], known[2]
+        logged, filing = None, None
+        state = await replica.integrator.certificate(cert_key)
+        if state is not None:
+            statement = await _statement(replica, state.issue_index)
+            highest = state.summary.highest
+            other = None
+            if highest is not None and highest.cert_key != cert_key:
+                best = await replica.integrator.certificate(highest.cert_key)
+                body = None if best is None else (await _statement(replica, best.issue_index)).body
+                other = body if isinstance(body, Issue) else None
+            if not isinstance(statement.body, Issue):
+                raise Malformed("the state points to a statement that is no certificate")
+            logged = Logged(statement, state, other)
+            filing = await replica.integrator.filing(state.filing_number)
+            self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return logged, filing
+
+    async def _carried_filing(self, replica: Replica, item: QrCode | Bundle) -> FilingState | None:
+        try:
+            carried = open_carried(item)
+        except Malformed:
+            return None  # `verify` comes to the same end and says so
+        return await replica.integrator.filing(carried.issue.filing_number) if carried else None
+
+
+async def _statement(replica: Replica, index: int) -> Statement:
+    entries = await replica.integrator.store.entries(index, index + 1)
+    if not entries:
+        raise Malformed("an entry is missing")
+    return parse_statement(entries[0])
+
+
+class _Envelopes:
+    """Fetches face envelopes and keeps them, sealed, for at most 60 s, so that an erasure takes effect."""
+
+    def __init__(self, source: EnvelopeSource | None, now_ms: Callable[[], int], seconds: float) -> None:
+        self._source = source
+        self._now_ms = now_ms
+        self._seconds = seconds
+        self._kept: OrderedDict[bytes, tuple[int, bytes | None]] = OrderedDict()  # locator -> until, ciphertext
+        self._asked: dict[bytes, asyncio.Task[bytes | None]] = {}
+        self._silent_until = 0
+
+    async def face(self, secret: bytes, leaf: bytes) -> FaceContent | None:
+        """What the envelope opens to, or None: missing, unreadable, or the ledger does not answer in time."""
+        sealed = await self._sealed(locator_of(secret))
+        if sealed is None:
+            return None
+        try:
+            return open_face(secret, leaf, sealed)
+        except (Malformed, Unavailable):
+            return None
+
+    async def _sealed(self, locator: bytes) -> bytes | None:
+        now = self._now_ms()
+        kept = self._kept.get(locator)
+        if kept is not None and now < kept[0]:
+            return kept[1]
+        if self._source is None or now < self._silent_until:
+            return None
+        task = self._asked.get(locator)
+        if task is None:
+            task = self._asked[locator] = asyncio.create_task(self._fetch(self._source, locator))
+            task.add_done_callback(lambda _: self._asked.pop(locator, None))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, source: EnvelopeSource, locator: bytes) -> bytes | None:
+        try:
+            sealed = await asyncio.wait_for(source.envelope(locator, "face"), self._seconds)
+        except (CertLedgerError, TimeoutError):
+            self._silent_until = self._now_ms() + MISS_KEPT_MS
+            return None
+        now = self._now_ms()
+        while self._kept and next(iter(self._kept.values()))[0] <= now:
+            self._kept.popitem(last=False)
+        self._kept.pop(locator, None)
+        self._kept[locator] = now + (MISS_KEPT_MS if sealed is None else ENVELOPE_KEPT_MS), sealed
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return sealed
