@@ -32,7 +32,6 @@ from issuer.state import BatchState, format_answers, format_certificates
 from ledger.errors import Unavailable
 from ledger.records.cose import Signer
 
-
 GROUP: Final = 250  # certificates of one request, and of one fsync
 ATTEMPTS: Final = 6
 _LONGEST_WAIT_S: Final = 30

@@ -26,7 +26,6 @@ from issuer.roster.sheet import Sheet
 from issuer.roster.terms import FilingTerms
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.authority import Filing
-from ledger.records.issue import MAX_TEXT
 from ledger.records.kinds import Audience, Route
 from ledger.records.number import normal_text
 from ledger.reference_data import load_catalogue, load_ladder
@@ -34,6 +33,7 @@ from ledger.text import Text
 from ledger.wire import MAX_NUMBERS
 
 _AUDIENCE = Text("备案不含所设的评价对象", "the filing does not cover the audience set in issuer.toml")
+_MAX_TRADE = 64  # characters, as the issue statement holds (records/issue.py)
 _TRADE = Text("工种名称过长，最多 64 字", "the trade is too long, at most 64 characters")
 _NO_PHOTO = Text("没有找到照片", "no photo was found")
 _BAD_PHOTO = Text("照片无法读取（须为 JPEG 或 PNG）", "the photo cannot be read (JPEG or PNG is needed)")
@@ -97,7 +97,7 @@ def examine(
     photos: Path | None = None,
     decided: Container[int] = frozenset(),
 ) -> Examined:
-    """Check everything. `decided` are rows signed in an earlier run: they are neither checked for orders nor ordered."""
+    """Check everything. `decided` are rows signed in an earlier run: they are not ordered again, nor reported on."""
     terms = FilingTerms.of(filing)
     report = check_roster(roster.sheet, terms, load_ladder(), load_catalogue(), today_day, taken.__contains__)
     examiner = _Examiner(terms, settings, fonts, photos, routed="route" in roster.sheet.header.places)
@@ -124,7 +124,7 @@ class _Examiner:
         audience = self._audience(row)
         if audience is None:
             problems.append(_problem(row, "occupation", "AUDIENCE_NOT_FILED", row.occupation.name, _AUDIENCE))
-        if len(row.trade) > MAX_TEXT:
+        if len(row.trade) > _MAX_TRADE:
             problems.append(_problem(row, "trade", "TRADE_LONG", row.trade[:40], _TRADE))
         for column, text in (("name", row.name), ("trade", row.trade), ("document_number", row.document.number)):
             try:

@@ -90,7 +90,7 @@ _HTTP_ERRORS: Final[Mapping[int, tuple[str, Text]]] = {
 _UNAVAILABLE: Final = Text("暂时无法处理，请稍后重试", "Cannot answer right now; please try again later")
 
 
-class Rejected(CertLedgerError):  # noqa: N818  # named as its siblings in ledger.errors
+class Rejected(CertLedgerError):  # named as its siblings in ledger.errors
     """A request refused at the HTTP level: 400, 404, 405, 408, 413 or 415, with the words of the table."""
 
     def __init__(self, status: int) -> None:

@@ -96,7 +96,7 @@ class VerifierSettings:
             raise Malformed("tls_cert and tls_key go together")
 
 
-def create_folder(folder: Path, settings: VerifierSettings) -> None:
+async def create_folder(folder: Path, settings: VerifierSettings) -> None:
     """Make a verifier's folder: settings and an empty store. Raises Refused when one is there already."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -104,9 +104,11 @@ def create_folder(folder: Path, settings: VerifierSettings) -> None:
             file.write(format_settings(settings))
     except FileExistsError:
         raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
-    create_sqlite(folder / STORE_FILE, private=False).close_now()
+    await create_sqlite(folder / STORE_FILE, private=False).close()
 
 
 def load_folder(folder: Path) -> VerifierSettings:
-    """Raises Unavailable when `init` was not run there, Refused with every problem of the file."""
+    """Raises Refused when `init` was not run there, and with every problem of the file."""
+    if not (folder / SETTINGS_FILE).exists():
+        raise Refused("NOT_INITIALISED", str(folder), Text("该目录尚未初始化", "Run init for this folder first"))
     return load_settings(VerifierSettings, folder / SETTINGS_FILE)

@@ -33,7 +33,8 @@ from verifier.web.state import Readiness
 ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
 ENVELOPE_KEPT_MS: Final = 60_000
 MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
-_KEPT: Final = 4096  # certificates, and envelopes
+_KEPT: Final = 4096  # certificates
+_KEPT_ENVELOPES: Final = 1024  # at most 24 KiB each
 _BUNDLE_START: Final = b"\x8d"  # a CBOR array of 13
 
 
@@ -248,14 +249,16 @@ class _Envelopes:
     async def _fetch(self, source: EnvelopeSource, locator: bytes) -> bytes | None:
         try:
             sealed = await asyncio.wait_for(source.envelope(locator, "face"), self._seconds)
-        except (CertLedgerError, TimeoutError):
+        except (Unavailable, TimeoutError):
             self._silent_until = self._now_ms() + MISS_KEPT_MS
             return None
+        except CertLedgerError:
+            sealed = None
         now = self._now_ms()
         while self._kept and next(iter(self._kept.values()))[0] <= now:
             self._kept.popitem(last=False)
         self._kept.pop(locator, None)
         self._kept[locator] = now + (MISS_KEPT_MS if sealed is None else ENVELOPE_KEPT_MS), sealed
-        if len(self._kept) > _KEPT:
+        if len(self._kept) > _KEPT_ENVELOPES:
             self._kept.popitem(last=False)
         return sealed

@@ -4,7 +4,8 @@ Payload maps (CDDL in docs/formats.cddl), signed with COSE_Sign by at least the 
 
     genesis    1 kind, 2 origin, 3 authority keys sorted, 4 threshold, 5 format version = 1, 6 day
     filing     1 kind, 2 filing number, 3 registered name, 4 body kind, 5 first day, 6 last day, 7 rows,
-               8 record keys, 9 request keys, 10 cap, 11 grants (ordinals 7, 8) absent when none, 12 name in Latin script
+               8 record keys, 9 request keys, 10 cap, 11 grants (ordinals 7, 8), 12 name in Latin script (11 and 12
+               are absent when there are none)
     catalogue  1 kind, 2 version, 3 SHA-256 of the exact bytes, 4 first day       ladder: the same with its kind
 
     row = [occupation, trade or "", [grade ordinals], audience, first day]

@@ -54,7 +54,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class ForeignLink:
-    """A well-formed link that leads somewhere else. `host` is what stands between `://` and the path, for showing only."""
+    """A well-formed link that leads somewhere else. `host` stands between `://` and the path; only for showing."""
 
     host: str
 

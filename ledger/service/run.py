@@ -26,6 +26,7 @@ from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.request_signing import NonceMemory
 from ledger.service.admission import Candidate, Examiner
+from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.private_index import PrivateIndex
@@ -41,6 +42,7 @@ from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 
 SETTINGS_FILE = "ledger.toml"
+_TRACKS_PER_S, _TRACKS_BURST = 50.0, 200_000  # persons of one filing
 
 
 async def create(
@@ -144,6 +146,7 @@ async def running(
             request_keys=request_keys,
             registry=registry,
             answered=answered,
+            track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
         )
         task = asyncio.create_task(sequencer.run())
         try:

@@ -41,6 +41,7 @@ from ledger.wire import Logged, Receipt
 log = logging.getLogger(__name__)
 RENEW_S: Final = 60.0  # an idle log renews its ML-DSA signature this often
 _BYTES: Final = 1024 * 1024  # of entries in one batch
+_PUBLICATION_S: Final = 10.0  # from commit to publication at most
 _SEAL_SEARCH: Final = 5000  # leaves; longer than any batch
 
 
@@ -83,6 +84,7 @@ class Sequencer:
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
+        self._publication = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -111,9 +113,8 @@ class Sequencer:
 
     async def receipt(self, answers: Sequence[int | Refused]) -> Receipt:
         """Indexes as proofs under the published checkpoint."""
-        published = self.published
-        assert published is not None
         indexes = [answer for answer in answers if isinstance(answer, int)]
+        published = await self._published_beyond(max(indexes, default=0))
         proofs = dict(zip(indexes, await self.hashes.inclusion(indexes, published.size), strict=True))
         times = await self._times(indexes)
         seal_path = (await self.hashes.inclusion([published.size - 1], published.size))[0]
@@ -121,6 +122,23 @@ class Sequencer:
             Logged(answer, times[answer], proofs[answer]) if isinstance(answer, int) else answer for answer in answers
         )
         return Receipt(logged, published.note, published.seal, seal_path)
+
+    async def _published_beyond(self, index: int) -> Published:
+        """The published head, once it covers `index`: a retry can find its statement between commit and publication."""
+        while self.published is None or index >= self.published.size:
+            if self.fatal.done():
+                raise Unavailable("the log is stopping; ask again", retry_after=5)
+            try:
+                async with asyncio.timeout(_PUBLICATION_S):
+                    await self._publication.wait()
+            except TimeoutError:
+                raise Unavailable("logged, but not published yet; ask again", retry_after=5) from None
+        return self.published
+
+    def _publish(self, published: Published) -> None:
+        self.published = published
+        self._publication.set()
+        self._publication = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled. An error from step 4 on is put into `fatal` and ends the loop."""
@@ -184,7 +202,7 @@ class Sequencer:
             await self.integrator.commit(prepared)  # 4
             note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6
             self.hashes.learn(prepared.completed)
-            self.published = Published(prepared.head.size, prepared.head.root, note, prepared.seal)  # 7
+            self._publish(Published(prepared.head.size, prepared.head.root, note, prepared.seal))  # 7
             self._on_commit([item.candidate for item in taken])
         return outcomes
 

@@ -7,13 +7,14 @@ cached. No access log names a locator. Requests that write are signed with the f
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -27,6 +28,7 @@ from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import FilingState
 from ledger.request_signing import NonceMemory, open_request
 from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.budget import Budget
 from ledger.service.private_index import PrivateIndex
 from ledger.service.sequencer import Sequencer
 from ledger.store.protocol import PrivateStore, Slot
@@ -39,7 +41,7 @@ _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK: Final = 64  # submissions examined in one hand-over to a worker thread
 
-T = TypeVar("T")
+journal = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Log:
     request_keys: dict[bytes, tuple[str, bytes]]  # kid -> filing number, public key
     registry: CollectorRegistry
     answered: Counter
+    track_budget: Budget
 
 
 LOG: Final = web.AppKey("log", Log)
@@ -167,10 +170,12 @@ async def post_tracks(request: web.Request) -> web.Response:
     """The track of each person and lineage. Answers alike whether or not certificates exist."""
     log = request.app[LOG]
     body = await read_body(request, _SMALL_BODY)
-    await _requester(request, body)
+    filing = await _requester(request, body)
     persons = wire.decode(body, wire.TracksRequest).persons
     if not 1 <= len(persons) <= wire.MAX_PERSONS:
         raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
+    log.track_budget.take(filing.terms.number, len(persons), time.monotonic())
+    journal.info("tracks", extra={"fields": {"filing": filing.terms.number, "persons": len(persons)}})
     rows = []
     for person in persons:
         document = IdDocument(person.document_type, person.country, person.number)

@@ -10,7 +10,7 @@ from ledger.tlog.merkle import Subtree, cover, inclusion_nodes, prove_consistenc
 from ledger.tlog.merkle import consistency_nodes as consistency_subtrees
 from ledger.tlog.tiles import hashes_from_tiles, tile_of
 
-MEMO_LIMIT = 200_000  # hashes; about 30 MiB
+MEMO_LIMIT = 60_000  # hashes; about 15 MiB
 
 
 class Hashes:

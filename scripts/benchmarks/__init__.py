@@ -1,0 +1,1 @@
+"""The benchmark behind scripts/bench. Nothing of the product imports it."""

@@ -1,0 +1,171 @@
+"""A ledger in memory for the issuer's tests: a real tree, real seals and checkpoints, so that receipts really verify.
+
+Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once. The state map's root
+is made up, since an issuer never looks at it. `losses` makes the next calls fail before or after the work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from ledger.errors import Refused, Unavailable
+from ledger.records import cose
+from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
+from ledger.records.issue import Issue
+from ledger.records.kinds import Audience, IssuerKind
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.seal import CHAIN_START, Seal, extend_chain
+from ledger.records.statements import parse_statement, propose
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.merkle import Frontier, leaf_hash, prove_inclusion
+from ledger.tlog.tiles import format_entries, parse_tile_path
+from ledger.wire import Logged, PersonLineage, Receipt, Submission
+
+ORIGIN = "fake.example/log"
+FILING_NUMBER = "Y000051990001"
+BODY = "示例职业技能评价中心（样本）"
+AUTHORITY = tuple(Ed25519Signer(bytes([seed]) * 32) for seed in (1, 2, 3))
+
+
+def make_filing(
+    record: bytes,
+    request: bytes,
+    *,
+    first_day: int,
+    last_day: int,
+    rows: tuple[FilingRow, ...] | None = None,
+    number: str = FILING_NUMBER,
+) -> Filing:
+    """A filing of the sample's confirmed occupations, grades 五级 to 二级, for the public."""
+    codes = ("2-02-38-01", "4-04-05-13", "4-10-01-05", "6-18-01-01")
+    rows = rows or tuple(FilingRow(code, "", (2, 3, 4, 5), Audience.PUBLIC, first_day) for code in codes)
+    keys = (FiledKey(record, first_day),), (FiledKey(request, first_day),)
+    return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys)
+
+
+def authority_entry(body: Genesis | Filing, origin: str = ORIGIN, signers: int = 2) -> bytes:
+    proposal = propose(origin, body)
+    parts = tuple(cose.sign_part(proposal.protected, proposal.payload, key) for key in AUTHORITY[:signers])
+    return proposal.signed(parts)
+
+
+@dataclass
+class FakeLog:
+    """`now_ms` is the log's clock and may be moved by a test."""
+
+    filing_terms: Filing
+    now_ms: int
+    entries: list[bytes] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)  # "before" or "after", one for each call of submit
+    submits: int = 0
+    refuse_numbers: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._signer = CheckpointSigner(ORIGIN, Ed25519Signer(b"\x11" * 32), MlDsa44Signer(b"\x12" * 32))
+        self.vkeys = self._signer.vkeys
+        self._frontier = Frontier.empty()
+        self._hashes: dict[tuple[int, int], bytes] = {}
+        self._chain = CHAIN_START
+        self._seal_at, self._time = -1, 0
+        self._answers: dict[bytes, tuple[int, int]] = {}  # identity -> index, batch time
+        self._tracks: dict[PersonLineage, bytes] = {}
+        self.numbers: set[str] = set()
+        self._grades: set[tuple[bytes, int, str]] = set()
+        keys = tuple(sorted(key.public for key in AUTHORITY))
+        self.genesis = authority_entry(Genesis(ORIGIN, keys, 2, self.filing_terms.first_day))
+        self._append([self.genesis, authority_entry(self.filing_terms)])
+
+    async def checkpoint(self) -> bytes:
+        checkpoint = Checkpoint(ORIGIN, len(self.entries), self._frontier.root())
+        return self._signer.sign(checkpoint, self.now_ms // 1000)
+
+    async def tile(self, path: str) -> bytes:
+        tile = parse_tile_path(path)
+        start = tile.index * 256
+        return format_entries(self.entries[start : start + tile.width])
+
+    async def filing(self, number: str) -> tuple[bytes, int]:
+        if number != self.filing_terms.number:
+            raise Refused("not_found", "path", refuse(Refusal.FILING_UNKNOWN, "path").text)
+        return self.entries[1], 1
+
+    async def tracks(self, persons: Sequence[PersonLineage]) -> list[bytes]:
+        assert len(persons) <= 1000
+        return [
+            self._tracks.setdefault(person, sha256(repr(person).encode()).digest()[:16]) for person in persons
+        ]
+
+    async def taken_numbers(self, numbers: Sequence[str]) -> set[str]:
+        assert len(numbers) <= 5000
+        return self.numbers & set(numbers)
+
+    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
+        assert 0 < len(submissions) <= 500
+        self.submits += 1
+        loss = self.losses.pop(0) if self.losses else ""
+        if loss == "before":
+            raise Unavailable("no answer", retry_after=1)
+        outcomes = self._admit(submissions)
+        if loss == "after":
+            raise Unavailable("the answer was lost", retry_after=1)
+        size = len(self.entries)
+        answers = tuple(
+            outcome
+            if isinstance(outcome, Refused)
+            else Logged(outcome[0], outcome[1], prove_inclusion(outcome[0], size, self._read))
+            for outcome in outcomes
+        )
+        path = prove_inclusion(size - 1, size, self._read)
+        return Receipt(answers, await self.checkpoint(), self.entries[-1], path)
+
+    def issues(self) -> list[Issue]:
+        """Every certificate on the log, in order."""
+        bodies = [parse_statement(entry).body for entry in self.entries if entry[:1] == b"\xd2"]
+        return [body for body in bodies if isinstance(body, Issue)]
+
+    def _admit(self, submissions: Sequence[Submission]) -> list[tuple[int, int] | Refused]:
+        fresh: list[bytes] = []
+        outcomes: list[bytes | Refused] = []
+        for submission in submissions:
+            statement = parse_statement(submission.entry)
+            issue = statement.body
+            assert isinstance(issue, Issue)
+            statement.verify_signature(self.filing_terms.record_keys[0].public)
+            assert submission.face.digest() == issue.face
+            assert issue.track_id in self._tracks.values()
+            person = (issue.track_id, issue.grade, issue.trade)
+            if statement.identity in self._answers:
+                outcomes.append(statement.identity)
+            elif submission.face.number in self.numbers | self.refuse_numbers:
+                outcomes.append(refuse(Refusal.NUMBER_TAKEN, "number"))
+            elif person in self._grades:
+                outcomes.append(refuse(Refusal.DUPLICATE_GRADE, "grade"))
+            else:
+                self.numbers.add(submission.face.number)
+                self._grades.add(person)
+                time = max(self.now_ms, self._time + 1)
+                self._answers[statement.identity] = (len(self.entries) + len(fresh), time)
+                fresh.append(submission.entry)
+                outcomes.append(statement.identity)
+        if fresh:
+            self._append(fresh)
+        return [outcome if isinstance(outcome, Refused) else self._answers[outcome] for outcome in outcomes]
+
+    def _append(self, entries: list[bytes]) -> None:
+        self._time = max(self.now_ms, self._time + 1)
+        hashes = [leaf_hash(entry) for entry in entries]
+        self._chain = extend_chain(self._chain, hashes)[-1]
+        at = len(self.entries) + len(entries)
+        seal = Seal(at, self._time, sha256(b"map %d" % at).digest(), at, self._chain, self._seal_at).encode()
+        hashes.append(leaf_hash(seal))
+        self._chain = extend_chain(self._chain, hashes[-1:])[-1]
+        self._frontier, completed = self._frontier.append(hashes)
+        self._hashes |= completed
+        self.entries += [*entries, seal]
+        self._seal_at = at
+
+    def _read(self, subtrees: Sequence[tuple[int, int]]) -> list[bytes]:
+        return [self._hashes[subtree] for subtree in subtrees]

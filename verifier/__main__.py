@@ -1,0 +1,267 @@
+"""cert-verifier: check certificates against one's own verified copy of the log.
+
+    init    make the folder: trust settings and an empty replica
+    sync    bring the replica up to date
+    check   judge one link, QR text, bundle, PDF, picture or text file
+    serve   follow the log and answer over HTTP
+
+Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
+the world did not answer, 1 when the log broke a rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from ledger.client import LedgerClient
+from ledger.edge import EdgeSettings, Site, run_app
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.progress import Progress
+from ledger.store.sqlite import SqliteStore, open_sqlite
+from ledger.text import Text
+from verifier.config import STORE_FILE, TrustConfig, VerifierSettings, create_folder, load_folder
+from verifier.lookup import Lookup
+from verifier.messages import load_messages
+from verifier.replica import Replica, Violation
+from verifier.report import Printer
+from verifier.scanning import Scanner
+from verifier.verdict import Verdict, exit_code
+from verifier.web.app import create_app
+from verifier.web.state import WebSettings
+
+MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
+_POOL_THREADS: Final = 2
+_READ_ATTEMPTS: Final = 5
+_log = logging.getLogger("verifier")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except Refused as error:
+        return _fail(error.text.both(), 2)
+    except Malformed as error:
+        return _fail(str(error), 2)
+    except Violation as error:
+        return _fail(str(error), 1 if error.proven else 3)
+    except Unverified as error:
+        return _fail(str(error), 1)
+    except (Unavailable, OSError) as error:
+        return _fail(str(error), 3)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _init(options: argparse.Namespace) -> int:
+    trust = TrustConfig(options.origin, tuple(options.vkey), options.genesis, tuple(options.base))
+    settings = VerifierSettings(options.ledger, trust, **({} if options.port is None else {"port": options.port}))
+    asyncio.run(create_folder(options.dir, settings))
+    print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier sync --dir {options.dir}")
+    return 0
+
+
+def _sync(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+
+    async def run() -> Replica:
+        async with _opened(options.dir, settings) as (replica, _):
+            await _bring_up_to_date(replica, quiet=options.quiet)
+            return replica
+
+    verified = asyncio.run(run()).verified
+    assert verified is not None
+    if options.json:
+        print(json.dumps({"size": verified.size, "root": verified.root.hex(), "time_ms": verified.time_ms}))
+    else:
+        print(f"verified {verified.size} entries, root {verified.root.hex()}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+    verdict = asyncio.run(_checked(options, settings))
+    messages = load_messages()
+    if options.json:
+        print(json.dumps(messages.as_json(verdict), ensure_ascii=False))
+    else:
+        print(Printer(messages, options.lang, colour=sys.stdout.isatty()).block(verdict), end="")
+    return exit_code(verdict)
+
+
+async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> Verdict:
+    item = _read_item(options.item)
+    async with LedgerClient(settings.ledger_url) as client:
+        source = None if options.offline else client
+        lookup = Lookup(settings.trust.build(), source, Scanner(), _now_ms, offline=options.offline)
+        async with _opened(options.dir, settings, share=True) as (replica, shared):
+            lookup.replica = replica
+            if not options.offline and not shared:
+                try:
+                    await _bring_up_to_date(replica, quiet=options.quiet or options.json)
+                except CertLedgerError as error:
+                    print(f"cert-verifier: {_words(error)}", file=sys.stderr)
+            return await (lookup.by_text(item) if isinstance(item, str) else lookup.by_file(item))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+    trust = settings.trust.build()
+    edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
+    client = LedgerClient(settings.ledger_url)
+    lookup = Lookup(trust, client, Scanner(), _now_ms)
+
+    async def follower(_app: web.Application) -> AsyncIterator[None]:
+        async with client, _opened(options.dir, settings, source=client) as (replica, _):
+            lookup.replica = replica
+            task = asyncio.create_task(replica.follow(_now_ms, _alarm, settings.poll_ms / 1000))
+            task.add_done_callback(lambda done: _halt_on_bug(replica, done))
+            yield
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+            lookup.replica = None
+
+    app = create_app(lookup, WebSettings(base=trust.bases[0]))
+    app.cleanup_ctx.append(follower)
+    port = settings.port if options.port is None else options.port
+    run_app(app, settings.host, port, edge, on_ready=_announce)
+    return 0
+
+
+@asynccontextmanager
+async def _opened(
+    folder: Path, settings: VerifierSettings, *, source: LedgerClient | None = None, share: bool = False
+) -> AsyncIterator[tuple[Replica, bool]]:
+    """The folder's replica, and whether a running `serve` keeps it up to date, so that we only read."""
+    store, shared = _open_store(folder, share=share)
+    trust = settings.trust.build()
+    try:
+        with ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="signatures") as pool:
+            async with LedgerClient(settings.ledger_url) as own:
+                for attempt in range(_READ_ATTEMPTS):
+                    try:
+                        replica = await Replica.open(store, source or own, trust, pool)
+                        break
+                    except Unverified:  # the writer committed between two of our reads
+                        if not shared or attempt == _READ_ATTEMPTS - 1:
+                            raise
+                        await asyncio.sleep(0.05)
+                yield replica, shared
+    finally:
+        await store.close()
+
+
+def _open_store(folder: Path, *, share: bool) -> tuple[SqliteStore, bool]:
+    try:
+        return open_sqlite(folder / STORE_FILE, private=False), False
+    except Refused as error:
+        if error.code != "STORE_IN_USE" or not share:
+            raise
+        return open_sqlite(folder / STORE_FILE, private=False, read_only=True), True
+
+
+async def _bring_up_to_date(replica: Replica, *, quiet: bool) -> None:
+    label = Text("同步登记日志", "following the log")
+    with Progress(None, label, sys.stderr, time.monotonic, done=replica.integrator.size, quiet=quiet) as progress:
+
+        def reached(size: int) -> None:
+            progress.total = replica.target
+            progress.advance(size - progress.done)
+
+        await replica.poll(_now_ms(), reached)
+
+
+def _read_item(name: str) -> str | bytes:
+    """`-` is stdin; a link is itself; otherwise a file if there is one, else a text. Raises Malformed."""
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_INPUT + 1)
+    if name.startswith(("http://", "https://")):
+        return name
+    with suppress(OSError, ValueError):
+        if Path(name).is_file():
+            with Path(name).open("rb") as file:
+                return file.read(MAX_INPUT + 1)
+    if "/" in name or "." in name:
+        raise Malformed(f"没有这个文件 / no such file: {name[:200]}")
+    return name
+
+
+def _alarm(error: CertLedgerError) -> None:
+    _log.warning("replica: %s: %s", type(error).__name__, _words(error))
+
+
+def _halt_on_bug(replica: Replica, done: asyncio.Task[None]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        _log.critical("replica stopped by a bug", exc_info=error)
+        replica.halted = Violation("the follower stopped because of a bug")
+
+
+def _announce(site: Site) -> None:
+    print(f"cert-verifier listens on {site.url}", file=sys.stderr, flush=True)
+
+
+def _words(error: CertLedgerError) -> str:
+    return error.text.both() if isinstance(error, Refused) else str(error)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"cert-verifier: {message}", file=sys.stderr)
+    return status
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cert-verifier", description="核验职业技能等级证书 / check skill certificates"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    init = commands.add_parser("init", help="初始化目录 / make a verifier's folder")
+    init.add_argument("--ledger", required=True, metavar="URL", help="从哪里取日志 / where to fetch the log")
+    init.add_argument("--origin", required=True, help="日志名称 / name of the log")
+    init.add_argument("--vkey", required=True, action="append", help="日志公钥，两个 / log keys, give both")
+    init.add_argument("--genesis", required=True, metavar="HEX", help="第 0 条的 SHA-256 / SHA-256 of entry 0")
+    init.add_argument("--base", required=True, action="append", metavar="URL", help="官方网址 / official address")
+    init.add_argument("--port", type=int, help="监听端口 / port for serve")
+    init.set_defaults(run=_init)
+
+    sync = commands.add_parser("sync", help="更新本机副本 / bring the replica up to date")
+    sync.add_argument("--json", action="store_true")
+    sync.set_defaults(run=_sync)
+
+    check = commands.add_parser("check", help="核验一张证书 / check one certificate")
+    check.add_argument("item", metavar="X", help="链接、二维码内容、文件或 - / link, QR text, file, or - for stdin")
+    check.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
+    check.add_argument("--json", action="store_true")
+    check.add_argument("--lang", choices=("zh", "en"))
+    check.set_defaults(run=_check)
+
+    serve = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
+    serve.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
+    serve.set_defaults(run=_serve)
+
+    for command in (init, sync, check, serve):
+        command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
+    for command in (sync, check):
+        command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""A verdict as a block of text for a terminal: mark and words first, colour only as an extra. Pure.
+
+The name is shown whole, unlike on a page: whoever runs the command holds the code that opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ledger.text import Text
+from verifier.messages import Messages, say_day_number, say_time
+from verifier.verdict import CertificateView, Code, Outcome, Source, Verdict
+
+_COLOURS: Final = {"good": "32", "outline": "32", "caution": "33", "bad": "31"}  # families; others stay plain
+_OUTCOMES: Final = {Outcome.PASS: "+", Outcome.FAIL: "x", Outcome.UNKNOWN: "?", Outcome.SKIPPED: "-"}
+_KNOWN: Final = Text("据此可知", "What this rests on")
+_UNKNOWN: Final = Text("无法得知", "What it cannot tell")
+_SINCE: Final = Text("此后是否被撤销、暂停或更正", "whether it was revoked, suspended or corrected since")
+_LATER: Final = Text("此后登记的证书", "certificates registered since")
+_CLOSED: Final = Text("没有登记数据：请先联网运行 sync", "there is no register yet: run sync with a network first")
+_FULL_DATE: Final = Text("数据截至", "data as of")
+
+
+class Printer:
+    """Writes verdicts in "zh", "en" or both (lang None)."""
+
+    def __init__(self, messages: Messages, lang: str | None, *, colour: bool) -> None:
+        self._messages = messages
+        self._langs = (lang,) if lang else ("zh", "en")
+        self._colour = colour
+
+    def block(self, verdict: Verdict) -> str:
+        wording = self._messages.wordings[verdict.code]
+        head = f"{wording.mark} {self._say(wording.title)}"
+        if self._colour and wording.family in _COLOURS:
+            head = f"\x1b[1;{_COLOURS[wording.family]}m{head}\x1b[0m"
+        lines = [head, f"  {self._say(self._messages.line(verdict))}", ""]
+        lines += [f"  {label}: {value}" for label, value in self._facts(verdict)]
+        lines += [f"  {self._label('next')}: {self._say(step)}" for step in wording.next_steps]
+        lines += ["", f"  {self._label('details')}"]
+        lines += [f"  {_OUTCOMES[finding.outcome]} {self._say(finding.text)}" for finding in verdict.findings]
+        return "\n".join(lines) + "\n"
+
+    def _facts(self, verdict: Verdict) -> Iterator[tuple[str, str]]:
+        if verdict.certificate is not None:
+            yield from self._certificate(verdict.certificate)
+        if verdict.issuer is not None:
+            yield self._label("issuer"), f"{verdict.issuer.name} ({verdict.issuer.filing_number})"
+        proof = verdict.proof
+        if proof is not None:
+            yield self._label("log_index"), f"{proof.index} < {proof.size}  {proof.origin}"
+            yield self._label("leaf_hash"), proof.leaf_hash
+            yield self._label("log_root"), proof.root
+        yield self._label("checked"), self._time(verdict.checked_at_ms)
+        if verdict.as_of_ms is not None:
+            yield self._label("data_as_of"), self._time(verdict.as_of_ms)
+        yield from self._limits(verdict)
+
+    def _certificate(self, view: CertificateView) -> Iterator[tuple[str, str]]:
+        if view.personal_available:
+            yield self._label("holder"), view.name or ""
+            yield self._label("number"), view.number or ""
+        else:
+            yield self._label("holder"), self._label("name_unavailable")
+        yield self._label("grade"), self._say(view.grade)
+        yield self._label("occupation"), f"{view.occupation} ({view.occupation_code})"
+        yield self._label("trade"), view.trade or "--"
+        yield self._label("issued"), self._day(view.issue_day)
+        yield self._label("status"), self._label(f"status_{view.status}")
+        if view.current is not None:
+            trade = f"  {view.current.trade}" if view.current.trade else ""
+            yield self._label("current"), self._say(view.current.grade) + trade
+
+    def _limits(self, verdict: Verdict) -> Iterator[tuple[str, str]]:
+        """What an offline answer rests on and what it leaves open."""
+        if verdict.code not in (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE):
+            return
+        source = {Source.REPLICA: "source_replica", Source.BUNDLE: "source_bundle", Source.CODE: "source_code"}
+        if verdict.as_of_ms is None:
+            yield self._say(_UNKNOWN), self._say(_CLOSED)
+            return
+        age = verdict.checked_at_ms - verdict.as_of_ms
+        label = self._messages.labels[source[verdict.source]]
+        based = " / ".join(label.of(lang).format(age=self._messages.age(age, lang)) for lang in self._langs)
+        yield self._say(_KNOWN), f"{based}; {self._say(_FULL_DATE)} {self._time(verdict.as_of_ms)}"
+        yield self._say(_UNKNOWN), self._say(_SINCE if verdict.certificate else _LATER)
+
+    def _say(self, text: Text) -> str:
+        return " / ".join(text.of(lang) for lang in self._langs)
+
+    def _label(self, key: str) -> str:
+        return self._say(self._messages.labels[key])
+
+    def _day(self, day: int) -> str:
+        return say_day_number(day, "en" if self._langs == ("en",) else "zh")
+
+    def _time(self, ms: int) -> str:
+        return say_time(ms, "en" if self._langs == ("en",) else "zh")
