@@ -94,16 +94,12 @@ async def _draft(orders: Sequence[Order], world: World) -> list[SignedCertificat
     persons = [person_lineage(order.row) for order in orders]
     tracks = await _ask(lambda: world.client.tracks(persons), world)
     return [
-        sign_draft(
-            draw_draft(order.row, order.terms, track, order.photo, world.random_bytes), world.signer
-        )
+        sign_draft(draw_draft(order.row, order.terms, track, order.photo, world.random_bytes), world.signer)
         for order, track in zip(orders, tracks, strict=True)
     ]
 
 
-async def _send(
-    journal: Journal, state: BatchState, certificates: Sequence[SignedCertificate], world: World
-) -> None:
+async def _send(journal: Journal, state: BatchState, certificates: Sequence[SignedCertificate], world: World) -> None:
     submissions = [submission_of(certificate) for certificate in certificates]
     receipt = await _ask(lambda: world.client.submit(submissions), world)  # 3
     world.watch(Step.SENT, len(certificates))

@@ -42,24 +42,18 @@ class IssuerSettings:
     """One filing on one log. Addresses are `scheme://host[:port]` without a path."""
 
     ledger_url: str = field(metadata=described(Text("账本地址", "Where the ledger answers")))
-    origin: str = field(
-        metadata=described(Text("日志名称（固定）", "Name of the log, pinned"), minimum=1, maximum=255)
-    )
+    origin: str = field(metadata=described(Text("日志名称（固定）", "Name of the log, pinned"), minimum=1, maximum=255))
     log_keys: tuple[str, ...] = field(
         metadata=described(
             Text("日志公钥（固定；Ed25519 与 ML-DSA-44）", "Keys of the log, pinned; Ed25519 and ML-DSA-44")
         )
     )
     genesis_sha256: str = field(
-        metadata=described(
-            Text("第 0 条的 SHA-256（固定）", "SHA-256 of entry 0, pinned"), minimum=64, maximum=64
-        )
+        metadata=described(Text("第 0 条的 SHA-256（固定）", "SHA-256 of entry 0, pinned"), minimum=64, maximum=64)
     )
     filing_number: str = field(metadata=described(Text("备案号", "Number of the filing (备案)")))
     verify_url: str = field(
-        metadata=described(
-            Text("二维码指向的官方核验网址", "Official address that the printed codes lead to")
-        )
+        metadata=described(Text("二维码指向的官方核验网址", "Official address that the printed codes lead to"))
     )
     query_url: str = field(
         default="",

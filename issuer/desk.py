@@ -88,9 +88,7 @@ class Desk:
 
     async def current_filing(self, client: LogClient) -> Filing:
         """The terms as the log has them now, kept for commands that work without the network."""
-        filing, entry = await fetch_filing(
-            client, self.settings.trust, self.settings.filing_number, self.genesis()
-        )
+        filing, entry = await fetch_filing(client, self.settings.trust, self.settings.filing_number, self.genesis())
         path = self.folder / FILING
         if not path.exists() or path.read_bytes() != entry:
             replace_file(path, entry)
@@ -109,9 +107,7 @@ class Outcome:
 
     def problems(self) -> list[Problem]:
         """Of the check and of the ledger: what the sheet to fix is made from."""
-        refused = [
-            (row, self.state.certificates[row].number, refusal) for row, refusal in self.state.refused().items()
-        ]
+        refused = [(row, self.state.certificates[row].number, refusal) for row, refusal in self.state.refused().items()]
         return [*self.examined.report.problems, *refusals_as_problems(refused)]
 
     @property
@@ -187,12 +183,13 @@ async def issue_roster(
     *,
     skip_bad: bool = False,
     photos: Path | None = None,
-    confirm: Callable[[Examined, Filing], bool] = lambda examined, filing: True,
+    confirm: Callable[[Examined, Filing, int], bool] = lambda examined, filing, unfinished: True,
 ) -> Outcome:
     """Check a roster, then sign and log every row that may be issued (steps 1 to 5 of batch.py).
 
     Rows that an earlier run signed are finished whatever the check says now; new rows are signed only when all are
-    clean, or with `skip_bad`, and when `confirm` agrees. Raises as `open_roster`, `current_filing` and `run_batch`.
+    clean, or with `skip_bad`, and when `confirm` agrees (its last argument: rows signed before and still to finish).
+    Raises as `open_roster`, `current_filing` and `run_batch`.
     """
     assert desk.record is not None, "issuing needs the record key"
     roster = open_roster(path)
@@ -204,7 +201,7 @@ async def issue_roster(
     state = read_state(read_journal(journal_path, desk.journal_key)) if journal_path.exists() else BatchState()
     examined = await examine_roster(desk, roster, filing, world.client, fonts, now_ms, state=state, photos=photos)
     wanted = skip_bad or (examined.report.columns.complete and not examined.report.error_rows)
-    agreed = bool(examined.orders) and wanted and confirm(examined, filing)
+    agreed = bool(examined.orders) and wanted and confirm(examined, filing, len(state.unplaced()))
     if agreed or state.unplaced():
         state = await _run(desk, roster, batch_id, examined if agreed else None, world)
     declined = bool(examined.orders) and not agreed
@@ -240,9 +237,7 @@ async def examine_roster(
     )
 
 
-async def _run(
-    desk: Desk, roster: Roster, batch_id: bytes, examined: Examined | None, world: World
-) -> BatchState:
+async def _run(desk: Desk, roster: Roster, batch_id: bytes, examined: Examined | None, world: World) -> BatchState:
     path = desk.journal_path(batch_id)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     journal, records = open_journal(path, desk.journal_key, batch_id, world.random_bytes)

@@ -61,15 +61,11 @@ def person_lineage(row: RosterRow) -> PersonLineage:
     return PersonLineage(*row.document.identity, row.occupation.lineage)
 
 
-def draw_draft(
-    row: RosterRow, terms: Terms, track_id: bytes, photo: Photo | None, random_bytes: RandomBytes
-) -> Draft:
+def draw_draft(row: RosterRow, terms: Terms, track_id: bytes, photo: Photo | None, random_bytes: RandomBytes) -> Draft:
     """Draw everything random for one row. Raises Malformed when a value does not fit its place in a statement."""
     secret, holder_code = random_bytes(SECRET_BYTES), random_bytes(SECRET_BYTES)
     face = FaceOpening(random_bytes(16), row.number.text, row.name)
-    openings = {
-        field: FieldOpening(field, random_bytes(16), value) for field, value in _values(row, photo).items()
-    }
+    openings = {field: FieldOpening(field, random_bytes(16), value) for field, value in _values(row, photo).items()}
     absent = {field: random_bytes(32) for field in Field if field not in openings}
     digests = rest_digests(openings, absent)
     assert row.grade.national_level is not None, "the check lets only certificates through"
@@ -106,9 +102,7 @@ def draw_draft(
 def _values(row: RosterRow, photo: Photo | None) -> dict[Field, canonical.Value]:
     """The fields of `rest` that this row fills."""
     document = row.document
-    values: dict[Field, canonical.Value] = {
-        Field.ID_DOCUMENT: [document.type_code, document.country, document.number]
-    }
+    values: dict[Field, canonical.Value] = {Field.ID_DOCUMENT: [document.type_code, document.country, document.number]}
     if photo is not None:
         values[Field.PHOTO] = photo.digest
     if row.scores:

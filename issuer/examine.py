@@ -76,9 +76,7 @@ def open_roster(path: Path) -> Roster:
     return Roster(path.name, sha256(raw).digest(), read_roster_bytes(raw, path.name))
 
 
-async def ask_taken(
-    numbers: Sequence[str], taken_numbers: Callable[[Sequence[str]], Awaitable[set[str]]]
-) -> set[str]:
+async def ask_taken(numbers: Sequence[str], taken_numbers: Callable[[Sequence[str]], Awaitable[set[str]]]) -> set[str]:
     """Which of any number of certificate numbers are on the log."""
     taken: set[str] = set()
     for start in range(0, len(numbers), MAX_NUMBERS):
@@ -168,8 +166,7 @@ class _Examiner:
 def refusals_as_problems(refused: Iterable[tuple[int, str, Refused]]) -> list[Problem]:
     """What the ledger said about rows (row, number, refusal), in the form in which the check speaks."""
     return [
-        Problem(row, column_title("number"), number, refusal.code, refusal.text)
-        for row, number, refusal in refused
+        Problem(row, column_title("number"), number, refusal.code, refusal.text) for row, number, refusal in refused
     ]
 
 

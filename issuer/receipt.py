@@ -63,7 +63,5 @@ def _place(entry: bytes, answer: Logged, receipt: Receipt, checkpoint: Checkpoin
     of_this_batch = answer.index > seal.previous  # 5
     if of_this_batch != (answer.time == seal.time) or answer.time > seal.time or answer.time <= 0:
         raise Unverified("receipt: a batch time that the seal contradicts")
-    proof = LogProof(
-        answer.index, answer.inclusion, receipt.checkpoint, receipt.seal, receipt.seal_inclusion
-    )
+    proof = LogProof(answer.index, answer.inclusion, receipt.checkpoint, receipt.seal, receipt.seal_inclusion)
     return Placed(proof, answer.time)

@@ -212,9 +212,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
 
 
-def _items(
-    folder: Path, issued: Sequence[Issued], filing: Filing, settings: IssuerSettings
-) -> Iterator[Item]:
+def _items(folder: Path, issued: Sequence[Issued], filing: Filing, settings: IssuerSettings) -> Iterator[Item]:
     for item in issued:
         slip = ClaimSlip(item.certificate.face.name, item.number, format_secret(item.certificate.holder_code))
         yield certificate_face(item, filing, settings), slip, folder / f"{item.number}.pdf"

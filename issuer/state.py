@@ -39,9 +39,7 @@ class BatchHeader:
     created_ms: int
 
     def format(self) -> bytes:
-        return canonical.encode(
-            [1, _LABEL, self.file_name, self.file_sha256, self.filing_number, self.created_ms]
-        )
+        return canonical.encode([1, _LABEL, self.file_name, self.file_sha256, self.filing_number, self.created_ms])
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ Bytes travel as base64. Unknown members are refused, so that a typing error is a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -19,6 +20,8 @@ MAX_SUBMISSIONS: Final = 500  # statements of one request
 MAX_PERSONS: Final = 1000
 MAX_NUMBERS: Final = 5000
 MAX_BODY: Final = 24 * 1024 * 1024  # bytes of a submission request; other bodies are far smaller
+
+_UNKNOWN: Final = re.compile(r"unknown field `.*`", re.DOTALL)  # the caller's own word: not repeated
 
 T = TypeVar("T")
 
@@ -153,7 +156,7 @@ def decode(raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"JSON body: {error}") from error
+        raise Malformed(f"JSON body: {_UNKNOWN.sub('unknown field', str(error))}") from None
 
 
 def submission_body(submission: Submission) -> SubmissionBody:

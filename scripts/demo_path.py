@@ -146,7 +146,7 @@ class Demo:
         folder = self.folder / "issuer"
         if not (folder / "public.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            self._program("issuer", "keygen", "--dir", folder, "--light")
+            self._program("issuer", "keygen", "--dir", folder)
         public = json.loads((folder / "public.json").read_text())
         filing = self.folder / "authority" / "filing.toml"
         if not filing.exists():
@@ -349,7 +349,7 @@ def _set_toml(path: Path, **values: str | int) -> None:
 
 
 def _add_base(path: Path, base: str) -> None:
-    bases = tomllib.loads(path.read_text("utf-8"))["bases"]
+    bases = tomllib.loads(path.read_text("utf-8"))["trust"]["bases"]
     if base not in bases:
         lines = path.read_text("utf-8").splitlines()
         at = next(at for at, line in enumerate(lines) if line.startswith("bases ="))

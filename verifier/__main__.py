@@ -26,7 +26,8 @@ from typing import Final
 from aiohttp import web
 
 from ledger.client import LedgerClient
-from ledger.edge import EdgeSettings, Site, run_app
+from ledger.edge import Site, run_app
+from ledger.edge_connection import EdgeSettings
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.progress import Progress
 from ledger.store.sqlite import SqliteStore, open_sqlite
@@ -54,13 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as error:
         return _fail(error.text.both(), 2)
     except Malformed as error:
-        return _fail(str(error), 2)
+        return _fail(f"格式不正确 / not well formed: {error}", 2)
     except Violation as error:
-        return _fail(str(error), 1 if error.proven else 3)
+        return _fail(_words(error), 1 if error.proven else 3)
     except Unverified as error:
-        return _fail(str(error), 1)
+        return _fail(_words(error), 1)
     except (Unavailable, OSError) as error:
-        return _fail(str(error), 3)
+        return _fail(f"无法完成 / could not be done: {error}", 3)
     except KeyboardInterrupt:
         return 130
 
@@ -214,7 +215,13 @@ def _announce(site: Site) -> None:
 
 
 def _words(error: CertLedgerError) -> str:
-    return error.text.both() if isinstance(error, Refused) else str(error)
+    if isinstance(error, Refused):
+        return error.text.both()
+    if isinstance(error, Violation) and error.proven:
+        return f"日志违反规则，已停止 / the log broke a rule, so following has stopped: {error}"
+    if isinstance(error, Unverified):
+        return f"未通过验证 / does not verify: {error}"
+    return f"暂时无法更新 / cannot be brought up to date now: {error}"
 
 
 def _fail(message: str, status: int) -> int:

@@ -24,17 +24,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
-from ledger.records.authority import Filing, Genesis
-from ledger.records.issue import Issue
-from ledger.records.seal import is_seal, parse_seal
-from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import Authentic, authenticate_authority, authenticate_record
+from ledger.records.seal import is_seal
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Batch, Integrator
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store
+from ledger.store.replay import BadEntry, replay_stretch, split_sealed
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from verifier.fetch import WIDTH, LogSource, RemoteTree
@@ -44,8 +41,6 @@ T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
 MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
-_PIECE: Final = 256  # statements of one task in the pool
-_FOLD_SLICE: Final = 100  # statements folded before others may run
 _MAX_PAUSE_S: Final = 30.0
 
 
@@ -221,121 +216,31 @@ class Replica:
 
     async def _take_in(self, entries: list[bytes], progress: Callable[[int], None]) -> list[bytes]:
         """Integrate every batch that is complete; the rest waits for its seal."""
-        begin = 0
-        for at, entry in enumerate(entries):
-            if is_seal(entry):
-                await self._integrate(entries[begin:at], entry)
-                begin = at + 1
-                progress(self.integrator.size)
-        return entries[begin:]
+        stretches, rest = split_sealed(entries)
+        for stretch in stretches:
+            await self._integrate(stretch)
+            progress(self.integrator.size)
+        return list(rest)
 
-    async def _integrate(self, entries: list[bytes], seal: bytes) -> None:
+    async def _integrate(self, stretch: Sequence[bytes]) -> None:
         start = self.integrator.size
-        if start == 0 and entries and sha256(entries[0]).digest() != self._trust.genesis:  # 4
+        if start == 0 and sha256(stretch[0]).digest() != self._trust.genesis:  # 4
             raise Violation("not the pinned genesis", index=0)
-        if not entries:
-            raise Violation("a seal of nothing", index=start)
         try:
-            time = parse_seal(seal).time
-            pieces = [(entries[at : at + _PIECE], start + at) for at in range(0, len(entries), _PIECE)]
-            statements = await self._in_pool(_parse, pieces)
-            signers = await self._signers(statements, start)
-            jobs = [(statements[at : at + _PIECE], signers, start + at) for at in range(0, len(statements), _PIECE)]
-            authentic = await self._in_pool(_authenticate, jobs)  # 5
-            batch = await self.integrator.begin(statements, time)
-            await _fold(batch, authentic)  # 6
-            prepared = await batch.finish()
-        except (Malformed, Refused) as error:
-            raise Violation(f"seal: {error}", index=start + len(entries)) from error
-        if prepared.seal != seal:  # 7
-            raise Violation("the seal is not that of its batch", index=start + len(entries))
+            prepared = await replay_stretch(self.integrator, stretch, self._pool)  # 5, 6, 7
+        except BadEntry as bad:
+            raise Violation(bad.reason, index=bad.index) from bad
         try:
             await self.integrator.commit(prepared)
         except CertLedgerError:
             self.integrator = await Integrator.open(self.integrator.store)  # the outcome may be unknown
             raise
 
-    async def _in_pool(self, work: Callable[..., list[T]], pieces: Sequence[tuple[Any, ...]]) -> list[T]:
-        """The pieces' results in order; of several failures, that of the first piece."""
-        loop = asyncio.get_running_loop()
-        running = [loop.run_in_executor(self._pool, work, *piece) for piece in pieces]
-        results = await asyncio.gather(*running, return_exceptions=True)
-        done: list[T] = []
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            done += result
-        return done
-
-    async def _signers(self, statements: Sequence[Statement], start: int) -> _Signers:
-        """Under whose keys these statements should be signed: filings of the log, and of this very batch."""
-        authority = self.integrator.authority
-        filings: dict[str, Filing] = {}
-        for statement in statements:
-            body = statement.body
-            if isinstance(body, Genesis) and start == 0:
-                authority = authority or body
-            elif isinstance(body, Filing):
-                filings.setdefault(body.number, body)
-            elif isinstance(body, Issue) and body.filing_number not in filings:
-                state = await self.integrator.filing(body.filing_number)
-                if state is not None:
-                    filings[body.filing_number] = state.terms
-        return _Signers(authority, filings)
-
     async def _root_at(self, size: int) -> bytes:
         head = self.integrator.head
         if head is not None and head.size == size:
             return head.root
         return fold_right(await Hashes(self.integrator.store).cover(size))
-
-
-@dataclass(frozen=True, slots=True)
-class _Signers:
-    authority: Genesis | None
-    filings: dict[str, Filing]
-
-
-def _parse(entries: Sequence[bytes], start: int) -> list[Statement]:
-    statements = []
-    for index, entry in enumerate(entries, start):
-        try:
-            statements.append(parse_statement(entry))
-        except Malformed as error:
-            raise Violation(str(error), index=index) from error
-    return statements
-
-
-def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int) -> list[Authentic]:
-    """Step 5, in a thread of the pool: libsodium lets go of the interpreter lock while it works."""
-    authentic = []
-    for index, statement in enumerate(statements, start):
-        body = statement.body
-        try:
-            if isinstance(body, Issue):
-                filing = signers.filings.get(body.filing_number)
-                key = filing.record_key(statement.kid) if filing else None
-                if key is None:
-                    raise Unverified("no filing has this signing key")
-                authentic.append(authenticate_record(statement, key.public))
-            elif signers.authority is None:
-                raise Unverified("no authority yet")
-            else:
-                authentic.append(authenticate_authority(statement, signers.authority))
-        except (Malformed, Unverified) as error:
-            raise Violation(str(error), index=index) from error
-    return authentic
-
-
-async def _fold(batch: Batch, authentic: Sequence[Authentic]) -> None:
-    for at, one in enumerate(authentic):
-        index = batch.moment().index
-        try:
-            batch.add(one)
-        except Refused as error:
-            raise Violation(f"not admissible: {error.code}", index=index) from error
-        if at % _FOLD_SLICE == _FOLD_SLICE - 1:
-            await asyncio.sleep(0)
 
 
 async def _well_formed(answer: Awaitable[T], index: int) -> T:

@@ -13,13 +13,18 @@ from verifier.messages import Messages, say_day_number, say_time
 from verifier.verdict import CertificateView, Code, Outcome, Source, Verdict
 
 _COLOURS: Final = {"good": "32", "outline": "32", "caution": "33", "bad": "31"}  # families; others stay plain
-_OUTCOMES: Final = {Outcome.PASS: "+", Outcome.FAIL: "x", Outcome.UNKNOWN: "?", Outcome.SKIPPED: "-"}
+_OUTCOMES: Final = {Outcome.PASS: "+", Outcome.FAIL: "x", Outcome.UNKNOWN: "?"}
+_SOURCES: Final = {
+    Source.REPLICA: Text("本机登记副本", "this machine's verified copy of the register"),
+    Source.BUNDLE: Text("持证人文件中的证明", "the proof in the holder's file"),
+    Source.CODE: Text("二维码本身", "the code alone"),
+}
 _KNOWN: Final = Text("据此可知", "What this rests on")
 _UNKNOWN: Final = Text("无法得知", "What it cannot tell")
 _SINCE: Final = Text("此后是否被撤销、暂停或更正", "whether it was revoked, suspended or corrected since")
 _LATER: Final = Text("此后登记的证书", "certificates registered since")
 _CLOSED: Final = Text("没有登记数据：请先联网运行 sync", "there is no register yet: run sync with a network first")
-_FULL_DATE: Final = Text("数据截至", "data as of")
+_BASED: Final = Text("{source}，截至 {time}（{age}前）", "{source}, as of {time} ({age} before)")
 
 
 class Printer:
@@ -39,7 +44,8 @@ class Printer:
         lines += [f"  {label}: {value}" for label, value in self._facts(verdict)]
         lines += [f"  {self._label('next')}: {self._say(step)}" for step in wording.next_steps]
         lines += ["", f"  {self._label('details')}"]
-        lines += [f"  {_OUTCOMES[finding.outcome]} {self._say(finding.text)}" for finding in verdict.findings]
+        done = (finding for finding in verdict.findings if finding.outcome is not Outcome.SKIPPED)
+        lines += [f"  {_OUTCOMES[finding.outcome]} {self._say(finding.text)}" for finding in done]
         return "\n".join(lines) + "\n"
 
     def _facts(self, verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -59,13 +65,13 @@ class Printer:
 
     def _certificate(self, view: CertificateView) -> Iterator[tuple[str, str]]:
         if view.personal_available:
-            yield self._label("holder"), view.name or ""
-            yield self._label("number"), view.number or ""
+            yield self._label("holder"), _printable(view.name or "")
+            yield self._label("number"), _printable(view.number or "")
         else:
             yield self._label("holder"), self._label("name_unavailable")
         yield self._label("grade"), self._say(view.grade)
         yield self._label("occupation"), f"{view.occupation} ({view.occupation_code})"
-        yield self._label("trade"), view.trade or "--"
+        yield self._label("trade"), _printable(view.trade) or "--"
         yield self._label("issued"), self._day(view.issue_day)
         yield self._label("status"), self._label(f"status_{view.status}")
         if view.current is not None:
@@ -76,14 +82,21 @@ class Printer:
         """What an offline answer rests on and what it leaves open."""
         if verdict.code not in (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE):
             return
-        source = {Source.REPLICA: "source_replica", Source.BUNDLE: "source_bundle", Source.CODE: "source_code"}
         if verdict.as_of_ms is None:
             yield self._say(_UNKNOWN), self._say(_CLOSED)
             return
-        age = verdict.checked_at_ms - verdict.as_of_ms
-        label = self._messages.labels[source[verdict.source]]
-        based = " / ".join(label.of(lang).format(age=self._messages.age(age, lang)) for lang in self._langs)
-        yield self._say(_KNOWN), f"{based}; {self._say(_FULL_DATE)} {self._time(verdict.as_of_ms)}"
+        age_ms = verdict.checked_at_ms - verdict.as_of_ms
+        based = Text(
+            *(
+                _BASED.of(lang).format(
+                    source=_SOURCES[verdict.source].of(lang),
+                    time=say_time(verdict.as_of_ms, lang),
+                    age=self._messages.age(age_ms, lang),
+                )
+                for lang in ("zh", "en")
+            )
+        )
+        yield self._say(_KNOWN), self._say(based)
         yield self._say(_UNKNOWN), self._say(_SINCE if verdict.certificate else _LATER)
 
     def _say(self, text: Text) -> str:
@@ -97,3 +110,8 @@ class Printer:
 
     def _time(self, ms: int) -> str:
         return say_time(ms, "en" if self._langs == ("en",) else "zh")
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey: signed text may still come from a hostile issuer."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import sys
+from pathlib import Path
 from typing import Final
 
 from ledger.errors import Malformed, Unavailable
@@ -20,6 +22,8 @@ MEMORY: Final = 2 * 1024**3  # bytes of address space
 AT_ONCE: Final = 2
 _MAX_TEXTS: Final = 64
 _UNDECODABLE: Final = 2
+_BROKEN: Final = 1  # what Python exits with after an exception that nobody expected
+_ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 class Scanner:
@@ -30,7 +34,8 @@ class Scanner:
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, data: bytes) -> list[str]:
-        """The QR texts of a picture or PDF. Raises Malformed when it cannot be decoded within the limits."""
+        """The QR texts of a picture or PDF. Raises Malformed when it cannot be decoded within
+        the limits, Unavailable when the decoder does not run."""
         if len(data) > MAX_FILE:
             raise Malformed("file over 20 MB")
         async with self._free:
@@ -40,6 +45,7 @@ class Scanner:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.DEVNULL,
+                    env=os.environ | {"PYTHONPATH": str(_ROOT)},
                 )  # fmt: skip
             except OSError as error:
                 raise Unavailable("cannot start the decoder") from error
@@ -51,6 +57,8 @@ class Scanner:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
+        if process.returncode == _BROKEN:
+            raise Unavailable("the decoder does not run")
         if process.returncode != 0:
             raise Malformed("the file cannot be decoded")
         return [str(text) for text in json.loads(out)]

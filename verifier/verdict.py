@@ -215,7 +215,7 @@ class Verdict:
         shown = (self.certificate, self.issuer, self.proof)
         if self.code in SHOWS_NOTHING:
             assert shown == (None, None, None), f"{self.code} may not show any field"
-        elif self.code is not Code.STALE:
+        elif self.code not in (Code.STALE, Code.ISSUER_OUT_OF_SCOPE):
             assert self.certificate is not None, f"{self.code} needs the certificate"
         if self.code in GREEN:
             assert self.proof is not None and self.as_of_ms is not None, "green needs a proof and its time"

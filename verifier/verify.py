@@ -3,7 +3,7 @@
     1 host          the code leads to an official address                       else wrong_domain
     2 readable      it is a code or bundle of ours                              else unreadable
     3 carried       what it carries holds together by itself                    else tampered
-    4 signature     a record key of the filing signed it                        else tampered; no filing: not_found
+    4 signature     a record key of the filing signed it       else tampered; no filing: issuer_out_of_scope
     5 logged        the register holds exactly these bytes at this place        else not_found, tampered
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
     7 status        in force                                                    else suspended, revoked, ended
@@ -164,7 +164,7 @@ class _Check:
         filing = register.filing
         if filing is None:
             self._note(steps.SIGNATURE_UNFILED if self.fresh else steps.SIGNATURE_NO_KEY)
-            return self._nothing(Code.NOT_FOUND) if self.fresh else self._stale()
+            return self._verdict(Code.ISSUER_OUT_OF_SCOPE, None, None, None) if self.fresh else self._stale()
         key = filing.terms.record_key(carried.statement.kid)  # 4
         if key is None and not self.fresh:
             self._note(steps.SIGNATURE_NO_KEY)  # the key may be newer than this register

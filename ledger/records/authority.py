@@ -24,8 +24,10 @@ from typing import Any, Final
 from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.cose import ALG_EDDSA
+from ledger.records.dates import check_day
 from ledger.records.kinds import Audience, IssuerKind, Kind
 from ledger.tlog.keys import kid as key_id
+from ledger.tlog.spelling import check_name
 
 FORMAT_VERSION: Final = 1
 RECORD_KEY_CAP: Final = 100_000  # statements a record key may sign, unless the filing says less
@@ -48,8 +50,10 @@ class Genesis:
             raise Malformed("genesis: authority keys are distinct, sorted and have 32 bytes")
         if not 1 <= self.threshold <= len(self.keys) <= _MAX_KEYS:
             raise Malformed("genesis: threshold between 1 and the number of keys")
-        if not 1 <= len(self.origin) <= 255 or not self.origin.isascii():
-            raise Malformed("genesis: origin of 1..255 ASCII characters")
+        check_name(self.origin, "genesis: origin")
+        if not self.origin.isascii():
+            raise Malformed("genesis: origin in ASCII")
+        check_day(self.day)
 
     def as_map(self) -> dict[int, canonical.Value]:
         return {
@@ -72,8 +76,10 @@ class FiledKey:
     algorithm: int = ALG_EDDSA
 
     def __post_init__(self) -> None:
-        if self.algorithm == ALG_EDDSA and len(self.public) != 32:
-            raise Malformed("filing: an Ed25519 public key has 32 bytes")
+        if self.algorithm != ALG_EDDSA or len(self.public) != 32:
+            raise Malformed("filing: this version knows Ed25519 (-8), whose public key has 32 bytes")
+        check_day(self.first_day)
+        check_day(self.last_day)
         if self.last_day and self.last_day < self.first_day:
             raise Malformed("filing: a key's window ends before it begins")
 
@@ -99,8 +105,11 @@ class FilingRow:
     first_day: int
 
     def __post_init__(self) -> None:
-        if not self.grades or list(self.grades) != sorted(set(self.grades)) or self.grades[0] < 2:
-            raise Malformed("filing row: grades are rising ordinals from 2")
+        if not self.grades or list(self.grades) != sorted(set(self.grades)):
+            raise Malformed("filing row: grades are rising ordinals")
+        if not 2 <= self.grades[0] <= self.grades[-1] <= 6:
+            raise Malformed("filing row: certificate grades are the ordinals 2..6; posts are grants")
+        check_day(self.first_day)
 
     def as_value(self) -> list[canonical.Value]:
         return [self.occupation, self.trade, list(self.grades), int(self.audience), self.first_day]
@@ -127,7 +136,7 @@ class Filing:
             raise Malformed("filing: number is a letter and 12 digits")
         if not 1 <= len(self.name) <= 100 or len(self.latin_name) > 200:
             raise Malformed("filing: registered name of 1..100 characters")
-        if self.last_day < self.first_day or not 1 <= self.cap <= RECORD_KEY_CAP:
+        if check_day(self.last_day) < check_day(self.first_day) or not 1 <= self.cap <= RECORD_KEY_CAP:
             raise Malformed("filing: window ends before it begins, or cap out of range")
         if not 1 <= len(self.rows) <= _MAX_ROWS or not 1 <= len(self.record_keys) <= _MAX_KEYS:
             raise Malformed("filing: needs rows and record keys, within bounds")
@@ -187,6 +196,7 @@ class Published:
             raise Malformed("published digest: of a catalogue or a ladder")
         if len(self.digest) != 32 or not 1 <= len(self.version) <= 64:
             raise Malformed("published digest: 32 bytes and a version")
+        check_day(self.first_day)
 
     def as_map(self) -> dict[int, canonical.Value]:
         return {1: int(self.kind), 2: self.version, 3: self.digest, 4: self.first_day}

@@ -19,6 +19,7 @@ from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.commitments import (
     FaceOpening,
+    Field,
     FieldOpening,
     parse_face_opening,
     parse_field_opening,
@@ -64,14 +65,17 @@ class Bundle:
     def __post_init__(self) -> None:
         if len(self.secret) != 16 or len(self.holder_code) != 16 or len(self.holder_tag) != 32:
             raise Malformed("bundle: secret and holder code have 16 bytes, the holder tag 32")
+        if len(self.digests) != len(Field):
+            raise Malformed("bundle: the eight digests of rest")
         fields = [opening.field for opening in self.openings]
         if fields != sorted(set(fields)):
             raise Malformed("bundle: openings in order of their fields, one each")
 
 
 def format_bundle(bundle: Bundle) -> bytes:
+    """The bytes of a bundle file. Raises Malformed when they would be more than 64 KiB."""
     face, proof = bundle.face, bundle.proof
-    return canonical.encode(
+    raw = canonical.encode(
         [
             LABEL,
             bundle.secret,
@@ -88,6 +92,9 @@ def format_bundle(bundle: Bundle) -> bytes:
             list(proof.seal_inclusion),
         ]
     )
+    if len(raw) > MAX_BUNDLE:
+        raise Malformed("bundle of more than 64 KiB")
+    return raw
 
 
 def parse_bundle(raw: bytes) -> Bundle:

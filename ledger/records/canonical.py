@@ -37,7 +37,7 @@ _TAGS: Final = dict.fromkeys(
 def encode(value: Value) -> bytes:
     """The one encoding of `value`. Raises Malformed for a value outside the profile (unpaired surrogates too)."""
     try:
-        return cbor2.dumps(_checked(value, MAX_DEPTH, sort=True))
+        return cbor2.dumps(_checked(value, sort=True))
     except (cbor2.CBORError, ValueError) as error:
         raise Malformed("CBOR: text that UTF-8 cannot carry") from error
 
@@ -60,34 +60,60 @@ def decode(raw: bytes, *, limit: int = MAX_BYTES) -> Any:
         )
     except (cbor2.CBORError, ValueError, OverflowError, RecursionError, TypeError) as error:
         raise Malformed("not CBOR of this profile") from error
-    checked = _checked(value, MAX_DEPTH, sort=False)
+    checked = _checked(value, sort=False)
     if cbor2.dumps(checked) != raw:
         raise Malformed("not the deterministic encoding of its value")
     return checked
 
 
-def _checked(value: Any, depth: int, *, sort: bool) -> Any:
-    kind = type(value)
-    if kind is bytes:
+def _checked(value: Any, *, sort: bool) -> Any:
+    """`value` itself when it is in the profile; with `sort`, a copy in order where a map is not."""
+    if _in_order(value, MAX_DEPTH):
         return value
+    if not sort:
+        raise Malformed("CBOR: map keys out of order")
+    return _sorted(value)
+
+
+def _in_order(value: Any, depth: int) -> bool:
+    """Whether every map lists its keys rising. Raises Malformed for anything outside the profile."""
+    kind = type(value)
+    if kind is not list and kind is not tuple and kind is not dict:
+        _check_plain(value, kind)
+        return True
+    if depth == 0:
+        raise Malformed("CBOR: nested too deeply")
+    ordered = True
+    items = value
+    if kind is dict:
+        last = -1
+        for key in value:
+            if type(key) is not int or not 0 <= key < 65536:
+                raise Malformed("CBOR: map keys are small integers")
+            ordered = ordered and key > last
+            last = key
+        items = value.values()
+    for item in items:
+        inner = type(item)
+        if inner is list or inner is tuple or inner is dict:
+            ordered = _in_order(item, depth - 1) and ordered
+        elif inner is not bytes:
+            _check_plain(item, inner)
+    return ordered
+
+
+def _check_plain(value: Any, kind: type) -> None:
     if kind is int:
         if not _INT_MIN <= value <= _INT_MAX:
             raise Malformed("CBOR: integer beyond 64 bits")
-        return value
-    if kind is str:
+    elif kind is str:
         if not value.isascii() and not unicodedata.is_normalized("NFC", value):
             raise Malformed("CBOR: text that NFC would change")
-        return value
-    if depth == 0:
-        raise Malformed("CBOR: nested too deeply")
-    if kind is list or kind is tuple:
-        return [_checked(item, depth - 1, sort=sort) for item in value]
-    if kind is not dict:
+    elif kind is not bytes:
         raise Malformed("CBOR: a type outside the profile")
-    keys = list(value)
-    if not all(type(key) is int and 0 <= key < 65536 for key in keys):
-        raise Malformed("CBOR: map keys are small integers")
-    ordered = sorted(keys)
-    if not sort and keys != ordered:
-        raise Malformed("CBOR: map keys out of order")
-    return {key: _checked(value[key], depth - 1, sort=sort) for key in ordered}
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list | tuple) else value

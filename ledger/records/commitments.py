@@ -87,7 +87,7 @@ def rest_digests(openings: Mapping[Field, FieldOpening], absent: Mapping[Field, 
 
 def verify_opening(opening: FieldOpening, digests: Sequence[bytes]) -> None:
     """Raises Unverified unless `opening` is what stands at its place of `digests`."""
-    if digests[opening.field - 1] != opening.digest():
+    if len(digests) != len(Field) or digests[opening.field - 1] != opening.digest():
         raise Unverified(f"the opening of field {opening.field.name} does not match its digest")
 
 

@@ -58,7 +58,10 @@ class RestContent:
     openings: tuple[FieldOpening, ...]  # never that of the ID document
 
     def __post_init__(self) -> None:
-        if any(opening.field is Field.ID_DOCUMENT for opening in self.openings):
+        fields = [opening.field for opening in self.openings]
+        if len(self.digests) != len(Field) or fields != sorted(set(fields)):
+            raise Malformed("rest envelope: eight digests, and openings in order of their fields, one each")
+        if Field.ID_DOCUMENT in fields:
             raise Malformed("rest envelope: the ID document's opening does not go in")
 
 
@@ -69,9 +72,12 @@ def seal_face(secret: bytes, leaf: bytes, nonce: bytes, content: FaceContent) ->
 
 def open_face(secret: bytes, leaf: bytes, ciphertext: bytes) -> FaceContent:
     """Raises Unavailable when it does not open or does not have the form: personal data unavailable."""
-    match _open(_FACE, secret, leaf, ciphertext):
-        case [bytes(salt), str(number), str(name), bytes(thumbnail)]:
-            return FaceContent(parse_face_opening([salt, number, name]), thumbnail)
+    try:
+        match _open(_FACE, secret, leaf, ciphertext):
+            case [bytes(salt), str(number), str(name), bytes(thumbnail)]:
+                return FaceContent(parse_face_opening([salt, number, name]), thumbnail)
+    except Malformed as error:
+        raise Unavailable("face envelope: unexpected content") from error
     raise Unavailable("face envelope: unexpected content")
 
 
@@ -82,9 +88,12 @@ def seal_rest(holder_code: bytes, leaf: bytes, nonce: bytes, content: RestConten
 
 def open_rest(holder_code: bytes, leaf: bytes, ciphertext: bytes) -> RestContent:
     """Raises Unavailable when it does not open or does not have the form."""
-    match _open(_REST, holder_code, leaf, ciphertext):
-        case [[*digests], [*openings]]:
-            return RestContent(parse_hashes(digests), tuple(parse_field_opening(item) for item in openings))
+    try:
+        match _open(_REST, holder_code, leaf, ciphertext):
+            case [[*digests], [*openings]]:
+                return RestContent(parse_hashes(digests), tuple(parse_field_opening(item) for item in openings))
+    except Malformed as error:
+        raise Unavailable("rest envelope: unexpected content") from error
     raise Unavailable("rest envelope: unexpected content")
 
 

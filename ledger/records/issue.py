@@ -18,12 +18,12 @@ from typing import Any, Final
 
 from ledger.errors import Malformed
 from ledger.records import canonical
+from ledger.records.dates import LAST_DAY
 from ledger.records.kinds import Audience, Kind, Route
 
 FACE_KEY: Final = 12  # the one payload key a QR code leaves out, because the reader recomputes it
 TRACK_BYTES: Final = 16
 _OCCUPATION: Final = re.compile(r"[1-8]-[0-9]{2}-[0-9]{2}-[0-9]{2}")
-_LAST_DAY: Final = 2_932_896  # 9999-12-31
 _TEXT_MAX: Final = 64
 
 
@@ -52,7 +52,7 @@ class Issue:
             raise Malformed("issue: grade is an ordinal 2..6 and the national level is 7 minus it")
         if _OCCUPATION.fullmatch(self.occupation) is None:
             raise Malformed("issue: occupation code is d-dd-dd-dd")
-        if not 0 <= self.assessment_day <= _LAST_DAY or not 0 <= self.issue_day <= _LAST_DAY:
+        if not 0 <= self.assessment_day <= LAST_DAY or not 0 <= self.issue_day <= LAST_DAY:
             raise Malformed("issue: a date out of range")
         if len(self.trade) > _TEXT_MAX or not 1 <= len(self.standard) <= _TEXT_MAX:
             raise Malformed("issue: trade or standard id too long or missing")

@@ -24,6 +24,7 @@ _HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\uff0d"), "-")
 _SPACES = dict.fromkeys(map(ord, "\t\r\n\u00a0\u2002\u2003\u2009\u202f\u3000"), " ")
 _HAN = r"\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
 _HAN_ONLY = re.compile(f"[{_HAN}]+")
+_ORDINARY = re.compile(f"[\u4e00-\u9fff]{{1,{MAX_CHARACTERS}}}")  # in its normal form whatever the rules below
 _SPREAD = re.compile(f"(?<=[{_HAN}]) +(?=[{_HAN}])")
 _DOT_BETWEEN = re.compile(f"(?<=[{_HAN}])[.\uff0e](?=[{_HAN}])")
 _DOT_SPACED = re.compile(f" *{MIDDLE_DOT} *")
@@ -88,6 +89,8 @@ def normalise_name(raw: str) -> tuple[str, tuple[Notice, ...]]:
 
 def check_name(name: str) -> str:
     """For signed text: return a name that is already normal; Malformed otherwise."""
+    if _ORDINARY.fullmatch(name):
+        return name
     try:
         normal, _ = normalise_name(name)
     except Refused as refused:

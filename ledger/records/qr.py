@@ -27,7 +27,7 @@ MAX_TEXT: Final = 2048  # characters; the largest QR code we print holds about 1
 MAX_FRAGMENT: Final = 640  # bytes
 _TAIL: Final = {0: 0, 1: 3, 2: 5, 3: 8, 4: 10, 5: 13, 6: 15}  # bytes to digits
 _TAIL_BYTES: Final = {digits: count for count, digits in _TAIL.items()}
-_URL: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#(.*))?", re.ASCII | re.DOTALL)
+_URL: Final = re.compile(r"(https?)://([^/?#]+)([^#]*)(?:#(.*))?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,15 @@ class CertificateState:
     track_id: bytes
     summary: TrackSummary
 
+    def __post_init__(self) -> None:
+        digests = (self.record_key, self.filing_leaf, self.issue_leaf, self.commitment_leaf, self.event_leaf)
+        if any(len(item) != 32 for item in digests) or len(self.track_id) != 16:
+            raise Malformed("certificate state: keys and digests have 32 bytes, a track id 16")
+        if len(self.previous) not in (0, 32) or len(self.successor) not in (0, 32):
+            raise Malformed("certificate state: previous value and successor have 32 bytes or none")
+        if self.kind not in (Kind.ISSUE, Kind.APPOINT) or not 0 <= self.issue_index <= self.event_index:
+            raise Malformed("certificate state: of a certificate or an appointment, whose events come after it")
+
     def encode(self) -> bytes:
         return canonical.encode(
             [
@@ -208,13 +217,17 @@ def parse_filing_state(raw: bytes, terms: Filing) -> FilingState:
     match canonical.decode(raw, limit=64 * 1024):
         case [1, int(status), str(), int(terms_index), bytes(terms_leaf), int(event_index), bytes(event_leaf),
               int(event_count), [int(), int()], [*record_keys], [*request_keys]]:  # fmt: skip
-            state = FilingState(
-                FilingStatus(status), terms, terms_index, terms_leaf, event_index, event_leaf, event_count,
-                tuple(KeyUse(key[1], KeyStatus(key[4]), key[5]) for key in record_keys),
-                tuple(KeyUse(key[1], KeyStatus(key[4]), 0) for key in request_keys),
-            )  # fmt: skip
-            if state.encode() == raw:
-                return state
+            try:
+                coded = FilingStatus(status)
+                uses = tuple(KeyUse(key[1], KeyStatus(key[4]), key[5]) for key in record_keys)
+                requests = tuple(KeyUse(key[1], KeyStatus(key[4]), 0) for key in request_keys)
+                state = FilingState(
+                    coded, terms, terms_index, terms_leaf, event_index, event_leaf, event_count, uses, requests
+                )
+                if state.encode() == raw:
+                    return state
+            except (ValueError, TypeError, LookupError) as error:
+                raise Malformed("filing state: a key's use or the status is not of this version") from error
     raise Malformed("filing state: not the array of this version, or of other terms")
 
 

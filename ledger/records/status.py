@@ -3,8 +3,9 @@
     apply(view, authentic statement, moment) -> Change      or raises Refused
 
 House rules of this file: every rule that can be checked from public bytes alone is here and nowhere else;
-the ledger's admission adds only what needs openings or the private index. The order of checks is the order of
-design 5, and the numbers are its numbers. The table in docs/states.md is generated from `RULES`.
+the ledger's admission adds only what needs openings or the private index. The numbers are those of design 5, and so
+is the order, but that a cert key which is there already (11) is named before its track is asked (10). The same as a
+table: docs/states.md, which a test compares with what this file does.
 
      4 known kind                      10 track
      5 key known and live              11 legal transition
@@ -45,15 +46,19 @@ class Moment:
 
 
 class Authentic:
-    """A statement whose signatures hold under `publics`. Made only by the two functions below (step 6)."""
+    """A statement of which at least `threshold` signatures hold under `publics`, and none by another key.
 
-    __slots__ = ("publics", "statement")
+    Made only by the two functions below (step 6).
+    """
 
-    def __init__(self, statement: Statement, publics: tuple[bytes, ...], made_by: object) -> None:
+    __slots__ = ("publics", "statement", "threshold")
+
+    def __init__(self, statement: Statement, publics: tuple[bytes, ...], threshold: int, made_by: object) -> None:
         if made_by is not _MADE_HERE:
             raise AssertionError("an authentic statement comes from authenticate_…")
         self.statement = statement
         self.publics = publics
+        self.threshold = threshold
 
 
 _MADE_HERE: Final = object()
@@ -62,14 +67,14 @@ _MADE_HERE: Final = object()
 def authenticate_record(statement: Statement, public: bytes) -> Authentic:
     """Check the signature of an issuer's statement. Raises Unverified."""
     statement.verify_signature(public)
-    return Authentic(statement, (public,), _MADE_HERE)
+    return Authentic(statement, (public,), 1, _MADE_HERE)
 
 
 def authenticate_authority(statement: Statement, authority: Genesis) -> Authentic:
     """Check that enough people of the authority signed. Raises Unverified."""
     keys = {kid(public): public for public in authority.keys}
     statement.verify_threshold(keys, authority.threshold)
-    return Authentic(statement, authority.keys, _MADE_HERE)
+    return Authentic(statement, authority.keys, authority.threshold, _MADE_HERE)
 
 
 class View(Protocol):
@@ -126,6 +131,7 @@ def _apply_genesis(view: View, authentic: Authentic, moment: Moment) -> Change:
     assert isinstance(body, Genesis)
     if view.authority is not None or moment.index != 0:
         raise refuse(Refusal.GENESIS_PLACE, "kind")
+    _check_signers(authentic, body)  # 6: a genesis is signed by the very people it names
     return Change(authority=body)
 
 
@@ -133,11 +139,15 @@ def _authority(view: View, authentic: Authentic) -> Genesis:
     authority = view.authority
     if authority is None:
         raise refuse(Refusal.GENESIS_PLACE, "kind")
-    if authentic.publics != authority.keys:  # 5
-        raise refuse(Refusal.KEY_UNKNOWN, "kid")
+    _check_signers(authentic, authority)  # 5
     if authentic.statement.envelope.issuer != authority.origin:
         raise refuse(Refusal.ORIGIN, "issuer")
     return authority
+
+
+def _check_signers(authentic: Authentic, authority: Genesis) -> None:
+    if (authentic.publics, authentic.threshold) != (authority.keys, authority.threshold):
+        raise refuse(Refusal.KEY_UNKNOWN, "kid")
 
 
 def _apply_filing(view: View, authentic: Authentic, moment: Moment) -> Change:

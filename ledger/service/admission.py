@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.authority import Genesis
@@ -40,7 +41,7 @@ from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
-from ledger.wire import Submission
+from ledger.wire import Submission, SubmissionBody, submission_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ class Examiner:
     def __init__(self, index: PrivateIndex, ladder: Ladder, catalogue: Catalogue) -> None:
         self._index, self._ladder, self._catalogue = index, ladder, catalogue
 
-    def examine(self, submissions: Sequence[Submission], filing: FilingState) -> list[Examined]:
+    def examine(self, bodies: Sequence[SubmissionBody], filing: FilingState) -> list[Examined]:
         """Check certificates submitted under `filing`, each on its own."""
-        return [self._examine_one(submission, filing) for submission in submissions]
+        return [self._examine_body(body, filing) for body in bodies]
 
     def examine_authority(self, entry: bytes, authority: Genesis) -> Examined:
         """Check a statement of the authority, which carries its own authorisation."""
@@ -103,6 +104,13 @@ class Examiner:
         """The lineage whose track a certificate of this occupation belongs to."""
         found = self._catalogue.find(occupation)
         return found.lineage if found else occupation
+
+    def _examine_body(self, body: SubmissionBody, filing: FilingState) -> Examined:
+        try:
+            submission = submission_of(body)
+        except Malformed:
+            return Examined(sha256(body.entry).digest(), refuse(Refusal.OPENING_MISSING, "face, document"))
+        return self._examine_one(submission, filing)
 
     def _examine_one(self, submission: Submission, filing: FilingState) -> Examined:
         identity = None
@@ -169,20 +177,25 @@ def _parse(entry: bytes) -> Statement:
 
 def _open(submission: Submission, issue: Issue) -> IdDocument:
     """Step 7: what was submitted is what was signed. Returns the document, whose number is then forgotten."""
-    if submission.face.digest() != issue.face:
-        raise refuse(Refusal.OPENING_FACE, "face")
+    try:
+        if submission.face.digest() != issue.face:
+            raise refuse(Refusal.OPENING_FACE, "face")
+    except Malformed:
+        raise refuse(Refusal.OPENING_FACE, "face") from None
     try:
         if rest_digest(submission.digests) != issue.rest:
             raise refuse(Refusal.OPENING_REST, "digests")
+    except Malformed:
+        raise refuse(Refusal.OPENING_REST, "digests") from None
+    try:
         verify_opening(submission.document, submission.digests)
         match submission.document.value:
             case [str(kind), str(country), str(number)]:
                 document = IdDocument(kind, country, number)
+                _ = document.identity  # a number that cannot name a person is refused here
             case _:
                 raise Malformed("an ID document's value is [type, country, number]")
-    except Malformed:
-        raise refuse(Refusal.OPENING_REST, "digests") from None
-    except Unverified:
+    except (Malformed, Unverified):
         raise refuse(Refusal.OPENING_DOCUMENT, "document") from None
     try:
         check_name(submission.face.name)

@@ -134,7 +134,7 @@ async def running(
         await sequencer.start()
         await _read_request_keys(request_keys, integrator, store)
         registry, answered = make_metrics(sequencer)
-        workers = ThreadPoolExecutor(2, thread_name_prefix="examiner")
+        workers = ThreadPoolExecutor(1, thread_name_prefix="examiner")
         log = Log(
             sequencer=sequencer,
             store=store,

@@ -200,7 +200,10 @@ class Sequencer:
         if len(batch):
             prepared = await batch.finish(rows, envelopes)  # 3
             await self.integrator.commit(prepared)  # 4
-            note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6
+            try:
+                note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6
+            except ClockStopped as error:
+                raise Unavailable("the clock leapt between commit and signature") from error  # no longer "not begun"
             self.hashes.learn(prepared.completed)
             self._publish(Published(prepared.head.size, prepared.head.root, note, prepared.seal))  # 7
             self._on_commit([item.candidate for item in taken])

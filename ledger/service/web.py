@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from ledger import wire
 from ledger.edge import Rejected, protect, read_body
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.dates import batch_day
 from ledger.records.documents import IdDocument
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind
 from ledger.records.refusals import Refusal, refuse
@@ -143,7 +144,7 @@ async def post_statements(request: web.Request) -> web.Response:
     log = request.app[LOG]
     body = await read_body(request, wire.MAX_BODY)
     filing = await _requester(request, body)
-    submissions = [wire.submission_of(item) for item in wire.decode(body, wire.SubmitRequest).submissions]
+    submissions = wire.decode(body, wire.SubmitRequest).submissions
     if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
         raise Malformed(f"between 1 and {wire.MAX_SUBMISSIONS} submissions in a request")
     loop = asyncio.get_running_loop()
@@ -254,7 +255,7 @@ async def _requester(request: web.Request, body: bytes) -> FilingState:
     filing = await log.sequencer.integrator.filing(log.request_keys[opened.kid][0])
     assert filing is not None
     live = any(
-        use.public == key.public and use.status is KeyStatus.LIVE and key.kid == opened.kid
+        use.status is KeyStatus.LIVE and key.kid == opened.kid and key.covers(batch_day(time.time_ns() // 1_000_000))
         for key, use in zip(filing.terms.request_keys, filing.request_keys, strict=True)
     )
     if not live:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from hashlib import sha256
 
-from ledger.errors import CertLedgerError, Unverified
+from ledger.errors import CertLedgerError
+from ledger.records.kinds import Kind
 from ledger.records.seal import is_seal
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import EntryRow, Store
@@ -34,6 +35,7 @@ async def fsck(
         await scratch.put_meta({"map_depth": depth})
     replayed = await Integrator.open(scratch)
     pending: list[bytes] = []
+    unchecked: list[EntryRow] = []  # read, but after the last seal that the replay has reached
     for start in range(0, head.size, _READ):
         rows = await store.rows(start, min(start + _READ, head.size))
         if [row.index for row in rows] != list(range(start, min(start + _READ, head.size))):
@@ -41,13 +43,15 @@ async def fsck(
         for row in rows:
             problems += _check_row(row)
             pending.append(row.body)
+            unchecked.append(row)
             if is_seal(row.body):
                 try:
                     await replayed.commit(await replay_stretch(replayed, pending, workers))
                 except CertLedgerError as error:
                     return [*problems, str(error)][:_LIMIT]
                 pending = []
-        problems += await _check_chain(scratch, rows, replayed.size)
+        problems += await _check_chain(scratch, [row for row in unchecked if row.index < replayed.size])
+        unchecked = [row for row in unchecked if row.index >= replayed.size]
         progress(rows[-1].index + 1, head.size)
         if len(problems) > _LIMIT:
             return problems[:_LIMIT]
@@ -57,9 +61,12 @@ async def fsck(
         problems.append("head: differs from the replay of the entries")
     problems += await _check_tiles(store, scratch, head.size)
     problems += await _check_states(store, scratch)
+    for kind in (Kind.FILING, Kind.CATALOGUE, Kind.LADDER):
+        if await store.named(int(kind)) != await scratch.named(int(kind)):
+            problems.append(f"names of {kind.name.lower()} statements: differ from the replay")
     try:
         await Integrator.open(store)
-    except Unverified as error:
+    except CertLedgerError as error:
         problems.append(str(error))
     return problems[:_LIMIT]
 
@@ -70,14 +77,15 @@ def _check_row(row: EntryRow) -> list[str]:
     return []
 
 
-async def _check_chain(scratch: Store, rows: list[EntryRow], replayed: int) -> list[str]:
-    """Chain, kind and identity of the rows that the replay has committed."""
-    upto = min(rows[-1].index + 1, replayed)
-    wanted = {row.index: row for row in await scratch.rows(rows[0].index, upto)}
+async def _check_chain(scratch: Store, rows: list[EntryRow]) -> list[str]:
+    """Chain, kind and identity of rows that the replay has committed."""
+    if not rows:
+        return []
+    wanted = await scratch.rows(rows[0].index, rows[-1].index + 1)
     return [
         f"entry {row.index}: row differs from the replay"
-        for row in rows
-        if row.index in wanted and wanted[row.index] != row
+        for row, again in zip(rows, wanted, strict=True)
+        if row != again
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ledger.errors import Unavailable
 from ledger.store.protocol import Store
-from ledger.tlog.merkle import Subtree, cover, inclusion_nodes, prove_consistency, prove_inclusion
+from ledger.tlog.merkle import HashReader, Subtree, cover, fold_right, inclusion_nodes, prove_consistency
 from ledger.tlog.merkle import consistency_nodes as consistency_subtrees
 from ledger.tlog.tiles import hashes_from_tiles, tile_of
 
@@ -29,26 +29,29 @@ class Hashes:
     async def cover(self, size: int) -> tuple[bytes, ...]:
         """The complete subtrees that make up a tree of `size`, left to right."""
         wanted = cover(0, size)
-        await self._load(wanted)
-        return tuple(self._memo[subtree] for subtree in wanted)
+        known = await self._load(wanted)
+        return tuple(known[subtree] for subtree in wanted)
 
     async def inclusion(self, indexes: Sequence[int], size: int) -> list[tuple[bytes, ...]]:
         """An inclusion proof for each index in the tree of `size`."""
-        await self._load(s for index in indexes for node in inclusion_nodes(index, size) for s in node)
-        return [prove_inclusion(index, size, self._read) for index in indexes]
+        proofs = [inclusion_nodes(index, size) for index in indexes]
+        nodes = {node for proof in proofs for node in proof}  # neighbours share most of theirs
+        known = await self._load(subtree for node in nodes for subtree in node)
+        folded = {node: fold_right([known[subtree] for subtree in node]) for node in nodes}
+        return [tuple(folded[node] for node in proof) for proof in proofs]
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """The proof that the tree of `old` leaves is a prefix of that of `new`."""
-        await self._load(s for node in consistency_subtrees(old, new) for s in node)
-        return prove_consistency(old, new, self._read)
+        known = await self._load(s for node in consistency_subtrees(old, new) for s in node)
+        return prove_consistency(old, new, _reader(known))
 
-    def _read(self, subtrees: Sequence[Subtree]) -> list[bytes]:
-        return [self._memo[subtree] for subtree in subtrees]
-
-    async def _load(self, subtrees: Iterable[Subtree]) -> None:
-        missing = {subtree for subtree in subtrees if subtree not in self._memo}
+    async def _load(self, subtrees: Iterable[Subtree]) -> dict[Subtree, bytes]:
+        """The hashes asked for. A dict of their own: the memo may be emptied at any time."""
+        asked = set(subtrees)
+        known = {subtree: self._memo[subtree] for subtree in asked if subtree in self._memo}
+        missing = asked - known.keys()
         if not missing:
-            return
+            return known
         tiles: dict[tuple[int, int], bytes] = {}
         for level, index in missing:
             place = tile_of(level, index)[:2]
@@ -59,4 +62,10 @@ class Hashes:
                 tiles[place] = body
         read = hashes_from_tiles(lambda level, index: tiles[level, index])
         wanted = list(missing)
-        self.learn(dict(zip(wanted, read(wanted), strict=True)))
+        found = dict(zip(wanted, read(wanted), strict=True))
+        self.learn(found)
+        return known | found
+
+
+def _reader(known: Mapping[Subtree, bytes]) -> HashReader:
+    return lambda subtrees: [known[subtree] for subtree in subtrees]

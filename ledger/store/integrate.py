@@ -21,11 +21,12 @@ from ledger.records import canonical
 from ledger.records.authority import Filing, Genesis
 from ledger.records.issue import Issue
 from ledger.records.kinds import Kind
-from ledger.records.seal import CHAIN_START, Seal, extend_chain
+from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
 from ledger.records.state import (
     CertificateState,
     FilingState,
     certificate_map_key,
+    certificate_value,
     filing_map_key,
     parse_certificate_state,
     parse_filing_state,
@@ -36,7 +37,7 @@ from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, EnvelopeRow, IndexRow, StateRow, Store, StoredBatch, StoredHead
 from ledger.text import Text
 from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
-from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, node_hash
+from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, node_hash, verify_inclusion
 
 MAP_DEPTH = 18  # buckets = 2**18: 16 MiB of memory, 40 keys a bucket at 10 million
 _SEAL_KIND = 0
@@ -76,7 +77,10 @@ class Integrator:
 
     @classmethod
     async def open(cls, store: Store) -> Integrator:
-        """Read the committed head of `store`. Raises Unverified when tiles or buckets do not match the head."""
+        """Read the committed head of `store`.
+
+        Raises Unverified, Malformed or Unavailable when tiles, map buckets or the last seal do not match the head.
+        """
         depth = await store.meta("map_depth")
         self = cls(store, int.from_bytes(depth or MAP_DEPTH.to_bytes(1, "big"), "big"))
         head = await store.head()
@@ -94,7 +98,9 @@ class Integrator:
         self.map = MapTree.restore(self.depth, await store.buckets(), head.map_count)
         if self.frontier.root() != head.root or self.map.root != head.map_root:
             raise Unverified("store: tiles or map do not reproduce the committed head; run fsck")
-        first = parse_statement((await store.entries(0, 1))[0]).body
+        opening, last = await _check_ends(store, head)
+        _check_seal(last, head)
+        first = parse_statement(opening).body
         if not isinstance(first, Genesis):
             raise Unverified("store: entry 0 is not a genesis")
         self.head, self.authority, self.edge = head, first, edge
@@ -271,7 +277,8 @@ class Batch:
             rows.append(StateRow(filing_map_key(number), filing.value(), number.encode(), b"", filing.encode()))
         for cert_key, state in self._certificates.items():
             body = state.encode()
-            rows.append(StateRow(certificate_map_key(cert_key), state.value(), cert_key, state.track_id, body))
+            value = certificate_value(body)
+            rows.append(StateRow(certificate_map_key(cert_key), value, cert_key, state.track_id, body))
         return rows
 
     async def _change_map(self, states: Sequence[StateRow]) -> tuple[list[tuple[int, bytes]], MapChange]:
@@ -290,6 +297,26 @@ class Batch:
         change = tree.prepare(changed, gained)
         base = 1 << depth
         return [(number, change.nodes[base + number]) for number in numbers], change
+
+
+async def _check_ends(store: Store, head: StoredHead) -> tuple[bytes, bytes]:
+    """Entry 0, which names the authority, and the last seal, both shown to be in the tree."""
+    ends = (0, head.seal)
+    entries = [entry for index in ends for entry in await store.entries(index, index + 1)]
+    if len(entries) != len(ends):
+        raise Unverified("store: entry 0 or the last seal is missing; run fsck")
+    paths = await Hashes(store).inclusion(ends, head.size)
+    for index, entry, path in zip(ends, entries, paths, strict=True):
+        verify_inclusion(leaf_hash(entry), index, head.size, path, head.root)
+    return entries[0], entries[1]
+
+
+def _check_seal(entry: bytes, head: StoredHead) -> None:
+    """What the head says beside size and root is what its seal says: the next seal is made from it."""
+    seal = verify_seal_of(entry, head.size)
+    said = (seal.time, seal.map_root, seal.map_count, extend_chain(seal.chain, [leaf_hash(entry)])[0])
+    if said != (head.time, head.map_root, head.map_count, head.chain):
+        raise Unverified("store: the head differs from its seal; run fsck")
 
 
 def root_again(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> bytes:

@@ -2,57 +2,82 @@
 
 One sealed stretch at a time. The numbers are the steps:
 
-    1 the stretch ends with its only seal, which covers exactly what is before it (rule R1)
-    2 every other entry is a statement in its one spelling
-    3 every signature holds, under the key that the state before it lists
-    4 the fold accepts every statement, at the seal's time
-    5 the seal computed from our own chain and state map equals the log's seal, byte for byte
+    1 seal        the stretch ends with its only seal, which covers exactly what is before it (rule R1)
+    2 form        every other entry is a statement in its one spelling
+    3 signatures  every one holds, under a key of its filing or by enough of the authority
+    4 fold        every statement is admissible where it stands, at the seal's time
+    5 equal       the seal computed from our own chain and state map equals the log's, byte for byte
 
-Any failure raises Unverified and names the first bad index. Nothing is committed here.
+Any failure raises BadEntry with the first bad index. Nothing is committed here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from ledger.errors import Malformed, Refused, Unverified
-from ledger.records.authority import Genesis
+from ledger.records.authority import Filing, Genesis
+from ledger.records.dates import batch_day
 from ledger.records.issue import Issue
 from ledger.records.seal import is_seal, parse_seal, verify_seal_of
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.store.integrate import Batch, Integrator, Prepared
 
-_CHUNK = 128  # signatures checked in one hand-over to a worker thread
+T = TypeVar("T")
+_PIECE: Final = 256  # statements of one task on the worker threads
+_FOLD_SLICE: Final = 100  # statements folded before others on the loop may run
+
+
+class BadEntry(Unverified):
+    """An entry that has no place in this log. `index` is the first one, `reason` says why."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"entry {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Signers:
+    """Under whose keys the statements of a stretch should be signed."""
+
+    authority: Genesis | None
+    filings: dict[str, Filing]
 
 
 async def replay_stretch(integrator: Integrator, entries: Sequence[bytes], workers: Executor) -> Prepared:
-    """Check one sealed stretch that follows the integrator's head. Raises Unverified; commit is the caller's."""
+    """Check one sealed stretch that follows the integrator's head. Raises BadEntry; commit is the caller's."""
     start = integrator.size
     last = start + len(entries) - 1
+    if len(entries) < 2:
+        raise BadEntry(last, "a seal that covers nothing new")
     try:
         seal = verify_seal_of(entries[-1], last + 1)  # 1
-    except Malformed as error:
-        raise Unverified(f"entry {last}: {error}") from error
-    statements = await asyncio.get_running_loop().run_in_executor(workers, _parse, start, entries[:-1])  # 2
-    keys = await _keys(integrator, statements)
-    checked = await _authenticate(statements, keys, workers)  # 3
+        batch_day(seal.time)
+    except (Malformed, Unverified) as error:
+        raise BadEntry(last, str(error)) from error
+    pieces = [
+        (entries[at : min(at + _PIECE, len(entries) - 1)], start + at) for at in range(0, len(entries) - 1, _PIECE)
+    ]
+    statements = await _on_workers(workers, _parse, pieces)  # 2
+    signers = await _signers(integrator, statements)
+    jobs = [(statements[at : at + _PIECE], signers, start + at) for at in range(0, len(statements), _PIECE)]
+    authentic = await _on_workers(workers, _authenticate, jobs)  # 3
     try:
         batch = await integrator.begin(statements, seal.time)
     except Refused as refusal:
-        raise Unverified(f"entry {last}: {refusal}") from refusal
-    for at, statement in enumerate(statements):
-        try:
-            batch.add(checked[at] or _authenticate_here(batch, statement))  # 3, 4
-        except (Refused, Unverified) as error:
-            raise Unverified(f"entry {start + at}: {error}") from error
+        raise BadEntry(last, str(refusal)) from refusal
+    await _fold(batch, authentic)  # 4
     prepared = await batch.finish()
     if prepared.seal != entries[-1]:  # 5
-        ours, theirs = parse_seal(prepared.seal), parse_seal(entries[-1])
-        what = "map root" if ours.map_root != theirs.map_root else "chain, key count or previous seal"
-        raise Unverified(f"entry {last}: the seal states another {what} than its log has")
+        ours = parse_seal(prepared.seal)
+        what = "map root" if ours.map_root != seal.map_root else "chain, key count or previous seal"
+        raise BadEntry(last, f"the seal states another {what} than its log has")
     return prepared
 
 
@@ -66,63 +91,72 @@ def split_sealed(entries: Sequence[bytes]) -> tuple[list[Sequence[bytes]], Seque
     return stretches, entries[begin:]
 
 
-def _parse(start: int, entries: Sequence[bytes]) -> list[Statement]:
-    if not entries:
-        raise Unverified(f"entry {start}: a seal that covers nothing new")
+async def _on_workers(workers: Executor, work: Callable[..., list[T]], pieces: Sequence[tuple[Any, ...]]) -> list[T]:
+    """The pieces' results in order; of several failures, that of the first piece."""
+    loop = asyncio.get_running_loop()
+    running = [loop.run_in_executor(workers, work, *piece) for piece in pieces]
+    done: list[T] = []
+    for result in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        done += result
+    return done
+
+
+def _parse(entries: Sequence[bytes], start: int) -> list[Statement]:
     statements = []
-    for at, entry in enumerate(entries):
+    for index, entry in enumerate(entries, start):
         try:
             statements.append(parse_statement(entry))
         except Malformed as error:
-            raise Unverified(f"entry {start + at}: {error}") from error
+            raise BadEntry(index, str(error)) from error
     return statements
 
 
-async def _keys(integrator: Integrator, statements: Sequence[Statement]) -> list[bytes | None]:
-    """The record key each issue names, where its filing is committed already."""
-    keys: list[bytes | None] = []
+async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _Signers:
+    """The authority and filings of the log before this stretch, and those that the stretch itself brings."""
+    authority = integrator.authority
+    filings: dict[str, Filing] = {}
     for statement in statements:
-        key = None
-        if isinstance(statement.body, Issue):
-            filing = await integrator.filing(statement.body.filing_number)
-            key = filing.terms.record_key(statement.kid) if filing else None
-        keys.append(key.public if key else None)
-    return keys
+        body = statement.body
+        if isinstance(body, Genesis):
+            authority = authority or body
+        elif isinstance(body, Filing):
+            filings.setdefault(body.number, body)
+        elif isinstance(body, Issue) and body.filing_number not in filings:
+            state = await integrator.filing(body.filing_number)
+            if state is not None:
+                filings[body.filing_number] = state.terms
+    return _Signers(authority, filings)
 
 
-async def _authenticate(
-    statements: Sequence[Statement], keys: Sequence[bytes | None], workers: Executor
-) -> list[Authentic | None]:
-    loop = asyncio.get_running_loop()
-    parts = await asyncio.gather(
-        *(
-            loop.run_in_executor(workers, _check, statements[at : at + _CHUNK], keys[at : at + _CHUNK])
-            for at in range(0, len(statements), _CHUNK)
-        )
-    )
-    return [checked for part in parts for checked in part]
-
-
-def _check(statements: Sequence[Statement], keys: Sequence[bytes | None]) -> list[Authentic | None]:
-    checked: list[Authentic | None] = []
-    for statement, key in zip(statements, keys, strict=True):
+def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int) -> list[Authentic]:
+    """On a worker thread: libsodium lets go of the interpreter lock while it works."""
+    authentic = []
+    for index, statement in enumerate(statements, start):
+        body = statement.body
         try:
-            checked.append(authenticate_record(statement, key) if key else None)
-        except Unverified:
-            checked.append(None)  # found again, with its index, when the batch is folded
-    return checked
+            if isinstance(body, Issue):
+                filing = signers.filings.get(body.filing_number)
+                key = filing.record_key(statement.kid) if filing else None
+                if key is None:
+                    raise Unverified("signed by a key that no filing lists")
+                authentic.append(authenticate_record(statement, key.public))
+            elif signers.authority is None:
+                raise Unverified("the log does not begin with a genesis")
+            else:
+                authentic.append(authenticate_authority(statement, signers.authority))
+        except (Malformed, Unverified) as error:
+            raise BadEntry(index, str(error)) from error
+    return authentic
 
 
-def _authenticate_here(batch: Batch, statement: Statement) -> Authentic:
-    """Statements of the authority, and those under a filing of the same batch."""
-    body = statement.body
-    if isinstance(body, Issue):
-        filing = batch.filing(body.filing_number)
-        key = filing.terms.record_key(statement.kid) if filing else None
-        if key is None:
-            raise Unverified("signed by a key that no filing lists")
-        return authenticate_record(statement, key.public)
-    authority = batch.authority or (body if isinstance(body, Genesis) else None)
-    if authority is None:
-        raise Unverified("the log does not begin with a genesis")
-    return authenticate_authority(statement, authority)
+async def _fold(batch: Batch, authentic: Sequence[Authentic]) -> None:
+    for at, one in enumerate(authentic):
+        index = batch.moment().index
+        try:
+            batch.add(one)
+        except Refused as refusal:
+            raise BadEntry(index, f"not admissible: {refusal.code}") from refusal
+        if at % _FOLD_SLICE == _FOLD_SLICE - 1:
+            await asyncio.sleep(0)

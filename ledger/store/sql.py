@@ -1,4 +1,8 @@
-"""The SQL of the log, one text for both stores: PostgreSQL takes it as it stands, SQLite with ?1 for $1."""
+"""The SQL of the log, one text for both stores.
+
+PostgreSQL takes it as it stands. The SQLite driver writes ?1 for $1, a list of as many parameters as there are keys
+for `= ANY($1)`, and as many rows of VALUES as it inserts at a time.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ SWAP_HEAD: Final = (
 PUT_ENTRY: Final = "INSERT INTO entry (idx, body, chain, kind, identity) VALUES ($1, $2, $3, $4, $5)"
 ENTRIES: Final = "SELECT body FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
 ROWS: Final = "SELECT idx, body, chain, kind, identity FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
-FIND: Final = "SELECT idx FROM entry WHERE identity = $1"
+FIND: Final = "SELECT identity, idx FROM entry WHERE identity = ANY($1)"
 PUT_TILE: Final = (
     "INSERT INTO tile (level, idx, body) VALUES ($1, $2, $3)"
     " ON CONFLICT (level, idx) DO UPDATE SET body = excluded.body"
@@ -26,15 +30,15 @@ PUT_TILE: Final = (
 TILE: Final = "SELECT body FROM tile WHERE level = $1 AND idx = $2"
 KEEP_STATE: Final = (
     "INSERT INTO state_history (map_key, since, value, body)"
-    " SELECT map_key, since, value, body FROM state WHERE map_key = $1"
+    " SELECT map_key, since, value, body FROM state WHERE map_key = ANY($1)"
 )
 PUT_STATE: Final = (
     "INSERT INTO state (map_key, value, since, subject, track, body) VALUES ($1, $2, $3, $4, $5, $6)"
     " ON CONFLICT (map_key) DO UPDATE SET"
     " value = excluded.value, since = excluded.since, track = excluded.track, body = excluded.body"
 )
-STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = $1"
-TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = $1"
+STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = ANY($1)"
+TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
 PUT_BUCKET: Final = (
     "INSERT INTO map_bucket (bucket, root) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET root = excluded.root"
@@ -52,4 +56,4 @@ PUT_ENVELOPE: Final = (
 ENVELOPE: Final = "SELECT body FROM envelope WHERE locator = $1 AND slot = $2"
 PUT_INDEX: Final = "INSERT INTO private_index (hmac, purpose, key_version, body) VALUES ($1, $2, $3, $4)"
 CLAIM_INDEX: Final = PUT_INDEX + " ON CONFLICT (hmac) DO NOTHING"
-INDEX: Final = "SELECT body FROM private_index WHERE hmac = $1"
+INDEX: Final = "SELECT hmac, body FROM private_index WHERE hmac = ANY($1)"

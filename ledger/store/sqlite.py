@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from ledger.text import Text
 
 T = TypeVar("T")
 _CACHE_KIB = 32 * 1024
+_AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
 
@@ -36,8 +38,16 @@ class SqliteStore:
         self._path = path
         self._private = private
         self._lock = None if read_only else _lock(path)
-        self._reader = _connect(path)
-        self._writer = _connect(path, threads=True)
+        try:
+            self._reader = _connect(path)
+            self._writer = _connect(path, threads=True)
+        except sqlite3.Error as error:
+            if self._lock is not None:
+                os.close(self._lock)
+            raise Unavailable(f"{path} is not a store of this program: {error}") from error
+        if read_only:
+            self._writer.execute("PRAGMA query_only = ON")
+            self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
 
     async def meta(self, name: str) -> bytes | None:
@@ -65,7 +75,7 @@ class SqliteStore:
         # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
         head = batch.head
         fields = (head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
-        write = self._writer.executemany
+        write = self._insert
         with self._transaction():
             if batch.before is None:
                 swapped = self._writer.execute(_q(sql.FIRST_HEAD), fields)
@@ -73,18 +83,19 @@ class SqliteStore:
                 swapped = self._writer.execute(_q(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
             if swapped.rowcount != 1:
                 raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
-            write(_q(sql.PUT_ENTRY), [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries])
-            write(_q(sql.PUT_TILE), batch.tiles)
-            write(_q(sql.KEEP_STATE), [(state.map_key,) for state in batch.states])
+            write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries])
+            write(sql.PUT_TILE, batch.tiles)
+            for keys in _pieces([state.map_key for state in batch.states]):
+                self._writer.execute(_any(sql.KEEP_STATE, len(keys)), keys)
             write(
-                _q(sql.PUT_STATE),
+                sql.PUT_STATE,
                 [(s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states],
             )
-            write(_q(sql.PUT_BUCKET), batch.buckets)
-            write(_q(sql.PUT_NAMED), batch.named)
+            write(sql.PUT_BUCKET, batch.buckets)
+            write(sql.PUT_NAMED, batch.named)
             if self._private:
-                write(_q(sql.PUT_INDEX), _index_values(batch.index_rows))
-                write(_q(sql.PUT_ENVELOPE), [(row.locator, int(row.slot), row.body) for row in batch.envelopes])
+                write(sql.PUT_INDEX, _index_values(batch.index_rows))
+                write(sql.PUT_ENVELOPE, [(row.locator, int(row.slot), row.body) for row in batch.envelopes])
             start = batch.before.size if batch.before else 0
             check([row[0] for row in self._writer.execute(_q(sql.ENTRIES), (start, head.size))])
 
@@ -95,17 +106,17 @@ class SqliteStore:
         return [EntryRow(*row) for row in self._all(sql.ROWS, start, end)]
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        return {key: row[0] for key, row in self._each(sql.FIND, identities)}
+        return dict(self._each(sql.FIND, identities))
 
     async def tile(self, level: int, index: int) -> bytes | None:
         row = self._one(sql.TILE, level, index)
         return None if row is None else row[0]
 
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
-        return {key: StateRow(*row) for key, row in self._each(sql.STATE, map_keys)}
+        return {row[0]: StateRow(*row) for row in self._each(sql.STATE, map_keys)}
 
     async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
-        return [StateRow(*row) for track in track_ids for row in self._all(sql.TRACK, track)]
+        return [StateRow(*row) for row in self._each(sql.TRACK, track_ids)]
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         return [self._all(sql.LEAVES, low, high) for low, high in ranges]
@@ -132,17 +143,20 @@ class SqliteStore:
         return None if row is None else row[0]
 
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
-        return {key: row[0] for key, row in self._each(sql.INDEX, hmacs)}
+        return dict(self._each(sql.INDEX, hmacs))
 
     async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
         def write() -> None:
             with self._transaction():
-                self._writer.executemany(_q(sql.CLAIM_INDEX), _index_values(rows))
+                self._insert(sql.CLAIM_INDEX, _index_values(rows))
 
         await self._write(write)
         return await self.index([row.hmac for row in rows])
 
     async def close(self) -> None:
+        self.close_now()
+
+    def close_now(self) -> None:
         self._thread.shutdown(wait=True)
         self._writer.close()
         self._reader.close()
@@ -203,11 +217,19 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 
-    def _each(self, text: str, keys: Iterable[bytes]) -> Iterator[tuple[bytes, Any]]:
-        for key in keys:
-            row = self._one(text, key)
-            if row is not None:
-                yield key, row
+    def _each(self, text: str, keys: Iterable[bytes]) -> list[Any]:
+        """The rows of every key, each once, in no particular order."""
+        try:
+            rows: list[Any] = []
+            for piece in _pieces(list(dict.fromkeys(keys))):
+                rows += self._reader.execute(_any(text, len(piece)), piece).fetchall()
+            return rows
+        except sqlite3.Error as error:
+            raise Unavailable(f"store: {error}") from error
+
+    def _insert(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        for piece in _pieces(rows):
+            self._writer.execute(_values(text, len(piece)), [value for row in piece for value in row])
 
 
 def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
@@ -220,11 +242,18 @@ def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
 
 
 def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> SqliteStore:
-    """Open an existing store. Raises Unavailable when it is missing, Refused on schema drift or a second writer."""
+    """Open an existing store. Raises Unavailable when it is missing, Refused on schema drift or a second writer.
+
+    `read_only` opens a snapshot beside a running writer: nothing can be written, and later batches are not seen.
+    """
     if not path.exists():
         raise Unavailable(f"no store at {path}: run init first")
     store = SqliteStore(path, private=private, read_only=read_only)
-    store.check_migrations()
+    try:
+        store.check_migrations()
+    except BaseException:
+        store.close_now()
+        raise
     return store
 
 
@@ -257,6 +286,30 @@ def _q(text: str) -> str:
     if found is None:
         found = _QUERIES[text] = re.sub(r"\$(\d+)", r"?\1", text)
     return found
+
+
+@cache
+def _any(text: str, count: int) -> str:
+    """`= ANY($1)` for SQLite: a list of `count` parameters."""
+    return text.replace("= ANY($1)", f"IN ({', '.join('?' * count)})")
+
+
+@cache
+def _values(text: str, count: int) -> str:
+    """An INSERT of one row, for `count` rows."""
+    found = re.search(r"VALUES (\([^)]*\))", text)
+    assert found is not None
+    row = re.sub(r"\$\d+", "?", found[1])
+    return text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
+
+
+def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`items` in runs of few different lengths, so that few SQL texts are compiled."""
+    at = 0
+    for length in _AT_ONCE:
+        while len(items) - at >= length:
+            yield items[at : at + length]
+            at += length
 
 
 def _index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:

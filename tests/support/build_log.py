@@ -5,10 +5,13 @@ Everything is made by the product's own code from fixed seeds; nothing here is r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+
+from aiohttp import web
 
 from ledger.errors import Unavailable
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
@@ -289,3 +292,39 @@ async def register_of(
         logged = Logged(parse_statement(entry), state, other)
     filing = await log.integrator.filing(certificate.issue.filing_number)
     return Register(head.size, head.root, time_ms or log.time, logged, filing, halted)
+
+
+@asynccontextmanager
+async def served(ledger: FakeLedger) -> AsyncIterator[str]:
+    """`ledger` over real HTTP on loopback; its address."""
+
+    async def checkpoint(_: web.Request) -> web.Response:
+        return await _answer(ledger.checkpoint())
+
+    async def tile(request: web.Request) -> web.Response:
+        return await _answer(ledger.tile("tile/" + request.match_info["path"]))
+
+    async def envelope(request: web.Request) -> web.Response:
+        info = request.match_info
+        return await _answer(ledger.envelope(bytes.fromhex(info["locator"]), info["slot"]))
+
+    app = web.Application()
+    app.router.add_get("/checkpoint", checkpoint)
+    app.router.add_get("/tile/{path:.+}", tile)
+    app.router.add_get("/v1/envelopes/{locator}/{slot}", envelope)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _answer(content: Awaitable[bytes | None]) -> web.Response:
+    try:
+        body = await content
+    except Unavailable:
+        return web.Response(status=503)
+    return web.Response(status=404) if body is None else web.Response(body=body)

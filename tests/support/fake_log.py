@@ -94,9 +94,7 @@ class FakeLog:
 
     async def tracks(self, persons: Sequence[PersonLineage]) -> list[bytes]:
         assert len(persons) <= 1000
-        return [
-            self._tracks.setdefault(person, sha256(repr(person).encode()).digest()[:16]) for person in persons
-        ]
+        return [self._tracks.setdefault(person, sha256(repr(person).encode()).digest()[:16]) for person in persons]
 
     async def taken_numbers(self, numbers: Sequence[str]) -> set[str]:
         assert len(numbers) <= 5000

@@ -258,7 +258,8 @@ class TestNotLogged:
     async def test_unfiled_body(self, log: LogBuilder) -> None:
         certificate = log.certificate("one", filing_number="Y000051000009")
         verdict = judge(log, certificate.code(3), await register_of(log, certificate))
-        assert verdict.code is Code.NOT_FOUND
+        assert verdict.code is Code.ISSUER_OUT_OF_SCOPE
+        assert verdict.certificate is None and verdict.issuer is None, "nothing of an unverifiable item is shown"
         assert outcome(verdict, "signature") is Outcome.UNKNOWN
 
     @pytest.mark.parametrize(

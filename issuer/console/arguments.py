@@ -1,0 +1,77 @@
+"""The command line of cert-issuer. Text for people on stdout, `--json` for programs, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EPILOG = "exit status: 0 done, 1 refused or not clean, 2 usage or malformed input, 3 unavailable (try again)"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cert-issuer",
+        description="签发职业技能等级证书 / issue vocational skill-grade certificates from a roster",
+        epilog=EPILOG,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    keygen = _command(commands, "keygen", "生成密钥 / make the record key and the request key")
+    keygen.add_argument("--label", default="", help="名称，写入密钥文件 / a name kept in the key files")
+    keygen.add_argument("--light", action="store_true", help="演示用的轻量口令强化 / cheap key stretching, for demos")
+    _passphrase(keygen)
+
+    init = _command(commands, "init", "写入 issuer.toml / pin a log and a filing")
+    init.add_argument("--ledger", required=True, metavar="URL", help="账本地址 / where the ledger answers")
+    init.add_argument("--origin", required=True, help="日志名称 / name of the log")
+    init.add_argument("--vkey", required=True, action="append", metavar="LINE", help="日志公钥 / log key; give both")
+    init.add_argument("--filing", required=True, metavar="NUMBER", help="备案号 / filing number")
+    init.add_argument("--verify-url", required=True, metavar="URL", help="官方核验网址 / official verifying address")
+    init.add_argument("--query-url", default="", metavar="URL", help="机构查询网址 / the body's own query page")
+    init.add_argument(
+        "--genesis", metavar="SHA256", help="第 0 条的摘要；不给则固定所见 / entry 0; without it, as seen now"
+    )
+
+    check = _command(commands, "check", "检查名单 / list every problem of a roster; signs nothing")
+    _roster(check)
+    check.add_argument("--offline", action="store_true", help="不问账本 / do not ask the ledger")
+    _passphrase(check)
+
+    issue = _command(commands, "issue", "签发名单 / sign, log, verify and print; run again to resume")
+    _roster(issue)
+    issue.add_argument("--out", type=Path, help="结果文件夹 / folder for the results")
+    issue.add_argument("--skip-bad", action="store_true", help="跳过有错的行 / issue the clean rows, return the others")
+    issue.add_argument("--yes", action="store_true", help="不再询问 / do not ask")
+    issue.add_argument("--no-pdf", action="store_true", help="暂不印 PDF / no PDFs now; print makes them later")
+    _passphrase(issue)
+
+    again = _command(commands, "print", "重印 PDF / print certificates again from the journal")
+    again.add_argument("--out", type=Path, help="结果文件夹 / folder for the results")
+    again.add_argument("--number", help="只印这个编号 / only this certificate")
+    _passphrase(again)
+
+    status = _command(commands, "status", "各批状态 / batches and their states")
+    _passphrase(status)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=about, description=about, epilog=EPILOG)
+    command.add_argument("--dir", type=Path, required=True, help="本机构的文件夹 / the issuer's folder")
+    command.add_argument("--json", action="store_true", help="为程序输出 JSON / JSON for programs")
+    return command
+
+
+def _roster(command: argparse.ArgumentParser) -> None:
+    command.add_argument("roster", type=Path, metavar="ROSTER", help="名单，xlsx 或 CSV / xlsx or CSV")
+    command.add_argument("--photos", type=Path, metavar="DIR", help="照片，以证件号或证书编号命名 / <ID or number>.jpg")
+
+
+def _passphrase(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--passphrase-file",
+        type=Path,
+        help="口令文件（或环境变量 CERT_ISSUER_PASSPHRASE）/ or the variable CERT_ISSUER_PASSPHRASE",
+    )

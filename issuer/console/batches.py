@@ -1,0 +1,77 @@
+"""`print` and `status`: from the journals alone, without the network."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import UTC, datetime
+
+from issuer import results
+from issuer.console.rosters import print_with_bar
+from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json, tell
+from issuer.desk import open_desk
+from issuer.printing.sheet import Printed
+from ledger.errors import Refused
+from ledger.records.number import normal_text
+from ledger.text import Text
+
+_UNKNOWN = Text("没有这个编号的已入账证书", "no logged certificate has this number")
+_NOTHING = Text("还没有已入账的证书", "nothing is in the log yet")
+
+
+def print_again(arguments: Namespace) -> int:
+    """Render PDFs again, replacing what is there; bundles that are missing come back too."""
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments), request=False)
+    filing = desk.saved_filing()
+    wanted = normal_text(arguments.number) if arguments.number else None
+    printed: list[Printed] = []
+    for batch_id, state in desk.batches():
+        issued = results.all_issued(state, desk.settings)
+        chosen = [item for item in issued if wanted in (None, item.number)]
+        if chosen:
+            out = arguments.out or desk.results_folder(batch_id)
+            results.prepare_folder(out)
+            results.write_bundles(out, chosen)
+            printed += print_with_bar(out, chosen, filing, desk.settings, again=True, quiet=arguments.json)
+    if not printed:
+        raise Refused("nothing_to_print", "number", _UNKNOWN if wanted else _NOTHING)
+    if arguments.json:
+        say_json({"printed": [{"pdf": str(item.path), "kept": item.kept, "code": item.code} for item in printed]})
+    for item in printed:
+        if item.note is not None:
+            tell(f"{item.path.name}: {item.code}  {item.note.both()}")
+    kept = sum(item.kept for item in printed)
+    if not arguments.json:
+        said = Text("已印 {n} 张，未成 {bad} 张", "{n} printed, {bad} not")
+        say(said.format(n=kept, bad=len(printed) - kept).both())
+    return OK if kept == len(printed) else NOT_CLEAN
+
+
+def status(arguments: Namespace) -> int:
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments), request=False)
+    lines = []
+    for batch_id, state in desk.batches():
+        assert state.header is not None, "batches() leaves out those without a header"
+        refused = len(state.refused())
+        lines.append(
+            {
+                "batch": batch_id.hex(),
+                "roster": state.header.file_name,
+                "begun": datetime.fromtimestamp(state.header.created_ms / 1000, UTC).isoformat(timespec="seconds"),
+                "signed": len(state.certificates),
+                "logged": len(state.logged()),
+                "refused": refused,
+                "unanswered": len(state.unplaced()) - refused,
+                "results": str(desk.results_folder(batch_id)),
+            }
+        )
+    if arguments.json:
+        say_json({"batches": lines})
+        return OK
+    said = Text("签名 {signed}，入账 {logged}，被拒 {refused}，待答复 {unanswered}",
+                "{signed} signed, {logged} logged, {refused} refused, {unanswered} unanswered")  # fmt: skip
+    for line in lines:
+        say(f"{line['begun']}  {str(line['batch'])[:12]}  {line['roster']}")
+        say(f"  {said.format(**line).both()}")
+    if not lines:
+        say(_NOTHING.both())
+    return OK

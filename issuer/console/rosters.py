@@ -1,0 +1,225 @@
+"""`check` and `issue`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from argparse import Namespace
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from issuer import results
+from issuer.batch import Step, World
+from issuer.config import IssuerSettings
+from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
+from issuer.desk import Outcome, examine_roster, issue_roster, open_desk
+from issuer.examine import Examined, open_roster
+from issuer.printing.fonts import load_fonts
+from issuer.printing.sheet import Printed
+from issuer.roster.problem import ERROR, Problem
+from issuer.roster.report import render_report, write_fix_sheet
+from ledger.client import LedgerClient
+from ledger.errors import Malformed
+from ledger.progress import Progress
+from ledger.records.authority import Filing
+from ledger.text import Text
+
+_LOGGING = Text("签发入账", "signing and logging")
+_PRINTING = Text("印制 PDF", "printing")
+_CONFIRM = Text("确认签发以上证书？", "issue these certificates?")
+_ERRORS = Text(
+    "名单有错，未签发新证书；修正后重试，或加 --skip-bad 只签发无错的行",
+    "errors in the roster, nothing new was signed; correct it, or add --skip-bad to issue the clean rows",
+)
+_NOT_CONFIRMED = Text("未确认，未签发新证书", "not confirmed, nothing new was signed")
+
+
+async def check(arguments: Namespace) -> int:
+    """Nothing is signed. With --offline the filing is the one last seen, and the log's numbers are not asked."""
+    _check_photos(arguments.photos)
+    roster = open_roster(arguments.roster)
+    now_ms = _now_ms()
+    if arguments.offline:
+        desk = open_desk(arguments.dir, None)
+        examined = await examine_roster(
+            desk, roster, desk.saved_filing(), None, load_fonts(), now_ms, photos=arguments.photos
+        )
+    else:
+        desk = open_desk(arguments.dir, lambda: passphrase(arguments), record=False)
+        async with LedgerClient(desk.settings.ledger_url, signer=desk.request) as client:
+            filing = await desk.current_filing(client)
+            examined = await examine_roster(desk, roster, filing, client, load_fonts(), now_ms, photos=arguments.photos)
+    if arguments.json:
+        say_json(report_value(examined))
+    else:
+        show_report(examined)
+    return OK if examined.report.clean else NOT_CLEAN
+
+
+async def issue(arguments: Namespace) -> int:
+    _check_photos(arguments.photos)
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments))
+    assert desk.record is not None, "open_desk unlocked it"
+    fonts = load_fonts()
+    shown = False
+    bar: Progress | None = None
+    async with AsyncExitStack() as stack:
+
+        def confirm(examined: Examined, filing: Filing, unfinished: int) -> bool:
+            nonlocal shown, bar
+            if not arguments.json:
+                show_report(examined)
+                show_preview(examined, filing, unfinished)
+                shown = True
+            agreed = arguments.yes or ask(_CONFIRM)
+            if agreed:
+                total = len(examined.orders) + unfinished
+                bar = stack.enter_context(progress(total, _LOGGING, quiet=arguments.json))
+            return agreed
+
+        def watch(step: Step, rows: int) -> None:
+            if step is Step.RECORDED and bar is not None:
+                bar.advance(rows)
+
+        client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
+        world = World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch)
+        outcome = await issue_roster(
+            desk,
+            arguments.roster,
+            world,
+            fonts,
+            skip_bad=arguments.skip_bad,
+            photos=arguments.photos,
+            confirm=confirm,
+        )
+    out = arguments.out or desk.results_folder(outcome.batch_id)
+    summary, printed = write_everything(out, outcome, desk.settings, pdfs=not arguments.no_pdf, quiet=arguments.json)
+    if arguments.json:
+        say_json({"out": str(out), **summary, "report": report_value(outcome.examined)})
+    else:
+        if not shown and not outcome.clean:
+            show_report(outcome.examined)
+        _show_outcome(out, outcome, printed)
+    return OK if outcome.clean and all(item.kept for item in printed) else NOT_CLEAN
+
+
+def write_everything(
+    out: Path, outcome: Outcome, settings: IssuerSettings, *, pdfs: bool = True, quiet: bool = True, workers: int = 2
+) -> tuple[dict[str, Any], list[Printed]]:
+    """Step 6 of batch.py: all results of a roster. Raises Unavailable (disk)."""
+    issued = results.all_issued(outcome.state, settings)
+    problems = [problem for problem in outcome.problems() if problem.severity == ERROR]
+    results.prepare_folder(out)
+    fix = out / results.PROBLEMS
+    if problems:
+        write_fix_sheet(fix, outcome.examined.roster.sheet, problems)
+    else:
+        fix.unlink(missing_ok=True)
+    results.write_bundles(out, issued)
+    if issued or outcome.state.refused():
+        results.write_results_sheet(out / results.RESULTS, outcome.state, issued)
+    printed: list[Printed] = []
+    if pdfs and issued:
+        printed = print_with_bar(out, issued, outcome.filing, settings, again=False, quiet=quiet, workers=workers)
+    bad_rows = len({problem.row for problem in problems})
+    summary = results.summary_of(outcome.batch_id, outcome.state, issued, printed, bad_rows)
+    results.write_summary(out / results.SUMMARY, summary)
+    return summary, printed
+
+
+def print_with_bar(
+    out: Path,
+    issued: list[results.Issued],
+    filing: Filing,
+    settings: IssuerSettings,
+    *,
+    again: bool,
+    quiet: bool,
+    workers: int = 2,
+) -> list[Printed]:
+    with progress(len(issued), _PRINTING, quiet=quiet) as bar:
+        return results.print_issued(
+            out,
+            issued,
+            filing,
+            settings,
+            again=again,
+            workers=workers,
+            progress=lambda done: bar.advance(done - bar.done),
+        )
+
+
+def report_value(examined: Examined) -> dict[str, Any]:
+    report = examined.report
+    return {
+        "file": examined.roster.file_name,
+        "encoding": report.encoding,
+        "columns": list(report.columns.places),
+        "rows": report.row_count,
+        "ready": len(report.rows),
+        "with_errors": len(report.error_rows),
+        "clean": report.clean,
+        "problems": [problem_value(problem) for problem in (*report.notes, *report.problems)],
+    }
+
+
+def problem_value(problem: Problem) -> dict[str, Any]:
+    return {
+        "row": problem.row,
+        "column": problem.column,
+        "value": problem.value,
+        "code": problem.code,
+        "severity": problem.severity,
+        "zh": problem.text.zh,
+        "en": problem.text.en,
+    }
+
+
+def show_report(examined: Examined) -> None:
+    header = examined.report.columns
+    titles = "、".join(header.titles[at] for at in sorted(header.places.values()) if at < len(header.titles))
+    said = Text("第 {row} 行为表头，识别的列：{titles}", "header in row {row}; columns recognised: {titles}")
+    say(said.format(row=header.row, titles=titles).both())
+    say(render_report(examined.report).rstrip("\n"))
+
+
+def show_preview(examined: Examined, filing: Filing, unfinished: int) -> None:
+    """What is about to be signed: how many of each occupation and grade, and a few rows."""
+    say(f"{filing.number}  {filing.name}")
+    rows = [order.row for order in examined.orders]
+    counts = Counter((row.occupation.code, row.occupation.name, row.grade.zh_formal) for row in rows)
+    for (code, name, grade), number in sorted(counts.items()):
+        say(f"  {code} {name}  {grade}  × {number}")
+    if unfinished:
+        earlier = Text("另有先前已签名的 {n} 张待完成", "{n} more were signed earlier and will be finished")
+        say(f"  {earlier.format(n=unfinished).both()}")
+    shown = sorted({0, len(rows) // 2, len(rows) - 1})
+    for row in (rows[at] for at in shown):
+        say(f"  {row.row}: {row.name}  {row.number.grouped}  {row.occupation.name} {row.trade}  {row.grade.zh_formal}")
+
+
+def _show_outcome(out: Path, outcome: Outcome, printed: list[Printed]) -> None:
+    if outcome.declined:
+        say((_ERRORS if outcome.examined.report.error_rows else _NOT_CONFIRMED).both())
+    for row, refusal in outcome.state.refused().items():
+        tell(f"{row}: {outcome.state.certificates[row].number}  {refusal.code}  {refusal.text.both()}")
+    for item in printed:
+        if item.note is not None:
+            tell(f"{item.path.name}: {item.code}  {item.note.both()}")
+    done = Text("已入账 {n} 张，被拒 {r} 张；结果在 {out}", "{n} in the log, {r} refused; results in {out}")
+    say(done.format(n=len(outcome.state.logged()), r=len(outcome.state.refused()), out=out).both())
+    if (out / results.PROBLEMS).exists():
+        fix = Text("待修正的行在 {path}", "rows to correct are in {path}")
+        say(fix.format(path=out / results.PROBLEMS).both())
+
+
+def _check_photos(photos: Path | None) -> None:
+    if photos is not None and not photos.is_dir():
+        raise Malformed(f"--photos: {photos} is not a folder")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,67 @@
+"""What the commands share: output, questions, passphrases, and the way of an error to an exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import Namespace
+from typing import Any, Final
+
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
+from ledger.keystore import read_passphrase
+from ledger.progress import Progress
+from ledger.settings import BadSettings
+from ledger.text import Text
+
+OK, NOT_CLEAN, USAGE, UNAVAILABLE = 0, 1, 2, 3
+PASSPHRASE_ENV: Final = "CERT_ISSUER_PASSPHRASE"  # noqa: S105  (the name of a variable)
+_PROMPT: Final = Text("发证密钥口令", "passphrase of the issuer's keys")
+_USAGE_CODES: Final = ("passphrase_missing", "passphrase_mismatch")
+
+
+def passphrase(arguments: Namespace, *, confirm: bool = False) -> bytes:
+    return read_passphrase(PASSPHRASE_ENV, _PROMPT, arguments.passphrase_file, confirm=confirm)
+
+
+def say(text: str) -> None:
+    """A line of the result."""
+    print(text)
+
+
+def say_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def tell(text: str) -> None:
+    """A line beside the result."""
+    print(text, file=sys.stderr)
+
+
+def ask(question: Text) -> bool:
+    """Yes only when a person at a terminal says so."""
+    if not sys.stdin.isatty():
+        tell(Text("不在终端中，请加 --yes", "not a terminal: add --yes").both())
+        return False
+    tell(question.both() + " [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
+
+
+def progress(total: int, label: Text, *, quiet: bool = False, done: int = 0) -> Progress:
+    return Progress(total, label, sys.stderr, time.monotonic, quiet=quiet, done=done)
+
+
+def report_error(error: CertLedgerError, *, as_json: bool) -> int:
+    """Tell a person or a program what went wrong, and give the exit status."""
+    if isinstance(error, Refused):
+        code, said = error.code, error.text
+    else:
+        code, said = type(error).__name__.lower(), Text(str(error) or "-", str(error) or "-")
+    if as_json:
+        say_json({"error": {"code": code, "zh": said.zh, "en": said.en}})
+    tell(said.both() if said.zh != said.en else said.en)
+    if isinstance(error, Unavailable):
+        return UNAVAILABLE
+    if isinstance(error, Malformed | BadSettings) or code in _USAGE_CODES:
+        return USAGE
+    return NOT_CLEAN

@@ -1,0 +1,179 @@
+"""Statements through the whole ledger: HTTP, request signature, admission, fold, seal, fsync, checkpoint, receipt.
+
+`cert-ledger serve` runs as its own process on the embedded store with real fsync; this process sends certificates
+that were signed beforehand. An answer counts when it is a receipt under a published checkpoint; one receipt of every
+run is then verified as an issuer would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from os import urandom
+
+import aiohttp
+
+from benchmarks.figures import Figure, quantile
+from benchmarks.machine import cpu_seconds, watch_others
+from benchmarks.processes import Failed, Scale
+from benchmarks.workload import BATCH, Parcel, RunningLog, draw_parcels, receipt_of, request_key
+from issuer.config import LogTrust
+from issuer.receipt import verify_receipt
+from ledger.request_signing import sign_request
+from ledger.wire import Logged
+
+CONNECTIONS = 8  # requests in flight at saturation
+SHARE = 0.7  # of the saturation rate, for the latency that users see
+SINGLES = 100  # statements sent alone to an idle log
+_PATH = "/v1/statements"
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one stretch of requests gave. Latencies in seconds."""
+
+    elapsed: float = 0.0
+    statements: int = 0
+    latencies: list[float] = field(default_factory=list)
+    turned_away: int = 0  # 503 answers, sent again
+
+    @property
+    def rate(self) -> float:
+        return self.statements / self.elapsed
+
+
+@dataclass(slots=True)
+class Appended:
+    """The figures, and the parcels that are on the log now."""
+
+    figures: list[Figure]
+    parcels: list[Parcel]
+    others: list[float]  # cores used by other processes, run by run
+
+
+async def measure(log: RunningLog, scale: Scale) -> Appended:
+    """Fill the log to `scale.certificates`, measuring each stretch."""
+    rates, latencies, cpu, others = [], [], [], []
+    memory: list[tuple[int, float]] = []
+    done: list[Parcel] = []
+    stretches = max(3, scale.certificates // scale.stretch)
+    async with log.client() as client, aiohttp.ClientSession(auto_decompress=False) as session:
+        tracks: list[float] = []
+        warm, rate = await draw_parcels(client, 0, scale.stretch)
+        await _closed(session, log, warm, CONNECTIONS)
+        done += warm
+        for number in range(1, stretches):
+            parcels, rate = await draw_parcels(client, number * scale.stretch, scale.stretch)
+            tracks.append(rate)
+            with watch_others() as busy:
+                before = cpu_seconds(log.process)
+                sent = await _closed(session, log, parcels, CONNECTIONS)
+                spent = cpu_seconds(log.process) - before
+            rates.append(sent.rate)
+            latencies.append(sent.latencies)
+            cpu.append(spent / sent.statements * 1e6)
+            others.append(busy.others)
+            done += parcels
+            memory.append((len(done) * BATCH, log.process.memory_info().rss / 2**20))
+        calm = await _calm(session, log, client_rate=sorted(rates)[len(rates) // 2], first=300_000, scale=scale)
+        single = await _single(session, log, 350_000, min(SINGLES, scale.stretch // 10))
+    figures = [
+        Figure(
+            "append.rate", f"statements acknowledged, {CONNECTIONS} requests of {BATCH} in flight", "/s",
+            tuple(rates), 3000, against="limits.ed25519_verify_2",
+        ),
+        Figure("append.p50", "a request's answer at saturation, median", "ms", _ms(latencies, 0.5)),
+        Figure("append.p99", "a request's answer at saturation, p99", "ms", _ms(latencies, 0.99), 1000, True),
+        Figure("append.calm_p50", "a request's answer at 70 % load, median", "ms", _ms([calm.latencies], 0.5)),
+        Figure("append.calm_p99", "a request's answer at 70 % load, p99", "ms", _ms([calm.latencies], 0.99), 1000, True),
+        Figure("append.single_p50", "one statement alone, idle log, median", "ms", _ms([single], 0.5)),
+        Figure("append.single_p99", "one statement alone, idle log, p99", "ms", _ms([single], 0.99)),
+        Figure("append.cpu", "CPU time of the ledger per statement", "µs", tuple(cpu)),
+        Figure("append.tracks", "tracks drawn (before signing), 1 connection", "/s", tuple(tracks)),
+        Figure("append.memory_first", f"memory of the ledger at {memory[0][0]:,}", "MiB", (memory[0][1],)),
+        Figure("append.memory_last", f"memory of the ledger at {memory[-1][0]:,}", "MiB", (memory[-1][1],), 300, True),
+    ]  # fmt: skip
+    return Appended(figures, done, others)
+
+
+async def _closed(
+    session: aiohttp.ClientSession, log: RunningLog, parcels: Sequence[Parcel], connections: int
+) -> Sent:
+    """All parcels, `connections` at a time, each as soon as one before it is answered."""
+    waiting, sent = list(reversed(parcels)), Sent()
+    last: list[tuple[Parcel, bytes]] = []
+
+    async def one() -> None:
+        while waiting:
+            parcel = waiting.pop()
+            began = time.perf_counter()
+            raw = await _submit(session, log, parcel, sent)
+            sent.latencies.append(time.perf_counter() - began)
+            last[:] = [(parcel, raw)]
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(connections)))
+    sent.elapsed = time.perf_counter() - began
+    _verify(log, *last[0])
+    return sent
+
+
+async def _calm(
+    session: aiohttp.ClientSession, log: RunningLog, client_rate: float, first: int, scale: Scale
+) -> Sent:
+    """Requests by the clock at 70 % of what the log can take; latency counts from when one was due."""
+    async with log.client() as client:
+        parcels, _ = await draw_parcels(client, first, scale.stretch)
+    sent, pause = Sent(), BATCH / (client_rate * SHARE)
+    began = time.perf_counter()
+
+    async def one(number: int, parcel: Parcel) -> None:
+        due = began + number * pause
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await _submit(session, log, parcel, sent)
+        sent.latencies.append(time.perf_counter() - due)
+
+    await asyncio.gather(*(one(number, parcel) for number, parcel in enumerate(parcels)))
+    sent.elapsed = time.perf_counter() - began
+    return sent
+
+
+async def _single(session: aiohttp.ClientSession, log: RunningLog, first: int, count: int) -> list[float]:
+    async with log.client() as client:
+        parcels, _ = await draw_parcels(client, first, count, batch=1)
+    return (await _closed(session, log, parcels, 1)).latencies
+
+
+async def _submit(session: aiohttp.ClientSession, log: RunningLog, parcel: Parcel, sent: Sent) -> bytes:
+    """Send until it is answered with a receipt; every certificate in it must have been logged."""
+    url, body = log.url + _PATH, parcel.body
+    while True:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": sha256(body).hexdigest()}
+        headers |= sign_request(
+            "POST", url, headers, body, signer=request_key(), now_s=int(time.time()), nonce=urandom(16)
+        )
+        async with session.post(url, data=body, headers=headers) as response:
+            raw = await response.read()
+        if response.status == 503:
+            sent.turned_away += 1
+            await asyncio.sleep(0.05)
+            continue
+        if response.status != 200 or raw.count(b'"answer":"logged"') != len(parcel.entries):
+            raise Failed(f"the ledger answered {response.status}: {raw[:300]!r}")
+        sent.statements += len(parcel.entries)
+        return raw
+
+
+def _verify(log: RunningLog, parcel: Parcel, raw: bytes) -> None:
+    """The receipt as an issuer judges it: pinned keys, seal, inclusion of each statement."""
+    receipt = receipt_of(raw)
+    trust = LogTrust(log.keys[0].name, log.keys, bytes.fromhex(log.genesis_sha256))
+    verify_receipt(parcel.entries, receipt, trust, int(time.time() * 1000))
+    assert all(isinstance(answer, Logged) for answer in receipt.answers)
+
+
+def _ms(runs: Sequence[Sequence[float]], share: float) -> tuple[float, ...]:
+    return tuple(quantile(run, share) * 1000 for run in runs)

@@ -1,0 +1,213 @@
+"""The demo as a new user runs it: real programs, real files, real HTTP, a real browser; then a second run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.records.bundle import parse_bundle
+from ledger.records.commitments import Field
+from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 30
+PYTHON = sys.executable
+
+
+def free_ports() -> int:
+    """A base whose two ports are free now."""
+    for base in range(20_000 + os.getpid() % 20_000, 60_000, 2):
+        try:
+            for port in (base, base + 1):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise AssertionError("no free ports")
+
+
+class DemoRun:
+    """One `scripts/demo_path.py` process in `folder`; ended by pid."""
+
+    def __init__(self, folder: Path, base: int) -> None:
+        self.folder = folder
+        self.base = base
+        arguments = ["--dir", str(folder), "--port-base", str(base), "--rows", str(ROWS)]
+        self.process = subprocess.Popen(
+            [PYTHON, str(ROOT / "scripts/demo_path.py"), *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        self.output: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            if "ready; Ctrl-C" in line:
+                return
+        self.process.wait(30)
+        raise AssertionError("the demo did not become ready:\n" + "".join(self.output))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads((self.folder / "demo.json").read_text("utf-8"))
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
+    run = DemoRun(tmp_path_factory.mktemp("demo") / "data", free_ports())
+    yield run
+    if run.process.poll() is None:
+        run.stop()
+
+
+def check(demo: DemoRun, item: str | Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """`cert-verifier check` as an employer with the demo's replica folder."""
+    command = [PYTHON, "-m", "verifier", "check", str(item), "--dir", str(demo.folder / "verifier"), "--json", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read()
+
+
+def test_demo_json_says_what_a_script_needs(demo: DemoRun) -> None:
+    document = demo.document
+    assert document["ledger_url"] == f"http://127.0.0.1:{demo.base}"
+    assert document["verifier_url"] == f"http://127.0.0.1:{demo.base + 1}"
+    assert len(document["log_keys"]) == 2 and all(
+        key.startswith(document["origin"] + "+") for key in document["log_keys"]
+    )
+    assert len(document["certificates"]) == ROWS
+    for certificate in document["certificates"]:
+        assert set(certificate) == {"number", "name", "url", "qr_text", "pdf", "bundle"}
+        assert certificate["url"].startswith(document["verifier_url"] + "/c/")
+        assert certificate["qr_text"].startswith(certificate["url"] + "#q")
+        assert Path(certificate["pdf"]).is_file() and Path(certificate["bundle"]).is_file()
+    numbers = [certificate["number"] for certificate in document["certificates"]]
+    assert len(set(numbers)) == ROWS
+
+
+def test_output_has_a_table_and_one_code(demo: DemoRun) -> None:
+    text = "".join(demo.output)
+    for certificate in demo.document["certificates"]:
+        assert certificate["number"] in text and certificate["name"] in text and certificate["url"] in text
+    assert sum("█" in line or "▀" in line or "▄" in line for line in demo.output) > 10
+
+
+@pytest.mark.parametrize("form", ["url", "qr_text", "pdf", "bundle"])
+def test_a_stranger_checks_every_form(demo: DemoRun, form: str) -> None:
+    certificate = demo.document["certificates"][3]
+    status, verdict = check(demo, certificate[form])
+    assert (status, verdict["code"]) == (0, "valid")
+    assert verdict["certificate"]["name"] == certificate["name"]
+    assert verdict["certificate"]["number"] == certificate["number"]
+
+
+def test_one_changed_letter_is_refused(demo: DemoRun) -> None:
+    certificate = demo.document["certificates"][0]
+    text = certificate["qr_text"]
+    digit = text[-30]
+    changed = text[:-30] + ("1" if digit != "1" else "2") + text[-29:]
+    status, verdict = check(demo, changed)
+    assert status in (1, 2) and verdict["code"] in ("tampered", "unreadable")
+    assert verdict.get("certificate") is None
+
+
+def test_a_secret_nobody_has_is_not_found(demo: DemoRun) -> None:
+    status, verdict = check(demo, demo.document["verifier_url"] + "/c/00000000000000000000000000")
+    assert (status, verdict["code"]) == (1, "not_found")
+
+
+def test_offline_answers_say_what_they_cannot_know(demo: DemoRun, tmp_path: Path) -> None:
+    """Without the network and with a replica from long ago, a genuine code is amber, never green."""
+    folder = tmp_path / "verifier"
+    shutil.copytree(demo.folder / "verifier", folder)
+    settings = (folder / "verifier.toml").read_text("utf-8")
+    (folder / "verifier.toml").write_text(re.sub(r"(?m)^freshness_s = \d+", "freshness_s = 1", settings), "utf-8")
+    time.sleep(2.1)  # the replica's checkpoint is now older than this trust allows
+    item = demo.document["certificates"][1]["qr_text"]
+    command = [PYTHON, "-m", "verifier", "check", item, "--dir", str(folder), "--offline", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
+    verdict = json.loads(done.stdout)
+    assert (done.returncode, verdict["code"]) == (3, "offline_signature_ok")
+
+
+def test_the_page_shows_the_verdict_without_script(demo: DemoRun) -> None:
+    certificate = demo.document["certificates"][0]
+    page = fetch(certificate["url"]).decode()
+    assert "证书有效" in page and certificate["number"][-6:] in page.replace(" ", "")
+    assert certificate["name"] not in page, "the page masks the name"
+    assert "<script" not in page
+
+
+@pytest.mark.browser
+def test_a_browser_shows_it(demo: DemoRun, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is missing; scripts/setup --tests installs it")
+        pytest.skip("chromium is not installed")
+    shot = tmp_path / "page.png"
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=360,800", f"--screenshot={shot}",
+        "--virtual-time-budget=3000", demo.document["certificates"][0]["url"],
+    ]  # fmt: skip
+    subprocess.run(command, capture_output=True, timeout=90, check=False)
+    assert shot.is_file() and shot.stat().st_size > 5_000
+
+
+def test_no_byte_an_outsider_can_fetch_tells_who(demo: DemoRun) -> None:
+    """Names, ID numbers and certificate numbers of the demo are in nothing the public log serves."""
+    document, ledger = demo.document, demo.document["ledger_url"]
+    size = int(fetch(f"{ledger}/checkpoint").split(b"\n")[1])
+    paths = ["checkpoint", "v1/filings", "metrics", "livez", "readyz"]
+    paths += [format_tile_path(tile) for tile in (*tiles_for_size(size), *entries_tiles_for_size(size))]
+    public = b"\n".join(fetch(f"{ledger}/{path}") for path in paths)
+    assert len(public) > 250 * ROWS
+    for certificate in document["certificates"]:
+        bundle = parse_bundle(Path(certificate["bundle"]).read_bytes())
+        document_opening = next(opening for opening in bundle.openings if opening.field is Field.ID_DOCUMENT)
+        id_number = document_opening.value[2]
+        for secret in (certificate["number"], certificate["name"], id_number):
+            for encoding in ("utf-8", "utf-16-le", "gb18030"):
+                assert secret.encode(encoding) not in public, "personal data in the public log"
+            assert secret.encode().hex().encode() not in public
+
+
+def test_a_second_run_resumes(demo: DemoRun) -> None:
+    before = demo.document
+    assert demo.stop() == 0
+    again = DemoRun(demo.folder, demo.base)
+    try:
+        after = again.document
+        assert after == before, "a second run issues nothing anew"
+        status, verdict = check(again, after["certificates"][5]["pdf"])
+        assert (status, verdict["code"]) == (0, "valid")
+    finally:
+        assert again.stop() == 0

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import openpyxl
+import pytest
+
+from issuer import results
+from issuer.console.rosters import write_everything
+from issuer.desk import Outcome
+from issuer.results import (
+    Issued,
+    all_issued,
+    bundle_of,
+    certificate_face,
+    issued_of,
+    prepare_folder,
+    write_results_sheet,
+)
+from ledger.records.bundle import parse_bundle
+from ledger.records.commitments import Field, rest_digest, verify_opening
+from ledger.records.envelope import holder_tag, open_face, open_rest
+from ledger.records.issue import Issue
+from ledger.records.qr import Code, open_fragment, parse_code
+from ledger.records.statements import parse_statement
+from ledger.scan import read_pdf
+from ledger.tlog.checkpoint import open_checkpoint
+from ledger.tlog.merkle import verify_inclusion
+from tests.support.issuer_desk import VERIFY_URL, Setting, sample, set_up, write_csv
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    return set_up(tmp_path / "desk")
+
+
+async def logged(setting: Setting, tmp_path: Path, rows: int = 3) -> Outcome:
+    return await setting.issue(write_csv(tmp_path / "名单.csv", sample(rows)))
+
+
+def cells(path: Path) -> list[list[object]]:
+    book = openpyxl.load_workbook(path)
+    assert all(cell.data_type == "s" for row in book.active for cell in row if cell.value)
+    return [[cell.value for cell in row] for row in book.active]
+
+
+async def test_everything_is_written_and_agrees(setting: Setting, tmp_path: Path) -> None:
+    outcome = await logged(setting, tmp_path)
+    out = tmp_path / "out"
+    summary, printed = write_everything(out, outcome, setting.desk.settings, workers=1)
+    assert [item.kept for item in printed] == [True] * 3 and out.stat().st_mode & 0o777 == 0o700
+    assert json.loads((out / "summary.json").read_text("utf-8")) == summary
+    assert {path.name for path in out.iterdir()} == {"results.xlsx", "summary.json", "certificates", "bundles"}
+    sheet = cells(out / "results.xlsx")[1:]
+    assert (summary["issued"], summary["refused"], summary["unanswered"]) == (3, 0, 0)
+    for line, item, row in zip(sample(3), summary["certificates"], sheet, strict=True):
+        assert (item["name"], item["number"]) == (line[0], line[7])
+        assert row[:6] == [
+            str(item["row"]),
+            item["number"],
+            item["name"],
+            item["url"],
+            item["qr_text"],
+            str(item["index"]),
+        ]
+        assert read_pdf((out / item["pdf"]).read_bytes()).qr_texts == (item["qr_text"],)
+        bundle = parse_bundle((out / item["bundle"]).read_bytes())
+        code = parse_code(item["qr_text"], (VERIFY_URL,))
+        assert isinstance(code, Code) and code.secret == bundle.secret and code.link == item["url"]
+        statement, fragment = open_fragment(code.secret, code.fragment)
+        assert statement.entry == bundle.entry == setting.log.entries[item["index"]]
+        assert fragment.index == item["index"] == bundle.proof.index
+
+
+async def test_a_bundle_opens_every_field_and_proves_its_place(setting: Setting, tmp_path: Path) -> None:
+    outcome = await logged(setting, tmp_path)
+    for certificate, placed in outcome.state.logged():
+        bundle = bundle_of(certificate, placed)
+        statement = parse_statement(bundle.entry)
+        issue = statement.body
+        assert isinstance(issue, Issue)
+        assert issue.face == bundle.face.digest() and issue.rest == rest_digest(bundle.digests)
+        for opening in bundle.openings:
+            verify_opening(opening, bundle.digests)
+        fields = [opening.field for opening in bundle.openings]
+        assert fields == [Field.ID_DOCUMENT, Field.EMPLOYER, Field.BIRTH_YEAR]
+        assert bundle.holder_tag == holder_tag(bundle.holder_code, statement.leaf_hash)
+        trust = setting.desk.settings.trust
+        checkpoint = open_checkpoint(bundle.proof.checkpoint, trust.origin, trust.keys).checkpoint
+        verify_inclusion(
+            statement.leaf_hash, bundle.proof.index, checkpoint.size, bundle.proof.inclusion, checkpoint.root
+        )
+        face = open_face(certificate.secret, statement.leaf_hash, certificate.face_envelope)
+        assert face.opening == bundle.face and face.thumbnail == b""
+        rest = open_rest(certificate.holder_code, statement.leaf_hash, certificate.rest_envelope)
+        assert rest.digests == bundle.digests and rest.openings == bundle.openings[1:]
+
+
+async def test_the_face_says_what_was_signed(setting: Setting, tmp_path: Path) -> None:
+    outcome = await logged(setting, tmp_path)
+    for line, item in zip(sample(3), all_issued(outcome.state, setting.desk.settings), strict=True):
+        face = certificate_face(item, outcome.filing, setting.desk.settings)
+        assert (face.name, face.document_number, face.occupation, face.number) == (line[0], line[2], line[4], line[7])
+        assert (face.trade, face.body_name) == (line[5], line[9])
+        assert face.official_host == "verify.example" and face.link == item.link
+
+
+async def test_papers_that_are_missing_are_made(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash between logging and printing, and only those."""
+    outcome = await logged(setting, tmp_path)
+    out = tmp_path / "out"
+    prepare_folder(out)
+    names = [line[7] for line in sample(3)]
+    (out / "certificates" / f"{names[1]}.pdf").write_bytes(b"printed before")
+    (out / "bundles" / f"{names[0]}.certbundle").write_bytes(b"torn")
+    asked: list[str] = []
+
+    def fake(items: object, **options: object) -> list[object]:
+        asked.extend(path.stem for _, _, path in items)  # type: ignore[attr-defined]
+        return []
+
+    monkeypatch.setattr(results, "print_certificates", fake)
+    write_everything(out, outcome, setting.desk.settings)
+    assert asked == [names[0], names[2]]
+    assert parse_bundle((out / "bundles" / f"{names[0]}.certbundle").read_bytes()).face.number == names[0]
+
+
+async def test_refused_rows_stand_in_both_sheets(setting: Setting, tmp_path: Path) -> None:
+    lines = sample(3)
+    setting.log.refuse_numbers = {lines[1][7]}
+    outcome = await logged(setting, tmp_path)
+    out = tmp_path / "out"
+    summary, _ = write_everything(out, outcome, setting.desk.settings, pdfs=False)
+    assert summary["refusals"][0]["code"] == "NUMBER_TAKEN" and summary["problems"] == 1
+    refused = cells(out / "results.xlsx")[2]
+    assert refused[1] == lines[1][7] and "NUMBER_TAKEN" in str(refused[7]) and not refused[3]
+    fix = cells(out / "problems.xlsx")
+    assert len(fix) == 2 and fix[1][:3] == lines[1][:3]
+
+
+async def test_cells_cannot_be_formulas(setting: Setting, tmp_path: Path) -> None:
+    outcome = await logged(setting, tmp_path, 1)
+    item = all_issued(outcome.state, setting.desk.settings)[0]
+    hostile = SimpleNamespace(
+        certificate=SimpleNamespace(row=2, face=SimpleNamespace(name="=HYPERLINK(1)")),
+        number="+1",
+        link="@x",
+        qr_text="-2",
+        placed=item.placed,
+    )
+    write_results_sheet(tmp_path / "r.xlsx", outcome.state, [hostile])  # type: ignore[list-item]
+    assert cells(tmp_path / "r.xlsx")[1][1:5] == ["'+1", "'=HYPERLINK(1)", "'@x", "'-2"]
+
+
+async def test_a_fragment_too_long_becomes_the_link(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = await logged(setting, tmp_path, 1)
+    certificate, placed = outcome.state.logged()[0]
+    monkeypatch.setattr(results, "MAX_FRAGMENT", 10)
+    issued: Issued = issued_of(certificate, placed, VERIFY_URL)
+    assert issued.qr_text == issued.link

@@ -1,0 +1,206 @@
+"""fsck: a sound store passes, and every kind of damage is found. The checker is itself injected with faults."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ledger.store.fsck import _READ, fsck
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from tests.support.build_log import LogBuilder
+from tests.support.fault_store import flip
+
+SIZE = 1500  # more than one read; batches straddle the border between reads
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def build(path: Path, batches: tuple[int, ...]) -> None:
+    async def make() -> None:
+        log = await LogBuilder.create(path)
+        number = 0
+        for count in batches:
+            number += count
+            await log.issue(
+                *(
+                    log.certificate(f"{number - at}", track=str((number - at) // 2), grade=2 + at % 2)
+                    for at in range(count)
+                )
+            )
+        await log.store.close()
+
+    asyncio.run(make())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 60 leaves in four batches."""
+    path = tmp_path_factory.mktemp("small") / "log.db"
+    build(path, (20, 2, 32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "log.db"
+    build(path, (700, 600, SIZE - 1300))
+    return path
+
+
+async def check(
+    path: Path,
+    folder: Path,
+    workers: ThreadPoolExecutor,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
+    store = open_sqlite(path, private=False, read_only=True)
+    scratch = create_sqlite(folder / "scratch.db", private=False)
+    try:
+        return await fsck(store, scratch, workers, progress)
+    finally:
+        await store.close()
+        await scratch.close()
+
+
+def damaged(source: Path, folder: Path, change: Callable[[sqlite3.Connection], None]) -> Path:
+    path = folder / "log.db"
+    path.write_bytes(source.read_bytes())
+    raw = sqlite3.connect(path)
+    change(raw)
+    raw.commit()
+    raw.close()
+    return path
+
+
+async def test_a_sound_store_passes(small: Path, large: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:
+    for name, path in (("small", small), ("large", large)):
+        (tmp_path / name).mkdir()
+        done: list[int] = []
+        totals: set[int] = set()
+
+        def note(now: int, total: int, done: list[int] = done, totals: set[int] = totals) -> None:
+            done.append(now)
+            totals.add(total)
+
+        assert await check(path, tmp_path / name, workers, note) == []
+        assert totals == {done[-1]} and done == sorted(done)
+
+
+# table, column: every stored value that the log depends on
+COLUMNS = [
+    *(("entry", column) for column in ("body", "chain", "identity")),
+    ("tile", "body"),
+    *(("state", column) for column in ("map_key", "value", "subject", "track", "body")),
+    ("map_bucket", "root"),
+    *(("head", column) for column in ("root", "chain", "map_root")),
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("table", "column"), COLUMNS)
+async def test_every_flipped_bit_is_found(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor, table: str, column: str, seed: int
+) -> None:
+    draw = random.Random(f"{table} {column} {seed}")
+
+    def change(raw: sqlite3.Connection) -> None:
+        rows = raw.execute(f"SELECT rowid, {column} FROM {table} WHERE length({column}) > 0 ORDER BY rowid").fetchall()
+        rowid, value = draw.choice(rows)
+        flipped = flip(value, draw.randrange(8 * len(value)))
+        raw.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (flipped, rowid))
+
+    problems = await check(damaged(small, tmp_path, change), tmp_path, workers)
+    assert problems and all(problems)
+
+
+DAMAGE = {
+    "a row in the middle": "DELETE FROM entry WHERE idx = 7",
+    "the first row": "DELETE FROM entry WHERE idx = 0",
+    "the last row": "DELETE FROM entry WHERE idx = (SELECT max(idx) FROM entry)",
+    "two rows exchanged": "UPDATE entry SET idx = CASE idx WHEN 5 THEN -6 WHEN 6 THEN -5 ELSE idx END",
+    "an entry's kind": "UPDATE entry SET kind = 4 WHERE idx = 6",
+    "a seal's kind": "UPDATE entry SET kind = 4 WHERE kind = 0 AND idx > 10",
+    "a tile": "DELETE FROM tile",
+    "a tile with more": "UPDATE tile SET body = CAST(body || zeroblob(1) AS BLOB)",
+    "a state": "DELETE FROM state WHERE rowid = 3",
+    "a state more": "INSERT INTO state SELECT randomblob(32), value, since, subject, track, body FROM state LIMIT 1",
+    "a bucket": "DELETE FROM map_bucket WHERE bucket = (SELECT max(bucket) FROM map_bucket)",
+    "head size": "UPDATE head SET size = size - 1",
+    "head back to the seal before": "UPDATE head SET size = 23, seal = 22",
+    "head seal": "UPDATE head SET seal = seal - 1",
+    "head time": "UPDATE head SET time = time + 1",
+    "head count": "UPDATE head SET map_count = map_count - 1",
+    "the head": "DELETE FROM head",
+    "a name": "UPDATE named SET idx = idx + 1",
+    "a name gone": "DELETE FROM named",
+    "a name more": "INSERT INTO named VALUES (9, '2026', 3)",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+async def test_missing_moved_and_added_rows_are_found(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor, what: str
+) -> None:
+    def change(raw: sqlite3.Connection) -> None:
+        assert raw.execute(DAMAGE[what]).rowcount > 0
+        raw.execute("UPDATE entry SET idx = -idx WHERE idx < 0")
+
+    assert await check(damaged(small, tmp_path, change), tmp_path, workers)
+
+
+@pytest.mark.parametrize(
+    ("column", "index"),
+    [("chain", 704), ("identity", _READ - 1), ("chain", _READ - 1), ("chain", _READ), ("identity", 1306)],
+)
+async def test_rows_on_both_sides_of_a_read_are_compared(
+    large: Path, tmp_path: Path, workers: ThreadPoolExecutor, column: str, index: int
+) -> None:
+    def change(raw: sqlite3.Connection) -> None:
+        (value,) = raw.execute(f"SELECT {column} FROM entry WHERE idx = ?", (index,)).fetchone()
+        raw.execute(f"UPDATE entry SET {column} = ? WHERE idx = ?", (flip(value, index), index))
+
+    problems = await check(damaged(large, tmp_path, change), tmp_path, workers)
+    assert any(f"entry {index}:" in problem for problem in problems)
+
+
+async def test_the_list_of_problems_is_bounded(small: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:
+    path = damaged(small, tmp_path, lambda raw: raw.execute("UPDATE entry SET chain = x'00'") and None)
+    assert 1 < len(await check(path, tmp_path, workers)) <= 100
+
+
+async def test_a_store_beside_its_writer_is_sound(tmp_path: Path, workers: ThreadPoolExecutor) -> None:
+    """fsck reads one snapshot: batches that arrive meanwhile are no damage."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await log.issue(*(log.certificate(f"{at}") for at in range(30)))
+    store = open_sqlite(tmp_path / "log.db", private=False, read_only=True)
+    scratch = create_sqlite(tmp_path / "scratch.db", private=False)
+    assert (await store.head()).size == log.integrator.size
+    await log.issue(*(log.certificate(f"more {at}") for at in range(30)))
+    assert await fsck(store, scratch, workers) == []
+    assert (await scratch.head()).size == log.integrator.size - 31
+    for each in (store, scratch, log.store):
+        await each.close()
+
+
+async def test_memory_does_not_hold_the_log(large: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:
+    """What is held grows with a read and a batch, not with the log."""
+    await check(large, tmp_path, workers)  # imports and caches
+    (tmp_path / "scratch.db").unlink()
+    tracemalloc.start()
+    try:
+        await check(large, tmp_path, workers)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 * 1024 * 1024

@@ -1,0 +1,333 @@
+"""Batches: map root, chain, seal and tiles against slow twins; what opening a store checks; the second root."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.records.seal import parse_seal
+from ledger.records.status import authenticate_record
+from ledger.store.integrate import Integrator, _grow_tiles, root_again
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.tlog.merkle import Frontier
+from ledger.tlog.tiles import tiles_for_size
+from tests.support import slow_tree
+from tests.support.build_log import LogBuilder, octets
+from tests.support.fault_store import FaultStore, flip
+
+EVERYTHING = [(bytes(32), b"\xff" * 32)]
+CHAIN = b"certledger/chain/v1\n"
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
+    made = await LogBuilder.create(tmp_path / "log.db")
+    yield made
+    await made.store.close()
+
+
+async def check_against_slow_twins(log: LogBuilder) -> None:
+    """Everything that the head and the stored rows claim, recomputed from the entries by other code."""
+    head = log.integrator.head
+    assert head is not None
+    entries = await log.store.entries(0, head.size)
+    leaves = [slow_tree.leaf(entry) for entry in entries]
+    assert head.root == slow_tree.root(leaves)
+    (stored,) = await log.store.leaves(EVERYTHING)
+    assert head.map_root == slow_tree.map_root(dict(stored))
+    assert head.map_count == len(stored)
+    chain, chains = bytes(32), []
+    for leaf in leaves:
+        chain = sha256(CHAIN + chain + leaf).digest()
+        chains.append(chain)
+    rows = await log.store.rows(0, head.size)
+    assert [row.chain for row in rows] == chains
+    assert head.chain == chains[-1]
+    seal = parse_seal(entries[-1])
+    assert (seal.covered, seal.time) == (head.size - 1, head.time)
+    assert (seal.map_root, seal.map_count) == (head.map_root, head.map_count)
+    assert seal.chain == chains[-2]
+    assert seal.previous == -1 or parse_seal(entries[seal.previous]).covered == seal.previous
+    for tile in tiles_for_size(head.size):
+        assert await log.store.tile(tile.level, tile.index) == slow_tree.tile(tile.level, tile.index, leaves)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.integers(1, 40), min_size=1, max_size=8), seed=st.integers(0, 2**32))
+async def test_random_batches_agree_with_slow_twins(
+    batches: list[int], seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = await LogBuilder.create(tmp_path_factory.mktemp("log") / "log.db")
+    draw, number = random.Random(seed), 0
+    people: list[tuple[str, int]] = []
+    for count in batches:
+        certificates = []
+        for _ in range(count):
+            number += 1
+            track, grade = str(number), draw.choice((2, 3, 4, 5))
+            if people and draw.random() < 0.4:  # another grade of somebody who is there: the track is rewritten
+                other, had = draw.choice(people)
+                if had < 5:
+                    track, grade = other, had + 1
+                    people.remove((other, had))
+            people.append((track, grade))
+            certificates.append(log.certificate(f"{seed}-{number}", track=track, grade=grade))
+        await log.issue(*certificates)
+        await check_against_slow_twins(log)
+    again = await Integrator.open(log.store)
+    assert again.head == log.integrator.head
+    assert again.frontier.root() == log.integrator.frontier.root()
+    assert (again.map.root, again.map.count) == (log.integrator.map.root, log.integrator.map.count)
+    assert again.edge == log.integrator.edge
+    assert again.authority == log.integrator.authority
+    await log.store.close()
+
+
+@pytest.mark.parametrize("size", [255, 256, 257, 511, 512, 513])
+async def test_sizes_at_a_tile_edge_and_the_batch_after(log: LogBuilder, size: int) -> None:
+    count = size - log.integrator.size - 1
+    await log.issue(*(log.certificate(f"edge {at}") for at in range(count)))
+    assert log.integrator.size == size
+    await check_against_slow_twins(log)
+    reopened = await Integrator.open(log.store)
+    assert reopened.head == log.integrator.head and reopened.edge == log.integrator.edge
+    log.integrator = reopened  # the next batch grows what was read back
+    await log.issue(log.certificate("after"))
+    await check_against_slow_twins(log)
+
+
+@pytest.mark.parametrize("old", [65_533, 65_535, 65_536])
+def test_tile_rows_where_the_third_level_begins(old: int) -> None:
+    leaves = [sha256(b"%d" % at).digest() for at in range(65_539)]
+    frontier, completed = Frontier.empty().append(leaves[:old])
+    rows, edge = _grow_tiles({}, completed)
+    stored = {(level, index): body for level, index, body in rows}
+    for size in range(old + 1, len(leaves) + 1):
+        frontier, completed = frontier.append(leaves[size - 1 : size])
+        rows, edge = _grow_tiles(edge, completed)
+        stored.update({(level, index): body for level, index, body in rows})
+    for level, index in ((0, 0), (0, 255), (0, 256), (1, 0), (1, 1), (2, 0)):
+        assert stored.get((level, index), b"") == slow_tree.tile(level, index, leaves), (level, index)
+    assert edge == {0: (256, stored[0, 256]), 2: (0, stored[2, 0])}
+
+
+@given(st.integers(0, 70), st.integers(1, 40))
+def test_the_second_root_is_the_root(before: int, more: int) -> None:
+    leaves = [slow_tree.leaf(b"%d" % at) for at in range(before + more)]
+    frontier = Frontier.empty().append(leaves[:before])[0]
+    assert root_again(frontier, leaves[before:]) == slow_tree.root(leaves)
+
+
+@pytest.mark.parametrize("bit", range(0, 4000, 397))
+async def test_a_bit_that_flips_in_a_stored_row_stops_the_commit(log: LogBuilder, bit: int) -> None:
+    before = log.integrator.head
+
+    def spoil(entries: Any) -> list[bytes]:
+        changed = list(entries)
+        changed[bit % len(changed)] = flip(changed[bit % len(changed)], bit)
+        return changed
+
+    log.integrator.store = FaultStore(log.store, alter=spoil)  # type: ignore[assignment]
+    with pytest.raises(AssertionError, match="do not hash to the root"):
+        await log.issue(log.certificate("a"), log.certificate("b"))
+    assert await log.store.head() == before
+    assert await log.store.entries(before.size, before.size + 9) == []
+    assert log.integrator.head == before, "what is believed is what is stored"
+    log.integrator.store = log.store
+    await log.issue(log.certificate("a"), log.certificate("b"))
+    await check_against_slow_twins(log)
+
+
+@pytest.mark.parametrize("spoil", [lambda e: e[:-1], lambda e: [*e, b"more"], lambda e: [e[1], e[0], *e[2:]]])
+async def test_a_missing_added_or_exchanged_row_stops_the_commit(log: LogBuilder, spoil: Any) -> None:
+    before = log.integrator.head
+    log.integrator.store = FaultStore(log.store, alter=spoil)  # type: ignore[assignment]
+    with pytest.raises(AssertionError, match="do not hash to the root"):
+        await log.issue(log.certificate("a"), log.certificate("b"))
+    assert await log.store.head() == before
+
+
+@pytest.mark.parametrize("fail", ["before", "after"])
+async def test_an_unknown_outcome_is_decided_by_opening_anew(log: LogBuilder, fail: str) -> None:
+    before = log.integrator.head
+    log.integrator.store = FaultStore(log.store, fail=fail)  # type: ignore[assignment]
+    with pytest.raises(Unavailable, match="unknown"):
+        await log.issue(log.certificate("a"))
+    log.integrator = await Integrator.open(log.store)
+    assert (log.integrator.head == before) == (fail == "before")
+    if fail == "before":
+        await log.issue(log.certificate("a"))
+    await log.issue(log.certificate("b"))
+    await check_against_slow_twins(log)
+    assert log.integrator.size == before.size + 4
+
+
+async def test_a_refused_statement_changes_nothing(log: LogBuilder) -> None:
+    good, bad, last = log.certificate("a"), log.certificate("b", track="a"), log.certificate("c")
+    batch = await log.integrator.begin([c.statement for c in (good, bad, last)], log.time + 1000)
+    public = log.record_key.public
+    assert batch.add(authenticate_record(good.statement, public)) == log.integrator.size
+    with pytest.raises(Refused, match="DUPLICATE_GRADE"):
+        batch.add(authenticate_record(bad.statement, public))
+    batch.add(authenticate_record(last.statement, public))
+    await log.integrator.commit(await batch.finish())
+    await check_against_slow_twins(log)
+    assert await log.integrator.certificate(bad.issue.cert_key) is None
+    filing = await log.integrator.filing(bad.issue.filing_number)
+    assert filing is not None and filing.record_keys[0].used == 2
+
+
+async def test_an_abandoned_batch_leaves_no_trace(log: LogBuilder) -> None:
+    one = log.certificate("a")
+    batch = await log.integrator.begin([one.statement], log.time + 1000)
+    batch.add(authenticate_record(one.statement, log.record_key.public))
+    await batch.finish()
+    fresh = await Integrator.open(log.store)
+    assert fresh.head == log.integrator.head and fresh.map.root == log.integrator.map.root
+    await log.issue(one)
+    await check_against_slow_twins(log)
+
+
+async def test_log_time_only_rises(log: LogBuilder) -> None:
+    for time in (log.time, log.time - 1, 0):
+        with pytest.raises(Refused) as refused:
+            await log.integrator.begin([], time)
+        assert refused.value.code == "CLOCK"
+    await log.integrator.begin([], log.time + 1)
+
+
+async def test_an_empty_batch_is_a_bug(log: LogBuilder) -> None:
+    with pytest.raises(AssertionError):
+        await (await log.integrator.begin([], log.time + 1)).finish()
+
+
+async def test_a_stale_integrator_loses_and_nothing_is_written(log: LogBuilder, tmp_path: Path) -> None:
+    stale = await Integrator.open(log.store)
+    await log.issue(log.certificate("a"))
+    after = log.integrator.head
+    other = log.certificate("b")
+    batch = await stale.begin([other.statement], log.time + 5000)
+    batch.add(authenticate_record(other.statement, log.record_key.public))
+    with pytest.raises(Refused, match="HEAD_MOVED"):
+        await stale.commit(await batch.finish())
+    assert await log.store.head() == after
+    assert await Integrator.open(log.store)
+    await check_against_slow_twins(log)
+
+
+async def test_history_keeps_every_value_that_a_key_had(log: LogBuilder, tmp_path: Path) -> None:
+    first, second = log.certificate("a", track="t", grade=4), log.certificate("b", track="t", grade=5)
+    await log.issue(first)
+    before = await log.integrator.certificate(first.issue.cert_key)
+    await log.issue(second)
+    after = await log.integrator.certificate(first.issue.cert_key)
+    assert before is not None and after is not None
+    assert after.previous == before.value()
+    await log.store.close()
+    with sqlite3.connect(tmp_path / "log.db") as raw:
+        values = {value for (value,) in raw.execute("SELECT value FROM state_history")}
+    raw.close()
+    assert before.value() in values
+    log.store = open_sqlite(tmp_path / "log.db", private=False)
+
+
+# What opening must notice, one stored value at a time.
+DAMAGE = {
+    "edge tile, bit": "UPDATE tile SET body = :flipped WHERE level = 0 AND idx = 1",
+    "edge tile, short": "UPDATE tile SET body = substr(body, 33) WHERE level = 0 AND idx = 1",
+    "edge tile, gone": "DELETE FROM tile WHERE level = 0 AND idx = 1",
+    "second level, bit": "UPDATE tile SET body = :flipped WHERE level = 1",
+    "second level, gone": "DELETE FROM tile WHERE level = 1",
+    "bucket, bit": "UPDATE map_bucket SET root = :flipped WHERE bucket = (SELECT min(bucket) FROM map_bucket)",
+    "bucket, gone": "DELETE FROM map_bucket WHERE bucket = (SELECT max(bucket) FROM map_bucket)",
+    "bucket, moved": "UPDATE map_bucket SET bucket = 99 WHERE bucket = (SELECT max(bucket) FROM map_bucket)",
+    "head size": "UPDATE head SET size = size - 1",
+    "head root": "UPDATE head SET root = :flipped",
+    "head chain": "UPDATE head SET chain = :flipped",
+    "head seal": "UPDATE head SET seal = seal - 1",
+    "head time": "UPDATE head SET time = time + 1",
+    "head map root": "UPDATE head SET map_root = :flipped",
+    "head map count": "UPDATE head SET map_count = map_count + 1",
+    "the seal, bit": "UPDATE entry SET body = :flipped WHERE idx = (SELECT max(idx) FROM entry)",
+    "the seal, gone": "DELETE FROM entry WHERE idx = (SELECT max(idx) FROM entry)",
+    "genesis, bit": "UPDATE entry SET body = :flipped WHERE idx = 0",
+    "genesis, gone": "DELETE FROM entry WHERE idx = 0",
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of 300 leaves to copy and damage."""
+    import asyncio
+
+    async def make(path: Path) -> None:
+        log = await LogBuilder.create(path)
+        await log.issue(*(log.certificate(f"{at}") for at in range(200)))
+        await log.issue(*(log.certificate(f"second {at}") for at in range(95)))
+        assert log.integrator.size == 300
+        await log.store.close()
+
+    path = tmp_path_factory.mktemp("sound") / "log.db"
+    asyncio.run(make(path))
+    return path
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+async def test_opening_notices_damage(sound: Path, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(sound.read_bytes())
+    raw = sqlite3.connect(path)
+    change = DAMAGE[what]
+    if ":flipped" in change:
+        table, _, rest = change.removeprefix("UPDATE ").partition(" SET ")
+        column, _, where = rest.partition(" = :flipped")
+        (value,) = raw.execute(f"SELECT {column} FROM {table} {where}").fetchone()
+        raw.execute(change, {"flipped": flip(value, 8 * len(value) - 3)})
+    else:
+        raw.execute(change)
+    raw.commit()
+    raw.close()
+    store = open_sqlite(path, private=False)
+    with pytest.raises(CertLedgerError) as failure:
+        await Integrator.open(store)
+    assert not isinstance(failure.value, Refused)
+    await store.close()
+
+
+async def test_opening_a_sound_store_twice_gives_the_same(sound: Path, tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(sound.read_bytes())
+    store = open_sqlite(path, private=False)
+    one, two = await Integrator.open(store), await Integrator.open(store)
+    assert one.head == two.head and one.head is not None and one.head.size == 300
+    await store.close()
+
+
+async def test_an_empty_store_opens_empty(tmp_path: Path) -> None:
+    store = create_sqlite(tmp_path / "log.db", private=False)
+    integrator = await Integrator.open(store)
+    assert (integrator.head, integrator.size, integrator.map.count) == (None, 0, 0)
+    assert await integrator.filing("Y000051000001") is None
+    assert await integrator.certificate(octets("none")) is None
+    await store.close()
+
+
+async def test_the_second_fold_of_one_number_uses_the_first_ones_state(log: LogBuilder) -> None:
+    """Use counts of a key add up inside a batch and across batches."""
+    filing = replace(log.filing(number="Y000051000002"), cap=3)
+    await log.batch([log._authority(filing)])
+    made = [log.certificate(f"n{at}", filing_number="Y000051000002") for at in range(4)]
+    await log.issue(*made[:2])
+    await log.issue(made[2])
+    with pytest.raises(Refused, match="CAP_REACHED"):
+        await log.issue(made[3])

@@ -1,0 +1,393 @@
+"""The Store protocol's promises, kept by every implementation. A second one is added to `KINDS`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.store.protocol import (
+    EntryRow,
+    EnvelopeRow,
+    IndexRow,
+    Purpose,
+    Slot,
+    StateRow,
+    StoredBatch,
+    StoredHead,
+)
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from tests.support.live_ledger import ROOT
+
+
+def h(label: object) -> bytes:
+    return sha256(str(label).encode()).digest()
+
+
+@dataclass
+class Kind:
+    """How to make, open again and damage one kind of store."""
+
+    create: Callable[[Path], Any]
+    open: Callable[..., Any]
+    duplicate: type[Exception]  # what a broken uniqueness constraint raises
+
+
+KINDS = {
+    "sqlite": Kind(
+        lambda path: create_sqlite(path / "log.db", private=True),
+        lambda path, **how: open_sqlite(path / "log.db", private=True, **how),
+        sqlite3.IntegrityError,
+    )
+}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def store(kind: Kind, tmp_path: Path) -> Iterator[Any]:
+    made = kind.create(tmp_path)
+    yield made
+    made.close_now()
+
+
+def batch(before: StoredHead | None, count: int = 2, label: str = "") -> StoredBatch:
+    """`count` leaves with everything that a batch can carry. The store does not look inside."""
+    start = before.size if before else 0
+    size = start + count
+    head = StoredHead(size, h(f"root {size}{label}"), h(f"chain {size}"), size - 1, 1000 + size, h(f"map {size}"), size)
+    rows = [
+        EntryRow(at, f"entry {at}{label}".encode(), h(f"chain {at}"), 4, h(f"id {at}{label}"))
+        for at in range(start, size)
+    ]
+    state = StateRow(h(f"key {start}"), h(f"value {size}"), b"subject", b"track", b"state body")
+    return StoredBatch(
+        before,
+        head,
+        rows,
+        [(0, 0, h("tile") * size)],
+        [state],
+        [(start % 4, h(f"bucket {size}"))],
+        [(4, f"name {start}{label}", start)],
+        (IndexRow(h(f"hmac {start}{label}"), Purpose.NUMBER, 1, b"row"),),
+        (EnvelopeRow(h(f"locator {start}"), Slot.FACE, b"sealed"),),
+    )
+
+
+def accept(entries: Sequence[bytes]) -> None:
+    """A check with nothing to say."""
+
+
+async def contents(store: Any) -> list[Any]:
+    """Everything a reader can see."""
+    return [
+        await store.head(),
+        await store.rows(0, 100),
+        await store.tile(0, 0),
+        await store.leaves([(bytes(32), b"\xff" * 32)]),
+        await store.buckets(),
+        await store.named(4),
+        await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x")]),
+        await store.envelope(h("locator 0"), Slot.FACE),
+        await store.envelope(h("locator 2"), Slot.FACE),
+    ]
+
+
+async def test_an_empty_store_has_nothing(store: Any) -> None:
+    assert await contents(store) == [None, [], None, [[]], {}, {}, {}, None, None]
+    assert await store.meta("origin") is None
+    assert await store.checkpoint() is None
+    assert await store.find([h("id 0")]) == {}
+    assert await store.entries(0, 10) == []
+
+
+async def test_append_is_visible_in_every_read(store: Any) -> None:
+    first = batch(None)
+    seen: list[Sequence[bytes]] = []
+    await store.append(first, seen.append)
+    assert seen == [[b"entry 0", b"entry 1"]], "the check gets the rows as read back"
+    assert await store.head() == first.head
+    assert await store.entries(0, 2) == [b"entry 0", b"entry 1"]
+    assert await store.entries(1, 9) == [b"entry 1"]
+    assert await store.rows(0, 2) == list(first.entries)
+    assert await store.find([h("id 1"), h("id 9")]) == {h("id 1"): 1}
+    assert await store.tile(0, 0) == h("tile") * 2
+    state = first.states[0]
+    assert await store.states([state.map_key, h("none")]) == {state.map_key: state}
+    assert await store.tracks([b"track", b"other"]) == [state]
+    everything, nothing = (bytes(32), b"\xff" * 32), (bytes(32), bytes(32))
+    assert await store.leaves([everything, nothing]) == [[(state.map_key, state.value)], []]
+    assert await store.buckets() == {0: h("bucket 2")}
+    assert await store.named(4) == {"name 0": 0}
+    assert await store.named(9) == {}
+    assert await store.index([h("hmac 0")]) == {h("hmac 0"): b"row"}
+    assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
+    assert await store.envelope(h("locator 0"), Slot.REST) is None
+
+
+async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) -> None:
+    first = batch(None)
+    await store.append(first, accept)
+    second = replace(
+        batch(first.head), states=[replace(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))]
+    )
+    await store.append(second, accept)
+    assert await store.entries(0, 4) == [f"entry {at}".encode() for at in range(4)]
+    assert await store.tile(0, 0) == h("tile") * 4
+    assert (await store.states([h("key 0")]))[h("key 0")].body == b"new"
+    assert await store.buckets() == {0: h("new")}
+    assert await store.named(4) == {"name 0": 0, "name 2": 2}
+
+
+async def test_leaves_rise_by_key_and_ranges_are_inclusive(store: Any) -> None:
+    keys = sorted(h(at) for at in range(20))
+    rows = [StateRow(key, key, b"s", b"", b"b") for key in reversed(keys)]
+    await store.append(replace(batch(None), states=rows), accept)
+    (found,) = await store.leaves([(keys[3], keys[7])])
+    assert [key for key, _ in found] == keys[3:8]
+
+
+async def test_the_second_writer_loses(store: Any) -> None:
+    first = batch(None)
+    await store.append(first, accept)
+    ours, theirs = batch(first.head), batch(first.head, 3, "x")
+    await store.append(ours, accept)
+    before = await contents(store)
+    stale = [theirs, batch(None), batch(replace(ours.head, root=h("other"))), batch(replace(ours.head, size=5))]
+    for late in stale:
+        with pytest.raises(Refused) as refused:
+            await store.append(late, accept)
+        assert (refused.value.code, refused.value.field) == ("HEAD_MOVED", "head")
+    assert await contents(store) == before
+
+
+async def test_two_appends_at_once_one_wins(store: Any) -> None:
+    first = batch(None)
+    await store.append(first, accept)
+    both = [store.append(batch(first.head, 2, f" {at}"), accept) for at in range(5)]
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+    assert sum(outcome is None for outcome in outcomes) == 1
+    assert all(isinstance(outcome, Refused) for outcome in outcomes if outcome is not None)
+    assert (await store.head()).size == 4
+
+
+async def test_a_check_that_raises_aborts_everything(store: Any) -> None:
+    await store.append(first := batch(None), accept)
+    before = await contents(store)
+
+    def refuse(entries: Sequence[bytes]) -> None:
+        assert list(entries) == [b"entry 2", b"entry 3"]
+        raise AssertionError("not these")
+
+    with pytest.raises(AssertionError, match="not these"):
+        await store.append(batch(first.head), refuse)
+    assert await contents(store) == before
+    await store.append(batch(first.head), accept)  # and the store goes on
+    assert (await store.head()).size == 4
+
+
+async def test_readers_see_only_what_is_committed(store: Any) -> None:
+    await store.append(first := batch(None), accept)
+    before = await contents(store)
+    inside, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait(entries: Sequence[bytes]) -> None:
+        loop.call_soon_threadsafe(inside.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
+
+    writing = asyncio.create_task(store.append(batch(first.head), wait))
+    await inside.wait()
+    assert await contents(store) == before
+    go_on.set()
+    await writing
+    assert (await store.head()).size == 4
+
+
+@pytest.mark.parametrize("what", ["index", "identity", "name", "number"])
+async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind: Kind, what: str) -> None:
+    await store.append(first := batch(None), accept)
+    before = await contents(store)
+    second = batch(first.head)
+    broken = {
+        "index": replace(second, entries=[replace(second.entries[0], index=1), second.entries[1]]),
+        "identity": replace(second, entries=[replace(second.entries[0], identity=h("id 0")), second.entries[1]]),
+        "name": replace(second, named=[(4, "name 0", 2)]),
+        "number": replace(second, index_rows=first.index_rows),
+    }[what]
+    with pytest.raises(kind.duplicate):
+        await store.append(broken, accept)
+    assert await contents(store) == before
+
+
+async def test_meta_is_fixed_once_written(store: Any) -> None:
+    await store.put_meta({"origin": b"a", "map_depth": b"\x04"})
+    await store.put_meta({"origin": b"a"})
+    with pytest.raises(Refused) as refused:
+        await store.put_meta({"origin": b"b"})
+    assert (refused.value.code, refused.value.field) == ("META_FIXED", "origin")
+    assert await store.meta("origin") == b"a"
+
+
+async def test_the_checkpoint_is_replaced(store: Any) -> None:
+    await store.put_checkpoint(b"one")
+    await store.put_checkpoint(b"two")
+    assert await store.checkpoint() == b"two"
+
+
+async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:
+    rows = [[IndexRow(h(at), Purpose.PERSON, 1, f"{who} {at}".encode()) for at in range(20)] for who in range(8)]
+    answers = await asyncio.gather(*(store.claim(each) for each in rows))
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0].keys() == {h(at) for at in range(20)}
+    assert {body.split()[0] for body in answers[0].values()} == {b"0"}, "the first in line stays"
+    again = await store.claim([IndexRow(h(3), Purpose.PERSON, 1, b"late"), IndexRow(h("new"), Purpose.PERSON, 1, b"n")])
+    assert again == {h(3): answers[0][h(3)], h("new"): b"n"}
+    twice = IndexRow(h("twice"), Purpose.PERSON, 1, b"a")
+    assert await store.claim([twice, replace(twice, body=b"b")]) == {h("twice"): b"a"}
+
+
+async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
+    await store.append(first := batch(None), accept)
+    again = EnvelopeRow(h("locator 0"), Slot.FACE, b"other")
+    await store.append(replace(batch(first.head), envelopes=(again,)), accept)
+    assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
+
+
+async def test_everything_is_there_after_reopening(kind: Kind, tmp_path: Path) -> None:
+    store = kind.create(tmp_path)
+    await store.put_meta({"origin": b"a"})
+    await store.append(batch(None), accept)
+    before = await contents(store)
+    await store.close()
+    store = kind.open(tmp_path)
+    assert await contents(store) == before
+    assert await store.meta("origin") == b"a"
+    await store.close()
+
+
+async def test_a_second_writer_in_this_or_another_process_is_refused(kind: Kind, store: Any, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        kind.open(tmp_path)
+    assert refused.value.code == "STORE_IN_USE"
+    program = (
+        "import sys; from pathlib import Path; from ledger.errors import Refused\n"
+        "from ledger.store.sqlite import open_sqlite\n"
+        "try: open_sqlite(Path(sys.argv[1]), private=True)\n"
+        "except Refused as refused: print(refused.code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "log.db")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "STORE_IN_USE\n"
+
+
+async def test_a_writer_that_was_killed_leaves_no_lock(kind: Kind, tmp_path: Path) -> None:
+    await kind.create(tmp_path).close()
+    program = (
+        "import sys, time; from pathlib import Path; from ledger.store.sqlite import open_sqlite\n"
+        "store = open_sqlite(Path(sys.argv[1]), private=True); print('open', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "log.db")], cwd=ROOT, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"open\n"
+        with pytest.raises(Refused, match="STORE_IN_USE"):
+            kind.open(tmp_path)
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+    await kind.open(tmp_path).close()
+
+
+async def test_read_only_is_a_snapshot_beside_the_writer_and_cannot_write(
+    kind: Kind, store: Any, tmp_path: Path
+) -> None:
+    await store.append(first := batch(None), accept)
+    reader = kind.open(tmp_path, read_only=True)
+    before = await contents(reader)
+    assert before[0] == first.head
+    await store.append(second := batch(first.head), accept)
+    assert await contents(reader) == before
+    with pytest.raises(Unavailable):
+        await reader.append(batch(second.head), accept)
+    with pytest.raises(Unavailable):
+        await reader.put_meta({"origin": b"x"})
+    await reader.close()
+    assert await store.head() == second.head
+
+
+def test_creation_is_explicit(kind: Kind, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="run init"):
+        kind.open(tmp_path)
+    kind.create(tmp_path).close_now()
+    with pytest.raises(Refused) as refused:
+        kind.create(tmp_path)
+    assert refused.value.code == "EXISTS"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE migration SET digest = x'00' WHERE name LIKE '%1%'",
+        "DELETE FROM migration",
+        "INSERT INTO migration (name, digest) VALUES ('9999_later', x'00')",
+    ],
+)
+def test_schema_drift_is_refused_and_the_lock_is_given_back(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "log.db"
+    create_sqlite(path, private=True).close_now()
+    kept = sqlite3.connect(path)
+    rows = kept.execute("SELECT name, digest FROM migration").fetchall()
+    kept.execute(change)
+    kept.commit()
+    for _ in range(2):  # a refused opening holds nothing
+        with pytest.raises(Refused) as refused:
+            open_sqlite(path, private=True)
+        assert refused.value.code == "SCHEMA"
+    kept.execute("DELETE FROM migration")
+    kept.executemany("INSERT INTO migration VALUES (?, ?)", rows)
+    kept.commit()
+    kept.close()
+    open_sqlite(path, private=True).close_now()
+
+
+def test_a_replica_has_no_private_tables_and_is_no_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "replica.db"
+    create_sqlite(path, private=False).close_now()
+    with sqlite3.connect(path) as raw:
+        tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    raw.close()
+    assert "entry" in tables and not tables & {"envelope", "private_index"}
+    with pytest.raises(Refused) as refused:
+        open_sqlite(path, private=True)
+    assert refused.value.code == "SCHEMA"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 50])
+def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="not a store"):
+            open_sqlite(path, private=True)
+
+
+async def test_every_commit_is_synchronous(store: Any) -> None:
+    # What survives a power cut is SQLite's promise under these two settings, so they are pinned.
+    for connection in (store._writer, store._reader):
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)

@@ -1,0 +1,325 @@
+"""Gathering evidence: what comes in as text or file, personal data on time or not at all, nothing ever raised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image
+
+from ledger.errors import Malformed, Unavailable
+from ledger.records.bundle import format_bundle
+from ledger.records.qr import format_code
+from ledger.records.secret import format_secret, locator_of
+from ledger.store.sqlite import SqliteStore, create_sqlite
+from tests.support.build_log import BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
+from verifier.lookup import ENVELOPE_KEPT_MS, Lookup
+from verifier.replica import Replica, Violation
+from verifier.verdict import Code, Source
+
+
+@dataclass
+class FakeScanner:
+    """Answers with what a decoder would have read."""
+
+    texts: list[str] | None = field(default_factory=list)
+
+    async def read(self, data: bytes) -> list[str]:
+        if self.texts is None:
+            raise Malformed("cannot be decoded")
+        return self.texts
+
+
+@dataclass
+class Desk:
+    """One verifier beside one log, with a clock that only the test moves."""
+
+    log: LogBuilder
+    ledger: FakeLedger
+    replica: Replica
+    lookup: Lookup
+    scanner: FakeScanner
+    now: list[int]
+    certificate: Certificate
+    index: int
+
+    @property
+    def text(self) -> str:
+        return format_code(self.certificate.code(self.index))
+
+    async def pass_time(self, ms: int) -> None:
+        """Let the clock run and the log renew its checkpoint."""
+        self.now[0] += ms
+        self.ledger.time_ms = self.now[0]
+        await self.replica.poll(self.now[0])
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    certificate = log.certificate("one")
+    (index,) = await log.issue(certificate)
+    store: SqliteStore = create_sqlite(tmp_path / "replica.db", private=False)
+    await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
+    ledger, scanner, now = FakeLedger(log), FakeScanner(), [log.time]
+    with ThreadPoolExecutor(1) as pool:
+        replica = await Replica.open(store, ledger, log.trust(), pool)
+        await replica.poll(now[0])
+        lookup = Lookup(log.trust(), ledger, scanner, lambda: now[0], envelope_s=0.05)
+        lookup.replica = replica
+        yield Desk(log, ledger, replica, lookup, scanner, now, certificate, index)
+    await store.close()
+    await log.store.close()
+
+
+class TestText:
+    async def test_link_secret_and_code(self, desk: Desk) -> None:
+        secret = format_secret(desk.certificate.secret)
+        for verdict in (
+            await desk.lookup.by_secret(secret),
+            await desk.lookup.by_text(secret),
+            await desk.lookup.by_text(f" {BASE}/c/{secret}\r\n"),
+            await desk.lookup.by_text(desk.text),
+            await desk.lookup.by_text(format_code(desk.certificate.code(desk.index), form="u")),
+        ):
+            assert verdict.code is Code.VALID
+            assert verdict.certificate is not None and verdict.certificate.photo == b"thumbnail"
+            assert verdict.certificate.name == "例小明"
+
+    async def test_every_prefix(self, desk: Desk) -> None:
+        """Cut anywhere, a code with its certificate is never green; the bare link is one of its prefixes."""
+        link = len(BASE) + 3 + 26
+        for end in range(len(desk.text)):
+            verdict = await desk.lookup.by_text(desk.text[:end])
+            if end in (link, link + 1):  # complete as a link, with or without an empty fragment
+                assert verdict.code is Code.VALID
+            else:
+                assert verdict.code in (Code.UNREADABLE, Code.WRONG_DOMAIN, Code.TAMPERED), end
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            " ",
+            "\0",
+            "x" * 10_000_000,
+            "https://",
+            "https:///c/",
+            "\ud800",
+            "例" * 3000,
+            "javascript:alert(1)",
+            "1" * 26,
+        ],
+    )
+    async def test_rubbish(self, desk: Desk, text: str) -> None:
+        assert (await desk.lookup.by_text(text)).code in (Code.UNREADABLE, Code.WRONG_DOMAIN)
+        assert (await desk.lookup.by_secret(text[:64])).code is Code.UNREADABLE or text == "1" * 26
+
+    async def test_unknown_and_foreign(self, desk: Desk) -> None:
+        assert (await desk.lookup.by_secret("0" * 26)).code is Code.NOT_FOUND
+        assert (await desk.lookup.by_text("https://evil.example/c/" + "0" * 26)).code is Code.WRONG_DOMAIN
+        assert (await desk.lookup.by_text(f"{BASE}/s/abc")).code is Code.UNREADABLE
+
+    async def test_genuine_but_not_logged_needs_the_filing(self, desk: Desk) -> None:
+        stranger = desk.log.certificate("stranger", grade=6)
+        verdict = await desk.lookup.by_text(format_code(stranger.code(7)))
+        assert verdict.code is Code.ISSUER_OUT_OF_SCOPE
+
+
+class TestFile:
+    async def test_bundle(self, desk: Desk) -> None:
+        raw = format_bundle(await desk.log.bundle(desk.certificate, desk.index))
+        assert (await desk.lookup.by_file(raw, "x.jpg")).code is Code.VALID
+        for end in range(0, len(raw), 61):
+            assert (await desk.lookup.by_file(raw[:end], "")).code is Code.UNREADABLE
+        for at in range(0, len(raw), 61):
+            changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+            assert (await desk.lookup.by_file(changed, "")).code in (Code.UNREADABLE, Code.TAMPERED)
+
+    @pytest.mark.parametrize("raw", [b"", b"\x8d", b"\x8d" * 100_000, b"\xff\xfe", b"x" * 10_000_000, b"\x00" * 100])
+    async def test_rubbish(self, desk: Desk, raw: bytes) -> None:
+        assert (await desk.lookup.by_file(raw, "a.pdf")).code is Code.UNREADABLE
+
+    async def test_text_file(self, desk: Desk) -> None:
+        raw = b"\xef\xbb\xbf" + desk.text.encode() + b"\n"
+        assert (await desk.lookup.by_file(raw, "")).code is Code.VALID
+
+    @pytest.mark.parametrize(
+        ("texts", "code"),
+        [
+            (None, Code.UNREADABLE),
+            ([], Code.UNREADABLE),
+            (["hello"], Code.UNREADABLE),
+            (["https://evil.example/x"], Code.WRONG_DOMAIN),
+            (["https://a.example", "hello"], Code.WRONG_DOMAIN),
+            (["LINK"], Code.VALID),
+            (["https://body.example/query", "LINK"], Code.VALID),
+            (["LINK", "FULL"], Code.VALID),
+            (["FULL", "LINK"], Code.VALID),
+            (["LINK", "BASE/c/" + "0" * 26], Code.UNREADABLE),
+        ],
+    )
+    async def test_codes_in_a_picture(self, desk: Desk, texts: list[str] | None, code: Code) -> None:
+        names = {"LINK": desk.text.partition("#")[0], "FULL": desk.text}
+        desk.scanner.texts = None if texts is None else [names.get(t, t.replace("BASE", BASE)) for t in texts]
+        verdict = await desk.lookup.by_file(b"%PDF-1.7 ", "")
+        assert verdict.code is code
+        if texts is not None and "FULL" in texts:
+            assert verdict.findings[2].outcome.value == "pass"  # the code with the certificate in it was used
+
+    async def test_a_real_picture_in_a_process_of_its_own(self, desk: Desk) -> None:
+        from verifier.scanning import Scanner
+
+        drawn = zxingcpp.create_barcode(desk.text, zxingcpp.BarcodeFormat.QRCode)
+        out = BytesIO()
+        Image.fromarray(zxingcpp.write_barcode_to_image(drawn, scale=4)).save(out, "PNG")
+        lookup = Lookup(desk.log.trust(), desk.ledger, Scanner(), lambda: desk.now[0])
+        lookup.replica = desk.replica
+        assert (await lookup.by_file(out.getvalue(), "")).code is Code.VALID
+        assert (await lookup.by_file(out.getvalue()[:100], "")).code is Code.UNREADABLE
+        assert (await lookup.by_file(b"%PDF-1.7 rubbish", "")).code is Code.UNREADABLE
+        with pytest.raises(Malformed):
+            await Scanner(seconds=0.001).read(out.getvalue())
+
+
+class TestPersonalData:
+    async def test_kept_for_a_minute_at_most(self, desk: Desk) -> None:
+        secret = format_secret(desk.certificate.secret)
+        for _ in range(3):
+            await desk.lookup.by_secret(secret)
+        assert desk.ledger.asked.count("envelope") == 1
+        del desk.log.envelopes[locator_of(desk.certificate.secret)]  # erased
+        await desk.pass_time(ENVELOPE_KEPT_MS)
+        verdict = await desk.lookup.by_secret(secret)
+        assert verdict.code is Code.VALID
+        assert verdict.certificate is not None and not verdict.certificate.personal_available
+
+    async def test_concurrent_views_ask_once(self, desk: Desk) -> None:
+        secret = format_secret(desk.certificate.secret)
+        await asyncio.gather(*(desk.lookup.by_secret(secret) for _ in range(10)))
+        assert desk.ledger.asked.count("envelope") == 1
+
+    async def test_silent_ledger_is_left_alone_for_a_while(self, desk: Desk) -> None:
+        secret = format_secret(desk.certificate.secret)
+        desk.ledger.down = True
+        for _ in range(3):
+            verdict = await desk.lookup.by_secret(secret)
+            assert verdict.code is Code.VALID
+            assert verdict.certificate is not None and verdict.certificate.name is None
+        assert desk.ledger.asked.count("envelope") == 1
+        desk.ledger.down = False
+        await desk.pass_time(5_000)
+        verdict = await desk.lookup.by_secret(secret)
+        assert verdict.certificate is not None and verdict.certificate.name == "例小明"
+
+    async def test_slow_ledger_does_not_hold_up_the_answer(self, desk: Desk) -> None:
+        class Slow:
+            async def envelope(self, locator: bytes, slot: str) -> bytes | None:
+                await asyncio.sleep(60)
+                return None
+
+        lookup = Lookup(desk.log.trust(), Slow(), desk.scanner, lambda: desk.now[0], envelope_s=0.01)
+        lookup.replica = desk.replica
+        verdict = await lookup.by_text(desk.text)
+        assert verdict.code is Code.VALID
+        assert verdict.certificate is not None and verdict.certificate.name == "例小明"  # from the code itself
+
+    @pytest.mark.parametrize("sealed", [b"", b"short", bytes(100), bytes(30_000)])
+    async def test_envelope_that_does_not_open(self, desk: Desk, sealed: bytes) -> None:
+        desk.log.envelopes[locator_of(desk.certificate.secret)] = sealed
+        verdict = await desk.lookup.by_secret(format_secret(desk.certificate.secret))
+        assert verdict.code is Code.VALID
+        assert verdict.certificate is not None and not verdict.certificate.personal_available
+
+    async def test_refusal_counts_as_missing(self, desk: Desk) -> None:
+        class Odd:
+            asked = 0
+
+            async def envelope(self, locator: bytes, slot: str) -> bytes | None:
+                self.asked += 1
+                raise Malformed("the ledger's answer is too large")
+
+        odd = Odd()
+        lookup = Lookup(desk.log.trust(), odd, desk.scanner, lambda: desk.now[0])
+        lookup.replica = desk.replica
+        for _ in range(2):
+            assert (await lookup.by_secret(format_secret(desk.certificate.secret))).code is Code.VALID
+        assert odd.asked == 1
+
+
+class TestRegister:
+    async def test_follows_the_replica(self, desk: Desk) -> None:
+        low = desk.log.certificate("low", grade=3, track="person")
+        await desk.log.issue(low)
+        await desk.replica.poll(desk.log.time)
+        desk.now[0] = desk.log.time
+        assert (await desk.lookup.by_secret(format_secret(low.secret))).code is Code.VALID
+        high = desk.log.certificate("high", grade=4, track="person")
+        await desk.log.issue(high)
+        assert (await desk.lookup.by_secret(format_secret(high.secret))).code is Code.NOT_FOUND
+        await desk.replica.poll(desk.log.time)
+        desk.now[0] = desk.log.time
+        verdict = await desk.lookup.by_secret(format_secret(low.secret))
+        assert verdict.code is Code.VALID_UPGRADED
+        current = verdict.certificate.current  # type: ignore[union-attr]
+        assert current is not None and current.since_day is not None
+
+    async def test_not_under_a_checkpoint_yet(self, desk: Desk) -> None:
+        """Batches that were taken in before the poll was complete do not count yet."""
+        late = desk.log.certificate("late")
+        await desk.log.issue(late)
+
+        def stop(_size: int) -> None:
+            raise Unavailable("the network went away")
+
+        with pytest.raises(Unavailable):
+            await desk.replica.poll(desk.log.time, stop)
+        assert desk.replica.integrator.size > desk.replica.verified.size  # type: ignore[union-attr]
+        assert (await desk.lookup.by_secret(format_secret(late.secret))).code is Code.NOT_FOUND
+        assert (await desk.lookup.by_text(desk.text)).code is Code.VALID
+
+    async def test_before_the_first_sync(self, desk: Desk) -> None:
+        lookup = Lookup(desk.log.trust(), desk.ledger, desk.scanner, lambda: desk.now[0])
+        assert (await lookup.by_text(desk.text)).code is Code.UNAVAILABLE
+        assert not lookup.ready().ok
+
+    async def test_offline_asks_nobody(self, desk: Desk) -> None:
+        desk.ledger.asked.clear()
+        lookup = Lookup(desk.log.trust(), None, desk.scanner, lambda: desk.now[0], offline=True)
+        lookup.replica = desk.replica
+        desk.now[0] += 10**9
+        verdict = await lookup.by_text(desk.text)
+        assert verdict.code is Code.OFFLINE_SIGNATURE_OK and verdict.source is Source.REPLICA
+        assert desk.ledger.asked == []
+
+    async def test_damaged_store_is_not_the_items_fault(self, desk: Desk) -> None:
+        store = desk.replica.integrator.store
+        assert isinstance(store, SqliteStore)
+        store._writer.execute("UPDATE state SET body = x'80'")
+        with pytest.raises(Unavailable):
+            await desk.lookup.by_text(desk.text)
+
+
+class TestReady:
+    async def test_fresh_then_old_then_halted(self, desk: Desk) -> None:
+        ready = desk.lookup.ready()
+        assert ready.ok and ready.detail["size"] == desk.log.integrator.size
+        desk.now[0] += 300_001
+        assert not desk.lookup.ready().ok
+        desk.now[0] -= 300_001
+        desk.replica.halted = Violation("x")
+        ready = desk.lookup.ready()
+        assert not ready.ok and ready.detail["halted"] is True
+        assert (await desk.lookup.by_text(desk.text)).code is Code.STALE
+
+    async def test_says_what_went_wrong_by_class_only(self, desk: Desk) -> None:
+        desk.ledger.down = True
+        with pytest.raises(Unavailable):
+            await desk.replica.poll(desk.now[0])
+        assert desk.lookup.ready().detail["problem"] == "Unavailable"

@@ -1,0 +1,274 @@
+"""The command line against a real HTTP ledger on loopback: what each command prints and how it exits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ledger.records.bundle import format_bundle
+from ledger.records.qr import format_code
+from ledger.records.secret import format_secret
+from ledger.store.sqlite import open_sqlite
+from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
+from verifier.__main__ import main
+from verifier.config import SETTINGS_FILE, STORE_FILE, load_folder
+from verifier.messages import load_messages
+from verifier.report import Printer
+from verifier.verdict import Code, without_item
+from verifier.verify import Evidence, verify
+
+HOUR_MS = 3_600_000
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Desk:
+    log: LogBuilder
+    ledger: FakeLedger
+    url: str
+    folder: Path
+    certificate: Certificate
+    text: str
+    bundle: bytes
+
+    def init(self, folder: Path | None = None, **changes: str) -> list[str]:
+        vkeys = [key.format_vkey() for key in self.log.signer.vkeys]
+        genesis = changes.get("genesis", sha256(self.log.genesis_entry()).hexdigest())
+        arguments = ["init", "--dir", str(folder or self.folder), "--ledger", self.url, "--origin", self.log.origin]
+        arguments += ["--vkey", changes.get("vkey", vkeys[0]), "--vkey", vkeys[1]]
+        return [*arguments, "--genesis", genesis, "--base", changes.get("base", BASE)]
+
+    async def run(self, *arguments: str) -> int:
+        return await asyncio.to_thread(main, arguments)
+
+    async def check(self, item: str | Path, *more: str) -> int:
+        return await self.run("check", str(item), "--dir", str(self.folder), *more)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    certificate = log.certificate("one")
+    (index,) = await log.issue(certificate)
+    ledger = FakeLedger(log, time_ms=now_ms())
+    async with served(ledger) as url:
+        text = format_code(certificate.code(index))
+        bundle = format_bundle(await log.bundle(certificate, index, ledger.time_ms))
+        one = Desk(log, ledger, url, tmp_path / "verifier", certificate, text, bundle)
+        assert await one.run(*one.init()) == 0
+        yield one
+    await log.store.close()
+
+
+class TestInit:
+    async def test_writes_settings_that_read_back(self, desk: Desk) -> None:
+        settings = load_folder(desk.folder)
+        assert settings.ledger_url == desk.url
+        assert settings.trust.build() == desk.log.trust()
+        assert "Seconds after which" in (desk.folder / SETTINGS_FILE).read_text("utf-8")
+
+    async def test_refuses_to_overwrite(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+        before = (desk.folder / SETTINGS_FILE).read_bytes()
+        assert await desk.run(*desk.init()) == 2
+        assert (desk.folder / SETTINGS_FILE).read_bytes() == before
+        assert "initialised already" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("wrong", [{"genesis": "00"}, {"vkey": "x"}, {"base": "http://cert.example"}])
+    async def test_refuses_untrustworthy_words(self, desk: Desk, tmp_path: Path, wrong: dict[str, str]) -> None:
+        assert await desk.run(*desk.init(tmp_path / "other", **wrong)) == 2
+        assert not (tmp_path / "other").exists()
+
+    async def test_other_commands_need_it(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for command in (["sync"], ["check", desk.text], ["serve"]):
+            assert await desk.run(*command, "--dir", str(tmp_path / "nowhere")) == 2
+            assert "init" in capsys.readouterr().err
+        assert not (tmp_path / "nowhere").exists()
+
+
+class TestSync:
+    async def test_brings_up_to_date(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+        assert await desk.run("sync", "--dir", str(desk.folder), "--json") == 0
+        out, err = capsys.readouterr()
+        head = desk.log.integrator.head
+        assert head is not None
+        answer = json.loads(out)
+        assert (answer["size"], answer["root"]) == (head.size, head.root.hex())
+        assert f"{head.size}/{head.size}" in err  # the progress line
+        store = open_sqlite(desk.folder / STORE_FILE, private=False)
+        assert await store.head() == head
+        await store.close()
+
+    async def test_ledger_down(self, desk: Desk) -> None:
+        desk.ledger.down = True
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 3
+
+    async def test_dishonest_log(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        fork = await LogBuilder.create(tmp_path / "fork.db")
+        await fork.issue(fork.certificate("hidden"))
+        desk.ledger.log = fork
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 1
+        assert "second history" in capsys.readouterr().err
+        await fork.store.close()
+
+
+class TestCheck:
+    async def test_link_text_and_files(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "one.txt").write_text(desk.text)
+        (tmp_path / "bundle").write_bytes(desk.bundle)
+        link = desk.text.partition("#")[0]
+        for item in (desk.text, link, link[-26:], tmp_path / "one.txt", tmp_path / "bundle"):
+            assert await desk.check(item, "--quiet") == 0
+            out = capsys.readouterr().out
+            assert out.startswith("✓ 证书有效 / Valid\n")
+            assert "例小明" in out and desk.certificate.face.number in out
+            assert "\x1b" not in out  # no colour away from a terminal
+
+    async def test_stdin(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        for content in (desk.bundle, desk.text.encode()):
+            monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": BytesIO(content)}))
+            assert await desk.check("-", "--quiet") == 0
+
+    async def test_json(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+        assert await desk.check(desk.text, "--json") == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["code"] == "valid" and answer["certificate"]["name"] == "例小明"
+        assert answer["title"] == {"zh": "证书有效", "en": "Valid"}
+
+    @pytest.mark.parametrize(("lang", "head"), [("zh", "✓ 证书有效\n"), ("en", "✓ Valid\n")])
+    async def test_one_language(self, desk: Desk, capsys: pytest.CaptureFixture[str], lang: str, head: str) -> None:
+        assert await desk.check(desk.text, "--lang", lang, "--quiet") == 0
+        assert capsys.readouterr().out.startswith(head)
+
+    async def test_one_letter_changed(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+        last = desk.text[-20]
+        changed = desk.text[:-20] + ("1" if last != "1" else "2") + desk.text[-19:]
+        assert await desk.check(changed, "--quiet") == 1
+        out = capsys.readouterr().out
+        assert out.startswith("✕ 内容被改动 / Altered") and "例小明" not in out
+
+    async def test_exit_codes(self, desk: Desk) -> None:
+        assert await desk.check(f"{BASE}/c/{'0' * 26}", "--quiet") == 1
+        assert await desk.check("https://evil.example/", "--quiet") == 1
+        assert await desk.check("hello", "--quiet") == 2
+        assert await desk.check("no-such-file.pdf", "--quiet") == 2
+        assert await desk.check("\0", "--quiet") == 2
+        with pytest.raises(SystemExit) as caught:
+            await desk.run("check")
+        assert caught.value.code == 2
+
+    async def test_ledger_down_and_old_copy(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+        desk.ledger.time_ms = now_ms() - HOUR_MS
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        desk.ledger.down = True
+        assert await desk.check(desk.text, "--quiet") == 3
+        out, err = capsys.readouterr()
+        assert "! 数据不是最新" in out and "answered 503" in err
+
+    async def test_offline(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "bundle").write_bytes(desk.bundle)
+        assert await desk.check(desk.text, "--offline") == 3  # nothing verified yet
+        assert "sync" in capsys.readouterr().out
+        assert await desk.check(tmp_path / "bundle", "--offline") == 3
+        assert "签名真实" in capsys.readouterr().out
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        desk.ledger.asked.clear()
+        assert await desk.check(desk.text, "--offline") == 0  # recent enough
+        assert desk.ledger.asked == []
+        settings = desk.folder / SETTINGS_FILE
+        settings.write_text(settings.read_text("utf-8").replace("freshness_s = 300", "freshness_s = 1"), "utf-8")
+        await asyncio.sleep(1.1)
+        assert await desk.check(desk.text, "--offline") == 3
+        out = capsys.readouterr().out
+        assert "离线核验：签名真实，状态未知" in out and "本机登记副本，截至" in out and "revoked" in out
+
+    async def test_beside_a_running_serve(self, desk: Desk) -> None:
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # what `serve` holds
+        desk.ledger.asked.clear()
+        assert await desk.check(desk.text, "--quiet") == 0
+        assert desk.ledger.asked == ["envelope"]
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 2
+        await writer.close()
+
+    async def test_store_of_another_log(self, desk: Desk) -> None:
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        settings = desk.folder / SETTINGS_FILE
+        genesis = sha256(desk.log.genesis_entry()).hexdigest()
+        settings.write_text(settings.read_text("utf-8").replace(genesis, octets("x").hex()), "utf-8")
+        assert await desk.check(desk.text, "--quiet") == 1
+
+
+async def test_serve_follows_and_answers(desk: Desk) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "verifier", "serve", "--dir", str(desk.folder), "--port", "0",
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+        url = line.rsplit(" ", 1)[1].strip()
+        async with aiohttp.ClientSession(url) as session:
+            for _ in range(200):
+                async with session.get("/readyz") as answer:
+                    if answer.status == 200:
+                        break
+                await asyncio.sleep(0.05)
+            async with session.get(f"/c/{format_secret(desk.certificate.secret)}") as answer:
+                page = await answer.text()
+            assert answer.status == 200 and "证书有效" in page and "例小明" not in page  # masked
+            later = desk.log.certificate("later")
+            await desk.log.issue(later)
+            code = ""
+            for _ in range(200):
+                async with session.post("/v1/verify", json={"text": format_code(later.code())}) as answer:
+                    code = (await answer.json())["code"]
+                if code == "valid":
+                    break
+                await asyncio.sleep(0.05)
+            assert code == "valid"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+class TestPrinter:
+    def test_every_code_that_shows_nothing(self) -> None:
+        messages = load_messages()
+        for code in (Code.NOT_FOUND, Code.TAMPERED, Code.UNAVAILABLE, Code.UNREADABLE):
+            text = Printer(messages, None, colour=False).block(without_item(code, 0))
+            wording = messages.wordings[code]
+            assert text.startswith(f"{wording.mark} {wording.title.zh} / {wording.title.en}")
+
+    async def test_signed_text_cannot_drive_the_terminal(self, desk: Desk) -> None:
+        hostile = desk.log.certificate("hostile", name="例\x1b[2J\u202e")
+        (index,) = await desk.log.issue(hostile)
+        register = await register_of(desk.log, hostile)
+        verdict = verify(Evidence(hostile.code(index), register), desk.log.trust(), desk.log.time)
+        assert verdict.code is Code.VALID
+        text = Printer(load_messages(), None, colour=False).block(verdict)
+        assert "例?[2J?" in text and "\x1b" not in text and "\u202e" not in text
+
+    def test_colour_never_stands_alone(self) -> None:
+        messages = load_messages()
+        verdict = without_item(Code.TAMPERED, 0)
+        plain = Printer(messages, "en", colour=False).block(verdict)
+        coloured = Printer(messages, "en", colour=True).block(verdict)
+        assert "\x1b[1;31m" in coloured
+        assert coloured.replace("\x1b[1;31m", "").replace("\x1b[0m", "") == plain
