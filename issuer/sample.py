@@ -135,7 +135,7 @@ def _document(seed: int, at: int) -> str:
     years, months, days = 26, 12, 27
     turn, place = divmod(at, years * months * days)
     birth = f"{1975 + place % years}{place // years % months + 1:02d}{place // (years * months) + 1:02d}"
-    first17 = f"{REGION}{birth}{(seed + 800 * turn) % 1000:03d}"
+    first17 = f"{REGION}{birth}{(seed + 83 * turn) % 1000:03d}"
     return first17 + check_digit(first17)
 
 

@@ -16,7 +16,7 @@ from issuer.roster.sheet import Sheet, SheetRow, shown
 from issuer.roster.terms import FilingTerms
 from ledger.records.grades import Ladder
 from ledger.records.kinds import Audience
-from ledger.records.number import cross_check
+from ledger.records.number import GRADE_22, cross_check
 from ledger.records.occupations import Catalogue
 from ledger.text import Text
 
@@ -132,6 +132,9 @@ class _Check:
                 code = problem.code if of_window else f"NUMBER_{problem.code}"
                 column = "issue_date" if of_window else "number"
                 self._reader.add(reading, row, column, code, problem.text)
+        if reading.number and reading.number.scheme != GRADE_22:
+            said = Text("只能登记 22 位等级证书编号", "only numbers of the 22-character grade scheme can be logged")
+            self._reader.add(reading, row, "number", "NUMBER_SCHEME", said)
         if not (grade and grade.issuable and occupation):
             return None
         matching = self._terms.matching(occupation.code, reading.trade, grade.ordinal)
