@@ -4,7 +4,6 @@ behind it the claim slip. Everything arrives formatted; nothing here knows state
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +13,8 @@ from issuer.printing.fonts import Fonts
 from issuer.printing.page import GOLD, GREY, HEIGHT, INK, MM, RED, WIDTH, Page, Style
 from issuer.printing.qr import DOTS_PER_INCH, DOTS_PER_MODULE, QrSymbol, make_symbol
 from issuer.printing.slip import ClaimSlip, draw_slip
+from ledger.errors import Refused
+from ledger.records.number import parse_number
 from ledger.text import Text
 
 TITLE: Final = Text("职业技能等级证书", "Certificate of Vocational Skill Level")
@@ -32,7 +33,6 @@ _DECLARATION: Final = Text(
     "本证书表明持证人已通过评价机构组织的职业技能等级认定，具备所列职业（工种）相应等级的技能水平。",
     "The holder has passed the assessment held by the body named below and has attained the level stated.",
 )
-_NUMBER: Final = re.compile(r"([A-Z]{1,2}\d{3,4})(\d{2})(\d{6})(\d{2})([0-9A-Z])(\d{6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class CertificateFace:
 
 
 def number_groups(number: str) -> list[str]:
-    """A 22-character number by its parts (body, province, site, year and grade, serial); others in fours."""
-    match = _NUMBER.fullmatch(number)
-    if match:
-        body, province, site, year, grade, serial = match.groups()
-        return [body, province + site, year + grade, serial]
-    return [number[at : at + 4] for at in range(0, len(number), 4)]
+    """A number by its parts, as pages group it too; numbers of unknown form in fours."""
+    try:
+        groups = parse_number(number).grouped.split(" ")
+    except Refused:
+        groups = []
+    return groups if len(groups) > 1 else [number[at : at + 4] for at in range(0, len(number), 4)]
 
 
 def printed_text(face: CertificateFace, slip: ClaimSlip) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from ledger.errors import Malformed
@@ -85,13 +86,16 @@ class FiledKey:
 
     @property
     def kid(self) -> bytes:
-        return key_id(self.public)
+        return _kid(self.public)
 
     def covers(self, day: int) -> bool:
         return self.first_day <= day and (self.last_day == 0 or day <= self.last_day)
 
     def as_value(self) -> list[canonical.Value]:
         return [self.algorithm, self.public, self.first_day, self.last_day]
+
+
+_kid = lru_cache(1024)(key_id)  # asked for each statement, of the few keys that are filed
 
 
 @dataclass(frozen=True, slots=True)

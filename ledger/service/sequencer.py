@@ -116,7 +116,7 @@ class Sequencer:
         indexes = [answer for answer in answers if isinstance(answer, int)]
         published = await self._published_beyond(max(indexes, default=0))
         proofs = dict(zip(indexes, await self.hashes.inclusion(indexes, published.size), strict=True))
-        times = await self._times(indexes)
+        times = await self._times(indexes, parse_seal(published.seal))
         seal_path = (await self.hashes.inclusion([published.size - 1], published.size))[0]
         logged = tuple(
             Logged(answer, times[answer], proofs[answer]) if isinstance(answer, int) else answer for answer in answers
@@ -253,13 +253,13 @@ class Sequencer:
                 envelopes += private.envelopes
         return outcomes, rows, envelopes
 
-    async def _times(self, indexes: Sequence[int]) -> dict[int, int]:
-        """The batch time of each index: that of the first seal after it."""
+    async def _times(self, indexes: Sequence[int], newest: Seal) -> dict[int, int]:
+        """The batch time of each index: that of the first seal after it. `newest` covers all of them."""
         times: dict[int, int] = {}
         seal: Seal | None = None
         for index in sorted(indexes):
             if seal is None or index > seal.covered:
-                seal = await self._seal_after(index)
+                seal = newest if index > newest.previous else await self._seal_after(index)
             times[index] = seal.time
         return times
 

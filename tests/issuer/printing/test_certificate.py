@@ -245,7 +245,7 @@ def test_long_entries_shrink_then_wrap_and_are_never_cut() -> None:
 
 
 def test_numbers_are_grouped_by_their_parts() -> None:
-    assert certificate.number_groups(NUMBER) == ["Y0000", "51001064", "263", "000001"]
+    assert certificate.number_groups(NUMBER) == ["Y", "0000", "51", "001064", "26", "3", "000001"]
     assert certificate.number_groups("123456789") == ["1234", "5678", "9"]
     assert code_groups(CODE) == ["0123", "4567", "89AB", "CDEF", "GHJK", "MNPQ", "RS"]
 

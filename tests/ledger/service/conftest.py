@@ -1,0 +1,37 @@
+"""One ledger process for the HTTP tests of this folder, with two filings on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.live_ledger import LiveLedger, live_body
+
+HOME, OTHER_NUMBER = live_body("home"), "Y000051000002"
+OTHER = live_body("other", number=OTHER_NUMBER)
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLedger]:
+    ledger = LiveLedger.create(tmp_path_factory.mktemp("service") / "log", "service")
+    ledger.start()
+    try:
+        for body in (HOME, OTHER):
+            asyncio.run(ledger.file(body))
+        yield ledger
+    finally:
+        ledger.stop()
+    assert ledger.process is not None and ledger.process.returncode == 0
+    assert '"level": "error"' not in ledger.stderr.read_text("utf-8"), "no request may become a 500"
+
+
+@pytest.fixture(scope="session")
+def home() -> object:
+    return HOME
+
+
+@pytest.fixture(scope="session")
+def other() -> object:
+    return OTHER

@@ -1,0 +1,488 @@
+"""Who and what gets in, over real HTTP: every refusal with its code, field and both languages."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ledger import wire
+from ledger.errors import Malformed, Refused
+from ledger.records.authority import FiledKey, FilingRow, Published
+from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest
+from ledger.records.dates import date_of
+from ledger.records.envelope import MAX_ENVELOPE
+from ledger.records.kinds import Audience, Kind
+from ledger.records.refusals import Refusal, text_of
+from ledger.records.secret import locator_of
+from ledger.records.statements import issue_entry, parse_statement
+from ledger.wire import Logged, Submission
+from tests.support.builders import NUMBER, OCCUPATION, Body, Certificate, key, make_authority, octets
+from tests.support.fault_store import flip
+from tests.support.live_ledger import GRADES, LiveLedger, drafted, live_body, today, tracks_of
+
+_labels = itertools.count()
+
+
+def label() -> str:
+    return f"admission {next(_labels)}"
+
+
+async def one(live: LiveLedger, body: Body, **changes: Any) -> Certificate:
+    """A certificate that would be admitted, but for `changes`."""
+    async with live.client(body) as client:
+        (certificate,) = await drafted(client, body, label(), **changes)
+    return certificate
+
+
+async def answer(live: LiveLedger, body: Body, *submissions: Submission) -> list[Logged | Refused]:
+    async with live.client(body) as client:
+        receipt = await client.submit(submissions)
+    live.check(receipt, [submission.entry for submission in submissions])
+    return list(receipt.answers)
+
+
+def refused(outcome: Logged | Refused, code: Refusal, field: str) -> None:
+    assert isinstance(outcome, Refused), outcome
+    assert (outcome.code, outcome.field) == (code.value, field)
+    assert outcome.text == text_of(code)
+    assert outcome.text.zh != outcome.text.en
+
+
+def renumbered(body: Body, certificate: Certificate, number: str, **changes: Any) -> Submission:
+    """The same certificate signed over another number (and other fields), with matching openings."""
+    face = replace(certificate.face, number=number)
+    issue = replace(certificate.issue, face=face.digest(), **changes)
+    statement = parse_statement(issue_entry(issue, body.record))
+    return replace(certificate, face=face, issue=issue, statement=statement).submission()
+
+
+async def test_a_sound_certificate_is_admitted_with_proofs(live: LiveLedger, home: Body) -> None:
+    certificate = await one(live, home)
+    (logged,) = await answer(live, home, certificate.submission())
+    assert isinstance(logged, Logged)
+
+
+# What a submission is changed to, the code and the field. Each must be refused alone, between two that are admitted.
+def _salt(s: Submission) -> Submission:
+    return replace(s, face=replace(s.face, salt=bytes(16)))
+
+
+def _document(s: Submission, value: list[str]) -> Submission:
+    return replace(s, document=replace(s.document, value=value))
+
+
+OPENINGS: dict[str, tuple[Callable[[Submission], Submission], Refusal, str]] = {
+    "face salt": (_salt, Refusal.OPENING_FACE, "face"),
+    "face name": (lambda s: replace(s, face=replace(s.face, name="例小红")), Refusal.OPENING_FACE, "face"),
+    "face number": (lambda s: replace(s, face=replace(s.face, number=NUMBER + "264999999")), Refusal.OPENING_FACE, "face"),
+    "face name that NFC changes": (
+        lambda s: replace(s, face=replace(s.face, name="e\u0301")), Refusal.OPENING_FACE, "face",
+    ),
+    "seven digests": (lambda s: replace(s, digests=s.digests[:7]), Refusal.OPENING_REST, "digests"),
+    "nine digests": (lambda s: replace(s, digests=(*s.digests, bytes(32))), Refusal.OPENING_REST, "digests"),
+    "no digests": (lambda s: replace(s, digests=()), Refusal.OPENING_REST, "digests"),
+    "short digest": (lambda s: replace(s, digests=(b"", *s.digests[1:])), Refusal.OPENING_REST, "digests"),
+    "other digest": (lambda s: replace(s, digests=(*s.digests[:7], bytes(32))), Refusal.OPENING_REST, "digests"),
+    "digests exchanged": (
+        lambda s: replace(s, digests=(s.digests[1], s.digests[0], *s.digests[2:])), Refusal.OPENING_REST, "digests",
+    ),
+    "document number": (lambda s: _document(s, ["111", "CHN", "990000200001010000"]), Refusal.OPENING_DOCUMENT, "document"),
+    "document country": (
+        lambda s: _document(s, ["111", "USA", s.document.value[2]]), Refusal.OPENING_DOCUMENT, "document",
+    ),
+    "document that NFC changes": (
+        lambda s: _document(s, ["e\u0301", "CHN", s.document.value[2]]), Refusal.OPENING_DOCUMENT, "document",
+    ),
+    "document salt": (
+        lambda s: replace(s, document=replace(s.document, salt=bytes(16))), Refusal.OPENING_DOCUMENT, "document",
+    ),
+    "short locator": (lambda s: replace(s, locator=s.locator[:31]), Refusal.ENVELOPE, "locator"),
+    "no locator": (lambda s: replace(s, locator=b""), Refusal.ENVELOPE, "locator"),
+    "empty face envelope": (lambda s: replace(s, face_envelope=b""), Refusal.ENVELOPE, "face"),
+    "face envelope without content": (lambda s: replace(s, face_envelope=bytes(28)), Refusal.ENVELOPE, "face"),
+    "large face envelope": (lambda s: replace(s, face_envelope=bytes(MAX_ENVELOPE + 1)), Refusal.ENVELOPE, "face"),
+    "empty rest envelope": (lambda s: replace(s, rest_envelope=b""), Refusal.ENVELOPE, "rest"),
+    "large rest envelope": (lambda s: replace(s, rest_envelope=bytes(MAX_ENVELOPE + 1)), Refusal.ENVELOPE, "rest"),
+    "empty entry": (lambda s: replace(s, entry=b""), Refusal.MALFORMED, "entry"),
+    "entry with a trailing byte": (lambda s: replace(s, entry=s.entry + b"\0"), Refusal.MALFORMED, "entry"),
+    "entry too long": (lambda s: replace(s, entry=s.entry.ljust(8193, b"\0")), Refusal.MALFORMED, "entry"),
+    "a seal as entry": (lambda s: replace(s, entry=b"\x87" + s.entry[1:]), Refusal.MALFORMED, "entry"),
+    "signature": (lambda s: replace(s, entry=flip(s.entry, 8 * len(s.entry) - 1)), Refusal.SIGNATURE, "signature"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", OPENINGS)
+async def test_what_was_submitted_must_be_what_was_signed(live: LiveLedger, home: Body, what: str) -> None:
+    change, code, field = OPENINGS[what]
+    async with live.client(home) as client:
+        before, spoilt, after = await drafted(client, home, label(), label(), label())
+    answers = await answer(live, home, before.submission(), change(spoilt.submission()), after.submission())
+    assert isinstance(answers[0], Logged) and isinstance(answers[2], Logged)
+    assert answers[2].index == answers[0].index + 1
+    refused(answers[1], code, field)
+    (honest,) = await answer(live, home, spoilt.submission())
+    assert isinstance(honest, Logged), "a refusal leaves nothing behind"
+
+
+async def test_document_values_that_match_but_name_nobody(live: LiveLedger, home: Body) -> None:
+    certificate = await one(live, home)
+    for value in (
+        ["111", "CHN", "12345678901234x"],
+        ["999", "CHN", "123456"],
+        ["111", "china", "123456"],
+        ["111", "CHN", "１２３４"],
+    ):
+        opening = FieldOpening(Field.ID_DOCUMENT, bytes(16), value)
+        digests = (opening.digest(), *certificate.digests[1:])
+        issue = replace(certificate.issue, rest=rest_digest(digests))
+        statement = parse_statement(issue_entry(issue, home.record))
+        made = replace(certificate, statement=statement, digests=digests, openings=(opening, *certificate.openings[1:]))
+        (outcome,) = await answer(live, home, made.submission())
+        refused(outcome, Refusal.OPENING_DOCUMENT, "document")
+
+
+@pytest.mark.parametrize("missing", ["salt", "number", "name", "document salt"])
+async def test_missing_openings_are_one_answer_and_not_the_requests_failure(
+    live: LiveLedger, home: Body, missing: str
+) -> None:
+    async with live.client(home) as client:
+        spoilt, sound = await drafted(client, home, label(), label())
+        bodies = [wire.submission_body(c.submission()) for c in (spoilt, sound)]
+        if missing == "document salt":
+            bodies[0].document.salt = b""
+        else:
+            setattr(bodies[0].face, missing, b"" if missing == "salt" else "")
+        raw = await client._post("/v1/statements", wire.encode(wire.SubmitRequest(bodies)))
+    answers = wire.receipt_of(raw).answers
+    refused(answers[0], Refusal.OPENING_MISSING, "face, document")
+    assert isinstance(answers[1], Logged)
+
+
+# Statements that are properly signed and opened, but break a rule: changes of the certificate, code, field.
+def day(offset: int) -> dict[str, Any]:
+    return {"day": today() + offset}
+
+
+RULES: dict[str, tuple[Callable[[], dict[str, Any]], Refusal, str]] = {
+    "in the future": (lambda: day(2), Refusal.ISSUED_IN_FUTURE, "issue_day"),
+    "more than 60 days back": (lambda: day(-62), Refusal.ISSUED_TOO_LATE, "issue_day"),
+    "before the filing": (lambda: day(-401), Refusal.SCOPE_WINDOW, "issue_day"),
+    "after the filing": (lambda: day(401), Refusal.SCOPE_WINDOW, "issue_day"),
+    "assessed after issue": (
+        lambda: {"assessment_day": today() - 1}, Refusal.ASSESSED_AFTER_ISSUE, "assessment_day",
+    ),
+    "other audience": (
+        lambda: {"audience": Audience.PUBLIC}, Refusal.SCOPE_ROW, "occupation, trade, grade, audience",
+    ),
+    "track of nobody": (lambda: {"track_id": bytes(16)}, Refusal.TRACK_UNKNOWN, "track_id"),
+    "key of nobody": (lambda: {"signer": key("stranger")}, Refusal.KEY_UNKNOWN, "kid"),
+    "name with a digit": (lambda: {"name": "例小明2"}, Refusal.NAME, "name"),
+    "name in parts": (lambda: {"name": "例 小明"}, Refusal.NAME, "name"),
+    "name with another dot": (lambda: {"name": "例•小明"}, Refusal.NAME, "name"),
+    "name with a hidden character": (lambda: {"name": "例小\u200b明"}, Refusal.NAME, "name"),
+    "full-width name": (lambda: {"name": "Ａ"}, Refusal.NAME, "name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", RULES)
+async def test_rules_of_the_fold_and_of_names(live: LiveLedger, home: Body, what: str) -> None:
+    changes, code, field = RULES[what]
+    (outcome,) = await answer(live, home, (await one(live, home, **changes())).submission())
+    refused(outcome, code, field)
+
+
+async def test_an_occupation_outside_the_filing(live: LiveLedger, home: Body) -> None:
+    name, lineage = label(), "4-02-04-06"
+    async with live.client(home) as client:
+        tracks = await tracks_of(client, [name], lineage)
+    certificate = home.certificate(name, day=today() - 3, track=tracks[name], occupation=lineage)
+    (outcome,) = await answer(live, home, certificate.submission())
+    refused(outcome, Refusal.SCOPE_ROW, "occupation, trade, grade, audience")
+
+
+async def test_sixty_days_back_is_just_in_time(live: LiveLedger, home: Body) -> None:
+    (outcome,) = await answer(live, home, (await one(live, home, day=today() - 59)).submission())
+    assert isinstance(outcome, Logged)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda n, year: "Y000051000002" + n[13:],  # another filing
+        lambda n, year: f"{n[:13]}{(year - 1) % 100:02}{n[15:]}",  # another year
+        lambda n, year: n[:15] + "2" + n[16:],  # another grade
+        lambda n, year: n[:15] + "A" + n[16:],  # an appointment's letter
+        lambda n, year: n[:16] + "000000",  # no serial
+        lambda n, year: n.lower(),
+        lambda n, year: n[:-1],
+        lambda n, year: n + "1",
+        lambda n, year: n[:13] + " " + n[13:],
+        lambda n, year: "123456789",
+        lambda n, year: "１" + n[1:],
+    ],
+)
+async def test_the_number_agrees_with_filing_year_and_grade(
+    live: LiveLedger, home: Body, number: Callable[[str, int], str]
+) -> None:
+    certificate = await one(live, home)
+    year = date_of(certificate.issue.issue_day).year
+    (outcome,) = await answer(live, home, renumbered(home, certificate, number(certificate.face.number, year)))
+    refused(outcome, Refusal.NUMBER, "number")
+
+
+async def test_a_number_is_given_once(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        first, second, third = await drafted(client, home, label(), label(), label())
+        taken = first.face.number
+        in_one = await client.submit([first.submission(), renumbered(home, second, taken)])
+        assert isinstance(in_one.answers[0], Logged)
+        refused(in_one.answers[1], Refusal.NUMBER_TAKEN, "number")
+        refused((await client.submit([renumbered(home, third, taken)])).answers[0], Refusal.NUMBER_TAKEN, "number")
+        numbers = [taken, second.face.number, third.face.number, "not ours"]
+        assert await client.taken_numbers(numbers) == {taken}
+        again = await client.submit([second.submission()])
+    assert isinstance(again.answers[0], Logged), "the number that was never admitted is free"
+
+
+async def test_a_body_sees_only_its_own_numbers(live: LiveLedger, home: Body, other: Body) -> None:
+    certificate = await one(live, home)
+    await answer(live, home, certificate.submission())
+    async with live.client(other) as client:
+        assert await client.taken_numbers([certificate.face.number]) == set()
+
+
+async def test_one_certificate_for_a_person_and_grade(live: LiveLedger, home: Body) -> None:
+    who = label()
+    async with live.client(home) as client:
+        (first,) = await drafted(client, home, who)
+        again = [
+            home.certificate(f"{who} {at}", person=who, track=first.issue.track_id, day=today() - at)
+            for at in range(2, 5)
+        ]
+        receipt = await client.submit([first.submission(), again[0].submission()])
+        assert isinstance(receipt.answers[0], Logged)
+        refused(receipt.answers[1], Refusal.DUPLICATE_GRADE, "grade")
+        for certificate in again:
+            assert certificate.face.number != first.face.number and certificate.secret != first.secret
+            refused((await client.submit([certificate.submission()])).answers[0], Refusal.DUPLICATE_GRADE, "grade")
+        higher = home.certificate(f"{who} up", person=who, track=first.issue.track_id, day=today() - 2, grade=5)
+        assert isinstance((await client.submit([higher.submission()])).answers[0], Logged)
+
+
+async def test_another_body_cannot_give_the_same_person_the_same_grade(
+    live: LiveLedger, home: Body, other: Body
+) -> None:
+    who = label()
+    async with live.client(home) as client:
+        (first,) = await drafted(client, home, who)
+        await client.submit([first.submission()])
+    async with live.client(other) as client:
+        (second,) = await drafted(client, other, who)
+        assert second.issue.track_id == first.issue.track_id, "one track for a person, whoever asks"
+        refused((await client.submit([second.submission()])).answers[0], Refusal.DUPLICATE_GRADE, "grade")
+
+
+async def test_a_track_of_somebody_else(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        mine, hers = await drafted(client, home, label(), label())
+        moved = replace(mine.issue, track_id=hers.issue.track_id)
+        stolen = replace(mine, statement=parse_statement(issue_entry(moved, home.record)))
+        refused((await client.submit([stolen.submission()])).answers[0], Refusal.TRACK_UNKNOWN, "track_id")
+
+
+async def test_a_cert_key_is_used_once(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        first, second = await drafted(client, home, label(), label())
+        issue = replace(second.issue, cert_key=first.issue.cert_key)
+        same = replace(second, statement=parse_statement(issue_entry(issue, home.record)))
+        receipt = await client.submit([first.submission(), same.submission()])
+    refused(receipt.answers[1], Refusal.CERT_KEY_TAKEN, "cert_key")
+
+
+async def test_filings_do_not_mix(live: LiveLedger, home: Body, other: Body) -> None:
+    """The request key, the record key and the filing number must all be of one filing."""
+    certificate = await one(live, home)
+    (outcome,) = await answer(live, other, certificate.submission())
+    refused(outcome, Refusal.REQUESTER, "filing_number")
+    by_other = await one(live, home, signer=other.record)
+    (outcome,) = await answer(live, home, by_other.submission())
+    refused(outcome, Refusal.KEY_UNKNOWN, "kid")
+    by_request_key = await one(live, home, signer=home.request)
+    (outcome,) = await answer(live, home, by_request_key.submission())
+    refused(outcome, Refusal.KEY_UNKNOWN, "kid")
+    issue = replace(certificate.issue, filing_number=other.filing.number)
+    claimed = replace(certificate, statement=parse_statement(issue_entry(issue, home.record)))
+    (outcome,) = await answer(live, other, claimed.submission())
+    refused(outcome, Refusal.KEY_UNKNOWN, "kid")
+
+
+async def test_a_cap_is_a_cap(live: LiveLedger) -> None:
+    body = live_body("capped", number="Y000051000003", cap=2)
+    await live.file(body)
+    async with live.client(body) as client:
+        made = await drafted(client, body, label(), label(), label())
+        receipt = await client.submit([c.submission() for c in made])
+        assert [type(each) for each in receipt.answers] == [Logged, Logged, Refused]
+        refused(receipt.answers[2], Refusal.CAP_REACHED, "kid")
+        again = await client.submit([c.submission() for c in made])
+    assert again.answers[:2] == tuple(
+        replace(new, inclusion=old.inclusion) for old, new in zip(again.answers[:2], receipt.answers[:2], strict=True)
+    )
+    refused(again.answers[2], Refusal.CAP_REACHED, "kid")
+
+
+async def test_keys_outside_their_windows(live: LiveLedger) -> None:
+    past, body = today() - 100, live_body("old keys", number="Y000051000004")
+    dead = replace(
+        body,
+        filing=replace(
+            body.filing,
+            record_keys=(FiledKey(body.record.public, past, past + 10), FiledKey(key("later").public, today() + 9)),
+        ),
+    )
+    await live.file(dead)
+    for signer in (body.record, key("later")):
+        certificate = await one(live, dead, signer=signer)
+        (outcome,) = await answer(live, dead, certificate.submission())
+        refused(outcome, Refusal.KEY_NOT_LIVE, "kid")
+
+    closed = live_body("closed", number="Y000051000005")
+    closed = replace(
+        closed,
+        filing=replace(closed.filing, request_keys=(FiledKey(closed.request.public, past, past + 10),)),
+    )
+    await live.file(closed)
+    async with live.client(closed) as client:
+        for call in (client.taken_numbers(["a"]), tracks_of(client, ["x"]), client.submit([certificate.submission()])):
+            with pytest.raises(Refused) as failure:
+                await call
+            assert (failure.value.code, failure.value.field) == ("KEY_NOT_LIVE", "kid")
+
+
+async def test_statements_of_the_authority_have_their_own_door(live: LiveLedger, home: Body) -> None:
+    certificate = await one(live, home)
+    filing = live.authority.sign(live_body("mixed", number="Y000051000006").filing)
+    (outcome,) = await answer(live, home, replace(certificate.submission(), entry=filing.entry))
+    refused(outcome, Refusal.MALFORMED, "kind")
+    async with live.client() as client:
+        refused((await client.submit_authority(certificate.statement.entry)).answers[0], Refusal.MALFORMED, "kind")
+        assert isinstance((await client.submit_authority(filing.entry)).answers[0], Logged)
+
+
+async def test_every_refusal_of_the_authoritys_statements(live: LiveLedger, home: Body) -> None:
+    sign, filing = live.authority.sign, live_body("more", number="Y000051000007").filing
+    stranger = make_authority("stranger", origin=live.authority.origin)
+    ladder = Published(Kind.LADDER, "of a test", bytes(32), today())
+    cases = [
+        (b"", Refusal.MALFORMED, "entry"),
+        (sign(filing, by=(0,)).entry, Refusal.SIGNATURE, "signatures"),
+        (stranger.sign(filing).entry, Refusal.SIGNATURE, "signatures"),
+        (flip(sign(filing).entry, 8 * len(sign(filing).entry) - 1), Refusal.SIGNATURE, "signatures"),
+        (sign(filing, origin="log.test.example/another").entry, Refusal.ORIGIN, "issuer"),
+        (sign(replace(live.authority.genesis, day=1)).entry, Refusal.GENESIS_PLACE, "kind"),
+        (sign(replace(home.filing, name="又一家")).entry, Refusal.FILING_EXISTS, "number"),
+    ]
+    async with live.client() as client:
+        for entry, code, field in cases:
+            refused((await client.submit_authority(entry)).answers[0], code, field)
+        assert isinstance((await client.submit_authority(sign(ladder).entry)).answers[0], Logged)
+        other = replace(ladder, digest=b"\x01" * 32)
+        refused((await client.submit_authority(sign(other).entry)).answers[0], Refusal.VERSION_EXISTS, "version")
+        again = await client.submit_authority(sign(ladder, by=(1, 2)).entry)
+    assert isinstance(again.answers[0], Logged), "other people, the same statement: the stored answer"
+
+
+async def test_a_filing_serves_at_once(live: LiveLedger) -> None:
+    body = live_body("prompt", number="Y000051000008")
+    async with live.client(body, total_s=20.0) as client:
+        with pytest.raises(Exception, match="signature"):
+            await tracks_of(client, ["x"])
+        await live.file(body)
+        (certificate,) = await drafted(client, body, label())
+        assert isinstance((await client.submit([certificate.submission()])).answers[0], Logged)
+        entry, index = await client.filing(body.filing.number)
+    assert parse_statement(entry).body == body.filing
+    assert index > 0
+
+
+async def test_a_retry_gets_the_first_answer_whatever_comes_with_it(live: LiveLedger, home: Body) -> None:
+    certificate = await one(live, home)
+    sound = certificate.submission()
+    (first,) = await answer(live, home, sound)
+    assert isinstance(first, Logged)
+    others = [
+        change(sound)
+        for name, (change, code, _) in OPENINGS.items()
+        if code not in (Refusal.MALFORMED, Refusal.SIGNATURE)
+    ]
+    for again in await answer(live, home, sound, *others, sound):
+        assert isinstance(again, Logged) and (again.index, again.time) == (first.index, first.time)
+    async with live.client(home) as client:
+        body = wire.submission_body(sound)
+        body.face.name, body.document.salt = "", b""
+        raw = await client._post("/v1/statements", wire.encode(wire.SubmitRequest([body])))
+    (again,) = wire.receipt_of(raw).answers
+    assert isinstance(again, Logged) and (again.index, again.time) == (first.index, first.time)
+
+
+async def test_identical_submissions_in_one_request_and_in_many_at_once(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        twice, racing, last = await drafted(client, home, label(), label(), label())
+        receipt = await client.submit([twice.submission(), last.submission(), twice.submission()])
+        one, between, two = receipt.answers
+        assert isinstance(one, Logged) and one == two
+        assert isinstance(between, Logged) and between.index == one.index + 1
+        receipts = await asyncio.gather(*(client.submit([racing.submission()]) for _ in range(12)))
+    places = {(r.answers[0].index, r.answers[0].time) for r in receipts if isinstance(r.answers[0], Logged)}
+    assert len(places) == 1 and all(isinstance(r.answers[0], Logged) for r in receipts)
+    for receipt in receipts:
+        live.check(receipt, [racing.statement.entry])
+
+
+async def test_the_order_of_a_request_is_the_order_of_the_log(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        made = await drafted(client, home, *(label() for _ in range(150)))
+        receipt = await client.submit([c.submission() for c in made])
+    indexes = [each.index for each in receipt.answers if isinstance(each, Logged)]
+    assert len(indexes) == 150 and indexes == sorted(set(indexes))
+
+
+async def test_a_race_for_one_number_and_for_one_person_has_one_winner(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        made = await drafted(client, home, *(label() for _ in range(6)))
+        number = made[0].face.number
+        answers = await asyncio.gather(*(client.submit([renumbered(home, c, number)]) for c in made))
+        codes = sorted(a.answers[0].code if isinstance(a.answers[0], Refused) else "" for a in answers)
+        assert codes == ["", *["NUMBER_TAKEN"] * 5]
+        who = label()
+        (track,) = (await tracks_of(client, [who])).values()
+        same = [home.certificate(f"{who} {at}", person=who, track=track, day=today() - 3) for at in range(6)]
+        answers = await asyncio.gather(*(client.submit([c.submission()]) for c in same))
+        codes = sorted(a.answers[0].code if isinstance(a.answers[0], Refused) else "" for a in answers)
+        assert codes == ["", *["DUPLICATE_GRADE"] * 5]
+
+
+async def test_tracks_are_one_for_a_person_and_a_lineage(live: LiveLedger, home: Body, other: Body) -> None:
+    who = label()
+    async with live.client(home) as client, live.client(other) as elsewhere:
+        both = await asyncio.gather(*(tracks_of(c, [who]) for c in (client, elsewhere) for _ in range(5)))
+        assert len({each[who] for each in both}) == 1
+        assert (await tracks_of(client, [who], "4-02-04-06"))[who] != both[0][who]
+        with pytest.raises(Malformed if False else Refused) as failure:
+            await client.tracks([wire.PersonLineage("111", "CHN", "", OCCUPATION)])
+    assert failure.value.code == "malformed"
+
+
+def test_every_refusal_is_met_somewhere_in_this_file() -> None:
+    """A refusal that no test provokes is a promise that nobody checks. Those of rules not reachable yet are named."""
+    text = __import__("pathlib").Path(__file__).read_text("utf-8")
+    unreachable = {Refusal.FILING_UNKNOWN, Refusal.FILING_NOT_ACTIVE, Refusal.TRACK_FULL}
+    missing = [code.name for code in Refusal if f"Refusal.{code.name}" not in text]
+    assert not missing
+    assert unreachable < set(Refusal)
+    assert (GRADES, FaceOpening, FilingRow, locator_of, octets) is not None
