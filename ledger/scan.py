@@ -31,6 +31,7 @@ MAX_FILE: Final = 20_000_000  # bytes
 MAX_PIXELS: Final = 50_000_000  # of a picture, before decoding
 MAX_PAGES: Final = 10
 MAX_PAGE_PIXELS: Final = 16_000_000  # of one rendered page; A4 at 300 dpi has 8.7 million
+MAX_PAGE_TEXT: Final = 20_000  # characters
 MAX_ATTACHMENTS: Final = 16
 MAX_ATTACHMENT: Final = 1_000_000  # bytes
 
@@ -50,10 +51,12 @@ _PDFIUM: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class PdfScan:
-    """What a PDF carries: QR texts in page order, top to bottom, each once; embedded files (name, bytes)."""
+    """What a PDF carries: QR texts in page order, top to bottom, each once; embedded files (name, bytes);
+    the text layer of each page, empty where it is a picture only."""
 
     qr_texts: tuple[str, ...]
     attachments: tuple[tuple[str, bytes], ...]
+    page_texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(set(self.qr_texts)) == len(self.qr_texts), "each text once"
@@ -103,11 +106,12 @@ def read_pdf(data: bytes) -> PdfScan:
     with _PDFIUM, _Document(data) as document:
         attachments = tuple(document.attachments())
         pages = range(document.page_count())
+        words = tuple(document.text(page) for page in pages)
         for dpi in _PAGE_DPI:
             texts = _once(text for page in pages for text in _decode(document.draw(page, dpi)))
             if texts:
                 break
-        return PdfScan(tuple(texts), attachments)
+        return PdfScan(tuple(texts), attachments, words)
 
 
 def read_pdf_region(data: bytes, *, page: int, box: tuple[float, float, float, float], dpi: int) -> list[str]:
@@ -144,8 +148,8 @@ def read_apart(data: bytes, *, memory: int = MEMORY, seconds: int = SECONDS) -> 
     answer = cbor2.loads(done.stdout)
     if isinstance(answer, str):
         raise Malformed(answer)
-    texts, attachments = answer
-    return PdfScan(tuple(texts), tuple((name, content) for name, content in attachments))
+    texts, attachments, words = answer
+    return PdfScan(tuple(texts), tuple((name, content) for name, content in attachments), tuple(words))
 
 
 def answer_apart(memory: int, seconds: int) -> None:
@@ -156,7 +160,7 @@ def answer_apart(memory: int, seconds: int) -> None:
     data = sys.stdin.buffer.read()
     try:
         found = read_pdf(data) if sniff(data) == "pdf" else PdfScan(tuple(read_picture(data)), ())
-        answer: object = [list(found.qr_texts), [list(file) for file in found.attachments]]
+        answer: object = [list(found.qr_texts), [list(file) for file in found.attachments], list(found.page_texts)]
     except Malformed as error:
         answer = str(error)
     except MemoryError:
@@ -211,6 +215,22 @@ class _Document:
                 page.close()
         except (pypdfium2.PdfiumError, ValueError, OSError, MemoryError) as error:
             raise Malformed("PDF: a page that cannot be drawn") from error
+
+    def text(self, index: int) -> str:
+        """The text layer of one page, at most MAX_PAGE_TEXT characters."""
+        try:
+            page = self._pdf[index]
+            try:
+                words = page.get_textpage()
+                try:
+                    found: str = words.get_text_range(0, min(words.count_chars(), MAX_PAGE_TEXT))
+                finally:
+                    words.close()
+            finally:
+                page.close()
+        except (pypdfium2.PdfiumError, ValueError, OSError, MemoryError) as error:
+            raise Malformed("PDF: a text layer that cannot be read") from error
+        return found.encode("utf-8", "replace").decode()
 
     def attachments(self) -> Iterator[tuple[str, bytes]]:
         try:

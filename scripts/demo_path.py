@@ -203,6 +203,7 @@ class Demo:
         print(to_terminal(make_symbol(str(first["url"]))))
         check = f"cert-verifier check {first['pdf']} --dir {self.folder / 'verifier'}"
         print(f"\n试试 / try:  .venv/bin/{check}\n")
+        sys.stdout.flush()
         say("就绪，按 Ctrl-C 停止 / ready; Ctrl-C stops it")
 
     def _certificates(self) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from ledger.records.qr import Code as QrCode
 from ledger.records.secret import SECRET_CHARS, cert_key_of, locator_of, parse_secret
 from ledger.records.state import FilingState
 from ledger.records.statements import Statement, parse_statement
-from ledger.scan import sniff
+from ledger.scan import PdfScan, sniff
 from verifier.carried import open_carried
 from verifier.replica import Replica
 from verifier.trust import Trust
@@ -44,10 +44,10 @@ class EnvelopeSource(Protocol):
     async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
 
 
-class TextReader(Protocol):
-    """Reads QR texts out of a picture or PDF. Raises Malformed."""
+class FileReader(Protocol):
+    """Reads QR texts and text layer out of a picture or PDF. Raises Malformed."""
 
-    async def read(self, data: bytes) -> list[str]: ...
+    async def read(self, data: bytes) -> PdfScan: ...
 
 
 class Lookup:
@@ -57,7 +57,7 @@ class Lookup:
         self,
         trust: Trust,
         envelopes: EnvelopeSource | None,
-        scanner: TextReader,
+        scanner: FileReader,
         now_ms: Callable[[], int],
         *,
         offline: bool = False,
@@ -99,7 +99,8 @@ class Lookup:
         kind = sniff(data)
         if kind != "cbor-or-other":
             try:
-                return await self._judge(self._choose(await self._scanner.read(data)))
+                scan = await self._scanner.read(data)
+                return await self._judge(self._choose(scan.qr_texts), scan.page_texts)
             except Malformed:
                 return await self._judge(None)
         if data[:1] == _BUNDLE_START and len(data) <= MAX_BUNDLE:
@@ -148,14 +149,15 @@ class Lookup:
             return next(iter(ours.values())) if len(ours) == 1 else None
         return foreign
 
-    async def _judge(self, item: QrCode | Bundle | ForeignLink | None) -> Verdict:
+    async def _judge(self, item: QrCode | Bundle | ForeignLink | None, page_texts: Sequence[str] = ()) -> Verdict:
         if item is None or isinstance(item, ForeignLink):
             return verify(Evidence(item), self._trust, self._now_ms())
         register = await self._register(item)
         face = None
         if register is not None and register.logged is not None and not self._offline:
             face = await self._envelopes.face(item.secret, register.logged.state.commitment_leaf)
-        return verify(Evidence(item, register, face, self._offline), self._trust, self._now_ms())
+        evidence = Evidence(item, register, face, self._offline, tuple(page_texts))
+        return verify(evidence, self._trust, self._now_ms())
 
     async def _register(self, item: QrCode | Bundle) -> Register | None:
         replica = self.replica

@@ -33,6 +33,10 @@ CARRIED_WRONG: Final = _finding(
     "carried", _FAIL, "自带内容互相矛盾或已被改动", "What it carries contradicts itself or was altered"
 )
 
+PRINT_OTHER: Final = _finding(
+    "carried", _FAIL, "文件上的文字与二维码中签名的内容不一致", "The words on the page are not those signed in its code"
+)
+
 SIGNATURE: Final = _finding("signature", _PASS, "发证机构的签名真实", "The issuer's signature is genuine")
 SIGNATURE_WRONG: Final = _finding(
     "signature", _FAIL, "不是该机构备案密钥的签名", "Not signed by a key that this body has filed"

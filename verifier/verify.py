@@ -2,7 +2,8 @@
 
     1 host          the code leads to an official address                       else wrong_domain
     2 readable      it is a code or bundle of ours                              else unreadable
-    3 carried       what it carries holds together by itself                    else tampered
+    3 carried       what it carries holds together by itself, and a PDF's words
+                    say what its code says                                      else tampered
     4 signature     a record key of the filing signed it       else tampered; no filing: issuer_out_of_scope
     5 logged        the register holds exactly these bytes at this place        else not_found, tampered
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
@@ -34,7 +35,7 @@ from ledger.records.status import check_scope
 from ledger.text import Text
 from ledger.tlog.checkpoint import OpenedCheckpoint
 from verifier import steps
-from verifier.carried import Carried, open_carried, verify_bundle
+from verifier.carried import Carried, open_carried, says_the_same, verify_bundle
 from verifier.trust import Trust
 from verifier.verdict import (
     CertificateView,
@@ -96,6 +97,7 @@ class Evidence:
     register: Register | None = None  # None: no verified data at all
     face: FaceContent | None = None  # the opened face envelope; None: personal data unavailable
     offline: bool = False  # nobody tried to bring the register up to date
+    page_texts: tuple[str, ...] = ()  # text layers of the PDF that the code was found in
 
 
 def verify(evidence: Evidence, trust: Trust, now_ms: int) -> Verdict:
@@ -136,6 +138,9 @@ class _Check:
                 self.opened = verify_bundle(item, carried, self.trust)
         except (Malformed, Unverified):
             self._note(steps.CARRIED_WRONG)
+            return self._nothing(Code.TAMPERED)
+        if carried is not None and not says_the_same(carried, self.evidence.page_texts, self.trust.ladder):
+            self._note(steps.PRINT_OTHER)
             return self._nothing(Code.TAMPERED)
         self._note(steps.CARRIED if carried else steps.CARRIED_NONE)
         if self.register is None:

@@ -18,6 +18,9 @@ from typing import Any
 
 import pytest
 
+from issuer.printing.certificate import CertificateFace, render_certificate
+from issuer.printing.fonts import load_fonts
+from issuer.printing.slip import ClaimSlip
 from ledger.records.bundle import parse_bundle
 from ledger.records.commitments import Field
 from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
@@ -134,6 +137,31 @@ def test_one_changed_letter_is_refused(demo: DemoRun) -> None:
     changed = text[:-30] + ("1" if digit != "1" else "2") + text[-29:]
     status, verdict = check(demo, changed)
     assert status in (1, 2) and verdict["code"] in ("tampered", "unreadable")
+    assert verdict.get("certificate") is None
+
+
+def test_a_real_code_under_another_name_is_refused(demo: DemoRun, tmp_path: Path) -> None:
+    """Somebody prints his own name above the genuine QR code of somebody else."""
+    mine, other = demo.document["certificates"][:2]
+    forged = tmp_path / "forged.pdf"
+    face = CertificateFace(
+        body_name="示例职业技能评价中心（样本）",
+        name="张冒名",
+        document_type="居民身份证",
+        document_number="000000199001010018",
+        occupation="车工",
+        trade="--",
+        grade="三级/高级工",
+        grade_en="",
+        number=mine["number"],
+        issue_date="2026-11-22",
+        official_host=demo.document["verifier_url"].split("//")[1],
+        qr_text=other["qr_text"],
+        link=other["url"],
+    )
+    forged.write_bytes(render_certificate(face, ClaimSlip("张冒名", mine["number"], "0" * 26), load_fonts()))
+    status, verdict = check(demo, forged)
+    assert (status, verdict["code"]) == (1, "tampered")
     assert verdict.get("certificate") is None
 
 

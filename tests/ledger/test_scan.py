@@ -154,7 +154,7 @@ def test_damaged_pdfs_give_a_scan_or_malformed(cut: int, at: int, patch: bytes) 
 def test_a_pdf_gives_all_texts_of_all_pages_once() -> None:
     data = pdf([["first", "second"], [], ["third", "first"]])
     assert scan.sniff(data) == "pdf"
-    assert scan.read_pdf(data) == scan.PdfScan(("first", "second", "third"), ())
+    assert scan.read_pdf(data) == scan.PdfScan(("first", "second", "third"), (), ("", "", ""))
 
 
 def test_a_pdf_without_codes_is_an_empty_scan() -> None:

@@ -17,6 +17,7 @@ from ledger.errors import Malformed, Unavailable
 from ledger.records.bundle import format_bundle
 from ledger.records.qr import format_code
 from ledger.records.secret import format_secret, locator_of
+from ledger.scan import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
 from verifier.lookup import ENVELOPE_KEPT_MS, Lookup
@@ -29,11 +30,12 @@ class FakeScanner:
     """Answers with what a decoder would have read."""
 
     texts: list[str] | None = field(default_factory=list)
+    page_texts: tuple[str, ...] = ()
 
-    async def read(self, data: bytes) -> list[str]:
+    async def read(self, data: bytes) -> PdfScan:
         if self.texts is None:
             raise Malformed("cannot be decoded")
-        return self.texts
+        return PdfScan(tuple(self.texts), (), self.page_texts)
 
 
 @dataclass
@@ -184,8 +186,26 @@ class TestFile:
         assert (await lookup.by_file(out.getvalue(), "")).code is Code.VALID
         assert (await lookup.by_file(out.getvalue()[:100], "")).code is Code.UNREADABLE
         assert (await lookup.by_file(b"%PDF-1.7 rubbish", "")).code is Code.UNREADABLE
-        with pytest.raises(Malformed):
-            await Scanner(seconds=0.001).read(out.getvalue())
+
+    async def test_words_on_the_page_are_those_in_the_code(self, desk: Desk) -> None:
+        """A genuine code under another name, number or grade is a forgery; white space and other pages do not count."""
+        face = desk.certificate.face
+        grade = desk.log.trust().ladder.by_ordinal(desk.certificate.issue.grade).zh_formal
+        words = ["职业技能 等级证书", face.name, " ".join(face.number), grade]
+        desk.scanner.texts = [desk.text]
+        for page_texts, code in [
+            (("\n".join(words),), Code.VALID),
+            (("某份没有标题的文件", "\n".join(words)), Code.VALID),
+            (("\n".join([*words[:1], "张冒名", *words[2:]]),), Code.TAMPERED),
+            (("\n".join([*words[:2], face.number[:-1] + "9", grade]),), Code.TAMPERED),
+            (("\n".join([*words[:3], "一级/高级技师"]),), Code.TAMPERED),
+            (("\n".join([words[0], "张冒名"]), "\n".join(words)), Code.TAMPERED),
+            (("", ""), Code.VALID),
+        ]:
+            desk.scanner.page_texts = page_texts
+            verdict = await desk.lookup.by_file(b"%PDF-1.7 ", "")
+            assert verdict.code is code, page_texts
+            assert code is Code.VALID or verdict.certificate is None
 
 
 class TestPersonalData:
