@@ -1,0 +1,78 @@
+"""The README is run, not believed: its commands exist, its files are there, its words are the programs' words."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verifier.messages import load_messages
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
+
+
+def helped(package: str, *words: str) -> str:
+    """The help text of a program or command; fails when there is none."""
+    command = [sys.executable, "-m", package, *words, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, (command, done.stderr)
+    return done.stdout
+
+
+def test_the_two_commands_are_in_the_first_screen() -> None:
+    first = README[: README.index("## Who trusts whom")]
+    for script in ("scripts/demo", "scripts/test"):
+        assert f"$ {script}" in first
+        assert os.access(ROOT / script, os.X_OK)
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("exec scripts/test")
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        *(("ledger", ("authority", word)) for word in ("keygen", "propose", "show", "sign", "combine", "submit")),
+        *(("ledger", (word,)) for word in ("init", "serve", "fsck", "catalogue")),
+        *(("issuer", (word,)) for word in ("keygen", "init", "check", "issue", "print", "status")),
+        *(("verifier", (word,)) for word in ("init", "serve", "sync", "check")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_every_command_of_the_table_has_help(package: str, words: tuple[str, ...]) -> None:
+    assert helped(package, *words)
+    table = README[README.index("## The programs") :]
+    assert words[-1] in table
+
+
+def test_options_in_the_operating_guide_exist() -> None:
+    seen = 0
+    for line in re.findall(r"^    (cert-(?:ledger|issuer|verifier) .+)$", OPERATING, re.MULTILINE):
+        program, *words = line.split("#")[0].split()
+        depth = 2 if words[0] == "authority" else 1
+        text = helped(program.removeprefix("cert-"), *words[:depth])
+        for option in (word for word in words if word.startswith("--")):
+            assert option in text, (line, option)
+            seen += 1
+    assert seen > 20
+
+
+def test_quoted_verdicts_are_the_programs_words() -> None:
+    wordings = load_messages().wordings
+    for code in ("valid", "tampered"):
+        for text in (wordings[code].title, wordings[code].line):
+            assert text.both() in README
+
+
+def test_named_files_exist() -> None:
+    for path in re.findall(r"`((?:docs|scripts|issuer|tests)/[A-Za-z0-9_./]+\.[a-z]+)`", README + OPERATING):
+        assert (ROOT / path).is_file(), path
+    for room in ("tlog", "records", "store", "service", "console"):
+        assert (ROOT / "ledger" / room / "__init__.py").is_file()
