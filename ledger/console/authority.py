@@ -14,6 +14,7 @@ import json
 import os
 import tomllib
 from datetime import datetime, timedelta, timezone
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from ledger.client import LedgerClient
 from ledger.console.paths import read_file, write_new
 from ledger.errors import Malformed, Refused
 from ledger.keystore import Cost, create_key_file, new_key, open_key_file, read_passphrase
-from ledger.records import cose
-from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
+from ledger.records import canonical, cose
+from ledger.records.authority import RECORD_KEY_CAP, FiledKey, Filing, FilingRow, Genesis, Published, parse_filing
 from ledger.records.dates import day_of, format_day, parse_day
 from ledger.records.grades import parse_grade
 from ledger.records.kinds import Audience, IssuerKind, Kind
@@ -35,6 +36,11 @@ from ledger.wire import Logged
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
 _PROPOSAL = "certledger/proposal/v1"
 _SIGNATURE = "certledger/signature/v1"
+_FILING_KEYS = frozenset(
+    ["number", "name", "latin_name", "kind", "first_day", "last_day", "rows", "record_keys", "request_keys", "cap"]
+)
+_ROW_KEYS = frozenset(["occupation", "trade", "grades", "audience", "first_day"])
+_KEY_KEYS = frozenset(["public", "first_day", "last_day"])
 _SHANGHAI = timezone(timedelta(hours=8))
 
 
@@ -126,7 +132,10 @@ def read_filing(text: str) -> Filing:
     try:
         table: dict[str, Any] = tomllib.loads(text)
         ladder = load_ladder()
-        return Filing(
+        _only(table, _FILING_KEYS)
+        for row in table["rows"]:
+            _only(row, _ROW_KEYS)
+        filing = Filing(
             number=table["number"],
             name=table["name"],
             latin_name=table.get("latin_name", ""),
@@ -145,12 +154,20 @@ def read_filing(text: str) -> Filing:
             ),
             record_keys=tuple(_filed_key(key, table) for key in table["record_keys"]),
             request_keys=tuple(_filed_key(key, table) for key in table["request_keys"]),
-            cap=table.get("cap", 100_000),
+            cap=table.get("cap", RECORD_KEY_CAP),
         )
+        return parse_filing(canonical.decode(canonical.encode(filing.as_map())))  # as every reader will read it
     except KeyError as error:
         raise Malformed(f"filing: missing or unknown {error.args[0]!r}") from error
     except (tomllib.TOMLDecodeError, TypeError, AttributeError, ValueError) as error:
         raise Malformed(f"filing: {error}") from error
+
+
+def _only(table: dict[str, Any], known: frozenset[str]) -> None:
+    unknown = sorted(table.keys() - known)
+    if unknown:
+        nearest = get_close_matches(unknown[0], known, 1, 0.0)
+        raise Malformed(f"filing: unknown key {unknown[0]!r}; the nearest is {nearest[0]!r}")
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -258,6 +275,7 @@ def _filed_key(key: object, table: dict[str, Any]) -> FiledKey:
     if isinstance(key, str):
         return FiledKey(_hex(key, 32), _day(table["first_day"]))
     if isinstance(key, dict):
+        _only(key, _KEY_KEYS)
         last = _day(key["last_day"]) if "last_day" in key else 0
         return FiledKey(_hex(key["public"], 32), _day(key["first_day"]), last)
     raise Malformed("filing: a key is hex, or a table with public and first_day")

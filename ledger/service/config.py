@@ -42,6 +42,17 @@ class LedgerSettings:
     batch_limit: int = field(
         default=1024, metadata=described(Text("每批语句上限", "Statements in one batch"), minimum=1, maximum=4096)
     )
+    examiners: int = field(
+        default=2,
+        metadata=described(
+            Text(
+                "检查提交内容的进程数；0 表示在服务进程内",
+                "Processes that examine submissions; 0: none apart",
+            ),
+            minimum=0,
+            maximum=64,
+        ),
+    )
     queue_limit: int = field(
         default=4096,
         metadata=described(Text("排队语句上限，超出返回 503", "Statements waiting; more are answered 503"), minimum=1),

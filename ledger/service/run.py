@@ -30,10 +30,11 @@ from ledger.service.admission import Candidate, Examiner
 from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
+from ledger.service.examiners import start_examiners, warm_up
 from ledger.service.private_index import PrivateIndex
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import Guard, HeadSigner
-from ledger.service.web import Log, create_app, make_metrics
+from ledger.service.web import LOG, Log, create_app, make_metrics
 from ledger.settings import format_settings
 from ledger.store.integrate import MAP_DEPTH, Integrator
 from ledger.store.protocol import PrivateStore
@@ -135,7 +136,10 @@ async def running(
         await sequencer.start()
         await _read_request_keys(request_keys, integrator, store)
         registry, answered = make_metrics(sequencer)
-        workers = ThreadPoolExecutor(2, thread_name_prefix="examiner")
+        workers = ThreadPoolExecutor(1, thread_name_prefix="examiner")
+        processes = None
+        if settings.examiners:
+            processes = start_examiners(settings.examiners, keys.key("index", "index").secret)
         log = Log(
             sequencer=sequencer,
             store=store,
@@ -143,6 +147,7 @@ async def running(
             index=index,
             public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
             workers=workers,
+            processes=processes,
             nonces=NonceMemory(not_before_s=-(-wall_ms() // 1000)),
             request_keys=request_keys,
             registry=registry,
@@ -157,6 +162,8 @@ async def running(
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             workers.shutdown(wait=True)
+            if processes is not None:
+                processes.shutdown(wait=True, cancel_futures=True)
             head_signer.close()
     finally:
         await store.close()
@@ -171,6 +178,7 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(folder, settings, keys) as (app, sequencer):
         site = await start_site(app, settings.host, settings.port, EdgeSettings(behind_proxy=settings.behind_proxy))
+        warm_up(app[LOG].processes, settings.examiners)
         # What is alive now stays; what a request makes has few cycles. Looking for them after every 700 objects
         # took a tenth of the time of admission.
         gc.freeze()

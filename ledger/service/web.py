@@ -11,7 +11,8 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -30,6 +31,7 @@ from ledger.records.state import FilingState
 from ledger.request_signing import NonceMemory, open_request
 from ledger.service.admission import Candidate, Examined, Examiner
 from ledger.service.budget import Budget
+from ledger.service.examiners import examine_apart
 from ledger.service.private_index import PrivateIndex
 from ledger.service.sequencer import Sequencer
 from ledger.store.protocol import PrivateStore, Slot
@@ -40,7 +42,8 @@ _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 _SMALL_BODY: Final = 1024 * 1024
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
-_CHUNK: Final = 64  # submissions examined in one hand-over to a worker thread
+_CHUNK: Final = 64  # submissions examined in one hand-over
+_APART: Final = 32  # submissions that are worth handing to another process
 
 journal = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class Log:
     index: PrivateIndex
     public_url: str
     workers: ThreadPoolExecutor
+    processes: ProcessPoolExecutor | None
     nonces: NonceMemory
     request_keys: dict[bytes, tuple[str, bytes]]  # kid -> filing number, public key
     registry: CollectorRegistry
@@ -147,14 +151,7 @@ async def post_statements(request: web.Request) -> web.Response:
     submissions = wire.decode(body, wire.SubmitRequest).submissions
     if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
         raise Malformed(f"between 1 and {wire.MAX_SUBMISSIONS} submissions in a request")
-    loop = asyncio.get_running_loop()
-    parts = await asyncio.gather(
-        *(
-            loop.run_in_executor(log.workers, partial(log.examiner.examine, submissions[at : at + _CHUNK], filing))
-            for at in range(0, len(submissions), _CHUNK)
-        )
-    )
-    return await _sequence(log, [examined for part in parts for examined in part])
+    return await _sequence(log, await _examine(log, submissions, filing))
 
 
 async def post_authority(request: web.Request) -> web.Response:
@@ -263,6 +260,21 @@ async def _requester(request: web.Request, body: bytes) -> FilingState:
     if filing.status is not FilingStatus.ACTIVE:
         raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
     return filing
+
+
+async def _examine(log: Log, submissions: Sequence[wire.SubmissionBody], filing: FilingState) -> list[Examined]:
+    """Off the event loop: few submissions on a thread, more of them in the other processes."""
+    loop = asyncio.get_running_loop()
+    pieces = [submissions[at : at + _CHUNK] for at in range(0, len(submissions), _CHUNK)]
+    if log.processes is not None and len(submissions) >= _APART:
+        try:
+            work = [loop.run_in_executor(log.processes, examine_apart, piece, filing) for piece in pieces]
+            return [examined for part in await asyncio.gather(*work) for examined in part]
+        except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
+            journal.error("an examining process has died; going on without")
+            log.processes = None
+    parts = [await loop.run_in_executor(log.workers, log.examiner.examine, piece, filing) for piece in pieces]
+    return [examined for part in parts for examined in part]
 
 
 async def _sequence(log: Log, examined: Sequence[Examined]) -> web.Response:

@@ -85,7 +85,7 @@ def _fsyncs(folder: Path, runs: int, seconds: float) -> tuple[float, ...]:
 
 async def _hello(folder: Path, scale: Scale) -> tuple[float, ...]:
     port = free_port()
-    async with started(["-m", "benchmarks.hello", str(port)], folder / "hello.log", ready=b"ready"):
+    async with started(["-m", "benchmarks.hello", str(port)], folder / "hello.log", port, "/"):
         request = get_request("/", "127.0.0.1")
         await closed_loop("127.0.0.1", port, [request], 0.3, 64)  # warm
         rates = []

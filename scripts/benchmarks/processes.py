@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,15 +30,15 @@ class Scale:
     certificates: int  # in the log at the end of the append part
     stretch: int  # certificates of one append run
     roster: int  # rows
-    pages: int  # different certificates asked for
+    pages: int  # different certificates asked for in turn; a verifier keeps 1,024 envelopes
 
     @classmethod
     def full(cls) -> Scale:
-        return cls(runs=5, seconds=5.0, certificates=100_000, stretch=10_000, roster=1_000, pages=2_000)
+        return cls(runs=5, seconds=5.0, certificates=100_000, stretch=10_000, roster=1_000, pages=800)
 
     @classmethod
     def quick(cls) -> Scale:
-        return cls(runs=3, seconds=1.0, certificates=4_000, stretch=1_000, roster=40, pages=200)
+        return cls(runs=3, seconds=1.0, certificates=4_000, stretch=1_000, roster=40, pages=100)
 
 
 class Failed(Exception):
@@ -48,44 +49,56 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT}", "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
-def run(arguments: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None, *, check: bool = True) -> str:
-    """Run `python ARGUMENTS` to its end in `folder`; its standard output."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment(extra),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    if check and done.returncode:
-        raise Failed(f"{' '.join(arguments[:4])}: exit {done.returncode}: {done.stderr.strip()[-600:]}")
-    return done.stdout
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program that ran to its end."""
+
+    output: str
+    seconds: float
+    peak_mib: float  # of resident memory
+
+
+def run(arguments: Sequence[str], folder: Path, extra: Mapping[str, str] | None = None) -> Finished:
+    """Run `python ARGUMENTS` to its end in `folder`. Raises Failed unless it exits with 0."""
+    errors = folder / "stderr"
+    began = time.perf_counter()
+    with errors.open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=environment(extra),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        assert child.stdout is not None
+        with child.stdout as pipe:
+            output = pipe.read().decode("utf-8", "replace")
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if child.returncode:
+        raise Failed(f"{' '.join(arguments[:4])}: exit {child.returncode}: {_end_of(errors)}")
+    return Finished(output, seconds, usage.ru_maxrss / 1024)
 
 
 @asynccontextmanager
 async def started(
-    arguments: Sequence[str], log: Path, *, ready: bytes, extra: Mapping[str, str] | None = None
+    arguments: Sequence[str], log: Path, port: int, path: str, extra: Mapping[str, str] | None = None
 ) -> AsyncIterator[psutil.Process]:
-    """Run `python ARGUMENTS` until the block ends; entered when its output contains `ready`."""
-    with log.open("wb") as errors:
+    """Run `python ARGUMENTS` until the block ends; entered when `path` on `port` answers 200."""
+    with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, cwd=log.parent, env=environment(extra), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=errors,
+            stdout=out, stderr=out,
         )  # fmt: skip
-    assert process.stdout is not None
     try:
-        seen = b""
-        async with asyncio.timeout(START_S):
-            while ready not in seen:
-                line = await process.stdout.readline()
-                if not line:
-                    said = log.read_text("utf-8", "replace")[-600:]
-                    raise Failed(f"{' '.join(arguments[:4])} ended at once: {said}")
-                seen += line
-        drain = asyncio.create_task(process.stdout.read())
+        deadline = time.monotonic() + START_S
+        while not await _answers(port, path):
+            if process.returncode is not None or time.monotonic() > deadline:
+                raise Failed(f"{' '.join(arguments[:4])} does not serve: {_end_of(log)}")
+            await asyncio.sleep(0.05)
         yield psutil.Process(process.pid)
-        drain.cancel()
     finally:
         if process.returncode is None:
             process.terminate()
@@ -95,6 +108,22 @@ async def started(
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+async def _answers(port: int, path: str) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+            return b" 200 " in await reader.readline()
+        finally:
+            writer.close()
+    except OSError:
+        return False
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text("utf-8", "replace").strip()[-600:]
 
 
 def free_port() -> int:

@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -33,8 +34,7 @@ from ledger.records.secret import cert_key_of, locator_of
 from ledger.records.statements import issue_entry, propose
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import leaf_hash
-from ledger.tlog.note import VerifierKey, parse_vkey
-from ledger.wire import PersonLineage, Receipt, Submission
+from ledger.wire import PersonLineage, Submission
 
 ORIGIN = "bench.cert-ledger.example/1"
 FILING = "Y000051990002"
@@ -59,19 +59,23 @@ class Authority:
     def genesis(self) -> bytes:
         return self._signed(Genesis(ORIGIN, tuple(person.public for person in self.people), 2, self.day - 100))
 
-    def filing(self) -> bytes:
+    def filing(self, **changes: Any) -> bytes:
+        """The filing under which the append part submits, or another with these fields changed."""
         since = self.day - 400
         return self._signed(
-            Filing(
-                number=FILING,
-                name="性能测试评价机构（样本）",
-                kind=IssuerKind.SOCIAL_BODY,
-                first_day=since,
-                last_day=self.day + 400,
-                rows=(FilingRow(OCCUPATION, "", (2, 3, 4, 5), Audience.PUBLIC, since),),
-                record_keys=tuple(FiledKey(record_key(number).public, since) for number in range(_SPARE_KEYS)),
-                request_keys=(FiledKey(request_key().public, since),),
-                cap=_CAP,
+            replace(
+                Filing(
+                    number=FILING,
+                    name="性能测试评价机构（样本）",
+                    kind=IssuerKind.SOCIAL_BODY,
+                    first_day=since,
+                    last_day=self.day + 400,
+                    rows=(FilingRow(OCCUPATION, "", (2, 3, 4, 5), Audience.PUBLIC, since),),
+                    record_keys=tuple(FiledKey(record_key(number).public, since) for number in range(_SPARE_KEYS)),
+                    request_keys=(FiledKey(request_key().public, since),),
+                    cap=_CAP,
+                ),
+                **changes,
             )
         )
 
@@ -87,8 +91,14 @@ class RunningLog:
     folder: Path
     url: str
     process: psutil.Process
-    keys: tuple[VerifierKey, ...]
+    vkeys: tuple[str, ...]
     genesis_sha256: str
+
+    @property
+    def pins(self) -> list[str]:
+        """As the programs that follow this log take them."""
+        keys = [argument for key in self.vkeys for argument in ("--vkey", key)]
+        return ["--ledger", self.url, "--origin", ORIGIN, *keys, "--genesis", self.genesis_sha256]
 
     def client(self) -> LedgerClient:
         return LedgerClient(self.url, signer=request_key(), total_s=120)
@@ -123,17 +133,15 @@ async def running_log(folder: Path) -> AsyncIterator[RunningLog]:
     genesis.write_bytes(authority.genesis())
     port, home = free_port(), folder / "log"
     secret = {"CERT_LEDGER_PASSPHRASE": "a benchmark has no secrets"}
-    made = run(
+    run(
         ["-m", "ledger", "init", "--dir", str(home), "--origin", ORIGIN, "--genesis", str(genesis), "--light",
          "--port", str(port)],
         folder, secret,
     )  # fmt: skip
-    pins = json.loads(made[made.index("{") :])
+    pins = json.loads((home / "trust.json").read_bytes())
     serve = ["-m", "ledger", "serve", "--dir", str(home)]
-    async with started(serve, folder / "ledger.log", ready=b"http://", extra=secret) as process:
-        log = RunningLog(
-            home, f"http://127.0.0.1:{port}", process, tuple(map(parse_vkey, pins["log_keys"])), pins["genesis"]
-        )
+    async with started(serve, folder / "ledger.log", port, "/readyz", secret) as process:
+        log = RunningLog(folder, f"http://127.0.0.1:{port}", process, tuple(pins["log_keys"]), pins["genesis"])
         async with log.client() as client:
             await client.submit_authority(authority.filing())
         await asyncio.sleep(1.1)  # a request signed in the second of the start is refused
@@ -167,9 +175,8 @@ def _certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> 
     """As an issuer draws it: a name, an ID document, an employer and a birth year; no photo."""
     secret, holder_code = os.urandom(16), os.urandom(16)
     grade = 2 + serial % 4
-    face = FaceOpening(
-        os.urandom(16), build_number(FILING, date_of(day).year, 7 - grade, serial + 1), f"例{chr(0x4E00 + serial % 5000)}"
-    )
+    number = build_number(FILING, date_of(day).year, 7 - grade, serial + 1)
+    face = FaceOpening(os.urandom(16), number, f"例{chr(0x4E00 + serial % 5000)}")
     person = _person(serial)
     openings = {
         Field.ID_DOCUMENT: FieldOpening(
@@ -204,10 +211,6 @@ def _certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> 
         seal_rest(holder_code, leaf, os.urandom(12), rest),
     )  # fmt: skip
     return secret, submission
-
-
-def receipt_of(raw: bytes) -> Receipt:
-    return wire.receipt_of(raw)
 
 
 def _person(serial: int) -> PersonLineage:

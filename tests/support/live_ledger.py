@@ -12,6 +12,7 @@ Dates are near today, because the ledger's clock is the real one; nothing here d
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from ledger.client import LedgerClient
 from ledger.keystore import Cost
@@ -40,7 +42,16 @@ from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
 from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.wire import Logged, PersonLineage, Receipt
-from tests.support.builders import OCCUPATION, Authority, Body, Certificate, id_number, make_authority, make_body
+from tests.support.builders import (
+    OCCUPATION,
+    Authority,
+    Body,
+    Certificate,
+    id_number,
+    make_authority,
+    make_body,
+    octets,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = b"a passphrase of the tests"
@@ -72,6 +83,23 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def distinct(prefix: str, count: int) -> list[str]:
+    """Labels whose certificates have serial numbers and ID numbers of their own: by chance, some labels share one."""
+    found: list[str] = []
+    serials: set[int] = set()
+    persons: set[str] = set()
+    for at in itertools.count():
+        if len(found) == count:
+            break
+        label = f"{prefix} {at}"
+        serial, person = int.from_bytes(octets("serial " + label, 4), "big") % 999_999, id_number(label)
+        if serial not in serials and person not in persons:
+            found.append(label)
+            serials.add(serial)
+            persons.add(person)
+    return found
 
 
 async def tracks_of(client: LedgerClient, persons: Sequence[str], lineage: str = OCCUPATION) -> dict[str, bytes]:
@@ -177,9 +205,11 @@ class LiveLedger:
     async def fetch(self, path: str, **changes: Any) -> tuple[int, dict[str, str], bytes]:
         """Status, headers (lower case) and body of one plain request."""
         method = changes.pop("method", "GET")
+        plain = path.isascii() and path.isprintable() and " " not in path and "#" not in path
+        url = URL(self.url + path, encoded=plain)  # sent as it stands: no dots resolved, nothing decoded
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
-            session.request(method, self.url + path, allow_redirects=False, **changes) as answer,
+            session.request(method, url, allow_redirects=False, **changes) as answer,
         ):
             return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read()
 

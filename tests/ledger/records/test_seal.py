@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ledger.errors import Malformed, Unverified
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, is_seal, parse_seal, verify_seal_of
 from tests.support.builders import make_authority, make_body, octets
+from tests.support.make_vectors import VECTORS, vector_text
 
 SEAL = Seal(7, 1_779_854_400_000, octets("root"), 3, octets("chain"), 4)
 BYTES32 = st.binary(min_size=32, max_size=32)
@@ -130,3 +132,16 @@ def test_a_changed_dropped_or_swapped_leaf_changes_the_head() -> None:
         extend_chain(CHAIN_START, [*leaves[:at], *leaves[at : at + 2][::-1], *leaves[at + 2 :]])[-1] for at in range(4)
     }
     assert len(heads) == 1 + 5 + 5 + 4
+
+
+def test_the_vectors_are_current_and_hold() -> None:
+    written = (VECTORS / "seal.json").read_text(encoding="utf-8")
+    assert written == vector_text("seal"), "run python -m tests.support.make_vectors"
+    vectors = json.loads(written)
+    leaves = [bytes.fromhex(leaf) for leaf in vectors["leaf_hashes"]]
+    assert [value.hex() for value in extend_chain(CHAIN_START, leaves)] == vectors["chain"]
+    for case in vectors["seals"]:
+        seal = verify_seal_of(bytes.fromhex(case["entry"]), case["covered"] + 1)
+        assert (seal.time, seal.map_count, seal.previous) == (case["time"], case["map_count"], case["previous"])
+        assert (seal.map_root.hex(), seal.chain.hex()) == (case["map_root"], case["chain"])
+        assert seal.chain.hex() == vectors["chain"][seal.covered - 1]

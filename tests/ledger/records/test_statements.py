@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from hashlib import sha256
 
@@ -13,9 +14,10 @@ from ledger.records.authority import FiledKey, Genesis, Published
 from ledger.records.kinds import Kind
 from ledger.records.secret import subject_of
 from ledger.records.statements import Statement, parse_proposal, parse_statement, propose
-from ledger.tlog.keys import kid
+from ledger.tlog.keys import Ed25519Signer, kid
 from ledger.tlog.merkle import leaf_hash
 from tests.support.builders import DAY, ORIGIN, Body, key, make_authority, make_body, octets
+from tests.support.make_vectors import VECTORS, vector_text
 
 AUTHORITY = make_authority()
 BODY = make_body()
@@ -244,3 +246,31 @@ def test_statements_are_the_same_bytes_each_time() -> None:
     again: Body = make_body()
     assert again.certificate("a").statement.entry == BODY.certificate("a").statement.entry
     assert make_authority().sign(BODY.filing).entry == AUTHORITY.sign(BODY.filing).entry
+
+
+def test_the_vectors_are_current_and_hold() -> None:
+    written = (VECTORS / "statements.json").read_text(encoding="utf-8")
+    assert written == vector_text("statements"), "run python -m tests.support.make_vectors"
+    vectors = json.loads(written)
+    for case in vectors["statements"].values():
+        statement = parse_statement(bytes.fromhex(case["entry"]))
+        verify(statement)
+        assert statement.leaf_hash.hex() == case["leaf_hash"] and statement.identity.hex() == case["identity"]
+        assert statement.envelope.payload.hex() == case["payload"]
+        for part, expected in zip(statement.envelope.signatures, case["signatures"], strict=True):
+            assert statement.envelope.to_be_signed(part.kid).hex() == expected["signed"]
+    for case in vectors["malformed"]:
+        with pytest.raises(Malformed):
+            parse_statement(bytes.fromhex(case["entry"]))
+            pytest.fail(case["why"])
+
+
+def test_the_keys_of_the_vectors_follow_from_their_labels() -> None:
+    vectors = json.loads((VECTORS / "statements.json").read_text(encoding="utf-8"))
+    signers = {
+        who: [Ed25519Signer(sha256(label.encode()).digest()) for label in ([labels] if who != "authority" else labels)]
+        for who, labels in vectors["key_labels"].items()
+    }
+    assert [one.public for one in signers["record"]] == [BODY.record.public]
+    assert [one.public for one in signers["request"]] == [BODY.request.public]
+    assert sorted(one.public for one in signers["authority"]) == list(AUTHORITY.genesis.keys)

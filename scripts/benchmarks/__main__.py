@@ -1,0 +1,100 @@
+"""scripts/bench: measure the machine, the ledger, an issuer and a verifier on it.
+
+    limits   what the machine can do at all: signatures, fsync, a bare web server
+    append   statements through a running ledger over HTTP
+    pages    a replica of that log, and the page of a scanned certificate
+    issue    the real issuer on a sample roster
+
+Writes nothing outside a scratch folder, which it removes, unless --write. Exit status 1 when a part could not be
+measured; a missed target is a figure, not a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import append, issuing, limits, pages
+from benchmarks.figures import Figure
+from benchmarks.machine import ROOT, describe_machine
+from benchmarks.processes import Failed, Scale
+from benchmarks.report import Report, worst, write_section
+from benchmarks.workload import running_log
+from ledger.errors import CertLedgerError
+
+PARTS = ("limits", "append", "pages", "issue")
+DOCUMENT = ROOT / "docs" / "performance.md"
+
+
+async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[Figure], dict[str, str], list[float]]:
+    figures: list[Figure] = []
+    failed: dict[str, str] = {}
+    others: list[float] = []
+    if "limits" in wanted:
+        _say("limits")
+        figures += await limits.measure(folder, scale)
+    if wanted & {"append", "pages"}:
+        _say(f"append: {scale.certificates:,} certificates")
+        part = "append"
+        try:
+            async with running_log(folder) as log:
+                appended = await append.measure(log, scale)
+                others = appended.others
+                if "append" in wanted:
+                    figures += appended.figures
+                if "pages" in wanted:
+                    part = "pages"
+                    _say("pages")
+                    figures += await pages.measure(log, appended.parcels, scale)
+        except (Failed, CertLedgerError, AssertionError) as error:
+            failed[part] = f"{type(error).__name__}: {error}"
+    if "issue" in wanted:
+        _say(f"issue: a roster of {scale.roster:,}")
+        try:
+            figures += await issuing.measure(folder, scale, 1 if scale.runs < 5 else 3)
+        except (Failed, CertLedgerError, AssertionError) as error:
+            failed["issue"] = f"{type(error).__name__}: {error}"
+    return figures, failed, others
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small and short: the shape, not the figures")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be given again")
+    parser.add_argument("--certificates", type=int, help="in the log at the end of the append part")
+    parser.add_argument("--json", action="store_true", help="JSON on standard output instead of the table")
+    parser.add_argument("--write", action="store_true", help="update the generated section of docs/performance.md")
+    parser.add_argument("--dir", type=Path, default=ROOT / "bench-data", help="scratch folder, on the disk to measure")
+    options = parser.parse_args()
+    scale = Scale.quick() if options.quick else Scale.full()
+    if options.certificates is not None:
+        scale = replace(scale, certificates=options.certificates)
+    options.dir.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine(options.dir.absolute())
+    with (
+        tempfile.TemporaryDirectory(dir=options.dir) as name,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        figures, failed, others = runner.run(_measure(Path(name).absolute(), scale, set(options.only or PARTS)))
+    report = Report(machine, options.quick, tuple(figures), failed, worst(others))
+    print(json.dumps(report.as_json(), ensure_ascii=False, indent=1) if options.json else report.as_text())
+    if options.write:
+        write_section(DOCUMENT, report)
+    return 1 if failed else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""docs/formats.cddl fits what the code writes and nothing near it; the documents' tables and hex are current."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import cbor2
+import pytest
+
+from ledger.records import canonical
+from ledger.records.commitments import Field
+from ledger.records.envelope import FaceContent, RestContent
+from ledger.records.kinds import CertificateStatus, Kind
+from ledger.records.state import Appointment, Highest, TrackSummary, parse_certificate_state
+from tests.support.builders import TRADE, make_authority, make_body, octets
+from tests.support.cddl import Cddl
+from tests.support.make_docs import DOCS, DOCUMENTS, filled
+from tests.support.make_vectors import VECTORS
+
+CDDL = Cddl((DOCS / "formats.cddl").read_text(encoding="utf-8"))
+BODY = make_body(grants=(7, 8), latin_name="Sample Works")
+FULL = BODY.certificate("full", trade=TRADE, person_unlinked=True)
+
+
+def vectors(name: str) -> Any:
+    return json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def samples() -> list[tuple[str, bytes]]:
+    """Rule and real encoding, at least one for every structure of the file."""
+    statements, found = vectors("statements"), []
+    for case in statements["statements"].values():
+        rule = {1: "genesis", 4: "filing", 9: "published", 12: "issue"}[case["kind"]]
+        found += [("entry", bytes.fromhex(case["entry"])), (rule, bytes.fromhex(case["payload"]))]
+        header = "issue-header" if rule == "issue" else "authority-header"
+        found.append((header, bytes.fromhex(case["protected"])))
+    found.append(("filing", canonical.encode(BODY.filing.as_map())))
+    found.append(("authority-statement", make_authority().sign(BODY.filing).entry))
+    for case in statements["certificates"].values():
+        found += [("bundle", bytes.fromhex(case["bundle"]))]
+        found += [("field", bytes.fromhex(opening)) for opening in case["rest_openings"]]
+        found.append(("rest", cbor2.dumps([bytes.fromhex(digest) for digest in case["rest_digests"]])))
+        face = case["face"]
+        found.append(("face", cbor2.dumps([bytes.fromhex(face["salt"]), face["number"], face["name"]])))
+    found += [("seal", bytes.fromhex(case["entry"])) for case in vectors("seal")["seals"]]
+    found += [("qr-fragment", bytes.fromhex(case["fragment"])) for case in vectors("qr")["codes"]]
+    for step in vectors("fold")["steps"]:
+        for raw in map(bytes.fromhex, step.get("states", {}).values()):
+            found.append(("filing-state" if raw[0] == 0x8B else "certificate-state", raw))
+    state = parse_certificate_state(next(raw for rule, raw in found if rule == "certificate-state"))
+    summary = TrackSummary(Highest(5, TRADE, octets("k"), 9), Appointment(7, octets("a"), 10, 20_600, 0))
+    later = replace(state, status=CertificateStatus.REPLACED, successor=octets("s"), summary=summary).with_summary(
+        summary
+    )
+    found.append(("certificate-state", later.encode()))
+    found.append(("certificate-state", replace(later, kind=Kind.APPOINT, grade=7).encode()))
+    id_document = FULL.openings[0]
+    assert id_document.field is Field.ID_DOCUMENT
+    found.append(("id-document", canonical.encode(id_document.value)))
+    face, rest = FaceContent(FULL.face, b"jpeg"), RestContent(FULL.digests, FULL.openings[1:])
+    opening = face.opening
+    found.append(("face-content", canonical.encode([opening.salt, opening.number, opening.name, face.thumbnail])))
+    found.append(("rest-content", canonical.encode([list(rest.digests), [part.as_value() for part in rest.openings]])))
+    return found
+
+
+SAMPLES = samples()
+TOP = {
+    "entry",
+    "bundle",
+    "qr-fragment",
+    "certificate-state",
+    "filing-state",
+    "face-content",
+    "rest-content",
+    "id-document",
+}
+
+
+@pytest.mark.parametrize("at", range(len(SAMPLES)))
+def test_real_encodings_fit(at: int) -> None:
+    rule, raw = SAMPLES[at]
+    assert CDDL.accepts(rule, raw), rule
+
+
+def near(value: Any) -> Iterator[Any]:
+    """Values one step away: a key or item more, fewer, or of a type that stands nowhere."""
+    if isinstance(value, dict):
+        yield {**value, 99: 0}
+        for key in value:
+            yield {at: item for at, item in value.items() if at != key}
+            yield {**value, key: 1.5}
+    elif isinstance(value, list):
+        yield [*value, 1.5]
+        for at in range(len(value)):
+            yield [*value[:at], 1.5, *value[at + 1 :]]
+
+
+OPTIONAL = {"filing": {11, 12}, "issue": {3, 14}}
+
+
+@pytest.mark.parametrize("at", range(len(SAMPLES)))
+def test_what_is_near_a_real_encoding_does_not_fit(at: int) -> None:
+    rule, raw = SAMPLES[at]
+    value = cbor2.loads(raw)
+    if isinstance(value, cbor2.CBORTag):
+        value = list(value.value)
+        assert not CDDL.accepts(rule, cbor2.dumps(value))  # without its tag
+        assert not CDDL.accepts(rule, raw[:1] + cbor2.dumps([*value, 0]))
+        return
+    for other in near(value):
+        dropped = set(value) - set(other) if isinstance(value, dict) else set()
+        if not dropped or not dropped <= OPTIONAL.get(rule, set()):
+            assert not CDDL.accepts(rule, cbor2.dumps(other)), other
+    if isinstance(value, list) and rule not in ("rest",):
+        assert not CDDL.accepts(rule, cbor2.dumps(value[:-1]))
+
+
+def test_every_structure_of_the_file_is_reached_from_a_sample() -> None:
+    text = (DOCS / "formats.cddl").read_text(encoding="utf-8")
+    seen: set[str] = set()
+
+    def reach(name: str) -> None:
+        if name not in seen:
+            seen.add(name)
+            for other in re.findall(r"[A-Za-z][\w-]*", str(CDDL.rules.get(name, ""))):
+                if other in CDDL.rules:
+                    reach(other)
+
+    for rule in {rule for rule, _ in SAMPLES} & (TOP | {"face", "field", "rest"}):
+        reach(rule)
+    assert set(CDDL.rules) - seen == set()
+    assert "float" not in re.sub(r";.*", "", text)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_are_what_code_and_vectors_say(name: str) -> None:
+    written = (DOCS / name).read_text(encoding="utf-8")
+    assert filled(written) == written, "run python -m tests.support.make_docs"
+    blocks = len(re.findall(r"<!-- \w+\.json ", written)), len(re.findall("<!-- table ", written))
+    assert blocks == {"formats.md": (19, 1), "states.md": (0, 4), "refusals.md": (0, 1)}[name]
+
+
+def test_the_checker_can_say_no() -> None:
+    """The small CDDL reader itself: each construct accepts and refuses."""
+    cddl = Cddl('a = [1*2 uint, ? tstr] b = { 1: 1..3, ? 2: bstr .size 2 } c = "x" / #6.9([* d]) d = bstr .cbor b')
+    for rule, good, bad in [
+        ("a", [[1], [1, 2], [1, "x"], [1, 2, "x"]], [[], [-1], [1, 2, 3], ["x"], [1, "x", "y"], {}]),
+        ("b", [{1: 1}, {1: 3, 2: b"ab"}], [{}, {1: 0}, {1: 4}, {1: 1, 2: b"a"}, {1: 1, 3: 0}, {1: True}]),
+        ("c", ["x", cbor2.CBORTag(9, []), cbor2.CBORTag(9, [cbor2.dumps({1: 1})])], ["y", 9, cbor2.CBORTag(8, [])]),
+        ("c", [], [cbor2.CBORTag(9, [b"\xff"]), cbor2.CBORTag(9, [cbor2.dumps({1: 9})])]),
+    ]:
+        assert all(cddl.accepts(rule, cbor2.dumps(value)) for value in good), rule
+        assert not any(cddl.accepts(rule, cbor2.dumps(value)) for value in bad), rule
+    assert not cddl.accepts("a", b"\x81")
+    with pytest.raises(AssertionError):
+        Cddl("a = nowhere")
+    with pytest.raises(AssertionError):
+        Cddl("a = 1 a = 2")

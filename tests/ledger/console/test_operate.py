@@ -1,0 +1,124 @@
+"""What the operator types: init once, fsck with an exit code, catalogues imported; errors are one line."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ledger.__main__ import main
+from ledger.console.operate import PASSPHRASE
+from ledger.records.occupations import parse_catalogue
+from ledger.tlog.note import parse_vkey
+from tests.support.builders import make_authority
+from tests.support.fault_store import flip
+
+AUTHORITY = make_authority("operate", origin="log.test.example/operate")
+GENESIS = AUTHORITY.sign(AUTHORITY.genesis).entry
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(PASSPHRASE, "a passphrase of the tests")
+    Path("genesis.cose").write_bytes(GENESIS)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(list(arguments))
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    return call
+
+
+def init(run: Run, *more: str, origin: str = AUTHORITY.origin) -> tuple[int, str, str]:
+    return run("init", "--dir", "log", "--origin", origin, "--genesis", "genesis.cose", "--light", *more)
+
+
+def test_init_prints_and_keeps_what_verifiers_pin(run: Run) -> None:
+    code, out, _ = init(run)
+    assert code == 0
+    pins = json.loads(out)
+    assert pins == json.loads(Path("log/trust.json").read_text("utf-8"))
+    assert pins["origin"] == AUTHORITY.origin
+    assert pins["genesis"] == sha256(GENESIS).hexdigest()
+    assert [parse_vkey(line).name for line in pins["log_keys"]] == [AUTHORITY.origin] * 2
+
+
+def test_init_is_once_and_serve_never_creates(run: Run) -> None:
+    code, _, err = run("serve", "--dir", "log")
+    assert code == 3 and err and not Path("log").exists()
+    assert init(run)[0] == 0
+    before = {path: path.read_bytes() for path in Path("log").iterdir()}
+    code, _, err = init(run)
+    assert code == 1 and err
+    assert {path: path.read_bytes() for path in Path("log").iterdir()} == before
+
+
+def test_init_refuses_another_origin_and_a_bad_genesis(run: Run) -> None:
+    assert init(run, origin="log.test.example/else")[0] == 2
+    for content in (b"", GENESIS[:-1], GENESIS + b"\0", bytes(9000)):
+        Path("genesis.cose").write_bytes(content)
+        assert init(run)[0] == 2
+    Path("genesis.cose").unlink()
+    assert init(run)[0] == 3
+    assert not Path("log/log.db").exists()
+
+
+def test_init_without_a_passphrase_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PASSPHRASE)
+    monkeypatch.setattr("sys.stdin", None)
+    code, _, err = init(run)
+    assert code == 1 and PASSPHRASE in err
+    assert not Path("log/log.db").exists()
+
+
+def test_fsck_says_sound_or_what_is_wrong(run: Run) -> None:
+    init(run)
+    code, out, _ = run("fsck", "--dir", "log")
+    assert code == 0 and "存储完好" in out and "sound" in out
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert (code, json.loads(out)) == (0, {"problems": []})
+    raw = sqlite3.connect("log/log.db")
+    (body,) = raw.execute("SELECT body FROM entry WHERE idx = 0").fetchone()
+    raw.execute("UPDATE entry SET body = ? WHERE idx = 0", (flip(body, 999),))
+    raw.commit()
+    raw.close()
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert code == 1 and json.loads(out)["problems"]
+    code, out, _ = run("fsck", "--dir", "log")
+    assert code == 1 and "entry" in out
+
+
+def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
+    assert run("fsck", "--dir", "log")[0] == 3
+    init(run)
+    Path("log/log.db").write_bytes(b"not a database at all" * 100)
+    for left in Path("log").glob("log.db-*"):
+        left.unlink()
+    assert run("fsck", "--dir", "log")[0] == 3
+
+
+def test_a_catalogue_is_imported_and_its_digest_printed(run: Run) -> None:
+    Path("list.csv").write_text("职业编码,职业名称,工种\n6-18-01-01,车工,数控车工\n6-18-01-02,铣工,\n", "utf-8-sig")
+    arguments = ("catalogue", "import", "list.csv", "--version", "test-1", "--out", "catalogue.json")
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    raw = Path("catalogue.json").read_bytes()
+    assert out == f"sha256 {sha256(raw).hexdigest()}\n"
+    assert parse_catalogue(raw).version == "test-1"
+    assert run(*arguments)[0] == 1, "nothing is overwritten"
+
+
+@pytest.mark.parametrize("arguments", [(), ("nothing",), ("init",), ("serve",), ("fsck", "--dir"), ("authority",)])
+def test_usage_is_exit_code_two(run: Run, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2
+    assert "usage" in capsys.readouterr().err

@@ -1,0 +1,655 @@
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import cbor2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import Refused, Unverified
+from ledger.records import status
+from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
+from ledger.records.issue import Issue
+from ledger.records.kinds import Audience, CertificateStatus, FilingStatus, KeyStatus, Kind
+from ledger.records.refusals import Refusal
+from ledger.records.state import Highest, KeyUse, TrackSummary
+from ledger.records.statements import Statement, parse_statement
+from ledger.records.status import (
+    MAX_LAG_DAYS,
+    MAX_TRACK,
+    Authentic,
+    Moment,
+    apply,
+    authenticate_authority,
+    authenticate_record,
+)
+from tests.support import slow_tree
+from tests.support.builders import (
+    DAY,
+    NUMBER,
+    OCCUPATION,
+    TIME,
+    TRADE,
+    WINDOW,
+    Body,
+    Certificate,
+    key,
+    make_authority,
+    make_body,
+    octets,
+)
+from tests.support.make_vectors import VECTORS, vector_text
+from tests.support.memory_log import MemoryLog
+from tests.support.slow_fold import SlowFold
+
+AUTHORITY = make_authority()
+BODY = make_body()
+DAY_MS = 86_400_000
+MIDNIGHT = DAY * DAY_MS - 8 * 3_600_000  # ms: DAY begins in Asia/Shanghai
+PUBLISHED = Published(Kind.CATALOGUE, "2022", octets("catalogue"), DAY)
+
+
+def begin(*bodies: Body) -> MemoryLog:
+    """A log with its genesis and these filings (one standard filing when none is given)."""
+    log = MemoryLog()
+    log.add(AUTHORITY.sign(AUTHORITY.genesis))
+    for body in bodies or (BODY,):
+        log.add(AUTHORITY.sign(body.filing))
+    return log
+
+
+def snapshot(log: MemoryLog) -> Any:
+    return copy.deepcopy({name: value for name, value in vars(log).items() if name != "authority"}), log.authority
+
+
+def refusal(log: MemoryLog, statement: Statement | Authentic, time: int = TIME) -> Refusal:
+    """The code with which the log refuses; a refused statement changes nothing."""
+    before = snapshot(log)
+    with pytest.raises(Refused) as caught:
+        log.add(statement, time)
+    assert snapshot(log) == before
+    return Refusal(caught.value.code)
+
+
+def certificates(log: MemoryLog, *made: Certificate) -> list[Any]:
+    return [log.certificate(one.issue.cert_key) for one in made]
+
+
+class TestAuthority:
+    def test_genesis_is_entry_0_and_only_that(self) -> None:
+        log = MemoryLog()
+        assert log.add(AUTHORITY.sign(AUTHORITY.genesis)).authority == AUTHORITY.genesis
+        assert refusal(log, AUTHORITY.sign(AUTHORITY.genesis)) is Refusal.GENESIS_PLACE
+        late = MemoryLog()
+        late.size = 1
+        assert refusal(late, AUTHORITY.sign(AUTHORITY.genesis)) is Refusal.GENESIS_PLACE
+
+    def test_nothing_of_the_authority_comes_before_genesis(self) -> None:
+        for body in (BODY.filing, PUBLISHED):
+            authentic = authenticate_authority(AUTHORITY.sign(body), AUTHORITY.genesis)
+            assert refusal(MemoryLog(), authentic) is Refusal.GENESIS_PLACE
+
+    def test_genesis_is_signed_by_the_people_it_names(self) -> None:
+        strangers = make_authority("strangers")
+        signed = strangers.sign(AUTHORITY.genesis)
+        with pytest.raises(Unverified):
+            authenticate_authority(signed, AUTHORITY.genesis)
+        assert refusal(MemoryLog(), authenticate_authority(signed, strangers.genesis)) is Refusal.KEY_UNKNOWN
+
+    def test_genesis_needs_its_own_threshold(self) -> None:
+        signed = AUTHORITY.sign(AUTHORITY.genesis, by=(0,))
+        with pytest.raises(Unverified):
+            authenticate_authority(signed, AUTHORITY.genesis)
+        lax = replace(AUTHORITY.genesis, threshold=1)
+        assert refusal(MemoryLog(), authenticate_authority(signed, lax)) is Refusal.KEY_UNKNOWN
+
+    def test_a_filing_opens_with_its_keys_live_and_nothing_used(self) -> None:
+        log = begin()
+        state = log.filing(NUMBER)
+        assert state is not None and state.terms == BODY.filing and state.status is FilingStatus.ACTIVE
+        assert (state.terms_index, state.event_index, state.event_count) == (1, 1, 1)
+        assert state.terms_leaf == state.event_leaf == AUTHORITY.sign(BODY.filing).leaf_hash
+        assert state.record_keys == (KeyUse(BODY.record.public, KeyStatus.LIVE, 0),)
+        assert state.request_keys == (KeyUse(BODY.request.public, KeyStatus.LIVE, 0),)
+
+    def test_a_filing_number_is_filed_once(self) -> None:
+        other = replace(BODY.filing, name="另一家公司")
+        assert refusal(begin(), AUTHORITY.sign(other)) is Refusal.FILING_EXISTS
+
+    @pytest.mark.parametrize("kind", [Kind.CATALOGUE, Kind.LADDER])
+    def test_a_version_is_published_once(self, kind: Kind) -> None:
+        log = begin()
+        published = replace(PUBLISHED, kind=kind)
+        assert log.add(AUTHORITY.sign(published)).published == (kind, "2022")
+        assert refusal(log, AUTHORITY.sign(replace(published, digest=octets("x")))) is Refusal.VERSION_EXISTS
+        log.add(AUTHORITY.sign(replace(published, version="2023")))
+        log.add(AUTHORITY.sign(replace(published, kind=Kind.LADDER if kind is Kind.CATALOGUE else Kind.CATALOGUE)))
+
+    def test_a_statement_of_another_log_is_refused(self) -> None:
+        for body in (BODY.filing, PUBLISHED):
+            log = MemoryLog()
+            log.add(AUTHORITY.sign(AUTHORITY.genesis))
+            assert refusal(log, AUTHORITY.sign(body, origin="other.example/2026")) is Refusal.ORIGIN
+
+    def test_a_foreign_authority_is_refused(self) -> None:
+        strangers = make_authority("strangers")
+        log = MemoryLog()
+        log.add(AUTHORITY.sign(AUTHORITY.genesis))
+        for body in (BODY.filing, PUBLISHED):
+            signed = strangers.sign(body)
+            with pytest.raises(Unverified):
+                log.authenticate(signed)
+            assert refusal(log, authenticate_authority(signed, strangers.genesis)) is Refusal.KEY_UNKNOWN
+
+    def test_a_lower_threshold_elsewhere_does_not_help_here(self) -> None:
+        log = MemoryLog()
+        log.add(AUTHORITY.sign(AUTHORITY.genesis))
+        single = AUTHORITY.sign(BODY.filing, by=(0,))
+        with pytest.raises(Unverified):
+            log.authenticate(single)
+        lax = authenticate_authority(single, replace(AUTHORITY.genesis, threshold=1))
+        assert refusal(log, lax) is Refusal.KEY_UNKNOWN
+        one_person = authenticate_record(single, AUTHORITY.people[0].public)
+        assert refusal(log, one_person) is Refusal.KEY_UNKNOWN
+
+
+class TestAuthentic:
+    def test_it_cannot_be_made_by_hand(self) -> None:
+        statement = BODY.certificate("a").statement
+        for token in (None, object(), True, statement):
+            with pytest.raises(AssertionError):
+                Authentic(statement, (BODY.record.public,), 1, token)
+
+    def test_a_bad_signature_makes_none(self) -> None:
+        forged = BODY.certificate("a", signer=key("forger")).statement
+        with pytest.raises(Unverified):
+            authenticate_record(forged, BODY.record.public)
+
+    def test_one_checked_under_another_key_is_refused(self) -> None:
+        """The signature holds, but under a key that the filing does not list: kid decides what is asked for."""
+        forger = key("forger")
+        forged = BODY.certificate("a", signer=forger).statement
+        assert refusal(begin(), authenticate_record(forged, forger.public)) is Refusal.KEY_UNKNOWN
+        part = forged.envelope.signatures[0]
+        renamed = replace(part, kid=BODY.filing.record_keys[0].kid)
+        posing = replace(forged, envelope=replace(forged.envelope, signatures=(renamed,)))
+        assert refusal(begin(), authenticate_record(posing, forger.public)) is Refusal.KEY_UNKNOWN
+
+    def test_the_authority_cannot_sign_a_certificate(self) -> None:
+        person = AUTHORITY.people[0]
+        alone = make_authority()
+        statement = BODY.certificate("a", signer=person).statement
+        authority = Genesis(alone.origin, (person.public,), 1, DAY)
+        assert refusal(begin(), authenticate_authority(statement, authority)) is Refusal.KEY_UNKNOWN
+
+
+class TestIssue:
+    def test_a_certificate_starts_in_force_with_everything_said_of_it(self) -> None:
+        log, made = begin(), BODY.certificate("a", grade=4)
+        change = log.add(made.statement)
+        state = log.certificate(made.issue.cert_key)
+        assert state is not None
+        assert (state.status, state.kind, state.grade) == (CertificateStatus.IN_FORCE, Kind.ISSUE, 4)
+        assert (state.filing_number, state.record_key) == (NUMBER, BODY.record.public)
+        assert state.filing_leaf == AUTHORITY.sign(BODY.filing).leaf_hash
+        assert state.issue_leaf == state.event_leaf == state.commitment_leaf == made.statement.leaf_hash
+        assert (state.issue_index, state.event_index, state.issue_time, state.event_count) == (2, 2, TIME, 1)
+        assert (state.effective_day, state.previous, state.successor) == (DAY, b"", b"")
+        assert state.track_id == made.issue.track_id
+        assert state.summary == TrackSummary(Highest(4, "", made.issue.cert_key, 2))
+        assert change.joined == (made.issue.track_id, made.issue.cert_key, made.issue)
+        assert log.filings[NUMBER].record_keys[0].used == 1
+
+    def test_an_unknown_filing(self) -> None:
+        stranger = make_body("other", number="S000151000999").certificate("a")
+        authentic = authenticate_record(stranger.statement, key("record other").public)
+        assert refusal(begin(), authentic) is Refusal.FILING_UNKNOWN
+
+    def test_a_key_of_another_filing_or_use(self) -> None:
+        other = make_body("other", number="S000151000999")
+        for signer in (other.record, BODY.request, AUTHORITY.people[0]):
+            made = BODY.certificate("a", signer=signer)
+            authentic = authenticate_record(made.statement, signer.public)
+            assert refusal(begin(BODY, other), authentic) is Refusal.KEY_UNKNOWN
+
+    @pytest.mark.parametrize("status_", [KeyStatus.RETIRED, KeyStatus.COMPROMISED])
+    def test_a_key_that_is_not_live(self, status_: KeyStatus) -> None:
+        log = begin()
+        use = replace(log.filings[NUMBER].record_keys[0], status=status_)
+        log.filings[NUMBER] = replace(log.filings[NUMBER], record_keys=(use,))
+        assert refusal(log, BODY.certificate("a").statement) is Refusal.KEY_NOT_LIVE
+
+    @pytest.mark.parametrize("status_", [FilingStatus.SUSPENDED, FilingStatus.CANCELLED])
+    def test_a_filing_that_is_not_active(self, status_: FilingStatus) -> None:
+        log = begin()
+        log.filings[NUMBER] = replace(log.filings[NUMBER], status=status_)
+        assert refusal(log, BODY.certificate("a").statement) is Refusal.FILING_NOT_ACTIVE
+
+    @pytest.mark.parametrize(
+        ("changes", "code"),
+        [
+            ({"occupation": "6-18-01-02"}, Refusal.SCOPE_ROW),
+            ({"audience": Audience.PUBLIC}, Refusal.SCOPE_ROW),
+            ({"grade": 6}, Refusal.SCOPE_ROW),
+            ({"trade": "其他工种"}, Refusal.SCOPE_ROW),
+            ({"trade": ""}, Refusal.SCOPE_ROW),
+            ({"assessment_day": DAY + 1}, Refusal.ASSESSED_AFTER_ISSUE),
+            ({"assessment_day": DAY}, None),
+            ({}, None),
+        ],
+    )
+    def test_the_row_covers_occupation_trade_grade_and_audience(
+        self, changes: dict[str, Any], code: Refusal | None
+    ) -> None:
+        row = FilingRow(OCCUPATION, TRADE, (2, 3, 4, 5), Audience.OWN_STAFF, WINDOW[0])
+        body = make_body(rows=(row,))
+        made = body.certificate("a", **{"trade": TRADE, **changes})
+        log = begin(body)
+        if code is None:
+            log.add(made.statement)
+        else:
+            assert refusal(log, made.statement) is code
+
+    @pytest.mark.parametrize(
+        ("day", "code"),
+        [
+            (DAY - 31, Refusal.SCOPE_WINDOW),
+            (DAY - 30, None),
+            (DAY - 10, None),
+            (DAY - 9, Refusal.SCOPE_WINDOW),
+        ],
+    )
+    def test_the_filings_first_and_last_day_count(self, day: int, code: Refusal | None) -> None:
+        row = replace(BODY.filing.rows[0], first_day=DAY - 100)
+        body = make_body(first_day=DAY - 30, last_day=DAY - 10, rows=(row,))
+        log, made = begin(body), body.certificate("a", day=day)
+        if code is None:
+            log.add(made.statement)
+        else:
+            assert refusal(log, made.statement) is code
+
+    def test_a_row_counts_from_its_first_day(self) -> None:
+        body = make_body(rows=(replace(BODY.filing.rows[0], first_day=DAY),))
+        log = begin(body)
+        assert refusal(log, body.certificate("a", day=DAY - 1).statement) is Refusal.SCOPE_ROW
+        log.add(body.certificate("b", day=DAY).statement)
+
+    @pytest.mark.parametrize(
+        ("time", "code"),
+        [
+            (MIDNIGHT - 1, Refusal.ISSUED_IN_FUTURE),  # 23:59:59.999 of the day before, in Shanghai
+            (MIDNIGHT, None),
+            (MIDNIGHT + DAY_MS - 1, None),
+            (MIDNIGHT + MAX_LAG_DAYS * DAY_MS, None),
+            (MIDNIGHT + (MAX_LAG_DAYS + 1) * DAY_MS - 1, None),
+            (MIDNIGHT + (MAX_LAG_DAYS + 1) * DAY_MS, Refusal.ISSUED_TOO_LATE),
+        ],
+    )
+    def test_the_batch_day_is_that_of_shanghai(self, time: int, code: Refusal | None) -> None:
+        log, made = begin(), BODY.certificate("a", day=DAY)
+        if code is None:
+            log.add(made.statement, time)
+        else:
+            assert refusal(log, made.statement, time) is code
+
+    @pytest.mark.parametrize(
+        ("time", "code"),
+        [
+            (MIDNIGHT - DAY_MS - 1, Refusal.KEY_NOT_LIVE),
+            (MIDNIGHT - DAY_MS, None),
+            (MIDNIGHT + 2 * DAY_MS - 1, None),
+            (MIDNIGHT + 2 * DAY_MS, Refusal.KEY_NOT_LIVE),
+        ],
+    )
+    def test_a_key_signs_in_its_window_of_log_time(self, time: int, code: Refusal | None) -> None:
+        body = make_body(record_keys=(FiledKey(BODY.record.public, DAY - 1, DAY + 1),))
+        body = replace(body, record=BODY.record)
+        log, made = begin(body), body.certificate("a", day=DAY - 5)
+        if code is None:
+            log.add(made.statement, time)
+        else:
+            assert refusal(log, made.statement, time) is code
+
+    def test_a_cert_key_is_used_once(self) -> None:
+        log, made = begin(), BODY.certificate("a")
+        log.add(made.statement)
+        assert refusal(log, made.statement) is Refusal.CERT_KEY_TAKEN
+        again = BODY.certificate("a", grade=5, track=octets("elsewhere", 16))
+        assert refusal(log, again.statement) is Refusal.CERT_KEY_TAKEN
+
+    def test_the_cap_counts_per_key_and_refuses_the_next(self) -> None:
+        second = key("second")
+        keys = (FiledKey(BODY.record.public, WINDOW[0]), FiledKey(second.public, WINDOW[0]))
+        body = replace(make_body(record_keys=keys, cap=2), record=BODY.record)
+        log = begin(body)
+        log.add(body.certificate("a").statement)
+        log.add(body.certificate("b").statement)
+        assert refusal(log, body.certificate("c").statement) is Refusal.CAP_REACHED
+        log.add(body.certificate("c", signer=second).statement)
+        assert [use.used for use in log.filings[NUMBER].record_keys] == [2, 1]
+
+    def test_every_check_comes_in_the_order_of_the_design(self) -> None:
+        """One certificate that breaks every rule, mended rule by rule: the codes come in order."""
+        row = FilingRow(OCCUPATION, TRADE, (4,), Audience.OWN_STAFF, DAY - 200)
+        late_key = FiledKey(BODY.record.public, DAY + 1)
+        body = replace(make_body(rows=(row,), cap=1, record_keys=(late_key,)), record=BODY.record)
+        log = begin(body)
+        key_ok = replace(body.filing, record_keys=(FiledKey(BODY.record.public, WINDOW[0]),))
+
+        def state(terms: Filing, filing_status: FilingStatus, used: int = 1) -> None:
+            log.filings[NUMBER] = replace(
+                log.filings[NUMBER],
+                terms=terms,
+                status=filing_status,
+                record_keys=(KeyUse(BODY.record.public, KeyStatus.LIVE, used),),
+            )
+
+        found = []
+        bad: dict[str, Any] = {"day": WINDOW[1] + 1, "grade": 5, "trade": "", "assessment_day": WINDOW[1] + 2}
+
+        def attempt(**changes: Any) -> None:
+            made = body.certificate("bad", **changes)
+            found.append(refusal(log, authenticate_record(made.statement, BODY.record.public)))
+
+        state(body.filing, FilingStatus.SUSPENDED)
+        attempt(**bad)
+        state(key_ok, FilingStatus.SUSPENDED)
+        attempt(**bad)
+        state(key_ok, FilingStatus.ACTIVE)
+        attempt(**bad)
+        bad |= {"day": DAY + 1}
+        attempt(**bad)
+        bad |= {"grade": 4, "trade": TRADE}
+        attempt(**bad)
+        bad |= {"assessment_day": DAY}
+        attempt(**bad)
+        bad |= {"day": DAY - 61, "assessment_day": DAY - 61}
+        attempt(**bad)
+        good = {"day": DAY, "grade": 4, "trade": TRADE}
+        state(key_ok, FilingStatus.ACTIVE, used=0)
+        log.add(body.certificate("bad", person="p", **good).statement)
+        attempt(person="p", **good)
+        made = body.certificate("other", person="p", **good)
+        found.append(refusal(log, made.statement))
+        found.append(refusal(log, body.certificate("third", **good).statement))
+        assert found == [
+            Refusal.KEY_NOT_LIVE,
+            Refusal.FILING_NOT_ACTIVE,
+            Refusal.SCOPE_WINDOW,
+            Refusal.SCOPE_ROW,
+            Refusal.ASSESSED_AFTER_ISSUE,
+            Refusal.ISSUED_IN_FUTURE,
+            Refusal.ISSUED_TOO_LATE,
+            Refusal.CERT_KEY_TAKEN,
+            Refusal.DUPLICATE_GRADE,
+            Refusal.CAP_REACHED,
+        ]
+
+    def test_a_kind_without_a_rule_is_refused(self) -> None:
+        log, made = begin(), BODY.certificate("a")
+        authentic = log.authenticate(replace(made.statement, kind=Kind.APPOINT))
+        assert refusal(log, authentic) is Refusal.MALFORMED
+
+
+class TestTrack:
+    def test_an_upgrade_reaches_every_member_and_chains_the_values(self) -> None:
+        log = begin()
+        made = [BODY.certificate(f"g{grade}", grade=grade, person="p") for grade in (2, 3, 4)]
+        values: list[list[bytes]] = []
+        for one in made:
+            change = log.add(one.statement)
+            values.append([state.value() for state in certificates(log, *made) if state])
+            assert set(change.certificates) == {other.issue.cert_key for other in made[: len(values)]}
+        states = certificates(log, *made)
+        best = Highest(4, "", made[2].issue.cert_key, 4)
+        assert all(state.summary == TrackSummary(best) for state in states)
+        assert [state.previous for state in states] == [values[1][0], values[1][1], b""]
+        assert all(state.status is CertificateStatus.IN_FORCE for state in states)
+        assert [state.event_count for state in states] == [1, 1, 1]
+        assert [state.event_index for state in states] == [2, 3, 4]
+
+    def test_a_lower_grade_joins_without_touching_the_others(self) -> None:
+        log = begin()
+        high, low = BODY.certificate("h", grade=5, person="p"), BODY.certificate("l", grade=3, person="p")
+        log.add(high.statement)
+        before = certificates(log, high)
+        change = log.add(low.statement)
+        assert set(change.certificates) == {low.issue.cert_key}
+        assert certificates(log, high) == before
+        assert certificates(log, low)[0].summary == before[0].summary
+
+    def test_among_equal_grades_the_earlier_certificate_speaks_for_the_track(self) -> None:
+        log = begin()
+        first = BODY.certificate("a", grade=4, person="p", trade=TRADE)
+        second = BODY.certificate("b", grade=4, person="p", trade="其他工种")
+        log.add(first.statement)
+        log.add(second.statement)
+        best = TrackSummary(Highest(4, TRADE, first.issue.cert_key, 2))
+        assert [state.summary for state in certificates(log, first, second)] == [best, best]
+        third = BODY.certificate("c", grade=5, person="p", trade="其他工种")
+        log.add(third.statement)
+        best = TrackSummary(Highest(5, "其他工种", third.issue.cert_key, 4))
+        assert [state.summary for state in certificates(log, first, second, third)] == [best] * 3
+
+    def test_skipping_grades_is_legal(self) -> None:
+        log = begin()
+        log.add(BODY.certificate("a", grade=2, person="p").statement)
+        log.add(BODY.certificate("b", grade=6, person="p").statement)
+
+    def test_other_tracks_stay_as_they_are(self) -> None:
+        log = begin()
+        log.add(BODY.certificate("a", grade=2, person="p").statement)
+        change = log.add(BODY.certificate("b", grade=6, person="q").statement)
+        assert len(change.certificates) == 1
+
+    def test_the_same_grade_and_trade_twice_is_refused(self) -> None:
+        log = begin()
+        log.add(BODY.certificate("a", grade=4, person="p").statement)
+        assert refusal(log, BODY.certificate("b", grade=4, person="p").statement) is Refusal.DUPLICATE_GRADE
+        log.add(BODY.certificate("c", grade=4, person="p", trade=TRADE).statement)
+
+    @pytest.mark.parametrize("status_", CertificateStatus)
+    def test_only_standing_certificates_block_their_grade_or_carry_the_summary(
+        self, status_: CertificateStatus
+    ) -> None:
+        log = begin()
+        first = BODY.certificate("a", grade=4, person="p")
+        log.add(first.statement)
+        cert_key, track = first.issue.cert_key, first.issue.track_id
+        gone = replace(log.certificates[cert_key], status=status_)
+        log.certificates[cert_key] = gone
+        log.tracks[track][cert_key] = (first.issue, gone)
+        lower = BODY.certificate("l", grade=2, person="p")
+        log.add(lower.statement)
+        in_force = status_ is CertificateStatus.IN_FORCE
+        best = Highest(4, "", cert_key, 2) if in_force else Highest(2, "", lower.issue.cert_key, 3)
+        assert [state.summary.highest for state in certificates(log, first, lower)] == [best, best]
+        again = BODY.certificate("b", grade=4, person="p").statement
+        if status_ in (CertificateStatus.IN_FORCE, CertificateStatus.SUSPENDED):
+            assert refusal(log, again) is Refusal.DUPLICATE_GRADE
+        else:
+            log.add(again)
+
+    def test_persons_without_a_number_get_no_current_grade(self) -> None:
+        log = begin()
+        first = BODY.certificate("a", grade=3, person="p", person_unlinked=True)
+        second = BODY.certificate("b", grade=4, person="p", person_unlinked=True)
+        log.add(first.statement)
+        log.add(second.statement)
+        assert [state.summary for state in certificates(log, first, second)] == [TrackSummary(), TrackSummary()]
+        assert certificates(log, first)[0].previous == b""
+        again = BODY.certificate("c", grade=4, person="p", person_unlinked=True)
+        assert refusal(log, again.statement) is Refusal.DUPLICATE_GRADE
+
+    @pytest.mark.parametrize("unlinked", [True, False])
+    def test_linked_and_unlinked_certificates_never_share_a_track(self, *, unlinked: bool) -> None:
+        log = begin()
+        log.add(BODY.certificate("a", grade=3, person="p", person_unlinked=unlinked).statement)
+        other = BODY.certificate("b", grade=4, person="p", person_unlinked=not unlinked)
+        assert refusal(log, other.statement) is Refusal.TRACK_UNKNOWN
+
+    def test_a_track_holds_64(self) -> None:
+        log = begin()
+        for at in range(MAX_TRACK):
+            log.add(BODY.certificate(str(at), grade=2 + at % 5, person="p", trade=f"工种{at}").statement)
+        assert len(log.tracks[octets("track p", 16)]) == 64
+        assert refusal(log, BODY.certificate("x", grade=2, person="p").statement) is Refusal.TRACK_FULL
+
+    def test_two_bodies_can_serve_one_track(self) -> None:
+        other = make_body("other", number="S000151000999")
+        log = begin(BODY, other)
+        first, second = BODY.certificate("a", grade=3, person="p"), other.certificate("b", grade=4, person="p")
+        log.add(first.statement)
+        log.add(second.statement)
+        best = TrackSummary(Highest(4, "", second.issue.cert_key, 4))
+        assert [state.summary for state in certificates(log, first, second)] == [best, best]
+        assert [state.filing_number for state in certificates(log, first, second)] == [NUMBER, "S000151000999"]
+
+
+def test_apply_reads_the_view_and_writes_nothing() -> None:
+    log = begin()
+    log.add(BODY.certificate("a", grade=3, person="p").statement)
+    before = snapshot(log)
+    made = BODY.certificate("b", grade=4, person="p")
+    change = apply(log, log.authenticate(made.statement), Moment(log.size, TIME))
+    assert len(change.certificates) == 2
+    assert snapshot(log) == before
+
+
+def test_every_refusal_of_the_fold_is_tested_here() -> None:
+    """The codes that status.py names are the codes that this file asserts."""
+    with open(status.__file__, encoding="utf-8") as file:
+        source = file.read()
+    with open(__file__, encoding="utf-8") as file:
+        tests = file.read()
+    named = [code for code in Refusal if f"Refusal.{code.name}" in source]
+    assert named
+    assert [code.name for code in named if f"Refusal.{code.name}" not in tests] == []
+
+
+ROWS = (
+    FilingRow(OCCUPATION, "", (2, 3, 4), Audience.OWN_STAFF, DAY - 100),
+    FilingRow(OCCUPATION, TRADE, (5, 6), Audience.PUBLIC, DAY - 20),
+)
+SECOND = key("second record")
+HISTORY_BODY = replace(
+    make_body(
+        rows=ROWS,
+        cap=7,
+        first_day=DAY - 90,
+        last_day=DAY + 5,
+        record_keys=(FiledKey(BODY.record.public, DAY - 50), FiledKey(SECOND.public, DAY - 2, DAY + 2)),
+    ),
+    record=BODY.record,
+)
+SIGNERS = {"first": BODY.record, "second": SECOND, "foreign": key("foreign")}
+ATTEMPTS = st.fixed_dictionaries(
+    {
+        "label": st.integers(0, 14),
+        "person": st.sampled_from("pqr"),
+        "grade": st.integers(2, 6),
+        "trade": st.sampled_from(["", TRADE]),
+        "audience": st.sampled_from([Audience.OWN_STAFF] * 3 + [Audience.PUBLIC]),
+        "day": st.sampled_from([DAY - 1, DAY, DAY, DAY, DAY + 1, DAY - 61, DAY - 89, DAY - 91, DAY + 6]),
+        "assessed": st.sampled_from([0, 0, 0, -1]),
+        "unlinked": st.sampled_from([False] * 5 + [True]),
+        "signer": st.sampled_from(["first"] * 4 + ["second", "foreign"]),
+        "time": st.sampled_from([0, 0, 0, 1, 59, 60, 61, -1, 3]),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ATTEMPTS, min_size=1, max_size=24))
+def test_random_histories_agree_with_the_slow_model(history: list[dict[str, Any]]) -> None:
+    log = begin(HISTORY_BODY)
+    terms = HISTORY_BODY.filing
+    slow = SlowFold(
+        {
+            NUMBER: {
+                "first": terms.first_day,
+                "last": terms.last_day,
+                "cap": terms.cap,
+                "leaf": AUTHORITY.sign(terms).leaf_hash,
+                "keys": {filed.public: (filed.first_day, filed.last_day) for filed in terms.record_keys},
+                "rows": [
+                    {
+                        "occupation": row.occupation,
+                        "trade": row.trade,
+                        "grades": row.grades,
+                        "audience": int(row.audience),
+                        "first": row.first_day,
+                    }
+                    for row in terms.rows
+                ],
+            }
+        }
+    )
+    for attempt in history:
+        signer = SIGNERS[attempt["signer"]]
+        made = HISTORY_BODY.certificate(
+            str(attempt["label"]),
+            grade=attempt["grade"],
+            day=attempt["day"],
+            person=attempt["person"],
+            signer=signer,
+            trade=attempt["trade"],
+            audience=attempt["audience"],
+            assessment_day=attempt["day"] - attempt["assessed"],
+            person_unlinked=attempt["unlinked"],
+        )
+        time = TIME + attempt["time"] * DAY_MS
+        issue: Issue = made.issue
+        plain = {
+            "filing": NUMBER,
+            "key": signer.public,
+            "occupation": issue.occupation,
+            "trade": issue.trade,
+            "grade": issue.grade,
+            "audience": int(issue.audience),
+            "day": issue.issue_day,
+            "assessed": issue.assessment_day,
+            "track": issue.track_id,
+            "unlinked": issue.person_unlinked,
+            "cert_key": issue.cert_key,
+            "leaf": made.statement.leaf_hash,
+        }
+        expected = slow.refusal(plain, time)
+        authentic = authenticate_record(made.statement, signer.public)
+        if expected:
+            assert refusal(log, authentic, time).value == expected
+        else:
+            slow.accept(plain, time, log.size)
+            log.add(authentic, time)
+        assert {cert: state.encode() for cert, state in log.certificates.items()} == {
+            cert: cbor2.dumps(array) for cert, array in slow.states.items()
+        }
+        assert [use.used for use in log.filings[NUMBER].record_keys] == [
+            slow.used(NUMBER, filed.public) for filed in terms.record_keys
+        ]
+
+
+def test_the_vectors_are_current_and_hold() -> None:
+    written = (VECTORS / "fold.json").read_text(encoding="utf-8")
+    assert written == vector_text("fold"), "run python -m tests.support.make_vectors"
+    log, codes = MemoryLog(), set()
+    for step in json.loads(written)["steps"]:
+        statement = parse_statement(bytes.fromhex(step["entry"]))
+        assert log.size == step["index"]
+        if "refused" in step:
+            assert refusal(log, statement, step["time"]).value == step["refused"], step["what"]
+            codes.add(step["refused"])
+            continue
+        log.add(statement, step["time"])
+        leaves = log.leaves()
+        assert slow_tree.map_root(leaves).hex() == step["map_root"], step["what"]
+        for place, encoded in step["states"].items():
+            raw = bytes.fromhex(encoded)
+            prefix = b"filing" if raw[0] == 0x8B else b"cert"
+            assert leaves[bytes.fromhex(place)] == sha256(b"certledger/" + prefix + b"-state/v1\n" + raw).digest()
+    assert len(codes) == 12

@@ -1,0 +1,40 @@
+"""The budget of a filing: a burst, then a rate; one filing's appetite is not another's."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.errors import Unavailable
+from ledger.service.budget import Budget
+
+
+def test_a_burst_then_a_rate_and_when_to_come_again() -> None:
+    budget = Budget(10.0, 100)
+    budget.take("a", 60, 0.0)
+    budget.take("a", 40, 0.0)
+    with pytest.raises(Unavailable) as failure:
+        budget.take("a", 25, 0.0)
+    assert failure.value.retry_after == 3
+    with pytest.raises(Unavailable):
+        budget.take("a", 25, 2.0)
+    budget.take("a", 25, 2.5)
+    budget.take("b", 100, 2.5)
+
+
+def test_a_refusal_takes_nothing_and_rest_fills_no_more_than_the_burst() -> None:
+    budget = Budget(1.0, 10)
+    budget.take("a", 8, 0.0)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            budget.take("a", 3, 0.0)
+    budget.take("a", 2, 0.0)
+    budget.take("a", 10, 10_000.0)
+    with pytest.raises(Unavailable):
+        budget.take("a", 1, 10_000.0)
+
+
+def test_a_clock_that_goes_back_gives_nothing() -> None:
+    budget = Budget(10.0, 10)
+    budget.take("a", 10, 100.0)
+    with pytest.raises(Unavailable):
+        budget.take("a", 1, 50.0)

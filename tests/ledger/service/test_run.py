@@ -1,0 +1,248 @@
+"""A ledger's life: creation, restarts, restored backups, other people's files, and what its own log may say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.keystore import open_key_file
+from ledger.records.statements import parse_statement
+from ledger.service.config import LedgerSettings
+from ledger.service.run import SETTINGS_FILE, create
+from ledger.settings import load_settings
+from ledger.wire import Logged
+from tests.support.builders import id_number, make_authority
+from tests.support.live_ledger import LIGHT, PASSPHRASE, LiveLedger, distinct, drafted, live_body
+
+
+async def make(folder: Path, genesis: bytes, origin: str, **changes: Any) -> tuple[str, ...]:
+    settings = LedgerSettings(origin=origin, **changes)
+    return await create(folder, settings, genesis, PASSPHRASE, cost=LIGHT, now_ms=1_790_000_000_000, map_depth=4)
+
+
+async def test_creation_makes_everything_once(tmp_path: Path) -> None:
+    authority = make_authority()
+    genesis = authority.sign(authority.genesis).entry
+    vkeys = await make(tmp_path / "log", genesis, authority.origin)
+    assert len(vkeys) == 2 and all(line.startswith(authority.origin + "+") for line in vkeys)
+    assert {path.name for path in (tmp_path / "log").iterdir()} >= {"log.db", "guard", "keys.json", SETTINGS_FILE}
+    settings = load_settings(LedgerSettings, tmp_path / "log" / SETTINGS_FILE)
+    assert settings.origin == authority.origin
+    keys = open_key_file(tmp_path / "log" / "keys.json", PASSPHRASE)
+    assert set(keys.keys) == {"log-ed25519", "log-ml-dsa-44", "index"}
+    before = {path: path.read_bytes() for path in (tmp_path / "log").iterdir()}
+    with pytest.raises(Refused) as refused:
+        await make(tmp_path / "log", genesis, authority.origin)
+    assert "exist" in refused.value.text.en
+    assert {path: path.read_bytes() for path in (tmp_path / "log").iterdir()} == before
+
+
+async def test_creation_wants_the_genesis_of_this_origin(tmp_path: Path) -> None:
+    authority = make_authority()
+    genesis, filing = authority.sign(authority.genesis), authority.sign(live_body().filing)
+    for entry, origin, failure in (
+        (genesis.entry, "another.example", Malformed),
+        (filing.entry, authority.origin, Malformed),
+        (genesis.entry[:-1], authority.origin, Malformed),
+        (authority.sign(authority.genesis, by=(0,)).entry, authority.origin, Unverified),
+    ):
+        with pytest.raises(failure):
+            await make(tmp_path / "log", entry, origin)
+        assert not (tmp_path / "log" / "log.db").exists()
+
+
+def failed_start(live: LiveLedger) -> tuple[int, str]:
+    """The exit code and the last words of a ledger that must not start."""
+    before = live.stderr.read_bytes() if live.stderr.exists() else b""
+    process = live.spawn()
+    code = process.wait(60)
+    if process.stdout:
+        process.stdout.close()
+    words = live.stderr.read_bytes()[len(before) :].decode()
+    assert "Traceback" not in words, words
+    return code, words
+
+
+async def test_a_restart_gives_the_first_answer_and_goes_on(tmp_path: Path) -> None:
+    body, live = live_body("restart"), LiveLedger.create(tmp_path / "log", "restart")
+    live.start()
+    try:
+        await live.file(body)
+        async with live.client(body) as client:
+            first, second = await drafted(client, body, "a", "b")
+            before = await client.submit([first.submission()])
+        for end in (live.stop, live.kill):
+            end()
+            live.start()
+            async with live.client(body) as client:
+                again = await client.submit([first.submission()])
+                assert again.answers == before.answers
+                assert live.check(again, [first.statement.entry]).checkpoint == live.open(before.checkpoint).checkpoint
+        async with live.client(body) as client:
+            after = await client.submit([second.submission(), first.submission()])
+        one, two = after.answers
+        assert isinstance(one, Logged) and isinstance(two, Logged)
+        assert isinstance(before.answers[0], Logged)
+        assert (two.index, two.time) == (before.answers[0].index, before.answers[0].time)
+    finally:
+        live.stop()
+
+
+async def test_a_restored_backup_never_signs(tmp_path: Path) -> None:
+    """Nothing of an older store gets out, however often it is tried; the true store starts again."""
+    body, live = live_body("backup"), LiveLedger.create(tmp_path / "log", "backup")
+    live.start()
+    await live.file(body)
+    live.stop()
+    database = live.folder / "log.db"
+    backup = database.read_bytes()
+    live.start()
+    async with live.client(body) as client:
+        (certificate,) = await drafted(client, body, "a")
+        await client.submit([certificate.submission()])
+    live.stop()
+    true, guard = database.read_bytes(), (live.folder / "guard").read_bytes()
+    database.write_bytes(backup)
+    for _ in range(2):
+        code, words = failed_start(live)
+        assert code == 1
+        assert "GUARD_BACKWARDS" in words and "旧备份" in words
+    assert (live.folder / "guard").read_bytes() == guard
+    database.write_bytes(true)
+    live.start()
+    try:
+        async with live.client(body) as client:
+            assert isinstance((await client.submit([certificate.submission()])).answers[0], Logged)
+    finally:
+        live.stop()
+
+
+def test_starts_that_are_refused(tmp_path: Path) -> None:
+    live = LiveLedger.create(tmp_path / "log", "refused")
+    guard = live.folder / "guard"
+
+    kept = guard.read_bytes()
+    guard.unlink()
+    code, words = failed_start(live)
+    assert code == 3 and "signer guard" in words
+    assert not guard.exists(), "never made anew"
+    guard.write_bytes(bytes(256))
+    code, words = failed_start(live)
+    assert code == 2 and "must not be recreated" in words
+    guard.write_bytes(kept)
+
+    settings = live.folder / SETTINGS_FILE
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace(live.authority.origin, "log.test.example/other"), "utf-8")
+    code, words = failed_start(live)
+    assert code == 1 and "ORIGIN" in words
+    settings.write_text(text + "\nqueue_limits = 5\n", "utf-8")
+    code, words = failed_start(live)
+    assert code == 1 and "queue_limit" in words
+    settings.write_text(text, "utf-8")
+
+    database = live.folder / "log.db"
+    whole = database.read_bytes()
+    database.unlink()
+    code, words = failed_start(live)
+    assert code == 3 and "run init first" in words
+    assert not database.exists()
+    database.write_bytes(whole)
+    live.start()
+    second = LiveLedger(live.folder, live.authority, live.url, live.keys)
+    code, words = failed_start(second)
+    assert code == 1 and "STORE_IN_USE" in words
+    assert live.stop() == 0
+
+
+async def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:
+    body, live = live_body("stop"), LiveLedger.create(tmp_path / "log", "stop")
+    live.start()
+    await live.file(body)
+    async with live.client(body) as client:
+        made = await drafted(client, body, *(f"stop {at}" for at in range(200)))
+        sending = asyncio.create_task(client.submit([c.submission() for c in made]))
+        await asyncio.sleep(0.02)
+        assert live.process is not None
+        live.process.send_signal(signal.SIGTERM)
+        outcome = (await asyncio.gather(sending, return_exceptions=True))[0]
+    assert live.stop() == 0
+    live.start()
+    try:
+        async with live.client(body) as client:
+            receipt = await client.submit([c.submission() for c in made])
+        assert all(isinstance(answer, Logged) for answer in receipt.answers)
+        if not isinstance(outcome, BaseException):
+            places = [(a.index, a.time) for a in outcome.answers if isinstance(a, Logged)]
+            assert places == [(a.index, a.time) for a in receipt.answers if isinstance(a, Logged)]
+    finally:
+        live.stop()
+
+
+async def test_the_log_file_names_nobody(tmp_path: Path) -> None:
+    body, live = live_body("canary"), LiveLedger.create(tmp_path / "log", "canary")
+    live.start()
+    try:
+        await live.file(body)
+        canaries = ["CANARYNAME", "犇羴鱻", id_number("canary"), "CANARYTRACK"]
+        async with live.client(body) as client:
+            (certificate,) = await drafted(client, body, "canary", name="犇羴鱻")
+            await client.submit([certificate.submission()])
+            await client.envelope(certificate.submission().locator, "face")
+            canaries += [certificate.face.number, certificate.submission().locator.hex(), certificate.secret.hex()]
+        for path in ("/CANARYNAME", "/v1/filings/CANARYNAME", "/tile/CANARYNAME?q=CANARYTRACK", "/%E7%8A%87%E7%BE%B4"):
+            await live.fetch(path, headers={"User-Agent": "CANARYNAME", "Referer": "http://CANARYTRACK"})
+        for path in ("/v1/statements", "/v1/authority", "/v1/tracks"):
+            await live.fetch(path, method="POST", data=b'{"CANARYNAME": "CANARYTRACK"}')
+    finally:
+        live.stop()
+    text = live.stderr.read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert len(lines) > 10 and all(len(line) < 1000 for line in text.splitlines())
+    assert {line["level"] for line in lines} == {"info"}
+    decoded = json.dumps(lines, ensure_ascii=False)
+    for canary in canaries:
+        assert canary not in text and canary not in decoded, canary
+
+
+async def test_an_unfinished_creation_is_not_served(tmp_path: Path) -> None:
+    live = LiveLedger.create(tmp_path / "log", "half")
+    (live.folder / SETTINGS_FILE).unlink()
+    code, words = failed_start(live)
+    assert code == 3 and SETTINGS_FILE in words
+    genesis = parse_statement(live.authority.sign(live.authority.genesis).entry)
+    with pytest.raises(Refused):
+        await make(live.folder, genesis.entry, live.authority.origin)
+
+
+async def test_an_examining_process_that_dies_loses_nothing(tmp_path: Path) -> None:
+    body, live = live_body("examiner"), LiveLedger.create(tmp_path / "log", "examiner", examiners=1)
+    live.start()
+    try:
+        await live.file(body)
+        async with live.client(body) as client:
+            made = await drafted(client, body, *distinct("examiner", 80))
+            first = await client.submit([c.submission() for c in made[:40]])
+            assert live.process is not None
+            apart = [c for c in psutil.Process(live.process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+            assert len(apart) == 1
+            apart[0].kill()
+            for _ in range(50):  # the request that finds out may be told to ask again
+                try:
+                    second = await client.submit([c.submission() for c in made])
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.1)
+            assert all(isinstance(answer, Logged) for answer in second.answers)
+            assert [a.index for a in second.answers[:40]] == [a.index for a in first.answers]  # type: ignore[union-attr]
+            third = await client.submit([c.submission() for c in made])
+            assert third.answers == second.answers
+    finally:
+        assert live.stop() == 0

@@ -1,0 +1,405 @@
+"""The ledger's routes: what is public and cached, what is refused before it is read, and nothing that is a 500."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ledger import wire
+from ledger.errors import Unavailable
+from ledger.records.secret import locator_of
+from ledger.records.statements import parse_statement
+from ledger.service.web import IMMUTABLE
+from ledger.tlog.merkle import leaf_hash
+from ledger.tlog.tiles import parse_entries
+from ledger.wire import Logged
+from tests.support import slow_tree
+from tests.support.builders import Body
+from tests.support.live_ledger import LiveLedger, drafted, live_body
+
+POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
+SIGNED = ("/v1/statements", "/v1/tracks", "/v1/numbers")
+JSON = {"Content-Type": "application/json"}
+
+
+def error_of(body: bytes) -> dict[str, str]:
+    error = json.loads(body)["error"]
+    assert error["zh"] and error["en"] and error["zh"] != error["en"]
+    return error
+
+
+async def size_of(live: LiveLedger) -> int:
+    return live.open((await live.fetch("/checkpoint"))[2]).checkpoint.size
+
+
+async def grow(live: LiveLedger, body: Body, name: str, count: int) -> None:
+    async with live.client(body) as client:
+        made = await drafted(client, body, *(f"{name} {at}" for at in range(count)))
+        receipt = await client.submit([c.submission() for c in made])
+    assert all(isinstance(answer, Logged) for answer in receipt.answers)
+
+
+async def test_the_checkpoint_is_signed_by_both_keys_and_not_cached(live: LiveLedger) -> None:
+    status, headers, body = await live.fetch("/checkpoint")
+    assert status == 200
+    assert headers["cache-control"] == "no-cache"
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+    assert live.open(body).checkpoint.size > 0
+
+
+async def test_tiles_and_bundles_are_the_tree_and_cached_for_ever(live: LiveLedger, home: Body) -> None:
+    await grow(live, home, "tiles", 300)
+    size = await size_of(live)
+    entries: list[bytes] = []
+    for index in range(0, size, 256):
+        width = min(256, size - index)
+        path = f"/tile/entries/{index // 256:03}" + ("" if width == 256 else f".p/{width}")
+        status, headers, body = await live.fetch(path)
+        assert status == 200
+        assert headers["cache-control"] == IMMUTABLE == "public, max-age=604800, immutable"
+        assert headers["access-control-allow-origin"] == "*"
+        entries += parse_entries(body, width)
+    leaves = [leaf_hash(entry) for entry in entries]
+    opened = live.open((await live.fetch("/checkpoint"))[2])
+    assert opened.checkpoint.root == slow_tree.root(leaves)
+    assert (await live.fetch("/tile/0/000"))[2] == b"".join(leaves[:256])
+    assert (await live.fetch("/tile/1/000.p/1"))[2] == slow_tree.root(leaves[:256])
+    for width in (1, 2, 17, 255):
+        assert (await live.fetch(f"/tile/0/000.p/{width}"))[2] == b"".join(leaves[:width]), "a partial is a prefix"
+        assert parse_entries((await live.fetch(f"/tile/entries/000.p/{width}"))[2], width) == entries[:width]
+
+
+async def test_beyond_the_published_size_there_is_nothing_and_nobody_remembers_it(live: LiveLedger) -> None:
+    size = await size_of(live)
+    last, width = divmod(size, 256)
+    assert width
+    beyond = [
+        f"/tile/0/{last:03}",
+        f"/tile/0/{last:03}.p/{width + 1}",
+        f"/tile/0/{last + 1:03}.p/1",
+        f"/tile/entries/{last:03}",
+        f"/tile/entries/{last:03}.p/{width + 1}",
+        f"/tile/entries/{last + 1:03}",
+        "/tile/1/000",
+        f"/tile/1/000.p/{last + 1}",
+        "/tile/2/000.p/1",
+        "/tile/63/000.p/1",
+        "/tile/0/x999/x999/x999/x999/999",
+    ]
+    for path in beyond:
+        status, headers, body = await live.fetch(path)
+        assert (status, headers["cache-control"]) == (404, "no-store"), path
+        error_of(body)
+    assert (await live.fetch(f"/tile/0/{last:03}.p/{width}"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tile/0/0",
+        "/tile/00/000",
+        "/tile/0/000.p/0",
+        "/tile/0/000.p/256",
+        "/tile/0/000.p/01",
+        "/tile/0/000.p/-1",
+        "/tile/0/000.p",
+        "/tile/0/000/",
+        "/tile/0/x000/001",
+        "/tile/0/X001/000",
+        "/tile/64/000",
+        "/tile/-1/000",
+        "/tile/8/0/000",
+        "/tile/entries/0",
+        "/tile/data/000",
+        "/tile/0/%30%30%30.p/٣",
+        "/tile/0/000%00",
+        "/tile/0/../0/000",
+        "/tile/0/%2e%2e/000",
+        "/tile/0/000%0a",
+        "/tile/0/000 ",
+        "/tile/",
+        "/tile",
+        "/tile/" + "0/" * 2000,
+    ],
+)
+async def test_tile_paths_have_one_spelling(live: LiveLedger, path: str) -> None:
+    status, headers, _ = await live.fetch(path)
+    assert status == 404
+    assert headers["cache-control"] == "no-store"
+
+
+async def test_unsigned_and_wrongly_signed_requests_are_401(live: LiveLedger, home: Body, other: Body) -> None:
+    body = wire.encode(wire.NumbersRequest(["a"]))
+    stranger = live_body("a stranger")
+    sent: list[dict[str, str]] = []
+
+    async with live.client(home) as client, live.client(stranger) as unknown:
+        for each in (client, unknown):
+            send = each._send
+
+            async def record(method: str, path: str, limit: int, raw: bytes | None, headers: dict[str, str], send=send):  # type: ignore[no-untyped-def]
+                sent.append(dict(headers))
+                if raw is not None:
+                    return b'{"taken":[]}'
+                return await send(method, path, limit, raw, headers)
+
+            each._send = record  # type: ignore[method-assign]
+            await each.taken_numbers(["a"])
+    good, by_stranger = sent
+    signature = good["Signature"]
+    bad = {
+        "unsigned": JSON,
+        "a stranger's key": by_stranger,
+        "no signature": {k: v for k, v in good.items() if k != "Signature"},
+        "no digest": {k: v for k, v in good.items() if k != "Content-Digest"},
+        "another signature": good | {"Signature": signature[:-6] + "AAA==:"},
+        "another key's id": good
+        | {"Signature-Input": re.sub(r'keyid="\w+"', f'keyid="{"0" * 16}"', good["Signature-Input"])},
+        "garbage": good | {"Signature-Input": "x" * 500},
+    }
+    answers = set()
+    for what, headers in bad.items():
+        status, _, raw = await live.fetch("/v1/numbers", method="POST", data=body, headers=headers)
+        assert status == 401, what
+        answers.add(raw)
+    assert len(answers) == 1, "one text for every reason"
+    assert error_of(answers.pop())["code"] == "unverified"
+    changed = [
+        ("/v1/numbers", body + b" "),  # another body
+        ("/v1/numbers?a=1", body),  # another query
+        ("/v1/tracks", body),  # another path
+    ]
+    for path, data in changed:
+        assert (await live.fetch(path, method="POST", data=data, headers=good))[0] == 401
+    status, _, raw = await live.fetch("/v1/numbers", method="POST", data=body, headers=good)
+    assert (status, json.loads(raw)) == (200, {"taken": []})
+    assert (await live.fetch("/v1/numbers", method="POST", data=body, headers=good))[0] == 401, "a replay"
+
+
+@pytest.mark.parametrize("path", POSTS)
+async def test_bodies_over_the_limit_and_encoded_ones_are_not_read(live: LiveLedger, path: str) -> None:
+    limit = wire.MAX_BODY if path == "/v1/statements" else 1024 * 1024
+    async with aiohttp.ClientSession() as session:
+
+        async def stream():  # type: ignore[no-untyped-def]
+            for _ in range(limit // 65_536 + 2):
+                yield bytes(65_536)
+
+        try:
+            async with session.post(live.url + path, data=stream(), headers=JSON) as answer:
+                assert answer.status == 413
+        except aiohttp.ClientError:
+            pass  # the connection was closed while we were still sending
+    for encoding in ("gzip", "deflate", "br", "GZIP", "identity, gzip"):
+        headers = JSON | {"Content-Encoding": encoding}
+        status, _, body = await live.fetch(path, method="POST", data=gzip.compress(b"{}"), headers=headers)
+        assert status == 415
+        assert error_of(body)["code"] == "unsupported_type"
+
+
+async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLedger) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(live.url.rsplit(":", 1)[1]))
+    writer.write(b"POST /v1/authority HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 20)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def signed(live: LiveLedger, body: Body, path: str, raw: bytes) -> tuple[int, dict[str, str]]:
+    """Post exact bytes, properly signed: status and error."""
+    seen: list[tuple[int, bytes]] = []
+    async with live.client(body) as client:
+
+        async def send(method: str, path: str, limit: int, raw: bytes | None, headers: dict[str, str]) -> bytes:
+            status, _, answer = await live.fetch(path, method=method, data=raw, headers=headers)
+            seen.append((status, answer))
+            return b""
+
+        client._send = send  # type: ignore[method-assign]
+        await client._post(path, raw)
+    status, answer = seen[0]
+    return status, error_of(answer) if status >= 400 else {}
+
+
+BAD_JSON = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"x"',
+    b"\xff\xfe",
+    b"{}",
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b'{"entry": 1}',
+    b'{"entry": "not base64!"}',
+    b'{"entry": ""} {}',
+    b'{"persons": [], "numbers": [], "submissions": [], "entry": ""}',
+    b'{"persons": [{"document_type": "111"}]}',
+    b'{"submissions": [{}]}',
+    b'{"submissions": [null]}',
+    b'{"numbers": [null]}',
+    b'{"numbers": "x"}',
+    b'{"numbers": ["\\ud800"]}',
+    b'{"numbers": [], "__CANARY__": 1}',
+    b'{"persons": [], "\\u0000": 1}',
+    b'{"entry": "", "extra": 1}',
+]
+
+
+@pytest.mark.parametrize("path", POSTS)
+async def test_bad_json_and_unknown_members_are_400_and_nothing_is_echoed(
+    live: LiveLedger, home: Body, path: str
+) -> None:
+    for raw in BAD_JSON:
+        status, error = await signed(live, home, path, raw)
+        assert (status, error["code"]) == (400, "malformed"), raw[:40]
+        assert "CANARY" not in json.dumps(error) and len(json.dumps(error)) < 600
+
+
+async def test_lists_have_bounds(live: LiveLedger, home: Body) -> None:
+    person = wire.PersonBody("111", "CHN", "009900198001010016", "6-18-01-01")
+    long_lineage = wire.PersonBody("111", "CHN", "009900198001010016", "x" * 65)
+    for path, body in (
+        ("/v1/tracks", wire.TracksRequest([])),
+        ("/v1/tracks", wire.TracksRequest([person] * (wire.MAX_PERSONS + 1))),
+        ("/v1/tracks", wire.TracksRequest([long_lineage])),
+        ("/v1/numbers", wire.NumbersRequest(["a"] * (wire.MAX_NUMBERS + 1))),
+        ("/v1/numbers", wire.NumbersRequest(["a" * 65])),
+        ("/v1/numbers", wire.NumbersRequest([home.filing.number + "e\u0301"])),
+        ("/v1/statements", wire.SubmitRequest([])),
+    ):
+        status, error = await signed(live, home, path, wire.encode(body))
+        assert (status, error["code"]) == (400, "malformed")
+    async with live.client(home) as client:
+        (certificate,) = await drafted(client, home, "bounds")
+    too_many = wire.SubmitRequest([wire.submission_body(certificate.submission())] * (wire.MAX_SUBMISSIONS + 1))
+    status, error = await signed(live, home, "/v1/statements", wire.encode(too_many))
+    assert (status, error["code"]) == (400, "malformed")
+
+
+async def test_methods_and_unknown_pages(live: LiveLedger) -> None:
+    assert (await live.fetch("/checkpoint", method="POST"))[0] == 405
+    assert (await live.fetch("/v1/statements"))[0] == 405
+    for path in ("/", "/v1", "/v1/nothing", "/checkpoint/", "/%00", "/v1/filings/", "//checkpoint", "/.git/config"):
+        status, headers, body = await live.fetch(path)
+        assert status == 404 and headers["cache-control"] == "no-store"
+        error_of(body)
+
+
+async def test_envelopes_are_found_by_their_locator_only(live: LiveLedger, home: Body) -> None:
+    async with live.client(home) as client:
+        (certificate,) = await drafted(client, home, "envelope")
+        submission = certificate.submission()
+        assert await client.envelope(submission.locator, "face") is None, "not before it is logged"
+        await client.submit([submission])
+        assert await client.envelope(locator_of(certificate.secret), "face") == submission.face_envelope
+        assert await client.envelope(locator_of(certificate.secret), "rest") == submission.rest_envelope
+        assert await client.envelope(bytes(32), "face") is None
+    locator = submission.locator.hex()
+    for path in (f"{locator}/photo", f"{locator.upper()}/face", f"{locator[:-1]}/face", f"{locator}0/face", "x/face"):
+        assert (await live.fetch(f"/v1/envelopes/{path}"))[0] == 404
+    headers = (await live.fetch(f"/v1/envelopes/{locator}/face"))[1]
+    assert headers["cache-control"] == "no-store"
+    assert "access-control-allow-origin" not in headers
+
+
+async def test_filings_are_listed_and_found(live: LiveLedger, home: Body, other: Body) -> None:
+    listed = json.loads((await live.fetch("/v1/filings"))[2])["filings"]
+    numbers = [each["number"] for each in listed]
+    assert numbers == sorted(numbers) and {home.filing.number, other.filing.number} <= set(numbers)
+    async with live.client() as client:
+        for each in listed:
+            entry, index = await client.filing(each["number"])
+            assert index == each["index"]
+            assert parse_statement(entry).body.number == each["number"]  # type: ignore[union-attr]
+    for number in ("Y999999999999", "x", "%00", "%ff", "%E4%BE%8B", "a%2Fb", "'%20OR%201=1", "x" * 5000):
+        assert (await live.fetch(f"/v1/filings/{number}"))[0] == 404
+
+
+async def test_health_and_metrics_name_nobody(live: LiveLedger, home: Body) -> None:
+    assert [(await live.fetch(path))[0] for path in ("/livez", "/readyz")] == [200, 200]
+    await grow(live, home, "metrics", 1)
+    size = await size_of(live)
+    text = (await live.fetch("/metrics"))[2].decode()
+    assert f"certledger_log_size {float(size)}" in text
+    assert re.search(r'certledger_statements_total\{outcome="logged"\} [1-9]', text)
+    assert home.filing.number not in text
+    assert len(text.splitlines()) < 200
+
+
+async def test_security_headers_are_everywhere(live: LiveLedger) -> None:
+    for path in ("/checkpoint", "/tile/0/000.p/1", "/metrics", "/nothing", "/v1/filings"):
+        headers = (await live.fetch(path))[1]
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+
+
+async def test_garbage_never_becomes_a_500(live: LiveLedger, home: Body) -> None:
+    """Mutated submissions and random paths, from one seed; the fixture's end also reads the error log."""
+    draw = random.Random(20261122)
+    async with live.client(home) as client:
+        (certificate,) = await drafted(client, home, "garbage")
+    sound = wire.encode(wire.SubmitRequest([wire.submission_body(certificate.submission())]))
+    entry = certificate.statement.entry
+
+    def spoil(raw: bytes) -> bytes:
+        changed = bytearray(raw)
+        for _ in range(draw.randint(1, 4)):
+            at = draw.randrange(len(changed))
+            match draw.randrange(4):
+                case 0:
+                    changed[at] = draw.randrange(256)
+                case 1:
+                    del changed[at : at + draw.randint(1, 40)]
+                case 2:
+                    changed[at:at] = draw.choice([b'"', b"{", b"]", b"\\u0000", b"\xff", b"null", b"-1", b"e\xcc\x81"])
+                case _:
+                    changed[at] ^= 1 << draw.randrange(8)
+        return bytes(changed)
+
+    async def tries() -> None:
+        for _ in range(60):
+            status, _error = await signed(live, home, "/v1/statements", spoil(sound))
+            assert status in (200, 400), status
+            body = wire.encode(wire.AuthorityRequest(spoil(entry)))
+            assert (await live.fetch("/v1/authority", method="POST", data=body, headers=JSON))[0] == 200
+            alphabet = "/tile01v%.-x\u4e2d?&=#;:@ "
+            path = "/" + "".join(draw.choice(alphabet) for _ in range(draw.randint(1, 60)))
+            assert (await live.fetch(path))[0] < 500
+            prefix = draw.choice(["/tile/", "/v1/filings/", "/v1/envelopes/", "/v1/envelopes/" + "0" * 64 + "/"])
+            noise = "".join(f"%{draw.randrange(256):02x}" for _ in range(draw.randint(1, 20)))
+            assert (await live.fetch(prefix + noise))[0] == 404
+
+    await tries()
+    assert (await live.fetch("/readyz"))[0] == 200
+
+
+async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
+    body = live_body("queue")
+    small = LiveLedger.create(tmp_path / "log", "queue", queue_limit=2)
+    small.start()
+    try:
+        await small.file(body)
+        async with small.client(body) as client:
+            made = await drafted(client, body, "a", "b", "c")
+            with pytest.raises(Unavailable) as full:
+                await client.submit([c.submission() for c in made])
+            assert full.value.retry_after == 1
+            receipt = await client.submit([c.submission() for c in made[:2]])
+            assert all(isinstance(answer, Logged) for answer in receipt.answers)
+            # What is logged already needs no place in the queue.
+            receipt = await client.submit([c.submission() for c in (*made[:2], made[2], *made[:2])])
+            assert all(isinstance(answer, Logged) for answer in receipt.answers)
+    finally:
+        small.stop()

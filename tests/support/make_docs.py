@@ -1,0 +1,171 @@
+"""Writes what docs/ takes from the code: `python -m tests.support.make_docs`. Tests compare.
+
+refusals.md   the codes, their texts, and who decides
+states.md     the fold's table: which statement changes what, and its refusals in their order, read from status.py
+formats.md    only the hex blocks (from tests/vectors) and the table of QR sizes
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from issuer.printing.qr import make_symbol
+from ledger.records import kinds, status
+from ledger.records.authority import RECORD_KEY_CAP
+from ledger.records.kinds import Kind
+from ledger.records.qr import Code, format_code, format_fragment
+from ledger.records.refusals import Refusal, text_of
+from tests.support.builders import TRADE, make_body
+from tests.support.make_vectors import BASE, LONG_NAME, VECTORS
+
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENTS = ("formats.md", "states.md", "refusals.md")
+WIDTH = 128  # hex digits in a line
+Rows: TypeAlias = Iterator[tuple[str, ...]]
+CODED = (kinds.CertificateStatus, kinds.FilingStatus, kinds.KeyStatus, kinds.Route, kinds.Audience, kinds.IssuerKind)
+
+CHANGES = {
+    Kind.GENESIS: "the authority: keys and threshold under which its later statements are checked",
+    Kind.FILING: "a new filing, active, its keys live and unused",
+    Kind.CATALOGUE: "the version is taken; no map entry",
+    Kind.LADDER: "the version is taken; no map entry",
+    Kind.ISSUE: "a certificate, in force; the summary of every member of its track; the key's use count",
+}
+
+
+def refusal_table() -> Rows:
+    """Every code, who decides it, and its text."""
+    fold = {code for rule in status.RULES.values() for code, _ in refusals_of(rule.__name__)} | {Refusal.MALFORMED}
+    yield "code", "decided by", "中文", "English"
+    for code in Refusal:
+        yield f"`{code}`", "fold" if code in fold else "admission", text_of(code).zh, text_of(code).en
+
+
+def refusals_of(function: str) -> list[tuple[Refusal, str]]:
+    """The refusals of a function of status.py and of what it calls there, in the order of the source."""
+    with open(status.__file__, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+    def calls(node: ast.AST) -> list[tuple[Refusal, str]]:
+        found: list[tuple[Refusal, str]] = []
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Call) and isinstance(child.func, ast.Name):
+                if child.func.id == "refuse":
+                    code, field = child.args
+                    assert isinstance(code, ast.Attribute) and isinstance(field, ast.Constant)
+                    found.append((Refusal[code.attr], field.value))
+                elif child.func.id in functions:
+                    found += calls(functions[child.func.id])
+            found += calls(child) if not (isinstance(child, ast.Call) and _is_refuse(child)) else []
+        return found
+
+    return list(dict.fromkeys(calls(functions[function])))
+
+
+def _is_refuse(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id == "refuse"
+
+
+def kind_table() -> Rows:
+    """Every kind of statement, what it changes, and its refusals."""
+    assert set(CHANGES) == set(status.RULES), "say in CHANGES what the new rule changes"
+    yield "no.", "kind", "changes", "refused with"
+    for kind in Kind:
+        name = kind.name.lower().replace("_", "-")
+        if kind in status.RULES:
+            codes = " · ".join(f"`{code}`" for code, _ in refusals_of(status.RULES[kind].__name__))
+            yield str(kind.value), name, CHANGES[kind], codes
+        else:
+            yield str(kind.value), name, "not part of this version", "`MALFORMED`"
+
+
+def rule_table() -> Rows:
+    """The rules of an issue in their order."""
+    yield "code", "field of the answer"
+    for code, field in refusals_of(status.RULES[Kind.ISSUE].__name__):
+        yield f"`{code}`", field
+
+
+def value_table() -> Rows:
+    """The coded lists."""
+    yield "list", "values"
+    for coded in CODED:
+        names = (f"{member.value} {member.name.lower().replace('_', ' ')}" for member in coded)
+        yield coded.__name__, " · ".join(names)
+
+
+def limit_table() -> Rows:
+    """The numbers in the fold."""
+    yield "limit", "value"
+    yield "days from issue date to batch without a late permit", str(status.MAX_LAG_DAYS)
+    yield "certificates of a track", str(status.MAX_TRACK)
+    yield "certificates a record key may sign, unless the filing says less", str(RECORD_KEY_CAP)
+
+
+def filled(text: str) -> str:
+    """A document with its tables and hex blocks as the code and the vectors give them."""
+
+    def table(match: re.Match[str]) -> str:
+        head, *rows = TABLES[match[1]]()
+        lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+        lines.insert(1, "|" + "---|" * len(head))
+        return "\n".join([f"<!-- table {match[1]} -->", *lines, "<!-- /table -->"])
+
+    def block(match: re.Match[str]) -> str:
+        value = str(_look_up(match[1], match[2].split(".")))
+        lines = [value[at : at + WIDTH] for at in range(0, len(value), WIDTH)]
+        return "\n".join([f"<!-- {match[1]} {match[2]} -->", "```text", *lines, "```"])
+
+    text = re.sub(r"<!-- table (\w+) -->\n.*?<!-- /table -->", table, text, flags=re.DOTALL)
+    return re.sub(r"<!-- (\w+\.json) (\S+) -->\n```text\n.*?```", block, text, flags=re.DOTALL)
+
+
+def _look_up(name: str, path: list[str]) -> Any:
+    vectors = json.loads((VECTORS / name).read_text(encoding="utf-8"))
+    return reduce(lambda value, key: value[int(key)] if isinstance(value, list) else value[key], path, vectors)
+
+
+def size_table() -> Rows:
+    """Measured sizes of codes: bytes of the fragment, characters of the text, QR version at error correction M."""
+    yield "certificate", "fragment, bytes", "text, characters", "QR version"
+    cases: list[tuple[str, dict[str, Any], int]] = [
+        ("link only", {}, -1),
+        ("2-character name", {"name": "李四"}, 70_000),
+        ("3-character name, trade of 4", {"trade": TRADE}, 70_000),
+        ("30-character name", {"name": LONG_NAME}, 70_000),
+        ("30-character name, trade of 4, index of ten million", {"name": LONG_NAME, "trade": TRADE}, 10_000_000),
+        ("50-character name, trade of 16", {"name": "例" * 50, "trade": TRADE * 4}, 10_000_000),
+    ]
+    for what, changes, index in cases:
+        certificate = make_body().certificate("size", **changes)
+        fragment = b"" if index < 0 else format_fragment(certificate.statement, certificate.face, index)
+        text = format_code(Code(BASE, certificate.secret, fragment))
+        version = make_symbol(text, max_version=40).version
+        yield what, str(len(fragment)), str(len(text)), str(version)
+
+
+TABLES = {
+    "refusals": refusal_table,
+    "kinds": kind_table,
+    "rules": rule_table,
+    "values": value_table,
+    "limits": limit_table,
+    "sizes": size_table,
+}
+
+
+def main() -> None:
+    for name in DOCUMENTS:
+        path = DOCS / name
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

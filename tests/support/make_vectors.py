@@ -1,0 +1,298 @@
+"""Makes tests/vectors/{statements,fold,seal,qr}.json: `python -m tests.support.make_vectors`.
+
+Everything follows from fixed labels, so a second run writes the same bytes; tests compare. Bytes are hex. The files
+are for whoever writes a second implementation: every input is given, down to the seeds of the keys.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import cbor2
+
+from ledger.errors import Refused
+from ledger.records.authority import Published
+from ledger.records.bundle import LogProof, format_bundle
+from ledger.records.kinds import Kind
+from ledger.records.qr import Code, format_code, format_digits, format_fragment
+from ledger.records.seal import CHAIN_START, Seal, extend_chain
+from ledger.records.secret import format_secret, locator_of
+from ledger.records.state import certificate_map_key, filing_map_key
+from ledger.records.statements import Statement
+from ledger.tlog.merkle import leaf_hash
+from tests.support.builders import DAY, TIME, TRADE, Authority, Body, Certificate, make_authority, make_body, octets
+from tests.support.memory_log import MemoryLog
+from tests.support.slow_tree import map_root
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+BASE = "https://cert.test.example"
+LONG_NAME = "阿卜杜拉·买买提·阿不都热依木·吐尔逊·艾合麦提·依米提江·艾山"[:30]
+DAY_MS = 86_400_000
+
+
+def authority() -> Authority:
+    return make_authority()
+
+
+def body() -> Body:
+    return make_body()
+
+
+def catalogue() -> Published:
+    return Published(Kind.CATALOGUE, "2022", octets("catalogue"), DAY)
+
+
+def statement_vectors() -> dict[str, Any]:
+    """Every kind of statement that exists, taken apart; and bytes that are none."""
+    one, plain = body().certificate("a"), body().certificate("b", trade=TRADE, grade=2, person_unlinked=True)
+    made = {
+        "genesis": authority().sign(authority().genesis),
+        "filing": authority().sign(body().filing),
+        "catalogue": authority().sign(catalogue(), by=(0, 1, 2)),
+        "issue": one.statement,
+        "issue-unlinked-with-trade": plain.statement,
+    }
+    return {
+        "about": "Signed statements. Keys are Ed25519 of SHA-256(label); authority keys are listed in genesis.",
+        "key_labels": {
+            "authority": [f"key authority {at} " for at in range(3)],
+            "record": "key record ",
+            "request": "key request ",
+        },
+        "statements": {name: _statement(statement) for name, statement in made.items()},
+        "certificates": {"issue": _certificate(one), "issue-unlinked-with-trade": _certificate(plain)},
+        "malformed": [{"why": why, "entry": raw.hex()} for why, raw in _malformed(one.statement)],
+    }
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    envelope = statement.envelope
+    return {
+        "entry": statement.entry.hex(),
+        "kind": int(statement.kind),
+        "issuer": envelope.issuer,
+        "subject": envelope.subject,
+        "protected": envelope.protected.hex(),
+        "payload": envelope.payload.hex(),
+        "signatures": [
+            {
+                "kid": part.kid.hex(),
+                "signed": envelope.to_be_signed(part.kid).hex(),
+                "signature": part.signature.hex(),
+            }
+            for part in envelope.signatures
+        ],
+        "leaf_hash": statement.leaf_hash.hex(),
+        "identity": statement.identity.hex(),
+    }
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    face, leaf = certificate.face, certificate.statement.leaf_hash
+    proof = LogProof(2, (octets("i"),), b"checkpoint\n", _seals()[0].encode(), (octets("s"),))
+    return {
+        "secret": certificate.secret.hex(),
+        "secret_text": format_secret(certificate.secret),
+        "cert_key": certificate.issue.cert_key.hex(),
+        "locator": locator_of(certificate.secret).hex(),
+        "holder_code": certificate.holder_code.hex(),
+        "face": {"salt": face.salt.hex(), "number": face.number, "name": face.name, "digest": face.digest().hex()},
+        "rest_openings": [cbor2.dumps(opening.as_value()).hex() for opening in certificate.openings],
+        "rest_digests": [digest.hex() for digest in certificate.digests],
+        "rest": certificate.issue.rest.hex(),
+        "leaf_hash": leaf.hex(),
+        "face_envelope": certificate.face_envelope().hex(),
+        "rest_envelope": certificate.rest_envelope().hex(),
+        "bundle": format_bundle(certificate.bundle(proof)).hex(),
+    }
+
+
+def _malformed(statement: Statement) -> list[tuple[str, bytes]]:
+    envelope, signature = statement.envelope, statement.envelope.signatures[0].signature
+    fields = cbor2.loads(envelope.payload)
+
+    def built(payload: bytes, protected: bytes = envelope.protected, tag: bytes = b"\xd2") -> bytes:
+        return tag + cbor2.dumps([protected, {}, payload, signature])
+
+    header = cbor2.loads(envelope.protected)
+    return [
+        ("empty", b""),
+        ("no tag", statement.entry[1:]),
+        ("tag 18 in two bytes", b"\xd8\x12" + statement.entry[1:]),
+        ("a byte behind", statement.entry + b"\0"),
+        ("cut off", statement.entry[:-1]),
+        ("payload keys not sorted", built(cbor2.dumps(dict(reversed(fields.items()))))),
+        ("payload with an unknown key", built(cbor2.dumps({**fields, 15: 0}))),
+        ("payload without the track", built(cbor2.dumps({at: fields[at] for at in fields if at != 11}))),
+        ("issue day as a float", built(cbor2.dumps({**fields, 6: float(fields[6])}))),
+        (
+            "trade given but empty",
+            built(cbor2.dumps({**dict(list(fields.items())[:2]), 3: "", **fields}, canonical=True)),
+        ),
+        ("person unlinked = 0", built(cbor2.dumps({**fields, 14: 0}))),
+        ("a payload of indefinite length", built(b"\xbf" + envelope.payload[1:] + b"\xff")),
+        ("alg -19 instead of -8", built(envelope.payload, cbor2.dumps({**header, 1: -19}))),
+        ("another protected key", built(envelope.payload, cbor2.dumps({**header, 33: b""}, canonical=True))),
+        ("tag 98 around one signer", built(envelope.payload, tag=b"\xd8\x62")),
+        ("an open header", b"\xd2" + cbor2.dumps([envelope.protected, {4: b""}, envelope.payload, signature])),
+        ("grade and national level disagree", built(cbor2.dumps({**fields, 5: fields[5] + 1}))),
+        ("an unknown kind", built(cbor2.dumps({**fields, 1: 23}))),
+    ]
+
+
+def fold_vectors() -> dict[str, Any]:
+    """One history, step by step: what is refused, with which code, and the state map after what is not."""
+    one, ruler, log = body(), authority(), MemoryLog()
+    other = make_body("other", number="S000151000999", cap=1)
+    steps: list[tuple[str, Statement, int]] = [
+        ("genesis", ruler.sign(ruler.genesis), 0),
+        ("a second genesis", ruler.sign(ruler.genesis), 0),
+        ("a filing", ruler.sign(one.filing), 0),
+        ("the same filing number again", ruler.sign(replace(one.filing, name="另一家公司")), 0),
+        ("a filing with a cap of one certificate", ruler.sign(other.filing), 0),
+        ("a catalogue", ruler.sign(catalogue()), 0),
+        ("that version again", ruler.sign(replace(catalogue(), digest=octets("x"))), 0),
+        ("grade ordinal 3 of person p", one.certificate("p3", grade=3, person="p").statement, 0),
+        ("the same certificate again", one.certificate("p3", grade=3, person="p").statement, 0),
+        ("another of that grade for p", one.certificate("p3 again", grade=3, person="p").statement, 0),
+        (
+            "ordinal 5 of p: the first certificate's summary changes",
+            one.certificate("p5", grade=5, person="p").statement,
+            0,
+        ),
+        ("ordinal 4 of p, later than 5: nothing else changes", one.certificate("p4", grade=4, person="p").statement, 0),
+        ("a certificate under the capped filing", other.certificate("q", person="q").statement, 0),
+        ("one more under the capped filing", other.certificate("r", person="r").statement, 0),
+        ("a person without a number", one.certificate("u", person="u", person_unlinked=True).statement, 0),
+        ("the same track, but linked", one.certificate("u2", person="u", grade=5).statement, 0),
+        ("issued tomorrow", one.certificate("t", day=DAY + 1).statement, 0),
+        ("that one a day later", one.certificate("t", day=DAY + 1).statement, 1),
+        ("issued 61 days ago", one.certificate("l", day=DAY - 60).statement, 1),
+        ("issued 60 days ago", one.certificate("m", day=DAY - 59).statement, 1),
+        ("assessed after issue", one.certificate("x", assessment_day=DAY + 1).statement, 1),
+        ("an occupation that is not filed", one.certificate("o", occupation="6-18-01-02").statement, 1),
+        ("before the filing begins", one.certificate("w", day=one.filing.first_day - 1).statement, 1),
+    ]
+    written = []
+    for what, statement, days in steps:
+        time = TIME + days * DAY_MS
+        step: dict[str, Any] = {"what": what, "time": time, "index": log.size, "entry": statement.entry.hex()}
+        try:
+            change = log.add(statement, time)
+        except Refused as refusal:
+            step["refused"] = refusal.code
+        else:
+            cert = {certificate_map_key(at): state for at, state in change.certificates.items()}
+            filed = {filing_map_key(at): state for at, state in change.filings.items()}
+            step["states"] = {at.hex(): state.encode().hex() for at, state in sorted((cert | filed).items())}
+            step["map_root"] = map_root(log.leaves()).hex()
+        written.append(step)
+    return {
+        "about": "The fold of one history without seals. states: map key -> CBOR of the states that changed; "
+        "index: where the statement would stand; refused statements take none.",
+        "steps": written,
+    }
+
+
+def _seals() -> list[Seal]:
+    leaves = [leaf_hash(octets(f"entry {at}")) for at in range(5)]
+    chain = extend_chain(CHAIN_START, leaves)
+    return [
+        Seal(2, TIME, octets("map root"), 1, chain[1], -1),
+        Seal(5, TIME + 1, octets("other map root"), 3, chain[4], 2),
+    ]
+
+
+def seal_vectors() -> dict[str, Any]:
+    """The chain over five leaf hashes, and two seals."""
+    leaves = [leaf_hash(octets(f"entry {at}")) for at in range(5)]
+    return {
+        "about": "chain[i] = SHA-256('certledger/chain/v1\\n' || chain[i-1] || leaf_hashes[i]); seals are entries.",
+        "leaf_hashes": [leaf.hex() for leaf in leaves],
+        "chain": [value.hex() for value in extend_chain(CHAIN_START, leaves)],
+        "seals": [
+            {
+                "entry": seal.encode().hex(),
+                "covered": seal.covered,
+                "time": seal.time,
+                "map_root": seal.map_root.hex(),
+                "map_count": seal.map_count,
+                "chain": seal.chain.hex(),
+                "previous": seal.previous,
+                "leaf_hash": leaf_hash(seal.encode()).hex(),
+            }
+            for seal in _seals()
+        ],
+    }
+
+
+def qr_vectors() -> dict[str, Any]:
+    """Codes with their statements, the digits of some bytes, and texts that are no codes of ours."""
+    cases = {
+        "two-character name": (body().certificate("a", name="李四"), 70_000),
+        "thirty-character name": (body().certificate("b", name=LONG_NAME), 10_000_000),
+        "trade, unlinked": (body().certificate("c", trade=TRADE, person_unlinked=True), 0),
+    }
+    codes = []
+    for what, (certificate, index) in cases.items():
+        fragment = format_fragment(certificate.statement, certificate.face, index)
+        code = Code(BASE, certificate.secret, fragment)
+        codes.append(
+            {
+                "what": what,
+                "text": format_code(code),
+                "pasted": format_code(code, form="u"),
+                "link": code.link,
+                "secret": certificate.secret.hex(),
+                "fragment": fragment.hex(),
+                "index": index,
+                "entry": certificate.statement.entry.hex(),
+                "number": certificate.face.number,
+                "name": certificate.face.name,
+            }
+        )
+    link, text = codes[0]["link"], codes[0]["text"]
+    raw = bytes(range(7)) + b"\xff" * 7
+    return {
+        "about": "Official base: " + BASE,
+        "codes": codes,
+        "digits": [{"bytes": raw[:count].hex(), "digits": format_digits(raw[:count])} for count in range(1, 15)],
+        "malformed": [
+            link[:-1],
+            link + "/",
+            link + "?a",
+            link.replace("/c/", "/s/"),
+            text + "1",
+            text + "#",
+            link + "#q",
+            link + "#x000",
+        ],
+        "foreign": [
+            text.replace("cert.", "certs."),
+            text.replace("https", "http"),
+            text.replace("example", "example@evil.example"),
+        ],
+    }
+
+
+MAKERS = {"statements": statement_vectors, "fold": fold_vectors, "seal": seal_vectors, "qr": qr_vectors}
+
+
+def vector_text(name: str) -> str:
+    """The file's exact text."""
+    return json.dumps(MAKERS[name](), ensure_ascii=False, indent=1) + "\n"
+
+
+def main() -> None:
+    for name in MAKERS:
+        text = vector_text(name)
+        (VECTORS / f"{name}.json").write_text(text, encoding="utf-8")
+        print(f"{name}.json  {len(text)} characters  sha256 {sha256(text.encode()).hexdigest()[:16]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""Who may import whom, what pure modules may import, sizes and names (design 3), read from the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("ledger", "issuer", "verifier")
+MAX_LINES = 400
+
+# Rooms that may be imported, by the longest matching prefix of the importer; a package may always import itself
+# except where it is narrowed here. `ledger.X` stands for the module and everything below it.
+_BASE = ("ledger.errors", "ledger.text")
+_ISSUER = (
+    *_BASE, "issuer", "ledger.records", "ledger.tlog", "ledger.client", "ledger.keystore", "ledger.settings",
+    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.request_signing",
+)  # fmt: skip
+_VERIFIER = (
+    *_BASE, "verifier", "ledger.records", "ledger.tlog", "ledger.store", "ledger.client", "ledger.settings",
+    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
+    "ledger.edge_log",
+)  # fmt: skip
+_KEYS = (*_VERIFIER, "ledger.keystore")
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "ledger.text": (),
+    "ledger.errors": ("ledger.text",),
+    "ledger.tlog": (*_BASE, "ledger.tlog"),
+    "ledger.records": (*_BASE, "ledger.tlog", "ledger.records"),
+    "ledger.store": (*_BASE, "ledger.tlog", "ledger.records", "ledger.store"),
+    "ledger": ("ledger",),
+    "issuer": _ISSUER,
+    "verifier": _VERIFIER,
+    "verifier.witness": _KEYS,
+    "verifier.audit": _KEYS,
+    "verifier.receipts": _KEYS,
+}
+SERVICE_CALLERS = ("ledger.service", "ledger.console", "ledger.__main__")
+KEYSTORE = "ledger.keystore"
+
+PURE = ("ledger.tlog", "ledger.records", "verifier.verify", "verifier.verdict")
+IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}
+# What would bring the same things in by another door.
+IMPURE |= {"secrets", "socket", "subprocess", "threading", "asyncio", "io", "uuid", "importlib", "tempfile"}
+BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "data", "info"}
+MAY_PRINT = re.compile(r"(^|\.)(__main__|console)(\.|$)|^ledger\.progress$")
+
+# Tests that mirror no module, and why.
+NO_MIRROR = {
+    "tests/test_architecture.py": "reads all of them",
+    "tests/test_readme.py": "the README, run",
+    "tests/ledger/store/test_store.py": "the Store contract, run on every implementation",
+    "tests/verifier/web/test_browser.py": "the pages in a real browser",
+}
+# Foreign programs; whole programs; what scripts/ and docs/ hold.
+OTHER_ROOMS = ("tests/interop/", "tests/flows/", "tests/scripts/", "tests/docs/")
+
+
+def module_of(path: Path) -> str:
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> dict[str, Path]:
+    return {module_of(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+MODULES = modules()
+
+
+def below(name: str, room: str) -> bool:
+    return name == room or name.startswith(room + ".")
+
+
+def imports(source: str, module: str = "", *, package: bool = False) -> Iterator[tuple[int, str]]:
+    """Every module that the source imports, anywhere in it, with its line: `from a import b` gives a and a.b."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            name = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                kept = parts[: len(parts) - node.level + package]
+                name = ".".join([*kept, name] if name else kept)
+            yield node.lineno, name
+            yield from ((node.lineno, f"{name}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "__import__":
+            yield node.lineno, "importlib"
+
+
+def rule_of(module: str) -> tuple[str, ...]:
+    return ALLOWED[max((room for room in ALLOWED if below(module, room)), key=len)]
+
+
+def room_problems(module: str, source: str, *, package: bool = False) -> list[str]:
+    """Imports between rooms that design 3 does not allow."""
+    allowed, found = rule_of(module), []
+    for line, name in imports(source, module, package=package):
+        if name.split(".")[0] not in PACKAGES or name in PACKAGES:
+            continue
+        if not any(below(name, room) for room in allowed):
+            found.append(f"{module}:{line} imports {name}")
+        if below(name, "ledger.service") and not any(below(module, room) for room in SERVICE_CALLERS):
+            found.append(f"{module}:{line} imports {name}")
+    return found
+
+
+def purity_problems(module: str, source: str) -> list[str]:
+    if not any(below(module, room) for room in PURE):
+        return []
+    return [f"{module}:{line} imports {name}" for line, name in imports(source) if name.split(".")[0] in IMPURE]
+
+
+def print_problems(module: str, source: str) -> list[str]:
+    if MAY_PRINT.search(module):
+        return []
+    return [
+        f"{module}:{node.lineno} prints"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+
+
+def shape_problems(path: str, source: str) -> list[str]:
+    found = [f"{path} is named {part}" for part in Path(path).with_suffix("").parts if part in BAD_NAMES]
+    lines = source.count("\n")
+    return found + ([f"{path} has {lines} lines"] if lines > MAX_LINES else [])
+
+
+def mirror_problems(path: str, sources: set[str]) -> list[str]:
+    """A test file stands where its module stands: tests/ledger/records/test_x.py for ledger/records/x.py."""
+    if path in NO_MIRROR or path.startswith(OTHER_ROOMS) or path.startswith("tests/support/"):
+        return []
+    folder, _, name = path.removeprefix("tests/").rpartition("/")
+    stem = name.removeprefix("test_").removesuffix(".py")
+    wanted = {f"{folder}/{stem}.py", f"{folder}/__{stem}__.py", f"{folder}/{stem}/__init__.py"}
+    return [] if wanted & sources else [f"{path} mirrors no module"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_rooms_purity_prints_and_shape(module: str) -> None:
+    path = MODULES[module]
+    source = path.read_text(encoding="utf-8")
+    package = path.name == "__init__.py"
+    relative = path.relative_to(ROOT).as_posix()
+    assert room_problems(module, source, package=package) == []
+    assert purity_problems(module, source) == []
+    assert print_problems(module, source) == []
+    assert shape_problems(relative, source) == []
+    assert "from __future__ import annotations" in source or not source.partition('"""\n')[2].strip()
+
+
+def test_tests_mirror_the_tree() -> None:
+    sources = {path.relative_to(ROOT).as_posix() for path in MODULES.values()}
+    tests = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").rglob("test_*.py"))]
+    assert [problem for path in tests for problem in mirror_problems(path, sources)] == []
+    assert [path for path in NO_MIRROR if not (ROOT / path).is_file()] == []
+
+
+def test_no_packages_below_tests() -> None:
+    """tests/ledger/__init__.py would shadow the product under pytest's importlib mode."""
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_module_is_packaged() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert {name for name in packages if f'"{name}"' not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("issuer.batch", "import verifier.verify"),
+        ("issuer.batch", "from verifier import verify"),
+        ("issuer.batch", "from ledger.store.sqlite import open_sqlite"),
+        ("issuer.batch", "from ledger import store"),
+        ("issuer.batch", "from ledger.service import web"),
+        ("issuer.batch", "def f():\n    from ledger.service.web import app"),
+        ("verifier.replica", "from issuer.receipt import x"),
+        ("verifier.replica", "from ledger.keystore import load"),
+        ("verifier.replica", "from ledger.service.run import main"),
+        ("verifier.web.handlers", "import ledger.keystore as k"),
+        ("ledger.client", "from ledger.service import web"),
+        ("ledger.client", "from issuer import batch"),
+        ("ledger.service.web", "import verifier.trust"),
+        ("ledger.store.sqlite", "from ledger.service.signer import Guard"),
+        ("ledger.store.sqlite", "from ledger.wire import Receipt"),
+        ("ledger.records.qr", "from ledger.store.protocol import Store"),
+        ("ledger.records.qr", "from ..store.protocol import Store"),
+        ("ledger.records.qr", "from .. import settings"),
+        ("ledger.tlog.note", "from ledger.records import canonical"),
+        ("ledger.text", "from ledger.errors import Malformed"),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, source: str) -> None:
+    assert room_problems(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        (
+            "issuer.batch",
+            "from ledger.records.issue import Issue\nfrom ledger.keystore import load\nimport issuer.draft",
+        ),
+        ("verifier.replica", "from ledger.store.protocol import Store\nimport ledger"),
+        ("verifier.witness", "from ledger.keystore import load"),
+        ("verifier.audit.run", "from ledger.keystore import load"),
+        ("ledger.console.operate", "from ledger.service.run import main"),
+        ("ledger.service.web", "from ledger.store.sqlite import open_sqlite\nfrom . import signer"),
+        ("ledger.records.qr", "from .cose import parse\nimport json"),
+    ],
+)
+def test_an_allowed_import_is_not(module: str, source: str) -> None:
+    assert room_problems(module, source) == []
+
+
+@pytest.mark.parametrize("name", sorted(IMPURE))
+def test_an_impure_import_is_found(name: str) -> None:
+    for module in ("ledger.records.status", "ledger.tlog.note", "verifier.verify", "verifier.verdict"):
+        assert purity_problems(module, f"import {name}")
+        assert purity_problems(module, f"def f():\n    from {name} import x")
+    assert purity_problems("ledger.records.status", "x = __import__('time')")
+    assert purity_problems("ledger.service.run", f"import {name}") == []
+    assert purity_problems("verifier.replica", f"import {name}") == []
+
+
+def test_other_faults_are_found() -> None:
+    assert print_problems("ledger.records.issue", "def f():\n    print(1)")
+    assert print_problems("ledger.console.operate", "print(1)") == []
+    assert print_problems("issuer.__main__", "print(1)") == []
+    assert shape_problems("ledger/x.py", "\n" * (MAX_LINES + 1))
+    assert shape_problems("ledger/x.py", "\n" * MAX_LINES) == []
+    assert shape_problems("ledger/utils.py", "") and shape_problems("ledger/common/x.py", "")
+    sources = {"ledger/records/x.py", "issuer/__main__.py"}
+    assert mirror_problems("tests/ledger/records/test_y.py", sources)
+    assert mirror_problems("tests/ledger/test_x.py", sources) and mirror_problems("tests/test_x.py", sources)
+    assert mirror_problems("tests/ledger/records/test_x.py", sources) == []
+    assert mirror_problems("tests/issuer/test_main.py", sources) == []
