@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or something is wrong, 2 usage or malformed input,
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     operate.add_commands(commands)
     authority.add_commands(commands.add_parser("authority", help="主管部门操作 / what the authority's people do"))
     chosen = parser.parse_args(arguments)
+    os.umask(0o077)  # keys, envelopes and the private index are for the operator only
     try:
         return int(chosen.run(chosen))
     except Refused as refusal:

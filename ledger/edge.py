@@ -18,7 +18,7 @@ import secrets
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -199,6 +199,33 @@ async def read_body(request: web.Request, limit: int, *, on_bytes: Callable[[int
         if len(body) > limit:
             raise Rejected(413)
     return bytes(body)
+
+
+class Intake:
+    """How many bytes of request bodies are in memory. Counted as they arrive, so that a slow sender holds little."""
+
+    __slots__ = ("_limit", "_used")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that counts bytes and raises Unavailable (retry after 2 s) past the limit."""
+        mine = 0
+
+        def count(size: int) -> None:
+            nonlocal mine
+            if self._used + size > self._limit:
+                raise Unavailable("request bodies fill their memory", retry_after=2)
+            mine += size
+            self._used += size
+
+        try:
+            yield count
+        finally:
+            self._used -= mine
 
 
 @dataclass(frozen=True, slots=True)

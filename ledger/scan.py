@@ -18,10 +18,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import cbor2
 import pypdfium2
+import pypdfium2.raw as pdfium
 import zxingcpp
 from PIL import Image
 
@@ -47,12 +48,16 @@ _MAGIC: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"
 _PAGE_DPI: Final = (300, 200, 450, 120)  # the first one that finds something in the file wins
 _QR: Final = zxingcpp.barcode_formats_from_str("QRCode")
 _PDFIUM: Final = threading.Lock()
+_UNSEEN: Final = frozenset({pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP})
+# What PDFium calls a hyphen at the end of a line (it leaves the line end out), and a glyph without a known character.
+_CHARACTERS: Final = {0x02: "-\r\n", 0x00: "\ufffd"}
 
 
 @dataclass(frozen=True, slots=True)
 class PdfScan:
     """What a PDF carries: QR texts in page order, top to bottom, each once; embedded files (name, bytes);
-    the text layer of each page, empty where it is a picture only."""
+    the text layer of each page as a reader sees it: empty where it is a picture only, or a scan whose recognised
+    words lie unseen behind it."""
 
     qr_texts: tuple[str, ...]
     attachments: tuple[tuple[str, bytes], ...]
@@ -217,20 +222,22 @@ class _Document:
             raise Malformed("PDF: a page that cannot be drawn") from error
 
     def text(self, index: int) -> str:
-        """The text layer of one page, at most MAX_PAGE_TEXT characters."""
+        """The visible text layer of one page, at most MAX_PAGE_TEXT characters."""
         try:
             page = self._pdf[index]
             try:
                 words = page.get_textpage()
                 try:
-                    found: str = words.get_text_range(0, min(words.count_chars(), MAX_PAGE_TEXT))
+                    count = min(words.count_chars(), MAX_PAGE_TEXT)
+                    found = "".join(_character(words.raw, at) for at in range(count))
                 finally:
                     words.close()
             finally:
                 page.close()
         except (pypdfium2.PdfiumError, ValueError, OSError, MemoryError) as error:
             raise Malformed("PDF: a text layer that cannot be read") from error
-        return found.encode("utf-8", "replace").decode()
+        # PDFium counts in UTF-16 units.
+        return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
 
     def attachments(self) -> Iterator[tuple[str, bytes]]:
         try:
@@ -245,6 +252,16 @@ class _Document:
                 yield attachment.get_name(), content
         except (pypdfium2.PdfiumError, ValueError, OSError, MemoryError) as error:
             raise Malformed("PDF: an embedded file that cannot be read") from error
+
+
+def _character(words: Any, at: int) -> str:
+    """One UTF-16 unit of a text page; nothing where it is drawn unseen. Spaces and line ends that PDFium puts in
+    between belong to no object."""
+    drawn = pdfium.FPDFText_GetTextObject(words, at)
+    if drawn and pdfium.FPDFTextObj_GetTextRenderMode(drawn) in _UNSEEN:
+        return ""
+    unit: int = pdfium.FPDFText_GetUnicode(words, at)
+    return _CHARACTERS.get(unit) or chr(unit)
 
 
 def _open_grey(data: bytes) -> Image.Image:

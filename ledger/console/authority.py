@@ -118,7 +118,10 @@ def _body(arguments: argparse.Namespace) -> Genesis | Filing | Published:
         case "filing":
             if arguments.source is None:
                 raise Refused("usage", "--from", Text("请用 --from 给出备案文件", "give the filing with --from"))
-            return read_filing(read_file(arguments.source, 256 * 1024).decode("utf-8", "replace"))
+            try:
+                return read_filing(read_file(arguments.source, 256 * 1024).decode("utf-8-sig"))
+            except UnicodeDecodeError:
+                raise Malformed(f"{arguments.source.name}: not UTF-8; save it as UTF-8") from None
         case "catalogue":
             catalogue = load_catalogue()
             return Published(Kind.CATALOGUE, catalogue.version, catalogue.digest, _today())
@@ -179,10 +182,13 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def describe(body: Body) -> str:
-    """What a person is about to sign, in both languages, nothing left out."""
+    """What a person is about to sign, in both languages, nothing left out. Parsing let no control character in."""
     match body:
         case Genesis():
-            lines = [f"创世 genesis：{body.threshold} / {len(body.keys)} 签名有效 signatures needed"]
+            lines = [
+                f"创世 genesis {body.origin}：{body.threshold} / {len(body.keys)} 签名有效 signatures needed",
+                f"  日期 day: {format_day(body.day)}",
+            ]
             lines += [f"  密钥 key {key.hex()}" for key in body.keys]
         case Filing():
             lines = [
@@ -191,18 +197,29 @@ def describe(body: Body) -> str:
                 f"  有效期 window: {format_day(body.first_day)} – {format_day(body.last_day)}",
             ]
             for row in body.rows:
-                grades = "、".join(load_ladder().by_ordinal(grade).text.zh for grade in row.grades)
-                trade = f"（{row.trade}）" if row.trade else ""
+                trade = f"（{row.trade}）" if row.trade else "（全部工种 every trade）"
                 since = format_day(row.first_day)
+                grades = _grades(row.grades)
                 lines.append(f"  {row.occupation}{trade} {grades} {row.audience.name.lower()} 自 from {since}")
-            lines += [f"  签发密钥 record key {key.public.hex()}" for key in body.record_keys]
-            lines += [f"  请求密钥 request key {key.public.hex()}" for key in body.request_keys]
+            lines += [f"  签发密钥 record key {_key_line(key)}" for key in body.record_keys]
+            lines += [f"  请求密钥 request key {_key_line(key)}" for key in body.request_keys]
             lines.append(f"  每把密钥上限 cap per key: {body.cap}")
+            lines.append(f"  可评聘 may appoint: {_grades(body.grants) or '无 none'}")
         case Published():
-            lines = [f"{body.kind.name.lower()} {body.version} sha256 {body.digest.hex()}"]
+            since = format_day(body.first_day)
+            lines = [f"{body.kind.name.lower()} {body.version} 自 from {since} sha256 {body.digest.hex()}"]
         case _:
             raise Malformed("not a proposal of the authority")
     return "\n".join(lines)
+
+
+def _grades(ordinals: tuple[int, ...]) -> str:
+    return "、".join(load_ladder().by_ordinal(ordinal).text.zh for ordinal in ordinals)
+
+
+def _key_line(key: FiledKey) -> str:
+    until = f"– {format_day(key.last_day)}" if key.last_day else "起 on"
+    return f"{key.public.hex()} {format_day(key.first_day)} {until}"
 
 
 def _sign(arguments: argparse.Namespace) -> int:

@@ -109,6 +109,8 @@ class FilingRow:
     first_day: int
 
     def __post_init__(self) -> None:
+        if not canonical.is_plain(self.occupation) or not canonical.is_plain(self.trade):
+            raise Malformed("filing row: occupation or trade not in its one spelling")
         if not self.grades or list(self.grades) != sorted(set(self.grades)):
             raise Malformed("filing row: grades are rising ordinals")
         if not 2 <= self.grades[0] <= self.grades[-1] <= 6:
@@ -138,6 +140,8 @@ class Filing:
     def __post_init__(self) -> None:
         if _FILING_NUMBER.fullmatch(self.number) is None:
             raise Malformed("filing: number is a letter and 12 digits")
+        if not canonical.is_plain(self.name) or not canonical.is_plain(self.latin_name):
+            raise Malformed("filing: registered name not in its one spelling")
         if not 1 <= len(self.name) <= 100 or len(self.latin_name) > 200:
             raise Malformed("filing: registered name of 1..100 characters")
         if check_day(self.last_day) < check_day(self.first_day) or not 1 <= self.cap <= RECORD_KEY_CAP:
@@ -196,6 +200,8 @@ class Published:
     first_day: int
 
     def __post_init__(self) -> None:
+        if not canonical.is_plain(self.version):
+            raise Malformed("published digest: version not in its one spelling")
         if self.kind not in (Kind.CATALOGUE, Kind.LADDER):
             raise Malformed("published digest: of a catalogue or a ladder")
         if len(self.digest) != 32 or not 1 <= len(self.version) <= 64:

@@ -66,6 +66,11 @@ def decode(raw: bytes, *, limit: int = MAX_BYTES) -> Any:
     return checked
 
 
+def is_plain(text: str) -> bool:
+    """Whether public text has one spelling: printable, no blanks at the ends, none doubled, no bidi controls."""
+    return text.isprintable() and text == " ".join(text.split())
+
+
 def _checked(value: Any, *, sort: bool) -> Any:
     """`value` itself when it is in the profile; with `sort`, a copy in order where a map is not."""
     if _in_order(value, MAX_DEPTH):

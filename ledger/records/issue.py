@@ -54,6 +54,8 @@ class Issue:
             raise Malformed("issue: occupation code is d-dd-dd-dd")
         if not 0 <= self.assessment_day <= LAST_DAY or not 0 <= self.issue_day <= LAST_DAY:
             raise Malformed("issue: a date out of range")
+        if not canonical.is_plain(self.trade) or not canonical.is_plain(self.standard):
+            raise Malformed("issue: trade or standard id not in its one spelling")
         if len(self.trade) > _TEXT_MAX or not 1 <= len(self.standard) <= _TEXT_MAX:
             raise Malformed("issue: trade or standard id too long or missing")
         if len(self.cert_key) != 32 or len(self.face) != 32 or len(self.rest) != 32:

@@ -40,6 +40,8 @@ class Refusal(StrEnum):
     OPENING_REST = "OPENING_REST"
     OPENING_DOCUMENT = "OPENING_DOCUMENT"
     ENVELOPE = "ENVELOPE"
+    PERSON_UNLINKED = "PERSON_UNLINKED"
+    REQUEST_KEY_TAKEN = "REQUEST_KEY_TAKEN"
 
 
 _TEXTS: dict[Refusal, Text] = {
@@ -85,6 +87,12 @@ _TEXTS: dict[Refusal, Text] = {
     Refusal.OPENING_FACE: Text("编号或姓名与已签内容不符", "Number or name do not match what was signed"),
     Refusal.OPENING_REST: Text("附加材料摘要与已签内容不符", "The field digests do not match what was signed"),
     Refusal.OPENING_DOCUMENT: Text("证件信息与已签内容不符", "The ID document does not match what was signed"),
+    Refusal.PERSON_UNLINKED: Text(
+        "没有证件号码的人员暂不能登记", "People without an ID number cannot be logged in this version"
+    ),
+    Refusal.REQUEST_KEY_TAKEN: Text(
+        "请求密钥已属于另一备案，请为每个备案单独生成", "Another filing has this request key; make one for each filing"
+    ),
     Refusal.ENVELOPE: Text("信封大小或定位符不正确", "An envelope has the wrong size or locator"),
 }
 

@@ -66,6 +66,12 @@ class Candidate:
     def statement(self) -> Statement:
         return self.authentic.statement
 
+    @property
+    def size(self) -> int:
+        """Bytes it keeps in memory while it waits."""
+        envelopes = self.private.envelopes if self.private else ()
+        return len(self.statement.entry) + sum(len(envelope.body) for envelope in envelopes)
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:
@@ -129,6 +135,9 @@ class Examiner:
                 authentic = authenticate_record(statement, key.public)  # 6
             except Unverified:
                 raise refuse(Refusal.SIGNATURE, "signature") from None
+            if issue.person_unlinked:
+                # Its track would be the person's own, and would then be closed to every linked certificate.
+                raise refuse(Refusal.PERSON_UNLINKED, "person_unlinked")
             document = _open(submission, issue)  # 7
             self._check_number(submission, issue)  # 9
             return Examined(identity, Candidate(authentic, self._private_part(submission, issue, document)))

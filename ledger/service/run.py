@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ledger.edge import Site, start_site
+from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused
 from ledger.keystore import Cost, KeyFile, create_key_file, new_key
@@ -44,6 +44,7 @@ from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 
 SETTINGS_FILE = "ledger.toml"
+_INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
 _TRACKS_PER_S, _TRACKS_BURST = 50.0, 200_000  # persons of one filing
 
 
@@ -101,7 +102,7 @@ async def running(
     keys: KeyFile,
     *,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    steady_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+    steady_ms: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
 ) -> AsyncIterator[tuple[web.Application, Sequencer]]:
     """An open log with its sequencer running. Raises whatever stops a log from being trusted with a signature."""
     store = open_sqlite(folder / settings.store, private=True)
@@ -153,6 +154,7 @@ async def running(
             registry=registry,
             answered=answered,
             track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
+            intake=Intake(_INTAKE_BYTES),
         )
         task = asyncio.create_task(sequencer.run())
         try:

@@ -19,6 +19,7 @@ happened is decided by what the store holds and not by what this process believe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +27,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Refused, Unavailable
-from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import Seal, is_seal, parse_seal
 from ledger.service.admission import Candidate
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 RENEW_S: Final = 60.0  # an idle log renews its ML-DSA signature this often
 _BYTES: Final = 1024 * 1024  # of entries in one batch
 _PUBLICATION_S: Final = 10.0  # from commit to publication at most
+_QUEUE_BYTES: Final = 64 * 1024 * 1024  # of statements and envelopes waiting
 _SEAL_SEARCH: Final = 5000  # leaves; longer than any batch
 
 
@@ -84,7 +85,16 @@ class Sequencer:
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
+        self._signed_at = self._renew_at = 0.0  # the loop's time of the newest signature, and of the next
+        self._waiting_bytes = 0
         self._publication = asyncio.Event()
+
+    @property
+    def alive(self) -> bool:
+        """Whether readers get fresh signatures: published, not stopped, and renewed on time."""
+        if self.published is None or self.fatal.done():
+            return False
+        return asyncio.get_running_loop().time() - self._signed_at < 2 * RENEW_S
 
     @property
     def waiting(self) -> int:
@@ -97,14 +107,16 @@ class Sequencer:
             raise Unavailable("the log has no entry yet: run init")
         self._clock.batch_time(head.time)
         seal = (await self._store.entries(head.seal, head.size))[0]
-        self.published = Published(head.size, head.root, self._signer.sign(head.size, head.root), seal)
+        self._publish(Published(head.size, head.root, self._signer.sign(head.size, head.root), seal))
 
     def put(self, candidates: Sequence[Candidate]) -> list[asyncio.Future[int | Refused]]:
         """Queue candidates in order. Raises Unavailable when the queue is full: never an unbounded queue."""
         if self.fatal.done():
             raise Unavailable("the log is stopping", retry_after=5)
-        if len(self._queue) + len(candidates) > self._queue_limit:
+        size = sum(candidate.size for candidate in candidates)
+        if len(self._queue) + len(candidates) > self._queue_limit or self._waiting_bytes + size > _QUEUE_BYTES:
             raise Unavailable("too many statements are waiting", retry_after=1)
+        self._waiting_bytes += size
         loop = asyncio.get_running_loop()
         waiting = [_Waiting(candidate, loop.create_future()) for candidate in candidates]
         self._queue.extend(waiting)
@@ -137,21 +149,26 @@ class Sequencer:
 
     def _publish(self, published: Published) -> None:
         self.published = published
+        self._signed_at = asyncio.get_running_loop().time()
+        self._renew_at = self._signed_at + RENEW_S
         self._publication.set()
         self._publication = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled. An error from step 4 on is put into `fatal` and ends the loop."""
-        while True:
-            try:
-                async with asyncio.timeout(RENEW_S):
+        loop = asyncio.get_running_loop()
+        while not self.fatal.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._renew_at):
                     await self._wake.wait()
-            except TimeoutError:
-                await self._guarded(self._renew)
-                continue
             self._wake.clear()
-            while self._queue and not self.fatal.done():
+            if self._queue:
                 await self._guarded(self._one_batch)
+            if loop.time() >= self._renew_at:  # batches of refusals sign nothing
+                self._renew_at = loop.time() + RENEW_S / 10  # should this attempt fail
+                await self._guarded(self._renew)
+            if self._queue:
+                self._wake.set()
 
     async def _guarded(self, action: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -171,12 +188,13 @@ class Sequencer:
             if not item.answer.done():
                 item.answer.set_exception(error)
         self._queue.clear()
+        self._waiting_bytes = 0
 
     async def _renew(self) -> None:
         published = self.published
         assert published is not None
         note = self._signer.sign(published.size, published.root)
-        self.published = Published(published.size, published.root, note, published.seal)
+        self._publish(Published(published.size, published.root, note, published.seal))
 
     async def _one_batch(self) -> None:
         taken = self._take()
@@ -214,6 +232,7 @@ class Sequencer:
         size = 0
         while self._queue and len(taken) < self._batch_limit and size < _BYTES:
             item = self._queue.popleft()
+            self._waiting_bytes -= item.candidate.size
             if not item.answer.cancelled():
                 taken.append(item)
                 size += len(item.candidate.statement.entry)
@@ -269,8 +288,3 @@ class Sequencer:
                 if is_seal(entry):
                     return parse_seal(entry)
         raise AssertionError("a committed statement is followed by its seal")
-
-
-def is_authority(candidate: Candidate) -> bool:
-    """Whether a committed statement may have changed who is filed."""
-    return candidate.statement.kind is not Kind.ISSUE

@@ -8,6 +8,7 @@ A crash between commit and signature is cured by signing the committed head agai
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from hashlib import sha256
@@ -20,6 +21,7 @@ from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
 _MAGIC: Final = b"certledger/guard"  # 16 bytes
 _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
+_IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
 _BACKWARDS: Final = Text(
     "存储比签名守卫记录的旧：可能恢复了旧备份，拒绝签名。请从镜像补齐后再启动",
     "The store is older than what was signed: an old backup? Refusing to sign. Refill it from a mirror first",
@@ -38,6 +40,11 @@ class Guard:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise Unavailable(f"signer guard {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # also when two copies of a store share one guard
+        except OSError as error:
+            os.close(self._file)
+            raise Refused("GUARD_IN_USE", str(path), _IN_USE) from error
         found = [slot for slot in (_read_slot(self._file, 0), _read_slot(self._file, 1)) if slot is not None]
         if not found:
             raise Malformed(f"signer guard {path}: neither slot is whole; it must not be recreated by hand")

@@ -21,8 +21,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from ledger import wire
-from ledger.edge import Rejected, protect, read_body
+from ledger.edge import Intake, Rejected, protect, read_body
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
 from ledger.records.documents import IdDocument
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind
@@ -64,6 +65,7 @@ class Log:
     registry: CollectorRegistry
     answered: Counter
     track_budget: Budget
+    intake: Intake  # of bodies that nobody has vouched for yet
 
 
 LOG: Final = web.AppKey("log", Log)
@@ -146,7 +148,8 @@ async def get_tile(request: web.Request) -> web.Response:
 async def post_statements(request: web.Request) -> web.Response:
     """Certificates of one filing; the answers are in their order, each on its own."""
     log = request.app[LOG]
-    body = await read_body(request, wire.MAX_BODY)
+    with log.intake.held() as count:
+        body = await read_body(request, wire.MAX_BODY, on_bytes=count)
     filing = await _requester(request, body)
     submissions = wire.decode(body, wire.SubmitRequest).submissions
     if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
@@ -161,7 +164,8 @@ async def post_authority(request: web.Request) -> web.Response:
     authority = log.sequencer.integrator.authority
     assert authority is not None
     examine = partial(log.examiner.examine_authority, entry, authority)
-    return await _sequence(log, [await asyncio.get_running_loop().run_in_executor(log.workers, examine)])
+    examined = await asyncio.get_running_loop().run_in_executor(log.workers, examine)
+    return await _sequence(log, [_own_request_keys(log, examined)])
 
 
 async def post_tracks(request: web.Request) -> web.Response:
@@ -228,7 +232,7 @@ async def get_live(request: web.Request) -> web.Response:
 
 async def get_ready(request: web.Request) -> web.Response:
     sequencer = request.app[LOG].sequencer
-    if sequencer.published is None or sequencer.fatal.done():
+    if not sequencer.alive:
         raise Unavailable("the log is not ready")
     return web.Response(text="ok\n")
 
@@ -260,6 +264,15 @@ async def _requester(request: web.Request, body: bytes) -> FilingState:
     if filing.status is not FilingStatus.ACTIVE:
         raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
     return filing
+
+
+def _own_request_keys(log: Log, examined: Examined) -> Examined:
+    """A request key names its filing, so it cannot serve two."""
+    if isinstance(examined.outcome, Candidate) and isinstance(terms := examined.outcome.statement.body, Filing):
+        owners = {log.request_keys[key.kid][0] for key in terms.request_keys if key.kid in log.request_keys}
+        if owners - {terms.number}:
+            return Examined(examined.identity, refuse(Refusal.REQUEST_KEY_TAKEN, "request_keys"))
+    return examined
 
 
 async def _examine(log: Log, submissions: Sequence[wire.SubmissionBody], filing: FilingState) -> list[Examined]:

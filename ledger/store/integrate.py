@@ -12,6 +12,7 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -33,11 +34,13 @@ from ledger.records.state import (
 )
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, Moment, apply
+from ledger.store.growth import bucket_range, grow_tiles, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, EnvelopeRow, IndexRow, StateRow, Store, StoredBatch, StoredHead
 from ledger.text import Text
+from ledger.tlog.map_proof import subtree, verify_absence, verify_presence
 from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
-from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, node_hash, verify_inclusion
+from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, verify_inclusion
 
 MAP_DEPTH = 18  # buckets = 2**18: 16 MiB of memory, 40 keys a bucket at 10 million
 _SEAL_KIND = 0
@@ -74,6 +77,7 @@ class Integrator:
         self.authority: Genesis | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
         self._filings: dict[str, FilingState] = {}
+        self._committing = asyncio.Lock()
 
     @classmethod
     async def open(cls, store: Store) -> Integrator:
@@ -114,18 +118,16 @@ class Integrator:
         """The committed state of a filing."""
         found = self._filings.get(number)
         if found is None:
-            key = filing_map_key(number)
-            row = (await self.store.states([key])).get(key)
+            row = await self._proven_row(filing_map_key(number))
             if row is None:
                 return None
             found = self._filings[number] = await self._load_filing(row)
         return found
 
     async def certificate(self, cert_key: bytes) -> CertificateState | None:
-        """The committed state of a certificate."""
-        key = certificate_map_key(cert_key)
-        row = (await self.store.states([key])).get(key)
-        return None if row is None else parse_certificate_state(row.body)
+        """The committed state of a certificate, or None when the map has no such key."""
+        row = await self._proven_row(certificate_map_key(cert_key))
+        return None if row is None else _certificate_of(row)
 
     async def begin(self, statements: Sequence[Statement], time: int) -> Batch:
         """Start a batch at log time `time` (ms), which must be later than the last one's."""
@@ -137,7 +139,7 @@ class Integrator:
         filings = {number: state for number in numbers if (state := await self.filing(number)) is not None}
         keys = [certificate_map_key(issue.cert_key) for issue in issues]
         rows = (await self.store.states(keys)).values()
-        stored = {row.subject: parse_certificate_state(row.body) for row in rows}
+        stored = {row.subject: _certificate_of(row) for row in rows}
         tracks = await self._load_tracks(sorted({issue.track_id for issue in issues}))
         versions = {kind: set(await self.store.named(kind)) for kind in _published_kinds(statements)}
         return Batch(self, time, filings, stored, tracks, versions)
@@ -151,25 +153,53 @@ class Integrator:
             if root_again(before, [leaf_hash(entry) for entry in entries]) != prepared.head.root:
                 raise AssertionError("the stored entries do not hash to the root that is about to be committed")
 
-        await self.store.append(prepared.stored, check)
-        self.head, self.frontier = prepared.head, prepared.frontier
-        self.map.accept(prepared.change)
-        self.edge = prepared.edge
-        self._filings.update(prepared.filings)
-        self.authority = prepared.authority
+        async with self._committing:
+            await self.store.append(prepared.stored, check)
+            self.head, self.frontier = prepared.head, prepared.frontier
+            self.map.accept(prepared.change)
+            self.edge = prepared.edge
+            self._filings.update(prepared.filings)
+            self.authority = prepared.authority
+
+    async def _proven_row(self, map_key: bytes) -> StateRow | None:
+        """The state row under `map_key`, or None, as the map root of the last seal proves it. Raises Unverified."""
+        try:
+            return await self._prove_row(map_key)
+        except (Malformed, Unverified):
+            async with self._committing:  # a batch may have been durable, but not yet current
+                pass
+        try:
+            return await self._prove_row(map_key)
+        except (Malformed, Unverified) as error:
+            raise Unverified("store: a state row is not that of the sealed map; run fsck") from error
+
+    async def _prove_row(self, map_key: bytes) -> StateRow | None:
+        row = (await self.store.states([map_key])).get(map_key)
+        bucket = self.map.landing_bucket(map_key)
+        leaves = [] if bucket is None else (await self.store.leaves([bucket_range(bucket, self.depth)]))[0]
+        proof = self.map.prove(map_key, leaves)
+        if row is None:
+            verify_absence(self.map.root, map_key, proof)
+        else:
+            verify_presence(self.map.root, map_key, row.value, proof)
+        return row
 
     async def _load_filing(self, row: StateRow) -> FilingState:
         index = _terms_index(row.body)
-        terms = parse_statement((await self.store.entries(index, index + 1))[0]).body
-        assert isinstance(terms, Filing)
-        return parse_filing_state(row.body, terms)
+        statement = parse_statement((await self.store.entries(index, index + 1))[0])
+        if not isinstance(statement.body, Filing):
+            raise Unverified("store: a filing's terms are not a filing; run fsck")
+        state = parse_filing_state(row.body, statement.body)
+        if state.value() != row.value or state.terms_leaf != statement.leaf_hash:
+            raise Unverified("store: a filing's state is not that of its terms; run fsck")
+        return state
 
     async def _load_tracks(
         self, track_ids: Sequence[bytes]
     ) -> dict[bytes, dict[bytes, tuple[Issue, CertificateState]]]:
         tracks: dict[bytes, dict[bytes, tuple[Issue, CertificateState]]] = {}
         for row in await self.store.tracks(track_ids):
-            state = parse_certificate_state(row.body)
+            state = _certificate_of(row)
             issue = parse_statement((await self.store.entries(state.issue_index, state.issue_index + 1))[0]).body
             assert isinstance(issue, Issue)
             tracks.setdefault(row.track, {})[row.subject] = (issue, state)
@@ -257,7 +287,7 @@ class Batch:
         leaves.append(leaf_hash(seal))
         chain += extend_chain(chain[-1], leaves[-1:])
         frontier, completed = log.frontier.append(leaves)
-        tiles, edge = _grow_tiles(log.edge, completed)
+        tiles, edge = grow_tiles(log.edge, completed)
         head = StoredHead(covered + 1, frontier.root(), chain[-1], covered, self.time, change.root, change.count)
         rows = [
             EntryRow(start + at, statement.entry, chain[at], int(statement.kind), statement.identity)
@@ -287,9 +317,11 @@ class Batch:
         for row in states:
             wanted.setdefault(bucket_of(row.map_key, depth), {})[row.map_key] = row.value
         numbers = list(wanted)
-        found = await self._log.store.leaves([_bucket_range(number, depth) for number in numbers])
+        found = await self._log.store.leaves([bucket_range(number, depth) for number in numbers])
         changed, gained = {}, 0
         for number, old in zip(numbers, found, strict=True):
+            if tree.bucket_root(number) != (subtree(old) if old else None):
+                raise Unverified("store: stored states do not hash to the sealed map; run fsck")
             merged = dict(old)
             merged.update(wanted[number])
             gained += len(merged) - len(old)
@@ -319,46 +351,10 @@ def _check_seal(entry: bytes, head: StoredHead) -> None:
         raise Unverified("store: the head differs from its seal; run fsck")
 
 
-def root_again(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> bytes:
-    """The root after appending, by pushing leaves one at a time: shares no code with Frontier.append."""
-    stack = list(frontier.hashes)
-    size = frontier.size
-    for leaf in leaf_hashes:
-        node, bits = leaf, size
-        while bits & 1:
-            node = node_hash(stack.pop(), node)
-            bits >>= 1
-        stack.append(node)
-        size += 1
-    root = stack.pop()
-    while stack:
-        root = node_hash(stack.pop(), root)
-    return root
-
-
-def _grow_tiles(
-    edge: Mapping[int, tuple[int, bytes]], completed: Mapping[Subtree, bytes]
-) -> tuple[list[tuple[int, int, bytes]], dict[int, tuple[int, bytes]]]:
-    """The tile rows that a batch writes, and the rows that go on growing after it."""
-    slots: dict[int, list[tuple[int, bytes]]] = {}
-    for (level, index), node in completed.items():
-        if level % 8 == 0:
-            slots.setdefault(level // 8, []).append((index, node))
-    rows, growing = [], dict(edge)
-    for level, nodes in slots.items():
-        nodes.sort()
-        current, body = growing.pop(level, (nodes[0][0] // 256, b""))
-        parts = [body]
-        for index, node in nodes:
-            if index // 256 != current:
-                rows.append((level, current, b"".join(parts)))
-                current, parts = index // 256, []
-            parts.append(node)
-        body = b"".join(parts)
-        rows.append((level, current, body))
-        if len(body) < 8192:
-            growing[level] = (current, body)
-    return rows, growing
+def _certificate_of(row: StateRow) -> CertificateState:
+    if certificate_value(row.body) != row.value:
+        raise Unverified("store: a certificate's state is not that of its value; run fsck")
+    return parse_certificate_state(row.body)
 
 
 def _published_kinds(statements: Sequence[Statement]) -> set[int]:
@@ -370,9 +366,3 @@ def _terms_index(body: bytes) -> int:
     if not isinstance(fields, list) or len(fields) < 4 or not isinstance(fields[3], int):
         raise Malformed("filing state: not the array of this version")
     return fields[3]
-
-
-def _bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
-    shift = 256 - depth
-    low = bucket << shift
-    return low.to_bytes(32, "big"), (low | ((1 << shift) - 1)).to_bytes(32, "big")

@@ -86,6 +86,11 @@ class MapTree:
         """The root of the accepted map."""
         return self._slot(1) if self.count else EMPTY_ROOT
 
+    def bucket_root(self, bucket: int) -> bytes | None:
+        """The root of one bucket of the accepted map; None when it is empty."""
+        root = self._slot((1 << self.depth) + bucket)
+        return None if root == _NONE else root
+
     def prepare(self, changed: Mapping[int, Sequence[Leaf]], count_delta: int) -> MapChange:
         """What the map becomes when each bucket of `changed` gets these leaves (all of them, old ones
         included).

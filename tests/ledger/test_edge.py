@@ -17,6 +17,7 @@ from aiohttp import web
 from ledger.edge import (
     CSP,
     EdgeSettings,
+    Intake,
     JsonLines,
     Site,
     is_loopback,
@@ -473,3 +474,14 @@ def test_run_app_serves_until_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     run_app(make_app(), "127.0.0.1", 0, on_ready=ready)
     assert seen == [b"hello"]
+
+
+def test_intake_counts_what_is_held_and_lets_go() -> None:
+    intake = Intake(10)
+    with intake.held() as first, intake.held() as second:
+        first(6)
+        second(4)
+        with pytest.raises(Unavailable):
+            second(1)
+    with intake.held() as again:
+        again(10)

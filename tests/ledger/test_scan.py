@@ -4,7 +4,7 @@ import contextlib
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pypdfium2
 import pytest
@@ -244,6 +244,46 @@ def test_reading_apart_gives_the_same_answers() -> None:
     for broken in (b"", b"text", b"%PDF-1.7", PICTURE[:60], b"\xff\xd8\xff" + bytes(scan.MAX_FILE)):
         with pytest.raises(Malformed):
             scan.read_apart(broken)
+
+
+def words_pdf(draw: Callable[[Canvas], None]) -> bytes:
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=1)
+    draw(canvas)
+    canvas.save()
+    return out.getvalue()
+
+
+def test_the_text_layer_is_what_a_reader_sees() -> None:
+    """Recognised words behind a scan, or words hidden to deceive a program, are not on the page."""
+
+    def draw(canvas: Canvas, hidden: int) -> None:
+        canvas.drawString(100, 700, "seen words")
+        text = canvas.beginText(100, 680)
+        text.setTextRenderMode(hidden)
+        text.textLine("other words")
+        canvas.drawText(text)
+
+    assert scan.read_pdf(words_pdf(lambda canvas: draw(canvas, 2))).page_texts == ("seen words\r\nother words",)
+    for hidden in (3, 7):
+        assert scan.read_pdf(words_pdf(lambda canvas: draw(canvas, hidden))).page_texts == ("seen words",)  # noqa: B023
+
+    def recognised(canvas: Canvas) -> None:
+        canvas.drawImage(ImageReader(code("x")), 60, 600, 100, 100)
+        text = canvas.beginText(100, 680)
+        text.setTextRenderMode(3)
+        text.textLine("words of a scan")
+        canvas.drawText(text)
+
+    assert scan.read_pdf(words_pdf(recognised)).page_texts == ("",)
+
+
+def test_a_hyphen_at_the_end_of_a_line_stays_a_hyphen() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(100, 700, "Anna Smith-")
+        canvas.drawString(100, 688, "Jones")
+
+    assert scan.read_pdf(words_pdf(draw)).page_texts == ("Anna Smith-\r\nJones",)
 
 
 def bomb(size: int) -> bytes:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.__main__ import main
-from ledger.console.authority import PASSPHRASE, read_filing
+from ledger.console.authority import PASSPHRASE, describe, read_filing
 from ledger.errors import Malformed
-from ledger.records.authority import Filing, Genesis
+from ledger.records.authority import FiledKey, Filing, Genesis
+from ledger.records.dates import format_day
 from ledger.records.kinds import Audience, IssuerKind, Kind
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
-from tests.support.builders import key
+from tests.support.builders import key, octets
+from tests.support.live_ledger import ROOT, live_body
 
 ORIGIN = "log.test.example/console"
 FILING = f"""
@@ -259,3 +262,21 @@ def test_the_example_in_the_documents_is_a_filing() -> None:
 def test_proposals_that_cannot_be(run: Run, arguments: tuple[str, ...]) -> None:
     code, _, err = run(*arguments)
     assert code in (1, 2) and err and not Path("x").exists()
+
+
+def test_nothing_of_a_filing_is_left_out_when_it_is_shown() -> None:
+    """A signer sees grants, key windows, caps and audiences; control characters cannot hide a line."""
+    filing = live_body(grants=(7, 8), cap=77).filing
+    shown = describe(replace(filing, record_keys=(FiledKey(octets("k"), 20_000, 20_100),)))
+    for said in ("特级技师", "首席技师", "77", format_day(20_000), format_day(20_100), octets("k").hex()):
+        assert said in shown
+    with pytest.raises(Malformed):
+        replace(filing, name="示例\x1b[1A学院")
+
+
+def test_a_filing_in_another_encoding_is_refused(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "gbk.toml"
+    source.write_bytes((ROOT / "docs/filing.example.toml").read_text("utf-8").encode("gb18030"))
+    arguments = ["authority", "propose", "filing", "--origin", "x.example", "--from", str(source), "--out"]
+    assert main([*arguments, str(tmp_path / "p")]) == 2
+    assert not (tmp_path / "p").exists()

@@ -54,7 +54,7 @@ FILINGS = st.builds(
     ).map(tuple),
     cap=st.integers(1, RECORD_KEY_CAP),
     grants=st.sampled_from([(), (7,), (8,), (7, 8)]),
-    latin_name=st.text("Sample Works", max_size=200),
+    latin_name=st.text("Sample Works", max_size=200).map(lambda name: " ".join(name.split())),
 )
 
 

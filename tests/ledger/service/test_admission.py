@@ -61,6 +61,24 @@ def renumbered(body: Body, certificate: Certificate, number: str, **changes: Any
     return replace(certificate, face=face, issue=issue, statement=statement).submission()
 
 
+async def test_a_person_with_a_number_cannot_be_declared_unlinked(live: LiveLedger, home: Body) -> None:
+    """It would close the person's track to every other body."""
+    certificate = await one(live, home, person_unlinked=True)
+    (outcome,) = await answer(live, home, certificate.submission())
+    refused(outcome, Refusal.PERSON_UNLINKED, "person_unlinked")
+
+
+async def test_a_request_key_serves_one_filing(live: LiveLedger, home: Body) -> None:
+    """Were it listed twice, nobody could say whose requests it signs."""
+    thief = live_body("thief", number="Y000051000088", request_keys=home.filing.request_keys)
+    async with live.client() as client:
+        receipt = await client.submit_authority(live.authority.sign(thief.filing).entry)
+    refused(receipt.answers[0], Refusal.REQUEST_KEY_TAKEN, "request_keys")
+    certificate = await one(live, home)
+    (logged,) = await answer(live, home, certificate.submission())
+    assert isinstance(logged, Logged), "the first filing goes on undisturbed"
+
+
 async def test_a_sound_certificate_is_admitted_with_proofs(live: LiveLedger, home: Body) -> None:
     certificate = await one(live, home)
     (logged,) = await answer(live, home, certificate.submission())

@@ -274,6 +274,29 @@ async def test_an_idle_log_renews_its_signature_and_adds_nothing(room: Room, mon
         assert times[1] - times[0] == 90
 
 
+async def test_refused_statements_do_not_put_off_the_renewal(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that admit nothing sign nothing; readers must not see the log age because of them."""
+    monkeypatch.setattr(module, "RENEW_S", 0.05)
+    async with room.open():
+        stray = BODY.certificate("stray")  # its track was never drawn
+        before = room.sequencer.published
+        for _ in range(30):
+            (outcome,) = await room.put(stray)
+            assert isinstance(outcome, Refused)
+            await asyncio.sleep(0.01)
+        assert room.sequencer.published is not before, "renewed although the queue was never quiet for long"
+        assert room.sequencer.alive
+
+
+async def test_the_queue_is_bounded_in_bytes_too(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room.open(run=False):
+        (waiting,) = await room.candidates(*await room.draft("a"))
+        monkeypatch.setattr(module, "_QUEUE_BYTES", waiting.size)
+        room.sequencer.put([waiting])
+        with pytest.raises(Unavailable):
+            room.sequencer.put([waiting])
+
+
 async def test_a_start_behind_the_log_refuses(room: Room) -> None:
     async with room.open():
         await room.put(*await room.draft("a"))

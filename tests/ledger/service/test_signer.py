@@ -40,9 +40,11 @@ def remembered(path: Path) -> tuple[int, bytes]:
 
 def remember(path: Path, *heads: tuple[int, bytes]) -> None:
     guard = Guard(path)
-    for head in heads:
-        guard.remember(*head)
-    guard.close()
+    try:
+        for head in heads:
+            guard.remember(*head)
+    finally:
+        guard.close()
 
 
 def test_a_new_guard_has_seen_nothing_and_is_private(path: Path) -> None:
@@ -209,3 +211,14 @@ def test_what_is_signed_was_remembered_first(path: Path) -> None:
     signer = HeadSigner(make_signer(), Guard(path), lambda: 5)
     signer.sign(4, root(4))
     signer.close()
+
+
+def test_two_holders_of_one_guard_cannot_be(tmp_path: Path) -> None:
+    """Two copies of a store beside one guard: the second process is refused before it signs anything."""
+    path = tmp_path / "guard"
+    Guard.create(path)
+    first = Guard(path)
+    with pytest.raises(Refused, match="GUARD_IN_USE"):
+        Guard(path)
+    first.close()
+    Guard(path).close()

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.seal import parse_seal
+from ledger.records.state import certificate_map_key, certificate_value
 from ledger.records.status import authenticate_record
-from ledger.store.integrate import Integrator, _grow_tiles, root_again
+from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite, open_sqlite
-from ledger.tlog.merkle import Frontier
 from ledger.tlog.tiles import tiles_for_size
 from tests.support import slow_tree
 from tests.support.build_log import LogBuilder, octets
@@ -104,28 +104,6 @@ async def test_sizes_at_a_tile_edge_and_the_batch_after(log: LogBuilder, size: i
     log.integrator = reopened  # the next batch grows what was read back
     await log.issue(log.certificate("after"))
     await check_against_slow_twins(log)
-
-
-@pytest.mark.parametrize("old", [65_533, 65_535, 65_536])
-def test_tile_rows_where_the_third_level_begins(old: int) -> None:
-    leaves = [sha256(b"%d" % at).digest() for at in range(65_539)]
-    frontier, completed = Frontier.empty().append(leaves[:old])
-    rows, edge = _grow_tiles({}, completed)
-    stored = {(level, index): body for level, index, body in rows}
-    for size in range(old + 1, len(leaves) + 1):
-        frontier, completed = frontier.append(leaves[size - 1 : size])
-        rows, edge = _grow_tiles(edge, completed)
-        stored.update({(level, index): body for level, index, body in rows})
-    for level, index in ((0, 0), (0, 255), (0, 256), (1, 0), (1, 1), (2, 0)):
-        assert stored.get((level, index), b"") == slow_tree.tile(level, index, leaves), (level, index)
-    assert edge == {0: (256, stored[0, 256]), 2: (0, stored[2, 0])}
-
-
-@given(st.integers(0, 70), st.integers(1, 40))
-def test_the_second_root_is_the_root(before: int, more: int) -> None:
-    leaves = [slow_tree.leaf(b"%d" % at) for at in range(before + more)]
-    frontier = Frontier.empty().append(leaves[:before])[0]
-    assert root_again(frontier, leaves[before:]) == slow_tree.root(leaves)
 
 
 @pytest.mark.parametrize("bit", range(0, 4000, 397))
@@ -216,9 +194,9 @@ async def test_a_stale_integrator_loses_and_nothing_is_written(log: LogBuilder, 
     await log.issue(log.certificate("a"))
     after = log.integrator.head
     other = log.certificate("b")
-    batch = await stale.begin([other.statement], log.time + 5000)
-    batch.add(authenticate_record(other.statement, log.record_key.public))
-    with pytest.raises(Refused, match="HEAD_MOVED"):
+    with pytest.raises(CertLedgerError):  # at the latest by compare-and-swap; here the rows are newer than its map
+        batch = await stale.begin([other.statement], log.time + 5000)
+        batch.add(authenticate_record(other.statement, log.record_key.public))
         await stale.commit(await batch.finish())
     assert await log.store.head() == after
     assert await Integrator.open(log.store)
@@ -331,3 +309,57 @@ async def test_the_second_fold_of_one_number_uses_the_first_ones_state(log: LogB
     await log.issue(made[2])
     with pytest.raises(Refused, match="CAP_REACHED"):
         await log.issue(made[3])
+
+
+def database(log: LogBuilder) -> Path:
+    return Path(log.store._path)  # type: ignore[attr-defined]
+
+
+async def edit(log: LogBuilder, text: str, *values: object) -> None:
+    """Change the store behind everybody's back, as an insider with the database could."""
+    with sqlite3.connect(database(log)) as connection:
+        connection.execute(text, values)
+    connection.close()
+
+
+async def test_a_state_is_believed_only_as_the_sealed_map_proves_it(log: LogBuilder) -> None:
+    one, other = log.certificate("proven"), log.certificate("other", grade=3)
+    await log.issue(one, other)
+    key, another = (certificate_map_key(each.issue.cert_key) for each in (one, other))
+    honest = await log.integrator.certificate(one.issue.cert_key)
+    assert honest is not None
+    assert await log.integrator.certificate(bytes(32)) is None, "absence is proven too"
+    body = replace(honest, grade=6).encode()
+    edits: list[tuple[str, tuple[object, ...]]] = [
+        ("UPDATE state SET body = ? WHERE map_key = ?", (body, key)),
+        ("UPDATE state SET body = ?, value = ? WHERE map_key = ?", (body, certificate_value(body), key)),
+        ("UPDATE state SET value = ? WHERE map_key = ?", (bytes(32), key)),
+        ("UPDATE state SET map_key = ? WHERE map_key = ?", (sha256(key).digest(), key)),
+        ("DELETE FROM state WHERE map_key = ?", (key,)),
+    ]
+    row = (await log.store.states([key]))[key]
+    for text, values in edits:
+        await edit(log, text, *values)
+        with pytest.raises(Unverified):
+            await log.integrator.certificate(one.issue.cert_key)
+        await edit(log, "DELETE FROM state WHERE subject = ?", row.subject)
+        await edit(
+            log,
+            "INSERT INTO state (map_key, value, since, subject, track, body) VALUES (?, ?, 0, ?, ?, ?)",
+            row.map_key, row.value, row.subject, row.track, row.body,
+        )  # fmt: skip
+        assert await log.integrator.certificate(one.issue.cert_key) == honest
+    assert await log.integrator.certificate(other.issue.cert_key) is not None and another != key
+
+
+async def test_nothing_is_sealed_over_an_edited_state(log: LogBuilder) -> None:
+    one = log.certificate("first")
+    await log.issue(one)
+    await edit(log, "UPDATE state SET value = ? WHERE subject = ?", bytes(32), one.issue.cert_key)
+    before = log.integrator.head
+    with pytest.raises(Unverified):
+        await log.issue(log.certificate("same track", track="first", grade=3))
+    await edit(log, "UPDATE state SET value = ? WHERE length(track) = 0", bytes(32))  # the filing
+    with pytest.raises(Unverified):
+        await log.issue(log.certificate("any"))
+    assert log.integrator.head == before == await log.store.head()

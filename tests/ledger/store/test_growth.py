@@ -1,0 +1,45 @@
+"""Rows of a growing tree: tile rows at the edges of levels, bucket ranges, and a second way to the root."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.store.growth import bucket_range, grow_tiles, root_again
+from ledger.tlog.map_tree import bucket_of
+from ledger.tlog.merkle import Frontier
+from tests.support import slow_tree
+
+
+@pytest.mark.parametrize("old", [65_533, 65_535, 65_536])
+def test_tile_rows_where_the_third_level_begins(old: int) -> None:
+    leaves = [sha256(b"%d" % at).digest() for at in range(65_539)]
+    frontier, completed = Frontier.empty().append(leaves[:old])
+    rows, edge = grow_tiles({}, completed)
+    stored = {(level, index): body for level, index, body in rows}
+    for size in range(old + 1, len(leaves) + 1):
+        frontier, completed = frontier.append(leaves[size - 1 : size])
+        rows, edge = grow_tiles(edge, completed)
+        stored.update({(level, index): body for level, index, body in rows})
+    for level, index in ((0, 0), (0, 255), (0, 256), (1, 0), (1, 1), (2, 0)):
+        assert stored.get((level, index), b"") == slow_tree.tile(level, index, leaves), (level, index)
+    assert edge == {0: (256, stored[0, 256]), 2: (0, stored[2, 0])}
+
+
+@given(st.integers(0, 70), st.integers(1, 40))
+def test_the_second_root_is_the_root(before: int, more: int) -> None:
+    leaves = [slow_tree.leaf(b"%d" % at) for at in range(before + more)]
+    frontier = Frontier.empty().append(leaves[:before])[0]
+    assert root_again(frontier, leaves[before:]) == slow_tree.root(leaves)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(1, 24))
+def test_a_key_lies_in_the_range_of_its_bucket_and_no_other(key: bytes, depth: int) -> None:
+    bucket = bucket_of(key, depth)
+    low, high = bucket_range(bucket, depth)
+    assert low <= key <= high
+    if bucket:
+        assert bucket_range(bucket - 1, depth)[1] < low
