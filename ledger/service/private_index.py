@@ -79,7 +79,7 @@ class PrivateIndex:
 class _Hmac:
     """HMAC-SHA-256 (RFC 2104) with the key's two blocks hashed once.
 
-    A third of the time of `hmac.digest`, and unlike it never gives up the interpreter lock, which on a busy ledger
+    Less than half the time of `hmac.digest`, and unlike it never gives up the interpreter lock, which on a busy ledger
     costs far more than the hash.
     """
 

@@ -262,7 +262,7 @@ def _connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: pages of several batches are copied back once
+    connection.execute("PRAGMA wal_autocheckpoint = 32000")  # pages: pages of several batches are copied back once
     return connection
 
 
