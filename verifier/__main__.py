@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +33,15 @@ from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unve
 from ledger.progress import Progress
 from ledger.store.sqlite import SqliteStore, open_sqlite
 from ledger.text import Text
-from verifier.config import STORE_FILE, TrustConfig, VerifierSettings, create_folder, load_folder
+from verifier.config import (
+    STORE_FILE,
+    TrustConfig,
+    VerifierSettings,
+    create_folder,
+    is_served,
+    load_folder,
+    mark_served,
+)
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.replica import Replica, Violation
@@ -45,10 +54,13 @@ from verifier.web.state import WebSettings
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
 _POOL_THREADS: Final = 2
 _READ_ATTEMPTS: Final = 5
+_WAIT_S: Final = 10.0  # for another `check` or `sync` to finish with the replica
+_LOOK_S: Final = 0.05
 _log = logging.getLogger("verifier")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    os.umask(0o077)  # which certificates were looked up here is nobody else's business
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -107,7 +119,8 @@ async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> V
     async with LedgerClient(settings.ledger_url) as client:
         source = None if options.offline else client
         lookup = Lookup(settings.trust.build(), source, Scanner(), _now_ms, offline=options.offline)
-        async with _opened(options.dir, settings, share=True) as (replica, shared):
+        wait_s = 0.0 if options.offline else _WAIT_S
+        async with _opened(options.dir, settings, share=True, wait_s=wait_s) as (replica, shared):
             lookup.replica = replica
             if not options.offline and not shared:
                 try:
@@ -127,12 +140,13 @@ def _serve(options: argparse.Namespace) -> int:
     async def follower(_app: web.Application) -> AsyncIterator[None]:
         async with client, _opened(options.dir, settings, source=client) as (replica, _):
             lookup.replica = replica
-            task = asyncio.create_task(replica.follow(_now_ms, _alarm, settings.poll_ms / 1000))
-            task.add_done_callback(lambda done: _halt_on_bug(replica, done))
-            yield
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+            with mark_served(options.dir):
+                task = asyncio.create_task(replica.follow(_now_ms, _alarm, settings.poll_ms / 1000))
+                task.add_done_callback(lambda done: _halt_on_bug(replica, done))
+                yield
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
             lookup.replica = None
 
     app = create_app(lookup, WebSettings(base=trust.bases[0]))
@@ -144,10 +158,16 @@ def _serve(options: argparse.Namespace) -> int:
 
 @asynccontextmanager
 async def _opened(
-    folder: Path, settings: VerifierSettings, *, source: LedgerClient | None = None, share: bool = False
+    folder: Path,
+    settings: VerifierSettings,
+    *,
+    source: LedgerClient | None = None,
+    share: bool = False,
+    wait_s: float = 0.0,
 ) -> AsyncIterator[tuple[Replica, bool]]:
-    """The folder's replica, and whether a running `serve` keeps it up to date, so that we only read."""
-    store, shared = _open_store(folder, share=share)
+    """The folder's replica, and whether another process writes it, so that we only read. With `share` that is a
+    running `serve`, which keeps it up to date, or whoever has not finished after `wait_s`."""
+    store, shared = await _open_store(folder, share=share, wait_s=wait_s)
     trust = settings.trust.build()
     try:
         with ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="signatures") as pool:
@@ -165,13 +185,17 @@ async def _opened(
         await store.close()
 
 
-def _open_store(folder: Path, *, share: bool) -> tuple[SqliteStore, bool]:
-    try:
-        return open_sqlite(folder / STORE_FILE, private=False), False
-    except Refused as error:
-        if error.code != "STORE_IN_USE" or not share:
-            raise
-        return open_sqlite(folder / STORE_FILE, private=False, read_only=True), True
+async def _open_store(folder: Path, *, share: bool, wait_s: float) -> tuple[SqliteStore, bool]:
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return open_sqlite(folder / STORE_FILE, private=False), False
+        except Refused as error:
+            if error.code != "STORE_IN_USE" or not share:
+                raise
+        if is_served(folder) or time.monotonic() >= until:
+            return open_sqlite(folder / STORE_FILE, private=False, read_only=True), True
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _bring_up_to_date(replica: Replica, *, quiet: bool) -> None:
@@ -253,7 +277,12 @@ def _parser() -> argparse.ArgumentParser:
     sync.set_defaults(run=_sync)
 
     check = commands.add_parser("check", help="核验一张证书 / check one certificate")
-    check.add_argument("item", metavar="X", help="链接、二维码内容、文件或 - / link, QR text, file, or - for stdin")
+    check.add_argument(
+        "item",
+        metavar="X",
+        help="链接、二维码内容或文件；- 从标准输入读取，链接中的密钥便不会出现在进程列表里 / link, QR text or file; "
+        "- reads it from stdin, which keeps the secret in a link out of the process list",
+    )
     check.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
     check.add_argument("--json", action="store_true")
     check.add_argument("--lang", choices=("zh", "en"))

@@ -8,15 +8,12 @@ A fragment proves nothing alone: its key is in the register. A bundle stands und
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from ledger.errors import Malformed, Unverified
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, rest_digest, verify_opening
 from ledger.records.envelope import holder_tag
-from ledger.records.grades import Ladder
 from ledger.records.issue import Issue
 from ledger.records.qr import Code, open_fragment
 from ledger.records.seal import verify_seal_of
@@ -25,8 +22,6 @@ from ledger.records.statements import Statement, parse_statement
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
 from verifier.trust import Trust
-
-_TITLE: Final = "职业技能等级证书"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +70,6 @@ def verify_bundle(bundle: Bundle, carried: Carried, trust: Trust) -> OpenedCheck
     verify_seal_of(proof.seal, size)
     verify_inclusion(leaf_hash(proof.seal), size - 1, size, proof.seal_inclusion, root)
     return opened
-
-
-def says_the_same(carried: Carried, page_texts: Sequence[str], ladder: Ladder) -> bool:
-    """Whether the words on a certificate's page are those in its code: a real code under another name is a forgery.
-
-    Only pages with the title of a certificate in their text layer are compared; a scan of paper has no text layer.
-    The page must contain number, name and grade; white space does not count.
-    """
-    grade = ladder.by_ordinal(carried.issue.grade).zh_formal
-    wanted = ["".join(words.split()) for words in (carried.face.number, carried.face.name, grade)]
-    pages = ["".join(text.split()) for text in page_texts]
-    return all(word in page for page in pages if _TITLE in page for word in wanted)
 
 
 def _issue(statement: Statement) -> Issue:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,6 +18,7 @@ from verifier.trust import FRESHNESS_S, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
 STORE_FILE: Final = "replica.db"
+SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replica up to date
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,27 @@ async def create_folder(folder: Path, settings: VerifierSettings) -> None:
     except FileExistsError:
         raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
     await create_sqlite(folder / STORE_FILE, private=False).close()
+
+
+@contextmanager
+def mark_served(folder: Path) -> Iterator[None]:
+    """Say to others, as long as this lasts, that the replica here is kept up to date. The kernel forgets it with the
+    process."""
+    with (folder / SERVED_FILE).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits at most for somebody who just looks
+        yield
+
+
+def is_served(folder: Path) -> bool:
+    """Whether a running `serve` keeps the replica here up to date."""
+    try:
+        with (folder / SERVED_FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def load_folder(folder: Path) -> VerifierSettings:

@@ -67,6 +67,9 @@ LOGGED_UNKNOWN: Final = _finding(
     "logged", _UNKNOWN, "登记数据较旧，可能尚未包含这条记录", "The register at hand may be older than this record"
 )
 LOGGED_OTHER: Final = _finding("logged", _FAIL, "与登记日志中的记录不同", "Differs from the record in the register")
+PRINT_NOT_LOGGED: Final = _finding(
+    "logged", _FAIL, "文件上的文字与登记记录不一致", "The words on the page are not those in the register"
+)
 LOGGED_FORK: Final = _finding(
     "logged", _FAIL, "同一日志出现两份不同历史，请立即报告", "The log has signed two histories; report this at once"
 )

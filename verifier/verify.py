@@ -5,7 +5,8 @@
     3 carried       what it carries holds together by itself, and a PDF's words
                     say what its code says                                      else tampered
     4 signature     a record key of the filing signed it       else tampered; no filing: issuer_out_of_scope
-    5 logged        the register holds exactly these bytes at this place        else not_found, tampered
+    5 logged        the register holds exactly these bytes at this place, and
+                    a PDF's words say what it holds, body and all               else not_found, tampered
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
     7 status        in force                                                    else suspended, revoked, ended
     8 current       the highest grade in force of its track                     valid or valid_upgraded
@@ -35,7 +36,8 @@ from ledger.records.status import check_scope
 from ledger.text import Text
 from ledger.tlog.checkpoint import OpenedCheckpoint
 from verifier import steps
-from verifier.carried import Carried, open_carried, says_the_same, verify_bundle
+from verifier.carried import Carried, open_carried, verify_bundle
+from verifier.printed import pages_say, wording_of
 from verifier.trust import Trust
 from verifier.verdict import (
     CertificateView,
@@ -139,7 +141,7 @@ class _Check:
         except (Malformed, Unverified):
             self._note(steps.CARRIED_WRONG)
             return self._nothing(Code.TAMPERED)
-        if carried is not None and not says_the_same(carried, self.evidence.page_texts, self.trust.ladder):
+        if carried is not None and not self._printed(carried.issue, carried.face, None):
             self._note(steps.PRINT_OTHER)
             return self._nothing(Code.TAMPERED)
         self._note(steps.CARRIED if carried else steps.CARRIED_NONE)
@@ -212,9 +214,14 @@ class _Check:
             self._note(steps.LOGGED_OTHER)
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
+        face = self._face(issue, carried)
+        # A page printed under earlier terms bears the body's earlier name.
+        body = filing.terms.name if filing.terms_leaf == state.filing_leaf else None
+        if not self._printed(issue, face, body):
+            self._note(steps.PRINT_NOT_LOGGED)
+            return self._nothing(Code.TAMPERED)
         self._note(steps.LOGGED)
         issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=True)
-        face = self._face(issue, carried)
         view = self._view(issue, logged, face)
         proof = self._proof(register, logged)
         if filing.terms_leaf == state.filing_leaf:  # 6: later terms do not reach back
@@ -296,6 +303,11 @@ class _Check:
         """Number and name, only if they are the ones that were signed."""
         opening = carried.face if carried else self.evidence.face.opening if self.evidence.face else None
         return opening if opening is not None and opening.digest() == issue.face else None
+
+    def _printed(self, issue: Issue, face: FaceOpening | None, body: str | None) -> bool:
+        """Whether the PDF that the code was found in, if any, says what was signed, as far as that is known here."""
+        pages = self.evidence.page_texts
+        return not pages or pages_say(wording_of(issue, face, body, self.trust), pages)
 
     def _view(self, issue: Issue, logged: Logged | None, face: FaceOpening | None) -> CertificateView:
         occupation = self.trust.catalogue.find(issue.occupation)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -22,8 +22,9 @@ from ledger.records.qr import format_code
 from ledger.records.secret import format_secret
 from ledger.store.sqlite import open_sqlite
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
+from verifier import __main__ as program
 from verifier.__main__ import main
-from verifier.config import SETTINGS_FILE, STORE_FILE, load_folder
+from verifier.config import SERVED_FILE, SETTINGS_FILE, STORE_FILE, is_served, load_folder, mark_served
 from verifier.messages import load_messages
 from verifier.report import Printer
 from verifier.verdict import Code, without_item
@@ -60,6 +61,14 @@ class Desk:
         return await self.run("check", str(item), "--dir", str(self.folder), *more)
 
 
+@pytest.fixture(autouse=True)
+def common_umask() -> Iterator[None]:
+    """What a login shell gives; `main` may set it for its process, which here is that of the tests."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     log = await LogBuilder.create(tmp_path / "log.db")
@@ -81,6 +90,15 @@ class TestInit:
         assert settings.ledger_url == desk.url
         assert settings.trust.build() == desk.log.trust()
         assert "Seconds after which" in (desk.folder / SETTINGS_FILE).read_text("utf-8")
+
+    async def test_everything_is_for_the_owner_only(self, desk: Desk) -> None:
+        """What was looked up here, and whose replica this is, is nobody else's business."""
+        assert await desk.check(desk.text, "--quiet") == 0
+        with mark_served(desk.folder):
+            modes = {path.name: path.stat().st_mode & 0o777 for path in desk.folder.iterdir()}
+        assert desk.folder.stat().st_mode & 0o777 == 0o700
+        assert {SETTINGS_FILE, STORE_FILE, SERVED_FILE} <= set(modes)
+        assert set(modes.values()) == {0o600}, modes
 
     async def test_refuses_to_overwrite(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
         before = (desk.folder / SETTINGS_FILE).read_bytes()
@@ -197,14 +215,53 @@ class TestCheck:
         out = capsys.readouterr().out
         assert "离线核验：签名真实，状态未知" in out and "本机登记副本，截至" in out and "revoked" in out
 
-    async def test_beside_a_running_serve(self, desk: Desk) -> None:
+    async def test_beside_a_running_serve(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(program, "_LOOK_S", None)  # waiting would be a TypeError
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
         writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # what `serve` holds
         desk.ledger.asked.clear()
-        assert await desk.check(desk.text, "--quiet") == 0
-        assert desk.ledger.asked == ["envelope"]
-        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 2
+        with mark_served(desk.folder):
+            assert await desk.check(desk.text, "--quiet") == 0
+            assert desk.ledger.asked == ["envelope"], "the replica is followed by serve, not by us"
+            assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 2
         await writer.close()
+
+    async def test_beside_another_check(self, desk: Desk) -> None:
+        """Nobody follows the log, so the second waits for the first and looks itself."""
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        later = desk.log.certificate("later")
+        await desk.log.issue(later)
+        writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # what the first one holds
+        second = asyncio.create_task(desk.check(format_code(later.code()), "--quiet"))
+        await asyncio.sleep(0.3)
+        assert not second.done()
+        await writer.close()
+        assert await second == 0
+
+    async def test_many_checks_at_once(self, desk: Desk) -> None:
+        later = desk.log.certificate("later")
+        await desk.log.issue(later)
+        assert await asyncio.gather(*(desk.check(format_code(later.code()), "--quiet") for _ in range(4))) == [0] * 4
+
+    async def test_waits_no_longer_than_people_do(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(program, "_WAIT_S", 0.1)
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # a long first sync
+        assert await desk.check(desk.text, "--quiet") == 0
+        await writer.close()
+
+    async def test_offline_does_not_wait(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(program, "_LOOK_S", None)  # sleeping would be a TypeError
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        writer = open_sqlite(desk.folder / STORE_FILE, private=False)
+        assert await desk.check(desk.text, "--offline") == 0
+        await writer.close()
+
+    def test_help_says_how_to_keep_a_link_out_of_the_process_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            main(["check", "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert "stdin" in said and "process list" in said and "进程列表" in said.replace(" ", "")
 
     async def test_store_of_another_log(self, desk: Desk) -> None:
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
@@ -233,6 +290,7 @@ async def test_serve_follows_and_answers(desk: Desk) -> None:
             async with session.get(f"/c/{format_secret(desk.certificate.secret)}") as answer:
                 page = await answer.text()
             assert answer.status == 200 and "证书有效" in page and "例小明" not in page  # masked
+            assert is_served(desk.folder)
             later = desk.log.certificate("later")
             await desk.log.issue(later)
             code = ""
@@ -246,6 +304,7 @@ async def test_serve_follows_and_answers(desk: Desk) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert not is_served(desk.folder)
 
 
 class TestPrinter:

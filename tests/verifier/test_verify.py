@@ -248,6 +248,71 @@ class TestTampered:
         assert judge(log, certificate.code(index), broken).code is Code.UNAVAILABLE
 
 
+class TestPrinted:
+    """A PDF's words against the register: also those that the code itself does not carry."""
+
+    @staticmethod
+    def page(certificate: Certificate, **entries: str) -> str:
+        shown = {
+            "number": certificate.face.number, "name": certificate.face.name, "grade": "二级/技师",
+            "occupation": "车工", "body": "示例机械有限公司", "date": "2026-05-27",
+        } | entries  # fmt: skip
+        return "\n".join(["职业技能等级证书", *shown.values()])
+
+    async def test_a_bare_link_is_compared_with_statement_and_envelope(self, log: LogBuilder) -> None:
+        certificate, _, register = await issued(log, grade=5)
+        face = FaceContent(certificate.face, b"picture")
+        link = certificate.code()
+        assert judge(log, link, register, face=face, page_texts=(self.page(certificate),)).code is Code.VALID
+        for entries in (
+            {"name": "张冒名"},
+            {"name": "例小明月"},
+            {"number": certificate.face.number[:-1] + "x"},
+            {"grade": "一级/高级技师"},
+            {"occupation": "铣工"},
+            {"body": "另一有限公司"},
+            {"date": "2026-05-28"},
+        ):
+            verdict = judge(log, link, register, face=face, page_texts=(self.page(certificate, **entries),))
+            assert verdict.code is Code.TAMPERED, entries
+            assert verdict.certificate is None and verdict.issuer is None
+            assert outcome(verdict, "logged") is Outcome.FAIL
+
+    async def test_without_the_envelope_the_rest_is_compared(self, log: LogBuilder) -> None:
+        certificate, _, register = await issued(log, grade=5)
+        named = judge(log, certificate.code(), register, page_texts=(self.page(certificate, name="张冒名"),))
+        assert named.code is Code.VALID and named.certificate is not None and named.certificate.name is None
+        raised = judge(log, certificate.code(), register, page_texts=(self.page(certificate, grade="一级/高级技师"),))
+        assert raised.code is Code.TAMPERED
+
+    async def test_somebody_elses_envelope_decides_nothing(self, log: LogBuilder) -> None:
+        certificate, _, register = await issued(log, grade=5)
+        other = FaceContent(replace(certificate.face, name="张冒名"), b"")
+        page = (self.page(certificate, name="张冒名"),)
+        verdict = judge(log, certificate.code(), register, face=other, page_texts=page)
+        assert verdict.certificate is not None and verdict.certificate.name is None
+
+    async def test_a_code_or_bundle_with_the_certificate_in_it(self, log: LogBuilder) -> None:
+        certificate, index, register = await issued(log, grade=5)
+        right, forged = (self.page(certificate),), (self.page(certificate, name="例小明月"),)
+        body = (self.page(certificate, body="另一有限公司"),)
+        for item in (certificate.code(index), await log.bundle(certificate, index)):
+            assert judge(log, item, register, page_texts=right).code is Code.VALID
+            for known in (register, None):
+                verdict = judge(log, item, known, page_texts=forged)
+                assert verdict.code is Code.TAMPERED and outcome(verdict, "carried") is Outcome.FAIL
+            assert judge(log, item, register, page_texts=body).code is Code.TAMPERED
+            assert judge(log, item, None, page_texts=body).code is not Code.TAMPERED, "the name is in the register"
+
+    async def test_an_earlier_name_of_the_body_is_not_compared(self, log: LogBuilder) -> None:
+        certificate, index, register = await issued(log, grade=5)
+        assert register.filing is not None
+        terms = replace(register.filing.terms, name="更名后有限公司")
+        renamed = replace(register, filing=replace(register.filing, terms=terms, terms_leaf=octets("later terms")))
+        page = (self.page(certificate),)
+        assert judge(log, certificate.code(index), renamed, page_texts=page).code is Code.VALID
+
+
 class TestNotLogged:
     async def test_unknown_secret(self, log: LogBuilder) -> None:
         certificate = log.certificate("never")

@@ -41,7 +41,7 @@ class Services(Protocol):
         ...
 
     async def by_text(self, text: str) -> Verdict:
-        """What a person pasted: a link, the text of a QR code, a bundle as text."""
+        """What a person pasted: a link, the text of a QR code, or a secret alone (a bundle is a file)."""
         ...
 
     async def by_file(self, data: bytes, filename: str) -> Verdict:
@@ -61,7 +61,7 @@ class WebSettings:
 
     base: str  # official address, scheme://host, as printed under the QR code
     text_limit: int = 2048  # characters of a QR text or link
-    paste_limit: int = 64 * 1024  # characters of any pasted text, a bundle included
+    paste_limit: int = 64 * 1024  # characters of any other pasted text, before it is looked at
     upload_limit: int = 10 * 1024 * 1024
     uploads_memory: int = 64 * 1024 * 1024  # all uploads under way together
     now_ms: Callable[[], int] = field(default=_now_ms)
