@@ -5,7 +5,7 @@
     3 send     the group is submitted; the same bytes are sent again until there is an answer
     4 verify   the receipt is judged as a stranger would (receipt.py)
     5 durable  one journal record holds the answers with their proofs, fsynced
-    6 print    results, bundles and PDFs are written from the journal alone (results.py)
+    6 print    results, bundles and PDFs are written from the journal alone (results.py, papers.py)
 
 What a crash leaves behind: before 2 nothing, and the rows are drawn anew; after 2 signed certificates that may or may
 not be in the log: the next run sends the same bytes and the ledger gives the first answer; after 5 finished rows whose
@@ -40,14 +40,13 @@ T = TypeVar("T")
 
 
 class Step(IntEnum):
-    """The numbered steps, reported when one is done for a group."""
+    """The numbered steps of this module, reported when one is done for a group."""
 
     DRAFTED = 1
     KEPT = 2
     SENT = 3
     VERIFIED = 4
     RECORDED = 5
-    PRINTED = 6
 
 
 @dataclass(frozen=True, slots=True)

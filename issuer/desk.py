@@ -31,6 +31,7 @@ from issuer.filing import check_record_key, fetch_filing, open_filing
 from issuer.issue import LogClient
 from issuer.journal import SUFFIX, open_journal, read_journal
 from issuer.printing.fonts import Fonts
+from issuer.results import check_unused
 from issuer.roster.problem import Problem
 from issuer.state import BatchHeader, BatchState, read_state
 from ledger.errors import Refused, Unavailable
@@ -183,20 +184,24 @@ async def issue_roster(
     *,
     skip_bad: bool = False,
     photos: Path | None = None,
+    out: Path | None = None,
     confirm: Callable[[Examined, Filing, int], bool] = lambda examined, filing, unfinished: True,
 ) -> Outcome:
     """Check a roster, then sign and log every row that may be issued (steps 1 to 5 of batch.py).
 
     Rows that an earlier run signed are finished whatever the check says now; new rows are signed only when all are
     clean, or with `skip_bad`, and when `confirm` agrees (its last argument: rows signed before and still to finish).
-    Raises as `open_roster`, `current_filing` and `run_batch`.
+    `out` is where results will go when not to the batch's own folder. Raises as `open_roster`, `check_unused`,
+    `current_filing` and `run_batch`.
     """
     assert desk.record is not None, "issuing needs the record key"
     roster = open_roster(path)
+    batch_id = desk.batch_id(roster.sha256)
+    if out is not None:
+        check_unused(out, batch_id)
     filing = await desk.current_filing(world.client)
     now_ms = world.now_ms()
     check_record_key(filing, desk.record.public, batch_day(now_ms))
-    batch_id = desk.batch_id(roster.sha256)
     journal_path = desk.journal_path(batch_id)
     state = read_state(read_journal(journal_path, desk.journal_key)) if journal_path.exists() else BatchState()
     examined = await examine_roster(desk, roster, filing, world.client, fonts, now_ms, state=state, photos=photos)
@@ -239,7 +244,6 @@ async def examine_roster(
 
 async def _run(desk: Desk, roster: Roster, batch_id: bytes, examined: Examined | None, world: World) -> BatchState:
     path = desk.journal_path(batch_id)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
     journal, records = open_journal(path, desk.journal_key, batch_id, world.random_bytes)
     with journal:
         state = read_state(records)  # read again under the lock: another run may have finished meanwhile

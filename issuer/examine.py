@@ -67,7 +67,10 @@ class Examined:
 
 
 def open_roster(path: Path) -> Roster:
-    """Read a roster file once, so that what is checked is what names the batch. Raises as `read_roster`."""
+    """Read a roster file once, so that what is checked is what names the batch.
+
+    Raises Unavailable when it cannot be read from disk, and as `read_roster_bytes`.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

@@ -117,12 +117,14 @@ class _Keys:
 def open_journal(
     path: Path, key: bytes, batch_id: bytes, random_bytes: Callable[[int], bytes]
 ) -> tuple[Journal, tuple[bytes, ...]]:
-    """Open a batch's journal for writing, creating it when absent, and give back its records.
+    """Open a batch's journal for writing, creating it and its folder when absent, and give back its records.
 
-    A torn tail is cut off. Raises Refused BATCH_BUSY, Unverified (damaged, or of another key), Unavailable.
+    On return both names are durable, so that what is appended can be found after a power loss. A torn tail is cut
+    off. Raises Refused BATCH_BUSY, Unverified (damaged, or of another key), Unavailable.
     """
     keys = _Keys(key, batch_id)
     try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise Unavailable(f"the journal cannot be opened: {error.strerror}") from error
@@ -135,7 +137,9 @@ def open_journal(
             _write_all(file, keys.header)
             content = keys.header
             os.fsync(file)
-            _sync_folder(path.parent)
+        # Each time: whoever made the name may have been killed before its folder was synced.
+        _sync_folder(path.parent)
+        _sync_folder(path.parent.parent)
         records, end = _read_frames(keys, content)
         if end < len(content):
             os.ftruncate(file, end)

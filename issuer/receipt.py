@@ -1,8 +1,9 @@
 """Judging a ledger's answer as a stranger would: by pinned keys and the bytes we hold ourselves, nothing else.
 
     1 one answer for each statement sent
-    2 the checkpoint opens under the pinned origin and every pinned log key, and is fresh by this computer's clock
-    3 its last leaf is a seal that covers all before it (rule R1), with its inclusion
+    2 the checkpoint opens under the pinned origin and every pinned log key, and its last leaf is a seal that covers
+      all before it (rule R1), with its inclusion
+    3 it is fresh by this computer's clock
     4 each logged statement: our own leaf hash is included at the index named; no index twice
     5 batch times: a statement after the previous seal carries this seal's time, an earlier one an earlier time
 
@@ -18,9 +19,8 @@ from typing import Final
 from issuer.config import LogTrust
 from ledger.errors import Refused, Unverified
 from ledger.records.bundle import LogProof
-from ledger.records.seal import Seal, verify_seal_of
-from ledger.tlog.checkpoint import Checkpoint, open_checkpoint
-from ledger.tlog.merkle import leaf_hash, verify_inclusion
+from ledger.records.log_proof import Sealed, open_sealed, verify_place
+from ledger.tlog.merkle import leaf_hash
 from ledger.wire import Logged, Receipt
 
 CLOCK_S: Final = 600  # how far the log's signing time and our clock may differ
@@ -40,26 +40,21 @@ def verify_receipt(
     """The answers in order of `entries`, every place proven. Raises Unverified (or Malformed) for the whole receipt."""
     if len(receipt.answers) != len(entries):  # 1
         raise Unverified("receipt: another number of answers than statements")
-    opened = open_checkpoint(receipt.checkpoint, trust.origin, trust.keys)  # 2
-    if abs(opened.time_s * 1000 - now_ms) > CLOCK_S * 1000:
+    sealed = open_sealed(receipt.checkpoint, receipt.seal, receipt.seal_inclusion, trust.origin, trust.keys)  # 2
+    if abs(sealed.opened.time_s * 1000 - now_ms) > CLOCK_S * 1000:  # 3
         raise Unverified(f"receipt: signed more than {CLOCK_S} s from this computer's clock; is the clock right?")
-    checkpoint = opened.checkpoint
-    seal = verify_seal_of(receipt.seal, checkpoint.size)  # 3
-    last = checkpoint.size - 1
-    verify_inclusion(leaf_hash(receipt.seal), last, checkpoint.size, receipt.seal_inclusion, checkpoint.root)
     places = [answer.index for answer in receipt.answers if isinstance(answer, Logged)]
     if len(set(places)) != len(places) and len(set(entries)) == len(entries):  # 4
         raise Unverified("receipt: two statements at one index")
     return tuple(
-        _place(entry, answer, receipt, checkpoint, seal) if isinstance(answer, Logged) else answer
+        _place(entry, answer, receipt, sealed) if isinstance(answer, Logged) else answer
         for entry, answer in zip(entries, receipt.answers, strict=True)
     )
 
 
-def _place(entry: bytes, answer: Logged, receipt: Receipt, checkpoint: Checkpoint, seal: Seal) -> Placed:
-    if answer.index >= seal.covered:
-        raise Unverified("receipt: a statement at or after the seal")
-    verify_inclusion(leaf_hash(entry), answer.index, checkpoint.size, answer.inclusion, checkpoint.root)  # 4
+def _place(entry: bytes, answer: Logged, receipt: Receipt, sealed: Sealed) -> Placed:
+    verify_place(leaf_hash(entry), answer.index, answer.inclusion, sealed)  # 4
+    seal = sealed.seal
     of_this_batch = answer.index > seal.previous  # 5
     if of_this_batch != (answer.time == seal.time) or answer.time > seal.time or answer.time <= 0:
         raise Unverified("receipt: a batch time that the seal contradicts")

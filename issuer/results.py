@@ -10,33 +10,28 @@ All of it is personal and some of it is secret (links, holder codes): files are 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
 
 from issuer.config import IssuerSettings
 from issuer.issue import SignedCertificate
-from issuer.printing.certificate import NO_TRADE, CertificateFace
-from issuer.printing.sheet import Item, Printed, print_certificates
-from issuer.printing.slip import ClaimSlip
 from issuer.receipt import Placed
-from issuer.roster.report import inert
+from issuer.roster.report import append_texts
 from issuer.state import BatchState
 from ledger.errors import Refused, Unavailable
-from ledger.records.authority import Filing
 from ledger.records.bundle import Bundle, format_bundle
-from ledger.records.documents import TYPES
-from ledger.records.envelope import holder_tag, open_face
-from ledger.records.issue import Issue
+from ledger.records.envelope import holder_tag
 from ledger.records.qr import MAX_FRAGMENT, Code, format_code, format_fragment
-from ledger.records.secret import format_secret
 from ledger.records.statements import parse_statement
-from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
+from ledger.tlog.merkle import leaf_hash
+
+if TYPE_CHECKING:
+    from issuer.printing.sheet import Printed  # loads what draws and reads PDFs: see papers.py
 
 CERTIFICATES, BUNDLES = "certificates", "bundles"
 RESULTS, PROBLEMS, SUMMARY = "results.xlsx", "problems.xlsx", "summary.json"
@@ -47,6 +42,9 @@ _TITLES: Final = (
 )  # fmt: skip
 _ISSUED: Final = Text("已发证", "issued")
 _REFUSED: Final = Text("未发证", "refused")
+_IN_USE: Final = Text(
+    "{path} 中已有另一份名单的结果，请换一个文件夹", "{path} holds the results of another roster; choose another folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,10 @@ def issued_of(certificate: SignedCertificate, placed: Placed, verify_url: str) -
 
 def bundle_of(certificate: SignedCertificate, placed: Placed) -> Bundle:
     """What the holder carries: every opening, and the place in the log with its proof."""
-    leaf = parse_statement(certificate.entry).leaf_hash
     return Bundle(
         secret=certificate.secret,
         holder_code=certificate.holder_code,
-        holder_tag=holder_tag(certificate.holder_code, leaf),
+        holder_tag=holder_tag(certificate.holder_code, leaf_hash(certificate.entry)),
         entry=certificate.entry,
         face=certificate.face,
         digests=certificate.digests,
@@ -100,6 +97,23 @@ def prepare_folder(out: Path) -> None:
         raise Unavailable(f"cannot create {out}: {error.strerror}") from error
 
 
+def check_unused(out: Path, batch_id: bytes) -> None:
+    """Check that a result folder is empty of other batches, whose sheets would be overwritten.
+
+    Raises Refused OUT_IN_USE, Unavailable.
+    """
+    try:
+        summary = json.loads((out / SUMMARY).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise Unavailable(f"cannot read {out / SUMMARY}: {error.strerror}") from error
+    except ValueError:
+        summary = None
+    if not isinstance(summary, dict) or summary.get("batch") != batch_id.hex():
+        raise Refused("OUT_IN_USE", "out", _IN_USE.format(path=out))
+
+
 def write_bundles(out: Path, issued: Sequence[Issued]) -> None:
     """One bundle file each; a file that is there with the same content is left alone. Raises Unavailable."""
     for item in issued:
@@ -114,26 +128,6 @@ def write_bundles(out: Path, issued: Sequence[Issued]) -> None:
             raise Unavailable(f"cannot write {path}: {error.strerror}") from error
 
 
-def print_issued(
-    out: Path,
-    issued: Sequence[Issued],
-    filing: Filing,
-    settings: IssuerSettings,
-    *,
-    again: bool = False,
-    workers: int = 2,
-    progress: Callable[[int], None] | None = None,
-) -> list[Printed]:
-    """Print those that are not in `certificates/` yet, or all `again`. Raises Unavailable (disk, font)."""
-    folder = out / CERTIFICATES
-    missing = [item for item in issued if again or not (folder / f"{item.number}.pdf").exists()]
-    if not missing:
-        return []
-    return print_certificates(
-        _items(folder, missing, filing, settings), workers=min(workers, len(missing)), progress=progress
-    )
-
-
 def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued]) -> None:
     """results.xlsx: every cell is text, and no text can start a formula. Raises Unavailable."""
     book = Workbook(write_only=True)
@@ -146,9 +140,9 @@ def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued])
     for row, refusal in state.refused().items():
         face, said = state.certificates[row].face, f"{refusal.code} {refusal.text.both()}"
         lines.append((row, face.number, face.name, "", "", "", _REFUSED.both(), said))  # type: ignore[arg-type]
-    page.append([_text_cell(page, title) for title in _TITLES])
+    append_texts(page, _TITLES)
     for line in sorted(lines):
-        page.append([_text_cell(page, str(value)) for value in line])
+        append_texts(page, [str(value) for value in line])
     part = path.with_name(path.name + ".part")
     try:
         book.save(part)
@@ -210,49 +204,3 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
         part.replace(path)
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
-
-
-def _items(folder: Path, issued: Sequence[Issued], filing: Filing, settings: IssuerSettings) -> Iterator[Item]:
-    for item in issued:
-        slip = ClaimSlip(item.certificate.face.name, item.number, format_secret(item.certificate.holder_code))
-        yield certificate_face(item, filing, settings), slip, folder / f"{item.number}.pdf"
-
-
-def certificate_face(item: Issued, filing: Filing, settings: IssuerSettings) -> CertificateFace:
-    """Everything page 1 shows, out of the signed statement, its openings and the reference files."""
-    certificate = item.certificate
-    statement = parse_statement(certificate.entry)
-    issue = statement.body
-    assert isinstance(issue, Issue)
-    match certificate.openings[0].value:
-        case [str(kind), str(), str(document)]:
-            pass
-        case _:
-            raise AssertionError("the first opening is the ID document's")
-    grade = load_ladder().by_ordinal(issue.grade)
-    occupation = load_catalogue().find(issue.occupation)
-    thumbnail = open_face(certificate.secret, statement.leaf_hash, certificate.face_envelope).thumbnail
-    return CertificateFace(
-        body_name=filing.name,
-        name=certificate.face.name,
-        document_type=TYPES[kind].zh,
-        document_number=document,
-        occupation=occupation.name if occupation else issue.occupation,
-        trade=issue.trade or NO_TRADE,
-        grade=grade.zh_formal,
-        grade_en=grade.en,
-        number=certificate.number,
-        issue_date=issue.issue_day,
-        official_host=settings.official_host,
-        qr_text=item.qr_text,
-        link=item.link,
-        photo=thumbnail or None,
-        body_query_url=settings.query_url or None,
-    )
-
-
-def _text_cell(page: Any, text: str) -> Any:
-    cell = WriteOnlyCell(page, inert(text))
-    cell.data_type = "s"
-    cell.number_format = "@"
-    return cell

@@ -18,12 +18,9 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from issuer.roster.columns import REPORTING_SHEET, column_title
-from issuer.roster.terms import FilingTerms
 from ledger.errors import Malformed, Unavailable
-from ledger.records.authority import FilingRow
 from ledger.records.dates import date_of, format_day
 from ledger.records.documents import check_digit
-from ledger.records.kinds import Audience
 from ledger.records.number import build_number
 from ledger.records.occupations import Catalogue, Occupation
 
@@ -38,17 +35,6 @@ _SURNAMES = "例样示虚拟"
 _GIVEN = "安宁和平文明知远思齐若水清扬嘉禾子衿承志海川雨桐星辰一诺喆垚犇龘"
 _DOTTED = ("例买提·样吐逊", "示古丽·例买提", "扎西·样顿", "虚拉·例才让", "拟丽娜·示阿依")
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-
-
-def sample_terms(
-    catalogue: Catalogue, window: tuple[int, int], *, filing_number: str = SAMPLE_FILING, body: str = SAMPLE_BODY
-) -> FilingTerms:
-    """A filing that covers the sample: every confirmed occupation of the catalogue, 五级 to 二级, for the public."""
-    rows = tuple(
-        FilingRow(occupation.code, "", (2, 3, 4, 5), Audience.PUBLIC, window[0])
-        for occupation in _occupations(catalogue)
-    )
-    return FilingTerms(filing_number, body, window, rows)
 
 
 def write_sample_roster(

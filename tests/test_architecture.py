@@ -42,7 +42,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 SERVICE_CALLERS = ("ledger.service", "ledger.console", "ledger.__main__")
 KEYSTORE = "ledger.keystore"
 
-PURE = ("ledger.tlog", "ledger.records", "verifier.verify", "verifier.verdict")
+_PURE_VERIFIER = ("verify", "verdict", "carried", "steps", "trust", "printed")
+PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}
 # What would bring the same things in by another door.
 IMPURE |= {"secrets", "socket", "subprocess", "threading", "asyncio", "io", "uuid", "importlib", "tempfile"}

@@ -22,6 +22,7 @@ from ledger.records.qr import Code as QrCode
 from ledger.records.secret import SECRET_CHARS, cert_key_of, locator_of, parse_secret
 from ledger.records.state import FilingState
 from ledger.records.statements import Statement, parse_statement
+from ledger.records.status import authenticate_record
 from ledger.scan import PdfScan, sniff
 from verifier.carried import open_carried
 from verifier.replica import Replica
@@ -192,7 +193,7 @@ class Lookup:
                 other = body if isinstance(body, Issue) else None
             if not isinstance(statement.body, Issue):
                 raise Malformed("the state points to a statement that is no certificate")
-            logged = Logged(statement, state, other)
+            logged = Logged(authenticate_record(statement, state.record_key), state, other)
             filing = await replica.integrator.filing(state.filing_number)
             self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
             if len(self._known) > _KEPT:

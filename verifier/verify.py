@@ -32,7 +32,7 @@ from ledger.records.qr import ForeignLink
 from ledger.records.secret import cert_key_of
 from ledger.records.state import CertificateState, FilingState
 from ledger.records.statements import Statement
-from ledger.records.status import check_scope
+from ledger.records.status import Authentic, check_scope
 from ledger.text import Text
 from ledger.tlog.checkpoint import OpenedCheckpoint
 from verifier import steps
@@ -69,14 +69,18 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One certificate in the register: the statement that issued it and what became of it."""
+    """One certificate in the register: the statement that issued it, its signature checked, and what became of it."""
 
-    statement: Statement
+    authentic: Authentic
     state: CertificateState
     highest: Issue | None = None  # the statement behind the track's highest grade, where it is another certificate
 
     def __post_init__(self) -> None:
         assert isinstance(self.statement.body, Issue), "a certificate is issued by an issue statement"
+
+    @property
+    def statement(self) -> Statement:
+        return self.authentic.statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,8 @@ class _Check:
                 raise Unverified("statement, state and filing are not of one certificate")
             if issue.cert_key != cert_key_of(item.secret) or state.issue_index >= register.size:
                 raise Unverified("the register answered for another certificate")
-            statement.verify_signature(state.record_key)
+            if logged.authentic.publics != (state.record_key,):
+                raise Unverified("the signature was checked under another key than the state's")
         except Unverified:
             self._note(steps.REGISTER_DAMAGED)  # our own copy is at fault, never the item
             return self._nothing(Code.UNAVAILABLE)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from issuer import results
 from issuer.console.rosters import print_with_bar
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json, tell
 from issuer.desk import open_desk
-from issuer.printing.sheet import Printed
 from ledger.errors import Refused
 from ledger.records.number import normal_text
 from ledger.text import Text
+
+if TYPE_CHECKING:
+    from issuer.printing.sheet import Printed
 
 _UNKNOWN = Text("没有这个编号的已入账证书", "no logged certificate has this number")
 _NOTHING = Text("还没有已入账的证书", "nothing is in the log yet")

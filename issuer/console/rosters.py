@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from issuer import results
 from issuer.batch import Step, World
@@ -18,7 +18,6 @@ from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, sa
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk
 from issuer.examine import Examined, open_roster
 from issuer.printing.fonts import load_fonts
-from issuer.printing.sheet import Printed
 from issuer.roster.problem import ERROR, Problem
 from issuer.roster.report import render_report, write_fix_sheet
 from ledger.client import LedgerClient
@@ -26,6 +25,9 @@ from ledger.errors import Malformed
 from ledger.progress import Progress
 from ledger.records.authority import Filing
 from ledger.text import Text
+
+if TYPE_CHECKING:
+    from issuer.printing.sheet import Printed
 
 _LOGGING = Text("签发入账", "signing and logging")
 _PRINTING = Text("印制 PDF", "printing")
@@ -93,6 +95,7 @@ async def issue(arguments: Namespace) -> int:
             fonts,
             skip_bad=arguments.skip_bad,
             photos=arguments.photos,
+            out=arguments.out,
             confirm=confirm,
         )
     out = arguments.out or desk.results_folder(outcome.batch_id)
@@ -140,8 +143,10 @@ def print_with_bar(
     quiet: bool,
     workers: int = 2,
 ) -> list[Printed]:
+    from issuer.papers import print_issued  # loads what draws and reads PDFs: not for --no-pdf
+
     with progress(len(issued), _PRINTING, quiet=quiet) as bar:
-        return results.print_issued(
+        return print_issued(
             out,
             issued,
             filing,

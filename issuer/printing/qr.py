@@ -1,4 +1,4 @@
-"""QR symbols of certificates: written with explicit segments, shown as SVG or text, and always read back.
+"""QR symbols of certificates: written with explicit segments, drawn as rectangles (`runs`) or as text.
 
 The text is `https://HOST/c/SECRET` alone (link-only) or followed by `#q` and digits. Digits go into a numeric
 segment (10 bits for three), the rest into a byte segment; error correction M, no logo (design 10,
@@ -17,8 +17,7 @@ import zxingcpp
 from PIL import Image
 from qrcode import constants, exceptions, util
 
-from ledger import scan
-from ledger.errors import Malformed, Refused, Unverified
+from ledger.errors import Malformed, Refused
 from ledger.text import Text
 
 QUIET_ZONE: Final = 4  # modules of white on each side
@@ -99,26 +98,11 @@ def _too_dense(needed: str, limit: int) -> Refused:
     return Refused("QR_TOO_DENSE", "qr_text", TOO_DENSE.format(version=needed, limit=limit))
 
 
-def symbol_size_mm(symbol: QrSymbol, dots: int = DOTS_PER_MODULE) -> float:
-    """Printed edge in mm, quiet zone not counted, with `dots` printer dots of 1/300 inch a module."""
-    return symbol.size * dots * 25.4 / DOTS_PER_INCH
-
-
 def runs(symbol: QrSymbol) -> Iterator[tuple[int, int, int]]:
     """Dark modules merged along rows: (row, first column, length), for writers that fill rectangles."""
     for y, row in enumerate(symbol.rows):
         for match in re.finditer(rb"\x01+", row):
             yield y, match.start(), match.end() - match.start()
-
-
-def to_svg(symbol: QrSymbol) -> str:
-    """A stand-alone SVG, one unit a module, quiet zone included, pure black on white."""
-    edge = symbol.size + 2 * QUIET_ZONE
-    path = "".join(f"M{x + QUIET_ZONE} {y + QUIET_ZONE}h{n}v1h-{n}z" for y, x, n in runs(symbol))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {edge} {edge}" shape-rendering="crispEdges">'
-        f'<path fill="#fff" d="M0 0h{edge}v{edge}H0z"/><path d="{path}"/></svg>\n'
-    )
 
 
 def to_terminal(symbol: QrSymbol) -> str:
@@ -132,18 +116,3 @@ def to_terminal(symbol: QrSymbol) -> str:
     blocks = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}
     pairs = zip(rows[0:-1:2], rows[1::2], strict=True)
     return "\n".join("".join(blocks[pair] for pair in zip(*two, strict=True)) for two in pairs) + "\n"
-
-
-def decode_back(symbol: QrSymbol, expected: str) -> None:
-    """Draw the symbol and read it with another program's decoder (zxing-cpp) than the one that wrote it.
-
-    Raises Unverified when what is read differs from `expected`.
-    """
-    scale = 3  # pixels a module
-    margin = bytes(QUIET_ZONE)
-    edge = (symbol.size + 2 * QUIET_ZONE) * scale
-    blank = [bytes(symbol.size + 2 * QUIET_ZONE)] * QUIET_ZONE
-    framed = [*blank, *(margin + row + margin for row in symbol.rows), *blank]
-    lines = (bytes(255 * (1 - dark) for dark in row for _ in range(scale)) for row in framed)
-    if scan.read_raster(b"".join(line * scale for line in lines), edge, edge) != [expected]:
-        raise Unverified("the QR symbol does not read back as written")

@@ -18,10 +18,10 @@ from ledger.records.grades import Ladder
 from ledger.records.kinds import Audience
 from ledger.records.number import GRADE_22, cross_check
 from ledger.records.occupations import Catalogue
+from ledger.records.status import MAX_LAG_DAYS
 from ledger.text import Text
 
 MAX_PROBLEMS = 10_000
-LATE_DAYS = 60  # the log takes older issue dates only under a late-permit (design 5, admission 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Check:
             self._reader.add(reading, row, "number", "NUMBER_SCHEME", said)
         if not (grade and grade.issuable and occupation):
             return None
-        matching = self._terms.matching(occupation.code, reading.trade, grade.ordinal)
+        matching = self._terms.matching(occupation.code, reading.trade or "", grade.ordinal)
         if not matching:
             filed = any(line.occupation == occupation.code for line in self._terms.rows)
             if filed:
@@ -183,11 +183,15 @@ class _Check:
             self._add(
                 reading, row, "issue_date", "ISSUE_IN_FUTURE", "发证日期在将来", "the issue date is in the future"
             )
-        elif issued < self._today - LATE_DAYS:
-            said = Text(
-                f"发证已超过 {LATE_DAYS} 天，入库需要补录许可", f"over {LATE_DAYS} days old: needs a late-permit"
+        elif self._today - issued > MAX_LAG_DAYS:  # the log's ISSUED_TOO_LATE
+            self._add(
+                reading,
+                row,
+                "issue_date",
+                "ISSUE_LATE",
+                f"发证已超过 {MAX_LAG_DAYS} 天，须有补录许可；本版本尚不支持补录许可",
+                f"over {MAX_LAG_DAYS} days old: needs a late permit, which is not available yet",
             )
-            self._reader.add(reading, row, "issue_date", "ISSUE_LATE", said, WARNING)
         if assessed is not None and assessed > issued:
             self._add(
                 reading,
@@ -225,8 +229,8 @@ class _Check:
         if name and first[1] and first[1] != name:
             zh, en = f"与第 {first[0]} 行证件相同而姓名不同", f"row {first[0]} has this document under another name"
             self._add(reading, row, "name", "PERSON_TWO_NAMES", zh, en)
-        if reading.occupation and reading.grade:
-            certificate = ("certificate", person, reading.occupation.lineage, reading.grade.ordinal)
+        if reading.occupation and reading.grade and reading.trade is not None:  # as the log's DUPLICATE_GRADE
+            certificate = ("certificate", person, reading.occupation.lineage, reading.grade.ordinal, reading.trade)
             self._repeat(reading, row, certificate, "document_number", "CERTIFICATE_REPEATED")
 
     def _repeat(self, reading: Reading, row: SheetRow, key: Hashable, name: str, code: str) -> None:

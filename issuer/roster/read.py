@@ -35,23 +35,14 @@ _KINDS = {
 }
 
 
-def read_roster(path: Path) -> Sheet:
-    """The sheet of a roster file (xlsx or CSV). Unavailable when it cannot be read from disk; Refused FILE_*,
-    CSV_*, HEADER_NOT_FOUND or SHEET_AMBIGUOUS when it is not a roster.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _too_large()
-        raw = path.read_bytes()
-    except OSError as error:
-        raise Unavailable(f"the roster cannot be read: {error.strerror}")
-    return read_roster_bytes(raw, path.name)
-
-
 def read_roster_bytes(raw: bytes, file_name: str) -> Sheet:
-    """As `read_roster`, for an upload. `file_name` only serves to notice that it names another kind."""
+    """The sheet of a roster (xlsx or CSV). `file_name` only serves to notice that it names another kind.
+
+    Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND or SHEET_AMBIGUOUS when it is not a roster, Unavailable when the
+    reading process cannot be started.
+    """
     if len(raw) > MAX_BYTES:
-        raise _too_large()
+        raise refused("FILE_TOO_LARGE", "文件超过 64 MB", "the file is over 64 MB")
     if not raw.strip():
         raise refused("FILE_EMPTY", "文件是空的", "the file is empty")
     suffix = Path(file_name).suffix.lower()
@@ -146,10 +137,6 @@ def _ole(raw: bytes) -> Refused:
     if "EncryptedPackage".encode("utf-16-le") in raw:
         return refused("FILE_ENCRYPTED", "文件有密码，请去掉密码再导入", "the file has a password; remove it")
     return refused("FILE_OLE", "这是旧版 xls 文件，请另存为 xlsx", "an old .xls file: save it as xlsx")
-
-
-def _too_large() -> Refused:
-    return refused("FILE_TOO_LARGE", "文件超过 64 MB", "the file is over 64 MB")
 
 
 def _limits() -> Refused:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from issuer.roster.check import RosterReport
 from issuer.roster.problem import ERROR, NOTE, WARNING, Problem
 from issuer.roster.sheet import Cell, Sheet, shown
 from ledger.errors import Unavailable
+from ledger.progress import display_width
 from ledger.text import Text
 
 MAX_LINES = 10_000
@@ -28,9 +28,9 @@ def render_report(report: RosterReport, *, lang: str = "both", limit: int = MAX_
     listed = [*report.notes, *report.problems][:limit]
     cells = [(_MARKS[p.severity], str(p.row) if p.row else "", p.column, p.value, said(p.text, lang)) for p in listed]
     heads = ("", said(Text("行", "row"), lang), said(Text("列", "column"), lang), said(Text("内容", "value"), lang))
-    widths = [max([width(head), *(width(cell[at]) for cell in cells)]) for at, head in enumerate(heads)]
+    widths = [max(map(display_width, (head, *(cell[at] for cell in cells)))) for at, head in enumerate(heads)]
     table = [(*heads, said(Text("问题", "problem"), lang)), *cells] if cells else []
-    lines = ["  ".join([*(pad(cell[at], widths[at]) for at in range(4)), cell[4]]).rstrip() for cell in table]
+    lines = ["  ".join([*map(_pad, cell[:4], widths), cell[4]]).rstrip() for cell in table]
     found = sum(report.totals.values())
     if found > len(listed):
         more = found - len(listed)
@@ -58,12 +58,12 @@ def write_fix_sheet(path: Path, sheet: Sheet, problems: Sequence[Problem]) -> in
     book = Workbook(write_only=True)
     page = book.create_sheet("Sheet1")
     titles = sheet.header.titles
-    page.append([_text_cell(page, title) for title in (*titles, _PROBLEM_TITLE, _ROW_TITLE)])
+    append_texts(page, (*titles, _PROBLEM_TITLE, _ROW_TITLE))
     rows = [row for row in sheet.rows if row.number in wrong]
     for row in rows:
         texts = [_full(row.cell(at)) for at in range(len(titles))]
         told = "；".join(wrong[row.number][:20])[:2_000]
-        page.append([_text_cell(page, text) for text in (*texts, told, str(row.number))])
+        append_texts(page, (*texts, told, str(row.number)))
     try:
         book.save(path)
     except OSError as error:
@@ -73,18 +73,17 @@ def write_fix_sheet(path: Path, sheet: Sheet, problems: Sequence[Problem]) -> in
 
 def inert(text: str) -> str:
     """`text` so that no spreadsheet program runs it: control characters gone, a ' before = + - @ and blanks."""
-    clean = "".join(c for c in text if c in "\t\n" or (c.isprintable() and c not in "\ufffe\uffff"))
+    clean = text if text.isprintable() else "".join(c for c in text if c in "\t\n" or c.isprintable())
     return f"'{clean}" if clean.startswith(_ACTIVE) else clean
 
 
-def width(text: str) -> int:
-    """How many terminal columns a text takes: wide East Asian characters two, combining marks none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+def append_texts(page: Any, texts: Sequence[str]) -> None:
+    """Append a row to a write-only sheet: every cell is text, and no text can start a formula (`inert`)."""
+    page.append(_text_cells(page, texts))
 
 
-def pad(text: str, columns: int) -> str:
-    """`text` filled with spaces to a number of terminal columns."""
-    return text + " " * (columns - width(text))
+def _pad(text: str, columns: int) -> str:
+    return text + " " * (columns - display_width(text))
 
 
 def said(text: Text, lang: str) -> str:
@@ -98,8 +97,10 @@ def _full(cell: Cell) -> str:
     return cell.isoformat() if isinstance(cell, dt.date) else shown(cell)
 
 
-def _text_cell(page: Any, text: str) -> Any:
-    cell = WriteOnlyCell(page, inert(text))
-    cell.data_type = "s"  # never "f", whatever the text starts with
+def _text_cells(page: Any, texts: Sequence[str]) -> Iterator[Any]:
+    cell = WriteOnlyCell(page)
     cell.number_format = "@"
-    return cell
+    for text in texts:  # one cell serves for all: the writer is done with it when it asks for the next
+        cell.value = inert(text)
+        cell.data_type = "s"  # never "f", whatever the text starts with
+        yield cell

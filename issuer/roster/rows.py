@@ -60,12 +60,9 @@ class Reading:
     issue_day: int | None = None
     assessment_day: int | None = None
     route: Route | None = None
+    trade: str | None = None
     texts: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def trade(self) -> str:
-        return self.texts.get("trade", "")
 
     @property
     def wrong(self) -> bool:
@@ -76,7 +73,7 @@ class Reading:
         """The finished row, when nothing is wrong with it."""
         assert self.name is not None and self.document is not None and self.occupation is not None
         assert self.grade is not None and self.number is not None and self.route is not None
-        assert self.issue_day is not None and self.assessment_day is not None
+        assert self.issue_day is not None and self.assessment_day is not None and self.trade is not None
         return RosterRow(
             row=self.row,
             name=self.name,
@@ -113,8 +110,9 @@ class RowReader:
     def read(self, row: SheetRow) -> Reading:
         """Everything that can be read of this row, and every problem of its cells."""
         reading = Reading(row.number)
-        for name in ("employer", "trade", "assessor", "issuing_body", "photo", *_SCORES):
+        for name in ("employer", "assessor", "issuing_body", "photo", *_SCORES):
             reading.texts[name] = self._try(reading, row, name, values.plain_text) or ""
+        reading.trade = self._try(reading, row, "trade", values.trade)
         self._read_person(reading, row)
         self._read_occupation(reading, row)
         reading.grade = self._try(reading, row, "grade", self._grade)
@@ -163,7 +161,7 @@ class RowReader:
             reading,
             row,
             "occupation",
-            lambda cell: values.occupation(values.text_of(cell), code, reading.trade, self._catalogue),
+            lambda cell: values.occupation(values.text_of(cell), code, reading.trade or "", self._catalogue),
         )
         reading.occupation = found
         if found and reading.trade and found.trades and reading.trade not in found.trades:

@@ -9,6 +9,7 @@ import unicodedata
 
 from issuer.roster.sheet import Cell, Odd, shown
 from ledger.errors import Malformed, Refused
+from ledger.records.canonical import is_plain
 from ledger.records.dates import day_of
 from ledger.records.kinds import Route
 from ledger.records.occupations import Catalogue, Occupation, plain_name
@@ -62,6 +63,19 @@ def _plain_line(text: str) -> str:
             "text",
             Text(f"超过 {MAX_TEXT} 字或有不可见字符", f"over {MAX_TEXT} characters, or a hidden character"),
         )
+    return line
+
+
+def trade(cell: Cell) -> str:
+    """A trade in the one spelling that is signed and compared (NFC, single blanks, printable); "" = none.
+
+    Refused TRADE_FORM, or CELL_* as `text_of`.
+    """
+    line = " ".join(text_of(cell).split())
+    if line.lower() in _NOTHING:
+        return ""
+    if not is_plain(line):
+        raise _refused("TRADE_FORM", "工种名称中有不可见字符", "a hidden character in the trade")
     return line
 
 

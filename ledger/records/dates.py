@@ -59,11 +59,3 @@ def batch_day(ms: int) -> int:
     This is the "batch date" that an issue date is compared with: 16:00:00.000 UTC starts the next day.
     """
     return check_day((ms + SHANGHAI_OFFSET_MS) // MS_PER_DAY)
-
-
-def month_end(year: int, month: int) -> int:
-    """The last day of a month: filings have month granularity and their end month counts whole."""
-    if not 1 <= month <= 12 or not 1900 <= year <= 2999:
-        raise Malformed("no such month")
-    first_of_next = dt.date(year + month // 12, month % 12 + 1, 1)
-    return first_of_next.toordinal() - 1 - _EPOCH

@@ -289,7 +289,7 @@ async def register_of(
             body = parse_statement((await log.store.entries(best.issue_index, best.issue_index + 1))[0]).body
             assert isinstance(body, Issue)
             other = body
-        logged = Logged(parse_statement(entry), state, other)
+        logged = Logged(authenticate_record(parse_statement(entry), state.record_key), state, other)
     filing = await log.integrator.filing(certificate.issue.filing_number)
     return Register(head.size, head.root, time_ms or log.time, logged, filing, halted)
 

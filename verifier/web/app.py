@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ledger.edge import protect
+from ledger.edge import Intake, protect
 from verifier.messages import load_messages
 from verifier.web.handlers import render_error
 from verifier.web.openapi import format_openapi
 from verifier.web.routes import ROUTES
 from verifier.web.schemas import OPENAPI_DOCUMENT
-from verifier.web.state import STATE, Meters, Readiness, Services, State, Uploads, WebSettings
+from verifier.web.state import STATE, Meters, Readiness, Services, State, WebSettings
 from verifier.web.view import Pages, load_assets
 
 __all__ = ["Readiness", "Services", "WebSettings", "create_app"]
@@ -28,7 +28,7 @@ def create_app(services: Services, settings: WebSettings) -> web.Application:
         pages=Pages(messages, names, settings.base, settings.upload_limit // (1024 * 1024)),
         assets=assets,
         meters=Meters(services.metrics),
-        uploads=Uploads(settings.uploads_memory),
+        uploads=Intake(settings.uploads_memory),
     )
     app[OPENAPI_DOCUMENT] = format_openapi(ROUTES, settings.base)
     for route in ROUTES:

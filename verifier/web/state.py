@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from ledger.errors import Unavailable
+from ledger.edge import Intake
 from verifier.messages import Messages
 from verifier.verdict import Code, Verdict
 from verifier.web.view import Asset, Pages
@@ -94,33 +93,6 @@ class Meters:
 ROUTES = ("page", "form", "api")
 
 
-class Uploads:
-    """How many bytes of uploads are in memory. Counted as they arrive, so that a slow sender holds little."""
-
-    __slots__ = ("_limit", "_used")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-
-    @contextmanager
-    def held(self) -> Iterator[Callable[[int], None]]:
-        """Give a function that counts bytes and raises Unavailable (retry after 2 s) past the limit."""
-        mine = 0
-
-        def count(size: int) -> None:
-            nonlocal mine
-            if self._used + size > self._limit:
-                raise Unavailable("uploads fill their memory", retry_after=2)
-            mine += size
-            self._used += size
-
-        try:
-            yield count
-        finally:
-            self._used -= mine
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     services: Services
@@ -129,7 +101,7 @@ class State:
     pages: Pages
     assets: Mapping[str, Asset]
     meters: Meters
-    uploads: Uploads
+    uploads: Intake
 
 
 STATE = web.AppKey("state", State)

@@ -58,15 +58,6 @@ def test_the_batch_day_is_the_day_in_shanghai() -> None:
     assert dates.format_day(dates.batch_day(ms + 1)) == "2025-11-21"
 
 
-def test_month_ends() -> None:
-    assert dates.format_day(dates.month_end(2028, 10)) == "2028-10-31"
-    assert dates.format_day(dates.month_end(2024, 2)) == "2024-02-29"
-    assert dates.format_day(dates.month_end(2025, 12)) == "2025-12-31"
-    for year, month in ((2025, 0), (2025, 13), (1800, 1)):
-        with pytest.raises(Malformed):
-            dates.month_end(year, month)
-
-
 @pytest.mark.parametrize("day", [dates.FIRST_DAY - 1, dates.LAST_DAY + 1, True, 1.0, 2**63])
 def test_days_out_of_range_are_refused(day: int) -> None:
     with pytest.raises(Malformed):

@@ -1,0 +1,82 @@
+"""The PDFs of logged certificates: what each page says, and which are still to be printed.
+
+Apart from results.py, because drawing and reading back load reportlab, PDFium and zxing, which a batch without PDFs
+does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from issuer.config import IssuerSettings
+from issuer.printing.certificate import NO_TRADE, CertificateFace
+from issuer.printing.sheet import Item, Printed, print_certificates
+from issuer.printing.slip import ClaimSlip
+from issuer.results import CERTIFICATES, Issued
+from ledger.records.authority import Filing
+from ledger.records.documents import TYPES
+from ledger.records.envelope import open_face
+from ledger.records.issue import Issue
+from ledger.records.secret import format_secret
+from ledger.records.statements import parse_statement
+from ledger.reference_data import load_catalogue, load_ladder
+
+
+def print_issued(
+    out: Path,
+    issued: Sequence[Issued],
+    filing: Filing,
+    settings: IssuerSettings,
+    *,
+    again: bool = False,
+    workers: int = 2,
+    progress: Callable[[int], None] | None = None,
+) -> list[Printed]:
+    """Print those that are not in `certificates/` yet, or all `again`. Raises Unavailable (disk, font)."""
+    folder = out / CERTIFICATES
+    missing = [item for item in issued if again or not (folder / f"{item.number}.pdf").exists()]
+    if not missing:
+        return []
+    return print_certificates(
+        _items(folder, missing, filing, settings), workers=min(workers, len(missing)), progress=progress
+    )
+
+
+def certificate_face(item: Issued, filing: Filing, settings: IssuerSettings) -> CertificateFace:
+    """Everything page 1 shows, out of the signed statement, its openings and the reference files."""
+    certificate = item.certificate
+    statement = parse_statement(certificate.entry)
+    issue = statement.body
+    assert isinstance(issue, Issue)
+    match certificate.openings[0].value:
+        case [str(kind), str(), str(document)]:
+            pass
+        case _:
+            raise AssertionError("the first opening is the ID document's")
+    grade = load_ladder().by_ordinal(issue.grade)
+    occupation = load_catalogue().find(issue.occupation)
+    thumbnail = open_face(certificate.secret, statement.leaf_hash, certificate.face_envelope).thumbnail
+    return CertificateFace(
+        body_name=filing.name,
+        name=certificate.face.name,
+        document_type=TYPES[kind].zh,
+        document_number=document,
+        occupation=occupation.name if occupation else issue.occupation,
+        trade=issue.trade or NO_TRADE,
+        grade=grade.zh_formal,
+        grade_en=grade.en,
+        number=certificate.number,
+        issue_date=issue.issue_day,
+        official_host=settings.official_host,
+        qr_text=item.qr_text,
+        link=item.link,
+        photo=thumbnail or None,
+        body_query_url=settings.query_url or None,
+    )
+
+
+def _items(folder: Path, issued: Sequence[Issued], filing: Filing, settings: IssuerSettings) -> Iterator[Item]:
+    for item in issued:
+        slip = ClaimSlip(item.certificate.face.name, item.number, format_secret(item.certificate.holder_code))
+        yield certificate_face(item, filing, settings), slip, folder / f"{item.number}.pdf"
