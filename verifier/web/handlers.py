@@ -23,6 +23,7 @@ RAW_TYPES = frozenset(
     {"application/pdf", "application/cbor", "application/octet-stream", "image/jpeg", "image/png", "image/webp"}
 )
 Check = Callable[[], Awaitable[Verdict]]
+_GZIP_4K = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
 
 
 class TextQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -199,7 +200,7 @@ def _html(request: web.Request, text: str) -> web.Response:
     headers = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"}
     if _takes_gzip(request):
         headers["Content-Encoding"] = "gzip"
-        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_4K, 6)
         body = packer.compress(body) + packer.flush()
     return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
 
