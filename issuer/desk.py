@@ -1,7 +1,7 @@
 """An issuer's folder, and the whole way of a roster through it: check, sign, log, results.
 
-    issuer.toml       settings and pins (config.py)             record.key   signs certificates
-    genesis.entry     entry 0 of the log, as pinned             request.key  signs requests to the ledger
+    issuer.toml       settings and pins (config.py)             issuer.keys  record key (signs certificates) and
+    genesis.entry     entry 0 of the log, as pinned                          request key (signs requests), one passphrase
     filing.entry      the filing's terms as last seen           public.json  both public keys, for the authority
     journal/ID.journal    one per roster file (journal.py)      issued/ID/   results, unless sent elsewhere
 
@@ -41,7 +41,8 @@ from ledger.records.dates import batch_day
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 
-RECORD_KEY, REQUEST_KEY, PUBLIC_KEYS = "record.key", "request.key", "public.json"
+KEYS, PUBLIC_KEYS = "issuer.keys", "public.json"
+RECORD_KEY, REQUEST_KEY = "record", "request"  # names inside the key file
 GENESIS, FILING = "genesis.entry", "filing.entry"
 _JOURNALS, _ISSUED = "journal", "issued"
 _JOURNAL_INFO: Final = b"certledger/issuer-journal-key/v1\n"
@@ -128,25 +129,23 @@ def make_keys(
     random_bytes: RandomBytes,
     cost: Cost = PERSON_COST,
 ) -> dict[str, str]:
-    """Create record key, request key and public.json, and return what public.json says.
+    """Create the file with record key and request key, and public.json; return what public.json says.
 
     Raises Refused rather than overwrite any of them; Unavailable (disk).
     """
-    for name in (RECORD_KEY, REQUEST_KEY, PUBLIC_KEYS):
+    for name in (KEYS, PUBLIC_KEYS):
         if (folder / name).exists():
             raise Refused("key_file_exists", name, _EXISTS.format(path=folder / name))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot create {folder}: {error.strerror}") from error
-    public = {}
-    for name, member in ((RECORD_KEY, "record_key"), (REQUEST_KEY, "request_key")):
-        key = new_key("ed25519", label, created_day=today_day, random_bytes=random_bytes)
-        create_key_file(
-            folder / name, {name.removesuffix(".key"): key}, passphrase, cost=cost, random_bytes=random_bytes
-        )
-        assert key.public is not None
-        public[member] = key.public.hex()
+    keys = {
+        name: new_key("ed25519", label, created_day=today_day, random_bytes=random_bytes)
+        for name in (RECORD_KEY, REQUEST_KEY)
+    }
+    create_key_file(folder / KEYS, keys, passphrase, cost=cost, random_bytes=random_bytes)
+    public = {f"{name}_key": (key.public or b"").hex() for name, key in keys.items()}
     replace_file(folder / PUBLIC_KEYS, (json.dumps(public, indent=2) + "\n").encode())
     return public
 
@@ -161,12 +160,8 @@ def open_desk(
     settings = load_issuer_settings(folder)
     if passphrase is None:
         return Desk(folder, settings)
-    words = passphrase()
-    seeds = {
-        name: open_key_file(folder / name, words).key(name.removesuffix(".key"), "ed25519").secret
-        for name, needed in ((RECORD_KEY, record), (REQUEST_KEY, request))
-        if needed
-    }
+    keys = open_key_file(folder / KEYS, passphrase())
+    seeds = {name: keys.key(name, "ed25519").secret for name in (RECORD_KEY, REQUEST_KEY)}
     return Desk(
         folder,
         settings,

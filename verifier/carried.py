@@ -15,12 +15,11 @@ from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, rest_digest, verify_opening
 from ledger.records.envelope import holder_tag
 from ledger.records.issue import Issue
+from ledger.records.log_proof import verify_log_proof
 from ledger.records.qr import Code, open_fragment
-from ledger.records.seal import verify_seal_of
 from ledger.records.secret import cert_key_of
 from ledger.records.statements import Statement, parse_statement
-from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
-from ledger.tlog.merkle import leaf_hash, verify_inclusion
+from ledger.tlog.checkpoint import OpenedCheckpoint
 from verifier.trust import Trust
 
 
@@ -64,12 +63,7 @@ def verify_bundle(bundle: Bundle, carried: Carried, trust: Trust) -> OpenedCheck
     for opening in bundle.openings:
         verify_opening(opening, bundle.digests)
     # 3. The pinned keys signed the checkpoint; statement and seal stand under it; the seal is its last leaf (R1).
-    opened = open_checkpoint(proof.checkpoint, trust.origin, trust.keys)
-    size, root = opened.checkpoint.size, opened.checkpoint.root
-    verify_inclusion(carried.statement.leaf_hash, proof.index, size, proof.inclusion, root)
-    verify_seal_of(proof.seal, size)
-    verify_inclusion(leaf_hash(proof.seal), size - 1, size, proof.seal_inclusion, root)
-    return opened
+    return verify_log_proof(carried.statement.leaf_hash, proof, trust.origin, trust.keys).opened
 
 
 def _issue(statement: Statement) -> Issue:

@@ -11,7 +11,7 @@ from typing import Any
 
 from issuer.config import SETTINGS_FILE, IssuerSettings
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json
-from issuer.desk import FILING, GENESIS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys, replace_file
+from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys, replace_file
 from issuer.filing import fetch_filing, fetch_genesis
 from ledger.client import LedgerClient
 from ledger.errors import Refused, Unavailable, Unverified
@@ -93,14 +93,13 @@ async def init(arguments: Namespace) -> int:
 
 
 def _lists_our_keys(arguments: Namespace, filing: Filing) -> bool | None:
-    """Whether the filing has both of our keys; None when there are no key files yet."""
-    listed = (
-        (RECORD_KEY, {key.public for key in filing.record_keys}),
-        (REQUEST_KEY, {key.public for key in filing.request_keys}),
-    )
-    if not all((arguments.dir / name).exists() for name, _ in listed):
+    """Whether the filing has both of our keys; None when there is no key file yet."""
+    if not (arguments.dir / KEYS).exists():
         return None
-    return all(public_part(arguments.dir / name)[0].public in publics for name, publics in listed)
+    ours = {key.name: key.public for key in public_part(arguments.dir / KEYS)}
+    return ours.get(RECORD_KEY) in {key.public for key in filing.record_keys} and ours.get(REQUEST_KEY) in {
+        key.public for key in filing.request_keys
+    }
 
 
 def filing_value(filing: Filing) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def ready(shell: Shell) -> Shell:
 
 def test_keys_and_settings_are_made_once(ready: Shell) -> None:
     names = {path.name for path in ready.folder.iterdir()}
-    assert names == {"record.key", "request.key", "public.json", "issuer.toml", "genesis.entry", "filing.entry"}
+    assert names == {"issuer.keys", "public.json", "issuer.toml", "genesis.entry", "filing.entry"}
     before = {path.name: path.read_bytes() for path in ready.folder.iterdir()}
     assert ready("keygen")[0] == 1 and ready.init()[0] == 1
     assert {path.name: path.read_bytes() for path in ready.folder.iterdir()} == before
@@ -181,6 +181,21 @@ def test_a_bad_roster_comes_back_as_a_sheet_that_can_be_corrected(ready: Shell, 
     book.save(tmp_path / "fixed.xlsx")
     code, value = ready.json("issue", tmp_path / "fixed.xlsx", "--yes", "--out", tmp_path / "out2", "--no-pdf")
     assert code == 0 and value["issued"] == 1 and len(ready.log.issues()) == 3  # type: ignore[union-attr]
+
+
+def test_results_of_another_roster_are_not_overwritten(ready: Shell, tmp_path: Path) -> None:
+    first, second = write_csv(tmp_path / "a.csv", sample(1)), write_csv(tmp_path / "b.csv", sample(2)[1:])
+    out = tmp_path / "out"
+    assert ready("issue", first, "--yes", "--out", out, "--no-pdf")[0] == 0
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for command in (["--yes"], ["--yes", "--skip-bad"]):
+        code, value = ready.json("issue", second, *command, "--out", out, "--no-pdf")
+        assert code == 1 and value["error"]["code"] == "OUT_IN_USE"
+    assert len(ready.log.issues()) == 1, "nothing was signed"  # type: ignore[union-attr]
+    assert len(list((ready.folder / "journal").iterdir())) == 1
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    assert ready("issue", first, "--yes", "--out", out, "--no-pdf")[0] == 0, "the same roster again"
+    assert ready("issue", second, "--yes", "--out", tmp_path / "other", "--no-pdf")[0] == 0
 
 
 def test_without_yes_nothing_is_signed_off_a_terminal(ready: Shell, tmp_path: Path) -> None:

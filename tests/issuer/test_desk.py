@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from issuer.config import LogTrust
-from issuer.desk import FILING, RECORD_KEY, make_keys, open_desk
+from issuer.desk import FILING, KEYS, make_keys, open_desk
 from issuer.filing import fetch_filing, fetch_genesis, open_filing
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import public_part
 from ledger.records.authority import FilingRow
 from ledger.records.kinds import Audience
+from ledger.wire import Receipt, Submission
 from tests.support.fake_log import FILING_NUMBER, ORIGIN, authority_entry
 from tests.support.issuer_desk import CHEAP, PASSPHRASE, TODAY, Setting, sample, set_up, write_csv
 
@@ -34,6 +37,31 @@ async def test_a_bad_roster_signs_nothing(setting: Setting, tmp_path: Path) -> N
     assert not (setting.desk.folder / "journal").exists()
     assert setting.log.submits == 0 and not setting.log.issues()
     assert [(p.row, p.code) for p in outcome.problems() if p.severity == "error"] == [(3, "DOCUMENT_CHECK_DIGIT")]
+
+
+async def test_the_journal_s_name_is_durable_before_anything_is_sent(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power loss must not take the folder of a journal whose certificates were sent."""
+    synced: list[str] = []
+    fsync, submit = os.fsync, setting.log.submit
+
+    def noting(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    async def sending(submissions: Sequence[Submission]) -> Receipt:
+        synced.append("sent")
+        return await submit(submissions)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(setting.log, "submit", sending)
+    folder = setting.desk.folder
+    for rows in (2, 3):  # also when the folder was there: whoever made it may have died before it was synced
+        await setting.issue(write_csv(tmp_path / "r.csv", sample(rows, seed=rows)))
+        before = synced[: synced.index("sent")]
+        assert {str(folder), str(folder / "journal")} <= set(before)
+        synced.clear()
 
 
 async def test_skip_bad_issues_the_clean_rows(setting: Setting, tmp_path: Path) -> None:
@@ -73,7 +101,7 @@ async def test_personal_data_stays_off_the_log_and_encrypted_here(setting: Setti
 
 async def test_a_record_key_that_is_not_filed(setting: Setting, tmp_path: Path) -> None:
     other = set_up(tmp_path / "other")
-    other.desk.folder.joinpath(RECORD_KEY).unlink()
+    other.desk.folder.joinpath(KEYS).unlink()
     (tmp_path / "new").mkdir()
     make_keys(
         tmp_path / "new" / "k",
@@ -83,7 +111,7 @@ async def test_a_record_key_that_is_not_filed(setting: Setting, tmp_path: Path) 
         random_bytes=random.Random(9).randbytes,
         cost=CHEAP,
     )
-    (tmp_path / "new" / "k" / RECORD_KEY).rename(other.desk.folder / RECORD_KEY)
+    (tmp_path / "new" / "k" / KEYS).rename(other.desk.folder / KEYS)
     other.desk = open_desk(other.desk.folder, lambda: PASSPHRASE)
     with pytest.raises(Refused) as refused:
         await other.issue(write_csv(tmp_path / "r.csv", sample(1)))
@@ -115,10 +143,11 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 
     public = make()
     files = {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()}
-    assert set(files) == {"record.key", "request.key", "public.json"}
-    assert public_part(tmp_path / "d" / "record.key")[0].public == bytes.fromhex(public["record_key"])
+    assert set(files) == {KEYS, "public.json"}
+    listed = {key.name: key.public for key in public_part(tmp_path / "d" / KEYS)}
+    assert listed == {name: bytes.fromhex(public[f"{name}_key"]) for name in ("record", "request")}
     assert public["record_key"] != public["request_key"]
-    for gone in (None, "record.key", "request.key"):
+    for gone in (None, KEYS):
         if gone:
             (tmp_path / "d" / gone).unlink()
         with pytest.raises(Refused) as refused:

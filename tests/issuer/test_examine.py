@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from issuer import examine as examine_module
 from issuer.config import IssuerSettings
 from issuer.examine import ask_taken, examine, open_roster
 from issuer.printing.fonts import load_fonts
+from issuer.roster import read
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.kinds import Route
 from ledger.settings import BadSettings, format_settings, load_settings
@@ -106,3 +109,17 @@ def test_settings_that_cannot_be(setting: Setting, name: str, value: object) -> 
     written = "[]" if value == () else f'["{value[0]}"]' if isinstance(value, tuple) else f'"{value}"'
     with pytest.raises((BadSettings, Malformed)):
         load_settings(IssuerSettings, text.replace(line, f"{name} = {written}"))
+
+
+def test_rosters_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_csv(tmp_path / "名单.csv", sample(2))
+    roster = open_roster(path)
+    assert roster.file_name == "名单.csv" and roster.sha256 == sha256(path.read_bytes()).digest()
+    assert len(roster.sheet.rows) == 2
+    for gone in (tmp_path / "none.xlsx", tmp_path):
+        with pytest.raises(Unavailable):
+            open_roster(gone)
+    for module in (examine_module, read):
+        monkeypatch.setattr(module, "MAX_BYTES", 100)
+    with pytest.raises(Refused, match="FILE_TOO_LARGE"):
+        open_roster(path)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from issuer.papers import certificate_face
 from issuer.photos import find_photo, make_thumbnail, read_photo
-from issuer.results import all_issued, certificate_face
+from issuer.results import all_issued
 from ledger.errors import Malformed, Unavailable
 from ledger.records.commitments import Field
 from ledger.records.envelope import MAX_THUMBNAIL

@@ -14,11 +14,11 @@ from issuer.results import (
     Issued,
     all_issued,
     bundle_of,
-    certificate_face,
+    check_unused,
     issued_of,
-    prepare_folder,
     write_results_sheet,
 )
+from ledger.errors import Refused, Unavailable
 from ledger.records.bundle import parse_bundle
 from ledger.records.commitments import Field, rest_digest, verify_opening
 from ledger.records.envelope import holder_tag, open_face, open_rest
@@ -98,37 +98,6 @@ async def test_a_bundle_opens_every_field_and_proves_its_place(setting: Setting,
         assert rest.digests == bundle.digests and rest.openings == bundle.openings[1:]
 
 
-async def test_the_face_says_what_was_signed(setting: Setting, tmp_path: Path) -> None:
-    outcome = await logged(setting, tmp_path)
-    for line, item in zip(sample(3), all_issued(outcome.state, setting.desk.settings), strict=True):
-        face = certificate_face(item, outcome.filing, setting.desk.settings)
-        assert (face.name, face.document_number, face.occupation, face.number) == (line[0], line[2], line[4], line[7])
-        assert (face.trade, face.body_name) == (line[5], line[9])
-        assert face.official_host == "verify.example" and face.link == item.link
-
-
-async def test_papers_that_are_missing_are_made(
-    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a crash between logging and printing, and only those."""
-    outcome = await logged(setting, tmp_path)
-    out = tmp_path / "out"
-    prepare_folder(out)
-    names = [line[7] for line in sample(3)]
-    (out / "certificates" / f"{names[1]}.pdf").write_bytes(b"printed before")
-    (out / "bundles" / f"{names[0]}.certbundle").write_bytes(b"torn")
-    asked: list[str] = []
-
-    def fake(items: object, **options: object) -> list[object]:
-        asked.extend(path.stem for _, _, path in items)  # type: ignore[attr-defined]
-        return []
-
-    monkeypatch.setattr(results, "print_certificates", fake)
-    write_everything(out, outcome, setting.desk.settings)
-    assert asked == [names[0], names[2]]
-    assert parse_bundle((out / "bundles" / f"{names[0]}.certbundle").read_bytes()).face.number == names[0]
-
-
 async def test_refused_rows_stand_in_both_sheets(setting: Setting, tmp_path: Path) -> None:
     lines = sample(3)
     setting.log.refuse_numbers = {lines[1][7]}
@@ -164,3 +133,27 @@ async def test_a_fragment_too_long_becomes_the_link(
     monkeypatch.setattr(results, "MAX_FRAGMENT", 10)
     issued: Issued = issued_of(certificate, placed, VERIFY_URL)
     assert issued.qr_text == issued.link
+
+
+async def test_a_folder_of_another_batch_is_not_used(setting: Setting, tmp_path: Path) -> None:
+    outcome = await logged(setting, tmp_path, 1)
+    out = tmp_path / "out"
+    check_unused(out, outcome.batch_id)
+    write_everything(out, outcome, setting.desk.settings, pdfs=False)
+    check_unused(out, outcome.batch_id)
+    for batch_id, summary in ((bytes(16), None), (outcome.batch_id, b"{}"), (outcome.batch_id, b"[]"), (b"", b"\xff")):
+        if summary is not None:
+            (out / "summary.json").write_bytes(summary)
+        with pytest.raises(Refused) as refused:
+            check_unused(out, batch_id)
+        assert refused.value.code == "OUT_IN_USE" and str(out) in refused.value.text.en
+    (tmp_path / "folder" / "summary.json").mkdir(parents=True)
+    with pytest.raises(Unavailable):
+        check_unused(tmp_path / "folder", outcome.batch_id)
+
+
+async def test_every_cell_stays_text_when_it_is_edited(setting: Setting, tmp_path: Path) -> None:
+    outcome = await logged(setting, tmp_path, 2)
+    write_results_sheet(tmp_path / "r.xlsx", outcome.state, all_issued(outcome.state, setting.desk.settings))
+    rows = list(openpyxl.load_workbook(tmp_path / "r.xlsx").active)
+    assert len(rows) == 3 and {cell.number_format for row in rows for cell in row} == {"@"}

@@ -4,25 +4,27 @@ from pathlib import Path
 
 import pytest
 
+from issuer.examine import open_roster
 from issuer.roster.check import check_roster
 from issuer.roster.columns import REPORTING_SHEET, column_title
-from issuer.roster.read import read_roster
-from issuer.sample import REGION, SAMPLE_FILING, sample_lines, sample_terms, write_sample_roster
+from issuer.roster.terms import FilingTerms
+from issuer.sample import REGION, SAMPLE_FILING, sample_lines, write_sample_roster
 from ledger.errors import Malformed, Unavailable
-from ledger.records.dates import month_end, parse_day
+from ledger.records.dates import parse_day
 from ledger.reference_data import load_catalogue, load_ladder
+from tests.support.fake_log import make_filing
 
 CATALOGUE = load_catalogue()
 ISSUED = parse_day("2025-11-20")
-WINDOW = (parse_day("2025-11-01"), month_end(2028, 10))
+FILING = make_filing(bytes(32), bytes(31) + b"1", first_day=parse_day("2025-11-01"), last_day=parse_day("2028-10-31"))
 
 
 def test_the_sample_is_clean_and_visibly_invented(tmp_path: Path) -> None:
     path = tmp_path / "sample.xlsx"
     write_sample_roster(path, issue_day=ISSUED, catalogue=CATALOGUE)
-    sheet = read_roster(path)
+    sheet = open_roster(path).sheet
     assert list(sheet.header.titles) == [column_title(name) for name in REPORTING_SHEET]
-    report = check_roster(sheet, sample_terms(CATALOGUE, WINDOW), load_ladder(), CATALOGUE, ISSUED)
+    report = check_roster(sheet, FilingTerms.of(FILING), load_ladder(), CATALOGUE, ISSUED)
     assert report.clean and len(report.rows) == 200 and report.problems == ()
     assert all(row.document.number.startswith(REGION) for row in report.rows)
     assert all(row.occupation.confirmed for row in report.rows)

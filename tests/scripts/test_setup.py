@@ -1,4 +1,4 @@
-"""When scripts/setup installs and when it does not. Python and pip are stand-ins that write down what they are asked."""
+"""When scripts/setup installs and when not. Python and pip are stand-ins that write down what they are asked."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from issuer.printing import certificate, fonts, sheet
 from issuer.printing.certificate import CertificateFace
-from issuer.printing.qr import make_symbol, symbol_size_mm
+from issuer.printing.qr import DOTS_PER_INCH, make_symbol
 from issuer.printing.slip import ClaimSlip, code_groups
 from ledger import scan
 from ledger.errors import Malformed, Refused
@@ -135,7 +135,7 @@ def test_printed_size_keeps_the_limits() -> None:
         symbol = make_symbol(LINK + ("#q" + "7" * digits if digits else ""))
         dots = certificate.module_dots(symbol)
         assert dots >= 5
-        assert least <= symbol_size_mm(symbol, dots) <= most
+        assert least <= symbol.size * dots * 25.4 / DOTS_PER_INCH <= most
 
 
 def test_a_code_too_dense_is_refused() -> None:

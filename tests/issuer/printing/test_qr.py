@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import re
 
 import pytest
 import zxingcpp
@@ -11,7 +10,7 @@ from PIL import Image
 
 from issuer.printing import qr
 from ledger import scan
-from ledger.errors import Malformed, Refused, Unverified
+from ledger.errors import Malformed, Refused
 
 LINK = "https://verify.example.org/c/7H3KQ9TD4MXW7H3KQ9TD4MXW7H"
 
@@ -33,7 +32,6 @@ def picture_of(symbol: qr.QrSymbol, scale: int = 4) -> bytes:
 def test_what_is_written_is_what_another_program_reads(digits: str) -> None:
     text = f"{LINK}#q{digits}"
     symbol = qr.make_symbol(text)
-    qr.decode_back(symbol, text)
     assert scan.read_picture(picture_of(symbol)) == [text]
 
 
@@ -42,7 +40,7 @@ def test_runs_of_zeros_are_written_too() -> None:
     text = LINK + "#q" + "0" * 622
     symbol = qr.make_symbol(text)
     assert symbol.version == 13
-    qr.decode_back(symbol, text)
+    assert scan.read_picture(picture_of(symbol)) == [text]
 
 
 def test_error_correction_is_m_and_link_only_is_version_4() -> None:
@@ -89,22 +87,6 @@ def test_only_printable_ascii_is_written(text: str) -> None:
         qr.make_symbol(text)
 
 
-def test_a_flipped_corner_does_not_read_back() -> None:
-    text = LINK + "#q123"
-    symbol = qr.make_symbol(text)
-    with pytest.raises(Unverified):
-        qr.decode_back(symbol, text + "4")
-    unreadable = qr.QrSymbol(symbol.version, tuple(bytes(len(row)) for row in symbol.rows))
-    with pytest.raises(Unverified):
-        qr.decode_back(unreadable, text)
-
-
-def test_printed_size_is_whole_dots() -> None:
-    symbol = qr.make_symbol(LINK + "#q" + "7" * 622)
-    assert symbol.size == 69
-    assert qr.symbol_size_mm(symbol, 5) == pytest.approx(69 * 5 * 25.4 / 300)
-
-
 def test_runs_cover_exactly_the_dark_modules() -> None:
     symbol = qr.make_symbol(LINK)
     painted = [bytearray(symbol.size) for _ in range(symbol.size)]
@@ -112,15 +94,6 @@ def test_runs_cover_exactly_the_dark_modules() -> None:
         assert not any(painted[y][x : x + length]), "no module twice"
         painted[y][x : x + length] = b"\x01" * length
     assert tuple(bytes(row) for row in painted) == symbol.rows
-
-
-def test_svg_draws_the_same_modules_with_a_quiet_zone() -> None:
-    symbol = qr.make_symbol(LINK)
-    svg = qr.to_svg(symbol)
-    edge = symbol.size + 8
-    assert f'viewBox="0 0 {edge} {edge}"' in svg
-    runs = [tuple(map(int, found)) for found in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\d+z", svg)]
-    assert runs == [(x + 4, y + 4, n) for y, x, n in qr.runs(symbol)]
 
 
 def test_the_terminal_shows_a_code_that_reads() -> None:
