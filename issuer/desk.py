@@ -1,7 +1,7 @@
 """An issuer's folder, and the whole way of a roster through it: check, sign, log, results.
 
     issuer.toml       settings and pins (config.py)             issuer.keys  record key (signs certificates) and
-    genesis.entry     entry 0 of the log, as pinned                          request key (signs requests), one passphrase
+    genesis.entry     entry 0 of the log, as pinned                          request key (signs requests)
     filing.entry      the filing's terms as last seen           public.json  both public keys, for the authority
     journal/ID.journal    one per roster file (journal.py)      issued/ID/   results, unless sent elsewhere
 
