@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -72,14 +75,40 @@ def run(arguments: Sequence[str], folder: Path, extra: Mapping[str, str] | None 
             stderr=log,
         )
         assert child.stdout is not None
-        with child.stdout as pipe:
+        with _Watch(child.pid) as watch, child.stdout as pipe:
             output = pipe.read().decode("utf-8", "replace")
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        child.wait()
     seconds = time.perf_counter() - began
     if child.returncode:
         raise Failed(f"{' '.join(arguments[:4])}: exit {child.returncode}: {_end_of(errors)}")
-    return Finished(output, seconds, usage.ru_maxrss / 1024)
+    return Finished(output, seconds, watch.peak_kib / 1024)
+
+
+class _Watch:
+    """The peak of a process's resident memory, read while it runs.
+
+    Not `ru_maxrss`: that begins with what the parent had when it forked, which is us with all the statements to send.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.peak_kib = 0
+        self._status = Path(f"/proc/{pid}/status")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.02):
+            with contextlib.suppress(OSError):
+                found = re.search(r"VmHWM:\s*(\d+) kB", self._status.read_text())
+                self.peak_kib = int(found[1]) if found else self.peak_kib
 
 
 @asynccontextmanager
