@@ -13,7 +13,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,11 @@ from ledger.text import Text
 
 T = TypeVar("T")
 _CACHE_KIB = 32 * 1024
+# Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
+_ENTRY_PAGES = 10
+_COMMIT_PAGES = 12
+_COPY_PAGES = 32_000
+_WAL_LIMIT = 200_000
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -45,6 +50,7 @@ class SqliteStore:
             if self._lock is not None:
                 os.close(self._lock)
             raise Unavailable(f"{path} is not a store of this program: {error}") from error
+        self._copier = None if read_only else _Copier(path)
         if read_only:
             self._writer.execute("PRAGMA query_only = ON")
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
@@ -70,6 +76,7 @@ class SqliteStore:
 
     async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         await self._write(lambda: self._append(batch, check))
+        await self._written(_COMMIT_PAGES + _ENTRY_PAGES * len(batch.entries))
 
     def _append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
@@ -151,6 +158,7 @@ class SqliteStore:
                 self._insert(sql.CLAIM_INDEX, _index_values(rows))
 
         await self._write(write)
+        await self._written(_COMMIT_PAGES + len(rows))
         return await self.index([row.hmac for row in rows])
 
     async def close(self) -> None:
@@ -158,6 +166,8 @@ class SqliteStore:
 
     def close_now(self) -> None:
         self._thread.shutdown(wait=True)
+        if self._copier is not None:
+            self._copier.close()
         self._writer.close()
         self._reader.close()
         if self._lock is not None:
@@ -196,6 +206,12 @@ class SqliteStore:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
+
+    async def _written(self, pages: int) -> None:
+        """Have the write-ahead log copied back beside the writer; wait for it only when it has grown far too long."""
+        assert self._copier is not None, "a store opened for reading writes nothing"
+        if self._copier.note(pages) > _WAL_LIMIT:
+            await self._write(lambda: self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall())
 
     async def _write(self, action: Callable[[], T]) -> T:
         try:
@@ -262,8 +278,44 @@ def _connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute("PRAGMA wal_autocheckpoint = 32000")  # pages: pages of several batches are copied back once
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # _Copier does it, so that no COMMIT waits for it
     return connection
+
+
+class _Copier:
+    """Copies the write-ahead log back into the database file on a thread of its own (SQLite, wal_checkpoint PASSIVE).
+
+    It never blocks the writer and changes nothing that a commit promised: until a page is copied, and after a crash,
+    it is read from the write-ahead log. Pages of several batches are copied once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _connect(path, threads=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
+        self._noted = 0  # pages written since the last copy, about
+        self._running: Future[int] | None = None
+        self._left = 0  # pages in the write-ahead log after the last copy
+
+    def note(self, pages: int) -> int:
+        """Count pages just written, start a copy when there are enough, and tell how many the log holds, about."""
+        self._noted += pages
+        if self._running is not None and self._running.done():
+            self._left, self._running = self._running.result(), None
+        total = self._left + self._noted
+        if self._running is None and self._noted > _COPY_PAGES:
+            self._running, self._noted = self._thread.submit(self._copy), 0
+        return total
+
+    def _copy(self) -> int:
+        try:
+            _, written, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return 0  # the writer meets the same disk and says so
+        return max(0, int(written) - int(copied))
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._connection.close()
 
 
 def _lock(path: Path) -> int:

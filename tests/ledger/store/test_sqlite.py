@@ -1,0 +1,59 @@
+"""What only the SQLite store does: its write-ahead log is copied back beside the writer and stays bounded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ledger.store import sqlite as module
+from ledger.store.integrate import Integrator
+from ledger.store.sqlite import open_sqlite
+from tests.support.build_log import LogBuilder
+
+
+def wal_bytes(path: Path) -> int:
+    return path.with_name(path.name + "-wal").stat().st_size
+
+
+async def grow(log: LogBuilder, batches: int) -> None:
+    for _ in range(batches):
+        size = log.integrator.size
+        await log.issue(*(log.certificate(f"{size} {at}") for at in range(3)))
+
+
+async def test_the_write_ahead_log_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far past the limit the writer waits for the copy, after which the file is written from its beginning."""
+    monkeypatch.setattr(module, "_COPY_PAGES", 50)
+    monkeypatch.setattr(module, "_WAL_LIMIT", 300)
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await grow(log, 20)
+    sizes = []
+    for _ in range(6):
+        await grow(log, 10)
+        sizes.append(wal_bytes(tmp_path / "log.db"))
+    assert sizes[-1] <= max(sizes[:2]), "bounded, however long the log grows"
+    head = log.integrator.head
+    await log.store.close()
+    again = open_sqlite(tmp_path / "log.db", private=False)
+    assert (await Integrator.open(again)).head == head
+    await again.close()
+
+
+async def test_a_copy_taken_at_any_moment_with_its_write_ahead_log_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a crash would leave it: both files as they are, copied back or not."""
+    monkeypatch.setattr(module, "_COPY_PAGES", 50)
+    log = await LogBuilder.create(tmp_path / "log.db")
+    for moment in range(12):
+        await grow(log, 1)
+        folder = tmp_path / f"crash {moment}"
+        folder.mkdir()
+        for name in ("log.db", "log.db-wal"):
+            shutil.copy(tmp_path / name, folder / name)
+        crashed = open_sqlite(folder / "log.db", private=False)
+        assert (await Integrator.open(crashed)).head == log.integrator.head
+        await crashed.close()
+    await log.store.close()
