@@ -31,7 +31,7 @@ _CACHE_KIB = 32 * 1024
 _ENTRY_PAGES = 10
 _COMMIT_PAGES = 12
 _COPY_PAGES = 32_000
-_WAL_LIMIT = 200_000
+_WAL_LIMIT = 128_000
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -144,6 +144,7 @@ class SqliteStore:
                 self._writer.execute(_q(sql.PUT_CHECKPOINT), (note,))
 
         await self._write(write)
+        await self._written(_COMMIT_PAGES)
 
     async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
         row = self._one(sql.ENVELOPE, locator, int(slot))
@@ -210,7 +211,7 @@ class SqliteStore:
     async def _written(self, pages: int) -> None:
         """Have the write-ahead log copied back beside the writer; wait for it only when it has grown far too long."""
         assert self._copier is not None, "a store opened for reading writes nothing"
-        if self._copier.note(pages) > _WAL_LIMIT:
+        if self._copier.note(pages):
             await self._write(lambda: self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall())
 
     async def _write(self, action: Callable[[], T]) -> T:
@@ -295,23 +296,33 @@ class _Copier:
         self._noted = 0  # pages written since the last copy, about
         self._running: Future[int] | None = None
         self._left = 0  # pages in the write-ahead log after the last copy
+        self._unwaited = 0  # pages written since the writer last had to wait
 
-    def note(self, pages: int) -> int:
-        """Count pages just written, start a copy when there are enough, and tell how many the log holds, about."""
+    def note(self, pages: int) -> bool:
+        """Count pages just written, start a copy when there are enough, and tell whether the writer should wait.
+
+        It waits at most once in so many pages: a long reader elsewhere (fsck) keeps the log from being used again,
+        and waiting for it before every commit would only stop the writer too.
+        """
         self._noted += pages
+        self._unwaited += pages
         if self._running is not None and self._running.done():
             self._left, self._running = self._running.result(), None
         total = self._left + self._noted
         if self._running is None and self._noted > _COPY_PAGES:
             self._running, self._noted = self._thread.submit(self._copy), 0
-        return total
+        if total <= _WAL_LIMIT or self._unwaited <= _WAL_LIMIT:
+            return False
+        self._unwaited = 0
+        return True
 
     def _copy(self) -> int:
         try:
-            _, written, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            _, written, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:
             return 0  # the writer meets the same disk and says so
-        return max(0, int(written) - int(copied))
+        # Its whole length, copied or not: a writer that keeps writing never finds the moment to begin it again.
+        return int(written)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)

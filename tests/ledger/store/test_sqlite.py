@@ -57,3 +57,30 @@ async def test_a_copy_taken_at_any_moment_with_its_write_ahead_log_is_whole(
         assert (await Integrator.open(crashed)).head == log.integrator.head
         await crashed.close()
     await log.store.close()
+
+
+async def test_an_idle_replica_that_only_keeps_checkpoints_stays_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quiet log renews its signature every minute, for years."""
+    monkeypatch.setattr(module, "_COPY_PAGES", 100)
+    monkeypatch.setattr(module, "_WAL_LIMIT", 200)
+    log = await LogBuilder.create(tmp_path / "log.db")
+    sizes = []
+    for _ in range(4):
+        for number in range(200):
+            await log.store.put_checkpoint(b"note %d" % number)
+        sizes.append(wal_bytes(tmp_path / "log.db"))
+    assert max(sizes) < 500 * 4200, "800 commits of a page each do not stay in it"
+    await log.store.close()
+
+
+async def test_a_long_reader_does_not_make_every_commit_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while fsck runs: the log cannot be used again, so the writer asks for it once in a while only."""
+    monkeypatch.setattr(module, "_COPY_PAGES", 50)
+    monkeypatch.setattr(module, "_WAL_LIMIT", 300)
+    copier = module._Copier(tmp_path / "c.db")
+    monkeypatch.setattr(copier, "_copy", lambda: 10_000)  # nothing can be given back
+    waits = sum(copier.note(10) for _ in range(300))
+    copier.close()
+    assert 1 <= waits <= 3000 // 300
