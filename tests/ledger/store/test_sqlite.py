@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store import sqlite as module
+from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import open_sqlite
 from tests.support.build_log import LogBuilder
