@@ -201,7 +201,7 @@ def receipt_body(answers: Sequence[Logged | Refused], checkpoint: bytes, seal: b
 
 
 def pending_body(identities: Sequence[bytes], retry_after: int) -> bytes:
-    """What 202 says: these statements are logged and durable, but not published. Asking for the last answers for all."""
+    """What 202 says: these statements are durable, but not published. Asking for the last one answers for all."""
     return encode(PendingBody([each.hex() for each in identities], ask_path(identities[-1]), retry_after))
 
 

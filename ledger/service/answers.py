@@ -1,4 +1,4 @@
-"""Answers to submitters: durable facts under the published checkpoint (step 9), or the news that they are on their way."""
+"""Answers to submitters: durable facts under the published checkpoint (step 9), or none yet."""
 
 from __future__ import annotations
 

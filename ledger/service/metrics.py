@@ -1,4 +1,4 @@
-"""What the log counts, for Prometheus. No label names a person, a filing or a statement; witnesses are the operator's."""
+"""What the log counts, for Prometheus. No label names a person, filing or statement; witnesses are public."""
 
 from __future__ import annotations
 

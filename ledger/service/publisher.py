@@ -18,9 +18,9 @@ Before the first signature of a process:
                 what is stored stays readable
 
 A crash before 5 leaves a committed head, after 5 one that the guard allows again, after 7 one that some witnesses have:
-the next start goes on at a with the same head in every case. A missing quorum is a state: committed batches stay durable
-and pending, and are published together when it is back. A store or guard error ends the process (`fatal`); a clock that
-leapt only holds 6 up until it is right.
+the next start goes on at a with the same head in every case. A missing quorum is a state: committed batches stay
+durable and pending, and are published together when it is back. A store or guard error ends the process (`fatal`); a
+clock that leapt only holds 6 up until it is right.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _ASKING: Final = Text(
 _STOPPED: Final = Text(
     "账本已停止签名：见证者 {witness} 持有本账本签署的、大小为 {shown} 的检查点，而存储中只有 {size} 条或内容不同，"
     "可能恢复了旧备份。已存内容仍可读取。请从镜像、副本或审计员处补齐存储后再启动；切勿删除签名守卫或更换密钥",
-    "The log has stopped signing: witness {witness} has a checkpoint of size {shown} that this log signed, and the store "
-    "holds {size} leaves or others: an old backup? What is stored stays readable. Refill the store from a mirror, a "
+    "The log has stopped signing: witness {witness} has a checkpoint of size {shown} that this log signed, and the "
+    "store holds {size} leaves or others: an old backup? What is stored stays readable. Refill it from a mirror, a "
     "replica or an auditor, then start again; do not delete the guard, do not change keys",
 )
 
@@ -236,23 +236,23 @@ class Publisher:
 
     async def _step(self) -> None:
         """Ask the witnesses if that is still to be done; then one attempt to publish the newest head."""
+        if await self._may_sign() and await self._attempt():
+            if self._short:
+                log.info("the witness quorum is back")
+            self._short = False
+        elif self.stopped is None:
+            self._not_before = self._witnesses.next_try()
+            if not self._short:
+                log.error("the witness quorum is missing; statements stay pending")
+            self._short = True
+
+    async def _may_sign(self) -> bool:
         if self.stopped is None and not self._asked:
             try:
                 self._asked = await self._witnesses.ask(self.published.signed if self.published else None)  # b
             except Contradiction as found:
                 self.contradicted(found)  # c
-        if self.stopped is not None:
-            return
-        if not self._asked or not await self._attempt():
-            if self.stopped is not None:
-                return
-            self._not_before = self._witnesses.next_try()
-            if not self._short:
-                log.error("the witness quorum is missing; statements stay pending")
-            self._short = True
-        elif self._short:
-            log.info("the witness quorum is back")
-            self._short = False
+        return self._asked and self.stopped is None
 
     async def _attempt(self) -> bool:
         """Steps 5 to 8 for the newest committed head; whether the quorum was there."""

@@ -225,7 +225,7 @@ def load_policy(folder: Path, settings: LedgerSettings) -> Policy:
 async def serve(
     folder: Path, settings: LedgerSettings, keys: KeyFile, *, on_ready: Callable[[Site], None] = lambda _: None
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Raises the error after which nothing may be signed or written: the process must end."""
+    """Serve until SIGINT or SIGTERM. Raises the error after which nothing may be signed or written."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

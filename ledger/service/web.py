@@ -334,7 +334,7 @@ def _receipt(receipt: wire.Receipt) -> web.Response:
 
 
 def _pending(identities: Sequence[bytes]) -> web.Response:
-    """Logged, durable, and not published: 202 with the place to ask. The last one is the newest, so it answers for all."""
+    """Logged, durable, and not published: 202 with the place to ask. The last one is the newest: it answers for all."""
     response = _json(wire.pending_body(identities, _ASK_AGAIN_S))
     response.set_status(202)
     response.headers["Location"] = wire.ask_path(identities[-1])
