@@ -10,15 +10,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import itertools
 import json
 import os
+import sys
 import tomllib
 from datetime import datetime, timedelta, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ledger.client import LedgerClient
+from ledger.client import LedgerClient, Pending
 from ledger.console.paths import read_file, write_new
 from ledger.errors import Malformed, Refused
 from ledger.keystore import Cost, create_key_file, new_key, open_key_file, read_passphrase
@@ -31,7 +33,7 @@ from ledger.records.statements import Body, Proposal, parse_proposal, propose
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
-from ledger.wire import Logged
+from ledger.wire import Logged, Receipt
 
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
 _PROPOSAL = "certledger/proposal/v1"
@@ -41,6 +43,7 @@ _FILING_KEYS = frozenset(
 )
 _ROW_KEYS = frozenset(["occupation", "trade", "grades", "audience", "first_day"])
 _KEY_KEYS = frozenset(["public", "first_day", "last_day"])
+_ASK_TIMES = 30
 _SHANGHAI = timezone(timedelta(hours=8))
 
 
@@ -255,13 +258,27 @@ def _submit(arguments: argparse.Namespace) -> int:
 
     async def send() -> int:
         async with LedgerClient(arguments.ledger) as client:
-            answer = (await client.submit_authority(entry)).answers[0]
+            answer = (await _published(client, entry)).answers[0]
         if isinstance(answer, Logged):
             print(f"已登记 logged at index {answer.index}")
             return 0
         raise answer
 
     return asyncio.run(send())
+
+
+async def _published(client: LedgerClient, entry: bytes) -> Receipt:
+    """The receipt, once the witnesses let the log publish it. Raises Pending when they do not for about a minute."""
+    for attempt in itertools.count(1):
+        try:
+            return await client.submit_authority(entry)
+        except Pending as pending:
+            if attempt == _ASK_TIMES:
+                raise
+            if attempt == 1:
+                print("已登记，等待见证 / logged, waiting for the witnesses", file=sys.stderr)
+            await asyncio.sleep(pending.retry_after or 1)
+    raise AssertionError("unreachable")
 
 
 def _read_proposal(path: Path) -> Proposal:
