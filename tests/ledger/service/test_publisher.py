@@ -207,8 +207,11 @@ async def test_refused_statements_do_not_put_off_the_renewal(room: Room, monkeyp
         assert room.publisher.alive
 
 
-async def test_a_leap_between_commit_and_signature_holds_the_signature_up(room: Room) -> None:
+async def test_a_leap_between_commit_and_signature_holds_the_signature_up(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Committed, not signed while the clock is wrong, and published when it is right again."""
+    monkeypatch.setattr(module, "RENEW_S", 0.2)
     async with room.open(wait_s=0.02):
         (a,) = await room.draft("a")
         commit, before = room.sequencer.integrator.commit, room.published
@@ -220,12 +223,11 @@ async def test_a_leap_between_commit_and_signature_holds_the_signature_up(room: 
         room.sequencer.integrator.commit = commit_then_leap  # type: ignore[method-assign]
         (index,) = await room.put(a)
         assert isinstance(index, int) and await room.answers.receipt([index]) is None
-        assert room.published is before and not room.fatal.done()
+        assert room.published is not None and before is not None
+        assert room.published.size == before.size and not room.fatal.done()
         room.wall -= 400_000
-        room.publisher._not_before = 0.0
-        room.sequencer.integrator.commit = commit  # type: ignore[method-assign]
-    async with room.open():
-        assert room.published is not None and room.published.size == room.size > index
+        await room.until_published()
+        assert room.published.size > index and room.publisher.alive
 
 
 async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
