@@ -368,6 +368,19 @@ async def test_a_kept_checkpoint_of_another_tree_is_not_shown(room: Room) -> Non
                 pass
 
 
+async def test_a_kept_checkpoint_under_other_keys_is_not_shown(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            head = room.sequencer.integrator.head
+            assert head is not None
+            stranger = CheckpointSigner(SIGNER.origin, *other_keys())
+            note = stranger.sign(Checkpoint(SIGNER.origin, head.size, head.root), room.now_s())
+            await room.store.put_checkpoint(note)
+        witness.mode = "500"
+        async with room.open(witnesses=[witness], k=1, run=False):
+            assert room.published is None and room.publisher.readable == 0 and not room.publisher.alive
+
+
 async def test_a_guard_ahead_of_the_store_refuses_to_start(room: Room) -> None:
     await restored(room, keep_guard=True)
     with pytest.raises(Refused) as refused:
