@@ -17,6 +17,7 @@ from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Publi
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.refusals import Refusal
+from ledger.records.rotation import LogKey
 from ledger.records.state import Highest, KeyUse, TrackSummary
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import (
@@ -160,6 +161,12 @@ class TestAuthority:
         assert refusal(log, lax) is Refusal.KEY_UNKNOWN
         one_person = authenticate_record(single, AUTHORITY.people[0].public)
         assert refusal(log, one_person) is Refusal.KEY_UNKNOWN
+
+    def test_a_closed_log_takes_nothing_in(self) -> None:
+        log = begin()
+        log.add(AUTHORITY.sign(LogKey(DAY, successor="log.test.example/2027")))
+        for statement in (BODY.certificate("a").statement, AUTHORITY.sign(PUBLISHED)):
+            assert refusal(log, statement) is Refusal.LOG_CLOSED
 
 
 class TestAuthentic:
@@ -396,7 +403,7 @@ class TestIssue:
 
     def test_a_kind_without_a_rule_is_refused(self) -> None:
         log, made = begin(), BODY.certificate("a")
-        authentic = log.authenticate(replace(made.statement, kind=Kind.APPOINT))
+        authentic = log.authenticate(replace(made.statement, kind=Kind.CLAIM))
         assert refusal(log, authentic) is Refusal.MALFORMED
 
 
