@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Unverified
 from ledger.records import status
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
 from ledger.records.issue import Issue
@@ -19,7 +18,7 @@ from ledger.records.kinds import Audience, CertificateStatus, FilingStatus, KeyS
 from ledger.records.refusals import Refusal
 from ledger.records.rotation import LogKey
 from ledger.records.state import Highest, KeyUse, TrackSummary
-from ledger.records.statements import Statement, parse_statement
+from ledger.records.statements import parse_statement
 from ledger.records.status import (
     MAX_LAG_DAYS,
     MAX_TRACK,
@@ -37,7 +36,6 @@ from tests.support.builders import (
     TIME,
     TRADE,
     WINDOW,
-    Body,
     Certificate,
     key,
     make_authority,
@@ -45,7 +43,7 @@ from tests.support.builders import (
     octets,
 )
 from tests.support.make_vectors import VECTORS, vector_text
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import MemoryLog, begin, refusal, snapshot
 from tests.support.slow_fold import SlowFold
 
 AUTHORITY = make_authority()
@@ -53,28 +51,6 @@ BODY = make_body()
 DAY_MS = 86_400_000
 MIDNIGHT = DAY * DAY_MS - 8 * 3_600_000  # ms: DAY begins in Asia/Shanghai
 PUBLISHED = Published(Kind.CATALOGUE, "2022", octets("catalogue"), DAY)
-
-
-def begin(*bodies: Body) -> MemoryLog:
-    """A log with its genesis and these filings (one standard filing when none is given)."""
-    log = MemoryLog()
-    log.add(AUTHORITY.sign(AUTHORITY.genesis))
-    for body in bodies or (BODY,):
-        log.add(AUTHORITY.sign(body.filing))
-    return log
-
-
-def snapshot(log: MemoryLog) -> Any:
-    return copy.deepcopy((log.size, log.certificates, vars(log.view)))
-
-
-def refusal(log: MemoryLog, statement: Statement | Authentic, time: int = TIME) -> Refusal:
-    """The code with which the log refuses; a refused statement changes nothing."""
-    before = snapshot(log)
-    with pytest.raises(Refused) as caught:
-        log.add(statement, time)
-    assert snapshot(log) == before
-    return Refusal(caught.value.code)
 
 
 def certificates(log: MemoryLog, *made: Certificate) -> list[Any]:
