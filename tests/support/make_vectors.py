@@ -1,4 +1,4 @@
-"""Makes tests/vectors/{statements,fold,seal,qr}.json: `python -m tests.support.make_vectors`.
+"""Makes tests/vectors/{statements,fold,seal,qr,evidence}.json: `python -m tests.support.make_vectors`.
 
 Everything follows from fixed labels, so a second run writes the same bytes; tests compare. Bytes are hex. The files
 are for whoever writes a second implementation: every input is given, down to the seeds of the keys.
@@ -17,6 +17,8 @@ import cbor2
 from ledger.errors import Refused
 from ledger.records.authority import Published
 from ledger.records.bundle import LogProof, format_bundle
+from ledger.records.evidence import Evidence, format_evidence
+from ledger.records.evidence_check import verify_evidence
 from ledger.records.kinds import Kind
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
@@ -24,8 +26,10 @@ from ledger.records.secret import format_secret, locator_of
 from ledger.records.state import certificate_map_key, filing_map_key
 from ledger.records.statements import Statement
 from ledger.tlog.merkle import leaf_hash
+from ledger.tlog.policy import format_policy
 from tests.support.builders import DAY, TIME, TRADE, Authority, Body, Certificate, make_authority, make_body, octets
 from tests.support.memory_log import MemoryLog
+from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
 from tests.support.slow_tree import map_root
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -279,7 +283,101 @@ def qr_vectors() -> dict[str, Any]:
     }
 
 
-MAKERS = {"statements": statement_vectors, "fold": fold_vectors, "seal": seal_vectors, "qr": qr_vectors}
+def evidence_log() -> SealedLog:
+    """Three batches: the bodies and a certificate; a higher one of the same person, and another person's; one more."""
+    one, ruler, log = body(), authority(), SealedLog()
+    log.batch([ruler.sign(ruler.genesis), ruler.sign(one.filing), one.certificate("p3", grade=3, person="p").statement])
+    log.batch([one.certificate("p5", grade=5, person="p").statement, one.certificate("q", person="q").statement])
+    log.batch([one.certificate(f"r{at}", person=f"r{at}").statement for at in range(9)], log.time + DAY_MS)
+    return log
+
+
+def evidence_vectors() -> dict[str, Any]:
+    """Evidence that holds, and evidence that does not, with the step that must notice."""
+    one, log = body(), evidence_log()
+    first, second, _ = log.seals
+    p3, p5, q, none = (one.certificate(label, grade=grade, person=label[0]).issue.cert_key for label, grade in (
+        ("p3", 3), ("p5", 5), ("q", 4), ("none", 4)))  # fmt: skip
+    made = {
+        "current, a higher certificate exists": log.evidence(p3),
+        "current, itself the highest": log.evidence(p5),
+        "never issued": log.evidence(none),
+        "as of the first seal, before the higher one": log.evidence(p3, covered=first),
+        "as of the second seal": log.evidence(p3, covered=second),
+        "as of the first seal: not issued then": log.evidence(q, covered=first),
+        "without the filing's terms and the highest certificate": replace(log.evidence(p3), terms=b"", highest=None),
+    }
+    return {
+        "about": "Evidence under one log key and a policy of two witnesses; both must have cosigned. ML-DSA-44 lines are "
+        "left out because they differ from run to run. time: of the quorum, POSIX seconds; seal: its index.",
+        "origin": authority().origin,
+        "log_keys": [LOG_KEY.format_vkey()],
+        "policy": format_policy(POLICY),
+        "auditor": AUDITOR_KEY.format_vkey(),
+        "entries": [entry.hex() for entry in log.entries],
+        "holds": [_evidence(what, evidence) for what, evidence in made.items()],
+        "fails": [
+            {"what": what, "step": step, "evidence": format_evidence(evidence).hex()}
+            for what, step, evidence in _bad_evidence(log, p3, p5, none)
+        ],
+    }
+
+
+def _evidence(what: str, evidence: Evidence) -> dict[str, Any]:
+    proven = verify_evidence(evidence, authority().origin, (LOG_KEY,), POLICY, (AUDITOR_KEY,))
+    state = proven.state
+    return {
+        "what": what,
+        "evidence": format_evidence(evidence).hex(),
+        "cert_key": evidence.cert_key.hex(),
+        "size": proven.opened.checkpoint.size,
+        "root": proven.opened.checkpoint.root.hex(),
+        "time": proven.opened.quorum_time_s,
+        "auditor_time": proven.opened.auditor_time_s,
+        "seal": proven.seal.covered,
+        "next_seal": proven.next.covered if proven.next else -1,
+        "map_root": proven.seal.map_root.hex(),
+        "map_key": certificate_map_key(evidence.cert_key).hex(),
+        "map_value": state.value().hex() if state else "",
+        "status": int(state.status) if state else 0,
+        "highest_grade": state.summary.highest.grade if state and state.summary.highest else 0,
+    }
+
+
+def _bad_evidence(log: SealedLog, p3: bytes, p5: bytes, none: bytes) -> list[tuple[str, int, Evidence]]:
+    good, other, absent, old = (
+        log.evidence(p3), log.evidence(p5), log.evidence(none), log.evidence(p3, covered=log.seals[0])
+    )  # fmt: skip
+    assert old.next is not None and good.issued is not None and good.highest is not None
+    skipped = log.evidence(p3, covered=log.seals[1])
+    return [
+        ("one witness of two", 1, replace(good, checkpoint=log.checkpoint(witnesses=1))),
+        ("the checkpoint of an earlier size", 2, replace(good, checkpoint=log.checkpoint(log.seals[1] + 1))),
+        ("an older seal shown as the newest", 2, replace(old, next=None)),
+        ("another entry as the seal", 2, replace(good, seal=old.seal, next=None)),
+        ("a seal left out between the two", 3, replace(old, next=skipped.next)),
+        ("the newest seal with one after it", 2, replace(good, next=old.next)),
+        ("an old state under the newest seal", 4, replace(good, state=old.state)),
+        ("the state of another certificate", 4, replace(good, state=other.state, map_proof=other.map_proof)),
+        ("absence shown for a certificate that exists", 4, replace(absent, cert_key=p3)),
+        ("absence with the map proof of a presence", 4, replace(absent, cert_key=p3, map_proof=good.map_proof)),
+        ("another certificate's statement", 6, replace(good, issued=other.issued)),
+        ("the statement's inclusion cut short", 6, replace(good, issued=replace(
+            good.issued, inclusion=good.issued.inclusion[:-1]))),
+        ("the filing of nobody", 7, replace(good, terms=good.issued.entry)),
+        ("a highest certificate that is not the one named", 8, replace(
+            good, highest=replace(good.highest, entry=good.issued.entry))),
+        ("the highest certificate at another place", 8, replace(good, highest=replace(good.highest, index=1))),
+    ]  # fmt: skip
+
+
+MAKERS = {
+    "statements": statement_vectors,
+    "fold": fold_vectors,
+    "seal": seal_vectors,
+    "qr": qr_vectors,
+    "evidence": evidence_vectors,
+}
 
 
 def vector_text(name: str) -> str:
