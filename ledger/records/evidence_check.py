@@ -1,6 +1,7 @@
 """What evidence proves, judged from pinned keys and the bytes at hand alone.
 
     verify_evidence(evidence, origin, keys, policy, auditors) -> ProvenState      or raises Unverified, Malformed
+    verify_stapled(…)                                                 the same for the compact form, Ed25519 lines only
 
     1 checkpoint   the pinned log keys signed it, and the policy's quorum of witnesses stands behind it
     2 seal         it is a leaf of that tree at the place it names; a current answer's is the last leaf (rule R1)
@@ -35,7 +36,7 @@ from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
 from ledger.tlog.keys import kid
 from ledger.tlog.map_proof import parse_map_proof, verify_absence, verify_presence
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
-from ledger.tlog.note import VerifierKey
+from ledger.tlog.note import ED25519, VerifierKey
 from ledger.tlog.policy import Policy
 
 ISSUING: Final = frozenset({Kind.ISSUE, Kind.APPOINT, Kind.REISSUE})  # kinds of statement that make a certificate
@@ -94,9 +95,32 @@ def verify_evidence(
     keys: Sequence[VerifierKey],
     policy: Policy,
     auditors: Sequence[VerifierKey] = (),
+    *,
+    latest_s: int | None = None,
 ) -> ProvenState:
-    """Check every part of an answer. `keys`: the log's, every one of which must have signed."""
-    return prove_under(evidence, open_cosigned(evidence.checkpoint, origin, keys, policy, auditors))  # 1
+    """Check every part of an answer. `keys`: the log's, every one of which must have signed; `latest_s` (POSIX
+    seconds): cosignatures of later than that do not count."""
+    opened = open_cosigned(evidence.checkpoint, origin, keys, policy, auditors, latest_s=latest_s)  # 1
+    return prove_under(evidence, opened)
+
+
+def verify_stapled(
+    evidence: Evidence,
+    origin: str,
+    keys: Sequence[VerifierKey],
+    policy: Policy,
+    auditors: Sequence[VerifierKey] = (),
+    *,
+    latest_s: int | None = None,
+) -> ProvenState:
+    """The same under the log's Ed25519 key alone, which carries no time: without a quorum the seal's own counts, at
+    which the tree existed for certain."""
+    sealed_s = parse_seal(evidence.seal.entry).time // 1000
+    undated = [key for key in keys if key.type == ED25519]
+    opened = open_cosigned(
+        evidence.checkpoint, origin, undated, policy, auditors, latest_s=latest_s, undated_s=sealed_s
+    )  # 1
+    return prove_under(evidence, opened)
 
 
 def prove_under(evidence: Evidence, opened: CosignedCheckpoint) -> ProvenState:
@@ -116,9 +140,7 @@ def prove_under(evidence: Evidence, opened: CosignedCheckpoint) -> ProvenState:
     event = _named(evidence.event, state.event_leaf, [issued, commitments])
     filing = _filing(evidence.terms, state)
     highest = _highest(evidence, state, seal, opened)
-    return ProvenState(
-        evidence.cert_key, opened, seal, following, state, issued, commitments, event, filing, highest
-    )
+    return ProvenState(evidence.cert_key, opened, seal, following, state, issued, commitments, event, filing, highest)
 
 
 def _seals(evidence: Evidence, opened: CosignedCheckpoint) -> tuple[Seal, Seal | None]:

@@ -48,6 +48,7 @@ def samples() -> list[tuple[str, bytes]]:
         found.append(("face", cbor2.dumps([bytes.fromhex(face["salt"]), face["number"], face["name"]])))
     found += [("seal", bytes.fromhex(case["entry"])) for case in vectors("seal")["seals"]]
     found += [("qr-fragment", bytes.fromhex(case["fragment"])) for case in vectors("qr")["codes"]]
+    found += [("evidence", bytes.fromhex(case["evidence"])) for case in vectors("evidence")["holds"]]
     for step in vectors("fold")["steps"]:
         for raw in map(bytes.fromhex, step.get("states", {}).values()):
             found.append(("filing-state" if raw[0] == 0x8B else "certificate-state", raw))
@@ -72,6 +73,7 @@ SAMPLES = samples()
 TOP = {
     "entry",
     "bundle",
+    "evidence",
     "qr-fragment",
     "certificate-state",
     "filing-state",

@@ -18,7 +18,7 @@ from ledger.errors import Refused
 from ledger.records.authority import Published
 from ledger.records.bundle import LogProof, format_bundle
 from ledger.records.evidence import Evidence, format_evidence
-from ledger.records.evidence_check import verify_evidence
+from ledger.records.evidence_check import verify_stapled
 from ledger.records.kinds import Kind
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
@@ -324,7 +324,7 @@ def evidence_vectors() -> dict[str, Any]:
 
 
 def _evidence(what: str, evidence: Evidence) -> dict[str, Any]:
-    proven = verify_evidence(evidence, authority().origin, (LOG_KEY,), POLICY, (AUDITOR_KEY,))
+    proven = verify_stapled(evidence, authority().origin, (LOG_KEY,), POLICY, (AUDITOR_KEY,))
     state = proven.state
     return {
         "what": what,
