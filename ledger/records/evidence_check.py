@@ -15,7 +15,8 @@
     8 highest      the statement behind the track's highest grade stands in the log and is of that certificate
 
 What it does not show: that the map of the seal is the right fold of the log. Witnesses check growth only; a map
-auditor's cosignature (`opened.auditor_time_s`) or an own replica says that. Freshness is the caller's.
+auditor's cosignature (`opened.auditor_time_s`) or an own replica says that. Freshness is the caller's, and so is the
+question: `cert_key` says whom the answer is about.
 """
 
 from __future__ import annotations

@@ -308,8 +308,8 @@ def evidence_vectors() -> dict[str, Any]:
         "without the filing's terms and the highest certificate": replace(log.evidence(p3), terms=b"", highest=None),
     }
     return {
-        "about": "Evidence under one log key and a policy of two witnesses; both must have cosigned. ML-DSA-44 lines are "
-        "left out because they differ from run to run. time: of the quorum, POSIX seconds; seal: its index.",
+        "about": "Evidence under one log key and a policy of two witnesses; both must have cosigned. ML-DSA-44 lines "
+        "are left out because they differ from run to run. time: of the quorum, POSIX seconds; seal: its index.",
         "origin": authority().origin,
         "log_keys": [LOG_KEY.format_vkey()],
         "policy": format_policy(POLICY),

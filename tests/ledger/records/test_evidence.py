@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ledger.errors import Malformed
 from ledger.records.evidence import LABEL, MAX_EVIDENCE, Evidence, Indexed, Placed, format_evidence, parse_evidence
 from tests.support.builders import octets
-from tests.support.make_vectors import VECTORS, evidence_log
+from tests.support.make_vectors import VECTORS
 
 VECTOR = json.loads((VECTORS / "evidence.json").read_text(encoding="utf-8"))
 RAWS = [bytes.fromhex(case["evidence"]) for case in (*VECTOR["holds"], *VECTOR["fails"])]
@@ -128,7 +128,3 @@ def test_the_largest_parts_fit_below_the_ceiling() -> None:
     assert len(fields(Evidence)) == 11
     with pytest.raises(Malformed):
         parse_evidence(bytes(MAX_EVIDENCE + 1))
-
-
-def test_vectors_are_those_of_the_code() -> None:
-    assert [entry.hex() for entry in evidence_log().entries] == VECTOR["entries"]
