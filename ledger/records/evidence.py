@@ -30,6 +30,7 @@ from ledger.tlog.note import NOTE_CEILING
 
 LABEL: Final = "certledger/evidence/v1"
 MAX_EVIDENCE: Final = 160 * 1024
+_FIRST_BYTE: Final = b"\x8d"  # a CBOR array of thirteen
 _MAX_PATH: Final = 63  # hashes of an inclusion proof
 _MAX_SEAL: Final = 256
 _MAX_STATE: Final = 2048
@@ -98,27 +99,30 @@ class Evidence:
 
 def format_evidence(evidence: Evidence) -> bytes:
     """The bytes of an answer. Raises Malformed when they would be more than 160 KiB."""
-    highest = evidence.highest
-    raw = canonical.encode(
-        [
-            LABEL,
-            evidence.cert_key,
-            evidence.checkpoint,
-            evidence.seal.entry,
-            list(evidence.seal.inclusion),
-            _placed_value(evidence.next),
-            evidence.map_proof,
-            evidence.state,
-            _placed_value(evidence.issued),
-            [evidence.commitments] if evidence.commitments else [],
-            [evidence.event] if evidence.event else [],
-            evidence.terms,
-            [highest.entry, highest.index, list(highest.inclusion)] if highest else [],
-        ]
-    )
+    before, behind = format_around(evidence)
+    raw = before + canonical.encode(evidence.checkpoint) + behind
     if len(raw) > MAX_EVIDENCE:
         raise Malformed("evidence of more than 160 KiB")
     return raw
+
+
+def format_around(evidence: Evidence) -> tuple[bytes, bytes]:
+    """What stands before and behind the checkpoint's CBOR: the same whenever that head is signed again."""
+    highest = evidence.highest
+    parts: list[canonical.Value] = [
+        evidence.seal.entry,
+        list(evidence.seal.inclusion),
+        _placed_value(evidence.next),
+        evidence.map_proof,
+        evidence.state,
+        _placed_value(evidence.issued),
+        [evidence.commitments] if evidence.commitments else [],
+        [evidence.event] if evidence.event else [],
+        evidence.terms,
+        [highest.entry, highest.index, list(highest.inclusion)] if highest else [],
+    ]
+    before = _FIRST_BYTE + canonical.encode(LABEL) + canonical.encode(evidence.cert_key)
+    return before, canonical.encode(parts)[1:]
 
 
 def parse_evidence(raw: bytes) -> Evidence:

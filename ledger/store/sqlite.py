@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from ledger.errors import Refused, Unavailable
 from ledger.store import sql
 from ledger.store.migrations import Migration, migrations
-from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StoredBatch, StoredHead
+from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StateVersion, StoredBatch, StoredHead
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -127,6 +127,20 @@ class SqliteStore:
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         return [self._all(sql.LEAVES, low, high) for low, high in ranges]
+
+    async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
+        row = self._one(sql.STATE_AS_OF, map_key, seal)
+        return None if row is None else StateVersion(*row)
+
+    async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
+        return [self._all(sql.LEAVES_AS_OF, low, high, seal) for low, high in ranges]
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        return self._all(sql.CHANGED_SINCE, seal, after, limit)
+
+    async def seal_from(self, index: int) -> int | None:
+        row = self._one(sql.SEAL_FROM, index)
+        return None if row is None else row[0]
 
     async def buckets(self) -> dict[int, bytes]:
         return dict(self._all(sql.BUCKETS))
