@@ -1,7 +1,8 @@
 """Makes evidence (records/evidence.py) out of a store, always under the published checkpoint.
 
 The current answer comes from memory (the serving map, remembered tree hashes) and a few point reads, and is kept until
-another head is published. Older ones come from rebuilt maps (history.py). Nothing here signs, and nothing here is
+another head is published. Older ones come from rebuilt maps (history.py), and so does the current one while the serving
+map is of another head. Nothing here signs, and nothing here is
 believed by whoever reads it.
 """
 
@@ -20,7 +21,7 @@ from ledger.records.state import CertificateState, certificate_map_key, filing_m
 from ledger.store.growth import bucket_range
 from ledger.store.hashes import Hashes
 from ledger.store.history import History
-from ledger.store.protocol import Store
+from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
 from ledger.tlog.map_proof import format_map_proof
 from ledger.tlog.map_tree import MapTree
@@ -50,36 +51,33 @@ class Standing:
 class Prover:
     """Answers about one log. `serving` follows what is published."""
 
-    def __init__(self, store: Store, hashes: Hashes, serving: Serving) -> None:
-        self._store, self._hashes, self._serving = store, hashes, serving
-        self._history = History(store, serving)
+    def __init__(self, integrator: Integrator, hashes: Hashes, serving: Serving) -> None:
+        self._store, self._hashes, self._serving = integrator.store, hashes, serving
+        self._history = History(integrator)
         self._size = 0  # of the head that the kept answers are about
         self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._newest: tuple[Placed, Seal] | None = None
         self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
 
     async def current(self, cert_key: bytes, basis: Basis) -> bytes:
-        """The answer at the head's own seal. Raises Unavailable while the served map is not that of the head."""
-        self._check(basis)
-        around = self._kept.get(cert_key)
+        """The answer at the head's own seal."""
+        around = self._kept.get(cert_key) if self._size == basis.size else None
         if around is None:
             newest, seal = await self._newest_seal(basis)
-            evidence = await self._evidence(cert_key, basis, self._serving.map, newest, seal, None)
-            around = format_around(evidence)
-            self._check(basis)
-            self._kept[cert_key] = around
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            tree = self._serving.map if self._serving.size == basis.size else await self._history.map_at(seal)
+            around = format_around(await self._evidence(cert_key, basis, tree, newest, seal, None))
+            if self._size == basis.size:
+                self._kept[cert_key] = around
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
         return around[0] + canonical.encode(basis.note) + around[1]
 
     async def at_size(self, cert_key: bytes, size: int, basis: Basis) -> bytes:
         """The answer as of the first `size` leaves, which a seal must end. Raises Refused NO_SUCH_SIZE."""
-        self._check(basis)
         return await self._at(cert_key, await self._history.seal_at_size(size, basis.size), basis)
 
     async def at_day(self, cert_key: bytes, day: int, basis: Basis) -> bytes:
         """The answer as of the end of a day (days since 1970, Asia/Shanghai). Raises Refused NOT_YET, TOO_EARLY."""
-        self._check(basis)
         _, newest = await self._newest_seal(basis)
         return await self._at(cert_key, await self._history.seal_of_day(day, newest, basis.time_ms), basis)
 
@@ -182,14 +180,10 @@ class Prover:
         return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
 
     async def _newest_seal(self, basis: Basis) -> tuple[Placed, Seal]:
-        if self._newest is None:
+        if self._size != basis.size or self._newest is None:
             (placed,) = await self._placed([basis.size - 1], basis.size)
+            if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
+                self._size = basis.size
+                self._kept.clear()
             self._newest = placed, parse_seal(placed.entry)
         return self._newest
-
-    def _check(self, basis: Basis) -> None:
-        if self._serving.size != basis.size:
-            raise Unavailable("the state map of the published head is not ready", retry_after=1)
-        if self._size != basis.size:
-            self._size, self._newest = basis.size, None
-            self._kept.clear()

@@ -1,7 +1,8 @@
 """The state map of an older seal, rebuilt from kept versions, and which seal was the last of a day.
 
-A map is rebuilt from the served one: every bucket with a key that changed since gets the leaves it had. That takes as
-long as there were changes, so it is done in short pieces, one map at a time, and the last few are kept.
+A map is rebuilt from the committed one: every bucket with a key that changed since gets the leaves it had. That takes
+as long as there were changes, so it is done in short pieces, one map at a time, and the last few are kept. Batches that
+are committed meanwhile do no harm: they can only add to the keys that changed.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.seal import Seal, parse_seal
 from ledger.store.growth import bucket_range
-from ledger.store.protocol import Store
-from ledger.store.serving import Serving
+from ledger.store.integrate import Integrator
 from ledger.text import Text
 from ledger.tlog.map_tree import MapTree, bucket_of
 
@@ -30,11 +30,11 @@ _TOO_LATE: Final = Text("该日尚未结束或尚未到来", "That day has not c
 
 
 class History:
-    """Older maps of one log. `serving` is the map they are rebuilt from."""
+    """Older maps of one log."""
 
-    def __init__(self, store: Store, serving: Serving) -> None:
-        self._store = store
-        self._serving = serving
+    def __init__(self, integrator: Integrator) -> None:
+        self._integrator = integrator
+        self._store = integrator.store
         self._kept: OrderedDict[int, MapTree] = OrderedDict()  # by index of the seal
         self._building = asyncio.Lock()
         self._waiting = 0
@@ -100,7 +100,7 @@ class History:
         return tree
 
     async def _build(self, seal: Seal) -> MapTree:
-        tree = self._serving.map.copy()
+        tree = self._integrator.map.copy()
         buckets: set[int] = set()
         last = seal.covered, _BEGIN
         while piece := await self._store.changed_since(*last, _PIECE):

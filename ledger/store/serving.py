@@ -4,8 +4,9 @@ It begins as a copy of the committed map, hears of every committed batch, and ad
 (`publish`, from the publication hook). Its leaves are read from the store "as of" its seal. Memory: one more map
 (64 bytes << depth), and one again while publication is far behind.
 
-Publication may skip heads and never goes back. Where it names a head that was given up to save memory, the map stays
-behind (`size` says so) until a later one, and answers wait; that is seen only after a long backlog.
+Publication may skip heads and never goes back. Where it names a head from before this process opened the store, or
+one that was given up to save memory during a long backlog, the map is of another head (`size` says which) until a later
+publication; whoever needs it then rebuilds it (history.py).
 """
 
 from __future__ import annotations

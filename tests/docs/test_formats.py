@@ -15,6 +15,7 @@ from ledger.records import canonical
 from ledger.records.commitments import Field
 from ledger.records.envelope import FaceContent, RestContent
 from ledger.records.kinds import CertificateStatus, Kind
+from ledger.records.receipt import ReceiptOf, format_receipt
 from ledger.records.state import Appointment, Highest, TrackSummary, parse_certificate_state
 from tests.support.builders import TRADE, make_authority, make_body, octets
 from tests.support.cddl import Cddl
@@ -49,6 +50,8 @@ def samples() -> list[tuple[str, bytes]]:
     found += [("seal", bytes.fromhex(case["entry"])) for case in vectors("seal")["seals"]]
     found += [("qr-fragment", bytes.fromhex(case["fragment"])) for case in vectors("qr")["codes"]]
     found += [("evidence", bytes.fromhex(case["evidence"])) for case in vectors("evidence")["holds"]]
+    path = (octets("one"), octets("two"))
+    found.append(("receipt", format_receipt(ReceiptOf("log.example/1", octets("kid", 8), 4, 1, path, octets("s", 64)))))
     for step in vectors("fold")["steps"]:
         for raw in map(bytes.fromhex, step.get("states", {}).values()):
             found.append(("filing-state" if raw[0] == 0x8B else "certificate-state", raw))
@@ -74,6 +77,7 @@ TOP = {
     "entry",
     "bundle",
     "evidence",
+    "receipt",
     "qr-fragment",
     "certificate-state",
     "filing-state",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unavailable, Unverified
+from ledger.errors import Refused, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
@@ -28,7 +28,7 @@ class Site:
     def __init__(self, log: LogBuilder) -> None:
         self.log = log
         self.serving = Serving(log.integrator)
-        self.prover = Prover(log.store, Hashes(log.store), self.serving)
+        self.prover = Prover(log.integrator, Hashes(log.store), self.serving)
         self.publish()
 
     def publish(self) -> None:
@@ -72,14 +72,14 @@ async def test_what_is_committed_but_not_published_is_not_shown(tmp_path: Path) 
     await site.log.issue(low)
     site.publish()
     before = await site.prover.current(low.issue.cert_key, site.basis)
-    fresh = Prover(site.log.store, Hashes(site.log.store), site.serving)
+    fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
     for at in range(5):
         await site.log.issue(high if at == 2 else site.log.certificate(f"other {at}"))
         assert await site.prover.current(low.issue.cert_key, site.basis) == before
         assert await fresh.current(low.issue.cert_key, site.basis) == before, "nor without what was kept"
         assert site.check(await fresh.current(high.issue.cert_key, site.basis), high.issue.cert_key).state is None
         assert await fresh.standing(high.issue.cert_key, site.basis) is None
-        fresh = Prover(site.log.store, Hashes(site.log.store), site.serving)
+        fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
     site.publish()
     assert (await site.current(low.issue.cert_key)).highest == high.statement
     await site.log.store.close()
@@ -99,20 +99,39 @@ async def test_the_same_head_signed_again_changes_the_checkpoint_only(tmp_path: 
     await site.log.store.close()
 
 
-async def test_answers_wait_while_the_map_is_behind(tmp_path: Path) -> None:
+async def test_a_serving_map_of_another_head_is_not_needed(tmp_path: Path) -> None:
+    """After a start on an older published head, or a backlog too long to keep: the map is rebuilt."""
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    certificates = [site.log.certificate(f"c{at}", grade=2 + at % 4, track=f"t{at // 4}") for at in range(8)]
+    bases = []
+    for certificate in certificates:
+        await site.log.issue(certificate)
+        head = site.log.integrator.head
+        assert head is not None
+        bases.append(Basis(head.size, site.log.checkpoint(), site.log.time))
+    for serving in (site.serving, Serving(site.log.integrator)):  # one behind, one ahead
+        for at in (3, 5, 7):
+            site.basis = bases[at]
+            prover = Prover(site.log.integrator, Hashes(site.log.store), serving)
+            for number, certificate in enumerate(certificates):
+                cert_key = certificate.issue.cert_key
+                proven = site.check(await prover.current(cert_key, bases[at]), cert_key)
+                assert proven.is_current and (proven.state is not None) == (number <= at)
+    await site.log.store.close()
+
+
+async def test_an_older_basis_between_newer_ones(tmp_path: Path) -> None:
+    """A request that began under the head before this one still gets that head's answer, and spoils nothing."""
     site = Site(await LogBuilder.create(tmp_path / "log.db"))
     one = site.log.certificate("one")
+    old = site.basis
     await site.log.issue(one)
-    head = site.log.integrator.head
-    assert head is not None
-    basis = Basis(head.size, site.log.checkpoint(), site.log.time)
-    for answer in (
-        site.prover.current(one.issue.cert_key, basis),
-        site.prover.at_size(one.issue.cert_key, head.size, basis),
-        site.prover.at_day(one.issue.cert_key, batch_day(site.log.time), basis),
-    ):
-        with pytest.raises(Unavailable):
-            await answer
+    site.publish()
+    new, key = site.basis, one.issue.cert_key
+    for basis, exists in ((new, True), (old, False), (new, True), (old, False)):
+        site.basis = basis
+        for _ in range(2):
+            assert (site.check(await site.prover.current(key, basis), key).state is not None) == exists
     await site.log.store.close()
 
 

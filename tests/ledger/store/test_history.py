@@ -9,13 +9,12 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.seal import parse_seal
 from ledger.store.history import KEPT_MAPS, History
-from ledger.store.serving import Serving
 from tests.support.build_log import TIME, LogBuilder
 
 DAY = 86_400_000
 
 
-async def built(path: Path, batches: int = 9) -> tuple[LogBuilder, Serving, History, list[int]]:
+async def built(path: Path, batches: int = 9) -> tuple[LogBuilder, History, list[int]]:
     """A log with one batch at its creation, then `batches` more, three on a day; the indexes of all seals."""
     log = await LogBuilder.create(path)
     seals = [log.integrator.size - 1]
@@ -24,12 +23,11 @@ async def built(path: Path, batches: int = 9) -> tuple[LogBuilder, Serving, Hist
         log.envelopes.clear()
         await log.batch([upgraded.statement.entry], time=TIME + (at // 3 + 1) * DAY + at * 1000)
         seals.append(log.integrator.size - 1)
-    serving = Serving(log.integrator)
-    return log, serving, History(log.store, serving), seals
+    return log, History(log.integrator), seals
 
 
 async def test_every_older_map_is_rebuilt_to_its_seal(tmp_path: Path) -> None:
-    log, _, history, seals = await built(tmp_path / "log.db")
+    log, history, seals = await built(tmp_path / "log.db")
     for index in (*seals, *reversed(seals)):
         seal = await history.seal_at(index)
         tree = await history.map_at(seal)
@@ -38,17 +36,20 @@ async def test_every_older_map_is_rebuilt_to_its_seal(tmp_path: Path) -> None:
     await log.store.close()
 
 
-async def test_batches_behind_what_is_served_do_not_disturb(tmp_path: Path) -> None:
-    log, serving, history, seals = await built(tmp_path / "log.db")
-    await log.batch([log.certificate("late", grade=5, track="t2").statement.entry], time=log.time + 1)
-    assert serving.size < log.integrator.size
-    seal = await history.seal_at(seals[2])
-    assert (await history.map_at(seal)).root == seal.map_root
+async def test_batches_that_are_committed_while_it_builds_do_not_disturb(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db", batches=11)
+    seal = await history.seal_at(seals[1])
+    building = asyncio.create_task(history.map_at(seal))
+    for at in range(5):
+        await asyncio.sleep(0)
+        late = log.certificate(f"late {at}", grade=5 if at == 0 else 4, track=f"n{at}" if at else "t2")
+        await log.batch([late.statement.entry], time=log.time + 1)
+    assert (await building).root == seal.map_root
     await log.store.close()
 
 
 async def test_the_last_seal_of_a_day(tmp_path: Path) -> None:
-    log, _, history, seals = await built(tmp_path / "log.db")
+    log, history, seals = await built(tmp_path / "log.db")
     found = [parse_seal((await log.store.entries(index, index + 1))[0]) for index in seals]
     newest = found[-1]
     for day in range(batch_day(TIME) - 1, batch_day(newest.time) + 4):
@@ -65,7 +66,7 @@ async def test_the_last_seal_of_a_day(tmp_path: Path) -> None:
 
 
 async def test_a_size_that_no_seal_ends(tmp_path: Path) -> None:
-    log, _, history, seals = await built(tmp_path / "log.db")
+    log, history, seals = await built(tmp_path / "log.db")
     size = log.integrator.size
     assert [s for s in range(-1, size + 3) if await _ends(history, s, size)] == [index + 1 for index in seals]
     await log.store.close()
@@ -80,7 +81,7 @@ async def _ends(history: History, size: int, published: int) -> bool:
 
 
 async def test_maps_are_built_one_at_a_time_and_few_may_wait(tmp_path: Path) -> None:
-    log, _, history, seals = await built(tmp_path / "log.db")
+    log, history, seals = await built(tmp_path / "log.db")
     wanted = [await history.seal_at(index) for index in seals]
     answers = await asyncio.gather(*(history.map_at(seal) for seal in wanted), return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, Unavailable)]
@@ -91,7 +92,7 @@ async def test_maps_are_built_one_at_a_time_and_few_may_wait(tmp_path: Path) -> 
 
 
 async def test_damaged_versions_are_noticed(tmp_path: Path) -> None:
-    log, _, history, seals = await built(tmp_path / "log.db")
+    log, history, seals = await built(tmp_path / "log.db")
     log.store._writer.execute("UPDATE state_history SET value = ? WHERE since < ?", (bytes(32), seals[-1]))
     with pytest.raises(Unavailable, match="fsck"):
         await history.map_at(await history.seal_at(seals[1]))
