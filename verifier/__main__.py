@@ -4,6 +4,7 @@
     sync    bring the replica up to date
     check   judge one link, QR text, bundle, PDF, picture or text file
     serve   follow the log and answer over HTTP
+    witness cosign the checkpoints of logs (a program of its own, with keys of its own)
 
 Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
 the world did not answer, 1 when the log broke a rule.
@@ -50,6 +51,7 @@ from verifier.scanning import Scanner
 from verifier.verdict import Verdict, exit_code
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
+from verifier.witness import console as witness
 
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
 _POOL_THREADS: Final = 2
@@ -296,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    witness.add_commands(commands)
     return parser
 
 
