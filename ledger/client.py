@@ -24,7 +24,7 @@ from ledger.records.dates import format_day
 from ledger.records.evidence import MAX_EVIDENCE
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
-from ledger.wire import PersonLineage, Receipt, Submission
+from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
 
 CONNECT_S: Final = 5.0
 TOTAL_S: Final = 60.0
@@ -134,8 +134,8 @@ class LedgerClient:
         raw = await self._post("/v1/numbers", wire.encode(wire.NumbersRequest(list(numbers))))
         return set(wire.decode(raw, wire.NumbersAnswer).taken)
 
-    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
-        """Submit signed certificates. The answers are durable facts, one for each, in order.
+    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
+        """Submit signed statements of the filing. The answers are durable facts, one for each, in order.
 
         Raises Pending when they are logged and not published yet: the same call again gives the receipt.
         """

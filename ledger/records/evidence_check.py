@@ -23,13 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from ledger.errors import Malformed, Unverified
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
 from ledger.records.evidence import Evidence, Placed
-from ledger.records.kinds import Kind
+from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.seal import Seal, parse_seal
 from ledger.records.state import CertificateState, certificate_map_key, certificate_value, parse_certificate_state
 from ledger.records.statements import Statement, parse_statement
@@ -40,7 +40,6 @@ from ledger.tlog.merkle import leaf_hash, verify_inclusion
 from ledger.tlog.note import ED25519, VerifierKey
 from ledger.tlog.policy import Policy
 
-ISSUING: Final = frozenset({Kind.ISSUE, Kind.APPOINT, Kind.REISSUE})  # kinds of statement that make a certificate
 T = TypeVar("T")
 
 
@@ -167,7 +166,7 @@ def _issued(
     _included(placed, state.issue_index, opened)
     statement = parse_statement(placed.entry)
     _check_issue(statement, cert_key, state.grade)
-    if (statement.kind is Kind.APPOINT) != (state.kind is Kind.APPOINT):
+    if statement.kind is not state.kind:
         raise Unverified("evidence: the state is of another kind of certificate")
     statement.verify_signature(state.record_key)
     return statement
@@ -212,7 +211,7 @@ def _highest(evidence: Evidence, state: CertificateState, seal: Seal, opened: Co
 def _check_issue(statement: Statement, cert_key: bytes, grade: int) -> None:
     body = statement.body
     said = getattr(body, "cert_key", None), getattr(body, "grade", None)
-    if statement.kind not in ISSUING or said != (cert_key, grade):
+    if statement.kind not in CERTIFICATE_KINDS or said != (cert_key, grade):
         raise Unverified("evidence: a statement that does not issue this certificate")
 
 

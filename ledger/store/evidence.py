@@ -25,6 +25,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
 from ledger.tlog.map_proof import format_map_proof
 from ledger.tlog.map_tree import MapTree
+from ledger.tlog.merkle import leaf_hash
 
 KEPT: Final = 8192  # answers of the published head, about 3 KiB each
 _KEPT_TERMS: Final = 256
@@ -119,7 +120,7 @@ class Prover:
         if best is not None and best.cert_key != cert_key:
             indexes.append(await self._issue_index(best.cert_key, at))
         issued, *highest = await self._placed(indexes, basis.size)
-        commitments, event = await self._named(cert_key, state, issued.entry)
+        commitments, event = await self._named(cert_key, state, at)
         return Evidence(
             cert_key,
             basis.note,
@@ -134,16 +135,19 @@ class Prover:
             Indexed(highest[0].entry, indexes[1], highest[0].inclusion) if highest else None,
         )
 
-    async def _named(self, cert_key: bytes, state: CertificateState, issued: bytes) -> tuple[bytes, bytes]:
+    async def _named(self, cert_key: bytes, state: CertificateState, at: int) -> tuple[bytes, bytes]:
         """The statements with the current commitments and of the last event, where they are not the issue."""
-        event = b""
+        known = {state.issue_leaf: b""}
         if state.event_leaf != state.issue_leaf:
-            (event,) = await self._store.entries(state.event_index, state.event_index + 1)
-        if state.commitment_leaf == state.issue_leaf:
-            return b"", event
-        if state.commitment_leaf == state.event_leaf:
-            return event, b""
-        raise Unavailable("the statement with the commitments is not found; run fsck")
+            (known[state.event_leaf],) = await self._store.entries(state.event_index, state.event_index + 1)
+        if state.commitment_leaf not in known:
+            for index in reversed([index for index in await self._store.events(cert_key) if index < at]):
+                (entry,) = await self._store.entries(index, index + 1)
+                if leaf_hash(entry) == state.commitment_leaf:
+                    return entry, known[state.event_leaf]
+            raise Unavailable("the statement with the commitments is not found; run fsck")
+        same = state.commitment_leaf == state.event_leaf
+        return known[state.commitment_leaf], b"" if same else known[state.event_leaf]
 
     async def _issue_index(self, cert_key: bytes, at: int) -> int:
         version = await self._store.state_as_of(certificate_map_key(cert_key), at)

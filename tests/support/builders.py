@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
+from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
 from ledger.records.bundle import Bundle, LogProof
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
@@ -21,8 +21,17 @@ from ledger.records.documents import CITIZEN, check_digit
 from ledger.records.envelope import FaceContent, RestContent, holder_tag, seal_face, seal_rest
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, IssuerKind, Route
+from ledger.records.life import Correct, EndAppointment, Ruling
 from ledger.records.secret import cert_key_of, locator_of
-from ledger.records.statements import Statement, issue_entry, parse_statement, propose
+from ledger.records.statements import (
+    AuthorityBody,
+    Statement,
+    issue_entry,
+    issuer_entry,
+    parse_statement,
+    propose,
+)
+from ledger.records.supervision import KeyStanding
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import Submission
 
@@ -56,7 +65,7 @@ class Authority:
     def genesis(self) -> Genesis:
         return Genesis(self.origin, tuple(person.public for person in self.people), self.threshold, WINDOW[0])
 
-    def sign(self, what: Genesis | Filing | Published, *, by: tuple[int, ...] = (0, 1), origin: str = "") -> Statement:
+    def sign(self, what: AuthorityBody, *, by: tuple[int, ...] = (0, 1), origin: str = "") -> Statement:
         proposal = propose(origin or self.origin, what)
         parts = tuple(sign_part(proposal.protected, proposal.payload, self.people[who]) for who in by)
         return parse_statement(proposal.signed(parts))
@@ -159,6 +168,10 @@ class Body:
         statement = parse_statement(issue_entry(issue, signer or self.record))
         code = octets("holder " + label, 16)
         return Certificate(secret, code, face, digests, tuple(openings.values()), issue, statement)
+
+    def state(self, what: Ruling | Correct | EndAppointment | KeyStanding) -> Statement:
+        """What the body states about its own certificates or keys, signed with its record key."""
+        return parse_statement(issuer_entry(what, self.record))
 
 
 def make_authority(seed: str = "", *, people: int = 3, threshold: int = 2, origin: str = ORIGIN) -> Authority:

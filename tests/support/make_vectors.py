@@ -19,7 +19,8 @@ from ledger.records.authority import Published
 from ledger.records.bundle import LogProof, format_bundle
 from ledger.records.evidence import Evidence, format_evidence
 from ledger.records.evidence_check import verify_stapled
-from ledger.records.kinds import Kind
+from ledger.records.kinds import Kind, Reason
+from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.secret import format_secret, locator_of
@@ -284,20 +285,36 @@ def qr_vectors() -> dict[str, Any]:
 
 
 def evidence_log() -> SealedLog:
-    """Three batches: the bodies and a certificate; a higher one of the same person, and another person's; one more."""
+    """The bodies and a certificate; a higher one of the same person, and another person's; nine more; then what happens
+    to some of them; then a post and a reissue."""
     one, ruler, log = body(), authority(), SealedLog()
     log.batch([ruler.sign(ruler.genesis), ruler.sign(one.filing), one.certificate("p3", grade=3, person="p").statement])
     log.batch([one.certificate("p5", grade=5, person="p").statement, one.certificate("q", person="q").statement])
     log.batch([one.certificate(f"r{at}", person=f"r{at}").statement for at in range(9)], log.time + DAY_MS)
+    q, r0, r1 = (one.certificate(label, person=label).issue for label in ("q", "r0", "r1"))
+    new_name = Correct(q.cert_key, Reason.NAME_CHANGED, DAY + 1, octets("new face"), q.rest, b"", q.filing_number)
+    log.batch(
+        [
+            one.state(new_name),
+            one.state(Ruling(Kind.SUSPEND, Listed((q.cert_key,)), Reason.UNDER_REVIEW, DAY + 1, q.filing_number)),
+            ruler.sign(Ruling(Kind.REVOKE, Listed((r0.cert_key,)), Reason.FRAUD, DAY + 1)),
+        ],
+        log.time + DAY_MS,
+    )
+    again = one.certificate("r1 again", person="r1", replaces=r1.cert_key)
+    log.batch([again.statement], log.time + DAY_MS)
     return log
 
 
 def evidence_vectors() -> dict[str, Any]:
     """Evidence that holds, and evidence that does not, with the step that must notice."""
     one, log = body(), evidence_log()
-    first, second, _ = log.seals
-    p3, p5, q, none = (one.certificate(label, grade=grade, person=label[0]).issue.cert_key for label, grade in (
-        ("p3", 3), ("p5", 5), ("q", 4), ("none", 4)))  # fmt: skip
+    first, second = log.seals[:2]
+    p3, p5, q, r0, r1, none = (
+        one.certificate(label, grade=grade, person=label[0] if label[0] == "p" else label).issue.cert_key
+        for label, grade in (("p3", 3), ("p5", 5), ("q", 4), ("r0", 4), ("r1", 4), ("none", 4))
+    )
+    again = one.certificate("r1 again", person="r1", replaces=r1).issue.cert_key
     made = {
         "current, a higher certificate exists": log.evidence(p3),
         "current, itself the highest": log.evidence(p5),
@@ -306,6 +323,11 @@ def evidence_vectors() -> dict[str, Any]:
         "as of the second seal": log.evidence(p3, covered=second),
         "as of the first seal: not issued then": log.evidence(q, covered=first),
         "without the filing's terms and the highest certificate": replace(log.evidence(p3), terms=b"", highest=None),
+        "corrected, then suspended": log.evidence(q),
+        "that one before both": log.evidence(q, covered=second),
+        "revoked by the authority": log.evidence(r0),
+        "replaced": log.evidence(r1),
+        "what replaced it": log.evidence(again),
     }
     return {
         "about": "Evidence under one log key and a policy of two witnesses; both must have cosigned. ML-DSA-44 lines "
@@ -318,7 +340,7 @@ def evidence_vectors() -> dict[str, Any]:
         "holds": [_evidence(what, evidence) for what, evidence in made.items()],
         "fails": [
             {"what": what, "step": step, "evidence": format_evidence(evidence).hex()}
-            for what, step, evidence in _bad_evidence(log, p3, p5, none)
+            for what, step, evidence in _bad_evidence(log, p3, p5, q, none)
         ],
     }
 
@@ -344,12 +366,12 @@ def _evidence(what: str, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _bad_evidence(log: SealedLog, p3: bytes, p5: bytes, none: bytes) -> list[tuple[str, int, Evidence]]:
+def _bad_evidence(log: SealedLog, p3: bytes, p5: bytes, q: bytes, none: bytes) -> list[tuple[str, int, Evidence]]:
     good, other, absent, old = (
         log.evidence(p3), log.evidence(p5), log.evidence(none), log.evidence(p3, covered=log.seals[0])
     )  # fmt: skip
     assert old.next is not None and good.issued is not None and good.highest is not None
-    skipped = log.evidence(p3, covered=log.seals[1])
+    skipped, suspended = log.evidence(p3, covered=log.seals[1]), log.evidence(q)
     return [
         ("one witness of two", 1, replace(good, checkpoint=log.checkpoint(witnesses=1))),
         ("the checkpoint of an earlier size", 2, replace(good, checkpoint=log.checkpoint(log.seals[1] + 1))),
@@ -365,6 +387,11 @@ def _bad_evidence(log: SealedLog, p3: bytes, p5: bytes, none: bytes) -> list[tup
         ("the statement's inclusion cut short", 6, replace(good, issued=replace(
             good.issued, inclusion=good.issued.inclusion[:-1]))),
         ("the filing of nobody", 7, replace(good, terms=good.issued.entry)),
+        ("the correction left out", 7, replace(suspended, commitments=b"")),
+        ("the correction and the suspension exchanged", 7, replace(
+            suspended, commitments=suspended.event, event=suspended.commitments)),
+        ("the suspension left out", 7, replace(suspended, event=b"")),
+        ("a statement given twice", 7, replace(good, event=good.issued.entry)),
         ("a highest certificate that is not the one named", 8, replace(
             good, highest=replace(good.highest, entry=good.issued.entry))),
         ("the highest certificate at another place", 8, replace(good, highest=replace(good.highest, index=1))),
