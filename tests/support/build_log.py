@@ -15,7 +15,8 @@ from aiohttp import web
 
 from ledger.errors import Unavailable
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
+from ledger.records.log_proof import LogProof
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
 from ledger.records.envelope import FaceContent, holder_tag, seal_face

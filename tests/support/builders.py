@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
+from ledger.records.log_proof import LogProof
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
 from ledger.records.dates import date_of

@@ -16,7 +16,8 @@ import cbor2
 
 from ledger.errors import Refused
 from ledger.records.authority import Published
-from ledger.records.bundle import LogProof, format_bundle
+from ledger.records.bundle import format_bundle
+from ledger.records.log_proof import LogProof
 from ledger.records.evidence import Evidence, format_evidence
 from ledger.records.evidence_check import verify_stapled
 from ledger.records.kinds import Kind, Reason

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
+from ledger.records.log_proof import LogProof
 from ledger.records.envelope import FaceContent
 from ledger.records.kinds import Audience, CertificateStatus
 from ledger.records.qr import Code as QrCode
