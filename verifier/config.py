@@ -51,9 +51,7 @@ class TrustConfig:
     map_auditors: tuple[str, ...] = field(
         default=(),
         metadata=described(
-            Text(
-                "状态审计员公钥；无本机副本时须有其一签署", "Keys of map auditors; needed where there is no own replica"
-            )
+            Text("状态审计员公钥；无本机副本时须有其一签署", "Keys of map auditors, needed without an own replica")
         ),
     )
     freshness_s: int = field(
