@@ -1,7 +1,7 @@
-"""What the register says about one certificate, wherever that was learned: the one form in which `verify` gets it. Pure.
+"""What the register says about one certificate, wherever that was learned: the form in which `verify` gets it. Pure.
 
-    an own replica      recomputed here, entry by entry: vouched for by that
-    evidence            proven state under a checkpoint: vouched for by a map auditor's cosignature, or not
+an own replica      recomputed here, entry by entry: vouched for by that
+evidence            proven state under a checkpoint: vouched for by a map auditor's cosignature, or not
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ class Register:
     historic: bool = False  # somebody asked for an earlier moment; it does not grow old
 
 
-def register_of(proven: Proven, source: Source, *, historic: bool = False, vouched: bool | None = None) -> Register:
-    """What evidence says. `vouched`: whether somebody else than a map auditor vouches for the map (an own replica)."""
+def register_of(proven: Proven, source: Source, *, time_ms: int | None = None, vouched: bool | None = None) -> Register:
+    """What evidence says. `time_ms`: the earlier moment that was asked about; `vouched`: whether somebody else than a
+    map auditor vouches for the map (an own replica)."""
     state = proven.state
     checkpoint = state.opened.checkpoint
     logged = filing = None
@@ -85,11 +86,11 @@ def register_of(proven: Proven, source: Source, *, historic: bool = False, vouch
     return Register(
         checkpoint.size,
         checkpoint.root,
-        state.time_ms,
+        state.time_ms if time_ms is None else time_ms,
         logged,
         filing,
         source=source,
         witnessed=proven.witnessed,
         vouched=proven.audited if vouched is None else vouched,
-        historic=historic,
+        historic=time_ms is not None,
     )

@@ -19,9 +19,8 @@ from typing import Final
 from aiohttp import web
 
 from ledger.edge import Rejected
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Unavailable
 from ledger.records.cose import Signer
-from ledger.records.dates import parse_day
 from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
 from ledger.service.publisher import Published
 from ledger.store.evidence import Basis, Prover, Standing
@@ -29,7 +28,7 @@ from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.keys import kid
 from ledger.tlog.note import VerifierKey, parse_note
 from ledger.tlog.proof import TlogProof, format_tlog_proof
-from ledger.tlog.spelling import parse_decimal
+from ledger.wire import evidence_question
 
 _KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
@@ -89,16 +88,14 @@ async def get_evidence(request: web.Request) -> web.Response:
     proofs = request.app[PROOFS]
     cert_key = _cert_key(request)
     _, basis = proofs.head()
-    match dict(request.query):
-        case {"size": size, **more} if not more:
-            wanted = parse_decimal(size, "the size")
-            return _answer(request, basis, await proofs.prover.at_size(cert_key, wanted, basis), "application/cbor")
-        case {"date": date, **more} if not more:
-            day = parse_day(date)
-            return _answer(request, basis, await proofs.prover.at_day(cert_key, day, basis), "application/cbor")
-        case {**more} if more:
-            raise Malformed("the query is ?size=N or ?date=YYYY-MM-DD")
-    return _answer(request, basis, await proofs.prover.current(cert_key, basis), "application/cbor")
+    size, day = evidence_question(request.query)
+    if size is not None:
+        body = await proofs.prover.at_size(cert_key, size, basis)
+    elif day is not None:
+        body = await proofs.prover.at_day(cert_key, day, basis)
+    else:
+        body = await proofs.prover.current(cert_key, basis)
+    return _answer(request, basis, body, "application/cbor")
 
 
 async def get_tlog_proof(request: web.Request) -> web.Response:

@@ -17,7 +17,6 @@ import cbor2
 from ledger.errors import Refused
 from ledger.records.authority import Published
 from ledger.records.bundle import format_bundle
-from ledger.records.log_proof import LogProof
 from ledger.records.evidence import Evidence, format_evidence
 from ledger.records.evidence_check import verify_stapled
 from ledger.records.kinds import Kind, Reason
@@ -25,6 +24,7 @@ from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.secret import format_secret, locator_of
+from ledger.records.staple import format_staple
 from ledger.records.state import certificate_map_key, filing_map_key
 from ledger.records.statements import Statement
 from ledger.tlog.merkle import leaf_hash
@@ -99,7 +99,9 @@ def _statement(statement: Statement) -> dict[str, Any]:
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
     face, leaf = certificate.face, certificate.statement.leaf_hash
-    proof = LogProof(2, (octets("i"),), b"checkpoint\n", _seals()[0].encode(), (octets("s"),))
+    log = SealedLog()
+    log.batch([authority().sign(authority().genesis), authority().sign(body().filing), certificate.statement])
+    evidence = log.evidence(certificate.issue.cert_key)
     return {
         "secret": certificate.secret.hex(),
         "secret_text": format_secret(certificate.secret),
@@ -113,7 +115,8 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "leaf_hash": leaf.hex(),
         "face_envelope": certificate.face_envelope().hex(),
         "rest_envelope": certificate.rest_envelope().hex(),
-        "bundle": format_bundle(certificate.bundle(proof)).hex(),
+        "bundle": format_bundle(certificate.bundle(evidence)).hex(),
+        "staple": format_staple(certificate.staple(evidence)).hex(),
     }
 
 

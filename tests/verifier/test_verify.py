@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ledger.errors import Malformed
 from ledger.records.bundle import Bundle
-from ledger.records.log_proof import LogProof
 from ledger.records.envelope import FaceContent
 from ledger.records.kinds import Audience, CertificateStatus
+from ledger.records.log_proof import LogProof
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink, format_code, parse_code
 from ledger.records.state import TrackSummary

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.bundle import LABEL, MAX_BUNDLE, Bundle, format_bundle, parse_bundle
-from ledger.records.log_proof import LogProof
 from ledger.records.commitments import Field, FieldOpening
 from ledger.records.envelope import holder_tag
+from ledger.records.log_proof import LogProof
 from ledger.records.seal import Seal
 from ledger.records.statements import parse_statement
 from tests.support.builders import TIME, make_body, octets
