@@ -42,7 +42,7 @@ def samples() -> list[tuple[str, bytes]]:
     found.append(("filing", canonical.encode(BODY.filing.as_map())))
     found.append(("authority-statement", make_authority().sign(BODY.filing).entry))
     for case in statements["certificates"].values():
-        found += [("bundle", bytes.fromhex(case["bundle"]))]
+        found += [("bundle", bytes.fromhex(case["bundle"])), ("staple", bytes.fromhex(case["staple"]))]
         found += [("field", bytes.fromhex(opening)) for opening in case["rest_openings"]]
         found.append(("rest", cbor2.dumps([bytes.fromhex(digest) for digest in case["rest_digests"]])))
         face = case["face"]
@@ -77,6 +77,7 @@ TOP = {
     "entry",
     "bundle",
     "evidence",
+    "staple",
     "receipt",
     "qr-fragment",
     "certificate-state",

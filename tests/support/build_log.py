@@ -35,8 +35,11 @@ from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store
 from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite
-from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures, format_checkpoint
+from ledger.tlog.cosignature import ED25519_COSIGNATURE, cosign_ed25519
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.note import NoteSignature, VerifierKey
+from ledger.tlog.policy import Policy, Witness
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
 from ledger.wire import evidence_question
 from verifier.register import FiledTerms, Logged, Register
@@ -54,6 +57,17 @@ MAP_DEPTH = 4
 def octets(label: str, count: int = 32) -> bytes:
     """Fixed bytes that look random."""
     return (sha256(label.encode()).digest() * 2)[:count]
+
+
+def _cosigner(name: str) -> tuple[VerifierKey, Ed25519Signer]:
+    signer = Ed25519Signer(octets("cosigner " + name))
+    return VerifierKey(name, ED25519_COSIGNATURE, signer.public), signer
+
+
+WITNESS, AUDITOR = "witness.test.example", "auditor.test.example"
+COSIGNERS = (_cosigner(WITNESS), _cosigner(AUDITOR))
+POLICY = Policy((), (Witness("w", COSIGNERS[0][0]),), (), "w")
+AUDITORS = (COSIGNERS[1][0],)
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,7 @@ class LogBuilder:
     seed: str = ""
     time: int = TIME
     envelopes: dict[bytes, bytes] = field(default_factory=dict)
+    cosigned_by: tuple[str, ...] = ()  # names of COSIGNERS that cosign every checkpoint
 
     @classmethod
     async def create(cls, path: Path, *, origin: str = ORIGIN, seed: str = "", filed: bool = True) -> LogBuilder:
@@ -208,7 +223,15 @@ class LogBuilder:
         """The signed note of the current size."""
         head = self.integrator.head
         assert head is not None
-        return self.signer.sign(Checkpoint(self.origin, head.size, head.root), (time_ms or self.time) // 1000)
+        checkpoint, time_s = Checkpoint(self.origin, head.size, head.root), (time_ms or self.time) // 1000
+        note = self.signer.sign(checkpoint, time_s)
+        text = format_checkpoint(checkpoint)
+        lines = [
+            NoteSignature(key.name, key.key_id, cosign_ed25519(signer, text, time_s))
+            for key, signer in COSIGNERS
+            if key.name in self.cosigned_by
+        ]
+        return add_cosignatures(note, lines)
 
     def prover(self) -> Prover:
         """Who gives evidence under the present head."""
