@@ -453,9 +453,12 @@ class SlowLife:
                     touched.append(cert)
                     back.append((one["fields"].get(15, b"") if one["kind"] == REISSUE else b"", cert))
                 continue
+            corrections = [s for s in self.said if s["kind"] == CORRECT and s["cert"] == cert]
+            if not any(s["single"] and s["kid"] == kid(public) and s["index"] >= since for s in corrections):
+                continue
             commitment, track = one["leaf"], one["fields"][11]
-            for other in self.said:
-                if other["kind"] == CORRECT and other["cert"] == cert and not self._void(other, number):
+            for other in corrections:
+                if not self._void(other, number):
                     commitment, track = other["leaf"], other["fields"].get(11, track)
             if (commitment, track) != (one["commitment"], one["track"]):
                 one["commitment"], one["track"] = commitment, track
