@@ -337,7 +337,7 @@ class History(RuleBasedStateMachine):
 
     def authority_change(self) -> None:
         joins, signs = self.chance(2), not self.chance(4)
-        new = [*self.people[1:], key(f"authority {self.fresh("person").hex()}")] if joins else self.people
+        new = [*self.people[1:], key(self.fresh("person").hex())] if joins else self.people
         threshold = self.draw.choice((2, 2, 3))
         by = [*self.people, new[-1]] if joins and signs else self.people
         body = AuthorityChange(tuple(sorted(person.public for person in new)), threshold, self.today)

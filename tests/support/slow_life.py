@@ -359,7 +359,7 @@ class SlowLife:
 
     def _event(self, what: dict[str, Any], said: dict[str, Any]) -> None:
         """One statement is one event, whatever all it does."""
-        what["count"] += what["event_leaf"] != said["leaf"]
+        what["count"] += said["leaf"] not in (what["event_leaf"], what.get("counted"))
         what["event_index"], what["event_leaf"] = said["index"], said["leaf"]
 
     def _file(self, said: dict[str, Any]) -> None:
@@ -410,7 +410,7 @@ class SlowLife:
             if one["issuer"] != number:
                 continue
             if status == 1:  # resumed: what this suspension had suspended, and nobody since
-                if one["status"] == SUSPENDED and one["decided"]["leaf"] == filing["status_leaf"]:
+                if one["status"] == SUSPENDED and one["event_leaf"] == filing["status_leaf"]:
                     self._mark(one, said, IN_FORCE, since)
                     touched.append(cert)
             elif one["fields"][6] >= since and one["status"] in ((IN_FORCE,) if status == 2 else (IN_FORCE, SUSPENDED)):
@@ -443,15 +443,16 @@ class SlowLife:
         return self._compromise(said, number, public, since, fields[6]) if status == 3 else []
 
     def _compromise(self, said: dict[str, Any], number: str, public: bytes, since: int, day: int) -> list[bytes]:
-        touched, back = [], []
+        touched, newest = [], []
         for cert, one in self.certs.items():
             if one["issuer"] != number:
                 continue
             if one["record"] == public and one["index"] >= since:
                 if one["status"] != VOID:
+                    if one["successor"] == b"":
+                        newest.append((cert, one["status"]))
                     self._mark(one, said, VOID, day)
                     touched.append(cert)
-                    back.append((one["fields"].get(15, b"") if one["kind"] == REISSUE else b"", cert))
                 continue
             corrections = [s for s in self.said if s["kind"] == CORRECT and s["cert"] == cert]
             if not any(s["single"] and s["kid"] == kid(public) and s["index"] >= since for s in corrections):
@@ -462,14 +463,24 @@ class SlowLife:
                     commitment, track = other["leaf"], other["fields"].get(11, track)
             if (commitment, track) != (one["commitment"], one["track"]):
                 one["commitment"], one["track"] = commitment, track
-                self._mark(one, said, one["status"], day)
+                self._recommit(one, said, day)
                 touched.append(cert)
-        for cert, successor in back:
-            if cert and self.certs[cert]["status"] == REPLACED and self.certs[cert]["successor"] == successor:
-                self._mark(self.certs[cert], said, IN_FORCE, day)
-                self.certs[cert]["successor"] = b""
-                touched.append(cert)
+        for cert, status in newest:
+            touched += self._bring_back(said, cert, status, day)
         return touched
+
+    def _bring_back(self, said: dict[str, Any], cert: bytes, status: int, day: int) -> list[bytes]:
+        """The newest certificate of a chain is void: the last before it that is not void takes its place and fate."""
+        while self.certs[cert]["kind"] == REISSUE:
+            successor, cert = cert, self.certs[cert]["fields"][15]
+            old = self.certs[cert]
+            if old["status"] == REPLACED and old["successor"] == successor:
+                self._mark(old, said, status if status in (SUSPENDED, REVOKED) else IN_FORCE, day)
+                old["successor"] = b""
+                return [cert]
+            if old["status"] != VOID:
+                break
+        return []
 
     def _void(self, said: dict[str, Any], number: str) -> bool:
         """Whether a compromised key made this statement, from the index on from which nothing of it holds."""
@@ -481,17 +492,23 @@ class SlowLife:
     # ---- certificates -------------------------------------------------------------------------------------------
 
     def _mark(self, one: dict[str, Any], said: dict[str, Any], status: int, day: int) -> None:
-        if status != one["status"]:
-            one["decided"] = said
         one["status"], one["effective"] = status, day
         self._event(one, said)
+
+    def _recommit(self, one: dict[str, Any], said: dict[str, Any], day: int) -> None:
+        """Commitments changed. What is not in force keeps, as its last event, the one that made it so."""
+        if one["status"] == IN_FORCE:
+            self._mark(one, said, IN_FORCE, day)
+        else:
+            one["count"] += 1
+            one["counted"] = said["leaf"]
 
     def _new(self, said: dict[str, Any], filing_leaf: bytes) -> list[bytes]:
         self.certs[said["cert"]] = {
             **said, "status": IN_FORCE, "record": self._listed(said), "filing_leaf": filing_leaf,
             "commitment": said["leaf"], "event_index": said["index"], "event_leaf": said["leaf"],
             "effective": said["fields"][6], "count": 1, "successor": b"", "track": said["fields"][11],
-            "summary": None, "decided": said,
+            "summary": None,
         }  # fmt: skip
         return [said["cert"]]
 
@@ -526,10 +543,12 @@ class SlowLife:
             raise No("PERMIT_OTHER")
 
     def _joins(self, said: dict[str, Any], track: bytes, day: int, *, without: bytes = b"") -> None:
-        others = [one for cert, one in self.certs.items() if one["track"] == track and cert != without]
+        others = [one for one in self.certs.values() if one["track"] == track]
         if len(others) >= 64:
             raise No("TRACK_FULL")
         for one in sorted(others, key=lambda one: one["index"]):
+            if one["cert"] == without:
+                continue
             if (14 in one["fields"]) != (14 in said["fields"]):
                 raise No("TRACK_UNKNOWN")
             if self._equal(one, said) and one["status"] in (IN_FORCE, SUSPENDED) and not self._over(one, day):
@@ -577,6 +596,8 @@ class SlowLife:
             if one is None or one["track"] != fields[11] or one["status"] != IN_FORCE:
                 raise No("PREREQUISITE")
             if not 6 <= one["fields"][4] < fields[4]:
+                raise No("PREREQUISITE")
+            if one["kind"] == APPOINT and (self._over(one, said["day"]) or said["day"] < one["fields"][7]):
                 raise No("PREREQUISITE")
         self._joins(said, fields[11], said["day"])
         self._cap(said, filing)
@@ -639,7 +660,8 @@ class SlowLife:
             self._joins(one, fields[11], said["day"])
             one["track"] = fields[11]
         one["commitment"] = said["leaf"]
-        self._mark(one, said, status, fields[5])
+        assert status == one["status"]
+        self._recommit(one, said, fields[5])
         return [said["cert"]]
 
     def _ruling(self, said: dict[str, Any]) -> list[bytes]:
@@ -662,8 +684,7 @@ class SlowLife:
             results[cert] = self._named(kind, one)
             if not self._may_restore(said, one):
                 raise No("AUTHORITY_NEEDED")
-        for cert in certs:
-            if kind == RESTORE and self.certs[cert]["status"] == REVOKED and self._rival(cert, results, said["day"]):
+            if kind == RESTORE and one["status"] == REVOKED and self._rival(cert, results, said["day"]):
                 raise No("DUPLICATE_GRADE")
         for cert in certs:
             self._mark(self.certs[cert], said, results[cert], fields[5])
@@ -689,7 +710,10 @@ class SlowLife:
     def _may_restore(self, said: dict[str, Any], one: dict[str, Any]) -> bool:
         if said["kind"] != RESTORE or not said["single"]:
             return True
-        return one["status"] == SUSPENDED and one["decided"]["single"]
+        return one["status"] == SUSPENDED and self._event_of(one)["single"]
+
+    def _event_of(self, one: dict[str, Any]) -> dict[str, Any]:
+        return next(said for said in self.said if said["index"] == one["event_index"])
 
     def _rival(self, cert: bytes, results: dict[bytes, int], day: int) -> bool:
         """Whether another certificate of the same grade and trade stands in the track, or is restored with it."""
