@@ -11,9 +11,11 @@ import asyncio
 import random
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,10 +42,12 @@ from ledger.store.replay import replay_stretch
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES, Ed25519Signer
 from tests.support import slow_tree
-from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, key, octets
+from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, octets
+from tests.support.builders import key as new_key
 from tests.support.slow_life import SlowLife, read
 
 T = TypeVar("T")
+key = cache(new_key)
 DEPTH = 4
 DAY_MS = 86_400_000
 EVERYTHING = [(bytes(32), b"\xff" * 32)]
@@ -56,7 +60,7 @@ PAUSES = (1, 1000, 3_600_000, DAY_MS, DAY_MS, 20 * DAY_MS)
 AGO = (0, 0, 0, 0, 3, 45, -1)  # days
 WEIGHTS = {
     "issue": 20, "race": 4, "top_and_post": 6, "late": 4, "reissue": 6, "end": 4, "correct": 14, "ruling": 18,
-    "filing_status": 3, "key_status": 4, "filing_change": 2, "authority_change": 1, "log_key": 1, "publish": 1,
+    "filing_status": 3, "key_status": 4, "filing_change": 4, "authority_change": 1, "log_key": 1, "publish": 1,
     "file_again": 1, "forge": 1, "again": 1,
 }  # fmt: skip
 
@@ -75,7 +79,8 @@ class History(RuleBasedStateMachine):
         self.made: list[Issue | Appoint] = []  # every certificate that was ever put forward
         self.count = 0
         self.people = [key(f"authority {at}") for at in range(3)]
-        self.refused: dict[str, int] = {}
+        self.codes: Counter[str] = Counter()
+        self.restarts = self.verdicts = 0
         self.agree = True
         self.steps = 0
         self.draw = random.Random(0)
@@ -117,6 +122,7 @@ class History(RuleBasedStateMachine):
         for at in range(2):
             self.authority(self.filing(at))
         self.seal(1)
+        self.act(seed)
 
     def filing(self, at: int, **changes: Any) -> Filing:
         keys = [[FiledKey(key(f"{what} {at} {n}").public, WINDOW[0]) for n in range(2)] for what in ("record", "ask")]
@@ -306,7 +312,7 @@ class History(RuleBasedStateMachine):
         self.state(body, at, by_issuer=by_issuer, alone=shape == "range")
 
     def filing_status(self) -> None:
-        status = FilingStatus(self.draw.choice((1, 1, 1, 1, 1, 2, 2, 2, 2, 3)))
+        status = FilingStatus(self.draw.choice((1,) * 8 + (2,) * 8 + (3,)))
         since = self.today - self.draw.choice((0, 3, 45, 300, -1))
         self.authority(FilingStanding(NUMBERS[self.a_body()], status, Reason.OTHER, since), alone=True)
 
@@ -390,8 +396,7 @@ class History(RuleBasedStateMachine):
             if code != other
         ]
         assert not differ, f"codes differ (product, twin, statement): {differ}"
-        for code in codes:
-            self.refused[code] = self.refused.get(code, 0) + 1
+        self.codes.update(codes)
         self._check(0, start)
         new = self.life.entries[start:]
         if new:
@@ -452,6 +457,7 @@ class History(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def open_again(self, which: int) -> None:
+        self.restarts += 1
         self.stores[which].close_now()
         self.stores[which] = open_sqlite(self.room / ("ledger", "replica")[which], private=False)
         self.logs[which] = self.run(Integrator.open(self.stores[which]))

@@ -175,6 +175,7 @@ def _brought_back(
             decided = _DECIDED.get(before.status)
             back = back if decided is None else swept(decided, back)
             assert back is not None, "what is in force can be suspended and revoked"
+            state = replace(state, event_count=found[1].event_count)  # an undone correction is of this same event
             return {cert_key: replace(marked(state, authentic, moment, back, standing.day), successor=b"")}
         if state.status is not CertificateStatus.VOID:
             break
