@@ -56,7 +56,9 @@ def run_piece(number: int, count: int, steps: int) -> dict[str, Any]:
         try:
             run_state_machine_as_test(seed(number)(Counted), settings=rules)
         except Exception as error:
-            failed = "".join(traceback.format_exception(error)[-3:]) + "\n".join(getattr(error, "__notes__", []))
+            failed = "\n".join(
+                [repr(error), *traceback.format_tb(error.__traceback__)[-2:], *getattr(error, "__notes__", [])]
+            )
     return {"seed": number, "lived": lived, "codes": codes, "failed": failed}
 
 
