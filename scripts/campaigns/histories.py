@@ -29,6 +29,7 @@ def run_piece(number: int, count: int, steps: int) -> dict[str, Any]:
     """One piece: what was lived through, and the failure if there was one."""
     lived: Counter[str] = Counter()
     codes: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
 
     class Counted(History):
         def teardown(self) -> None:
@@ -38,9 +39,9 @@ def run_piece(number: int, count: int, steps: int) -> dict[str, Any]:
                 statements=len(self.life.said),
                 certificates=len(self.life.certs),
                 restarts=self.restarts,
-                verdicts=self.verdicts,
             )
             codes.update(self.codes)
+            verdicts.update(self.verdicts)
             super().teardown()
 
     rules = settings(
@@ -59,7 +60,7 @@ def run_piece(number: int, count: int, steps: int) -> dict[str, Any]:
             failed = "\n".join(
                 [repr(error), *traceback.format_tb(error.__traceback__)[-2:], *getattr(error, "__notes__", [])]
             )
-    return {"seed": number, "lived": lived, "codes": codes, "failed": failed}
+    return {"seed": number, "lived": lived, "codes": codes, "verdicts": verdicts, "failed": failed}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     begun, started = machine(), time.monotonic()
     lived: Counter[str] = Counter()
     codes: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
     seeds, failed = [], []
     pieces = iter(range(options.seed, options.seed + (options.count + PIECE - 1) // PIECE))
     with ProcessPoolExecutor(options.workers) as pool:
@@ -89,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
             piece = done.result()
             lived += piece["lived"]
             codes += piece["codes"]
+            verdicts += piece["verdicts"]
             seeds.append(piece["seed"])
             if piece["failed"]:
                 failed.append(piece["seed"])
@@ -107,6 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         "seconds": round(time.monotonic() - started),
         "lived": dict(lived),
         "codes": dict(codes),
+        "verdicts": dict(verdicts),
         "different": sorted(failed),
     }
     print(counts)

@@ -32,23 +32,41 @@ from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
 from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
+from ledger.records.qr import Code as QrCode
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.rotation import AuthorityChange, LogKey
+from ledger.records.secret import cert_key_of
 from ledger.records.statements import AuthorityBody, Statement, issue_entry, issuer_entry, parse_statement, propose
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.supervision import FilingStanding, KeyStanding
+from ledger.reference_data import load_catalogue, load_ladder
 from ledger.store.integrate import Batch, Integrator
 from ledger.store.replay import replay_stretch
 from ledger.store.sqlite import create_sqlite, open_sqlite
-from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES, Ed25519Signer
+from ledger.tlog.checkpoint import CheckpointSigner
+from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES, Ed25519Signer, MlDsa44Signer
 from tests.support import slow_tree
 from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, octets
 from tests.support.builders import key as new_key
 from tests.support.slow_life import SlowLife, read
+from verifier.lookup import read_logged
+from verifier.trust import Trust
+from verifier.verify import Evidence, Register, verify
 
 T = TypeVar("T")
 key = cache(new_key)
 DEPTH = 4
+BASE = "https://cert.test.example"
+TRUST = Trust(
+    ORIGIN,
+    CheckpointSigner(ORIGIN, Ed25519Signer(octets("log ed")), MlDsa44Signer(octets("log ml"))).vkeys,
+    bytes(32),
+    (BASE,),
+    1_000,
+    0,
+    load_ladder(),
+    load_catalogue(),
+)
 DAY_MS = 86_400_000
 EVERYTHING = [(bytes(32), b"\xff" * 32)]
 NUMBERS = ("Y000051000001", "S000151000002")
@@ -80,7 +98,10 @@ class History(RuleBasedStateMachine):
         self.count = 0
         self.people = [key(f"authority {at}") for at in range(3)]
         self.codes: Counter[str] = Counter()
-        self.restarts = self.verdicts = 0
+        self.verdicts: Counter[str] = Counter()
+        self.scanned: dict[bytes, list[Any]] = {}
+        self.secrets: dict[bytes, bytes] = {}
+        self.restarts = 0
         self.agree = True
         self.steps = 0
         self.draw = random.Random(0)
@@ -160,6 +181,11 @@ class History(RuleBasedStateMachine):
         self.count += 1
         return octets(f"{what} {self.count}", size)
 
+    def cert(self) -> bytes:
+        secret = self.fresh("secret", 16)
+        self.secrets[cert_key_of(secret)] = secret
+        return cert_key_of(secret)
+
     def track(self, person: str) -> bytes:
         return octets("track " + person, 16)
 
@@ -209,7 +235,7 @@ class History(RuleBasedStateMachine):
     def an_issue(self, at: int, person: str, grade: int, ago: int, **changes: Any) -> Issue:
         day = self.today - ago
         issue = Issue(
-            self.fresh("cert"), NUMBERS[at], OCCUPATION, "", grade, 7 - grade, day, day - 5, Route.EXAM, "std",
+            self.cert(), NUMBERS[at], OCCUPATION, "", grade, 7 - grade, day, day - 5, Route.EXAM, "std",
             Audience.OWN_STAFF, self.track(person), self.fresh("face"), self.fresh("rest"),
         )  # fmt: skip
         return replace(issue, **changes)
@@ -238,7 +264,7 @@ class History(RuleBasedStateMachine):
             self.certificate(self.an_issue(at, person, 6, self.ago()), at, self.a_key(at))
             wanted.append(self.made[-1])
         post = Appoint(
-            self.fresh("cert"), NUMBERS[at], OCCUPATION, "", self.draw.choice((7, 8)), today - self.ago(), today - 9,
+            self.cert(), NUMBERS[at], OCCUPATION, "", self.draw.choice((7, 8)), today - self.ago(), today - 9,
             self.draw.choice((0, today, today + 25)), "任命〔2026〕1号", self.track(person), self.fresh("face"),
             self.fresh("rest"), self.draw.choice(wanted).cert_key,
         )  # fmt: skip
@@ -273,7 +299,7 @@ class History(RuleBasedStateMachine):
         track = self.track(self.draw.choice(PERSONS)) if self.chance(15) else self.now(old, "track", old.track_id)
         grade = 2 if self.chance(20) else old.grade
         new = replace(
-            old, cert_key=self.fresh("cert"), filing_number=NUMBERS[at], replaces=old.cert_key, permit=None,
+            old, cert_key=self.cert(), filing_number=NUMBERS[at], replaces=old.cert_key, permit=None,
             track_id=track, grade=grade, level=7 - grade, face=self.fresh("face"), rest=self.fresh("rest"),
         )  # fmt: skip
         self.certificate(new, at, self.a_key(at))
@@ -402,6 +428,7 @@ class History(RuleBasedStateMachine):
         if new:
             self.run(self.logs[1].commit(self.run(replay_stretch(self.logs[1], new, self.workers))))
             self._check(1, start)
+            self._scan()
         self.agree = True
 
     async def _ledger(self, entries: list[bytes]) -> list[str]:
@@ -444,6 +471,25 @@ class History(RuleBasedStateMachine):
         assert dict(stored) == leaves
         assert self.run(store.entries(start, size + 1)) == self.life.entries[start:]
         self._check_head(which)
+
+    def _scan(self) -> None:
+        """Scan, at the replica, every certificate whose state has changed."""
+        for cert, array in self.life.arrays.items():
+            if self.scanned.get(cert) == array:
+                continue
+            self.scanned[cert] = array
+            evidence = Evidence(QrCode(BASE, self.secrets[cert]), self.run(self._register(cert)))
+            verdict = verify(evidence, TRUST, self.time)
+            wanted = self.life.verdict(cert, self.today)
+            assert verdict.code == wanted, (cert.hex(), verdict.code, wanted, verdict.findings, array)
+            self.verdicts[verdict.code.value] += 1
+
+    async def _register(self, cert: bytes) -> Register:
+        log = self.logs[1]
+        state = await log.certificate(cert)
+        assert state is not None and log.head is not None
+        filing = await log.filing(state.filing_number)
+        return Register(log.head.size, log.head.root, self.time, await read_logged(log, state), filing)
 
     def _check_head(self, which: int) -> None:
         """Rule R1, the tree and the map under the head, against trees that are made anew."""

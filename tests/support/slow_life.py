@@ -161,15 +161,17 @@ class SlowLife:
             found[place] = sha256(b"certledger/authority-state/v1\n" + cbor2.dumps(array)).digest()
         return found
 
-    def verdict(self, cert: bytes) -> str:
-        """What a scan of this certificate says while the register is fresh."""
+    def verdict(self, cert: bytes, day: int) -> str:
+        """How a scan of this certificate ends on that day, while the register is fresh."""
         one = self.certs[cert]
         if one["status"] != IN_FORCE:
             return FAMILY[one["status"]]
+        if self._over(one, day):
+            return "ended"
+        if one["commitment"] != one["leaf"]:
+            return "valid_corrected"
         highest = self.arrays[cert][18][0]
-        if one["kind"] != APPOINT and highest and highest[0] > one["fields"][4]:
-            return "valid_upgraded"
-        return "valid" if one["commitment"] == one["leaf"] else "valid_corrected"
+        return "valid_upgraded" if highest and one["fields"][4] < highest[0] else "valid"
 
     # ---- who signed ---------------------------------------------------------------------------------------------
 
