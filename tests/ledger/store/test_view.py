@@ -100,8 +100,10 @@ class Story:
             index = draw // 7 % (self.log.size + 1) if status is KeyStatus.COMPROMISED else None
             return AUTHORITY.sign(key_standing(public, status, void_from=index))
         if action == "change":
-            fresh = FiledKey(key(label).public, WINDOW[0])
-            self.terms = replace(self.terms, record_keys=(*self.terms.record_keys, fresh), change=True)
+            keys = self.terms.record_keys
+            if len(keys) < 16:
+                keys = (*keys, FiledKey(key(f"fresh {len(keys)}").public, WINDOW[0]))
+            self.terms = replace(self.terms, record_keys=keys, cap=100 + draw % 9, change=True)
             return AUTHORITY.sign(self.terms)
         if action == "people":
             people = AuthorityChange(AUTHORITY.genesis.keys, 1 + draw % 2, DAY - draw % 9)
