@@ -13,7 +13,7 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -34,7 +34,7 @@ from ledger.records.state import (
     parse_filing_state,
 )
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import Authentic, Member, Moment, Signed, apply, signed_row, stands_alone
+from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, grow_tiles, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
@@ -77,6 +77,7 @@ class Integrator:
         self.map = MapTree(depth)
         self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
+        self.watchers: list[Callable[[Prepared], None]] = []  # called with each batch once it is current
         self._filings: dict[str, FilingState] = {}
         self._committing = asyncio.Lock()
 
@@ -153,6 +154,8 @@ class Integrator:
             self.edge = prepared.edge
             self._filings.update(prepared.filings)
             self.authority = prepared.authority
+            for watcher in self.watchers:
+                watcher(prepared)
 
     async def _proven_row(self, map_key: bytes) -> StateRow | None:
         """The state row under `map_key`, or None, as the map root of the last seal proves it. Raises Unverified."""
@@ -249,12 +252,11 @@ class Batch:
         ]
         self._closed = alone
         self._entries.append(statement)
-        self._view.take(change, statement, moment)
+        row = self._view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.published is not None:
             self._named.append((int(change.published[0]), change.published[1], moment.index))
-        row = signed_row(statement, moment.index)
         if row is not None:
             self._signed.append(row)
         return moment.index

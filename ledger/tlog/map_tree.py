@@ -119,6 +119,24 @@ class MapTree:
         self.count = change.count
         self._generation += 1
 
+    def copy(self) -> MapTree:
+        """The same map, to go its own way. Changes prepared from one can be accepted by both, each in its turn."""
+        twin = MapTree(0)
+        twin.depth, twin.count, twin._generation = self.depth, self.count, self._generation
+        twin._heap = bytearray(self._heap)
+        return twin
+
+    def overwrite(self, changed: Mapping[int, Sequence[Leaf]], count: int) -> None:
+        """Put these leaves (all of them) into each bucket of `changed`, in a map that then has `count` keys.
+
+        For rebuilding another version in pieces: only after the last one is the root that of a map.
+        """
+        base = 1 << self.depth
+        nodes = {base + bucket: subtree(leaves) if leaves else _NONE for bucket, leaves in changed.items()}
+        self._write(self._rise(nodes))
+        self.count = count
+        self._generation += 1
+
     def landing_bucket(self, key: bytes) -> int | None:
         """The bucket whose leaves `prove` needs for `key`; None in the empty map.
 
