@@ -2,28 +2,44 @@
 0x06).
 
 The log signs twice under its origin: Ed25519 (0x01), which every client and witness reads, and ML-DSA-44
-(0x06), which stands against quantum computers and carries the time that makes the checkpoint fresh.
+(0x06), which stands against quantum computers and carries a time. Witnesses and map auditors add lines of their own:
+where the policy has a quorum, freshness rests on their times, otherwise on the log's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ledger.errors import Malformed, Unverified
 from ledger.tlog.checkpoint_text import Checkpoint, format_checkpoint, parse_checkpoint
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE, cosign_ml_dsa_44
-from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
-from ledger.tlog.note import ED25519, Note, NoteSignature, Verified, VerifierKey, format_note, open_note
+from ledger.tlog.keys import ED25519_SIGNATURE_BYTES, ML_DSA_44_SIGNATURE_BYTES, Ed25519Signer, MlDsa44Signer
+from ledger.tlog.note import (
+    ED25519,
+    Note,
+    NoteSignature,
+    VerifierKey,
+    format_note,
+    open_note,
+    parse_note,
+)
+from ledger.tlog.policy import Policy
 
 __all__ = [
     "Checkpoint",
     "CheckpointSigner",
+    "CosignedCheckpoint",
     "OpenedCheckpoint",
+    "add_cosignatures",
     "format_checkpoint",
     "open_checkpoint",
+    "open_cosigned",
     "parse_checkpoint",
 ]
+
+_COSIGNATURE_BYTES = frozenset({8 + ED25519_SIGNATURE_BYTES, 8 + ML_DSA_44_SIGNATURE_BYTES})
 
 
 class CheckpointSigner:
@@ -64,23 +80,106 @@ class OpenedCheckpoint:
     note: bytes  # as received, further signatures included
 
 
+@dataclass(frozen=True, slots=True)
+class CosignedCheckpoint:
+    """A checkpoint that every pinned log key signed and the policy's quorum cosigned; built by `open_cosigned` only."""
+
+    checkpoint: Checkpoint
+    note: bytes  # as received
+    log_time_s: int  # POSIX seconds, from the log's own timestamped signature
+    quorum_time_s: int | None  # newest moment at which the quorum stood behind it; None: the policy asks for none
+    cosigned: Mapping[VerifierKey, int]  # of the policy's witnesses and the auditors: who, and when (POSIX seconds)
+    auditor_time_s: int | None  # newest cosignature of a map auditor; None: no auditor's is there
+
+    @property
+    def time_s(self) -> int:
+        """How fresh it is: the quorum's moment, or the log's where the policy has no quorum."""
+        return self.log_time_s if self.quorum_time_s is None else self.quorum_time_s
+
+
 def open_checkpoint(note: bytes, origin: str, keys: Sequence[VerifierKey]) -> OpenedCheckpoint:
     """Open a log's checkpoint under the pinned `origin` and log `keys`, of which at least one carries a time.
 
     Unverified unless every key signed and the origin is the pinned one; Malformed when the bytes are no
     checkpoint.
     """
-    opened = open_note(note, keys)
-    if len(opened.verified) != len(set(keys)):
+    checkpoint, times = _open(note, origin, keys)
+    return OpenedCheckpoint(checkpoint, _log_time(times, keys), note)
+
+
+def open_cosigned(
+    note: bytes,
+    origin: str,
+    log_keys: Sequence[VerifierKey],
+    policy: Policy,
+    auditors: Sequence[VerifierKey] = (),
+    *,
+    latest_s: int | None = None,
+) -> CosignedCheckpoint:
+    """Open a checkpoint that the witnesses of `policy` have to stand behind. The policy's `log` lines play no part.
+
+    1 the pinned `log_keys` all signed it, of which at least one carries a time, and it is of the pinned `origin`
+    2 every line of a known witness or map auditor holds; lines of others are ignored
+    3 cosignatures dated after `latest_s` (POSIX seconds: now and what clocks may differ) do not count: whose clock
+      runs ahead must not keep a checkpoint fresh
+    4 the rest satisfies the policy's quorum
+
+    Unverified otherwise; Malformed when the bytes are no checkpoint.
+    """
+    checkpoint, times = _open(note, origin, log_keys, (*policy.keys, *auditors))  # 1, 2
+    cosigners = {*policy.keys, *auditors}
+    cosigned = {
+        key: time_s
+        for key, time_s in times.items()
+        if key in cosigners and time_s is not None and (latest_s is None or time_s <= latest_s)  # 3
+    }
+    quorum_time_s = policy.quorum_time(cosigned)
+    if policy.has_quorum and quorum_time_s is None:  # 4
+        raise Unverified("the checkpoint is short of the witness quorum")
+    return CosignedCheckpoint(
+        checkpoint=checkpoint,
+        note=note,
+        log_time_s=_log_time(times, log_keys),
+        quorum_time_s=quorum_time_s,
+        cosigned=MappingProxyType(cosigned),
+        auditor_time_s=max((cosigned[key] for key in auditors if key in cosigned), default=None),
+    )
+
+
+def add_cosignatures(note: bytes, lines: Sequence[NoteSignature]) -> bytes:
+    """`note` with the cosignature `lines` after its own; of two lines of one (name, key ID) the newer time stays.
+
+    The caller has opened every line: a note with one line that does not hold is refused by whoever knows the key.
+    Malformed for a line that is no cosignature (it cannot displace the log's Ed25519 line), and past the limits of a
+    note.
+    """
+    parsed = parse_note(note)
+    kept = {(line.name, line.key_id): line for line in parsed.signatures}
+    for line in lines:
+        who = (line.name, line.key_id)
+        held = kept.get(who, line)
+        if len(line.blob) not in _COSIGNATURE_BYTES or len(held.blob) != len(line.blob):
+            raise Malformed("a line to add is no cosignature")
+        if held.blob[:8] <= line.blob[:8]:  # u64 big-endian seconds
+            kept[who] = line
+    return format_note(Note(parsed.text, tuple(kept.values())))
+
+
+def _open(
+    note: bytes, origin: str, log_keys: Sequence[VerifierKey], others: Sequence[VerifierKey] = ()
+) -> tuple[Checkpoint, dict[VerifierKey, int | None]]:
+    opened = open_note(note, (*log_keys, *others))
+    times = {verified.key: verified.time_s for verified in opened.verified}
+    if not set(log_keys) <= times.keys():
         raise Unverified("a log key did not sign the checkpoint")
     checkpoint = parse_checkpoint(opened.text)
     if checkpoint.origin != origin:
         raise Unverified("a checkpoint of another log")
-    return OpenedCheckpoint(checkpoint, _time_of(opened.verified), note)
+    return checkpoint, times
 
 
-def _time_of(verified: Sequence[Verified]) -> int:
-    times = [v.time_s for v in verified if v.time_s is not None]
-    if not times:
+def _log_time(times: Mapping[VerifierKey, int | None], log_keys: Sequence[VerifierKey]) -> int:
+    dated = [time_s for key in log_keys if (time_s := times[key]) is not None]
+    if not dated:
         raise Unverified("no log key says when the checkpoint was signed")
-    return min(times)
+    return min(dated)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,22 @@ from ledger.errors import CertLedgerError, Malformed, Unverified
 from ledger.tlog.checkpoint import (
     Checkpoint,
     CheckpointSigner,
+    add_cosignatures,
     format_checkpoint,
     open_checkpoint,
+    open_cosigned,
     parse_checkpoint,
 )
-from ledger.tlog.cosignature import ED25519_COSIGNATURE, cosign_ed25519
+from ledger.tlog.cosignature import (
+    ED25519_COSIGNATURE,
+    ML_DSA_44_COSIGNATURE,
+    cosign_ed25519,
+    cosign_ml_dsa_44,
+)
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.note import Note, NoteSignature, VerifierKey, format_note, open_note, parse_note, parse_vkey
+from ledger.tlog.policy import NO_WITNESSES, Group, Policy, Witness
 
 SAMPLE_KEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 ORIGIN = "log.example/test"
@@ -177,3 +186,121 @@ def test_an_ml_dsa_key_alone_is_enough_and_no_key_is_not() -> None:
 def test_times_that_no_signature_can_carry(time_s: int) -> None:
     with pytest.raises(Malformed):
         SIGNER.sign(HEAD, time_s)
+
+
+# Witnesses and map auditors.
+
+ED = {name: Ed25519Signer(bytes([n]) * 32) for n, name in enumerate("abcd", 20)}
+KEY = {name: VerifierKey(f"witness.example/{name}", ED25519_COSIGNATURE, s.public) for name, s in ED.items()}
+PQ_SIGNER = MlDsa44Signer(b"\x30" * 32)
+PQ_KEY = VerifierKey("witness.example/a", ML_DSA_44_COSIGNATURE, PQ_SIGNER.public)
+AUDITOR = Ed25519Signer(b"\x31" * 32)
+AUDITOR_KEY = VerifierKey("auditor.example/map", ED25519_COSIGNATURE, AUDITOR.public)
+TWO_OF_THREE = Policy(
+    (), tuple(Witness(name, KEY[name]) for name in "abc"), (Group("quorum", 2, ("a", "b", "c")),), "quorum"
+)
+
+
+def cosign(name: str, time_s: int, note: bytes = SIGNED) -> NoteSignature:
+    blob = cosign_ed25519(ED[name], parse_note(note).text, time_s)
+    return NoteSignature(KEY[name].name, KEY[name].key_id, blob)
+
+
+def audited(time_s: int) -> NoteSignature:
+    blob = cosign_ed25519(AUDITOR, parse_note(SIGNED).text, time_s)
+    return NoteSignature(AUDITOR_KEY.name, AUDITOR_KEY.key_id, blob)
+
+
+def test_a_quorum_gives_the_time() -> None:
+    note = add_cosignatures(SIGNED, [cosign("a", TIME + 50), cosign("b", TIME + 20), cosign("c", TIME + 30)])
+    opened = open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE)
+    assert (opened.checkpoint, opened.note, opened.log_time_s) == (HEAD, note, TIME)
+    assert opened.quorum_time_s == opened.time_s == TIME + 30
+    assert opened.cosigned == {KEY["a"]: TIME + 50, KEY["b"]: TIME + 20, KEY["c"]: TIME + 30}
+    assert opened.auditor_time_s is None
+
+
+def test_short_of_the_quorum_is_not_opened() -> None:
+    for lines in ([], [cosign("a", TIME)], [cosign("a", TIME), cosign("d", TIME)]):
+        note = add_cosignatures(SIGNED, lines)
+        with pytest.raises(Unverified, match="quorum"):
+            open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE)
+        assert open_checkpoint(note, ORIGIN, SIGNER.vkeys).checkpoint == HEAD
+
+
+def test_without_a_quorum_the_logs_time_counts() -> None:
+    note = add_cosignatures(SIGNED, [cosign("a", TIME + 50)])
+    for policy in (NO_WITNESSES, replace(TWO_OF_THREE, quorum="none")):
+        opened = open_cosigned(note, ORIGIN, SIGNER.vkeys, policy)
+        assert (opened.time_s, opened.quorum_time_s) == (TIME, None)
+    assert opened.cosigned == {KEY["a"]: TIME + 50}
+
+
+def test_a_witness_whose_clock_runs_ahead_does_not_count() -> None:
+    note = add_cosignatures(SIGNED, [cosign("a", TIME + 9_000), cosign("b", TIME + 10), cosign("c", TIME + 5)])
+    assert open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE).time_s == TIME + 10
+    assert open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE, latest_s=TIME + 10).time_s == TIME + 5
+    with pytest.raises(Unverified):
+        open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE, latest_s=TIME + 9)
+
+
+def test_map_auditors_are_no_witnesses() -> None:
+    note = add_cosignatures(SIGNED, [cosign("a", TIME + 1), audited(TIME + 2), cosign("b", TIME + 3)])
+    opened = open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE, [AUDITOR_KEY])
+    assert (opened.time_s, opened.auditor_time_s) == (TIME + 1, TIME + 2)
+    assert open_cosigned(note, ORIGIN, SIGNER.vkeys, TWO_OF_THREE).auditor_time_s is None
+    with pytest.raises(Unverified):
+        open_cosigned(
+            add_cosignatures(SIGNED, [cosign("a", TIME), audited(TIME)]),
+            ORIGIN, SIGNER.vkeys, TWO_OF_THREE, [AUDITOR_KEY],
+        )  # fmt: skip
+
+
+def test_cosignatures_do_not_replace_the_logs_own() -> None:
+    note = parse_note(add_cosignatures(SIGNED, [cosign("a", TIME), cosign("b", TIME)]))
+    for missing in (0, 1):
+        kept = tuple(line for n, line in enumerate(note.signatures) if n != missing)
+        with pytest.raises(Unverified):
+            open_cosigned(format_note(Note(note.text, kept)), ORIGIN, SIGNER.vkeys, TWO_OF_THREE)
+    for origin, keys in (("log.example/other", SIGNER.vkeys), (ORIGIN, SIGNER.vkeys[:1]), (ORIGIN, ())):
+        with pytest.raises(Unverified):
+            open_cosigned(format_note(note), origin, keys, TWO_OF_THREE)
+
+
+def test_a_known_witness_whose_line_does_not_hold_spoils_the_note() -> None:
+    other = SIGNER.sign(Checkpoint(ORIGIN, 43, b"\x07" * 32), TIME)
+    lines = [cosign("a", TIME), cosign("b", TIME), cosign("c", TIME, other)]
+    with pytest.raises(Unverified):
+        open_cosigned(add_cosignatures(SIGNED, lines), ORIGIN, SIGNER.vkeys, TWO_OF_THREE)
+
+
+def test_an_ml_dsa_witness_and_its_ed25519_key() -> None:
+    witnesses = (Witness("ed", KEY["a"]), Witness("pq", PQ_KEY))
+    policy = Policy((), witnesses, (Group("a", 2, ("ed", "pq")),), "a")
+    pq = NoteSignature(PQ_KEY.name, PQ_KEY.key_id, cosign_ml_dsa_44(PQ_SIGNER, PQ_KEY.name, HEAD, TIME + 4))
+    note = add_cosignatures(SIGNED, [cosign("a", TIME + 6), pq])
+    assert open_cosigned(note, ORIGIN, SIGNER.vkeys, policy).time_s == TIME + 4
+    with pytest.raises(Unverified):
+        open_cosigned(add_cosignatures(SIGNED, [pq]), ORIGIN, SIGNER.vkeys, policy)
+
+
+def test_the_newest_line_of_a_key_stays() -> None:
+    note = add_cosignatures(SIGNED, [cosign("a", TIME + 5), cosign("b", TIME)])
+    assert note.startswith(SIGNED)
+    assert add_cosignatures(note, [cosign("a", TIME + 1), cosign("a", TIME + 4)]) == note
+    newer = add_cosignatures(note, [cosign("a", TIME + 9), cosign("c", TIME)])
+    assert parse_note(newer).signatures == (
+        *parse_note(SIGNED).signatures, cosign("a", TIME + 9), cosign("b", TIME), cosign("c", TIME),
+    )  # fmt: skip
+    assert add_cosignatures(note, []) == note
+
+
+def test_what_is_no_cosignature_is_not_added() -> None:
+    ed, pq = parse_note(SIGNED).signatures
+    for line in (ed, NoteSignature(ed.name, ed.key_id, b"\xff" * 72), NoteSignature(pq.name, pq.key_id, b"\xff" * 72)):
+        with pytest.raises(Malformed):
+            add_cosignatures(SIGNED, [line])
+    many = [NoteSignature(f"w{n}", bytes(4), bytes(72)) for n in range(63)]
+    assert len(parse_note(add_cosignatures(SIGNED, many[:62])).signatures) == 64
+    with pytest.raises(Malformed):
+        add_cosignatures(SIGNED, many)
