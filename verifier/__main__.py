@@ -4,6 +4,7 @@
     sync    bring the replica up to date
     check   judge one link, QR text, bundle, PDF, picture or text file
     serve   follow the log and answer over HTTP
+    audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
 
 Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
 the world did not answer, 1 when the log broke a rule.
@@ -33,6 +34,7 @@ from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unve
 from ledger.progress import Progress
 from ledger.store.sqlite import SqliteStore, open_sqlite
 from ledger.text import Text
+from verifier.audit import console as audit_console
 from verifier.config import (
     STORE_FILE,
     TrustConfig,
@@ -61,8 +63,11 @@ _log = logging.getLogger("verifier")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # which certificates were looked up here is nobody else's business
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if words[:1] == ["audit"]:
+            return audit_console.main(words[1:])
+        options = _parser().parse_args(words)
         return int(options.run(options))
     except Refused as error:
         return _fail(error.text.both(), 2)
@@ -291,6 +296,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
     serve.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
     serve.set_defaults(run=_serve)
+
+    commands.add_parser("audit", help="审计整个日志 / audit a whole log", add_help=False)
 
     for command in (init, sync, check, serve):
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")

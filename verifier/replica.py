@@ -24,18 +24,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
 from ledger.records.seal import is_seal
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Integrator
+from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store
 from ledger.store.replay import BadEntry, replay_stretch, split_sealed
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
+from ledger.tlog.note import VerifierKey
 from verifier.fetch import WIDTH, LogSource, RemoteTree
-from verifier.trust import Trust
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
@@ -44,11 +44,25 @@ MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
 
 
+class Pins(Protocol):
+    """What of a `Trust` following a log needs."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]: ...
+    @property
+    def genesis(self) -> bytes: ...
+    @property
+    def max_skew_ms(self) -> int: ...
+
+
 class Violation(Unverified):
     """The log, or whoever serves it, broke a rule. `index` is the first bad entry, where one is to blame."""
 
     def __init__(self, message: str, *, index: int | None = None, proven: bool = True) -> None:
         super().__init__(message if index is None else f"entry {index}: {message}")
+        self.reason = message
         self.index = index
         self.proven = proven  # by the log's own signatures, so that trying again is pointless
 
@@ -66,7 +80,7 @@ class Replica:
     """Follows one log into one store. One task polls; reads may come from anywhere on the same loop."""
 
     def __init__(
-        self, integrator: Integrator, source: LogSource, trust: Trust, pool: Executor, stretch: int = STRETCH
+        self, integrator: Integrator, source: LogSource, trust: Pins, pool: Executor, stretch: int = STRETCH
     ) -> None:
         self.integrator = integrator
         self.verified: Verified | None = None
@@ -79,9 +93,7 @@ class Replica:
         self._stretch = stretch
 
     @classmethod
-    async def open(
-        cls, store: Store, source: LogSource, trust: Trust, pool: Executor, stretch: int = STRETCH
-    ) -> Replica:
+    async def open(cls, store: Store, source: LogSource, trust: Pins, pool: Executor, stretch: int = STRETCH) -> Self:
         """Continue from what `store` holds. Raises Unverified when it is damaged or of another log."""
         self = cls(await Integrator.open(store), source, trust, pool, stretch)
         head = self.integrator.head
@@ -95,7 +107,7 @@ class Replica:
             opened = open_checkpoint(note, trust.origin, trust.keys)
             if opened.checkpoint.size > head.size:
                 raise Unverified("the store is older than its own checkpoint; make a new one with init")
-            if await self._root_at(opened.checkpoint.size) != opened.checkpoint.root:
+            if await self.root_at(opened.checkpoint.size) != opened.checkpoint.root:
                 raise Unverified("the store's checkpoint is not of its entries")
             self.verified = _verified(opened)
         return self
@@ -146,7 +158,7 @@ class Replica:
     async def _follow(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
         checkpoint, size = opened.checkpoint, self.integrator.size
         if checkpoint.size <= size:  # 2
-            if checkpoint.size == 0 or await self._root_at(checkpoint.size) != checkpoint.root:
+            if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:
                 raise Violation(f"the log has signed a second history of size {checkpoint.size}")
             if not is_seal((await self.integrator.store.entries(checkpoint.size - 1, checkpoint.size))[0]):
                 raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
@@ -230,13 +242,22 @@ class Replica:
             prepared = await replay_stretch(self.integrator, stretch, self._pool)  # 5, 6, 7
         except BadEntry as bad:
             raise Violation(bad.reason, index=bad.index) from bad
+        await self._checked(stretch, prepared)
         try:
             await self.integrator.commit(prepared)
         except CertLedgerError:
-            self.integrator = await Integrator.open(self.integrator.store)  # the outcome may be unknown
+            await self._reopen()  # the outcome may be unknown
             raise
 
-    async def _root_at(self, size: int) -> bytes:
+    async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
+        """A stretch that passed 4 to 7 and is about to be committed: what an auditor counts."""
+
+    async def _reopen(self) -> None:
+        """Read again what the store holds."""
+        self.integrator = await Integrator.open(self.integrator.store)
+
+    async def root_at(self, size: int) -> bytes:
+        """The root of the first `size` leaves of our copy, 0 < size <= its size."""
         head = self.integrator.head
         if head is not None and head.size == size:
             return head.root

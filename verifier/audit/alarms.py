@@ -49,8 +49,8 @@ CATALOGUE: Final[Mapping[AlarmCode, tuple[Severity, Text]]] = {
     AlarmCode.INCONSISTENCY: (
         _E,
         Text(
-            "日志签署了两段互不相容的历史（大小 {size} 与 {other}）；证据文件：{file}",
-            "The log signed two histories that do not fit (sizes {size} and {other}); evidence file: {file}",
+            "日志签署了两段互不相容的历史：{reason}",
+            "The log signed two histories that do not fit: {reason}",
         ),
     ),
     AlarmCode.SEAL_MISMATCH: (

@@ -67,29 +67,35 @@ class PinsConfig:
 
 
 def _number(zh: str, en: str, default: int, minimum: int, maximum: int) -> int:
-    return field(default=default, metadata=described(Text(zh, en), minimum=minimum, maximum=maximum))  # type: ignore[no-any-return]
+    return field(default=default, metadata=described(Text(zh, en), minimum=minimum, maximum=maximum))
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """From what on the detectors speak. The reasons stand with the numbers, and in docs/auditing.md."""
 
-    burst_days: int = _number(
-        "备案后观察的天数", "Days after a filing that are watched for a burst", 90, 1, 120
-    )
+    burst_days: int = _number("备案后观察的天数", "Days after a filing that are watched for a burst", 90, 1, 120)
     burst_certificates: int = _number(
         "这段时间内多少份证书即报警。某市审计：备案两个半月内 2600 余份，居全市首位",
         "Certificates in that time that raise an alarm. A city's audit found over 2,600 in ten weeks at the worst body",
         2_000, 1, 10_000_000,
     )  # fmt: skip
     spike_factor: int = _number(
-        "单日数量超过本机构日中位数的多少倍即报警", "Alarm when a day exceeds the body's median day so many times", 5, 2, 100
+        "单日数量超过本机构日中位数的多少倍即报警",
+        "Alarm when a day exceeds the body's median day so many times",
+        5,
+        2,
+        100,
     )
     spike_days: int = _number(
         "至少有多少个登记日才计算中位数", "Days with certificates before a median says anything", 14, 3, 90
     )
     spike_certificates: int = _number(
-        "少于此数的一天不报警（小机构波动大）", "No alarm for a day below this: small bodies vary a lot", 200, 1, 1_000_000
+        "少于此数的一天不报警（小机构波动大）",
+        "No alarm for a day below this: small bodies vary a lot",
+        200,
+        1,
+        1_000_000,
     )
     lag_days: int = _number(
         "登记晚于发证日期多少天算迟。60 天以上须经特许，故看其一半",

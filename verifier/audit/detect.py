@@ -89,9 +89,7 @@ def _lag(number: str, body: Body, limits: Thresholds) -> Iterator[Alarm]:
 def _route(number: str, body: Body, limits: Thresholds) -> Iterator[Alarm]:
     count = sum(n for route, n in body.routes.items() if route in UNEXAMINED)
     if count >= limits.route_certificates and 100 * count >= limits.route_share * body.certificates:
-        yield alarm(
-            AlarmCode.ROUTE_OUTLIER, number, (), count, share=100 * count // body.certificates, count=count
-        )
+        yield alarm(AlarmCode.ROUTE_OUTLIER, number, (), count, share=100 * count // body.certificates, count=count)
 
 
 def _concentration(numbers: Statistics, limits: Thresholds) -> Iterator[Alarm]:

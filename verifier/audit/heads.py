@@ -35,8 +35,23 @@ CREATE TABLE IF NOT EXISTS head (
 CREATE TABLE IF NOT EXISTS compared (size INTEGER, root BLOB, fits INTEGER NOT NULL, evidence BLOB NOT NULL,
     PRIMARY KEY (size, root));
 """
-_FOREVER: Final = "CREATE TRIGGER IF NOT EXISTS {name} BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, 'append-only'); END"
-_COLUMNS: Final = "size, root, seen_ms, signed_s, source, note"
+_FOREVER: Final = (
+    "CREATE TRIGGER IF NOT EXISTS {name} BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, 'append-only'); END"
+)
+_SEE: Final = "INSERT OR IGNORE INTO head (size, root, seen_ms, signed_s, source, note) VALUES (?, ?, ?, ?, ?, ?)"
+_ONE: Final = "SELECT size, root, seen_ms, signed_s, source, note FROM head WHERE size = ? AND root = ?"
+_OPEN: Final = """
+SELECT h.size, h.root, h.seen_ms, h.signed_s, h.source, h.note FROM head h
+LEFT JOIN compared c ON c.size = h.size AND c.root = h.root WHERE c.size IS NULL ORDER BY h.size
+"""
+_FORKS: Final = """
+SELECT h.size, h.root, h.seen_ms, h.signed_s, h.source, h.note, c.evidence FROM head h
+JOIN compared c ON c.size = h.size AND c.root = h.root WHERE NOT c.fits ORDER BY h.size
+"""
+_NEWEST: Final = """
+SELECT h.size, h.root, h.seen_ms, h.signed_s, h.source, h.note FROM head h
+JOIN compared c ON c.size = h.size AND c.root = h.root WHERE c.fits AND h.size <= ? ORDER BY h.size DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +95,9 @@ class HeadRecord:
         """Keep a checkpoint. Raises Unverified when the log did not sign it, Malformed when it is none."""
         opened = open_checkpoint(note, self._origin, self._keys)
         checkpoint = opened.checkpoint
-        self._run(
-            f"INSERT OR IGNORE INTO head ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-            (checkpoint.size, checkpoint.root, now_ms, opened.time_s, source[:200], note),
-        )
-        (row,) = self._run(
-            f"SELECT {_COLUMNS} FROM head WHERE size = ? AND root = ?", (checkpoint.size, checkpoint.root)
-        )
+        values = (checkpoint.size, checkpoint.root, now_ms, opened.time_s, source[:200], note)
+        self._run(_SEE, values)
+        (row,) = self._run(_ONE, values[:2])
         return Head(*row)
 
     def count(self) -> int:
@@ -97,20 +108,15 @@ class HeadRecord:
 
     def open_heads(self) -> list[Head]:
         """Those not compared yet, smallest first."""
-        rows = self._run(f"SELECT {self._of('h')} FROM head h LEFT JOIN compared c"
-                         " ON c.size = h.size AND c.root = h.root WHERE c.size IS NULL ORDER BY h.size")  # fmt: skip
-        return [Head(*row) for row in rows]
+        return [Head(*row) for row in self._run(_OPEN)]
 
     def forks(self) -> list[tuple[Head, bytes]]:
         """The heads proven not to fit, each with its evidence file."""
-        rows = self._run(f"SELECT {self._of('h')}, c.evidence FROM head h JOIN compared c"
-                         " ON c.size = h.size AND c.root = h.root WHERE NOT c.fits ORDER BY h.size")  # fmt: skip
-        return [(Head(*row[:-1]), row[-1]) for row in rows]
+        return [(Head(*row[:-1]), row[-1]) for row in self._run(_FORKS)]
 
     def newest_fitting(self, upto: int) -> Head | None:
         """The largest head that fits and has at most `upto` leaves."""
-        rows = self._run(f"SELECT {self._of('h')} FROM head h JOIN compared c ON c.size = h.size AND c.root = h.root"
-                         " WHERE c.fits AND h.size <= ? ORDER BY h.size DESC LIMIT 1", (upto,))  # fmt: skip
+        rows = self._run(_NEWEST, (upto,))
         return Head(*rows[0]) if rows else None
 
     async def compare(self, copy: Copy, source: LogSource, write: Callable[[Fork], bytes]) -> list[Head]:
@@ -161,10 +167,6 @@ class HeadRecord:
 
     def close(self) -> None:
         self._db.close()
-
-    @staticmethod
-    def _of(table: str) -> str:
-        return ", ".join(f"{table}.{name}" for name in _COLUMNS.split(", "))
 
     def _run(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
         try:

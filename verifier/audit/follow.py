@@ -1,0 +1,105 @@
+"""The auditor's replica: the common one, counting as it replays, on a store that commits many batches at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from ledger.records.issue import Issue
+from ledger.records.state import parse_certificate_state
+from ledger.records.statements import Statement, parse_statement
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Prepared
+from ledger.tlog.checkpoint import OpenedCheckpoint
+from verifier.audit.statistics import Statistics, fold_stretch, parse_statistics
+from verifier.audit.store import AuditStore
+from verifier.replica import Replica
+
+FLUSH: Final = 32_768  # entries between two commits: what a kill costs at most
+
+
+class AuditReplica(Replica):
+    """Follows a log into an `AuditStore`. `count` comes before the first poll."""
+
+    looked_at: OpenedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
+
+    def count(self, store: AuditStore, rush: tuple[int, int]) -> None:
+        """Keep the statistics of what `store` holds. `rush`: from how many days and certificates of one track on it
+        is listed. Raises Malformed for stored statistics of another version."""
+        self._audit_store, self._rush = store, rush
+        self._load()
+
+    @property
+    def size(self) -> int:
+        return self.integrator.size
+
+    async def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """The proof out of our own copy that its first `old` leaves are a prefix of its first `new`."""
+        return await Hashes(self.integrator.store).consistency(old, new)
+
+    async def entry(self, index: int) -> bytes | None:
+        """One entry of our own copy."""
+        found = await self.integrator.store.entries(index, index + 1)
+        return found[0] if found else None
+
+    async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
+        statements = [parse_statement(entry) for entry in stretch[:-1]]
+        fold_stretch(
+            self.numbers,
+            statements,
+            prepared.head.time,
+            await self._statuses(prepared),
+            await self._issue_days(statements),
+            self._rush,
+        )
+
+    async def _statuses(self, prepared: Prepared) -> Mapping[int, int]:
+        """How many certificates gain and lose each status."""
+        certificates = [row for row in prepared.stored.states if row.track]
+        before = await self._audit_store.states([row.map_key for row in certificates])
+        counts: Counter[int] = Counter(int(parse_certificate_state(row.body).status) for row in certificates)
+        counts.subtract(int(parse_certificate_state(row.body).status) for row in before.values())
+        return counts
+
+    async def _issue_days(self, statements: Sequence[Statement]) -> dict[bytes, list[tuple[int, int]]]:
+        """Of each track that grows: (issue day, index) of every certificate in it."""
+        placed: dict[bytes, list[tuple[int, int]]] = {}
+        for index, statement in enumerate(statements, self.integrator.size):
+            if isinstance(statement.body, Issue):
+                placed.setdefault(statement.body.track_id, []).append((statement.body.issue_day, index))
+        for row in await self._audit_store.tracks(list(placed)):
+            index = parse_certificate_state(row.body).issue_index
+            entry = await self.entry(index)
+            assert entry is not None
+            body = parse_statement(entry).body
+            if isinstance(body, Issue):
+                placed[row.track].append((body.issue_day, index))
+        return placed
+
+    async def _integrate(self, stretch: Sequence[bytes]) -> None:
+        await super()._integrate(stretch)
+        if self.integrator.size - self._flushed >= FLUSH:
+            self._flush()
+
+    async def _follow(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
+        self.looked_at = opened
+        await super()._follow(opened, progress)
+
+    async def _keep(self, opened: OpenedCheckpoint) -> None:
+        await super()._keep(opened)
+        self._flush()
+
+    async def _reopen(self) -> None:
+        await super()._reopen()
+        self._load()
+
+    def _load(self) -> None:
+        stored = self._audit_store.statistics()
+        self.numbers = Statistics() if stored is None else parse_statistics(stored[1])
+        self._flushed = self.integrator.size
+        assert self.numbers.size == self._flushed, "statistics and entries are committed together"
+
+    def _flush(self) -> None:
+        self._flushed = self.integrator.size
+        self._audit_store.flush(self._flushed, self.numbers.encode())
