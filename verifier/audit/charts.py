@@ -80,9 +80,9 @@ def _open(width: int, height: int) -> str:
 
 
 def _ceiling(value: int) -> int:
-    """The next round number: 1, 2 or 5 times a power of ten, at least 1."""
+    """The next round number: 1, 2, 3, 4, 6 or 8 times a power of ten, at least 1."""
     power = int("1" + "0" * (len(str(value)) - 1))
-    return next((step * power for step in (1, 2, 5) if step * power >= value), 10 * power)
+    return next((step * power for step in (1, 2, 3, 4, 6, 8) if step * power >= value), 10 * power)
 
 
 def _short(value: int) -> str:

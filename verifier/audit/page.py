@@ -62,6 +62,7 @@ def _parts() -> tuple[str, Any]:
     room = resources.files("verifier.audit")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["moment"] = lambda text: text.replace("T", " ").replace("Z", " UTC")
     template = environment.from_string(room.joinpath("report.html").read_text("utf-8"))
     return room.joinpath("report.css").read_text("utf-8"), template
 
