@@ -323,4 +323,6 @@ def _toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if "\n" in str(value):  # as lines, for people; the newline after the opening quotes is not part of it
+        return '"""\n' + "\n".join(_toml(line)[1:-1] for line in str(value).split("\n")) + '"""'
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON's escapes are TOML's

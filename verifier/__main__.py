@@ -5,6 +5,7 @@
     check   judge one link, QR text, bundle, PDF, picture or text file
     serve   follow the log and answer over HTTP
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
+    witness cosign the checkpoints of logs (a program of its own, with keys of its own)
 
 Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
 the world did not answer, 1 when the log broke a rule.
@@ -34,6 +35,7 @@ from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unve
 from ledger.progress import Progress
 from ledger.store.sqlite import SqliteStore, open_sqlite
 from ledger.text import Text
+from ledger.tlog.policy import POLICY_CEILING
 from verifier.audit import console as audit_console
 from verifier.config import (
     STORE_FILE,
@@ -49,9 +51,11 @@ from verifier.messages import load_messages
 from verifier.replica import Replica, Violation
 from verifier.report import Printer
 from verifier.scanning import Scanner
+from verifier.trust import NO_QUORUM
 from verifier.verdict import Verdict, exit_code
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
+from verifier.witness import console as witness
 
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
 _POOL_THREADS: Final = 2
@@ -84,7 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    trust = TrustConfig(options.origin, tuple(options.vkey), options.genesis, tuple(options.base))
+    trust = TrustConfig(
+        options.origin,
+        tuple(options.vkey),
+        options.genesis,
+        tuple(options.base),
+        policy=NO_QUORUM if options.policy is None else _read_policy(options.policy),
+        map_auditors=tuple(options.map_auditor),
+    )
     settings = VerifierSettings(options.ledger, trust, **({} if options.port is None else {"port": options.port}))
     asyncio.run(create_folder(options.dir, settings))
     print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier sync --dir {options.dir}")
@@ -179,7 +190,7 @@ async def _opened(
             async with LedgerClient(settings.ledger_url) as own:
                 for attempt in range(_READ_ATTEMPTS):
                     try:
-                        replica = await Replica.open(store, source or own, trust, pool)
+                        replica = await Replica.open(store, source or own, trust, pool, now_ms=_now_ms())
                         break
                     except Unverified:  # the writer committed between two of our reads
                         if not shared or attempt == _READ_ATTEMPTS - 1:
@@ -212,6 +223,17 @@ async def _bring_up_to_date(replica: Replica, *, quiet: bool) -> None:
             progress.advance(size - progress.done)
 
         await replica.poll(_now_ms(), reached)
+
+
+def _read_policy(path: Path) -> str:
+    """The text of a policy file. Raises Malformed and Unavailable; what it says is checked with the trust."""
+    try:
+        with path.open("rb") as file:
+            return file.read(POLICY_CEILING + 1).decode()
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise Malformed(f"{path.name}: not UTF-8") from None
 
 
 def _read_item(name: str) -> str | bytes:
@@ -274,6 +296,14 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--vkey", required=True, action="append", help="日志公钥，两个 / log keys, give both")
     init.add_argument("--genesis", required=True, metavar="HEX", help="第 0 条的 SHA-256 / SHA-256 of entry 0")
     init.add_argument("--base", required=True, action="append", metavar="URL", help="官方网址 / official address")
+    init.add_argument("--policy", type=Path, metavar="FILE", help="见证策略 / witness policy (C2SP tlog-policy)")
+    init.add_argument(
+        "--map-auditor",
+        action="append",
+        default=[],
+        metavar="VKEY",
+        help="状态审计员公钥 / key of a map auditor",
+    )
     init.add_argument("--port", type=int, help="监听端口 / port for serve")
     init.set_defaults(run=_init)
 
@@ -303,6 +333,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    witness.add_commands(commands)
     return parser
 
 

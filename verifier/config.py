@@ -14,7 +14,7 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import described, format_settings, load_settings
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
-from verifier.trust import FRESHNESS_S, SKEW_S, Trust, build_trust
+from verifier.trust import FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
 STORE_FILE: Final = "replica.db"
@@ -38,6 +38,21 @@ class TrustConfig:
         metadata=described(
             Text("二维码中的官方网址，首个对外显示", "Official addresses of QR codes; the first is shown")
         )
+    )
+    policy: str = field(
+        default=NO_QUORUM,
+        metadata=described(
+            Text(
+                "见证策略（C2SP tlog-policy）：哪些见证人须共同签署检查点；quorum none 表示不要求",
+                "Witness policy (C2SP tlog-policy): who must have cosigned a checkpoint; quorum none: nobody",
+            )
+        ),
+    )
+    map_auditors: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text("状态审计员公钥；无本机副本时须有其一签署", "Keys of map auditors, needed without an own replica")
+        ),
     )
     freshness_s: int = field(
         default=FRESHNESS_S,
@@ -66,6 +81,8 @@ class TrustConfig:
             self.bases,
             load_ladder(),
             load_catalogue(),
+            policy=self.policy,
+            map_auditors=self.map_auditors,
             freshness_s=self.freshness_s,
             max_skew_s=self.max_skew_s,
         )

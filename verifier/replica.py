@@ -4,16 +4,17 @@ One poll, numbered:
 
     1 checkpoint   opens under the pinned origin and keys, and is not from the future
     2 growth       not smaller than what was verified before; the same size has the same root
-    3 prefix       what we hold and each further stretch are proven to be a prefix of the checkpoint's tree,
+    3 quorum       the witnesses of the pinned policy stand behind it; nothing is taken in without them
+    4 prefix       what we hold and each further stretch are proven to be a prefix of the checkpoint's tree,
                    before any of it is stored
-    4 genesis      entry 0 is the pinned one
-    5 signatures   every statement is signed by a key of its filing, or by enough of the authority
-    6 fold         every statement is admissible where it stands
-    7 seal         the seal computed here equals the log's, byte for byte: same chain, map root and key count
-    8 end          the checkpoint ends with a seal (R1); only now its note is kept and its time counts
+    5 genesis      entry 0 is the pinned one
+    6 signatures   every statement is signed by a key of its filing, or by enough of the authority
+    7 fold         every statement is admissible where it stands
+    8 seal         the seal computed here equals the log's, byte for byte: same chain, map root and key count
+    9 end          the checkpoint ends with a seal (R1); only now its note is kept and its time counts
 
-A failure of 2 or 4 to 8 is proven by the log's own signatures: the replica halts and what it answers is no longer
-fresh. A failure of 1 or 3 may be the doing of whoever stands between, so it is tried again; freshness runs out by
+A failure of 2 or 5 to 9 is proven by the log's own signatures: the replica halts and what it answers is no longer
+fresh. A failure of 1, 3 or 4 may be the doing of whoever stands between, so it is tried again; freshness runs out by
 itself. A kill at any moment leaves whole batches, from which the next start goes on.
 """
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol, Self, TypeVar
@@ -32,9 +34,10 @@ from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store
 from ledger.store.replay import BadEntry, replay_stretch, split_sealed
-from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
+from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from ledger.tlog.note import VerifierKey
+from ledger.tlog.policy import Policy
 from verifier.fetch import WIDTH, LogSource, RemoteTree
 
 T = TypeVar("T")
@@ -54,6 +57,8 @@ class Pins(Protocol):
     @property
     def genesis(self) -> bytes: ...
     @property
+    def policy(self) -> Policy: ...
+    @property
     def max_skew_ms(self) -> int: ...
 
 
@@ -69,11 +74,12 @@ class Violation(Unverified):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The newest checkpoint that everything up to step 8 was checked for."""
+    """The newest checkpoint that everything up to step 9 was checked for."""
 
     size: int
     root: bytes
-    time_ms: int  # from the log's own timestamped signature
+    time_ms: int  # how fresh it is: the quorum's newest moment, or the log's where the policy has no quorum
+    log_time_ms: int  # from the log's own timestamped signature
 
 
 class Replica:
@@ -93,8 +99,20 @@ class Replica:
         self._stretch = stretch
 
     @classmethod
-    async def open(cls, store: Store, source: LogSource, trust: Pins, pool: Executor, stretch: int = STRETCH) -> Self:
-        """Continue from what `store` holds. Raises Unverified when it is damaged or of another log."""
+    async def open(
+        cls,
+        store: Store,
+        source: LogSource,
+        trust: Pins,
+        pool: Executor,
+        stretch: int = STRETCH,
+        *,
+        now_ms: int | None = None,
+    ) -> Self:
+        """Continue from what `store` holds. Raises Unverified when it is damaged or of another log.
+
+        Its checkpoint counts again only if it still has the policy's quorum, of cosignatures not later than `now_ms`.
+        """
         self = cls(await Integrator.open(store), source, trust, pool, stretch)
         head = self.integrator.head
         if head is None:
@@ -109,7 +127,8 @@ class Replica:
                 raise Unverified("the store is older than its own checkpoint; make a new one with init")
             if await self.root_at(opened.checkpoint.size) != opened.checkpoint.root:
                 raise Unverified("the store's checkpoint is not of its entries")
-            self.verified = _verified(opened)
+            with suppress(Unverified):  # kept under another policy: the next poll brings a better one
+                self.verified = _verified(self._with_quorum(note, now_ms))
         return self
 
     async def poll(self, now_ms: int, progress: Callable[[int], None] = lambda size: None) -> None:
@@ -121,7 +140,8 @@ class Replica:
             raise self.halted
         try:
             opened = self._open(await self._source.checkpoint(), now_ms)  # 1
-            await self._follow(opened, progress)
+            await self._compare(opened)  # 2
+            await self._follow(self._require_quorum(opened.note, now_ms), progress)  # 3
             self.problem = None
         except Violation as violation:
             self.problem = violation
@@ -146,6 +166,11 @@ class Replica:
                 pause = min(pause * 2, max(_MAX_PAUSE_S, every_s))
             await asyncio.sleep(pause)
 
+    def _with_quorum(self, note: bytes, now_ms: int | None) -> CosignedCheckpoint:
+        trust = self._trust
+        latest_s = None if now_ms is None else (now_ms + trust.max_skew_ms) // 1000
+        return open_cosigned(note, trust.origin, trust.keys, trust.policy, latest_s=latest_s)
+
     def _open(self, note: bytes, now_ms: int) -> OpenedCheckpoint:
         try:
             opened = open_checkpoint(note, self._trust.origin, self._trust.keys)
@@ -155,19 +180,30 @@ class Replica:
             raise Violation("checkpoint: its time is in the future", proven=False)
         return opened
 
-    async def _follow(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
-        checkpoint, size = opened.checkpoint, self.integrator.size
-        if checkpoint.size <= size:  # 2
-            if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:
-                raise Violation(f"the log has signed a second history of size {checkpoint.size}")
-            if not is_seal((await self.integrator.store.entries(checkpoint.size - 1, checkpoint.size))[0]):
-                raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
-            known = self.verified
-            newer = known is None or opened.time_s * 1000 > known.time_ms
-            if known is not None and checkpoint.size < known.size:
-                # An old note shown again proves nothing about the log; a new signature over less does.
-                raise Violation(f"checkpoint of size {checkpoint.size} after {known.size}", proven=newer)
-            if newer:
+    async def _compare(self, opened: OpenedCheckpoint) -> None:
+        """What the log signed against what we hold, whoever else stands behind it."""
+        checkpoint, known = opened.checkpoint, self.verified
+        if checkpoint.size > self.integrator.size:
+            return
+        if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:
+            raise Violation(f"the log has signed a second history of size {checkpoint.size}")
+        if not is_seal((await self.integrator.store.entries(checkpoint.size - 1, checkpoint.size))[0]):
+            raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
+        if known is not None and checkpoint.size < known.size:
+            # An old note shown again proves nothing about the log; a new signature over less does.
+            newer = opened.time_s * 1000 > known.log_time_ms
+            raise Violation(f"checkpoint of size {checkpoint.size} after {known.size}", proven=newer)
+
+    def _require_quorum(self, note: bytes, now_ms: int) -> CosignedCheckpoint:
+        try:
+            return self._with_quorum(note, now_ms)
+        except (Malformed, Unverified) as error:
+            raise Violation(f"checkpoint: {error}", proven=False) from error
+
+    async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
+        checkpoint = opened.checkpoint
+        if checkpoint.size <= self.integrator.size:
+            if self.verified is None or opened.time_s * 1000 > self.verified.time_ms:
                 await self._keep(opened)
             return
         self.target = checkpoint.size
@@ -176,11 +212,11 @@ class Replica:
         assert head is not None and (head.size, head.root) == (checkpoint.size, checkpoint.root)
         await self._keep(opened)
 
-    async def _keep(self, opened: OpenedCheckpoint) -> None:
+    async def _keep(self, opened: CosignedCheckpoint) -> None:
         await self.integrator.store.put_checkpoint(opened.note)
         self.verified = _verified(opened)
 
-    async def _extend(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
+    async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root
         remote = RemoteTree(self._source, size)
         frontier = self.integrator.frontier
@@ -192,11 +228,11 @@ class Replica:
             end = min(start - start % WIDTH + self._stretch, size)
             entries = await _well_formed(remote.entries(start, end), start)
             frontier, _ = frontier.append([leaf_hash(entry) for entry in entries])
-            await self._prove_stretch(remote, frontier, start, entries, size, root)  # 3
+            await self._prove_stretch(remote, frontier, start, entries, size, root)  # 4
             pending = await self._take_in(pending + entries, progress)
             if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
                 raise Violation("no seal in sight", index=self.integrator.size)
-        if pending:  # 8
+        if pending:  # 9
             raise Violation("the checkpoint does not end with a seal", index=size - 1)
 
     async def _prove_prefix(self, remote: RemoteTree, held: Frontier, size: int, root: bytes) -> None:
@@ -236,10 +272,10 @@ class Replica:
 
     async def _integrate(self, stretch: Sequence[bytes]) -> None:
         start = self.integrator.size
-        if start == 0 and sha256(stretch[0]).digest() != self._trust.genesis:  # 4
+        if start == 0 and sha256(stretch[0]).digest() != self._trust.genesis:  # 5
             raise Violation("not the pinned genesis", index=0)
         try:
-            prepared = await replay_stretch(self.integrator, stretch, self._pool)  # 5, 6, 7
+            prepared = await replay_stretch(self.integrator, stretch, self._pool)  # 6, 7, 8
         except BadEntry as bad:
             raise Violation(bad.reason, index=bad.index) from bad
         await self._checked(stretch, prepared)
@@ -281,5 +317,6 @@ def _leads(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequen
     return True
 
 
-def _verified(opened: OpenedCheckpoint) -> Verified:
-    return Verified(opened.checkpoint.size, opened.checkpoint.root, opened.time_s * 1000)
+def _verified(opened: CosignedCheckpoint) -> Verified:
+    checkpoint = opened.checkpoint
+    return Verified(checkpoint.size, checkpoint.root, opened.time_s * 1000, opened.log_time_s * 1000)

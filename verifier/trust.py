@@ -15,9 +15,11 @@ from ledger.records.grades import Ladder
 from ledger.records.occupations import Catalogue
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
+from ledger.tlog.policy import NO_WITNESSES, WITNESS_TYPES, Policy, format_policy, parse_policy
 
 FRESHNESS_S: Final = 300  # a checkpoint is renewed every 60 s; five misses are an outage
 SKEW_S: Final = 60
+NO_QUORUM: Final = format_policy(NO_WITNESSES)
 _HOST: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\]"
 _BASE: Final = re.compile(rf"(https?)://({_HOST})(?::([1-9][0-9]{{0,4}}))?", re.ASCII)
 _HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -36,6 +38,8 @@ class Trust:
     max_skew_ms: int  # how far ahead of ours the log's clock may be
     ladder: Ladder
     catalogue: Catalogue
+    policy: Policy = NO_WITNESSES  # who has to stand behind a checkpoint beside the log; its time is then the freshness
+    map_auditors: tuple[VerifierKey, ...] = ()  # one of them vouches for state that no own replica has recomputed
 
     def __post_init__(self) -> None:
         types = sorted(key.type for key in self.keys)
@@ -49,6 +53,11 @@ class Trust:
             check_base(base)
         if not 1_000 <= self.freshness_ms <= 366 * 86_400_000 or not 0 <= self.max_skew_ms <= 3_600_000:
             raise Malformed("trust: freshness of 1 s to a year, skew of at most an hour")
+        if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
+            raise Malformed("trust: a map auditor's key is of a cosignature type")
+        public = [key.public for key in (*self.keys, *self.policy.keys, *self.map_auditors)]
+        if len(set(public)) != len(public):
+            raise Malformed("trust: log, witnesses and map auditors are different parties with different keys")
 
     @property
     def official_host(self) -> str:
@@ -68,10 +77,15 @@ def build_trust(
     ladder: Ladder,
     catalogue: Catalogue,
     *,
+    policy: str = NO_QUORUM,
+    map_auditors: Sequence[str] = (),
     freshness_s: int = FRESHNESS_S,
     max_skew_s: int = SKEW_S,
 ) -> Trust:
-    """The trust that these words describe: vkeys, hex, addresses. Raises Malformed at the first that is wrong."""
+    """The trust that these words describe: vkeys, hex, addresses, a C2SP tlog-policy.
+
+    Raises Malformed at the first that is wrong.
+    """
     if _HEX32.fullmatch(genesis) is None:
         raise Malformed("trust: genesis is 64 lower-case hex digits")
     return Trust(
@@ -83,6 +97,8 @@ def build_trust(
         max_skew_ms=max_skew_s * 1000,
         ladder=ladder,
         catalogue=catalogue,
+        policy=parse_policy(policy),
+        map_auditors=tuple(parse_vkey(text) for text in map_auditors),
     )
 
 

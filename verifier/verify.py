@@ -89,7 +89,7 @@ class Register:
 
     size: int  # leaves under that checkpoint
     root: bytes
-    time_ms: int  # from the log's own timestamped signature
+    time_ms: int  # how fresh its checkpoint is: the witness quorum's newest moment, or the log's without a quorum
     logged: Logged | None  # under the item's cert key; None: not in the first `size` leaves
     filing: FilingState | None  # of the body named by the logged statement, else by the carried one
     halted: bool = False  # the replica found a violation and stopped: its last good data, never green

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -287,3 +287,22 @@ def test_a_damaged_text_is_a_value_or_a_list_of_problems(data: st.DataObject) ->
     except BadSettings as error:
         assert error.problems
         assert all(p.line is None or 1 <= p.line <= text.count("\n") + 1 for p in error.problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\nb\n",
+        "\n",
+        "\n\n",
+        'one "two"\n\'\'\' """ three\n',
+        "back\\slash\\n\nat the end\\\n",
+        "\r\n\ttab\x7f\n",
+        "a\n\u0001",
+    ],
+)
+def test_texts_of_several_lines_are_written_as_lines(text: str) -> None:
+    value = replace(VALUE, origin=text)
+    written = format_settings(value)
+    assert load_settings(Service, written, environ={}) == value
+    assert written.count("\n") >= text.count("\n") + format_settings(VALUE).count("\n")

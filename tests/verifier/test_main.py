@@ -21,7 +21,9 @@ from ledger.records.bundle import format_bundle
 from ledger.records.qr import format_code
 from ledger.records.secret import format_secret
 from ledger.store.sqlite import open_sqlite
+from ledger.tlog.policy import format_policy
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
+from tests.support.witnesses import Cosigner, quorum
 from verifier import __main__ as program
 from verifier.__main__ import main
 from verifier.config import SERVED_FILE, SETTINGS_FILE, STORE_FILE, is_served, load_folder, mark_served
@@ -109,6 +111,27 @@ class TestInit:
     @pytest.mark.parametrize("wrong", [{"genesis": "00"}, {"vkey": "x"}, {"base": "http://cert.example"}])
     async def test_refuses_untrustworthy_words(self, desk: Desk, tmp_path: Path, wrong: dict[str, str]) -> None:
         assert await desk.run(*desk.init(tmp_path / "other", **wrong)) == 2
+        assert not (tmp_path / "other").exists()
+
+    async def test_takes_a_witness_policy_and_map_auditors(self, desk: Desk, tmp_path: Path) -> None:
+        policy, auditor = quorum(1, Cosigner("w.example/a"), Cosigner("w.example/b")), Cosigner("auditor.example")
+        file, folder = tmp_path / "policy.txt", tmp_path / "other"
+        file.write_text("# 两名见证人\n" + format_policy(policy), "utf-8")
+        more = ["--policy", str(file), "--map-auditor", auditor.ed25519.format_vkey()]
+        assert await desk.run(*desk.init(folder), *more) == 0
+        trust = load_folder(folder).trust.build()
+        assert (trust.policy, trust.map_auditors) == (policy, (auditor.ed25519,))
+        assert "\nwitness w.example/a " in (folder / SETTINGS_FILE).read_text("utf-8"), "lines that people can read"
+        assert await desk.run("sync", "--dir", str(folder), "--quiet") == 3, "the ledger here has no witnesses"
+
+    @pytest.mark.parametrize(("content", "status"), [(b"quorum all\n", 2), (b"\xff", 2), (None, 3)])
+    async def test_refuses_a_policy_that_cannot_be_used(
+        self, desk: Desk, tmp_path: Path, content: bytes | None, status: int
+    ) -> None:
+        file = tmp_path / "policy.txt"
+        if content is not None:
+            file.write_bytes(content)
+        assert await desk.run(*desk.init(tmp_path / "other"), "--policy", str(file)) == status
         assert not (tmp_path / "other").exists()
 
     async def test_other_commands_need_it(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

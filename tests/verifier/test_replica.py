@@ -19,6 +19,7 @@ from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import Frontier, leaf_hash
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_entries, parse_tile_path
 from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
+from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.fetch import LogSource
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust
@@ -491,3 +492,129 @@ class TestStore:
         await store.put_checkpoint(b"garbage")
         with pytest.raises(Malformed):
             await start(store, FakeLedger(log), log.trust(), pool)
+
+
+A, B, C = (Cosigner(f"witness.example/{name}") for name in "abc")
+TIME_S = TIME // 1000
+
+
+class TestQuorum:
+    """Two of three witnesses have to stand behind what is taken in; their time is the freshness."""
+
+    @staticmethod
+    def trust(log: LogBuilder) -> Trust:
+        return log.trust(policy=quorum(2, A, B, C))
+
+    @staticmethod
+    def show(ledger: FakeLedger, note: bytes, times: dict[Cosigner, int]) -> None:
+        ledger.altered["checkpoint"] = cosigned(note, times)
+
+    async def test_short_of_it_nothing_is_taken_in(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, self.trust(log), pool)
+        stranger = Cosigner("witness.example/stranger")
+        for times in ({}, {A: TIME_S}, {A: TIME_S, stranger: TIME_S}):
+            self.show(ledger, log.checkpoint(), times)
+            with pytest.raises(Violation, match="quorum") as caught:
+                await replica.poll(NOW)
+            assert not caught.value.proven and replica.halted is None
+            assert replica.verified is None and replica.integrator.size == 0
+        self.show(ledger, log.checkpoint(), {A: TIME_S + 1, B: TIME_S + 2})
+        await replica.poll(NOW)
+        assert replica.verified is not None and replica.problem is None
+
+    async def test_its_newest_moment_is_the_time(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, self.trust(log), pool)
+        for times, expected in (
+            ({A: TIME_S + 20, B: TIME_S + 10}, 10),
+            ({A: TIME_S + 20, B: TIME_S + 10, C: TIME_S + 15}, 15),
+            ({A: TIME_S + 5, B: TIME_S + 9}, 15),  # shown again: nothing becomes older
+            ({A: TIME_S + 40, B: TIME_S + 10, C: TIME_S + 30}, 30),
+        ):
+            self.show(ledger, log.checkpoint(), times)
+            await replica.poll(NOW)
+            assert replica.verified is not None
+            assert replica.verified.time_ms == (TIME_S + expected) * 1000
+            assert replica.verified.log_time_ms == log.time
+
+    async def test_a_renewed_log_signature_alone_makes_nothing_fresher(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, self.trust(log), pool)
+        self.show(ledger, log.checkpoint(), {A: TIME_S + 2, B: TIME_S + 2})
+        await replica.poll(NOW)
+        self.show(ledger, log.checkpoint(TIME + 50_000), {A: TIME_S + 2, B: TIME_S + 2})
+        await replica.poll(NOW)
+        assert replica.verified is not None and replica.verified.time_ms == (TIME_S + 2) * 1000
+
+    async def test_a_fast_clock_of_one_witness_does_not_count(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, self.trust(log), pool)
+        late = NOW // 1000 + 61  # more than clocks may differ
+        self.show(ledger, log.checkpoint(), {A: late, B: TIME_S + 2})
+        with pytest.raises(Violation, match="quorum"):
+            await replica.poll(NOW)
+        self.show(ledger, log.checkpoint(), {A: late, B: late, C: TIME_S + 3})
+        with pytest.raises(Violation, match="quorum"):
+            await replica.poll(NOW)
+        self.show(ledger, log.checkpoint(), {A: TIME_S + 4, B: late, C: TIME_S + 3})
+        await replica.poll(NOW)
+        assert replica.verified is not None and replica.verified.time_ms == (TIME_S + 3) * 1000
+
+    async def test_a_fork_is_proven_by_the_log_alone(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, self.trust(log), pool)
+        self.show(ledger, log.checkpoint(), {A: TIME_S + 2, B: TIME_S + 2})
+        await replica.poll(NOW)
+        head = log.integrator.head
+        assert head is not None
+        ledger.altered["checkpoint"] = log.signer.sign(Checkpoint(log.origin, head.size, bytes(32)), TIME_S)
+        with pytest.raises(Violation, match="second history") as caught:
+            await replica.poll(NOW)
+        assert caught.value.proven and replica.halted is caught.value
+
+    async def test_an_old_head_shown_again_is_no_proof_while_a_smaller_new_one_is(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        """Also when the witnesses' clocks are behind the log's."""
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, self.trust(log), pool)
+        head = log.integrator.head
+        assert head is not None
+        old = log.checkpoint()
+        await issue(log, 1)
+        new = log.checkpoint(TIME + 10_000)
+        self.show(ledger, new, {A: TIME_S - 30, B: TIME_S - 30})
+        await replica.poll(NOW)
+        self.show(ledger, old, {A: TIME_S - 40, B: TIME_S - 40})
+        with pytest.raises(Violation) as caught:
+            await replica.poll(NOW)
+        assert not caught.value.proven
+        ledger.altered["checkpoint"] = log.signer.sign(Checkpoint(log.origin, head.size, head.root), TIME_S + 11)
+        with pytest.raises(Violation) as caught:
+            await replica.poll(NOW)
+        assert caught.value.proven
+
+    async def test_what_was_kept_counts_again_under_the_policy_of_today(
+        self, log: LogBuilder, tmp_path: Path, pool: Executor
+    ) -> None:
+        path = tmp_path / "kept.db"
+        store = await fresh_store(path)
+        ledger = FakeLedger(log)
+        self.show(ledger, log.checkpoint(), {A: TIME_S + 2, B: TIME_S + 9})
+        replica = await start(store, ledger, self.trust(log), pool)
+        await replica.poll(NOW)
+        for policy, now_ms, expected in (
+            (quorum(2, A, B, C), NOW, TIME_S + 2),
+            (quorum(1, A, B), NOW, TIME_S + 9),
+            (quorum(1, A, B), (TIME_S + 8 - 60) * 1000, TIME_S + 2),  # B's line is still in the future
+            (quorum(2, A, C), NOW, None),
+        ):
+            again = await Replica.open(store, ledger, log.trust(policy=policy), pool, now_ms=now_ms)
+            assert (again.verified and again.verified.time_ms) == (expected and expected * 1000)
+            assert again.integrator.size == replica.integrator.size
+        await store.close()

@@ -11,7 +11,9 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.note import ED25519, VerifierKey
-from verifier.trust import Trust, build_trust, check_base
+from ledger.tlog.policy import NO_WITNESSES, Group, Policy, Witness, format_policy
+from tests.support.witnesses import Cosigner, quorum
+from verifier.trust import NO_QUORUM, Trust, build_trust, check_base
 
 ORIGIN = "log.test.example"
 SIGNER = CheckpointSigner(ORIGIN, Ed25519Signer(b"e" * 32), MlDsa44Signer(b"m" * 32))
@@ -104,3 +106,33 @@ def test_freshness_has_two_ends() -> None:
     assert not trust.is_fresh(now - 300_001, now)
     assert trust.is_fresh(now + 60_000, now)
     assert not trust.is_fresh(now + 60_001, now)
+
+
+A, B, AUDITOR = Cosigner("w.example/a"), Cosigner("w.example/b"), Cosigner("auditor.example")
+
+
+def test_witnesses_and_map_auditors_are_read() -> None:
+    assert (build().policy, build().map_auditors) == (NO_WITNESSES, ())
+    assert build(policy=NO_QUORUM).policy == NO_WITNESSES
+    policy = quorum(2, A, B)
+    auditors = [AUDITOR.ed25519.format_vkey(), AUDITOR.ml_dsa.format_vkey()]
+    trust = build(policy="# ours\n" + format_policy(policy), map_auditors=auditors)
+    assert trust.policy == policy
+    assert trust.map_auditors == (AUDITOR.ed25519, AUDITOR.ml_dsa)
+
+
+def test_one_party_is_not_two() -> None:
+    """A log that is its own witness, or a witness counted as auditor, would vouch for itself."""
+    itself = Policy((), (Witness("log", SIGNER.vkeys[1]),), (Group("g", 1, ("log",)),), "g")
+    for changes in (
+        {"policy": format_policy(itself)},
+        {"policy": format_policy(quorum(1, A, B)), "map_auditors": [B.ed25519.format_vkey()]},
+        {"map_auditors": [AUDITOR.ed25519.format_vkey()] * 2},
+        {"map_auditors": [VKEYS[1]]},
+        {"map_auditors": [VKEYS[0]]},  # a type that carries no time
+        {"map_auditors": ["not a vkey"]},
+        {"policy": ""},
+        {"policy": "quorum a\n"},
+    ):
+        with pytest.raises(Malformed):
+            build(**changes)

@@ -12,11 +12,13 @@ from ledger.settings import described, format_settings, load_settings
 from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
+from ledger.tlog.policy import NO_WITNESSES, Policy, format_policy, parse_policy
 from verifier.audit.store import create_audit_store
 
 SETTINGS_FILE: Final = "audit.toml"
 STORE_FILE: Final = "audit.db"
 HEADS_FILE: Final = "heads.db"
+NO_QUORUM: Final = format_policy(NO_WITNESSES)
 EVIDENCE_FOLDER: Final = "evidence"
 _HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -29,6 +31,7 @@ class Pins:
     keys: tuple[VerifierKey, ...]
     genesis: bytes
     max_skew_ms: int
+    policy: Policy = NO_WITNESSES  # an auditor takes in whatever the log signed; who cosigned it is another question
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,15 @@ class AuditSettings:
     thresholds: Thresholds = field(
         default_factory=Thresholds, metadata=described(Text("报警阈值", "When the detectors speak"))
     )
+    policy: str = field(
+        default=NO_QUORUM,
+        metadata=described(
+            Text(
+                "见证策略（C2SP tlog-policy）：最新检查点达不到即报警",
+                "Witness policy (C2SP tlog-policy): an alarm when the newest checkpoint falls short of it",
+            )
+        ),
+    )
     monitors: tuple[str, ...] = field(
         default=(),
         metadata=described(
@@ -159,7 +171,6 @@ class AuditSettings:
         default="",
         metadata=described(Text("本审计方签名所用的名称", "This auditor's own name, under which it cosigns")),
     )
-    keys: Path = field(default=Path("keys.json"), metadata=described(Text("密钥文件", "The key file")))
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8900, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
     behind_proxy: bool = field(
@@ -178,6 +189,7 @@ class AuditSettings:
         for url in (self.ledger_url, *self.monitors):
             if not url.startswith(("http://", "https://")) or not url.isascii():
                 raise Malformed("ledger_url and monitors: http(s)://host[:port]")
+        parse_policy(self.policy)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise Malformed("tls_cert and tls_key go together")
 

@@ -13,26 +13,44 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from aiohttp import web
+
 from ledger.client import LedgerClient
+from ledger.edge import Site, run_app
+from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.keystore import PERSON_COST, read_passphrase
 from ledger.progress import Progress
 from ledger.reference_data import load_ladder
 from ledger.text import Text
 from ledger.tlog.note import NOTE_CEILING, parse_vkey
-from verifier.audit.config import SETTINGS_FILE, AuditSettings, PinsConfig, create_folder, load_folder
+from ledger.tlog.policy import POLICY_CEILING, format_policy, parse_policy
+from ledger.tlog.spelling import check_name
+from verifier.audit.config import NO_QUORUM, SETTINGS_FILE, AuditSettings, PinsConfig, create_folder, load_folder
+from verifier.audit.cosign import STATE_FILE, MapAuditor, create_keys, open_cosigner
 from verifier.audit.evidence import MAX_BYTES, Fork, parse_evidence, verify_evidence
 from verifier.audit.openings import OpeningsResult, check_openings
 from verifier.audit.page import report_page
 from verifier.audit.report import build_report, format_report, report_text, write_file
 from verifier.audit.run import Audit, exit_code, open_audit
+from verifier.audit.service import Service
+from verifier.audit.web import create_app
+from verifier.witness.config import LIGHT_COST
+from verifier.witness.state import WitnessState
+from verifier.witness.web import log_fork
+
+PASSPHRASE: Final = "CERT_AUDITOR_PASSPHRASE"  # noqa: S105  # the name of the variable
+_PROMPT: Final = Text("审计方密钥的口令", "passphrase of the auditor's keys")
 
 REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
@@ -102,6 +120,68 @@ def _write(folder: Path, report: dict[str, object]) -> None:
     write_file(folder / REPORT_HTML_EN, report_page(report, "en", switch=REPORT_HTML).encode())
 
 
+def _init(options: argparse.Namespace) -> int:
+    pins = PinsConfig(options.origin, tuple(options.vkey), options.genesis)
+    settings = AuditSettings(
+        options.ledger, pins, policy=_policy(options.policy), monitors=tuple(options.monitor), name=options.name,
+        host=options.host, port=options.port,
+    )  # fmt: skip
+    check_name(options.name, "the name of the auditor")
+    passphrase = read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file, confirm=True)
+    create_folder(options.dir, settings)
+    cosigner = create_keys(
+        options.dir, options.name, pins.origin, passphrase, created_day=int(time.time()) // 86_400,
+        cost=LIGHT_COST if options.light else PERSON_COST, random_bytes=os.urandom,
+    )  # fmt: skip
+    vkeys = [key.format_vkey() for key in cosigner.vkeys]
+    if options.json:
+        print(json.dumps({"name": options.name, "vkeys": vkeys}, ensure_ascii=False, indent=1))
+    else:
+        print("\n".join(vkeys))
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+    passphrase = read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file)
+    cosigner = open_cosigner(options.dir, settings.name, passphrase)
+    pins, state = settings.pins.build(), WitnessState(options.dir / STATE_FILE)
+    service = Service(_now_ms, settings.poll_ms / 1000)
+    auditor = MapAuditor(
+        cosigner,
+        {pins.origin: pins.keys},
+        state,
+        lambda: int(time.time()),
+        service.judge,
+        service.check_ready,
+        log_fork,
+    )
+    app = create_app(service, auditor)
+
+    async def running(_app: web.Application) -> AsyncIterator[None]:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
+            async with (
+                LedgerClient(settings.ledger_url) as client,
+                open_audit(options.dir, settings, client, pool, _now_ms) as audit,
+                service.running(audit, auditor),
+            ):
+                yield
+
+    app.cleanup_ctx.append(running)
+    edge = EdgeSettings(
+        body_seconds=10.0, behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key
+    )
+
+    def ready(site: Site) -> None:
+        print(f"{settings.name} {site.url}", flush=True)
+
+    try:
+        run_app(app, settings.host, settings.port if options.port is None else options.port, edge, on_ready=ready)
+    finally:
+        state.close()
+    return 0
+
+
 def _evidence(options: argparse.Namespace) -> int:
     evidence = parse_evidence(_read(options.file, MAX_BYTES))
     keys = [parse_vkey(text) for text in options.vkey]
@@ -135,14 +215,24 @@ def _settings(options: argparse.Namespace) -> AuditSettings:
                 "The first audit needs --origin, --vkey (twice) and --genesis",
             )
             raise Refused("PINS_MISSING", "origin", text)
-        create_folder(options.dir, AuditSettings(options.url, pins))
+        create_folder(options.dir, AuditSettings(options.url, pins, policy=_policy(options.policy)))
     settings = load_folder(options.dir)
     if pins is not None and (pins.origin, sorted(pins.log_keys), pins.genesis) != (
         settings.pins.origin, sorted(settings.pins.log_keys), settings.pins.genesis
     ):  # fmt: skip
         text = Text("该目录属于另一日志", "This folder is of another log: the pins differ from its settings")
         raise Refused("OTHER_LOG", str(options.dir), text)
-    return replace(settings, ledger_url=options.url, monitors=(*settings.monitors, *options.monitor))
+    policy = settings.policy if options.policy is None else _policy(options.policy)
+    return replace(settings, ledger_url=options.url, policy=policy, monitors=(*settings.monitors, *options.monitor))
+
+
+def _policy(path: Path | None) -> str:
+    if path is None:
+        return NO_QUORUM
+    try:
+        return format_policy(parse_policy(_read(path, POLICY_CEILING).decode()))
+    except UnicodeDecodeError:
+        raise Malformed("policy: not UTF-8") from None
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -170,6 +260,7 @@ def _run_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--dir", type=Path, required=True, help="审计目录 / the auditor's folder")
     _pins(run, required=False)
+    run.add_argument("--policy", type=Path, metavar="FILE", help="见证策略 / witness policy (C2SP tlog-policy)")
     run.add_argument("--monitor", action="append", default=[], metavar="URL",
                      help="见证方或审计方的监测接口 / monitoring API of a witness or auditor")  # fmt: skip
     run.add_argument("--checkpoint", action="append", type=Path, default=[], metavar="FILE",
@@ -185,6 +276,27 @@ def _run_parser() -> argparse.ArgumentParser:
 def _commands() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cert-verifier audit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    init = commands.add_parser("init", help="初始化审计服务 / make the folder of an auditing service")
+    init.add_argument("--ledger", required=True, metavar="URL", help="从哪里取日志 / where the log is fetched from")
+    init.add_argument("--name", required=True, help="本审计方名称 / own name, like auditor.example.org/a1")
+    _pins(init, required=True)
+    init.add_argument("--policy", type=Path, metavar="FILE", help="见证策略 / witness policy (C2SP tlog-policy)")
+    init.add_argument("--monitor", action="append", default=[], metavar="URL",
+                      help="见证方或审计方的监测接口 / monitoring API of a witness or auditor")  # fmt: skip
+    init.add_argument("--host", default="127.0.0.1")
+    init.add_argument("--port", type=int, default=8900)
+    init.add_argument("--light", action="store_true", help="演示用的轻量口令强化 / cheap key stretching, for demos")
+    init.add_argument("--json", action="store_true")
+    init.set_defaults(run=_init)
+
+    server = commands.add_parser("serve", help="持续审计并签署 / keep auditing, and cosign")
+    server.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
+    server.set_defaults(run=_serve)
+
+    for command in (init, server):
+        command.add_argument("--dir", type=Path, required=True, help="审计目录 / the auditor's folder")
+        command.add_argument("--passphrase-file", type=Path)
 
     evidence = commands.add_parser("evidence", help="核对证据文件 / check a file of evidence")
     evidence.add_argument("file", type=Path, metavar="FILE")

@@ -11,7 +11,7 @@ from ledger.records.state import parse_certificate_state
 from ledger.records.statements import Statement, parse_statement
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Prepared
-from ledger.tlog.checkpoint import OpenedCheckpoint
+from ledger.tlog.checkpoint import CosignedCheckpoint
 from verifier.audit.statistics import Statistics, fold_stretch, parse_statistics
 from verifier.audit.store import AuditStore
 from verifier.replica import Replica
@@ -22,7 +22,7 @@ FLUSH: Final = 32_768  # entries between two commits: what a kill costs at most
 class AuditReplica(Replica):
     """Follows a log into an `AuditStore`. `count` comes before the first poll."""
 
-    looked_at: OpenedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
+    looked_at: CosignedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
 
     def count(self, store: AuditStore, rush: tuple[int, int]) -> None:
         """Keep the statistics of what `store` holds. `rush`: from how many days and certificates of one track on it
@@ -82,11 +82,11 @@ class AuditReplica(Replica):
         if self.integrator.size - self._flushed >= FLUSH:
             self._flush()
 
-    async def _follow(self, opened: OpenedCheckpoint, progress: Callable[[int], None]) -> None:
+    async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         self.looked_at = opened
         await super()._follow(opened, progress)
 
-    async def _keep(self, opened: OpenedCheckpoint) -> None:
+    async def _keep(self, opened: CosignedCheckpoint) -> None:
         await super()._keep(opened)
         self._flush()
 

@@ -24,7 +24,10 @@ from typing import Final
 
 from ledger.client import LedgerClient
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.tlog.checkpoint import open_cosigned, parse_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
+from ledger.tlog.note import parse_note
+from ledger.tlog.policy import parse_policy
 from verifier.audit.alarms import Alarm, AlarmCode, Severity, alarm, worst
 from verifier.audit.config import EVIDENCE_FOLDER, HEADS_FILE, STORE_FILE, AuditSettings
 from verifier.audit.detect import detect
@@ -63,6 +66,7 @@ class Findings:
     violation: Violation | None = None
     unavailable: CertLedgerError | None = None
     unreached: list[Head] = field(default_factory=list)
+    quorum: bool = True  # the newest checkpoint carries what the policy asks for
 
     @property
     def first_bad_index(self) -> int | None:
@@ -73,7 +77,7 @@ class Audit:
     """One auditor's folder while it is open. One task looks; reads may come from anywhere on the same loop."""
 
     def __init__(
-        self, folder: Path, settings: AuditSettings, replica: AuditReplica, heads: HeadRecord, source: LogSource
+        self, folder: Path, settings: AuditSettings, replica: AuditReplica, heads: HeadRecord, source: Recorded
     ) -> None:
         self.folder, self.settings = folder, settings
         self.replica, self.heads = replica, heads
@@ -81,6 +85,7 @@ class Audit:
         self.findings = Findings()
         self.openings: tuple[Alarm, ...] = ()  # found by openings that were given to this run
         self._source = source
+        self._policy = parse_policy(settings.policy)
         self._monitors = [Monitor(url, self.pins.origin) for url in settings.monitors]
         self._now_ms = 0
 
@@ -98,13 +103,18 @@ class Audit:
             findings.unavailable = error
         if self.heads.open_heads():
             findings.unreached = await self.heads.compare(self.replica, self._source, self._write_fork)  # 3
+        findings.quorum = await self._has_quorum()
         if findings.violation is not None and findings.violation.proven:
             await self._write_bad_entry(findings.violation)
         self.findings = findings
 
-    def see(self, note: bytes, source: str, now_ms: int) -> Head:
-        """Keep a checkpoint that came from elsewhere; the next look compares it. Raises Unverified, Malformed."""
-        return self.heads.see(note, source, now_ms)
+    def see(self, note: bytes, source: str, now_ms: int, *, follow: bool = False) -> Head:
+        """Keep a checkpoint that came from elsewhere; the next look compares it, and with `follow` replays up to it.
+        Raises Unverified, Malformed."""
+        head = self.heads.see(note, source, now_ms)
+        if follow:
+            self._source.offer(note)
+        return head
 
     def alarms(self) -> list[Alarm]:
         """Everything found so far, the gravest first."""  # 4
@@ -117,6 +127,8 @@ class Audit:
         if violation is not None and not (found and violation.index is None):
             found.append(_alarm_of(violation))
         found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in self.findings.unreached]
+        if not self.findings.quorum:
+            found.append(alarm(AlarmCode.NO_QUORUM, "log"))
         found += self.openings
         found += detect(self.replica.numbers, self.settings.thresholds)
         return sorted(found, key=lambda one: one.severity is not Severity.ERROR)
@@ -132,6 +144,17 @@ class Audit:
     def evidence_files(self) -> list[str]:
         folder = self.folder / EVIDENCE_FOLDER
         return sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
+
+    async def _has_quorum(self) -> bool:
+        note = await self.replica.integrator.store.checkpoint()
+        if note is None:
+            return True
+        latest_s = (self._now_ms + self.pins.max_skew_ms) // 1000
+        try:
+            open_cosigned(note, self.pins.origin, self.pins.keys, self._policy, latest_s=latest_s)
+        except Unverified:
+            return False
+        return True
 
     async def _see_monitors(self) -> None:
         async def ask(monitor: Monitor) -> None:
@@ -175,16 +198,22 @@ class Audit:
             raise Unavailable(f"cannot write {folder / name}: {error.strerror}") from error
 
 
-class _Recorded:
+class Recorded:
     """A log source whose checkpoints are kept before anybody believes them."""
 
     def __init__(self, source: LogSource, name: str, see: Callable[[bytes, str], None]) -> None:
         self._source, self._name, self._see = source, name, see
+        self._offered: bytes | None = None
+
+    def offer(self, note: bytes) -> None:
+        """A checkpoint of the log that somebody else brought: followed when it is larger than what the log shows."""
+        self._offered = note
 
     async def checkpoint(self) -> bytes:
+        offered, self._offered = self._offered, None
         note = await self._source.checkpoint()
         self._see(note, self._name)
-        return note
+        return note if offered is None or _size_of(offered) <= _size_of(note) else offered
 
     async def tile(self, path: str) -> bytes:
         return await self._source.tile(path)
@@ -207,7 +236,7 @@ async def open_audit(
                 except (Malformed, Unverified):
                     return  # not the log's: the replica says so
 
-            recorded = _Recorded(source, settings.ledger_url, see)
+            recorded = Recorded(source, settings.ledger_url, see)
             replica = await AuditReplica.open(store, recorded, pins, pool)
             limits = settings.thresholds
             replica.count(store, (limits.track_days, limits.track_certificates))
@@ -237,6 +266,14 @@ def _alarm_of(violation: Violation) -> Alarm:
     elif "seal" in reason:
         code = AlarmCode.SEAL_MISMATCH
     return alarm(code, str(index), entries, index=index, reason=reason.removeprefix(_REFUSED))
+
+
+def _size_of(note: bytes) -> int:
+    """What a note says, -1 when it is no checkpoint. Nothing is believed for it: the replica opens what it follows."""
+    try:
+        return parse_checkpoint(parse_note(note).text).size
+    except Malformed:
+        return -1
 
 
 def _fork_name(raw: bytes) -> str:
