@@ -1,18 +1,18 @@
-"""Statements of the authority that the main job needs: genesis, filing, and digests of catalogue and ladder.
+"""Statements of the authority: genesis, filing and filing-change, and digests of catalogue and ladder.
 
 Payload maps (CDDL in docs/formats.cddl), signed with COSE_Sign by at least the threshold of authority keys:
 
     genesis    1 kind, 2 origin, 3 authority keys sorted, 4 threshold, 5 format version = 1, 6 day
     filing     1 kind, 2 filing number, 3 registered name, 4 body kind, 5 first day, 6 last day, 7 rows,
                8 record keys, 9 request keys, 10 cap, 11 grants (ordinals 7, 8), 12 name in Latin script (11 and 12
-               are absent when there are none)
+               are absent when there are none)            filing-change: the same with its kind
     catalogue  1 kind, 2 version, 3 SHA-256 of the exact bytes, 4 first day       ladder: the same with its kind
 
     row = [occupation, trade or "", [grade ordinals], audience, first day]
     key = [algorithm, public key, first day, last day]       last day 0 = no end fixed
 
-Issuer id of all of them is the origin; subject is the filing number or the kind's name. A filing-change later
-carries the full new terms in the same map, so that one statement always tells the terms in force.
+Issuer id of all of them is the origin; subject is the filing number or the kind's name. A filing-change carries the
+full new terms in the same map, so that one statement always tells the terms in force.
 """
 
 from __future__ import annotations
@@ -47,14 +47,13 @@ class Genesis:
     day: int  # days since 1970-01-01
 
     def __post_init__(self) -> None:
-        if list(self.keys) != sorted(set(self.keys)) or any(len(key) != 32 for key in self.keys):
-            raise Malformed("genesis: authority keys are distinct, sorted and have 32 bytes")
-        if not 1 <= self.threshold <= len(self.keys) <= _MAX_KEYS:
-            raise Malformed("genesis: threshold between 1 and the number of keys")
-        check_name(self.origin, "genesis: origin")
-        if not self.origin.isascii():
-            raise Malformed("genesis: origin in ASCII")
+        check_people(self.keys, self.threshold)
+        check_origin(self.origin)
         check_day(self.day)
+
+    @property
+    def subject(self) -> str:
+        return "genesis"
 
     def as_map(self) -> dict[int, canonical.Value]:
         return {
@@ -136,10 +135,10 @@ class Filing:
     cap: int = RECORD_KEY_CAP
     grants: tuple[int, ...] = ()
     latin_name: str = ""
+    change: bool = False  # a filing-change: the full new terms of a body that is filed already
 
     def __post_init__(self) -> None:
-        if _FILING_NUMBER.fullmatch(self.number) is None:
-            raise Malformed("filing: number is a letter and 12 digits")
+        check_filing_number(self.number)
         if not canonical.is_plain(self.name) or not canonical.is_plain(self.latin_name):
             raise Malformed("filing: registered name not in its one spelling")
         if not 1 <= len(self.name) <= 100 or len(self.latin_name) > 200:
@@ -167,12 +166,16 @@ class Filing:
             for row in self.rows
         )
 
+    @property
+    def subject(self) -> str:
+        return self.number
+
     def record_key(self, kid: bytes) -> FiledKey | None:
         return next((key for key in self.record_keys if key.kid == kid), None)
 
     def as_map(self) -> dict[int, canonical.Value]:
         fields: dict[int, canonical.Value] = {
-            1: int(Kind.FILING),
+            1: int(Kind.FILING_CHANGE if self.change else Kind.FILING),
             2: self.number,
             3: self.name,
             4: int(self.kind),
@@ -208,8 +211,33 @@ class Published:
             raise Malformed("published digest: 32 bytes and a version")
         check_day(self.first_day)
 
+    @property
+    def subject(self) -> str:
+        return self.kind.name.lower()
+
     def as_map(self) -> dict[int, canonical.Value]:
         return {1: int(self.kind), 2: self.version, 3: self.digest, 4: self.first_day}
+
+
+def check_people(keys: tuple[bytes, ...], threshold: int) -> None:
+    """The keys of an authority and how many of them must sign. Raises Malformed."""
+    if list(keys) != sorted(set(keys)) or any(len(key) != 32 for key in keys):
+        raise Malformed("authority keys are distinct, sorted and have 32 bytes")
+    if not 1 <= threshold <= len(keys) <= _MAX_KEYS:
+        raise Malformed("authority: threshold between 1 and the number of keys")
+
+
+def check_origin(origin: str) -> None:
+    """A log's name. Raises Malformed."""
+    check_name(origin, "origin")
+    if not origin.isascii():
+        raise Malformed("origin in ASCII")
+
+
+def check_filing_number(number: str) -> None:
+    """A filing number as statements spell it. Raises Malformed."""
+    if _FILING_NUMBER.fullmatch(number) is None:
+        raise Malformed("filing: number is a letter and 12 digits")
 
 
 def parse_genesis(fields: dict[int, Any]) -> Genesis:
@@ -255,6 +283,7 @@ def parse_filing(fields: dict[int, Any]) -> Filing:
                 cap=cap,
                 grants=tuple(grants),
                 latin_name=latin_name,
+                change=fields[1] == Kind.FILING_CHANGE,
             )
     raise Malformed("filing: a field is missing, unknown or of the wrong type")
 

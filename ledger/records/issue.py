@@ -1,4 +1,4 @@
-"""The issue statement: one certificate, without anything personal in it (design 5 and 6).
+"""The issue statement: one certificate, without anything personal in it (design 5 and 6); reissue is its twin.
 
 Payload map (CDDL in docs/formats.cddl):
 
@@ -6,8 +6,12 @@ Payload map (CDDL in docs/formats.cddl):
     2 occupation code  6 issue date, days         10 audience              14 person unlinked = 1, else absent
     3 trade, absent when none  7 assessment date, days  11 track id, 16 bytes
     4 grade ordinal    8 route                    12 face, 32 bytes
+    15 replaces: the old cert key, in a reissue (kind = 19) and only there
+    16 permit: [leaf hash of a late-permit, position, [hashes]], absent when issued in time
 
-Signed by the body's record key; issuer id = filing number, subject = base64url of the cert key.
+A reissue says everything again under a new cert key (lost paper, leaked code), so that its QR code, bundle and
+proof are those of any certificate. Signed by the body's record key; issuer id = filing number, subject = base64url
+of the cert key.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.dates import LAST_DAY
 from ledger.records.kinds import Audience, Kind, Route
+from ledger.records.permit import PERMIT_KEY, PermitProof, parse_permit_proof
+from ledger.records.secret import subject_of
 
 FACE_KEY: Final = 12  # the one payload key a QR code leaves out, because the reader recomputes it
 TRACK_BYTES: Final = 16
@@ -46,6 +52,8 @@ class Issue:
     face: bytes  # 32 bytes
     rest: bytes  # 32 bytes
     person_unlinked: bool = False
+    replaces: bytes = b""  # the cert key that this one takes the place of: a reissue
+    permit: PermitProof | None = None  # the late permit that lets it in more than 60 days after its issue date
 
     def __post_init__(self) -> None:
         if not 2 <= self.grade <= 6 or self.level != 7 - self.grade:
@@ -62,13 +70,25 @@ class Issue:
             raise Malformed("issue: cert key, face and rest have 32 bytes")
         if len(self.track_id) != TRACK_BYTES:
             raise Malformed("issue: track id has 16 bytes")
+        if len(self.replaces) not in (0, 32) or self.replaces == self.cert_key:
+            raise Malformed("reissue: replaces another cert key of 32 bytes")
+        if self.replaces and self.permit is not None:
+            raise Malformed("reissue: needs no late permit")
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.REISSUE if self.replaces else Kind.ISSUE
+
+    @property
+    def subject(self) -> str:
+        return subject_of(self.cert_key)
 
     def payload(self) -> bytes:
         return canonical.encode(self.as_map())
 
     def as_map(self) -> dict[int, canonical.Value]:
         fields: dict[int, canonical.Value] = {
-            1: int(Kind.ISSUE),
+            1: int(self.kind),
             2: self.occupation,
             4: self.grade,
             5: self.level,
@@ -85,6 +105,10 @@ class Issue:
             fields[3] = self.trade
         if self.person_unlinked:
             fields[14] = 1
+        if self.replaces:
+            fields[15] = self.replaces
+        if self.permit is not None:
+            fields[PERMIT_KEY] = self.permit.as_value()
         return fields
 
 
@@ -92,7 +116,7 @@ def parse_issue(filing_number: str, cert_key: bytes, fields: dict[int, Any]) -> 
     """Read the payload map. Raises Malformed on a missing, unknown or mistyped key."""
     match fields:
         case {
-            1: Kind.ISSUE,
+            1: Kind.ISSUE | Kind.REISSUE as kind,
             2: str(occupation),
             4: int(grade),
             5: int(level),
@@ -108,6 +132,10 @@ def parse_issue(filing_number: str, cert_key: bytes, fields: dict[int, Any]) -> 
         }:
             trade = more.pop(3, "")
             unlinked = more.pop(14, 0)
+            replaces = more.pop(15, b"")
+            permit = more.pop(PERMIT_KEY, None)
+            if not isinstance(replaces, bytes) or (kind == Kind.REISSUE) != (len(replaces) == 32):
+                raise Malformed("issue: a reissue, and nothing else, names the cert key that it replaces")
             if more or not isinstance(trade, str) or unlinked not in (0, 1) or (3 in fields and not trade):
                 raise Malformed("issue: unknown key, or an optional field in the wrong form")
             if 14 in fields and unlinked != 1:
@@ -132,5 +160,7 @@ def parse_issue(filing_number: str, cert_key: bytes, fields: dict[int, Any]) -> 
                 face=face,
                 rest=rest,
                 person_unlinked=unlinked == 1,
+                replaces=replaces,
+                permit=None if permit is None else parse_permit_proof(permit),
             )
     raise Malformed("issue: a required field is missing or of the wrong type")

@@ -85,3 +85,25 @@ class KeyStatus(IntEnum):
     LIVE = 1
     RETIRED = 2
     COMPROMISED = 3
+
+
+CERTIFICATE_KINDS = frozenset({Kind.ISSUE, Kind.REISSUE, Kind.APPOINT})  # what brings a cert key into the log
+
+
+class Reason(IntEnum):
+    """Why a certificate was suspended, restored, revoked, corrected or ended (reference/domain 3.6, 4.2)."""
+
+    UNDER_REVIEW = 1  # 核查中
+    ISSUED_IN_ERROR = 2
+    FRAUD = 3
+    IRREGULAR_ASSESSMENT = 4
+    OUT_OF_SCOPE = 5
+    HOLDER_REQUEST = 6
+    AUTHORITY_DECISION = 7
+    CLEARED = 8  # reviewed, nothing found
+    DECIDED_IN_ERROR = 9
+    NAME_CHANGED = 10
+    DATA_ERROR = 11
+    LOST_OR_LEAKED = 12
+    POST_ENDED = 13
+    OTHER = 99

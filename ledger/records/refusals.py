@@ -42,6 +42,26 @@ class Refusal(StrEnum):
     ENVELOPE = "ENVELOPE"
     PERSON_UNLINKED = "PERSON_UNLINKED"
     REQUEST_KEY_TAKEN = "REQUEST_KEY_TAKEN"
+    LOG_CLOSED = "LOG_CLOSED"
+    AUTHORITY_NEEDED = "AUTHORITY_NEEDED"
+    NOT_ISSUER = "NOT_ISSUER"
+    CERT_UNKNOWN = "CERT_UNKNOWN"
+    ALREADY_SUSPENDED = "ALREADY_SUSPENDED"
+    ALREADY_REVOKED = "ALREADY_REVOKED"
+    NOTHING_TO_RESTORE = "NOTHING_TO_RESTORE"
+    NOT_IN_FORCE = "NOT_IN_FORCE"
+    FINAL = "FINAL"
+    NOTHING_CHANGES = "NOTHING_CHANGES"
+    EFFECTIVE_IN_FUTURE = "EFFECTIVE_IN_FUTURE"
+    KEYS_DROPPED = "KEYS_DROPPED"
+    REISSUE_DIFFERS = "REISSUE_DIFFERS"
+    GRANT = "GRANT"
+    PREREQUISITE = "PREREQUISITE"
+    NO_APPOINTMENT = "NO_APPOINTMENT"
+    PERMIT_UNKNOWN = "PERMIT_UNKNOWN"
+    PERMIT_OTHER = "PERMIT_OTHER"
+    CORRECT_BOTH = "CORRECT_BOTH"
+    STANDS_ALONE = "STANDS_ALONE"
 
 
 _TEXTS: dict[Refusal, Text] = {
@@ -93,6 +113,34 @@ _TEXTS: dict[Refusal, Text] = {
     Refusal.REQUEST_KEY_TAKEN: Text(
         "请求密钥已属于另一备案，请为每个备案单独生成", "Another filing has this request key; make one for each filing"
     ),
+    Refusal.LOG_CLOSED: Text("本日志已关闭，请提交到后继日志", "This log is closed; submit to its successor"),
+    Refusal.AUTHORITY_NEEDED: Text("须由主管部门签署", "Only the authority may state this"),
+    Refusal.NOT_ISSUER: Text("该证书不是本机构签发的", "Another body issued this certificate"),
+    Refusal.CERT_UNKNOWN: Text("日志中没有这张证书", "The log has no such certificate"),
+    Refusal.ALREADY_SUSPENDED: Text("证书已处于暂停状态", "The certificate is suspended already"),
+    Refusal.ALREADY_REVOKED: Text("证书已撤销", "The certificate is revoked already"),
+    Refusal.NOTHING_TO_RESTORE: Text("证书有效，无需恢复", "The certificate is in force; there is nothing to restore"),
+    Refusal.NOT_IN_FORCE: Text("证书当前不是有效状态", "The certificate is not in force"),
+    Refusal.FINAL: Text("证书已作废、换发或结束，不能再变更", "The certificate is void, replaced or ended for good"),
+    Refusal.NOTHING_CHANGES: Text("此语句不改变任何内容", "The statement would change nothing"),
+    Refusal.EFFECTIVE_IN_FUTURE: Text("生效日期或位置晚于登记时", "The effective day or index lies in the future"),
+    Refusal.KEYS_DROPPED: Text(
+        "新条款须列出先前备案的全部密钥", "The new terms must list every key that was filed before"
+    ),
+    Refusal.REISSUE_DIFFERS: Text(
+        "换发证书的内容须与原证书一致", "A reissue says the same as the certificate it replaces"
+    ),
+    Refusal.GRANT: Text("备案未授权评聘该等级", "The filing does not grant appointing this grade"),
+    Refusal.PREREQUISITE: Text(
+        "缺少评聘所需的有效高级技师证书", "The certificate that the post builds on is missing or not in force"
+    ),
+    Refusal.NO_APPOINTMENT: Text("该证书不是评聘岗位", "This is no appointment"),
+    Refusal.PERMIT_UNKNOWN: Text("日志中没有所引用的补录许可", "The log has no such late permit"),
+    Refusal.PERMIT_OTHER: Text("补录许可不包含该证书", "The late permit does not cover this certificate"),
+    Refusal.CORRECT_BOTH: Text(
+        "同时更改姓名和证件须由主管部门签署", "A change of both name and ID document needs the authority"
+    ),
+    Refusal.STANDS_ALONE: Text("此语句须单独成批", "This statement must be alone in its batch"),
     Refusal.ENVELOPE: Text("信封大小或定位符不正确", "An envelope has the wrong size or locator"),
 }
 

@@ -4,6 +4,8 @@
                   value SHA-256("certledger/cert-state/v1\\n" ‖ CBOR array of CertificateState)
     filing        key   SHA-256("certledger/map/filing/v1\\n" ‖ filing number)
                   value SHA-256("certledger/filing-state/v1\\n" ‖ CBOR array of FilingState)
+    authority     key   SHA-256("certledger/map/authority/v1\\n" ‖ origin); absent while the genesis stands unchanged
+                  value SHA-256("certledger/authority-state/v1\\n" ‖ CBOR array of AuthorityState)
 
 Absent values are empty strings or arrays, never null. The arrays are given field by field in docs/formats.cddl.
 """
@@ -17,7 +19,7 @@ from typing import Any, Final
 from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing
-from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
+from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingStatus, KeyStatus, Kind
 
 VERSION: Final = 1
 
@@ -28,6 +30,10 @@ def certificate_map_key(cert_key: bytes) -> bytes:
 
 def filing_map_key(number: str) -> bytes:
     return sha256(b"certledger/map/filing/v1\n" + number.encode()).digest()
+
+
+def authority_map_key(origin: str) -> bytes:
+    return sha256(b"certledger/map/authority/v1\n" + origin.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class CertificateState:
     """One certificate at one index of the log. Digests are 32 bytes; times ms; dates days."""
 
     status: CertificateStatus
-    kind: Kind  # ISSUE or APPOINT
+    kind: Kind  # ISSUE, REISSUE or APPOINT
     grade: int
     filing_number: str
     record_key: bytes
@@ -100,7 +106,7 @@ class CertificateState:
             raise Malformed("certificate state: keys and digests have 32 bytes, a track id 16")
         if len(self.previous) not in (0, 32) or len(self.successor) not in (0, 32):
             raise Malformed("certificate state: previous value and successor have 32 bytes or none")
-        if self.kind not in (Kind.ISSUE, Kind.APPOINT) or not 0 <= self.issue_index <= self.event_index:
+        if self.kind not in CERTIFICATE_KINDS or not 0 <= self.issue_index <= self.event_index:
             raise Malformed("certificate state: of a certificate or an appointment, whose events come after it")
 
     def encode(self) -> bytes:
@@ -139,11 +145,15 @@ class CertificateState:
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """A record or request key of a filing, and how many statements it has signed."""
+    """A record or request key of a filing, and how many certificates and corrections it has signed."""
 
     public: bytes
     status: KeyStatus
     used: int
+    void_from: int = -1  # compromised: what it issued or corrected at this index or later is void; else -1
+
+    def voids(self, index: int) -> bool:
+        return 0 <= self.void_from <= index
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,8 @@ class FilingState:
     event_index: int
     event_leaf: bytes
     event_count: int
+    status_day: int  # from which the status counts: of the statement with leaf `status_leaf`
+    status_leaf: bytes
     record_keys: tuple[KeyUse, ...]  # in the order of the terms
     request_keys: tuple[KeyUse, ...]
 
@@ -172,9 +184,11 @@ class FilingState:
                 self.event_index,
                 self.event_leaf,
                 self.event_count,
+                self.status_day,
+                self.status_leaf,
                 [terms.first_day, terms.last_day],
                 [
-                    [*key.as_value(), int(use.status), use.used, terms.cap]
+                    [*key.as_value(), int(use.status), use.used, terms.cap, use.void_from]
                     for key, use in zip(terms.record_keys, self.record_keys, strict=True)
                 ],
                 [
@@ -186,6 +200,43 @@ class FilingState:
 
     def value(self) -> bytes:
         return sha256(b"certledger/filing-state/v1\n" + self.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityState:
+    """Who rules the log, and what the authority says about the log's own keys."""
+
+    origin: str
+    keys: tuple[bytes, ...]  # sorted
+    threshold: int
+    event_index: int = 0  # the genesis, or the last authority-change or log-key
+    event_leaf: bytes = bytes(32)
+    event_count: int = 1
+    log_keys: tuple[bytes, ...] = ()  # Ed25519 and ML-DSA-44 public keys of the last log-key; none: those of the start
+    successor: str = ""  # origin of the log that follows; this one is closed
+
+    @property
+    def in_map(self) -> bool:
+        """The genesis itself has no place in the map: entry 0 says it."""
+        return self.event_count > 1
+
+    def encode(self) -> bytes:
+        return canonical.encode(
+            [
+                VERSION,
+                self.origin,
+                list(self.keys),
+                self.threshold,
+                self.event_index,
+                self.event_leaf,
+                self.event_count,
+                list(self.log_keys),
+                self.successor,
+            ]
+        )
+
+    def value(self) -> bytes:
+        return sha256(b"certledger/authority-state/v1\n" + self.encode()).digest()
 
 
 def certificate_value(encoded: bytes) -> bytes:
@@ -216,19 +267,30 @@ def parse_filing_state(raw: bytes, terms: Filing) -> FilingState:
     """Read the CBOR array next to the terms it points to. Raises Malformed when they do not belong together."""
     match canonical.decode(raw, limit=64 * 1024):
         case [1, int(status), str(), int(terms_index), bytes(terms_leaf), int(event_index), bytes(event_leaf),
-              int(event_count), [int(), int()], [*record_keys], [*request_keys]]:  # fmt: skip
+              int(event_count), int(status_day), bytes(status_leaf), [int(), int()], [*record_keys],
+              [*request_keys]]:  # fmt: skip
             try:
                 coded = FilingStatus(status)
-                uses = tuple(KeyUse(key[1], KeyStatus(key[4]), key[5]) for key in record_keys)
+                uses = tuple(KeyUse(key[1], KeyStatus(key[4]), key[5], key[7]) for key in record_keys)
                 requests = tuple(KeyUse(key[1], KeyStatus(key[4]), 0) for key in request_keys)
                 state = FilingState(
-                    coded, terms, terms_index, terms_leaf, event_index, event_leaf, event_count, uses, requests
-                )
+                    coded, terms, terms_index, terms_leaf, event_index, event_leaf, event_count, status_day,
+                    status_leaf, uses, requests,
+                )  # fmt: skip
                 if state.encode() == raw:
                     return state
             except (ValueError, TypeError, LookupError) as error:
                 raise Malformed("filing state: a key's use or the status is not of this version") from error
     raise Malformed("filing state: not the array of this version, or of other terms")
+
+
+def parse_authority_state(raw: bytes) -> AuthorityState:
+    """Read the CBOR array. Raises Malformed unless it is exactly what `encode` writes."""
+    match canonical.decode(raw):
+        case [1, str(origin), [*keys], int(threshold), int(index), bytes(leaf), int(count), [*log_keys], str(after)]:
+            if all(isinstance(key, bytes) for key in (*keys, *log_keys)):
+                return AuthorityState(origin, tuple(keys), threshold, index, leaf, count, tuple(log_keys), after)
+    raise Malformed("authority state: not the array of this version")
 
 
 def _parse_highest(value: list[Any]) -> Highest | None:

@@ -6,20 +6,40 @@ have signed depends on the state of the log, which only the fold knows (status.p
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical, cose
+from ledger.records.appointment import CertificateBody, parse_appoint
 from ledger.records.authority import Filing, Genesis, Published, parse_filing, parse_genesis, parse_published
-from ledger.records.issue import Issue, parse_issue
+from ledger.records.issue import parse_issue
 from ledger.records.kinds import Kind
-from ledger.records.secret import parse_subject, subject_of
+from ledger.records.life import Correct, EndAppointment, Ruling, parse_correct, parse_end_appointment, parse_ruling
+from ledger.records.permit import LatePermit, parse_late_permit
+from ledger.records.rotation import AuthorityChange, LogKey, parse_authority_change, parse_log_key
+from ledger.records.secret import parse_subject
+from ledger.records.supervision import FilingStanding, KeyStanding, parse_filing_standing, parse_key_standing
+from ledger.tlog.keys import kid as key_id
 from ledger.tlog.keys import verify_ed25519
 from ledger.tlog.merkle import leaf_hash
 
-Body: TypeAlias = Genesis | Filing | Published | Issue
+AuthorityBody: TypeAlias = (
+    Genesis
+    | AuthorityChange
+    | LogKey
+    | Filing
+    | FilingStanding
+    | LatePermit
+    | KeyStanding
+    | Published
+    | Ruling
+    | Correct
+)
+IssuerBody: TypeAlias = CertificateBody | EndAppointment | Ruling | Correct | KeyStanding
+Body: TypeAlias = AuthorityBody | IssuerBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +72,37 @@ class Statement:
         part = self.envelope.signatures[0]
         verify_ed25519(public, self.envelope.to_be_signed(part.kid), part.signature)
 
-    def verify_threshold(self, keys: dict[bytes, bytes], threshold: int) -> None:
+    def verify_threshold(self, keys: Mapping[bytes, bytes], threshold: int) -> None:
         """Check a statement of the authority: `keys` maps kid to public key.
 
         Every signature must be by one of the keys and hold, and there must be at least `threshold` of them;
-        kids are distinct by parsing, so a key counts once. Raises Unverified.
+        kids are distinct by parsing, so a key counts once. Under an authority-change each key that joins signs
+        too, and does not count. Raises Unverified.
         """
+        joining = {}
+        if isinstance(self.body, AuthorityChange):
+            joining = {key_id(public): public for public in self.body.keys if public not in keys.values()}
+        counted = 0
         for part in self.envelope.signatures:
-            public = keys.get(part.kid)
+            public = keys.get(part.kid) or joining.pop(part.kid, None)
             if public is None:
                 raise Unverified("signed by a key that is not the authority's")
             verify_ed25519(public, self.envelope.to_be_signed(part.kid), part.signature)
-        if len(self.envelope.signatures) < threshold:
+            counted += part.kid in keys
+        if counted < threshold:
             raise Unverified(f"fewer than {threshold} authority signatures")
+        if joining:
+            raise Unverified("a key that joins the authority did not sign")
 
 
-def issue_entry(issue: Issue, signer: cose.Signer) -> bytes:
+def issue_entry(body: CertificateBody, signer: cose.Signer) -> bytes:
     """The signed bytes of a certificate, ready for the log."""
-    return cose.sign_one(issue.payload(), issue.filing_number, subject_of(issue.cert_key), signer)
+    return cose.sign_one(body.payload(), body.filing_number, body.subject, signer)
+
+
+def issuer_entry(body: Ruling | Correct | EndAppointment | KeyStanding, signer: cose.Signer) -> bytes:
+    """The signed bytes of what an issuer states about its own certificates or keys."""
+    return cose.sign_one(canonical.encode(body.as_map()), body.issuer, body.subject, signer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +120,9 @@ class Proposal:
         return cose.combine(self.protected, self.payload, signatures)
 
 
-def propose(origin: str, body: Genesis | Filing | Published) -> Proposal:
+def propose(origin: str, body: AuthorityBody) -> Proposal:
     """Fix the bytes of an authority statement on the log named `origin`."""
-    return Proposal(cose.body_header(origin, _subject(body)), canonical.encode(body.as_map()))
+    return Proposal(cose.body_header(origin, body.subject), canonical.encode(body.as_map()))
 
 
 def parse_proposal(protected: bytes, payload: bytes) -> tuple[str, Body]:
@@ -109,27 +142,58 @@ def parse_statement(entry: bytes) -> Statement:
         kind = Kind(fields.get(1, 0))
     except ValueError as error:
         raise Malformed("statement: unknown kind") from error
-    body: Body
-    if kind is Kind.ISSUE and envelope.single:
-        body = parse_issue(envelope.issuer, parse_subject(envelope.subject), fields)
-    elif kind is Kind.GENESIS and not envelope.single:
-        body = parse_genesis(fields)
-    elif kind is Kind.FILING and not envelope.single:
-        body = parse_filing(fields)
-    elif kind in (Kind.CATALOGUE, Kind.LADDER) and not envelope.single:
-        body = parse_published(kind, fields)
-    else:
+    parse = (_BY_ISSUER if envelope.single else _BY_AUTHORITY).get(kind)
+    if parse is None:
         raise Malformed("statement: this kind is not known to this version, or is signed in the wrong form")
-    if not isinstance(body, Issue) and envelope.subject != _subject(body):
+    body = parse(envelope, fields)
+    if envelope.subject != body.subject:
         raise Malformed("statement: subject does not match the content")
     if isinstance(body, Genesis) and envelope.issuer != body.origin:
         raise Malformed("genesis: issuer id is the origin")
+    if isinstance(body, KeyStanding) and envelope.single and (envelope.issuer, body.void_from) != (body.number, None):
+        raise Malformed("key-status: by the body whose key it is, and from this statement on")
     return Statement(entry, kind, body, envelope)
 
 
-def _subject(body: Genesis | Filing | Published) -> str:
-    if isinstance(body, Filing):
-        return body.number
-    if isinstance(body, Genesis):
-        return "genesis"
-    return body.kind.name.lower()
+_Parse: TypeAlias = Callable[[cose.Envelope, dict[int, Any]], Body]
+
+
+def _issue(envelope: cose.Envelope, fields: dict[int, Any]) -> Body:
+    return parse_issue(envelope.issuer, parse_subject(envelope.subject), fields)
+
+
+def _ruling(envelope: cose.Envelope, fields: dict[int, Any]) -> Body:
+    return parse_ruling(envelope.issuer if envelope.single else "", envelope.subject, fields)
+
+
+def _correct(envelope: cose.Envelope, fields: dict[int, Any]) -> Body:
+    return parse_correct(envelope.issuer if envelope.single else "", envelope.subject, fields)
+
+
+_BY_ISSUER: Final[Mapping[Kind, _Parse]] = {
+    Kind.ISSUE: _issue,
+    Kind.REISSUE: _issue,
+    Kind.APPOINT: lambda e, fields: parse_appoint(e.issuer, parse_subject(e.subject), fields),
+    Kind.END_APPOINTMENT: lambda e, fields: parse_end_appointment(e.issuer, e.subject, fields),
+    Kind.CORRECT: _correct,
+    Kind.SUSPEND: _ruling,
+    Kind.RESTORE: _ruling,
+    Kind.REVOKE: _ruling,
+    Kind.KEY_STATUS: lambda _, fields: parse_key_standing(fields),
+}
+_BY_AUTHORITY: Final[Mapping[Kind, _Parse]] = {
+    Kind.GENESIS: lambda _, fields: parse_genesis(fields),
+    Kind.AUTHORITY_CHANGE: lambda _, fields: parse_authority_change(fields),
+    Kind.LOG_KEY: lambda _, fields: parse_log_key(fields),
+    Kind.FILING: lambda _, fields: parse_filing(fields),
+    Kind.FILING_CHANGE: lambda _, fields: parse_filing(fields),
+    Kind.FILING_STATUS: lambda _, fields: parse_filing_standing(fields),
+    Kind.LATE_PERMIT: lambda _, fields: parse_late_permit(fields),
+    Kind.KEY_STATUS: lambda _, fields: parse_key_standing(fields),
+    Kind.CATALOGUE: lambda _, fields: parse_published(Kind.CATALOGUE, fields),
+    Kind.LADDER: lambda _, fields: parse_published(Kind.LADDER, fields),
+    Kind.CORRECT: _correct,
+    Kind.SUSPEND: _ruling,
+    Kind.RESTORE: _ruling,
+    Kind.REVOKE: _ruling,
+}

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ledger.errors import Malformed, Refused, Unverified
-from ledger.records.authority import Genesis
 from ledger.records.commitments import rest_digest, verify_opening
 from ledger.records.documents import IdDocument
 from ledger.records.envelope import MAX_ENVELOPE
@@ -39,6 +38,7 @@ from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import FilingState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
+from ledger.records.view import People
 from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
 from ledger.wire import Submission, SubmissionBody, submission_of
@@ -91,7 +91,7 @@ class Examiner:
         """Check certificates submitted under `filing`, each on its own."""
         return [self._examine_body(body, filing) for body in bodies]
 
-    def examine_authority(self, entry: bytes, authority: Genesis) -> Examined:
+    def examine_authority(self, entry: bytes, authority: People) -> Examined:
         """Check a statement of the authority, which carries its own authorisation."""
         identity = None
         try:

@@ -35,7 +35,7 @@ from ledger.service.private_index import PrivateIndex
 from ledger.service.signer import HeadSigner
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Batch, Integrator
-from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateStore
+from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore
 from ledger.wire import Logged, Receipt
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ class Sequencer:
         batch = await self.integrator.begin([item.candidate.statement for item in taken], time)
         outcomes, rows, envelopes = await self._fold(batch, taken)  # 2
         if len(batch):
-            prepared = await batch.finish(rows, envelopes)  # 3
+            prepared = await batch.finish(PrivateRows(rows, (), envelopes))  # 3
             await self.integrator.commit(prepared)  # 4
             try:
                 note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6

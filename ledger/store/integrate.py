@@ -20,23 +20,25 @@ from hashlib import sha256
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records import canonical
 from ledger.records.authority import Filing, Genesis
-from ledger.records.issue import Issue
-from ledger.records.kinds import Kind
+from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
 from ledger.records.state import (
+    AuthorityState,
     CertificateState,
     FilingState,
+    authority_map_key,
     certificate_map_key,
     certificate_value,
     filing_map_key,
-    parse_certificate_state,
+    parse_authority_state,
     parse_filing_state,
 )
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import Authentic, Moment, apply
+from ledger.records.status import Authentic, Member, Moment, Signed, apply, signed_row, stands_alone
 from ledger.store.growth import bucket_range, grow_tiles, root_again
 from ledger.store.hashes import Hashes
-from ledger.store.protocol import EntryRow, EnvelopeRow, IndexRow, StateRow, Store, StoredBatch, StoredHead
+from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
+from ledger.store.view import StoreView, certificate_of, load_view
 from ledger.text import Text
 from ledger.tlog.map_proof import subtree, verify_absence, verify_presence
 from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
@@ -44,7 +46,6 @@ from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, verify_inclusion
 
 MAP_DEPTH = 18  # buckets = 2**18: 16 MiB of memory, 40 keys a bucket at 10 million
 _SEAL_KIND = 0
-_Members = Mapping[bytes, tuple[Issue, CertificateState]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Prepared:
     change: MapChange
     edge: Mapping[int, tuple[int, bytes]]
     filings: dict[str, FilingState]
-    authority: Genesis | None
+    authority: AuthorityState | None
 
     @property
     def head(self) -> StoredHead:
@@ -74,7 +75,7 @@ class Integrator:
         self.head: StoredHead | None = None
         self.frontier = Frontier.empty()
         self.map = MapTree(depth)
-        self.authority: Genesis | None = None
+        self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
         self._filings: dict[str, FilingState] = {}
         self._committing = asyncio.Lock()
@@ -107,7 +108,8 @@ class Integrator:
         first = parse_statement(opening).body
         if not isinstance(first, Genesis):
             raise Unverified("store: entry 0 is not a genesis")
-        self.head, self.authority, self.edge = head, first, edge
+        self.head, self.edge = head, edge
+        self.authority = await self._load_authority(first, leaf_hash(opening))
         return self
 
     @property
@@ -127,22 +129,13 @@ class Integrator:
     async def certificate(self, cert_key: bytes) -> CertificateState | None:
         """The committed state of a certificate, or None when the map has no such key."""
         row = await self._proven_row(certificate_map_key(cert_key))
-        return None if row is None else _certificate_of(row)
+        return None if row is None else certificate_of(row)
 
     async def begin(self, statements: Sequence[Statement], time: int) -> Batch:
         """Start a batch at log time `time` (ms), which must be later than the last one's."""
         if self.head is not None and time <= self.head.time:
             raise Refused("CLOCK", "time", Text("日志时间必须递增", "Log time must increase"))
-        issues = [statement.body for statement in statements if isinstance(statement.body, Issue)]
-        numbers = {issue.filing_number for issue in issues}
-        numbers |= {statement.body.number for statement in statements if isinstance(statement.body, Filing)}
-        filings = {number: state for number in numbers if (state := await self.filing(number)) is not None}
-        keys = [certificate_map_key(issue.cert_key) for issue in issues]
-        rows = (await self.store.states(keys)).values()
-        stored = {row.subject: _certificate_of(row) for row in rows}
-        tracks = await self._load_tracks(sorted({issue.track_id for issue in issues}))
-        versions = {kind: set(await self.store.named(kind)) for kind in _published_kinds(statements)}
-        return Batch(self, time, filings, stored, tracks, versions)
+        return Batch(self, time, await load_view(self, statements))
 
     async def commit(self, prepared: Prepared) -> None:
         """Make a prepared batch durable, then current. After any error the caller must open the store anew."""
@@ -184,6 +177,16 @@ class Integrator:
             verify_presence(self.map.root, map_key, row.value, proof)
         return row
 
+    async def _load_authority(self, genesis: Genesis, leaf: bytes) -> AuthorityState:
+        """The authority in force: the genesis, or what the map says came of it."""
+        row = await self._proven_row(authority_map_key(genesis.origin))
+        if row is None:
+            return AuthorityState(genesis.origin, genesis.keys, genesis.threshold, event_leaf=leaf)
+        state = parse_authority_state(row.body)
+        if state.value() != row.value:
+            raise Unverified("store: the authority's state is not that of its value; run fsck")
+        return state
+
     async def _load_filing(self, row: StateRow) -> FilingState:
         index = _terms_index(row.body)
         statement = parse_statement((await self.store.entries(index, index + 1))[0])
@@ -194,53 +197,38 @@ class Integrator:
             raise Unverified("store: a filing's state is not that of its terms; run fsck")
         return state
 
-    async def _load_tracks(
-        self, track_ids: Sequence[bytes]
-    ) -> dict[bytes, dict[bytes, tuple[Issue, CertificateState]]]:
-        tracks: dict[bytes, dict[bytes, tuple[Issue, CertificateState]]] = {}
-        for row in await self.store.tracks(track_ids):
-            state = _certificate_of(row)
-            issue = parse_statement((await self.store.entries(state.issue_index, state.issue_index + 1))[0]).body
-            assert isinstance(issue, Issue)
-            tracks.setdefault(row.track, {})[row.subject] = (issue, state)
-        return tracks
+    async def proven_entry(self, index: int) -> bytes:
+        """A committed entry, shown to be in the tree. Raises Unverified."""
+        head = self.head
+        entries = await self.store.entries(index, index + 1)
+        if head is None or not entries:
+            raise Unverified("store: an entry is missing; run fsck")
+        (path,) = await Hashes(self.store).inclusion([index], head.size)
+        verify_inclusion(leaf_hash(entries[0]), index, head.size, path, head.root)
+        return entries[0]
 
 
 class Batch:
-    """The statements of one batch while they are folded. It is the View that the fold reads."""
+    """The statements of one batch while they are folded."""
 
-    def __init__(
-        self,
-        integrator: Integrator,
-        time: int,
-        filings: dict[str, FilingState],
-        stored: dict[bytes, CertificateState],
-        tracks: dict[bytes, dict[bytes, tuple[Issue, CertificateState]]],
-        versions: dict[int, set[str]],
-    ) -> None:
+    def __init__(self, integrator: Integrator, time: int, view: StoreView) -> None:
         self._log = integrator
         self.time = time
-        self.authority = integrator.authority
-        self._filings, self._stored, self._tracks, self._versions = filings, stored, tracks, versions
+        self._view = view
         self._entries: list[Statement] = []
         self._certificates: dict[bytes, CertificateState] = {}
         self._changed_filings: set[str] = set()
         self._named: list[tuple[int, str, int]] = []
+        self._signed: list[tuple[str, Signed]] = []
+        self._events: list[tuple[bytes, int]] = []
+        self._closed = False  # by a statement that stands alone
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def filing(self, number: str) -> FilingState | None:
-        return self._filings.get(number)
-
-    def certificate(self, cert_key: bytes) -> CertificateState | None:
-        return self._certificates.get(cert_key) or self._stored.get(cert_key)
-
-    def track(self, track_id: bytes) -> _Members:
-        return self._tracks.get(track_id, {})
-
-    def published(self, kind: Kind, version: str) -> bool:
-        return version in self._versions.get(kind, ())
+    def member(self, cert_key: bytes) -> Member | None:
+        """A certificate that a statement of this batch names, as it is now."""
+        return self._view.member(cert_key)
 
     def moment(self) -> Moment:
         """Where the next statement would stand."""
@@ -249,30 +237,29 @@ class Batch:
     def add(self, authentic: Authentic) -> int:
         """Fold one statement; its index, or Refused with nothing changed."""
         moment = self.moment()
-        change = apply(self, authentic, moment)
         statement = authentic.statement
+        alone = stands_alone(statement)
+        if self._closed or (alone and self._entries):
+            raise refuse(Refusal.STANDS_ALONE, "kind")
+        change = apply(self._view, authentic, moment)
+        self._closed = alone
         self._entries.append(statement)
-        if change.authority is not None:
-            self.authority = change.authority
-        for number, filing in change.filings.items():
-            self._filings[number] = filing
-            self._changed_filings.add(number)
-        if change.joined is not None:
-            track_id, cert_key, issue = change.joined
-            members = self._tracks.setdefault(track_id, {})
-            members[cert_key] = (issue, change.certificates[cert_key])
-            for key, state in change.certificates.items():
-                members[key] = (members[key][0], state)
+        self._view.take(change, statement, moment)
+        self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.published is not None:
-            kind, version = change.published
-            self._versions.setdefault(kind, set()).add(version)
-            self._named.append((int(kind), version, moment.index))
-        if statement.kind is Kind.FILING and isinstance(statement.body, Filing):
-            self._named.append((int(Kind.FILING), statement.body.number, moment.index))
+            self._named.append((int(change.published[0]), change.published[1], moment.index))
+        row = signed_row(statement, moment.index)
+        if row is not None:
+            self._signed.append(row)
+        self._events += [
+            (cert_key, moment.index)
+            for cert_key, state in change.certificates.items()
+            if state.issue_index < moment.index == state.event_index
+        ]
         return moment.index
 
-    async def finish(self, index_rows: Sequence[IndexRow] = (), envelopes: Sequence[EnvelopeRow] = ()) -> Prepared:
+    async def finish(self, private: PrivateRows | None = None) -> Prepared:
         """Close the batch: chain, state map, seal, tree. Nothing is stored yet."""
         if not self._entries:
             raise AssertionError("an empty batch has no seal")
@@ -295,15 +282,28 @@ class Batch:
         ]
         rows.append(EntryRow(covered, seal, chain[-1], _SEAL_KIND, sha256(seal).digest()))
         stored = StoredBatch(
-            before, head, rows, tiles, states, buckets, self._named, tuple(index_rows), tuple(envelopes)
+            before,
+            head,
+            rows,
+            tiles,
+            states,
+            buckets,
+            self._named,
+            self._signed,
+            self._events,
+            private or PrivateRows(),
         )
-        filings = {number: self._filings[number] for number in self._changed_filings}
-        return Prepared(stored, seal, frontier, completed, change, edge, filings, self.authority)
+        filings = {number: self._view.filings[number] for number in self._changed_filings}
+        return Prepared(stored, seal, frontier, completed, change, edge, filings, self._view.authority)
 
     def _state_rows(self) -> list[StateRow]:
         rows = []
+        authority = self._view.authority
+        if authority is not None and authority != self._log.authority and authority.in_map:
+            key, origin = authority_map_key(authority.origin), authority.origin.encode()
+            rows.append(StateRow(key, authority.value(), origin, b"", authority.encode()))
         for number in sorted(self._changed_filings):
-            filing = self._filings[number]
+            filing = self._view.filings[number]
             rows.append(StateRow(filing_map_key(number), filing.value(), number.encode(), b"", filing.encode()))
         for cert_key, state in self._certificates.items():
             body = state.encode()
@@ -349,16 +349,6 @@ def _check_seal(entry: bytes, head: StoredHead) -> None:
     said = (seal.time, seal.map_root, seal.map_count, extend_chain(seal.chain, [leaf_hash(entry)])[0])
     if said != (head.time, head.map_root, head.map_count, head.chain):
         raise Unverified("store: the head differs from its seal; run fsck")
-
-
-def _certificate_of(row: StateRow) -> CertificateState:
-    if certificate_value(row.body) != row.value:
-        raise Unverified("store: a certificate's state is not that of its value; run fsck")
-    return parse_certificate_state(row.body)
-
-
-def _published_kinds(statements: Sequence[Statement]) -> set[int]:
-    return {int(s.kind) for s in statements if s.kind in (Kind.CATALOGUE, Kind.LADDER)}
 
 
 def _terms_index(body: bytes) -> int:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from ledger.records.view import Signed
+
 
 class Purpose(IntEnum):
     """What a row of the private index is for; each purpose has an HMAC key of its own."""
@@ -84,6 +86,15 @@ class EnvelopeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivateRows:
+    """What a batch writes into the ledger's own tables. `renewed` takes the place of what is there; envelopes never."""
+
+    index: Sequence[IndexRow] = field(default=())  # new: one that exists is an error
+    renewed: Sequence[IndexRow] = field(default=())
+    envelopes: Sequence[EnvelopeRow] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
 class StoredBatch:
     """Everything one batch changes, ready to commit."""
 
@@ -94,8 +105,9 @@ class StoredBatch:
     states: Sequence[StateRow]
     buckets: Sequence[tuple[int, bytes]]
     named: Sequence[tuple[int, str, int]]  # kind, name, index
-    index_rows: Sequence[IndexRow] = field(default=())
-    envelopes: Sequence[EnvelopeRow] = field(default=())
+    signed: Sequence[tuple[str, Signed]] = field(default=())  # filing number, row
+    events: Sequence[tuple[bytes, int]] = field(default=())  # cert key, index
+    private: PrivateRows = field(default_factory=PrivateRows)
 
 
 class Store(Protocol):
@@ -121,6 +133,13 @@ class Store(Protocol):
 
     async def buckets(self) -> dict[int, bytes]: ...
     async def named(self, kind: int) -> dict[str, int]: ...
+    async def find_named(self, kind: int, name: str) -> int | None: ...
+    async def signed(self, number: str, first: int, last: int) -> list[Signed]:
+        """What the record keys of a filing issued and corrected at first <= index <= last, rising."""
+
+    async def events(self, cert_key: bytes) -> list[int]:
+        """The indexes of the statements that changed a certificate after it was issued, rising."""
+
     async def checkpoint(self) -> bytes | None: ...
     async def put_checkpoint(self, note: bytes) -> None: ...
     async def close(self) -> None: ...

@@ -22,10 +22,10 @@ from typing import Any, Final, TypeVar
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
-from ledger.records.issue import Issue
 from ledger.records.seal import is_seal, parse_seal, verify_seal_of
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
+from ledger.records.view import People
 from ledger.store.integrate import Batch, Integrator, Prepared
 
 T = TypeVar("T")
@@ -44,9 +44,12 @@ class BadEntry(Unverified):
 
 @dataclass(frozen=True, slots=True)
 class _Signers:
-    """Under whose keys the statements of a stretch should be signed."""
+    """Under whose keys the statements of a stretch should be signed.
 
-    authority: Genesis | None
+    What changes these keys stands alone in its batch, but for a genesis and for filings, which only add.
+    """
+
+    authority: People | None
     filings: dict[str, Filing]
 
 
@@ -115,18 +118,18 @@ def _parse(entries: Sequence[bytes], start: int) -> list[Statement]:
 
 async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _Signers:
     """The authority and filings of the log before this stretch, and those that the stretch itself brings."""
-    authority = integrator.authority
+    authority: People | None = integrator.authority
     filings: dict[str, Filing] = {}
     for statement in statements:
-        body = statement.body
+        body, issuer = statement.body, statement.envelope.issuer
         if isinstance(body, Genesis):
             authority = authority or body
-        elif isinstance(body, Filing):
+        elif isinstance(body, Filing) and not body.change:
             filings.setdefault(body.number, body)
-        elif isinstance(body, Issue) and body.filing_number not in filings:
-            state = await integrator.filing(body.filing_number)
+        elif statement.envelope.single and issuer not in filings:
+            state = await integrator.filing(issuer)
             if state is not None:
-                filings[body.filing_number] = state.terms
+                filings[issuer] = state.terms
     return _Signers(authority, filings)
 
 
@@ -134,10 +137,9 @@ def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int
     """On a worker thread: libsodium lets go of the interpreter lock while it works."""
     authentic = []
     for index, statement in enumerate(statements, start):
-        body = statement.body
         try:
-            if isinstance(body, Issue):
-                filing = signers.filings.get(body.filing_number)
+            if statement.envelope.single:
+                filing = signers.filings.get(statement.envelope.issuer)
                 key = filing.record_key(statement.kid) if filing else None
                 if key is None:
                     raise Unverified("signed by a key that no filing lists")

@@ -46,6 +46,13 @@ PUT_BUCKET: Final = (
 BUCKETS: Final = "SELECT bucket, root FROM map_bucket"
 PUT_NAMED: Final = "INSERT INTO named (kind, name, idx) VALUES ($1, $2, $3)"
 NAMED: Final = "SELECT name, idx FROM named WHERE kind = $1"
+FIND_NAMED: Final = "SELECT idx FROM named WHERE kind = $1 AND name = $2"
+PUT_SIGNED: Final = "INSERT INTO signed (filing, idx, kind, cert_key, kid, day) VALUES ($1, $2, $3, $4, $5, $6)"
+SIGNED: Final = (
+    "SELECT idx, kind, cert_key, kid, day FROM signed WHERE filing = $1 AND idx >= $2 AND idx <= $3 ORDER BY idx"
+)
+PUT_EVENT: Final = "INSERT INTO event (cert_key, idx) VALUES ($1, $2)"
+EVENTS: Final = "SELECT idx FROM event WHERE cert_key = $1 ORDER BY idx"
 CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
 PUT_CHECKPOINT: Final = (
     "INSERT INTO checkpoint (one, note) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET note = excluded.note"
@@ -56,4 +63,7 @@ PUT_ENVELOPE: Final = (
 ENVELOPE: Final = "SELECT body FROM envelope WHERE locator = $1 AND slot = $2"
 PUT_INDEX: Final = "INSERT INTO private_index (hmac, purpose, key_version, body) VALUES ($1, $2, $3, $4)"
 CLAIM_INDEX: Final = PUT_INDEX + " ON CONFLICT (hmac) DO NOTHING"
+RENEW_INDEX: Final = PUT_INDEX + (
+    " ON CONFLICT (hmac) DO UPDATE SET key_version = excluded.key_version, body = excluded.body"
+)
 INDEX: Final = "SELECT hmac, body FROM private_index WHERE hmac = ANY($1)"

@@ -13,25 +13,25 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ledger.errors import Refused, Unavailable
+from ledger.records.kinds import Kind
+from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.migrations import Migration, migrations
 from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StoredBatch, StoredHead
+from ledger.store.sqlite_wal import Copier, connect
 from ledger.text import Text
 
 T = TypeVar("T")
-_CACHE_KIB = 32 * 1024
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
 _ENTRY_PAGES = 10
 _COMMIT_PAGES = 12
-_COPY_PAGES = 32_000
-_WAL_LIMIT = 128_000
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -44,13 +44,13 @@ class SqliteStore:
         self._private = private
         self._lock = None if read_only else _lock(path)
         try:
-            self._reader = _connect(path)
-            self._writer = _connect(path, threads=True)
+            self._reader = connect(path)
+            self._writer = connect(path, threads=True)
         except sqlite3.Error as error:
             if self._lock is not None:
                 os.close(self._lock)
             raise Unavailable(f"{path} is not a store of this program: {error}") from error
-        self._copier = None if read_only else _Copier(path)
+        self._copier = None if read_only else Copier(path)
         if read_only:
             self._writer.execute("PRAGMA query_only = ON")
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
@@ -100,9 +100,13 @@ class SqliteStore:
             )
             write(sql.PUT_BUCKET, batch.buckets)
             write(sql.PUT_NAMED, batch.named)
+            write(sql.PUT_SIGNED, [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed])
+            write(sql.PUT_EVENT, batch.events)
             if self._private:
-                write(sql.PUT_INDEX, _index_values(batch.index_rows))
-                write(sql.PUT_ENVELOPE, [(row.locator, int(row.slot), row.body) for row in batch.envelopes])
+                private = batch.private
+                write(sql.PUT_INDEX, _index_values(private.index))
+                write(sql.RENEW_INDEX, _index_values(private.renewed))
+                write(sql.PUT_ENVELOPE, [(row.locator, int(row.slot), row.body) for row in private.envelopes])
             start = batch.before.size if batch.before else 0
             check([row[0] for row in self._writer.execute(_q(sql.ENTRIES), (start, head.size))])
 
@@ -133,6 +137,17 @@ class SqliteStore:
 
     async def named(self, kind: int) -> dict[str, int]:
         return dict(self._all(sql.NAMED, kind))
+
+    async def find_named(self, kind: int, name: str) -> int | None:
+        row = self._one(sql.FIND_NAMED, kind, name)
+        return None if row is None else row[0]
+
+    async def signed(self, number: str, first: int, last: int) -> list[Signed]:
+        rows = self._all(sql.SIGNED, number, first, last)
+        return [Signed(index, Kind(kind), cert_key, kid, day) for index, kind, cert_key, kid, day in rows]
+
+    async def events(self, cert_key: bytes) -> list[int]:
+        return [row[0] for row in self._all(sql.EVENTS, cert_key)]
 
     async def checkpoint(self) -> bytes | None:
         row = self._one(sql.CHECKPOINT)
@@ -272,61 +287,6 @@ def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> Sqlite
         store.close_now()
         raise
     return store
-
-
-def _connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # _Copier does it, so that no COMMIT waits for it
-    return connection
-
-
-class _Copier:
-    """Copies the write-ahead log back into the database file on a thread of its own (SQLite, wal_checkpoint PASSIVE).
-
-    It never blocks the writer and changes nothing that a commit promised: until a page is copied, and after a crash,
-    it is read from the write-ahead log. Pages of several batches are copied once.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._connection = _connect(path, threads=True)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
-        self._noted = 0  # pages written since the last copy, about
-        self._running: Future[int] | None = None
-        self._left = 0  # pages in the write-ahead log after the last copy
-        self._unwaited = 0  # pages written since the writer last had to wait
-
-    def note(self, pages: int) -> bool:
-        """Count pages just written, start a copy when there are enough, and tell whether the writer should wait.
-
-        It waits at most once in so many pages: a long reader elsewhere (fsck) keeps the log from being used again,
-        and waiting for it before every commit would only stop the writer too.
-        """
-        self._noted += pages
-        self._unwaited += pages
-        if self._running is not None and self._running.done():
-            self._left, self._running = self._running.result(), None
-        total = self._left + self._noted
-        if self._running is None and self._noted > _COPY_PAGES:
-            self._running, self._noted = self._thread.submit(self._copy), 0
-        if total <= _WAL_LIMIT or self._unwaited <= _WAL_LIMIT:
-            return False
-        self._unwaited = 0
-        return True
-
-    def _copy(self) -> int:
-        try:
-            _, written, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error:
-            return 0  # the writer meets the same disk and says so
-        # Its whole length, copied or not: a writer that keeps writing never finds the moment to begin it again.
-        return int(written)
-
-    def close(self) -> None:
-        self._thread.shutdown(wait=True)
-        self._connection.close()
 
 
 def _lock(path: Path) -> int:

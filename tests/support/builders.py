@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
+from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
 from ledger.records.bundle import Bundle, LogProof
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
@@ -22,7 +22,7 @@ from ledger.records.envelope import FaceContent, RestContent, holder_tag, seal_f
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, IssuerKind, Route
 from ledger.records.secret import cert_key_of, locator_of
-from ledger.records.statements import Statement, issue_entry, parse_statement, propose
+from ledger.records.statements import AuthorityBody, Statement, issue_entry, parse_statement, propose
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import Submission
 
@@ -56,7 +56,7 @@ class Authority:
     def genesis(self) -> Genesis:
         return Genesis(self.origin, tuple(person.public for person in self.people), self.threshold, WINDOW[0])
 
-    def sign(self, what: Genesis | Filing | Published, *, by: tuple[int, ...] = (0, 1), origin: str = "") -> Statement:
+    def sign(self, what: AuthorityBody, *, by: tuple[int, ...] = (0, 1), origin: str = "") -> Statement:
         proposal = propose(origin or self.origin, what)
         parts = tuple(sign_part(proposal.protected, proposal.payload, self.people[who]) for who in by)
         return parse_statement(proposal.signed(parts))

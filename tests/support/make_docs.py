@@ -1,13 +1,14 @@
 """Writes what docs/ takes from the code: `python -m tests.support.make_docs`. Tests compare.
 
 refusals.md   the codes, their texts, and who decides
-states.md     the fold's table: which statement changes what, and its refusals in their order, read from status.py
+states.md     the fold's table: which statement changes what, and its refusals in their order, read from the rules
 formats.md    only the hex blocks (from tests/vectors) and the table of QR sizes
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from issuer.printing.qr import make_symbol
-from ledger.records import kinds, status
+from ledger.records import kinds, status, track
 from ledger.records.authority import RECORD_KEY_CAP
 from ledger.records.kinds import Kind
 from ledger.records.qr import Code, format_code, format_fragment
 from ledger.records.refusals import Refusal, text_of
+from ledger.records.transitions import TABLE as TRANSITIONS
+from ledger.records.transitions import Act
 from tests.support.builders import TRADE, make_body
 from tests.support.make_vectors import BASE, LONG_NAME, VECTORS
 
@@ -28,14 +31,37 @@ DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENTS = ("formats.md", "states.md", "refusals.md")
 WIDTH = 128  # hex digits in a line
 Rows: TypeAlias = Iterator[tuple[str, ...]]
-CODED = (kinds.CertificateStatus, kinds.FilingStatus, kinds.KeyStatus, kinds.Route, kinds.Audience, kinds.IssuerKind)
+CODED = (
+    kinds.CertificateStatus,
+    kinds.FilingStatus,
+    kinds.KeyStatus,
+    kinds.Reason,
+    kinds.Route,
+    kinds.Audience,
+    kinds.IssuerKind,
+)
 
+RULE_NAMES = ("signers", "authority", "certificates", "life", "sweeps")
+ACTS = {Kind.SUSPEND: Act.SUSPEND, Kind.RESTORE: Act.RESTORE, Kind.REVOKE: Act.REVOKE}
 CHANGES = {
     Kind.GENESIS: "the authority: keys and threshold under which its later statements are checked",
+    Kind.AUTHORITY_CHANGE: "keys and threshold of the authority; its entry in the map",
+    Kind.LOG_KEY: "the log's keys from its next checkpoint on, or its successor: nothing is taken in after that",
     Kind.FILING: "a new filing, active, its keys live and unused",
+    Kind.FILING_CHANGE: "the filing's terms; keys that were filed keep their status and use count",
+    Kind.FILING_STATUS: "the filing's status; every certificate issued on the effective day or later",
+    Kind.LATE_PERMIT: "the permit is found by its leaf hash; no map entry",
+    Kind.KEY_STATUS: "the key's status; every certificate that a compromised key issued or corrected since",
     Kind.CATALOGUE: "the version is taken; no map entry",
     Kind.LADDER: "the version is taken; no map entry",
     Kind.ISSUE: "a certificate, in force; the summary of every member of its track; the key's use count",
+    Kind.APPOINT: "a post, in force; the summary of its track; the key's use count",
+    Kind.END_APPOINTMENT: "the post has ended; the summary of its track",
+    Kind.CORRECT: "commitments, and track when it moves; the summaries of both tracks; the key's use count",
+    Kind.SUSPEND: "the certificates it names; the summaries of their tracks",
+    Kind.RESTORE: "the certificates it names; the summaries of their tracks",
+    Kind.REVOKE: "the certificates it names; the summaries of their tracks",
+    Kind.REISSUE: "a certificate in place of another, which is replaced and names it; the summary of its track",
 }
 
 
@@ -47,11 +73,16 @@ def refusal_table() -> Rows:
         yield f"`{code}`", "fold" if code in fold else "admission", text_of(code).zh, text_of(code).en
 
 
+RULE_MODULES = (status, track, *(importlib.import_module(f"ledger.records.rules.{name}") for name in RULE_NAMES))
+
+
 def refusals_of(function: str) -> list[tuple[Refusal, str]]:
-    """The refusals of a function of status.py and of what it calls there, in the order of the source."""
-    with open(status.__file__, encoding="utf-8") as file:
-        tree = ast.parse(file.read())
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    """The refusals of a function of the fold and of what it calls there, in the order of the source."""
+    functions: dict[str, ast.FunctionDef] = {}
+    for module in RULE_MODULES:
+        assert module.__file__ is not None
+        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+        functions |= {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
     def calls(node: ast.AST) -> list[tuple[Refusal, str]]:
         found: list[tuple[Refusal, str]] = []
@@ -61,12 +92,23 @@ def refusals_of(function: str) -> list[tuple[Refusal, str]]:
                     code, field = child.args
                     assert isinstance(code, ast.Attribute) and isinstance(field, ast.Constant)
                     found.append((Refusal[code.attr], field.value))
+                elif child.func.id == "after":
+                    found += _cells(child)
                 elif child.func.id in functions:
                     found += calls(functions[child.func.id])
             found += calls(child) if not (isinstance(child, ast.Call) and _is_refuse(child)) else []
         return found
 
     return list(dict.fromkeys(calls(functions[function])))
+
+
+def _cells(call: ast.Call) -> list[tuple[Refusal, str]]:
+    """The refusals of an act in the table of transitions; those of every ruling where the act is a variable."""
+    act, _, field = call.args
+    assert isinstance(field, ast.Constant)
+    acts = [Act[act.attr]] if isinstance(act, ast.Attribute) else [Act.SUSPEND, Act.RESTORE, Act.REVOKE]
+    cells = [cell for one in acts for cell in TRANSITIONS[one] if isinstance(cell, Refusal)]
+    return [(cell, field.value) for cell in dict.fromkeys(cells)]
 
 
 def _is_refuse(call: ast.Call) -> bool:
@@ -80,7 +122,8 @@ def kind_table() -> Rows:
     for kind in Kind:
         name = kind.name.lower().replace("_", "-")
         if kind in status.RULES:
-            codes = " · ".join(f"`{code}`" for code, _ in refusals_of(status.RULES[kind].__name__))
+            names = dict.fromkeys(code for code, _ in refusals_of(status.RULES[kind].__name__))
+            codes = " · ".join(f"`{code}`" for code in names)
             yield str(kind.value), name, CHANGES[kind], codes
         else:
             yield str(kind.value), name, "not part of this version", "`MALFORMED`"
@@ -91,6 +134,28 @@ def rule_table() -> Rows:
     yield "code", "field of the answer"
     for code, field in refusals_of(status.RULES[Kind.ISSUE].__name__):
         yield f"`{code}`", field
+
+
+def transition_table() -> Rows:
+    """What each act makes of a certificate in each status."""
+    yield "act", *(one.name.lower().replace("_", " ") for one in kinds.CertificateStatus)
+    for act, cells in TRANSITIONS.items():
+        yield act.value, *(_cell(cell) for cell in cells)
+
+
+def _cell(cell: object) -> str:
+    if cell is None:
+        return "–"
+    return f"`{cell}`" if isinstance(cell, Refusal) else kinds.CertificateStatus(cell).name.lower().replace("_", " ")
+
+
+def alone_table() -> Rows:
+    """The kinds that stand alone in their batch."""
+    yield "kind", "alone in its batch"
+    for kind in Kind:
+        if kind in status.RULES:
+            alone = "yes" if kind in status.ALONE else "when over a range" if kind in ACTS else "no"
+            yield kind.name.lower().replace("_", "-"), alone
 
 
 def value_table() -> Rows:
@@ -156,6 +221,8 @@ TABLES = {
     "kinds": kind_table,
     "rules": rule_table,
     "values": value_table,
+    "transitions": transition_table,
+    "alone": alone_table,
     "limits": limit_table,
     "sizes": size_table,
 }

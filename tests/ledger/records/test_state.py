@@ -87,6 +87,8 @@ FILING = FilingState(
     event_index=1,
     event_leaf=octets("filing"),
     event_count=1,
+    status_day=TERMS.first_day,
+    status_leaf=octets("filing"),
     record_keys=tuple(KeyUse(key.public, KeyStatus.LIVE, 3) for key in TERMS.record_keys),
     request_keys=tuple(KeyUse(key.public, KeyStatus.LIVE, 0) for key in TERMS.request_keys),
 )
@@ -238,7 +240,7 @@ def test_other_lengths_are_malformed() -> None:
 
 
 FILING_PARTS: list[Any] = cbor2.loads(FILING.encode())
-(ROW,) = FILING_PARTS[9]
+(ROW,) = FILING_PARTS[11]
 
 
 @pytest.mark.parametrize(
@@ -248,19 +250,19 @@ FILING_PARTS: list[Any] = cbor2.loads(FILING.encode())
         (1, 0),
         (1, 4),
         (2, "Y000051000002"),
-        (8, [0, 1]),
-        (8, [0]),
-        (9, []),
-        (9, [ROW, ROW]),
-        (9, [[]]),
-        (9, [ROW[:5]]),
-        (9, [0]),
-        (9, [[*ROW[:4], 9, *ROW[5:]]]),
-        (9, [[*ROW[:4], [], *ROW[5:]]]),
-        (9, [[*ROW[:5], 3, 99]]),
-        (9, [[ROW[0], bytes(32), *ROW[2:]]]),
-        (10, []),
-        (10, [[-8, bytes(32), 0, 0, 1]]),
+        (10, [0, 1]),
+        (10, [0]),
+        (11, []),
+        (11, [ROW, ROW]),
+        (11, [[]]),
+        (11, [ROW[:5]]),
+        (11, [0]),
+        (11, [[*ROW[:4], 9, *ROW[5:]]]),
+        (11, [[*ROW[:4], [], *ROW[5:]]]),
+        (11, [[*ROW[:5], 3, 99, -1]]),
+        (11, [[ROW[0], bytes(32), *ROW[2:]]]),
+        (12, []),
+        (12, [[-8, bytes(32), 0, 0, 1]]),
     ],
 )
 def test_a_filing_state_of_other_terms_or_form_is_malformed(at: int, value: Any) -> None:

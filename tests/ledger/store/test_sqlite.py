@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store import sqlite as module
+from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import open_sqlite
 from tests.support.build_log import LogBuilder
@@ -79,7 +79,7 @@ async def test_a_long_reader_does_not_make_every_commit_wait(tmp_path: Path, mon
     """As while fsck runs: the log cannot be used again, so the writer asks for it once in a while only."""
     monkeypatch.setattr(module, "_COPY_PAGES", 50)
     monkeypatch.setattr(module, "_WAL_LIMIT", 300)
-    copier = module._Copier(tmp_path / "c.db")
+    copier = module.Copier(tmp_path / "c.db")
     monkeypatch.setattr(copier, "_copy", lambda: 10_000)  # nothing can be given back
     waits = sum(copier.note(10) for _ in range(300))
     copier.close()

@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 
 from ledger.errors import Refused, Unavailable
+from ledger.records.kinds import Kind as StatementKind
+from ledger.records.view import Signed
 from ledger.store.protocol import (
     EntryRow,
     EnvelopeRow,
     IndexRow,
+    PrivateRows,
     Purpose,
     Slot,
     StateRow,
@@ -83,8 +86,13 @@ def batch(before: StoredHead | None, count: int = 2, label: str = "") -> StoredB
         [state],
         [(start % 4, h(f"bucket {size}"))],
         [(4, f"name {start}{label}", start)],
-        (IndexRow(h(f"hmac {start}{label}"), Purpose.NUMBER, 1, b"row"),),
-        (EnvelopeRow(h(f"locator {start}"), Slot.FACE, b"sealed"),),
+        [("Y000051000001", Signed(start, StatementKind.ISSUE, h(f"cert {start}"), b"key name", 20_600))],
+        [(h("cert 0"), start + 1)],
+        PrivateRows(
+            (IndexRow(h(f"hmac {start}{label}"), Purpose.NUMBER, 1, b"row"),),
+            (IndexRow(h("renewed"), Purpose.LOOKUP, 1, f"row {start}".encode()),),
+            (EnvelopeRow(h(f"locator {start}"), Slot.FACE, b"sealed"),),
+        ),
     )
 
 
@@ -101,14 +109,17 @@ async def contents(store: Any) -> list[Any]:
         await store.leaves([(bytes(32), b"\xff" * 32)]),
         await store.buckets(),
         await store.named(4),
-        await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x")]),
+        await store.find_named(4, "name 2"),
+        await store.signed("Y000051000001", 0, 100),
+        await store.events(h("cert 0")),
+        await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x"), h("renewed")]),
         await store.envelope(h("locator 0"), Slot.FACE),
         await store.envelope(h("locator 2"), Slot.FACE),
     ]
 
 
 async def test_an_empty_store_has_nothing(store: Any) -> None:
-    assert await contents(store) == [None, [], None, [[]], {}, {}, {}, None, None]
+    assert await contents(store) == [None, [], None, [[]], {}, {}, None, [], [], {}, None, None]
     assert await store.meta("origin") is None
     assert await store.checkpoint() is None
     assert await store.find([h("id 0")]) == {}
@@ -134,6 +145,14 @@ async def test_append_is_visible_in_every_read(store: Any) -> None:
     assert await store.buckets() == {0: h("bucket 2")}
     assert await store.named(4) == {"name 0": 0}
     assert await store.named(9) == {}
+    assert await store.find_named(4, "name 0") == 0
+    assert await store.find_named(4, "name 1") is None
+    signed = [row for _, row in first.signed]
+    assert await store.signed("Y000051000001", 0, 0) == signed
+    assert await store.signed("Y000051000001", 1, 9) == await store.signed("Y000051000002", 0, 9) == []
+    assert await store.events(h("cert 0")) == [1]
+    assert await store.events(h("cert 1")) == []
+    assert await store.index([h("renewed")]) == {h("renewed"): b"row 0"}
     assert await store.index([h("hmac 0")]) == {h("hmac 0"): b"row"}
     assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
     assert await store.envelope(h("locator 0"), Slot.REST) is None
@@ -151,6 +170,9 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     assert (await store.states([h("key 0")]))[h("key 0")].body == b"new"
     assert await store.buckets() == {0: h("new")}
     assert await store.named(4) == {"name 0": 0, "name 2": 2}
+    assert [row.index for row in await store.signed("Y000051000001", 0, 9)] == [0, 2]
+    assert await store.events(h("cert 0")) == [1, 3]
+    assert await store.index([h("renewed")]) == {h("renewed"): b"row 2"}
 
 
 async def test_leaves_rise_by_key_and_ranges_are_inclusive(store: Any) -> None:
@@ -227,7 +249,7 @@ async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind:
         "index": replace(second, entries=[replace(second.entries[0], index=1), second.entries[1]]),
         "identity": replace(second, entries=[replace(second.entries[0], identity=h("id 0")), second.entries[1]]),
         "name": replace(second, named=[(4, "name 0", 2)]),
-        "number": replace(second, index_rows=first.index_rows),
+        "number": replace(second, private=replace(second.private, index=first.private.index)),
     }[what]
     with pytest.raises(kind.duplicate):
         await store.append(broken, accept)
@@ -264,7 +286,7 @@ async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:
 async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
     await store.append(first := batch(None), accept)
     again = EnvelopeRow(h("locator 0"), Slot.FACE, b"other")
-    await store.append(replace(batch(first.head), envelopes=(again,)), accept)
+    await store.append(replace(batch(first.head), private=PrivateRows(envelopes=(again,))), accept)
     assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
 
 

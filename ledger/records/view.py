@@ -1,0 +1,127 @@
+"""What the fold reads and what it answers: the state before a statement, the statement, and what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+from ledger.records.appointment import CertificateBody
+from ledger.records.dates import batch_day
+from ledger.records.kinds import CERTIFICATE_KINDS, Kind
+from ledger.records.permit import LatePermit
+from ledger.records.state import AuthorityState, CertificateState, FilingState
+from ledger.records.statements import Statement
+from ledger.tlog.keys import kid
+
+Member: TypeAlias = tuple[CertificateBody, CertificateState]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where and when a statement enters the log."""
+
+    index: int  # of its leaf
+    time: int  # of its batch, ms
+
+    @property
+    def day(self) -> int:
+        """The calendar day of the batch in Asia/Shanghai."""
+        return batch_day(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One certificate or correction that a record key of a filing signed."""
+
+    index: int
+    kind: Kind
+    cert_key: bytes
+    kid: bytes  # 8 bytes, of the record key
+    day: int  # issue date of a certificate, effective day of a correction
+
+
+class People(Protocol):
+    """Who may sign for the authority: a genesis, or the authority as it is now."""
+
+    @property
+    def keys(self) -> tuple[bytes, ...]: ...
+    @property
+    def threshold(self) -> int: ...
+
+
+class Authentic:
+    """A statement of which at least `threshold` signatures hold under `publics`, and none by another key.
+
+    Made only by the two functions below (step 6).
+    """
+
+    __slots__ = ("publics", "statement", "threshold")
+
+    def __init__(self, statement: Statement, publics: tuple[bytes, ...], threshold: int, made_by: object) -> None:
+        if made_by is not _MADE_HERE:
+            raise AssertionError("an authentic statement comes from authenticate_…")
+        self.statement = statement
+        self.publics = publics
+        self.threshold = threshold
+
+
+_MADE_HERE: Final = object()
+
+
+def authenticate_record(statement: Statement, public: bytes) -> Authentic:
+    """Check the signature of an issuer's statement. Raises Unverified."""
+    statement.verify_signature(public)
+    return Authentic(statement, (public,), 1, _MADE_HERE)
+
+
+def authenticate_authority(statement: Statement, authority: People) -> Authentic:
+    """Check that enough people of the authority signed, and everybody who joins it. Raises Unverified."""
+    keys = {kid(public): public for public in authority.keys}
+    statement.verify_threshold(keys, authority.threshold)
+    return Authentic(statement, authority.keys, authority.threshold, _MADE_HERE)
+
+
+class View(Protocol):
+    """The state before this statement."""
+
+    @property
+    def authority(self) -> AuthorityState | None: ...
+    def filing(self, number: str) -> FilingState | None: ...
+    def member(self, cert_key: bytes) -> Member | None:
+        """A certificate: the statement that issued it, and its state."""
+
+    def track(self, track_id: bytes) -> Mapping[bytes, Member]: ...
+    def signed(self, number: str, first: int, last: int) -> Sequence[Signed]:
+        """What a filing's record keys issued and corrected at first <= index <= last, rising."""
+
+    def corrections(self, cert_key: bytes) -> Sequence[tuple[int, Statement]]:
+        """Every correction of a certificate with its index, rising."""
+
+    def entry(self, index: int) -> Statement: ...
+    def permit(self, leaf: bytes) -> LatePermit | None: ...
+    def published(self, kind: Kind, name: str) -> bool: ...
+
+
+@dataclass(slots=True)
+class Change:
+    """What one statement changes. Keys are subjects: filing number, cert key."""
+
+    authority: AuthorityState | None = None
+    filings: dict[str, FilingState] = field(default_factory=dict)
+    certificates: dict[bytes, CertificateState] = field(default_factory=dict)
+    issued: tuple[bytes, CertificateBody] | None = None  # a cert key that is new, and its statement
+    published: tuple[Kind, str] | None = None  # what this statement is found by
+
+
+def signed_row(statement: Statement, index: int) -> tuple[str, Signed] | None:
+    """The row by which a filing's certificates and corrections are found again: filing number and row."""
+    body = statement.body
+    if not statement.envelope.single or statement.kind not in _SIGNED:
+        return None
+    day = body.effective_day if statement.kind is Kind.CORRECT else body.issue_day  # type: ignore[union-attr]
+    row = Signed(index, statement.kind, body.cert_key, statement.kid, day)  # type: ignore[union-attr]
+    return statement.envelope.issuer, row
+
+
+_SIGNED: Final = CERTIFICATE_KINDS | {Kind.CORRECT}

@@ -1,0 +1,66 @@
+"""The write-ahead log of a SQLite store: how connections use it, and copying it back beside the writer."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+_CACHE_KIB = 32 * 1024
+_COPY_PAGES = 32_000  # of 4 KiB, written since the last copy
+_WAL_LIMIT = 128_000
+
+
+def connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # Copier does it, so that no COMMIT waits for it
+    return connection
+
+
+class Copier:
+    """Copies the write-ahead log back into the database file on a thread of its own (SQLite, wal_checkpoint PASSIVE).
+
+    It never blocks the writer and changes nothing that a commit promised: until a page is copied, and after a crash,
+    it is read from the write-ahead log. Pages of several batches are copied once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path, threads=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
+        self._noted = 0  # pages written since the last copy, about
+        self._running: Future[int] | None = None
+        self._left = 0  # pages in the write-ahead log after the last copy
+        self._unwaited = 0  # pages written since the writer last had to wait
+
+    def note(self, pages: int) -> bool:
+        """Count pages just written, start a copy when there are enough, and tell whether the writer should wait.
+
+        It waits at most once in so many pages: a long reader elsewhere (fsck) keeps the log from being used again,
+        and waiting for it before every commit would only stop the writer too.
+        """
+        self._noted += pages
+        self._unwaited += pages
+        if self._running is not None and self._running.done():
+            self._left, self._running = self._running.result(), None
+        total = self._left + self._noted
+        if self._running is None and self._noted > _COPY_PAGES:
+            self._running, self._noted = self._thread.submit(self._copy), 0
+        if total <= _WAL_LIMIT or self._unwaited <= _WAL_LIMIT:
+            return False
+        self._unwaited = 0
+        return True
+
+    def _copy(self) -> int:
+        try:
+            _, written, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return 0  # the writer meets the same disk and says so
+        # Its whole length, copied or not: a writer that keeps writing never finds the moment to begin it again.
+        return int(written)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._connection.close()

@@ -1,0 +1,262 @@
+"""The state that the statements of one batch may touch, read from a store beforehand: the View that the fold reads.
+
+    view = await load_view(integrator state, statements)     every read happens here
+    apply(view, authentic, moment) → view.take(…)            and nothing but dictionaries after it
+
+What is loaded: filings and keys named by the statements, the certificates they name or sweep over, all members of
+those certificates' tracks, and the earlier statements that a restore, a compromise or a late permit asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from ledger.errors import Unverified
+from ledger.records.appointment import Appoint
+from ledger.records.authority import Filing, Published
+from ledger.records.issue import Issue
+from ledger.records.kinds import KeyStatus, Kind
+from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
+from ledger.records.permit import LatePermit
+from ledger.records.rules.sweeps import END, concerned_by_filing, concerned_by_key
+from ledger.records.state import (
+    AuthorityState,
+    CertificateState,
+    FilingState,
+    certificate_map_key,
+    certificate_value,
+    parse_certificate_state,
+)
+from ledger.records.statements import Statement, parse_statement
+from ledger.records.supervision import FilingStanding, KeyStanding
+from ledger.records.view import Change, Member, Moment, Signed, signed_row
+from ledger.store.protocol import StateRow, Store
+
+_VERSIONED: Final = (Kind.CATALOGUE, Kind.LADDER)
+
+
+class Source(Protocol):
+    """The committed log that a view is read from."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def authority(self) -> AuthorityState | None: ...
+    async def filing(self, number: str) -> FilingState | None: ...
+    async def proven_entry(self, index: int) -> bytes: ...
+
+
+class StoreView:
+    """Implements ledger.records.view.View. `take` keeps what a folded statement changed."""
+
+    def __init__(self, authority: AuthorityState | None) -> None:
+        self.authority = authority
+        self.filings: dict[str, FilingState] = {}
+        self._members: dict[bytes, Member] = {}
+        self._tracks: dict[bytes, dict[bytes, Member]] = {}
+        self._signed: dict[str, list[Signed]] = {}
+        self._corrections: dict[bytes, list[tuple[int, Statement]]] = {}
+        self._entries: dict[int, Statement] = {}
+        self._permits: dict[bytes, LatePermit] = {}
+        self._names: dict[Kind, set[str]] = {}
+
+    def filing(self, number: str) -> FilingState | None:
+        return self.filings.get(number)
+
+    def member(self, cert_key: bytes) -> Member | None:
+        return self._members.get(cert_key)
+
+    def track(self, track_id: bytes) -> Mapping[bytes, Member]:
+        return self._tracks.get(track_id, {})
+
+    def signed(self, number: str, first: int, last: int) -> Sequence[Signed]:
+        return [row for row in self._signed.get(number, ()) if first <= row.index <= last]
+
+    def corrections(self, cert_key: bytes) -> Sequence[tuple[int, Statement]]:
+        return self._corrections.get(cert_key, ())
+
+    def entry(self, index: int) -> Statement:
+        return self._entries[index]
+
+    def permit(self, leaf: bytes) -> LatePermit | None:
+        return self._permits.get(leaf)
+
+    def published(self, kind: Kind, name: str) -> bool:
+        return name in self._names.get(kind, ())
+
+    def take(self, change: Change, statement: Statement, moment: Moment) -> None:
+        """Make `change` the state, for the next statement of the batch."""
+        if change.authority is not None:
+            self.authority = change.authority
+        self.filings.update(change.filings)
+        for cert_key, state in change.certificates.items():
+            before = self._members.get(cert_key)
+            if before is None:
+                assert change.issued is not None and change.issued[0] == cert_key
+                body = change.issued[1]
+            else:
+                body = before[0]
+                del self._tracks[before[1].track_id][cert_key]
+            self._put(cert_key, (body, state))
+        if change.published is not None:
+            self._names.setdefault(change.published[0], set()).add(change.published[1])
+        if isinstance(statement.body, LatePermit):
+            self._permits[statement.leaf_hash] = statement.body
+        found = signed_row(statement, moment.index)
+        if found is not None:
+            self._signed.setdefault(found[0], []).append(found[1])
+        if isinstance(statement.body, Correct):
+            self._corrections.setdefault(statement.body.cert_key, []).append((moment.index, statement))
+        self._entries[moment.index] = statement
+
+    def _put(self, cert_key: bytes, member: Member) -> None:
+        self._members[cert_key] = member
+        self._tracks.setdefault(member[1].track_id, {})[cert_key] = member
+
+
+async def load_view(source: Source, statements: Sequence[Statement]) -> StoreView:
+    """Read what these statements may touch. Raises Unverified when stored rows do not belong together."""
+    loader = _Loader(source, StoreView(source.authority))
+    await loader.filings(statements)
+    swept = await loader.signed(statements)
+    await loader.members([*_named_keys(statements), *swept], _named_tracks(statements))
+    await loader.earlier(statements, swept)
+    await loader.permits(statements)
+    for kind in {s.body.kind for s in statements if isinstance(s.body, Published)}:
+        loader.view._names[kind] = set(await source.store.named(int(kind)))
+    return loader.view
+
+
+def certificate_of(row: StateRow) -> CertificateState:
+    """The state in a row. Raises Unverified unless its value is the digest of its body."""
+    if certificate_value(row.body) != row.value:
+        raise Unverified("store: a certificate's state is not that of its value; run fsck")
+    return parse_certificate_state(row.body)
+
+
+class _Loader:
+    def __init__(self, source: Source, view: StoreView) -> None:
+        self._source = source
+        self._store = source.store
+        self.view = view
+
+    async def filings(self, statements: Sequence[Statement]) -> None:
+        for number in sorted({number for statement in statements for number in _filing_numbers(statement)}):
+            state = await self._source.filing(number)
+            if state is not None:
+                self.view.filings[number] = state
+
+    async def signed(self, statements: Sequence[Statement]) -> list[bytes]:
+        """The rows that statements sweep over, and the cert keys among them that are concerned."""
+        keys: list[bytes] = []
+        for statement in statements:
+            body = statement.body
+            if isinstance(body, Ruling) and isinstance(body.whom, Range):
+                rows = await self._store.signed(body.whom.number, body.whom.first, body.whom.last)
+                keys += [row.cert_key for row in rows]
+                self.view._signed[body.whom.number] = rows
+            elif isinstance(body, FilingStanding) and body.number in self.view.filings:
+                rows = await self._store.signed(body.number, 0, END)
+                keys += concerned_by_filing(self.view.filings[body.number], body, rows)
+                self.view._signed[body.number] = rows
+            elif isinstance(body, KeyStanding) and body.void_from is not None:
+                rows = await self._store.signed(body.number, body.void_from, END)
+                keys += concerned_by_key(body, rows)
+                self.view._signed[body.number] = rows
+        return keys
+
+    async def members(self, cert_keys: Iterable[bytes], track_ids: set[bytes]) -> None:
+        """These certificates with their whole tracks, and the members of these tracks."""
+        wanted = [key for key in dict.fromkeys(cert_keys) if key not in self.view._members]
+        rows = await self._store.states([certificate_map_key(key) for key in wanted])
+        tracks = track_ids | {certificate_of(row).track_id for row in rows.values()}
+        fresh = sorted(tracks - self.view._tracks.keys())
+        for row in await self._store.tracks(fresh):
+            state = certificate_of(row)
+            body = (await self._statement(state.issue_index, state.issue_leaf)).body
+            assert isinstance(body, Issue | Appoint), "an issue leaf is that of a certificate"
+            self.view._put(row.subject, (body, state))
+        for row in rows.values():
+            if row.subject not in self.view._members:
+                raise Unverified("store: a certificate is not in its track; run fsck")
+
+    async def earlier(self, statements: Sequence[Statement], swept: Sequence[bytes]) -> None:
+        """What a restore and a compromise ask of the past."""
+        for statement in statements:
+            body = statement.body
+            if isinstance(body, Ruling) and body.kind is Kind.RESTORE:
+                for cert_key in body.whom.cert_keys if isinstance(body.whom, Listed) else swept:
+                    member = self.view.member(cert_key)
+                    if member is not None:
+                        await self._keep_entry(member[1].event_index, member[1].event_leaf)
+            elif isinstance(body, KeyStanding) and body.status is KeyStatus.COMPROMISED:
+                await self._before_compromise(swept)
+
+    async def _before_compromise(self, swept: Sequence[bytes]) -> None:
+        replaced = []
+        for cert_key in swept:
+            member = self.view.member(cert_key)
+            if member is None:
+                raise Unverified("store: a signed certificate is not in the state; run fsck")
+            if member[0].replaces:
+                replaced.append(member[0].replaces)
+            if member[1].commitment_leaf == member[1].issue_leaf:
+                continue
+            for index in await self._store.events(cert_key):
+                earlier = parse_statement(await self._source.proven_entry(index))
+                if isinstance(earlier.body, Correct):
+                    self.view._corrections.setdefault(cert_key, []).append((index, earlier))
+        await self.members(replaced, set())
+
+    async def permits(self, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            body = statement.body
+            if not isinstance(body, Issue | Appoint) or body.permit is None:
+                continue
+            index = await self._store.find_named(int(Kind.LATE_PERMIT), body.permit.permit.hex())
+            if index is not None:
+                permit = parse_statement(await self._source.proven_entry(index))
+                if permit.leaf_hash == body.permit.permit and isinstance(permit.body, LatePermit):
+                    self.view._permits[permit.leaf_hash] = permit.body
+
+    async def _keep_entry(self, index: int, leaf: bytes) -> None:
+        self.view._entries[index] = await self._statement(index, leaf)
+
+    async def _statement(self, index: int, leaf: bytes) -> Statement:
+        """The statement at `index`, which must be the one that a state names by its leaf hash."""
+        entries = await self._store.entries(index, index + 1)
+        if not entries:
+            raise Unverified("store: an entry is missing; run fsck")
+        statement = parse_statement(entries[0])
+        if statement.leaf_hash != leaf:
+            raise Unverified("store: an entry is not the one that a state names; run fsck")
+        return statement
+
+
+def _filing_numbers(statement: Statement) -> set[str]:
+    body = statement.body
+    numbers = {statement.envelope.issuer} if statement.envelope.single else set()
+    if isinstance(body, Filing | FilingStanding | KeyStanding | LatePermit):
+        numbers.add(body.number)
+    return numbers
+
+
+def _named_keys(statements: Sequence[Statement]) -> list[bytes]:
+    keys: list[bytes] = []
+    for statement in statements:
+        match statement.body:
+            case Issue() as body:
+                keys += [body.cert_key, body.replaces]
+            case Appoint() as body:
+                keys += [body.cert_key, body.prerequisite]
+            case Correct() | EndAppointment() as body:
+                keys.append(body.cert_key)
+            case Ruling(whom=Listed() as whom):
+                keys += whom.cert_keys
+    return [key for key in keys if key]
+
+
+def _named_tracks(statements: Sequence[Statement]) -> set[bytes]:
+    bodies = [statement.body for statement in statements]
+    return {body.track_id for body in bodies if isinstance(body, Issue | Appoint | Correct) and body.track_id}
