@@ -22,7 +22,7 @@ from ledger import wire
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
-from ledger.wire import PersonLineage, Receipt, Submission
+from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
 
 CONNECT_S: Final = 5.0
 TOTAL_S: Final = 60.0
@@ -110,8 +110,8 @@ class LedgerClient:
         raw = await self._post("/v1/numbers", wire.encode(wire.NumbersRequest(list(numbers))))
         return set(wire.decode(raw, wire.NumbersAnswer).taken)
 
-    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
-        """Submit signed certificates. The answers are durable facts, one for each, in order."""
+    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
+        """Submit signed statements of the filing. The answers are durable facts, one for each, in order."""
         bodies = [wire.submission_body(submission) for submission in submissions]
         receipt = wire.receipt_of(await self._post("/v1/statements", wire.encode(wire.SubmitRequest(bodies))))
         if len(receipt.answers) != len(submissions):

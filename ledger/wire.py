@@ -39,14 +39,16 @@ class DocumentBody(msgspec.Struct, forbid_unknown_fields=True):
     number: str
 
 
-class SubmissionBody(msgspec.Struct, forbid_unknown_fields=True):
+class SubmissionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A statement; beside a certificate or a correction, its openings and envelopes: all of them or none."""
+
     entry: bytes
-    face: FaceBody
-    document: DocumentBody
-    digests: list[bytes]
-    locator: bytes
-    face_envelope: bytes
-    rest_envelope: bytes
+    face: FaceBody | None = None
+    document: DocumentBody | None = None
+    digests: list[bytes] | None = None
+    locator: bytes | None = None
+    face_envelope: bytes | None = None
+    rest_envelope: bytes | None = None
 
 
 class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -117,7 +119,7 @@ class PersonLineage:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One signed certificate with what the ledger needs to admit it, and forgets."""
+    """One signed certificate or correction with what the ledger needs to admit it, and forgets."""
 
     entry: bytes
     face: FaceOpening
@@ -126,6 +128,13 @@ class Submission:
     locator: bytes
     face_envelope: bytes
     rest_envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BareSubmission:
+    """A signed statement that says nothing about a person."""
+
+    entry: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +168,9 @@ def decode(raw: bytes, kind: type[T]) -> T:
         raise Malformed(f"JSON body: {_UNKNOWN.sub('unknown field', str(error))}") from None
 
 
-def submission_body(submission: Submission) -> SubmissionBody:
+def submission_body(submission: Submission | BareSubmission) -> SubmissionBody:
+    if isinstance(submission, BareSubmission):
+        return SubmissionBody(submission.entry)
     face, document = submission.face, submission.document
     match document.value:
         case [str(kind), str(country), str(number)]:
@@ -175,18 +186,31 @@ def submission_body(submission: Submission) -> SubmissionBody:
     raise AssertionError("an ID document's value is [type, country, number]")
 
 
-def submission_of(body: SubmissionBody) -> Submission:
-    """Raises Malformed when an opening does not have its form."""
-    document = body.document
-    return Submission(
-        body.entry,
-        FaceOpening(body.face.salt, body.face.number, body.face.name),
-        FieldOpening(Field.ID_DOCUMENT, document.salt, [document.type, document.country, document.number]),
-        tuple(body.digests),
-        body.locator,
-        body.face_envelope,
-        body.rest_envelope,
-    )
+def submission_of(body: SubmissionBody) -> Submission | BareSubmission:
+    """Raises Malformed when an opening does not have its form, or some are missing."""
+    match body:
+        case SubmissionBody(
+            face=FaceBody() as face,
+            document=DocumentBody() as document,
+            digests=list(digests),
+            locator=bytes(locator),
+            face_envelope=bytes(face_envelope),
+            rest_envelope=bytes(rest_envelope),
+        ):
+            return Submission(
+                body.entry,
+                FaceOpening(face.salt, face.number, face.name),
+                FieldOpening(Field.ID_DOCUMENT, document.salt, [document.type, document.country, document.number]),
+                tuple(digests),
+                locator,
+                face_envelope,
+                rest_envelope,
+            )
+        case SubmissionBody(
+            face=None, document=None, digests=None, locator=None, face_envelope=None, rest_envelope=None
+        ):
+            return BareSubmission(body.entry)
+    raise Malformed("submission: openings and envelopes go together")
 
 
 def receipt_body(answers: Sequence[Logged | Refused], checkpoint: bytes, seal: bytes, path: Sequence[bytes]) -> bytes:

@@ -36,6 +36,7 @@ class Refusal(StrEnum):
     TRACK_FULL = "TRACK_FULL"
     CAP_REACHED = "CAP_REACHED"
     OPENING_MISSING = "OPENING_MISSING"
+    OPENING_UNWANTED = "OPENING_UNWANTED"
     OPENING_FACE = "OPENING_FACE"
     OPENING_REST = "OPENING_REST"
     OPENING_DOCUMENT = "OPENING_DOCUMENT"
@@ -104,6 +105,9 @@ _TEXTS: dict[Refusal, Text] = {
     Refusal.TRACK_FULL: Text("该轨迹证书数已达上限 64", "This track has reached its limit of 64 certificates"),
     Refusal.CAP_REACHED: Text("该密钥签发数量已达上限，请更换密钥", "This key has signed its maximum; rotate it"),
     Refusal.OPENING_MISSING: Text("缺少开封材料", "The openings are missing"),
+    Refusal.OPENING_UNWANTED: Text(
+        "此语句不涉及个人信息，请勿附开封材料", "This statement says nothing about a person; send no openings with it"
+    ),
     Refusal.OPENING_FACE: Text("编号或姓名与已签内容不符", "Number or name do not match what was signed"),
     Refusal.OPENING_REST: Text("附加材料摘要与已签内容不符", "The field digests do not match what was signed"),
     Refusal.OPENING_DOCUMENT: Text("证件信息与已签内容不符", "The ID document does not match what was signed"),

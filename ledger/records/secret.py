@@ -53,6 +53,13 @@ def locator_of(secret: bytes) -> bytes:
     return sha256(b"certledger/locator/v1\n" + secret).digest()
 
 
+def correction_locator(secret: bytes, leaf: bytes) -> bytes:
+    """The name under which the envelopes of a correction with this leaf hash are kept, 32 bytes: nobody can put
+    others in their place, as the name is not known before the correction is."""
+    assert len(secret) == SECRET_BYTES and len(leaf) == 32
+    return sha256(b"certledger/locator/v1\n" + secret + leaf).digest()
+
+
 def subject_of(cert_key: bytes) -> str:
     """The cert key as COSE subject: base64url without padding, 43 characters."""
     assert len(cert_key) == 32

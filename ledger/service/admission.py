@@ -23,35 +23,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.commitments import rest_digest, verify_opening
 from ledger.records.documents import IdDocument
 from ledger.records.envelope import MAX_ENVELOPE
 from ledger.records.grades import Ladder
 from ledger.records.issue import Issue
+from ledger.records.life import Correct
 from ledger.records.names import check_name
-from ledger.records.number import GRADE_22, check_number, cross_check
+from ledger.records.number import GRADE_22, OPAQUE, SPECIAL_22, check_number, cross_check
 from ledger.records.occupations import Catalogue
 from ledger.records.refusals import Refusal, refuse
-from ledger.records.state import FilingState
+from ledger.records.state import AuthorityState, FilingState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.view import People
 from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
-from ledger.wire import Submission, SubmissionBody, submission_of
+from ledger.wire import BareSubmission, Submission, SubmissionBody, submission_of
 
 
 @dataclass(frozen=True, slots=True)
 class PrivatePart:
     """What a certificate leaves in the ledger's own tables, and what its track must be."""
 
+    filing_number: str  # of the body that submitted it
     number: str
+    name: str
     number_hmac: bytes
-    person_hmac: bytes
-    rows: tuple[IndexRow, ...]
+    person: tuple[str, str, str]  # identity by document; forgotten with the candidate
+    person_hmac: bytes  # in the lineage of the certificate; of a correction b"": only the log knows its occupation
+    match: IndexRow
+    lookup: IndexRow
     envelopes: tuple[EnvelopeRow, ...]
 
 
@@ -60,7 +65,7 @@ class Candidate:
     """A statement that passed every check that can be made before its batch."""
 
     authentic: Authentic
-    private: PrivatePart | None  # None for statements of the authority
+    private: PrivatePart | None  # None for what says nothing about a person
 
     @property
     def statement(self) -> Statement:
@@ -87,9 +92,11 @@ class Examiner:
     def __init__(self, index: PrivateIndex, ladder: Ladder, catalogue: Catalogue) -> None:
         self._index, self._ladder, self._catalogue = index, ladder, catalogue
 
-    def examine(self, bodies: Sequence[SubmissionBody], filing: FilingState) -> list[Examined]:
-        """Check certificates submitted under `filing`, each on its own."""
-        return [self._examine_body(body, filing) for body in bodies]
+    def examine(
+        self, bodies: Sequence[SubmissionBody], filing: FilingState, authority: AuthorityState
+    ) -> list[Examined]:
+        """Check statements submitted by the body of `filing`, each on its own."""
+        return [self._examine_body(body, filing, authority) for body in bodies]
 
     def examine_authority(self, entry: bytes, authority: People) -> Examined:
         """Check a statement of the authority, which carries its own authorisation."""
@@ -99,10 +106,9 @@ class Examiner:
             identity = statement.identity
             if statement.envelope.single:
                 raise refuse(Refusal.MALFORMED, "kind")
-            try:
-                return Examined(identity, Candidate(authenticate_authority(statement, authority), None))  # 5, 6
-            except Unverified:
-                raise refuse(Refusal.SIGNATURE, "signatures") from None
+            if isinstance(statement.body, Correct):
+                raise refuse(Refusal.OPENING_MISSING, "face, document")  # it comes with them from the issuer
+            return Examined(identity, Candidate(_by_authority(statement, authority), None))  # 5, 6
         except Refused as refusal:
             return Examined(identity, refusal)
 
@@ -111,70 +117,100 @@ class Examiner:
         found = self._catalogue.find(occupation)
         return found.lineage if found else occupation
 
-    def _examine_body(self, body: SubmissionBody, filing: FilingState) -> Examined:
-        try:
-            submission = submission_of(body)
-        except Malformed:
-            return Examined(sha256(body.entry).digest(), refuse(Refusal.OPENING_MISSING, "face, document"))
-        return self._examine_one(submission, filing)
-
-    def _examine_one(self, submission: Submission, filing: FilingState) -> Examined:
+    def _examine_body(self, body: SubmissionBody, filing: FilingState, authority: AuthorityState) -> Examined:
         identity = None
         try:
-            statement = _parse(submission.entry)  # 1, 2, 4
+            statement = _parse(body.entry)  # 1, 2, 4
             identity = statement.identity
-            issue = statement.body
-            if not isinstance(issue, Issue):
-                raise refuse(Refusal.MALFORMED, "kind")
-            if issue.filing_number != filing.terms.number:
-                raise refuse(Refusal.REQUESTER, "filing_number")
-            key = filing.terms.record_key(statement.kid)  # 5
-            if key is None:
-                raise refuse(Refusal.KEY_UNKNOWN, "kid")
+            authentic = self._authentic(statement, filing, authority)
             try:
-                authentic = authenticate_record(statement, key.public)  # 6
-            except Unverified:
-                raise refuse(Refusal.SIGNATURE, "signature") from None
-            if issue.person_unlinked:
+                submission = submission_of(body)
+            except Malformed:
+                raise refuse(Refusal.OPENING_MISSING, "face, document") from None
+            said = statement.body
+            if not isinstance(said, Issue | Appoint | Correct):
+                if isinstance(submission, Submission):
+                    raise refuse(Refusal.OPENING_UNWANTED, "face, document")
+                return Examined(identity, Candidate(authentic, None))
+            if isinstance(submission, BareSubmission):
+                raise refuse(Refusal.OPENING_MISSING, "face, document")
+            if not isinstance(said, Correct) and said.person_unlinked:
                 # Its track would be the person's own, and would then be closed to every linked certificate.
                 raise refuse(Refusal.PERSON_UNLINKED, "person_unlinked")
-            document = _open(submission, issue)  # 7
-            self._check_number(submission, issue)  # 9
-            return Examined(identity, Candidate(authentic, self._private_part(submission, issue, document)))
+            document = _open(submission, said)  # 7
+            if not isinstance(said, Correct):
+                self._check_number(submission, said)  # 9
+            return Examined(identity, Candidate(authentic, self._private_part(submission, said, document, filing)))
         except Refused as refusal:
             return Examined(identity, refusal)
 
-    def _check_number(self, submission: Submission, issue: Issue) -> None:
+    def _authentic(self, statement: Statement, filing: FilingState, authority: AuthorityState) -> Authentic:
+        """Steps 5 and 6 of what a body submits: its own, or a correction that the authority signed for it."""
+        if not statement.envelope.single:
+            if not isinstance(statement.body, Correct):
+                raise refuse(Refusal.MALFORMED, "kind")
+            return _by_authority(statement, authority)
+        if statement.envelope.issuer != filing.terms.number:
+            raise refuse(Refusal.REQUESTER, "filing_number")
+        key = filing.terms.record_key(statement.kid)  # 5
+        if key is None:
+            raise refuse(Refusal.KEY_UNKNOWN, "kid")
+        try:
+            return authenticate_record(statement, key.public)  # 6
+        except Unverified:
+            raise refuse(Refusal.SIGNATURE, "signature") from None
+
+    def _check_number(self, submission: Submission, body: CertificateBody) -> None:
         try:
             number = check_number(submission.face.number)
         except (Malformed, Refused):
             raise refuse(Refusal.NUMBER, "number") from None
         problems = cross_check(
             number,
-            filing_number=issue.filing_number,
+            filing_number=body.filing_number,
             window=None,
-            issue_day=issue.issue_day,
-            grade_ordinal=issue.grade,
+            issue_day=body.issue_day,
+            grade_ordinal=body.grade,
             ladder=self._ladder,
         )
-        if number.scheme != GRADE_22 or problems:
+        if problems or number.scheme not in _schemes(body):
             raise refuse(Refusal.NUMBER, "number")
 
-    def _private_part(self, submission: Submission, issue: Issue, document: IdDocument) -> PrivatePart:
+    def _private_part(
+        self, submission: Submission, body: CertificateBody | Correct, document: IdDocument, filing: FilingState
+    ) -> PrivatePart:
         face, index = submission.face, self._index
+        person_hmac = b""
+        if not isinstance(body, Correct):
+            person_hmac = index.person_hmac(*document.identity, self.lineage_of(body.occupation))
         return PrivatePart(
+            filing_number=filing.terms.number,
             number=face.number,
+            name=face.name,
             number_hmac=index.number_hmac(face.number),
-            person_hmac=index.person_hmac(*document.identity, self.lineage_of(issue.occupation)),
-            rows=(
-                index.match_row(issue.cert_key, document.last4),
-                index.lookup_row(face.number, face.name, issue.cert_key, face.salt),
-            ),
+            person=document.identity,
+            person_hmac=person_hmac,
+            match=index.match_row(body.cert_key, document.last4),
+            lookup=index.lookup_row(face.number, face.name, body.cert_key, face.salt),
             envelopes=(
                 EnvelopeRow(submission.locator, Slot.FACE, submission.face_envelope),
                 EnvelopeRow(submission.locator, Slot.REST, submission.rest_envelope),
             ),
         )
+
+
+def _schemes(body: CertificateBody) -> tuple[str, ...]:
+    """Which numbers a certificate may bear: posts have a letter in theirs, and old papers a scheme of their own."""
+    if isinstance(body, Appoint):
+        return SPECIAL_22, OPAQUE
+    return (GRADE_22,) if body.permit is None else (GRADE_22, OPAQUE)
+
+
+def _by_authority(statement: Statement, authority: People) -> Authentic:
+    try:
+        return authenticate_authority(statement, authority)
+    except Unverified:
+        raise refuse(Refusal.SIGNATURE, "signatures") from None
 
 
 def _parse(entry: bytes) -> Statement:
@@ -184,15 +220,15 @@ def _parse(entry: bytes) -> Statement:
         raise refuse(Refusal.MALFORMED, "entry") from None
 
 
-def _open(submission: Submission, issue: Issue) -> IdDocument:
+def _open(submission: Submission, said: CertificateBody | Correct) -> IdDocument:
     """Step 7: what was submitted is what was signed. Returns the document, whose number is then forgotten."""
     try:
-        if submission.face.digest() != issue.face:
+        if submission.face.digest() != said.face:
             raise refuse(Refusal.OPENING_FACE, "face")
     except Malformed:
         raise refuse(Refusal.OPENING_FACE, "face") from None
     try:
-        if rest_digest(submission.digests) != issue.rest:
+        if rest_digest(submission.digests) != said.rest:
             raise refuse(Refusal.OPENING_REST, "digests")
     except Malformed:
         raise refuse(Refusal.OPENING_REST, "digests") from None

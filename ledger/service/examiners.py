@@ -16,7 +16,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 
 from ledger.errors import Refused
-from ledger.records.state import FilingState
+from ledger.records.state import AuthorityState, FilingState
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Examined, Examiner
 from ledger.service.private_index import PrivateIndex
@@ -37,9 +37,9 @@ def warm_up(pool: ProcessPoolExecutor | None, count: int) -> None:
             pool.submit(os.getpid)
 
 
-def examine_apart(bodies: Sequence[SubmissionBody], filing: FilingState) -> list[Examined]:
+def examine_apart(bodies: Sequence[SubmissionBody], filing: FilingState, authority: AuthorityState) -> list[Examined]:
     """Examiner.examine, in a process of the pool."""
-    return _here[0].examine(bodies, filing)
+    return _here[0].examine(bodies, filing, authority)
 
 
 def _begin(index_key: bytes) -> None:

@@ -19,7 +19,7 @@ from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused
 from ledger.keystore import Cost, KeyFile, create_key_file, new_key
-from ledger.records.authority import Genesis
+from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind
 from ledger.records.statements import parse_statement
@@ -124,12 +124,14 @@ async def running(
             for candidate in candidates:
                 _learn_filing(request_keys, candidate)
 
+        examiner = Examiner(index, load_ladder(), load_catalogue())
         sequencer = Sequencer(
             integrator,
             store,
             head_signer,
             clock,
             index,
+            examiner.lineage_of,
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
             on_commit=learn,
@@ -144,7 +146,7 @@ async def running(
         log = Log(
             sequencer=sequencer,
             store=store,
-            examiner=Examiner(index, load_ladder(), load_catalogue()),
+            examiner=examiner,
             index=index,
             public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
             workers=workers,
@@ -196,10 +198,10 @@ async def serve(
 
 
 def _learn_filing(request_keys: dict[bytes, tuple[str, bytes]], candidate: Candidate) -> None:
-    if candidate.statement.kind is Kind.FILING:
-        terms = candidate.statement.body
-        for key in terms.request_keys:  # type: ignore[union-attr]
-            request_keys[key.kid] = (terms.number, key.public)  # type: ignore[union-attr]
+    terms = candidate.statement.body
+    if isinstance(terms, Filing):  # new, or changed
+        for key in terms.request_keys:
+            request_keys[key.kid] = (terms.number, key.public)
 
 
 async def _read_request_keys(

@@ -27,15 +27,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Refused, Unavailable
-from ledger.records.refusals import Refusal, refuse
+from ledger.records.kinds import CERTIFICATE_KINDS
+from ledger.records.life import Correct
 from ledger.records.seal import Seal, is_seal, parse_seal
+from ledger.records.statements import Statement
+from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
 from ledger.service.clock import ClockStopped, LogClock
+from ledger.service.private_fold import LineageOf, PrivateFold
 from ledger.service.private_index import PrivateIndex
 from ledger.service.signer import HeadSigner
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Batch, Integrator
-from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore
+from ledger.store.protocol import PrivateRows, PrivateStore
 from ledger.wire import Logged, Receipt
 
 log = logging.getLogger(__name__)
@@ -72,6 +76,7 @@ class Sequencer:
         signer: HeadSigner,
         clock: LogClock,
         index: PrivateIndex,
+        lineage_of: LineageOf,
         *,
         batch_limit: int,
         queue_limit: int,
@@ -81,7 +86,8 @@ class Sequencer:
         self.hashes = Hashes(store)
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.published: Published | None = None
-        self._store, self._signer, self._clock, self._index = store, signer, clock, index
+        self._store, self._signer, self._clock = store, signer, clock
+        self._index, self._lineage_of = index, lineage_of
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -214,9 +220,9 @@ class Sequencer:
         assert head is not None
         time = self._clock.batch_time(head.time)  # 1
         batch = await self.integrator.begin([item.candidate.statement for item in taken], time)
-        outcomes, rows, envelopes = await self._fold(batch, taken)  # 2
+        outcomes, private = await self._fold(batch, taken)  # 2
         if len(batch):
-            prepared = await batch.finish(PrivateRows(rows, (), envelopes))  # 3
+            prepared = await batch.finish(private)  # 3
             await self.integrator.commit(prepared)  # 4
             try:
                 note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6
@@ -228,49 +234,45 @@ class Sequencer:
         return outcomes
 
     def _take(self) -> list[_Waiting]:
+        """The next batch: as many as fit, or one that stands alone."""
         taken: list[_Waiting] = []
         size = 0
         while self._queue and len(taken) < self._batch_limit and size < _BYTES:
+            statement = self._queue[0].candidate.statement
+            alone = stands_alone(statement)
+            if taken and (alone or _corrects_one_of(statement, taken)):
+                break
             item = self._queue.popleft()
             self._waiting_bytes -= item.candidate.size
             if not item.answer.cancelled():
                 taken.append(item)
                 size += len(item.candidate.statement.entry)
+            if alone:
+                break
         return taken
 
-    async def _fold(
-        self, batch: Batch, taken: Sequence[_Waiting]
-    ) -> tuple[list[int | Refused], list[IndexRow], list[EnvelopeRow]]:
+    async def _fold(self, batch: Batch, taken: Sequence[_Waiting]) -> tuple[list[int | Refused], PrivateRows]:
         known = await self._store.find([item.candidate.statement.identity for item in taken])
-        privates = [item.candidate.private for item in taken]
-        numbers = set(await self._store.index([p.number_hmac for p in privates if p]))
-        tracks = await self._store.index([p.person_hmac for p in privates if p])
-        rows: list[IndexRow] = []
-        envelopes: list[EnvelopeRow] = []
+        private = await PrivateFold.load(
+            self._store, self._index, self._lineage_of, [item.candidate for item in taken], batch
+        )
         outcomes: list[int | Refused] = []
         for item in taken:
-            statement, private = item.candidate.statement, item.candidate.private
+            statement = item.candidate.statement
             before = known.get(statement.identity)
             if before is not None:  # 3 of admission
                 outcomes.append(before)
                 continue
             try:
-                if private is not None:
-                    if private.number_hmac in numbers:  # 9
-                        raise refuse(Refusal.NUMBER_TAKEN, "number")
-                    if tracks.get(private.person_hmac) != statement.body.track_id:  # type: ignore[union-attr]  # 10
-                        raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
+                private.check(item.candidate, batch)  # 9, 10
                 index = batch.add(item.candidate.authentic)  # 5, 8, 10, 11, 12
             except Refused as refusal:
                 outcomes.append(refusal)
                 continue
             known[statement.identity] = index
             outcomes.append(index)
-            if private is not None:
-                numbers.add(private.number_hmac)
-                rows += (self._index.number_row(private.number, index), *private.rows)
-                envelopes += private.envelopes
-        return outcomes, rows, envelopes
+            private.take(item.candidate, index)
+        return outcomes, private.rows
 
     async def _times(self, indexes: Sequence[int], newest: Seal) -> dict[int, int]:
         """The batch time of each index: that of the first seal after it. `newest` covers all of them."""
@@ -288,3 +290,12 @@ class Sequencer:
                 if is_seal(entry):
                     return parse_seal(entry)
         raise AssertionError("a committed statement is followed by its seal")
+
+
+def _corrects_one_of(statement: Statement, taken: Sequence[_Waiting]) -> bool:
+    """Whether it corrects a certificate that waits in the same batch: its occupation must be in the log before."""
+    body = statement.body
+    return isinstance(body, Correct) and any(
+        item.candidate.statement.kind in CERTIFICATE_KINDS and item.candidate.statement.body.cert_key == body.cert_key  # type: ignore[union-attr]
+        for item in taken
+    )

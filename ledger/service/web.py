@@ -146,11 +146,11 @@ async def get_tile(request: web.Request) -> web.Response:
 
 
 async def post_statements(request: web.Request) -> web.Response:
-    """Certificates of one filing; the answers are in their order, each on its own."""
+    """Statements of one filing; the answers are in their order, each on its own."""
     log = request.app[LOG]
     with log.intake.held() as count:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
-    filing = await _requester(request, body)
+    filing = await _requester(request, body, suspended=True)  # it may still suspend and revoke: the fold decides
     submissions = wire.decode(body, wire.SubmitRequest).submissions
     if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
         raise Malformed(f"between 1 and {wire.MAX_SUBMISSIONS} submissions in a request")
@@ -158,7 +158,7 @@ async def post_statements(request: web.Request) -> web.Response:
 
 
 async def post_authority(request: web.Request) -> web.Response:
-    """One statement of the authority: filing, catalogue, ladder."""
+    """One statement of the authority, of any kind that needs no openings."""
     log = request.app[LOG]
     entry = wire.decode(await read_body(request, _SMALL_BODY), wire.AuthorityRequest).entry
     authority = log.sequencer.integrator.authority
@@ -241,8 +241,8 @@ async def get_metrics(request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(request.app[LOG].registry), content_type="text/plain", charset="utf-8")
 
 
-async def _requester(request: web.Request, body: bytes) -> FilingState:
-    """The filing whose request key signed this request. Raises Unverified or Refused."""
+async def _requester(request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
+    """The filing whose request key signed this request; with `suspended` it may be so. Raises Unverified or Refused."""
     log = request.app[LOG]
     opened = open_request(
         request.method,
@@ -261,7 +261,7 @@ async def _requester(request: web.Request, body: bytes) -> FilingState:
     )
     if not live:
         raise refuse(Refusal.KEY_NOT_LIVE, "kid")
-    if filing.status is not FilingStatus.ACTIVE:
+    if filing.status is not FilingStatus.ACTIVE and not (suspended and filing.status is FilingStatus.SUSPENDED):
         raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
     return filing
 
@@ -278,15 +278,19 @@ def _own_request_keys(log: Log, examined: Examined) -> Examined:
 async def _examine(log: Log, submissions: Sequence[wire.SubmissionBody], filing: FilingState) -> list[Examined]:
     """Off the event loop: few submissions on a thread, more of them in the other processes."""
     loop = asyncio.get_running_loop()
+    authority = log.sequencer.integrator.authority
+    assert authority is not None
     pieces = [submissions[at : at + _CHUNK] for at in range(0, len(submissions), _CHUNK)]
     if log.processes is not None and len(submissions) >= _APART:
         try:
-            work = [loop.run_in_executor(log.processes, examine_apart, piece, filing) for piece in pieces]
+            work = [loop.run_in_executor(log.processes, examine_apart, piece, filing, authority) for piece in pieces]
             return [examined for part in await asyncio.gather(*work) for examined in part]
         except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
             journal.error("an examining process has died; going on without")
             log.processes = None
-    parts = [await loop.run_in_executor(log.workers, log.examiner.examine, piece, filing) for piece in pieces]
+    parts = [
+        await loop.run_in_executor(log.workers, log.examiner.examine, piece, filing, authority) for piece in pieces
+    ]
     return [examined for part in parts for examined in part]
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from ledger.__main__ import main
-from ledger.console.authority import PASSPHRASE, describe, read_filing
+from ledger.console.authority import PASSPHRASE
+from ledger.console.bodies import read_filing
+from ledger.console.describe import describe
 from ledger.errors import Malformed
 from ledger.records.authority import FiledKey, Filing, Genesis
 from ledger.records.dates import format_day
@@ -20,27 +22,10 @@ from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
 from tests.support.builders import key, octets
+from tests.support.filing_form import FILING
 from tests.support.live_ledger import ROOT, live_body
 
 ORIGIN = "log.test.example/console"
-FILING = f"""
-number = "Y000051000001"
-name = "示例机械有限公司"
-latin_name = "Example Machines"
-kind = "employer"
-first_day = 2026-01-01
-last_day = 2028-12-31
-cap = 500
-record_keys = ["{key("record").public.hex()}"]
-request_keys = [{{ public = "{key("request").public.hex()}", first_day = 2026-02-01, last_day = 2027-01-31 }}]
-
-[[rows]]
-occupation = "6-18-01-01"
-trade = "数控车工"
-grades = ["三级/高级工", 4, "5级"]
-audience = "own_staff"
-"""
-
 Run = Callable[..., tuple[int, str, str]]
 
 

@@ -1,0 +1,140 @@
+"""Steps 9 and 10 of admission for one batch: what only the ledger's private index knows about number and person.
+
+    issue, appoint   the number is free; the track is the one drawn for this person and lineage
+    reissue          the number is that of the certificate it replaces, and moves with it
+    correct          the number stays; the track is the person's; a change of name and of person together needs the
+                     authority, because one and the other could be anybody
+
+Nothing here is kept: `rows` is what the batch writes, and the openings are forgotten with the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from ledger.errors import Unverified
+from ledger.records.appointment import Appoint
+from ledger.records.issue import Issue
+from ledger.records.life import Correct
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.view import Member
+from ledger.service.admission import Candidate, PrivatePart
+from ledger.service.private_index import PrivateIndex
+from ledger.store.integrate import Batch
+from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore
+
+LineageOf: TypeAlias = Callable[[str], str]
+
+
+class PrivateFold:
+    """The private index as the statements of one batch see it, one after the other."""
+
+    def __init__(self, index: PrivateIndex, lineage_of: LineageOf, known: dict[bytes, bytes]) -> None:
+        self._index, self._lineage_of = index, lineage_of
+        self._known = known  # HMAC -> row, of numbers, persons and look-ups
+        self._new: list[IndexRow] = []
+        self._renewed: dict[bytes, IndexRow] = {}
+        self._envelopes: list[EnvelopeRow] = []
+
+    @classmethod
+    async def load(
+        cls,
+        store: PrivateStore,
+        index: PrivateIndex,
+        lineage_of: LineageOf,
+        candidates: Sequence[Candidate],
+        batch: Batch,
+    ) -> PrivateFold:
+        """`lineage_of` names the lineage of an occupation code. Certificates to be corrected are in the log already."""
+        fold = cls(index, lineage_of, {})
+        wanted = []
+        for candidate in candidates:
+            part, body = candidate.private, candidate.statement.body
+            if part is None:
+                continue
+            wanted += [part.number_hmac, part.person_hmac]
+            if isinstance(body, Correct) and (member := batch.member(body.cert_key)) is not None:
+                wanted += [part.lookup.hmac, fold._person_of(part, member)]
+        fold._known = await store.index(wanted)
+        return fold
+
+    @property
+    def rows(self) -> PrivateRows:
+        return PrivateRows(self._new, list(self._renewed.values()), self._envelopes)
+
+    def check(self, candidate: Candidate, batch: Batch) -> None:
+        """Raises Refused unless number and track are right for this statement."""
+        part, body = candidate.private, candidate.statement.body
+        if part is None:
+            return
+        if isinstance(body, Correct):
+            self._check_correct(part, body, batch)
+            return
+        assert isinstance(body, Issue | Appoint)
+        if self._index_of(part) != (self._issue_index(body.replaces, batch) if body.replaces else None):  # 9
+            raise refuse(Refusal.NUMBER_TAKEN, "number")
+        if self._known.get(part.person_hmac) != body.track_id:  # 10
+            raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
+
+    def take(self, candidate: Candidate, index: int) -> None:
+        """Keep the rows of a statement that was folded at `index`."""
+        part, body = candidate.private, candidate.statement.body
+        if part is None:
+            return
+        self._envelopes += part.envelopes
+        if isinstance(body, Issue | Appoint) and not body.replaces:
+            rows = (self._index.number_row(part.number, index), part.match, part.lookup)
+            self._new += rows
+            self._known[rows[0].hmac] = rows[0].body
+            return
+        if isinstance(body, Issue):
+            self._renew(self._index.number_row(part.number, index))
+            self._new.append(part.match)
+        else:
+            self._renew(part.match)
+        self._renew(part.lookup)
+
+    def _renew(self, row: IndexRow) -> None:
+        self._renewed[row.hmac] = row
+        self._known[row.hmac] = row.body
+
+    def _check_correct(self, part: PrivatePart, correct: Correct, batch: Batch) -> None:
+        member = batch.member(correct.cert_key)
+        if member is None:
+            raise refuse(Refusal.CERT_UNKNOWN, "cert_key")
+        state = member[1]
+        if state.filing_number != part.filing_number:
+            raise refuse(Refusal.NOT_ISSUER, "cert_key")
+        if self._index_of(part) != state.issue_index:  # 9: a number is never corrected
+            raise refuse(Refusal.NUMBER, "number")
+        track_id = correct.track_id or state.track_id
+        if self._known.get(self._person_of(part, member)) != track_id:  # 10
+            raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
+        if correct.issuer and track_id != state.track_id and not self._same_name(part, correct.cert_key):
+            raise refuse(Refusal.CORRECT_BOTH, "name, document")
+
+    def _person_of(self, part: PrivatePart, member: Member) -> bytes:
+        """The HMAC of the person that a correction names, in the lineage of the certificate."""
+        return self._index.person_hmac(*part.person, self._lineage_of(member[0].occupation))
+
+    def _index_of(self, part: PrivatePart) -> int | None:
+        """The log index of the certificate that has this number, if one has."""
+        row = self._known.get(part.number_hmac)
+        return None if row is None else int.from_bytes(row, "big")
+
+    def _issue_index(self, cert_key: bytes, batch: Batch) -> int | None:
+        member = batch.member(cert_key)
+        if member is None:
+            raise refuse(Refusal.CERT_UNKNOWN, "replaces")
+        return member[1].issue_index
+
+    def _same_name(self, part: PrivatePart, cert_key: bytes) -> bool:
+        """Whether this certificate is found already under the name that the correction gives."""
+        sealed = self._known.get(part.lookup.hmac)
+        if sealed is None:
+            return False
+        try:
+            return self._index.open_lookup(part.number, part.name, sealed)[0] == cert_key
+        except Unverified:
+            return False
