@@ -60,6 +60,9 @@ class Prepared:
     edge: Mapping[int, tuple[int, bytes]]
     filings: dict[str, FilingState]
     authority: AuthorityState | None
+    statements: Sequence[Statement]  # of the batch, in order
+    view: StoreView  # the state after it, as far as the batch touched it
+    statuses: Mapping[int, int]  # how many certificates gained (or, negative, lost) each status
 
     @property
     def head(self) -> StoredHead:
@@ -221,6 +224,7 @@ class Batch:
         self._named: list[tuple[int, str, int]] = []
         self._signed: list[tuple[str, Signed]] = []
         self._events: list[tuple[bytes, int]] = []
+        self._statuses: dict[int, int] = {}
         self._closed = False  # by a statement that stands alone
 
     def __len__(self) -> int:
@@ -244,6 +248,11 @@ class Batch:
         change = apply(self._view, authentic, moment)
         self._closed = alone
         self._entries.append(statement)
+        for cert_key, state in change.certificates.items():
+            before = self._view.member(cert_key)
+            self._statuses[state.status] = self._statuses.get(state.status, 0) + 1
+            if before is not None:
+                self._statuses[before[1].status] = self._statuses.get(before[1].status, 0) - 1
         self._view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
@@ -294,7 +303,20 @@ class Batch:
             private or PrivateRows(),
         )
         filings = {number: self._view.filings[number] for number in self._changed_filings}
-        return Prepared(stored, seal, frontier, completed, change, edge, filings, self._view.authority)
+        view = self._view
+        return Prepared(
+            stored,
+            seal,
+            frontier,
+            completed,
+            change,
+            edge,
+            filings,
+            view.authority,
+            self._entries,
+            view,
+            self._statuses,
+        )
 
     def _state_rows(self) -> list[StateRow]:
         rows = []

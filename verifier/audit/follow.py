@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.records.issue import Issue
-from ledger.records.state import parse_certificate_state
-from ledger.records.statements import Statement, parse_statement
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Prepared
 from ledger.tlog.checkpoint import CosignedCheckpoint
@@ -44,38 +41,14 @@ class AuditReplica(Replica):
         return found[0] if found else None
 
     async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
-        statements = [parse_statement(entry) for entry in stretch[:-1]]
-        fold_stretch(
-            self.numbers,
-            statements,
-            prepared.head.time,
-            await self._statuses(prepared),
-            await self._issue_days(statements),
-            self._rush,
-        )
-
-    async def _statuses(self, prepared: Prepared) -> Mapping[int, int]:
-        """How many certificates gain and lose each status."""
-        certificates = [row for row in prepared.stored.states if row.track]
-        before = await self._audit_store.states([row.map_key for row in certificates])
-        counts: Counter[int] = Counter(int(parse_certificate_state(row.body).status) for row in certificates)
-        counts.subtract(int(parse_certificate_state(row.body).status) for row in before.values())
-        return counts
-
-    async def _issue_days(self, statements: Sequence[Statement]) -> dict[bytes, list[tuple[int, int]]]:
-        """Of each track that grows: (issue day, index) of every certificate in it."""
-        placed: dict[bytes, list[tuple[int, int]]] = {}
-        for index, statement in enumerate(statements, self.integrator.size):
+        view, placed = prepared.view, {}
+        for statement in prepared.statements:
             if isinstance(statement.body, Issue):
-                placed.setdefault(statement.body.track_id, []).append((statement.body.issue_day, index))
-        for row in await self._audit_store.tracks(list(placed)):
-            index = parse_certificate_state(row.body).issue_index
-            entry = await self.entry(index)
-            assert entry is not None
-            body = parse_statement(entry).body
-            if isinstance(body, Issue):
-                placed[row.track].append((body.issue_day, index))
-        return placed
+                track = view.track(statement.body.track_id)
+                if len(track) > 1:
+                    days = [(body.issue_day, state.issue_index) for body, state in track.values()]
+                    placed[statement.body.track_id] = days
+        fold_stretch(self.numbers, prepared.statements, prepared.head.time, prepared.statuses, placed, self._rush)
 
     async def _integrate(self, stretch: Sequence[bytes]) -> None:
         await super()._integrate(stretch)

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.errors import Refused, Unavailable
+from ledger.records.kinds import Kind
+from ledger.records.view import Signed
 from ledger.store.protocol import EntryRow, StateRow, StoredBatch, StoredHead
 from ledger.text import Text
 
@@ -42,6 +44,9 @@ CREATE TABLE leaf (map_key BLOB PRIMARY KEY, value BLOB NOT NULL, state INTEGER 
 CREATE TABLE track (track BLOB, map_key BLOB, PRIMARY KEY (track, map_key)) WITHOUT ROWID;
 CREATE TABLE bucket (bucket INTEGER PRIMARY KEY, root BLOB NOT NULL);
 CREATE TABLE named (kind INTEGER, name TEXT, idx INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE signed (filing TEXT, idx INTEGER, kind INTEGER NOT NULL, cert_key BLOB NOT NULL, kid BLOB NOT NULL,
+    day INTEGER NOT NULL, PRIMARY KEY (filing, idx)) WITHOUT ROWID;
+CREATE TABLE event (cert_key BLOB, idx INTEGER, PRIMARY KEY (cert_key, idx)) WITHOUT ROWID;
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, root BLOB NOT NULL,
     chain BLOB NOT NULL, seal INTEGER NOT NULL, time INTEGER NOT NULL, map_root BLOB NOT NULL,
     map_count INTEGER NOT NULL);
@@ -119,6 +124,9 @@ class AuditStore:
             db.executemany("INSERT OR IGNORE INTO track VALUES (?, ?)", tracks)
             db.executemany("INSERT OR REPLACE INTO bucket VALUES (?, ?)", sorted(batch.buckets))
             db.executemany("INSERT INTO named VALUES (?, ?, ?)", batch.named)
+            signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
+            db.executemany("INSERT INTO signed VALUES (?, ?, ?, ?, ?, ?)", signed)
+            db.executemany("INSERT INTO event VALUES (?, ?)", batch.events)
 
     async def entries(self, start: int, end: int) -> list[bytes]:
         return [row[0] for row in self._all("SELECT body FROM entry WHERE idx >= ? AND idx < ?", start, end)]
@@ -152,6 +160,18 @@ class AuditStore:
 
     async def named(self, kind: int) -> dict[str, int]:
         return dict(self._all("SELECT name, idx FROM named WHERE kind = ?", kind))
+
+    async def find_named(self, kind: int, name: str) -> int | None:
+        row = self._one("SELECT idx FROM named WHERE kind = ? AND name = ?", kind, name)
+        return None if row is None else row[0]
+
+    async def signed(self, number: str, first: int, last: int) -> list[Signed]:
+        text = "SELECT idx, kind, cert_key, kid, day FROM signed WHERE filing = ? AND idx >= ? AND idx <= ?"
+        rows = self._all(text, number, first, last)
+        return [Signed(index, Kind(kind), cert_key, kid, day) for index, kind, cert_key, kid, day in rows]
+
+    async def events(self, cert_key: bytes) -> list[int]:
+        return [row[0] for row in self._all("SELECT idx FROM event WHERE cert_key = ?", cert_key)]
 
     async def checkpoint(self) -> bytes | None:
         row = self._one("SELECT note FROM checkpoint")
