@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.records.issue import Issue
+from ledger.records.kinds import CertificateStatus
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Prepared
 from ledger.tlog.checkpoint import CosignedCheckpoint
@@ -46,8 +47,11 @@ class AuditReplica(Replica):
             if isinstance(statement.body, Issue):
                 track = view.track(statement.body.track_id)
                 if len(track) > 1:
-                    days = [(body.issue_day, state.issue_index) for body, state in track.values()]
-                    placed[statement.body.track_id] = days
+                    placed[statement.body.track_id] = [
+                        (body.issue_day, state.issue_index)
+                        for body, state in track.values()
+                        if state.status is not CertificateStatus.REPLACED
+                    ]
         fold_stretch(self.numbers, prepared.statements, prepared.head.time, prepared.statuses, placed, self._rush)
 
     async def _integrate(self, stretch: Sequence[bytes]) -> None:

@@ -8,13 +8,15 @@ otherwise. A state is stored with the entries it covers (`size`), so a resumed a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ledger.errors import Malformed
+from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
+from ledger.records.issue import Issue
 from ledger.records.kinds import Route
 from ledger.records.statements import Statement
 
@@ -126,7 +128,7 @@ def fold_stretch(
         if isinstance(body, Filing):
             filed = into.bodies.setdefault(body.number, Body(day, index))
             filed.name = body.name
-        elif hasattr(body, "cert_key") and hasattr(body, "grade"):
+        elif isinstance(body, Issue | Appoint) and not body.replaces:  # a reissue is no new certificate
             daily.certificates += 1
             _count_certificate(into, body, index, day)
     into.size = index + 2
@@ -139,7 +141,7 @@ def fold_stretch(
         _note_rush(into, track, placed, *rush)
 
 
-def _count_certificate(into: Statistics, certificate: Any, index: int, day: int) -> None:
+def _count_certificate(into: Statistics, certificate: CertificateBody, index: int, day: int) -> None:
     grade = certificate.grade
     into.grades[grade] = into.grades.get(grade, 0) + 1
     body = into.bodies.setdefault(certificate.filing_number, Body(day, index))
@@ -162,9 +164,9 @@ def _count_certificate(into: Statistics, certificate: Any, index: int, day: int)
         slowest.append((lag, index))
         slowest.sort(key=lambda one: (-one[0], one[1]))
         del slowest[_EXTREMES:]
-    route = getattr(certificate, "route", None)
-    if route is not None:
-        body.routes[int(route)] = body.routes.get(int(route), 0) + 1
+    if isinstance(certificate, Issue):
+        route = int(certificate.route)
+        body.routes[route] = body.routes.get(route, 0) + 1
 
 
 def _forget_days(body: Body, day: int) -> None:
