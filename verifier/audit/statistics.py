@@ -7,7 +7,7 @@ otherwise. A state is stored with the entries it covers (`size`), so a resumed a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -106,7 +106,7 @@ def parse_statistics(raw: bytes) -> Statistics:
 
 def fold_stretch(
     into: Statistics,
-    statements: Iterable[Statement],
+    statements: Sequence[Statement],
     time_ms: int,
     statuses: Mapping[int, int],
     issue_days: Mapping[bytes, list[tuple[int, int]]],
@@ -118,7 +118,7 @@ def fold_stretch(
     stretch adds to, (issue day, index) of all its certificates after it. `rush` = (days, certificates) from which
     certificates of one track are listed.
     """
-    index, day = into.size, batch_day(time_ms)
+    day = batch_day(time_ms)
     daily = into.days.setdefault(day, Daily())
     for index, statement in enumerate(statements, into.size):
         body = statement.body
@@ -131,7 +131,7 @@ def fold_stretch(
         elif isinstance(body, Issue | Appoint) and not body.replaces:  # a reissue is no new certificate
             daily.certificates += 1
             _count_certificate(into, body, index, day)
-    into.size = index + 2
+    into.size += len(statements) + 1
     into.seals += 1
     into.first_ms = into.first_ms or time_ms
     into.last_ms = time_ms
