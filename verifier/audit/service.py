@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from verifier.audit.run import Audit
 
 JUDGE_S: Final = 8.0  # how long a log that asks is kept waiting for the replay
 RENEW_S: Final = 60  # an idle log's cosignature is renewed when it is so old
+_ITS_TURN_MS: Final = 5_000
 _OTHER: Final = Text("与本方重放所得不同", "Not what was found here by replaying")
 _BROKEN: Final = Text("日志违反规则，不再签署", "The log broke a rule; nothing of it is cosigned any more")
 journal = logging.getLogger("verifier.audit")
@@ -41,6 +43,10 @@ class Service:
         self._now_ms, self._every_s = now_ms, every_s
         self._poke = asyncio.Event()
         self._looked = asyncio.Condition()
+        self._asked = (0, 0)  # size that a log has just asked about, and when (ms)
+        self.standing: Counter[str] = Counter()  # alarms by code, of the last look
+        self.sound = False
+        self.size = 0
         self._announced: set[tuple[str, str, int]] = set()
         self._report: dict[str, Any] | None = None
 
@@ -99,6 +105,7 @@ class Service:
         replica = self.audit.replica
         if checkpoint.size > replica.size:
             self.audit.see(note, "add-checkpoint", self._now_ms(), follow=True)
+            self._asked = checkpoint.size, self._now_ms()
             self._poke.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(JUDGE_S), self._looked:
@@ -126,6 +133,9 @@ class Service:
         verified = replica.verified
         if verified is None or self._stopped():
             return
+        size, asked_ms = self._asked
+        if verified.size == size and self._now_ms() - asked_ms < _ITS_TURN_MS:
+            return  # the log that asked is about to get it
         seen = auditor.seen(self.audit.pins.origin)
         if verified.size < seen.size or (
             verified.size == seen.size and self._now_ms() // 1000 - seen.time_s < RENEW_S
@@ -145,8 +155,11 @@ class Service:
             self.failed = Unavailable("the auditor was stopped by a bug")
 
     def _announce(self) -> None:
-        """A line for each alarm that was not there before."""
-        for alarm in self.audit.alarms():
+        """Keep what the meters show, and write a line for each alarm that was not there before."""
+        alarms = self.audit.alarms()
+        self.standing = Counter(str(alarm.code) for alarm in alarms)
+        self.sound, self.size = self.audit.result == "sound", self.audit.replica.size
+        for alarm in alarms:
             key = (str(alarm.code), alarm.subject, alarm.total)
             if key not in self._announced:
                 self._announced.add(key)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -94,11 +95,13 @@ def _meters(app: web.Application, service: Service) -> None:
     """A few dozen series, without identifiers."""
     registry = app[DESK].registry
     size = Gauge("certaudit_replayed_entries", "Entries replayed", registry=registry)
-    size.set_function(lambda: service.audit.replica.size)
-    ready = Gauge("certaudit_sound", "1 sound, 0 broken or undecided", registry=registry)
-    ready.set_function(lambda: service.audit.result == "sound")
+    size.set_function(lambda: service.size)
+    sound = Gauge("certaudit_sound", "1 sound, 0 broken or undecided", registry=registry)
+    sound.set_function(lambda: service.sound)
     alarms = Gauge("certaudit_alarms", "Alarms standing, by code", ["code"], registry=registry)
     for code in CATALOGUE:
-        alarms.labels(str(code)).set_function(
-            lambda code=code: sum(one.code is code for one in service.audit.alarms())  # type: ignore[misc]
-        )
+        alarms.labels(str(code)).set_function(partial(_standing, service, str(code)))
+
+
+def _standing(service: Service, code: str) -> int:
+    return service.standing[code]
