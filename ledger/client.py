@@ -34,6 +34,17 @@ _LARGE: Final = 32 * 1024 * 1024  # bytes of a receipt
 T = TypeVar("T")
 
 
+class Pending(Unavailable):
+    """The ledger has these statements, durably, and has not published them yet: ask again after `retry_after` s.
+
+    Sending the same statements again is as good as asking for the last of `identities`.
+    """
+
+    def __init__(self, identities: tuple[bytes, ...], retry_after: int) -> None:
+        super().__init__("logged, but not published yet; ask again", retry_after=retry_after)
+        self.identities = identities
+
+
 class _ErrorPart(msgspec.Struct):
     code: str = "error"
     field: str = "-"
@@ -111,7 +122,10 @@ class LedgerClient:
         return set(wire.decode(raw, wire.NumbersAnswer).taken)
 
     async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
-        """Submit signed statements of the filing. The answers are durable facts, one for each, in order."""
+        """Submit signed statements of the filing. The answers are durable facts, one for each, in order.
+
+        Raises Pending when they are logged and not published yet: the same call again gives the receipt.
+        """
         bodies = [wire.submission_body(submission) for submission in submissions]
         receipt = wire.receipt_of(await self._post("/v1/statements", wire.encode(wire.SubmitRequest(bodies))))
         if len(receipt.answers) != len(submissions):
@@ -119,10 +133,25 @@ class LedgerClient:
         return receipt
 
     async def submit_authority(self, entry: bytes) -> Receipt:
-        """Submit a statement of the authority; its signatures are its authority, so the request needs none."""
+        """Submit a statement of the authority; its signatures are its authority, so the request needs none.
+
+        Raises as `submit`.
+        """
         body = wire.encode(wire.AuthorityRequest(entry))
         headers = {"Content-Type": "application/json"}
         return wire.receipt_of(await self._send("POST", "/v1/authority", _LARGE, body, headers))
+
+    async def statement(self, identity: bytes) -> Receipt | None:
+        """The receipt of one statement, or None when the log does not have it. Raises Pending."""
+        try:
+            receipt = wire.receipt_of(await self._get(wire.ask_path(identity), _SMALL))
+        except Refused as refusal:
+            if refusal.code == "not_found":
+                return None
+            raise
+        if len(receipt.answers) != 1:
+            raise Malformed("the ledger's receipt has another number of answers")
+        return receipt
 
     async def _get(self, path: str, limit: int) -> bytes:
         return await self._send("GET", path, limit, None, {})
@@ -163,6 +192,8 @@ class LedgerClient:
             raise Unavailable(f"the ledger did not answer: {type(error).__name__}") from error
         if status == 200:
             return raw
+        if status == 202:
+            raise Pending(*wire.pending_of(raw))
         raise _failure(status, raw, retry)
 
 

@@ -154,7 +154,7 @@ def _answer(exc: Exception, statuses: Mapping[type[CertLedgerError], int]) -> Er
         return ErrorAnswer(statuses[Unverified], "unverified", text)
     if isinstance(exc, Unavailable):
         retry = exc.retry_after if exc.retry_after is not None else 5
-        return ErrorAnswer(statuses[Unavailable], "unavailable", _UNAVAILABLE, retry_after=retry)
+        return ErrorAnswer(statuses[Unavailable], "unavailable", exc.text or _UNAVAILABLE, retry_after=retry)
     if isinstance(exc, Rejected):
         return _http_answer(exc.status)
     if isinstance(exc, BodyLate):

@@ -37,8 +37,11 @@ class Refused(CertLedgerError):
 
 
 class Unavailable(CertLedgerError):
-    """Something outside (network, disk, other program) did not answer. `retry_after` is in seconds."""
+    """Something outside (network, disk, other program) did not answer. `retry_after` is in seconds; `text` is for
+    people who can do more than try again.
+    """
 
-    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: int | None = None, text: Text | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.text = text

@@ -21,6 +21,7 @@ MAX_PERSONS: Final = 1000
 MAX_NUMBERS: Final = 5000
 MAX_BODY: Final = 24 * 1024 * 1024  # bytes of a submission request; other bodies are far smaller
 
+_IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
 _UNKNOWN: Final = re.compile(r"unknown field `.*`", re.DOTALL)  # the caller's own word: not repeated
 
 T = TypeVar("T")
@@ -100,6 +101,12 @@ class ReceiptBody(msgspec.Struct):
     checkpoint: str
     seal: bytes
     seal_inclusion: list[bytes]
+
+
+class PendingBody(msgspec.Struct):
+    pending: list[str]
+    ask: str
+    retry_after: int
 
 
 class FilingAnswer(msgspec.Struct):
@@ -215,6 +222,27 @@ def submission_of(body: SubmissionBody) -> Submission | BareSubmission:
 
 def receipt_body(answers: Sequence[Logged | Refused], checkpoint: bytes, seal: bytes, path: Sequence[bytes]) -> bytes:
     return encode(ReceiptBody([_answer_body(answer) for answer in answers], checkpoint.decode(), seal, list(path)))
+
+
+def pending_body(identities: Sequence[bytes], retry_after: int) -> bytes:
+    """What 202 says: these statements are durable, but not published. Asking for the last one answers for all."""
+    return encode(PendingBody([each.hex() for each in identities], ask_path(identities[-1]), retry_after))
+
+
+def ask_path(identity: bytes) -> str:
+    """The place to ask for one statement's receipt."""
+    return f"/v1/statements/{identity.hex()}"
+
+
+def pending_of(raw: bytes) -> tuple[tuple[bytes, ...], int]:
+    """The identities that are pending and the seconds to wait (0 to 600). Raises Malformed."""
+    body = decode(raw, PendingBody)
+    if not body.pending or not all(_IDENTITY.fullmatch(each) for each in body.pending):
+        raise Malformed("JSON body: a pending statement has an identity of 64 hex digits")
+    identities = tuple(bytes.fromhex(each) for each in body.pending)
+    if body.ask != ask_path(identities[-1]) or not 0 <= body.retry_after <= 600:
+        raise Malformed("JSON body: the place or the time to ask")
+    return identities, body.retry_after
 
 
 def receipt_of(raw: bytes) -> Receipt:

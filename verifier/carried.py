@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.errors import Malformed, Unverified
+from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, rest_digest, verify_opening
 from ledger.records.envelope import holder_tag
@@ -28,7 +29,7 @@ class Carried:
     """The certificate as the item carries it: well-formed, nothing verified."""
 
     statement: Statement
-    issue: Issue
+    issue: CertificateBody
     face: FaceOpening
     index: int  # where it claims to stand in the log
 
@@ -66,7 +67,7 @@ def verify_bundle(bundle: Bundle, carried: Carried, trust: Trust) -> OpenedCheck
     return verify_log_proof(carried.statement.leaf_hash, proof, trust.origin, trust.keys).opened
 
 
-def _issue(statement: Statement) -> Issue:
-    if not isinstance(statement.body, Issue):
+def _issue(statement: Statement) -> CertificateBody:
+    if not isinstance(statement.body, Issue | Appoint):
         raise Malformed("the item carries a statement that is no certificate")
     return statement.body

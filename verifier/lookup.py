@@ -14,21 +14,24 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry, Gauge
 
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.records.appointment import Appoint
 from ledger.records.bundle import MAX_BUNDLE, Bundle, parse_bundle
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.issue import Issue
 from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
 from ledger.records.qr import Code as QrCode
-from ledger.records.secret import SECRET_CHARS, cert_key_of, locator_of, parse_secret
-from ledger.records.state import FilingState
+from ledger.records.secret import SECRET_CHARS, cert_key_of, correction_locator, locator_of, parse_secret
+from ledger.records.state import CertificateState, FilingState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.scan import PdfScan, sniff
+from ledger.store.integrate import Integrator
 from verifier.carried import open_carried
+from verifier.registered import Logged
 from verifier.replica import Replica
 from verifier.trust import Trust
 from verifier.verdict import Verdict
-from verifier.verify import Evidence, Logged, Register, verify
+from verifier.verify import Evidence, Register, verify
 from verifier.web.state import Readiness
 
 ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
@@ -156,7 +159,7 @@ class Lookup:
         register = await self._register(item)
         face = None
         if register is not None and register.logged is not None and not self._offline:
-            face = await self._envelopes.face(item.secret, register.logged.state.commitment_leaf)
+            face = await self._envelopes.face(item.secret, register.logged)
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts))
         return verify(evidence, self._trust, self._now_ms())
 
@@ -184,16 +187,7 @@ class Lookup:
         logged, filing = None, None
         state = await replica.integrator.certificate(cert_key)
         if state is not None:
-            statement = await _statement(replica, state.issue_index)
-            highest = state.summary.highest
-            other = None
-            if highest is not None and highest.cert_key != cert_key:
-                best = await replica.integrator.certificate(highest.cert_key)
-                body = None if best is None else (await _statement(replica, best.issue_index)).body
-                other = body if isinstance(body, Issue) else None
-            if not isinstance(statement.body, Issue):
-                raise Malformed("the state points to a statement that is no certificate")
-            logged = Logged(authenticate_record(statement, state.record_key), state, other)
+            logged = await read_logged(replica.integrator, state)
             filing = await replica.integrator.filing(state.filing_number)
             self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
             if len(self._known) > _KEPT:
@@ -208,8 +202,28 @@ class Lookup:
         return await replica.integrator.filing(carried.issue.filing_number) if carried else None
 
 
-async def _statement(replica: Replica, index: int) -> Statement:
-    entries = await replica.integrator.store.entries(index, index + 1)
+async def read_logged(integrator: Integrator, state: CertificateState) -> Logged:
+    """The statements that a state names. Raises Malformed or Unverified when the store does not have them."""
+    statement = await _statement(integrator, state.issue_index)
+    if not isinstance(statement.body, Issue | Appoint):
+        raise Malformed("the state points to a statement that is no certificate")
+    highest, other = state.summary.highest, None
+    if highest is not None and highest.cert_key != statement.body.cert_key:
+        best = await integrator.certificate(highest.cert_key)
+        body = None if best is None else (await _statement(integrator, best.issue_index)).body
+        other = body if isinstance(body, Issue) else None
+    event = None if state.event_leaf == state.issue_leaf else await _statement(integrator, state.event_index)
+    commitments = None
+    if state.commitment_leaf != state.issue_leaf:
+        for index in reversed(await integrator.store.events(statement.body.cert_key)):
+            commitments = await _statement(integrator, index)
+            if commitments.leaf_hash == state.commitment_leaf:
+                break
+    return Logged(authenticate_record(statement, state.record_key), state, other, commitments, event)
+
+
+async def _statement(integrator: Integrator, index: int) -> Statement:
+    entries = await integrator.store.entries(index, index + 1)
     if not entries:
         raise Malformed("an entry is missing")
     return parse_statement(entries[0])
@@ -226,9 +240,10 @@ class _Envelopes:
         self._asked: dict[bytes, asyncio.Task[bytes | None]] = {}
         self._silent_until = 0
 
-    async def face(self, secret: bytes, leaf: bytes) -> FaceContent | None:
+    async def face(self, secret: bytes, logged: Logged) -> FaceContent | None:
         """What the envelope opens to, or None: missing, unreadable, or the ledger does not answer in time."""
-        sealed = await self._sealed(locator_of(secret))
+        leaf = logged.state.commitment_leaf
+        sealed = await self._sealed(correction_locator(secret, leaf) if logged.correction else locator_of(secret))
         if sealed is None:
             return None
         try:

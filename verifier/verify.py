@@ -8,8 +8,8 @@
     5 logged        the register holds exactly these bytes at this place, and
                     a PDF's words say what it holds, body and all               else not_found, tampered
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
-    7 status        in force                                                    else suspended, revoked, ended
-    8 current       the highest grade in force of its track                     valid or valid_upgraded
+    7 status        in force, and a post within its days                        else suspended, revoked, ended
+    8 current       commitments and highest grade in force of its track         valid, valid_corrected, valid_upgraded
     9 freshness     the register's time is recent                               else stale, never green
 
 A refusal from an old register stands (revocation does not undo itself); a "no such record" from one does not, because
@@ -22,27 +22,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.records.appointment import CertificateBody
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening
+from ledger.records.dates import batch_day
 from ledger.records.envelope import FaceContent
-from ledger.records.issue import Issue
-from ledger.records.kinds import CertificateStatus
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink
 from ledger.records.secret import cert_key_of
-from ledger.records.state import CertificateState, FilingState
-from ledger.records.statements import Statement
-from ledger.records.status import Authentic, check_scope
-from ledger.text import Text
+from ledger.records.state import FilingState
 from ledger.tlog.checkpoint import OpenedCheckpoint
 from verifier import steps
 from verifier.carried import Carried, open_carried, verify_bundle
 from verifier.printed import pages_say, wording_of
+from verifier.registered import Logged, check_filed
+from verifier.shown import ended_day, proof_of, reason_of, view_of
 from verifier.trust import Trust
 from verifier.verdict import (
     CertificateView,
     Code,
-    CurrentGrade,
     Finding,
     IssuerView,
     ProofView,
@@ -54,33 +52,12 @@ from verifier.verdict import (
 )
 
 _STATUS_CODE: Final = {
-    CertificateStatus.SUSPENDED: Code.SUSPENDED,
-    CertificateStatus.REVOKED: Code.REVOKED,
-    CertificateStatus.VOID: Code.REVOKED,
-    CertificateStatus.REPLACED: Code.REVOKED,
-    CertificateStatus.ENDED: Code.ENDED,
+    "suspended": Code.SUSPENDED,
+    "revoked": Code.REVOKED,
+    "void": Code.REVOKED,
+    "replaced": Code.REVOKED,
+    "ended": Code.ENDED,
 }
-_REASONS: Final = {
-    CertificateStatus.REVOKED: Text("见登记记录", "see the register"),
-    CertificateStatus.VOID: Text("签发密钥已失效", "signed with a key that was compromised"),
-    CertificateStatus.REPLACED: Text("已换发新证书", "a new certificate replaced it"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """One certificate in the register: the statement that issued it, its signature checked, and what became of it."""
-
-    authentic: Authentic
-    state: CertificateState
-    highest: Issue | None = None  # the statement behind the track's highest grade, where it is another certificate
-
-    def __post_init__(self) -> None:
-        assert isinstance(self.statement.body, Issue), "a certificate is issued by an issue statement"
-
-    @property
-    def statement(self) -> Statement:
-        return self.authentic.statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +170,7 @@ class _Check:
             return self._signature_only(carried, filing) if self.evidence.offline else self._stale()
         self._note(steps.LOGGED_NOT)
         try:
-            check_scope(filing.terms, carried.issue)  # 6
+            check_filed(filing.terms, carried.issue)  # 6
         except Refused:
             self._note(steps.SCOPE_NOT)
             view = self._view(carried.issue, None, carried.face)
@@ -203,9 +180,9 @@ class _Check:
 
     def _logged(self, item: QrCode | Bundle, carried: Carried | None, register: Register, logged: Logged) -> Verdict:
         statement, state, filing = logged.statement, logged.state, register.filing
-        issue = statement.body
-        assert isinstance(issue, Issue)
+        issue = logged.issued
         try:  # 4
+            logged.check()
             if filing is None or statement.leaf_hash != state.issue_leaf or state.filing_number != filing.terms.number:
                 raise Unverified("statement, state and filing are not of one certificate")
             if issue.cert_key != cert_key_of(item.secret) or state.issue_index >= register.size:
@@ -219,44 +196,46 @@ class _Check:
             self._note(steps.LOGGED_OTHER)
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
-        face = self._face(issue, carried)
-        # A page printed under earlier terms bears the body's earlier name.
+        face = self._face(logged, issue, carried)
+        # A page printed under earlier terms bears the body's earlier name, and one from before a correction what was
+        # committed to then: its code opens that.
         body = filing.terms.name if filing.terms_leaf == state.filing_leaf else None
-        if not self._printed(issue, face, body):
+        printed = face if logged.correction is None else carried.face if carried else None
+        if not self._printed(issue, printed, body):
             self._note(steps.PRINT_NOT_LOGGED)
             return self._nothing(Code.TAMPERED)
         self._note(steps.LOGGED)
         issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=True)
         view = self._view(issue, logged, face)
-        proof = self._proof(register, logged)
+        proof = proof_of(logged, register.size, register.root, register.time_ms, self.trust)
         if filing.terms_leaf == state.filing_leaf:  # 6: later terms do not reach back
             try:
-                check_scope(filing.terms, issue)
+                check_filed(filing.terms, issue)
             except Refused:
                 self._note(steps.SCOPE_NOT)
                 issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=False)
                 return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer, proof)
         self._note(steps.SCOPE)
-        if state.status is not CertificateStatus.IN_FORCE:  # 7
+        if view.status != "in_force":  # 7
             self._note(steps.STATUS_NOT)
-            return self._out_of_force(state, view, issuer, proof)
-        self._note(steps.STATUS)
+            return self._out_of_force(logged, view, issuer, proof)
+        self._note(steps.STATUS if logged.correction is None else steps.STATUS_CORRECTED)
         self._note(steps.CURRENT if view.current else steps.CURRENT_NONE)  # 8
         if not self.fresh:  # 9
             return self._signature_only(carried, filing, logged) if self.evidence.offline else self._stale()
         self._note(steps.FRESH)
+        if logged.correction is not None:
+            return self._verdict(Code.VALID_CORRECTED, view, issuer, proof)
         higher = view.current is not None and not view.current.is_this and view.current.ordinal > view.grade_ordinal
         return self._verdict(Code.VALID_UPGRADED if higher else Code.VALID, view, issuer, proof)
 
-    def _out_of_force(
-        self, state: CertificateState, view: CertificateView, issuer: IssuerView, proof: ProofView
-    ) -> Verdict:
-        code = _STATUS_CODE[state.status]
+    def _out_of_force(self, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView) -> Verdict:
+        code = _STATUS_CODE[view.status]
         detail = {}
         if code is not Code.SUSPENDED:
-            detail["since"] = iso_day(state.effective_day)
+            detail["since"] = iso_day(ended_day(logged, view))
         if code is Code.REVOKED:
-            reason = _REASONS[state.status]
+            reason = reason_of(logged)
             detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
@@ -266,9 +245,9 @@ class _Check:
     ) -> Verdict:
         """Genuine, but what became of it since cannot be known now."""
         self._note_freshness()
-        issue = carried.issue if carried else logged.statement.body if logged else None
-        assert isinstance(issue, Issue)
-        view = self._view(issue, None, self._face(issue, carried))
+        issue = carried.issue if carried else logged.issued if logged else None
+        assert issue is not None, "an item carries its certificate, or the register has it"
+        view = self._view(issue, None, self._face(logged, issue, carried))
         issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=None) if filing else None
         return self._verdict(Code.OFFLINE_SIGNATURE_OK, view, issuer, None)
 
@@ -304,65 +283,19 @@ class _Check:
             return Source.BUNDLE, self.opened.time_s * 1000
         return Source.CODE, None
 
-    def _face(self, issue: Issue, carried: Carried | None) -> FaceOpening | None:
-        """Number and name, only if they are the ones that were signed."""
-        opening = carried.face if carried else self.evidence.face.opening if self.evidence.face else None
-        return opening if opening is not None and opening.digest() == issue.face else None
+    def _face(self, logged: Logged | None, issued: CertificateBody, carried: Carried | None) -> FaceOpening | None:
+        """Number and name, only if they are those of the commitments in force."""
+        digest = logged.face_digest if logged else issued.face
+        found = (carried.face if carried else None, self.evidence.face.opening if self.evidence.face else None)
+        return next((face for face in found if face is not None and face.digest() == digest), None)
 
-    def _printed(self, issue: Issue, face: FaceOpening | None, body: str | None) -> bool:
+    def _view(self, issued: CertificateBody, logged: Logged | None, face: FaceOpening | None) -> CertificateView:
+        return view_of(issued, logged, face, self.evidence.face, self.trust, batch_day(self.now_ms))
+
+    def _printed(self, issue: CertificateBody, face: FaceOpening | None, body: str | None) -> bool:
         """Whether the PDF that the code was found in, if any, says what was signed, as far as that is known here."""
         pages = self.evidence.page_texts
         return not pages or pages_say(wording_of(issue, face, body, self.trust), pages)
-
-    def _view(self, issue: Issue, logged: Logged | None, face: FaceOpening | None) -> CertificateView:
-        occupation = self.trust.catalogue.find(issue.occupation)
-        envelope = self.evidence.face
-        photo = envelope.thumbnail if envelope and face and envelope.opening == face else b""
-        return CertificateView(
-            number=face.number if face else None,
-            name=face.name if face else None,
-            personal_available=face is not None,
-            photo=photo or None,
-            grade_ordinal=issue.grade,
-            grade=self.trust.ladder.by_ordinal(issue.grade).text,
-            occupation_code=issue.occupation,
-            occupation=occupation.name if occupation else issue.occupation,
-            trade=issue.trade,
-            issue_day=issue.issue_day,
-            assessment_day=issue.assessment_day,
-            logged_at_ms=logged.state.issue_time if logged else None,
-            status=logged.state.status.name.lower() if logged else "unknown",
-            current=self._current(issue, logged) if logged else None,
-            person_linked=not issue.person_unlinked,
-        )
-
-    def _current(self, issue: Issue, logged: Logged) -> CurrentGrade | None:
-        highest = logged.state.summary.highest
-        if highest is None or issue.person_unlinked:
-            return None
-        is_this = highest.cert_key == issue.cert_key
-        other = logged.highest if logged.highest and logged.highest.cert_key == highest.cert_key else None
-        behind = issue if is_this else other
-        return CurrentGrade(
-            grade=self.trust.ladder.by_ordinal(highest.grade).text,
-            ordinal=highest.grade,
-            trade=highest.trade,
-            is_this=is_this,
-            since_day=behind.issue_day if behind else None,
-        )
-
-    def _proof(self, register: Register, logged: Logged) -> ProofView:
-        body = logged.statement.body
-        assert isinstance(body, Issue)
-        return ProofView(
-            origin=self.trust.origin,
-            index=logged.state.issue_index,
-            leaf_hash=logged.state.issue_leaf.hex(),
-            size=register.size,
-            root=register.root.hex(),
-            checkpoint_time_ms=register.time_ms,
-            cert_key=body.cert_key.hex(),
-        )
 
     def _note(self, finding: Finding) -> None:
         self.findings.append(finding)

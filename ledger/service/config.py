@@ -57,3 +57,46 @@ class LedgerSettings:
         default=4096,
         metadata=described(Text("排队语句上限，超出返回 503", "Statements waiting; more are answered 503"), minimum=1),
     )
+    policy: str = field(
+        default="",
+        metadata=described(
+            Text(
+                "见证策略文件（C2SP tlog-policy），相对于本目录；空：没有见证者",
+                "Witness policy file (C2SP tlog-policy), in this folder; empty: no witnesses",
+            )
+        ),
+    )
+    public_witnesses: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "策略中的公共见证者：按 public_pace_s 的节奏提交，不等待其共签",
+                "Witnesses of the policy that are public: sent to at the pace below, and not waited for",
+            )
+        ),
+    )
+    public_pace_s: int = field(
+        default=10,
+        metadata=described(
+            Text("向公共见证者提交的最小间隔（秒）", "Seconds between submissions to public witnesses"),
+            minimum=1,
+            maximum=3600,
+        ),
+    )
+    witness_timeout_ms: int = field(
+        default=1000,
+        metadata=described(
+            Text("一次见证请求的时限（毫秒）", "Milliseconds for one request to a witness"), minimum=50, maximum=30_000
+        ),
+    )
+    answer_wait_ms: int = field(
+        default=3000,
+        metadata=described(
+            Text(
+                "提交者等待发布的时间（毫秒），之后回答 202",
+                "Milliseconds that a submitter waits for publication; then the answer is 202",
+            ),
+            minimum=0,
+            maximum=30_000,
+        ),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -17,31 +16,40 @@ from aiohttp import web
 
 from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
-from ledger.errors import Malformed, Refused
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.keystore import Cost, KeyFile, create_key_file, new_key
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind
+from ledger.records.rotation import LogKey
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.request_signing import NonceMemory
 from ledger.service.admission import Candidate, Examiner
+from ledger.service.answers import Answers
 from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.examiners import start_examiners, warm_up
+from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
+from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
+from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import Guard, HeadSigner
-from ledger.service.web import LOG, Log, create_app, make_metrics
+from ledger.service.web import LOG, Log, create_app
+from ledger.service.witness import TheLog
+from ledger.service.witnesses import Counts, Witnesses
 from ledger.settings import format_settings
+from ledger.store.hashes import Hashes
 from ledger.store.integrate import MAP_DEPTH, Integrator
 from ledger.store.protocol import PrivateStore
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.policy import NONE, POLICY_CEILING, Policy, parse_policy
 
 SETTINGS_FILE = "ledger.toml"
 _INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
@@ -71,8 +79,8 @@ async def create(
     folder.mkdir(parents=True, exist_ok=True)
     day = batch_day(now_ms)
     keys = {
-        "log-ed25519": new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),
-        "log-ml-dsa-44": new_key("ml-dsa-44", settings.origin, created_day=day, random_bytes=random_bytes),
+        ED25519: new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),
+        ML_DSA_44: new_key("ml-dsa-44", settings.origin, created_day=day, random_bytes=random_bytes),
         "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
     }
     create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
@@ -89,10 +97,14 @@ async def create(
     (folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
     signer = CheckpointSigner(
         settings.origin,
-        Ed25519Signer(keys["log-ed25519"].secret),
-        MlDsa44Signer(keys["log-ml-dsa-44"].secret),
+        Ed25519Signer(keys[ED25519].secret),
+        MlDsa44Signer(keys[ML_DSA_44].secret),
     )
     return tuple(key.format_vkey() for key in signer.vkeys)
+
+
+def _no_other_keys(name: str) -> KeyFile:
+    raise Unavailable(f"no key file {name}")
 
 
 @asynccontextmanager
@@ -101,86 +113,135 @@ async def running(
     settings: LedgerSettings,
     keys: KeyFile,
     *,
+    unlock: Callable[[str], KeyFile] = _no_other_keys,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     steady_ms: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
-) -> AsyncIterator[tuple[web.Application, Sequencer]]:
-    """An open log with its sequencer running. Raises whatever stops a log from being trusted with a signature."""
+) -> AsyncIterator[tuple[web.Application, asyncio.Future[BaseException]]]:
+    """An open log with its sequencer and publisher running, and the future that holds what must end the process.
+
+    Raises whatever stops a log from being trusted with a signature, but for what its witnesses say: then it runs, signs
+    nothing and stays readable.
+    """
     store = open_sqlite(folder / settings.store, private=True)
     try:
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
-        signer = CheckpointSigner(
-            settings.origin,
-            Ed25519Signer(keys.key("log-ed25519", "ed25519").secret),
-            MlDsa44Signer(keys.key("log-ml-dsa-44", "ml-dsa-44").secret),
-        )
         clock = LogClock(wall_ms, steady_ms)
-        head_signer = HeadSigner(signer, Guard(folder / settings.guard), clock.now_s)
         index = PrivateIndex(keys.key("index", "index").secret, os.urandom)
         request_keys: dict[bytes, tuple[str, bytes]] = {}
         integrator = await Integrator.open(store)
+        signer = log_signer(settings.origin, keys, integrator.authority, unlock)
+        fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        hashes, metrics = Hashes(store), make_metrics()
+        head_signer = HeadSigner(signer, Guard(folder / settings.guard), clock.now_s)
+        witnesses = Witnesses(
+            load_policy(folder, settings),
+            TheLog(
+                settings.origin,
+                signer.vkeys,
+                lambda: integrator.size,
+                hashes.root,
+                hashes.consistency,
+                lambda: wall_ms() // 1000,
+            ),
+            Counts(
+                lambda witness, outcome: metrics.witnessed.labels(witness, outcome).inc(),
+                lambda kind, _: metrics.alarms.labels(kind).inc(),
+            ),
+            public=settings.public_witnesses,
+            public_pace_s=settings.public_pace_s,
+            timeout_s=settings.witness_timeout_ms / 1000,
+        )
+        publisher = Publisher(integrator, store, hashes, head_signer, witnesses, fatal)
 
         def learn(candidates: Sequence[Candidate]) -> None:
             for candidate in candidates:
                 _learn_filing(request_keys, candidate)
+                if isinstance(said := candidate.statement.body, LogKey) and not said.successor and not fatal.done():
+                    fatal.set_result(KeysChanged("the authority has named other keys of the log: start it again"))
 
         examiner = Examiner(index, load_ladder(), load_catalogue())
         sequencer = Sequencer(
             integrator,
             store,
-            head_signer,
+            hashes,
+            publisher,
             clock,
             index,
             examiner.lineage_of,
+            fatal,
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
             on_commit=learn,
         )
-        await sequencer.start()
+        watch(metrics, sequencer, publisher)
         await _read_request_keys(request_keys, integrator, store)
-        registry, answered = make_metrics(sequencer)
-        workers = ThreadPoolExecutor(1, thread_name_prefix="examiner")
-        processes = None
-        if settings.examiners:
-            processes = start_examiners(settings.examiners, keys.key("index", "index").secret)
-        log = Log(
-            sequencer=sequencer,
-            store=store,
-            examiner=examiner,
-            index=index,
-            public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
-            workers=workers,
-            processes=processes,
-            nonces=NonceMemory(not_before_s=-(-wall_ms() // 1000)),
-            request_keys=request_keys,
-            registry=registry,
-            answered=answered,
-            track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
-            intake=Intake(_INTAKE_BYTES),
-        )
-        task = asyncio.create_task(sequencer.run())
-        try:
-            yield create_app(log), sequencer
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            workers.shutdown(wait=True)
-            if processes is not None:
-                processes.shutdown(wait=True, cancel_futures=True)
-            head_signer.close()
+        async with witnesses:
+            sequencer.check_clock()
+            await publisher.start()
+            workers = ThreadPoolExecutor(1, thread_name_prefix="examiner")
+            processes = None
+            if settings.examiners:
+                processes = start_examiners(settings.examiners, keys.key("index", "index").secret)
+            log = Log(
+                sequencer=sequencer,
+                publisher=publisher,
+                answers=Answers(publisher, store, hashes, settings.answer_wait_ms / 1000),
+                store=store,
+                examiner=examiner,
+                index=index,
+                public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+                workers=workers,
+                processes=processes,
+                nonces=NonceMemory(not_before_s=-(-wall_ms() // 1000)),
+                request_keys=request_keys,
+                metrics=metrics,
+                track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
+                intake=Intake(_INTAKE_BYTES),
+            )
+            tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
+            try:
+                yield create_app(log), fatal
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                workers.shutdown(wait=True)
+                if processes is not None:
+                    processes.shutdown(wait=True, cancel_futures=True)
+                head_signer.close()
     finally:
         await store.close()
 
 
+def load_policy(folder: Path, settings: LedgerSettings) -> Policy:
+    """The witness policy of the settings, or the one that asks for nobody. Raises Malformed, Unavailable."""
+    if not settings.policy:
+        return Policy((), (), (), NONE)
+    path = folder / settings.policy
+    try:
+        with path.open("rb") as file:
+            raw = file.read(POLICY_CEILING + 1)
+        return parse_policy(raw.decode())
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{path} is not UTF-8") from error
+
+
 async def serve(
-    folder: Path, settings: LedgerSettings, keys: KeyFile, *, on_ready: Callable[[Site], None] = lambda _: None
+    folder: Path,
+    settings: LedgerSettings,
+    keys: KeyFile,
+    *,
+    unlock: Callable[[str], KeyFile] = _no_other_keys,
+    on_ready: Callable[[Site], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Raises the sequencer's error when it had to stop: the process must end."""
+    """Serve until SIGINT or SIGTERM. Raises the error after which nothing may be signed or written."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(folder, settings, keys) as (app, sequencer):
+    async with running(folder, settings, keys, unlock=unlock) as (app, fatal):
         site = await start_site(app, settings.host, settings.port, EdgeSettings(behind_proxy=settings.behind_proxy))
         warm_up(app[LOG].processes, settings.examiners)
         # What is alive now stays; what a request makes has few cycles. Looking for them after every 700 objects
@@ -189,12 +250,12 @@ async def serve(
         gc.set_threshold(50_000, 20, 20)
         try:
             on_ready(site)
-            sequencer.fatal.add_done_callback(lambda _: stop.set())
+            fatal.add_done_callback(lambda _: stop.set())
             await stop.wait()
         finally:
             await site.stop()
-        if sequencer.fatal.done():
-            raise sequencer.fatal.result()
+        if fatal.done():
+            raise fatal.result()
 
 
 def _learn_filing(request_keys: dict[bytes, tuple[str, bytes]], candidate: Candidate) -> None:

@@ -1,25 +1,21 @@
-"""The one writer: puts candidates in order, seals them into batches, signs, publishes, and only then answers.
+"""The one writer: puts candidates in order and seals them into batches. The publisher takes it from there.
 
-Order of truth for one batch (design 4); the code carries the numbers:
+Order of truth for one batch (design 4), first half; the code carries the numbers:
 
     1 gather    what waits, at most `batch_limit`; the batch time is fixed now
     2 fold      in order, each with its own answer: known already? number taken? right track? then the fold
     3 hash      chain, state map, seal, tree
     4 commit    one transaction: rows are read back inside it and hashed to the root a second way; compare-and-swap
-    5 guard     remembers (size, root) in separate storage, durably
-    6 sign      the checkpoint
-    7 publish   readers see the new checkpoint
-    8 answer    index and proofs under it
+    5-9         guard, sign, cosign, publish, answer: publisher.py
 
-A crash before 4 leaves nothing; after 4 the next start finds the committed head and goes on at 5; nothing signed
-leaves before 4, and nobody is answered before 7. Any error from 4 on ends the process (`fatal`), so that what
-happened is decided by what the store holds and not by what this process believes.
+A crash before 4 leaves nothing; after 4 the next start finds the committed head and goes on at 5. Nothing signed leaves
+before 4. Any error from 4 on ends the process (`fatal`), so that what happened is decided by what the store holds and
+not by what this process believes. While the witness quorum is missing, batches go on being committed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,35 +25,20 @@ from typing import Final
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.life import Correct
-from ledger.records.seal import Seal, is_seal, parse_seal
 from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
 from ledger.service.clock import ClockStopped, LogClock
 from ledger.service.private_fold import LineageOf, PrivateFold
 from ledger.service.private_index import PrivateIndex
-from ledger.service.signer import HeadSigner
+from ledger.service.publisher import Publisher
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Batch, Integrator
 from ledger.store.protocol import PrivateRows, PrivateStore
-from ledger.wire import Logged, Receipt
 
 log = logging.getLogger(__name__)
-RENEW_S: Final = 60.0  # an idle log renews its ML-DSA signature this often
 _BYTES: Final = 1024 * 1024  # of entries in one batch
-_PUBLICATION_S: Final = 10.0  # from commit to publication at most
 _QUEUE_BYTES: Final = 64 * 1024 * 1024  # of statements and envelopes waiting
-_SEAL_SEARCH: Final = 5000  # leaves; longer than any batch
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What readers see: one signed head and the seal that ends it."""
-
-    size: int
-    root: bytes
-    note: bytes
-    seal: bytes
 
 
 @dataclass(slots=True)
@@ -73,52 +54,40 @@ class Sequencer:
         self,
         integrator: Integrator,
         store: PrivateStore,
-        signer: HeadSigner,
+        hashes: Hashes,
+        publisher: Publisher,
         clock: LogClock,
         index: PrivateIndex,
         lineage_of: LineageOf,
+        fatal: asyncio.Future[BaseException],
         *,
         batch_limit: int,
         queue_limit: int,
         on_commit: Callable[[Sequence[Candidate]], None] = lambda _: None,
     ) -> None:
         self.integrator = integrator
-        self.hashes = Hashes(store)
-        self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        self.published: Published | None = None
-        self._store, self._signer, self._clock = store, signer, clock
-        self._index, self._lineage_of = index, lineage_of
+        self._store, self._hashes, self._publisher = store, hashes, publisher
+        self._clock, self._index, self._lineage_of, self._fatal = clock, index, lineage_of, fatal
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self._signed_at = self._renew_at = 0.0  # the loop's time of the newest signature, and of the next
         self._waiting_bytes = 0
-        self._publication = asyncio.Event()
-
-    @property
-    def alive(self) -> bool:
-        """Whether readers get fresh signatures: published, not stopped, and renewed on time."""
-        if self.published is None or self.fatal.done():
-            return False
-        return asyncio.get_running_loop().time() - self._signed_at < 2 * RENEW_S
 
     @property
     def waiting(self) -> int:
         return len(self._queue)
 
-    async def start(self) -> None:
-        """Sign and publish the committed head again: the cure for a crash between commit and publication."""
-        head = self.integrator.head
-        if head is None:
+    def check_clock(self) -> None:
+        """Raise ClockStopped when the clock is behind the log; Unavailable when there is no log."""
+        if self.integrator.head is None:
             raise Unavailable("the log has no entry yet: run init")
-        self._clock.batch_time(head.time)
-        seal = (await self._store.entries(head.seal, head.size))[0]
-        self._publish(Published(head.size, head.root, self._signer.sign(head.size, head.root), seal))
+        self._clock.batch_time(self.integrator.head.time)
 
     def put(self, candidates: Sequence[Candidate]) -> list[asyncio.Future[int | Refused]]:
-        """Queue candidates in order. Raises Unavailable when the queue is full: never an unbounded queue."""
-        if self.fatal.done():
-            raise Unavailable("the log is stopping", retry_after=5)
+        """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue), and while
+        no statement may be taken.
+        """
+        self._publisher.check_taking()
         size = sum(candidate.size for candidate in candidates)
         if len(self._queue) + len(candidates) > self._queue_limit or self._waiting_bytes + size > _QUEUE_BYTES:
             raise Unavailable("too many statements are waiting", retry_after=1)
@@ -129,50 +98,13 @@ class Sequencer:
         self._wake.set()
         return [item.answer for item in waiting]
 
-    async def receipt(self, answers: Sequence[int | Refused]) -> Receipt:
-        """Indexes as proofs under the published checkpoint."""
-        indexes = [answer for answer in answers if isinstance(answer, int)]
-        published = await self._published_beyond(max(indexes, default=0))
-        proofs = dict(zip(indexes, await self.hashes.inclusion(indexes, published.size), strict=True))
-        times = await self._times(indexes, parse_seal(published.seal))
-        seal_path = (await self.hashes.inclusion([published.size - 1], published.size))[0]
-        logged = tuple(
-            Logged(answer, times[answer], proofs[answer]) if isinstance(answer, int) else answer for answer in answers
-        )
-        return Receipt(logged, published.note, published.seal, seal_path)
-
-    async def _published_beyond(self, index: int) -> Published:
-        """The published head, once it covers `index`: a retry can find its statement between commit and publication."""
-        while self.published is None or index >= self.published.size:
-            if self.fatal.done():
-                raise Unavailable("the log is stopping; ask again", retry_after=5)
-            try:
-                async with asyncio.timeout(_PUBLICATION_S):
-                    await self._publication.wait()
-            except TimeoutError:
-                raise Unavailable("logged, but not published yet; ask again", retry_after=5) from None
-        return self.published
-
-    def _publish(self, published: Published) -> None:
-        self.published = published
-        self._signed_at = asyncio.get_running_loop().time()
-        self._renew_at = self._signed_at + RENEW_S
-        self._publication.set()
-        self._publication = asyncio.Event()
-
     async def run(self) -> None:
         """Until cancelled. An error from step 4 on is put into `fatal` and ends the loop."""
-        loop = asyncio.get_running_loop()
-        while not self.fatal.done():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._renew_at):
-                    await self._wake.wait()
+        while not self._fatal.done():
+            await self._wake.wait()
             self._wake.clear()
             if self._queue:
                 await self._guarded(self._one_batch)
-            if loop.time() >= self._renew_at:  # batches of refusals sign nothing
-                self._renew_at = loop.time() + RENEW_S / 10  # should this attempt fail
-                await self._guarded(self._renew)
             if self._queue:
                 self._wake.set()
 
@@ -180,14 +112,14 @@ class Sequencer:
         try:
             await action()
         except ClockStopped as error:
-            # Nothing was begun: the log stays readable and tries again when the clock is right.
-            log.error("signing is stopped", extra={"fields": {"reason": str(error)}})
+            # Nothing was begun: the log stays readable and goes on when the clock is right.
+            log.error("no batch can be made", extra={"fields": {"reason": str(error)}})
             self._fail_waiting(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, this process must not go on writing
             log.critical("the sequencer stops", extra={"fields": {"error": type(error).__name__}})
             self._fail_waiting(Unavailable("the log is stopping; ask again", retry_after=5))
-            if not self.fatal.done():
-                self.fatal.set_result(error)
+            if not self._fatal.done():
+                self._fatal.set_result(error)
 
     def _fail_waiting(self, error: Unavailable) -> None:
         for item in self._queue:
@@ -196,13 +128,12 @@ class Sequencer:
         self._queue.clear()
         self._waiting_bytes = 0
 
-    async def _renew(self) -> None:
-        published = self.published
-        assert published is not None
-        note = self._signer.sign(published.size, published.root)
-        self._publish(Published(published.size, published.root, note, published.seal))
-
     async def _one_batch(self) -> None:
+        try:
+            self._publisher.check_taking()
+        except Unavailable as error:  # the log has stopped signing while these waited
+            self._fail_waiting(error)
+            return
         taken = self._take()
         try:
             outcomes = await self._sequence(taken)
@@ -211,7 +142,7 @@ class Sequencer:
                 if not item.answer.done():
                     item.answer.set_exception(Unavailable("outcome unknown; ask again", retry_after=5))
             raise
-        for item, outcome in zip(taken, outcomes, strict=True):  # 8
+        for item, outcome in zip(taken, outcomes, strict=True):
             if not item.answer.done():
                 item.answer.set_result(outcome)
 
@@ -224,12 +155,8 @@ class Sequencer:
         if len(batch):
             prepared = await batch.finish(private)  # 3
             await self.integrator.commit(prepared)  # 4
-            try:
-                note = self._signer.sign(prepared.head.size, prepared.head.root)  # 5, 6
-            except ClockStopped as error:
-                raise Unavailable("the clock leapt between commit and signature") from error  # no longer "not begun"
-            self.hashes.learn(prepared.completed)
-            self._publish(Published(prepared.head.size, prepared.head.root, note, prepared.seal))  # 7
+            self._hashes.learn(prepared.completed)
+            self._publisher.committed(prepared)
             self._on_commit([item.candidate for item in taken])
         return outcomes
 
@@ -273,23 +200,6 @@ class Sequencer:
             outcomes.append(index)
             private.take(item.candidate, index)
         return outcomes, private.rows
-
-    async def _times(self, indexes: Sequence[int], newest: Seal) -> dict[int, int]:
-        """The batch time of each index: that of the first seal after it. `newest` covers all of them."""
-        times: dict[int, int] = {}
-        seal: Seal | None = None
-        for index in sorted(indexes):
-            if seal is None or index > seal.covered:
-                seal = newest if index > newest.previous else await self._seal_after(index)
-            times[index] = seal.time
-        return times
-
-    async def _seal_after(self, index: int) -> Seal:
-        for start in range(index, index + _SEAL_SEARCH, 256):
-            for entry in await self._store.entries(start, start + 256):
-                if is_seal(entry):
-                    return parse_seal(entry)
-        raise AssertionError("a committed statement is followed by its seal")
 
 
 def _corrects_one_of(statement: Statement, taken: Sequence[_Waiting]) -> bool:

@@ -73,11 +73,8 @@ class Guard:
 
         A crash before the fdatasync leaves the old memory or the new one, both of which allow this head.
         """
-        if size < self.size:
-            raise Refused("GUARD_BACKWARDS", "size", _BACKWARDS)
+        self.check(size, root)
         if size == self.size:
-            if root != self.root:
-                raise Refused("GUARD_FORK", "root", _FORK)
             return
         sequence = self._sequence + 1
         try:
@@ -86,6 +83,13 @@ class Guard:
         except OSError as error:
             raise Unavailable(f"signer guard: {error.strerror}") from error
         self._sequence, self.size, self.root = sequence, size, root
+
+    def check(self, size: int, root: bytes) -> None:
+        """Raise Refused when the head would go back or fork; remembers nothing."""
+        if size < self.size:
+            raise Refused("GUARD_BACKWARDS", "size", _BACKWARDS)
+        if size == self.size and root != self.root:
+            raise Refused("GUARD_FORK", "root", _FORK)
 
     def close(self) -> None:
         os.close(self._file)
@@ -98,6 +102,10 @@ class HeadSigner:
         self.signer = signer
         self._guard = guard
         self._now_s = now_s
+
+    def check(self, size: int, root: bytes) -> None:
+        """Raise as Guard.check: before anything is signed, and without remembering."""
+        self._guard.check(size, root)
 
     def sign(self, size: int, root: bytes) -> bytes:
         """The signed note for a head that is committed already. Raises as Guard.remember."""

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import generate_latest
 
 from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
@@ -31,9 +31,12 @@ from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import FilingState
 from ledger.request_signing import NonceMemory, open_request
 from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.answers import Answers
 from ledger.service.budget import Budget
 from ledger.service.examiners import examine_apart
+from ledger.service.metrics import Metrics
 from ledger.service.private_index import PrivateIndex
+from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.store.protocol import PrivateStore, Slot
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
@@ -43,6 +46,8 @@ _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 _SMALL_BODY: Final = 1024 * 1024
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
+_IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
+_ASK_AGAIN_S: Final = 2
 _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 32  # submissions that are worth handing to another process
 
@@ -54,6 +59,8 @@ class Log:
     """Everything the handlers need; one per process."""
 
     sequencer: Sequencer
+    publisher: Publisher
+    answers: Answers
     store: PrivateStore
     examiner: Examiner
     index: PrivateIndex
@@ -62,8 +69,7 @@ class Log:
     processes: ProcessPoolExecutor | None
     nonces: NonceMemory
     request_keys: dict[bytes, tuple[str, bytes]]  # kid -> filing number, public key
-    registry: CollectorRegistry
-    answered: Counter
+    metrics: Metrics
     track_budget: Budget
     intake: Intake  # of bodies that nobody has vouched for yet
 
@@ -72,7 +78,7 @@ LOG: Final = web.AppKey("log", Log)
 
 
 def create_app(log: Log) -> web.Application:
-    """The application; the caller has started the sequencer."""
+    """The application; the caller has started the publisher."""
     app = web.Application(client_max_size=wire.MAX_BODY)
     app[LOG] = log
     app.add_routes(
@@ -80,6 +86,7 @@ def create_app(log: Log) -> web.Application:
             web.get("/checkpoint", get_checkpoint),
             web.get("/tile/{path:.+}", get_tile),
             web.post("/v1/statements", post_statements),
+            web.get("/v1/statements/{identity}", get_statement),
             web.post("/v1/authority", post_authority),
             web.post("/v1/tracks", post_tracks),
             web.post("/v1/numbers", post_numbers),
@@ -95,24 +102,13 @@ def create_app(log: Log) -> web.Application:
     return app
 
 
-def make_metrics(sequencer: Sequencer) -> tuple[CollectorRegistry, Counter]:
-    """Counters without identifiers: outcomes by code, size of the log, what waits."""
-    registry = CollectorRegistry()
-    answered = Counter("certledger_statements", "Statements answered", ["outcome"], registry=registry)
-    Gauge("certledger_log_size", "Leaves", registry=registry).set_function(lambda: sequencer.integrator.size)
-    Gauge("certledger_waiting", "Statements waiting", registry=registry).set_function(lambda: sequencer.waiting)
-    Gauge("certledger_last_batch_seconds", "Log time of the last batch", registry=registry).set_function(
-        lambda: head.time / 1000 if (head := sequencer.integrator.head) else 0
-    )
-    return registry, answered
-
-
 async def get_checkpoint(request: web.Request) -> web.Response:
-    published = request.app[LOG].sequencer.published
-    if published is None:
+    publisher = request.app[LOG].publisher
+    publisher.check_running()
+    if publisher.published is None:
         raise Unavailable("nothing is published yet")
     return web.Response(
-        body=published.note,
+        body=publisher.published.note,
         content_type="text/plain",
         charset="utf-8",
         headers={**_CORS, "Cache-Control": "no-cache"},
@@ -122,20 +118,18 @@ async def get_checkpoint(request: web.Request) -> web.Response:
 async def get_tile(request: web.Request) -> web.Response:
     """A tile or entry bundle of the published tree. A partial one is a prefix of what is stored."""
     log = request.app[LOG]
-    published = log.sequencer.published
+    size = log.publisher.readable
     try:
         tile = parse_tile_path("tile/" + request.match_info["path"])
     except Malformed:
         raise Rejected(404) from None
-    if published is None:
-        raise Rejected(404)
     if isinstance(tile, EntriesTile):
         start = tile.index * 256
-        if start + tile.width > published.size:
+        if start + tile.width > size:
             raise Rejected(404)
         body = format_entries(await log.store.entries(start, start + tile.width))
     else:
-        if tile.index * 256 + tile.width > published.size >> (8 * tile.level):
+        if tile.index * 256 + tile.width > size >> (8 * tile.level):
             raise Rejected(404)
         row = await log.store.tile(tile.level, tile.index)
         if row is None:
@@ -155,6 +149,19 @@ async def post_statements(request: web.Request) -> web.Response:
     if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
         raise Malformed(f"between 1 and {wire.MAX_SUBMISSIONS} submissions in a request")
     return await _sequence(log, await _examine(log, submissions, filing))
+
+
+async def get_statement(request: web.Request) -> web.Response:
+    """The place to ask again: the receipt of one statement by its identity, or 202 until it is published."""
+    log = request.app[LOG]
+    if _IDENTITY.fullmatch(request.match_info["identity"]) is None:
+        raise Rejected(404)
+    identity = bytes.fromhex(request.match_info["identity"])
+    index = (await log.store.find([identity])).get(identity)
+    if index is None:
+        raise Rejected(404)
+    receipt = await log.answers.receipt([index], wait=False)
+    return _pending([identity]) if receipt is None else _receipt(receipt)
 
 
 async def post_authority(request: web.Request) -> web.Response:
@@ -231,14 +238,17 @@ async def get_live(request: web.Request) -> web.Response:
 
 
 async def get_ready(request: web.Request) -> web.Response:
-    sequencer = request.app[LOG].sequencer
-    if not sequencer.alive:
+    publisher = request.app[LOG].publisher
+    publisher.check_taking()
+    if not publisher.alive:
         raise Unavailable("the log is not ready")
     return web.Response(text="ok\n")
 
 
 async def get_metrics(request: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(request.app[LOG].registry), content_type="text/plain", charset="utf-8")
+    return web.Response(
+        body=generate_latest(request.app[LOG].metrics.registry), content_type="text/plain", charset="utf-8"
+    )
 
 
 async def _requester(request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
@@ -311,9 +321,29 @@ async def _sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
     settled = iter(await asyncio.gather(*log.sequencer.put(candidates)) if candidates else ())
     final = [next(settled) if answer is None else answer for answer in answers]
     for outcome in final:
-        log.answered.labels(outcome.code if isinstance(outcome, Refused) else "logged").inc()
-    receipt = await log.sequencer.receipt(final)
+        log.metrics.answered.labels(outcome.code if isinstance(outcome, Refused) else "logged").inc()
+    receipt = await log.answers.receipt(final)
+    if receipt is None:
+        pending = sorted(
+            (outcome, item.identity)
+            for outcome, item in zip(final, examined, strict=True)
+            if isinstance(outcome, int) and item.identity is not None and not log.answers.covered(outcome)
+        )
+        return _pending([identity for _, identity in pending])
+    return _receipt(receipt)
+
+
+def _receipt(receipt: wire.Receipt) -> web.Response:
     return _json(wire.receipt_body(receipt.answers, receipt.checkpoint, receipt.seal, receipt.seal_inclusion))
+
+
+def _pending(identities: Sequence[bytes]) -> web.Response:
+    """Logged, durable, and not published: 202 with the place to ask. The last one is the newest: it answers for all."""
+    response = _json(wire.pending_body(identities, _ASK_AGAIN_S))
+    response.set_status(202)
+    response.headers["Location"] = wire.ask_path(identities[-1])
+    response.headers["Retry-After"] = str(_ASK_AGAIN_S)
+    return response
 
 
 def _json(body: bytes) -> web.Response:

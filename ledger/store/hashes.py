@@ -32,6 +32,10 @@ class Hashes:
         known = await self._load(wanted)
         return tuple(known[subtree] for subtree in wanted)
 
+    async def root(self, size: int) -> bytes:
+        """The root of the first `size` leaves, 0 < size."""
+        return fold_right(await self.cover(size))
+
     async def inclusion(self, indexes: Sequence[int], size: int) -> list[tuple[bytes, ...]]:
         """An inclusion proof for each index in the tree of `size`."""
         proofs = [inclusion_nodes(index, size) for index in indexes]

@@ -246,6 +246,11 @@ class Batch:
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
         change = apply(self._view, authentic, moment)
+        self._events += [
+            (cert_key, moment.index)
+            for cert_key, state in change.certificates.items()
+            if (before := self._view.member(cert_key)) is not None and before[1].event_count < state.event_count
+        ]
         self._closed = alone
         self._entries.append(statement)
         for cert_key, state in change.certificates.items():
@@ -261,11 +266,6 @@ class Batch:
         row = signed_row(statement, moment.index)
         if row is not None:
             self._signed.append(row)
-        self._events += [
-            (cert_key, moment.index)
-            for cert_key, state in change.certificates.items()
-            if state.issue_index < moment.index == state.event_index
-        ]
         return moment.index
 
     async def finish(self, private: PrivateRows | None = None) -> Prepared:

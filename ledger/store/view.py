@@ -194,20 +194,26 @@ class _Loader:
                 await self._before_compromise(swept)
 
     async def _before_compromise(self, swept: Sequence[bytes]) -> None:
-        replaced = []
+        """Corrections, the tracks that certificates go back to without them, and all that was replaced before."""
+        tracks: set[bytes] = set()
         for cert_key in swept:
             member = self.view.member(cert_key)
             if member is None:
                 raise Unverified("store: a signed certificate is not in the state; run fsck")
-            if member[0].replaces:
-                replaced.append(member[0].replaces)
+            tracks.add(member[0].track_id)
             if member[1].commitment_leaf == member[1].issue_leaf:
                 continue
             for index in await self._store.events(cert_key):
                 earlier = parse_statement(await self._source.proven_entry(index))
                 if isinstance(earlier.body, Correct):
                     self.view._corrections.setdefault(cert_key, []).append((index, earlier))
-        await self.members(replaced, set())
+                    tracks.add(earlier.body.track_id)
+        await self.members([], tracks - {b""})
+        later = list(swept)
+        while later:
+            found = [self.view.member(cert_key) for cert_key in later]
+            later = [member[0].replaces for member in found if member is not None and member[0].replaces]
+            await self.members(later, set())
 
     async def permits(self, statements: Sequence[Statement]) -> None:
         for statement in statements:

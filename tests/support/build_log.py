@@ -33,8 +33,9 @@ from ledger.store.sqlite import create_sqlite
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
+from verifier.lookup import read_logged
 from verifier.trust import Trust
-from verifier.verify import Logged, Register
+from verifier.verify import Register
 
 ORIGIN = "log.test.example/2026"
 BASE = "https://cert.test.example"
@@ -278,18 +279,7 @@ async def register_of(
     head = log.integrator.head
     assert head is not None
     state = await log.integrator.certificate(certificate.issue.cert_key)
-    logged = None
-    if state is not None:
-        (entry,) = await log.store.entries(state.issue_index, state.issue_index + 1)
-        highest = state.summary.highest
-        other = None
-        if highest is not None and highest.cert_key != certificate.issue.cert_key:
-            best = await log.integrator.certificate(highest.cert_key)
-            assert best is not None
-            body = parse_statement((await log.store.entries(best.issue_index, best.issue_index + 1))[0]).body
-            assert isinstance(body, Issue)
-            other = body
-        logged = Logged(authenticate_record(parse_statement(entry), state.record_key), state, other)
+    logged = None if state is None else await read_logged(log.integrator, state)
     filing = await log.integrator.filing(certificate.issue.filing_number)
     return Register(head.size, head.root, time_ms or log.time, logged, filing, halted)
 

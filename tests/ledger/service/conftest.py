@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.live_ledger import LiveLedger, live_body
+from tests.support.service_room import Room
 
 HOME, OTHER_NUMBER = live_body("home"), "Y000051000002"
 OTHER = live_body("other", number=OTHER_NUMBER)
@@ -35,3 +37,8 @@ def home() -> object:
 @pytest.fixture(scope="session")
 def other() -> object:
     return OTHER
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)

@@ -1,0 +1,46 @@
+"""What the log counts, for Prometheus. No label names a person, filing or statement; witnesses are public."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from ledger.service.publisher import Publisher
+from ledger.service.sequencer import Sequencer
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One registry per process."""
+
+    registry: CollectorRegistry
+    answered: Counter  # statements, by outcome
+    witnessed: Counter  # submissions to witnesses, by witness and outcome
+    alarms: Counter  # what somebody has to look at, by kind
+
+
+def make_metrics() -> Metrics:
+    registry = CollectorRegistry()
+    return Metrics(
+        registry,
+        Counter("certledger_statements", "Statements answered", ["outcome"], registry=registry),
+        Counter("certledger_witness_answers", "Submissions to witnesses", ["witness", "outcome"], registry=registry),
+        Counter("certledger_alarms", "Things somebody has to look at", ["kind"], registry=registry),
+    )
+
+
+def watch(metrics: Metrics, sequencer: Sequencer, publisher: Publisher) -> None:
+    """Gauges that are read when somebody asks."""
+
+    def gauge(name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=metrics.registry)
+
+    gauge("certledger_log_size", "Leaves").set_function(lambda: sequencer.integrator.size)
+    gauge("certledger_pending", "Leaves committed and not published").set_function(lambda: publisher.pending)
+    gauge("certledger_waiting", "Statements waiting").set_function(lambda: sequencer.waiting)
+    gauge("certledger_stopped", "1 when the log must not sign").set_function(lambda: publisher.stopped is not None)
+    gauge("certledger_head_age_seconds", "Since the newest publication").set_function(lambda: publisher.age_s)
+    gauge("certledger_last_batch_seconds", "Log time of the last batch").set_function(
+        lambda: head.time / 1000 if (head := sequencer.integrator.head) else 0
+    )

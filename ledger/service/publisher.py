@@ -1,0 +1,313 @@
+"""From committed heads to the published checkpoint: the second half of the order of truth (design 4).
+
+The sequencer commits (1-4) and goes on; this task always takes the newest committed head, so it may skip some:
+
+    5 guard     remembers (size, root) in separate storage, durably
+    6 sign      the checkpoint, with both log keys
+    7 cosign    by the witnesses of the policy, until they satisfy its quorum
+    8 publish   durably where there is a quorum, so that a restart without one shows no smaller log; then readers see it
+    9 answer    index and proofs under it (answers.py)
+
+Before the first signature of a process:
+
+    a guard     the committed head is neither smaller than what was signed nor another one: else the process ends
+    b ask       the witnesses what they have seen, until those that have not said could not be a quorum among
+                themselves; until then nothing is signed and no statement is taken
+    c stop      one of them shows a checkpoint under the log's own signature that the store does not hold: the store is
+                an old copy, or another branch. This process signs nothing any more, and the next one asks again; what
+                is stored stays readable
+
+A crash before 5 leaves a committed head, after 5 one that the guard allows again, after 7 one that some witnesses have:
+the next start goes on at a with the same head in every case. A missing quorum is a state: committed batches stay
+durable and pending, and are published together when it is back. A store or guard error ends the process (`fatal`); a
+clock that leapt only holds 6 up until it is right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ledger.errors import Malformed, Unavailable, Unverified
+from ledger.service.clock import ClockStopped
+from ledger.service.signer import HeadSigner
+from ledger.service.witness import Contradiction, Signed
+from ledger.service.witnesses import Witnesses
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Integrator, Prepared
+from ledger.store.protocol import PrivateStore, StoredHead
+from ledger.text import Text
+from ledger.tlog.checkpoint import Checkpoint, add_cosignatures, open_checkpoint
+from ledger.tlog.note import NoteSignature
+
+log = logging.getLogger(__name__)
+RENEW_S: Final = 60.0  # an idle log renews its signature, and its cosignatures, this often
+_ASKING: Final = Text(
+    "账本正在向见证者核对，尚未签名，请稍后重试",
+    "The log is still asking its witnesses what they have seen, and signs nothing before; please try again later",
+)
+_STOPPED: Final = Text(
+    "账本已停止签名：见证者 {witness} 持有本账本签署的、大小为 {shown} 的检查点，而存储中只有 {size} 条或内容不同，"
+    "可能恢复了旧备份。已存内容仍可读取。请从镜像、副本或审计员处补齐存储后再启动；切勿删除签名守卫或更换密钥",
+    "The log has stopped signing: witness {witness} has a checkpoint of size {shown} that this log signed, and the "
+    "store holds {size} leaves or others: an old backup? What is stored stays readable. Refill it from a mirror, a "
+    "replica or an auditor, then start again; do not delete the guard, do not change keys",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What readers see: one signed head, the seal that ends it, and what it needs to be answered from."""
+
+    signed: Signed
+    note: bytes  # with the cosignatures
+    seal: bytes  # the entry
+    # Heap slots of the state map that changed since the head that this process published before, or since its start;
+    # empty when only signatures are new.
+    map_nodes: Mapping[int, bytes]
+
+    @property
+    def size(self) -> int:
+        return self.signed.checkpoint.size
+
+    @property
+    def root(self) -> bytes:
+        return self.signed.checkpoint.root
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    head: StoredHead
+    seal: bytes
+
+
+class Publisher:
+    """Runs as one task beside the sequencer. `on_published` is called in the very step in which readers see a head:
+    also when only its signatures are newer.
+    """
+
+    def __init__(
+        self,
+        integrator: Integrator,
+        store: PrivateStore,
+        hashes: Hashes,
+        signer: HeadSigner,
+        witnesses: Witnesses,
+        fatal: asyncio.Future[BaseException],
+        *,
+        on_published: Callable[[Published], None] = lambda _: None,
+    ) -> None:
+        self.published: Published | None = None
+        self.stopped: Text | None = None  # what people are told when it must not sign
+        self._integrator, self._store, self._signer, self._witnesses = integrator, store, signer, witnesses
+        self._hashes, self._fatal, self._on_published = hashes, fatal, on_published
+        witnesses.report_to(self)
+        self._newest: _Committed | None = None
+        self._asked = False
+        self._map_nodes: dict[int, bytes] = {}
+        self._wake, self._publication = asyncio.Event(), asyncio.Event()
+        # The loop's times: of the newest publication, of the next renewal, and before which nothing is tried.
+        self._published_at = self._renew_at = self._not_before = 0.0
+        self._short = False
+        self._on_its_way: Signed | None = None
+        self._late: list[NoteSignature] = []  # of the head that is on its way, after its quorum
+
+    @property
+    def alive(self) -> bool:
+        """Whether readers get fresh signatures: published, not stopped, and renewed on time."""
+        running = self.published is not None and self.stopped is None and not self._fatal.done()
+        return running and self.age_s < 2 * RENEW_S
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since signatures were last published by this process; before that, since it booted."""
+        return asyncio.get_running_loop().time() - self._published_at
+
+    @property
+    def readable(self) -> int:
+        """Leaves that may be read: of the published head, or all that is stored when there will be no other."""
+        if self.stopped is not None:
+            return self._integrator.size
+        return self.published.size if self.published else 0
+
+    @property
+    def pending(self) -> int:
+        """Leaves that are committed and not published."""
+        return self._integrator.size - (self.published.size if self.published else 0)
+
+    def check_taking(self) -> None:
+        """Raise Unavailable while no statement may be taken: before the witnesses were asked, and after a stop."""
+        self.check_running()
+        if not self._asked:
+            raise Unavailable("the witnesses have not been asked yet", retry_after=5, text=_ASKING)
+
+    def check_running(self) -> None:
+        """Raise Unavailable when there will be no newer checkpoint from this process."""
+        if self._fatal.done():
+            raise Unavailable("the log is stopping; ask again", retry_after=5)
+        if self.stopped is not None:
+            raise Unavailable("the log has stopped signing", retry_after=600, text=self.stopped)
+
+    async def start(self) -> None:
+        """Steps a to c, and the committed head as far as it gets at once. Raises what the guard or the store raises."""
+        head = self._integrator.head
+        if head is None:
+            raise Unavailable("the log has no entry yet: run init")
+        self._signer.check(head.size, head.root)  # a
+        self._newest = _Committed(head, (await self._store.entries(head.seal, head.size))[0])
+        await self._show_stored(head)
+        await self._step()
+
+    def committed(self, prepared: Prepared) -> None:
+        """A batch is durable: its head is the newest now."""
+        self._newest = _Committed(prepared.head, prepared.seal)
+        self._map_nodes.update(prepared.change.nodes)
+        self._wake.set()
+
+    async def beyond(self, index: int, wait_s: float) -> Published | None:
+        """The published head, once it covers `index`; None when it does not within `wait_s`. Raises Unavailable."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while self.published is None or index >= self.published.size:
+                    self.check_running()
+                    await self._publication.wait()
+                return self.published
+        return None
+
+    async def run(self) -> None:
+        """Until cancelled or stopped. An error of store or guard is put into `fatal` and ends the loop."""
+        pace = asyncio.create_task(self._witnesses.pace(lambda: self.published.signed if self.published else None))
+        try:
+            while not self._fatal.done() and self.stopped is None:
+                await self._until_due()
+                try:
+                    await self._step()
+                except ClockStopped as error:  # what is committed waits until the clock is right
+                    log.error("signing is stopped", extra={"fields": {"reason": str(error)}})
+                    self._not_before = asyncio.get_running_loop().time() + RENEW_S / 10
+                except Exception as error:  # noqa: BLE001  # whatever it is, this process must not go on signing
+                    self.end(error)
+        finally:
+            pace.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pace
+
+    def late(self, signed: Signed, lines: Sequence[NoteSignature]) -> None:
+        """Cosignatures that came after the quorum, or from public witnesses: shown while their head is the newest."""
+        if self._on_its_way is signed:
+            self._late += lines
+        elif self.published is not None and self.published.signed is signed and self.stopped is None:
+            note = add_cosignatures(self.published.note, lines)
+            self._show(replace(self.published, note=note, map_nodes={}))
+
+    def contradicted(self, found: Contradiction) -> None:
+        """Step c, whenever a witness shows it: nothing is signed any more."""
+        if self.stopped is None:
+            fields = {"witness": found.witness, "shown": found.shown.size, "stored": self._integrator.size}
+            log.critical("the log contradicts what it signed; it signs no more", extra={"fields": fields})
+            self.stopped = _STOPPED.format(witness=found.witness, shown=found.shown.size, size=self._integrator.size)
+            self._tell()
+
+    def end(self, error: BaseException) -> None:
+        """An error after which nothing may be signed: the process has to end."""
+        log.critical("the publisher stops", extra={"fields": {"error": type(error).__name__}})
+        if not self._fatal.done():
+            self._fatal.set_result(error)
+        self._tell()
+
+    async def _until_due(self) -> None:
+        """Until there is a newer head or a renewal is due, and no failed attempt is too recent."""
+        loop = asyncio.get_running_loop()
+        if not self._due():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._renew_at):
+                    await self._wake.wait()
+        self._wake.clear()
+        await asyncio.sleep(max(0.0, self._not_before - loop.time()))
+
+    def _due(self) -> bool:
+        newest = self._newest
+        return newest is not None and (self.published is None or newest.head.size > self.published.size)
+
+    async def _step(self) -> None:
+        """Ask the witnesses if that is still to be done; then one attempt to publish the newest head."""
+        if await self._may_sign() and await self._attempt():
+            if self._short:
+                log.info("the witness quorum is back")
+            self._short = False
+        elif self.stopped is None:
+            self._not_before = self._witnesses.next_try()
+            if not self._short:
+                log.error("the witness quorum is missing; statements stay pending")
+            self._short = True
+
+    async def _may_sign(self) -> bool:
+        if self.stopped is None and not self._asked:
+            try:
+                self._asked = await self._witnesses.ask(self.published.signed if self.published else None)  # b
+            except Contradiction as found:
+                self.contradicted(found)  # c
+        return self._asked and self.stopped is None
+
+    async def _attempt(self) -> bool:
+        """Steps 5 to 8 for the newest committed head; whether the quorum was there."""
+        newest, nodes = self._newest, self._map_nodes
+        assert newest is not None
+        self._map_nodes, self._late = {}, []
+        head = newest.head
+        try:
+            signed = self._on_its_way = self._sign(head)  # 5, 6
+            lines = await self._witnesses.cosign(signed)  # 7
+            if lines is None or self._halted():
+                return False
+            if self._witnesses.policy.has_quorum:
+                await self._store.put_checkpoint(add_cosignatures(signed.note, lines))  # 8
+                if self._halted():
+                    return False
+            note = add_cosignatures(signed.note, (*lines, *self._late))
+            self._show(Published(signed, note, newest.seal, nodes))
+            nodes = {}
+            return True
+        finally:
+            self._on_its_way = None
+            self._map_nodes = {**nodes, **self._map_nodes} if nodes else self._map_nodes
+
+    def _halted(self) -> bool:
+        return self.stopped is not None
+
+    def _sign(self, head: StoredHead) -> Signed:
+        note = self._signer.sign(head.size, head.root)  # 5, 6
+        return Signed(Checkpoint(self._signer.signer.origin, head.size, head.root), note)
+
+    def _show(self, published: Published) -> None:
+        """Step 8: readers see it from here on."""
+        loop = asyncio.get_running_loop()
+        if self.published is None or self.published.signed is not published.signed:
+            self._published_at, self._renew_at = loop.time(), loop.time() + RENEW_S
+        self.published = published
+        self._on_published(published)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._publication.set()
+        self._publication = asyncio.Event()
+
+    async def _show_stored(self, head: StoredHead) -> None:
+        """What was published last, where that was kept: readers see it until there is a newer one."""
+        note = await self._store.checkpoint() if self._witnesses.policy.has_quorum else None
+        if note is None:
+            return
+        signer = self._signer.signer
+        try:
+            checkpoint = open_checkpoint(note, signer.origin, signer.vkeys).checkpoint
+        except (Malformed, Unverified):
+            log.error("the kept checkpoint is not under the log's keys; it is not shown")
+            return
+        if checkpoint.size > head.size or await self._hashes.root(checkpoint.size) != checkpoint.root:
+            raise Unavailable("store: the published checkpoint is not of the stored tree; run fsck")
+        seal = (await self._store.entries(checkpoint.size - 1, checkpoint.size))[0]
+        self.published = Published(Signed(checkpoint, note), note, seal, {})

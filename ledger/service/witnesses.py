@@ -1,0 +1,253 @@
+"""All witnesses of the log's policy: who is asked when, and whether what came back is enough.
+
+Own witnesses get every published head, and are waited for until the quorum is there; one that fails is left alone for a
+while, twice as long each time. Public ones get one head in `public_pace_s` at most, and nobody waits for them. Of heads
+that pile up while a witness is busy it gets the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Protocol
+
+import aiohttp
+
+from ledger.errors import Refused
+from ledger.service.witness import Contradiction, Cosignature, Failed, Signed, TheLog, WitnessLink
+from ledger.text import Text
+from ledger.tlog.note import NoteSignature, VerifierKey
+from ledger.tlog.policy import Policy, Witness
+
+log = logging.getLogger(__name__)
+_BACK_OFF_S: Final = (0.25, 10.0)  # after the first failure, and at most
+_UNKNOWN_NAME: Final = Text("策略中没有名为 {name} 的见证者", "the policy has no witness called {name}")
+_OWN_SHORT: Final = Text(
+    "仅凭有地址且非公共的见证者无法达到法定数",
+    "the witnesses with an address that are not public cannot make up the quorum",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where the metrics hear of submissions and alarms."""
+
+    outcome: Callable[[str, str], None]  # witness, what came of one submission
+    alarm: Callable[[str, str], None]  # kind, witness
+
+
+class Listener(Protocol):
+    """Who gets what witnesses say outside of `cosign`: the publisher."""
+
+    def late(self, signed: Signed, lines: Sequence[NoteSignature]) -> None:
+        """Lines that came after the quorum, or from public witnesses."""
+
+    def contradicted(self, found: Contradiction) -> None: ...
+    def end(self, error: BaseException) -> None:
+        """No witness's fault: a store that does not answer, a bug."""
+
+
+@dataclass(eq=False, slots=True)
+class _Place:
+    """One address of the policy, and when it may be asked."""
+
+    url: str
+    lines: tuple[Witness, ...]
+    public: bool
+    link: WitnessLink | None = None
+    failures: int = 0
+    not_before: float = 0.0  # the loop's time
+    wanted: Signed | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @property
+    def open(self) -> WitnessLink:
+        assert self.link is not None, "use the client as a context manager"
+        return self.link
+
+
+class Witnesses:
+    """The client of every witness of one policy. Use it as a context manager inside a running loop.
+
+    Raises Refused when `public` names a witness that the policy has not, or when the others cannot make up the quorum.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        the_log: TheLog,
+        counts: Counts,
+        *,
+        public: Sequence[str] = (),
+        public_pace_s: float = 10.0,
+        timeout_s: float = 1.0,
+    ) -> None:
+        self.policy = policy
+        self._log, self._counts = the_log, counts
+        self._listener: Listener | None = None
+        self._pace_s, self._timeout = public_pace_s, aiohttp.ClientTimeout(total=timeout_s)
+        self._places = _places(policy, public)
+        self._own = [place for place in self._places if not place.public]
+        if policy.has_quorum and policy.quorum_time({line.key: 1 for p in self._own for line in p.lines}) is None:
+            raise Refused("bad_policy", "policy", _OWN_SHORT)
+        self._session: aiohttp.ClientSession | None = None
+        self._current: Signed | None = None  # the head that is being cosigned, or was last
+        self._got: dict[VerifierKey, Cosignature] = {}  # of it, from own witnesses
+        self._open: set[_Place] = set()  # that have not answered about it
+        self._progress = asyncio.Event()
+
+    async def __aenter__(self) -> Witnesses:
+        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+        for place in self._places:
+            place.link = WitnessLink(place.url, place.lines, self._log, self._session, self._alarm)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = [place.task for place in self._places if place.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert self._session is not None
+        await self._session.close()
+
+    def report_to(self, listener: Listener) -> None:
+        """Once, before anything is sent."""
+        self._listener = listener
+
+    async def ask(self, stored: Signed | None) -> bool:
+        """Ask what the witnesses have seen; whether those that have not said could not be a quorum among themselves.
+
+        Every published head was cosigned by some quorum, so one of those that said has seen it. `stored` is the last
+        published checkpoint. Raises Contradiction.
+        """
+        waiting = [place for place in self._places if not place.open.asked and self._may_try(place)]
+        found = await asyncio.gather(*(self._ask(place, stored) for place in waiting), return_exceptions=True)
+        errors = [error for error in found if error is not None]
+        for error in sorted(errors, key=lambda error: not isinstance(error, Contradiction)):
+            raise error
+        silent = {line.key: 1 for place in self._places if not place.open.asked for line in place.lines}
+        return self.policy.quorum_time(silent) is None
+
+    async def cosign(self, signed: Signed) -> tuple[NoteSignature, ...] | None:
+        """Send a head to every own witness; the lines, as soon as they satisfy the quorum, or None when they do not
+        although nobody is left to answer. Lines that come later go to the listener.
+        """
+        self._current, self._got = signed, {}
+        self._open = {place for place in self._own if self._may_try(place)}
+        for place in self._own:
+            place.wanted = signed if place in self._open else None
+        for place in self._open:
+            self._start(place)
+        while not self._satisfied() and self._open:
+            self._progress.clear()
+            await self._progress.wait()
+        return tuple(found.line for found in self._got.values()) if self._satisfied() else None
+
+    def next_try(self) -> float:
+        """The loop's time at which the first witness that failed may be asked again."""
+        now = asyncio.get_running_loop().time()
+        return min((p.not_before for p in self._places if p.not_before > now), default=now + _BACK_OFF_S[0])
+
+    async def pace(self, published: Callable[[], Signed | None]) -> None:
+        """Until cancelled: send what is published to the public witnesses, one head in `public_pace_s` at most."""
+        sent: Signed | None = None
+        while True:
+            await asyncio.sleep(self._pace_s)
+            newest = published()
+            if newest is None or newest is sent:
+                continue
+            sent = newest
+            for place in self._places:
+                if place.public and self._may_try(place):
+                    place.wanted = newest
+                    self._start(place)
+
+    @property
+    def _heard(self) -> Listener:
+        assert self._listener is not None, "somebody must listen"
+        return self._listener
+
+    def _satisfied(self) -> bool:
+        times = {key: found.time_s for key, found in self._got.items()}
+        return not self.policy.has_quorum or self.policy.quorum_time(times) is not None
+
+    def _may_try(self, place: _Place) -> bool:
+        return place.not_before <= asyncio.get_running_loop().time()
+
+    def _start(self, place: _Place) -> None:
+        """Have the wanted head sent; a witness that is still busy with an older one gets it afterwards."""
+        if place.task is None or place.task.done():
+            place.task = asyncio.create_task(self._serve(place))
+
+    async def _serve(self, place: _Place) -> None:
+        try:
+            while (signed := place.wanted) is not None:
+                place.wanted = None
+                self._take(place, signed, await self._submit(place, signed))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not be lost with this task
+            self._heard.end(error)
+
+    async def _submit(self, place: _Place, signed: Signed) -> tuple[Cosignature, ...]:
+        try:
+            found = await place.open.submit(signed)
+        except Failed as failure:
+            self._ill(place, failure)
+            return ()
+        except Contradiction as contradiction:
+            self._heard.contradicted(contradiction)
+            return ()
+        self._well(place, "cosigned")
+        return found
+
+    def _take(self, place: _Place, signed: Signed, found: Sequence[Cosignature]) -> None:
+        current, enough = signed is self._current, self._satisfied()
+        if current and not place.public:
+            self._got.update({each.key: each for each in found})
+            self._open.discard(place)
+            self._progress.set()
+        if found and (place.public or (current and enough)):
+            self._heard.late(signed, [each.line for each in found])
+
+    async def _ask(self, place: _Place, stored: Signed | None) -> None:
+        try:
+            await place.open.ask(stored)
+            self._well(place, "asked")
+        except Failed as failure:
+            self._ill(place, failure)
+
+    def _well(self, place: _Place, outcome: str) -> None:
+        if place.failures:
+            log.info("a witness answers again", extra={"fields": {"witness": place.open.name}})
+        place.failures, place.not_before = 0, 0.0
+        self._counts.outcome(place.open.name, outcome)
+
+    def _ill(self, place: _Place, failure: Failed) -> None:
+        first, longest = _BACK_OFF_S
+        wait = max(min(first * 2.0**place.failures, longest), failure.wait_s)
+        place.failures = min(place.failures + 1, 16)
+        place.not_before = asyncio.get_running_loop().time() + wait
+        self._counts.outcome(place.open.name, failure.outcome)
+        if place.failures == 1:
+            log.warning("a witness fails", extra={"fields": {"witness": place.open.name, "outcome": failure.outcome}})
+
+    def _alarm(self, kind: str, witness: str) -> None:
+        log.error("alarm: a witness " + kind, extra={"fields": {"witness": witness}})
+        self._counts.alarm(kind, witness)
+
+
+def _places(policy: Policy, public: Sequence[str]) -> list[_Place]:
+    """The policy's witnesses by address: one witness with two keys is two lines with one address, and is asked once."""
+    names = {witness.name for witness in policy.witnesses}
+    for name in public:
+        if name not in names:
+            raise Refused("bad_policy", "public_witnesses", _UNKNOWN_NAME.format(name=name))
+    by_url: dict[str, list[Witness]] = {}
+    for witness in policy.witnesses:
+        if witness.url:
+            by_url.setdefault(witness.url.rstrip("/"), []).append(witness)
+    return [_Place(url, tuple(lines), any(line.name in public for line in lines)) for url, lines in by_url.items()]

@@ -1,0 +1,198 @@
+"""A running log in one process, over real files, with a clock of the test's own and witnesses that do as they are told.
+
+room = Room(tmp_path)
+async with room.open(): ...                              no witnesses
+async with room.open(witnesses=[w1, w2], k=2): ...       k of them
+room.publisher, room.sequencer, room.answers
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ledger.errors import Refused
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.service.admission import Candidate, Examiner
+from ledger.service.answers import Answers
+from ledger.service.clock import LogClock
+from ledger.service.private_index import PrivateIndex
+from ledger.service.publisher import Published, Publisher
+from ledger.service.sequencer import Sequencer
+from ledger.service.signer import Guard, HeadSigner
+from ledger.service.witness import TheLog
+from ledger.service.witnesses import Counts, Witnesses
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Integrator
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.tlog.checkpoint import CheckpointSigner, CosignedCheckpoint, open_cosigned
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.policy import NONE, Policy
+from ledger.wire import submission_body
+from tests.support.builders import OCCUPATION, TIME, Certificate, id_number, make_authority, make_body, octets
+from tests.support.fake_witness import FakeWitness, policy_of
+from tests.support.fault_store import FaultStore
+
+T = TypeVar("T")
+AUTHORITY = make_authority()
+BODY = make_body()
+INDEX = PrivateIndex(octets("index"), lambda count: octets("track", count))
+EXAMINER = Examiner(INDEX, load_ladder(), load_catalogue())
+SIGNER = CheckpointSigner(AUTHORITY.origin, Ed25519Signer(octets("ed")), MlDsa44Signer(octets("ml")))
+
+
+class Room:
+    """One log over a store in a folder, and the hands of its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.wall, self.steady = folder, TIME, 0
+        self.committed: list[Candidate] = []
+        self.shown: list[Published] = []  # everything that readers saw, in order
+        self.outcomes: list[tuple[str, str]] = []
+        self.alarms: list[tuple[str, str]] = []
+        self.sequencer: Sequencer
+        self.publisher: Publisher
+        self.answers: Answers
+        self.witnesses: Witnesses
+        self.policy: Policy
+        self.fatal: asyncio.Future[BaseException]
+        self.store: Any
+
+    def now_s(self) -> int:
+        return self.wall // 1000
+
+    @asynccontextmanager
+    async def open(
+        self,
+        *,
+        run: bool = True,
+        queue: int = 100,
+        limit: int = 8,
+        witnesses: Sequence[FakeWitness] = (),
+        k: int = 0,
+        policy: Policy | None = None,
+        public: Sequence[str] = (),
+        pace_s: float = 10.0,
+        timeout_s: float = 0.25,
+        wait_s: float = 5.0,
+        **faults: Any,
+    ) -> AsyncIterator[Room]:
+        path = self.folder / "log.db"
+        if path.exists():
+            inner = open_sqlite(path, private=True)
+        else:
+            inner = create_sqlite(path, private=True)
+            await inner.put_meta({"map_depth": b"\x04"})
+            Guard.create(self.folder / "guard")
+            integrator = await Integrator.open(inner)
+            for statement in (AUTHORITY.sign(AUTHORITY.genesis), AUTHORITY.sign(BODY.filing)):
+                batch = await integrator.begin([statement], self.wall)
+                examined = EXAMINER.examine_authority(statement.entry, AUTHORITY.genesis)
+                assert isinstance(examined.outcome, Candidate)
+                batch.add(examined.outcome.authentic)
+                await integrator.commit(await batch.finish())
+                self.wall += 1
+        self.store = FaultStore(inner, **faults)
+        clock = LogClock(lambda: self.wall, lambda: self.steady)
+        signer = HeadSigner(SIGNER, Guard(self.folder / "guard"), clock.now_s)
+        integrator = await Integrator.open(self.store)
+        self.fatal = asyncio.get_running_loop().create_future()
+        hashes = Hashes(self.store)
+        self.policy = policy or (policy_of(witnesses, k) if k else Policy((), (), (), NONE))
+        self.witnesses = Witnesses(
+            self.policy,
+            TheLog(SIGNER.origin, SIGNER.vkeys, lambda: integrator.size, hashes.root, hashes.consistency, self.now_s),
+            Counts(
+                lambda name, outcome: self.outcomes.append((name, outcome)),
+                lambda kind, name: self.alarms.append((kind, name)),
+            ),
+            public=public,
+            public_pace_s=pace_s,
+            timeout_s=timeout_s,
+        )
+        self.publisher = Publisher(
+            integrator, self.store, hashes, signer, self.witnesses, self.fatal, on_published=self.shown.append
+        )
+        self.answers = Answers(self.publisher, self.store, hashes, wait_s)
+        self.sequencer = Sequencer(
+            integrator,
+            self.store,
+            hashes,
+            self.publisher,
+            clock,
+            INDEX,
+            EXAMINER.lineage_of,
+            self.fatal,
+            batch_limit=limit,
+            queue_limit=queue,
+            on_commit=self.committed.extend,
+        )
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            async with self.witnesses:
+                self.sequencer.check_clock()
+                await self.publisher.start()
+                if run:
+                    tasks = [asyncio.create_task(self.sequencer.run()), asyncio.create_task(self.publisher.run())]
+                try:
+                    yield self
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            signer.close()
+            await inner.close()
+
+    @property
+    def published(self) -> Published | None:
+        return self.publisher.published
+
+    async def until_published(self, size: int = 0) -> Published:
+        """Wait for the head of all that is committed, or one of at least `size`."""
+        return await until(
+            lambda: self.published if self.published and self.published.size >= (size or self.size) else None
+        )
+
+    @property
+    def size(self) -> int:
+        return self.sequencer.integrator.size
+
+    def opened(self) -> CosignedCheckpoint:
+        """What readers see, under pinned keys and the policy."""
+        assert self.published is not None
+        return open_cosigned(self.published.note, SIGNER.origin, SIGNER.vkeys, self.policy)
+
+    async def candidates(self, *certificates: Certificate) -> list[Candidate]:
+        filing = await self.sequencer.integrator.filing(BODY.filing.number)
+        assert filing is not None
+        authority = self.sequencer.integrator.authority
+        assert authority is not None
+        examined = EXAMINER.examine([submission_body(c.submission()) for c in certificates], filing, authority)
+        found = [each.outcome for each in examined]
+        assert all(isinstance(each, Candidate) for each in found), found
+        return found  # type: ignore[return-value]
+
+    async def put(self, *certificates: Certificate) -> list[int | Refused | BaseException]:
+        return await asyncio.gather(*self.sequencer.put(await self.candidates(*certificates)), return_exceptions=True)
+
+    async def draft(self, *labels: str, **changes: Any) -> list[Certificate]:
+        """Certificates with the tracks that the private index holds."""
+        made = []
+        for label in labels:
+            index = PrivateIndex(octets("index"), lambda count, label=label: octets(f"t {label}", count))
+            row = index.track_row("111", "CHN", id_number(label), OCCUPATION)
+            track = (await self.store.claim([row]))[row.hmac]
+            made.append(BODY.certificate(label, track=track, **changes))
+        return made
+
+
+async def until(found: Callable[[], T | None]) -> T:
+    """Wait for what another task brings about. The test's own deadline ends it."""
+    async with asyncio.timeout(20):
+        while not (value := found()):
+            await asyncio.sleep(0.005)
+    return value
