@@ -26,14 +26,15 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, TypeAlias, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
 from ledger.records.seal import is_seal
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store
-from ledger.store.replay import BadEntry, replay_stretch, split_sealed
+from ledger.store.reading import BadEntry, Read, read_entries
+from ledger.store.replay import replay_stretch, split_sealed
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from ledger.tlog.note import VerifierKey
@@ -80,6 +81,9 @@ class Verified:
     root: bytes
     time_ms: int  # how fresh it is: the quorum's newest moment, or the log's where the policy has no quorum
     log_time_ms: int  # from the log's own timestamped signature
+
+
+_Fetched: TypeAlias = tuple[list[bytes], Awaitable[list[Read]], Frontier]
 
 
 class Replica:
@@ -223,17 +227,39 @@ class Replica:
         if frontier.size:
             await self._prove_prefix(remote, frontier, size, root)
         pending: list[bytes] = []
-        while frontier.size < size:
-            start = frontier.size
-            end = min(start - start % WIDTH + self._stretch, size)
-            entries = await _well_formed(remote.entries(start, end), start)
-            frontier, _ = frontier.append([leaf_hash(entry) for entry in entries])
-            await self._prove_stretch(remote, frontier, start, entries, size, root)  # 4
-            pending = await self._take_in(pending + entries, progress)
-            if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
-                raise Violation("no seal in sight", index=self.integrator.size)
+        reads: list[Read] = []
+        ahead: asyncio.Task[_Fetched] | None = asyncio.create_task(self._fetch(remote, frontier, size, root))
+        try:
+            while ahead is not None:
+                entries, reading, frontier = await ahead
+                more = frontier.size < size
+                ahead = asyncio.create_task(self._fetch(remote, frontier, size, root)) if more else None
+                reads += await reading
+                pending += entries
+                pending, reads = await self._take_in(pending, reads, progress)
+                if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
+                    raise Violation("no seal in sight", index=self.integrator.size)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                with suppress(asyncio.CancelledError, CertLedgerError):
+                    await ahead
         if pending:  # 9
             raise Violation("the checkpoint does not end with a seal", index=size - 1)
+
+    async def _fetch(self, remote: RemoteTree, frontier: Frontier, size: int, root: bytes) -> _Fetched:
+        """The next stretch, proven to lie under the root, and what is being read of it on other cores."""
+        start = frontier.size
+        end = min(start - start % WIDTH + self._stretch, size)
+        entries = await _well_formed(remote.entries(start, end), start)
+        reached, _ = frontier.append([leaf_hash(entry) for entry in entries])
+        await self._prove_stretch(remote, reached, start, entries, size, root)  # 4
+        keys = self.integrator.record_keys
+        return entries, asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys)), reached
+
+    def _readers(self, count: int) -> Executor:
+        """Who reads `count` entries ahead of the fold: for subclasses with processes at hand."""
+        return self._pool
 
     async def _prove_prefix(self, remote: RemoteTree, held: Frontier, size: int, root: bytes) -> None:
         """Our tree is a prefix of the checkpoint's. When it is not, find out whether tiles or log are wrong."""
@@ -262,20 +288,24 @@ class Replica:
             bad = next((index for index, (entry, told) in pairs if leaf_hash(entry) != told), start)
             raise Violation("not under the signed root", index=bad, proven=False) from error
 
-    async def _take_in(self, entries: list[bytes], progress: Callable[[int], None]) -> list[bytes]:
+    async def _take_in(
+        self, entries: list[bytes], reads: list[Read], progress: Callable[[int], None]
+    ) -> tuple[list[bytes], list[Read]]:
         """Integrate every batch that is complete; the rest waits for its seal."""
         stretches, rest = split_sealed(entries)
+        at = 0
         for stretch in stretches:
-            await self._integrate(stretch)
+            await self._integrate(stretch, reads[at : at + len(stretch)])
+            at += len(stretch)
             progress(self.integrator.size)
-        return list(rest)
+        return list(rest), reads[at:]
 
-    async def _integrate(self, stretch: Sequence[bytes]) -> None:
+    async def _integrate(self, stretch: Sequence[bytes], reads: Sequence[Read]) -> None:
         start = self.integrator.size
         if start == 0 and sha256(stretch[0]).digest() != self._trust.genesis:  # 5
             raise Violation("not the pinned genesis", index=0)
         try:
-            prepared = await replay_stretch(self.integrator, stretch, self._pool)  # 6, 7, 8
+            prepared = await replay_stretch(self.integrator, stretch, self._pool, reads)  # 6, 7, 8
         except BadEntry as bad:
             raise Violation(bad.reason, index=bad.index) from bad
         await self._checked(stretch, prepared)

@@ -19,7 +19,7 @@ from hashlib import sha256
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records import canonical
-from ledger.records.authority import Filing, Genesis
+from ledger.records.authority import FiledKey, Filing, Genesis
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
 from ledger.records.state import (
@@ -81,6 +81,7 @@ class Integrator:
         self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
         self._filings: dict[str, FilingState] = {}
+        self._record_keys: dict[bytes, FiledKey] = {}
         self._committing = asyncio.Lock()
 
     @classmethod
@@ -119,6 +120,11 @@ class Integrator:
     def size(self) -> int:
         return self.head.size if self.head else 0
 
+    @property
+    def record_keys(self) -> Mapping[bytes, FiledKey]:
+        """Record keys of the filings that were looked at so far, by kid: a hint for those who read ahead."""
+        return self._record_keys
+
     async def filing(self, number: str) -> FilingState | None:
         """The committed state of a filing."""
         found = self._filings.get(number)
@@ -126,7 +132,8 @@ class Integrator:
             row = await self._proven_row(filing_map_key(number))
             if row is None:
                 return None
-            found = self._filings[number] = await self._load_filing(row)
+            found = await self._load_filing(row)
+            self._keep_filing(number, found)
         return found
 
     async def certificate(self, cert_key: bytes) -> CertificateState | None:
@@ -154,8 +161,15 @@ class Integrator:
             self.head, self.frontier = prepared.head, prepared.frontier
             self.map.accept(prepared.change)
             self.edge = prepared.edge
-            self._filings.update(prepared.filings)
+            for number, state in prepared.filings.items():
+                self._keep_filing(number, state)
             self.authority = prepared.authority
+
+    def _keep_filing(self, number: str, state: FilingState) -> None:
+        before = self._filings.get(number)
+        if before is None or before.terms is not state.terms:
+            self._record_keys.update({key.kid: key for key in state.terms.record_keys})
+        self._filings[number] = state
 
     async def _proven_row(self, map_key: bytes) -> StateRow | None:
         """The state row under `map_key`, or None, as the map root of the last seal proves it. Raises Unverified."""

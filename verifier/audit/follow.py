@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Final
 
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Prepared
+from ledger.store.reading import Read
 from ledger.tlog.checkpoint import CosignedCheckpoint
 from verifier.audit.statistics import Statistics, fold_stretch, parse_statistics
 from verifier.audit.store import AuditStore
 from verifier.replica import Replica
 
+MANY: Final = 2_048  # entries of one stretch from which on processes read them
 FLUSH: Final = 32_768  # entries between two commits: what a kill costs at most
+
+
+class Readers:
+    """Processes that read ahead of the fold: made when there is much to read, so that a small look costs nothing."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def pool(self) -> Executor:
+        if self._pool is None:
+            context = get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_ignore_interrupts)
+        return self._pool
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
 
 
 class AuditReplica(Replica):
@@ -22,10 +49,10 @@ class AuditReplica(Replica):
 
     looked_at: CosignedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
 
-    def count(self, store: AuditStore, rush: tuple[int, int]) -> None:
+    def count(self, store: AuditStore, rush: tuple[int, int], readers: Readers) -> None:
         """Keep the statistics of what `store` holds. `rush`: from how many days and certificates of one track on it
         is listed. Raises Malformed for stored statistics of another version."""
-        self._audit_store, self._rush = store, rush
+        self._audit_store, self._rush, self._processes = store, rush, readers
         self._load()
 
     @property
@@ -41,6 +68,9 @@ class AuditReplica(Replica):
         found = await self.integrator.store.entries(index, index + 1)
         return found[0] if found else None
 
+    def _readers(self, count: int) -> Executor:
+        return self._processes.pool() if count >= MANY else super()._readers(count)
+
     async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
         view, placed = prepared.view, {}
         for statement in prepared.statements:
@@ -54,8 +84,8 @@ class AuditReplica(Replica):
                     ]
         fold_stretch(self.numbers, prepared.statements, prepared.head.time, prepared.statuses, placed, self._rush)
 
-    async def _integrate(self, stretch: Sequence[bytes]) -> None:
-        await super()._integrate(stretch)
+    async def _integrate(self, stretch: Sequence[bytes], reads: Sequence[Read]) -> None:
+        await super()._integrate(stretch, reads)
         if self.integrator.size - self._flushed >= FLUSH:
             self._flush()
 

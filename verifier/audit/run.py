@@ -14,6 +14,7 @@ file of its own before the record says that the head was judged, so no judged he
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -32,7 +33,7 @@ from verifier.audit.alarms import Alarm, AlarmCode, Severity, alarm, worst
 from verifier.audit.config import EVIDENCE_FOLDER, HEADS_FILE, STORE_FILE, AuditSettings
 from verifier.audit.detect import detect
 from verifier.audit.evidence import BadEntryProof, Fork, format_evidence
-from verifier.audit.follow import AuditReplica
+from verifier.audit.follow import AuditReplica, Readers
 from verifier.audit.heads import Head, HeadRecord
 from verifier.audit.store import open_audit_store
 from verifier.fetch import LogSource, RemoteTree
@@ -44,6 +45,7 @@ SCOPE_CODES: Final = frozenset(
      "ISSUED_TOO_LATE", "ISSUED_IN_FUTURE"}
 )  # fmt: skip
 _REFUSED: Final = "not admissible: "
+MAX_READERS: Final = 4
 
 
 class Monitor:
@@ -239,8 +241,12 @@ async def open_audit(
             recorded = Recorded(source, settings.ledger_url, see)
             replica = await AuditReplica.open(store, recorded, pins, pool)
             limits = settings.thresholds
-            replica.count(store, (limits.track_days, limits.track_certificates))
-            yield Audit(folder, settings, replica, heads, recorded)
+            readers = Readers(min(os.cpu_count() or 1, MAX_READERS))
+            try:
+                replica.count(store, (limits.track_days, limits.track_certificates), readers)
+                yield Audit(folder, settings, replica, heads, recorded)
+            finally:
+                readers.close()
         finally:
             heads.close()
     finally:

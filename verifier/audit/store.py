@@ -173,6 +173,15 @@ class AuditStore:
     async def events(self, cert_key: bytes) -> list[int]:
         return [row[0] for row in self._all("SELECT idx FROM event WHERE cert_key = ?", cert_key)]
 
+    async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
+        text = "SELECT * FROM signed WHERE (filing, idx) > (?, ?) ORDER BY filing, idx LIMIT ?"
+        rows = self._all(text, number, index, count)
+        return [(filing, Signed(at, Kind(kind), cert_key, kid, day)) for filing, at, kind, cert_key, kid, day in rows]
+
+    async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
+        text = "SELECT cert_key, idx FROM event WHERE (cert_key, idx) > (?, ?) ORDER BY cert_key, idx LIMIT ?"
+        return self._all(text, cert_key, index, count)
+
     async def checkpoint(self) -> bytes | None:
         row = self._one("SELECT note FROM checkpoint")
         return None if row is None else row[0]
