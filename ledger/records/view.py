@@ -23,11 +23,10 @@ class Moment:
 
     index: int  # of its leaf
     time: int  # of its batch, ms
+    day: int = field(init=False)  # the calendar day of the batch in Asia/Shanghai
 
-    @property
-    def day(self) -> int:
-        """The calendar day of the batch in Asia/Shanghai."""
-        return batch_day(self.time)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "day", batch_day(self.time))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from ledger.records.state import (
     parse_filing_state,
 )
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import Authentic, Member, Moment, Signed, apply, signed_row, stands_alone
+from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, grow_tiles, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
@@ -269,15 +269,16 @@ class Batch:
         self._entries.append(statement)
         for cert_key, state in change.certificates.items():
             before = self._view.member(cert_key)
-            self._statuses[state.status] = self._statuses.get(state.status, 0) + 1
+            gained = int(state.status)
+            self._statuses[gained] = self._statuses.get(gained, 0) + 1
             if before is not None:
-                self._statuses[before[1].status] = self._statuses.get(before[1].status, 0) - 1
-        self._view.take(change, statement, moment)
+                lost = int(before[1].status)
+                self._statuses[lost] = self._statuses.get(lost, 0) - 1
+        row = self._view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.published is not None:
             self._named.append((int(change.published[0]), change.published[1], moment.index))
-        row = signed_row(statement, moment.index)
         if row is not None:
             self._signed.append(row)
         return moment.index

@@ -33,6 +33,7 @@ from ledger.store.reading import BadEntry, Read, read_entries
 
 __all__ = ["BadEntry", "replay_stretch", "split_sealed"]
 
+_PIECE: Final = 256  # statements of one task on the worker threads
 _FOLD_SLICE: Final = 100  # statements folded before others on the loop may run
 
 
@@ -140,33 +141,52 @@ async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _
 async def _authenticate(
     workers: Executor, reads: Sequence[Authentic | Statement], signers: _Signers, start: int
 ) -> tuple[list[Authentic], BadEntry | None]:
-    """The statements before the first whose signature does not hold, and that one. Signatures that were not checked
-    while reading, or under another key than the filing lists, are checked on worker threads."""
-    loop, authentic = asyncio.get_running_loop(), []
+    """The statements before the first whose signature does not hold, and that one. What was not checked while reading,
+    or under another key than the filing lists, is checked on worker threads."""
+    loop = asyncio.get_running_loop()
+    pieces = [reads[at : at + _PIECE] for at in range(0, len(reads), _PIECE)]
+    running = [
+        loop.run_in_executor(workers, _authenticate_piece, piece, signers, start + at * _PIECE)
+        if any(isinstance(read, Statement) for read in piece)
+        else _authenticate_piece(piece, signers, start + at * _PIECE)
+        for at, piece in enumerate(pieces)
+    ]
+    authentic: list[Authentic] = []
+    for result in running:
+        done, bad = await result if isinstance(result, asyncio.Future) else result
+        authentic += done
+        if bad is not None:
+            await asyncio.gather(*(one for one in running if isinstance(one, asyncio.Future)))
+            return authentic, bad
+    return authentic, None
+
+
+def _authenticate_piece(
+    reads: Sequence[Authentic | Statement], signers: _Signers, start: int
+) -> tuple[list[Authentic], BadEntry | None]:
+    authentic: list[Authentic] = []
     for index, read in enumerate(reads, start):
         statement = _statement(read)
         try:
-            if not statement.envelope.single:
-                if signers.authority is None:
-                    raise Unverified("the log does not begin with a genesis")
-                authentic.append(authenticate_authority(statement, signers.authority))
-                continue
-            public = signers.record_key(statement)
-            if isinstance(read, Authentic) and read.publics == (public,):
-                authentic.append(read)
+            if statement.envelope.single:
+                public = signers.record_key(statement)
+                known = isinstance(read, Authentic) and read.publics == (public,)
+                authentic.append(read if known else authenticate_record(statement, public))  # type: ignore[arg-type]
+            elif signers.authority is None:
+                raise Unverified("the log does not begin with a genesis")
             else:
-                authentic.append(await loop.run_in_executor(workers, authenticate_record, statement, public))
+                authentic.append(authenticate_authority(statement, signers.authority))
         except (Malformed, Unverified) as error:
             return authentic, BadEntry(index, str(error))
     return authentic, None
 
 
 async def _fold(batch: Batch, authentic: Sequence[Authentic]) -> None:
+    start = batch.moment().index
     for at, one in enumerate(authentic):
-        index = batch.moment().index
         try:
             batch.add(one)
         except Refused as refusal:
-            raise BadEntry(index, f"not admissible: {refusal.code}") from refusal
+            raise BadEntry(start + at, f"not admissible: {refusal.code}") from refusal
         if at % _FOLD_SLICE == _FOLD_SLICE - 1:
             await asyncio.sleep(0)

@@ -85,8 +85,8 @@ class StoreView:
     def published(self, kind: Kind, name: str) -> bool:
         return name in self._names.get(kind, ())
 
-    def take(self, change: Change, statement: Statement, moment: Moment) -> None:
-        """Make `change` the state, for the next statement of the batch."""
+    def take(self, change: Change, statement: Statement, moment: Moment) -> tuple[str, Signed] | None:
+        """Make `change` the state, for the next statement of the batch; the statement's row, if a record key signed."""
         if change.authority is not None:
             self.authority = change.authority
         self.filings.update(change.filings)
@@ -109,6 +109,7 @@ class StoreView:
         if isinstance(statement.body, Correct):
             self._corrections.setdefault(statement.body.cert_key, []).append((moment.index, statement))
         self._entries[moment.index] = statement
+        return found
 
     def _put(self, cert_key: bytes, member: Member) -> None:
         self._members[cert_key] = member

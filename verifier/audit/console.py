@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -56,6 +57,7 @@ REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
 REPORT_HTML_EN: Final = "report.en.html"
 _THREADS: Final = 2
+_GC: Final = (100_000, 20, 100)
 _AGAIN_S: Final = 1.0  # before an answer that does not fit is asked for once more
 _COMMANDS: Final = ("init", "serve", "evidence")
 
@@ -73,6 +75,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
+    gc.freeze()
+    gc.set_threshold(*_GC)  # a replay makes no cycles, but hundreds of objects for each certificate
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
         async with (
             LedgerClient(settings.ledger_url) as client,
