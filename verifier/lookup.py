@@ -20,7 +20,6 @@ from ledger.records.bundle import MAX_BUNDLE, parse_bundle
 from ledger.records.dates import last_ms
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.evidence import parse_evidence
-from ledger.records.life import Correct
 from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
 from ledger.records.qr import Code as QrCode
 from ledger.records.secret import SECRET_CHARS, cert_key_of, correction_locator, locator_of, parse_secret
@@ -30,6 +29,7 @@ from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.scan import PdfScan, sniff
+from ledger.store.integrate import Integrator
 from verifier.carried import Item, certificate_body, open_carried
 from verifier.proven import open_evidence
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -249,15 +249,7 @@ class Lookup:
         logged, filing = None, None
         state = await replica.integrator.certificate(cert_key)
         if state is not None:
-            statement = await _statement(replica, state.issue_index)
-            certificate_body(statement)
-            highest = state.summary.highest
-            other = None
-            if highest is not None and highest.cert_key != cert_key:
-                best = await replica.integrator.certificate(highest.cert_key)
-                other = None if best is None else certificate_body(await _statement(replica, best.issue_index))
-            authentic = authenticate_record(statement, state.record_key)
-            logged = Logged(authentic, state, other, await _correction(replica, cert_key, state))
+            logged = await read_logged(replica.integrator, state)
             filing = await _filed(replica, state.filing_number)
             self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
             if len(self._known) > _KEPT:
@@ -287,19 +279,25 @@ async def _filed(replica: Replica, number: str) -> FiledTerms | None:
     return None if filing is None else FiledTerms(filing.terms, filing.terms_leaf)
 
 
-async def _correction(replica: Replica, cert_key: bytes, state: CertificateState) -> Correct | None:
-    """The statement with the current commitments, where it is not the one that issued the certificate."""
-    if state.commitment_leaf == state.issue_leaf:
-        return None
-    for index in reversed(await replica.integrator.store.events(cert_key)):
-        statement = await _statement(replica, index)
-        if statement.leaf_hash == state.commitment_leaf and isinstance(statement.body, Correct):
-            return statement.body
-    raise Malformed("the statement with the current commitments is missing")
+async def read_logged(integrator: Integrator, state: CertificateState) -> Logged:
+    """The statements that a state names. Raises Malformed or Unverified when the store does not have them."""
+    statement = await _statement(integrator, state.issue_index)
+    body, highest, other = certificate_body(statement), state.summary.highest, None
+    if highest is not None and highest.cert_key != body.cert_key:
+        best = await integrator.certificate(highest.cert_key)
+        other = None if best is None else certificate_body(await _statement(integrator, best.issue_index))
+    event = None if state.event_leaf == state.issue_leaf else await _statement(integrator, state.event_index)
+    commitments = None
+    if state.commitment_leaf != state.issue_leaf:
+        for index in reversed(await integrator.store.events(body.cert_key)):
+            commitments = await _statement(integrator, index)
+            if commitments.leaf_hash == state.commitment_leaf:
+                break
+    return Logged(authenticate_record(statement, state.record_key), state, other, commitments, event)
 
 
-async def _statement(replica: Replica, index: int) -> Statement:
-    entries = await replica.integrator.store.entries(index, index + 1)
+async def _statement(integrator: Integrator, index: int) -> Statement:
+    entries = await integrator.store.entries(index, index + 1)
     if not entries:
         raise Malformed("an entry is missing")
     return parse_statement(entries[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ledger.errors import Unverified
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.authority import Filing
 from ledger.records.issue import Issue
@@ -22,12 +23,16 @@ from verifier.verdict import Source
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One certificate in the register: the statement that issued it, its signature checked, and what became of it."""
+    """One certificate in the register: the statement that issued it, its signature checked, and what became of it.
+
+    `commitments` and `event` are the statements that the state names beside it; None where it is the issuing one.
+    """
 
     authentic: Authentic
     state: CertificateState
     highest: CertificateBody | None = None  # behind the track's highest grade, where it is another certificate
-    correction: Correct | None = None  # the statement with the current commitments, where it is not the issue
+    commitments: Statement | None = None
+    event: Statement | None = None
 
     def __post_init__(self) -> None:
         assert isinstance(self.statement.body, Issue | Appoint), "a certificate is issued by a certificate's statement"
@@ -37,9 +42,30 @@ class Logged:
         return self.authentic.statement
 
     @property
+    def issued(self) -> CertificateBody:
+        return certificate_body(self.statement)
+
+    @property
+    def correction(self) -> Correct | None:
+        """The correction whose commitments count now, if there is one."""
+        body = self.commitments.body if self.commitments else None
+        return body if isinstance(body, Correct) else None
+
+    @property
     def face(self) -> bytes:
         """The current face digest: a correction's, or the first."""
-        return self.correction.face if self.correction else certificate_body(self.statement).face
+        return self.correction.face if self.correction else self.issued.face
+
+    def check(self) -> None:
+        """Raises Unverified unless the statements are those that the state names."""
+        first, state = self.statement.leaf_hash, self.state
+        if first != state.issue_leaf:
+            raise Unverified("the register has another statement than the state names")
+        for leaf, statement in ((state.commitment_leaf, self.commitments), (state.event_leaf, self.event)):
+            if leaf != (statement.leaf_hash if statement else first):
+                raise Unverified("the register has another statement than the state names")
+        if self.commitments is not None and self.correction is None:
+            raise Unverified("commitments that count come from a correction or from the issuing statement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +100,12 @@ def register_of(proven: Proven, source: Source, *, time_ms: int | None = None, v
     logged = filing = None
     if state.state is not None:
         assert state.issued is not None, "a proven state comes with its statement"
-        correction = state.commitments.body if state.commitments else None
         logged = Logged(
             authenticate_record(state.issued, state.state.record_key),
             state.state,
             certificate_body(state.highest) if state.highest else None,
-            correction if isinstance(correction, Correct) else None,
+            None if state.commitments is state.issued else state.commitments,
+            None if state.event is state.issued else state.event,
         )
         if state.terms is not None:
             filing = FiledTerms(state.terms, state.state.filing_leaf)

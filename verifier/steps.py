@@ -10,7 +10,18 @@ from typing import Final
 from ledger.text import Text
 from verifier.verdict import Finding, Outcome
 
-ORDER: Final = ("host", "readable", "carried", "signature", "logged", "scope", "status", "current", "freshness")
+ORDER: Final = (
+    "host",
+    "readable",
+    "carried",
+    "signature",
+    "logged",
+    "scope",
+    "status",
+    "current",
+    "freshness",
+    "correction",
+)
 
 
 def _finding(step: str, outcome: Outcome, zh: str, en: str) -> Finding:
@@ -81,6 +92,7 @@ SCOPE: Final = _finding("scope", _PASS, "发证时已备案该职业和等级", 
 SCOPE_NOT: Final = _finding("scope", _FAIL, "发证时未备案该职业或等级", "Not accredited for this at the issue date")
 
 STATUS: Final = _finding("status", _PASS, "登记状态为有效", "In force in the register")
+STATUS_CORRECTED: Final = _finding("status", _PASS, "登记状态为有效，信息已更正", "In force, with corrected details")
 STATUS_NOT: Final = _finding("status", _FAIL, "登记状态不是有效", "Not in force in the register")
 
 CURRENT: Final = _finding("current", _PASS, "已查明该职业当前等级", "The current grade in this occupation is known")

@@ -39,9 +39,8 @@ from ledger.records.qr import ForeignLink
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple
 from ledger.records.state import CertificateState
-from ledger.text import Text
 from verifier import steps
-from verifier.carried import Carried, Item, certificate_body, open_carried, verify_carried
+from verifier.carried import Carried, Item, open_carried, verify_carried
 from verifier.printed import pages_say, wording_of
 from verifier.proven import Proven
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -58,7 +57,7 @@ from verifier.verdict import (
     shown_host,
     without_item,
 )
-from verifier.views import certificate_view, check_filed, issuer_view, proof_view
+from verifier.views import certificate_view, check_filed, ended_day, issuer_view, proof_view, reason_of
 
 _STATUS_CODE: Final = {
     CertificateStatus.SUSPENDED: Code.SUSPENDED,
@@ -66,11 +65,6 @@ _STATUS_CODE: Final = {
     CertificateStatus.VOID: Code.REVOKED,
     CertificateStatus.REPLACED: Code.REVOKED,
     CertificateStatus.ENDED: Code.ENDED,
-}
-_REASONS: Final = {
-    CertificateStatus.REVOKED: Text("见登记记录", "see the register"),
-    CertificateStatus.VOID: Text("签发密钥已失效", "signed with a key that was compromised"),
-    CertificateStatus.REPLACED: Text("已换发新证书", "a new certificate replaced it"),
 }
 _LOGGED_BY: Final = {
     Source.REPLICA: steps.LOGGED,
@@ -207,9 +201,10 @@ class _Check:
 
     def _logged(self, item: Item, carried: Carried | None, register: Register, logged: Logged) -> Verdict:
         statement, state, filing = logged.statement, logged.state, register.filing
-        issue = certificate_body(statement)
+        issue = logged.issued
         try:  # 4
-            if statement.leaf_hash != state.issue_leaf or (filing and state.filing_number != filing.terms.number):
+            logged.check()
+            if filing and state.filing_number != filing.terms.number:
                 raise Unverified("statement, state and filing are not of one certificate")
             if issue.cert_key != cert_key_of(item.secret) or state.issue_index >= register.size:
                 raise Unverified("the register answered for another certificate")
@@ -234,8 +229,11 @@ class _Check:
         if filing is None:  # left out of what was carried: whose it is cannot be said
             return self._signature_only(issue, face, None)
         issuer = issuer_view(filing, in_scope=True)
-        status = self._status(issue, register, state)
-        view = certificate_view(issue, face, self.evidence.face, self.trust, logged=logged, status=status.name.lower())
+        day = batch_day(register.time_ms if register.historic else self.now_ms)
+        status = _status(issue, state, day)
+        view = certificate_view(
+            issue, face, self.evidence.face, self.trust, logged=logged, status=status.name.lower(), day=day
+        )
         proof = proof_view(register, logged, self.trust)
         if filing.leaf == state.filing_leaf:  # 6: later terms do not reach back
             try:
@@ -248,8 +246,8 @@ class _Check:
         self._note(steps.SCOPE)
         if status is not CertificateStatus.IN_FORCE:  # 7
             self._note(steps.STATUS_NOT)
-            return self._out_of_force(status, _since(issue, state), view, issuer, proof)
-        self._note(steps.STATUS)
+            return self._out_of_force(status, logged, view, issuer, proof)
+        self._note(steps.STATUS if logged.correction is None else steps.STATUS_CORRECTED)
         self._note(steps.CURRENT if view.current else steps.CURRENT_NONE)  # 8
         if not self.fresh:  # 9
             return self._signature_only(issue, face, filing) if self.evidence.offline else self._stale()
@@ -258,22 +256,15 @@ class _Check:
         code = Code.VALID_CORRECTED if logged.correction else Code.VALID_UPGRADED if higher else Code.VALID
         return self._verdict(Code.OFFLINE_BUNDLE_OK if register.source is Source.BUNDLE else code, view, issuer, proof)
 
-    def _status(self, issue: CertificateBody, register: Register, state: CertificateState) -> CertificateStatus:
-        """The state's own, but that a post whose last day is over has ended without anybody saying so."""
-        day = batch_day(register.time_ms if register.historic else self.now_ms)
-        if state.status is CertificateStatus.IN_FORCE and isinstance(issue, Appoint) and 0 < issue.last_day < day:
-            return CertificateStatus.ENDED
-        return state.status
-
     def _out_of_force(
-        self, status: CertificateStatus, since: int, view: CertificateView, issuer: IssuerView, proof: ProofView
+        self, status: CertificateStatus, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView
     ) -> Verdict:
         code = _STATUS_CODE[status]
         detail = {}
         if code is not Code.SUSPENDED:
-            detail["since"] = iso_day(since)
+            detail["since"] = iso_day(ended_day(logged.issued, logged.state))
         if code is Code.REVOKED:
-            reason = _REASONS[status]
+            reason = reason_of(logged)
             detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
@@ -340,8 +331,8 @@ class _Check:
             self._note(steps.FRESH if self.fresh else steps.FRESH_NOT)
 
 
-def _since(issue: CertificateBody, state: CertificateState) -> int:
-    """From which day on it is not in force."""
-    if isinstance(issue, Appoint) and state.status is CertificateStatus.IN_FORCE:
-        return issue.last_day
-    return state.effective_day
+def _status(issue: CertificateBody, state: CertificateState, day: int) -> CertificateStatus:
+    """The state's own on that day, but that a post whose last day is over has ended without anybody saying so."""
+    if state.status is CertificateStatus.IN_FORCE and isinstance(issue, Appoint) and 0 < issue.last_day < day:
+        return CertificateStatus.ENDED
+    return state.status

@@ -164,18 +164,17 @@ class WitnessLink:
         """
         url = f"{self._url}/{checkpoint_path(self._log.origin)}"
         status, _, retry, raw = await self._exchange("GET", url, None)
-        if status == 200:
-            shown = self._own_checkpoint(raw)
-            if shown is not None and shown.size:
-                if shown.size > self._log.size() or await self._log.root_at(shown.size) != shown.root:
-                    raise Contradiction(self.name, shown)
-                return shown.size
-            self._alarm("shows a checkpoint that is not ours", self.name)
-        elif not 400 <= status < 500 or status == 429:
+        if status != 200 and (not 400 <= status < 500 or status == 429):
             raise _unexpected(status, retry)
-        if claimed is not None and claimed > signed_size:
+        shown = self._own_checkpoint(raw) if status == 200 else None
+        size = shown.size if shown is not None else 0
+        if shown is not None and size and (size > self._log.size() or await self._log.root_at(size) != shown.root):
+            raise Contradiction(self.name, shown)
+        if status == 200 and not size:
+            self._alarm("shows a checkpoint that is not ours", self.name)
+        if claimed is not None and claimed > max(signed_size, size):
             self._alarm("claims a larger size", self.name)
-        return None
+        return size or None
 
     def _own_checkpoint(self, raw: bytes) -> Checkpoint | None:
         """The checkpoint of a note that at least one of the log's own keys signed, else None."""

@@ -34,7 +34,7 @@ from ledger.records.state import (
     parse_filing_state,
 )
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import Authentic, Member, Moment, Signed, apply, signed_row, stands_alone
+from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, grow_tiles, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
@@ -245,21 +245,20 @@ class Batch:
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
         change = apply(self._view, authentic, moment)
+        self._events += [
+            (cert_key, moment.index)
+            for cert_key, state in change.certificates.items()
+            if (before := self._view.member(cert_key)) is not None and before[1].event_count < state.event_count
+        ]
         self._closed = alone
         self._entries.append(statement)
-        self._view.take(change, statement, moment)
+        row = self._view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.published is not None:
             self._named.append((int(change.published[0]), change.published[1], moment.index))
-        row = signed_row(statement, moment.index)
         if row is not None:
             self._signed.append(row)
-        self._events += [
-            (cert_key, moment.index)
-            for cert_key, state in change.certificates.items()
-            if state.issue_index < moment.index == state.event_index
-        ]
         return moment.index
 
     async def finish(self, private: PrivateRows | None = None) -> Prepared:

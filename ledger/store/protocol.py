@@ -163,6 +163,12 @@ class Store(Protocol):
     async def events(self, cert_key: bytes) -> list[int]:
         """The indexes of the statements that changed a certificate after it was issued, rising."""
 
+    async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
+        """The next rows of all filings after (number, index), in this order; ("", -1) begins."""
+
+    async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
+        """The next events of all certificates after (cert key, index), in this order; (b"", -1) begins."""
+
     async def checkpoint(self) -> bytes | None: ...
     async def put_checkpoint(self, note: bytes) -> None: ...
     async def close(self) -> None: ...

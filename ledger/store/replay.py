@@ -4,11 +4,13 @@ One sealed stretch at a time. The numbers are the steps:
 
     1 seal        the stretch ends with its only seal, which covers exactly what is before it (rule R1)
     2 form        every other entry is a statement in its one spelling
-    3 signatures  every one holds, under a key of its filing or by enough of the authority
-    4 fold        every statement is admissible where it stands, at the seal's time
-    5 equal       the seal computed from our own chain and state map equals the log's, byte for byte
+    3 new         no statement is on the log already: an old one cannot be played again to undo a newer one
+    4 signatures  every one holds, under a key of its filing or by enough of the authority
+    5 fold        every statement is admissible where it stands, at the seal's time
+    6 equal       the seal computed from our own chain and state map equals the log's, byte for byte
 
-Any failure raises BadEntry with the first bad index. Nothing is committed here.
+Any failure raises BadEntry with the first bad index: what stands before a bad statement is folded before it is
+reported. Nothing is committed here.
 """
 
 from __future__ import annotations
@@ -67,17 +69,23 @@ async def replay_stretch(integrator: Integrator, entries: Sequence[bytes], worke
     pieces = [
         (entries[at : min(at + _PIECE, len(entries) - 1)], start + at) for at in range(0, len(entries) - 1, _PIECE)
     ]
-    statements = await _on_workers(workers, _parse, pieces)  # 2
+    statements, bad = _before_bad(await _on_workers(workers, _parse, pieces))  # 2
+    repeated = await _first_repeated(integrator, statements)  # 3
+    if repeated is not None:
+        bad, statements = BadEntry(start + repeated, "it is on the log already"), statements[:repeated]
     signers = await _signers(integrator, statements)
     jobs = [(statements[at : at + _PIECE], signers, start + at) for at in range(0, len(statements), _PIECE)]
-    authentic = await _on_workers(workers, _authenticate, jobs)  # 3
+    authentic, unsigned = _before_bad(await _on_workers(workers, _authenticate, jobs))  # 4
+    bad = unsigned or bad
     try:
-        batch = await integrator.begin(statements, seal.time)
+        batch = await integrator.begin(statements[: len(authentic)], seal.time)
     except Refused as refusal:
-        raise BadEntry(last, str(refusal)) from refusal
-    await _fold(batch, authentic)  # 4
+        raise bad or BadEntry(last, str(refusal)) from refusal
+    await _fold(batch, authentic)  # 5
+    if bad is not None:
+        raise bad
     prepared = await batch.finish()
-    if prepared.seal != entries[-1]:  # 5
+    if prepared.seal != entries[-1]:  # 6
         ours = parse_seal(prepared.seal)
         what = "map root" if ours.map_root != seal.map_root else "chain, key count or previous seal"
         raise BadEntry(last, f"the seal states another {what} than its log has")
@@ -95,25 +103,42 @@ def split_sealed(entries: Sequence[bytes]) -> tuple[list[Sequence[bytes]], Seque
 
 
 async def _on_workers(workers: Executor, work: Callable[..., list[T]], pieces: Sequence[tuple[Any, ...]]) -> list[T]:
-    """The pieces' results in order; of several failures, that of the first piece."""
+    """The pieces' results in order."""
     loop = asyncio.get_running_loop()
     running = [loop.run_in_executor(workers, work, *piece) for piece in pieces]
-    done: list[T] = []
-    for result in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-        done += result
-    return done
+    return [item for results in await asyncio.gather(*running) for item in results]
 
 
-def _parse(entries: Sequence[bytes], start: int) -> list[Statement]:
-    statements = []
+def _before_bad(results: Sequence[T | BadEntry]) -> tuple[list[T], BadEntry | None]:
+    """What comes before the first bad entry, and that entry."""
+    good: list[T] = []
+    for result in results:
+        if isinstance(result, BadEntry):
+            return good, result
+        good.append(result)
+    return good, None
+
+
+def _parse(entries: Sequence[bytes], start: int) -> list[Statement | BadEntry]:
+    """The statements of a piece, up to one that is none."""
+    results: list[Statement | BadEntry] = []
     for index, entry in enumerate(entries, start):
         try:
-            statements.append(parse_statement(entry))
+            results.append(parse_statement(entry))
         except Malformed as error:
-            raise BadEntry(index, str(error)) from error
-    return statements
+            return [*results, BadEntry(index, str(error))]
+    return results
+
+
+async def _first_repeated(integrator: Integrator, statements: Sequence[Statement]) -> int | None:
+    """The place of the first statement that the log or the stretch has before."""
+    identities = [statement.identity for statement in statements]
+    seen = set(await integrator.store.find(identities))
+    for at, identity in enumerate(identities):
+        if identity in seen:
+            return at
+        seen.add(identity)
+    return None
 
 
 async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _Signers:
@@ -124,18 +149,21 @@ async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _
         body, issuer = statement.body, statement.envelope.issuer
         if isinstance(body, Genesis):
             authority = authority or body
-        elif isinstance(body, Filing) and not body.change:
-            filings.setdefault(body.number, body)
-        elif statement.envelope.single and issuer not in filings:
-            state = await integrator.filing(issuer)
+            continue
+        filed = body if isinstance(body, Filing) and not body.change else None
+        number = filed.number if filed else issuer if statement.envelope.single else ""
+        if number and number not in filings:
+            state = await integrator.filing(number)
             if state is not None:
-                filings[issuer] = state.terms
+                filings[number] = state.terms
+            elif filed is not None:
+                filings[number] = filed
     return _Signers(authority, filings)
 
 
-def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int) -> list[Authentic]:
-    """On a worker thread: libsodium lets go of the interpreter lock while it works."""
-    authentic = []
+def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int) -> list[Authentic | BadEntry]:
+    """On a worker thread, where libsodium lets go of the interpreter lock: a piece, up to a bad signature."""
+    authentic: list[Authentic | BadEntry] = []
     for index, statement in enumerate(statements, start):
         try:
             if statement.envelope.single:
@@ -149,7 +177,7 @@ def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int
             else:
                 authentic.append(authenticate_authority(statement, signers.authority))
         except (Malformed, Unverified) as error:
-            raise BadEntry(index, str(error)) from error
+            return [*authentic, BadEntry(index, str(error))]
     return authentic
 
 

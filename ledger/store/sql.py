@@ -70,8 +70,13 @@ PUT_SIGNED: Final = "INSERT INTO signed (filing, idx, kind, cert_key, kid, day) 
 SIGNED: Final = (
     "SELECT idx, kind, cert_key, kid, day FROM signed WHERE filing = $1 AND idx >= $2 AND idx <= $3 ORDER BY idx"
 )
+SIGNED_AFTER: Final = (
+    "SELECT filing, idx, kind, cert_key, kid, day FROM signed WHERE (filing, idx) > ($1, $2)"
+    " ORDER BY filing, idx LIMIT $3"
+)
 PUT_EVENT: Final = "INSERT INTO event (cert_key, idx) VALUES ($1, $2)"
 EVENTS: Final = "SELECT idx FROM event WHERE cert_key = $1 ORDER BY idx"
+EVENTS_AFTER: Final = "SELECT cert_key, idx FROM event WHERE (cert_key, idx) > ($1, $2) ORDER BY cert_key, idx LIMIT $3"
 CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
 PUT_CHECKPOINT: Final = (
     "INSERT INTO checkpoint (one, note) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET note = excluded.note"

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.view import Signed
 from ledger.store import sql
@@ -30,8 +30,8 @@ from ledger.text import Text
 
 T = TypeVar("T")
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
-_ENTRY_PAGES = 10
-_COMMIT_PAGES = 12
+_ENTRY_PAGES = 11
+_COMMIT_PAGES = 16
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -157,11 +157,16 @@ class SqliteStore:
         return None if row is None else row[0]
 
     async def signed(self, number: str, first: int, last: int) -> list[Signed]:
-        rows = self._all(sql.SIGNED, number, first, last)
-        return [Signed(index, Kind(kind), cert_key, kid, day) for index, kind, cert_key, kid, day in rows]
+        return [_signed(*row) for row in self._all(sql.SIGNED, number, first, last)]
 
     async def events(self, cert_key: bytes) -> list[int]:
         return [row[0] for row in self._all(sql.EVENTS, cert_key)]
+
+    async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
+        return [(filing, _signed(*row)) for filing, *row in self._all(sql.SIGNED_AFTER, number, index, count)]
+
+    async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
+        return self._all(sql.EVENTS_AFTER, cert_key, index, count)
 
     async def checkpoint(self) -> bytes | None:
         row = self._one(sql.CHECKPOINT)
@@ -347,6 +352,13 @@ def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
         while len(items) - at >= length:
             yield items[at : at + length]
             at += length
+
+
+def _signed(index: int, kind: int, cert_key: bytes, kid: bytes, day: int) -> Signed:
+    try:
+        return Signed(index, Kind(kind), cert_key, kid, day)
+    except ValueError as error:
+        raise Unverified("store: a signed row of an unknown kind; run fsck") from error
 
 
 def _index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:

@@ -42,7 +42,8 @@ from ledger.tlog.note import NoteSignature, VerifierKey
 from ledger.tlog.policy import Policy, Witness
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
 from ledger.wire import evidence_question
-from verifier.register import FiledTerms, Logged, Register
+from verifier.lookup import read_logged
+from verifier.register import FiledTerms, Register
 from verifier.trust import Trust
 
 ORIGIN = "log.test.example/2026"
@@ -331,18 +332,7 @@ async def register_of(
     head = log.integrator.head
     assert head is not None
     state = await log.integrator.certificate(certificate.issue.cert_key)
-    logged = None
-    if state is not None:
-        (entry,) = await log.store.entries(state.issue_index, state.issue_index + 1)
-        highest = state.summary.highest
-        other = None
-        if highest is not None and highest.cert_key != certificate.issue.cert_key:
-            best = await log.integrator.certificate(highest.cert_key)
-            assert best is not None
-            body = parse_statement((await log.store.entries(best.issue_index, best.issue_index + 1))[0]).body
-            assert isinstance(body, Issue)
-            other = body
-        logged = Logged(authenticate_record(parse_statement(entry), state.record_key), state, other)
+    logged = None if state is None else await read_logged(log.integrator, state)
     filing = await log.integrator.filing(certificate.issue.filing_number)
     terms = None if filing is None else FiledTerms(filing.terms, filing.terms_leaf)
     return Register(head.size, head.root, time_ms or log.time, logged, terms, halted)

@@ -57,6 +57,7 @@ class FakeWitness:
         self.seen: Seen | None = None
         self.requests: list[tuple[int, int]] = []
         self.reads = 0
+        self.also: list[FakeWitness] = []  # whose lines come along
         self.released = asyncio.Event()
         self.answer: Callable[[], None] = lambda: None
         self.url = ""
@@ -107,7 +108,7 @@ class FakeWitness:
             case "other checkpoint":
                 return _lines(self.cosign(Checkpoint(checkpoint.origin, checkpoint.size, octets("another root"))))
             case "other key":
-                other = FakeWitness("somebody else", self.now_s)
+                other = FakeWitness("stranger", self.now_s)
                 return _lines(other.cosign(checkpoint))
             case "old time":
                 return _lines(self.cosign(checkpoint, self.now_s() - 3600))
@@ -146,7 +147,7 @@ class FakeWitness:
             old = self.seen.checkpoint
             verify_consistency(old.size, old.root, checkpoint.size, checkpoint.root, asked.proof)
         self.seen = Seen(checkpoint, asked.note)  # a real one writes it down durably before it answers
-        return _lines(self.cosign(checkpoint))
+        return _lines(*(each.cosign(checkpoint) for each in (self, *self.also)))
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         self.reads += 1

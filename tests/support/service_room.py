@@ -124,6 +124,7 @@ class Room:
             self.publisher,
             clock,
             INDEX,
+            EXAMINER.lineage_of,
             self.fatal,
             EXAMINER.lineage_of,
             batch_limit=limit,
@@ -169,7 +170,9 @@ class Room:
     async def candidates(self, *certificates: Certificate) -> list[Candidate]:
         filing = await self.sequencer.integrator.filing(BODY.filing.number)
         assert filing is not None
-        examined = EXAMINER.examine([submission_body(c.submission()) for c in certificates], filing)
+        authority = self.sequencer.integrator.authority
+        assert authority is not None
+        examined = EXAMINER.examine([submission_body(c.submission()) for c in certificates], filing, authority)
         found = [each.outcome for each in examined]
         assert all(isinstance(each, Candidate) for each in found), found
         return found  # type: ignore[return-value]

@@ -114,6 +114,8 @@ def sample(code: Code) -> Verdict:
     if code is Code.VALID_UPGRADED:
         higher = CurrentGrade(Text("二级/技师", "Level II / Technician"), 5, "", False, 20_513)
         shown = replace(shown, current=higher)
+    if code is Code.VALID_CORRECTED:
+        shown = replace(shown, corrected_day=shown.issue_day + 40)
     status = {
         Code.SUSPENDED: "suspended",
         Code.REVOKED: "revoked",

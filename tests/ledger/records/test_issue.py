@@ -12,6 +12,7 @@ from ledger.records import canonical
 from ledger.records.dates import LAST_DAY
 from ledger.records.issue import Issue, parse_issue
 from ledger.records.kinds import Audience, Kind, Route
+from ledger.records.permit import PermitProof
 from tests.support.builders import NUMBER, make_body, octets
 
 ISSUE = make_body().certificate("a").issue
@@ -58,6 +59,8 @@ def test_every_public_field_is_in_the_payload() -> None:
         "face": octets("x"),
         "rest": octets("x"),
         "person_unlinked": True,
+        "replaces": octets("x"),
+        "permit": PermitProof(octets("permit"), 0, ()),
     }
     payloads = {replace(ISSUE, **{name: value}).payload() for name, value in others.items()}
     payloads |= {ISSUE.payload(), replace(ISSUE, grade=5, level=2).payload()}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -11,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Unverified
 from ledger.records import status
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.refusals import Refusal
+from ledger.records.rotation import LogKey
 from ledger.records.state import Highest, KeyUse, TrackSummary
-from ledger.records.statements import Statement, parse_statement
+from ledger.records.statements import parse_statement
 from ledger.records.status import (
     MAX_LAG_DAYS,
     MAX_TRACK,
@@ -36,7 +36,6 @@ from tests.support.builders import (
     TIME,
     TRADE,
     WINDOW,
-    Body,
     Certificate,
     key,
     make_authority,
@@ -44,7 +43,7 @@ from tests.support.builders import (
     octets,
 )
 from tests.support.make_vectors import VECTORS, vector_text
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import MemoryLog, begin, refusal, snapshot
 from tests.support.slow_fold import SlowFold
 
 AUTHORITY = make_authority()
@@ -52,28 +51,6 @@ BODY = make_body()
 DAY_MS = 86_400_000
 MIDNIGHT = DAY * DAY_MS - 8 * 3_600_000  # ms: DAY begins in Asia/Shanghai
 PUBLISHED = Published(Kind.CATALOGUE, "2022", octets("catalogue"), DAY)
-
-
-def begin(*bodies: Body) -> MemoryLog:
-    """A log with its genesis and these filings (one standard filing when none is given)."""
-    log = MemoryLog()
-    log.add(AUTHORITY.sign(AUTHORITY.genesis))
-    for body in bodies or (BODY,):
-        log.add(AUTHORITY.sign(body.filing))
-    return log
-
-
-def snapshot(log: MemoryLog) -> Any:
-    return copy.deepcopy((log.size, log.certificates, vars(log.view)))
-
-
-def refusal(log: MemoryLog, statement: Statement | Authentic, time: int = TIME) -> Refusal:
-    """The code with which the log refuses; a refused statement changes nothing."""
-    before = snapshot(log)
-    with pytest.raises(Refused) as caught:
-        log.add(statement, time)
-    assert snapshot(log) == before
-    return Refusal(caught.value.code)
 
 
 def certificates(log: MemoryLog, *made: Certificate) -> list[Any]:
@@ -160,6 +137,12 @@ class TestAuthority:
         assert refusal(log, lax) is Refusal.KEY_UNKNOWN
         one_person = authenticate_record(single, AUTHORITY.people[0].public)
         assert refusal(log, one_person) is Refusal.KEY_UNKNOWN
+
+    def test_a_closed_log_takes_nothing_in(self) -> None:
+        log = begin()
+        log.add(AUTHORITY.sign(LogKey(DAY, successor="log.test.example/2027")))
+        for statement in (BODY.certificate("a").statement, AUTHORITY.sign(PUBLISHED)):
+            assert refusal(log, statement) is Refusal.LOG_CLOSED
 
 
 class TestAuthentic:
@@ -396,7 +379,7 @@ class TestIssue:
 
     def test_a_kind_without_a_rule_is_refused(self) -> None:
         log, made = begin(), BODY.certificate("a")
-        authentic = log.authenticate(replace(made.statement, kind=Kind.APPOINT))
+        authentic = log.authenticate(replace(made.statement, kind=Kind.CLAIM))
         assert refusal(log, authentic) is Refusal.MALFORMED
 
 

@@ -7,21 +7,27 @@ import gzip
 import json
 import random
 import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from ledger import wire
+from ledger.client import Pending
 from ledger.errors import Unavailable
 from ledger.records.secret import locator_of
 from ledger.records.statements import parse_statement
 from ledger.service.web import IMMUTABLE
 from ledger.tlog.merkle import leaf_hash
+from ledger.tlog.policy import format_policy
 from ledger.tlog.tiles import parse_entries
 from ledger.wire import Logged
 from tests.support import slow_tree
 from tests.support.builders import Body
+from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.live_ledger import LiveLedger, drafted, live_body
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
@@ -215,18 +221,22 @@ async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLed
 
 async def signed(live: LiveLedger, body: Body, path: str, raw: bytes) -> tuple[int, dict[str, str]]:
     """Post exact bytes, properly signed: status and error."""
-    seen: list[tuple[int, bytes]] = []
+    status, _, answer = await signed_raw(live, body, path, raw)
+    return status, error_of(answer) if status >= 400 else {}
+
+
+async def signed_raw(live: LiveLedger, body: Body, path: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Post exact bytes, properly signed: status, headers and body."""
+    seen: list[tuple[int, dict[str, str], bytes]] = []
     async with live.client(body) as client:
 
         async def send(method: str, path: str, limit: int, raw: bytes | None, headers: dict[str, str]) -> bytes:
-            status, _, answer = await live.fetch(path, method=method, data=raw, headers=headers)
-            seen.append((status, answer))
+            seen.append(await live.fetch(path, method=method, data=raw, headers=headers))
             return b""
 
         client._send = send  # type: ignore[method-assign]
         await client._post(path, raw)
-    status, answer = seen[0]
-    return status, error_of(answer) if status >= 400 else {}
+    return seen[0]
 
 
 BAD_JSON = [
@@ -403,3 +413,124 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
             assert all(isinstance(answer, Logged) for answer in receipt.answers)
     finally:
         small.stop()
+
+
+@asynccontextmanager
+async def witnessed(tmp_path: Path, seed: str) -> AsyncIterator[tuple[LiveLedger, Body, FakeWitness, FakeWitness]]:
+    """A ledger whose checkpoints need both of two witnesses, with one filing."""
+    body = live_body(seed)
+    live = LiveLedger.create(tmp_path / "log", seed, policy="policy.txt", answer_wait_ms=150, witness_timeout_ms=400)
+    async with FakeWitness("w1") as one, FakeWitness("w2") as two:
+        (live.folder / "policy.txt").write_text(format_policy(policy_of([one, two], 2)), "utf-8")
+        await asyncio.to_thread(live.start)
+        try:
+            await live.file(body)
+            yield live, body, one, two
+        finally:
+            await asyncio.to_thread(live.kill)
+
+
+async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_path: Path) -> None:
+    async with witnessed(tmp_path, "pending") as (live, body, one, two), live.client(body) as client:
+        made = await drafted(client, body, "a", "b")
+        submissions = [c.submission() for c in made]
+        before = (await live.fetch("/checkpoint"))[2]
+        two.mode = "500"
+        with pytest.raises(Pending) as pending:
+            await client.submit(submissions)
+        identities = [c.statement.identity for c in made]
+        assert list(pending.value.identities) == identities and pending.value.retry_after == 2
+
+        raw = wire.encode(wire.SubmitRequest([wire.submission_body(s) for s in submissions]))
+        status, headers, answer = await signed_raw(live, body, "/v1/statements", raw)
+        ask = f"/v1/statements/{identities[-1].hex()}"
+        assert status == 202 and headers["location"] == ask and headers["retry-after"] == "2"
+        assert headers["cache-control"] == "no-store"
+        wanted = {"pending": [each.hex() for each in identities], "ask": ask, "retry_after": 2}
+        assert json.loads(answer) == wanted
+        status, headers, answer = await live.fetch(ask)
+        assert (status, headers["location"], json.loads(answer)["pending"]) == (202, ask, [identities[-1].hex()])
+        with pytest.raises(Pending):
+            await client.statement(identities[0])
+        assert await client.statement(bytes(32)) is None
+        for path in ("x", "0" * 63, "0" * 65, ask[-64:].upper()):
+            assert (await live.fetch(f"/v1/statements/{path}"))[0] == 404
+        now = live.open((await live.fetch("/checkpoint"))[2]).checkpoint
+        assert now == live.open(before).checkpoint, "readers keep the old head"
+        assert one.seen is not None and one.seen.checkpoint.size > now.size, "durable, and known to one witness"
+        text = (await live.fetch("/metrics"))[2].decode()
+        assert re.search(r"certledger_pending [1-9]", text) and 'outcome="status 500",witness="w2"' in text
+
+        two.mode = "honest"
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    receipt = await client.submit(submissions)
+                    break
+                except Pending:
+                    await asyncio.sleep(0.1)
+        live.check(receipt, [c.statement.entry for c in made])
+        for certificate, answer_ in zip(made, receipt.answers, strict=True):
+            alone = await client.statement(certificate.statement.identity)
+            assert alone is not None and isinstance(answer_, Logged) and isinstance(alone.answers[0], Logged)
+            live.check(alone, [certificate.statement.entry])
+            assert (alone.answers[0].index, alone.answers[0].time) == (answer_.index, answer_.time)
+
+
+async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Path) -> None:
+    async with witnessed(tmp_path, "backup") as (live, body, one, two):
+        await grow(live, body, "before", 3)
+        assert await asyncio.to_thread(live.stop) == 0
+        kept = tmp_path / "kept"
+        kept.mkdir()
+        for name in ("log.db", "guard"):
+            shutil.copy(live.folder / name, kept / name)
+        old = live.open((await restart(live)).encode()).checkpoint
+        await grow(live, body, "after", 3)
+        assert await asyncio.to_thread(live.stop) == 0
+        for left in live.folder.glob("log.db*"):
+            left.unlink()
+        for name in ("log.db", "guard"):
+            shutil.copy(kept / name, live.folder / name)
+        for witness in (one, two):
+            witness.requests.clear()
+        await asyncio.to_thread(live.start)
+        for path in ("/checkpoint", "/readyz"):
+            status, headers, answer = await live.fetch(path)
+            error = error_of(answer)
+            assert status == 503 and headers["retry-after"] == "600" and headers["cache-control"] == "no-store"
+            assert "Refill" in error["en"] and "补齐" in error["zh"] and "guard" in error["en"]
+        with pytest.raises(Unavailable):
+            await grow(live, body, "never", 1)
+        assert one.requests == two.requests == [], "nothing was signed, so nothing was sent"
+        status, _, bundle = await live.fetch(f"/tile/entries/000.p/{old.size}")
+        assert status == 200 and len(parse_entries(bundle, old.size)) == old.size, "what is stored stays readable"
+        assert (await live.fetch(f"/tile/entries/000.p/{old.size + 1}"))[0] == 404
+        assert (await live.fetch("/livez"))[0] == 200
+        assert "certledger_stopped 1.0" in (await live.fetch("/metrics"))[2].decode()
+        assert await asyncio.to_thread(live.stop) == 0
+
+
+async def restart(live: LiveLedger) -> str:
+    await asyncio.to_thread(live.start)
+    return (await live.fetch("/checkpoint"))[2].decode()
+
+
+async def test_a_policy_that_cannot_be_read_or_met_stops_the_start(tmp_path: Path) -> None:
+    live = LiveLedger.create(tmp_path / "log", "policy", policy="policy.txt")
+    policy = live.folder / "policy.txt"
+    for text, words in ((None, "cannot read"), ("quorum w\n", "policy"), ("\xff", "policy")):
+        if text is not None:
+            policy.write_bytes(text.encode("latin-1"))
+        process = live.spawn()
+        assert process.wait(60) in (2, 3)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert words in live.stderr.read_text("utf-8")
+    lonely = FakeWitness("w")
+    policy.write_text(format_policy(policy_of([lonely], 1)), "utf-8")  # no address
+    process = live.spawn()
+    assert process.wait(60) == 1
+    assert process.stdout is not None
+    process.stdout.close()
+    assert "bad_policy" in live.stderr.read_text("utf-8")

@@ -1,0 +1,603 @@
+"""From committed to published: quorum lost and found, kills at every step, restored backups, and broken builds that
+these very checks must catch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import Refused, Unavailable, Unverified
+from ledger.service import publisher as module
+from ledger.service.publisher import Publisher
+from ledger.service.signer import Guard, HeadSigner
+from ledger.service.witnesses import Witnesses
+from ledger.store.integrate import Integrator
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, open_checkpoint, open_cosigned
+from ledger.tlog.merkle import verify_consistency
+from ledger.tlog.policy import NONE, Policy
+from tests.support.builders import octets
+from tests.support.fake_witness import FakeWitness, Seen
+from tests.support.service_room import BODY, SIGNER, Room, until
+
+
+@asynccontextmanager
+async def fakes(room: Room, *names: str) -> AsyncIterator[list[FakeWitness]]:
+    """Witnesses of this clock; each checks that what it is sent is on the disk already."""
+    made = [FakeWitness(name, room.now_s) for name in names]
+    try:
+        for witness in made:
+            await witness.start()
+            witness.answer = lambda witness=witness: room_check(room, witness)
+        yield made
+    finally:
+        for witness in made:
+            await witness.stop()
+    assert early == [], "a witness was sent a head that was not committed"
+
+
+early: list[tuple[str, int, int]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_early() -> None:
+    early.clear()
+
+
+def room_check(room: Room, witness: FakeWitness) -> None:
+    with sqlite3.connect(f"file:{room.folder / 'log.db'}?mode=ro", uri=True) as connection:
+        (size,) = connection.execute("SELECT size FROM head").fetchone()
+    connection.close()
+    if witness.requests[-1][1] > size:
+        early.append((witness.name, witness.requests[-1][1], size))
+
+
+async def put_and_wait(room: Room, *labels: str) -> list[Any]:
+    answers = await room.put(*await room.draft(*labels))
+    await room.until_published()
+    return answers
+
+
+async def test_without_a_policy_a_batch_is_signed_and_published_at_once(room: Room) -> None:
+    async with room.open():
+        assert room.published is not None and room.published.size == room.size, "already at the start"
+        (index,) = await put_and_wait(room, "a")
+        assert index < room.published.size == room.size
+        assert open_checkpoint(room.published.note, SIGNER.origin, SIGNER.vkeys).checkpoint.size == room.size
+        assert room.publisher.alive and room.publisher.pending == 0
+        assert await room.store.checkpoint() is None, "nothing is kept that is signed again at every start"
+
+
+async def test_a_quorum_stands_behind_everything_that_readers_see(room: Room) -> None:
+    async with fakes(room, "w1", "w2", "w3") as witnesses, room.open(witnesses=witnesses, k=2):
+        for label in "abcd":
+            await put_and_wait(room, label)
+        sizes = [published.size for published in room.shown]
+        assert sizes == sorted(sizes) and sizes[-1] == room.size
+        for published in room.shown:
+            opened = open_cosigned(published.note, SIGNER.origin, SIGNER.vkeys, room.policy)
+            assert opened.checkpoint.size == published.size and len(opened.cosigned) >= 2
+        assert await room.store.checkpoint() is not None
+
+
+async def test_map_nodes_of_all_heads_make_up_the_map(room: Room) -> None:
+    """Whoever keeps a map of the published head needs every change since the last one, also when heads are skipped."""
+    async with fakes(room, "w") as (witness,), room.open(witnesses=[witness], k=1):
+        kept = bytes(room.sequencer.integrator.map._heap)
+        await put_and_wait(room, "a")
+        witness.mode = "500"
+        await room.put(*await room.draft("b"))
+        await room.put(*await room.draft("c"))
+        witness.mode = "honest"
+        await room.until_published()
+        heap = bytearray(kept)
+        for published in room.shown[1:]:
+            for slot, node in published.map_nodes.items():
+                heap[slot * 32 : slot * 32 + 32] = node
+        assert bytes(heap) == bytes(room.sequencer.integrator.map._heap) != kept
+
+
+async def test_a_lost_quorum_keeps_statements_pending_and_publishes_nothing_half_witnessed(room: Room) -> None:
+    async with fakes(room, "w1", "w2") as (one, two), room.open(witnesses=[one, two], k=2, wait_s=0.05):
+        await put_and_wait(room, "a")
+        before = room.published
+        two.mode = "500"
+        answers = [await room.put(*await room.draft(label)) for label in "bcd"]
+        indexes = [index for (index,) in answers]
+        assert all(isinstance(index, int) for index in indexes), "durable"
+        await until(lambda: one.seen and one.seen.checkpoint.size > before.size)  # type: ignore[union-attr]
+        for index in indexes:
+            assert await room.answers.receipt([index]) is None  # type: ignore[list-item]
+        assert room.published is before, "readers keep the old head"
+        assert room.publisher.pending == room.size - before.size  # type: ignore[union-attr]
+        assert not room.fatal.done()
+
+        two.mode = "honest"
+        await room.until_published()
+        receipt = await room.answers.receipt(indexes)  # type: ignore[arg-type]
+        assert receipt is not None and room.opened().checkpoint.size == room.size
+        assert [answer.index for answer in receipt.answers] == indexes  # type: ignore[union-attr]
+
+
+async def test_one_of_three_down_is_not_seen_by_anybody(room: Room) -> None:
+    async with fakes(room, "w1", "w2", "w3") as (one, two, three):
+        async with room.open(witnesses=[one, two, three], k=2):
+            await three.stop()
+            for label in "abc":
+                await put_and_wait(room, label)
+            assert room.publisher.alive
+        await three.start(three.port)
+
+
+async def test_a_late_cosignature_is_shown_as_well(room: Room) -> None:
+    async with fakes(room, "w1", "w2") as (one, two), room.open(witnesses=[one, two], k=1, timeout_s=5):
+        await until(lambda: two.seen)
+        two.mode = "hang"
+        await put_and_wait(room, "a")
+        assert two.key not in room.opened().cosigned
+        two.mode = "honest"
+        two.released.set()
+        await until(lambda: two.key in room.opened().cosigned)
+        assert one.key in room.opened().cosigned and room.opened().checkpoint.size == room.size
+
+
+async def test_public_witnesses_are_sent_to_at_their_pace_and_waited_for_by_nobody(room: Room) -> None:
+    async with fakes(room, "own", "public") as (own, public):
+        policy = Policy((), policy_lines(own, public), (), "own")
+        async with room.open(witnesses=[own, public], policy=policy, public=["public"], pace_s=0.3):
+            for label in "abcdef":
+                await put_and_wait(room, label)
+            assert len(public.requests) <= 2 < len(own.requests)
+            await until(lambda: public.key in room.opened().cosigned)
+            assert own.key in room.opened().cosigned
+
+
+def policy_lines(*witnesses: FakeWitness) -> Any:
+    from ledger.tlog.policy import Witness
+
+    return tuple(Witness(witness.name, witness.key, witness.url) for witness in witnesses)
+
+
+async def test_an_idle_log_renews_its_signature_and_adds_nothing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RENEW_S", 0.01)
+    async with room.open():
+        before = room.published
+        assert before is not None
+        room.wall += 90_000
+        room.steady += 90_000
+        after = await until(lambda: room.published if room.published is not before else None)
+        assert (after.size, after.root, after.seal) == (before.size, before.root, before.seal)
+        times = [open_checkpoint(each.note, SIGNER.origin, SIGNER.vkeys).time_s for each in (before, after)]
+        assert times[1] - times[0] == 90
+
+
+async def test_an_idle_log_is_cosigned_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RENEW_S", 0.01)
+    async with fakes(room, "w") as (witness,), room.open(witnesses=[witness], k=1, run=False):
+        first = room.opened()
+        room.wall += 90_000
+        room.steady += 90_000
+        task = asyncio.create_task(room.publisher.run())
+        await until(lambda: room.opened().quorum_time_s != first.quorum_time_s)
+        task.cancel()
+        second = room.opened()
+        assert second.checkpoint == first.checkpoint and second.time_s == first.time_s + 90
+        assert {size for _, size in witness.requests} == {first.checkpoint.size}
+
+
+async def test_refused_statements_do_not_put_off_the_renewal(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that admit nothing sign nothing; readers must not see the log age because of them."""
+    monkeypatch.setattr(module, "RENEW_S", 0.05)
+    async with room.open():
+        stray = BODY.certificate("stray")  # its track was never drawn
+        before = room.published
+        for _ in range(30):
+            (outcome,) = await room.put(stray)
+            assert isinstance(outcome, Refused)
+            await asyncio.sleep(0.01)
+        assert room.published is not before, "renewed although the queue was never quiet for long"
+        assert room.publisher.alive
+
+
+async def test_a_leap_between_commit_and_signature_holds_the_signature_up(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Committed, not signed while the clock is wrong, and published when it is right again."""
+    monkeypatch.setattr(module, "RENEW_S", 0.2)
+    async with room.open(wait_s=0.02):
+        (a,) = await room.draft("a")
+        commit, before = room.sequencer.integrator.commit, room.published
+
+        async def commit_then_leap(prepared: Any) -> None:
+            await commit(prepared)
+            room.wall += 400_000
+
+        room.sequencer.integrator.commit = commit_then_leap  # type: ignore[method-assign]
+        (index,) = await room.put(a)
+        assert isinstance(index, int) and await room.answers.receipt([index]) is None
+        assert room.published is not None and before is not None
+        assert room.published.size == before.size and not room.fatal.done()
+        room.wall -= 400_000
+        await room.until_published()
+        assert room.published.size > index and room.publisher.alive
+
+
+async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room.open(wait_s=0.05):
+        (a,) = await room.draft("a")
+        before = room.published
+
+        def fail(self: Guard, size: int, root: bytes) -> None:
+            raise Unavailable("signer guard: Input/output error")
+
+        monkeypatch.setattr(Guard, "remember", fail)
+        (index,) = await room.put(a)
+        assert isinstance(index, int)
+        await until(room.fatal.done)
+        assert room.published is before
+        with pytest.raises(Unavailable):
+            room.sequencer.put(await room.candidates(a))
+        with pytest.raises(Unavailable):
+            await room.answers.receipt([index])
+    monkeypatch.undo()
+    async with room.open():
+        assert await room.put(a) == [index]
+        assert room.published is not None and room.published.size > index
+
+
+class Killed(BaseException):
+    """kill -9 at this very place: nothing of this process runs any more."""
+
+
+def die(*_: Any, **__: Any) -> Any:
+    raise Killed
+
+
+async def die_later(*_: Any, **__: Any) -> Any:
+    raise Killed
+
+
+POSITIONS: dict[str, Callable[[pytest.MonkeyPatch, Room], None]] = {
+    "committed, before the publisher knows": lambda m, r: m.setattr(Publisher, "committed", die),
+    "before the guard": lambda m, r: m.setattr(HeadSigner, "sign", die),
+    "after the guard": lambda m, r: m.setattr(CheckpointSigner, "sign", die),
+    "signed, before it is sent": lambda m, r: m.setattr(Witnesses, "cosign", die_later),
+    "cosigned, before it is kept": lambda m, r: m.setattr(r.store, "put_checkpoint", die_later, raising=False),
+    "kept, before readers see it": lambda m, r: m.setattr(Publisher, "_show", die),
+}
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+async def test_a_kill_between_commit_and_publication_is_finished_by_the_next_start(
+    room: Room, position: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fakes(room, "w1", "w2") as witnesses:
+        async with room.open(witnesses=witnesses, k=2, wait_s=0.05):
+            await put_and_wait(room, "a")
+            before = room.published
+            (b,) = await room.draft("b")
+            with monkeypatch.context() as patch:
+                POSITIONS[position](patch, room)
+                candidates = await room.candidates(b)
+                room.sequencer.put(candidates)
+                await until(lambda: room.size > before.size)  # type: ignore[union-attr]
+                await asyncio.sleep(0.1)
+            head = room.sequencer.integrator.head
+            assert head is not None and room.published is before
+        room.wall += 2000
+        room.steady += 2000
+        async with room.open(witnesses=witnesses, k=2):
+            opened = room.opened()
+            assert (opened.checkpoint.size, opened.checkpoint.root) == (head.size, head.root), "the same head"
+            assert await room.put(b) == [head.size - 2]
+            await put_and_wait(room, "c")
+            sizes = {seen.seen.checkpoint.size for seen in witnesses if seen.seen}
+            assert sizes == {room.size}
+
+
+async def test_a_kill_while_one_of_two_witnesses_has_it(room: Room) -> None:
+    async with fakes(room, "w1", "w2") as (one, two):
+        async with room.open(witnesses=[one, two], k=2, timeout_s=5):
+            await put_and_wait(room, "a")
+            before = room.published
+            two.mode = "hang"
+            await room.put(*await room.draft("b"))
+            await until(lambda: one.seen and one.seen.checkpoint.size == room.size)
+            assert room.published is before
+        assert one.seen is not None
+        sent = one.seen.checkpoint
+        two.mode = "honest"
+        two.released.set()
+        async with room.open(witnesses=[one, two], k=2):
+            assert room.opened().checkpoint == sent
+
+
+async def test_a_restart_without_quorum_shows_no_smaller_log_and_takes_nothing(room: Room) -> None:
+    async with fakes(room, "w1", "w2") as (one, two):
+        async with room.open(witnesses=[one, two], k=2):
+            (index,) = await put_and_wait(room, "a")
+            shown = room.published
+        assert shown is not None
+        for witness in (one, two):
+            await witness.stop()
+        async with room.open(witnesses=[one, two], k=2, wait_s=0.05):
+            assert room.published is not None and room.published.note == shown.note
+            assert not room.publisher.alive, "nobody has signed in this process"
+            with pytest.raises(Unavailable) as refused:
+                room.sequencer.put(await room.candidates(*await room.draft("b")))
+            assert refused.value.text is not None and "witnesses" in refused.value.text.en
+            receipt = await room.answers.receipt([index])
+            assert receipt is not None and receipt.checkpoint == shown.note
+            for witness in (one, two):
+                await witness.start(witness.port)
+            await until(lambda: room.publisher.alive)
+            await put_and_wait(room, "b")
+
+
+async def test_a_restart_asks_until_the_silent_could_not_be_a_quorum(room: Room) -> None:
+    async with fakes(room, "w1", "w2", "w3") as (one, two, three):
+        async with room.open(witnesses=[one, two, three], k=2):
+            await put_and_wait(room, "a")
+        await two.stop()
+        await three.stop()
+        async with room.open(witnesses=[one, two, three], k=2, run=False):
+            assert not room.publisher._asked, "the two that are silent may have seen more"
+        await two.start(two.port)
+        async with room.open(witnesses=[one, two, three], k=2, run=False):
+            assert room.publisher._asked and room.publisher.alive
+        await three.start(three.port)
+
+
+async def test_a_kept_checkpoint_of_another_tree_is_not_shown(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            await put_and_wait(room, "a")
+            size = room.size
+            note = SIGNER.sign(Checkpoint(SIGNER.origin, size, octets("another")), room.now_s())
+            await room.store.put_checkpoint(note)
+        with pytest.raises(Unavailable, match="fsck"):
+            async with room.open(witnesses=[witness], k=1):
+                pass
+
+
+async def test_a_kept_checkpoint_under_other_keys_is_not_shown(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            head = room.sequencer.integrator.head
+            assert head is not None
+            stranger = CheckpointSigner(SIGNER.origin, *other_keys())
+            note = stranger.sign(Checkpoint(SIGNER.origin, head.size, head.root), room.now_s())
+            await room.store.put_checkpoint(note)
+        witness.mode = "500"
+        async with room.open(witnesses=[witness], k=1, run=False):
+            assert room.published is None and room.publisher.readable == 0 and not room.publisher.alive
+
+
+async def test_a_guard_ahead_of_the_store_refuses_to_start(room: Room) -> None:
+    await restored(room, keep_guard=True)
+    with pytest.raises(Refused) as refused:
+        async with room.open():
+            pass
+    assert refused.value.code == "GUARD_BACKWARDS"
+
+
+async def test_a_forked_store_refuses_to_start(room: Room, tmp_path: Path) -> None:
+    async with room.open():
+        pass
+    copied = copy(room)
+    async with room.open():
+        await put_and_wait(room, "a")
+    guard = (tmp_path / "guard").read_bytes()
+    put_back(room, copied, guard=True)
+    async with room.open():
+        await put_and_wait(room, "b")
+    (tmp_path / "guard").write_bytes(guard)
+    with pytest.raises(Refused) as refused:
+        async with room.open():
+            pass
+    assert refused.value.code == "GUARD_FORK"
+
+
+def copy(room: Room) -> Path:
+    """A backup of the stopped log, guard included."""
+    kept = room.folder / "backup"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    for name in ("log.db", "guard"):
+        shutil.copy(room.folder / name, kept / name)
+    return kept
+
+
+def put_back(room: Room, kept: Path, *, guard: bool) -> None:
+    for left in room.folder.glob("log.db*"):
+        left.unlink()
+    shutil.copy(kept / "log.db", room.folder / "log.db")
+    if guard:
+        shutil.copy(kept / "guard", room.folder / "guard")
+
+
+async def restored(room: Room, *witnesses: FakeWitness, keep_guard: bool = False) -> None:
+    """A log that published more than its restored store holds. The guard is restored too, unless `keep_guard`."""
+    k = len(witnesses)
+    async with room.open(witnesses=witnesses, k=k):
+        await put_and_wait(room, "a")
+    copied = copy(room)
+    async with room.open(witnesses=witnesses, k=k):
+        await put_and_wait(room, "b")
+    put_back(room, copied, guard=not keep_guard)
+    for witness in witnesses:
+        witness.requests.clear()
+
+
+async def nothing_is_signed_over_a_restored_store(room: Room, *witnesses: FakeWitness) -> None:
+    """The check that the broken builds below must not pass."""
+    signed: list[int] = []
+    sign = CheckpointSigner.sign
+
+    def watched(self: CheckpointSigner, checkpoint: Checkpoint, time_s: int) -> bytes:
+        signed.append(checkpoint.size)
+        return sign(self, checkpoint, time_s)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointSigner, "sign", watched)
+        async with room.open(witnesses=witnesses, k=len(witnesses), wait_s=0.05):
+            assert signed == [], "signed over a restored store"
+            assert room.publisher.stopped is not None
+            assert "refill" in room.publisher.stopped.en.lower() and "补齐" in room.publisher.stopped.zh
+            assert not room.publisher.alive and room.publisher.readable == room.size, "what is stored stays readable"
+            with pytest.raises(Unavailable):
+                room.publisher.check_running()
+            with pytest.raises(Unavailable):
+                room.sequencer.put(await room.candidates(*await room.draft("c")))
+            await asyncio.sleep(0.05)
+            assert signed == []
+    for witness in witnesses:  # one that shows nothing may be offered what was published before
+        assert all(old == 0 and size <= room.size for old, size in witness.requests), "sent to a witness"
+
+
+@pytest.mark.parametrize("times", range(3))
+async def test_a_restored_backup_with_its_guard_is_found_before_the_first_signature(room: Room, times: int) -> None:
+    async with fakes(room, "w1", "w2") as (one, two):
+        await restored(room, one, two)
+        if times == 1:  # one witness that saw it is enough
+            two.seen = None
+        if times == 2:
+            await one.stop()
+        await nothing_is_signed_over_a_restored_store(room, one, two)
+        if times == 2:
+            await one.start(one.port)
+
+
+async def test_the_same_size_with_another_root_is_found_too(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            size = room.size
+        note = SIGNER.sign(Checkpoint(SIGNER.origin, size, octets("fork")), room.now_s())
+        witness.seen = Seen(Checkpoint(SIGNER.origin, size, octets("fork")), note)
+        witness.requests.clear()
+        await nothing_is_signed_over_a_restored_store(room, witness)
+
+
+async def test_a_witness_that_saw_another_branch_below_is_found_too(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            await put_and_wait(room, "a")
+        forged = Checkpoint(SIGNER.origin, 2, octets("branch"))
+        witness.seen = Seen(forged, SIGNER.sign(forged, room.now_s()))
+        witness.requests.clear()
+        await nothing_is_signed_over_a_restored_store(room, witness)
+
+
+async def test_a_bare_claim_only_raises_an_alarm(room: Room) -> None:
+    """A checkpoint that the log never signed, and a size without any: neither may stop the log."""
+    async with fakes(room, "w1", "w2", "w3") as (one, two, three):
+        async with room.open(witnesses=[one, two, three], k=2):
+            await put_and_wait(room, "a")
+        stranger = CheckpointSigner(SIGNER.origin, *other_keys())
+        larger = Checkpoint(SIGNER.origin, 10**6, octets("larger"))
+        one.seen = Seen(larger, stranger.sign(larger, room.now_s()))
+        one.mode = "409 larger"
+        async with room.open(witnesses=[one, two, three], k=2):
+            await put_and_wait(room, "b")
+            assert room.publisher.stopped is None and room.publisher.alive
+            assert ("shows a checkpoint that is not ours", "w1") in room.alarms
+            await until(lambda: ("claims a larger size", "w1") in room.alarms)
+            assert one.key not in room.opened().cosigned
+
+
+def other_keys() -> Any:
+    from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+
+    return Ed25519Signer(octets("stranger")), MlDsa44Signer(octets("stranger ml"))
+
+
+async def test_a_witness_that_shows_our_own_larger_checkpoint_stops_a_running_log(room: Room) -> None:
+    async with fakes(room, "w1", "w2", "w3") as (one, two, three):  # noqa: SIM117  # too long for one line
+        async with room.open(witnesses=[one, two, three], k=2, wait_s=0.1):
+            await put_and_wait(room, "a")
+            larger = Checkpoint(SIGNER.origin, 10**6, octets("larger"))
+            one.seen = Seen(larger, SIGNER.sign(larger, room.now_s()))  # with the log's own keys: from another copy
+            one.mode = "409 larger"
+            (b,) = await room.draft("b")
+            await room.put(b)
+            await until(lambda: room.publisher.stopped)
+            sizes = [witness.requests[-1][1] for witness in (one, two, three)]
+            with pytest.raises(Unavailable):
+                await room.put(b)
+            await asyncio.sleep(0.05)
+            assert [witness.requests[-1][1] for witness in (one, two, three)] == sizes, "nothing more is sent"
+
+
+# Broken builds (security.md 2.4): each of the checks above has to notice.
+
+
+async def test_control_a_build_that_sends_before_the_commit_is_caught(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Integrator.commit
+
+    async def send_first(self: Integrator, prepared: Any) -> None:
+        room.publisher._hashes.learn(prepared.completed)
+        room.publisher.committed(prepared)
+        await asyncio.sleep(0.1)
+        await commit(self, prepared)
+
+    with pytest.raises(AssertionError, match="not committed"):
+        async with fakes(room, "w") as (witness,), room.open(witnesses=[witness], k=1):
+            monkeypatch.setattr(Integrator, "commit", send_first)
+            await put_and_wait(room, "a")
+
+
+async def test_control_a_build_that_skips_the_guard_is_caught(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    await restored(room, keep_guard=True)
+    monkeypatch.setattr(Guard, "check", lambda self, size, root: None)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"), pytest.raises(Refused):
+        async with room.open():
+            pass
+
+
+async def test_control_a_build_that_does_not_ask_the_witnesses_is_caught(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def satisfied(self: Witnesses, stored: object) -> bool:
+        return True
+
+    async with fakes(room, "w") as (witness,):
+        await restored(room, witness)
+        monkeypatch.setattr(Witnesses, "ask", satisfied)
+        with pytest.raises(AssertionError, match="signed over a restored store"):
+            await nothing_is_signed_over_a_restored_store(room, witness)
+
+
+async def test_control_a_build_that_publishes_without_quorum_is_caught(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Witnesses, "_satisfied", lambda self: True)
+    async with fakes(room, "w1", "w2") as (one, two), room.open(witnesses=[one, two], k=2):
+        two.mode = "500"
+        await put_and_wait(room, "a")
+        with pytest.raises(Unverified):
+            room.opened()
+
+
+async def test_every_head_extends_the_one_before(room: Room) -> None:
+    async with fakes(room, "w1", "w2") as witnesses, room.open(witnesses=witnesses, k=2, limit=2):
+        for turn in range(4):
+            await room.put(*await room.draft(*(f"{turn} {at}" for at in range(5))))
+        await room.until_published()
+        heads = list(dict.fromkeys((p.size, p.root) for p in room.shown))
+        for (old, old_root), (new, new_root) in itertools.pairwise(heads):
+            proof = await room.answers._hashes.consistency(old, new)
+            verify_consistency(old, old_root, new, new_root, proof)
+
+
+def test_the_policy_that_asks_for_nobody_is_the_default() -> None:
+    assert not Policy((), (), (), NONE).has_quorum
