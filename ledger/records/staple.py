@@ -3,7 +3,7 @@
     ["certledger/staple/v1", secret, [salt, number, name], evidence, check]
 
 It says what the QR code says anyway, and what the public log says; never the holder code, nor any opening but that of
-the face. To be small, its checkpoint keeps the Ed25519 lines only (`compact`); a full checkpoint is allowed too.
+the face. To be small, its checkpoint keeps the Ed25519 lines only (`compact`); any evidence is allowed.
 `check` = SHA-256 of "certledger/staple/v1\\n" and the array without it.
 """
 
@@ -65,7 +65,8 @@ def parse_staple(raw: bytes) -> Staple:
 
 
 def compact(evidence: Evidence) -> Evidence:
-    """The same under a checkpoint that keeps only its Ed25519 lines, the log's and the cosigners'.
+    """The same in less: under a checkpoint that keeps only its Ed25519 lines, the log's and the cosigners', and
+    without the statement behind the track's highest grade, which says since when.
 
     Whoever needs an ML-DSA-44 line finds it missing: check the result before it is given away.
     """
@@ -73,4 +74,4 @@ def compact(evidence: Evidence) -> Evidence:
     kept = tuple(line for line in note.signatures if len(line.blob) <= _SHORT)
     if not kept:
         raise Malformed("staple: a checkpoint without Ed25519 lines")
-    return replace(evidence, checkpoint=format_note(Note(note.text, kept)))
+    return replace(evidence, checkpoint=format_note(Note(note.text, kept)), highest=None)

@@ -15,7 +15,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from ledger.errors import Malformed
-from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, has_bit, prove, subtree
+from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove, subtree
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_DEPTH = 24
@@ -160,24 +160,27 @@ class MapTree:
             raise Malformed("other map leaves than the accepted map has there")
         below = prove(key, bucket_leaves)
         siblings = list(below.siblings)
-        for slot in reversed(path[1:]):
-            sibling = self._slot(slot ^ 1)
+        heap = self._heap
+        for bit in range(self.depth - 1, -1, -1):
+            at = (path[bit + 1] ^ 1) * HASH_BYTES
+            sibling = heap[at : at + HASH_BYTES]
             if sibling != _NONE:
-                siblings.append((slot.bit_length() - 2, sibling))
+                siblings.append((bit, bytes(sibling)))
         return MapProof(tuple(siblings), below.other)
 
     def _path(self, key: bytes) -> list[int]:
         """The heap slots from the top to the bucket where the search for `key` ends; empty in the empty
         map.
         """
-        if len(key) != KEY_BYTES:
-            raise Malformed("a map key is 32 bytes")
+        bucket = bucket_of(key, self.depth)
         if not self.count:
             return []
-        path = [1]
-        for bit in range(self.depth):
-            slot = 2 * path[-1] + has_bit(key, bit)
-            path.append(slot if self._slot(slot) != _NONE else slot ^ 1)
+        heap, slot, path = self._heap, 1, [1]
+        for shift in range(self.depth - 1, -1, -1):
+            slot = slot << 1 | bucket >> shift & 1
+            if heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] == _NONE:
+                slot ^= 1
+            path.append(slot)
         return path
 
     def _rise(self, nodes: dict[int, bytes]) -> dict[int, bytes]:

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import openpyxl
-import pypdfium2 as pdfium
-import pypdfium2.raw as raw
 import pytest
 
 from issuer import results
@@ -102,19 +99,7 @@ async def test_nothing_that_belongs_to_the_holder_alone_is_in_a_staple_or_pdf(se
 
 
 def attachments(pdf: bytes) -> dict[str, bytes]:
-    document = pdfium.PdfDocument(pdf)
-    found = {}
-    for at in range(raw.FPDFDoc_GetAttachmentCount(document)):
-        attachment = raw.FPDFDoc_GetAttachment(document, at)
-        size = ctypes.c_ulong()
-        raw.FPDFAttachment_GetFile(attachment, None, 0, size)
-        content = ctypes.create_string_buffer(size.value)
-        raw.FPDFAttachment_GetFile(attachment, content, size.value, size)
-        length = raw.FPDFAttachment_GetName(attachment, None, 0)
-        name = ctypes.create_string_buffer(length)
-        raw.FPDFAttachment_GetName(attachment, ctypes.cast(name, ctypes.POINTER(ctypes.c_ushort)), length)
-        found[name.raw.decode("utf-16-le").rstrip("\0")] = content.raw
-    return found
+    return dict(read_pdf(pdf).attachments)
 
 
 async def test_a_bundle_opens_every_field_and_proves_its_place(setting: Setting, tmp_path: Path) -> None:

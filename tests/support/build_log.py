@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
@@ -376,4 +376,7 @@ async def _answer(content: Awaitable[bytes | None]) -> web.Response:
         body = await content
     except Unavailable:
         return web.Response(status=503)
+    except Refused as refusal:
+        words = {"zh": refusal.text.zh, "en": refusal.text.en}
+        return web.json_response({"error": {"code": refusal.code, "field": refusal.field, **words}}, status=422)
     return web.Response(status=404) if body is None else web.Response(body=body)
