@@ -141,10 +141,10 @@ def _filings() -> Iterator[Step]:
 
 def _compromise(log: MemoryLog) -> Iterator[Step]:
     first = log.size
-    labels = ("k in force", "k suspended", "k revoked", "k replaced")
-    made = [_BODY.certificate(label) for label in labels]
-    for one in made:
-        yield f"{one.face.name}: a certificate of the first key", one.statement
+    fates = ("in force", "suspended", "revoked", "replaced")
+    made = [_BODY.certificate("k " + fate) for fate in fates]
+    for fate, one in zip(fates, made, strict=True):
+        yield f"a certificate of the first key that will be {fate}", one.statement
     yield "one of them suspended", _BODY.sign(ruling(Kind.SUSPEND, made[1]), signer=SECOND)
     yield "one revoked", _BODY.sign(ruling(Kind.REVOKE, made[2]), signer=SECOND)
     yield "one reissued by the second key", _BODY.reissue("k new", made[3], signer=SECOND).statement
