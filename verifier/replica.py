@@ -28,12 +28,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
+from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store
 from ledger.store.replay import BadEntry, replay_stretch, split_sealed
+from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from verifier.fetch import WIDTH, LogSource, RemoteTree
@@ -71,7 +73,7 @@ class Replica:
     def __init__(
         self, integrator: Integrator, source: LogSource, trust: Trust, pool: Executor, stretch: int = STRETCH
     ) -> None:
-        self.integrator = integrator
+        self._adopt(integrator)
         self.verified: Verified | None = None
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
@@ -80,6 +82,11 @@ class Replica:
         self._trust = trust
         self._pool = pool
         self._stretch = stretch
+
+    def _adopt(self, integrator: Integrator) -> None:
+        self.integrator = integrator
+        self._serving = Serving(integrator)
+        self._prover = Prover(integrator, Hashes(integrator.store), self._serving)
 
     @classmethod
     async def open(
@@ -198,6 +205,20 @@ class Replica:
     async def _keep(self, opened: CosignedCheckpoint) -> None:
         await self.integrator.store.put_checkpoint(opened.note)
         self.verified = _verified(opened)
+        self._serving.publish(opened.checkpoint.size)
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """The proof of a certificate's state under the newest verified checkpoint, out of this copy: as
+        `LedgerClient.evidence`. Raises Unavailable before the first checkpoint."""
+        verified, note = self.verified, await self.integrator.store.checkpoint()
+        if verified is None or note is None:
+            raise Unavailable("nothing is verified yet")
+        basis = Basis(verified.size, note, verified.time_ms)
+        if size is not None:
+            return await self._prover.at_size(cert_key, size, basis)
+        if day is not None:
+            return await self._prover.at_day(cert_key, day, basis)
+        return await self._prover.current(cert_key, basis)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root
@@ -264,7 +285,7 @@ class Replica:
         try:
             await self.integrator.commit(prepared)
         except CertLedgerError:
-            self.integrator = await Integrator.open(self.integrator.store)  # the outcome may be unknown
+            self._adopt(await Integrator.open(self.integrator.store))  # the outcome may be unknown
             raise
 
     async def _root_at(self, size: int) -> bytes:

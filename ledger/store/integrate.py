@@ -13,7 +13,7 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -77,6 +77,7 @@ class Integrator:
         self.map = MapTree(depth)
         self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
+        self.watchers: list[Callable[[Prepared], None]] = []  # called with each batch once it is current
         self._filings: dict[str, FilingState] = {}
         self._committing = asyncio.Lock()
 
@@ -153,6 +154,8 @@ class Integrator:
             self.edge = prepared.edge
             self._filings.update(prepared.filings)
             self.authority = prepared.authority
+            for watcher in self.watchers:
+                watcher(prepared)
 
     async def _proven_row(self, map_key: bytes) -> StateRow | None:
         """The state row under `map_key`, or None, as the map root of the last seal proves it. Raises Unverified."""

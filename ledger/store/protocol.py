@@ -58,6 +58,15 @@ class StateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StateVersion:
+    """What one map key held from the seal at `since` on. Older versions are kept."""
+
+    since: int
+    value: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EntryRow:
     """One leaf with its place in the hash chain."""
 
@@ -130,6 +139,20 @@ class Store(Protocol):
     async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]: ...
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         """(key, value) of the state map with low <= key <= high for each range, rising by key."""
+
+    async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
+        """The version in the map that the seal at this index commits to; None when it has no such key."""
+
+    async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
+        """`leaves` in the map that the seal at this index commits to."""
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        """(seal, map key) of keys whose newest version came with a later seal, or with this one and a greater key than
+        `after`; rising, at most `limit`. The last one given back asks for what follows; 32 bytes of ff begin behind a
+        seal."""
+
+    async def seal_from(self, index: int) -> int | None:
+        """The index of the first seal at `index` or later."""
 
     async def buckets(self) -> dict[int, bytes]: ...
     async def named(self, kind: int) -> dict[str, int]: ...

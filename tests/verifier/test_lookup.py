@@ -136,7 +136,7 @@ class TestText:
 
 class TestFile:
     async def test_bundle(self, desk: Desk) -> None:
-        raw = format_bundle(await desk.log.bundle(desk.certificate, desk.index))
+        raw = format_bundle(await desk.log.bundle(desk.certificate))
         assert (await desk.lookup.by_file(raw, "x.jpg")).code is Code.VALID
         for end in range(0, len(raw), 61):
             assert (await desk.lookup.by_file(raw[:end], "")).code is Code.UNREADABLE

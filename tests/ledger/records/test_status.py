@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -28,6 +29,7 @@ from ledger.records.status import (
     authenticate_authority,
     authenticate_record,
 )
+from ledger.records.transitions import TABLE
 from tests.support import slow_tree
 from tests.support.builders import (
     DAY,
@@ -42,6 +44,7 @@ from tests.support.builders import (
     make_body,
     octets,
 )
+from tests.support.make_docs import refusals_of
 from tests.support.make_vectors import VECTORS, vector_text
 from tests.support.memory_log import MemoryLog, begin, refusal, snapshot
 from tests.support.slow_fold import SlowFold
@@ -508,15 +511,19 @@ def test_apply_reads_the_view_and_writes_nothing() -> None:
     assert snapshot(log) == before
 
 
-def test_every_refusal_of_the_fold_is_tested_here() -> None:
-    """The codes that status.py names are the codes that this file asserts."""
-    with open(status.__file__, encoding="utf-8") as file:
-        source = file.read()
-    with open(__file__, encoding="utf-8") as file:
-        tests = file.read()
-    named = [code for code in Refusal if f"Refusal.{code.name}" in source]
-    assert named
-    assert [code.name for code in named if f"Refusal.{code.name}" not in tests] == []
+def test_every_refusal_of_every_rule_is_tested() -> None:
+    """Each code that a rule can answer with is one that a test of this room asserts.
+
+    The cells of the table of transitions are all asserted by test_transitions.py.
+    """
+    room = Path(__file__).parent
+    tests = "".join(path.read_text(encoding="utf-8") for path in (*room.glob("*.py"), *room.glob("rules/*.py")))
+    in_table = {cell for cells in TABLE.values() for cell in cells if isinstance(cell, Refusal)}
+    for kind, rule in status.RULES.items():
+        codes = {code for code, _ in refusals_of(rule.__name__)} - in_table
+        assert codes, kind
+        assert [code.name for code in sorted(codes) if f"Refusal.{code.name}" not in tests] == []
+    assert "is Refusal.LOG_CLOSED" in tests and "is Refusal.MALFORMED" in tests
 
 
 ROWS = (
