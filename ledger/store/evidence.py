@@ -166,16 +166,16 @@ class Prover:
         return entry
 
     async def _find_filing(self, state: CertificateState) -> bytes:
-        map_key = filing_map_key(state.filing_number)
+        """A change of terms stands alone in its batch, so the terms at the end of the issue's batch are those of then."""
         seal = await self._store.seal_from(state.issue_index)
-        # Its batch may have changed the terms again after it, so the version before that batch counts too.
-        for at in (seal, state.issue_index - 1):
-            version = None if at is None else await self._store.state_as_of(map_key, at)
-            if version is not None:
-                fields = canonical.decode(version.body, limit=64 * 1024)
-                if fields[_TERMS_LEAF] == state.filing_leaf:
-                    index = int(fields[_TERMS_INDEX])
-                    return (await self._store.entries(index, index + 1))[0]
+        version = None
+        if seal is not None:
+            version = await self._store.state_as_of(filing_map_key(state.filing_number), seal)
+        if version is not None:
+            fields = canonical.decode(version.body, limit=64 * 1024)
+            if fields[_TERMS_LEAF] == state.filing_leaf:
+                index = int(fields[_TERMS_INDEX])
+                return (await self._store.entries(index, index + 1))[0]
         raise Unavailable("the terms of the filing are not found; run fsck")
 
     async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:
