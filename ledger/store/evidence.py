@@ -58,6 +58,7 @@ class Prover:
         self._size = 0  # of the head that the kept answers are about
         self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._newest: tuple[Placed, Seal] | None = None
+        self._note = b"", b""  # the last checkpoint, and its CBOR
         self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
 
     async def current(self, cert_key: bytes, basis: Basis) -> bytes:
@@ -71,7 +72,7 @@ class Prover:
                 self._kept[cert_key] = around
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-        return around[0] + canonical.encode(basis.note) + around[1]
+        return around[0] + self._encoded(basis.note) + around[1]
 
     async def at_size(self, cert_key: bytes, size: int, basis: Basis) -> bytes:
         """The answer as of the first `size` leaves, which a seal must end. Raises Refused NO_SUCH_SIZE."""
@@ -89,6 +90,11 @@ class Prover:
             return None
         index = parse_certificate_state(version.body).issue_index
         return Standing(index, (await self._placed([index], basis.size))[0])
+
+    def _encoded(self, note: bytes) -> bytes:
+        if self._note[0] != note:
+            self._note = note, canonical.encode(note)
+        return self._note[1]
 
     async def _at(self, cert_key: bytes, seal: Seal, basis: Basis) -> bytes:
         if seal.covered >= basis.size - 1:
@@ -166,7 +172,7 @@ class Prover:
         return entry
 
     async def _find_filing(self, state: CertificateState) -> bytes:
-        """A change of terms stands alone in its batch, so the terms at the end of the issue's batch are those of then."""
+        """A change of terms stands alone in its batch, so that those at the end of the issue's batch are the ones."""
         seal = await self._store.seal_from(state.issue_index)
         version = None
         if seal is not None:
