@@ -112,6 +112,8 @@ async def contents(store: Any) -> list[Any]:
         await store.find_named(4, "name 2"),
         await store.signed("Y000051000001", 0, 100),
         await store.events(h("cert 0")),
+        await store.signed_after("", -1, 100),
+        await store.events_after(b"", -1, 100),
         await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x"), h("renewed")]),
         await store.envelope(h("locator 0"), Slot.FACE),
         await store.envelope(h("locator 2"), Slot.FACE),
@@ -119,7 +121,7 @@ async def contents(store: Any) -> list[Any]:
 
 
 async def test_an_empty_store_has_nothing(store: Any) -> None:
-    assert await contents(store) == [None, [], None, [[]], {}, {}, None, [], [], {}, None, None]
+    assert await contents(store) == [None, [], None, [[]], {}, {}, None, [], [], [], [], {}, None, None]
     assert await store.meta("origin") is None
     assert await store.checkpoint() is None
     assert await store.find([h("id 0")]) == {}
@@ -172,6 +174,13 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     assert await store.named(4) == {"name 0": 0, "name 2": 2}
     assert [row.index for row in await store.signed("Y000051000001", 0, 9)] == [0, 2]
     assert await store.events(h("cert 0")) == [1, 3]
+    rows = [*first.signed, *second.signed]
+    assert await store.signed_after("", -1, 9) == rows
+    assert await store.signed_after("", -1, 1) == rows[:1]
+    assert await store.signed_after("Y000051000001", 0, 9) == rows[1:]
+    assert await store.signed_after("Y000051000001", 2, 9) == []
+    assert await store.events_after(b"", -1, 9) == [(h("cert 0"), 1), (h("cert 0"), 3)]
+    assert await store.events_after(h("cert 0"), 1, 9) == [(h("cert 0"), 3)]
     assert await store.index([h("renewed")]) == {h("renewed"): b"row 2"}
 
 
