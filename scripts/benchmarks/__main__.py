@@ -3,6 +3,7 @@
     limits   what the machine can do at all: signatures, fsync, a bare web server
     append   statements through a running ledger over HTTP
     pages    a replica of that log, and the page of a scanned certificate
+    evidence proofs of state out of that log, and their check
     issue    the real issuer on a sample roster
 
 Writes nothing outside a scratch folder, which it removes, unless --write. Exit status 1 when a part could not be
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, issuing, limits, pages
+from benchmarks import append, issuing, limits, pages, proofs
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -29,7 +30,7 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "issue")
+PARTS = ("limits", "append", "pages", "evidence", "issue")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -40,7 +41,7 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
     if "limits" in wanted:
         _say("limits")
         figures += await limits.measure(folder, scale)
-    if wanted & {"append", "pages"}:
+    if wanted & {"append", "pages", "evidence"}:
         _say(f"append: {scale.certificates:,} certificates")
         part = "append"
         try:
@@ -49,6 +50,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                 others = appended.others
                 if "append" in wanted:
                     figures += appended.figures
+                if "evidence" in wanted:
+                    part = "evidence"
+                    _say("evidence")
+                    figures += await proofs.measure(log, appended.parcels, scale)
                 if "pages" in wanted:
                     part = "pages"
                     _say("pages")
