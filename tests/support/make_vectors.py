@@ -299,8 +299,8 @@ def evidence_log() -> SealedLog:
     new_name = Correct(q.cert_key, Reason.NAME_CHANGED, DAY + 1, octets("new face"), q.rest, b"", q.filing_number)
     log.batch(
         [
-            one.state(new_name),
-            one.state(Ruling(Kind.SUSPEND, Listed((q.cert_key,)), Reason.UNDER_REVIEW, DAY + 1, q.filing_number)),
+            one.sign(new_name),
+            one.sign(Ruling(Kind.SUSPEND, Listed((q.cert_key,)), Reason.UNDER_REVIEW, DAY + 1, q.filing_number)),
             ruler.sign(Ruling(Kind.REVOKE, Listed((r0.cert_key,)), Reason.FRAUD, DAY + 1)),
         ],
         log.time + DAY_MS,
