@@ -5,6 +5,7 @@
     check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the log and answer over HTTP
+    audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
 
 Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
@@ -36,6 +37,7 @@ from ledger.progress import Progress
 from ledger.store.sqlite import SqliteStore, open_sqlite
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
+from verifier.audit import console as audit_console
 from verifier.config import (
     STORE_FILE,
     TrustConfig,
@@ -67,8 +69,11 @@ _log = logging.getLogger("verifier")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # which certificates were looked up here is nobody else's business
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if words[:1] == ["audit"]:
+            return audit_console.main(words[1:])
+        options = _parser().parse_args(words)
         return int(options.run(options))
     except Refused as error:
         return _fail(error.text.both(), 2)
@@ -346,6 +351,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
     serve.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
     serve.set_defaults(run=_serve)
+
+    commands.add_parser("audit", help="审计整个日志 / audit a whole log", add_help=False)
 
     for command in (init, sync, check, add_refresh(commands), serve):
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")

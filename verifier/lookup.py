@@ -24,7 +24,7 @@ from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
 from ledger.records.qr import Code as QrCode
 from ledger.records.secret import SECRET_CHARS, cert_key_of, correction_locator, locator_of, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
-from ledger.records.staple import MAX_STAPLE, parse_staple
+from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
@@ -129,7 +129,8 @@ class Lookup:
         if kind != "cbor-or-other":
             try:
                 scan = await self._scanner.read(data)
-                return await self._judge(self._choose(scan.qr_texts), scan.page_texts)
+                item = self._choose(scan.qr_texts)
+                return await self._judge(self._stapled(item, scan) or item, scan.page_texts)
             except Malformed:
                 return await self._judge(None)
         if data[:1] in (BUNDLE_START, STAPLE_START):
@@ -174,6 +175,16 @@ class Lookup:
         if ours:
             return next(iter(ours.values())) if len(ours) == 1 else None
         return foreign
+
+    def _stapled(self, item: QrCode | ForeignLink | None, scan: PdfScan) -> Staple | None:
+        """The proof inside a certificate's PDF, where nobody else can be asked and it is of the code's certificate."""
+        if not self._offline or not isinstance(item, QrCode):
+            return None
+        for _, content in scan.attachments:
+            found = _open_file(content) if content[:1] == STAPLE_START else None
+            if isinstance(found, Staple) and found.secret == item.secret:
+                return found
+        return None
 
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
         """The proof of a certificate's state out of the own replica, for others."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from ledger.records.appointment import Appoint, CertificateBody
@@ -51,7 +50,7 @@ def settle(
         for cert_key, (_, state) in members.items():
             if cert_key in changed:
                 before = view.member(cert_key)
-                settled[cert_key] = replace(state, summary=summary, previous=before[1].value() if before else b"")
+                settled[cert_key] = state.settled(summary, before[1].value() if before else b"")
             elif state.summary != summary:
                 settled[cert_key] = state.with_summary(summary)
     return settled

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from ledger.errors import Malformed, Unavailable
 from ledger.records import canonical
@@ -22,6 +22,7 @@ from ledger.store.growth import bucket_range
 from ledger.store.hashes import Hashes
 from ledger.store.history import History
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import VersionedStore
 from ledger.store.serving import Serving
 from ledger.tlog.map_proof import format_map_proof
 from ledger.tlog.map_tree import MapTree
@@ -50,10 +51,10 @@ class Standing:
 
 
 class Prover:
-    """Answers about one log. `serving` follows what is published."""
+    """Answers about one log, whose integrator has a VersionedStore. `serving` follows what is published."""
 
     def __init__(self, integrator: Integrator, hashes: Hashes, serving: Serving) -> None:
-        self._store, self._hashes, self._serving = integrator.store, hashes, serving
+        self._store, self._hashes, self._serving = cast("VersionedStore", integrator.store), hashes, serving
         self._history = History(integrator)
         self._size = 0  # of the head that the kept answers are about
         self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()

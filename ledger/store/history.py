@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Final
+from typing import Final, cast
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.seal import Seal, parse_seal
 from ledger.store.growth import bucket_range
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import VersionedStore
 from ledger.text import Text
 from ledger.tlog.map_tree import MapTree, bucket_of
 
@@ -34,7 +35,7 @@ class History:
 
     def __init__(self, integrator: Integrator) -> None:
         self._integrator = integrator
-        self._store = integrator.store
+        self._store = cast("VersionedStore", integrator.store)
         self._kept: OrderedDict[int, MapTree] = OrderedDict()  # by index of the seal
         self._building = asyncio.Lock()
         self._waiting = 0

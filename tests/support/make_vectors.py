@@ -19,17 +19,38 @@ from ledger.records.authority import Published
 from ledger.records.bundle import format_bundle
 from ledger.records.evidence import Evidence, format_evidence
 from ledger.records.evidence_check import verify_stapled
-from ledger.records.kinds import Kind, Reason
-from ledger.records.life import Correct, Listed, Ruling
+from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
+from ledger.records.life import Correct, Listed, Range, Ruling
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
+from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.secret import format_secret, locator_of
 from ledger.records.staple import format_staple
-from ledger.records.state import certificate_map_key, filing_map_key
+from ledger.records.state import authority_map_key, certificate_map_key, filing_map_key
 from ledger.records.statements import Statement
+from ledger.tlog.keys import ML_DSA_44_PUBLIC_BYTES
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
-from tests.support.builders import DAY, TIME, TRADE, Authority, Body, Certificate, make_authority, make_body, octets
+from tests.support.builders import (
+    DAY,
+    TIME,
+    TRADE,
+    Authority,
+    Body,
+    Certificate,
+    correct,
+    end,
+    filing_standing,
+    key,
+    key_standing,
+    late,
+    make_authority,
+    make_body,
+    octets,
+    ruling,
+    sign_together,
+)
+from tests.support.life_history import life_history
 from tests.support.memory_log import MemoryLog
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
 from tests.support.slow_tree import map_root
@@ -55,12 +76,32 @@ def catalogue() -> Published:
 def statement_vectors() -> dict[str, Any]:
     """Every kind of statement that exists, taken apart; and bytes that are none."""
     one, plain = body().certificate("a"), body().certificate("b", trade=TRADE, grade=2, person_unlinked=True)
+    ruler, two = authority(), octets("another cert key")
+    permit, (permitted, _) = late(ruler, body(), "late", "other", day=DAY - 100)
+    people = tuple(sorted((*ruler.genesis.keys[:2], key("joins").public)))
     made = {
-        "genesis": authority().sign(authority().genesis),
-        "filing": authority().sign(body().filing),
-        "catalogue": authority().sign(catalogue(), by=(0, 1, 2)),
+        "genesis": ruler.sign(ruler.genesis),
+        "filing": ruler.sign(body().filing),
+        "catalogue": ruler.sign(catalogue(), by=(0, 1, 2)),
         "issue": one.statement,
         "issue-unlinked-with-trade": plain.statement,
+        "issue-with-permit": permitted.statement,
+        "reissue": body().reissue("new", one).statement,
+        "appoint": body().post("post", on=one, last_day=DAY + 365, trade=TRADE).statement,
+        "end-appointment": body().sign(end(body().post("post", on=one))),
+        "correct": body().sign(correct(one)),
+        "correct-by-the-authority": ruler.sign(correct(one, track=octets("track", 16))),
+        "suspend": body().sign(ruling(Kind.SUSPEND, one)),
+        "restore-a-list": ruler.sign(ruling(Kind.RESTORE, one, two)),
+        "revoke-a-range": ruler.sign(ruling(Kind.REVOKE, Range(body().filing.number, 2, 99))),
+        "late-permit": permit,
+        "filing-change": ruler.sign(replace(body().filing, grants=(7, 8), latin_name="Sample Works", change=True)),
+        "filing-status": ruler.sign(filing_standing(FilingStatus.SUSPENDED)),
+        "key-status-by-the-body": body().sign(key_standing(body().record.public, KeyStatus.RETIRED)),
+        "key-status": ruler.sign(key_standing(body().record.public, void_from=7)),
+        "authority-change": sign_together(AuthorityChange(people, 2, DAY), [*ruler.people[:2], key("joins")]),
+        "log-key": ruler.sign(LogKey(DAY, octets("log key"), (octets("ml-dsa", 64) * 21)[:ML_DSA_44_PUBLIC_BYTES])),
+        "log-key-closing": ruler.sign(LogKey(DAY, successor="log.test.example/2027")),
     }
     return {
         "about": "Signed statements. Keys are Ed25519 of SHA-256(label); authority keys are listed in genesis.",
@@ -68,6 +109,7 @@ def statement_vectors() -> dict[str, Any]:
             "authority": [f"key authority {at} " for at in range(3)],
             "record": "key record ",
             "request": "key request ",
+            "joins": "key joins",
         },
         "statements": {name: _statement(statement) for name, statement in made.items()},
         "certificates": {"issue": _certificate(one), "issue-unlinked-with-trade": _certificate(plain)},
@@ -186,25 +228,32 @@ def fold_vectors() -> dict[str, Any]:
         ("an occupation that is not filed", one.certificate("o", occupation="6-18-01-02").statement, 1),
         ("before the filing begins", one.certificate("w", day=one.filing.first_day - 1).statement, 1),
     ]
-    written = []
-    for what, statement, days in steps:
-        time = TIME + days * DAY_MS
-        step: dict[str, Any] = {"what": what, "time": time, "index": log.size, "entry": statement.entry.hex()}
-        try:
-            change = log.add(statement, time)
-        except Refused as refusal:
-            step["refused"] = refusal.code
-        else:
-            cert = {certificate_map_key(at): state for at, state in change.certificates.items()}
-            filed = {filing_map_key(at): state for at, state in change.filings.items()}
-            step["states"] = {at.hex(): state.encode().hex() for at, state in sorted((cert | filed).items())}
-            step["map_root"] = map_root(log.leaves()).hex()
-        written.append(step)
+    written = [_folded(log, what, statement, days) for what, statement, days in steps]
+    life = MemoryLog()
     return {
-        "about": "The fold of one history without seals. states: map key -> CBOR of the states that changed; "
-        "index: where the statement would stand; refused statements take none.",
+        "about": "The fold of two histories without seals, `steps` of one day and `life` through every transition. "
+        "states: map key -> CBOR of the states that changed; index: where the statement would stand; refused "
+        "statements take none. Keys are those of statements.json, and of the labels 'key record other', "
+        "'key second record', 'key third'.",
         "steps": written,
+        "life": [_folded(life, what, statement, 0) for what, statement in life_history(life)],
     }
+
+
+def _folded(log: MemoryLog, what: str, statement: Statement, days: int) -> dict[str, Any]:
+    time = TIME + days * DAY_MS
+    step: dict[str, Any] = {"what": what, "time": time, "index": log.size, "entry": statement.entry.hex()}
+    try:
+        change = log.add(statement, time)
+    except Refused as refusal:
+        return {**step, "refused": refusal.code}
+    states: dict[bytes, bytes] = {certificate_map_key(at): state.encode() for at, state in change.certificates.items()}
+    states |= {filing_map_key(at): state.encode() for at, state in change.filings.items()}
+    if change.authority is not None and change.authority.in_map:
+        states[authority_map_key(change.authority.origin)] = change.authority.encode()
+    step["states"] = {at.hex(): state.hex() for at, state in sorted(states.items())}
+    step["map_root"] = map_root(log.leaves()).hex()
+    return step
 
 
 def _seals() -> list[Seal]:

@@ -14,6 +14,7 @@ from ledger.records.authority import FiledKey, Genesis, Published
 from ledger.records.kinds import Kind
 from ledger.records.secret import subject_of
 from ledger.records.statements import Statement, parse_proposal, parse_statement, propose
+from ledger.records.status import RULES
 from ledger.tlog.keys import Ed25519Signer, kid
 from ledger.tlog.merkle import leaf_hash
 from tests.support.builders import (
@@ -299,6 +300,7 @@ def test_the_vectors_are_current_and_hold() -> None:
     written = (VECTORS / "statements.json").read_text(encoding="utf-8")
     assert written == vector_text("statements"), "run python -m tests.support.make_vectors"
     vectors = json.loads(written)
+    assert {case["kind"] for case in vectors["statements"].values()} == set(RULES) - {Kind.LADDER}
     for case in vectors["statements"].values():
         statement = parse_statement(bytes.fromhex(case["entry"]))
         verify(statement)

@@ -631,19 +631,35 @@ def test_random_histories_agree_with_the_slow_model(history: list[dict[str, Any]
 def test_the_vectors_are_current_and_hold() -> None:
     written = (VECTORS / "fold.json").read_text(encoding="utf-8")
     assert written == vector_text("fold"), "run python -m tests.support.make_vectors"
-    log, codes = MemoryLog(), set()
-    for step in json.loads(written)["steps"]:
+    vectors = json.loads(written)
+    codes, _ = fold_again(vectors["steps"])
+    assert len(codes) == 12
+    codes, moves = fold_again(vectors["life"])
+    assert len(codes) == 21
+    cells = {(before, cell) for cells in TABLE.values() for before, cell in zip(CertificateStatus, cells, strict=True)}
+    assert moves >= {(before, after) for before, after in cells if isinstance(after, CertificateStatus)} - {
+        (CertificateStatus.IN_FORCE, CertificateStatus.IN_FORCE),
+        (CertificateStatus.SUSPENDED, CertificateStatus.SUSPENDED),
+    }
+
+
+def fold_again(steps: list[dict[str, Any]]) -> tuple[set[str], set[tuple[CertificateStatus, CertificateStatus]]]:
+    """Fold the entries of a vector and compare; the refusals met, and from which status to which certificates went."""
+    log, codes, moves = MemoryLog(), set(), set()
+    for step in steps:
         statement = parse_statement(bytes.fromhex(step["entry"]))
         assert log.size == step["index"]
         if "refused" in step:
             assert refusal(log, statement, step["time"]).value == step["refused"], step["what"]
             codes.add(step["refused"])
             continue
-        log.add(statement, step["time"])
+        before = dict(log.certificates)
+        change = log.add(statement, step["time"])
+        moves |= {(before[at].status, now.status) for at, now in change.certificates.items() if at in before}
         leaves = log.leaves()
         assert slow_tree.map_root(leaves).hex() == step["map_root"], step["what"]
         for place, encoded in step["states"].items():
             raw = bytes.fromhex(encoded)
-            prefix = b"filing" if raw[0] == 0x8D else b"cert"
+            prefix = {0x8D: b"filing", 0x93: b"cert", 0x89: b"authority"}[raw[0]]
             assert leaves[bytes.fromhex(place)] == sha256(b"certledger/" + prefix + b"-state/v1\n" + raw).digest()
-    assert len(codes) == 12
+    return codes, moves
