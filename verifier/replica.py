@@ -26,15 +26,17 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Protocol, Self, TypeAlias, TypeVar
+from typing import ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
+from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store
 from ledger.store.reading import BadEntry, Read, read_entries
 from ledger.store.replay import replay_stretch, split_sealed
+from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from ledger.tlog.note import VerifierKey
@@ -89,10 +91,12 @@ _Fetched: TypeAlias = tuple[list[bytes], Awaitable[list[Read]], Frontier]
 class Replica:
     """Follows one log into one store. One task polls; reads may come from anywhere on the same loop."""
 
+    proves: ClassVar[bool] = True  # its store keeps the versions that proofs are made from
+
     def __init__(
         self, integrator: Integrator, source: LogSource, trust: Pins, pool: Executor, stretch: int = STRETCH
     ) -> None:
-        self.integrator = integrator
+        self._adopt(integrator)
         self.verified: Verified | None = None
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
@@ -101,6 +105,12 @@ class Replica:
         self._trust = trust
         self._pool = pool
         self._stretch = stretch
+
+    def _adopt(self, integrator: Integrator) -> None:
+        self.integrator = integrator
+        if self.proves:
+            self._serving = Serving(integrator)
+            self._prover = Prover(integrator, Hashes(integrator.store), self._serving)
 
     @classmethod
     async def open(
@@ -219,6 +229,21 @@ class Replica:
     async def _keep(self, opened: CosignedCheckpoint) -> None:
         await self.integrator.store.put_checkpoint(opened.note)
         self.verified = _verified(opened)
+        if self.proves:
+            self._serving.publish(opened.checkpoint.size)
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """The proof of a certificate's state under the newest verified checkpoint, out of this copy: as
+        `LedgerClient.evidence`. Raises Unavailable before the first checkpoint."""
+        verified, note = self.verified, await self.integrator.store.checkpoint()
+        if verified is None or note is None:
+            raise Unavailable("nothing is verified yet")
+        basis = Basis(verified.size, note, verified.time_ms)
+        if size is not None:
+            return await self._prover.at_size(cert_key, size, basis)
+        if day is not None:
+            return await self._prover.at_day(cert_key, day, basis)
+        return await self._prover.current(cert_key, basis)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root
@@ -320,7 +345,7 @@ class Replica:
 
     async def _reopen(self) -> None:
         """Read again what the store holds."""
-        self.integrator = await Integrator.open(self.integrator.store)
+        self._adopt(await Integrator.open(self.integrator.store))
 
     async def root_at(self, size: int) -> bytes:
         """The root of the first `size` leaves of our copy, 0 < size <= its size."""

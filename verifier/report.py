@@ -16,6 +16,7 @@ _COLOURS: Final = {"good": "32", "outline": "32", "caution": "33", "bad": "31"} 
 _OUTCOMES: Final = {Outcome.PASS: "+", Outcome.FAIL: "x", Outcome.UNKNOWN: "?"}
 _SOURCES: Final = {
     Source.REPLICA: Text("本机登记副本", "this machine's verified copy of the register"),
+    Source.EVIDENCE: Text("账本给出的证明", "a proof fetched from the ledger"),
     Source.BUNDLE: Text("持证人文件中的证明", "the proof in the holder's file"),
     Source.CODE: Text("二维码本身", "the code alone"),
 }

@@ -53,6 +53,7 @@ class Source(StrEnum):
     """What the answer rests on."""
 
     REPLICA = "replica"  # the verifier's own verified copy of the log
+    EVIDENCE = "evidence"  # a proof fetched from a ledger
     BUNDLE = "bundle"  # the holder's file
     CODE = "code"  # nothing but what the QR code itself carries
 

@@ -19,13 +19,13 @@ from pathlib import Path
 from ledger.console.paths import read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import JsonLines
-from ledger.keystore import Cost, KeyFile, open_key_file, read_passphrase
+from ledger.keystore import Cost, KeyFile, open_key_file, public_part, read_passphrase
 from ledger.progress import Progress
 from ledger.records.dates import batch_day
 from ledger.reference_data import import_catalogue_file, load_catalogue
 from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import make_next_keys
-from ledger.service.run import SETTINGS_FILE, create, serve
+from ledger.service.run import RECEIPT_KEY, SETTINGS_FILE, create, serve
 from ledger.settings import load_settings
 from ledger.store.fsck import fsck
 from ledger.store.sqlite import create_sqlite, open_sqlite
@@ -85,7 +85,13 @@ def _init(arguments: argparse.Namespace) -> int:
     cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
     now_ms = time.time_ns() // 1_000_000
     vkeys = asyncio.run(create(arguments.dir, settings, genesis, passphrase, cost=cost, now_ms=now_ms))
-    pins = {"origin": settings.origin, "log_keys": list(vkeys), "genesis": sha256(genesis).hexdigest()}
+    receipts = {key.name: key.public or b"" for key in public_part(arguments.dir / settings.keys)}[RECEIPT_KEY]
+    pins = {
+        "origin": settings.origin,
+        "log_keys": list(vkeys),
+        "genesis": sha256(genesis).hexdigest(),
+        "receipt_key": receipts.hex(),
+    }
     write_new(arguments.dir / "trust.json", json.dumps(pins, indent=1).encode() + b"\n")
     print(json.dumps(pins, indent=1))
     return 0

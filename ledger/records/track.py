@@ -82,6 +82,17 @@ def summarise(members: Mapping[bytes, Member], moment: Moment) -> TrackSummary:
     return TrackSummary(highest, appointment)
 
 
+def summary_of_first(body: CertificateBody, moment: Moment) -> TrackSummary:
+    """`summarise` of a track whose only member is issued at this moment: nearly every certificate is the first."""
+    if body.person_unlinked:
+        return TrackSummary()
+    if not isinstance(body, Appoint):
+        return TrackSummary(Highest(body.grade, body.trade, body.cert_key, moment.index))
+    if body.last_day and body.last_day < moment.day:
+        return TrackSummary()
+    return TrackSummary(None, Appointment(body.grade, body.cert_key, moment.index, body.first_day, body.last_day))
+
+
 def _stands(body: CertificateBody, state: CertificateState, moment: Moment) -> bool:
     over = isinstance(body, Appoint) and body.last_day != 0 and body.last_day < moment.day
     return state.status in _STANDING and not over

@@ -35,6 +35,7 @@ from ledger.service.examiners import start_examiners, warm_up
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
+from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import Guard, HeadSigner
@@ -42,9 +43,11 @@ from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.settings import format_settings
+from ledger.store.evidence import Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import MAP_DEPTH, Integrator
 from ledger.store.protocol import PrivateStore
+from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
@@ -52,6 +55,7 @@ from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NONE, POLICY_CEILING, Policy, parse_policy
 
 SETTINGS_FILE = "ledger.toml"
+RECEIPT_KEY = "receipt"  # signs COSE receipts and nothing else
 _INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
 _TRACKS_PER_S, _TRACKS_BURST = 50.0, 200_000  # persons of one filing
 
@@ -81,6 +85,7 @@ async def create(
     keys = {
         ED25519: new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),
         ML_DSA_44: new_key("ml-dsa-44", settings.origin, created_day=day, random_bytes=random_bytes),
+        RECEIPT_KEY: new_key("ed25519", f"{settings.origin} receipts", created_day=day, random_bytes=random_bytes),
         "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
     }
     create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
@@ -152,7 +157,16 @@ async def running(
             public_pace_s=settings.public_pace_s,
             timeout_s=settings.witness_timeout_ms / 1000,
         )
-        publisher = Publisher(integrator, store, hashes, head_signer, witnesses, fatal)
+        serving = Serving(integrator)
+        publisher = Publisher(
+            integrator,
+            store,
+            hashes,
+            head_signer,
+            witnesses,
+            fatal,
+            on_published=lambda published: serving.publish(published.size),
+        )
 
         def learn(candidates: Sequence[Candidate]) -> None:
             for candidate in candidates:
@@ -168,8 +182,8 @@ async def running(
             publisher,
             clock,
             index,
-            examiner.lineage_of,
             fatal,
+            examiner.lineage_of,
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
             on_commit=learn,
@@ -200,8 +214,12 @@ async def running(
                 intake=Intake(_INTAKE_BYTES),
             )
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
+            app = create_app(log)
+            receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
+            prover = Prover(integrator, hashes, serving)
+            add_proofs(app, Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key))
             try:
-                yield create_app(log), fatal
+                yield app, fatal
             finally:
                 for task in tasks:
                     task.cancel()

@@ -13,7 +13,7 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -80,6 +80,7 @@ class Integrator:
         self.map = MapTree(depth)
         self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
+        self.watchers: list[Callable[[Prepared], None]] = []  # called with each batch once it is current
         self._filings: dict[str, FilingState] = {}
         self._record_keys: dict[bytes, FiledKey] = {}
         self._committing = asyncio.Lock()
@@ -164,6 +165,8 @@ class Integrator:
             for number, state in prepared.filings.items():
                 self._keep_filing(number, state)
             self.authority = prepared.authority
+            for watcher in self.watchers:
+                watcher(prepared)
 
     def _keep_filing(self, number: str, state: FilingState) -> None:
         before = self._filings.get(number)

@@ -24,14 +24,14 @@ from ledger.records.kinds import Kind
 from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.migrations import Migration, migrations
-from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StoredBatch, StoredHead
+from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StateVersion, StoredBatch, StoredHead
 from ledger.store.sqlite_wal import Copier, connect
 from ledger.text import Text
 
 T = TypeVar("T")
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
-_ENTRY_PAGES = 10
-_COMMIT_PAGES = 12
+_ENTRY_PAGES = 11
+_COMMIT_PAGES = 16
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -131,6 +131,20 @@ class SqliteStore:
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         return [self._all(sql.LEAVES, low, high) for low, high in ranges]
+
+    async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
+        row = self._one(sql.STATE_AS_OF, map_key, seal)
+        return None if row is None else StateVersion(*row)
+
+    async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
+        return [self._all(sql.LEAVES_AS_OF, low, high, seal) for low, high in ranges]
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        return self._all(sql.CHANGED_SINCE, seal, after, limit)
+
+    async def seal_from(self, index: int) -> int | None:
+        row = self._one(sql.SEAL_FROM, index)
+        return None if row is None else row[0]
 
     async def buckets(self) -> dict[int, bytes]:
         return dict(self._all(sql.BUCKETS))

@@ -86,7 +86,7 @@ class StoreView:
         return name in self._names.get(kind, ())
 
     def take(self, change: Change, statement: Statement, moment: Moment) -> tuple[str, Signed] | None:
-        """Make `change` the state, for the next statement of the batch; the statement's row, if a record key signed."""
+        """Make `change` the state, for the next statement of the batch; the row by which it is found again."""
         if change.authority is not None:
             self.authority = change.authority
         self.filings.update(change.filings)

@@ -17,17 +17,19 @@ from typing import Any, TypeAlias
 
 from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
 from ledger.records.dates import date_of
 from ledger.records.documents import CITIZEN, check_digit
 from ledger.records.envelope import FaceContent, RestContent, holder_tag, seal_face, seal_rest
+from ledger.records.evidence import Evidence
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
 from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
 from ledger.records.secret import cert_key_of, locator_of
+from ledger.records.staple import Staple
 from ledger.records.statements import (
     AuthorityBody,
     Statement,
@@ -105,19 +107,14 @@ class Certificate:
             self.rest_envelope(),
         )
 
-    def bundle(self, proof: LogProof) -> Bundle:
+    def bundle(self, evidence: Evidence) -> Bundle:
         """What the holder carries."""
         tag = holder_tag(self.holder_code, self.statement.leaf_hash)
-        return Bundle(
-            self.secret,
-            self.holder_code,
-            tag,
-            self.statement.entry,
-            self.face,
-            self.digests,
-            self.openings,
-            proof,
-        )
+        return Bundle(self.secret, self.holder_code, tag, self.face, self.digests, self.openings, evidence)
+
+    def staple(self, evidence: Evidence) -> Staple:
+        """What goes with the printed certificate."""
+        return Staple(self.secret, self.face, evidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class Room:
             INDEX,
             EXAMINER.lineage_of,
             self.fatal,
+            EXAMINER.lineage_of,
             batch_limit=limit,
             queue_limit=queue,
             on_commit=self.committed.extend,

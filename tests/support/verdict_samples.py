@@ -173,6 +173,10 @@ class FakeServices:
         self.asked.append(("file", (data, filename)))
         return sample(Code.VALID)
 
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        self.asked.append(("evidence", (cert_key, size, day)))
+        return b"evidence"
+
     def ready(self) -> Readiness:
         return self.readiness
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Malformed, Unavailable, Unverified
+from ledger.records.dates import batch_day
+from ledger.records.evidence import parse_evidence
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
 from ledger.store.protocol import Store
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
@@ -22,6 +24,7 @@ from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, oct
 from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.fetch import LogSource
+from verifier.proven import open_evidence
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust
 
@@ -594,4 +597,38 @@ class TestQuorum:
             again = await Replica.open(store, ledger, log.trust(policy=policy), pool, now_ms=now_ms)
             assert (again.verified and again.verified.time_ms) == (expected and expected * 1000)
             assert again.integrator.size == replica.integrator.size
+        await store.close()
+
+
+class TestEvidence:
+    async def test_a_replica_proves_what_it_has_verified(self, log: LogBuilder, store: Store, pool: Executor) -> None:
+        ledger, one = FakeLedger(log), log.certificate("one")
+        replica = await start(store, ledger, log.trust(), pool)
+        with pytest.raises(Unavailable):
+            await replica.evidence(one.issue.cert_key)
+        for at in range(3):
+            await replica.poll(log.time)
+            proven = open_evidence(parse_evidence(await replica.evidence(one.issue.cert_key)), log.trust(), log.time)
+            assert proven.state.opened.checkpoint.size == log.integrator.size
+            assert (proven.state.state is not None) == (at > 0)
+            await log.issue(one if at == 0 else log.certificate(f"more {at}"))
+        await replica.poll(log.time)
+        for asked in ({"size": proven.state.size}, {"day": batch_day(log.time)}):
+            raw = await replica.evidence(one.issue.cert_key, **asked)
+            ours, theirs = parse_evidence(raw), parse_evidence(await ledger.evidence(one.issue.cert_key, **asked))
+            assert replace(ours, checkpoint=theirs.checkpoint) == theirs, "the same as the ledger's own"
+
+    async def test_it_proves_after_a_restart_too(self, log: LogBuilder, tmp_path: Path, pool: Executor) -> None:
+        """Also when it had taken in batches that no checkpoint was verified for yet."""
+        one, store = log.certificate("one"), await fresh_store(tmp_path / "replica.db")
+        await log.issue(one)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        await replica.poll(log.time)
+        await issue(log, 3)
+        tail = (await all_entries(log))[replica.integrator.size :]
+        await replica._integrate(tail)
+        assert replica.verified is not None and replica.verified.size < replica.integrator.size
+        for again in (replica, await start(store, FakeLedger(log), log.trust(), pool)):
+            proven = open_evidence(parse_evidence(await again.evidence(one.issue.cert_key)), log.trust(), log.time)
+            assert proven.state.state is not None and proven.state.opened.checkpoint.size == replica.verified.size
         await store.close()

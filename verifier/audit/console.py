@@ -113,7 +113,9 @@ async def _look(audit: Audit, *, quiet: bool) -> None:
 async def _openings(sources: Sequence[Path], audit: Audit) -> OpeningsResult | None:
     if not sources:
         return None
-    found = await check_openings(sources, audit.replica.entry, load_ladder(), audit.settings.thresholds.occupations)
+    found = await check_openings(
+        sources, audit.replica.entry, load_ladder(), audit.settings.thresholds.occupations, audit.replica.commitments
+    )
     audit.openings = found.alarms
     return found
 

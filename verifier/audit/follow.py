@@ -47,6 +47,7 @@ def _ignore_interrupts() -> None:
 class AuditReplica(Replica):
     """Follows a log into an `AuditStore`. `count` comes before the first poll."""
 
+    proves = False
     looked_at: CosignedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
 
     def count(self, store: AuditStore, rush: tuple[int, int], readers: Readers) -> None:
@@ -67,6 +68,11 @@ class AuditReplica(Replica):
         """One entry of our own copy."""
         found = await self.integrator.store.entries(index, index + 1)
         return found[0] if found else None
+
+    async def commitments(self, cert_key: bytes) -> bytes:
+        """The leaf hash of the statement with a certificate's current commitments; b"" when there is no such one."""
+        state = await self.integrator.certificate(cert_key)
+        return b"" if state is None else state.commitment_leaf
 
     def _readers(self, count: int) -> Executor:
         return self._processes.pool() if count >= MANY else super()._readers(count)

@@ -3,7 +3,8 @@
 A source is a bundle file or a folder with bundles (`*.certbundle`: the result folder of an issuer). For each:
 
     1  the bundle's statement is the entry at its index of our own copy of the log
-    2  its face opens to what the statement commits to, and every disclosed field to its place of `rest`
+    2  its face opens to what the statement commits to, or the correction that our copy says is in force, and every
+       disclosed field to its place of `rest`
     3  its number is well formed, and says the same filing, year and grade as the statement
     4  no other opened certificate has the same number
     5  one person (ID document) has not more occupations than the threshold, and is not in two bodies on one day
@@ -26,8 +27,11 @@ from ledger.records.commitments import Field, rest_digest, verify_opening
 from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.records.issue import Issue
+from ledger.records.life import Correct
 from ledger.records.number import check_number, cross_check
+from ledger.records.state import parse_certificate_state
 from ledger.records.statements import parse_statement
+from ledger.tlog.merkle import leaf_hash
 from verifier.audit.alarms import Alarm, AlarmCode, alarm
 
 SUFFIX: Final = ".certbundle"
@@ -60,12 +64,12 @@ class OpeningsCheck:
         self._checked = 0
         self.unreadable = 0
 
-    def add(self, bundle: Bundle, logged: bytes | None) -> None:
-        """Check one bundle against the entry that stands at its index of our copy."""
-        index = bundle.proof.index
+    def add(self, bundle: Bundle, logged: bytes | None, current: bytes) -> None:
+        """Check one bundle against the entry at its index of our copy, and the leaf hash of its commitments there."""
+        index = index_of(bundle)
         self._checked += 1
         try:
-            issue = self._open(bundle, logged)  # 1, 2
+            issue = self._open(bundle, logged, current)  # 1, 2
         except (Malformed, Unverified):
             self._alarms.append(alarm(AlarmCode.OPENING_MISMATCH, str(index), (index,), index=index))
             return
@@ -87,13 +91,17 @@ class OpeningsCheck:
                     found.append(alarm(AlarmCode.TWO_PLACES, f"entry {min(entries)}", entries, day=format_day(day)))
         return OpeningsResult(self._checked, self.unreadable, tuple(found))
 
-    def _open(self, bundle: Bundle, logged: bytes | None) -> Issue:
+    def _open(self, bundle: Bundle, logged: bytes | None, current: bytes) -> Issue:
         if logged != bundle.entry:
             raise Unverified("not the entry of that index")
         issue = parse_statement(bundle.entry).body
         if not isinstance(issue, Issue):
             raise Unverified("not a certificate")
-        if bundle.face.digest() != issue.face or rest_digest(bundle.digests) != issue.rest:
+        signed: list[Issue | Correct] = [issue]
+        if bundle.evidence.commitments and leaf_hash(bundle.evidence.commitments) == current:
+            corrected = parse_statement(bundle.evidence.commitments).body
+            signed += [corrected] if isinstance(corrected, Correct) else []
+        if (bundle.face.digest(), rest_digest(bundle.digests)) not in [(body.face, body.rest) for body in signed]:
             raise Unverified("another face or rest")
         for opening in bundle.openings:
             verify_opening(opening, bundle.digests)
@@ -128,25 +136,34 @@ class OpeningsCheck:
         person.days.setdefault(issue.assessment_day, {}).setdefault(issue.filing_number, index)
 
 
+def index_of(bundle: Bundle) -> int:
+    """Where the bundle says that its certificate stands. Raises Malformed."""
+    return parse_certificate_state(bundle.evidence.state).issue_index
+
+
 async def check_openings(
     sources: Sequence[Path],
     entry_at: Callable[[int], Awaitable[bytes | None]],
     ladder: Ladder,
     occupations: int,
+    current_of: Callable[[bytes], Awaitable[bytes]],
 ) -> OpeningsResult:
-    """Check every bundle under `sources`; `entry_at` reads our copy. Raises Unavailable for a path that is missing."""
+    """Check every bundle under `sources`; `entry_at` reads our copy, `current_of` says the leaf hash of a certificate's
+    commitments there (b"" for an unknown cert key). Raises Unavailable for a path that is missing."""
     check = OpeningsCheck(ladder, occupations)
     for path in _files(sources):
         try:
             with path.open("rb") as file:
                 raw = file.read(MAX_BUNDLE + 1)
             bundle = parse_bundle(raw)
+            index_of(bundle)
         except CertLedgerError:
             check.unreadable += 1
             continue
         except OSError as error:
             raise Unavailable(f"cannot read {path}: {error.strerror}") from error
-        check.add(bundle, await entry_at(bundle.proof.index))
+        current = await current_of(bundle.evidence.cert_key)
+        check.add(bundle, await entry_at(index_of(bundle)), current)
     return check.result()
 
 

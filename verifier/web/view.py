@@ -33,6 +33,7 @@ _MOODS: Final = {Outcome.PASS: "yes", Outcome.FAIL: "no", Outcome.UNKNOWN: "may"
 _SCOPES: Final = {True: ("yes", "in_scope"), False: ("no", "out_of_scope"), None: ("may", "scope_unknown")}
 _SOURCES: Final = {
     Source.REPLICA: "source_replica",
+    Source.EVIDENCE: "source_evidence",
     Source.BUNDLE: "source_bundle",
     Source.CODE: "source_code",
 }

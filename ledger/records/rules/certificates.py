@@ -9,12 +9,12 @@ from ledger.errors import Unverified
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.authority import Filing
 from ledger.records.issue import Issue
-from ledger.records.kinds import CertificateStatus, Kind
+from ledger.records.kinds import CertificateStatus
 from ledger.records.permit import permitted_hash, verify_permitted
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.rules.signers import by_issuer, check_active, count_use
 from ledger.records.state import CertificateState, FilingState, TrackSummary
-from ledger.records.track import check_joins, settle
+from ledger.records.track import check_joins, settle, summary_of_first
 from ledger.records.transitions import Act, after
 from ledger.records.view import Authentic, Change, Moment, View
 
@@ -147,9 +147,10 @@ def _new(
     others: dict[bytes, CertificateState],
 ) -> Change:
     leaf = authentic.statement.leaf_hash
+    first = not others and not view.track(body.track_id)
     state = CertificateState(
         status=CertificateStatus.IN_FORCE,
-        kind=Kind(body.kind),
+        kind=body.kind,
         grade=body.grade,
         filing_number=body.filing_number,
         record_key=public,
@@ -165,11 +166,11 @@ def _new(
         previous=b"",
         successor=b"",
         track_id=body.track_id,
-        summary=TrackSummary(),
+        summary=summary_of_first(body, moment) if first else TrackSummary(),
     )
     changed = {**others, body.cert_key: state}
     return Change(
         filings={filing.terms.number: filing},
-        certificates=settle(view, changed, {body.cert_key: body}, moment),
+        certificates=changed if first else settle(view, changed, {body.cert_key: body}, moment),
         issued=(body.cert_key, body),
     )

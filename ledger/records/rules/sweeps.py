@@ -104,14 +104,19 @@ def apply_key_status(view: View, authentic: Authentic, moment: Moment) -> Change
 
 
 def _with_key(filing: FilingState, standing: KeyStanding, void_from: int) -> FilingState:
-    """The filing with the key's new status. A key gets worse, never better. Raises Refused."""
+    """The filing with the key's new status. A key gets worse, never better. Raises Refused.
 
-    def changed(uses: tuple[KeyUse, ...]) -> tuple[KeyUse, ...]:
-        return tuple(_worse(use, standing.status, void_from) if use.public == standing.public else use for use in uses)
+    A request key signs nothing that could be void, so its state has no first void index.
+    """
+
+    def changed(uses: tuple[KeyUse, ...], since: int) -> tuple[KeyUse, ...]:
+        return tuple(_worse(use, standing.status, since) if use.public == standing.public else use for use in uses)
 
     if not any(use.public == standing.public for use in (*filing.record_keys, *filing.request_keys)):
         raise refuse(Refusal.KEY_UNKNOWN, "public")
-    return replace(filing, record_keys=changed(filing.record_keys), request_keys=changed(filing.request_keys))
+    return replace(
+        filing, record_keys=changed(filing.record_keys, void_from), request_keys=changed(filing.request_keys, -1)
+    )
 
 
 def _worse(use: KeyUse, status: KeyStatus, void_from: int) -> KeyUse:
@@ -175,6 +180,7 @@ def _brought_back(
             decided = _DECIDED.get(before.status)
             back = back if decided is None else swept(decided, back)
             assert back is not None, "what is in force can be suspended and revoked"
+            state = replace(state, event_count=found[1].event_count)  # an undone correction is of this same event
             return {cert_key: replace(marked(state, authentic, moment, back, standing.day), successor=b"")}
         if state.status is not CertificateStatus.VOID:
             break

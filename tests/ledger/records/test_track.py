@@ -10,7 +10,7 @@ from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.records.state import Appointment, CertificateState, Highest, TrackSummary
 from ledger.records.status import Member, Moment
-from ledger.records.track import MAX_TRACK, check_joins, settle, summarise
+from ledger.records.track import MAX_TRACK, check_joins, settle, summarise, summary_of_first
 from tests.support.builders import DAY, TIME, TRADE, make_body, octets
 from tests.support.memory_log import MemoryLog, begin
 
@@ -158,3 +158,21 @@ class TestSettling:
         settled = settle(log.view, {made.issue.cert_key: fresh}, {made.issue.cert_key: made.issue}, NOW)
         assert len(settled) == 3 and settled[made.issue.cert_key].previous == b""
         assert {state.summary.highest for state in settled.values()} == {Highest(6, "", made.issue.cert_key, 4)}
+
+
+@pytest.mark.parametrize("unlinked", [False, True])
+def test_the_first_of_a_track_is_summed_up_like_any_other(*, unlinked: bool) -> None:
+    made = BODY.certificate("first", grade=4, trade=TRADE, person_unlinked=unlinked)
+    state = begin(make_body(grants=(7, 8))).add(made.statement).certificates[made.issue.cert_key]
+    moment = Moment(state.issue_index, state.issue_time)
+    assert state.summary == summary_of_first(made.issue, moment)
+    assert state.summary == summarise({made.issue.cert_key: (made.issue, state)}, moment)
+
+
+@pytest.mark.parametrize(("last_day", "later"), [(0, 0), (0, 400), (DAY, 0), (DAY, 1), (DAY + 1, 1)])
+def test_so_is_a_post_without_a_certificate_beside_it(last_day: int, later: int) -> None:
+    cert_key, (made, state) = post("alone", last_day=last_day)
+    moment = Moment(state.issue_index, TIME + later * DAY_MS)
+    summary = summary_of_first(made, moment)
+    assert summary == summarise({cert_key: (made, state)}, moment)
+    assert (summary.appointment is None) == (last_day == DAY and later == 1)

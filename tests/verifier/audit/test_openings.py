@@ -12,9 +12,12 @@ from ledger.errors import Unavailable
 from ledger.records.authority import FilingRow
 from ledger.records.bundle import format_bundle
 from ledger.records.commitments import FaceOpening
-from ledger.records.kinds import Audience
+from ledger.records.kinds import Audience, Reason
+from ledger.records.life import Correct
+from ledger.records.statements import issuer_entry
 from ledger.reference_data import load_ladder
-from tests.support.build_log import FILING, Certificate, LogBuilder, octets
+from ledger.tlog.merkle import leaf_hash
+from tests.support.build_log import FILING, ISSUE_DAY, Certificate, LogBuilder, octets
 from verifier.audit.alarms import AlarmCode
 from verifier.audit.openings import OpeningsCheck, check_openings
 
@@ -33,9 +36,9 @@ async def check_all(
     check = OpeningsCheck(load_ladder(), occupations)
     indexes = await log.issue(*certificates)
     for certificate, index in zip(certificates, indexes, strict=True):
-        bundle = await log.bundle(certificate, index)
+        bundle = await log.bundle(certificate)
         (entry,) = await log.store.entries(index, index + 1)
-        check.add(bundle, entry)
+        check.add(bundle, entry, certificate.statement.leaf_hash)
     return [(str(one.code), one.entries) for one in check.result().alarms]
 
 
@@ -71,7 +74,7 @@ async def test_a_number_twice(log: LogBuilder) -> None:
 async def test_an_opening_of_something_else(log: LogBuilder) -> None:
     certificate = log.certificate("a")
     (index,) = await log.issue(certificate)
-    good = await log.bundle(certificate, index)
+    good = await log.bundle(certificate)
     other = FaceOpening(good.face.salt, good.face.number, "别人")
     (entry,) = await log.store.entries(index, index + 1)
     (seal,) = await log.store.entries(index + 1, index + 2)
@@ -84,11 +87,11 @@ async def test_an_opening_of_something_else(log: LogBuilder) -> None:
         (good, None),
     ):
         check = OpeningsCheck(load_ladder(), 4)
-        check.add(bundle, logged)
+        check.add(bundle, logged, b"")
         (alarm,) = check.result().alarms
         assert alarm.code is AlarmCode.OPENING_MISMATCH and alarm.entries == (index,)
     check = OpeningsCheck(load_ladder(), 4)
-    check.add(good, entry)
+    check.add(good, entry, b"")
     assert check.result().alarms == () and check.result().checked == 1
 
 
@@ -101,8 +104,8 @@ async def test_one_person_with_many_occupations(tmp_path: Path) -> None:
     made = [log.certificate(f"o{n}", occupation=code) for n, code in enumerate(occupations)]
     check = OpeningsCheck(load_ladder(), 4)
     indexes = await log.issue(*made)
-    for count, (certificate, index) in enumerate(zip(made, indexes, strict=True), 1):
-        check.add(await log.bundle(certificate, index), certificate.statement.entry)
+    for count, certificate in enumerate(made, 1):
+        check.add(await log.bundle(certificate), certificate.statement.entry, b"")
         alarms = check.result().alarms
         assert [one.code for one in alarms] == ([AlarmCode.MANY_OCCUPATIONS] if count == 4 else [])
     assert check.result().alarms[0].entries == tuple(indexes)
@@ -112,10 +115,10 @@ async def test_one_person_with_many_occupations(tmp_path: Path) -> None:
 
 async def test_one_person_in_two_places(log: LogBuilder) -> None:
     a, b = log.certificate("a"), log.certificate("b", assessment_day=20_590)
-    (one, two) = await log.issue(a, b)
+    await log.issue(a, b)
     check = OpeningsCheck(load_ladder(), 9)
-    check.add(await log.bundle(a, one), a.statement.entry)
-    check.add(await log.bundle(b, two), b.statement.entry)
+    check.add(await log.bundle(a), a.statement.entry, b"")
+    check.add(await log.bundle(b), b.statement.entry, b"")
     assert check.result().alarms == ()  # another day
     issue = replace(a.issue, filing_number="Y000051000002")
     check._person(b"same document", issue, 8)
@@ -129,16 +132,37 @@ async def test_files_and_folders(log: LogBuilder, tmp_path: Path) -> None:
     (index,) = await log.issue(certificate)
     folder = tmp_path / "out" / "bundles"
     folder.mkdir(parents=True)
-    (folder / "a.certbundle").write_bytes(format_bundle(await log.bundle(certificate, index)))
+    (folder / "a.certbundle").write_bytes(format_bundle(await log.bundle(certificate)))
     (folder / "b.certbundle").write_bytes(b"no bundle")
     (folder / "notes.txt").write_bytes(b"not looked at")
 
     async def entry_at(at: int) -> bytes | None:
         return certificate.statement.entry if at == index else None
 
-    found = await check_openings([tmp_path / "out"], entry_at, load_ladder(), 4)
+    async def current_of(cert_key: bytes) -> bytes:
+        assert cert_key == certificate.issue.cert_key
+        return certificate.statement.leaf_hash
+
+    found = await check_openings([tmp_path / "out"], entry_at, load_ladder(), 4, current_of)
     assert (found.checked, found.unreadable, found.alarms) == (1, 1, ())
-    found = await check_openings([folder / "a.certbundle"], entry_at, load_ladder(), 4)
+    found = await check_openings([folder / "a.certbundle"], entry_at, load_ladder(), 4, current_of)
     assert found.checked == 1
     with pytest.raises(Unavailable):
-        await check_openings([tmp_path / "nowhere"], entry_at, load_ladder(), 4)
+        await check_openings([tmp_path / "nowhere"], entry_at, load_ladder(), 4, current_of)
+
+
+async def test_the_openings_of_a_correction_hold_while_it_is_in_force(log: LogBuilder) -> None:
+    certificate = log.certificate("a")
+    (index,) = await log.issue(certificate)
+    new = FaceOpening(octets("new salt", 16), certificate.face.number, "例大明")
+    correct = Correct(
+        certificate.issue.cert_key, Reason.NAME_CHANGED, ISSUE_DAY, new.digest(), certificate.issue.rest, issuer=FILING
+    )
+    entry = issuer_entry(correct, log.record_key)
+    await log.batch([entry])
+    bundle = replace(await log.bundle(certificate), face=new)
+    for current, codes in ((leaf_hash(entry), []), (certificate.statement.leaf_hash, [AlarmCode.OPENING_MISMATCH])):
+        check = OpeningsCheck(load_ladder(), 4)
+        check.add(bundle, certificate.statement.entry, current)
+        assert [one.code for one in check.result().alarms] == codes
+    assert index == 3

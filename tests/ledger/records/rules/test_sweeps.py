@@ -191,9 +191,12 @@ class TestKeyStatus:
     def test_a_request_key_voids_nothing(self) -> None:
         log, made = begin(BODY), BODY.certificate("a")
         log.add(made.statement)
-        log.add(AUTHORITY.sign(key_standing(BODY.request.public, void_from=0)))
-        assert log.filings[NUMBER].request_keys[0].status is KeyStatus.COMPROMISED
+        log.add(AUTHORITY.sign(key_standing(BODY.request.public, void_from=2)))
+        use = log.filings[NUMBER].request_keys[0]
+        assert (use.status, use.void_from) == (KeyStatus.COMPROMISED, -1), "its state has no place for an index"
         assert log.statuses(made) == ["in_force"]
+        earlier = key_standing(BODY.request.public, void_from=0)
+        assert refusal(log, AUTHORITY.sign(earlier)) is Refusal.NOTHING_CHANGES
 
     def test_corrections_are_undone_and_the_certificate_goes_back_to_its_track(self) -> None:
         log = begin(BODY)
@@ -263,6 +266,18 @@ class TestReissuesByACompromisedKey:
         assert (state.successor, state.event_leaf, state.event_count) == (b"", signed.leaf_hash, 3)
         assert state.summary.highest == Highest(4, "", made[0].issue.cert_key, 4)
         log.add(BODY.reissue("again", made[0], signer=SECOND).statement)
+
+    def test_one_statement_that_undoes_a_correction_and_brings_back_is_one_event(self) -> None:
+        log = begin(BODY)
+        old = BODY.certificate("0", signer=SECOND)
+        log.add(old.statement)
+        log.add(BODY.sign(correct(old)))  # 3, by FIRST
+        log.add(BODY.reissue("1", old).statement)  # 4, by FIRST
+        signed = AUTHORITY.sign(key_standing(FIRST.public, void_from=3))
+        log.add(signed)
+        state = log.state(old)
+        assert (state.status, state.commitment_leaf) == (CertificateStatus.IN_FORCE, old.statement.leaf_hash)
+        assert (state.event_leaf, state.event_count) == (signed.leaf_hash, 4)
 
     def test_of_a_chain_the_last_that_holds_is_back(self) -> None:
         log, made = self.chain(SECOND, FIRST, FIRST)

@@ -11,8 +11,8 @@ from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kin
 from ledger.records.life import EndAppointment, Listed, Ruling
 from ledger.records.reasons import reason_text
 from ledger.records.supervision import FilingStanding, KeyStanding
-from tests.support.builders import DAY, NUMBER, octets
-from verifier.shown import ended_day, reason_of
+from tests.support.builders import DAY, NUMBER, make_body, octets
+from verifier.views import ended_day, reason_of
 
 
 def logged(body: Any, status: CertificateStatus = CertificateStatus.REVOKED, effective: int = DAY) -> Any:
@@ -40,7 +40,9 @@ def test_every_other_cause_has_words_of_its_own() -> None:
 
 
 def test_a_post_that_ran_out_ended_on_its_last_day_and_an_ended_one_when_it_was_ended() -> None:
-    view: Any = SimpleNamespace(post=(DAY, DAY + 9))
-    assert ended_day(logged(None, CertificateStatus.IN_FORCE), view) == DAY + 9
-    assert ended_day(logged(None, CertificateStatus.ENDED, DAY + 3), view) == DAY + 3
-    assert ended_day(logged(None, effective=DAY + 4), SimpleNamespace(post=None)) == DAY + 4  # type: ignore[arg-type]
+    post = make_body().post("post", last_day=DAY + 9).appoint
+    in_force: Any = SimpleNamespace(status=CertificateStatus.IN_FORCE, effective_day=DAY)
+    assert ended_day(post, in_force) == DAY + 9
+    ended: Any = SimpleNamespace(status=CertificateStatus.ENDED, effective_day=DAY + 3)
+    assert ended_day(post, ended) == DAY + 3
+    assert ended_day(make_body().certificate("c").issue, ended) == DAY + 3

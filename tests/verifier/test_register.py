@@ -20,7 +20,7 @@ from ledger.records.secret import cert_key_of
 from ledger.records.statements import AuthorityBody, issue_entry, issuer_entry, propose
 from ledger.records.supervision import FilingStanding, KeyStanding
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, Certificate, LogBuilder, octets, register_of
-from verifier.registered import Logged
+from verifier.register import Logged
 from verifier.verdict import Code, Verdict
 from verifier.verify import Evidence, verify
 
