@@ -74,7 +74,7 @@ async def replay_stretch(
         raise BadEntry(last, str(error)) from error
     if reads is None:
         reads = await read_entries(workers, entries, start, integrator.record_keys)
-    good, bad = _until_bad(reads[:-1])  # 2
+    good, bad = _until_bad(reads[:-1], start)  # 2
     signers = await _signers(integrator, [_statement(read) for read in good])
     authentic, unsigned = await _authenticate(workers, good, signers, start)  # 3
     first = unsigned or bad
@@ -103,13 +103,14 @@ def split_sealed(entries: Sequence[bytes]) -> tuple[list[Sequence[bytes]], Seque
     return stretches, entries[begin:]
 
 
-def _until_bad(reads: Sequence[Read]) -> tuple[list[Authentic | Statement], BadEntry | None]:
+def _until_bad(reads: Sequence[Read], start: int) -> tuple[list[Authentic | Statement], BadEntry | None]:
     """What is read before the first malformed entry, and that one."""
     good: list[Authentic | Statement] = []
-    for read in reads:
+    for index, read in enumerate(reads, start):
         if isinstance(read, BadEntry):
             return good, read
-        assert read is not None, "the only seal of a stretch is its last entry"
+        if read is None:
+            return good, BadEntry(index, "a seal inside a batch")
         good.append(read)
     return good, None
 
