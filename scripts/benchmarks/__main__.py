@@ -3,6 +3,7 @@
     limits   what the machine can do at all: signatures, fsync, a bare web server
     append   statements through a running ledger over HTTP
     pages    a replica of that log, and the page of a scanned certificate
+    evidence proofs of state out of that log, and their check
     issue    the real issuer on a sample roster
     audit    a whole audit of a log that was made beforehand
 
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, auditing, issuing, limits, pages
+from benchmarks import append, auditing, issuing, limits, pages, proofs
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -30,7 +31,7 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "issue", "audit")
+PARTS = ("limits", "append", "pages", "evidence", "issue", "audit")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -41,7 +42,7 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
     if "limits" in wanted:
         _say("limits")
         figures += await limits.measure(folder, scale)
-    if wanted & {"append", "pages"}:
+    if wanted & {"append", "pages", "evidence"}:
         _say(f"append: {scale.certificates:,} certificates")
         part = "append"
         try:
@@ -50,6 +51,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                 others = appended.others
                 if "append" in wanted:
                     figures += appended.figures
+                if "evidence" in wanted:
+                    part = "evidence"
+                    _say("evidence")
+                    figures += await proofs.measure(log, appended.parcels, scale)
                 if "pages" in wanted:
                     part = "pages"
                     _say("pages")
