@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import Unavailable
 from ledger.records.authority import FiledKey
 from ledger.records.statements import Statement
 from ledger.records.view import Authentic
@@ -90,3 +93,13 @@ def test_only_the_keys_in_question_are_handed_over(log: LogBuilder) -> None:
     entry = log.certificate("one").statement.entry
     assert keys_for([entry, b"", b"\xd2"], keys) == {kid: key.public for kid, key in filed(log).items()}
     assert keys_for([], keys) == {}
+
+
+async def test_a_process_that_ends_is_an_outage(log: LogBuilder) -> None:
+    entry = log.certificate("one").statement.entry
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pid = pool.submit(os.getpid).result()
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(Unavailable):
+            for _ in range(100):
+                await read_entries(pool, [entry] * 300, 0, {})
