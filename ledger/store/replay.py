@@ -180,11 +180,13 @@ def _authenticate_piece(
     reads: Sequence[Authentic | Statement], signers: _Signers, start: int
 ) -> tuple[list[Authentic], BadEntry | None]:
     authentic: list[Authentic] = []
+    keys: dict[tuple[str, bytes], bytes] = {}
     for index, read in enumerate(reads, start):
         statement = _statement(read)
         try:
             if statement.envelope.single:
-                public = signers.record_key(statement)
+                who = statement.envelope.issuer, statement.kid
+                public = keys.get(who) or keys.setdefault(who, signers.record_key(statement))
                 known = isinstance(read, Authentic) and read.publics == (public,)
                 authentic.append(read if known else authenticate_record(statement, public))  # type: ignore[arg-type]
             elif signers.authority is None:

@@ -50,8 +50,9 @@ from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, octets
 from tests.support.builders import key as new_key
 from tests.support.slow_life import SlowLife, read
 from verifier.lookup import read_logged
+from verifier.register import FiledTerms, Register
 from verifier.trust import Trust
-from verifier.verify import Evidence, Register, verify
+from verifier.verify import Evidence, verify
 
 T = TypeVar("T")
 key = cache(new_key)
@@ -489,7 +490,9 @@ class History(RuleBasedStateMachine):
         state = await log.certificate(cert)
         assert state is not None and log.head is not None
         filing = await log.filing(state.filing_number)
-        return Register(log.head.size, log.head.root, self.time, await read_logged(log, state), filing)
+        assert filing is not None
+        terms = FiledTerms(filing.terms, filing.terms_leaf)
+        return Register(log.head.size, log.head.root, self.time, await read_logged(log, state), terms)
 
     def _check_head(self, which: int) -> None:
         """Rule R1, the tree and the map under the head, against trees that are made anew."""

@@ -253,11 +253,15 @@ def read_statement(entry: bytes, step: int) -> dict[str, Any]:
     header, fields = decode(protected), decode(payload)
     wanted = {1, 3, 4, 15} if single else {3, 15}
     need(isinstance(header, dict) and set(header) == wanted and isinstance(fields, dict), step, "a header of this form")
-    need(header[3] == 60 and header.get(1, -8) == -8 and set(header[15]) == {1, 2}, step, "algorithm and claims")
-    subject = header[15][2]
-    cert = base64.urlsafe_b64decode(subject + "=") if single and len(subject) == 43 else b""
+    claims = header[15]
+    need(header[3] == 60 and header.get(1, -8) == -8, step, "algorithm and content")
+    need(isinstance(claims, dict) and set(claims) == {1, 2}, step, "two claims")
+    issuer, subject = claims.values()
+    need(type(issuer) is type(subject) is str and not re.search("[+/]", subject), step, "issuer and subject")
+    standard = subject.replace("-", "+").replace("_", "/")
+    cert = _unbase64(standard + "=", step) if single and len(subject) == 43 else b""
     return {
-        "kind": fields.get(1), "cert": cert, "grade": fields.get(4), "issuer": header[15][1], "fields": fields,
+        "kind": fields.get(1), "cert": cert, "grade": fields.get(4), "issuer": issuer, "fields": fields,
         "signature": last, "kid": header.get(4), "leaf": leaf_hash(entry),
         "signed": cbor2.dumps(["Signature1", protected, b"", payload]),
     }  # fmt: skip
@@ -305,6 +309,39 @@ def _seal(entry: bytes, step: int) -> dict[str, Any]:
     return {"covered": covered, "time": time, "root": root, "previous": previous}
 
 
+def _state(raw: bytes) -> list[Any]:
+    array = decode(raw)
+    kinds = [
+        int,
+        int,
+        int,
+        int,
+        str,
+        bytes,
+        bytes,
+        int,
+        bytes,
+        int,
+        bytes,
+        int,
+        bytes,
+        int,
+        int,
+        bytes,
+        bytes,
+        bytes,
+        list,
+    ]
+    need(isinstance(array, list) and [type(part) for part in array] == kinds, 5, "a state has nineteen parts")
+    need(array[0] == 1 and 1 <= array[1] <= 6 and array[2] in (12, 13, 19), 5, "version, status and kind")
+    need(all(len(array[at]) == 32 for at in (5, 6, 8, 10, 12)) and len(array[17]) == 16, 5, "lengths")
+    need(len(array[15]) in (0, 32) and len(array[16]) in (0, 32) and 0 <= array[7] <= array[11], 5, "its events")
+    shapes = [[type(item) for item in part] if isinstance(part, list) else None for part in array[18]]
+    need(len(shapes) == 2 and shapes[0] in ([], [int, str, bytes, int]), 5, "the highest grade")
+    need(shapes[1] in ([], [int, bytes, int, int, int]), 5, "the post")
+    return array  # type: ignore[no-any-return]
+
+
 def check(raw: bytes, trust: dict[str, Any]) -> dict[str, Any]:
     """Judge evidence under `trust`. Raises Bad."""
     _, cert, note, seal, path, following, proof, state, issued, commitments, event, terms, highest = _form(raw)
@@ -341,8 +378,7 @@ def check(raw: bytes, trust: dict[str, Any]) -> dict[str, Any]:
     told["map_key"] = place.hex()
     if value is None:
         return told
-    array = decode(state)  # 5
-    need(isinstance(array, list) and len(array) == 19 and array[0] == 1, 5, "a state has nineteen parts")
+    array = _state(state)  # 5
     _, status, kind, grade, issuer, record, filing_leaf, index, leaf = array[:9]
     commitment_leaf, event_leaf, summary = array[10], array[12], array[18]
     said = read_statement(issued[0], 6)  # 6
@@ -355,11 +391,13 @@ def check(raw: bytes, trust: dict[str, Any]) -> dict[str, Any]:
         if named in known:
             need(not entry, 7, "a statement given twice")
         else:
-            need(entry and leaf_hash(entry[0]) == named, 7, "not the statement that the state names")
+            need(leaf_hash(entry[0] if entry else b"") == named, 7, "not the statement that the state names")
+            read_statement(entry[0], 7)
             known.append(named)
     if terms:
         filing = read_statement(terms, 7)
-        need(filing["leaf"] == filing_leaf and filing["fields"][2] == issuer, 7, "not the filing that the state names")
+        need(filing["leaf"] == filing_leaf and filing["kind"] in (4, 5), 7, "not a filing, or not the one named")
+        need(filing["fields"][2] == issuer, 7, "not the filing that the state names")
         need(record in [key[1] for key in filing["fields"][8]], 7, "the filing does not list the record key")
     best = summary[0]
     if highest:  # 8

@@ -324,6 +324,8 @@ async function readStatement(subtle, entry, step) {
   need(header.get(3) === 60n && (!single || header.get(1) === -8n), step, "algorithm and content");
   need(claims instanceof Map && Array.from(claims.keys()).join() === "1,2", step, "two claims");
   const subject = claims.get(2);
+  need(typeof claims.get(1) === "string" && typeof subject === "string", step, "issuer and subject");
+  need(!/[+/]/.test(subject), step, "a subject in base64url");
   const standard = subject.replaceAll("-", "+").replaceAll("_", "/");
   return {
     kind: fields.get(1),
@@ -397,6 +399,24 @@ function readSeal(entry, step) {
   return { covered, time, root, previous };
 }
 
+const STATE =
+  "int,int,int,int,text,bytes,bytes,int,bytes,int,bytes,int,bytes,int,int,bytes,bytes,bytes,list";
+
+function readState(raw) {
+  const array = decode(raw);
+  need(Array.isArray(array) && array.map(kindOf).join() === STATE, 5, "a state has nineteen parts");
+  const coded = array[1] >= 1n && array[1] <= 6n && [12n, 13n, 19n].includes(array[2]);
+  need(array[0] === 1n && coded, 5, "version, status and kind");
+  need([5, 6, 8, 10, 12].every((at) => array[at].length === 32) && array[17].length === 16, 5, "lengths");
+  need([15, 16].every((at) => [0, 32].includes(array[at].length)), 5, "previous and successor");
+  need(array[7] >= 0n && array[7] <= array[11], 5, "its events");
+  need(array[18].length === 2 && array[18].every(Array.isArray), 5, "a summary of two");
+  const [highest, post] = array[18].map((part) => part.map(kindOf).join());
+  need(["", "int,text,bytes,int"].includes(highest), 5, "the highest grade");
+  need(["", "int,bytes,int,int,int"].includes(post), 5, "the post");
+  return array;
+}
+
 // What the evidence proves, as plain values. Freshness is the caller's question: `time` says as of when.
 export async function verifyEvidence(raw, trust, subtle) {
   const parts = form(raw);
@@ -444,8 +464,7 @@ export async function verifyEvidence(raw, trust, subtle) {
     highest_grade: 0,
   };
   if (value === null) return told;
-  const array = decode(state); // 5
-  need(Array.isArray(array) && array.length === 19 && array[0] === 1n, 5, "a state has nineteen parts");
+  const array = readState(state); // 5
   const [, status, kind, grade, number, record, filingLeaf, index, leaf] = array;
   const best = array[18][0];
   const said = await readStatement(subtle, issued[0], 6); // 6
@@ -459,13 +478,16 @@ export async function verifyEvidence(raw, trust, subtle) {
     if (known.some((one) => same(one, named))) {
       need(entry.length === 0, 7, "a statement given twice");
     } else {
-      need(entry.length === 1 && same(await leafHash(subtle, entry[0]), named), 7, "not what the state names");
+      const bytes = entry.length ? entry[0] : new Uint8Array();
+      need(same(await leafHash(subtle, bytes), named), 7, "not the statement that the state names");
+      await readStatement(subtle, bytes, 7);
       known.push(named);
     }
   }
   if (terms.length) {
     const filing = await readStatement(subtle, terms, 7);
-    need(same(filing.leaf, filingLeaf) && filing.fields.get(2) === number, 7, "not the filing that the state names");
+    need(same(filing.leaf, filingLeaf) && [4n, 5n].includes(filing.kind), 7, "not a filing, or not the one named");
+    need(filing.fields.get(2) === number, 7, "not the filing that the state names");
     need(filing.fields.get(8).some((key) => same(key[1], record)), 7, "the filing does not list the record key");
   }
   if (highest.length) { // 8
