@@ -3,6 +3,7 @@
     authority   three keys, two of them sign genesis, ladder, catalogue and one filing
     log         cert-ledger init, serve
     witnesses   two of them: cert-verifier witness init, serve; nothing is published that not both have cosigned
+    auditor     cert-verifier audit init, serve: replays every statement and cosigns as map auditor; nobody waits for it
     issuer      cert-issuer keygen, init, issue: the sample roster of invented people
     verifier    cert-verifier init, serve, with a replica of its own
 
@@ -37,7 +38,8 @@ from ledger.progress import display_width
 from ledger.records.dates import day_of, format_day
 from ledger.records.occupations import Catalogue
 from ledger.reference_data import load_catalogue
-from ledger.tlog.policy import Group, Policy, format_policy, parse_policy
+from ledger.tlog.note import VerifierKey
+from ledger.tlog.policy import Group, Policy, Witness, format_policy, parse_policy
 
 ORIGIN = "ledger.example/demo"
 ROWS = 200
@@ -49,10 +51,15 @@ class Ports:
     ledger: int
     verifier: int
     witnesses: tuple[int, int]
+    auditor: int
 
     @property
     def ledger_url(self) -> str:
         return f"http://127.0.0.1:{self.ledger}"
+
+    @property
+    def auditor_url(self) -> str:
+        return f"http://127.0.0.1:{self.auditor}"
 
     @property
     def verifier_url(self) -> str:
@@ -75,6 +82,7 @@ class Demo:
         self._make_log()
         self._witnesses()
         self._log()
+        self._auditor()
         self._issuer()
         self._verifier()
         self._report()
@@ -101,7 +109,7 @@ class Demo:
     def _passphrases(self) -> dict[str, str]:
         path = self.folder / "secrets.json"
         found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        programs = ("AUTHORITY", "LEDGER", "ISSUER", "WITNESS")
+        programs = ("AUTHORITY", "LEDGER", "ISSUER", "WITNESS", "AUDITOR")
         missing = {f"CERT_{name}_PASSPHRASE": secrets.token_urlsafe(18) for name in programs} | found
         if missing != found:
             handle = os.open(path.with_suffix(".part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -160,7 +168,35 @@ class Demo:
             say(f"启动见证者 / starting witness {number} at {url}")
             self._serve(f"witness{number}", ["verifier", "witness", "serve", "--dir", folder], f"{url}/readyz")
             policies.append(_at(parse_policy(kept.read_text("utf-8")), url))
-        (self.folder / "log" / "policy.txt").write_text(format_policy(_all_of(policies)), "utf-8")
+        policy = _all_of(policies)
+        (self.folder / "policy.txt").write_text(format_policy(policy), "utf-8")  # for whoever verifies
+        asked = replace(policy, witnesses=(*policy.witnesses, *self._auditor_lines()))
+        (self.folder / "log" / "policy.txt").write_text(format_policy(asked), "utf-8")
+
+    def _auditor_lines(self) -> tuple[Witness, ...]:
+        """Whom the log asks besides its quorum: the map auditor, under the address where it will listen."""
+        keys = [VerifierKey.parse_vkey(vkey) for vkey in self._auditor_keys()]
+        return tuple(Witness(f"auditor{at}", key, self.ports.auditor_url) for at, key in enumerate(keys, 1))
+
+    def _auditor_keys(self) -> list[str]:
+        folder, pins = self.folder / "auditor", self._pins()
+        kept = folder / "vkeys.json"
+        if not kept.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            keys = [argument for key in pins["log_keys"] for argument in ("--vkey", key)]
+            said = self._program(
+                "verifier", "audit", "init", "--dir", folder, "--ledger", self.ports.ledger_url, "--name",
+                "auditor.example/demo", "--origin", ORIGIN, *keys, "--genesis", pins["genesis"], "--light", "--json",
+            )  # fmt: skip
+            kept.write_bytes(said)
+        found: list[str] = json.loads(kept.read_bytes())["vkeys"]
+        return found
+
+    def _auditor(self) -> None:
+        folder = self.folder / "auditor"
+        _set_toml(folder / "audit.toml", port=self.ports.auditor, ledger_url=self.ports.ledger_url)
+        say(f"启动审计 / starting the auditor at {self.ports.auditor_url}")
+        self._serve("auditor", ["verifier", "audit", "serve", "--dir", folder], f"{self.ports.auditor_url}/livez")
 
     def _log(self) -> None:
         folder = self.folder / "log"
@@ -205,7 +241,8 @@ class Demo:
             self._program(
                 "verifier", "init", "--dir", folder, "--ledger", self.ports.ledger_url, "--origin", ORIGIN, *keys,
                 "--genesis", pins["genesis"], "--base", self.ports.verifier_url,
-                "--policy", self.folder / "log" / "policy.txt",
+                "--policy", self.folder / "policy.txt",
+                *(argument for key in self._auditor_keys() for argument in ("--map-auditor", key)),
             )  # fmt: skip
         _set_toml(folder / "verifier.toml", ledger_url=self.ports.ledger_url, port=self.ports.verifier)
         _add_base(folder / "verifier.toml", self.ports.verifier_url)
@@ -218,6 +255,7 @@ class Demo:
         document = {
             "ledger_url": self.ports.ledger_url,
             "verifier_url": self.ports.verifier_url,
+            "auditor_url": self.ports.auditor_url,
             "witness_urls": [f"http://127.0.0.1:{port}" for port in self.ports.witnesses],
             "origin": ORIGIN,
             "log_keys": pins["log_keys"],
@@ -299,16 +337,18 @@ class Demo:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.split("\n")[0])
     parser.add_argument("--dir", type=Path, default=Path("demo-data"), help="where everything is kept")
-    parser.add_argument("--port-base", type=int, default=8700, help="ledger on N, verifier N+1, witnesses N+2 and N+3")
+    parser.add_argument(
+        "--port-base", type=int, default=8700, help="ledger on N, verifier N+1, witnesses N+2 and N+3, auditor N+4"
+    )
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the sample roster")
     arguments = parser.parse_args()
-    if not 1024 <= arguments.port_base <= 65532:
-        parser.error("--port-base: 1024 to 65532")
+    if not 1024 <= arguments.port_base <= 65531:
+        parser.error("--port-base: 1024 to 65531")
     (arguments.dir / "demo.json").unlink(missing_ok=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     base = arguments.port_base
-    demo = Demo(arguments.dir.absolute(), Ports(base, base + 1, (base + 2, base + 3)), arguments.rows)
+    demo = Demo(arguments.dir.absolute(), Ports(base, base + 1, (base + 2, base + 3), base + 4), arguments.rows)
     try:
         demo.run()
         return demo.watch()

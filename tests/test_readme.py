@@ -40,9 +40,11 @@ def test_ci_runs_the_readmes_test_command() -> None:
     ("package", "words"),
     [
         *(("ledger", ("authority", word)) for word in ("keygen", "propose", "show", "sign", "combine", "submit")),
-        *(("ledger", (word,)) for word in ("init", "serve", "fsck", "catalogue")),
+        *(("ledger", (word,)) for word in ("init", "serve", "fsck", "next-keys", "catalogue")),
         *(("issuer", (word,)) for word in ("keygen", "init", "check", "issue", "print", "status")),
-        *(("verifier", (word,)) for word in ("init", "serve", "sync", "check")),
+        *(("verifier", (word,)) for word in ("init", "serve", "sync", "check", "refresh")),
+        *(("verifier", ("witness", word)) for word in ("init", "serve", "add-log", "forks")),
+        *(("verifier", ("audit", word)) for word in ("init", "serve", "evidence")),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import cbor2
@@ -66,6 +67,7 @@ def decode(raw: bytes, *, limit: int = MAX_BYTES) -> Any:
     return checked
 
 
+@lru_cache(1024)  # the same few names, over and over
 def is_plain(text: str) -> bool:
     """Whether public text has one spelling: printable, no blanks at the ends, none doubled, no bidi controls."""
     return text.isprintable() and text == " ".join(text.split())

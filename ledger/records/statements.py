@@ -15,7 +15,7 @@ from ledger.errors import Malformed, Unverified
 from ledger.records import canonical, cose
 from ledger.records.appointment import CertificateBody, parse_appoint
 from ledger.records.authority import Filing, Genesis, Published, parse_filing, parse_genesis, parse_published
-from ledger.records.issue import parse_issue
+from ledger.records.issue import Issue, parse_issue
 from ledger.records.kinds import Kind
 from ledger.records.life import Correct, EndAppointment, Ruling, parse_correct, parse_end_appointment, parse_ruling
 from ledger.records.permit import LatePermit, parse_late_permit
@@ -146,7 +146,7 @@ def parse_statement(entry: bytes) -> Statement:
     if parse is None:
         raise Malformed("statement: this kind is not known to this version, or is signed in the wrong form")
     body = parse(envelope, fields)
-    if envelope.subject != body.subject:
+    if not isinstance(body, Issue) and envelope.subject != body.subject:  # an issue's cert key is read from there
         raise Malformed("statement: subject does not match the content")
     if isinstance(body, Genesis) and envelope.issuer != body.origin:
         raise Malformed("genesis: issuer id is the origin")

@@ -43,17 +43,18 @@ class Proofs:
     origin: str
     keys: tuple[VerifierKey, ...]
     receipt_key: Signer
-    _basis: tuple[Published, Basis] | None = None
+    _head: tuple[Published, Basis, str] | None = None
     _signature: tuple[bytes, bytes] | None = None  # root, and the receipt key's signature over it
 
-    def head(self) -> tuple[Published, Basis]:
-        """The published head as a basis for proofs. Raises Unavailable before the first."""
+    def head(self) -> tuple[Published, Basis, str]:
+        """The published head, as a basis for proofs, and its ETag. Raises Unavailable before the first."""
         published = self.published()
         if published is None:
             raise Unavailable("nothing is published yet")
-        if self._basis is None or self._basis[0] is not published:
-            self._basis = published, Basis(published.size, published.note, self._signed_ms(published.note))
-        return self._basis
+        if self._head is None or self._head[0] is not published:
+            basis = Basis(published.size, published.note, self._signed_ms(published.note))
+            self._head = published, basis, f'"{sha256(published.note).hexdigest()[:32]}"'
+        return self._head
 
     def root_signature(self, root: bytes) -> bytes:
         """The receipt key's signature, made once for a head."""
@@ -87,7 +88,7 @@ def add_proofs(app: web.Application, proofs: Proofs) -> None:
 async def get_evidence(request: web.Request) -> web.Response:
     proofs = request.app[PROOFS]
     cert_key = _cert_key(request)
-    _, basis = proofs.head()
+    _, basis, tag = proofs.head()
     size, day = evidence_question(request.query)
     if size is not None:
         body = await proofs.prover.at_size(cert_key, size, basis)
@@ -95,25 +96,25 @@ async def get_evidence(request: web.Request) -> web.Response:
         body = await proofs.prover.at_day(cert_key, day, basis)
     else:
         body = await proofs.prover.current(cert_key, basis)
-    return _answer(request, basis, body, "application/cbor")
+    return _answer(request, tag, body, "application/cbor")
 
 
 async def get_tlog_proof(request: web.Request) -> web.Response:
     proofs = request.app[PROOFS]
-    _, basis = proofs.head()
+    _, basis, tag = proofs.head()
     standing = await _standing(proofs, _cert_key(request), basis)
     proof = TlogProof(standing.index, standing.placed.inclusion, basis.note, None)
-    return _answer(request, basis, format_tlog_proof(proof), "text/plain")
+    return _answer(request, tag, format_tlog_proof(proof), "text/plain")
 
 
 async def get_receipt(request: web.Request) -> web.Response:
     proofs = request.app[PROOFS]
-    published, basis = proofs.head()
+    published, basis, tag = proofs.head()
     standing = await _standing(proofs, _cert_key(request), basis)
     signature = proofs.root_signature(published.root)
     path = standing.placed.inclusion
     receipt = ReceiptOf(proofs.origin, kid(proofs.receipt_key.public), basis.size, standing.index, path, signature)
-    return _answer(request, basis, format_receipt(receipt), "application/cose")
+    return _answer(request, tag, format_receipt(receipt), "application/cose")
 
 
 async def _standing(proofs: Proofs, cert_key: bytes, basis: Basis) -> Standing:
@@ -130,8 +131,7 @@ def _cert_key(request: web.Request) -> bytes:
     return bytes.fromhex(text)
 
 
-def _answer(request: web.Request, basis: Basis, body: bytes, kind: str) -> web.Response:
-    tag = f'"{sha256(basis.note).hexdigest()[:32]}"'
+def _answer(request: web.Request, tag: str, body: bytes, kind: str) -> web.Response:
     headers = {**_CORS, "Cache-Control": "no-cache", "ETag": tag}
     if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)

@@ -28,7 +28,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -61,14 +61,11 @@ _STOPPED: Final = Text(
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What readers see: one signed head, the seal that ends it, and what it needs to be answered from."""
+    """What readers see: one signed head, and the seal that ends it."""
 
     signed: Signed
     note: bytes  # with the cosignatures
     seal: bytes  # the entry
-    # Heap slots of the state map that changed since the head that this process published before, or since its start;
-    # empty when only signatures are new.
-    map_nodes: Mapping[int, bytes]
 
     @property
     def size(self) -> int:
@@ -108,7 +105,6 @@ class Publisher:
         witnesses.report_to(self)
         self._newest: _Committed | None = None
         self._asked = False
-        self._map_nodes: dict[int, bytes] = {}
         self._wake, self._publication = asyncio.Event(), asyncio.Event()
         # The loop's times: of the newest publication, of the next renewal, and before which nothing is tried.
         self._published_at = self._renew_at = self._not_before = 0.0
@@ -165,7 +161,6 @@ class Publisher:
     def committed(self, prepared: Prepared) -> None:
         """A batch is durable: its head is the newest now."""
         self._newest = _Committed(prepared.head, prepared.seal)
-        self._map_nodes.update(prepared.change.nodes)
         self._wake.set()
 
     async def beyond(self, index: int, wait_s: float) -> Published | None:
@@ -202,7 +197,7 @@ class Publisher:
             self._late += lines
         elif self.published is not None and self.published.signed is signed and self.stopped is None:
             note = add_cosignatures(self.published.note, lines)
-            self._show(replace(self.published, note=note, map_nodes={}))
+            self._show(replace(self.published, note=note))
 
     def contradicted(self, found: Contradiction) -> None:
         """Step c, whenever a witness shows it: nothing is signed any more."""
@@ -255,9 +250,9 @@ class Publisher:
 
     async def _attempt(self) -> bool:
         """Steps 5 to 8 for the newest committed head; whether the quorum was there."""
-        newest, nodes = self._newest, self._map_nodes
+        newest = self._newest
         assert newest is not None
-        self._map_nodes, self._late = {}, []
+        self._late = []
         head = newest.head
         try:
             signed = self._on_its_way = self._sign(head)  # 5, 6
@@ -269,12 +264,10 @@ class Publisher:
                 if self._halted():
                     return False
             note = add_cosignatures(signed.note, (*lines, *self._late))
-            self._show(Published(signed, note, newest.seal, nodes))
-            nodes = {}
+            self._show(Published(signed, note, newest.seal))
             return True
         finally:
             self._on_its_way = None
-            self._map_nodes = {**nodes, **self._map_nodes} if nodes else self._map_nodes
 
     def _halted(self) -> bool:
         return self.stopped is not None
@@ -310,4 +303,4 @@ class Publisher:
         if checkpoint.size > head.size or await self._hashes.root(checkpoint.size) != checkpoint.root:
             raise Unavailable("store: the published checkpoint is not of the stored tree; run fsck")
         seal = (await self._store.entries(checkpoint.size - 1, checkpoint.size))[0]
-        self.published = Published(Signed(checkpoint, note), note, seal, {})
+        self.published = Published(Signed(checkpoint, note), note, seal)

@@ -59,6 +59,7 @@ class Prover:
         self._size = 0  # of the head that the kept answers are about
         self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._newest: tuple[Placed, Seal] | None = None
+        self._note = b"", b""  # the last checkpoint, and its CBOR
         self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
 
     async def current(self, cert_key: bytes, basis: Basis) -> bytes:
@@ -72,7 +73,7 @@ class Prover:
                 self._kept[cert_key] = around
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-        return around[0] + canonical.encode(basis.note) + around[1]
+        return around[0] + self._encoded(basis.note) + around[1]
 
     async def at_size(self, cert_key: bytes, size: int, basis: Basis) -> bytes:
         """The answer as of the first `size` leaves, which a seal must end. Raises Refused NO_SUCH_SIZE."""
@@ -90,6 +91,11 @@ class Prover:
             return None
         index = parse_certificate_state(version.body).issue_index
         return Standing(index, (await self._placed([index], basis.size))[0])
+
+    def _encoded(self, note: bytes) -> bytes:
+        if self._note[0] != note:
+            self._note = note, canonical.encode(note)
+        return self._note[1]
 
     async def _at(self, cert_key: bytes, seal: Seal, basis: Basis) -> bytes:
         if seal.covered >= basis.size - 1:
@@ -167,16 +173,16 @@ class Prover:
         return entry
 
     async def _find_filing(self, state: CertificateState) -> bytes:
-        map_key = filing_map_key(state.filing_number)
+        """A change of terms stands alone in its batch, so that those at the end of the issue's batch are the ones."""
         seal = await self._store.seal_from(state.issue_index)
-        # Its batch may have changed the terms again after it, so the version before that batch counts too.
-        for at in (seal, state.issue_index - 1):
-            version = None if at is None else await self._store.state_as_of(map_key, at)
-            if version is not None:
-                fields = canonical.decode(version.body, limit=64 * 1024)
-                if fields[_TERMS_LEAF] == state.filing_leaf:
-                    index = int(fields[_TERMS_INDEX])
-                    return (await self._store.entries(index, index + 1))[0]
+        version = None
+        if seal is not None:
+            version = await self._store.state_as_of(filing_map_key(state.filing_number), seal)
+        if version is not None:
+            fields = canonical.decode(version.body, limit=64 * 1024)
+            if fields[_TERMS_LEAF] == state.filing_leaf:
+                index = int(fields[_TERMS_INDEX])
+                return (await self._store.entries(index, index + 1))[0]
         raise Unavailable("the terms of the filing are not found; run fsck")
 
     async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:

@@ -24,6 +24,7 @@ from typing import Final
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
+from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.seal import is_seal, parse_seal, verify_seal_of
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
@@ -75,18 +76,21 @@ async def replay_stretch(
     if reads is None:
         reads = await read_entries(workers, entries, start, integrator.record_keys)
     good, bad = _until_bad(reads[:-1])  # 2
+    repeated = await _first_repeated(integrator, [_statement(read) for read in good])  # 3
+    if repeated is not None:
+        bad, good = BadEntry(start + repeated, "it is on the log already"), good[:repeated]
     signers = await _signers(integrator, [_statement(read) for read in good])
-    authentic, unsigned = await _authenticate(workers, good, signers, start)  # 3
+    authentic, unsigned = await _authenticate(workers, good, signers, start)  # 4
     first = unsigned or bad
     try:
         batch = await integrator.begin([one.statement for one in authentic], seal.time)
     except Refused as refusal:
         raise first or BadEntry(last, str(refusal)) from refusal
-    await _fold(batch, authentic)  # 4
+    await _fold(batch, authentic)  # 5
     if first is not None:  # what stands before it was admissible: this is the first bad entry
         raise first
     prepared = await batch.finish()
-    if prepared.seal != entries[-1]:  # 5
+    if prepared.seal != entries[-1]:  # 6
         ours = parse_seal(prepared.seal)
         what = "map root" if ours.map_root != seal.map_root else "chain, key count or previous seal"
         raise BadEntry(last, f"the seal states another {what} than its log has")
@@ -116,6 +120,17 @@ def _until_bad(reads: Sequence[Read]) -> tuple[list[Authentic | Statement], BadE
 
 def _statement(read: Authentic | Statement) -> Statement:
     return read.statement if isinstance(read, Authentic) else read
+
+
+async def _first_repeated(integrator: Integrator, statements: Sequence[Statement]) -> int | None:
+    """The place of the first statement that the log or the stretch has before. Certificates are left to the fold."""
+    asked = {at: one.identity for at, one in enumerate(statements) if one.kind not in CERTIFICATE_KINDS}
+    seen = set(await integrator.store.find_repeatable(list(asked.values())))
+    for at, identity in asked.items():
+        if identity in seen:
+            return at
+        seen.add(identity)
+    return None
 
 
 async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _Signers:
@@ -165,11 +180,13 @@ def _authenticate_piece(
     reads: Sequence[Authentic | Statement], signers: _Signers, start: int
 ) -> tuple[list[Authentic], BadEntry | None]:
     authentic: list[Authentic] = []
+    keys: dict[tuple[str, bytes], bytes] = {}
     for index, read in enumerate(reads, start):
         statement = _statement(read)
         try:
             if statement.envelope.single:
-                public = signers.record_key(statement)
+                who = statement.envelope.issuer, statement.kid
+                public = keys.get(who) or keys.setdefault(who, signers.record_key(statement))
                 known = isinstance(read, Authentic) and read.publics == (public,)
                 authentic.append(read if known else authenticate_record(statement, public))  # type: ignore[arg-type]
             elif signers.authority is None:

@@ -119,6 +119,9 @@ class SqliteStore:
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         return dict(self._each(sql.FIND, identities))
 
+    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        return await self.find(identities)
+
     async def tile(self, level: int, index: int) -> bytes | None:
         row = self._one(sql.TILE, level, index)
         return None if row is None else row[0]

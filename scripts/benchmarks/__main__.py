@@ -3,7 +3,9 @@
     limits   what the machine can do at all: signatures, fsync, a bare web server
     append   statements through a running ledger over HTTP
     pages    a replica of that log, and the page of a scanned certificate
+    evidence proofs of state out of that log, and their check
     issue    the real issuer on a sample roster
+    audit    a whole audit of a log that was made beforehand
 
 Writes nothing outside a scratch folder, which it removes, unless --write. Exit status 1 when a part could not be
 measured; a missed target is a figure, not a failure.
@@ -21,7 +23,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, issuing, limits, pages
+from benchmarks import append, auditing, issuing, limits, pages, proofs
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -29,7 +31,7 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "issue")
+PARTS = ("limits", "append", "pages", "evidence", "issue", "audit")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -40,7 +42,7 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
     if "limits" in wanted:
         _say("limits")
         figures += await limits.measure(folder, scale)
-    if wanted & {"append", "pages"}:
+    if wanted & {"append", "pages", "evidence"}:
         _say(f"append: {scale.certificates:,} certificates")
         part = "append"
         try:
@@ -49,6 +51,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                 others = appended.others
                 if "append" in wanted:
                     figures += appended.figures
+                if "evidence" in wanted:
+                    part = "evidence"
+                    _say("evidence")
+                    figures += await proofs.measure(log, appended.parcels, scale)
                 if "pages" in wanted:
                     part = "pages"
                     _say("pages")
@@ -61,6 +67,12 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
             figures += await issuing.measure(folder, scale, 1 if scale.runs < 5 else 3)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["issue"] = f"{type(error).__name__}: {error}"
+    if "audit" in wanted:
+        _say(f"audit: {scale.audited:,} certificates")
+        try:
+            figures += await auditing.measure(folder, scale)
+        except (Failed, CertLedgerError, AssertionError) as error:
+            failed["audit"] = f"{type(error).__name__}: {error}"
     return figures, failed, others
 
 
@@ -71,6 +83,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small and short: the shape, not the figures")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be given again")
     parser.add_argument("--certificates", type=int, help="in the log at the end of the append part")
+    parser.add_argument("--audited", type=int, help="certificates of the log that the audit part makes and audits")
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of the table")
     parser.add_argument("--write", action="store_true", help="update the generated section of docs/performance.md")
     parser.add_argument("--dir", type=Path, default=ROOT / "bench-data", help="scratch folder, on the disk to measure")
@@ -78,6 +91,8 @@ def main() -> int:
     scale = Scale.quick() if options.quick else Scale.full()
     if options.certificates is not None:
         scale = replace(scale, certificates=options.certificates)
+    if options.audited is not None:
+        scale = replace(scale, audited=options.audited)
     options.dir.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(options.dir.absolute())
     with (

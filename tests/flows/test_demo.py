@@ -38,7 +38,7 @@ def free_ports() -> int:
     """A base whose four ports are free now."""
     for base in range(20_000 + os.getpid() % 20_000, 60_000, 4):
         try:
-            for port in range(base, base + 4):
+            for port in range(base, base + 5):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:
@@ -105,6 +105,7 @@ def test_demo_json_says_what_a_script_needs(demo: DemoRun) -> None:
     document = demo.document
     assert document["ledger_url"] == f"http://127.0.0.1:{demo.base}"
     assert document["verifier_url"] == f"http://127.0.0.1:{demo.base + 1}"
+    assert document["auditor_url"] == f"http://127.0.0.1:{demo.base + 4}"
     assert document["witness_urls"] == [f"http://127.0.0.1:{demo.base + more}" for more in (2, 3)]
     assert len(document["log_keys"]) == 2 and all(
         key.startswith(document["origin"] + "+") for key in document["log_keys"]
@@ -217,11 +218,19 @@ def test_a_browser_shows_it(demo: DemoRun, tmp_path: Path) -> None:
 
 def test_both_witnesses_stand_behind_what_is_published(demo: DemoRun) -> None:
     document = demo.document
-    policy = parse_policy((demo.folder / "log" / "policy.txt").read_text("utf-8"))
+    policy = parse_policy((demo.folder / "policy.txt").read_text("utf-8"))
+    auditors = [parse_vkey(line) for line in json.loads((demo.folder / "auditor" / "vkeys.json").read_text())["vkeys"]]
     keys = [parse_vkey(line) for line in document["log_keys"]]
-    opened = open_cosigned(fetch(document["ledger_url"] + "/checkpoint"), document["origin"], keys, policy)
-    assert opened.quorum_time_s is not None
-    assert {key.name for key in opened.cosigned} == {"witness1.example/demo", "witness2.example/demo"}
+    until = time.monotonic() + 90  # the auditor's line comes when it has replayed that far: with the next renewal
+    while True:
+        note = fetch(document["ledger_url"] + "/checkpoint")
+        opened = open_cosigned(note, document["origin"], keys, policy, auditors)
+        if opened.auditor_time_s is not None or time.monotonic() > until:
+            break
+        time.sleep(1)
+    assert opened.quorum_time_s is not None and opened.auditor_time_s is not None
+    names = {"witness1.example/demo", "witness2.example/demo"}
+    assert {key.name for key in opened.cosigned} >= names
     assert policy.quorum in (demo.folder / "verifier" / "verifier.toml").read_text("utf-8"), "the verifier asks too"
     path = checkpoint_path(document["origin"])
     for url in document["witness_urls"]:

@@ -21,6 +21,7 @@ from ledger.records.evidence import Evidence, format_evidence
 from ledger.records.evidence_check import verify_stapled
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.life import Correct, Listed, Range, Ruling
+from ledger.records.permit import PermitProof
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
 from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
@@ -88,6 +89,9 @@ def statement_vectors() -> dict[str, Any]:
         "issue-with-permit": permitted.statement,
         "reissue": body().reissue("new", one).statement,
         "appoint": body().post("post", on=one, last_day=DAY + 365, trade=TRADE).statement,
+        "appoint-with-permit": body()
+        .post("late post", prerequisite=b"", permit=PermitProof(permit.leaf_hash, 1, (octets("path"),)))
+        .statement,
         "end-appointment": body().sign(end(body().post("post", on=one))),
         "correct": body().sign(correct(one)),
         "correct-by-the-authority": ruler.sign(correct(one, track=octets("track", 16))),
@@ -294,6 +298,8 @@ def qr_vectors() -> dict[str, Any]:
         "two-character name": (body().certificate("a", name="李四"), 70_000),
         "thirty-character name": (body().certificate("b", name=LONG_NAME), 10_000_000),
         "trade, unlinked": (body().certificate("c", trade=TRADE, person_unlinked=True), 0),
+        "a reissue": (body().reissue("d", body().certificate("a")), 70_001),
+        "a post": (body().post("e", on=body().certificate("a"), last_day=DAY + 365), 70_002),
     }
     codes = []
     for what, (certificate, index) in cases.items():

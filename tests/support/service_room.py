@@ -124,7 +124,6 @@ class Room:
             self.publisher,
             clock,
             INDEX,
-            EXAMINER.lineage_of,
             self.fatal,
             EXAMINER.lineage_of,
             batch_limit=limit,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -40,6 +39,7 @@ from ledger.tlog.spelling import check_name
 from verifier.audit.config import NO_QUORUM, SETTINGS_FILE, AuditSettings, PinsConfig, create_folder, load_folder
 from verifier.audit.cosign import STATE_FILE, MapAuditor, create_keys, open_cosigner
 from verifier.audit.evidence import MAX_BYTES, Fork, parse_evidence, verify_evidence
+from verifier.audit.follow import spare_collector
 from verifier.audit.openings import OpeningsResult, check_openings
 from verifier.audit.page import report_page
 from verifier.audit.report import build_report, format_report, report_text, write_file
@@ -57,7 +57,6 @@ REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
 REPORT_HTML_EN: Final = "report.en.html"
 _THREADS: Final = 2
-_GC: Final = (100_000, 20, 100)
 _AGAIN_S: Final = 1.0  # before an answer that does not fit is asked for once more
 _COMMANDS: Final = ("init", "serve", "evidence")
 
@@ -75,8 +74,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
-    gc.freeze()
-    gc.set_threshold(*_GC)  # a replay makes no cycles, but hundreds of objects for each certificate
+    spare_collector()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
         async with (
             LedgerClient(settings.ledger_url) as client,
@@ -165,6 +163,7 @@ def _serve(options: argparse.Namespace) -> int:
     app = create_app(service, auditor)
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
+        spare_collector()
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
             async with (
                 LedgerClient(settings.ledger_url) as client,

@@ -6,8 +6,9 @@ It implements `ledger.store.protocol.Store`, and differs from the log's own stor
                               the last flushes; never a part of one. What is lost is simply replayed again
     many batches, one commit  `append` writes into an open transaction, which this store's one connection reads too;
                               `flush` commits it together with the statistics, so that they always belong together
-    fewer random pages        rows that grow by appending, and two small tables in key order (`leaf`, `track`); no
-                              index over identities and no unique constraint: the fold already refuses doubles
+    fewer random pages        rows that grow by appending, and two small tables in key order (`leaf`, `track`); an
+                              index over identities only of what is no certificate: the fold refuses a cert key twice,
+                              but a restore, say, that is played again only its identity gives away
     no reading back           `append` does not call `check`. It guards a log against signing what it misread; here
                               every root is compared with the one that the log signed
 
@@ -37,6 +38,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE entry (
     idx INTEGER PRIMARY KEY, body BLOB NOT NULL, chain BLOB NOT NULL, kind INTEGER NOT NULL, identity BLOB NOT NULL
 );
+CREATE UNIQUE INDEX repeatable ON entry (identity) WHERE kind NOT IN (0, 12, 13, 19); -- neither seal nor certificate
 CREATE TABLE tile (level INTEGER, idx INTEGER, body BLOB NOT NULL, PRIMARY KEY (level, idx));
 CREATE TABLE state (id INTEGER PRIMARY KEY, map_key BLOB NOT NULL, subject BLOB NOT NULL, track BLOB NOT NULL,
     body BLOB NOT NULL);
@@ -53,6 +55,7 @@ CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NUL
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), note BLOB NOT NULL);
 CREATE TABLE statistics (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, body BLOB NOT NULL);
 """
+_FIND_REPEATABLE: Final = "SELECT identity, idx FROM entry WHERE kind NOT IN (0, 12, 13, 19) AND identity"
 _STATE: Final = "SELECT l.map_key, l.value, s.subject, s.track, s.body FROM leaf l JOIN state s ON s.id = l.state"
 
 
@@ -137,6 +140,9 @@ class AuditStore:
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         """Reads every entry: a replay never asks, and an index over identities would cost more than all the rest."""
         return dict(self._each("SELECT identity, idx FROM entry WHERE identity", identities))
+
+    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        return dict(self._each(_FIND_REPEATABLE, identities))
 
     async def tile(self, level: int, index: int) -> bytes | None:
         row = self._one("SELECT body FROM tile WHERE level = ? AND idx = ?", level, index)

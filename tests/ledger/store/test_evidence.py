@@ -13,11 +13,14 @@ from ledger.errors import Refused, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
+from ledger.records.kinds import Kind, Reason
+from ledger.records.life import Correct, Listed, Ruling
+from ledger.records.statements import issuer_entry
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.serving import Serving
 from ledger.tlog.policy import NO_WITNESSES
-from tests.support.build_log import TIME, LogBuilder, octets
+from tests.support.build_log import FILING, ISSUE_DAY, TIME, LogBuilder, octets
 
 DAY = 86_400_000
 
@@ -160,6 +163,45 @@ async def test_absence_of_a_thousand_unknown_keys_and_of_no_known_one(tmp_path: 
                 other = replace(evidence, cert_key=certificate.issue.cert_key)
                 verify_evidence(other, site.log.origin, site.log.signer.vkeys, NO_WITNESSES)
     await site.log.store.close()
+
+
+async def test_statements_that_a_state_names(tmp_path: Path) -> None:
+    """Corrections and rulings, in batches of their own and together, and the terms that a change has replaced."""
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    log, one = site.log, site.log.certificate("one")
+    key, rest = one.issue.cert_key, one.issue.rest
+    await log.issue(one)
+
+    def correct(label: str) -> bytes:
+        body = Correct(key, Reason.NAME_CHANGED, ISSUE_DAY, octets(label), rest, b"", FILING)
+        return issuer_entry(body, log.record_key)
+
+    def rule(kind: Kind) -> bytes:
+        return issuer_entry(Ruling(kind, Listed((key,)), Reason.UNDER_REVIEW, ISSUE_DAY, FILING), log.record_key)
+
+    first, second, suspend, restore = correct("a"), correct("b"), rule(Kind.SUSPEND), rule(Kind.RESTORE)
+    changed = log.filing_entry(name="更名后有限公司", change=True)
+    shown = [(one.statement.entry, one.statement.entry)]
+    sizes = [log.integrator.size]
+    for batch, commitments, event in (
+        ([first], first, first),
+        ([suspend], first, suspend),
+        ([second, restore], second, restore),
+        ([changed], second, restore),
+        ([log.certificate("other").statement.entry], second, restore),
+    ):
+        await log.batch(batch)
+        sizes.append(log.integrator.size)
+        shown.append((commitments, event))
+        site.publish()
+        for at, size in enumerate(sizes):
+            proven = site.check(await site.prover.at_size(key, size, site.basis), key)
+            assert proven.commitments is not None and proven.event is not None
+            assert (proven.commitments.entry, proven.event.entry) == shown[at]
+            assert proven.terms is not None and proven.terms.name == log.filing().name, "those of its issue"
+    later = await site.current(log.certificate("other").issue.cert_key)
+    assert later.terms is not None and later.terms.name == "更名后有限公司"
+    await log.store.close()
 
 
 @settings(max_examples=12, deadline=None)

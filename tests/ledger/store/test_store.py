@@ -138,6 +138,7 @@ async def test_append_is_visible_in_every_read(store: Any) -> None:
     assert await store.entries(1, 9) == [b"entry 1"]
     assert await store.rows(0, 2) == list(first.entries)
     assert await store.find([h("id 1"), h("id 9")]) == {h("id 1"): 1}
+    assert await store.find_repeatable([h("id 1"), h("id 9")]) == {h("id 1"): 1}
     assert await store.tile(0, 0) == h("tile") * 2
     state = first.states[0]
     assert await store.states([state.map_key, h("none")]) == {state.map_key: state}

@@ -1,0 +1,90 @@
+"""Evidence over the same filled log: how fast the ledger proves a certificate's state, and how fast a reader checks it.
+
+`first` asks for a different certificate each time, as hiring lists and bundles do: everything is computed. `again` asks
+for the same few. The renewed signature of an idle log costs nothing of what is kept.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from benchmarks.figures import Figure, quantile
+from benchmarks.http_load import Load, closed_loop, get_request, open_loop
+from benchmarks.machine import cpu_seconds
+from benchmarks.processes import Failed, Scale
+from benchmarks.workload import ORIGIN, Parcel, RunningLog
+from ledger.records.evidence import parse_evidence
+from ledger.records.evidence_check import prove_under, verify_evidence
+from ledger.records.secret import cert_key_of
+from ledger.tlog.checkpoint import open_cosigned
+from ledger.tlog.note import parse_vkey
+from ledger.tlog.policy import NO_WITNESSES
+
+CONNECTIONS = 16
+CALM = 100  # requests a second
+KEPT = 500  # certificates that `again` asks for
+
+
+async def measure(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> list[Figure]:
+    """`parcels`: what is on the log."""
+    keys = [cert_key_of(secret) for parcel in parcels for secret in parcel.secrets]
+    random.Random(2).shuffle(keys)
+    address = urlsplit(log.url)
+    host, port = address.hostname or "", address.port or 0
+
+    def asked(some: Sequence[bytes]) -> list[bytes]:
+        return [get_request(f"/v1/evidence/{key.hex()}", f"{host}:{port}") for key in some]
+
+    first, again, cpu, calm = [], [], [], []
+    for run in range(scale.runs):
+        # Other certificates in each run, and more than the ledger keeps, so that none is answered from memory.
+        fresh = asked(keys[run % 4 :: 4])
+        before = cpu_seconds(log.process)
+        load = _good(await closed_loop(host, port, fresh, scale.seconds, CONNECTIONS))
+        cpu.append((cpu_seconds(log.process) - before) / len(load.latencies) * 1e6)
+        first.append(load.rate)
+        calm.append(quantile(_good(await open_loop(host, port, fresh, scale.seconds, CALM)).latencies, 0.99) * 1000)
+        again.append(_good(await closed_loop(host, port, asked(keys[:KEPT]), scale.seconds, CONNECTIONS)).rate)
+    return [
+        Figure("evidence.again", "evidence asked for again", "/s", tuple(again), 3000, against="limits.aiohttp_hello"),
+        Figure("evidence.first", "evidence of a certificate nobody asked for", "/s", tuple(first)),
+        Figure("evidence.cpu", "CPU time of the ledger per answer, first asked", "µs", tuple(cpu)),
+        Figure("evidence.calm_p99", f"evidence, first asked, at {CALM}/s, p99", "ms", tuple(calm), 20, True),
+        *await _checked(log, keys[: 200 if scale.runs < 5 else 1000], scale),
+    ]
+
+
+async def _checked(log: RunningLog, keys: Sequence[bytes], scale: Scale) -> list[Figure]:
+    """What a reader pays: all of it, and what is left when many answers share a checkpoint."""
+    vkeys = tuple(parse_vkey(line) for line in log.vkeys)
+    async with log.client() as client:
+        answers = [await client.evidence(key) for key in keys]
+    whole, shared = [], []
+    for _ in range(scale.runs):
+        began = time.perf_counter()
+        for raw in answers:
+            verify_evidence(parse_evidence(raw), ORIGIN, vkeys, NO_WITNESSES)
+        between = time.perf_counter()
+        opened = None
+        for raw in answers:
+            evidence = parse_evidence(raw)
+            if opened is None or opened.note != evidence.checkpoint:
+                opened = open_cosigned(evidence.checkpoint, ORIGIN, vkeys, NO_WITNESSES)
+            prove_under(evidence, opened)
+        whole.append((between - began) / len(answers) * 1000)
+        shared.append((time.perf_counter() - between) / len(answers) * 1000)
+    sizes = tuple(len(raw) / 1024 for raw in answers)
+    return [
+        Figure("evidence.check", "check of evidence, both log signatures", "ms", tuple(whole)),
+        Figure("evidence.check_shared", "check of evidence under an opened checkpoint", "ms", tuple(shared), 1, True),
+        Figure("evidence.size", "evidence without cosignatures", "KiB", (max(sizes),)),
+    ]
+
+
+def _good(load: Load) -> Load:
+    if load.failures:
+        raise Failed(f"{load.failures} answers failed")
+    return load
