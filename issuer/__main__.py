@@ -1,4 +1,4 @@
-"""The issuer's programme: `cert-issuer keygen | init | check | issue | print | status`."""
+"""The issuer's programme: `cert-issuer keygen | init | check | issue | print | suspend | revoke | … | status`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from issuer.console import batches, rosters, setup
+from issuer.console import acts, batches, rosters, setup
 from issuer.console.arguments import make_parser
 from issuer.console.terminal import report_error
 from ledger.errors import CertLedgerError, Unavailable
@@ -21,6 +21,9 @@ _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "issue": lambda arguments: asyncio.run(rosters.issue(arguments)),
     "print": batches.print_again,
     "status": batches.status,
+    **dict.fromkeys(
+        ("suspend", "restore", "revoke", "end-appointment"), lambda arguments: asyncio.run(acts.rule(arguments))
+    ),
 }
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from issuer.draft import Draft
 from ledger.records.commitments import FaceOpening, FieldOpening
 from ledger.records.cose import Signer
 from ledger.records.envelope import FaceContent, RestContent, seal_face, seal_rest
-from ledger.records.secret import locator_of
-from ledger.records.statements import issue_entry
+from ledger.records.life import Correct
+from ledger.records.secret import correction_locator, locator_of
+from ledger.records.statements import issue_entry, parse_statement
 from ledger.tlog.merkle import leaf_hash
-from ledger.wire import PersonLineage, Receipt, Submission
+from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
 
 
 class LogClient(Protocol):
@@ -41,13 +42,16 @@ class LogClient(Protocol):
     async def taken_numbers(self, numbers: Sequence[str]) -> set[str]:
         """Those that are on the log; at most 5,000 a call."""
 
-    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
+    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
         """Durable answers in order; the same bytes get the same answer again. At most 500 a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
-    """Everything about one certificate that the issuer must not lose, except its place in the log."""
+    """Everything about one certificate that the issuer must not lose, except its place in the log.
+
+    Of a correction: secret and holder code are the certificate's, the openings and envelopes new.
+    """
 
     row: int
     secret: bytes
@@ -62,6 +66,28 @@ class SignedCertificate:
     @property
     def number(self) -> str:
         return self.face.number
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A certificate that a statement concerns: the row that asked for it, its number, its cert key."""
+
+    row: int
+    number: str
+    cert_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStatement:
+    """A statement that says nothing about a person. `row` is its place in the journal: the row that asked for it, or
+    minus the first of several."""
+
+    row: int
+    entry: bytes
+    about: tuple[Named, ...]
+
+
+Signed: TypeAlias = SignedCertificate | SignedStatement
 
 
 def sign_draft(draft: Draft, signer: Signer) -> SignedCertificate:
@@ -83,14 +109,18 @@ def sign_draft(draft: Draft, signer: Signer) -> SignedCertificate:
     )
 
 
-def submission_of(certificate: SignedCertificate) -> Submission:
+def submission_of(signed: Signed) -> Submission | BareSubmission:
     """What is sent: the statement, and what the ledger needs to admit it."""
+    if isinstance(signed, SignedStatement):
+        return BareSubmission(signed.entry)
+    statement = parse_statement(signed.entry)
+    corrects = isinstance(statement.body, Correct)
     return Submission(
-        entry=certificate.entry,
-        face=certificate.face,
-        document=certificate.openings[0],
-        digests=certificate.digests,
-        locator=locator_of(certificate.secret),
-        face_envelope=certificate.face_envelope,
-        rest_envelope=certificate.rest_envelope,
+        entry=signed.entry,
+        face=signed.face,
+        document=signed.openings[0],
+        digests=signed.digests,
+        locator=correction_locator(signed.secret, statement.leaf_hash) if corrects else locator_of(signed.secret),
+        face_envelope=signed.face_envelope,
+        rest_envelope=signed.rest_envelope,
     )

@@ -113,7 +113,7 @@ def write_everything(
     out: Path, outcome: Outcome, settings: IssuerSettings, *, pdfs: bool = True, quiet: bool = True, workers: int = 2
 ) -> tuple[dict[str, Any], list[Printed]]:
     """Step 6 of batch.py: all results of a roster. Raises Unavailable (disk)."""
-    issued = results.all_issued(outcome.state, settings)
+    issued = results.all_issued(outcome.state, settings, outcome.changes)
     problems = [problem for problem in outcome.problems() if problem.severity == ERROR]
     results.prepare_folder(out)
     fix = out / results.PROBLEMS

@@ -1,4 +1,4 @@
-"""The sheets that a body fills in, by the names of their columns: the reporting sheet (domain 3.4) and those of the acts.
+"""The sheets that a body fills in, by their columns: the reporting sheet (domain 3.4) and those of the acts.
 
 A column is found under any of its spellings, in any order. The first spelling is the title that problems name.
 """
@@ -150,6 +150,4 @@ ENDS: Final = Form(
     listed=("number", "effective_date"),
     least=2,
 )
-FORMS: Final[Mapping[str, Form]] = {
-    form.name: form for form in (ROSTER, RULINGS, CORRECTIONS, REISSUES, POSTS, ENDS)
-}
+FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (ROSTER, RULINGS, CORRECTIONS, REISSUES, POSTS, ENDS)}

@@ -1,7 +1,8 @@
 """A ledger in memory for the issuer's tests: a real tree, real seals and checkpoints, so that receipts really verify.
 
-Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once. The state map's root
-is made up, since an issuer never looks at it. `losses` makes the next calls fail before or after the work is done.
+Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once; what is done to a
+certificate fits its status. The state map's root is made up, since an issuer never looks at it. `losses` makes the
+next calls fail before or after the work is done.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from hashlib import sha256
 
 from ledger.errors import Refused, Unavailable
 from ledger.records import cose
+from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
+from ledger.records.commitments import rest_digest, verify_opening
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, IssuerKind
+from ledger.records.kinds import Audience, CertificateStatus, IssuerKind, Kind
+from ledger.records.life import Correct, EndAppointment, Range, Ruling
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
-from ledger.records.statements import parse_statement, propose
+from ledger.records.statements import Statement, parse_statement, propose
+from ledger.records.transitions import Act, after, swept
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.merkle import Frontier, leaf_hash, prove_inclusion
 from ledger.tlog.tiles import format_entries, parse_tile_path
-from ledger.wire import Logged, PersonLineage, Receipt, Submission
+from ledger.wire import BareSubmission, Logged, PersonLineage, Receipt, Submission
 
 ORIGIN = "fake.example/log"
 FILING_NUMBER = "Y000051990001"
 BODY = "示例职业技能评价中心（样本）"
+ACTS = {Kind.SUSPEND: Act.SUSPEND, Kind.RESTORE: Act.RESTORE, Kind.REVOKE: Act.REVOKE}
 AUTHORITY = tuple(Ed25519Signer(bytes([seed]) * 32) for seed in (1, 2, 3))
 
 
@@ -73,6 +79,7 @@ class FakeLog:
         self._answers: dict[bytes, tuple[int, int]] = {}  # identity -> index, batch time
         self._tracks: dict[PersonLineage, bytes] = {}
         self.numbers: set[str] = set()
+        self.status: dict[bytes, CertificateStatus] = {}
         self._grades: set[tuple[bytes, int, str]] = set()
         keys = tuple(sorted(key.public for key in AUTHORITY))
         self.genesis = authority_entry(Genesis(ORIGIN, keys, 2, self.filing_terms.first_day))
@@ -100,7 +107,7 @@ class FakeLog:
         assert len(numbers) <= 5000
         return self.numbers & set(numbers)
 
-    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
+    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
         assert 0 < len(submissions) <= 500
         self.submits += 1
         loss = self.losses.pop(0) if self.losses else ""
@@ -124,33 +131,62 @@ class FakeLog:
         bodies = [parse_statement(entry).body for entry in self.entries if entry[:1] == b"\xd2"]
         return [body for body in bodies if isinstance(body, Issue)]
 
-    def _admit(self, submissions: Sequence[Submission]) -> list[tuple[int, int] | Refused]:
+    def _admit(self, submissions: Sequence[Submission | BareSubmission]) -> list[tuple[int, int] | Refused]:
         fresh: list[bytes] = []
         outcomes: list[bytes | Refused] = []
         for submission in submissions:
             statement = parse_statement(submission.entry)
-            issue = statement.body
-            assert isinstance(issue, Issue)
-            statement.verify_signature(self.filing_terms.record_keys[0].public)
-            assert submission.face.digest() == issue.face
-            assert issue.track_id in self._tracks.values()
-            person = (issue.track_id, issue.grade, issue.trade)
-            if statement.identity in self._answers:
-                outcomes.append(statement.identity)
-            elif submission.face.number in self.numbers | self.refuse_numbers:
-                outcomes.append(refuse(Refusal.NUMBER_TAKEN, "number"))
-            elif person in self._grades:
-                outcomes.append(refuse(Refusal.DUPLICATE_GRADE, "grade"))
-            else:
-                self.numbers.add(submission.face.number)
-                self._grades.add(person)
+            identity = statement.identity
+            if identity not in self._answers:
+                try:
+                    self._take(statement, submission)
+                except Refused as refusal:
+                    outcomes.append(refusal)
+                    continue
                 time = max(self.now_ms, self._time + 1)
-                self._answers[statement.identity] = (len(self.entries) + len(fresh), time)
+                self._answers[identity] = (len(self.entries) + len(fresh), time)
                 fresh.append(submission.entry)
-                outcomes.append(statement.identity)
+            outcomes.append(identity)
         if fresh:
             self._append(fresh)
         return [outcome if isinstance(outcome, Refused) else self._answers[outcome] for outcome in outcomes]
+
+    def _take(self, statement: Statement, submission: Submission | BareSubmission) -> None:
+        body = statement.body
+        if statement.envelope.single:
+            statement.verify_signature(self.filing_terms.record_keys[0].public)
+        if isinstance(submission, BareSubmission):
+            if isinstance(body, Ruling | EndAppointment):
+                self._rule(body)
+            return
+        assert isinstance(body, Issue | Appoint | Correct)
+        assert submission.face.digest() == body.face and rest_digest(submission.digests) == body.rest
+        verify_opening(submission.document, submission.digests)
+        if isinstance(body, Correct):
+            self.status[body.cert_key] = after(Act.CORRECT, self.status[body.cert_key], "cert_key")
+            return
+        assert body.track_id in self._tracks.values()
+        if isinstance(body, Issue) and body.replaces:
+            self.status[body.replaces] = after(Act.REPLACE, self.status[body.replaces], "replaces")
+        else:
+            person = (body.track_id, body.grade, body.trade)
+            if submission.face.number in self.numbers | self.refuse_numbers:
+                raise refuse(Refusal.NUMBER_TAKEN, "number")
+            if person in self._grades:
+                raise refuse(Refusal.DUPLICATE_GRADE, "grade")
+            self._grades.add(person)
+        self.numbers.add(submission.face.number)
+        self.status[body.cert_key] = CertificateStatus.IN_FORCE
+
+    def _rule(self, body: Ruling | EndAppointment) -> None:
+        if isinstance(body, EndAppointment):
+            self.status[body.cert_key] = after(Act.END, self.status[body.cert_key], "cert_key")
+        elif isinstance(body.whom, Range):
+            for cert_key, status in self.status.items():
+                self.status[cert_key] = swept(ACTS[body.kind], status) or status
+        else:
+            new = {key: after(ACTS[body.kind], self.status[key], "cert_key") for key in body.whom.cert_keys}
+            self.status |= new
 
     def _append(self, entries: list[bytes]) -> None:
         self._time = max(self.now_ms, self._time + 1)

@@ -1,0 +1,178 @@
+"""The acts on certificates: `suspend`, `restore`, `revoke`, `end-appointment` and their like."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from issuer import results
+from issuer.acts.act import Act, Checked, Done, MakeAct, perform
+from issuer.acts.lines import Source, one_line, read_sheet
+from issuer.acts.outcome import status_text, summary_of, write_outcome
+from issuer.acts.ruling import RangeAct, RulingAct
+from issuer.batch import Step, World
+from issuer.console.rosters import print_with_bar, problem_value
+from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
+from issuer.desk import Desk, open_desk
+from issuer.receipt import Placed
+from issuer.register import Register
+from issuer.roster.forms import ENDS, RULINGS, Form
+from ledger.client import LedgerClient
+from ledger.errors import Malformed, Refused
+from ledger.progress import Progress
+from ledger.records.authority import Filing
+from ledger.records.kinds import Kind
+from ledger.text import Text
+
+if TYPE_CHECKING:
+    from issuer.printing.sheet import Printed
+
+_LOGGING: Final = Text("签名入账", "signing and logging")
+_CONFIRM: Final = Text("确认以上处理？", "do this?")
+_ERRORS: Final = Text(
+    "有错，未签署新语句；修正后重试，或加 --skip-bad 只处理无错的行",
+    "errors, nothing new was signed; correct them, or add --skip-bad to do the clean rows",
+)
+_NOT_CONFIRMED: Final = Text("未确认，未签署新语句", "not confirmed, nothing new was signed")
+_REPEATED: Final = Text(
+    "此前已全部办理，未再签署；确需再次办理请加 --again",
+    "done before, nothing was signed again; add --again to do it once more",
+)
+_KINDS: Final = {
+    "suspend": Kind.SUSPEND,
+    "restore": Kind.RESTORE,
+    "revoke": Kind.REVOKE,
+    "end-appointment": Kind.END_APPOINTMENT,
+}
+
+
+async def rule(arguments: Namespace) -> int:
+    """`suspend`, `restore`, `revoke`, `end-appointment`: a sheet, one number, or a stretch of the log."""
+    kind = _KINDS[arguments.command]
+    form = ENDS if kind is Kind.END_APPOINTMENT else RULINGS
+    stretch = getattr(arguments, "range", None)
+    if stretch is not None:
+        first, last = stretch
+        if first > last or first < 0:
+            raise Malformed("--range: FIRST and LAST are log indexes, in order")
+        words = {"reason": arguments.reason or "", "effective_date": arguments.date or ""}
+        source = one_line(form, **words, number=f"{first}-{last}")
+
+        def make(filing: Filing, register: Register, today: int) -> Act:
+            return RangeAct(kind, filing, register, today, first=first, last=last)
+
+        return await run(arguments, source, make)
+    source = source_of(arguments, form, number=arguments.number or "", reason=arguments.reason or "",
+                       effective_date=arguments.date or "")  # fmt: skip
+    return await run(arguments, source, lambda filing, register, today: RulingAct(kind, filing, register, today))
+
+
+def source_of(arguments: Namespace, form: Form, **cells: str) -> Source:
+    """The sheet that the command names, or the line that it spells out. Raises Malformed when it names both."""
+    words = {name: text for name, text in cells.items() if text}
+    if (arguments.sheet is None) == ("number" not in words):
+        raise Malformed("give --from SHEET, or --number NUMBER and what belongs to it")
+    if arguments.sheet is None:
+        return one_line(form, **words)
+    if words:
+        raise Malformed("with --from, everything else stands in the sheet")
+    return read_sheet(arguments.sheet, form)
+
+
+async def run(arguments: Namespace, source: Source, make: MakeAct) -> int:
+    """Perform an act, write what it comes to, and tell it."""
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments))
+    bar: Progress | None = None
+    async with AsyncExitStack() as stack:
+
+        def confirm(checked: Checked, preview: list[str], unfinished: int) -> bool:
+            nonlocal bar
+            if not arguments.json:
+                for line in preview:
+                    say(line)
+            agreed = arguments.yes or ask(_CONFIRM)
+            if agreed:
+                bar = stack.enter_context(progress(None, _LOGGING, quiet=arguments.json))
+            return agreed
+
+        def watch(step: Step, count: int) -> None:
+            if step is Step.RECORDED and bar is not None:
+                bar.advance(count)
+
+        world = await open_world(desk, stack, watch)
+        done = await perform(
+            desk,
+            arguments.command,
+            source,
+            make,
+            world,
+            skip_bad=arguments.skip_bad,
+            again=arguments.again,
+            confirm=confirm,
+        )
+    return finish(arguments, desk, done)
+
+
+async def open_world(
+    desk: Desk, stack: AsyncExitStack, watch: Callable[[Step, int], None] = lambda step, count: None
+) -> World:
+    """The ledger, the clock and the keys of this desk."""
+    assert desk.record is not None, "open_desk unlocked it"
+    client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
+    return World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch)
+
+
+def finish(arguments: Namespace, desk: Desk, done: Done) -> int:
+    """Write and tell what became of an act."""
+    out = arguments.out or desk.results_folder(done.act_id)
+    if arguments.out is not None:
+        results.check_unused(out, done.act_id)
+    issued = results.all_issued(done.state, desk.settings, done.register.changes)
+    if done.told() or done.awaited() or arguments.out is not None:
+        summary = write_outcome(out, done, issued)
+    else:
+        summary = summary_of(done)
+    printed: list[Printed] = []
+    if issued:
+        results.write_bundles(out, issued)
+        if not arguments.no_pdf:
+            printed = print_with_bar(out, issued, done.filing, desk.settings, again=False, quiet=arguments.json)
+    if arguments.json:
+        problems = [problem_value(problem) for problem in done.checked.problems]
+        say_json({"out": str(out), **summary, "found": problems, "clean": done.clean})
+    else:
+        _show(done, out)
+    for item in printed:
+        if item.note is not None:
+            tell(f"{item.path.name}: {item.code}  {item.note.both()}")
+    return OK if done.clean and all(item.kept for item in printed) else NOT_CLEAN
+
+
+def _show(done: Done, out: Path) -> None:
+    for problem in done.checked.problems:
+        say(f"{problem.row or '-'}  {problem.column}  {problem.value}  {problem.code}  {problem.text.both()}")
+    if done.declined:
+        say((_ERRORS if done.checked.error_rows else _NOT_CONFIRMED).both())
+    elif done.checked.error_rows and not done.told():
+        say(_ERRORS.both())
+    if done.repeated:
+        say(_REPEATED.both())
+    for told in done.told():
+        if isinstance(told.answer, Refused):
+            tell(f"{told.named.row}: {told.named.number}  {told.answer.code}  {told.answer.text.both()}")
+        elif not isinstance(told.answer, Placed):
+            tell(f"{told.named.row}: {told.named.number}  {status_text(told).both()}")
+    logged = sum(isinstance(told.answer, Placed) for told in done.told())
+    counts = Text("已入账 {n}，未成 {bad}；结果在 {out}", "{n} in the log, {bad} not; results in {out}")
+    if done.told():
+        say(counts.format(n=logged, bad=len(done.told()) - logged, out=out).both())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
