@@ -24,6 +24,10 @@ _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     **dict.fromkeys(
         ("suspend", "restore", "revoke", "end-appointment"), lambda arguments: asyncio.run(acts.rule(arguments))
     ),
+    "correct": lambda arguments: asyncio.run(acts.correct(arguments)),
+    "reissue": lambda arguments: asyncio.run(acts.reissue(arguments)),
+    "appoint": lambda arguments: asyncio.run(acts.appoint(arguments)),
+    "key": lambda arguments: asyncio.run(acts.key(arguments)),
 }
 
 

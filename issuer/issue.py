@@ -15,7 +15,7 @@ from ledger.records.cose import Signer
 from ledger.records.envelope import FaceContent, RestContent, seal_face, seal_rest
 from ledger.records.life import Correct
 from ledger.records.secret import correction_locator, locator_of
-from ledger.records.statements import issue_entry, parse_statement
+from ledger.records.statements import Proposal, issue_entry, parse_statement
 from ledger.tlog.merkle import leaf_hash
 from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
 
@@ -87,25 +87,68 @@ class SignedStatement:
     about: tuple[Named, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A correction that the authority is asked to sign: everything about it but the signatures."""
+
+    row: int
+    secret: bytes
+    holder_code: bytes
+    proposal: Proposal
+    face: FaceOpening
+    digests: tuple[bytes, ...]
+    openings: tuple[FieldOpening, ...]
+    thumbnail: bytes
+    face_nonce: bytes
+    rest_nonce: bytes
+
+
 Signed: TypeAlias = SignedCertificate | SignedStatement
 
 
 def sign_draft(draft: Draft, signer: Signer) -> SignedCertificate:
     """Sign with the record key and seal both envelopes to the statement's leaf."""
-    entry = issue_entry(draft.issue, signer)
+    return seal(draft, issue_entry(draft.issue, signer))
+
+
+class Opened(Protocol):
+    """Everything about a certificate or a correction but its signed bytes. Nonces have 12 bytes."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def secret(self) -> bytes: ...
+    @property
+    def holder_code(self) -> bytes: ...
+    @property
+    def face(self) -> FaceOpening: ...
+    @property
+    def digests(self) -> tuple[bytes, ...]: ...
+    @property
+    def openings(self) -> tuple[FieldOpening, ...]: ...
+    @property
+    def thumbnail(self) -> bytes: ...
+    @property
+    def face_nonce(self) -> bytes: ...
+    @property
+    def rest_nonce(self) -> bytes: ...
+
+
+def seal(opened: Opened, entry: bytes) -> SignedCertificate:
+    """Put both envelopes to the leaf of the statement that commits to them."""
     leaf = leaf_hash(entry)
-    face = FaceContent(draft.face, draft.thumbnail)
-    rest = RestContent(draft.digests, draft.openings[1:])  # the ID document stays with issuer and holder
+    face = FaceContent(opened.face, opened.thumbnail)
+    rest = RestContent(opened.digests, opened.openings[1:])  # the ID document stays with issuer and holder
     return SignedCertificate(
-        row=draft.row,
-        secret=draft.secret,
-        holder_code=draft.holder_code,
+        row=opened.row,
+        secret=opened.secret,
+        holder_code=opened.holder_code,
         entry=entry,
-        face=draft.face,
-        digests=draft.digests,
-        openings=draft.openings,
-        face_envelope=seal_face(draft.secret, leaf, draft.face_nonce, face),
-        rest_envelope=seal_rest(draft.holder_code, leaf, draft.rest_nonce, rest),
+        face=opened.face,
+        digests=opened.digests,
+        openings=opened.openings,
+        face_envelope=seal_face(opened.secret, leaf, opened.face_nonce, face),
+        rest_envelope=seal_rest(opened.holder_code, leaf, opened.rest_nonce, rest),
     )
 
 

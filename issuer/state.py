@@ -18,41 +18,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from issuer.issue import Named, Signed, SignedCertificate, SignedStatement
+from issuer.issue import Named, Proposed, Signed, SignedCertificate, SignedStatement
 from issuer.journal import MAX_RECORD
 from issuer.receipt import Placed
 from ledger.errors import Malformed, Refused
 from ledger.records import canonical
 from ledger.records.bundle import LogProof
-from ledger.records.commitments import (
-    FaceOpening,
-    FieldOpening,
-    parse_face_opening,
-    parse_field_opening,
-    parse_hashes,
-)
+from ledger.records.commitments import parse_face_opening, parse_field_opening, parse_hashes
 from ledger.records.statements import Proposal
 from ledger.text import Text
 from ledger.wire import Receipt
 
 _LABEL: Final = "certledger/issuer-batch/v1"
 Answer = Placed | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedCorrection:
-    """A correction that the authority is asked to sign: everything about it but the signatures."""
-
-    row: int
-    secret: bytes
-    holder_code: bytes
-    proposal: Proposal
-    face: FaceOpening
-    digests: tuple[bytes, ...]
-    openings: tuple[FieldOpening, ...]
-    thumbnail: bytes
-    face_nonce: bytes
-    rest_nonce: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +53,7 @@ class BatchState:
     header: BatchHeader | None = None
     certificates: dict[int, SignedCertificate] = field(default_factory=dict)
     statements: dict[int, SignedStatement] = field(default_factory=dict)
-    proposed: dict[int, ProposedCorrection] = field(default_factory=dict)  # some may be certificates by now
+    proposed: dict[int, Proposed] = field(default_factory=dict)  # some may be certificates by now
     answers: dict[int, Answer] = field(default_factory=dict)
 
     def unplaced(self) -> list[SignedCertificate]:
@@ -123,21 +101,26 @@ class BatchState:
             case [4, [*items]]:
                 self.sign([_parse_statement(item) for item in items])
             case [5, [*items]]:
-                for correction in map(_parse_proposed, items):
-                    if correction.row in self.proposed:
-                        raise Malformed("batch journal: a row proposed twice")
-                    self.proposed[correction.row] = correction
+                self.propose([_parse_proposed(item) for item in items])
             case _:
                 raise Malformed("batch journal: a record of an unknown form")
 
     def sign(self, signed: Sequence[Signed]) -> None:
         for one in signed:
+            if one.row in self.proposed and isinstance(self.answers.get(one.row), Refused):
+                del self.certificates[one.row], self.answers[one.row]  # other people of the authority signed it
             if one.row in self.certificates or one.row in self.statements:
                 raise Malformed("batch journal: a row signed twice")
             if isinstance(one, SignedCertificate):
                 self.certificates[one.row] = one
             else:
                 self.statements[one.row] = one
+
+    def propose(self, corrections: Sequence[Proposed]) -> None:
+        for correction in corrections:
+            if correction.row in self.proposed:
+                raise Malformed("batch journal: a row proposed twice")
+            self.proposed[correction.row] = correction
 
     def answer(self, answers: Mapping[int, Answer]) -> None:
         for row, answer in answers.items():
@@ -168,7 +151,7 @@ def format_signed(signed: Sequence[Signed]) -> bytes:
     return canonical.encode([4, [_statement_value(one) for one in signed if isinstance(one, SignedStatement)]])
 
 
-def format_proposed(corrections: Sequence[ProposedCorrection]) -> bytes:
+def format_proposed(corrections: Sequence[Proposed]) -> bytes:
     return canonical.encode([5, [_proposed_value(correction) for correction in corrections]])
 
 
@@ -229,7 +212,7 @@ def _parse_named(value: object) -> Named:
     raise Malformed("batch journal: a certificate named in an unknown form")
 
 
-def _proposed_value(correction: ProposedCorrection) -> list[canonical.Value]:
+def _proposed_value(correction: Proposed) -> list[canonical.Value]:
     face, proposal = correction.face, correction.proposal
     return [
         correction.row,
@@ -246,11 +229,11 @@ def _proposed_value(correction: ProposedCorrection) -> list[canonical.Value]:
     ]
 
 
-def _parse_proposed(value: object) -> ProposedCorrection:
+def _parse_proposed(value: object) -> Proposed:
     match value:
         case [int(row), bytes(secret), bytes(holder_code), bytes(protected), bytes(payload), [*face], [*digests],
               [*openings], bytes(thumbnail), bytes(face_nonce), bytes(rest_nonce)]:  # fmt: skip
-            return ProposedCorrection(
+            return Proposed(
                 row,
                 secret,
                 holder_code,

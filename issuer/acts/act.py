@@ -22,12 +22,12 @@ from issuer.acts.lines import Source
 from issuer.batch import World, groups, keep_and_send, send
 from issuer.desk import Desk
 from issuer.filing import check_record_key
-from issuer.issue import Named, Signed, SignedStatement
+from issuer.issue import Named, Proposed, Signed, SignedStatement
 from issuer.journal import Journal, open_journal, read_journal
 from issuer.receipt import Placed
 from issuer.register import Register, read_changes, read_register
 from issuer.roster.problem import ERROR, Problem
-from issuer.state import Answer, BatchHeader, BatchState, ProposedCorrection, read_state
+from issuer.state import Answer, BatchHeader, BatchState, format_proposed, read_state
 from ledger.errors import Refused
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
@@ -68,8 +68,8 @@ class Act(Protocol):
     def preview(self, items: Sequence[Item]) -> list[str]:
         """What is about to be signed, for people."""
 
-    async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed]:
-        """Step 2, for at most `chunk` items."""
+    async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed | Proposed]:
+        """Step 2, for at most `chunk` items. What only the authority may sign is proposed to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Done:
         told = {**self.earlier, **told_of(self.state)}
         return [told[row] for row in sorted(told)]
 
-    def awaited(self) -> list[ProposedCorrection]:
+    def awaited(self) -> list[Proposed]:
         """Corrections that the authority has still to sign."""
         return [one for row, one in sorted(self.state.proposed.items()) if row not in self.state.certificates]
 
@@ -161,7 +161,12 @@ async def perform(
                 await send(journal, state, group, world)  # 3
             if agreed:
                 for items in groups(checked.items, act.chunk):
-                    for group in groups(await act.sign(items, signer, world)):  # 2
+                    drawn = await act.sign(items, signer, world)  # 2
+                    proposed = [one for one in drawn if isinstance(one, Proposed)]
+                    if proposed:
+                        journal.append(format_proposed(proposed))  # 3: what is proposed is durable before it is seen
+                        state.propose(proposed)
+                    for group in groups([one for one in drawn if not isinstance(one, Proposed)]):
                         await keep_and_send(journal, state, group, world)  # 3
             await _split(journal, state, signer, world)  # 4
         register = open_register(desk)

@@ -13,17 +13,22 @@ from openpyxl import Workbook
 
 from issuer import results
 from issuer.acts.act import Done, Told
+from issuer.config import IssuerSettings
+from issuer.desk import replace_file
+from issuer.issue import Proposed
 from issuer.receipt import Placed
-from issuer.results import Issued, refusal_value
+from issuer.results import Issued, issued_of, refusal_value
 from issuer.roster.problem import ERROR
 from issuer.roster.report import append_texts, write_fix_sheet
 from ledger.errors import Refused, Unavailable
+from ledger.records.proposal import format_proposal
 from ledger.text import Text
 
 _TITLES: Final = (
     "行号 Row", "证书编号 Number", "姓名 Name", "事项 Act", "日志序号 Log index", "状态 Status", "说明 Note",
     "网址 Link", "二维码内容 QR text",
 )  # fmt: skip
+_PROPOSALS: Final = "proposals"
 _LOGGED: Final = Text("已入账", "logged")
 _REFUSED: Final = Text("被拒", "refused")
 _UNANSWERED: Final = Text("待答复", "unanswered")
@@ -41,9 +46,31 @@ def write_outcome(out: Path, done: Done, issued: list[Issued]) -> dict[str, Any]
         fix.unlink(missing_ok=True)
     if done.told() or done.awaited():
         _write_sheet(out / results.RESULTS, done, {item.number: item for item in issued})
+    for one in done.awaited():
+        path = proposal_path(out, one)
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"cannot create {path.parent}: {error.strerror}") from error
+        replace_file(path, format_proposal(one.proposal))
     summary = summary_of(done)
     results.write_summary(out / results.SUMMARY, summary)
     return summary
+
+
+def proposal_path(out: Path, one: Proposed) -> Path:
+    return out / _PROPOSALS / f"{one.face.number}.proposal"
+
+
+def issued_by(done: Done, settings: IssuerSettings) -> list[Issued]:
+    """What is to be printed: what the act issued, and what it corrected, with what it says now."""
+    changes = done.register.changes
+    issued = results.all_issued(done.state, settings, changes)
+    for certificate, _ in done.state.logged():
+        held = done.register.find(certificate.number)
+        if held is not None and held.correction == certificate:
+            issued.append(issued_of(held.certificate, held.placed, settings.verify_url, held.correction))
+    return issued
 
 
 def status_text(told: Told) -> Text:

@@ -12,7 +12,7 @@ from typing import Final
 from issuer.acts.act import Checked, Item
 from issuer.acts.lines import Reading, Repeats, Source
 from issuer.batch import World
-from issuer.issue import Named, Signed, SignedStatement
+from issuer.issue import Named, Proposed, Signed, SignedStatement
 from issuer.register import Held, Register
 from issuer.roster.problem import ERROR
 from issuer.roster.sheet import MAX_ROWS
@@ -115,7 +115,7 @@ class RulingAct:
             lines.append(f"  {item.row}: {item.held.current.face.name}  {item.held.number}")
         return lines
 
-    async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed]:
+    async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed | Proposed]:
         number = self._filing.number
         if self._kind is Kind.END_APPOINTMENT:
             return [
@@ -126,7 +126,7 @@ class RulingAct:
                 )
                 for item in _concerns(items)
             ]
-        signed = []
+        signed: list[Signed | Proposed] = []
         for reason, day, named in _lists(_concerns(items)):
             whom = Listed(tuple(sorted(one.cert_key for one in named)))
             ruling = Ruling(self._kind, whom, reason, day, number)
@@ -166,7 +166,7 @@ class RangeAct:
         lines = [f"{ACTS[self._kind].both()}  {stretch.both()}  × {len(held)}"]
         return lines + [f"  {one.current.face.name}  {one.number}" for one in (held[0], held[-1])]
 
-    async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed]:
+    async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed | Proposed]:
         (item,) = _concerns(items)
         held = self._register.between(self._range.first, self._range.last)
         about = tuple(Named(row, one.number, one.cert_key) for row, one in enumerate(held, 1))

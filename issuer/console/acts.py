@@ -1,4 +1,4 @@
-"""The acts on certificates: `suspend`, `restore`, `revoke`, `end-appointment` and their like."""
+"""The acts: `suspend`, `restore`, `revoke`, `correct`, `reissue`, `appoint`, `end-appointment`, `key`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from issuer import results
 from issuer.acts.act import Act, Checked, Done, MakeAct, perform
-from issuer.acts.lines import Source, one_line, read_sheet
-from issuer.acts.outcome import status_text, summary_of, write_outcome
+from issuer.acts.correction import CorrectAct
+from issuer.acts.key import STATES, KeyAct
+from issuer.acts.lines import Line, Source, one_line, read_sheet
+from issuer.acts.outcome import issued_by, proposal_path, status_text, summary_of, write_outcome
+from issuer.acts.post import AppointAct
+from issuer.acts.reissue import ReissueAct
 from issuer.acts.ruling import RangeAct, RulingAct
+from issuer.acts.signed import read_signed, submit_signed
 from issuer.batch import Step, World
 from issuer.console.rosters import print_with_bar, problem_value
 from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
-from issuer.desk import Desk, open_desk
+from issuer.desk import KEYS, Desk, open_desk
+from issuer.printing.fonts import load_fonts
 from issuer.receipt import Placed
 from issuer.register import Register
-from issuer.roster.forms import ENDS, RULINGS, Form
+from issuer.roster.forms import CORRECTIONS, ENDS, POSTS, REISSUES, RULINGS, Form
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused
+from ledger.keystore import public_part
 from ledger.progress import Progress
 from ledger.records.authority import Filing
 from ledger.records.kinds import Kind
@@ -43,6 +51,10 @@ _NOT_CONFIRMED: Final = Text("未确认，未签署新语句", "not confirmed, n
 _REPEATED: Final = Text(
     "此前已全部办理，未再签署；确需再次办理请加 --again",
     "done before, nothing was signed again; add --again to do it once more",
+)
+_AWAITED: Final = Text(
+    "须由主管部门签署：{path}；签署后用 --signed 提交",
+    "the authority has to sign {path}; then hand it in with --signed",
 )
 _KINDS: Final = {
     "suspend": Kind.SUSPEND,
@@ -73,6 +85,94 @@ async def rule(arguments: Namespace) -> int:
     return await run(arguments, source, lambda filing, register, today: RulingAct(kind, filing, register, today))
 
 
+async def correct(arguments: Namespace) -> int:
+    """Another name or document: by the body, or with `--signed` what the authority signed for it."""
+    fonts = load_fonts()
+    if arguments.signed is not None:
+        return await _signed(arguments)
+    source = source_of(
+        arguments,
+        CORRECTIONS,
+        number=arguments.number or "",
+        name=arguments.name or "",
+        document_type=arguments.document_type or "",
+        document_number=arguments.document or "",
+        reason=arguments.reason or "",
+        effective_date=arguments.date or "",
+    )
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments))
+    origin = desk.settings.origin
+
+    def make(filing: Filing, register: Register, today: int) -> Act:
+        return CorrectAct(filing, register, today, origin=origin, fonts=fonts)
+
+    done = await run_act(arguments, desk, "correct", source, make)
+    return await _with_reissue(arguments, desk, done)
+
+
+async def _signed(arguments: Namespace) -> int:
+    if arguments.sheet is not None or arguments.number:
+        raise Malformed("--signed stands alone: the lines are those of the proposal")
+    statement = read_signed(arguments.signed)
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments))
+    async with AsyncExitStack() as stack:
+        done = await submit_signed(desk, statement, await open_world(desk, stack))
+    return await _with_reissue(arguments, desk, done)
+
+
+async def _with_reissue(arguments: Namespace, desk: Desk, done: Done) -> int:
+    """With `--reissue`, what was corrected gets a new code that opens under the new name."""
+    corrected = [told.named for told in done.told() if isinstance(told.answer, Placed)]
+    if not arguments.reissue or not corrected:
+        return finish(arguments, desk, done)
+    code, value = report(arguments, desk, done, out=arguments.out, pdfs=False)
+    lines = tuple(Line(named.row, {"number": named.number}) for named in corrected)
+    source = Source("", sha256(b"correct" + done.act_id).digest(), REISSUES, lines)
+    renewed = await run_act(arguments, desk, "reissue", source, ReissueAct)
+    out = arguments.out / "reissued" if arguments.out is not None else None
+    second, reissued = report(arguments, desk, renewed, out=out)
+    if arguments.json:
+        say_json({**value, "reissued": reissued})
+    return max(code, second)
+
+
+async def reissue(arguments: Namespace) -> int:
+    """New secret, new holder code, new papers; the old certificate becomes replaced."""
+    source = source_of(arguments, REISSUES, number=arguments.number or "")
+    return await run(arguments, source, ReissueAct)
+
+
+async def appoint(arguments: Namespace) -> int:
+    """Posts, from a sheet."""
+    fonts = load_fonts()
+    if arguments.photos is not None and not arguments.photos.is_dir():
+        raise Malformed(f"--photos: {arguments.photos} is not a folder")
+
+    def make(filing: Filing, register: Register, today: int) -> Act:
+        return AppointAct(filing, register, today, fonts=fonts, photos=arguments.photos)
+
+    return await run(arguments, read_sheet(arguments.sheet, POSTS), make)
+
+
+async def key(arguments: Namespace) -> int:
+    """A key of this body is retired, or was compromised."""
+    ours = {part.name: part.public for part in public_part(arguments.dir / KEYS)}
+    named = ours.get(arguments.key)
+    if named is None:
+        try:
+            named = bytes.fromhex(arguments.key)
+        except ValueError as error:
+            raise Malformed("--key: record, request, or a public key in hex") from error
+    if len(named) != 32:
+        raise Malformed("--key: a public key has 32 bytes, 64 hex digits")
+    public, status = named, STATES[arguments.state]
+
+    def make(filing: Filing, register: Register, today: int) -> Act:
+        return KeyAct(filing, register, today, public=public, status=status)
+
+    return await run(arguments, one_line(RULINGS, number=public.hex(), reason=arguments.state), make)
+
+
 def source_of(arguments: Namespace, form: Form, **cells: str) -> Source:
     """The sheet that the command names, or the line that it spells out. Raises Malformed when it names both."""
     words = {name: text for name, text in cells.items() if text}
@@ -88,6 +188,11 @@ def source_of(arguments: Namespace, form: Form, **cells: str) -> Source:
 async def run(arguments: Namespace, source: Source, make: MakeAct) -> int:
     """Perform an act, write what it comes to, and tell it."""
     desk = open_desk(arguments.dir, lambda: passphrase(arguments))
+    return finish(arguments, desk, await run_act(arguments, desk, arguments.command, source, make))
+
+
+async def run_act(arguments: Namespace, desk: Desk, command: str, source: Source, make: MakeAct) -> Done:
+    """Perform an act with a preview, a question and a progress bar."""
     bar: Progress | None = None
     async with AsyncExitStack() as stack:
 
@@ -106,9 +211,9 @@ async def run(arguments: Namespace, source: Source, make: MakeAct) -> int:
                 bar.advance(count)
 
         world = await open_world(desk, stack, watch)
-        done = await perform(
+        return await perform(
             desk,
-            arguments.command,
+            command,
             source,
             make,
             world,
@@ -116,7 +221,6 @@ async def run(arguments: Namespace, source: Source, make: MakeAct) -> int:
             again=arguments.again,
             confirm=confirm,
         )
-    return finish(arguments, desk, done)
 
 
 async def open_world(
@@ -130,28 +234,36 @@ async def open_world(
 
 def finish(arguments: Namespace, desk: Desk, done: Done) -> int:
     """Write and tell what became of an act."""
-    out = arguments.out or desk.results_folder(done.act_id)
-    if arguments.out is not None:
-        results.check_unused(out, done.act_id)
-    issued = results.all_issued(done.state, desk.settings, done.register.changes)
-    if done.told() or done.awaited() or arguments.out is not None:
-        summary = write_outcome(out, done, issued)
-    else:
-        summary = summary_of(done)
-    printed: list[Printed] = []
-    if issued:
-        results.write_bundles(out, issued)
-        if not arguments.no_pdf:
-            printed = print_with_bar(out, issued, done.filing, desk.settings, again=False, quiet=arguments.json)
+    code, value = report(arguments, desk, done, out=arguments.out)
     if arguments.json:
-        problems = [problem_value(problem) for problem in done.checked.problems]
-        say_json({"out": str(out), **summary, "found": problems, "clean": done.clean})
+        say_json(value)
+    return code
+
+
+def report(
+    arguments: Namespace, desk: Desk, done: Done, *, out: Path | None = None, pdfs: bool = True
+) -> tuple[int, dict[str, Any]]:
+    """Write the results of an act to `out` (None: its own folder), tell a person, return what a program gets."""
+    if out is None:
+        out = desk.results_folder(done.act_id)
     else:
+        results.check_unused(out, done.act_id)
+    issued = issued_by(done, desk.settings)
+    summary = summary_of(done)
+    printed: list[Printed] = []
+    if done.told() or done.awaited() or done.checked.error_rows:
+        summary = write_outcome(out, done, issued)
+        results.write_bundles(out, issued)
+        if issued and pdfs and not arguments.no_pdf:
+            printed = print_with_bar(out, issued, done.filing, desk.settings, again=False, quiet=arguments.json)
+    if not arguments.json:
         _show(done, out)
     for item in printed:
         if item.note is not None:
             tell(f"{item.path.name}: {item.code}  {item.note.both()}")
-    return OK if done.clean and all(item.kept for item in printed) else NOT_CLEAN
+    problems = [problem_value(problem) for problem in done.checked.problems]
+    value = {"out": str(out), **summary, "found": problems, "clean": done.clean}
+    return OK if done.clean and all(item.kept for item in printed) else NOT_CLEAN, value
 
 
 def _show(done: Done, out: Path) -> None:
@@ -168,6 +280,8 @@ def _show(done: Done, out: Path) -> None:
             tell(f"{told.named.row}: {told.named.number}  {told.answer.code}  {told.answer.text.both()}")
         elif not isinstance(told.answer, Placed):
             tell(f"{told.named.row}: {told.named.number}  {status_text(told).both()}")
+    for one in done.awaited():
+        say(f"{one.row}: {one.face.number}  {_AWAITED.format(path=proposal_path(out, one)).both()}")
     logged = sum(isinstance(told.answer, Placed) for told in done.told())
     counts = Text("已入账 {n}，未成 {bad}；结果在 {out}", "{n} in the log, {bad} not; results in {out}")
     if done.told():
