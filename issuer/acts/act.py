@@ -160,7 +160,9 @@ async def perform(
             for group in groups(state.unanswered()):
                 await send(journal, state, group, world)  # 3
             if agreed:
-                for items in groups(checked.items, act.chunk):
+                meanwhile = told_of(state).keys() | state.proposed.keys()
+                fresh = [item for item in checked.items if item.row not in meanwhile]
+                for items in groups(fresh, act.chunk):
                     drawn = await act.sign(items, signer, world)  # 2
                     proposed = [one for one in drawn if isinstance(one, Proposed)]
                     if proposed:

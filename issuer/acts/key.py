@@ -13,7 +13,7 @@ from typing import Final
 from issuer.acts.act import Checked, Item
 from issuer.acts.lines import Source
 from issuer.batch import World
-from issuer.issue import Proposed, Signed, SignedStatement
+from issuer.issue import Named, Proposed, Signed, SignedStatement
 from issuer.register import Register
 from issuer.roster.problem import Problem
 from ledger.records.authority import Filing
@@ -51,6 +51,7 @@ class KeyAct:
     def __init__(self, filing: Filing, register: Register, today: int, *, public: bytes, status: KeyStatus) -> None:
         self._filing = filing
         self._said = KeyStanding(filing.number, public, status, today)
+        self._named = Named(1, public.hex(), public)  # the key, where other acts name a certificate
 
     def check(self, source: Source) -> Checked:
         listed = {key.public for key in (*self._filing.record_keys, *self._filing.request_keys)}
@@ -62,4 +63,4 @@ class KeyAct:
         return [f"{_SAID[self._said.status].both()}", f"  {self._said.public.hex()}"]
 
     async def sign(self, items: Sequence[Item], signer: Ed25519Signer, world: World) -> Sequence[Signed | Proposed]:
-        return [SignedStatement(item.row, issuer_entry(self._said, signer), ()) for item in items]
+        return [SignedStatement(item.row, issuer_entry(self._said, signer), (self._named,)) for item in items]

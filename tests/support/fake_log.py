@@ -44,12 +44,13 @@ def make_filing(
     last_day: int,
     rows: tuple[FilingRow, ...] | None = None,
     number: str = FILING_NUMBER,
+    grants: tuple[int, ...] = (),
 ) -> Filing:
     """A filing of the sample's confirmed occupations, grades 五级 to 二级, for the public."""
     codes = ("2-02-38-01", "4-04-05-13", "4-10-01-05", "6-18-01-01")
     rows = rows or tuple(FilingRow(code, "", (2, 3, 4, 5), Audience.PUBLIC, first_day) for code in codes)
     keys = (FiledKey(record, first_day),), (FiledKey(request, first_day),)
-    return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys)
+    return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys, grants=grants)
 
 
 def authority_entry(body: Genesis | Filing, origin: str = ORIGIN, signers: int = 2) -> bytes:
