@@ -36,6 +36,7 @@ from ledger.keystore import public_part
 from ledger.progress import Progress
 from ledger.records.authority import Filing
 from ledger.records.kinds import Kind
+from ledger.records.life import Correct
 from ledger.text import Text
 
 if TYPE_CHECKING:
@@ -117,17 +118,20 @@ async def _signed(arguments: Namespace) -> int:
     desk = open_desk(arguments.dir, lambda: passphrase(arguments))
     async with AsyncExitStack() as stack:
         done = await submit_signed(desk, statement, await open_world(desk, stack))
-    return await _with_reissue(arguments, desk, done)
+    assert isinstance(statement.body, Correct), "read_signed"
+    return await _with_reissue(arguments, desk, done, statement.body.cert_key)
 
 
-async def _with_reissue(arguments: Namespace, desk: Desk, done: Done) -> int:
-    """With `--reissue`, what was corrected gets a new code that opens under the new name."""
-    corrected = [told.named for told in done.told() if isinstance(told.answer, Placed)]
+async def _with_reissue(arguments: Namespace, desk: Desk, done: Done, only: bytes = b"") -> int:
+    """With `--reissue`, what was corrected (or `only` this cert key of it) gets a new code that opens under the new
+    name."""
+    placed = [told.named for told in done.told() if isinstance(told.answer, Placed)]
+    corrected = [named for named in placed if only in (b"", named.cert_key)]
     if not arguments.reissue or not corrected:
         return finish(arguments, desk, done)
     code, value = report(arguments, desk, done, out=arguments.out, pdfs=False)
     lines = tuple(Line(named.row, {"number": named.number}) for named in corrected)
-    source = Source("", sha256(b"correct" + done.act_id).digest(), REISSUES, lines)
+    source = Source("", sha256(b"correct" + done.act_id + only).digest(), REISSUES, lines)
     renewed = await run_act(arguments, desk, "reissue", source, ReissueAct)
     out = arguments.out / "reissued" if arguments.out is not None else None
     second, reissued = report(arguments, desk, renewed, out=out)
