@@ -6,7 +6,7 @@ does not need.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from issuer.config import IssuerSettings
@@ -32,18 +32,22 @@ def print_issued(
     issued: Sequence[Issued],
     filing: Filing,
     settings: IssuerSettings,
+    staples: Mapping[str, bytes],
     *,
     again: bool = False,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> list[Printed]:
-    """Print those that are not in `certificates/` yet, or all `again`. Raises Unavailable (disk, font)."""
+    """Print those that are not in `certificates/` yet, or all `again`, each with its staple (by number) inside.
+
+    Raises Unavailable (disk, font).
+    """
     folder = out / CERTIFICATES
     missing = [item for item in issued if again or not (folder / f"{item.number}.pdf").exists()]
     if not missing:
         return []
     return print_certificates(
-        _items(folder, missing, filing, settings), workers=min(workers, len(missing)), progress=progress
+        _items(folder, missing, filing, settings, staples), workers=min(workers, len(missing)), progress=progress
     )
 
 
@@ -89,7 +93,9 @@ def post_term(post: Appoint) -> Text:
     return Text(f"{first} 至 {last}", f"{first} to {last}")
 
 
-def _items(folder: Path, issued: Sequence[Issued], filing: Filing, settings: IssuerSettings) -> Iterator[Item]:
+def _items(
+    folder: Path, issued: Sequence[Issued], filing: Filing, settings: IssuerSettings, staples: Mapping[str, bytes]
+) -> Iterator[Item]:
     for item in issued:
         slip = ClaimSlip(item.current.face.name, item.number, format_secret(item.certificate.holder_code))
-        yield certificate_face(item, filing, settings), slip, folder / f"{item.number}.pdf"
+        yield certificate_face(item, filing, settings), slip, folder / f"{item.number}.pdf", staples[item.number]

@@ -18,8 +18,7 @@ from typing import Final
 
 from issuer.config import LogTrust
 from ledger.errors import Refused, Unverified
-from ledger.records.bundle import LogProof
-from ledger.records.log_proof import Sealed, open_sealed, verify_place
+from ledger.records.log_proof import LogProof, Sealed, open_sealed, verify_place
 from ledger.tlog.merkle import leaf_hash
 from ledger.wire import Logged, Receipt
 

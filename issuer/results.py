@@ -1,7 +1,8 @@
-"""What an issuer hands out, made from the journal alone (step 6 of batch.py), so it can be made again at any time.
+"""What an issuer hands out, made from the journal and evidence (step 6 of batch.py), so it can be made again any time.
 
     results.xlsx    one line per row that was signed: number, name, link, QR text, log index, status
-    certificates/   NUMBER.pdf, each read back before it is kept      bundles/  NUMBER.certbundle
+    certificates/   NUMBER.pdf, each read back before it is kept      bundles/  NUMBER.certbundle, for the holder
+    staples/        NUMBER.staple, the proof that goes with the PDF and is inside it
     problems.xlsx   the rows to fix, when there are any               summary.json  the same for programs
 
 All of it is personal and some of it is secret (links, holder codes): files are for the owner only.
@@ -10,7 +11,7 @@ All of it is personal and some of it is secret (links, holder codes): files are 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +27,10 @@ from issuer.state import BatchState
 from ledger.errors import Refused, Unavailable
 from ledger.records.bundle import Bundle, format_bundle
 from ledger.records.envelope import holder_tag
+from ledger.records.evidence import Evidence
 from ledger.records.qr import MAX_FRAGMENT, Code, format_code, format_fragment
 from ledger.records.secret import cert_key_of
+from ledger.records.staple import Staple, compact, format_staple
 from ledger.records.statements import parse_statement
 from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
@@ -35,9 +38,10 @@ from ledger.tlog.merkle import leaf_hash
 if TYPE_CHECKING:
     from issuer.printing.sheet import Printed  # loads what draws and reads PDFs: see papers.py
 
-CERTIFICATES, BUNDLES = "certificates", "bundles"
+CERTIFICATES, BUNDLES, STAPLES = "certificates", "bundles", "staples"
 RESULTS, PROBLEMS, SUMMARY = "results.xlsx", "problems.xlsx", "summary.json"
 BUNDLE_SUFFIX: Final = ".certbundle"
+STAPLE_SUFFIX: Final = ".staple"
 _TITLES: Final = (
     "行号 Row", "证书编号 Number", "姓名 Name", "网址 Link", "二维码内容 QR text", "日志序号 Log index",
     "状态 Status", "说明 Note",
@@ -83,18 +87,27 @@ def issued_of(
     return Issued(certificate, placed, code.link, text)
 
 
-def bundle_of(certificate: SignedCertificate, placed: Placed) -> Bundle:
-    """What the holder carries: every opening, and the place in the log with its proof."""
+def bundle_of(item: Issued, evidence: Evidence) -> Bundle:
+    """What the holder carries: every opening as it holds now, and the proof of its state."""
+    certificate, current = item.certificate, item.current
     return Bundle(
         secret=certificate.secret,
         holder_code=certificate.holder_code,
         holder_tag=holder_tag(certificate.holder_code, leaf_hash(certificate.entry)),
-        entry=certificate.entry,
-        face=certificate.face,
-        digests=certificate.digests,
-        openings=certificate.openings,
-        proof=placed.proof,
+        face=current.face,
+        digests=current.digests,
+        openings=current.openings,
+        evidence=evidence,
     )
+
+
+def staple_of(item: Issued, evidence: Evidence) -> Staple:
+    """What may go with the printed certificate: what its code says, and the proof. Nothing else."""
+    return Staple(item.certificate.secret, item.current.face, compact(evidence))
+
+
+def bundle_path(out: Path, number: str) -> Path:
+    return out / BUNDLES / (number + BUNDLE_SUFFIX)
 
 
 def all_issued(state: BatchState, settings: IssuerSettings, changes: Changes) -> list[Issued]:
@@ -112,7 +125,7 @@ def prepare_folder(out: Path) -> None:
     """Create the result folder for its owner alone. Raises Unavailable."""
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in (CERTIFICATES, BUNDLES):
+        for name in (CERTIFICATES, BUNDLES, STAPLES):
             (out / name).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot create {out}: {error.strerror}") from error
@@ -135,24 +148,28 @@ def check_unused(out: Path, batch_id: bytes) -> None:
         raise Refused("OUT_IN_USE", "out", _IN_USE.format(path=out))
 
 
-def write_bundles(out: Path, issued: Sequence[Issued]) -> None:
-    """One bundle file each; a file that is there with the same content is left alone. Raises Unavailable.
+def write_bundles(out: Path, issued: Sequence[Issued], evidence: Mapping[str, Evidence]) -> dict[str, bytes]:
+    """A bundle and a staple file each; the staples by number. A file that is there with the same content is left alone.
 
-    None for a corrected certificate: the bundle would open what was issued, under the old name or document.
+    Raises Unavailable.
     """
+    staples = {}
     for item in issued:
-        if item.correction is not None:
-            (out / BUNDLES / (item.number + BUNDLE_SUFFIX)).unlink(missing_ok=True)
-            continue
-        content = format_bundle(bundle_of(item.certificate, item.placed))
-        path = out / BUNDLES / (item.number + BUNDLE_SUFFIX)
-        try:
-            if not path.exists() or path.read_bytes() != content:
-                part = path.with_name(path.name + ".part")
-                part.write_bytes(content)
-                part.replace(path)
-        except OSError as error:
-            raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        number, proof = item.number, evidence[item.number]
+        _write(bundle_path(out, number), format_bundle(bundle_of(item, proof)))
+        staples[number] = format_staple(staple_of(item, proof))
+        _write(out / STAPLES / (number + STAPLE_SUFFIX), staples[number])
+    return staples
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        if not path.exists() or path.read_bytes() != content:
+            part = path.with_name(path.name + ".part")
+            part.write_bytes(content)
+            part.replace(path)
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued]) -> None:
@@ -201,6 +218,7 @@ def summary_of(
                 "qr_text": item.qr_text,
                 "pdf": f"{CERTIFICATES}/{item.number}.pdf",
                 "bundle": f"{BUNDLES}/{item.number}{BUNDLE_SUFFIX}",
+                "staple": f"{STAPLES}/{item.number}{STAPLE_SUFFIX}",
                 "index": item.placed.proof.index,
                 "time": item.placed.time,
             }

@@ -23,8 +23,8 @@ from issuer.journal import MAX_RECORD
 from issuer.receipt import Placed
 from ledger.errors import Malformed, Refused
 from ledger.records import canonical
-from ledger.records.bundle import LogProof
 from ledger.records.commitments import parse_face_opening, parse_field_opening, parse_hashes
+from ledger.records.log_proof import LogProof
 from ledger.records.statements import Proposal
 from ledger.text import Text
 from ledger.wire import Receipt

@@ -20,6 +20,8 @@ import msgspec
 
 from ledger import wire
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.dates import format_day
+from ledger.records.evidence import MAX_EVIDENCE
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
 from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
@@ -101,6 +103,17 @@ class LedgerClient:
             if refusal.code == "not_found":
                 return None
             raise
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """What the log says about a certificate (32 bytes) now, as of its first `size` leaves, or as of the end of a
+        day (days since 1970, Asia/Shanghai): bytes for `parse_evidence`, an absence too.
+
+        Raises Refused NO_SUCH_SIZE, NOT_YET, TOO_EARLY.
+        """
+        query = "" if size is None else f"?size={size}"
+        if day is not None:
+            query = f"?date={format_day(day)}"
+        return await self._get(f"/v1/evidence/{cert_key.hex()}{query}", MAX_EVIDENCE)
 
     async def filing(self, number: str) -> tuple[bytes, int]:
         """The statement with a filing's terms, and its index. Raises Refused("not_found")."""

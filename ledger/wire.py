@@ -6,7 +6,7 @@ Bytes travel as base64. Unknown members are refused, so that a typing error is a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -14,7 +14,9 @@ import msgspec
 
 from ledger.errors import Malformed, Refused
 from ledger.records.commitments import FaceOpening, Field, FieldOpening
+from ledger.records.dates import parse_day
 from ledger.text import Text
+from ledger.tlog.spelling import parse_decimal
 
 MAX_SUBMISSIONS: Final = 500  # statements of one request
 MAX_PERSONS: Final = 1000
@@ -173,6 +175,18 @@ def decode(raw: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"JSON body: {_UNKNOWN.sub('unknown field', str(error))}") from None
+
+
+def evidence_question(query: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Size and day of a question for evidence: `?size=N`, `?date=YYYY-MM-DD`, or neither. Raises Malformed."""
+    match dict(query):
+        case {"size": size, **more} if not more:
+            return parse_decimal(size, "the size"), None
+        case {"date": date, **more} if not more:
+            return None, parse_day(date)
+        case {**more} if not more:
+            return None, None
+    raise Malformed("the query is ?size=N or ?date=YYYY-MM-DD")
 
 
 def submission_body(submission: Submission | BareSubmission) -> SubmissionBody:

@@ -2,6 +2,7 @@
 
     authority   three keys, two of them sign genesis, ladder, catalogue and one filing
     log         cert-ledger init, serve
+    witnesses   two of them: cert-verifier witness init, serve; nothing is published that not both have cosigned
     issuer      cert-issuer keygen, init, issue: the sample roster of invented people
     verifier    cert-verifier init, serve, with a replica of its own
 
@@ -24,7 +25,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from ledger.progress import display_width
 from ledger.records.dates import day_of, format_day
 from ledger.records.occupations import Catalogue
 from ledger.reference_data import load_catalogue
+from ledger.tlog.policy import Group, Policy, format_policy, parse_policy
 
 ORIGIN = "ledger.example/demo"
 ROWS = 200
@@ -46,6 +48,7 @@ _READY_S = 60.0
 class Ports:
     ledger: int
     verifier: int
+    witnesses: tuple[int, int]
 
     @property
     def ledger_url(self) -> str:
@@ -69,6 +72,8 @@ class Demo:
 
     def run(self) -> None:
         self._authority()
+        self._make_log()
+        self._witnesses()
         self._log()
         self._issuer()
         self._verifier()
@@ -95,14 +100,15 @@ class Demo:
 
     def _passphrases(self) -> dict[str, str]:
         path = self.folder / "secrets.json"
-        if not path.exists():
-            names = ("CERT_AUTHORITY_PASSPHRASE", "CERT_LEDGER_PASSPHRASE", "CERT_ISSUER_PASSPHRASE")
+        found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        programs = ("AUTHORITY", "LEDGER", "ISSUER", "WITNESS")
+        missing = {f"CERT_{name}_PASSPHRASE": secrets.token_urlsafe(18) for name in programs} | found
+        if missing != found:
             handle = os.open(path.with_suffix(".part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "w") as file:
-                json.dump({name: secrets.token_urlsafe(18) for name in names}, file, indent=1)
+                json.dump(missing, file, indent=1)
             path.with_suffix(".part").replace(path)
-        found: dict[str, str] = json.loads(path.read_text())
-        return found
+        return missing
 
     def _authority(self) -> None:
         folder = self.folder / "authority"
@@ -130,13 +136,35 @@ class Demo:
             self._ledger("authority", "combine", proposal, *signatures, "--out", done)
         return done
 
-    def _log(self) -> None:
+    def _make_log(self) -> None:
         folder = self.folder / "log"
         if not (folder / "trust.json").exists():
             shutil.rmtree(folder, ignore_errors=True)  # an init that was killed has signed nothing that left it
             genesis = self.folder / "authority" / "genesis.statement"
             self._ledger("init", "--dir", folder, "--origin", ORIGIN, "--genesis", genesis, "--light")
-        _set_toml(folder / "ledger.toml", port=self.ports.ledger)
+
+    def _witnesses(self) -> None:
+        """Two witnesses with a folder each, and the policy that asks for both, for the log and for whoever verifies."""
+        keys = [argument for key in self._pins()["log_keys"] for argument in ("--log", key)]
+        policies = []
+        for number, port in enumerate(self.ports.witnesses, 1):
+            folder = self.folder / f"witness{number}"
+            kept = folder / "policy.txt"
+            if not kept.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # an init that was killed has cosigned nothing
+                name = f"witness{number}.example/demo"
+                said = self._program("verifier", "witness", "init", "--dir", folder, "--name", name, *keys, "--light")
+                kept.write_bytes(said)
+            _set_toml(folder / "witness.toml", port=port)
+            url = f"http://127.0.0.1:{port}"
+            say(f"启动见证者 / starting witness {number} at {url}")
+            self._serve(f"witness{number}", ["verifier", "witness", "serve", "--dir", folder], f"{url}/readyz")
+            policies.append(_at(parse_policy(kept.read_text("utf-8")), url))
+        (self.folder / "log" / "policy.txt").write_text(format_policy(_all_of(policies)), "utf-8")
+
+    def _log(self) -> None:
+        folder = self.folder / "log"
+        _set_toml(folder / "ledger.toml", port=self.ports.ledger, policy="policy.txt")
         say(f"启动账本 / starting the log at {self.ports.ledger_url}")
         self._serve("ledger", ["ledger", "serve", "--dir", folder], f"{self.ports.ledger_url}/readyz")
         for what in ("ladder", "catalogue"):
@@ -177,6 +205,7 @@ class Demo:
             self._program(
                 "verifier", "init", "--dir", folder, "--ledger", self.ports.ledger_url, "--origin", ORIGIN, *keys,
                 "--genesis", pins["genesis"], "--base", self.ports.verifier_url,
+                "--policy", self.folder / "log" / "policy.txt",
             )  # fmt: skip
         _set_toml(folder / "verifier.toml", ledger_url=self.ports.ledger_url, port=self.ports.verifier)
         _add_base(folder / "verifier.toml", self.ports.verifier_url)
@@ -189,6 +218,7 @@ class Demo:
         document = {
             "ledger_url": self.ports.ledger_url,
             "verifier_url": self.ports.verifier_url,
+            "witness_urls": [f"http://127.0.0.1:{port}" for port in self.ports.witnesses],
             "origin": ORIGIN,
             "log_keys": pins["log_keys"],
             "genesis": pins["genesis"],
@@ -236,12 +266,14 @@ class Demo:
     def _ledger(self, *arguments: object) -> None:
         self._program("ledger", *arguments)
 
-    def _program(self, package: str, *arguments: object) -> None:
+    def _program(self, package: str, *arguments: object) -> bytes:
+        """Run one program to its end; what it printed."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
         done = subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:
             sys.stderr.buffer.write(done.stdout)
             raise SystemExit(f"失败 / failed ({done.returncode}): cert-{package} {arguments[0]}")
+        return done.stdout
 
     def _serve(self, name: str, arguments: Sequence[object], ready: str) -> None:
         logs = self.folder / "logs"
@@ -267,15 +299,16 @@ class Demo:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.split("\n")[0])
     parser.add_argument("--dir", type=Path, default=Path("demo-data"), help="where everything is kept")
-    parser.add_argument("--port-base", type=int, default=8700, help="ledger on N, verifier on N+1")
+    parser.add_argument("--port-base", type=int, default=8700, help="ledger on N, verifier N+1, witnesses N+2 and N+3")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the sample roster")
     arguments = parser.parse_args()
-    if not 1024 <= arguments.port_base <= 65534:
-        parser.error("--port-base: 1024 to 65534")
+    if not 1024 <= arguments.port_base <= 65532:
+        parser.error("--port-base: 1024 to 65532")
     (arguments.dir / "demo.json").unlink(missing_ok=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    demo = Demo(arguments.dir.absolute(), Ports(arguments.port_base, arguments.port_base + 1), arguments.rows)
+    base = arguments.port_base
+    demo = Demo(arguments.dir.absolute(), Ports(base, base + 1, (base + 2, base + 3)), arguments.rows)
     try:
         demo.run()
         return demo.watch()
@@ -295,6 +328,19 @@ def say(text: str) -> None:
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _at(policy: Policy, url: str) -> Policy:
+    """A witness's own policy lines with the address where it listens."""
+    return replace(policy, witnesses=tuple(replace(witness, url=url) for witness in policy.witnesses))
+
+
+def _all_of(policies: Sequence[Policy]) -> Policy:
+    """The policy that asks for every one of these."""
+    witnesses = tuple(witness for policy in policies for witness in policy.witnesses)
+    groups = tuple(group for policy in policies for group in policy.groups)
+    quorum = Group("both", len(policies), tuple(policy.quorum for policy in policies))
+    return Policy((), witnesses, (*groups, quorum), quorum.name)
 
 
 def _public(path: Path) -> str:

@@ -2,8 +2,10 @@
 
     init    make the folder: trust settings and an empty replica
     sync    bring the replica up to date
-    check   judge one link, QR text, bundle, PDF, picture or text file
+    check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day
+    refresh put a newer proof into a holder's bundle or staple
     serve   follow the log and answer over HTTP
+    audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
 
 Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
@@ -35,6 +37,7 @@ from ledger.progress import Progress
 from ledger.store.sqlite import SqliteStore, open_sqlite
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
+from verifier.audit import console as audit_console
 from verifier.config import (
     STORE_FILE,
     TrustConfig,
@@ -44,6 +47,7 @@ from verifier.config import (
     load_folder,
     mark_served,
 )
+from verifier.console import add_as_of, add_refresh, as_of
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.replica import Replica, Violation
@@ -65,8 +69,11 @@ _log = logging.getLogger("verifier")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # which certificates were looked up here is nobody else's business
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if words[:1] == ["audit"]:
+            return audit_console.main(words[1:])
+        options = _parser().parse_args(words)
         return int(options.run(options))
     except Refused as error:
         return _fail(error.text.both(), 2)
@@ -91,14 +98,16 @@ def _init(options: argparse.Namespace) -> int:
         policy=NO_QUORUM if options.policy is None else _read_policy(options.policy),
         map_auditors=tuple(options.map_auditor),
     )
-    settings = VerifierSettings(options.ledger, trust, **({} if options.port is None else {"port": options.port}))
+    port = {} if options.port is None else {"port": options.port}
+    settings = VerifierSettings(options.ledger, trust, replica=not options.no_replica, **port)
     asyncio.run(create_folder(options.dir, settings))
-    print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier sync --dir {options.dir}")
+    following = f"check --dir {options.dir} X" if options.no_replica else f"sync --dir {options.dir}"
+    print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier {following}")
     return 0
 
 
 def _sync(options: argparse.Namespace) -> int:
-    settings = load_folder(options.dir)
+    settings = _with_replica(options.dir)
 
     async def run() -> Replica:
         async with _opened(options.dir, settings) as (replica, _):
@@ -112,6 +121,14 @@ def _sync(options: argparse.Namespace) -> int:
     else:
         print(f"verified {verified.size} entries, root {verified.root.hex()}")
     return 0
+
+
+def _with_replica(folder: Path) -> VerifierSettings:
+    """The settings of a folder that keeps a replica. Raises Refused for one that does not."""
+    settings = load_folder(folder)
+    if not settings.replica:
+        raise Refused("NO_REPLICA", str(folder), Text("该目录不保存副本", "This folder keeps no replica"))
+    return settings
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -129,7 +146,18 @@ async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> V
     item = _read_item(options.item)
     async with LedgerClient(settings.ledger_url) as client:
         source = None if options.offline else client
-        lookup = Lookup(settings.trust.build(), source, Scanner(), _now_ms, offline=options.offline)
+        light = options.light or not settings.replica
+        lookup = Lookup(
+            settings.trust.build(),
+            source,
+            Scanner(),
+            _now_ms,
+            offline=options.offline,
+            proofs=source if light else None,
+            as_of=as_of(options),
+        )
+        if light:
+            return await (lookup.by_text(item) if isinstance(item, str) else lookup.by_file(item))
         wait_s = 0.0 if options.offline else _WAIT_S
         async with _opened(options.dir, settings, share=True, wait_s=wait_s) as (replica, shared):
             lookup.replica = replica
@@ -142,7 +170,7 @@ async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> V
 
 
 def _serve(options: argparse.Namespace) -> int:
-    settings = load_folder(options.dir)
+    settings = _with_replica(options.dir)
     trust = settings.trust.build()
     edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
     client = LedgerClient(settings.ledger_url)
@@ -299,6 +327,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="VKEY",
         help="状态审计员公钥 / key of a map auditor",
     )
+    init.add_argument("--no-replica", action="store_true", help="不保存副本 / keep no copy of the log")
     init.add_argument("--port", type=int, help="监听端口 / port for serve")
     init.set_defaults(run=_init)
 
@@ -313,6 +342,7 @@ def _parser() -> argparse.ArgumentParser:
         help="链接、二维码内容或文件；- 从标准输入读取，链接中的密钥便不会出现在进程列表里 / link, QR text or file; "
         "- reads it from stdin, which keeps the secret in a link out of the process list",
     )
+    add_as_of(check)
     check.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
     check.add_argument("--json", action="store_true")
     check.add_argument("--lang", choices=("zh", "en"))
@@ -322,7 +352,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
     serve.set_defaults(run=_serve)
 
-    for command in (init, sync, check, serve):
+    commands.add_parser("audit", help="审计整个日志 / audit a whole log", add_help=False)
+
+    for command in (init, sync, check, add_refresh(commands), serve):
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")

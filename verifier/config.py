@@ -14,7 +14,7 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import described, format_settings, load_settings
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
-from verifier.trust import FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
+from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
 STORE_FILE: Final = "replica.db"
@@ -62,6 +62,14 @@ class TrustConfig:
             maximum=31_536_000,
         ),
     )
+    bundle_age_s: int = field(
+        default=BUNDLE_AGE_S,
+        metadata=described(
+            Text("持证人文件的证明超过多少秒须更新", "Seconds after which the proof in a holder's file is too old"),
+            minimum=0,
+            maximum=31_536_000,
+        ),
+    )
     max_skew_s: int = field(
         default=SKEW_S,
         metadata=described(
@@ -85,6 +93,7 @@ class TrustConfig:
             map_auditors=self.map_auditors,
             freshness_s=self.freshness_s,
             max_skew_s=self.max_skew_s,
+            bundle_age_s=self.bundle_age_s,
         )
 
 
@@ -96,6 +105,14 @@ class VerifierSettings:
         metadata=described(Text("从哪里取日志（内容不因此可信）", "Where the log is fetched from; not trusted for it"))
     )
     trust: TrustConfig = field(metadata=described(Text("信任设置", "What is believed without evidence")))
+    replica: bool = field(
+        default=True,
+        metadata=described(
+            Text(
+                "是否保存本机副本；否则每次向账本取证明", "Whether to keep an own replica, or ask for a proof each time"
+            )
+        ),
+    )
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
     behind_proxy: bool = field(
@@ -118,14 +135,15 @@ class VerifierSettings:
 
 
 async def create_folder(folder: Path, settings: VerifierSettings) -> None:
-    """Make a verifier's folder: settings and an empty store. Raises Refused when one is there already."""
+    """Make a verifier's folder: settings and, for a replica, an empty store. Raises Refused when one is there."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder / SETTINGS_FILE).open("x", encoding="utf-8") as file:
             file.write(format_settings(settings))
     except FileExistsError:
         raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
-    await create_sqlite(folder / STORE_FILE, private=False).close()
+    if settings.replica:
+        await create_sqlite(folder / STORE_FILE, private=False).close()
 
 
 @contextmanager

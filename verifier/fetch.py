@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ledger.errors import Malformed
-from ledger.tlog.merkle import consistency_nodes, cover, prove_consistency, root_at
+from ledger.tlog.merkle import (
+    consistency_nodes,
+    cover,
+    inclusion_nodes,
+    prove_consistency,
+    prove_inclusion,
+    root_at,
+)
 from ledger.tlog.tiles import EntriesTile, Tile, format_tile_path, hashes_from_tiles, parse_entries, tile_of
 
 WIDTH: Final = 256  # entries of a bundle, hashes of a tile
@@ -50,6 +57,12 @@ class RemoteTree:
         nodes = [subtree for node in consistency_nodes(old, self._size) for subtree in node]
         await self._load([tile_of(*subtree)[:2] for subtree in nodes])
         return prove_consistency(old, self._size, self._read)
+
+    async def inclusion(self, index: int) -> tuple[bytes, ...]:
+        """The inclusion proof of leaf `index` in the tree of `size`."""
+        nodes = [subtree for node in inclusion_nodes(index, self._size) for subtree in node]
+        await self._load([tile_of(*subtree)[:2] for subtree in nodes])
+        return prove_inclusion(index, self._size, self._read)
 
     async def root_at(self, size: int) -> bytes:
         """The root of the first `size` leaves, 0 < size, as the tiles have it."""

@@ -9,26 +9,34 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
-from ledger.records.bundle import MAX_BUNDLE, Bundle, parse_bundle
+from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
+from ledger.records.bundle import MAX_BUNDLE, parse_bundle
+from ledger.records.dates import last_ms
 from ledger.records.envelope import FaceContent, open_face
-from ledger.records.issue import Issue
+from ledger.records.evidence import parse_evidence
 from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
 from ledger.records.qr import Code as QrCode
-from ledger.records.secret import SECRET_CHARS, cert_key_of, locator_of, parse_secret
-from ledger.records.state import FilingState
+from ledger.records.secret import SECRET_CHARS, cert_key_of, correction_locator, locator_of, parse_secret
+from ledger.records.staple import FIRST_BYTE as STAPLE_START
+from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
+from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.scan import PdfScan, sniff
-from verifier.carried import open_carried
+from ledger.store.integrate import Integrator
+from verifier.carried import Item, certificate_body, open_carried
+from verifier.proven import open_evidence
+from verifier.register import FiledTerms, Logged, Register, register_of
 from verifier.replica import Replica
 from verifier.trust import Trust
-from verifier.verdict import Verdict
-from verifier.verify import Evidence, Logged, Register, verify
+from verifier.verdict import Source, Verdict
+from verifier.verify import Evidence, verify
 from verifier.web.state import Readiness
 
 ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
@@ -36,13 +44,26 @@ ENVELOPE_KEPT_MS: Final = 60_000
 MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
 _KEPT: Final = 4096  # certificates
 _KEPT_ENVELOPES: Final = 1024  # at most 24 KiB each
-_BUNDLE_START: Final = b"\x8d"  # a CBOR array of 13
 
 
 class EnvelopeSource(Protocol):
     """The ledger, as far as a check asks it something."""
 
     async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
+
+
+class Proofs(Protocol):
+    """Who gives evidence: a ledger, or the own replica."""
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A question about an earlier moment: the first `size` leaves, or the end of a day. One of the two."""
+
+    size: int | None = None
+    day: int | None = None
 
 
 class FileReader(Protocol):
@@ -52,7 +73,10 @@ class FileReader(Protocol):
 
 
 class Lookup:
-    """The services of one verifier. `replica` is set once it is open; before, checks end in `unavailable`."""
+    """The services of one verifier. `replica` is set once it is open; before, checks end in `unavailable`.
+
+    With `proofs` it has no replica and asks for evidence instead. `as_of`: every check is about that moment.
+    """
 
     def __init__(
         self,
@@ -63,6 +87,8 @@ class Lookup:
         *,
         offline: bool = False,
         envelope_s: float = ENVELOPE_S,
+        proofs: Proofs | None = None,
+        as_of: AsOf | None = None,
     ) -> None:
         self.replica: Replica | None = None
         self.metrics = CollectorRegistry()
@@ -71,7 +97,9 @@ class Lookup:
         self._scanner = scanner
         self._now_ms = now_ms
         self._offline = offline
-        self._known: OrderedDict[bytes, tuple[int, Logged | None, FilingState | None]] = OrderedDict()
+        self._proofs = proofs
+        self._as_of = as_of
+        self._known: OrderedDict[bytes, tuple[int, Logged | None, FiledTerms | None]] = OrderedDict()
         size = Gauge("certverifier_replica_size", "Leaves under the newest verified checkpoint", registry=self.metrics)
         size.set_function(lambda: float(self.replica.verified.size if self.replica and self.replica.verified else 0))
         time = Gauge("certverifier_checkpoint_time_seconds", "Time of that checkpoint", registry=self.metrics)
@@ -96,19 +124,17 @@ class Lookup:
         return await self._judge(self._choose([plain]))
 
     async def by_file(self, data: bytes, filename: str = "") -> Verdict:
-        """A holder's bundle, a picture or PDF with one of our codes, or a text file. The name decides nothing."""
+        """A holder's bundle or staple, a picture or PDF with one of our codes, or a text. The name decides nothing."""
         kind = sniff(data)
         if kind != "cbor-or-other":
             try:
                 scan = await self._scanner.read(data)
-                return await self._judge(self._choose(scan.qr_texts), scan.page_texts)
+                item = self._choose(scan.qr_texts)
+                return await self._judge(self._stapled(item, scan) or item, scan.page_texts)
             except Malformed:
                 return await self._judge(None)
-        if data[:1] == _BUNDLE_START and len(data) <= MAX_BUNDLE:
-            try:
-                return await self._judge(parse_bundle(data))
-            except Malformed:
-                return await self._judge(None)
+        if data[:1] in (BUNDLE_START, STAPLE_START):
+            return await self._judge(_open_file(data))
         try:
             text = data[: 4 * MAX_TEXT + 4].decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -150,17 +176,67 @@ class Lookup:
             return next(iter(ours.values())) if len(ours) == 1 else None
         return foreign
 
-    async def _judge(self, item: QrCode | Bundle | ForeignLink | None, page_texts: Sequence[str] = ()) -> Verdict:
+    def _stapled(self, item: QrCode | ForeignLink | None, scan: PdfScan) -> Staple | None:
+        """The proof inside a certificate's PDF, where nobody else can be asked and it is of the code's certificate."""
+        if not self._offline or not isinstance(item, QrCode):
+            return None
+        for _, content in scan.attachments:
+            found = _open_file(content) if content[:1] == STAPLE_START else None
+            if isinstance(found, Staple) and found.secret == item.secret:
+                return found
+        return None
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """The proof of a certificate's state out of the own replica, for others."""
+        if self.replica is None:
+            raise Unavailable("there is no replica yet")
+        return await self.replica.evidence(cert_key, size=size, day=day)
+
+    async def _judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Verdict:
         if item is None or isinstance(item, ForeignLink):
             return verify(Evidence(item), self._trust, self._now_ms())
-        register = await self._register(item)
+        register, refuted = None, False
+        if self._proofs is not None or self._as_of is not None:
+            try:
+                register = await self._by_evidence(cert_key_of(item.secret))
+            except (Malformed, Unverified):
+                refuted = True
+        else:
+            register = await self._register(item)
         face = None
         if register is not None and register.logged is not None and not self._offline:
-            face = await self._envelopes.face(item.secret, register.logged.state.commitment_leaf)
-        evidence = Evidence(item, register, face, self._offline, tuple(page_texts))
+            face = await self._envelopes.face(item.secret, register.logged.state)
+        evidence = Evidence(item, register, face, self._offline, tuple(page_texts), refuted)
         return verify(evidence, self._trust, self._now_ms())
 
-    async def _register(self, item: QrCode | Bundle) -> Register | None:
+    async def _by_evidence(self, cert_key: bytes) -> Register | None:
+        """What a proof says, from a ledger or out of the own replica. Raises Unverified or Malformed when it does not
+        hold; Refused when there was no such moment."""
+        asked = self._as_of or AsOf()
+        replica = self.replica if self._proofs is None else None
+        proofs = self._proofs or replica
+        if proofs is None:
+            return None
+        try:
+            raw = await proofs.evidence(cert_key, size=asked.size, day=asked.day)
+        except Unavailable:
+            return None
+        proven = open_evidence(parse_evidence(raw), self._trust, self._now_ms())
+        state, time_ms = proven.state, None
+        if state.cert_key != cert_key or (asked == AsOf() and not state.is_current):
+            raise Unverified("evidence of something else than was asked for")
+        if asked.size is not None:
+            if state.size != asked.size:
+                raise Unverified("evidence of another size than was asked for")
+            time_ms = state.seal.time
+        if asked.day is not None:
+            state.check_day(asked.day)
+            time_ms = min(last_ms(asked.day), state.time_ms)
+        source = Source.EVIDENCE if replica is None else Source.REPLICA
+        vouched = None if replica is None else replica.halted is None
+        return register_of(proven, source, time_ms=time_ms, vouched=vouched)
+
+    async def _register(self, item: Item) -> Register | None:
         replica = self.replica
         if replica is None or replica.verified is None:
             return None
@@ -175,7 +251,7 @@ class Lookup:
             raise Unavailable("the replica's store is damaged") from error
         return Register(verified.size, verified.root, verified.time_ms, logged, filing, replica.halted is not None)
 
-    async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FilingState | None]:
+    async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FiledTerms | None]:
         size = replica.integrator.size
         known = self._known.get(cert_key)
         if known is not None and known[0] == size:
@@ -184,32 +260,55 @@ class Lookup:
         logged, filing = None, None
         state = await replica.integrator.certificate(cert_key)
         if state is not None:
-            statement = await _statement(replica, state.issue_index)
-            highest = state.summary.highest
-            other = None
-            if highest is not None and highest.cert_key != cert_key:
-                best = await replica.integrator.certificate(highest.cert_key)
-                body = None if best is None else (await _statement(replica, best.issue_index)).body
-                other = body if isinstance(body, Issue) else None
-            if not isinstance(statement.body, Issue):
-                raise Malformed("the state points to a statement that is no certificate")
-            logged = Logged(authenticate_record(statement, state.record_key), state, other)
-            filing = await replica.integrator.filing(state.filing_number)
+            logged = await read_logged(replica.integrator, state)
+            filing = await _filed(replica, state.filing_number)
             self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return logged, filing
 
-    async def _carried_filing(self, replica: Replica, item: QrCode | Bundle) -> FilingState | None:
+    async def _carried_filing(self, replica: Replica, item: Item) -> FiledTerms | None:
         try:
             carried = open_carried(item)
         except Malformed:
             return None  # `verify` comes to the same end and says so
-        return await replica.integrator.filing(carried.issue.filing_number) if carried else None
+        return await _filed(replica, carried.issue.filing_number) if carried else None
 
 
-async def _statement(replica: Replica, index: int) -> Statement:
-    entries = await replica.integrator.store.entries(index, index + 1)
+def _open_file(data: bytes) -> Item | None:
+    """A bundle or a staple; None when it is neither."""
+    try:
+        if data[:1] == BUNDLE_START:
+            return parse_bundle(data) if len(data) <= MAX_BUNDLE else None
+        return parse_staple(data) if len(data) <= MAX_STAPLE else None
+    except Malformed:
+        return None
+
+
+async def _filed(replica: Replica, number: str) -> FiledTerms | None:
+    filing = await replica.integrator.filing(number)
+    return None if filing is None else FiledTerms(filing.terms, filing.terms_leaf)
+
+
+async def read_logged(integrator: Integrator, state: CertificateState) -> Logged:
+    """The statements that a state names. Raises Malformed or Unverified when the store does not have them."""
+    statement = await _statement(integrator, state.issue_index)
+    body, highest, other = certificate_body(statement), state.summary.highest, None
+    if highest is not None and highest.cert_key != body.cert_key:
+        best = await integrator.certificate(highest.cert_key)
+        other = None if best is None else certificate_body(await _statement(integrator, best.issue_index))
+    event = None if state.event_leaf == state.issue_leaf else await _statement(integrator, state.event_index)
+    commitments = None
+    if state.commitment_leaf != state.issue_leaf:
+        for index in reversed(await integrator.store.events(body.cert_key)):
+            commitments = await _statement(integrator, index)
+            if commitments.leaf_hash == state.commitment_leaf:
+                break
+    return Logged(authenticate_record(statement, state.record_key), state, other, commitments, event)
+
+
+async def _statement(integrator: Integrator, index: int) -> Statement:
+    entries = await integrator.store.entries(index, index + 1)
     if not entries:
         raise Malformed("an entry is missing")
     return parse_statement(entries[0])
@@ -226,9 +325,11 @@ class _Envelopes:
         self._asked: dict[bytes, asyncio.Task[bytes | None]] = {}
         self._silent_until = 0
 
-    async def face(self, secret: bytes, leaf: bytes) -> FaceContent | None:
-        """What the envelope opens to, or None: missing, unreadable, or the ledger does not answer in time."""
-        sealed = await self._sealed(locator_of(secret))
+    async def face(self, secret: bytes, state: CertificateState) -> FaceContent | None:
+        """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
+        leaf = state.commitment_leaf
+        first = leaf == state.issue_leaf
+        sealed = await self._sealed(locator_of(secret) if first else correction_locator(secret, leaf))
         if sealed is None:
             return None
         try:

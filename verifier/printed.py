@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.records.appointment import CertificateBody
 from ledger.records.commitments import FaceOpening
-from ledger.records.issue import Issue
 from ledger.text import Text
 from verifier.trust import Trust
 from verifier.verdict import iso_day
@@ -85,7 +85,7 @@ class Wording:
         return f"{year}年{int(month)}月{int(day)}日", f"{year}年{month}月{day}日", iso
 
 
-def wording_of(issue: Issue, face: FaceOpening | None, body: str | None, trust: Trust) -> Wording:
+def wording_of(issue: CertificateBody, face: FaceOpening | None, body: str | None, trust: Trust) -> Wording:
     """`face` None: number and name are not known. `body`: the name in the filing, None without a register."""
     occupation = trust.catalogue.find(issue.occupation)
     return Wording(

@@ -26,18 +26,22 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
+from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Integrator
+from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store
-from ledger.store.replay import BadEntry, replay_stretch, split_sealed
+from ledger.store.reading import BadEntry, Read, read_entries
+from ledger.store.replay import replay_stretch, split_sealed
+from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
+from ledger.tlog.note import VerifierKey
+from ledger.tlog.policy import Policy
 from verifier.fetch import WIDTH, LogSource, RemoteTree
-from verifier.trust import Trust
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
@@ -46,11 +50,27 @@ MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
 
 
+class Pins(Protocol):
+    """What of a `Trust` following a log needs."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]: ...
+    @property
+    def genesis(self) -> bytes: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def max_skew_ms(self) -> int: ...
+
+
 class Violation(Unverified):
     """The log, or whoever serves it, broke a rule. `index` is the first bad entry, where one is to blame."""
 
     def __init__(self, message: str, *, index: int | None = None, proven: bool = True) -> None:
         super().__init__(message if index is None else f"entry {index}: {message}")
+        self.reason = message
         self.index = index
         self.proven = proven  # by the log's own signatures, so that trying again is pointless
 
@@ -65,13 +85,18 @@ class Verified:
     log_time_ms: int  # from the log's own timestamped signature
 
 
+_Fetched: TypeAlias = tuple[list[bytes], Awaitable[list[Read]], Frontier]
+
+
 class Replica:
     """Follows one log into one store. One task polls; reads may come from anywhere on the same loop."""
 
+    proves: ClassVar[bool] = True  # its store keeps the versions that proofs are made from
+
     def __init__(
-        self, integrator: Integrator, source: LogSource, trust: Trust, pool: Executor, stretch: int = STRETCH
+        self, integrator: Integrator, source: LogSource, trust: Pins, pool: Executor, stretch: int = STRETCH
     ) -> None:
-        self.integrator = integrator
+        self._adopt(integrator)
         self.verified: Verified | None = None
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
@@ -81,17 +106,23 @@ class Replica:
         self._pool = pool
         self._stretch = stretch
 
+    def _adopt(self, integrator: Integrator) -> None:
+        self.integrator = integrator
+        if self.proves:
+            self._serving = Serving(integrator)
+            self._prover = Prover(integrator, Hashes(integrator.store), self._serving)
+
     @classmethod
     async def open(
         cls,
         store: Store,
         source: LogSource,
-        trust: Trust,
+        trust: Pins,
         pool: Executor,
         stretch: int = STRETCH,
         *,
         now_ms: int | None = None,
-    ) -> Replica:
+    ) -> Self:
         """Continue from what `store` holds. Raises Unverified when it is damaged or of another log.
 
         Its checkpoint counts again only if it still has the policy's quorum, of cosignatures not later than `now_ms`.
@@ -108,7 +139,7 @@ class Replica:
             opened = open_checkpoint(note, trust.origin, trust.keys)
             if opened.checkpoint.size > head.size:
                 raise Unverified("the store is older than its own checkpoint; make a new one with init")
-            if await self._root_at(opened.checkpoint.size) != opened.checkpoint.root:
+            if await self.root_at(opened.checkpoint.size) != opened.checkpoint.root:
                 raise Unverified("the store's checkpoint is not of its entries")
             with suppress(Unverified):  # kept under another policy: the next poll brings a better one
                 self.verified = _verified(self._with_quorum(note, now_ms))
@@ -168,7 +199,7 @@ class Replica:
         checkpoint, known = opened.checkpoint, self.verified
         if checkpoint.size > self.integrator.size:
             return
-        if checkpoint.size == 0 or await self._root_at(checkpoint.size) != checkpoint.root:
+        if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:
             raise Violation(f"the log has signed a second history of size {checkpoint.size}")
         if not is_seal((await self.integrator.store.entries(checkpoint.size - 1, checkpoint.size))[0]):
             raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
@@ -198,6 +229,21 @@ class Replica:
     async def _keep(self, opened: CosignedCheckpoint) -> None:
         await self.integrator.store.put_checkpoint(opened.note)
         self.verified = _verified(opened)
+        if self.proves:
+            self._serving.publish(opened.checkpoint.size)
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """The proof of a certificate's state under the newest verified checkpoint, out of this copy: as
+        `LedgerClient.evidence`. Raises Unavailable before the first checkpoint."""
+        verified, note = self.verified, await self.integrator.store.checkpoint()
+        if verified is None or note is None:
+            raise Unavailable("nothing is verified yet")
+        basis = Basis(verified.size, note, verified.time_ms)
+        if size is not None:
+            return await self._prover.at_size(cert_key, size, basis)
+        if day is not None:
+            return await self._prover.at_day(cert_key, day, basis)
+        return await self._prover.current(cert_key, basis)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root
@@ -206,17 +252,39 @@ class Replica:
         if frontier.size:
             await self._prove_prefix(remote, frontier, size, root)
         pending: list[bytes] = []
-        while frontier.size < size:
-            start = frontier.size
-            end = min(start - start % WIDTH + self._stretch, size)
-            entries = await _well_formed(remote.entries(start, end), start)
-            frontier, _ = frontier.append([leaf_hash(entry) for entry in entries])
-            await self._prove_stretch(remote, frontier, start, entries, size, root)  # 4
-            pending = await self._take_in(pending + entries, progress)
-            if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
-                raise Violation("no seal in sight", index=self.integrator.size)
+        reads: list[Read] = []
+        ahead: asyncio.Task[_Fetched] | None = asyncio.create_task(self._fetch(remote, frontier, size, root))
+        try:
+            while ahead is not None:
+                entries, reading, frontier = await ahead
+                more = frontier.size < size
+                ahead = asyncio.create_task(self._fetch(remote, frontier, size, root)) if more else None
+                reads += await reading
+                pending += entries
+                pending, reads = await self._take_in(pending, reads, progress)
+                if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
+                    raise Violation("no seal in sight", index=self.integrator.size)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                with suppress(asyncio.CancelledError, CertLedgerError):
+                    await ahead
         if pending:  # 9
             raise Violation("the checkpoint does not end with a seal", index=size - 1)
+
+    async def _fetch(self, remote: RemoteTree, frontier: Frontier, size: int, root: bytes) -> _Fetched:
+        """The next stretch, proven to lie under the root, and what is being read of it on other cores."""
+        start = frontier.size
+        end = min(start - start % WIDTH + self._stretch, size)
+        entries = await _well_formed(remote.entries(start, end), start)
+        reached, _ = frontier.append([leaf_hash(entry) for entry in entries])
+        await self._prove_stretch(remote, reached, start, entries, size, root)  # 4
+        keys = self.integrator.record_keys
+        return entries, asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys)), reached
+
+    def _readers(self, count: int) -> Executor:
+        """Who reads `count` entries ahead of the fold: for subclasses with processes at hand."""
+        return self._pool
 
     async def _prove_prefix(self, remote: RemoteTree, held: Frontier, size: int, root: bytes) -> None:
         """Our tree is a prefix of the checkpoint's. When it is not, find out whether tiles or log are wrong."""
@@ -245,29 +313,42 @@ class Replica:
             bad = next((index for index, (entry, told) in pairs if leaf_hash(entry) != told), start)
             raise Violation("not under the signed root", index=bad, proven=False) from error
 
-    async def _take_in(self, entries: list[bytes], progress: Callable[[int], None]) -> list[bytes]:
+    async def _take_in(
+        self, entries: list[bytes], reads: list[Read], progress: Callable[[int], None]
+    ) -> tuple[list[bytes], list[Read]]:
         """Integrate every batch that is complete; the rest waits for its seal."""
         stretches, rest = split_sealed(entries)
+        at = 0
         for stretch in stretches:
-            await self._integrate(stretch)
+            await self._integrate(stretch, reads[at : at + len(stretch)])
+            at += len(stretch)
             progress(self.integrator.size)
-        return list(rest)
+        return list(rest), reads[at:]
 
-    async def _integrate(self, stretch: Sequence[bytes]) -> None:
+    async def _integrate(self, stretch: Sequence[bytes], reads: Sequence[Read]) -> None:
         start = self.integrator.size
         if start == 0 and sha256(stretch[0]).digest() != self._trust.genesis:  # 5
             raise Violation("not the pinned genesis", index=0)
         try:
-            prepared = await replay_stretch(self.integrator, stretch, self._pool)  # 6, 7, 8
+            prepared = await replay_stretch(self.integrator, stretch, self._pool, reads)  # 6, 7, 8
         except BadEntry as bad:
             raise Violation(bad.reason, index=bad.index) from bad
+        await self._checked(stretch, prepared)
         try:
             await self.integrator.commit(prepared)
         except CertLedgerError:
-            self.integrator = await Integrator.open(self.integrator.store)  # the outcome may be unknown
+            await self._reopen()  # the outcome may be unknown
             raise
 
-    async def _root_at(self, size: int) -> bytes:
+    async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
+        """A stretch that passed 4 to 7 and is about to be committed: what an auditor counts."""
+
+    async def _reopen(self) -> None:
+        """Read again what the store holds."""
+        self._adopt(await Integrator.open(self.integrator.store))
+
+    async def root_at(self, size: int) -> bytes:
+        """The root of the first `size` leaves of our copy, 0 < size <= its size."""
         head = self.integrator.head
         if head is not None and head.size == size:
             return head.root

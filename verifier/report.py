@@ -10,12 +10,13 @@ from typing import Final
 
 from ledger.text import Text
 from verifier.messages import Messages, say_day_number, say_time
-from verifier.verdict import CertificateView, Code, Outcome, Source, Verdict
+from verifier.verdict import CertificateView, Code, CurrentGrade, Outcome, Source, Verdict
 
 _COLOURS: Final = {"good": "32", "outline": "32", "caution": "33", "bad": "31"}  # families; others stay plain
 _OUTCOMES: Final = {Outcome.PASS: "+", Outcome.FAIL: "x", Outcome.UNKNOWN: "?"}
 _SOURCES: Final = {
     Source.REPLICA: Text("本机登记副本", "this machine's verified copy of the register"),
+    Source.EVIDENCE: Text("账本给出的证明", "a proof fetched from the ledger"),
     Source.BUNDLE: Text("持证人文件中的证明", "the proof in the holder's file"),
     Source.CODE: Text("二维码本身", "the code alone"),
 }
@@ -76,7 +77,24 @@ class Printer:
         yield self._label("status"), self._label(f"status_{view.status}")
         if view.current is not None:
             trade = f"  {view.current.trade}" if view.current.trade else ""
-            yield self._label("current"), self._say(view.current.grade) + trade
+            yield self._label("current"), self._say(view.current.grade) + trade + self._since(view.current)
+        if view.post is not None:
+            yield self._label("post_days"), self._term(*view.post)
+        if view.held is not None:
+            yield (
+                self._label("held"),
+                f"{self._say(view.held.grade)}  {self._term(view.held.first_day, view.held.last_day)}",
+            )
+        if view.corrected_day is not None:
+            yield self._label("corrected"), self._day(view.corrected_day)
+
+    def _since(self, current: CurrentGrade) -> str:
+        if current.is_this or current.since_day is None:
+            return ""
+        return "  " + self._say(self._messages.labels["since"].format(date=self._day(current.since_day)))
+
+    def _term(self, first: int, last: int | None) -> str:
+        return f"{self._day(first)} – {self._label('open_ended') if last is None else self._day(last)}"
 
     def _limits(self, verdict: Verdict) -> Iterator[tuple[str, str]]:
         """What an offline answer rests on and what it leaves open."""

@@ -10,7 +10,18 @@ from typing import Final
 from ledger.text import Text
 from verifier.verdict import Finding, Outcome
 
-ORDER: Final = ("host", "readable", "carried", "signature", "logged", "scope", "status", "current", "freshness")
+ORDER: Final = (
+    "host",
+    "readable",
+    "carried",
+    "signature",
+    "logged",
+    "scope",
+    "status",
+    "current",
+    "freshness",
+    "correction",
+)
 
 
 def _finding(step: str, outcome: Outcome, zh: str, en: str) -> Finding:
@@ -51,9 +62,6 @@ SIGNATURE_NO_KEY: Final = _finding(
     "signature", _UNKNOWN, "没有登记数据，无从核对签名密钥", "The signing key cannot be looked up without the register"
 )
 SIGNATURE_NOTHING: Final = _finding("signature", _SKIPPED, "没有可核对的签名", "There is no signature to check")
-SIGNATURE_BY_LOG: Final = _finding(
-    "signature", _PASS, "登记日志收录时已核对签名", "The log checked the signature when it took the record in"
-)
 REGISTER_DAMAGED: Final = _finding(
     "signature", _UNKNOWN, "本机登记副本有误，需要修复", "This verifier's own copy of the register is damaged"
 )
@@ -61,6 +69,12 @@ REGISTER_DAMAGED: Final = _finding(
 LOGGED: Final = _finding("logged", _PASS, "与登记日志逐字节一致", "The register holds exactly this, byte for byte")
 LOGGED_BY_BUNDLE: Final = _finding(
     "logged", _PASS, "持证人文件证明其已登记", "The holder's file proves that it is in the register"
+)
+LOGGED_BY_PROOF: Final = _finding(
+    "logged", _PASS, "账本给出的证明表明其已登记", "The ledger's proof shows that it is in the register"
+)
+LOGGED_REFUTED: Final = _finding(
+    "logged", _UNKNOWN, "账本给出的证明不成立，请报告", "The proof that the ledger gave does not hold; report this"
 )
 LOGGED_NOT: Final = _finding("logged", _FAIL, "登记日志中没有这条记录", "The register has no such record")
 LOGGED_UNKNOWN: Final = _finding(
@@ -78,6 +92,7 @@ SCOPE: Final = _finding("scope", _PASS, "发证时已备案该职业和等级", 
 SCOPE_NOT: Final = _finding("scope", _FAIL, "发证时未备案该职业或等级", "Not accredited for this at the issue date")
 
 STATUS: Final = _finding("status", _PASS, "登记状态为有效", "In force in the register")
+STATUS_CORRECTED: Final = _finding("status", _PASS, "登记状态为有效，信息已更正", "In force, with corrected details")
 STATUS_NOT: Final = _finding("status", _FAIL, "登记状态不是有效", "Not in force in the register")
 
 CURRENT: Final = _finding("current", _PASS, "已查明该职业当前等级", "The current grade in this occupation is known")
@@ -92,6 +107,19 @@ FRESH: Final = _finding("freshness", _PASS, "登记数据为最新", "The regist
 FRESH_NOT: Final = _finding("freshness", _UNKNOWN, "登记数据不是最新", "The register's data is not recent")
 FRESH_HALTED: Final = _finding(
     "freshness", _FAIL, "登记日志出现异常，已停止更新", "The log broke its rules; updates have stopped"
+)
+
+QUORUM_MISSING: Final = _finding(
+    "freshness", _UNKNOWN, "见证人签署不足，可能不是当前状态", "Too few witnesses stand behind this; it may be old"
+)
+AUDITOR_MISSING: Final = _finding(
+    "freshness",
+    _UNKNOWN,
+    "没有状态审计员为此签署，本机也未重新核算",
+    "No map auditor has vouched for this, and it was not recomputed here",
+)
+HISTORIC: Final = _finding(
+    "freshness", _PASS, "所查为历史状态，截至所示时间", "The state of an earlier time, as of the time shown"
 )
 
 _SKIPPED_TEXT: Final = Text("前一步已有结论，未再进行", "Not needed after an earlier step")

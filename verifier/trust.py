@@ -19,6 +19,7 @@ from ledger.tlog.policy import NO_WITNESSES, WITNESS_TYPES, Policy, format_polic
 
 FRESHNESS_S: Final = 300  # a checkpoint is renewed every 60 s; five misses are an outage
 SKEW_S: Final = 60
+BUNDLE_AGE_S: Final = 30 * 86_400  # how long a holder's file may be used without being refreshed
 NO_QUORUM: Final = format_policy(NO_WITNESSES)
 _HOST: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\]"
 _BASE: Final = re.compile(rf"(https?)://({_HOST})(?::([1-9][0-9]{{0,4}}))?", re.ASCII)
@@ -39,6 +40,7 @@ class Trust:
     ladder: Ladder
     catalogue: Catalogue
     policy: Policy = NO_WITNESSES  # who has to stand behind a checkpoint beside the log; its time is then the freshness
+    bundle_age_ms: int = BUNDLE_AGE_S * 1000  # how old the checkpoint in a holder's file may be to count as valid
     map_auditors: tuple[VerifierKey, ...] = ()  # one of them vouches for state that no own replica has recomputed
 
     def __post_init__(self) -> None:
@@ -53,6 +55,8 @@ class Trust:
             check_base(base)
         if not 1_000 <= self.freshness_ms <= 366 * 86_400_000 or not 0 <= self.max_skew_ms <= 3_600_000:
             raise Malformed("trust: freshness of 1 s to a year, skew of at most an hour")
+        if not 0 <= self.bundle_age_ms <= 366 * 86_400_000:
+            raise Malformed("trust: a holder's file may be up to a year old")
         if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
             raise Malformed("trust: a map auditor's key is of a cosignature type")
         public = [key.public for key in (*self.keys, *self.policy.keys, *self.map_auditors)]
@@ -64,9 +68,13 @@ class Trust:
         """The host that people should look for, without scheme."""
         return self.bases[0].split("://", 1)[1]
 
-    def is_fresh(self, time_ms: int, now_ms: int) -> bool:
-        """Whether data of `time_ms` counts as current: neither too old nor further ahead than clocks may differ."""
-        return now_ms - self.freshness_ms <= time_ms <= now_ms + self.max_skew_ms
+    def is_fresh(self, time_ms: int, now_ms: int, *, carried: bool = False) -> bool:
+        """Whether data of `time_ms` counts as current: neither too old nor further ahead than clocks may differ.
+
+        `carried`: it comes from a holder's file, which has a limit of its own.
+        """
+        oldest = now_ms - (max(self.bundle_age_ms, self.freshness_ms) if carried else self.freshness_ms)
+        return oldest <= time_ms <= now_ms + self.max_skew_ms
 
 
 def build_trust(
@@ -81,6 +89,7 @@ def build_trust(
     map_auditors: Sequence[str] = (),
     freshness_s: int = FRESHNESS_S,
     max_skew_s: int = SKEW_S,
+    bundle_age_s: int = BUNDLE_AGE_S,
 ) -> Trust:
     """The trust that these words describe: vkeys, hex, addresses, a C2SP tlog-policy.
 
@@ -97,6 +106,7 @@ def build_trust(
         max_skew_ms=max_skew_s * 1000,
         ladder=ladder,
         catalogue=catalogue,
+        bundle_age_ms=bundle_age_s * 1000,
         policy=parse_policy(policy),
         map_auditors=tuple(parse_vkey(text) for text in map_auditors),
     )

@@ -53,6 +53,7 @@ class Source(StrEnum):
     """What the answer rests on."""
 
     REPLICA = "replica"  # the verifier's own verified copy of the log
+    EVIDENCE = "evidence"  # a proof fetched from a ledger
     BUNDLE = "bundle"  # the holder's file
     CODE = "code"  # nothing but what the QR code itself carries
 
@@ -130,6 +131,16 @@ class CurrentGrade:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldPost:
+    """A post that the holder has now in this occupation: never a certified grade."""
+
+    grade: Text
+    ordinal: int  # 7 or 8
+    first_day: int
+    last_day: int | None  # None: open
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateView:
     """What is proven about a certificate. `name` is whole here; a page masks it."""
 
@@ -143,11 +154,15 @@ class CertificateView:
     occupation: str
     trade: str  # may be empty
     issue_day: int  # days since 1970-01-01
-    assessment_day: int
+    assessment_day: int | None  # None: a post is not assessed
     logged_at_ms: int | None
     status: str  # one of STATUSES
     current: CurrentGrade | None
     person_linked: bool  # False: no claim about other certificates of this person
+    post: tuple[int, int | None] | None = None  # first and last day, when this is an appointment
+    held: HeldPost | None = None
+    late: bool = False  # entered long after its issue date, under a permit of the authority
+    corrected_day: int | None = None
 
     def __post_init__(self) -> None:
         assert 1 <= self.grade_ordinal <= 8, "ordinal runs from 1 to 8"
@@ -226,6 +241,8 @@ class Verdict:
         if self.code is Code.VALID_UPGRADED:
             assert self.certificate is not None and self.certificate.current is not None
             assert not self.certificate.current.is_this, "upgraded means another certificate is higher"
+        if self.code is Code.VALID_CORRECTED:
+            assert self.certificate is not None and self.certificate.corrected_day is not None
         if self.code is Code.STALE:
             assert self.as_of_ms is not None, "stale says how old the data is"
         if self.code is Code.OFFLINE_SIGNATURE_OK:
@@ -330,12 +347,24 @@ def _certificate_json(view: CertificateView) -> dict[str, object]:
         "occupation": view.occupation,
         "trade": view.trade,
         "issue_date": iso_day(view.issue_day),
-        "assessment_date": iso_day(view.assessment_day),
+        "assessment_date": None if view.assessment_day is None else iso_day(view.assessment_day),
         "logged_at": None if view.logged_at_ms is None else iso_time(view.logged_at_ms),
         "status": view.status,
         "current": None if view.current is None else _current_json(view.current),
         "person_linked": view.person_linked,
+        "post": None if view.post is None else _days_json(*view.post),
+        "held_post": None if view.held is None else _held_json(view.held),
+        "late_entry": view.late,
+        "corrected": None if view.corrected_day is None else iso_day(view.corrected_day),
     }
+
+
+def _days_json(first: int, last: int | None) -> dict[str, object]:
+    return {"first_day": iso_day(first), "last_day": None if last is None else iso_day(last)}
+
+
+def _held_json(view: HeldPost) -> dict[str, object]:
+    return {"grade": text_json(view.grade), "ordinal": view.ordinal, **_days_json(view.first_day, view.last_day)}
 
 
 def _current_json(view: CurrentGrade) -> dict[str, object]:

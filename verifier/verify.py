@@ -10,7 +10,13 @@
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
     7 status        in force                                                    else suspended, revoked, ended
     8 current       the highest grade in force of its track                     valid or valid_upgraded
-    9 freshness     the register's time is recent                               else stale, never green
+    9 freshness     the register's time is recent, its checkpoint has the witness
+                    quorum, and its state was recomputed here or vouched for by a
+                    map auditor                                                 else stale, never green
+
+The register is the verifier's own replica, or evidence: fetched from a ledger, or carried by a bundle or a staple. A
+carried one answers where it is newer than the replica, and while it is not older than its own limit; then a certificate
+in force is offline_bundle_ok. An answer about an earlier moment does not grow old, and says which moment it is about.
 
 A refusal from an old register stands (revocation does not undo itself); a "no such record" from one does not, because
 the record may be newer. After a failure of steps 1 to 5 nothing of the item is shown.
@@ -22,27 +28,26 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening
+from ledger.records.dates import batch_day
 from ledger.records.envelope import FaceContent
-from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink
 from ledger.records.secret import cert_key_of
-from ledger.records.state import CertificateState, FilingState
-from ledger.records.statements import Statement
-from ledger.records.status import Authentic, check_scope
-from ledger.text import Text
-from ledger.tlog.checkpoint import OpenedCheckpoint
+from ledger.records.staple import Staple
+from ledger.records.state import CertificateState
 from verifier import steps
-from verifier.carried import Carried, open_carried, verify_bundle
+from verifier.carried import Carried, Item, open_carried, verify_carried
 from verifier.printed import pages_say, wording_of
+from verifier.proven import Proven
+from verifier.register import FiledTerms, Logged, Register, register_of
 from verifier.trust import Trust
 from verifier.verdict import (
     CertificateView,
     Code,
-    CurrentGrade,
     Finding,
     IssuerView,
     ProofView,
@@ -52,6 +57,7 @@ from verifier.verdict import (
     shown_host,
     without_item,
 )
+from verifier.views import certificate_view, check_filed, ended_day, issuer_view, proof_view, reason_of
 
 _STATUS_CODE: Final = {
     CertificateStatus.SUSPENDED: Code.SUSPENDED,
@@ -60,50 +66,23 @@ _STATUS_CODE: Final = {
     CertificateStatus.REPLACED: Code.REVOKED,
     CertificateStatus.ENDED: Code.ENDED,
 }
-_REASONS: Final = {
-    CertificateStatus.REVOKED: Text("见登记记录", "see the register"),
-    CertificateStatus.VOID: Text("签发密钥已失效", "signed with a key that was compromised"),
-    CertificateStatus.REPLACED: Text("已换发新证书", "a new certificate replaced it"),
+_LOGGED_BY: Final = {
+    Source.REPLICA: steps.LOGGED,
+    Source.EVIDENCE: steps.LOGGED_BY_PROOF,
+    Source.BUNDLE: steps.LOGGED_BY_BUNDLE,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """One certificate in the register: the statement that issued it, its signature checked, and what became of it."""
-
-    authentic: Authentic
-    state: CertificateState
-    highest: Issue | None = None  # the statement behind the track's highest grade, where it is another certificate
-
-    def __post_init__(self) -> None:
-        assert isinstance(self.statement.body, Issue), "a certificate is issued by an issue statement"
-
-    @property
-    def statement(self) -> Statement:
-        return self.authentic.statement
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """What the verifier's own replica answers: all of it stands under a checkpoint signed by the pinned keys."""
-
-    size: int  # leaves under that checkpoint
-    root: bytes
-    time_ms: int  # how fresh its checkpoint is: the witness quorum's newest moment, or the log's without a quorum
-    logged: Logged | None  # under the item's cert key; None: not in the first `size` leaves
-    filing: FilingState | None  # of the body named by the logged statement, else by the carried one
-    halted: bool = False  # the replica found a violation and stopped: its last good data, never green
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything gathered about one item before judging. Absent answers are None, never guesses."""
 
-    item: QrCode | Bundle | ForeignLink | None  # None: nothing readable
+    item: Item | ForeignLink | None  # None: nothing readable
     register: Register | None = None  # None: no verified data at all
     face: FaceContent | None = None  # the opened face envelope; None: personal data unavailable
     offline: bool = False  # nobody tried to bring the register up to date
     page_texts: tuple[str, ...] = ()  # text layers of the PDF that the code was found in
+    refuted: bool = False  # a ledger gave a proof that does not hold
 
 
 def verify(evidence: Evidence, trust: Trust, now_ms: int) -> Verdict:
@@ -120,10 +99,8 @@ class _Check:
         self.now_ms = now_ms
         self.findings: list[Finding] = []
         self.register = evidence.register
-        self.opened: OpenedCheckpoint | None = None  # of a bundle
-        self.fresh = (
-            self.register is not None and not self.register.halted and trust.is_fresh(self.register.time_ms, now_ms)
-        )
+        self.proven: Proven | None = None  # by what the item carries
+        self.fresh = self.register is not None and self._is_fresh(self.register)
 
     def run(self) -> Verdict:
         item = self.evidence.item
@@ -139,9 +116,9 @@ class _Check:
         self._note(steps.READABLE)
         try:
             carried = open_carried(item)  # 3
-            if isinstance(item, Bundle):
+            if isinstance(item, Bundle | Staple):
                 assert carried is not None, "a bundle carries its statement"
-                self.opened = verify_bundle(item, carried, self.trust)
+                self.proven = verify_carried(item, carried, self.trust, self.now_ms)
         except (Malformed, Unverified):
             self._note(steps.CARRIED_WRONG)
             return self._nothing(Code.TAMPERED)
@@ -149,30 +126,48 @@ class _Check:
             self._note(steps.PRINT_OTHER)
             return self._nothing(Code.TAMPERED)
         self._note(steps.CARRIED if carried else steps.CARRIED_NONE)
+        if carried is not None and self.proven is not None:
+            self._choose(carried, register_of(self.proven, Source.BUNDLE))
         if self.register is None:
-            return self._alone(carried)
+            return self._alone()
         if self.register.logged is None:
             return self._not_logged(carried, self.register)
         return self._logged(item, carried, self.register, self.register.logged)
 
-    def _alone(self, carried: Carried | None) -> Verdict:
-        """No register: a bundle's own proof is all there is; a fragment's key stands in the register only."""
-        if carried is None or self.opened is None:
-            self._note(steps.SIGNATURE_NO_KEY)
-            return self._nothing(Code.UNAVAILABLE)
-        self._note(steps.SIGNATURE_BY_LOG)
-        self._note(steps.LOGGED_BY_BUNDLE)
-        return self._signature_only(carried, None)
+    def _choose(self, carried: Carried, theirs: Register) -> None:
+        """What the item carries answers where no register does, or one that is behind it."""
+        own = self.register
+        if own is not None:
+            behind = own.logged is None and carried.index >= own.size
+            older = not self.fresh and theirs.time_ms > own.time_ms
+            if own.halted or own.historic or not (behind or older):
+                return
+        self.register, self.fresh = theirs, self._is_fresh(theirs)
+
+    def _is_fresh(self, register: Register) -> bool:
+        if register.halted or not register.witnessed or not register.vouched:
+            return False
+        carried = register.source is Source.BUNDLE
+        return register.historic or self.trust.is_fresh(register.time_ms, self.now_ms, carried=carried)
+
+    def _alone(self) -> Verdict:
+        """No register: a code's key stands in the register only."""
+        self._note(steps.SIGNATURE_NO_KEY)
+        if self.evidence.refuted:
+            self._note(steps.LOGGED_REFUTED)
+        return self._nothing(Code.UNAVAILABLE)
 
     def _not_logged(self, carried: Carried | None, register: Register) -> Verdict:
         if carried is None:
             self._note(steps.SIGNATURE_NOTHING)
-            self._note(steps.LOGGED_NOT if self.fresh else steps.LOGGED_UNKNOWN)
-            return self._nothing(Code.NOT_FOUND) if self.fresh else self._stale()
-        if self.opened is not None and carried.index < register.size:
+            return self._absent()
+        if self.proven is not None and carried.index < register.size and not register.historic:
             self._note(steps.LOGGED_FORK)  # the pinned keys signed two histories
             return self._nothing(Code.TAMPERED)
         filing = register.filing
+        if filing is None and register.source is not Source.REPLICA:
+            self._note(steps.SIGNATURE_NO_KEY)  # absence was proven, the body's keys were not asked for
+            return self._absent()
         if filing is None:
             self._note(steps.SIGNATURE_UNFILED if self.fresh else steps.SIGNATURE_NO_KEY)
             return self._verdict(Code.ISSUER_OUT_OF_SCOPE, None, None, None) if self.fresh else self._stale()
@@ -188,30 +183,35 @@ class _Check:
             self._note(steps.SIGNATURE_WRONG)
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
-        if self.opened is not None or not self.fresh:  # 5: it may be newer than this register
+        if not self.fresh:  # 5: it may be newer than this register
             self._note(steps.LOGGED_UNKNOWN)
-            return self._signature_only(carried, filing) if self.evidence.offline else self._stale()
+            return self._signature_only(carried.issue, carried.face, filing) if self.evidence.offline else self._stale()
         self._note(steps.LOGGED_NOT)
         try:
-            check_scope(filing.terms, carried.issue)  # 6
+            check_filed(filing, carried.issue)  # 6
         except Refused:
             self._note(steps.SCOPE_NOT)
-            view = self._view(carried.issue, None, carried.face)
-            issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=False)
-            return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer, None)
+            view = certificate_view(carried.issue, carried.face, None, self.trust)
+            return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer_view(filing, in_scope=False), None)
         return self._nothing(Code.NOT_FOUND)
 
-    def _logged(self, item: QrCode | Bundle, carried: Carried | None, register: Register, logged: Logged) -> Verdict:
+    def _absent(self) -> Verdict:
+        self._note(steps.LOGGED_NOT if self.fresh else steps.LOGGED_UNKNOWN)
+        return self._nothing(Code.NOT_FOUND) if self.fresh else self._stale()
+
+    def _logged(self, item: Item, carried: Carried | None, register: Register, logged: Logged) -> Verdict:
         statement, state, filing = logged.statement, logged.state, register.filing
-        issue = statement.body
-        assert isinstance(issue, Issue)
+        issue = logged.issued
         try:  # 4
-            if filing is None or statement.leaf_hash != state.issue_leaf or state.filing_number != filing.terms.number:
+            logged.check()
+            if filing and state.filing_number != filing.terms.number:
                 raise Unverified("statement, state and filing are not of one certificate")
             if issue.cert_key != cert_key_of(item.secret) or state.issue_index >= register.size:
                 raise Unverified("the register answered for another certificate")
             if logged.authentic.publics != (state.record_key,):
                 raise Unverified("the signature was checked under another key than the state's")
+            if filing is None and register.source is Source.REPLICA:
+                raise Unverified("the replica has no such filing")
         except Unverified:
             self._note(steps.REGISTER_DAMAGED)  # our own copy is at fault, never the item
             return self._nothing(Code.UNAVAILABLE)
@@ -219,57 +219,61 @@ class _Check:
             self._note(steps.LOGGED_OTHER)
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
-        face = self._face(issue, carried)
-        # A page printed under earlier terms bears the body's earlier name.
-        body = filing.terms.name if filing.terms_leaf == state.filing_leaf else None
-        if not self._printed(issue, face, body):
+        face = self._face(logged.face, carried)
+        # A page printed under earlier terms bears the body's earlier name; one from before a correction, earlier words.
+        body = filing.terms.name if filing and filing.leaf == state.filing_leaf else None
+        if not self._printed(issue, carried.face if carried else None if logged.correction else face, body):
             self._note(steps.PRINT_NOT_LOGGED)
             return self._nothing(Code.TAMPERED)
-        self._note(steps.LOGGED)
-        issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=True)
-        view = self._view(issue, logged, face)
-        proof = self._proof(register, logged)
-        if filing.terms_leaf == state.filing_leaf:  # 6: later terms do not reach back
+        self._note(_LOGGED_BY[register.source])
+        if filing is None:  # left out of what was carried: whose it is cannot be said
+            return self._signature_only(issue, face, None)
+        issuer = issuer_view(filing, in_scope=True)
+        day = batch_day(register.time_ms if register.historic else self.now_ms)
+        status = _status(issue, state, day)
+        view = certificate_view(
+            issue, face, self.evidence.face, self.trust, logged=logged, status=status.name.lower(), day=day
+        )
+        proof = proof_view(register, logged, self.trust)
+        if filing.leaf == state.filing_leaf:  # 6: later terms do not reach back
             try:
-                check_scope(filing.terms, issue)
+                check_filed(filing, issue)
             except Refused:
                 self._note(steps.SCOPE_NOT)
-                issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=False)
+                self._note_freshness()
+                issuer = issuer_view(filing, in_scope=False)
                 return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer, proof)
         self._note(steps.SCOPE)
-        if state.status is not CertificateStatus.IN_FORCE:  # 7
+        if status is not CertificateStatus.IN_FORCE:  # 7
             self._note(steps.STATUS_NOT)
-            return self._out_of_force(state, view, issuer, proof)
-        self._note(steps.STATUS)
+            return self._out_of_force(status, logged, view, issuer, proof)
+        self._note(steps.STATUS if logged.correction is None else steps.STATUS_CORRECTED)
         self._note(steps.CURRENT if view.current else steps.CURRENT_NONE)  # 8
         if not self.fresh:  # 9
-            return self._signature_only(carried, filing, logged) if self.evidence.offline else self._stale()
-        self._note(steps.FRESH)
+            return self._signature_only(issue, face, filing) if self.evidence.offline else self._stale()
+        self._note_freshness()
         higher = view.current is not None and not view.current.is_this and view.current.ordinal > view.grade_ordinal
-        return self._verdict(Code.VALID_UPGRADED if higher else Code.VALID, view, issuer, proof)
+        code = Code.VALID_CORRECTED if logged.correction else Code.VALID_UPGRADED if higher else Code.VALID
+        return self._verdict(Code.OFFLINE_BUNDLE_OK if register.source is Source.BUNDLE else code, view, issuer, proof)
 
     def _out_of_force(
-        self, state: CertificateState, view: CertificateView, issuer: IssuerView, proof: ProofView
+        self, status: CertificateStatus, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView
     ) -> Verdict:
-        code = _STATUS_CODE[state.status]
+        code = _STATUS_CODE[status]
         detail = {}
         if code is not Code.SUSPENDED:
-            detail["since"] = iso_day(state.effective_day)
+            detail["since"] = iso_day(ended_day(logged.issued, logged.state))
         if code is Code.REVOKED:
-            reason = _REASONS[state.status]
+            reason = reason_of(logged)
             detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
 
-    def _signature_only(
-        self, carried: Carried | None, filing: FilingState | None, logged: Logged | None = None
-    ) -> Verdict:
+    def _signature_only(self, issue: CertificateBody, face: FaceOpening | None, filing: FiledTerms | None) -> Verdict:
         """Genuine, but what became of it since cannot be known now."""
         self._note_freshness()
-        issue = carried.issue if carried else logged.statement.body if logged else None
-        assert isinstance(issue, Issue)
-        view = self._view(issue, None, self._face(issue, carried))
-        issuer = IssuerView(filing.terms.number, filing.terms.name, in_scope=None) if filing else None
+        view = certificate_view(issue, face, self.evidence.face, self.trust)
+        issuer = issuer_view(filing, in_scope=None) if filing else None
         return self._verdict(Code.OFFLINE_SIGNATURE_OK, view, issuer, None)
 
     def _stale(self) -> Verdict:
@@ -296,79 +300,39 @@ class _Check:
         return Verdict(code, self.now_ms, as_of, source, view, issuer, findings, proof, detail)
 
     def _basis(self) -> tuple[Source, int | None]:
-        if isinstance(self.evidence.item, ForeignLink) or self.evidence.item is None:
+        if isinstance(self.evidence.item, ForeignLink) or self.evidence.item is None or self.register is None:
             return Source.CODE, None
-        if self.register is not None:
-            return Source.REPLICA, self.register.time_ms
-        if self.opened is not None:
-            return Source.BUNDLE, self.opened.time_s * 1000
-        return Source.CODE, None
+        return self.register.source, self.register.time_ms
 
-    def _face(self, issue: Issue, carried: Carried | None) -> FaceOpening | None:
-        """Number and name, only if they are the ones that were signed."""
-        opening = carried.face if carried else self.evidence.face.opening if self.evidence.face else None
-        return opening if opening is not None and opening.digest() == issue.face else None
+    def _face(self, digest: bytes, carried: Carried | None) -> FaceOpening | None:
+        """Number and name, only if they are the ones that count now: carried, or out of the envelope."""
+        envelope = self.evidence.face.opening if self.evidence.face else None
+        return next((o for o in (carried.face if carried else None, envelope) if o and o.digest() == digest), None)
 
-    def _printed(self, issue: Issue, face: FaceOpening | None, body: str | None) -> bool:
+    def _printed(self, issue: CertificateBody, face: FaceOpening | None, body: str | None) -> bool:
         """Whether the PDF that the code was found in, if any, says what was signed, as far as that is known here."""
         pages = self.evidence.page_texts
         return not pages or pages_say(wording_of(issue, face, body, self.trust), pages)
-
-    def _view(self, issue: Issue, logged: Logged | None, face: FaceOpening | None) -> CertificateView:
-        occupation = self.trust.catalogue.find(issue.occupation)
-        envelope = self.evidence.face
-        photo = envelope.thumbnail if envelope and face and envelope.opening == face else b""
-        return CertificateView(
-            number=face.number if face else None,
-            name=face.name if face else None,
-            personal_available=face is not None,
-            photo=photo or None,
-            grade_ordinal=issue.grade,
-            grade=self.trust.ladder.by_ordinal(issue.grade).text,
-            occupation_code=issue.occupation,
-            occupation=occupation.name if occupation else issue.occupation,
-            trade=issue.trade,
-            issue_day=issue.issue_day,
-            assessment_day=issue.assessment_day,
-            logged_at_ms=logged.state.issue_time if logged else None,
-            status=logged.state.status.name.lower() if logged else "unknown",
-            current=self._current(issue, logged) if logged else None,
-            person_linked=not issue.person_unlinked,
-        )
-
-    def _current(self, issue: Issue, logged: Logged) -> CurrentGrade | None:
-        highest = logged.state.summary.highest
-        if highest is None or issue.person_unlinked:
-            return None
-        is_this = highest.cert_key == issue.cert_key
-        other = logged.highest if logged.highest and logged.highest.cert_key == highest.cert_key else None
-        behind = issue if is_this else other
-        return CurrentGrade(
-            grade=self.trust.ladder.by_ordinal(highest.grade).text,
-            ordinal=highest.grade,
-            trade=highest.trade,
-            is_this=is_this,
-            since_day=behind.issue_day if behind else None,
-        )
-
-    def _proof(self, register: Register, logged: Logged) -> ProofView:
-        body = logged.statement.body
-        assert isinstance(body, Issue)
-        return ProofView(
-            origin=self.trust.origin,
-            index=logged.state.issue_index,
-            leaf_hash=logged.state.issue_leaf.hex(),
-            size=register.size,
-            root=register.root.hex(),
-            checkpoint_time_ms=register.time_ms,
-            cert_key=body.cert_key.hex(),
-        )
 
     def _note(self, finding: Finding) -> None:
         self.findings.append(finding)
 
     def _note_freshness(self) -> None:
-        if self.register is not None and self.register.halted:
+        register = self.register
+        if register is not None and register.halted:
             self._note(steps.FRESH_HALTED)
+        elif register is not None and not register.witnessed:
+            self._note(steps.QUORUM_MISSING)
+        elif register is not None and not register.vouched:
+            self._note(steps.AUDITOR_MISSING)
+        elif register is not None and register.historic:
+            self._note(steps.HISTORIC)
         else:
             self._note(steps.FRESH if self.fresh else steps.FRESH_NOT)
+
+
+def _status(issue: CertificateBody, state: CertificateState, day: int) -> CertificateStatus:
+    """The state's own on that day, but that a post whose last day is over has ended without anybody saying so."""
+    if state.status is CertificateStatus.IN_FORCE and isinstance(issue, Appoint) and 0 < issue.last_day < day:
+        return CertificateStatus.ENDED
+    return state.status

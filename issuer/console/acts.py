@@ -27,6 +27,7 @@ from issuer.console.rosters import print_with_bar, problem_value
 from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
 from issuer.desk import KEYS, Desk, open_desk
 from issuer.printing.fonts import load_fonts
+from issuer.proofs import missing_evidence
 from issuer.receipt import Placed
 from issuer.register import Register
 from issuer.roster.forms import CORRECTIONS, ENDS, POSTS, REISSUES, RULINGS, Form
@@ -128,13 +129,13 @@ async def _with_reissue(arguments: Namespace, desk: Desk, done: Done, only: byte
     placed = [told.named for told in done.told() if isinstance(told.answer, Placed)]
     corrected = [named for named in placed if only in (b"", named.cert_key)]
     if not arguments.reissue or not corrected:
-        return finish(arguments, desk, done)
-    code, value = report(arguments, desk, done, out=arguments.out, pdfs=False)
+        return await finish(arguments, desk, done)
+    code, value = await report(arguments, desk, done, out=arguments.out, pdfs=False)
     lines = tuple(Line(named.row, {"number": named.number}) for named in corrected)
     source = Source("", sha256(b"correct" + done.act_id + only).digest(), REISSUES, lines)
     renewed = await run_act(arguments, desk, "reissue", source, ReissueAct)
     out = arguments.out / "reissued" if arguments.out is not None else None
-    second, reissued = report(arguments, desk, renewed, out=out)
+    second, reissued = await report(arguments, desk, renewed, out=out)
     if arguments.json:
         say_json({**value, "reissued": reissued})
     return max(code, second)
@@ -192,7 +193,7 @@ def source_of(arguments: Namespace, form: Form, **cells: str) -> Source:
 async def run(arguments: Namespace, source: Source, make: MakeAct) -> int:
     """Perform an act, write what it comes to, and tell it."""
     desk = open_desk(arguments.dir, lambda: passphrase(arguments))
-    return finish(arguments, desk, await run_act(arguments, desk, arguments.command, source, make))
+    return await finish(arguments, desk, await run_act(arguments, desk, arguments.command, source, make))
 
 
 async def run_act(arguments: Namespace, desk: Desk, command: str, source: Source, make: MakeAct) -> Done:
@@ -236,15 +237,15 @@ async def open_world(
     return World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch)
 
 
-def finish(arguments: Namespace, desk: Desk, done: Done) -> int:
+async def finish(arguments: Namespace, desk: Desk, done: Done) -> int:
     """Write and tell what became of an act."""
-    code, value = report(arguments, desk, done, out=arguments.out)
+    code, value = await report(arguments, desk, done, out=arguments.out)
     if arguments.json:
         say_json(value)
     return code
 
 
-def report(
+async def report(
     arguments: Namespace, desk: Desk, done: Done, *, out: Path | None = None, pdfs: bool = True
 ) -> tuple[int, dict[str, Any]]:
     """Write the results of an act to `out` (None: its own folder), tell a person, return what a program gets."""
@@ -257,9 +258,13 @@ def report(
     printed: list[Printed] = []
     if done.told() or done.awaited() or done.checked.error_rows:
         summary = write_outcome(out, done, issued)
-        results.write_bundles(out, issued)
+        async with LedgerClient(desk.settings.ledger_url) as client:
+            evidence = await missing_evidence(out, issued, client, desk.settings.trust, asyncio.sleep)
+        staples = results.write_bundles(out, issued, evidence)
         if issued and pdfs and not arguments.no_pdf:
-            printed = print_with_bar(out, issued, done.filing, desk.settings, again=False, quiet=arguments.json)
+            printed = print_with_bar(
+                out, issued, done.filing, desk.settings, staples, again=False, quiet=arguments.json
+            )
     if not arguments.json:
         _show(done, out)
     for item in printed:

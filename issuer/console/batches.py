@@ -1,7 +1,8 @@
-"""`print` and `status`: from the journals alone, without the network."""
+"""`print` and `status`: from the journals. `print` asks the ledger for newer proofs, and takes those it has without."""
 
 from __future__ import annotations
 
+import asyncio
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ from issuer import results
 from issuer.console.rosters import print_with_bar
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json, tell
 from issuer.desk import Desk, open_desk
+from issuer.proofs import newest_evidence
 from issuer.receipt import Placed
 from issuer.register import read_changes
 from issuer.state import BatchState
+from ledger.client import LedgerClient
 from ledger.errors import Refused
 from ledger.records.number import normal_text
 from ledger.text import Text
@@ -24,8 +27,8 @@ _UNKNOWN = Text("没有这个编号的已入账证书", "no logged certificate h
 _NOTHING = Text("还没有已入账的证书", "nothing is in the log yet")
 
 
-def print_again(arguments: Namespace) -> int:
-    """Render PDFs again, replacing what is there; bundles that are missing come back too.
+async def print_again(arguments: Namespace) -> int:
+    """Render PDFs again, replacing what is there, with the newest proof inside; bundles and staples too.
 
     A certificate that was reissued is printed under its new secret only; a corrected one with what it says now.
     """
@@ -39,9 +42,11 @@ def print_again(arguments: Namespace) -> int:
         chosen = [item for item in issued if wanted in (None, item.number)]
         if chosen:
             out = arguments.out or desk.results_folder(batch_id)
+            async with LedgerClient(desk.settings.ledger_url) as client:
+                evidence = await newest_evidence(out, chosen, client, desk.settings.trust, asyncio.sleep)
             results.prepare_folder(out)
-            results.write_bundles(out, chosen)
-            printed += print_with_bar(out, chosen, filing, desk.settings, again=True, quiet=arguments.json)
+            staples = results.write_bundles(out, chosen, evidence)
+            printed += print_with_bar(out, chosen, filing, desk.settings, staples, again=True, quiet=arguments.json)
     if not printed:
         raise Refused("nothing_to_print", "number", _UNKNOWN if wanted else _NOTHING)
     if arguments.json:

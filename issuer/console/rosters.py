@@ -7,6 +7,7 @@ import os
 import time
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,14 @@ from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, sa
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk
 from issuer.examine import Examined, open_roster
 from issuer.printing.fonts import load_fonts
+from issuer.proofs import EvidenceClient, missing_evidence
 from issuer.roster.problem import ERROR, Problem
 from issuer.roster.report import render_report, write_fix_sheet
 from ledger.client import LedgerClient
 from ledger.errors import Malformed
 from ledger.progress import Progress
 from ledger.records.authority import Filing
+from ledger.records.evidence import Evidence
 from ledger.text import Text
 
 if TYPE_CHECKING:
@@ -98,8 +101,11 @@ async def issue(arguments: Namespace) -> int:
             out=arguments.out,
             confirm=confirm,
         )
-    out = arguments.out or desk.results_folder(outcome.batch_id)
-    summary, printed = write_everything(out, outcome, desk.settings, pdfs=not arguments.no_pdf, quiet=arguments.json)
+        out = arguments.out or desk.results_folder(outcome.batch_id)
+        evidence = await batch_evidence(out, outcome, desk.settings, client)
+    summary, printed = write_everything(
+        out, outcome, desk.settings, evidence, pdfs=not arguments.no_pdf, quiet=arguments.json
+    )
     if arguments.json:
         say_json({"out": str(out), **summary, "report": report_value(outcome.examined)})
     else:
@@ -109,8 +115,26 @@ async def issue(arguments: Namespace) -> int:
     return OK if outcome.clean and all(item.kept for item in printed) else NOT_CLEAN
 
 
+async def batch_evidence(
+    out: Path, outcome: Outcome, settings: IssuerSettings, client: EvidenceClient
+) -> dict[str, Evidence]:
+    """The proof of every certificate of a batch, by number: fetched for those that have no bundle yet.
+
+    Raises Unavailable (nothing is lost: the next run goes on here), Unverified.
+    """
+    issued = results.all_issued(outcome.state, settings, outcome.changes)
+    return await missing_evidence(out, issued, client, settings.trust, asyncio.sleep)
+
+
 def write_everything(
-    out: Path, outcome: Outcome, settings: IssuerSettings, *, pdfs: bool = True, quiet: bool = True, workers: int = 2
+    out: Path,
+    outcome: Outcome,
+    settings: IssuerSettings,
+    evidence: Mapping[str, Evidence],
+    *,
+    pdfs: bool = True,
+    quiet: bool = True,
+    workers: int = 2,
 ) -> tuple[dict[str, Any], list[Printed]]:
     """Step 6 of batch.py: all results of a roster. Raises Unavailable (disk)."""
     issued = results.all_issued(outcome.state, settings, outcome.changes)
@@ -121,12 +145,14 @@ def write_everything(
         write_fix_sheet(fix, outcome.examined.roster.sheet, problems)
     else:
         fix.unlink(missing_ok=True)
-    results.write_bundles(out, issued)
+    staples = results.write_bundles(out, issued, evidence)
     if issued or outcome.state.refused():
         results.write_results_sheet(out / results.RESULTS, outcome.state, issued)
     printed: list[Printed] = []
     if pdfs and issued:
-        printed = print_with_bar(out, issued, outcome.filing, settings, again=False, quiet=quiet, workers=workers)
+        printed = print_with_bar(
+            out, issued, outcome.filing, settings, staples, again=False, quiet=quiet, workers=workers
+        )
     bad_rows = len({problem.row for problem in problems})
     summary = results.summary_of(outcome.batch_id, outcome.state, issued, printed, bad_rows)
     results.write_summary(out / results.SUMMARY, summary)
@@ -138,6 +164,7 @@ def print_with_bar(
     issued: list[results.Issued],
     filing: Filing,
     settings: IssuerSettings,
+    staples: Mapping[str, bytes],
     *,
     again: bool,
     quiet: bool,
@@ -151,6 +178,7 @@ def print_with_bar(
             issued,
             filing,
             settings,
+            staples,
             again=again,
             workers=workers,
             progress=lambda done: bar.advance(done - bar.done),

@@ -29,8 +29,9 @@ UNREADABLE: Final = Text(
 )
 UNPRINTABLE: Final = Text("证书内容无法印刷：{why}", "The certificate cannot be printed: {why}")
 
-Item = tuple[CertificateFace, ClaimSlip, Path]
+Item = tuple[CertificateFace, ClaimSlip, Path, bytes]  # the last: a staple to embed
 
+STAPLE_SUFFIX: Final = ".staple"
 _IN_FLIGHT: Final = 4  # items handed to each process ahead of time; keeps memory flat for any batch
 
 
@@ -75,19 +76,21 @@ def print_certificates(
     return [done[index] for index in range(len(done))]
 
 
-def print_one(face: CertificateFace, slip: ClaimSlip, path: Path) -> Printed:
-    """Print one certificate to `path`. Falls back to the link alone when the full code would be too dense."""
+def print_one(face: CertificateFace, slip: ClaimSlip, path: Path, staple: bytes) -> Printed:
+    """Print one certificate to `path`, its staple embedded. Falls back to the link alone when the full code would be
+    too dense."""
     fonts = load_fonts()
+    inside = ((path.stem + STAPLE_SUFFIX, staple),)
     warning: Refused | None = None
     try:
         try:
-            pdf = render_certificate(face, slip, fonts)
+            pdf = render_certificate(face, slip, fonts, inside)
         except Refused as refused:
             if refused.code != "QR_TOO_DENSE":
                 raise
             warning = refused
             face = replace(face, qr_text=face.link)
-            pdf = render_certificate(face, slip, fonts)
+            pdf = render_certificate(face, slip, fonts, inside)
         part = path.with_name(path.name + ".part")
         part.write_bytes(pdf)
         try:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from ledger.client import LedgerClient
+from ledger.client import LedgerClient, Pending
 from ledger.console.bodies import READERS, hex_bytes, read_body
 from ledger.console.describe import describe
 from ledger.console.paths import read_file, write_new
@@ -30,10 +32,11 @@ from ledger.records.statements import AuthorityBody, Proposal, parse_proposal, p
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
-from ledger.wire import Logged
+from ledger.wire import Logged, Receipt
 
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
 _SIGNATURE = "certledger/signature/v1"
+_ASK_TIMES = 30
 _SHANGHAI = timezone(timedelta(hours=8))
 
 
@@ -158,13 +161,27 @@ def _submit(arguments: argparse.Namespace) -> int:
 
     async def send() -> int:
         async with LedgerClient(arguments.ledger) as client:
-            answer = (await client.submit_authority(entry)).answers[0]
+            answer = (await _published(client, entry)).answers[0]
         if isinstance(answer, Logged):
             print(f"已登记 logged at index {answer.index}")
             return 0
         raise answer
 
     return asyncio.run(send())
+
+
+async def _published(client: LedgerClient, entry: bytes) -> Receipt:
+    """The receipt, once the witnesses let the log publish it. Raises Pending when they do not for about a minute."""
+    for attempt in itertools.count(1):
+        try:
+            return await client.submit_authority(entry)
+        except Pending as pending:
+            if attempt == _ASK_TIMES:
+                raise
+            if attempt == 1:
+                print("已登记，等待见证 / logged, waiting for the witnesses", file=sys.stderr)
+            await asyncio.sleep(pending.retry_after or 1)
+    raise AssertionError("unreachable")
 
 
 def _read_proposal(path: Path) -> Proposal:

@@ -6,26 +6,32 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from ledger.console.paths import read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import JsonLines
-from ledger.keystore import Cost, open_key_file, read_passphrase
+from ledger.keystore import Cost, KeyFile, open_key_file, public_part, read_passphrase
 from ledger.progress import Progress
+from ledger.records.dates import batch_day
 from ledger.reference_data import import_catalogue_file, load_catalogue
 from ledger.service.config import LedgerSettings
-from ledger.service.run import SETTINGS_FILE, create, serve
+from ledger.service.log_keys import make_next_keys
+from ledger.service.run import RECEIPT_KEY, SETTINGS_FILE, create, serve
 from ledger.settings import load_settings
 from ledger.store.fsck import fsck
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.text import Text
+from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
+from ledger.tlog.note import ED25519, VerifierKey
 
 PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
 
@@ -44,6 +50,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     server = commands.add_parser("serve", help="运行日志服务 / run the log")
     _folder(server)
     server.set_defaults(run=_serve)
+
+    following = commands.add_parser("next-keys", help="生成下一对日志密钥 / make the log's next keys")
+    _folder(following)
+    following.add_argument("--light", action="store_true", help="演示用 / cheap key stretching, for demos")
+    following.set_defaults(run=_next_keys)
 
     check = commands.add_parser("fsck", help="检查存储 / check the store")
     _folder(check)
@@ -74,7 +85,13 @@ def _init(arguments: argparse.Namespace) -> int:
     cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
     now_ms = time.time_ns() // 1_000_000
     vkeys = asyncio.run(create(arguments.dir, settings, genesis, passphrase, cost=cost, now_ms=now_ms))
-    pins = {"origin": settings.origin, "log_keys": list(vkeys), "genesis": sha256(genesis).hexdigest()}
+    receipts = {key.name: key.public or b"" for key in public_part(arguments.dir / settings.keys)}[RECEIPT_KEY]
+    pins = {
+        "origin": settings.origin,
+        "log_keys": list(vkeys),
+        "genesis": sha256(genesis).hexdigest(),
+        "receipt_key": receipts.hex(),
+    }
     write_new(arguments.dir / "trust.json", json.dumps(pins, indent=1).encode() + b"\n")
     print(json.dumps(pins, indent=1))
     return 0
@@ -94,7 +111,28 @@ def _serve(arguments: argparse.Namespace) -> int:
         print(f"{settings.origin} {site.url}", flush=True)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(arguments.dir, settings, keys, on_ready=ready))
+        unlock = partial(_unlock, arguments.dir, passphrase)
+        runner.run(serve(arguments.dir, settings, keys, unlock=unlock, on_ready=ready))
+    return 0
+
+
+def _next_keys(arguments: argparse.Namespace) -> int:
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    passphrase = read_passphrase(
+        PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file
+    )
+    open_key_file(_inside(arguments.dir, settings.keys), passphrase)  # one passphrase for all of the log's keys
+    cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
+    day = batch_day(time.time_ns() // 1_000_000)
+    ed25519, ml_dsa = make_next_keys(
+        arguments.dir, settings.origin, passphrase, cost=cost, day=day, random_bytes=os.urandom
+    )
+    vkeys = [
+        VerifierKey(settings.origin, ED25519, ed25519).format_vkey(),
+        VerifierKey(settings.origin, ML_DSA_44_COSIGNATURE, ml_dsa).format_vkey(),
+    ]
+    print(f'ed25519 = "{ed25519.hex()}"\nml_dsa_44 = "{ml_dsa.hex()}"')  # the TOML of a log-key proposal
+    print("\n".join(["# 核验方届时须改为固定 / what verifiers and witnesses must pin then", *vkeys]), file=sys.stderr)
     return 0
 
 
@@ -126,6 +164,10 @@ def _catalogue(arguments: argparse.Namespace) -> int:
     write_new(arguments.out, raw)
     print(f"sha256 {sha256(raw).hexdigest()}")
     return 0
+
+
+def _unlock(folder: Path, passphrase: bytes, name: str) -> KeyFile:
+    return open_key_file(folder / name, passphrase)
 
 
 def _inside(folder: Path, path: Path) -> Path:

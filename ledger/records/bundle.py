@@ -1,18 +1,21 @@
-"""What a holder carries, and the proof that a statement stands in the log (design 6).
+"""What a holder carries: the certificate with every opening, and the proof of its state (design 6 and 7).
 
 A bundle is one canonical CBOR array; the format of a file is its label:
 
-    ["certledger/bundle/v1", secret, holder code, holder tag, statement, [salt, number, name],
-     [eight digests of rest], [[field, salt, value] ...], index, [inclusion hashes], checkpoint (signed note),
-     seal, [inclusion hashes of the seal]]
+    ["certledger/bundle/v2", secret, holder code, holder tag, [salt, number, name], [eight digests of rest],
+     [[field, salt, value] ...], evidence, check]
 
-It verifies offline up to the moment of its checkpoint, and it holds every opening, the ID document's too, so that
-other credential formats can be signed from it later.
+`evidence` is the bytes of evidence.py, of a certificate that was issued; the statement is in it. `check` = SHA-256 of
+"certledger/bundle/v2\\n" and the array without it: a damaged file is malformed, also where the damage is in a signature
+line that its reader does not know. It verifies offline for as long as a reader takes its checkpoint for recent, and is
+refreshed by putting newer evidence in. It holds every opening, the ID document's too: keep it like a key. What may be
+given away is a staple.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from ledger.errors import Malformed
@@ -25,28 +28,11 @@ from ledger.records.commitments import (
     parse_field_opening,
     parse_hashes,
 )
+from ledger.records.evidence import MAX_EVIDENCE, Evidence, Placed, format_evidence, parse_evidence
 
-LABEL: Final = "certledger/bundle/v1"
-MAX_BUNDLE: Final = 64 * 1024
-_MAX_PROOF: Final = 63  # hashes of an inclusion proof
-
-
-@dataclass(frozen=True, slots=True)
-class LogProof:
-    """A statement's place in the log under one signed checkpoint, and the seal that ends that checkpoint."""
-
-    index: int
-    inclusion: tuple[bytes, ...]  # leaf-sibling upward
-    checkpoint: bytes  # signed note
-    seal: bytes  # leaf size-1
-    seal_inclusion: tuple[bytes, ...]
-
-    def __post_init__(self) -> None:
-        for proof in (self.inclusion, self.seal_inclusion):
-            if len(proof) > _MAX_PROOF or any(len(item) != 32 for item in proof):
-                raise Malformed("log proof: at most 63 hashes of 32 bytes")
-        if self.index < 0 or len(self.checkpoint) > 16 * 1024 or len(self.seal) > 256:
-            raise Malformed("log proof: index, checkpoint or seal out of range")
+LABEL: Final = "certledger/bundle/v2"
+FIRST_BYTE: Final = b"\x89"  # a CBOR array of nine
+MAX_BUNDLE: Final = MAX_EVIDENCE + 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +42,10 @@ class Bundle:
     secret: bytes
     holder_code: bytes
     holder_tag: bytes
-    entry: bytes
     face: FaceOpening
     digests: tuple[bytes, ...]
     openings: tuple[FieldOpening, ...]
-    proof: LogProof
+    evidence: Evidence
 
     def __post_init__(self) -> None:
         if len(self.secret) != 16 or len(self.holder_code) != 16 or len(self.holder_tag) != 32:
@@ -70,47 +55,61 @@ class Bundle:
         fields = [opening.field for opening in self.openings]
         if fields != sorted(set(fields)):
             raise Malformed("bundle: openings in order of their fields, one each")
+        if self.evidence.issued is None:
+            raise Malformed("bundle: evidence of a certificate that was never issued")
+
+    @property
+    def entry(self) -> bytes:
+        """The statement that issued the certificate."""
+        return self._issued.entry
+
+    @property
+    def _issued(self) -> Placed:
+        assert self.evidence.issued is not None
+        return self.evidence.issued
 
 
 def format_bundle(bundle: Bundle) -> bytes:
-    """The bytes of a bundle file. Raises Malformed when they would be more than 64 KiB."""
-    face, proof = bundle.face, bundle.proof
-    raw = canonical.encode(
-        [
-            LABEL,
-            bundle.secret,
-            bundle.holder_code,
-            bundle.holder_tag,
-            bundle.entry,
-            [face.salt, face.number, face.name],
-            list(bundle.digests),
-            [opening.as_value() for opening in bundle.openings],
-            proof.index,
-            list(proof.inclusion),
-            proof.checkpoint,
-            proof.seal,
-            list(proof.seal_inclusion),
-        ]
-    )
+    """The bytes of a bundle file. Raises Malformed when they would be more than 192 KiB."""
+    face = bundle.face
+    parts: list[canonical.Value] = [
+        LABEL,
+        bundle.secret,
+        bundle.holder_code,
+        bundle.holder_tag,
+        [face.salt, face.number, face.name],
+        list(bundle.digests),
+        [opening.as_value() for opening in bundle.openings],
+        format_evidence(bundle.evidence),
+    ]
+    raw = canonical.encode([*parts, check_of(LABEL, parts)])
     if len(raw) > MAX_BUNDLE:
-        raise Malformed("bundle of more than 64 KiB")
+        raise Malformed("bundle of more than 192 KiB")
     return raw
 
 
 def parse_bundle(raw: bytes) -> Bundle:
-    """Read a bundle file of at most 64 KiB. Raises Malformed; nothing is verified yet."""
+    """Read a bundle file of at most 192 KiB. Raises Malformed; nothing is verified yet."""
     match canonical.decode(raw, limit=MAX_BUNDLE):
-        case [str(label), bytes(secret), bytes(holder_code), bytes(holder_tag), bytes(entry), [*face],
-              [*digests], [*openings], int(index), [*inclusion], bytes(checkpoint), bytes(seal),
-              [*seal_inclusion]] if label == LABEL:  # fmt: skip
+        case [str(label), bytes(secret), bytes(holder_code), bytes(holder_tag), [*face], [*digests], [*openings],
+              bytes(evidence), bytes(check)] if label == LABEL:  # fmt: skip
+            parts: list[canonical.Value] = [
+                label, secret, holder_code, holder_tag, face, digests, openings, evidence,
+            ]  # fmt: skip
+            if check != check_of(LABEL, parts):
+                raise Malformed("bundle: damaged; its check does not fit")
             return Bundle(
                 secret,
                 holder_code,
                 holder_tag,
-                entry,
                 parse_face_opening(face),
                 parse_hashes(digests),
                 tuple(parse_field_opening(opening) for opening in openings),
-                LogProof(index, parse_hashes(inclusion), checkpoint, seal, parse_hashes(seal_inclusion)),
+                parse_evidence(evidence),
             )
     raise Malformed("not a bundle of this version")
+
+
+def check_of(label: str, parts: list[canonical.Value]) -> bytes:
+    """SHA-256 over everything that stands before the check in a file that people carry."""
+    return sha256(label.encode() + b"\n" + canonical.encode(parts)).digest()

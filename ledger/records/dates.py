@@ -59,3 +59,8 @@ def batch_day(ms: int) -> int:
     This is the "batch date" that an issue date is compared with: 16:00:00.000 UTC starts the next day.
     """
     return check_day((ms + SHANGHAI_OFFSET_MS) // MS_PER_DAY)
+
+
+def last_ms(day: int) -> int:
+    """The last instant of a calendar day in Asia/Shanghai, ms since 1970-01-01 UTC."""
+    return (day + 1) * MS_PER_DAY - SHANGHAI_OFFSET_MS - 1

@@ -12,12 +12,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.errors import Unverified
-from ledger.records.bundle import LogProof
+from ledger.errors import Malformed, Unverified
+from ledger.records.evidence import check_path
 from ledger.records.seal import Seal, verify_seal_of
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
-from ledger.tlog.note import VerifierKey
+from ledger.tlog.note import NOTE_CEILING, VerifierKey
+
+
+@dataclass(frozen=True, slots=True)
+class LogProof:
+    """A statement's place in the log under one signed checkpoint, and the seal that ends that checkpoint."""
+
+    index: int
+    inclusion: tuple[bytes, ...]  # leaf-sibling upward
+    checkpoint: bytes  # signed note
+    seal: bytes  # leaf size-1
+    seal_inclusion: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        check_path(self.inclusion)
+        check_path(self.seal_inclusion)
+        if self.index < 0 or len(self.checkpoint) > NOTE_CEILING or len(self.seal) > 256:
+            raise Malformed("log proof: index, checkpoint or seal out of range")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ledger.errors import Malformed
 from ledger.records import canonical, cose
 from ledger.records.commitments import FaceOpening
 from ledger.records.issue import FACE_KEY
+from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.secret import cert_key_of, format_secret, parse_secret, subject_of
 from ledger.records.statements import Statement, parse_statement
 
@@ -91,7 +92,8 @@ def parse_code(text: str, bases: tuple[str, ...]) -> Code | ForeignLink:
 
 
 def format_fragment(statement: Statement, face: FaceOpening, index: int) -> bytes:
-    """Pack a logged statement of one signer and its face opening."""
+    """Pack the logged statement of a certificate or post (issue, reissue, appoint) and its face opening."""
+    assert statement.kind in CERTIFICATE_KINDS, "a code stands on a certificate"
     envelope = statement.envelope
     payload: dict[int, canonical.Value] = dict(canonical.decode(envelope.payload))
     del payload[FACE_KEY]
@@ -118,6 +120,8 @@ def open_fragment(secret: bytes, fragment: bytes) -> tuple[Statement, Fragment]:
             face = FaceOpening(salt, number, name)
             entry = _rebuild(secret, kid, issuer or number[:13], cast("dict[int, Any]", payload), signature, face)
             statement = parse_statement(entry)
+            if statement.kind not in CERTIFICATE_KINDS:  # a correction has a face too, but says no grade
+                raise Malformed("QR fragment: not the statement of a certificate")
             if index < 0 or format_fragment(statement, face, index) != fragment:
                 raise Malformed("QR fragment: not the one packing of its statement")
             return statement, Fragment(entry, face, index)

@@ -12,7 +12,7 @@ Absent values are empty strings or arrays, never null. The arrays are given fiel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -101,8 +101,9 @@ class CertificateState:
     summary: TrackSummary
 
     def __post_init__(self) -> None:
-        digests = (self.record_key, self.filing_leaf, self.issue_leaf, self.commitment_leaf, self.event_leaf)
-        if any(len(item) != 32 for item in digests) or len(self.track_id) != 16:
+        # Spelled out: this runs for every certificate that is issued or replayed, and a generator costs as much again.
+        whole = len(self.record_key) == len(self.filing_leaf) == len(self.issue_leaf) == len(self.commitment_leaf) == 32
+        if not whole or len(self.event_leaf) != 32 or len(self.track_id) != 16:
             raise Malformed("certificate state: keys and digests have 32 bytes, a track id 16")
         if len(self.previous) not in (0, 32) or len(self.successor) not in (0, 32):
             raise Malformed("certificate state: previous value and successor have 32 bytes or none")
@@ -140,7 +141,15 @@ class CertificateState:
 
     def with_summary(self, summary: TrackSummary) -> CertificateState:
         """The same certificate after its track changed; the old value stays reachable as `previous`."""
-        return replace(self, summary=summary, previous=self.value())
+        return self.settled(summary, self.value())
+
+    def settled(self, summary: TrackSummary, previous: bytes) -> CertificateState:
+        """The same with these two, as `dataclasses.replace` would do it at several times the cost."""
+        return CertificateState(
+            self.status, self.kind, self.grade, self.filing_number, self.record_key, self.filing_leaf,
+            self.issue_index, self.issue_leaf, self.issue_time, self.commitment_leaf, self.event_index,
+            self.event_leaf, self.effective_day, self.event_count, previous, self.successor, self.track_id, summary,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +180,12 @@ class FilingState:
     status_leaf: bytes
     record_keys: tuple[KeyUse, ...]  # in the order of the terms
     request_keys: tuple[KeyUse, ...]
+
+    def with_record_keys(self, record_keys: tuple[KeyUse, ...]) -> FilingState:
+        return FilingState(
+            self.status, self.terms, self.terms_index, self.terms_leaf, self.event_index, self.event_leaf,
+            self.event_count, self.status_day, self.status_leaf, record_keys, self.request_keys,
+        )  # fmt: skip
 
     def encode(self) -> bytes:
         terms = self.terms

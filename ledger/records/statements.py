@@ -7,7 +7,7 @@ have signed depends on the state of the log, which only the fold knows (status.p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
@@ -50,6 +50,10 @@ class Statement:
     kind: Kind
     body: Body
     envelope: cose.Envelope
+    leaf_hash: bytes = field(init=False, compare=False, repr=False)  # asked for again and again
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leaf_hash", leaf_hash(self.entry))
 
     @property
     def identity(self) -> bytes:
@@ -57,10 +61,6 @@ class Statement:
         if self.envelope.single:
             return sha256(self.entry).digest()
         return sha256(self.envelope.protected + self.envelope.payload).digest()
-
-    @property
-    def leaf_hash(self) -> bytes:
-        return leaf_hash(self.entry)
 
     @property
     def kid(self) -> bytes:

@@ -65,8 +65,8 @@ class KeyStanding:
         check_day(self.day)
         if len(self.public) != 32 or self.status is KeyStatus.LIVE:
             raise Malformed("key-status: a key of 32 bytes, retired or compromised")
-        if self.void_from is not None and (self.status is not KeyStatus.COMPROMISED or self.void_from < 0):
-            raise Malformed("key-status: only a compromise has a first void index")
+        if self.void_from is not None and (self.status is not KeyStatus.COMPROMISED or not 0 <= self.void_from < 2**63):
+            raise Malformed("key-status: only a compromise has a first void index, which is one of a log")
 
     @property
     def subject(self) -> str:

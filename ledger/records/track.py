@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from ledger.records.appointment import Appoint, CertificateBody
@@ -51,7 +50,7 @@ def settle(
         for cert_key, (_, state) in members.items():
             if cert_key in changed:
                 before = view.member(cert_key)
-                settled[cert_key] = replace(state, summary=summary, previous=before[1].value() if before else b"")
+                settled[cert_key] = state.settled(summary, before[1].value() if before else b"")
             elif state.summary != summary:
                 settled[cert_key] = state.with_summary(summary)
     return settled
@@ -81,6 +80,17 @@ def summarise(members: Mapping[bytes, Member], moment: Moment) -> TrackSummary:
         assert isinstance(body, Appoint)
         appointment = Appointment(state.grade, max(posts)[2], state.event_index, body.first_day, body.last_day)
     return TrackSummary(highest, appointment)
+
+
+def summary_of_first(body: CertificateBody, moment: Moment) -> TrackSummary:
+    """`summarise` of a track whose only member is issued at this moment: nearly every certificate is the first."""
+    if body.person_unlinked:
+        return TrackSummary()
+    if not isinstance(body, Appoint):
+        return TrackSummary(Highest(body.grade, body.trade, body.cert_key, moment.index))
+    if body.last_day and body.last_day < moment.day:
+        return TrackSummary()
+    return TrackSummary(None, Appointment(body.grade, body.cert_key, moment.index, body.first_day, body.last_day))
 
 
 def _stands(body: CertificateBody, state: CertificateState, moment: Moment) -> bool:

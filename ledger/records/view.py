@@ -23,11 +23,10 @@ class Moment:
 
     index: int  # of its leaf
     time: int  # of its batch, ms
+    day: int = field(init=False)  # the calendar day of the batch in Asia/Shanghai
 
-    @property
-    def day(self) -> int:
-        """The calendar day of the batch in Asia/Shanghai."""
-        return batch_day(self.time)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "day", batch_day(self.time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class People(Protocol):
 class Authentic:
     """A statement of which at least `threshold` signatures hold under `publics`, and none by another key.
 
-    Made only by the two functions below (step 6).
+    Made only by the functions below (step 6).
     """
 
     __slots__ = ("publics", "statement", "threshold")
@@ -72,6 +71,11 @@ _MADE_HERE: Final = object()
 def authenticate_record(statement: Statement, public: bytes) -> Authentic:
     """Check the signature of an issuer's statement. Raises Unverified."""
     statement.verify_signature(public)
+    return Authentic(statement, (public,), 1, _MADE_HERE)
+
+
+def authenticated_elsewhere(statement: Statement, public: bytes) -> Authentic:
+    """What `authenticate_record` came to in another process of this program (ledger/store/reading.py)."""
     return Authentic(statement, (public,), 1, _MADE_HERE)
 
 

@@ -14,8 +14,8 @@ Before the first signature of a process:
     b ask       the witnesses what they have seen, until those that have not said could not be a quorum among
                 themselves; until then nothing is signed and no statement is taken
     c stop      one of them shows a checkpoint under the log's own signature that the store does not hold: the store is
-                an old copy, or another branch. Nothing is signed, by this process or the next, until it is refilled;
-                what is stored stays readable
+                an old copy, or another branch. This process signs nothing any more, and the next one asks again; what
+                is stored stays readable
 
 A crash before 5 leaves a committed head, after 5 one that the guard allows again, after 7 one that some witnesses have:
 the next start goes on at a with the same head in every case. A missing quorum is a state: committed batches stay
@@ -32,7 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ledger.errors import Unavailable
+from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.service.clock import ClockStopped
 from ledger.service.signer import HeadSigner
 from ledger.service.witness import Contradiction, Signed
@@ -66,10 +66,9 @@ class Published:
     signed: Signed
     note: bytes  # with the cosignatures
     seal: bytes  # the entry
-    map_nodes: Mapping[
-        int, bytes
-    ]  # heap slots of the state map that changed since the head that this process published
-    # before, or since its start; empty when only signatures are new
+    # Heap slots of the state map that changed since the head that this process published before, or since its start;
+    # empty when only signatures are new.
+    map_nodes: Mapping[int, bytes]
 
     @property
     def size(self) -> int:
@@ -263,10 +262,12 @@ class Publisher:
         try:
             signed = self._on_its_way = self._sign(head)  # 5, 6
             lines = await self._witnesses.cosign(signed)  # 7
-            if lines is None or self.stopped is not None:
+            if lines is None or self._halted():
                 return False
             if self._witnesses.policy.has_quorum:
                 await self._store.put_checkpoint(add_cosignatures(signed.note, lines))  # 8
+                if self._halted():
+                    return False
             note = add_cosignatures(signed.note, (*lines, *self._late))
             self._show(Published(signed, note, newest.seal, nodes))
             nodes = {}
@@ -274,6 +275,9 @@ class Publisher:
         finally:
             self._on_its_way = None
             self._map_nodes = {**nodes, **self._map_nodes} if nodes else self._map_nodes
+
+    def _halted(self) -> bool:
+        return self.stopped is not None
 
     def _sign(self, head: StoredHead) -> Signed:
         note = self._signer.sign(head.size, head.root)  # 5, 6
@@ -298,7 +302,11 @@ class Publisher:
         if note is None:
             return
         signer = self._signer.signer
-        checkpoint = open_checkpoint(note, signer.origin, signer.vkeys).checkpoint
+        try:
+            checkpoint = open_checkpoint(note, signer.origin, signer.vkeys).checkpoint
+        except (Malformed, Unverified):
+            log.error("the kept checkpoint is not under the log's keys; it is not shown")
+            return
         if checkpoint.size > head.size or await self._hashes.root(checkpoint.size) != checkpoint.root:
             raise Unavailable("store: the published checkpoint is not of the stored tree; run fsck")
         seal = (await self._store.entries(checkpoint.size - 1, checkpoint.size))[0]

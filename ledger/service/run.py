@@ -21,6 +21,7 @@ from ledger.keystore import Cost, KeyFile, create_key_file, new_key
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind
+from ledger.records.rotation import LogKey
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
@@ -31,8 +32,10 @@ from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.examiners import start_examiners, warm_up
+from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
+from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import Guard, HeadSigner
@@ -40,9 +43,11 @@ from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.settings import format_settings
+from ledger.store.evidence import Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import MAP_DEPTH, Integrator
 from ledger.store.protocol import PrivateStore
+from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
@@ -50,6 +55,7 @@ from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NONE, POLICY_CEILING, Policy, parse_policy
 
 SETTINGS_FILE = "ledger.toml"
+RECEIPT_KEY = "receipt"  # signs COSE receipts and nothing else
 _INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
 _TRACKS_PER_S, _TRACKS_BURST = 50.0, 200_000  # persons of one filing
 
@@ -77,8 +83,9 @@ async def create(
     folder.mkdir(parents=True, exist_ok=True)
     day = batch_day(now_ms)
     keys = {
-        "log-ed25519": new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),
-        "log-ml-dsa-44": new_key("ml-dsa-44", settings.origin, created_day=day, random_bytes=random_bytes),
+        ED25519: new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),
+        ML_DSA_44: new_key("ml-dsa-44", settings.origin, created_day=day, random_bytes=random_bytes),
+        RECEIPT_KEY: new_key("ed25519", f"{settings.origin} receipts", created_day=day, random_bytes=random_bytes),
         "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
     }
     create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
@@ -95,10 +102,14 @@ async def create(
     (folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
     signer = CheckpointSigner(
         settings.origin,
-        Ed25519Signer(keys["log-ed25519"].secret),
-        MlDsa44Signer(keys["log-ml-dsa-44"].secret),
+        Ed25519Signer(keys[ED25519].secret),
+        MlDsa44Signer(keys[ML_DSA_44].secret),
     )
     return tuple(key.format_vkey() for key in signer.vkeys)
+
+
+def _no_other_keys(name: str) -> KeyFile:
+    raise Unavailable(f"no key file {name}")
 
 
 @asynccontextmanager
@@ -107,6 +118,7 @@ async def running(
     settings: LedgerSettings,
     keys: KeyFile,
     *,
+    unlock: Callable[[str], KeyFile] = _no_other_keys,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     steady_ms: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
 ) -> AsyncIterator[tuple[web.Application, asyncio.Future[BaseException]]]:
@@ -119,15 +131,11 @@ async def running(
     try:
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
-        signer = CheckpointSigner(
-            settings.origin,
-            Ed25519Signer(keys.key("log-ed25519", "ed25519").secret),
-            MlDsa44Signer(keys.key("log-ml-dsa-44", "ml-dsa-44").secret),
-        )
         clock = LogClock(wall_ms, steady_ms)
         index = PrivateIndex(keys.key("index", "index").secret, os.urandom)
         request_keys: dict[bytes, tuple[str, bytes]] = {}
         integrator = await Integrator.open(store)
+        signer = log_signer(settings.origin, keys, integrator.authority, unlock)
         fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         hashes, metrics = Hashes(store), make_metrics()
         head_signer = HeadSigner(signer, Guard(folder / settings.guard), clock.now_s)
@@ -149,11 +157,22 @@ async def running(
             public_pace_s=settings.public_pace_s,
             timeout_s=settings.witness_timeout_ms / 1000,
         )
-        publisher = Publisher(integrator, store, hashes, head_signer, witnesses, fatal)
+        serving = Serving(integrator)
+        publisher = Publisher(
+            integrator,
+            store,
+            hashes,
+            head_signer,
+            witnesses,
+            fatal,
+            on_published=lambda published: serving.publish(published.size),
+        )
 
         def learn(candidates: Sequence[Candidate]) -> None:
             for candidate in candidates:
                 _learn_filing(request_keys, candidate)
+                if isinstance(said := candidate.statement.body, LogKey) and not said.successor and not fatal.done():
+                    fatal.set_result(KeysChanged("the authority has named other keys of the log: start it again"))
 
         examiner = Examiner(index, load_ladder(), load_catalogue())
         sequencer = Sequencer(
@@ -163,8 +182,8 @@ async def running(
             publisher,
             clock,
             index,
-            examiner.lineage_of,
             fatal,
+            examiner.lineage_of,
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
             on_commit=learn,
@@ -195,8 +214,12 @@ async def running(
                 intake=Intake(_INTAKE_BYTES),
             )
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
+            app = create_app(log)
+            receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
+            prover = Prover(integrator, hashes, serving)
+            add_proofs(app, Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key))
             try:
-                yield create_app(log), fatal
+                yield app, fatal
             finally:
                 for task in tasks:
                     task.cancel()
@@ -225,13 +248,18 @@ def load_policy(folder: Path, settings: LedgerSettings) -> Policy:
 
 
 async def serve(
-    folder: Path, settings: LedgerSettings, keys: KeyFile, *, on_ready: Callable[[Site], None] = lambda _: None
+    folder: Path,
+    settings: LedgerSettings,
+    keys: KeyFile,
+    *,
+    unlock: Callable[[str], KeyFile] = _no_other_keys,
+    on_ready: Callable[[Site], None] = lambda _: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises the error after which nothing may be signed or written."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(folder, settings, keys) as (app, fatal):
+    async with running(folder, settings, keys, unlock=unlock) as (app, fatal):
         site = await start_site(app, settings.host, settings.port, EdgeSettings(behind_proxy=settings.behind_proxy))
         warm_up(app[LOG].processes, settings.examiners)
         # What is alive now stays; what a request makes has few cycles. Looking for them after every 700 objects

@@ -58,8 +58,8 @@ class Sequencer:
         publisher: Publisher,
         clock: LogClock,
         index: PrivateIndex,
-        lineage_of: LineageOf,
         fatal: asyncio.Future[BaseException],
+        lineage_of: LineageOf,
         *,
         batch_limit: int,
         queue_limit: int,
@@ -67,7 +67,8 @@ class Sequencer:
     ) -> None:
         self.integrator = integrator
         self._store, self._hashes, self._publisher = store, hashes, publisher
-        self._clock, self._index, self._lineage_of, self._fatal = clock, index, lineage_of, fatal
+        self._clock, self._fatal = clock, fatal
+        self._index, self._lineage_of = index, lineage_of
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()

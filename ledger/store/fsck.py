@@ -1,7 +1,8 @@
 """The operator's check of a store: every entry again, every row against what the entries say.
 
 The log is replayed from its bytes into a scratch store through the same fold; then chain, tiles, state rows and
-bucket roots are compared with what the replay gave. Returns the list of everything wrong; empty means sound.
+bucket roots, and what later statements find again by filing, certificate or name, are compared with what the replay
+gave. Returns the list of everything wrong; empty means sound.
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ async def fsck(
         problems.append("head: differs from the replay of the entries")
     problems += await _check_tiles(store, scratch, head.size)
     problems += await _check_states(store, scratch)
-    for kind in (Kind.FILING, Kind.CATALOGUE, Kind.LADDER):
+    try:
+        problems += await _check_signed(store, scratch)
+    except CertLedgerError as error:
+        problems.append(str(error))
+    problems += await _check_events(store, scratch)
+    for kind in (Kind.FILING, Kind.LATE_PERMIT, Kind.CATALOGUE, Kind.LADDER):
         if await store.named(int(kind)) != await scratch.named(int(kind)):
             problems.append(f"names of {kind.name.lower()} statements: differ from the replay")
     try:
@@ -95,6 +101,31 @@ async def _check_tiles(store: Store, scratch: Store, size: int) -> list[str]:
         if await store.tile(tile.level, tile.index) != await scratch.tile(tile.level, tile.index):
             problems.append(f"tile level {tile.level} index {tile.index}: differs from the entries")
     return problems
+
+
+async def _check_signed(store: Store, scratch: Store) -> list[str]:
+    """By these rows a range, a filing's or a key's event finds the certificates that it concerns."""
+    at = ("", -1)
+    while True:
+        wanted, found = await scratch.signed_after(*at, _READ), await store.signed_after(*at, _READ)
+        if wanted != found:
+            return ["signed rows: differ from the replay"]
+        if not wanted:
+            return []
+        number, row = wanted[-1]
+        at = (number, row.index)
+
+
+async def _check_events(store: Store, scratch: Store) -> list[str]:
+    """By these rows a compromise finds the corrections of a certificate."""
+    at = (b"", -1)
+    while True:
+        wanted, found = await scratch.events_after(*at, _READ), await store.events_after(*at, _READ)
+        if wanted != found:
+            return ["events of certificates: differ from the replay"]
+        if not wanted:
+            return []
+        at = wanted[-1]
 
 
 async def _check_states(store: Store, scratch: Store) -> list[str]:

@@ -13,13 +13,13 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records import canonical
-from ledger.records.authority import Filing, Genesis
+from ledger.records.authority import FiledKey, Filing, Genesis
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
 from ledger.records.state import (
@@ -34,7 +34,7 @@ from ledger.records.state import (
     parse_filing_state,
 )
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import Authentic, Member, Moment, Signed, apply, signed_row, stands_alone
+from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, grow_tiles, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
@@ -60,6 +60,9 @@ class Prepared:
     edge: Mapping[int, tuple[int, bytes]]
     filings: dict[str, FilingState]
     authority: AuthorityState | None
+    statements: Sequence[Statement]  # of the batch, in order
+    view: StoreView  # the state after it, as far as the batch touched it
+    statuses: Mapping[int, int]  # how many certificates gained (or, negative, lost) each status
 
     @property
     def head(self) -> StoredHead:
@@ -77,7 +80,9 @@ class Integrator:
         self.map = MapTree(depth)
         self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
+        self.watchers: list[Callable[[Prepared], None]] = []  # called with each batch once it is current
         self._filings: dict[str, FilingState] = {}
+        self._record_keys: dict[bytes, FiledKey] = {}
         self._committing = asyncio.Lock()
 
     @classmethod
@@ -116,6 +121,11 @@ class Integrator:
     def size(self) -> int:
         return self.head.size if self.head else 0
 
+    @property
+    def record_keys(self) -> Mapping[bytes, FiledKey]:
+        """Record keys of the filings that were looked at so far, by kid: a hint for those who read ahead."""
+        return self._record_keys
+
     async def filing(self, number: str) -> FilingState | None:
         """The committed state of a filing."""
         found = self._filings.get(number)
@@ -123,7 +133,8 @@ class Integrator:
             row = await self._proven_row(filing_map_key(number))
             if row is None:
                 return None
-            found = self._filings[number] = await self._load_filing(row)
+            found = await self._load_filing(row)
+            self._keep_filing(number, found)
         return found
 
     async def certificate(self, cert_key: bytes) -> CertificateState | None:
@@ -151,8 +162,17 @@ class Integrator:
             self.head, self.frontier = prepared.head, prepared.frontier
             self.map.accept(prepared.change)
             self.edge = prepared.edge
-            self._filings.update(prepared.filings)
+            for number, state in prepared.filings.items():
+                self._keep_filing(number, state)
             self.authority = prepared.authority
+            for watcher in self.watchers:
+                watcher(prepared)
+
+    def _keep_filing(self, number: str, state: FilingState) -> None:
+        before = self._filings.get(number)
+        if before is None or before.terms is not state.terms:
+            self._record_keys.update({key.kid: key for key in state.terms.record_keys})
+        self._filings[number] = state
 
     async def _proven_row(self, map_key: bytes) -> StateRow | None:
         """The state row under `map_key`, or None, as the map root of the last seal proves it. Raises Unverified."""
@@ -221,6 +241,7 @@ class Batch:
         self._named: list[tuple[int, str, int]] = []
         self._signed: list[tuple[str, Signed]] = []
         self._events: list[tuple[bytes, int]] = []
+        self._statuses: dict[int, int] = {}
         self._closed = False  # by a statement that stands alone
 
     def __len__(self) -> int:
@@ -242,21 +263,27 @@ class Batch:
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
         change = apply(self._view, authentic, moment)
+        self._events += [
+            (cert_key, moment.index)
+            for cert_key, state in change.certificates.items()
+            if (before := self._view.member(cert_key)) is not None and before[1].event_count < state.event_count
+        ]
         self._closed = alone
         self._entries.append(statement)
-        self._view.take(change, statement, moment)
+        for cert_key, state in change.certificates.items():
+            before = self._view.member(cert_key)
+            gained = int(state.status)
+            self._statuses[gained] = self._statuses.get(gained, 0) + 1
+            if before is not None:
+                lost = int(before[1].status)
+                self._statuses[lost] = self._statuses.get(lost, 0) - 1
+        row = self._view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.published is not None:
             self._named.append((int(change.published[0]), change.published[1], moment.index))
-        row = signed_row(statement, moment.index)
         if row is not None:
             self._signed.append(row)
-        self._events += [
-            (cert_key, moment.index)
-            for cert_key, state in change.certificates.items()
-            if state.issue_index < moment.index == state.event_index
-        ]
         return moment.index
 
     async def finish(self, private: PrivateRows | None = None) -> Prepared:
@@ -294,7 +321,20 @@ class Batch:
             private or PrivateRows(),
         )
         filings = {number: self._view.filings[number] for number in self._changed_filings}
-        return Prepared(stored, seal, frontier, completed, change, edge, filings, self._view.authority)
+        view = self._view
+        return Prepared(
+            stored,
+            seal,
+            frontier,
+            completed,
+            change,
+            edge,
+            filings,
+            view.authority,
+            self._entries,
+            view,
+            self._statuses,
+        )
 
     def _state_rows(self) -> list[StateRow]:
         rows = []

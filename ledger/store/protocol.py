@@ -58,6 +58,15 @@ class StateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StateVersion:
+    """What one map key held from the seal at `since` on. Older versions are kept."""
+
+    since: int
+    value: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EntryRow:
     """One leaf with its place in the hash chain."""
 
@@ -140,12 +149,36 @@ class Store(Protocol):
     async def events(self, cert_key: bytes) -> list[int]:
         """The indexes of the statements that changed a certificate after it was issued, rising."""
 
+    async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
+        """The next rows of all filings after (number, index), in this order; ("", -1) begins."""
+
+    async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
+        """The next events of all certificates after (cert key, index), in this order; (b"", -1) begins."""
+
     async def checkpoint(self) -> bytes | None: ...
     async def put_checkpoint(self, note: bytes) -> None: ...
     async def close(self) -> None: ...
 
 
-class PrivateStore(Store, Protocol):
+class VersionedStore(Store, Protocol):
+    """A store that keeps what each seal's map held: what proofs are made from. An auditor's keeps only the newest."""
+
+    async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
+        """The version in the map that the seal at this index commits to; None when it has no such key."""
+
+    async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
+        """`leaves` in the map that the seal at this index commits to."""
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        """(seal, map key) of keys whose newest version came with a later seal, or with this one and a greater key than
+        `after`; rising, at most `limit`. The last one given back asks for what follows; 32 bytes of ff begin behind a
+        seal."""
+
+    async def seal_from(self, index: int) -> int | None:
+        """The index of the first seal at `index` or later."""
+
+
+class PrivateStore(VersionedStore, Protocol):
     """The ledger's own store: with envelopes and the private index beside the log."""
 
     async def envelope(self, locator: bytes, slot: Slot) -> bytes | None: ...

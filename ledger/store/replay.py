@@ -4,42 +4,37 @@ One sealed stretch at a time. The numbers are the steps:
 
     1 seal        the stretch ends with its only seal, which covers exactly what is before it (rule R1)
     2 form        every other entry is a statement in its one spelling
-    3 signatures  every one holds, under a key of its filing or by enough of the authority
-    4 fold        every statement is admissible where it stands, at the seal's time
-    5 equal       the seal computed from our own chain and state map equals the log's, byte for byte
+    3 new         no statement is on the log already: an old one cannot be played again to undo a newer one
+    4 signatures  every one holds, under a key of its filing or by enough of the authority
+    5 fold        every statement is admissible where it stands, at the seal's time
+    6 equal       the seal computed from our own chain and state map equals the log's, byte for byte
 
-Any failure raises BadEntry with the first bad index. Nothing is committed here.
+Any failure raises BadEntry with the first bad index: what stands before a bad statement is folded before it is
+reported. Nothing is committed here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
 from ledger.records.seal import is_seal, parse_seal, verify_seal_of
-from ledger.records.statements import Statement, parse_statement
+from ledger.records.statements import Statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.view import People
 from ledger.store.integrate import Batch, Integrator, Prepared
+from ledger.store.reading import BadEntry, Read, read_entries
 
-T = TypeVar("T")
+__all__ = ["BadEntry", "replay_stretch", "split_sealed"]
+
 _PIECE: Final = 256  # statements of one task on the worker threads
 _FOLD_SLICE: Final = 100  # statements folded before others on the loop may run
-
-
-class BadEntry(Unverified):
-    """An entry that has no place in this log. `index` is the first one, `reason` says why."""
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(f"entry {index}: {reason}")
-        self.index = index
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +47,22 @@ class _Signers:
     authority: People | None
     filings: dict[str, Filing]
 
+    def record_key(self, statement: Statement) -> bytes:
+        """The key that a statement with one signer names, out of its filing. Raises Unverified."""
+        filing = self.filings.get(statement.envelope.issuer)
+        key = filing.record_key(statement.kid) if filing else None
+        if key is None:
+            raise Unverified("signed by a key that no filing lists")
+        return key.public
 
-async def replay_stretch(integrator: Integrator, entries: Sequence[bytes], workers: Executor) -> Prepared:
-    """Check one sealed stretch that follows the integrator's head. Raises BadEntry; commit is the caller's."""
+
+async def replay_stretch(
+    integrator: Integrator, entries: Sequence[bytes], workers: Executor, reads: Sequence[Read] | None = None
+) -> Prepared:
+    """Check one sealed stretch that follows the integrator's head. Raises BadEntry; commit is the caller's.
+
+    `reads`: what was read of `entries` beforehand (`reading`), perhaps on other cores.
+    """
     start = integrator.size
     last = start + len(entries) - 1
     if len(entries) < 2:
@@ -64,18 +72,19 @@ async def replay_stretch(integrator: Integrator, entries: Sequence[bytes], worke
         batch_day(seal.time)
     except (Malformed, Unverified) as error:
         raise BadEntry(last, str(error)) from error
-    pieces = [
-        (entries[at : min(at + _PIECE, len(entries) - 1)], start + at) for at in range(0, len(entries) - 1, _PIECE)
-    ]
-    statements = await _on_workers(workers, _parse, pieces)  # 2
-    signers = await _signers(integrator, statements)
-    jobs = [(statements[at : at + _PIECE], signers, start + at) for at in range(0, len(statements), _PIECE)]
-    authentic = await _on_workers(workers, _authenticate, jobs)  # 3
+    if reads is None:
+        reads = await read_entries(workers, entries, start, integrator.record_keys)
+    good, bad = _until_bad(reads[:-1])  # 2
+    signers = await _signers(integrator, [_statement(read) for read in good])
+    authentic, unsigned = await _authenticate(workers, good, signers, start)  # 3
+    first = unsigned or bad
     try:
-        batch = await integrator.begin(statements, seal.time)
+        batch = await integrator.begin([one.statement for one in authentic], seal.time)
     except Refused as refusal:
-        raise BadEntry(last, str(refusal)) from refusal
+        raise first or BadEntry(last, str(refusal)) from refusal
     await _fold(batch, authentic)  # 4
+    if first is not None:  # what stands before it was admissible: this is the first bad entry
+        raise first
     prepared = await batch.finish()
     if prepared.seal != entries[-1]:  # 5
         ours = parse_seal(prepared.seal)
@@ -94,26 +103,19 @@ def split_sealed(entries: Sequence[bytes]) -> tuple[list[Sequence[bytes]], Seque
     return stretches, entries[begin:]
 
 
-async def _on_workers(workers: Executor, work: Callable[..., list[T]], pieces: Sequence[tuple[Any, ...]]) -> list[T]:
-    """The pieces' results in order; of several failures, that of the first piece."""
-    loop = asyncio.get_running_loop()
-    running = [loop.run_in_executor(workers, work, *piece) for piece in pieces]
-    done: list[T] = []
-    for result in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-        done += result
-    return done
+def _until_bad(reads: Sequence[Read]) -> tuple[list[Authentic | Statement], BadEntry | None]:
+    """What is read before the first malformed entry, and that one."""
+    good: list[Authentic | Statement] = []
+    for read in reads:
+        if isinstance(read, BadEntry):
+            return good, read
+        assert read is not None, "the only seal of a stretch is its last entry"
+        good.append(read)
+    return good, None
 
 
-def _parse(entries: Sequence[bytes], start: int) -> list[Statement]:
-    statements = []
-    for index, entry in enumerate(entries, start):
-        try:
-            statements.append(parse_statement(entry))
-        except Malformed as error:
-            raise BadEntry(index, str(error)) from error
-    return statements
+def _statement(read: Authentic | Statement) -> Statement:
+    return read.statement if isinstance(read, Authentic) else read
 
 
 async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _Signers:
@@ -124,41 +126,67 @@ async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _
         body, issuer = statement.body, statement.envelope.issuer
         if isinstance(body, Genesis):
             authority = authority or body
-        elif isinstance(body, Filing) and not body.change:
-            filings.setdefault(body.number, body)
-        elif statement.envelope.single and issuer not in filings:
-            state = await integrator.filing(issuer)
+            continue
+        filed = body if isinstance(body, Filing) and not body.change else None
+        number = filed.number if filed else issuer if statement.envelope.single else ""
+        if number and number not in filings:
+            state = await integrator.filing(number)
             if state is not None:
-                filings[issuer] = state.terms
+                filings[number] = state.terms
+            elif filed is not None:
+                filings[number] = filed
     return _Signers(authority, filings)
 
 
-def _authenticate(statements: Sequence[Statement], signers: _Signers, start: int) -> list[Authentic]:
-    """On a worker thread: libsodium lets go of the interpreter lock while it works."""
-    authentic = []
-    for index, statement in enumerate(statements, start):
+async def _authenticate(
+    workers: Executor, reads: Sequence[Authentic | Statement], signers: _Signers, start: int
+) -> tuple[list[Authentic], BadEntry | None]:
+    """The statements before the first whose signature does not hold, and that one. What was not checked while reading,
+    or under another key than the filing lists, is checked on worker threads."""
+    loop = asyncio.get_running_loop()
+    pieces = [reads[at : at + _PIECE] for at in range(0, len(reads), _PIECE)]
+    running = [
+        loop.run_in_executor(workers, _authenticate_piece, piece, signers, start + at * _PIECE)
+        if any(isinstance(read, Statement) for read in piece)
+        else _authenticate_piece(piece, signers, start + at * _PIECE)
+        for at, piece in enumerate(pieces)
+    ]
+    authentic: list[Authentic] = []
+    for result in running:
+        done, bad = await result if isinstance(result, asyncio.Future) else result
+        authentic += done
+        if bad is not None:
+            await asyncio.gather(*(one for one in running if isinstance(one, asyncio.Future)))
+            return authentic, bad
+    return authentic, None
+
+
+def _authenticate_piece(
+    reads: Sequence[Authentic | Statement], signers: _Signers, start: int
+) -> tuple[list[Authentic], BadEntry | None]:
+    authentic: list[Authentic] = []
+    for index, read in enumerate(reads, start):
+        statement = _statement(read)
         try:
             if statement.envelope.single:
-                filing = signers.filings.get(statement.envelope.issuer)
-                key = filing.record_key(statement.kid) if filing else None
-                if key is None:
-                    raise Unverified("signed by a key that no filing lists")
-                authentic.append(authenticate_record(statement, key.public))
+                public = signers.record_key(statement)
+                known = isinstance(read, Authentic) and read.publics == (public,)
+                authentic.append(read if known else authenticate_record(statement, public))  # type: ignore[arg-type]
             elif signers.authority is None:
                 raise Unverified("the log does not begin with a genesis")
             else:
                 authentic.append(authenticate_authority(statement, signers.authority))
         except (Malformed, Unverified) as error:
-            raise BadEntry(index, str(error)) from error
-    return authentic
+            return authentic, BadEntry(index, str(error))
+    return authentic, None
 
 
 async def _fold(batch: Batch, authentic: Sequence[Authentic]) -> None:
+    start = batch.moment().index
     for at, one in enumerate(authentic):
-        index = batch.moment().index
         try:
             batch.add(one)
         except Refused as refusal:
-            raise BadEntry(index, f"not admissible: {refusal.code}") from refusal
+            raise BadEntry(start + at, f"not admissible: {refusal.code}") from refusal
         if at % _FOLD_SLICE == _FOLD_SLICE - 1:
             await asyncio.sleep(0)

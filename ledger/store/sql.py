@@ -40,6 +40,25 @@ PUT_STATE: Final = (
 STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = ANY($1)"
 TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
+# As of a seal: what stands in `state` when that is old enough, else the newest older version.
+STATE_AS_OF: Final = (
+    "SELECT since, value, body FROM state WHERE map_key = $1 AND since <= $2"
+    " UNION ALL SELECT since, value, body FROM state_history WHERE map_key = $1 AND since <= $2"
+    " ORDER BY since DESC LIMIT 1"
+)
+LEAVES_AS_OF: Final = (
+    "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 AND since <= $3"
+    " UNION ALL SELECT old.map_key, old.value FROM state_history AS old"
+    " JOIN state AS now ON now.map_key = old.map_key AND now.since > $3"
+    " WHERE old.map_key >= $1 AND old.map_key <= $2 AND old.since = (SELECT max(since) FROM state_history"
+    " WHERE map_key = old.map_key AND since <= $3)"
+    " ORDER BY map_key"
+)
+CHANGED_SINCE: Final = (
+    "SELECT since, map_key FROM state WHERE since > $1 OR (since = $1 AND map_key > $2)"
+    " ORDER BY since, map_key LIMIT $3"
+)
+SEAL_FROM: Final = "SELECT idx FROM entry WHERE idx >= $1 AND kind = 0 ORDER BY idx LIMIT 1"
 PUT_BUCKET: Final = (
     "INSERT INTO map_bucket (bucket, root) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET root = excluded.root"
 )
@@ -51,8 +70,13 @@ PUT_SIGNED: Final = "INSERT INTO signed (filing, idx, kind, cert_key, kid, day) 
 SIGNED: Final = (
     "SELECT idx, kind, cert_key, kid, day FROM signed WHERE filing = $1 AND idx >= $2 AND idx <= $3 ORDER BY idx"
 )
+SIGNED_AFTER: Final = (
+    "SELECT filing, idx, kind, cert_key, kid, day FROM signed WHERE (filing, idx) > ($1, $2)"
+    " ORDER BY filing, idx LIMIT $3"
+)
 PUT_EVENT: Final = "INSERT INTO event (cert_key, idx) VALUES ($1, $2)"
 EVENTS: Final = "SELECT idx FROM event WHERE cert_key = $1 ORDER BY idx"
+EVENTS_AFTER: Final = "SELECT cert_key, idx FROM event WHERE (cert_key, idx) > ($1, $2) ORDER BY cert_key, idx LIMIT $3"
 CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
 PUT_CHECKPOINT: Final = (
     "INSERT INTO checkpoint (one, note) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET note = excluded.note"

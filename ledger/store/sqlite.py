@@ -19,19 +19,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.migrations import Migration, migrations
-from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StoredBatch, StoredHead
+from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StateVersion, StoredBatch, StoredHead
 from ledger.store.sqlite_wal import Copier, connect
 from ledger.text import Text
 
 T = TypeVar("T")
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
-_ENTRY_PAGES = 10
-_COMMIT_PAGES = 12
+_ENTRY_PAGES = 11
+_COMMIT_PAGES = 16
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -132,6 +132,20 @@ class SqliteStore:
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         return [self._all(sql.LEAVES, low, high) for low, high in ranges]
 
+    async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
+        row = self._one(sql.STATE_AS_OF, map_key, seal)
+        return None if row is None else StateVersion(*row)
+
+    async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
+        return [self._all(sql.LEAVES_AS_OF, low, high, seal) for low, high in ranges]
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        return self._all(sql.CHANGED_SINCE, seal, after, limit)
+
+    async def seal_from(self, index: int) -> int | None:
+        row = self._one(sql.SEAL_FROM, index)
+        return None if row is None else row[0]
+
     async def buckets(self) -> dict[int, bytes]:
         return dict(self._all(sql.BUCKETS))
 
@@ -143,11 +157,16 @@ class SqliteStore:
         return None if row is None else row[0]
 
     async def signed(self, number: str, first: int, last: int) -> list[Signed]:
-        rows = self._all(sql.SIGNED, number, first, last)
-        return [Signed(index, Kind(kind), cert_key, kid, day) for index, kind, cert_key, kid, day in rows]
+        return [_signed(*row) for row in self._all(sql.SIGNED, number, first, last)]
 
     async def events(self, cert_key: bytes) -> list[int]:
         return [row[0] for row in self._all(sql.EVENTS, cert_key)]
+
+    async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
+        return [(filing, _signed(*row)) for filing, *row in self._all(sql.SIGNED_AFTER, number, index, count)]
+
+    async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
+        return self._all(sql.EVENTS_AFTER, cert_key, index, count)
 
     async def checkpoint(self) -> bytes | None:
         row = self._one(sql.CHECKPOINT)
@@ -333,6 +352,13 @@ def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
         while len(items) - at >= length:
             yield items[at : at + length]
             at += length
+
+
+def _signed(index: int, kind: int, cert_key: bytes, kid: bytes, day: int) -> Signed:
+    try:
+        return Signed(index, Kind(kind), cert_key, kid, day)
+    except ValueError as error:
+        raise Unverified("store: a signed row of an unknown kind; run fsck") from error
 
 
 def _index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:

@@ -85,8 +85,8 @@ class StoreView:
     def published(self, kind: Kind, name: str) -> bool:
         return name in self._names.get(kind, ())
 
-    def take(self, change: Change, statement: Statement, moment: Moment) -> None:
-        """Make `change` the state, for the next statement of the batch."""
+    def take(self, change: Change, statement: Statement, moment: Moment) -> tuple[str, Signed] | None:
+        """Make `change` the state, for the next statement of the batch; the row by which it is found again."""
         if change.authority is not None:
             self.authority = change.authority
         self.filings.update(change.filings)
@@ -109,6 +109,7 @@ class StoreView:
         if isinstance(statement.body, Correct):
             self._corrections.setdefault(statement.body.cert_key, []).append((moment.index, statement))
         self._entries[moment.index] = statement
+        return found
 
     def _put(self, cert_key: bytes, member: Member) -> None:
         self._members[cert_key] = member
@@ -194,20 +195,26 @@ class _Loader:
                 await self._before_compromise(swept)
 
     async def _before_compromise(self, swept: Sequence[bytes]) -> None:
-        replaced = []
+        """Corrections, the tracks that certificates go back to without them, and all that was replaced before."""
+        tracks: set[bytes] = set()
         for cert_key in swept:
             member = self.view.member(cert_key)
             if member is None:
                 raise Unverified("store: a signed certificate is not in the state; run fsck")
-            if member[0].replaces:
-                replaced.append(member[0].replaces)
+            tracks.add(member[0].track_id)
             if member[1].commitment_leaf == member[1].issue_leaf:
                 continue
             for index in await self._store.events(cert_key):
                 earlier = parse_statement(await self._source.proven_entry(index))
                 if isinstance(earlier.body, Correct):
                     self.view._corrections.setdefault(cert_key, []).append((index, earlier))
-        await self.members(replaced, set())
+                    tracks.add(earlier.body.track_id)
+        await self.members([], tracks - {b""})
+        later = list(swept)
+        while later:
+            found = [self.view.member(cert_key) for cert_key in later]
+            later = [member[0].replaces for member in found if member is not None and member[0].replaces]
+            await self.members(later, set())
 
     async def permits(self, statements: Sequence[Statement]) -> None:
         for statement in statements:

@@ -115,10 +115,12 @@ def open_cosigned(
     auditors: Sequence[VerifierKey] = (),
     *,
     latest_s: int | None = None,
+    undated_s: int | None = None,
 ) -> CosignedCheckpoint:
     """Open a checkpoint that the witnesses of `policy` have to stand behind. The policy's `log` lines play no part.
 
-    1 the pinned `log_keys` all signed it, of which at least one carries a time, and it is of the pinned `origin`
+    1 the pinned `log_keys` all signed it, of which at least one carries a time, and it is of the pinned `origin`;
+      with `undated_s` (POSIX seconds: when the caller knows the tree to have existed) none of them needs to
     2 every line of a known witness or map auditor holds; lines of others are ignored
     3 cosignatures dated after `latest_s` (POSIX seconds: now and what clocks may differ) do not count: whose clock
       runs ahead must not keep a checkpoint fresh
@@ -139,7 +141,7 @@ def open_cosigned(
     return CosignedCheckpoint(
         checkpoint=checkpoint,
         note=note,
-        log_time_s=_log_time(times, log_keys),
+        log_time_s=_log_time(times, log_keys, undated_s),
         quorum_time_s=quorum_time_s,
         cosigned=MappingProxyType(cosigned),
         auditor_time_s=max((cosigned[key] for key in auditors if key in cosigned), default=None),
@@ -178,8 +180,12 @@ def _open(
     return checkpoint, times
 
 
-def _log_time(times: Mapping[VerifierKey, int | None], log_keys: Sequence[VerifierKey]) -> int:
+def _log_time(
+    times: Mapping[VerifierKey, int | None], log_keys: Sequence[VerifierKey], undated_s: int | None = None
+) -> int:
     dated = [time_s for key in log_keys if (time_s := times[key]) is not None]
+    if not dated and undated_s is not None:
+        return undated_s
     if not dated:
         raise Unverified("no log key says when the checkpoint was signed")
     return min(dated)

@@ -15,7 +15,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from ledger.errors import Malformed
-from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, has_bit, prove, subtree
+from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove, subtree
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_DEPTH = 24
@@ -119,6 +119,24 @@ class MapTree:
         self.count = change.count
         self._generation += 1
 
+    def copy(self) -> MapTree:
+        """The same map, to go its own way. Changes prepared from one can be accepted by both, each in its turn."""
+        twin = MapTree(0)
+        twin.depth, twin.count, twin._generation = self.depth, self.count, self._generation
+        twin._heap = bytearray(self._heap)
+        return twin
+
+    def overwrite(self, changed: Mapping[int, Sequence[Leaf]], count: int) -> None:
+        """Put these leaves (all of them) into each bucket of `changed`, in a map that then has `count` keys.
+
+        For rebuilding another version in pieces: only after the last one is the root that of a map.
+        """
+        base = 1 << self.depth
+        nodes = {base + bucket: subtree(leaves) if leaves else _NONE for bucket, leaves in changed.items()}
+        self._write(self._rise(nodes))
+        self.count = count
+        self._generation += 1
+
     def landing_bucket(self, key: bytes) -> int | None:
         """The bucket whose leaves `prove` needs for `key`; None in the empty map.
 
@@ -142,24 +160,27 @@ class MapTree:
             raise Malformed("other map leaves than the accepted map has there")
         below = prove(key, bucket_leaves)
         siblings = list(below.siblings)
-        for slot in reversed(path[1:]):
-            sibling = self._slot(slot ^ 1)
+        heap = self._heap
+        for bit in range(self.depth - 1, -1, -1):
+            at = (path[bit + 1] ^ 1) * HASH_BYTES
+            sibling = heap[at : at + HASH_BYTES]
             if sibling != _NONE:
-                siblings.append((slot.bit_length() - 2, sibling))
+                siblings.append((bit, bytes(sibling)))
         return MapProof(tuple(siblings), below.other)
 
     def _path(self, key: bytes) -> list[int]:
         """The heap slots from the top to the bucket where the search for `key` ends; empty in the empty
         map.
         """
-        if len(key) != KEY_BYTES:
-            raise Malformed("a map key is 32 bytes")
+        bucket = bucket_of(key, self.depth)
         if not self.count:
             return []
-        path = [1]
-        for bit in range(self.depth):
-            slot = 2 * path[-1] + has_bit(key, bit)
-            path.append(slot if self._slot(slot) != _NONE else slot ^ 1)
+        heap, slot, path = self._heap, 1, [1]
+        for shift in range(self.depth - 1, -1, -1):
+            slot = slot << 1 | bucket >> shift & 1
+            if heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] == _NONE:
+                slot ^= 1
+            path.append(slot)
         return path
 
     def _rise(self, nodes: dict[int, bytes]) -> dict[int, bytes]:

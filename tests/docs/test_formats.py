@@ -15,6 +15,7 @@ from ledger.records import canonical
 from ledger.records.commitments import Field
 from ledger.records.envelope import FaceContent, RestContent
 from ledger.records.kinds import CertificateStatus, Kind
+from ledger.records.receipt import ReceiptOf, format_receipt
 from ledger.records.state import Appointment, Highest, TrackSummary, parse_certificate_state
 from tests.support.builders import TRADE, make_authority, make_body, octets
 from tests.support.cddl import Cddl
@@ -41,16 +42,19 @@ def samples() -> list[tuple[str, bytes]]:
     found.append(("filing", canonical.encode(BODY.filing.as_map())))
     found.append(("authority-statement", make_authority().sign(BODY.filing).entry))
     for case in statements["certificates"].values():
-        found += [("bundle", bytes.fromhex(case["bundle"]))]
+        found += [("bundle", bytes.fromhex(case["bundle"])), ("staple", bytes.fromhex(case["staple"]))]
         found += [("field", bytes.fromhex(opening)) for opening in case["rest_openings"]]
         found.append(("rest", cbor2.dumps([bytes.fromhex(digest) for digest in case["rest_digests"]])))
         face = case["face"]
         found.append(("face", cbor2.dumps([bytes.fromhex(face["salt"]), face["number"], face["name"]])))
     found += [("seal", bytes.fromhex(case["entry"])) for case in vectors("seal")["seals"]]
     found += [("qr-fragment", bytes.fromhex(case["fragment"])) for case in vectors("qr")["codes"]]
+    found += [("evidence", bytes.fromhex(case["evidence"])) for case in vectors("evidence")["holds"]]
+    path = (octets("one"), octets("two"))
+    found.append(("receipt", format_receipt(ReceiptOf("log.example/1", octets("kid", 8), 4, 1, path, octets("s", 64)))))
     for step in vectors("fold")["steps"]:
         for raw in map(bytes.fromhex, step.get("states", {}).values()):
-            found.append(("filing-state" if raw[0] == 0x8B else "certificate-state", raw))
+            found.append(("filing-state" if raw[0] == 0x8D else "certificate-state", raw))
     state = parse_certificate_state(next(raw for rule, raw in found if rule == "certificate-state"))
     summary = TrackSummary(Highest(5, TRADE, octets("k"), 9), Appointment(7, octets("a"), 10, 20_600, 0))
     later = replace(state, status=CertificateStatus.REPLACED, successor=octets("s"), summary=summary).with_summary(
@@ -72,6 +76,9 @@ SAMPLES = samples()
 TOP = {
     "entry",
     "bundle",
+    "evidence",
+    "staple",
+    "receipt",
     "qr-fragment",
     "certificate-state",
     "filing-state",
@@ -142,7 +149,7 @@ def test_documents_are_what_code_and_vectors_say(name: str) -> None:
     written = (DOCS / name).read_text(encoding="utf-8")
     assert filled(written) == written, "run python -m tests.support.make_docs"
     blocks = len(re.findall(r"<!-- \w+\.json ", written)), len(re.findall("<!-- table ", written))
-    assert blocks == {"formats.md": (19, 1), "states.md": (0, 4), "refusals.md": (0, 1)}[name]
+    assert blocks == {"formats.md": (19, 1), "states.md": (0, 6), "refusals.md": (0, 1)}[name]
 
 
 def test_the_checker_can_say_no() -> None:

@@ -23,6 +23,10 @@ from issuer.printing.fonts import load_fonts
 from issuer.printing.slip import ClaimSlip
 from ledger.records.bundle import parse_bundle
 from ledger.records.commitments import Field
+from ledger.tlog.add_checkpoint import checkpoint_path
+from ledger.tlog.checkpoint import open_checkpoint, open_cosigned
+from ledger.tlog.note import parse_vkey
+from ledger.tlog.policy import parse_policy
 from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,10 +35,10 @@ PYTHON = sys.executable
 
 
 def free_ports() -> int:
-    """A base whose two ports are free now."""
-    for base in range(20_000 + os.getpid() % 20_000, 60_000, 2):
+    """A base whose four ports are free now."""
+    for base in range(20_000 + os.getpid() % 20_000, 60_000, 4):
         try:
-            for port in (base, base + 1):
+            for port in range(base, base + 4):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:
@@ -101,6 +105,7 @@ def test_demo_json_says_what_a_script_needs(demo: DemoRun) -> None:
     document = demo.document
     assert document["ledger_url"] == f"http://127.0.0.1:{demo.base}"
     assert document["verifier_url"] == f"http://127.0.0.1:{demo.base + 1}"
+    assert document["witness_urls"] == [f"http://127.0.0.1:{demo.base + more}" for more in (2, 3)]
     assert len(document["log_keys"]) == 2 and all(
         key.startswith(document["origin"] + "+") for key in document["log_keys"]
     )
@@ -208,6 +213,20 @@ def test_a_browser_shows_it(demo: DemoRun, tmp_path: Path) -> None:
     ]  # fmt: skip
     subprocess.run(command, capture_output=True, timeout=90, check=False)
     assert shot.is_file() and shot.stat().st_size > 5_000
+
+
+def test_both_witnesses_stand_behind_what_is_published(demo: DemoRun) -> None:
+    document = demo.document
+    policy = parse_policy((demo.folder / "log" / "policy.txt").read_text("utf-8"))
+    keys = [parse_vkey(line) for line in document["log_keys"]]
+    opened = open_cosigned(fetch(document["ledger_url"] + "/checkpoint"), document["origin"], keys, policy)
+    assert opened.quorum_time_s is not None
+    assert {key.name for key in opened.cosigned} == {"witness1.example/demo", "witness2.example/demo"}
+    assert policy.quorum in (demo.folder / "verifier" / "verifier.toml").read_text("utf-8"), "the verifier asks too"
+    path = checkpoint_path(document["origin"])
+    for url in document["witness_urls"]:
+        note = fetch(f"{url}/{path}")
+        assert open_checkpoint(note, document["origin"], keys).checkpoint == opened.checkpoint
 
 
 def test_no_byte_an_outsider_can_fetch_tells_who(demo: DemoRun) -> None:

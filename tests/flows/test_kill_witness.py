@@ -97,7 +97,7 @@ async def test_killed_before_the_store_it_has_promised_nothing(client: Client) -
 
 
 async def test_killed_at_any_moment_no_answer_is_taken_back(client: Client) -> None:
-    """Pairs race while the witness dies; after each start it stands at what it answered last or at what was under way."""
+    """Pairs race while the witness dies; each start finds what was answered last, or what was under way."""
     live, log, draw = client.live, client.log, random.Random(SEED)
     roots: dict[int, bytes] = {}
     answered, at = 0, 0

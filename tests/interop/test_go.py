@@ -15,7 +15,8 @@ import pytest
 from aiohttp import web
 
 from ledger.errors import Malformed
-from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.merkle import Frontier, HashReader, leaf_hash, prove_consistency, prove_inclusion, tree_root
 from ledger.tlog.spelling import format_base64
@@ -28,6 +29,8 @@ from ledger.tlog.tiles import (
     parse_tile_path,
     tiles_for_size,
 )
+from tests.support.growing_log import TIME_S
+from tests.support.witness_bench import make_bench
 
 pytestmark = pytest.mark.interop
 
@@ -83,7 +86,18 @@ def log() -> Log:
 
 @pytest.fixture(scope="module")
 def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go programme, built offline from Debian's packages."""
+    """Reads a whole log."""
+    return built(tmp_path_factory.mktemp("go"), "check")
+
+
+@pytest.fixture(scope="module")
+def opener(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Opens one cosigned checkpoint."""
+    return built(tmp_path_factory.mktemp("go"), "cosigned")
+
+
+def built(folder: Path, name: str) -> Path:
+    """A Go programme, built offline from Debian's packages."""
     missing = [
         what
         for what, there in (
@@ -97,7 +111,6 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("go")
     environment = os.environ | {
         "GO111MODULE": "off",
         "GOPATH": str(GOCODE),
@@ -105,11 +118,11 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
     }
-    source = Path(__file__).parent / "go" / "check.go"
-    build = ["go", "build", "-o", str(folder / "check"), str(source)]
+    source = Path(__file__).parent / "go" / f"{name}.go"
+    build = ["go", "build", "-o", str(folder / name), str(source)]
     done = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder / "check"
+    return folder / name
 
 
 @asynccontextmanager
@@ -254,3 +267,24 @@ async def test_go_refuses_another_key_and_another_history(checker: Path, log: Lo
     finally:
         log.roots[2] = kept
     assert (code, "FAILED consistency of 2 with 3" in output) == (1, True)
+
+
+async def test_go_opens_what_our_witness_cosigned(opener: Path, tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "witness.db")
+    head = bench.log.grown(b"a", b"b", b"c")
+    note = add_cosignatures(head.note, bench.witness.add(head.request()))
+    bench.now_s += 60
+    request = format_add_checkpoint(AddCheckpoint(3, (), head.note))
+    renewed = add_cosignatures(note, bench.witness.add(request))
+    bench.state.close()
+    log, witness = bench.log.vkeys[0].format_vkey(), bench.cosigner.vkeys[0].format_vkey()
+
+    def opened(data: bytes) -> tuple[int, str]:
+        done = subprocess.run([opener, log, witness], input=data, capture_output=True, check=False)
+        return done.returncode, done.stdout.decode()
+
+    assert opened(note) == (0, f"ok cosigned at {TIME_S}, 2 other signatures\n")
+    assert opened(renewed) == (0, f"ok cosigned at {TIME_S + 60}, 2 other signatures\n")
+    assert opened(head.note)[0] == 1, "no cosignature"
+    other = bench.log.grown(b"x").note.partition(b"\n\n")[0]
+    assert opened(other + b"\n\n" + note.partition(b"\n\n")[2])[0] == 1, "of another checkpoint"

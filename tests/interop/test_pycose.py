@@ -18,9 +18,11 @@ from pycose.messages import Sign1Message, SignMessage
 from ledger.records import canonical
 from ledger.records.authority import Published
 from ledger.records.kinds import Kind
+from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
 from ledger.records.secret import subject_of
 from ledger.tlog.keys import kid
-from tests.support.builders import DAY, TRADE, key, make_authority, make_body, octets
+from tests.support import slow_tree
+from tests.support.builders import DAY, ORIGIN, TRADE, key, make_authority, make_body, octets
 
 BODY, AUTHORITY = make_body(), make_authority()
 CERTIFICATES = [
@@ -108,3 +110,20 @@ def test_pycose_signs_the_same_bytes() -> None:
         again = Sign1Message(phdr=dict(message.phdr), uhdr={}, payload=envelope.payload)
         again.key = OKPKey(crv=Ed25519, x=BODY.record.public, d=octets("key record "))
         assert again.encode() == certificate.statement.entry
+
+
+def test_receipts_are_cose_sign1_over_the_root() -> None:
+    """RFC 9942: the payload is detached, and is the root that entry and path lead to."""
+    log, leaves = key("receipt"), [slow_tree.leaf(certificate.statement.entry) for certificate in CERTIFICATES]
+    root, path = slow_tree.root(leaves), tuple(slow_tree.inclusion(1, leaves))
+    raw = format_receipt(ReceiptOf(ORIGIN, kid(log.public), 3, 1, path, sign_root(ORIGIN, root, log)))
+    tag = cbor2.loads(raw)
+    protected, unprotected, payload, signature = tag.value
+    assert payload is None and cbor2.loads(unprotected[396][-1][0]) == [3, 1, list(path)]
+    message = decode(b"\xd2" + cbor2.dumps([protected, {}, root, signature]))
+    message.key = okp(log.public)
+    assert message.phdr[Algorithm] is EdDSA and message.phdr[KID] == kid(log.public)
+    assert message.verify_signature() is True
+    message = decode(b"\xd2" + cbor2.dumps([protected, {}, bytes(32), signature]))
+    message.key = okp(log.public)
+    assert message.verify_signature() is False

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from issuer import papers
-from issuer.console.rosters import write_everything
 from issuer.desk import Outcome
 from issuer.papers import certificate_face
 from issuer.results import all_issued, prepare_folder
@@ -46,11 +45,11 @@ async def test_papers_that_are_missing_are_made(
     asked: list[str] = []
 
     def fake(items: object, **options: object) -> list[object]:
-        asked.extend(path.stem for _, _, path in items)  # type: ignore[attr-defined]
+        asked.extend(path.stem for _, _, path, _ in items)  # type: ignore[attr-defined]
         return []
 
     monkeypatch.setattr(papers, "print_certificates", fake)
-    write_everything(out, outcome, setting.desk.settings)
+    await setting.write(out, outcome)
     assert asked == [names[0], names[2]]
     assert parse_bundle((out / "bundles" / f"{names[0]}.certbundle").read_bytes()).face.number == names[0]
 

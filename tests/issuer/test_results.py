@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +9,8 @@ import openpyxl
 import pytest
 
 from issuer import results
-from issuer.console.rosters import write_everything
 from issuer.desk import Outcome
+from issuer.proofs import fetch_evidence
 from issuer.results import (
     Issued,
     all_issued,
@@ -22,12 +23,14 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.bundle import parse_bundle
 from ledger.records.commitments import Field, rest_digest, verify_opening
 from ledger.records.envelope import holder_tag, open_face, open_rest
+from ledger.records.evidence_check import verify_evidence
 from ledger.records.issue import Issue
 from ledger.records.qr import Code, open_fragment, parse_code
+from ledger.records.staple import parse_staple
+from ledger.records.state import parse_certificate_state
 from ledger.records.statements import parse_statement
 from ledger.scan import read_pdf
-from ledger.tlog.checkpoint import open_checkpoint
-from ledger.tlog.merkle import verify_inclusion
+from ledger.tlog.policy import NO_WITNESSES
 from tests.support.issuer_desk import VERIFY_URL, Setting, sample, set_up, write_csv
 
 
@@ -49,10 +52,12 @@ def cells(path: Path) -> list[list[object]]:
 async def test_everything_is_written_and_agrees(setting: Setting, tmp_path: Path) -> None:
     outcome = await logged(setting, tmp_path)
     out = tmp_path / "out"
-    summary, printed = write_everything(out, outcome, setting.desk.settings, workers=1)
+    summary, printed = await setting.write(out, outcome, workers=1)
     assert [item.kept for item in printed] == [True] * 3 and out.stat().st_mode & 0o777 == 0o700
     assert json.loads((out / "summary.json").read_text("utf-8")) == summary
-    assert {path.name for path in out.iterdir()} == {"results.xlsx", "summary.json", "certificates", "bundles"}
+    assert {path.name for path in out.iterdir()} == {
+        "results.xlsx", "summary.json", "certificates", "bundles", "staples"
+    }  # fmt: skip
     sheet = cells(out / "results.xlsx")[1:]
     assert (summary["issued"], summary["refused"], summary["unanswered"]) == (3, 0, 0)
     for line, item, row in zip(sample(3), summary["certificates"], sheet, strict=True):
@@ -71,13 +76,39 @@ async def test_everything_is_written_and_agrees(setting: Setting, tmp_path: Path
         assert isinstance(code, Code) and code.secret == bundle.secret and code.link == item["url"]
         statement, fragment = open_fragment(code.secret, code.fragment)
         assert statement.entry == bundle.entry == setting.log.entries[item["index"]]
-        assert fragment.index == item["index"] == bundle.proof.index
+        assert fragment.index == item["index"] == parse_certificate_state(bundle.evidence.state).issue_index
+        stapled = (out / item["staple"]).read_bytes()
+        staple = parse_staple(stapled)
+        assert (staple.secret, staple.face, staple.entry) == (bundle.secret, bundle.face, bundle.entry)
+        assert attachments((out / item["pdf"]).read_bytes()) == {f"{item['number']}.staple": stapled}
+
+
+async def test_nothing_that_belongs_to_the_holder_alone_is_in_a_staple_or_pdf(setting: Setting, tmp_path: Path) -> None:
+    """The holder code stands on the claim slip in words; no file inside has it, nor any opening but the face's."""
+    outcome = await logged(setting, tmp_path, 1)
+    out = tmp_path / "out"
+    await setting.write(out, outcome, workers=1)
+    (certificate, _), (pdf,) = outcome.state.logged()[0], list((out / "certificates").iterdir())
+    for content in (
+        *attachments(pdf.read_bytes()).values(),
+        *(path.read_bytes() for path in (out / "staples").iterdir()),
+    ):
+        assert certificate.holder_code not in content and certificate.secret in content
+        assert all(opening.salt not in content for opening in certificate.openings)
+        assert str(certificate.openings[0].value[2]).encode() not in content  # type: ignore[index]
+
+
+def attachments(pdf: bytes) -> dict[str, bytes]:
+    return dict(read_pdf(pdf).attachments)
 
 
 async def test_a_bundle_opens_every_field_and_proves_its_place(setting: Setting, tmp_path: Path) -> None:
     outcome = await logged(setting, tmp_path)
-    for certificate, placed in outcome.state.logged():
-        bundle = bundle_of(certificate, placed)
+    issued = all_issued(outcome.state, setting.desk.settings, outcome.changes)
+    found = await fetch_evidence(issued, setting.log, setting.desk.settings.trust, asyncio.sleep)
+    for item in issued:
+        certificate, placed = item.certificate, item.placed
+        bundle = bundle_of(item, found[certificate.number])
         statement = parse_statement(bundle.entry)
         issue = statement.body
         assert isinstance(issue, Issue)
@@ -88,10 +119,8 @@ async def test_a_bundle_opens_every_field_and_proves_its_place(setting: Setting,
         assert fields == [Field.ID_DOCUMENT, Field.EMPLOYER, Field.BIRTH_YEAR]
         assert bundle.holder_tag == holder_tag(bundle.holder_code, statement.leaf_hash)
         trust = setting.desk.settings.trust
-        checkpoint = open_checkpoint(bundle.proof.checkpoint, trust.origin, trust.keys).checkpoint
-        verify_inclusion(
-            statement.leaf_hash, bundle.proof.index, checkpoint.size, bundle.proof.inclusion, checkpoint.root
-        )
+        proven = verify_evidence(bundle.evidence, trust.origin, trust.keys, NO_WITNESSES)
+        assert proven.state is not None and proven.state.issue_index == placed.proof.index
         face = open_face(certificate.secret, statement.leaf_hash, certificate.face_envelope)
         assert face.opening == bundle.face and face.thumbnail == b""
         rest = open_rest(certificate.holder_code, statement.leaf_hash, certificate.rest_envelope)
@@ -103,7 +132,7 @@ async def test_refused_rows_stand_in_both_sheets(setting: Setting, tmp_path: Pat
     setting.log.refuse_numbers = {lines[1][7]}
     outcome = await logged(setting, tmp_path)
     out = tmp_path / "out"
-    summary, _ = write_everything(out, outcome, setting.desk.settings, pdfs=False)
+    summary, _ = await setting.write(out, outcome, pdfs=False)
     assert summary["refusals"][0]["code"] == "NUMBER_TAKEN" and summary["problems"] == 1
     refused = cells(out / "results.xlsx")[2]
     assert refused[1] == lines[1][7] and "NUMBER_TAKEN" in str(refused[7]) and not refused[3]
@@ -140,7 +169,7 @@ async def test_a_folder_of_another_batch_is_not_used(setting: Setting, tmp_path:
     outcome = await logged(setting, tmp_path, 1)
     out = tmp_path / "out"
     check_unused(out, outcome.batch_id)
-    write_everything(out, outcome, setting.desk.settings, pdfs=False)
+    await setting.write(out, outcome, pdfs=False)
     check_unused(out, outcome.batch_id)
     for batch_id, summary in ((bytes(16), None), (outcome.batch_id, b"{}"), (outcome.batch_id, b"[]"), (b"", b"\xff")):
         if summary is not None:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ledger import client as module
 from ledger import wire
-from ledger.client import LedgerClient
+from ledger.client import LedgerClient, Pending
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.request_signing import NonceMemory, open_request
 from ledger.tlog.keys import kid
@@ -284,3 +284,42 @@ async def test_writing_needs_a_key_and_everything_needs_a_session() -> None:
             await client.taken_numbers([])
     with pytest.raises(AssertionError, match="context manager"):
         await LedgerClient("http://127.0.0.1:1").checkpoint()
+
+
+IDENTITIES = (bytes(32), b"\xff" * 32)
+
+
+async def test_202_is_pending_with_the_place_and_the_time_to_ask() -> None:
+    body = wire.pending_body(IDENTITIES, 7)
+    async with served(fixed(202, body, {"Retry-After": "9"})) as client:
+        for call in (client.submit([SUBMISSION]), client.submit_authority(b"entry"), client.statement(bytes(32))):
+            with pytest.raises(Pending) as pending:
+                await call
+            assert isinstance(pending.value, Unavailable), "whoever knows nothing of it asks again"
+            assert pending.value.identities == IDENTITIES and pending.value.retry_after == 7
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", wire.pending_body(IDENTITIES, 601), b'{"pending": []}'])
+async def test_another_202_is_malformed(body: bytes) -> None:
+    async with served(fixed(202, body)) as client:
+        with pytest.raises(Malformed):
+            await client.submit([SUBMISSION])
+
+
+async def test_one_statement_is_asked_for_by_its_identity() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=wire.receipt_body([wire.Logged(1, 2, ())], b"note", b"seal", []))
+
+    async with served(answer) as client:
+        receipt = await client.statement(b"\xab" * 32)
+    assert receipt is not None and receipt.answers == (wire.Logged(1, 2, ()),)
+    assert asked == ["/v1/statements/" + "ab" * 32]
+    async with served(fixed(404)) as client:
+        assert await client.statement(bytes(32)) is None
+    two = wire.receipt_body([wire.Logged(1, 2, ())] * 2, b"note", b"seal", [])
+    async with served(fixed(200, two)) as client:
+        with pytest.raises(Malformed):
+            await client.statement(bytes(32))

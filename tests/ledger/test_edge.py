@@ -57,6 +57,7 @@ def make_app(**kw: object) -> web.Application:
             "unverified": Unverified("signature"),
             "refused": Refused("cap_used", "filing", Text("已用完", "used up")),
             "unavailable": Unavailable("10.0.0.7 refused", retry_after=7),
+            "stopped": Unavailable("10.0.0.7 lied", retry_after=8, text=Text("要做的事", "what to do")),
             "timeout": Unavailable("no answer"),
             "bug": AssertionError(f"the secret {SECRET}"),
             "key": KeyError(SECRET),
@@ -134,6 +135,7 @@ async def test_a_refusal_names_its_field_and_unavailable_when_to_retry() -> None
         _, _, refused = await get(site, "/fail/refused")
         _, seven, body = await get(site, "/fail/unavailable")
         _, default, _ = await get(site, "/fail/timeout")
+        status, eight, stopped = await get(site, "/fail/stopped")
     assert json.loads(refused)["error"] == {
         "code": "cap_used",
         "field": "filing",
@@ -141,7 +143,10 @@ async def test_a_refusal_names_its_field_and_unavailable_when_to_retry() -> None
         "en": "used up",
     }
     assert seven["retry-after"] == "7" and default["retry-after"] == "5"
-    assert b"10.0.0.7" not in body
+    assert b"10.0.0.7" not in body + stopped
+    assert (status, eight["retry-after"]) == (503, "8")
+    error = json.loads(stopped)["error"]
+    assert (error["code"], error["zh"], error["en"]) == ("unavailable", "要做的事", "what to do")
 
 
 async def test_an_application_chooses_its_own_statuses() -> None:

@@ -164,3 +164,21 @@ def test_a_refusal_without_words_still_has_both_languages() -> None:
     assert isinstance(receipt, Receipt)
     (refused,) = receipt.answers
     assert isinstance(refused, Refused) and refused.text.zh and refused.text.en
+
+
+@given(st.lists(digests, min_size=1, max_size=9), st.integers(0, 600))
+def test_what_is_pending_survives_the_journey(identities: list[bytes], retry_after: int) -> None:
+    raw = wire.pending_body(identities, retry_after)
+    assert wire.pending_of(raw) == (tuple(identities), retry_after)
+    assert json.loads(raw)["ask"] == wire.ask_path(identities[-1]) == "/v1/statements/" + identities[-1].hex()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pending": []}, {"pending": ["zz"]}, {"pending": ["AB" * 32]}, {"ask": "/elsewhere"}, {"retry_after": -1},
+     {"retry_after": 601}, {"retry_after": "2"}],
+)  # fmt: skip
+def test_another_pending_body_is_malformed(change: dict[str, Any]) -> None:
+    sound = json.loads(wire.pending_body([bytes(32)], 2))
+    with pytest.raises(Malformed):
+        wire.pending_of(json.dumps(sound | change).encode())

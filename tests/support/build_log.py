@@ -10,31 +10,41 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
 from ledger.records.envelope import FaceContent, holder_tag, seal_face
+from ledger.records.evidence import Evidence, format_evidence, parse_evidence
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, IssuerKind, Route
 from ledger.records.qr import Code, format_fragment
 from ledger.records.secret import cert_key_of, locator_of
+from ledger.records.staple import Staple, compact
 from ledger.records.statements import Statement, issue_entry, parse_statement, propose
 from ledger.records.status import authenticate_authority, authenticate_record
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store
+from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite
-from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures, format_checkpoint
+from ledger.tlog.cosignature import ED25519_COSIGNATURE, cosign_ed25519
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.note import NoteSignature, VerifierKey
+from ledger.tlog.policy import Policy, Witness
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
+from ledger.wire import evidence_question
+from verifier.lookup import read_logged
+from verifier.register import FiledTerms, Register
 from verifier.trust import Trust
-from verifier.verify import Logged, Register
 
 ORIGIN = "log.test.example/2026"
 BASE = "https://cert.test.example"
@@ -48,6 +58,17 @@ MAP_DEPTH = 4
 def octets(label: str, count: int = 32) -> bytes:
     """Fixed bytes that look random."""
     return (sha256(label.encode()).digest() * 2)[:count]
+
+
+def _cosigner(name: str) -> tuple[VerifierKey, Ed25519Signer]:
+    signer = Ed25519Signer(octets("cosigner " + name))
+    return VerifierKey(name, ED25519_COSIGNATURE, signer.public), signer
+
+
+WITNESS, AUDITOR = "witness.test.example", "auditor.test.example"
+COSIGNERS = (_cosigner(WITNESS), _cosigner(AUDITOR))
+POLICY = Policy((), (Witness("w", COSIGNERS[0][0]),), (), "w")
+AUDITORS = (COSIGNERS[1][0],)
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,7 @@ class LogBuilder:
     seed: str = ""
     time: int = TIME
     envelopes: dict[bytes, bytes] = field(default_factory=dict)
+    cosigned_by: tuple[str, ...] = ()  # names of COSIGNERS that cosign every checkpoint
 
     @classmethod
     async def create(cls, path: Path, *, origin: str = ORIGIN, seed: str = "", filed: bool = True) -> LogBuilder:
@@ -202,23 +224,47 @@ class LogBuilder:
         """The signed note of the current size."""
         head = self.integrator.head
         assert head is not None
-        return self.signer.sign(Checkpoint(self.origin, head.size, head.root), (time_ms or self.time) // 1000)
+        checkpoint, time_s = Checkpoint(self.origin, head.size, head.root), (time_ms or self.time) // 1000
+        note = self.signer.sign(checkpoint, time_s)
+        text = format_checkpoint(checkpoint)
+        lines = [
+            NoteSignature(key.name, key.key_id, cosign_ed25519(signer, text, time_s))
+            for key, signer in COSIGNERS
+            if key.name in self.cosigned_by
+        ]
+        return add_cosignatures(note, lines)
 
-    async def bundle(self, certificate: Certificate, index: int, time_ms: int | None = None) -> Bundle:
-        head = self.integrator.head
-        assert head is not None
-        inclusion, seal_inclusion = await Hashes(self.store).inclusion([index, head.size - 1], head.size)
-        (seal,) = await self.store.entries(head.size - 1, head.size)
+    def prover(self) -> Prover:
+        """Who gives evidence under the present head."""
+        return Prover(self.integrator, Hashes(self.store), Serving(self.integrator))
+
+    async def evidence(
+        self, cert_key: bytes, *, time_ms: int | None = None, note: bytes | None = None, **asked: int
+    ) -> Evidence:
+        """Evidence under the present checkpoint, or under `note` of the same size."""
+        checkpoint = self.checkpoint(time_ms) if note is None else note
+        basis = Basis(self.integrator.size, checkpoint, time_ms or self.time)
+        if "size" in asked:
+            return parse_evidence(await self.prover().at_size(cert_key, asked["size"], basis))
+        if "day" in asked:
+            return parse_evidence(await self.prover().at_day(cert_key, asked["day"], basis))
+        return parse_evidence(await self.prover().current(cert_key, basis))
+
+    async def bundle(self, certificate: Certificate, **how: Any) -> Bundle:
+        evidence = await self.evidence(certificate.issue.cert_key, **how)
         return Bundle(
             certificate.secret,
             certificate.holder_code,
             holder_tag(certificate.holder_code, certificate.statement.leaf_hash),
-            certificate.statement.entry,
             certificate.face,
             certificate.digests,
             certificate.openings,
-            LogProof(index, inclusion, self.checkpoint(time_ms), seal, seal_inclusion),
+            evidence,
         )
+
+    async def staple(self, certificate: Certificate, **how: Any) -> Staple:
+        evidence = await self.evidence(certificate.issue.cert_key, **how)
+        return Staple(certificate.secret, certificate.face, compact(evidence))
 
     def trust(self, **changes: object) -> Trust:
         trust = Trust(
@@ -265,6 +311,14 @@ class FakeLedger:
         self._ask("envelope")
         return self.log.envelopes.get(locator) if slot == "face" else None
 
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        self._ask("evidence")
+        if "evidence" in self.altered:
+            return self.altered["evidence"]
+        asked = {name: value for name, value in (("size", size), ("day", day)) if value is not None}
+        note = await self.checkpoint()
+        return format_evidence(await self.log.evidence(cert_key, note=note, time_ms=self.time_ms, **asked))
+
     def _ask(self, what: str) -> None:
         self.asked.append(what)
         if self.down:
@@ -278,20 +332,10 @@ async def register_of(
     head = log.integrator.head
     assert head is not None
     state = await log.integrator.certificate(certificate.issue.cert_key)
-    logged = None
-    if state is not None:
-        (entry,) = await log.store.entries(state.issue_index, state.issue_index + 1)
-        highest = state.summary.highest
-        other = None
-        if highest is not None and highest.cert_key != certificate.issue.cert_key:
-            best = await log.integrator.certificate(highest.cert_key)
-            assert best is not None
-            body = parse_statement((await log.store.entries(best.issue_index, best.issue_index + 1))[0]).body
-            assert isinstance(body, Issue)
-            other = body
-        logged = Logged(authenticate_record(parse_statement(entry), state.record_key), state, other)
+    logged = None if state is None else await read_logged(log.integrator, state)
     filing = await log.integrator.filing(certificate.issue.filing_number)
-    return Register(head.size, head.root, time_ms or log.time, logged, filing, halted)
+    terms = None if filing is None else FiledTerms(filing.terms, filing.terms_leaf)
+    return Register(head.size, head.root, time_ms or log.time, logged, terms, halted)
 
 
 @asynccontextmanager
@@ -308,7 +352,12 @@ async def served(ledger: FakeLedger) -> AsyncIterator[str]:
         info = request.match_info
         return await _answer(ledger.envelope(bytes.fromhex(info["locator"]), info["slot"]))
 
+    async def evidence(request: web.Request) -> web.Response:
+        size, day = evidence_question(request.query)
+        return await _answer(ledger.evidence(bytes.fromhex(request.match_info["cert_key"]), size=size, day=day))
+
     app = web.Application()
+    app.router.add_get("/v1/evidence/{cert_key}", evidence)
     app.router.add_get("/checkpoint", checkpoint)
     app.router.add_get("/tile/{path:.+}", tile)
     app.router.add_get("/v1/envelopes/{locator}/{slot}", envelope)
@@ -327,4 +376,7 @@ async def _answer(content: Awaitable[bytes | None]) -> web.Response:
         body = await content
     except Unavailable:
         return web.Response(status=503)
+    except Refused as refusal:
+        words = {"zh": refusal.text.zh, "en": refusal.text.en}
+        return web.json_response({"error": {"code": refusal.code, "field": refusal.field, **words}}, status=422)
     return web.Response(status=404) if body is None else web.Response(body=body)

@@ -3,26 +3,42 @@
 authority = make_authority()                          three people, threshold 2
 body = make_body()                                    filing, record key, request key
 certificate = body.certificate("a", grade=4)          signed, with every opening; `.submission()` for the ledger
+post = body.post("t", grade=7, on=certificate)        an appointment; `body.reissue("b", certificate)` a reissue
 authority.sign(body.filing)                           a Statement; `by=(0, 2)` picks who signs
+body.sign(ruling(Kind.SUSPEND, certificate))          a Statement; `authority.sign(…)` of the same for the authority
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
+from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, Field, FieldOpening, rest_digest, rest_digests
 from ledger.records.cose import sign_part
 from ledger.records.dates import date_of
 from ledger.records.documents import CITIZEN, check_digit
 from ledger.records.envelope import FaceContent, RestContent, holder_tag, seal_face, seal_rest
+from ledger.records.evidence import Evidence
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, IssuerKind, Route
+from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
+from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
+from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
 from ledger.records.secret import cert_key_of, locator_of
-from ledger.records.statements import AuthorityBody, Statement, issue_entry, parse_statement, propose
+from ledger.records.staple import Staple
+from ledger.records.statements import (
+    AuthorityBody,
+    Statement,
+    issue_entry,
+    issuer_entry,
+    parse_statement,
+    propose,
+)
+from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import Submission
 
@@ -57,9 +73,7 @@ class Authority:
         return Genesis(self.origin, tuple(person.public for person in self.people), self.threshold, WINDOW[0])
 
     def sign(self, what: AuthorityBody, *, by: tuple[int, ...] = (0, 1), origin: str = "") -> Statement:
-        proposal = propose(origin or self.origin, what)
-        parts = tuple(sign_part(proposal.protected, proposal.payload, self.people[who]) for who in by)
-        return parse_statement(proposal.signed(parts))
+        return sign_together(what, [self.people[who] for who in by], origin or self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +107,30 @@ class Certificate:
             self.rest_envelope(),
         )
 
-    def bundle(self, proof: LogProof) -> Bundle:
+    def bundle(self, evidence: Evidence) -> Bundle:
         """What the holder carries."""
         tag = holder_tag(self.holder_code, self.statement.leaf_hash)
-        return Bundle(
-            self.secret,
-            self.holder_code,
-            tag,
-            self.statement.entry,
-            self.face,
-            self.digests,
-            self.openings,
-            proof,
-        )
+        return Bundle(self.secret, self.holder_code, tag, self.face, self.digests, self.openings, evidence)
+
+    def staple(self, evidence: Evidence) -> Staple:
+        """What goes with the printed certificate."""
+        return Staple(self.secret, self.face, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One signed appointment with everything that employer and holder know."""
+
+    secret: bytes
+    holder_code: bytes
+    face: FaceOpening
+    digests: tuple[bytes, ...]
+    openings: tuple[FieldOpening, ...]
+    appoint: Appoint
+    statement: Statement
+
+
+Named: TypeAlias = Certificate | Post | bytes  # what a statement names by its cert key
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +158,7 @@ class Body:
         """
         person = person or label
         secret = octets("secret " + label, 16)
-        serial = int.from_bytes(octets("serial " + label, 4), "big") % 999_999 + 1
-        number = f"{self.filing.number}{date_of(day).year % 100:02}{7 - grade}{serial:06}"
-        face = FaceOpening(octets("face " + label, 16), number, name)
-        values = {Field.ID_DOCUMENT: [CITIZEN, "CHN", id_number(person)], Field.EMPLOYER: "示例机械有限公司"}
-        openings = {f: FieldOpening(f, octets(f"field {f} {label}", 16), value) for f, value in values.items()}
-        digests = rest_digests(openings, {f: octets(f"absent {f} {label}") for f in Field if f not in openings})
+        face, openings, digests = self._openings(label, str(7 - grade), day, name, person)
         issue = Issue(
             cert_key=cert_key_of(secret),
             filing_number=self.filing.number,
@@ -158,7 +178,75 @@ class Body:
         issue = replace(issue, **changes)
         statement = parse_statement(issue_entry(issue, signer or self.record))
         code = octets("holder " + label, 16)
-        return Certificate(secret, code, face, digests, tuple(openings.values()), issue, statement)
+        return Certificate(secret, code, face, digests, openings, issue, statement)
+
+    def reissue(
+        self, label: str, old: Certificate, *, signer: Ed25519Signer | None = None, **changes: Any
+    ) -> Certificate:
+        """The same certificate under a new secret; number, name and ID document stay."""
+        secret = octets("secret " + label, 16)
+        face = replace(old.face, salt=octets("face " + label, 16))
+        issue = replace(
+            old.issue, cert_key=cert_key_of(secret), replaces=old.issue.cert_key, permit=None, face=face.digest()
+        )
+        issue = replace(issue, **changes)
+        statement = parse_statement(issue_entry(issue, signer or self.record))
+        return Certificate(secret, octets("holder " + label, 16), face, old.digests, old.openings, issue, statement)
+
+    def post(
+        self,
+        label: str,
+        *,
+        grade: int = 7,
+        on: Certificate | Post | None = None,
+        day: int = DAY,
+        name: str = "例小明",
+        person: str = "",
+        signer: Ed25519Signer | None = None,
+        **changes: Any,
+    ) -> Post:
+        """Sign an appointment that builds `on` another certificate, whose person and track it takes."""
+        person = person or label
+        secret = octets("secret " + label, 16)
+        face, openings, digests = self._openings(label, "T", day, name, person)
+        base = on.issue if isinstance(on, Certificate) else on.appoint if on else None
+        appoint = Appoint(
+            cert_key=cert_key_of(secret),
+            filing_number=self.filing.number,
+            occupation=OCCUPATION,
+            trade="",
+            grade=grade,
+            issue_day=day,
+            first_day=day,
+            last_day=0,
+            basis="示例聘〔2026〕1号",
+            track_id=base.track_id if base else octets("track " + person, 16),
+            face=face.digest(),
+            rest=rest_digest(digests),
+            prerequisite=base.cert_key if base else octets("no prerequisite"),
+        )
+        appoint = replace(appoint, **changes)
+        statement = parse_statement(issue_entry(appoint, signer or self.record))
+        return Post(secret, octets("holder " + label, 16), face, digests, openings, appoint, statement)
+
+    def sign(
+        self, what: Ruling | Correct | EndAppointment | KeyStanding, *, signer: Ed25519Signer | None = None
+    ) -> Statement:
+        """What the body states about its own certificates and keys."""
+        if not isinstance(what, KeyStanding):
+            what = replace(what, issuer=self.filing.number)
+        return parse_statement(issuer_entry(what, signer or self.record))
+
+    def _openings(
+        self, label: str, mark: str, day: int, name: str, person: str
+    ) -> tuple[FaceOpening, tuple[FieldOpening, ...], tuple[bytes, ...]]:
+        serial = int.from_bytes(octets("serial " + label, 4), "big") % 999_999 + 1
+        number = f"{self.filing.number}{date_of(day).year % 100:02}{mark}{serial:06}"
+        face = FaceOpening(octets("face " + label, 16), number, name)
+        values = {Field.ID_DOCUMENT: [CITIZEN, "CHN", id_number(person)], Field.EMPLOYER: "示例机械有限公司"}
+        openings = {f: FieldOpening(f, octets(f"field {f} {label}", 16), value) for f, value in values.items()}
+        digests = rest_digests(openings, {f: octets(f"absent {f} {label}") for f in Field if f not in openings})
+        return face, tuple(openings.values()), digests
 
 
 def make_authority(seed: str = "", *, people: int = 3, threshold: int = 2, origin: str = ORIGIN) -> Authority:
@@ -182,9 +270,76 @@ def make_body(seed: str = "", **changes: Any) -> Body:
     return Body(replace(filing, **changes), record, request)
 
 
+SECOND = key("second record")
+
+
+def two_keys(**changes: Any) -> Body:
+    """The standard body with a second record key, SECOND."""
+    body = make_body()
+    keys = (*body.filing.record_keys, FiledKey(SECOND.public, WINDOW[0]))
+    return replace(body, filing=replace(body.filing, record_keys=keys, **changes))
+
+
 def id_number(person: str) -> str:
     """An invented resident identity number: region 009900 is not assigned, the check digit is right."""
     draw = int.from_bytes(octets("id " + person, 8), "big")
     born = f"{1960 + draw % 40}{draw // 40 % 12 + 1:02}{draw // 480 % 28 + 1:02}"
     first17 = f"009900{born}{draw // 13_440 % 1000:03}"
     return first17 + check_digit(first17)
+
+
+def sign_together(what: AuthorityBody, signers: Sequence[Ed25519Signer], origin: str = ORIGIN) -> Statement:
+    """A statement of the authority, signed by exactly these people."""
+    proposal = propose(origin, what)
+    parts = tuple(sign_part(proposal.protected, proposal.payload, signer) for signer in signers)
+    return parse_statement(proposal.signed(parts))
+
+
+def cert_key(named: Named) -> bytes:
+    if isinstance(named, bytes):
+        return named
+    return named.issue.cert_key if isinstance(named, Certificate) else named.appoint.cert_key
+
+
+def ruling(kind: Kind, *whom: Named | Range, day: int = DAY, reason: Reason = Reason.UNDER_REVIEW) -> Ruling:
+    """Suspend, restore or revoke: one certificate, several, or one range."""
+    first = whom[0]
+    if isinstance(first, Range):
+        return Ruling(kind, first, reason, day)
+    return Ruling(kind, Listed(tuple(sorted(cert_key(one) for one in whom if not isinstance(one, Range)))), reason, day)
+
+
+def correct(named: Named, label: str = "corrected", *, track: bytes = b"", day: int = DAY) -> Correct:
+    """New commitments that nobody opens; `track` moves the certificate."""
+    face, rest = octets("face " + label), octets("rest " + label)
+    return Correct(cert_key(named), Reason.NAME_CHANGED, day, face, rest, track)
+
+
+def end(post: Named, *, day: int = DAY) -> EndAppointment:
+    return EndAppointment(cert_key(post), Reason.POST_ENDED, day, NUMBER)
+
+
+def filing_standing(status: FilingStatus, *, day: int = DAY, number: str = NUMBER) -> FilingStanding:
+    return FilingStanding(number, status, Reason.AUTHORITY_DECISION, day)
+
+
+def key_standing(
+    public: bytes, status: KeyStatus = KeyStatus.COMPROMISED, *, void_from: int | None = None, number: str = NUMBER
+) -> KeyStanding:
+    return KeyStanding(number, public, status, DAY, void_from)
+
+
+def late(
+    authority: Authority, body: Body, *labels: str, day: int, window: tuple[int, int] | None = None, **changes: Any
+) -> tuple[Statement, list[Certificate]]:
+    """A late permit for these certificates, issued on `day`, and the certificates with their proofs."""
+    plain = [body.certificate(label, day=day, **changes).issue for label in labels]
+    hashes = [permitted_hash(issue.filing_number, issue.cert_key, issue.as_map()) for issue in plain]
+    first, last = window or (day, day)
+    number = body.filing.number
+    permit = LatePermit(number, Reason.AUTHORITY_DECISION, first, last, permit_root(hashes), len(hashes))
+    signed = authority.sign(permit)
+    proofs = [prove_permitted(hashes, at, signed.leaf_hash) for at in range(len(hashes))]
+    return signed, [
+        body.certificate(label, day=day, permit=proof, **changes) for label, proof in zip(labels, proofs, strict=True)
+    ]

@@ -13,7 +13,7 @@ from typing import Any
 import cbor2
 
 _TOKEN = re.compile(r'\s+|;[^\n]*|(#6\.\d+|\.\.|\.[a-z]+|"[^"]*"|-?\d+|[A-Za-z][\w-]*|[=/{}\[\]():,?*+])')
-PRIMITIVES: dict[str, type] = {"uint": int, "int": int, "tstr": str, "bstr": bytes}
+PRIMITIVES: dict[str, type] = {"uint": int, "int": int, "tstr": str, "bstr": bytes, "nil": type(None)}
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """A ledger in memory for the issuer's tests: a real tree, real seals and checkpoints, so that receipts really verify.
 
 Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once; what is done to a
-certificate fits its status. The state map's root is made up, since an issuer never looks at it. `losses` makes the
-next calls fail before or after the work is done.
+certificate fits its status. The state map holds the certificates, each the only one of its track. `losses` makes the
+next calls fail before or after the work is done; `silent` makes questions for evidence fail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from ledger.errors import Refused, Unavailable
@@ -16,15 +16,18 @@ from ledger.records import cose
 from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
 from ledger.records.commitments import rest_digest, verify_opening
+from ledger.records.evidence import Evidence, Placed, format_evidence
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, CertificateStatus, IssuerKind, Kind
 from ledger.records.life import Correct, EndAppointment, Range, Ruling
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
+from ledger.records.state import CertificateState, TrackSummary, certificate_map_key
 from ledger.records.statements import Statement, parse_statement, propose
 from ledger.records.transitions import Act, after, swept
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.map import format_map_proof, map_root, prove
 from ledger.tlog.merkle import Frontier, leaf_hash, prove_inclusion
 from ledger.tlog.tiles import format_entries, parse_tile_path
 from ledger.wire import BareSubmission, Logged, PersonLineage, Receipt, Submission
@@ -69,11 +72,14 @@ class FakeLog:
     losses: list[str] = field(default_factory=list)  # "before" or "after", one for each call of submit
     submits: int = 0
     refuse_numbers: set[str] = field(default_factory=set)
+    silent: bool = False
+    proven: int = 0  # answers about evidence
 
     def __post_init__(self) -> None:
         self._signer = CheckpointSigner(ORIGIN, Ed25519Signer(b"\x11" * 32), MlDsa44Signer(b"\x12" * 32))
         self.vkeys = self._signer.vkeys
         self._frontier = Frontier.empty()
+        self._states: dict[bytes, CertificateState] = {}
         self._hashes: dict[tuple[int, int], bytes] = {}
         self._chain = CHAIN_START
         self._seal_at, self._time = -1, 0
@@ -126,6 +132,68 @@ class FakeLog:
         )
         path = prove_inclusion(size - 1, size, self._read)
         return Receipt(answers, await self.checkpoint(), self.entries[-1], path)
+
+    async def evidence(self, cert_key: bytes) -> bytes:
+        if self.silent:
+            raise Unavailable("no answer", retry_after=1)
+        self.proven += 1
+        size, leaves, state = len(self.entries), self._leaves(), self._states.get(cert_key)
+        proof = format_map_proof(prove(certificate_map_key(cert_key), leaves))
+        seal = Placed(self.entries[-1], prove_inclusion(size - 1, size, self._read))
+        note = await self.checkpoint()
+        if state is None:
+            return format_evidence(Evidence(cert_key, note, seal, None, proof, b""))
+        issued = Placed(self.entries[state.issue_index], prove_inclusion(state.issue_index, size, self._read))
+        known = {leaf_hash(entry): entry for entry in self.entries}
+        commitments = known[state.commitment_leaf] if state.commitment_leaf != state.issue_leaf else b""
+        event = known[state.event_leaf] if state.event_leaf not in (state.issue_leaf, state.commitment_leaf) else b""
+        said = (state.encode(), issued, commitments, event, self.entries[1])
+        return format_evidence(Evidence(cert_key, note, seal, None, proof, *said))
+
+    def _leaves(self) -> list[tuple[bytes, bytes]]:
+        return sorted((certificate_map_key(key), state.value()) for key, state in self._states.items())
+
+    def _fold(self, statement: Statement, index: int) -> None:
+        """Status and commitments; nothing about tracks."""
+        body = statement.body
+        if isinstance(body, Issue | Appoint):
+            self._states[body.cert_key] = self._state(statement, body, index)
+        for cert_key, state in self._states.items():
+            status = self.status[cert_key]
+            corrects = isinstance(body, Correct) and body.cert_key == cert_key
+            if corrects or status is not state.status:
+                leaf = statement.leaf_hash
+                self._states[cert_key] = replace(
+                    state,
+                    status=status,
+                    event_index=index,
+                    event_leaf=leaf,
+                    event_count=state.event_count + 1,
+                    commitment_leaf=leaf if corrects else state.commitment_leaf,
+                )
+
+    def _state(self, statement: Statement, issue: Issue | Appoint, index: int) -> CertificateState:
+        leaf = statement.leaf_hash
+        return CertificateState(
+            status=CertificateStatus.IN_FORCE,
+            kind=statement.kind,
+            grade=issue.grade,
+            filing_number=issue.filing_number,
+            record_key=self.filing_terms.record_keys[0].public,
+            filing_leaf=leaf_hash(self.entries[1]),
+            issue_index=index,
+            issue_leaf=leaf,
+            issue_time=self._time,
+            commitment_leaf=leaf,
+            event_index=index,
+            event_leaf=leaf,
+            effective_day=issue.issue_day,
+            event_count=1,
+            previous=b"",
+            successor=b"",
+            track_id=issue.track_id,
+            summary=TrackSummary(),
+        )
 
     def issues(self) -> list[Issue]:
         """Every certificate on the log, in order."""
@@ -194,7 +262,11 @@ class FakeLog:
         hashes = [leaf_hash(entry) for entry in entries]
         self._chain = extend_chain(self._chain, hashes)[-1]
         at = len(self.entries) + len(entries)
-        seal = Seal(at, self._time, sha256(b"map %d" % at).digest(), at, self._chain, self._seal_at).encode()
+        for index, entry in enumerate(entries, len(self.entries)):
+            statement = parse_statement(entry)
+            self._fold(statement, index)
+        leaves = self._leaves()
+        seal = Seal(at, self._time, map_root(leaves), len(leaves), self._chain, self._seal_at).encode()
         hashes.append(leaf_hash(seal))
         self._chain = extend_chain(self._chain, hashes[-1:])[-1]
         self._frontier, completed = self._frontier.append(hashes)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from issuer.batch import Step, World
 from issuer.config import SETTINGS_FILE, IssuerSettings
+from issuer.console.rosters import batch_evidence, write_everything
 from issuer.desk import GENESIS, PUBLIC_KEYS, Desk, Outcome, issue_roster, make_keys, open_desk
 from issuer.printing.fonts import load_fonts
 from issuer.roster.columns import REPORTING_SHEET, column_title
@@ -63,6 +65,11 @@ class Setting:
                     raise Crash
 
         return await issue_roster(self.desk, roster, self.world(watch), load_fonts(), **options)  # type: ignore[arg-type]
+
+    async def write(self, out: Path, outcome: Outcome, **options: Any) -> tuple[dict[str, Any], list[Any]]:
+        """Step 6, with evidence from the log."""
+        evidence = await batch_evidence(out, outcome, self.desk.settings, self.log)
+        return write_everything(out, outcome, self.desk.settings, evidence, **options)
 
 
 def set_up(folder: Path, **filing: object) -> Setting:

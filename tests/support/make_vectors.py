@@ -1,4 +1,4 @@
-"""Makes tests/vectors/{statements,fold,seal,qr}.json: `python -m tests.support.make_vectors`.
+"""Makes tests/vectors/{statements,fold,seal,qr,evidence}.json: `python -m tests.support.make_vectors`.
 
 Everything follows from fixed labels, so a second run writes the same bytes; tests compare. Bytes are hex. The files
 are for whoever writes a second implementation: every input is given, down to the seeds of the keys.
@@ -16,16 +16,43 @@ import cbor2
 
 from ledger.errors import Refused
 from ledger.records.authority import Published
-from ledger.records.bundle import LogProof, format_bundle
-from ledger.records.kinds import Kind
+from ledger.records.bundle import format_bundle
+from ledger.records.evidence import Evidence, format_evidence
+from ledger.records.evidence_check import verify_stapled
+from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
+from ledger.records.life import Correct, Listed, Range, Ruling
 from ledger.records.qr import Code, format_code, format_digits, format_fragment
+from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.secret import format_secret, locator_of
-from ledger.records.state import certificate_map_key, filing_map_key
+from ledger.records.staple import format_staple
+from ledger.records.state import authority_map_key, certificate_map_key, filing_map_key
 from ledger.records.statements import Statement
+from ledger.tlog.keys import ML_DSA_44_PUBLIC_BYTES
 from ledger.tlog.merkle import leaf_hash
-from tests.support.builders import DAY, TIME, TRADE, Authority, Body, Certificate, make_authority, make_body, octets
+from ledger.tlog.policy import format_policy
+from tests.support.builders import (
+    DAY,
+    TIME,
+    TRADE,
+    Authority,
+    Body,
+    Certificate,
+    correct,
+    end,
+    filing_standing,
+    key,
+    key_standing,
+    late,
+    make_authority,
+    make_body,
+    octets,
+    ruling,
+    sign_together,
+)
+from tests.support.life_history import life_history
 from tests.support.memory_log import MemoryLog
+from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
 from tests.support.slow_tree import map_root
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -49,12 +76,32 @@ def catalogue() -> Published:
 def statement_vectors() -> dict[str, Any]:
     """Every kind of statement that exists, taken apart; and bytes that are none."""
     one, plain = body().certificate("a"), body().certificate("b", trade=TRADE, grade=2, person_unlinked=True)
+    ruler, two = authority(), octets("another cert key")
+    permit, (permitted, _) = late(ruler, body(), "late", "other", day=DAY - 100)
+    people = tuple(sorted((*ruler.genesis.keys[:2], key("joins").public)))
     made = {
-        "genesis": authority().sign(authority().genesis),
-        "filing": authority().sign(body().filing),
-        "catalogue": authority().sign(catalogue(), by=(0, 1, 2)),
+        "genesis": ruler.sign(ruler.genesis),
+        "filing": ruler.sign(body().filing),
+        "catalogue": ruler.sign(catalogue(), by=(0, 1, 2)),
         "issue": one.statement,
         "issue-unlinked-with-trade": plain.statement,
+        "issue-with-permit": permitted.statement,
+        "reissue": body().reissue("new", one).statement,
+        "appoint": body().post("post", on=one, last_day=DAY + 365, trade=TRADE).statement,
+        "end-appointment": body().sign(end(body().post("post", on=one))),
+        "correct": body().sign(correct(one)),
+        "correct-by-the-authority": ruler.sign(correct(one, track=octets("track", 16))),
+        "suspend": body().sign(ruling(Kind.SUSPEND, one)),
+        "restore-a-list": ruler.sign(ruling(Kind.RESTORE, one, two)),
+        "revoke-a-range": ruler.sign(ruling(Kind.REVOKE, Range(body().filing.number, 2, 99))),
+        "late-permit": permit,
+        "filing-change": ruler.sign(replace(body().filing, grants=(7, 8), latin_name="Sample Works", change=True)),
+        "filing-status": ruler.sign(filing_standing(FilingStatus.SUSPENDED)),
+        "key-status-by-the-body": body().sign(key_standing(body().record.public, KeyStatus.RETIRED)),
+        "key-status": ruler.sign(key_standing(body().record.public, void_from=7)),
+        "authority-change": sign_together(AuthorityChange(people, 2, DAY), [*ruler.people[:2], key("joins")]),
+        "log-key": ruler.sign(LogKey(DAY, octets("log key"), (octets("ml-dsa", 64) * 21)[:ML_DSA_44_PUBLIC_BYTES])),
+        "log-key-closing": ruler.sign(LogKey(DAY, successor="log.test.example/2027")),
     }
     return {
         "about": "Signed statements. Keys are Ed25519 of SHA-256(label); authority keys are listed in genesis.",
@@ -62,6 +109,7 @@ def statement_vectors() -> dict[str, Any]:
             "authority": [f"key authority {at} " for at in range(3)],
             "record": "key record ",
             "request": "key request ",
+            "joins": "key joins",
         },
         "statements": {name: _statement(statement) for name, statement in made.items()},
         "certificates": {"issue": _certificate(one), "issue-unlinked-with-trade": _certificate(plain)},
@@ -93,7 +141,9 @@ def _statement(statement: Statement) -> dict[str, Any]:
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
     face, leaf = certificate.face, certificate.statement.leaf_hash
-    proof = LogProof(2, (octets("i"),), b"checkpoint\n", _seals()[0].encode(), (octets("s"),))
+    log = SealedLog()
+    log.batch([authority().sign(authority().genesis), authority().sign(body().filing), certificate.statement])
+    evidence = log.evidence(certificate.issue.cert_key)
     return {
         "secret": certificate.secret.hex(),
         "secret_text": format_secret(certificate.secret),
@@ -107,7 +157,8 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "leaf_hash": leaf.hex(),
         "face_envelope": certificate.face_envelope().hex(),
         "rest_envelope": certificate.rest_envelope().hex(),
-        "bundle": format_bundle(certificate.bundle(proof)).hex(),
+        "bundle": format_bundle(certificate.bundle(evidence)).hex(),
+        "staple": format_staple(certificate.staple(evidence)).hex(),
     }
 
 
@@ -177,25 +228,32 @@ def fold_vectors() -> dict[str, Any]:
         ("an occupation that is not filed", one.certificate("o", occupation="6-18-01-02").statement, 1),
         ("before the filing begins", one.certificate("w", day=one.filing.first_day - 1).statement, 1),
     ]
-    written = []
-    for what, statement, days in steps:
-        time = TIME + days * DAY_MS
-        step: dict[str, Any] = {"what": what, "time": time, "index": log.size, "entry": statement.entry.hex()}
-        try:
-            change = log.add(statement, time)
-        except Refused as refusal:
-            step["refused"] = refusal.code
-        else:
-            cert = {certificate_map_key(at): state for at, state in change.certificates.items()}
-            filed = {filing_map_key(at): state for at, state in change.filings.items()}
-            step["states"] = {at.hex(): state.encode().hex() for at, state in sorted((cert | filed).items())}
-            step["map_root"] = map_root(log.leaves()).hex()
-        written.append(step)
+    written = [_folded(log, what, statement, days) for what, statement, days in steps]
+    life = MemoryLog()
     return {
-        "about": "The fold of one history without seals. states: map key -> CBOR of the states that changed; "
-        "index: where the statement would stand; refused statements take none.",
+        "about": "The fold of two histories without seals, `steps` of one day and `life` through every transition. "
+        "states: map key -> CBOR of the states that changed; index: where the statement would stand; refused "
+        "statements take none. Keys are those of statements.json, and of the labels 'key record other', "
+        "'key second record', 'key third'.",
         "steps": written,
+        "life": [_folded(life, what, statement, 0) for what, statement in life_history(life)],
     }
+
+
+def _folded(log: MemoryLog, what: str, statement: Statement, days: int) -> dict[str, Any]:
+    time = TIME + days * DAY_MS
+    step: dict[str, Any] = {"what": what, "time": time, "index": log.size, "entry": statement.entry.hex()}
+    try:
+        change = log.add(statement, time)
+    except Refused as refusal:
+        return {**step, "refused": refusal.code}
+    states: dict[bytes, bytes] = {certificate_map_key(at): state.encode() for at, state in change.certificates.items()}
+    states |= {filing_map_key(at): state.encode() for at, state in change.filings.items()}
+    if change.authority is not None and change.authority.in_map:
+        states[authority_map_key(change.authority.origin)] = change.authority.encode()
+    step["states"] = {at.hex(): state.hex() for at, state in sorted(states.items())}
+    step["map_root"] = map_root(log.leaves()).hex()
+    return step
 
 
 def _seals() -> list[Seal]:
@@ -279,7 +337,127 @@ def qr_vectors() -> dict[str, Any]:
     }
 
 
-MAKERS = {"statements": statement_vectors, "fold": fold_vectors, "seal": seal_vectors, "qr": qr_vectors}
+def evidence_log() -> SealedLog:
+    """The bodies and a certificate; a higher one of the same person, and another person's; nine more; then what happens
+    to some of them; then a post and a reissue."""
+    one, ruler, log = body(), authority(), SealedLog()
+    log.batch([ruler.sign(ruler.genesis), ruler.sign(one.filing), one.certificate("p3", grade=3, person="p").statement])
+    log.batch([one.certificate("p5", grade=5, person="p").statement, one.certificate("q", person="q").statement])
+    log.batch([one.certificate(f"r{at}", person=f"r{at}").statement for at in range(9)], log.time + DAY_MS)
+    q, r0, r1 = (one.certificate(label, person=label).issue for label in ("q", "r0", "r1"))
+    new_name = Correct(q.cert_key, Reason.NAME_CHANGED, DAY + 1, octets("new face"), q.rest, b"", q.filing_number)
+    log.batch(
+        [
+            one.sign(new_name),
+            one.sign(Ruling(Kind.SUSPEND, Listed((q.cert_key,)), Reason.UNDER_REVIEW, DAY + 1, q.filing_number)),
+            ruler.sign(Ruling(Kind.REVOKE, Listed((r0.cert_key,)), Reason.FRAUD, DAY + 1)),
+        ],
+        log.time + DAY_MS,
+    )
+    again = one.certificate("r1 again", person="r1", replaces=r1.cert_key)
+    log.batch([again.statement], log.time + DAY_MS)
+    return log
+
+
+def evidence_vectors() -> dict[str, Any]:
+    """Evidence that holds, and evidence that does not, with the step that must notice."""
+    one, log = body(), evidence_log()
+    first, second = log.seals[:2]
+    p3, p5, q, r0, r1, none = (
+        one.certificate(label, grade=grade, person=label[0] if label[0] == "p" else label).issue.cert_key
+        for label, grade in (("p3", 3), ("p5", 5), ("q", 4), ("r0", 4), ("r1", 4), ("none", 4))
+    )
+    again = one.certificate("r1 again", person="r1", replaces=r1).issue.cert_key
+    made = {
+        "current, a higher certificate exists": log.evidence(p3),
+        "current, itself the highest": log.evidence(p5),
+        "never issued": log.evidence(none),
+        "as of the first seal, before the higher one": log.evidence(p3, covered=first),
+        "as of the second seal": log.evidence(p3, covered=second),
+        "as of the first seal: not issued then": log.evidence(q, covered=first),
+        "without the filing's terms and the highest certificate": replace(log.evidence(p3), terms=b"", highest=None),
+        "corrected, then suspended": log.evidence(q),
+        "that one before both": log.evidence(q, covered=second),
+        "revoked by the authority": log.evidence(r0),
+        "replaced": log.evidence(r1),
+        "what replaced it": log.evidence(again),
+    }
+    return {
+        "about": "Evidence under one log key and a policy of two witnesses; both must have cosigned. ML-DSA-44 lines "
+        "are left out because they differ from run to run. time: of the quorum, POSIX seconds; seal: its index.",
+        "origin": authority().origin,
+        "log_keys": [LOG_KEY.format_vkey()],
+        "policy": format_policy(POLICY),
+        "auditor": AUDITOR_KEY.format_vkey(),
+        "entries": [entry.hex() for entry in log.entries],
+        "holds": [_evidence(what, evidence) for what, evidence in made.items()],
+        "fails": [
+            {"what": what, "step": step, "evidence": format_evidence(evidence).hex()}
+            for what, step, evidence in _bad_evidence(log, p3, p5, q, none)
+        ],
+    }
+
+
+def _evidence(what: str, evidence: Evidence) -> dict[str, Any]:
+    proven = verify_stapled(evidence, authority().origin, (LOG_KEY,), POLICY, (AUDITOR_KEY,))
+    state = proven.state
+    return {
+        "what": what,
+        "evidence": format_evidence(evidence).hex(),
+        "cert_key": evidence.cert_key.hex(),
+        "size": proven.opened.checkpoint.size,
+        "root": proven.opened.checkpoint.root.hex(),
+        "time": proven.opened.quorum_time_s,
+        "auditor_time": proven.opened.auditor_time_s,
+        "seal": proven.seal.covered,
+        "next_seal": proven.next.covered if proven.next else -1,
+        "map_root": proven.seal.map_root.hex(),
+        "map_key": certificate_map_key(evidence.cert_key).hex(),
+        "map_value": state.value().hex() if state else "",
+        "status": int(state.status) if state else 0,
+        "highest_grade": state.summary.highest.grade if state and state.summary.highest else 0,
+    }
+
+
+def _bad_evidence(log: SealedLog, p3: bytes, p5: bytes, q: bytes, none: bytes) -> list[tuple[str, int, Evidence]]:
+    good, other, absent, old = (
+        log.evidence(p3), log.evidence(p5), log.evidence(none), log.evidence(p3, covered=log.seals[0])
+    )  # fmt: skip
+    assert old.next is not None and good.issued is not None and good.highest is not None
+    skipped, suspended = log.evidence(p3, covered=log.seals[1]), log.evidence(q)
+    return [
+        ("one witness of two", 1, replace(good, checkpoint=log.checkpoint(witnesses=1))),
+        ("the checkpoint of an earlier size", 2, replace(good, checkpoint=log.checkpoint(log.seals[1] + 1))),
+        ("an older seal shown as the newest", 2, replace(old, next=None)),
+        ("another entry as the seal", 2, replace(good, seal=old.seal, next=None)),
+        ("a seal left out between the two", 3, replace(old, next=skipped.next)),
+        ("the newest seal with one after it", 2, replace(good, next=old.next)),
+        ("an old state under the newest seal", 4, replace(good, state=old.state)),
+        ("the state of another certificate", 4, replace(good, state=other.state, map_proof=other.map_proof)),
+        ("absence shown for a certificate that exists", 4, replace(absent, cert_key=p3)),
+        ("absence with the map proof of a presence", 4, replace(absent, cert_key=p3, map_proof=good.map_proof)),
+        ("another certificate's statement", 6, replace(good, issued=other.issued)),
+        ("the statement's inclusion cut short", 6, replace(good, issued=replace(
+            good.issued, inclusion=good.issued.inclusion[:-1]))),
+        ("the filing of nobody", 7, replace(good, terms=good.issued.entry)),
+        ("the correction left out", 7, replace(suspended, commitments=b"")),
+        ("the correction and the suspension exchanged", 7, replace(
+            suspended, commitments=suspended.event, event=suspended.commitments)),
+        ("the suspension left out", 7, replace(suspended, event=b"")),
+        ("a statement given twice", 7, replace(good, event=good.issued.entry)),
+        ("a highest certificate that is not the one named", 8, replace(
+            good, highest=replace(good.highest, entry=good.issued.entry))),
+        ("the highest certificate at another place", 8, replace(good, highest=replace(good.highest, index=1))),
+    ]  # fmt: skip
+
+
+MAKERS = {
+    "statements": statement_vectors,
+    "fold": fold_vectors,
+    "seal": seal_vectors,
+    "qr": qr_vectors,
+    "evidence": evidence_vectors,
+}
 
 
 def vector_text(name: str) -> str:

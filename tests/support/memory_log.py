@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from typing import Any
 
+import pytest
+
+from ledger.errors import Refused
 from ledger.records.authority import Filing, Genesis
+from ledger.records.refusals import Refusal
 from ledger.records.state import (
     AuthorityState,
     CertificateState,
@@ -24,7 +30,7 @@ from ledger.records.status import (
     authenticate_record,
 )
 from ledger.store.view import StoreView
-from tests.support.builders import TIME
+from tests.support.builders import TIME, Body, Named, cert_key, make_authority, make_body
 
 
 class MemoryLog:
@@ -82,5 +88,35 @@ class MemoryLog:
             found[authority_map_key(self.authority.origin)] = self.authority.value()
         return found | {filing_map_key(number): state.value() for number, state in self.filings.items()}
 
+    def state(self, named: Named) -> CertificateState:
+        """The state of a certificate that is there."""
+        return self.certificates[cert_key(named)]
+
+    def statuses(self, *named: Named) -> list[str]:
+        """What has become of certificates, in words."""
+        return [self.state(one).status.name.lower() for one in named]
+
     def terms(self, number: str) -> Filing:
         return self.filings[number].terms
+
+
+def begin(*bodies: Body) -> MemoryLog:
+    """A log with its genesis and these filings (one standard filing when none is given)."""
+    log, authority = MemoryLog(), make_authority()
+    log.add(authority.sign(authority.genesis))
+    for body in bodies or (make_body(),):
+        log.add(authority.sign(body.filing))
+    return log
+
+
+def snapshot(log: MemoryLog) -> Any:
+    return copy.deepcopy((log.size, log.certificates, vars(log.view)))
+
+
+def refusal(log: MemoryLog, statement: Statement | Authentic, time: int = TIME) -> Refusal:
+    """The code with which the log refuses; a refused statement changes nothing."""
+    before = snapshot(log)
+    with pytest.raises(Refused) as caught:
+        log.add(statement, time)
+    assert snapshot(log) == before
+    return Refusal(caught.value.code)

@@ -73,3 +73,21 @@ def map_root(leaves: dict[bytes, bytes], bit: int = 0) -> bytes:
 
 def _bit(key: bytes, bit: int) -> int:
     return int(bin(int.from_bytes(b"\x01" + key, "big"))[3 + bit])
+
+
+def climbs(leaf_: bytes, index: int, size: int, path: list[bytes], root_: bytes) -> bool:
+    """Whether PATH of RFC 6962 2.1.1 leads from a leaf to the root, read from its end: the top of the tree first."""
+
+    def up(index: int, size: int, path: list[bytes]) -> bytes | None:
+        if size == 1:
+            return leaf_ if not path else None
+        if not path:
+            return None
+        k = _split(size)
+        inner = up(index, k, path[:-1]) if index < k else up(index - k, size - k, path[:-1])
+        if inner is None:
+            return None
+        pair = inner + path[-1] if index < k else path[-1] + inner
+        return sha256(b"\x01" + pair).digest()
+
+    return 0 <= index < size and up(index, size, path) == root_

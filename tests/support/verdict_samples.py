@@ -114,6 +114,8 @@ def sample(code: Code) -> Verdict:
     if code is Code.VALID_UPGRADED:
         higher = CurrentGrade(Text("二级/技师", "Level II / Technician"), 5, "", False, 20_513)
         shown = replace(shown, current=higher)
+    if code is Code.VALID_CORRECTED:
+        shown = replace(shown, corrected_day=shown.issue_day + 40)
     status = {
         Code.SUSPENDED: "suspended",
         Code.REVOKED: "revoked",
@@ -170,6 +172,10 @@ class FakeServices:
     async def by_file(self, data: bytes, filename: str) -> Verdict:
         self.asked.append(("file", (data, filename)))
         return sample(Code.VALID)
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        self.asked.append(("evidence", (cert_key, size, day)))
+        return b"evidence"
 
     def ready(self) -> Readiness:
         return self.readiness

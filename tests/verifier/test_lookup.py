@@ -17,9 +17,10 @@ from ledger.errors import Malformed, Unavailable
 from ledger.records.bundle import format_bundle
 from ledger.records.qr import format_code
 from ledger.records.secret import format_secret, locator_of
+from ledger.records.staple import format_staple
 from ledger.scan import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
-from tests.support.build_log import BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
+from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
 from verifier.lookup import ENVELOPE_KEPT_MS, Lookup
 from verifier.replica import Replica, Violation
 from verifier.verdict import Code, Source
@@ -31,11 +32,12 @@ class FakeScanner:
 
     texts: list[str] | None = field(default_factory=list)
     page_texts: tuple[str, ...] = ()
+    attachments: tuple[tuple[str, bytes], ...] = ()
 
     async def read(self, data: bytes) -> PdfScan:
         if self.texts is None:
             raise Malformed("cannot be decoded")
-        return PdfScan(tuple(self.texts), (), self.page_texts)
+        return PdfScan(tuple(self.texts), self.attachments, self.page_texts)
 
 
 @dataclass
@@ -136,7 +138,7 @@ class TestText:
 
 class TestFile:
     async def test_bundle(self, desk: Desk) -> None:
-        raw = format_bundle(await desk.log.bundle(desk.certificate, desk.index))
+        raw = format_bundle(await desk.log.bundle(desk.certificate))
         assert (await desk.lookup.by_file(raw, "x.jpg")).code is Code.VALID
         for end in range(0, len(raw), 61):
             assert (await desk.lookup.by_file(raw[:end], "")).code is Code.UNREADABLE
@@ -343,3 +345,32 @@ class TestReady:
         with pytest.raises(Unavailable):
             await desk.replica.poll(desk.now[0])
         assert desk.lookup.ready().detail["problem"] == "Unavailable"
+
+
+class TestStapleInsideAPdf:
+    """What is inside counts only where nobody else can be asked, and only for the certificate in the code."""
+
+    async def test_it_answers_offline(self, desk: Desk) -> None:
+        log, trust = desk.log, desk.log.trust(map_auditors=AUDITORS)
+        log.cosigned_by = (AUDITOR,)
+        staple = format_staple(await log.staple(desk.certificate))
+        other = log.certificate("other")
+        await log.issue(other)
+        wrong = format_staple(await log.staple(other))
+        scanner = FakeScanner([desk.text])
+        for inside, code in (
+            ((("x.staple", staple),), Code.OFFLINE_BUNDLE_OK),
+            ((("a", b"\x85"), ("b", wrong), ("x.staple", staple)), Code.OFFLINE_BUNDLE_OK),
+            ((("x.staple", wrong),), Code.UNAVAILABLE),
+            ((("x.staple", staple[:-1]),), Code.UNAVAILABLE),
+            ((), Code.UNAVAILABLE),
+        ):
+            scanner.attachments = inside
+            lookup = Lookup(trust, None, scanner, lambda: desk.now[0], offline=True)
+            assert (await lookup.by_file(b"%PDF-1.7")).code is code
+
+    async def test_online_the_register_is_asked(self, desk: Desk) -> None:
+        desk.scanner.texts = [desk.text]
+        desk.scanner.attachments = (("x.staple", format_staple(await desk.log.staple(desk.certificate))),)
+        verdict = await desk.lookup.by_file(b"%PDF-1.7")
+        assert verdict.code is Code.VALID and verdict.source is Source.REPLICA

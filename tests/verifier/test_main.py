@@ -79,7 +79,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     ledger = FakeLedger(log, time_ms=now_ms())
     async with served(ledger) as url:
         text = format_code(certificate.code(index))
-        bundle = format_bundle(await log.bundle(certificate, index, ledger.time_ms))
+        bundle = format_bundle(await log.bundle(certificate, time_ms=ledger.time_ms))
         one = Desk(log, ledger, url, tmp_path / "verifier", certificate, text, bundle)
         assert await one.run(*one.init()) == 0
         yield one

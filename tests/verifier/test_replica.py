@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Malformed, Unavailable, Unverified
+from ledger.records.dates import batch_day
+from ledger.records.evidence import parse_evidence
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
 from ledger.store.protocol import Store
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.keys import Ed25519Signer
-from ledger.tlog.merkle import Frontier, leaf_hash
-from ledger.tlog.tiles import EntriesTile, format_entries, parse_entries, parse_tile_path
+from ledger.tlog.merkle import leaf_hash
+from ledger.tlog.tiles import format_entries, parse_entries
 from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
+from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.fetch import LogSource
+from verifier.proven import open_evidence
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust
 
@@ -59,30 +63,6 @@ async def start(store: Store, source: LogSource, trust: Trust, pool: Executor) -
 
 async def issue(log: LogBuilder, count: int, label: str = "c") -> None:
     await log.issue(*(log.certificate(f"{label}{n}-{log.integrator.size}") for n in range(count)))
-
-
-class RawLog:
-    """A log that signs whatever it is told to: the statements, seals and times of a dishonest operator."""
-
-    def __init__(self, log: LogBuilder, entries: list[bytes], time_ms: int = TIME) -> None:
-        self.log, self.entries, self.time_ms = log, entries, time_ms
-        self.tiles: dict[tuple[int, int], bytes] = {}
-        frontier, completed = Frontier.empty().append([leaf_hash(entry) for entry in entries])
-        self.root = frontier.root()
-        for (level, index), node in sorted(completed.items()):
-            if level % 8 == 0:
-                place = level // 8, index // 256
-                self.tiles[place] = self.tiles.get(place, b"") + node
-
-    async def checkpoint(self) -> bytes:
-        checkpoint = Checkpoint(self.log.origin, len(self.entries), self.root)
-        return self.log.signer.sign(checkpoint, self.time_ms // 1000)
-
-    async def tile(self, path: str) -> bytes:
-        tile = parse_tile_path(path)
-        if isinstance(tile, EntriesTile):
-            return format_entries(self.entries[tile.index * 256 : tile.index * 256 + tile.width])
-        return self.tiles[tile.level, tile.index][: 32 * tile.width]
 
 
 async def all_entries(log: LogBuilder) -> list[bytes]:
@@ -617,4 +597,38 @@ class TestQuorum:
             again = await Replica.open(store, ledger, log.trust(policy=policy), pool, now_ms=now_ms)
             assert (again.verified and again.verified.time_ms) == (expected and expected * 1000)
             assert again.integrator.size == replica.integrator.size
+        await store.close()
+
+
+class TestEvidence:
+    async def test_a_replica_proves_what_it_has_verified(self, log: LogBuilder, store: Store, pool: Executor) -> None:
+        ledger, one = FakeLedger(log), log.certificate("one")
+        replica = await start(store, ledger, log.trust(), pool)
+        with pytest.raises(Unavailable):
+            await replica.evidence(one.issue.cert_key)
+        for at in range(3):
+            await replica.poll(log.time)
+            proven = open_evidence(parse_evidence(await replica.evidence(one.issue.cert_key)), log.trust(), log.time)
+            assert proven.state.opened.checkpoint.size == log.integrator.size
+            assert (proven.state.state is not None) == (at > 0)
+            await log.issue(one if at == 0 else log.certificate(f"more {at}"))
+        await replica.poll(log.time)
+        for asked in ({"size": proven.state.size}, {"day": batch_day(log.time)}):
+            raw = await replica.evidence(one.issue.cert_key, **asked)
+            ours, theirs = parse_evidence(raw), parse_evidence(await ledger.evidence(one.issue.cert_key, **asked))
+            assert replace(ours, checkpoint=theirs.checkpoint) == theirs, "the same as the ledger's own"
+
+    async def test_it_proves_after_a_restart_too(self, log: LogBuilder, tmp_path: Path, pool: Executor) -> None:
+        """Also when it had taken in batches that no checkpoint was verified for yet."""
+        one, store = log.certificate("one"), await fresh_store(tmp_path / "replica.db")
+        await log.issue(one)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        await replica.poll(log.time)
+        await issue(log, 3)
+        tail = (await all_entries(log))[replica.integrator.size :]
+        await replica._integrate(tail)
+        assert replica.verified is not None and replica.verified.size < replica.integrator.size
+        for again in (replica, await start(store, FakeLedger(log), log.trust(), pool)):
+            proven = open_evidence(parse_evidence(await again.evidence(one.issue.cert_key)), log.trust(), log.time)
+            assert proven.state.state is not None and proven.state.opened.checkpoint.size == replica.verified.size
         await store.close()

@@ -11,18 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
-from ledger.records.bundle import Bundle, LogProof
+from ledger.records.bundle import Bundle
 from ledger.records.envelope import FaceContent
+from ledger.records.evidence import Evidence as Proof
 from ledger.records.kinds import Audience, CertificateStatus
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink, format_code, parse_code
 from ledger.records.state import TrackSummary
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import BASE, ISSUE_DAY, Certificate, LogBuilder, octets, register_of
+from verifier.register import Register
 from verifier.steps import ORDER
 from verifier.trust import Trust
 from verifier.verdict import Code, Outcome, Source, Verdict
-from verifier.verify import Evidence, Register, verify
+from verifier.verify import Evidence, verify
 
 
 @pytest.fixture
@@ -79,8 +81,8 @@ class TestValid:
         assert all(finding.outcome is not Outcome.FAIL for finding in verdict.findings)
 
     async def test_by_bundle(self, log: LogBuilder) -> None:
-        certificate, index, _ = await issued(log)
-        bundle = await log.bundle(certificate, index)
+        certificate, _index, _ = await issued(log)
+        bundle = await log.bundle(certificate)
         verdict = judge(log, bundle, await register_of(log, certificate))
         assert verdict.code is Code.VALID
         assert verdict.certificate is not None and verdict.certificate.number == certificate.face.number
@@ -296,19 +298,20 @@ class TestPrinted:
         certificate, index, register = await issued(log, grade=5)
         right, forged = (self.page(certificate),), (self.page(certificate, name="例小明月"),)
         body = (self.page(certificate, body="另一有限公司"),)
-        for item in (certificate.code(index), await log.bundle(certificate, index)):
+        for item in (certificate.code(index), await log.bundle(certificate)):
             assert judge(log, item, register, page_texts=right).code is Code.VALID
             for known in (register, None):
                 verdict = judge(log, item, known, page_texts=forged)
                 assert verdict.code is Code.TAMPERED and outcome(verdict, "carried") is Outcome.FAIL
             assert judge(log, item, register, page_texts=body).code is Code.TAMPERED
-            assert judge(log, item, None, page_texts=body).code is not Code.TAMPERED, "the name is in the register"
+            alone = judge(log, item, None, page_texts=body).code
+            assert (alone is Code.TAMPERED) == isinstance(item, Bundle), "the name is in the register, or in the bundle"
 
     async def test_an_earlier_name_of_the_body_is_not_compared(self, log: LogBuilder) -> None:
         certificate, index, register = await issued(log, grade=5)
         assert register.filing is not None
         terms = replace(register.filing.terms, name="更名后有限公司")
-        renamed = replace(register, filing=replace(register.filing, terms=terms, terms_leaf=octets("later terms")))
+        renamed = replace(register, filing=replace(register.filing, terms=terms, leaf=octets("later terms")))
         page = (self.page(certificate),)
         assert judge(log, certificate.code(index), renamed, page_texts=page).code is Code.VALID
 
@@ -351,15 +354,15 @@ class TestNotLogged:
     async def test_a_bundle_newer_than_the_register(self, log: LogBuilder) -> None:
         certificate = log.certificate("one")
         before = await register_of(log, certificate)
-        (index,) = await log.issue(certificate)
-        bundle = await log.bundle(certificate, index)
+        (_index,) = await log.issue(certificate)
+        bundle = await log.bundle(certificate)
         assert judge(log, bundle, before).code is Code.STALE
         assert judge(log, bundle, before, offline=True).code is Code.OFFLINE_SIGNATURE_OK
 
     async def test_a_bundle_of_a_second_history(self, log: LogBuilder, tmp_path: Path) -> None:
         fork = await LogBuilder.create(tmp_path / "fork.db")
-        certificate, index, _ = await issued(fork, "hidden")
-        bundle = await fork.bundle(certificate, index)
+        certificate, _index, _ = await issued(fork, "hidden")
+        bundle = await fork.bundle(certificate)
         await issued(log, "shown")
         verdict = judge(log, bundle, await register_of(log, certificate))
         assert verdict.code is Code.TAMPERED
@@ -390,17 +393,16 @@ class TestStatus:
         assert outcome(verdict, "freshness") is (Outcome.UNKNOWN if late else Outcome.PASS)
 
     def test_every_status_has_a_code(self) -> None:
-        from verifier.verify import _REASONS, _STATUS_CODE
+        from verifier.verify import _STATUS_CODE
 
         assert set(_STATUS_CODE) == set(CertificateStatus) - {CertificateStatus.IN_FORCE}
-        assert set(_REASONS) == {status for status, code in _STATUS_CODE.items() if code is Code.REVOKED}
 
 
 class TestFreshness:
     @pytest.mark.parametrize("off", [300_001, -60_001])
     async def test_too_old_or_from_the_future(self, log: LogBuilder, off: int) -> None:
         certificate, index, register = await issued(log)
-        for item in (certificate.code(), certificate.code(index), await log.bundle(certificate, index)):
+        for item in (certificate.code(), certificate.code(index), await log.bundle(certificate)):
             verdict = judge(log, item, register, now=log.time + off)
             assert verdict.code is Code.STALE
             assert verdict.as_of_ms == log.time and verdict.certificate is None
@@ -429,7 +431,7 @@ class TestFreshness:
 
     async def test_offline_with_old_register(self, log: LogBuilder) -> None:
         certificate, index, register = await issued(log)
-        for item in (certificate.code(), certificate.code(index), await log.bundle(certificate, index)):
+        for item in (certificate.code(), certificate.code(index), await log.bundle(certificate)):
             verdict = judge(log, item, register, now=log.time + 10**9, offline=True)
             assert verdict.code is Code.OFFLINE_SIGNATURE_OK
             assert verdict.as_of_ms == log.time
@@ -439,7 +441,7 @@ class TestFreshness:
     async def test_a_halted_replica_is_never_green(self, log: LogBuilder) -> None:
         certificate, index, register = await issued(log)
         halted = replace(register, halted=True)
-        for item in (certificate.code(), certificate.code(index), await log.bundle(certificate, index)):
+        for item in (certificate.code(), certificate.code(index), await log.bundle(certificate)):
             verdict = judge(log, item, halted)
             assert verdict.code is Code.STALE
             assert outcome(verdict, "freshness") is Outcome.FAIL
@@ -454,44 +456,46 @@ class TestWithoutRegister:
         assert judge(log, certificate.code(index), None).code is Code.UNAVAILABLE
 
     async def test_bundle_proves_itself(self, log: LogBuilder) -> None:
-        certificate, index, _ = await issued(log)
-        verdict = judge(log, await log.bundle(certificate, index), None, now=log.time + 10**9)
+        certificate, _index, _ = await issued(log)
+        assert judge(log, await log.bundle(certificate), None).code is Code.STALE
+        verdict = judge(log, await log.bundle(certificate), None, now=log.time + 10**9, offline=True)
         assert verdict.code is Code.OFFLINE_SIGNATURE_OK
         assert verdict.source is Source.BUNDLE and verdict.as_of_ms == log.time
-        assert verdict.issuer is None
+        assert verdict.issuer is not None and verdict.issuer.in_scope is None
+        assert outcome(verdict, "freshness") is Outcome.UNKNOWN, "no map auditor"
         assert verdict.certificate is not None and verdict.certificate.name == "例小明"
 
     async def test_bundle_of_another_log(self, log: LogBuilder, tmp_path: Path) -> None:
         other = await LogBuilder.create(tmp_path / "other.db", origin="other.example")
-        certificate, index, _ = await issued(other)
-        assert judge(log, await other.bundle(certificate, index), None).code is Code.TAMPERED
+        certificate, _index, _ = await issued(other)
+        assert judge(log, await other.bundle(certificate), None).code is Code.TAMPERED
         await other.store.close()
 
     async def test_bundle_under_keys_that_are_not_pinned(self, log: LogBuilder, tmp_path: Path) -> None:
         other = await LogBuilder.create(tmp_path / "other.db", seed="thief")
-        certificate, index, _ = await issued(other)
-        assert judge(log, await other.bundle(certificate, index), None).code is Code.TAMPERED
+        certificate, _index, _ = await issued(other)
+        assert judge(log, await other.bundle(certificate), None).code is Code.TAMPERED
         await other.store.close()
 
 
 def parts(bundle: Bundle) -> dict[str, object]:
-    named = {field.name: getattr(bundle, field.name) for field in fields(Bundle) if field.name != "proof"}
-    return named | {f"proof.{field.name}": getattr(bundle.proof, field.name) for field in fields(LogProof)}
+    named = {field.name: getattr(bundle, field.name) for field in fields(Bundle)}
+    return named | {f"evidence.{field.name}": getattr(bundle.evidence, field.name) for field in fields(Proof)}
 
 
 def with_part(bundle: Bundle, name: str, value: object) -> Bundle:
-    if name.startswith("proof."):
-        return replace(bundle, proof=replace(bundle.proof, **{name[6:]: value}))  # type: ignore[arg-type]
+    if name.startswith("evidence."):
+        return replace(bundle, evidence=replace(bundle.evidence, **{name[9:]: value}))  # type: ignore[arg-type]
     return replace(bundle, **{name: value})  # type: ignore[arg-type]
 
 
 async def test_mix_and_match(log: LogBuilder) -> None:
-    """Security T4: 20 valid bundles, every part replaced by every other bundle's: none is valid."""
+    """Security T4: valid bundles, every part replaced by every other bundle's: none is valid."""
     bundles, certificates = [], []
-    for n in range(20):
+    for n in range(8):
         certificate = log.certificate(f"c{n}", name=f"例{n}")
-        (index,) = await log.issue(certificate)
-        bundles.append(await log.bundle(certificate, index))
+        await log.issue(certificate)
+        bundles.append(await log.bundle(certificate))
         certificates.append(certificate)
     registers = [await register_of(log, certificate) for certificate in certificates]
     by_secret = {c.secret: r for c, r in zip(certificates, registers, strict=True)}
@@ -508,12 +512,12 @@ async def test_mix_and_match(log: LogBuilder) -> None:
                 assert verdict.code is Code.TAMPERED, name
                 assert verify(Evidence(mixed), trust, log.time).code is Code.TAMPERED, name
                 tried += 1
-    assert tried >= 20 * 19 * 12
+    assert tried >= 8 * 7 * 12
 
 
 async def test_bundle_with_an_opening_changed(log: LogBuilder) -> None:
-    certificate, index, register = await issued(log)
-    bundle = await log.bundle(certificate, index)
+    certificate, _index, register = await issued(log)
+    bundle = await log.bundle(certificate)
     first, *others = bundle.openings
     changed = replace(bundle, openings=(replace(first, salt=bytes(16)), *others))
     assert judge(log, changed, register).code is Code.TAMPERED

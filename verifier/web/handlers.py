@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable
@@ -13,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
 from ledger.errors import Malformed, Unavailable
+from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
 from verifier.web.forms import parse_multipart, parse_urlencoded
 from verifier.web.state import STATE, State
@@ -23,6 +26,7 @@ RAW_TYPES = frozenset(
     {"application/pdf", "application/cbor", "application/octet-stream", "image/jpeg", "image/png", "image/webp"}
 )
 Check = Callable[[], Awaitable[Verdict]]
+_CERT_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _GZIP_4K = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
 
 
@@ -87,6 +91,20 @@ async def verify(request: web.Request) -> web.StreamResponse:
     else:
         raise Rejected(415)
     return _json(state.messages.as_json(verdict))
+
+
+async def evidence(request: web.Request) -> web.StreamResponse:
+    """The proof of a certificate's state, an absence too, for whoever has no replica. Asked for again each time."""
+    text = request.match_info["cert_key"]
+    if _CERT_KEY.fullmatch(text) is None:
+        raise Rejected(404)
+    size, day = evidence_question(request.query)
+    body = await request.app[STATE].services.evidence(bytes.fromhex(text), size=size, day=day)
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": tag, "Access-Control-Allow-Origin": "*"}
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type="application/cbor", headers=headers)
 
 
 async def static(request: web.Request) -> web.StreamResponse:

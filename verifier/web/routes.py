@@ -80,6 +80,14 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route(
         "GET",
+        "/v1/evidence/{cert_key}",
+        handlers.evidence,
+        "Proof of a certificate's state now, as of the first N leaves or as of a day; an absence is proven too",
+        {200: {"application/cbor": BINARY}, 304: {}} | dict.fromkeys((400, 404, 422, 503), _ERROR),
+        query={"size": {"type": "integer", "minimum": 1}, "date": {"type": "string", "format": "date"}},
+    ),
+    Route(
+        "GET",
         "/static/{name}",
         handlers.static,
         "Style sheet and icon, named by their content",

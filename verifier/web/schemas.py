@@ -52,11 +52,15 @@ _CERTIFICATE: Final = _object(
     occupation=_STRING,
     trade=_STRING,
     issue_date=_DAY,
-    assessment_date=_DAY,
+    assessment_date=_or_null(_DAY),
     logged_at=_or_null(_TIME),
     status=_enum(STATUSES),
     current=_or_null(_CURRENT),
     person_linked=_BOOLEAN,
+    post=_or_null(_object(first_day=_DAY, last_day=_or_null(_DAY))),
+    held_post=_or_null(_object(grade=_TEXT, ordinal=_COUNT, first_day=_DAY, last_day=_or_null(_DAY))),
+    late_entry=_BOOLEAN,
+    corrected=_or_null(_DAY),
 )
 _ISSUER: Final = _object(filing_number=_STRING, name=_STRING, in_scope=_or_null(_BOOLEAN))
 _FINDING: Final = _object(step=_STRING, outcome=_enum(Outcome), text=_TEXT)

@@ -47,6 +47,10 @@ class Services(Protocol):
         """A photo, PDF or bundle. `filename` is a hint from a stranger, without folders, maybe empty."""
         ...
 
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """The proof of a certificate's state out of the own replica. Raises Unavailable, Refused."""
+        ...
+
     def ready(self) -> Readiness: ...
 
 

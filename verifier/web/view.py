@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 
 from ledger.edge import ErrorAnswer
 from ledger.errors import Refused
+from ledger.records.dates import batch_day
 from ledger.records.names import mask_name
 from ledger.records.number import parse_number
 from verifier.messages import Messages, say_day_number, say_time
@@ -32,11 +33,13 @@ _MOODS: Final = {Outcome.PASS: "yes", Outcome.FAIL: "no", Outcome.UNKNOWN: "may"
 _SCOPES: Final = {True: ("yes", "in_scope"), False: ("no", "out_of_scope"), None: ("may", "scope_unknown")}
 _SOURCES: Final = {
     Source.REPLICA: "source_replica",
+    Source.EVIDENCE: "source_evidence",
     Source.BUNDLE: "source_bundle",
     Source.CODE: "source_code",
 }
 _PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
+DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
 
 
@@ -151,7 +154,12 @@ class Pages:
             "trade": view.trade or "--",
             "number": None if view.number is None else _grouped(view.number),
             "issued": say_day_number(view.issue_day, lang),
-            "assessed": say_day_number(view.assessment_day, lang),
+            "assessed": None if view.assessment_day is None else say_day_number(view.assessment_day, lang),
+            "post": None if view.post is None else self._term(*view.post, lang),
+            "held": None if view.held is None else view.held.grade.of(lang),
+            "held_note": "" if view.held is None else self._term(view.held.first_day, view.held.last_day, lang),
+            "corrected": None if view.corrected_day is None else say_day_number(view.corrected_day, lang),
+            "delay": self._delay(view, lang),
             "logged": None if view.logged_at_ms is None else say_time(view.logged_at_ms, lang),
             "status": labels[f"status_{view.status}"].of(lang),
             "current": None if current is None else current.grade.of(lang),
@@ -159,6 +167,19 @@ class Pages:
             "current_note": note,
             "higher": current is not None and not current.is_this,
         }
+
+    def _term(self, first: int, last: int | None, lang: str) -> str:
+        until = self._messages.labels["open_ended"].of(lang) if last is None else say_day_number(last, lang)
+        return f"{say_day_number(first, lang)} – {until}"
+
+    def _delay(self, view: CertificateView, lang: str) -> str:
+        """What is said of a certificate that was registered long after its issue date: back-dating shows."""
+        days = 0 if view.logged_at_ms is None else batch_day(view.logged_at_ms) - view.issue_day
+        if days <= DELAY_SHOWN_DAYS:
+            return ""
+        labels = self._messages.labels
+        said = labels["delay"].of(lang).format(n=days)
+        return said + " · " + labels["late_entry"].of(lang) if view.late else said
 
     def _issuer(self, view: IssuerView, lang: str) -> dict[str, str]:
         mood, label = _SCOPES[view.in_scope]

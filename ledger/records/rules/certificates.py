@@ -9,12 +9,12 @@ from ledger.errors import Unverified
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.authority import Filing
 from ledger.records.issue import Issue
-from ledger.records.kinds import CertificateStatus, Kind
+from ledger.records.kinds import CertificateStatus
 from ledger.records.permit import permitted_hash, verify_permitted
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.rules.signers import by_issuer, check_active, count_use
 from ledger.records.state import CertificateState, FilingState, TrackSummary
-from ledger.records.track import check_joins, settle
+from ledger.records.track import check_joins, settle, summary_of_first
 from ledger.records.transitions import Act, after
 from ledger.records.view import Authentic, Change, Moment, View
 
@@ -84,8 +84,7 @@ def apply_reissue(view: View, authentic: Authentic, moment: Moment) -> Change:
         event_count=state.event_count + 1,
         successor=issue.cert_key,
     )
-    others = {key: member for key, member in view.track(issue.track_id).items() if key != issue.replaces}
-    check_joins(issue, others, moment)  # 10
+    check_joins(issue, {**view.track(issue.track_id), issue.replaces: (body, replaced)}, moment)  # 10
     filing = count_use(filing, public)  # 12
     return _new(view, authentic, issue, filing, state.filing_leaf, public, moment, {issue.replaces: replaced})
 
@@ -100,7 +99,7 @@ def apply_appoint(view: View, authentic: Authentic, moment: Moment) -> Change:
     if view.member(post.cert_key) is not None:  # 11
         raise refuse(Refusal.CERT_KEY_TAKEN, "cert_key")
     if post.prerequisite:
-        _check_prerequisite(view, post)
+        _check_prerequisite(view, post, moment)
     check_joins(post, view.track(post.track_id), moment)  # 10
     filing = count_use(filing, public)  # 12
     return _new(view, authentic, post, filing, filing.terms_leaf, public, moment, {})
@@ -125,12 +124,14 @@ def _check_days(view: View, body: CertificateBody, moment: Moment) -> None:
         raise refuse(Refusal.PERMIT_OTHER, "permit") from None
 
 
-def _check_prerequisite(view: View, post: Appoint) -> None:
-    """A 特级技师 holds the top certificate of the track; a 首席技师 that or a post as 特级技师."""
+def _check_prerequisite(view: View, post: Appoint, moment: Moment) -> None:
+    """A 特级技师 holds the top certificate of the track; a 首席技师 that or a post as 特级技师 that is not over."""
     found = view.member(post.prerequisite)
     if found is None or found[1].track_id != post.track_id:
         raise refuse(Refusal.PREREQUISITE, "prerequisite")
-    _, state = found
+    body, state = found
+    if isinstance(body, Appoint) and not body.runs(moment.day):
+        raise refuse(Refusal.PREREQUISITE, "prerequisite")
     if state.status is not CertificateStatus.IN_FORCE or not _TOP_CERTIFICATE <= state.grade < post.grade:
         raise refuse(Refusal.PREREQUISITE, "prerequisite")
 
@@ -146,9 +147,10 @@ def _new(
     others: dict[bytes, CertificateState],
 ) -> Change:
     leaf = authentic.statement.leaf_hash
+    first = not others and not view.track(body.track_id)
     state = CertificateState(
         status=CertificateStatus.IN_FORCE,
-        kind=Kind(body.kind),
+        kind=body.kind,
         grade=body.grade,
         filing_number=body.filing_number,
         record_key=public,
@@ -164,11 +166,11 @@ def _new(
         previous=b"",
         successor=b"",
         track_id=body.track_id,
-        summary=TrackSummary(),
+        summary=summary_of_first(body, moment) if first else TrackSummary(),
     )
     changed = {**others, body.cert_key: state}
     return Change(
         filings={filing.terms.number: filing},
-        certificates=settle(view, changed, {body.cert_key: body}, moment),
+        certificates=changed if first else settle(view, changed, {body.cert_key: body}, moment),
         issued=(body.cert_key, body),
     )

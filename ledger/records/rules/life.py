@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from ledger.errors import Refused
 from ledger.records.appointment import Appoint
 from ledger.records.kinds import CertificateStatus, Kind
 from ledger.records.life import Correct, EndAppointment, Range, Ruling
@@ -26,12 +28,14 @@ def apply_ruling(view: View, authentic: Authentic, moment: Moment) -> Change:
     if ruling.effective_day > moment.day:
         raise refuse(Refusal.EFFECTIVE_IN_FUTURE, "effective_day")
     act = _ACTS[ruling.kind]
-    changed = {}
+    changed: dict[bytes, CertificateState] = {}
     if isinstance(ruling.whom, Range):
         for cert_key in concerned_by_range(view, ruling.whom):
             _, state = _known(view, cert_key)
             status = swept(act, state.status)  # 11
-            if status is not None and _may_restore(view, ruling, state):
+            if status is None or not _may_restore(view, ruling, state):
+                continue
+            if state.status is not CertificateStatus.REVOKED or _has_place(view, cert_key, changed, moment):
                 changed[cert_key] = marked(state, authentic, moment, status, ruling.effective_day)
         if not changed:
             raise refuse(Refusal.NOTHING_CHANGES, "range")
@@ -43,9 +47,9 @@ def apply_ruling(view: View, authentic: Authentic, moment: Moment) -> Change:
             status = after(act, state.status, "cert_key")  # 11
             if not _may_restore(view, ruling, state):
                 raise refuse(Refusal.AUTHORITY_NEEDED, "cert_key")
+            if state.status is CertificateStatus.REVOKED:
+                _check_place(view, cert_key, changed, moment)
             changed[cert_key] = marked(state, authentic, moment, status, ruling.effective_day)
-        if ruling.kind is Kind.RESTORE:
-            _check_no_duplicates(view, changed, moment)
     return Change(certificates=settle(view, changed, {}, moment))
 
 
@@ -73,8 +77,9 @@ def apply_correct(view: View, authentic: Authentic, moment: Moment) -> Change:
     status = after(Act.CORRECT, state.status, "cert_key")  # 11
     if correct.track_id not in (b"", state.track_id):  # 10
         check_joins(body, view.track(correct.track_id), moment)
+    assert status is state.status, "a correction leaves the status alone"
     corrected = replace(
-        marked(state, authentic, moment, status, correct.effective_day),
+        recommitted(state, authentic, moment, correct.effective_day),
         commitment_leaf=authentic.statement.leaf_hash,
         track_id=correct.track_id or state.track_id,
     )
@@ -112,6 +117,16 @@ def marked(
     )
 
 
+def recommitted(state: CertificateState, authentic: Authentic, moment: Moment, day: int) -> CertificateState:
+    """The state after new commitments: its last event when it is in force.
+
+    One that is not in force keeps the event that made it so: by it everybody sees why, and the fold who may restore it.
+    """
+    if state.status is CertificateStatus.IN_FORCE:
+        return marked(state, authentic, moment, state.status, day)
+    return replace(state, event_count=state.event_count + 1)
+
+
 def _check_signer(view: View, authentic: Authentic, ruling: Ruling, moment: Moment) -> None:
     if not ruling.issuer:
         by_authority(view, authentic)
@@ -130,13 +145,21 @@ def _may_restore(view: View, ruling: Ruling, state: CertificateState) -> bool:
     return state.status is CertificateStatus.SUSPENDED and view.entry(state.event_index).envelope.single
 
 
-def _check_no_duplicates(view: View, changed: dict[bytes, CertificateState], moment: Moment) -> None:
-    """What took the place of a revoked certificate meanwhile must not stand beside it."""
-    for cert_key, state in changed.items():
-        body, before = _known(view, cert_key)
-        if before.status is CertificateStatus.REVOKED:
-            others = {key: member for key, member in view.track(state.track_id).items() if key != cert_key}
-            check_joins(body, others, moment)
+def _check_place(view: View, cert_key: bytes, changed: Mapping[bytes, CertificateState], moment: Moment) -> None:
+    """What took the place of a revoked certificate meanwhile must not stand beside it. Raises Refused."""
+    body, state = _known(view, cert_key)
+    track = {key: (other, changed.get(key, now)) for key, (other, now) in view.track(state.track_id).items()}
+    del track[cert_key]
+    check_joins(body, track, moment)
+
+
+def _has_place(view: View, cert_key: bytes, changed: Mapping[bytes, CertificateState], moment: Moment) -> bool:
+    """The same for a range, which passes by what cannot stand again."""
+    try:
+        _check_place(view, cert_key, changed, moment)
+    except Refused:
+        return False
+    return True
 
 
 def _known(view: View, cert_key: bytes) -> Member:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ledger.records.kinds import FilingStatus, KeyStatus
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import AuthorityState, FilingState, KeyUse
@@ -71,4 +69,4 @@ def count_use(filing: FilingState, public: bytes) -> FilingState:
                 raise refuse(Refusal.CAP_REACHED, "kid")
             use = KeyUse(use.public, use.status, use.used + 1, use.void_from)
         keys.append(use)
-    return replace(filing, record_keys=tuple(keys))
+    return filing.with_record_keys(tuple(keys))

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from ledger.records.appointment import CertificateBody
-from ledger.records.kinds import FilingStatus, KeyStatus, Kind
+from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
-from ledger.records.rules.life import marked
+from ledger.records.rules.life import marked, recommitted
 from ledger.records.rules.signers import by_authority, by_issuer, check_not_cancelled
 from ledger.records.state import CertificateState, FilingState, KeyUse
 from ledger.records.supervision import FilingStanding, KeyStanding
@@ -28,6 +28,9 @@ _FILING_ACTS: Final = {
     FilingStatus.ACTIVE: Act.FILING_RESUMED,
     FilingStatus.CANCELLED: Act.FILING_CANCELLED,
 }
+
+
+_DECIDED: Final = {CertificateStatus.SUSPENDED: Act.SUSPEND, CertificateStatus.REVOKED: Act.REVOKE}
 
 
 def concerned_by_filing(filing: FilingState, standing: FilingStanding, rows: Sequence[Signed]) -> list[bytes]:
@@ -101,14 +104,19 @@ def apply_key_status(view: View, authentic: Authentic, moment: Moment) -> Change
 
 
 def _with_key(filing: FilingState, standing: KeyStanding, void_from: int) -> FilingState:
-    """The filing with the key's new status. A key gets worse, never better. Raises Refused."""
+    """The filing with the key's new status. A key gets worse, never better. Raises Refused.
 
-    def changed(uses: tuple[KeyUse, ...]) -> tuple[KeyUse, ...]:
-        return tuple(_worse(use, standing.status, void_from) if use.public == standing.public else use for use in uses)
+    A request key signs nothing that could be void, so its state has no first void index.
+    """
+
+    def changed(uses: tuple[KeyUse, ...], since: int) -> tuple[KeyUse, ...]:
+        return tuple(_worse(use, standing.status, since) if use.public == standing.public else use for use in uses)
 
     if not any(use.public == standing.public for use in (*filing.record_keys, *filing.request_keys)):
         raise refuse(Refusal.KEY_UNKNOWN, "public")
-    return replace(filing, record_keys=changed(filing.record_keys), request_keys=changed(filing.request_keys))
+    return replace(
+        filing, record_keys=changed(filing.record_keys, void_from), request_keys=changed(filing.request_keys, -1)
+    )
 
 
 def _worse(use: KeyUse, status: KeyStatus, void_from: int) -> KeyUse:
@@ -125,7 +133,7 @@ def _voided(
 ) -> dict[bytes, CertificateState]:
     """What a compromise does: certificates void, corrections undone, certificates back whose reissue was void."""
     changed: dict[bytes, CertificateState] = {}
-    returning = []
+    gone = []
     for cert_key in concerned_by_key(standing, view.signed(standing.number, void_from, END)):
         found = view.member(cert_key)
         assert found is not None, "what a filing signed is in the state"
@@ -134,20 +142,49 @@ def _voided(
             status = swept(Act.KEY_VOIDED, state.status)
             if status is not None:
                 changed[cert_key] = marked(state, authentic, moment, status, standing.day)
-                if body.replaces:
-                    returning.append((body.replaces, cert_key))
+                gone.append(cert_key)
             continue
         undone = _without_void_corrections(view, body, state, filing)
         if undone != state:
-            changed[cert_key] = marked(undone, authentic, moment, state.status, standing.day)
-    for cert_key, successor in returning:
+            changed[cert_key] = recommitted(undone, authentic, moment, standing.day)
+    for cert_key in gone:
+        changed |= _brought_back(view, authentic, moment, standing, cert_key, changed)
+    return changed
+
+
+def _brought_back(
+    view: View,
+    authentic: Authentic,
+    moment: Moment,
+    standing: KeyStanding,
+    cert_key: bytes,
+    changed: dict[bytes, CertificateState],
+) -> dict[bytes, CertificateState]:
+    """What the void certificate had replaced; nothing when a reissue that holds has replaced it in turn.
+
+    Of a chain of void reissues the last that is not void comes back. What was decided about the newest of them counts
+    for it: a revocation never un-happens with the key that signed the reissue.
+    """
+    last = view.member(cert_key)
+    assert last is not None and changed[cert_key].status is CertificateStatus.VOID
+    body, before = last
+    if before.successor:
+        return {}
+    while body.replaces:
+        successor, cert_key = cert_key, body.replaces
         found = view.member(cert_key)
         assert found is not None, "a reissue replaces what is in the state"
-        state = changed.get(cert_key, found[1])
+        body, state = found[0], changed.get(cert_key, found[1])
         back = swept(Act.SUCCESSOR_VOIDED, state.status)
         if back is not None and state.successor == successor:
-            changed[cert_key] = replace(marked(state, authentic, moment, back, standing.day), successor=b"")
-    return changed
+            decided = _DECIDED.get(before.status)
+            back = back if decided is None else swept(decided, back)
+            assert back is not None, "what is in force can be suspended and revoked"
+            state = replace(state, event_count=found[1].event_count)  # an undone correction is of this same event
+            return {cert_key: replace(marked(state, authentic, moment, back, standing.day), successor=b"")}
+        if state.status is not CertificateStatus.VOID:
+            break
+    return {}
 
 
 def _without_void_corrections(

@@ -31,7 +31,12 @@ def item(folder: Path, serial: int, **changes: object) -> sheet.Item:
         link=LINK,
     )
     face = replace(plain, **changes)  # type: ignore[arg-type]
-    return face, ClaimSlip(face.name, face.number, "0123456789ABCDEFGHJKMNPQRS"), folder / f"{face.number}.pdf"
+    return (
+        face,
+        ClaimSlip(face.name, face.number, "0123456789ABCDEFGHJKMNPQRS"),
+        folder / f"{face.number}.pdf",
+        b"staple",
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -46,7 +51,7 @@ def test_each_item_gets_its_answer_in_order_and_bad_ones_stop_nobody(tmp_path: P
     seen: list[int] = []
     printed = sheet.print_certificates(iter(items), workers=workers, progress=seen.append)
     assert seen == list(range(1, len(items) + 1))
-    assert [each.path for each in printed] == [path for _, _, path in items]
+    assert [each.path for each in printed] == [path for _, _, path, _ in items]
     assert [(each.kept, each.code) for each in printed[:4]] == [
         (True, ""),
         (False, "GLYPH_MISSING"),
@@ -64,18 +69,18 @@ def test_an_empty_batch_prints_nothing(tmp_path: Path) -> None:
 
 
 def test_what_does_not_read_back_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    face, slip, path = item(tmp_path, 1)
+    face, slip, path, staple = item(tmp_path, 1)
     path.write_bytes(b"an older print")
     monkeypatch.setattr(scan, "read_pdf_region", lambda *_, **__: ["https://other.example/c/X"])
-    printed = sheet.print_one(face, slip, path)
+    printed = sheet.print_one(face, slip, path, staple)
     assert (printed.kept, printed.code) == (False, "UNREADABLE")
     assert path.read_bytes() == b"an older print"
     assert [each.name for each in tmp_path.iterdir()] == [path.name], "no .part is left"
 
 
 def test_read_back_compares_with_the_bytes_of_the_pdf(tmp_path: Path) -> None:
-    face, slip, path = item(tmp_path, 1)
-    assert sheet.print_one(face, slip, path).kept
+    face, slip, path, staple = item(tmp_path, 1)
+    assert sheet.print_one(face, slip, path, staple).kept
     sheet.read_back(path.read_bytes(), face.qr_text)
     with pytest.raises(Unverified):
         sheet.read_back(path.read_bytes(), face.qr_text + "0")
@@ -87,8 +92,8 @@ def test_a_disk_that_fails_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_printing_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    face, slip, path = item(tmp_path, 1)
-    sheet.print_one(face, slip, path)
+    face, slip, path, staple = item(tmp_path, 1)
+    sheet.print_one(face, slip, path, staple)
     first = path.read_bytes()
-    sheet.print_one(face, slip, path)
+    sheet.print_one(face, slip, path, staple)
     assert path.read_bytes() == first

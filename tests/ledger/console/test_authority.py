@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ledger.__main__ import main
+from ledger.client import LedgerClient, Pending
+from ledger.console import authority as module
 from ledger.console.authority import PASSPHRASE
 from ledger.console.bodies import read_filing
 from ledger.console.describe import describe
@@ -21,6 +23,7 @@ from ledger.records.kinds import Audience, IssuerKind, Kind
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.wire import Logged, Receipt
 from tests.support.builders import key, octets
 from tests.support.filing_form import FILING
 from tests.support.live_ledger import ROOT, live_body
@@ -265,3 +268,32 @@ def test_a_filing_in_another_encoding_is_refused(run: Run, tmp_path: Path) -> No
     arguments = ["authority", "propose", "filing", "--origin", "x.example", "--from", str(source), "--out"]
     assert main([*arguments, str(tmp_path / "p")]) == 2
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_submitted_statement_waits_for_the_witnesses(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Logged and not published yet: it asks again, and after a minute says what is so."""
+    answers = iter([*[Pending((bytes(32),), 2)] * times, Receipt((Logged(7, 1, ()),), b"note", b"seal", ())])
+    slept: list[float] = []
+
+    async def submit(self: LedgerClient, entry: bytes) -> Receipt:
+        answer = next(answers)
+        if isinstance(answer, Pending):
+            raise answer
+        return answer
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(LedgerClient, "submit_authority", submit)
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    statement = tmp_path / "statement"
+    statement.write_bytes(b"entry")
+    code, out, err = run("submit", str(statement), "--ledger", "http://127.0.0.1:1")
+    assert "waiting for the witnesses" in err
+    if times == 1:
+        assert code == 0 and "index 7" in out and slept == [2]
+    else:
+        assert code == 3 and "not published yet" in err and 50 <= sum(slept) <= 70

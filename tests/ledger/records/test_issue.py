@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
@@ -12,7 +12,10 @@ from ledger.records import canonical
 from ledger.records.dates import LAST_DAY
 from ledger.records.issue import Issue, parse_issue
 from ledger.records.kinds import Audience, Kind, Route
+from ledger.records.permit import PermitProof
+from ledger.records.statements import issue_entry
 from tests.support.builders import NUMBER, make_body, octets
+from tests.support.parsing import check_prefixes, check_strict
 
 ISSUE = make_body().certificate("a").issue
 BYTES32 = st.binary(min_size=32, max_size=32)
@@ -58,6 +61,8 @@ def test_every_public_field_is_in_the_payload() -> None:
         "face": octets("x"),
         "rest": octets("x"),
         "person_unlinked": True,
+        "replaces": octets("x"),
+        "permit": PermitProof(octets("permit"), 0, ()),
     }
     payloads = {replace(ISSUE, **{name: value}).payload() for name, value in others.items()}
     payloads |= {ISSUE.payload(), replace(ISSUE, grade=5, level=2).payload()}
@@ -135,3 +140,41 @@ def test_coded_lists_end_where_they_end(key: int, known: int) -> None:
         else:
             with pytest.raises(Malformed):
                 parse_issue(NUMBER, ISSUE.cert_key, changed)
+
+
+REISSUE = replace(ISSUE, replaces=octets("old"))
+PERMITTED = replace(ISSUE, permit=PermitProof(octets("permit"), 5, (octets("a"), octets("b"))))
+
+
+@given(ISSUES, BYTES32, st.integers(0, 2**20 - 1), st.lists(BYTES32, max_size=20))
+def test_reissues_and_permitted_issues_round_trip(issue: Issue, key: bytes, position: int, path: list[bytes]) -> None:
+    assume(key != issue.cert_key)
+    for changed, at in (
+        (replace(issue, replaces=key), 15),
+        (replace(issue, permit=PermitProof(key, position, tuple(path))), 16),
+    ):
+        decoded = canonical.decode(changed.payload())
+        assert parse_issue(NUMBER, changed.cert_key, decoded) == changed
+        assert at in decoded and decoded[1] == changed.kind
+        assert changed.kind == (Kind.REISSUE if at == 15 else Kind.ISSUE)
+
+
+@pytest.mark.parametrize("issue", [ISSUE, REISSUE, PERMITTED], ids=["issue", "reissue", "permitted"])
+def test_it_is_read_strictly(issue: Issue) -> None:
+    fields_ = replace(issue, trade="工种", person_unlinked=True).as_map()
+    check_strict(lambda read: parse_issue(NUMBER, issue.cert_key, read), fields_, {3, 14, 16})
+    check_prefixes(issue_entry(issue, make_body().record))
+
+
+def test_a_reissue_and_nothing_else_names_what_it_replaces() -> None:
+    for fields_ in (
+        {**ISSUE.as_map(), 1: int(Kind.REISSUE)},
+        {**ISSUE.as_map(), 15: octets("old")},
+        {**REISSUE.as_map(), 1: int(Kind.ISSUE)},
+        {**REISSUE.as_map(), 15: bytes(31)},
+        {**REISSUE.as_map(), 15: b""},
+        {**REISSUE.as_map(), 15: ISSUE.cert_key},  # itself
+        {**REISSUE.as_map(), 16: [bytes(32), 0, []]},  # judged when the first was issued
+    ):
+        with pytest.raises(Malformed):
+            parse_issue(NUMBER, ISSUE.cert_key, fields_)

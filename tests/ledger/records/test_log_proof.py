@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ledger.errors import Malformed, Unverified
-from ledger.records.bundle import LogProof
-from ledger.records.log_proof import open_sealed, verify_log_proof, verify_place
+from ledger.records.log_proof import LogProof, open_sealed, verify_log_proof, verify_place
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer

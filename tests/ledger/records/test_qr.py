@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import cbor2
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from issuer.printing.qr import MAX_VERSION
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical, qr
+from ledger.records.commitments import FaceOpening
 from ledger.records.qr import (
     MAX_FRAGMENT,
     MAX_TEXT,
@@ -26,7 +28,7 @@ from ledger.records.qr import (
     parse_digits,
 )
 from ledger.records.secret import format_secret
-from tests.support.builders import TRADE, Certificate, make_body, octets
+from tests.support.builders import TRADE, Certificate, correct, make_body, octets
 from tests.support.make_docs import size_table
 from tests.support.make_vectors import LONG_NAME, VECTORS, vector_text
 
@@ -119,6 +121,31 @@ def test_the_fragment_rebuilds_the_exact_signed_bytes() -> None:
         statement, opened = open_fragment(certificate.secret, fragment_of(certificate))
         assert statement.entry == opened.entry == certificate.statement.entry
         assert (opened.face, opened.index) == (certificate.face, INDEX)
+
+
+def test_a_reissue_and_a_post_have_codes_as_well() -> None:
+    new, post = BODY.reissue("n", CERTIFICATE), BODY.post("t", on=CERTIFICATE, trade=TRADE)
+    for made in (new, BODY.reissue("m", new), post):
+        fragment = format_fragment(made.statement, made.face, INDEX)
+        statement, opened = open_fragment(made.secret, fragment)
+        assert statement == made.statement and opened.face == made.face
+        assert accepted(format_code(Code(BASE, made.secret, fragment)))
+        with pytest.raises(Unverified):
+            open_fragment(octets("x", 16), fragment)[0].verify_signature(BODY.record.public)
+
+
+def test_a_correction_is_no_certificate_though_it_has_a_face() -> None:
+    """Its signed bytes would fit into a fragment: what opens a code must say a grade."""
+    face = FaceOpening(octets("salt", 16), CERTIFICATE.face.number, "另一名")
+    statement = BODY.sign(replace(correct(CERTIFICATE), face=face.digest()))
+    envelope = statement.envelope
+    payload = {key: value for key, value in cbor2.loads(envelope.payload).items() if key != 12}
+    part = envelope.signatures[0]
+    packed = canonical.encode([part.kid, "", payload, part.signature, face.salt, face.number, face.name, INDEX])
+    with pytest.raises(Malformed, match="not the statement of a certificate"):
+        open_fragment(CERTIFICATE.secret, packed)
+    with pytest.raises(AssertionError):
+        format_fragment(statement, face, INDEX)
 
 
 def test_the_filing_number_is_left_out_only_where_the_number_begins_with_it() -> None:

@@ -136,8 +136,9 @@ def test_the_certificate_array_is_the_one_of_the_design() -> None:
 def test_the_filing_array_is_the_one_of_the_design() -> None:
     record, request = TERMS.record_keys[0], TERMS.request_keys[0]
     assert cbor2.loads(FILING.encode()) == [
-        1, 1, NUMBER, 1, FILING.terms_leaf, 1, FILING.event_leaf, 1, [TERMS.first_day, TERMS.last_day],
-        [[-8, record.public, record.first_day, 0, 1, 3, TERMS.cap]],
+        1, 1, NUMBER, 1, FILING.terms_leaf, 1, FILING.event_leaf, 1, TERMS.first_day, FILING.status_leaf,
+        [TERMS.first_day, TERMS.last_day],
+        [[-8, record.public, record.first_day, 0, 1, 3, TERMS.cap, -1]],
         [[-8, request.public, request.first_day, 0, 1]],
     ]  # fmt: skip
 
@@ -145,7 +146,7 @@ def test_the_filing_array_is_the_one_of_the_design() -> None:
 def test_pinned_values() -> None:
     """These bytes are on a log somewhere: a change here is a new format."""
     assert STATE.value().hex() == "b7a49b045cf3e0fcf4e7f74ea28f18c48279970d8e36547b0c06930b776303a6"
-    assert FILING.value().hex() == "ddf2aed26b96ff148d580666ca8e29d0218d028880052c5c00f2bc9207b48094"
+    assert FILING.value().hex() == "2e3726c08c2a835e47119757e77ae18877b8de278e3701022078269425f80009"
 
 
 def test_every_field_changes_the_value() -> None:

@@ -9,14 +9,27 @@ import cbor2
 import pytest
 
 from ledger.errors import Malformed, Unverified
-from ledger.records import canonical, cose
+from ledger.records import canonical, cose, statements
 from ledger.records.authority import FiledKey, Genesis, Published
 from ledger.records.kinds import Kind
 from ledger.records.secret import subject_of
 from ledger.records.statements import Statement, parse_proposal, parse_statement, propose
+from ledger.records.status import RULES
 from ledger.tlog.keys import Ed25519Signer, kid
 from ledger.tlog.merkle import leaf_hash
-from tests.support.builders import DAY, ORIGIN, Body, key, make_authority, make_body, octets
+from tests.support.builders import (
+    DAY,
+    ORIGIN,
+    Body,
+    correct,
+    end,
+    key,
+    key_standing,
+    make_authority,
+    make_body,
+    octets,
+    ruling,
+)
 from tests.support.make_vectors import VECTORS, vector_text
 
 AUTHORITY = make_authority()
@@ -139,6 +152,41 @@ def test_kinds_come_in_their_own_message_type_only() -> None:
         parse_statement(cose.combine(header, ISSUE.payload(), (part,)))
 
 
+OWN = BODY.certificate("own")
+BY_BODY = [
+    *(BODY.sign(ruling(kind, OWN)) for kind in (Kind.SUSPEND, Kind.RESTORE, Kind.REVOKE)),
+    BODY.sign(correct(OWN)),
+    BODY.sign(end(OWN)),
+    BODY.sign(key_standing(BODY.record.public)),
+    OWN.statement,
+    BODY.reissue("new", OWN).statement,
+    BODY.post("post").statement,
+]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_has_the_forms_of_who_may_sign_it(kind: Kind) -> None:
+    """By one body, by the authority, or by either; kinds of later versions by nobody."""
+    alone = {statement.kind for statement in BY_BODY}
+    either = {Kind.SUSPEND, Kind.RESTORE, Kind.REVOKE, Kind.CORRECT, Kind.KEY_STATUS}
+    unknown = {Kind.PACK, Kind.CLAIM, Kind.RELEASE, Kind.CLAW_BACK}
+    assert (kind in statements._BY_ISSUER) == (kind in alone)
+    assert (kind in statements._BY_AUTHORITY) == (kind in either or kind not in alone | unknown)
+
+
+@pytest.mark.parametrize("statement", BY_BODY, ids=lambda statement: statement.kind.name)
+def test_a_statement_of_a_body_in_the_form_of_the_authority(statement: Statement) -> None:
+    envelope = statement.envelope
+    header = cose.body_header(envelope.issuer, envelope.subject)
+    parts = tuple(cose.sign_part(header, envelope.payload, person) for person in AUTHORITY.people)
+    entry = cose.combine(header, envelope.payload, parts)
+    if statement.kind in (Kind.SUSPEND, Kind.RESTORE, Kind.REVOKE, Kind.CORRECT, Kind.KEY_STATUS):
+        assert parse_statement(entry).envelope.single is False
+    else:
+        with pytest.raises(Malformed):
+            parse_statement(entry)
+
+
 def test_issuer_and_subject_of_authority_statements_follow_from_the_content() -> None:
     for body in (AUTHORITY.genesis, BODY.filing, PUBLISHED):
         payload = propose(ORIGIN, body).payload
@@ -252,6 +300,7 @@ def test_the_vectors_are_current_and_hold() -> None:
     written = (VECTORS / "statements.json").read_text(encoding="utf-8")
     assert written == vector_text("statements"), "run python -m tests.support.make_vectors"
     vectors = json.loads(written)
+    assert {case["kind"] for case in vectors["statements"].values()} == set(RULES) - {Kind.LADDER}
     for case in vectors["statements"].values():
         statement = parse_statement(bytes.fromhex(case["entry"]))
         verify(statement)

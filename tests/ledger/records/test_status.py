@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Unverified
 from ledger.records import status
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.refusals import Refusal
+from ledger.records.rotation import LogKey
 from ledger.records.state import Highest, KeyUse, TrackSummary
-from ledger.records.statements import Statement, parse_statement
+from ledger.records.statements import parse_statement
 from ledger.records.status import (
     MAX_LAG_DAYS,
     MAX_TRACK,
@@ -28,6 +29,7 @@ from ledger.records.status import (
     authenticate_authority,
     authenticate_record,
 )
+from ledger.records.transitions import TABLE
 from tests.support import slow_tree
 from tests.support.builders import (
     DAY,
@@ -36,15 +38,15 @@ from tests.support.builders import (
     TIME,
     TRADE,
     WINDOW,
-    Body,
     Certificate,
     key,
     make_authority,
     make_body,
     octets,
 )
+from tests.support.make_docs import refusals_of
 from tests.support.make_vectors import VECTORS, vector_text
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import MemoryLog, begin, refusal, snapshot
 from tests.support.slow_fold import SlowFold
 
 AUTHORITY = make_authority()
@@ -52,28 +54,6 @@ BODY = make_body()
 DAY_MS = 86_400_000
 MIDNIGHT = DAY * DAY_MS - 8 * 3_600_000  # ms: DAY begins in Asia/Shanghai
 PUBLISHED = Published(Kind.CATALOGUE, "2022", octets("catalogue"), DAY)
-
-
-def begin(*bodies: Body) -> MemoryLog:
-    """A log with its genesis and these filings (one standard filing when none is given)."""
-    log = MemoryLog()
-    log.add(AUTHORITY.sign(AUTHORITY.genesis))
-    for body in bodies or (BODY,):
-        log.add(AUTHORITY.sign(body.filing))
-    return log
-
-
-def snapshot(log: MemoryLog) -> Any:
-    return copy.deepcopy((log.size, log.certificates, vars(log.view)))
-
-
-def refusal(log: MemoryLog, statement: Statement | Authentic, time: int = TIME) -> Refusal:
-    """The code with which the log refuses; a refused statement changes nothing."""
-    before = snapshot(log)
-    with pytest.raises(Refused) as caught:
-        log.add(statement, time)
-    assert snapshot(log) == before
-    return Refusal(caught.value.code)
 
 
 def certificates(log: MemoryLog, *made: Certificate) -> list[Any]:
@@ -160,6 +140,12 @@ class TestAuthority:
         assert refusal(log, lax) is Refusal.KEY_UNKNOWN
         one_person = authenticate_record(single, AUTHORITY.people[0].public)
         assert refusal(log, one_person) is Refusal.KEY_UNKNOWN
+
+    def test_a_closed_log_takes_nothing_in(self) -> None:
+        log = begin()
+        log.add(AUTHORITY.sign(LogKey(DAY, successor="log.test.example/2027")))
+        for statement in (BODY.certificate("a").statement, AUTHORITY.sign(PUBLISHED)):
+            assert refusal(log, statement) is Refusal.LOG_CLOSED
 
 
 class TestAuthentic:
@@ -396,7 +382,7 @@ class TestIssue:
 
     def test_a_kind_without_a_rule_is_refused(self) -> None:
         log, made = begin(), BODY.certificate("a")
-        authentic = log.authenticate(replace(made.statement, kind=Kind.APPOINT))
+        authentic = log.authenticate(replace(made.statement, kind=Kind.CLAIM))
         assert refusal(log, authentic) is Refusal.MALFORMED
 
 
@@ -525,15 +511,19 @@ def test_apply_reads_the_view_and_writes_nothing() -> None:
     assert snapshot(log) == before
 
 
-def test_every_refusal_of_the_fold_is_tested_here() -> None:
-    """The codes that status.py names are the codes that this file asserts."""
-    with open(status.__file__, encoding="utf-8") as file:
-        source = file.read()
-    with open(__file__, encoding="utf-8") as file:
-        tests = file.read()
-    named = [code for code in Refusal if f"Refusal.{code.name}" in source]
-    assert named
-    assert [code.name for code in named if f"Refusal.{code.name}" not in tests] == []
+def test_every_refusal_of_every_rule_is_tested() -> None:
+    """Each code that a rule can answer with is one that a test of this room asserts.
+
+    The cells of the table of transitions are all asserted by test_transitions.py.
+    """
+    room = Path(__file__).parent
+    tests = "".join(path.read_text(encoding="utf-8") for path in (*room.glob("*.py"), *room.glob("rules/*.py")))
+    in_table = {cell for cells in TABLE.values() for cell in cells if isinstance(cell, Refusal)}
+    for kind, rule in status.RULES.items():
+        codes = {code for code, _ in refusals_of(rule.__name__)} - in_table
+        assert codes, kind
+        assert [code.name for code in sorted(codes) if f"Refusal.{code.name}" not in tests] == []
+    assert "is Refusal.LOG_CLOSED" in tests and "is Refusal.MALFORMED" in tests
 
 
 ROWS = (
@@ -641,19 +631,35 @@ def test_random_histories_agree_with_the_slow_model(history: list[dict[str, Any]
 def test_the_vectors_are_current_and_hold() -> None:
     written = (VECTORS / "fold.json").read_text(encoding="utf-8")
     assert written == vector_text("fold"), "run python -m tests.support.make_vectors"
-    log, codes = MemoryLog(), set()
-    for step in json.loads(written)["steps"]:
+    vectors = json.loads(written)
+    codes, _ = fold_again(vectors["steps"])
+    assert len(codes) == 12
+    codes, moves = fold_again(vectors["life"])
+    assert len(codes) == 21
+    cells = {(before, cell) for cells in TABLE.values() for before, cell in zip(CertificateStatus, cells, strict=True)}
+    assert moves >= {(before, after) for before, after in cells if isinstance(after, CertificateStatus)} - {
+        (CertificateStatus.IN_FORCE, CertificateStatus.IN_FORCE),
+        (CertificateStatus.SUSPENDED, CertificateStatus.SUSPENDED),
+    }
+
+
+def fold_again(steps: list[dict[str, Any]]) -> tuple[set[str], set[tuple[CertificateStatus, CertificateStatus]]]:
+    """Fold the entries of a vector and compare; the refusals met, and from which status to which certificates went."""
+    log, codes, moves = MemoryLog(), set(), set()
+    for step in steps:
         statement = parse_statement(bytes.fromhex(step["entry"]))
         assert log.size == step["index"]
         if "refused" in step:
             assert refusal(log, statement, step["time"]).value == step["refused"], step["what"]
             codes.add(step["refused"])
             continue
-        log.add(statement, step["time"])
+        before = dict(log.certificates)
+        change = log.add(statement, step["time"])
+        moves |= {(before[at].status, now.status) for at, now in change.certificates.items() if at in before}
         leaves = log.leaves()
         assert slow_tree.map_root(leaves).hex() == step["map_root"], step["what"]
         for place, encoded in step["states"].items():
             raw = bytes.fromhex(encoded)
-            prefix = b"filing" if raw[0] == 0x8D else b"cert"
+            prefix = {0x8D: b"filing", 0x93: b"cert", 0x89: b"authority"}[raw[0]]
             assert leaves[bytes.fromhex(place)] == sha256(b"certledger/" + prefix + b"-state/v1\n" + raw).digest()
-    assert len(codes) == 12
+    return codes, moves

@@ -207,8 +207,11 @@ async def test_refused_statements_do_not_put_off_the_renewal(room: Room, monkeyp
         assert room.publisher.alive
 
 
-async def test_a_leap_between_commit_and_signature_holds_the_signature_up(room: Room) -> None:
+async def test_a_leap_between_commit_and_signature_holds_the_signature_up(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Committed, not signed while the clock is wrong, and published when it is right again."""
+    monkeypatch.setattr(module, "RENEW_S", 0.2)
     async with room.open(wait_s=0.02):
         (a,) = await room.draft("a")
         commit, before = room.sequencer.integrator.commit, room.published
@@ -220,12 +223,11 @@ async def test_a_leap_between_commit_and_signature_holds_the_signature_up(room: 
         room.sequencer.integrator.commit = commit_then_leap  # type: ignore[method-assign]
         (index,) = await room.put(a)
         assert isinstance(index, int) and await room.answers.receipt([index]) is None
-        assert room.published is before and not room.fatal.done()
+        assert room.published is not None and before is not None
+        assert room.published.size == before.size and not room.fatal.done()
         room.wall -= 400_000
-        room.publisher._not_before = 0.0
-        room.sequencer.integrator.commit = commit  # type: ignore[method-assign]
-    async with room.open():
-        assert room.published is not None and room.published.size == room.size > index
+        await room.until_published()
+        assert room.published.size > index and room.publisher.alive
 
 
 async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,6 +366,19 @@ async def test_a_kept_checkpoint_of_another_tree_is_not_shown(room: Room) -> Non
         with pytest.raises(Unavailable, match="fsck"):
             async with room.open(witnesses=[witness], k=1):
                 pass
+
+
+async def test_a_kept_checkpoint_under_other_keys_is_not_shown(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            head = room.sequencer.integrator.head
+            assert head is not None
+            stranger = CheckpointSigner(SIGNER.origin, *other_keys())
+            note = stranger.sign(Checkpoint(SIGNER.origin, head.size, head.root), room.now_s())
+            await room.store.put_checkpoint(note)
+        witness.mode = "500"
+        async with room.open(witnesses=[witness], k=1, run=False):
+            assert room.published is None and room.publisher.readable == 0 and not room.publisher.alive
 
 
 async def test_a_guard_ahead_of_the_store_refuses_to_start(room: Room) -> None:

@@ -36,7 +36,7 @@ async def test_creation_makes_everything_once(tmp_path: Path) -> None:
     settings = load_settings(LedgerSettings, tmp_path / "log" / SETTINGS_FILE)
     assert settings.origin == authority.origin
     keys = open_key_file(tmp_path / "log" / "keys.json", PASSPHRASE)
-    assert set(keys.keys) == {"log-ed25519", "log-ml-dsa-44", "index"}
+    assert set(keys.keys) == {"log-ed25519", "log-ml-dsa-44", "receipt", "index"}
     before = {path: path.read_bytes() for path in (tmp_path / "log").iterdir()}
     with pytest.raises(Refused) as refused:
         await make(tmp_path / "log", genesis, authority.origin)

@@ -58,6 +58,15 @@ def test_it_remembers_across_openings(path: Path) -> None:
         assert remembered(path) == (size, root(size))
 
 
+def test_a_check_remembers_nothing(path: Path) -> None:
+    remember(path, (5, root(5)))
+    guard = Guard(path)
+    guard.check(5, root(5))
+    guard.check(9, root(9))
+    guard.close()
+    assert remembered(path) == (5, root(5))
+
+
 def test_the_same_head_again_is_allowed_and_writes_nothing(path: Path) -> None:
     remember(path, (5, root(5)))
     before = path.read_bytes()
@@ -74,6 +83,11 @@ def test_a_smaller_size_and_a_second_root_are_refused(path: Path) -> None:
     ):
         with pytest.raises(Refused) as refused:
             remember(path, head)
+        assert refused.value.code == code
+        guard = Guard(path)
+        with pytest.raises(Refused) as refused:
+            guard.check(*head)
+        guard.close()
         assert refused.value.code == code
         assert remembered(path) == (9, root(9)), "a refusal changes nothing"
 

@@ -221,18 +221,22 @@ async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLed
 
 async def signed(live: LiveLedger, body: Body, path: str, raw: bytes) -> tuple[int, dict[str, str]]:
     """Post exact bytes, properly signed: status and error."""
-    seen: list[tuple[int, bytes]] = []
+    status, _, answer = await signed_raw(live, body, path, raw)
+    return status, error_of(answer) if status >= 400 else {}
+
+
+async def signed_raw(live: LiveLedger, body: Body, path: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Post exact bytes, properly signed: status, headers and body."""
+    seen: list[tuple[int, dict[str, str], bytes]] = []
     async with live.client(body) as client:
 
         async def send(method: str, path: str, limit: int, raw: bytes | None, headers: dict[str, str]) -> bytes:
-            status, _, answer = await live.fetch(path, method=method, data=raw, headers=headers)
-            seen.append((status, answer))
+            seen.append(await live.fetch(path, method=method, data=raw, headers=headers))
             return b""
 
         client._send = send  # type: ignore[method-assign]
         await client._post(path, raw)
-    status, answer = seen[0]
-    return status, error_of(answer) if status >= 400 else {}
+    return seen[0]
 
 
 BAD_JSON = [

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from ledger.records.kinds import Kind
 from ledger.store.fsck import _READ, fsck
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from tests.support.build_log import LogBuilder
+from tests.support.builders import DAY, correct, late, make_authority, make_body, ruling
 from tests.support.fault_store import flip
+from tests.support.stored_log import StoredLog
 
 SIZE = 1500  # more than one read; batches straddle the border between reads
 
@@ -172,6 +175,67 @@ async def test_rows_on_both_sides_of_a_read_are_compared(
 
     problems = await check(damaged(large, tmp_path, change), tmp_path, workers)
     assert any(f"entry {index}:" in problem for problem in problems)
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log with corrections, rulings, a reissue and a late permit: rows in every table."""
+    path = tmp_path_factory.mktemp("lived") / "log.db"
+
+    async def make() -> None:
+        authority, body = make_authority(), make_body()
+        log = await StoredLog.create(path, body)
+        made = [body.certificate(label) for label in "abc"]
+        await log.add(*(one.statement for one in made))
+        await log.add(body.sign(ruling(Kind.SUSPEND, made[0])), authority.sign(correct(made[1])))
+        await log.add(body.sign(correct(made[1], "again")), body.reissue("n", made[2]).statement)
+        permit, (old,) = late(authority, body, "old", day=DAY - 100)
+        await log.add(permit, old.statement)
+        await log.store.close()
+
+    asyncio.run(make())
+    return path
+
+
+LIVED_DAMAGE = {
+    **{
+        f"signed {column}": f"UPDATE signed SET {column} = {value} WHERE rowid = 2"
+        for column, value in {
+            "filing": "'S000151000999'",
+            "idx": "idx + 100",
+            "kind": 13,
+            "cert_key": "zeroblob(32)",
+            "kid": "zeroblob(8)",
+            "day": "day + 1",
+        }.items()
+    },
+    "signed, an unknown kind": "UPDATE signed SET kind = 99 WHERE rowid = 2",
+    "signed, one gone": "DELETE FROM signed WHERE rowid = 1",
+    "signed, the last gone": "DELETE FROM signed WHERE idx = (SELECT max(idx) FROM signed)",
+    "signed, one more": "INSERT INTO signed SELECT 'Y000051000002', idx, kind, cert_key, kid, day FROM signed LIMIT 1",
+    "event cert_key": "UPDATE event SET cert_key = zeroblob(32) WHERE rowid = 1",
+    "event idx": "UPDATE event SET idx = idx + 100 WHERE rowid = 1",
+    "event, one gone": "DELETE FROM event WHERE rowid = 2",
+    "event, one more": "INSERT INTO event VALUES (zeroblob(32), 4)",
+    "a permit's name": "UPDATE named SET idx = idx + 1 WHERE kind = 7",
+    "a permit's name gone": "DELETE FROM named WHERE kind = 7",
+}
+
+
+async def test_a_lived_store_passes(lived: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:
+    assert await check(lived, tmp_path, workers) == []
+
+
+@pytest.mark.parametrize("what", LIVED_DAMAGE)
+async def test_damage_to_what_later_statements_look_for_is_found(
+    lived: Path, tmp_path: Path, workers: ThreadPoolExecutor, what: str
+) -> None:
+    def change(raw: sqlite3.Connection) -> None:
+        assert raw.execute(LIVED_DAMAGE[what]).rowcount == 1
+
+    problems = await check(damaged(lived, tmp_path, change), tmp_path, workers)
+    wanted = "signed row" if what.startswith("signed") else "events" if what.startswith("event") else "late_permit"
+    assert len(problems) == 1 and wanted in problems[0]
 
 
 async def test_the_list_of_problems_is_bounded(small: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:

@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
+from ledger.records.kinds import FilingStatus, Kind
+from ledger.records.life import Range
+from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.seal import parse_seal
 from ledger.records.state import certificate_map_key, certificate_value
 from ledger.records.status import authenticate_record
@@ -23,7 +26,20 @@ from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.tlog.tiles import tiles_for_size
 from tests.support import slow_tree
 from tests.support.build_log import LogBuilder, octets
+from tests.support.builders import (
+    DAY,
+    SECOND,
+    correct,
+    filing_standing,
+    key,
+    key_standing,
+    make_authority,
+    ruling,
+    sign_together,
+    two_keys,
+)
 from tests.support.fault_store import FaultStore, flip
+from tests.support.stored_log import StoredLog
 
 EVERYTHING = [(bytes(32), b"\xff" * 32)]
 CHAIN = b"certledger/chain/v1\n"
@@ -363,3 +379,93 @@ async def test_nothing_is_sealed_over_an_edited_state(log: LogBuilder) -> None:
     with pytest.raises(Unverified):
         await log.issue(log.certificate("any"))
     assert log.integrator.head == before == await log.store.head()
+
+
+LIFE = two_keys(grants=(7, 8))
+RULER = make_authority()
+ALONE = {
+    "authority-change": lambda: RULER.sign(AuthorityChange(RULER.genesis.keys, 1, DAY)),
+    "log-key": lambda: RULER.sign(LogKey(DAY, octets("ed"), bytes(1312))),
+    "filing-change": lambda: RULER.sign(replace(LIFE.filing, cap=7, change=True)),
+    "filing-status": lambda: RULER.sign(filing_standing(FilingStatus.SUSPENDED)),
+    "key-status": lambda: RULER.sign(key_standing(LIFE.record.public)),
+    "a body's own key": lambda: LIFE.sign(key_standing(LIFE.record.public), signer=SECOND),
+    "a range": lambda: RULER.sign(ruling(Kind.SUSPEND, Range(LIFE.filing.number, 0, 99))),
+}
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[StoredLog]:
+    made = await StoredLog.create(tmp_path / "life.db", LIFE)
+    await made.add(LIFE.certificate("there").statement)
+    yield made
+    await made.store.close()
+
+
+@pytest.mark.parametrize("what", ALONE)
+async def test_what_changes_who_may_sign_or_sweeps_stands_alone(life: StoredLog, what: str) -> None:
+    alone, other = ALONE[what](), LIFE.certificate("a", signer=SECOND).statement
+    batch = await life.begin(other, alone)
+    batch.add(await life.authenticate(other))
+    with pytest.raises(Refused, match="STANDS_ALONE"):
+        batch.add(await life.authenticate(alone))
+    await life.integrator.commit(await batch.finish())
+    more = LIFE.certificate("b", signer=SECOND).statement
+    batch = await life.begin(alone, more)
+    batch.add(await life.authenticate(alone))
+    with pytest.raises(Refused, match="STANDS_ALONE"):
+        batch.add(await life.authenticate(more))
+    await life.integrator.commit(await batch.finish())
+    assert life.integrator.size == 3 + 2 + 2 + 2, "each batch has its statement and its seal"
+
+
+async def test_one_that_is_refused_does_not_close_the_batch(life: StoredLog) -> None:
+    nothing = RULER.sign(ruling(Kind.SUSPEND, Range("S000151000999", 0, 99)))
+    other = LIFE.certificate("a").statement
+    batch = await life.begin(nothing, other)
+    with pytest.raises(Refused, match="NOTHING_CHANGES"):
+        batch.add(await life.authenticate(nothing))
+    batch.add(await life.authenticate(other))
+    await life.integrator.commit(await batch.finish())
+
+
+async def test_events_and_signed_rows_are_what_later_statements_look_for(life: StoredLog) -> None:
+    made, base = LIFE.certificate("a", person="p"), LIFE.certificate("b", grade=6, person="p")
+    first, second = await life.add(made.statement, base.statement)
+    (suspended,) = await life.add(LIFE.sign(ruling(Kind.SUSPEND, made)))
+    (corrected,) = await life.add(LIFE.sign(correct(made), signer=SECOND))
+    (ruled,) = await life.add(RULER.sign(correct(made, "ruled")))
+    new = LIFE.reissue("n", base)
+    (reissued,) = await life.add(new.statement)
+    assert await life.store.events(made.issue.cert_key) == [suspended, corrected, ruled]
+    assert await life.store.events(base.issue.cert_key) == [reissued]
+    assert await life.store.events(new.issue.cert_key) == []
+    rows = await life.store.signed(LIFE.filing.number, first, 99)
+    assert [(row.index, row.kind) for row in rows] == [
+        (first, Kind.ISSUE),
+        (second, Kind.ISSUE),
+        (corrected, Kind.CORRECT),
+        (reissued, Kind.REISSUE),
+    ]
+    assert {row.kid for row in rows} == {key.kid for key in LIFE.filing.record_keys}
+
+
+async def test_the_authority_in_force_is_read_back(life: StoredLog) -> None:
+    assert life.integrator.authority is not None and not life.integrator.authority.in_map
+    joins = key("joins")
+    keys = tuple(sorted((RULER.people[0].public, joins.public)))
+    await life.add(sign_together(AuthorityChange(keys, 2, DAY), [*RULER.people[:2], joins]))
+    again = await Integrator.open(life.store)
+    assert again.authority == life.integrator.authority and again.authority is not None
+    assert (again.authority.keys, again.authority.threshold, again.authority.in_map) == (keys, 2, True)
+    with pytest.raises(Unverified):
+        await life.authenticate(RULER.sign(ruling(Kind.REVOKE, LIFE.certificate("there"))))
+    await life.add(sign_together(ruling(Kind.REVOKE, LIFE.certificate("there")), [RULER.people[0], joins]))
+    with sqlite3.connect(life.store._path) as raw:
+        raw.execute(
+            "UPDATE state SET body = ? WHERE subject = ?",
+            (again.authority.encode()[:-1] + b"a", b"log.test.example/2026"),
+        )
+    raw.close()
+    with pytest.raises(CertLedgerError):
+        await Integrator.open(life.store)

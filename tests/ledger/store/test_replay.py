@@ -5,18 +5,36 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import Unverified
+from ledger.records.authority import FiledKey, Published
+from ledger.records.kinds import FilingStatus, Kind
+from ledger.records.rotation import AuthorityChange
 from ledger.records.seal import parse_seal
+from ledger.records.statements import Statement
 from ledger.store.integrate import Integrator
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import MAP_DEPTH, LogBuilder, octets
+from tests.support.builders import (
+    DAY,
+    WINDOW,
+    filing_standing,
+    key,
+    make_authority,
+    make_body,
+    ruling,
+    sign_together,
+)
 from tests.support.fault_store import flip
+from tests.support.stored_log import StoredLog
+
+AUTHORITY, BODY = make_authority(), make_body()
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +154,105 @@ async def test_a_log_cannot_admit_what_the_fold_refuses(
         number = integrator.size + len(stretch)
         with pytest.raises(Unverified, match=rf"entry {number - 1}:"):
             await replay_stretch(integrator, [*stretch, replace(parse_seal(seal), covered=number).encode()], workers)
+
+
+async def resealed(
+    integrator: Integrator, statements: list[Statement], seal: bytes, workers: ThreadPoolExecutor
+) -> str:
+    """What a replay says to a stretch of these statements under a seal of its size."""
+    covered = integrator.size + len(statements)
+    entries = [statement.entry for statement in statements]
+    time = parse_seal(seal).time + 1
+    with pytest.raises(Unverified) as failure:
+        await replay_stretch(
+            integrator, [*entries, replace(parse_seal(seal), covered=covered, time=time).encode()], workers
+        )
+    return str(failure.value)
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[StoredLog]:
+    made = await StoredLog.create(tmp_path / "life.db", BODY)
+    yield made
+    await made.store.close()
+
+
+async def test_an_old_statement_cannot_be_played_again(life: StoredLog, workers: ThreadPoolExecutor) -> None:
+    """A restore that stands on the log would otherwise undo a later revocation."""
+    made = BODY.certificate("a")
+    restored = AUTHORITY.sign(ruling(Kind.RESTORE, made))
+    await life.add(made.statement)
+    await life.add(AUTHORITY.sign(ruling(Kind.REVOKE, made, day=DAY - 1)))
+    await life.add(restored)
+    await life.add(AUTHORITY.sign(ruling(Kind.REVOKE, made)))
+    seal = (await life.entries())[-1]
+    size = life.integrator.size
+    again = AUTHORITY.sign(ruling(Kind.RESTORE, made), by=(1, 2))  # other people, the same statement
+    fresh = BODY.certificate("b").statement
+    for old in (restored, again):
+        said = await resealed(life.integrator, [fresh, old], seal, workers)
+        assert said == f"entry {size + 1}: it is on the log already"
+    twice = AUTHORITY.sign(Published(Kind.LADDER, "2026", bytes(32), DAY))
+    said = await resealed(life.integrator, [twice, fresh, twice], seal, workers)
+    assert said == f"entry {size + 2}: it is on the log already"
+
+
+async def test_the_first_bad_entry_is_named_whatever_is_wrong_behind_it(
+    life: StoredLog, workers: ThreadPoolExecutor
+) -> None:
+    made = BODY.certificate("a")
+    await life.add(made.statement)
+    seal = (await life.entries())[-1]
+    size = life.integrator.size
+    good = BODY.certificate("good").statement
+    inadmissible = BODY.certificate("twin", track=made.issue.track_id).statement
+    unsigned = BODY.certificate("b", signer=key("stranger")).statement
+    malformed = replace(good, entry=good.entry[:-1])
+    for first, second in permutations((inadmissible, unsigned, malformed, made.statement), 2):
+        said = await resealed(life.integrator, [good, first, second], seal, workers)
+        assert said.startswith(f"entry {size + 1}:"), said
+
+
+async def test_a_filing_that_is_there_does_not_lend_its_number_to_other_keys(
+    life: StoredLog, workers: ThreadPoolExecutor
+) -> None:
+    seal, size = (await life.entries())[-1], life.integrator.size
+    double = make_body("other")  # the same number, signed by the authority by mistake
+    said = await resealed(
+        life.integrator, [AUTHORITY.sign(double.filing), BODY.certificate("a").statement], seal, workers
+    )
+    assert said == f"entry {size}: not admissible: FILING_EXISTS"
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_what_stands_alone_is_not_sealed_with_anything_else(
+    life: StoredLog, workers: ThreadPoolExecutor, *, first: bool
+) -> None:
+    seal, size = (await life.entries())[-1], life.integrator.size
+    alone = AUTHORITY.sign(filing_standing(FilingStatus.SUSPENDED))
+    other = AUTHORITY.sign(Published(Kind.LADDER, "2026", bytes(32), DAY))
+    said = await resealed(life.integrator, [alone, other] if first else [other, alone], seal, workers)
+    assert said == f"entry {size + 1}: not admissible: STANDS_ALONE"
+
+
+async def test_rotations_are_followed_and_the_old_keys_are_refused(
+    life: StoredLog, workers: ThreadPoolExecutor
+) -> None:
+    joins, third = key("joins"), key("third")
+    people = tuple(sorted((AUTHORITY.people[0].public, joins.public)))
+    await life.add(sign_together(AuthorityChange(people, 2, DAY), [*AUTHORITY.people[:2], joins]))
+    keys = (*BODY.filing.record_keys, FiledKey(third.public, WINDOW[0]))
+    terms = replace(BODY.filing, record_keys=keys, change=True)
+    await life.add(sign_together(terms, [AUTHORITY.people[0], joins]))
+    await life.add(BODY.certificate("a", signer=third).statement)
+    store = create_sqlite(Path(life.store._path).parent / "twin.db", private=False)
+    await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
+    twin = await replay(store, await life.entries(), workers)
+    assert twin.head == life.integrator.head and twin.authority == life.integrator.authority
+    seal, size = (await life.entries())[-1], twin.size
+    said = await resealed(twin, [AUTHORITY.sign(ruling(Kind.REVOKE, BODY.certificate("a")))], seal, workers)
+    assert said.startswith(f"entry {size}: signed by a key that is not the authority's")
+    await store.close()
 
 
 async def test_a_log_without_a_genesis_is_none(

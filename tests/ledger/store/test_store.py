@@ -112,6 +112,8 @@ async def contents(store: Any) -> list[Any]:
         await store.find_named(4, "name 2"),
         await store.signed("Y000051000001", 0, 100),
         await store.events(h("cert 0")),
+        await store.signed_after("", -1, 100),
+        await store.events_after(b"", -1, 100),
         await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x"), h("renewed")]),
         await store.envelope(h("locator 0"), Slot.FACE),
         await store.envelope(h("locator 2"), Slot.FACE),
@@ -119,7 +121,7 @@ async def contents(store: Any) -> list[Any]:
 
 
 async def test_an_empty_store_has_nothing(store: Any) -> None:
-    assert await contents(store) == [None, [], None, [[]], {}, {}, None, [], [], {}, None, None]
+    assert await contents(store) == [None, [], None, [[]], {}, {}, None, [], [], [], [], {}, None, None]
     assert await store.meta("origin") is None
     assert await store.checkpoint() is None
     assert await store.find([h("id 0")]) == {}
@@ -172,6 +174,13 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     assert await store.named(4) == {"name 0": 0, "name 2": 2}
     assert [row.index for row in await store.signed("Y000051000001", 0, 9)] == [0, 2]
     assert await store.events(h("cert 0")) == [1, 3]
+    rows = [*first.signed, *second.signed]
+    assert await store.signed_after("", -1, 9) == rows
+    assert await store.signed_after("", -1, 1) == rows[:1]
+    assert await store.signed_after("Y000051000001", 0, 9) == rows[1:]
+    assert await store.signed_after("Y000051000001", 2, 9) == []
+    assert await store.events_after(b"", -1, 9) == [(h("cert 0"), 1), (h("cert 0"), 3)]
+    assert await store.events_after(h("cert 0"), 1, 9) == [(h("cert 0"), 3)]
     assert await store.index([h("renewed")]) == {h("renewed"): b"row 2"}
 
 
@@ -413,3 +422,67 @@ async def test_every_commit_is_synchronous(store: Any) -> None:
     for connection in (store._writer, store._reader):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+async def test_states_and_leaves_as_of_a_seal(store: Any) -> None:
+    """Every version of a state stays readable as of each seal, also beside keys that came or changed later."""
+    head = None
+    seals: list[int] = []
+    truth: list[dict[bytes, tuple[int, bytes]]] = [{}]  # by batch: key -> (since, value)
+    for at, keys in enumerate(((1, 2), (2, 3), (1,), (4, 2))):
+        made = batch(head, label=str(at))
+        states = [
+            StateRow(h(f"k{key}"), h(f"v{key} {at}"), b"subject %d" % key, b"", b"body %d %d" % (key, at))
+            for key in keys
+        ]
+        made = replace(made, states=states)
+        await store.append(made, lambda _: None)
+        head = made.head
+        seals.append(head.seal)
+        truth.append(truth[-1] | {row.map_key: (head.seal, row.value) for row in states})
+    everything = (bytes(32), b"\xff" * 32)
+    for at, seal in enumerate(seals, 1):
+        wanted = sorted((key, value) for key, (_, value) in truth[at].items())
+        for as_of in (seal, seal + 1):
+            assert await store.leaves_as_of([everything], as_of) == [wanted]
+            one = wanted[0][0]
+            assert await store.leaves_as_of([(one, one), everything], as_of) == [wanted[:1], wanted]
+        for key in (h(f"k{number}") for number in range(1, 6)):
+            version = await store.state_as_of(key, seal)
+            assert (version and (version.since, version.value)) == truth[at].get(key)
+    assert await store.leaves_as_of([everything], seals[0] - 1) == [[]]
+    assert await store.leaves_as_of([everything], seals[-1]) == await store.leaves([everything])
+    version = await store.state_as_of(h("k2"), seals[1])
+    assert version is not None and version.body == b"body 2 1"
+
+
+async def test_what_changed_since_a_seal(store: Any) -> None:
+    head = None
+    for at, keys in enumerate(((1, 2, 3), (2, 4), (5,))):
+        states = [StateRow(h(f"k{key}"), h(f"v{key} {at}"), b"s", b"", b"body") for key in keys]
+        made = replace(batch(head, label=str(at)), states=states)
+        await store.append(made, lambda _: None)
+        head = made.head
+    newest = {h("k1"): 1, h("k3"): 1, h("k2"): 3, h("k4"): 3, h("k5"): 5}  # key -> seal of its newest version
+    for seal in range(-1, 7):
+        wanted = sorted((since, key) for key, since in newest.items() if since > seal)
+        for limit in (1, 2, 100):
+            found: list[tuple[int, bytes]] = []
+            last = seal, b"\xff" * 32
+            while piece := await store.changed_since(*last, limit):
+                assert len(piece) <= limit
+                found += [tuple(row) for row in piece]
+                last = found[-1]
+            assert found == wanted
+
+
+async def test_the_next_seal(store: Any) -> None:
+    first = batch(None, 3)
+    entries = [replace(row, kind=0 if row.index == 2 else 4) for row in first.entries]
+    await store.append(replace(first, entries=entries), lambda _: None)
+    second = batch(first.head, 2)
+    await store.append(
+        replace(second, entries=[replace(row, kind=0 if row.index == 4 else 4) for row in second.entries]),
+        lambda _: None,
+    )
+    assert [await store.seal_from(at) for at in range(6)] == [2, 2, 2, 4, 4, None]

@@ -163,3 +163,44 @@ def test_buckets_are_the_top_bits() -> None:
     assert [bucket_of(key, d) for d in (0, 1, 4, 8, 16)] == [0, 1, 0xA, 0xA5, 0xA5C3]
     with pytest.raises(Malformed):
         bucket_of(b"short", 4)
+
+
+@given(
+    st.integers(0, 6),
+    st.dictionaries(keys, words, max_size=12),
+    st.dictionaries(keys, words, max_size=12),
+    st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_map_is_rebuilt_in_pieces_in_a_copy(
+    depth: int, start: dict[bytes, bytes], wanted: dict[bytes, bytes], piece: int
+) -> None:
+    """Overwriting every bucket in which two maps differ makes one of the other, and leaves the original alone."""
+    tree, target = Buckets(depth, start.items()), Buckets(depth, wanted.items())
+    before = tree.tree.root
+    twin = tree.tree.copy()
+    numbers = sorted({bucket_of(key, depth) for key in start.keys() | wanted.keys()})
+    for at in range(0, len(numbers), piece):
+        twin.overwrite({number: target.leaves(number) for number in numbers[at : at + piece]}, len(wanted))
+    if numbers:
+        assert (twin.root, twin.count) == (target.tree.root, len(wanted))
+    assert (tree.tree.root, tree.tree.count) == (before, len(start))
+
+
+def test_a_copy_goes_its_own_way_and_takes_the_same_changes() -> None:
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    twin = held.tree.copy()
+    before = twin.root
+    changes = []
+    for at in range(3):
+        key = bytes([0x40 + at]) * 32
+        held.all[key] = bytes([at]) * 32
+        change = held.tree.prepare({bucket_of(key, 3): held.leaves(bucket_of(key, 3))}, 1)
+        held.tree.accept(change)
+        changes.append((change, held.tree.root))
+    assert twin.root == before
+    with pytest.raises(AssertionError):
+        twin.accept(changes[1][0])
+    for change, root in changes:
+        twin.accept(change)
+        assert twin.root == root

@@ -327,3 +327,22 @@ def test_settings_refuse_what_cannot_work() -> None:
     for wrong in ({"base": "verify.example"}, {"base": BASE + "/"}, {"base": BASE, "text_limit": 0}):
         with pytest.raises(AssertionError):
             WebSettings(**wrong)  # type: ignore[arg-type]
+
+
+async def test_evidence_is_passed_on_and_asked_for_again() -> None:
+    key = "ab" * 32
+    async with verifier() as (site, services):
+        for query, asked in (("", (None, None)), ("?size=7", (7, None)), ("?date=2026-05-27", (None, 20_600))):
+            got = await ask(site, "GET", f"/v1/evidence/{key}{query}")
+            assert got.status == 200 and got.headers["content-type"] == "application/cbor" and got.text == "evidence"
+            assert got.headers["cache-control"] == "no-cache"
+            assert services.asked[-1] == ("evidence", (bytes.fromhex(key), *asked))
+            tag = {"If-None-Match": got.headers["etag"]}
+            assert (await ask(site, "GET", f"/v1/evidence/{key}{query}", headers=tag)).status == 304
+        for path, status in (
+            (key[:-1], 404),
+            (key.upper(), 404),
+            (key + "?size=x", 400),
+            (key + "?size=1&date=1", 400),
+        ):
+            assert (await ask(site, "GET", f"/v1/evidence/{path}")).status == status

@@ -214,10 +214,7 @@ class TestMonitors:
         for outcome in ("cosigned", "other_size", "malformed", "unknown_log"):
             assert f'certwitness_answers_total{{outcome="{outcome}"}} 1.0' in text
         assert f'certwitness_log_size{{origin="{ORIGIN}"}} 1.0' in text
-        assert (
-            f'certwitness_cosigned_seconds{{origin="{ORIGIN}"}} {float(TIME_S)!r}'.replace("1790000000.0", "1.79e+09")
-            in text
-        )
+        assert f'certwitness_cosigned_seconds{{origin="{ORIGIN}"}} 1.79e+09' in text
 
     def test_a_fork_is_an_alarm_in_the_log(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
         head, other = bench.log.grown(b"a"), bench.log.grown(b"A")
@@ -241,15 +238,14 @@ async def test_noise_is_never_a_500(live: Live) -> None:
             body[where : where + draw.choice((0, 1, 1, 30))] = draw.randbytes(draw.choice((0, 1, 1, 40)))
         answer = await live.add(draw.randbytes(at) if at % 10 == 0 else bytes(body))
         assert answer.status in (200, 400, 403, 404, 409, 422), answer
-    seen = live.bench.witness.seen(ORIGIN)
-    assert seen in (Seen(), seen) and seen.root in (Seen().root, head.root)
+    assert live.bench.witness.seen(ORIGIN).root in (Seen().root, head.root)
 
 
 # Races.
 
 
 class TwoTrees(AssertionError):
-    """A witness cosigned two trees of one size, or let a size fall."""
+    """A witness cosigned two trees of one size, or two growths of one tree, or let a size fall."""
 
 
 @dataclass
@@ -311,7 +307,8 @@ async def race(live: Live, pairs: int) -> Judge:
         draw.shuffle(bodies)
         won = await judge.race(*bodies)
         assert won, "somebody has to be first"
-        assert len(won) == 1 or at % 4 == 3, "the second started from a size that was no longer the newest"
+        if len(won) != 1 and at % 4 != 3:
+            raise TwoTrees("the second started from a size that was no longer the newest")
         log.adopt(won[-1])
     return judge
 
@@ -348,7 +345,6 @@ async def test_the_harness_catches_a_witness_that_does_not_compare_as_it_stores(
     live: Live, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """The negative control: read, then write without WHERE."""
-    gate = asyncio.Event()
 
     def store(self: WitnessState, origin: str, old: Seen, new: Seen) -> bool:
         if broken == "compared before" and self.seen(origin) != old:
@@ -359,6 +355,5 @@ async def test_the_harness_catches_a_witness_that_does_not_compare_as_it_stores(
         return True
 
     monkeypatch.setattr(WitnessState, "advance", store)
-    with pytest.raises((TwoTrees, AssertionError)):
+    with pytest.raises(TwoTrees):
         await race(live, PAIRS)
-    assert not gate.is_set()

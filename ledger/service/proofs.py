@@ -1,0 +1,138 @@
+"""Evidence, proof files and receipts over HTTP: what anybody may carry away and check without this server.
+
+    GET /v1/evidence/{cert key}                   records/evidence.py; ?size=N or ?date=YYYY-MM-DD: of an older seal
+    GET /v1/evidence/{cert key}/tlog-proof        C2SP tlog-proof of the statement that issued the certificate
+    GET /v1/evidence/{cert key}/receipt           RFC 9942 receipt of the same
+
+An unknown certificate has evidence too: that of its absence. Every answer is immutable for its checkpoint, which its
+ETag names; it is asked for again each time, so that no cache can pass off an old state as the present one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from aiohttp import web
+
+from ledger.edge import Rejected
+from ledger.errors import Unavailable
+from ledger.records.cose import Signer
+from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
+from ledger.service.publisher import Published
+from ledger.store.evidence import Basis, Prover, Standing
+from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
+from ledger.tlog.keys import kid
+from ledger.tlog.note import VerifierKey, parse_note
+from ledger.tlog.proof import TlogProof, format_tlog_proof
+from ledger.wire import evidence_question
+
+_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_CORS: Final = {"Access-Control-Allow-Origin": "*"}
+
+
+@dataclass(slots=True)
+class Proofs:
+    """What the handlers need. `published` gives the newest head; `keys` are the log's, `receipt_key` its own."""
+
+    prover: Prover
+    published: Callable[[], Published | None]
+    origin: str
+    keys: tuple[VerifierKey, ...]
+    receipt_key: Signer
+    _basis: tuple[Published, Basis] | None = None
+    _signature: tuple[bytes, bytes] | None = None  # root, and the receipt key's signature over it
+
+    def head(self) -> tuple[Published, Basis]:
+        """The published head as a basis for proofs. Raises Unavailable before the first."""
+        published = self.published()
+        if published is None:
+            raise Unavailable("nothing is published yet")
+        if self._basis is None or self._basis[0] is not published:
+            self._basis = published, Basis(published.size, published.note, self._signed_ms(published.note))
+        return self._basis
+
+    def root_signature(self, root: bytes) -> bytes:
+        """The receipt key's signature, made once for a head."""
+        if self._signature is None or self._signature[0] != root:
+            self._signature = root, sign_root(self.origin, root, self.receipt_key)
+        return self._signature[1]
+
+    def _signed_ms(self, note: bytes) -> int:
+        """When the log's own dated signature was made: u64 seconds before it (C2SP tlog-cosignature)."""
+        dated = next(key for key in self.keys if key.type == ML_DSA_44_COSIGNATURE)
+        lines = parse_note(note).signatures
+        line = next(line for line in lines if (line.name, line.key_id) == (dated.name, dated.key_id))
+        return int.from_bytes(line.blob[:8], "big") * 1000
+
+
+PROOFS: Final = web.AppKey("proofs", Proofs)
+
+
+def add_proofs(app: web.Application, proofs: Proofs) -> None:
+    """Serve the three routes of this module in `app`."""
+    app[PROOFS] = proofs
+    app.add_routes(
+        [
+            web.get("/v1/evidence/{cert_key}", get_evidence),
+            web.get("/v1/evidence/{cert_key}/tlog-proof", get_tlog_proof),
+            web.get("/v1/evidence/{cert_key}/receipt", get_receipt),
+        ]
+    )
+
+
+async def get_evidence(request: web.Request) -> web.Response:
+    proofs = request.app[PROOFS]
+    cert_key = _cert_key(request)
+    _, basis = proofs.head()
+    size, day = evidence_question(request.query)
+    if size is not None:
+        body = await proofs.prover.at_size(cert_key, size, basis)
+    elif day is not None:
+        body = await proofs.prover.at_day(cert_key, day, basis)
+    else:
+        body = await proofs.prover.current(cert_key, basis)
+    return _answer(request, basis, body, "application/cbor")
+
+
+async def get_tlog_proof(request: web.Request) -> web.Response:
+    proofs = request.app[PROOFS]
+    _, basis = proofs.head()
+    standing = await _standing(proofs, _cert_key(request), basis)
+    proof = TlogProof(standing.index, standing.placed.inclusion, basis.note, None)
+    return _answer(request, basis, format_tlog_proof(proof), "text/plain")
+
+
+async def get_receipt(request: web.Request) -> web.Response:
+    proofs = request.app[PROOFS]
+    published, basis = proofs.head()
+    standing = await _standing(proofs, _cert_key(request), basis)
+    signature = proofs.root_signature(published.root)
+    path = standing.placed.inclusion
+    receipt = ReceiptOf(proofs.origin, kid(proofs.receipt_key.public), basis.size, standing.index, path, signature)
+    return _answer(request, basis, format_receipt(receipt), "application/cose")
+
+
+async def _standing(proofs: Proofs, cert_key: bytes, basis: Basis) -> Standing:
+    standing = await proofs.prover.standing(cert_key, basis)
+    if standing is None:
+        raise Rejected(404)
+    return standing
+
+
+def _cert_key(request: web.Request) -> bytes:
+    text = request.match_info["cert_key"]
+    if _KEY.fullmatch(text) is None:
+        raise Rejected(404)
+    return bytes.fromhex(text)
+
+
+def _answer(request: web.Request, basis: Basis, body: bytes, kind: str) -> web.Response:
+    tag = f'"{sha256(basis.note).hexdigest()[:32]}"'
+    headers = {**_CORS, "Cache-Control": "no-cache", "ETag": tag}
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=kind, headers=headers)

@@ -1,0 +1,194 @@
+"""Makes evidence (records/evidence.py) out of a store, always under the published checkpoint.
+
+The current answer comes from memory (the serving map, remembered tree hashes) and a few point reads, and is kept until
+another head is published. Older ones come from rebuilt maps (history.py), and so does the current one while the serving
+map is of another head. Nothing here signs, and nothing here is
+believed by whoever reads it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from ledger.errors import Malformed, Unavailable
+from ledger.records import canonical
+from ledger.records.evidence import Evidence, Indexed, Placed, format_around
+from ledger.records.seal import Seal, parse_seal
+from ledger.records.state import CertificateState, certificate_map_key, filing_map_key, parse_certificate_state
+from ledger.store.growth import bucket_range
+from ledger.store.hashes import Hashes
+from ledger.store.history import History
+from ledger.store.integrate import Integrator
+from ledger.store.protocol import VersionedStore
+from ledger.store.serving import Serving
+from ledger.tlog.map_proof import format_map_proof
+from ledger.tlog.map_tree import MapTree
+from ledger.tlog.merkle import leaf_hash
+
+KEPT: Final = 8192  # answers of the published head, about 3 KiB each
+_KEPT_TERMS: Final = 256
+_TERMS_INDEX, _TERMS_LEAF = 3, 4  # places in the array of a filing's state
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an answer is made under: the published head."""
+
+    size: int
+    note: bytes  # its checkpoint as it was last signed and cosigned
+    time_ms: int  # how fresh that is: what "today" means for a question by date
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A certificate's issuing statement in the tree of a published head."""
+
+    index: int
+    placed: Placed
+
+
+class Prover:
+    """Answers about one log, whose integrator has a VersionedStore. `serving` follows what is published."""
+
+    def __init__(self, integrator: Integrator, hashes: Hashes, serving: Serving) -> None:
+        self._store, self._hashes, self._serving = cast("VersionedStore", integrator.store), hashes, serving
+        self._history = History(integrator)
+        self._size = 0  # of the head that the kept answers are about
+        self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
+        self._newest: tuple[Placed, Seal] | None = None
+        self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
+
+    async def current(self, cert_key: bytes, basis: Basis) -> bytes:
+        """The answer at the head's own seal."""
+        around = self._kept.get(cert_key) if self._size == basis.size else None
+        if around is None:
+            newest, seal = await self._newest_seal(basis)
+            tree = self._serving.map if self._serving.size == basis.size else await self._history.map_at(seal)
+            around = format_around(await self._evidence(cert_key, basis, tree, newest, seal, None))
+            if self._size == basis.size:
+                self._kept[cert_key] = around
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return around[0] + canonical.encode(basis.note) + around[1]
+
+    async def at_size(self, cert_key: bytes, size: int, basis: Basis) -> bytes:
+        """The answer as of the first `size` leaves, which a seal must end. Raises Refused NO_SUCH_SIZE."""
+        return await self._at(cert_key, await self._history.seal_at_size(size, basis.size), basis)
+
+    async def at_day(self, cert_key: bytes, day: int, basis: Basis) -> bytes:
+        """The answer as of the end of a day (days since 1970, Asia/Shanghai). Raises Refused NOT_YET, TOO_EARLY."""
+        _, newest = await self._newest_seal(basis)
+        return await self._at(cert_key, await self._history.seal_of_day(day, newest, basis.time_ms), basis)
+
+    async def standing(self, cert_key: bytes, basis: Basis) -> Standing | None:
+        """Where the statement stands that issued a certificate; None when the published log has none."""
+        version = await self._store.state_as_of(certificate_map_key(cert_key), basis.size - 1)
+        if version is None:
+            return None
+        index = parse_certificate_state(version.body).issue_index
+        return Standing(index, (await self._placed([index], basis.size))[0])
+
+    async def _at(self, cert_key: bytes, seal: Seal, basis: Basis) -> bytes:
+        if seal.covered >= basis.size - 1:
+            return await self.current(cert_key, basis)
+        tree = await self._history.map_at(seal)
+        following = await self._store.seal_from(seal.covered + 1)
+        assert following is not None, "an older seal has a next one"
+        own, after = await self._placed([seal.covered, following], basis.size)
+        before, behind = format_around(await self._evidence(cert_key, basis, tree, own, seal, after))
+        return before + canonical.encode(basis.note) + behind
+
+    async def _evidence(
+        self, cert_key: bytes, basis: Basis, tree: MapTree, own: Placed, seal: Seal, after: Placed | None
+    ) -> Evidence:
+        map_key = certificate_map_key(cert_key)
+        bucket = tree.landing_bucket(map_key)
+        at = seal.covered
+        leaves = [] if bucket is None else (await self._store.leaves_as_of([bucket_range(bucket, tree.depth)], at))[0]
+        try:
+            proof = format_map_proof(tree.prove(map_key, leaves))
+        except Malformed as error:  # another head was published meanwhile, or the rows are damaged
+            raise Unavailable("the state map changed while it was read", retry_after=1) from error
+        version = await self._store.state_as_of(map_key, at)
+        if version is None:
+            return Evidence(cert_key, basis.note, own, after, proof, b"")
+        state = parse_certificate_state(version.body)
+        best = state.summary.highest
+        indexes = [state.issue_index]
+        if best is not None and best.cert_key != cert_key:
+            indexes.append(await self._issue_index(best.cert_key, at))
+        issued, *highest = await self._placed(indexes, basis.size)
+        commitments, event = await self._named(cert_key, state, at)
+        return Evidence(
+            cert_key,
+            basis.note,
+            own,
+            after,
+            proof,
+            version.body,
+            issued,
+            commitments,
+            event,
+            await self._filing(state),
+            Indexed(highest[0].entry, indexes[1], highest[0].inclusion) if highest else None,
+        )
+
+    async def _named(self, cert_key: bytes, state: CertificateState, at: int) -> tuple[bytes, bytes]:
+        """The statements with the current commitments and of the last event, where they are not the issue."""
+        known = {state.issue_leaf: b""}
+        if state.event_leaf != state.issue_leaf:
+            (known[state.event_leaf],) = await self._store.entries(state.event_index, state.event_index + 1)
+        if state.commitment_leaf not in known:
+            for index in reversed([index for index in await self._store.events(cert_key) if index < at]):
+                (entry,) = await self._store.entries(index, index + 1)
+                if leaf_hash(entry) == state.commitment_leaf:
+                    return entry, known[state.event_leaf]
+            raise Unavailable("the statement with the commitments is not found; run fsck")
+        same = state.commitment_leaf == state.event_leaf
+        return known[state.commitment_leaf], b"" if same else known[state.event_leaf]
+
+    async def _issue_index(self, cert_key: bytes, at: int) -> int:
+        version = await self._store.state_as_of(certificate_map_key(cert_key), at)
+        if version is None:
+            raise Unavailable("the certificate of the highest grade is not in the map; run fsck")
+        return parse_certificate_state(version.body).issue_index
+
+    async def _filing(self, state: CertificateState) -> bytes:
+        """The filing statement under which a certificate was issued: the filing's state at that time points to it."""
+        entry = self._terms.get(state.filing_leaf)
+        if entry is None:
+            entry = await self._find_filing(state)
+            self._terms[state.filing_leaf] = entry
+            if len(self._terms) > _KEPT_TERMS:
+                self._terms.popitem(last=False)
+        return entry
+
+    async def _find_filing(self, state: CertificateState) -> bytes:
+        map_key = filing_map_key(state.filing_number)
+        seal = await self._store.seal_from(state.issue_index)
+        # Its batch may have changed the terms again after it, so the version before that batch counts too.
+        for at in (seal, state.issue_index - 1):
+            version = None if at is None else await self._store.state_as_of(map_key, at)
+            if version is not None:
+                fields = canonical.decode(version.body, limit=64 * 1024)
+                if fields[_TERMS_LEAF] == state.filing_leaf:
+                    index = int(fields[_TERMS_INDEX])
+                    return (await self._store.entries(index, index + 1))[0]
+        raise Unavailable("the terms of the filing are not found; run fsck")
+
+    async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:
+        entries = [(await self._store.entries(index, index + 1))[0] for index in indexes]
+        paths = await self._hashes.inclusion(indexes, size)
+        return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
+
+    async def _newest_seal(self, basis: Basis) -> tuple[Placed, Seal]:
+        if self._size != basis.size or self._newest is None:
+            (placed,) = await self._placed([basis.size - 1], basis.size)
+            if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
+                self._size = basis.size
+                self._kept.clear()
+            self._newest = placed, parse_seal(placed.entry)
+        return self._newest

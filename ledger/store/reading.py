@@ -1,0 +1,144 @@
+"""Reading entries before the fold asks for them, on other cores: form, and signatures under keys that are known.
+
+    reads = await read_entries(workers, entries, start, keys)      one Read for each entry
+
+`keys` is a hint, kid -> record key, of filings that the reader already knows. It decides nothing: a statement under it
+comes back as `Authentic` with the key it was checked under, which the replay compares with what its filing lists; one
+without, or whose signature does not hold under it, comes back as a `Statement` to be judged there. So a reader can be
+far ahead of the state.
+
+Threads hand over the objects. Processes hand over certificates as flat tuples (marshal), which are put together here
+without being checked a second time: the other end is this same program. Whatever is not a certificate is rare, and is
+parsed here again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
+
+from ledger.errors import Malformed, Unverified
+from ledger.records.authority import FiledKey
+from ledger.records.cose import Envelope, Signature
+from ledger.records.issue import Issue
+from ledger.records.kinds import Audience, Kind, Route
+from ledger.records.seal import is_seal
+from ledger.records.statements import Statement, parse_statement
+from ledger.records.view import Authentic, authenticate_record, authenticated_elsewhere
+
+_PIECE: Final = 256  # entries of one task
+_KID: Final = slice(12, 20)  # where the kid of a statement with one signer lies, when its header has the usual length
+
+
+class BadEntry(Unverified):
+    """An entry that has no place in this log. `index` is the first one, `reason` says why."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"entry {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+
+Read: TypeAlias = Authentic | Statement | BadEntry | None  # None: a seal
+
+
+def keys_for(entries: Iterable[bytes], keys: Mapping[bytes, FiledKey]) -> dict[bytes, bytes]:
+    """Of the keys known, those that these entries seem to be signed by: kid -> public key."""
+    return {kid: keys[kid].public for kid in {entry[_KID] for entry in entries} if kid in keys}
+
+
+async def read_entries(
+    workers: Executor, entries: Sequence[bytes], start: int, keys: Mapping[bytes, FiledKey]
+) -> list[Read]:
+    """What each entry is, in order; the first of them stands at index `start`. Never raises for what an entry is."""
+    loop = asyncio.get_running_loop()
+    apart = isinstance(workers, ProcessPoolExecutor)
+    pieces = [entries[at : at + _PIECE] for at in range(0, len(entries), _PIECE)]
+    running = [
+        loop.run_in_executor(workers, _pack_piece if apart else _read_piece, piece, keys_for(piece, keys))
+        for piece in pieces
+    ]
+    reads: list[Read] = []
+    for piece, result in zip(pieces, await asyncio.gather(*running), strict=True):
+        packed = marshal.loads(result) if isinstance(result, bytes) else result  # noqa: S302  # from our own process
+        for entry, one in zip(piece, packed, strict=True):
+            reads.append(_unpack(entry, one, start + len(reads)))
+    return reads
+
+
+def _read_piece(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> list[Authentic | Statement | str | None]:
+    """A text is what is wrong with an entry."""
+    return [None if is_seal(entry) else _read(entry, keys) for entry in entries]
+
+
+def _read(entry: bytes, keys: Mapping[bytes, bytes]) -> Authentic | Statement | str:
+    try:
+        statement = parse_statement(entry)
+    except Malformed as error:
+        return str(error)
+    public = keys.get(statement.kid) if statement.envelope.single else None
+    if public is None:
+        return statement
+    try:
+        return authenticate_record(statement, public)
+    except (Malformed, Unverified):
+        return statement
+
+
+# A certificate as it crosses from one process to the other. Route and audience are enumerations, which marshal refuses.
+_NAMES: Final = tuple(field.name for field in fields(Issue) if field.name not in ("route", "audience", "permit"))
+_VALUES: Final = attrgetter(*_NAMES)
+_SETTERS: Final = tuple(getattr(Issue, name).__set__ for name in _NAMES)
+_SET_ROUTE, _SET_AUDIENCE, _SET_PERMIT = (getattr(Issue, n).__set__ for n in ("route", "audience", "permit"))
+_ROUTES: Final = {int(route): route for route in Route}
+_AUDIENCES: Final = {int(audience): audience for audience in Audience}
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_SET_STATEMENT: Final = tuple(
+    getattr(Statement, name).__set__ for name in ("entry", "kind", "body", "envelope", "leaf_hash")
+)
+
+
+def _pack_piece(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> bytes:
+    return marshal.dumps([_pack(one) for one in _read_piece(entries, keys)])
+
+
+def _pack(read: Authentic | Statement | str | None) -> Any:
+    statement = read.statement if isinstance(read, Authentic) else read
+    if not isinstance(statement, Statement):
+        return statement
+    body, envelope = statement.body, statement.envelope
+    if not isinstance(body, Issue) or body.permit is not None:
+        return b""
+    part = envelope.signatures[0]
+    return (
+        read.publics[0] if isinstance(read, Authentic) else b"",
+        int(statement.kind), statement.leaf_hash,
+        (envelope.issuer, envelope.subject, envelope.protected, envelope.payload), part.kid, part.signature,
+        int(body.route), int(body.audience), _VALUES(body),
+    )  # fmt: skip
+
+
+def _unpack(entry: bytes, packed: Any, index: int) -> Read:
+    if packed is None or isinstance(packed, Authentic | Statement):
+        return packed
+    if isinstance(packed, str):
+        return BadEntry(index, packed)
+    if packed == b"":
+        return parse_statement(entry)
+    public, kind, leaf, (issuer, subject, protected, payload), kid, signature, route, audience, values = packed
+    issue = object.__new__(Issue)
+    for put, value in zip(_SETTERS, values):  # noqa: B905  # both are as long as the class has fields
+        put(issue, value)
+    _SET_ROUTE(issue, _ROUTES[route])
+    _SET_AUDIENCE(issue, _AUDIENCES[audience])
+    _SET_PERMIT(issue, None)
+    envelope = Envelope(issuer, subject, protected, payload, (Signature(kid, signature),), True)
+    statement = object.__new__(Statement)
+    for put, value in zip(_SET_STATEMENT, (entry, _KINDS[kind], issue, envelope, leaf)):  # noqa: B905
+        put(statement, value)
+    return authenticated_elsewhere(statement, public) if public else statement

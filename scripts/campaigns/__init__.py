@@ -1,0 +1,1 @@
+"""Long runs of what must never happen: each prints its seeds and counts and leaves a results file."""

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import Refused, Unverified
+from ledger.records.dates import batch_day
+from ledger.records.evidence import parse_evidence
+from ledger.records.evidence_check import ProvenState, verify_evidence
+from ledger.store.evidence import Basis, Prover
+from ledger.store.hashes import Hashes
+from ledger.store.serving import Serving
+from ledger.tlog.policy import NO_WITNESSES
+from tests.support.build_log import TIME, LogBuilder, octets
+
+DAY = 86_400_000
+
+
+class Site:
+    """A log, what is published of it, and who proves."""
+
+    def __init__(self, log: LogBuilder) -> None:
+        self.log = log
+        self.serving = Serving(log.integrator)
+        self.prover = Prover(log.integrator, Hashes(log.store), self.serving)
+        self.publish()
+
+    def publish(self) -> None:
+        head = self.log.integrator.head
+        assert head is not None
+        self.basis = Basis(head.size, self.log.checkpoint(), self.log.time)
+        self.serving.publish(head.size)
+
+    def check(self, raw: bytes, cert_key: bytes) -> ProvenState:
+        evidence = parse_evidence(raw)
+        assert evidence.checkpoint == self.basis.note
+        proven = verify_evidence(evidence, self.log.origin, self.log.signer.vkeys, NO_WITNESSES)
+        assert proven.cert_key == cert_key
+        return proven
+
+    async def current(self, cert_key: bytes) -> ProvenState:
+        return self.check(await self.prover.current(cert_key, self.basis), cert_key)
+
+
+async def test_current_answers(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    low, high = site.log.certificate("low", grade=3, track="t"), site.log.certificate("high", grade=5, track="t")
+    (index,) = await site.log.issue(low)
+    site.publish()
+    proven = await site.current(low.issue.cert_key)
+    assert proven.is_current and proven.state is not None and proven.issued == low.statement
+    assert proven.state == await site.log.integrator.certificate(low.issue.cert_key)
+    assert (proven.state.issue_index, proven.highest) == (index, None)
+    assert proven.terms == site.log.filing()
+    assert (await site.current(high.issue.cert_key)).state is None
+    await site.log.issue(high)
+    site.publish()
+    proven = await site.current(low.issue.cert_key)
+    assert proven.highest == high.statement and (await site.current(high.issue.cert_key)).highest is None
+    await site.log.store.close()
+
+
+async def test_what_is_committed_but_not_published_is_not_shown(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    low, high = site.log.certificate("low", grade=3, track="t"), site.log.certificate("high", grade=5, track="t")
+    await site.log.issue(low)
+    site.publish()
+    before = await site.prover.current(low.issue.cert_key, site.basis)
+    fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
+    for at in range(5):
+        await site.log.issue(high if at == 2 else site.log.certificate(f"other {at}"))
+        assert await site.prover.current(low.issue.cert_key, site.basis) == before
+        assert await fresh.current(low.issue.cert_key, site.basis) == before, "nor without what was kept"
+        assert site.check(await fresh.current(high.issue.cert_key, site.basis), high.issue.cert_key).state is None
+        assert await fresh.standing(high.issue.cert_key, site.basis) is None
+        fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
+    site.publish()
+    assert (await site.current(low.issue.cert_key)).highest == high.statement
+    await site.log.store.close()
+
+
+async def test_the_same_head_signed_again_changes_the_checkpoint_only(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    await site.log.issue(one)
+    site.publish()
+    first = parse_evidence(await site.prover.current(one.issue.cert_key, site.basis))
+    site.basis = Basis(site.basis.size, site.log.checkpoint(site.log.time + 60_000), site.log.time + 60_000)
+    second = parse_evidence(await site.prover.current(one.issue.cert_key, site.basis))
+    assert first.checkpoint != second.checkpoint
+    assert (first.map_proof, first.issued, first.seal) == (second.map_proof, second.issued, second.seal)
+    assert (await site.current(one.issue.cert_key)).time_ms == site.basis.time_ms
+    await site.log.store.close()
+
+
+async def test_a_serving_map_of_another_head_is_not_needed(tmp_path: Path) -> None:
+    """After a start on an older published head, or a backlog too long to keep: the map is rebuilt."""
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    certificates = [site.log.certificate(f"c{at}", grade=2 + at % 4, track=f"t{at // 4}") for at in range(8)]
+    bases = []
+    for certificate in certificates:
+        await site.log.issue(certificate)
+        head = site.log.integrator.head
+        assert head is not None
+        bases.append(Basis(head.size, site.log.checkpoint(), site.log.time))
+    for serving in (site.serving, Serving(site.log.integrator)):  # one behind, one ahead
+        for at in (3, 5, 7):
+            site.basis = bases[at]
+            prover = Prover(site.log.integrator, Hashes(site.log.store), serving)
+            for number, certificate in enumerate(certificates):
+                cert_key = certificate.issue.cert_key
+                proven = site.check(await prover.current(cert_key, bases[at]), cert_key)
+                assert proven.is_current and (proven.state is not None) == (number <= at)
+    await site.log.store.close()
+
+
+async def test_an_older_basis_between_newer_ones(tmp_path: Path) -> None:
+    """A request that began under the head before this one still gets that head's answer, and spoils nothing."""
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    old = site.basis
+    await site.log.issue(one)
+    site.publish()
+    new, key = site.basis, one.issue.cert_key
+    for basis, exists in ((new, True), (old, False), (new, True), (old, False)):
+        site.basis = basis
+        for _ in range(2):
+            assert (site.check(await site.prover.current(key, basis), key).state is not None) == exists
+    await site.log.store.close()
+
+
+async def test_standing(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    (index,) = await site.log.issue(one)
+    site.publish()
+    standing = await site.prover.standing(one.issue.cert_key, site.basis)
+    assert standing is not None and (standing.index, standing.placed.entry) == (index, one.statement.entry)
+    assert await site.prover.standing(octets("nobody"), site.basis) is None
+    await site.log.store.close()
+
+
+async def test_absence_of_a_thousand_unknown_keys_and_of_no_known_one(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    known = [site.log.certificate(f"c{at}") for at in range(40)]
+    await site.log.issue(*known)
+    site.publish()
+    absent = [parse_evidence(await site.prover.current(octets(f"u{at}"), site.basis)) for at in range(1000)]
+    for evidence in absent:
+        assert verify_evidence(evidence, site.log.origin, site.log.signer.vkeys, NO_WITNESSES).state is None
+    for certificate in known[:10]:
+        for evidence in absent[:100]:
+            with pytest.raises(Unverified):
+                other = replace(evidence, cert_key=certificate.issue.cert_key)
+                verify_evidence(other, site.log.origin, site.log.signer.vkeys, NO_WITNESSES)
+    await site.log.store.close()
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(2, 5)), min_size=1, max_size=3), max_size=8))
+def test_every_size_and_day_of_a_random_history(batches: list[list[tuple[int, int]]]) -> None:
+    """Whatever was issued, each earlier size and day proves the states of that time, under the newest checkpoint."""
+
+    async def run(path: Path) -> None:
+        site = Site(await LogBuilder.create(path))
+        issued, seen = {}, {}
+        sizes = [(site.log.integrator.size, batch_day(site.log.time), dict(seen))]
+        for at, batch in enumerate(batches):
+            wanted = {(track, grade) for track, grade in batch} - issued.keys()
+            for key in wanted:
+                issued[key] = site.log.certificate(f"{key}", grade=key[1], track=f"t{key[0]}")
+            if wanted:
+                entries = [issued[key].statement.entry for key in sorted(wanted)]
+                await site.log.batch(entries, time=TIME + 2000 + at * DAY // 2)
+            for key, certificate in issued.items():
+                seen[key] = await site.log.integrator.certificate(certificate.issue.cert_key)
+            sizes.append((site.log.integrator.size, batch_day(site.log.time), dict(seen)))
+        site.publish()
+        for size, _, states in sizes:
+            for key, certificate in issued.items():
+                cert_key = certificate.issue.cert_key
+                proven = site.check(await site.prover.at_size(cert_key, size, site.basis), cert_key)
+                assert (proven.state, proven.size) == (states.get(key), size)
+        for day in range(sizes[0][1], sizes[-1][1] + 1):
+            states = [entry for entry in sizes if entry[1] <= day][-1][2]
+            for key, certificate in issued.items():
+                cert_key = certificate.issue.cert_key
+                proven = site.check(await site.prover.at_day(cert_key, day, site.basis), cert_key)
+                proven.check_day(day)
+                assert proven.state == states.get(key)
+        with pytest.raises(Refused):
+            await site.prover.at_size(octets("x"), site.basis.size + 1, site.basis)
+        await site.log.store.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(Path(folder) / "log.db"))

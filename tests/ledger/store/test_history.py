@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.records.dates import batch_day
+from ledger.records.seal import parse_seal
+from ledger.store.history import KEPT_MAPS, History
+from tests.support.build_log import TIME, LogBuilder
+
+DAY = 86_400_000
+
+
+async def built(path: Path, batches: int = 9) -> tuple[LogBuilder, History, list[int]]:
+    """A log with one batch at its creation, then `batches` more, three on a day; the indexes of all seals."""
+    log = await LogBuilder.create(path)
+    seals = [log.integrator.size - 1]
+    for at in range(batches):
+        upgraded = log.certificate(f"c{at}", grade=2 + at % 4, track=f"t{at // 4}")
+        log.envelopes.clear()
+        await log.batch([upgraded.statement.entry], time=TIME + (at // 3 + 1) * DAY + at * 1000)
+        seals.append(log.integrator.size - 1)
+    return log, History(log.integrator), seals
+
+
+async def test_every_older_map_is_rebuilt_to_its_seal(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db")
+    for index in (*seals, *reversed(seals)):
+        seal = await history.seal_at(index)
+        tree = await history.map_at(seal)
+        assert (tree.root, tree.count) == (seal.map_root, seal.map_count)
+        assert len(history._kept) <= KEPT_MAPS
+    await log.store.close()
+
+
+async def test_batches_that_are_committed_while_it_builds_do_not_disturb(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db", batches=11)
+    seal = await history.seal_at(seals[1])
+    building = asyncio.create_task(history.map_at(seal))
+    for at in range(5):
+        await asyncio.sleep(0)
+        late = log.certificate(f"late {at}", grade=5 if at == 0 else 4, track=f"n{at}" if at else "t2")
+        await log.batch([late.statement.entry], time=log.time + 1)
+    assert (await building).root == seal.map_root
+    await log.store.close()
+
+
+async def test_the_last_seal_of_a_day(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db")
+    found = [parse_seal((await log.store.entries(index, index + 1))[0]) for index in seals]
+    newest = found[-1]
+    for day in range(batch_day(TIME) - 1, batch_day(newest.time) + 4):
+        of_day = [seal for seal in found if batch_day(seal.time) <= day]
+        if of_day:
+            assert await history.seal_of_day(day, newest, newest.time + 3 * DAY) == of_day[-1]
+        else:
+            with pytest.raises(Refused, match="TOO_EARLY"):
+                await history.seal_of_day(day, newest, newest.time + 3 * DAY)
+    with pytest.raises(Refused, match="NOT_YET"):
+        await history.seal_of_day(batch_day(newest.time) + 1, newest, newest.time)
+    assert await history.seal_of_day(batch_day(newest.time), newest, newest.time) == newest
+    await log.store.close()
+
+
+async def test_a_size_that_no_seal_ends(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db")
+    size = log.integrator.size
+    assert [s for s in range(-1, size + 3) if await _ends(history, s, size)] == [index + 1 for index in seals]
+    await log.store.close()
+
+
+async def _ends(history: History, size: int, published: int) -> bool:
+    try:
+        return (await history.seal_at_size(size, published)).covered == size - 1
+    except Refused as refused:
+        assert refused.code == "NO_SUCH_SIZE"
+        return False
+
+
+async def test_maps_are_built_one_at_a_time_and_few_may_wait(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db")
+    wanted = [await history.seal_at(index) for index in seals]
+    answers = await asyncio.gather(*(history.map_at(seal) for seal in wanted), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Unavailable)]
+    assert 0 < len(refused) < len(answers) and all(error.retry_after for error in refused)
+    same = await asyncio.gather(*(history.map_at(wanted[3]) for _ in range(4)))
+    assert all(tree is same[0] for tree in same)
+    await log.store.close()
+
+
+async def test_damaged_versions_are_noticed(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db")
+    log.store._writer.execute("UPDATE state_history SET value = ? WHERE since < ?", (bytes(32), seals[-1]))
+    with pytest.raises(Unavailable, match="fsck"):
+        await history.map_at(await history.seal_at(seals[1]))
+    await log.store.close()

@@ -1,0 +1,527 @@
+"""Random histories of a whole log: hypothesis draws them, the product and a slow twin live them side by side.
+
+Each rule puts one statement into the next batch; `seal` closes the batch. Then the ledger's store and a replica, which
+reads the log back from its bytes, must hold exactly what `slow_life` says: same refusals, same entries, same seal, same
+states byte for byte, same roots. Both stores are closed and opened again whenever a rule says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cbor2
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from ledger.errors import Refused, Unverified
+from ledger.records.appointment import Appoint
+from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
+from ledger.records.cose import sign_part
+from ledger.records.dates import batch_day
+from ledger.records.issue import Issue
+from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
+from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
+from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
+from ledger.records.qr import Code as QrCode
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.rotation import AuthorityChange, LogKey
+from ledger.records.secret import cert_key_of
+from ledger.records.statements import AuthorityBody, Statement, issue_entry, issuer_entry, parse_statement, propose
+from ledger.records.status import Authentic, authenticate_authority, authenticate_record
+from ledger.records.supervision import FilingStanding, KeyStanding
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.store.integrate import Batch, Integrator
+from ledger.store.replay import replay_stretch
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.tlog.checkpoint import CheckpointSigner
+from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES, Ed25519Signer, MlDsa44Signer
+from tests.support import slow_tree
+from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, octets
+from tests.support.builders import key as new_key
+from tests.support.slow_life import SlowLife, read
+from verifier.lookup import read_logged
+from verifier.trust import Trust
+from verifier.verify import Evidence, Register, verify
+
+T = TypeVar("T")
+key = cache(new_key)
+DEPTH = 4
+BASE = "https://cert.test.example"
+TRUST = Trust(
+    ORIGIN,
+    CheckpointSigner(ORIGIN, Ed25519Signer(octets("log ed")), MlDsa44Signer(octets("log ml"))).vkeys,
+    bytes(32),
+    (BASE,),
+    1_000,
+    0,
+    load_ladder(),
+    load_catalogue(),
+)
+DAY_MS = 86_400_000
+EVERYTHING = [(bytes(32), b"\xff" * 32)]
+NUMBERS = ("Y000051000001", "S000151000002")
+PERSONS = ("p", "q", "r")
+TRADES = ("", "数控车工")
+RAM = Path("/dev/shm")
+
+PAUSES = (1, 1000, 3_600_000, DAY_MS, DAY_MS, 20 * DAY_MS)
+AGO = (0, 0, 0, 0, 3, 45, -1)  # days
+WEIGHTS = {
+    "issue": 20, "race": 4, "top_and_post": 6, "late": 4, "reissue": 6, "end": 4, "correct": 14, "ruling": 18,
+    "filing_status": 3, "key_status": 4, "filing_change": 4, "authority_change": 1, "log_key": 1, "publish": 1,
+    "file_again": 1, "forge": 1, "again": 1,
+}  # fmt: skip
+
+
+class History(RuleBasedStateMachine):
+    """One log from its genesis on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.room = Path(tempfile.mkdtemp(prefix="history-", dir=RAM if RAM.is_dir() else None))
+        self.workers = ThreadPoolExecutor(1)
+        self.life = SlowLife()
+        self.time = TIME
+        self.pending: list[bytes] = []
+        self.made: list[Issue | Appoint] = []  # every certificate that was ever put forward
+        self.count = 0
+        self.people = [key(f"authority {at}") for at in range(3)]
+        self.codes: Counter[str] = Counter()
+        self.verdicts: Counter[str] = Counter()
+        self.scanned: dict[bytes, list[Any]] = {}
+        self.secrets: dict[bytes, bytes] = {}
+        self.restarts = 0
+        self.agree = True
+        self.steps = 0
+        self.draw = random.Random(0)
+        self.stores = [self._create(name) for name in ("ledger", "replica")]
+        self.logs = [self.run(Integrator.open(store)) for store in self.stores]
+
+    def _create(self, name: str) -> Any:
+        store = create_sqlite(self.room / name, private=False)
+        self.run(store.put_meta({"map_depth": bytes([DEPTH])}))
+        return store
+
+    def run(self, work: Awaitable[T]) -> T:
+        async def main() -> T:
+            return await work
+
+        return self.runner.run(main())
+
+    def teardown(self) -> None:
+        try:
+            if self.life.entries and self.agree:
+                self.seal(1)
+                for which in range(2):
+                    self.open_again(which)
+                    self._check_head(which)
+        finally:
+            for store in self.stores:
+                store.close_now()
+            self.workers.shutdown()
+            self.runner.close()
+            shutil.rmtree(self.room)
+
+    # ---- what is put forward ------------------------------------------------------------------------------------
+
+    @initialize(seed=st.integers(0, 2**32 - 1))
+    def begin(self, seed: int) -> None:
+        self.seed = seed
+        keys = tuple(sorted(person.public for person in self.people))
+        self.authority(Genesis(ORIGIN, keys, 2, WINDOW[0]))
+        for at in range(2):
+            self.authority(self.filing(at))
+        self.seal(1)
+        self.act(seed)
+
+    def filing(self, at: int, **changes: Any) -> Filing:
+        keys = [[FiledKey(key(f"{what} {at} {n}").public, WINDOW[0]) for n in range(2)] for what in ("record", "ask")]
+        row = FilingRow(OCCUPATION, "", (2, 3, 4, 5, 6), Audience.OWN_STAFF, WINDOW[0])
+        filing = Filing(
+            NUMBERS[at], "示例机构", IssuerKind.EMPLOYER, WINDOW[0], WINDOW[1], (row,), tuple(keys[0]),
+            tuple(keys[1]), cap=12, grants=(7, 8),
+        )  # fmt: skip
+        return replace(filing, **changes)
+
+    def put(self, entry: bytes, *, alone: bool = False) -> None:
+        """Into the next batch; what must stand alone gets a batch of its own, unless something is waiting."""
+        self.pending.append(entry)
+        if alone or len(self.pending) > 7:
+            self.seal(self.draw.choice(PAUSES))
+
+    def authority(self, body: AuthorityBody, *, by: Sequence[Ed25519Signer] = (), alone: bool = False) -> None:
+        self.put(self.sign(body, by or self.people), alone=alone)
+
+    def sign(self, body: AuthorityBody, people: Sequence[Ed25519Signer]) -> bytes:
+        proposal = propose(ORIGIN, body)
+        return proposal.signed(tuple(sign_part(proposal.protected, proposal.payload, person) for person in people))
+
+    def state(self, body: Any, at: int, *, by_issuer: bool, alone: bool = False) -> None:
+        if by_issuer:
+            self.put(issuer_entry(body, key(f"record {at} {self.a_key(at)}")), alone=alone)
+        else:
+            self.authority(body, alone=alone)
+
+    def certificate(self, body: Issue | Appoint, at: int, signer: int) -> None:
+        self.made.append(body)
+        self.put(issue_entry(body, key(f"record {at} {signer}")))
+
+    def fresh(self, what: str, size: int = 32) -> bytes:
+        self.count += 1
+        return octets(f"{what} {self.count}", size)
+
+    def cert(self) -> bytes:
+        secret = self.fresh("secret", 16)
+        self.secrets[cert_key_of(secret)] = secret
+        return cert_key_of(secret)
+
+    def track(self, person: str) -> bytes:
+        return octets("track " + person, 16)
+
+    @property
+    def today(self) -> int:
+        return batch_day(self.time)
+
+    @rule(seed=st.integers(0, 2**32 - 1))
+    def act(self, seed: int) -> None:
+        """Two to eight statements. The draw depends on the place in the history too, so that no value is stuck."""
+        self.steps += 1
+        self.draw = random.Random(f"{self.seed} {seed} {self.steps}")
+        for _ in range(self.draw.randint(2, 8)):
+            (what,) = self.draw.choices(list(WEIGHTS), list(WEIGHTS.values()))
+            if self.made or what not in ("reissue", "end", "correct", "ruling"):
+                getattr(self, what)()
+
+    def chance(self, one_in: int) -> bool:
+        return self.draw.randrange(one_in) == 0
+
+    def a_body(self) -> int:
+        return int(self.chance(3))
+
+    def a_key(self, at: int) -> int:
+        """Which of its record keys, mostly one that is live."""
+        filing, known = self.life.filings[NUMBERS[at]], [key(f"record {at} {n}").public for n in range(4)]
+        live = [n for n, public in enumerate(known) if filing["keys"].get(public, [0])[0] == 1]
+        return self.draw.choice(live) if live and not self.chance(12) else self.draw.randrange(3)
+
+    def ago(self) -> int:
+        return self.draw.choice(AGO)
+
+    def chosen(self) -> Issue | Appoint:
+        """Any certificate that was ever put forward, mostly one of the last."""
+        known = [made for made in self.made if made.cert_key in self.life.certs]
+        some = self.made[-6:] if self.chance(6) or not known else known
+        return self.draw.choice(some if self.chance(2) else some[-6:])
+
+    def body_of(self, made: Issue | Appoint) -> int:
+        """Mostly the body that issued it."""
+        own = NUMBERS.index(made.filing_number)
+        return 1 - own if self.chance(15) else own
+
+    def now(self, made: Issue | Appoint, what: str, otherwise: Any) -> Any:
+        return self.life.certs[made.cert_key][what] if made.cert_key in self.life.certs else otherwise
+
+    def an_issue(self, at: int, person: str, grade: int, ago: int, **changes: Any) -> Issue:
+        day = self.today - ago
+        issue = Issue(
+            self.cert(), NUMBERS[at], OCCUPATION, "", grade, 7 - grade, day, day - 5, Route.EXAM, "std",
+            Audience.OWN_STAFF, self.track(person), self.fresh("face"), self.fresh("rest"),
+        )  # fmt: skip
+        return replace(issue, **changes)
+
+    def issue(self) -> None:
+        changes: dict[str, Any] = {"trade": TRADES[self.chance(3)]}
+        if self.chance(20):
+            changes["audience"] = Audience.PUBLIC
+        if self.chance(20):
+            changes |= {"person_unlinked": True, "track_id": self.track("unlinked")}
+        at = self.a_body()
+        issue = self.an_issue(at, self.draw.choice(PERSONS), self.draw.randint(2, 6), self.ago(), **changes)
+        self.certificate(issue, at, self.a_key(at))
+
+    def race(self) -> None:
+        """Two issuers, one person, one batch: one track, and of one grade only one certificate."""
+        person, grade = self.draw.choice(PERSONS), self.draw.randint(2, 6)
+        for at in self.draw.sample((0, 1), 2):
+            self.certificate(self.an_issue(at, person, grade, 0), at, 0)
+
+    def top_and_post(self) -> None:
+        """A post, and sometimes the certificate that it builds on before it."""
+        at, person, today = self.a_body(), self.draw.choice(PERSONS), self.today
+        wanted = [made for made in self.made if made.track_id == self.track(person) and made.grade >= 6]
+        if not wanted or self.chance(3):
+            self.certificate(self.an_issue(at, person, 6, self.ago()), at, self.a_key(at))
+            wanted.append(self.made[-1])
+        post = Appoint(
+            self.cert(), NUMBERS[at], OCCUPATION, "", self.draw.choice((7, 8)), today - self.ago(), today - 9,
+            self.draw.choice((0, today, today + 25)), "任命〔2026〕1号", self.track(person), self.fresh("face"),
+            self.fresh("rest"), self.draw.choice(wanted).cert_key,
+        )  # fmt: skip
+        self.certificate(post, at, self.a_key(at))
+
+    def late(self) -> None:
+        """Let in by a permit; too late without one, and with one for something else."""
+        at, wrong = self.a_body(), self.draw.randrange(12)
+        person, ago = self.draw.choice(PERSONS), self.draw.choice((61, 90, 200))
+        count = self.draw.randint(1, 4)
+        issues = [self.an_issue(at, person, grade, ago) for grade in self.draw.sample(range(2, 7), count)]
+        hashes = [permitted_hash(NUMBERS[at], one.cert_key, one.as_map()) for one in issues]
+        first = issues[0].issue_day + (wrong == 1)
+        permit = LatePermit(
+            NUMBERS[1 - at] if wrong == 2 else NUMBERS[at], Reason.OTHER, first, self.today, permit_root(hashes),
+            len(hashes),
+        )  # fmt: skip
+        leaf = octets("no permit")
+        if wrong != 3:
+            entry = self.sign(permit, self.people)
+            leaf = slow_tree.leaf(entry)
+            self.put(entry)
+        for place, one in enumerate(issues):
+            proof = None if wrong == 4 else prove_permitted(hashes, (place + (wrong == 5)) % len(hashes), leaf)
+            self.certificate(replace(one, permit=proof), at, self.a_key(at))
+
+    def reissue(self) -> None:
+        old = self.chosen()
+        if isinstance(old, Appoint):
+            return
+        at = self.body_of(old)
+        track = self.track(self.draw.choice(PERSONS)) if self.chance(15) else self.now(old, "track", old.track_id)
+        grade = 2 if self.chance(20) else old.grade
+        new = replace(
+            old, cert_key=self.cert(), filing_number=NUMBERS[at], replaces=old.cert_key, permit=None,
+            track_id=track, grade=grade, level=7 - grade, face=self.fresh("face"), rest=self.fresh("rest"),
+        )  # fmt: skip
+        self.certificate(new, at, self.a_key(at))
+
+    def end(self) -> None:
+        posts = [made for made in self.made if isinstance(made, Appoint)]
+        made = self.draw.choice(posts) if posts and not self.chance(8) else self.chosen()
+        at = self.body_of(made)
+        body = EndAppointment(made.cert_key, Reason.POST_ENDED, self.today - self.ago(), NUMBERS[at])
+        self.put(issuer_entry(body, key(f"record {at} {self.a_key(at)}")))
+
+    def correct(self) -> None:
+        made = self.chosen()
+        at, by_issuer = self.body_of(made), not self.chance(4)
+        move = self.track(self.draw.choice((*PERSONS, "s"))) if self.chance(2) else b""
+        body = Correct(
+            made.cert_key, Reason.NAME_CHANGED, self.today - self.ago(), self.fresh("face"), self.fresh("rest"), move,
+            NUMBERS[at] if by_issuer else "",
+        )  # fmt: skip
+        self.state(body, at, by_issuer=by_issuer)
+
+    def ruling(self) -> None:
+        made = self.chosen()
+        at, by_issuer = self.body_of(made), not self.chance(3)
+        kind = self.draw.choice((Kind.SUSPEND, Kind.RESTORE, Kind.RESTORE, Kind.REVOKE))
+        shape, width = self.draw.choice(("one", "one", "list", "range")), self.draw.randint(0, 12)
+        target: Listed | Range = Listed((made.cert_key,))
+        if shape == "range":
+            first = self.now(made, "index", width)
+            target = Range(NUMBERS[at], max(0, first - width), first + width)
+        elif shape == "list":
+            others = [one for one in self.made if one.filing_number == made.filing_number]
+            some = self.draw.sample(others, min(len(others), 1 + width // 4))
+            target = Listed(tuple(sorted({made.cert_key, *(one.cert_key for one in some)})))
+        body = Ruling(kind, target, Reason.OTHER, self.today - self.ago(), NUMBERS[at] if by_issuer else "")
+        self.state(body, at, by_issuer=by_issuer, alone=shape == "range")
+
+    def filing_status(self) -> None:
+        status = FilingStatus(self.draw.choice((1,) * 8 + (2,) * 8 + (3,)))
+        since = self.today - self.draw.choice((0, 3, 45, 300, -1))
+        self.authority(FilingStanding(NUMBERS[self.a_body()], status, Reason.OTHER, since), alone=True)
+
+    def key_status(self) -> None:
+        at = self.a_body()
+        name = self.draw.choice((f"record {at} 0", f"record {at} 1", f"record {at} 1", f"ask {at} 0"))
+        status = KeyStatus.RETIRED if self.chance(5) else KeyStatus.COMPROMISED
+        number, public, by_issuer, void_from = NUMBERS[at], key(name).public, self.chance(5), None
+        if not by_issuer and status is KeyStatus.COMPROMISED and not self.chance(8):
+            size = len(self.life.entries)
+            void_from = self.draw.randint(0, size + 2)
+        body = KeyStanding(number, public, status, self.today, void_from)
+        self.state(body, at, by_issuer=by_issuer, alone=True)
+
+    def filing_change(self) -> None:
+        at = self.a_body()
+        old = self.filing(at)
+        first, second = old.record_keys
+        extra = [FiledKey(key(f"record {at} {n}").public, WINDOW[0]) for n in (2, 3)]
+        changes: dict[str, Any] = self.draw.choice(
+            (
+                {"cap": 6}, {"cap": 30}, {"record_keys": (first, second, *extra)}, {"record_keys": (first,)},
+                {"grants": ()}, {"first_day": self.today}, {"rows": (replace(old.rows[0], grades=(2, 3)),)},
+                {"record_keys": (replace(first, last_day=self.today), second, *extra)},
+            )
+        )  # fmt: skip
+        self.authority(self.filing(at, change=True, **changes), alone=True)
+
+    def authority_change(self) -> None:
+        joins, signs = self.chance(2), not self.chance(4)
+        new = [*self.people[1:], key(self.fresh("person").hex())] if joins else self.people
+        threshold = self.draw.choice((2, 2, 3))
+        by = [*self.people, new[-1]] if joins and signs else self.people
+        body = AuthorityChange(tuple(sorted(person.public for person in new)), threshold, self.today)
+        sealed = len(self.life.said)
+        self.authority(body, by=by, alone=True)
+        if len(self.life.said) > sealed and self.life.said[-1]["kind"] == Kind.AUTHORITY_CHANGE:
+            self.people = new
+
+    def log_key(self) -> None:
+        ml = octets("ml", 32) * (ML_DSA_44_PUBLIC_BYTES // 32)
+        keys = LogKey(self.today, octets(f"ed {self.draw.randrange(3)}", ED25519_PUBLIC_BYTES), ml)
+        end = LogKey(self.today, successor=self.draw.choice(("next.example/2027", ORIGIN)))
+        self.authority(end if self.chance(12) else keys, alone=True)
+
+    def publish(self) -> None:
+        version, kind = self.draw.choice("abcd"), self.draw.choice((Kind.CATALOGUE, Kind.LADDER))
+        self.authority(Published(kind, version, octets(version), self.today))
+
+    def file_again(self) -> None:
+        self.authority(self.filing(self.a_body(), cap=99))
+
+    def forge(self) -> None:
+        """A statement again with one bit of its signature changed."""
+        changed = bytearray(self.pending[-1] if self.pending else self.life.entries[-2])
+        changed[-1 - self.draw.randrange(60)] ^= 1 << self.draw.randrange(8)
+        self.put(bytes(changed))
+
+    def again(self) -> None:
+        """A statement that is in the log already."""
+        entry = self.draw.choice(self.life.entries)
+        if entry[:1] != b"\x87":
+            self.put(entry)
+
+    # ---- what must hold -----------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.pending)
+    @rule(pause=st.sampled_from(PAUSES))
+    def seal(self, pause: int) -> None:
+        """Close the batch in all three, and compare them."""
+        if not self.pending:
+            return
+        self.time += pause
+        entries, self.pending = self.pending, []
+        start, self.agree = len(self.life.entries), False
+        codes = self.run(self._ledger(entries))
+        wanted = self.life.batch(entries, self.time)
+        differ = [
+            (code, other, read(entry)["fields"])
+            for code, other, entry in zip(codes, wanted, entries, strict=True)
+            if code != other
+        ]
+        assert not differ, f"codes differ (product, twin, statement): {differ}"
+        self.codes.update(codes)
+        self._check(0, start)
+        new = self.life.entries[start:]
+        if new:
+            self.run(self.logs[1].commit(self.run(replay_stretch(self.logs[1], new, self.workers))))
+            self._check(1, start)
+            self._scan()
+        self.agree = True
+
+    async def _ledger(self, entries: list[bytes]) -> list[str]:
+        """Admit a batch as the ledger does; a code for each entry."""
+        log, statements, codes = self.logs[0], [parse_statement(entry) for entry in entries], []
+        known = set(await log.store.find([statement.identity for statement in statements]))
+        batch = await log.begin(statements, self.time)
+        for statement in statements:
+            if statement.identity in known:
+                codes.append("LOGGED")
+                continue
+            try:
+                batch.add(_authentic(batch, statement))
+                known.add(statement.identity)
+                codes.append("")
+            except Refused as refusal:
+                codes.append(refusal.code)
+        if len(batch):
+            await log.commit(await batch.finish())
+        return codes
+
+    def _check(self, which: int, start: int) -> None:
+        """Entries from `start` on, the head, the whole map and every state of one of the two."""
+        size, store = len(self.life.entries), self.stores[which]
+        wanted = {cert: cbor2.dumps(array) for cert, array in self.life.arrays.items()}
+        wanted |= {number.encode(): cbor2.dumps(self.life.filing_array(number)) for number in self.life.filings}
+        authority = self.life.authority_array()
+        if authority[6] > 1:
+            wanted[authority[1].encode()] = cbor2.dumps(authority)
+        leaves = self.life.map()
+        rows = self.run(store.states(list(leaves)))
+        found = {row.subject: row.body for row in rows.values()}
+        different = [
+            f"{name.hex()}\n  {cbor2.loads(found[name]) if name in found else None}\n  {cbor2.loads(body)}"
+            for name, body in wanted.items()
+            if found.get(name) != body
+        ]
+        assert not different, "states differ (product, twin):\n" + "\n".join(different)
+        (stored,) = self.run(store.leaves(EVERYTHING))
+        assert dict(stored) == leaves
+        assert self.run(store.entries(start, size + 1)) == self.life.entries[start:]
+        self._check_head(which)
+
+    def _scan(self) -> None:
+        """Scan, at the replica, every certificate whose state has changed."""
+        for cert, array in self.life.arrays.items():
+            if self.scanned.get(cert) == array:
+                continue
+            self.scanned[cert] = array
+            evidence = Evidence(QrCode(BASE, self.secrets[cert]), self.run(self._register(cert)))
+            verdict = verify(evidence, TRUST, self.time)
+            wanted = self.life.verdict(cert, self.today)
+            assert verdict.code == wanted, (cert.hex(), verdict.code, wanted, verdict.findings, array)
+            self.verdicts[verdict.code.value] += 1
+
+    async def _register(self, cert: bytes) -> Register:
+        log = self.logs[1]
+        state = await log.certificate(cert)
+        assert state is not None and log.head is not None
+        filing = await log.filing(state.filing_number)
+        return Register(log.head.size, log.head.root, self.time, await read_logged(log, state), filing)
+
+    def _check_head(self, which: int) -> None:
+        """Rule R1, the tree and the map under the head, against trees that are made anew."""
+        size, root, map_root = len(self.life.entries), self.life.root(), slow_tree.map_root(self.life.map())
+        store = self.stores[which]
+        head = self.run(store.head())
+        assert head is not None and head == self.logs[which].head
+        assert (head.size, head.root, head.map_root, head.chain) == (size, root, map_root, self.life.chain)
+        last = cbor2.loads(self.run(store.entries(size - 1, size))[0])
+        assert (last[0], last[1], last[3]) == ("certledger/seal/v1", size - 1, map_root)
+
+    @rule(which=st.integers(0, 1))
+    def open_again(self, which: int) -> None:
+        self.restarts += 1
+        self.stores[which].close_now()
+        self.stores[which] = open_sqlite(self.room / ("ledger", "replica")[which], private=False)
+        self.logs[which] = self.run(Integrator.open(self.stores[which]))
+
+
+def _authentic(batch: Batch, statement: Statement) -> Authentic:
+    """Step 6 under the keys in force where the statement would stand. Raises Refused."""
+    view = batch._view
+    try:
+        if not statement.envelope.single:
+            authority = view.authority or statement.body
+            return authenticate_authority(statement, authority)  # type: ignore[arg-type]
+        filing = view.filing(statement.envelope.issuer)
+        if filing is None:
+            raise refuse(Refusal.FILING_UNKNOWN, "filing_number")
+        found = filing.terms.record_key(statement.kid)
+        if found is None:
+            raise refuse(Refusal.KEY_UNKNOWN, "kid")
+        return authenticate_record(statement, found.public)
+    except Unverified:
+        raise refuse(Refusal.SIGNATURE, "signature") from None

@@ -1,0 +1,63 @@
+"""The auditor's settings: written by init, read back equal, refused when they cannot be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import CertLedgerError, Malformed, Refused
+from tests.support.auditing import settings_of
+from tests.support.build_log import LogBuilder
+from verifier.audit.config import SETTINGS_FILE, AuditSettings, Thresholds, create_folder, load_folder
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "auditing.md"
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> AuditSettings:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await log.store.close()
+    return settings_of(log, monitors=("http://127.0.0.1:2/w",), thresholds=Thresholds(burst_days=30))
+
+
+def test_reads_back(settings: AuditSettings, tmp_path: Path) -> None:
+    create_folder(tmp_path / "a", settings)
+    assert load_folder(tmp_path / "a") == settings
+    with pytest.raises(Refused) as caught:
+        create_folder(tmp_path / "a", settings)
+    assert caught.value.code == "EXISTS"
+    with pytest.raises(Refused) as caught:
+        load_folder(tmp_path / "b")
+    assert caught.value.code == "NOT_INITIALISED"
+
+
+def test_untrustworthy_words_are_refused(settings: AuditSettings) -> None:
+    pins = settings.pins
+    for change in (
+        {"origin": "other.example"},
+        {"log_keys": pins.log_keys[:1]},
+        {"log_keys": (pins.log_keys[0], pins.log_keys[0])},
+        {"genesis": pins.genesis.upper()},
+        {"genesis": "00"},
+    ):
+        with pytest.raises(CertLedgerError):
+            replace(pins, **change)  # type: ignore[arg-type]
+    for change in ({"ledger_url": "ftp://x"}, {"monitors": ("x",)}, {"policy": "quorum"}, {"tls_cert": Path("x")}):
+        with pytest.raises(Malformed):
+            replace(settings, **change)  # type: ignore[arg-type]
+
+
+def test_an_unknown_threshold_is_named(settings: AuditSettings, tmp_path: Path) -> None:
+    create_folder(tmp_path / "a", settings)
+    path = tmp_path / "a" / SETTINGS_FILE
+    path.write_text(path.read_text("utf-8").replace("burst_days =", "burst_day ="), "utf-8")
+    with pytest.raises(Refused, match="burst_days"):
+        load_folder(tmp_path / "a")
+
+
+def test_every_threshold_is_documented() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    for one in fields(Thresholds):
+        assert f"`{one.name}` {one.default}" in text, one.name

@@ -1,0 +1,168 @@
+"""What only openings can show: faces, numbers, and one person in many places."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Unavailable
+from ledger.records.authority import FilingRow
+from ledger.records.bundle import format_bundle
+from ledger.records.commitments import FaceOpening
+from ledger.records.kinds import Audience, Reason
+from ledger.records.life import Correct
+from ledger.records.statements import issuer_entry
+from ledger.reference_data import load_ladder
+from ledger.tlog.merkle import leaf_hash
+from tests.support.build_log import FILING, ISSUE_DAY, Certificate, LogBuilder, octets
+from verifier.audit.alarms import AlarmCode
+from verifier.audit.openings import OpeningsCheck, check_openings
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
+    builder = await LogBuilder.create(tmp_path / "log.db")
+    yield builder
+    await builder.store.close()
+
+
+async def check_all(
+    log: LogBuilder, certificates: list[Certificate], occupations: int = 4
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Log them, open each, and say what was found."""
+    check = OpeningsCheck(load_ladder(), occupations)
+    indexes = await log.issue(*certificates)
+    for certificate, index in zip(certificates, indexes, strict=True):
+        bundle = await log.bundle(certificate)
+        (entry,) = await log.store.entries(index, index + 1)
+        check.add(bundle, entry, certificate.statement.leaf_hash)
+    return [(str(one.code), one.entries) for one in check.result().alarms]
+
+
+def numbered(log: LogBuilder, label: str, number: str, **changes: object) -> Certificate:
+    face = FaceOpening(octets("face " + label, 16), number, "例小明")
+    return replace(log.certificate(label, face=face.digest(), **changes), face=face)  # type: ignore[arg-type]
+
+
+async def test_honest_openings(log: LogBuilder) -> None:
+    assert await check_all(log, [log.certificate("a"), log.certificate("b")]) == []
+
+
+async def test_a_number_that_contradicts_its_certificate(log: LogBuilder) -> None:
+    wrong_year, wrong_grade, other = f"{FILING}253000001", f"{FILING}262000002", "Y000051000009263000003"
+    bad = [numbered(log, f"n{at}", number) for at, number in enumerate((wrong_year, wrong_grade, other))]
+    found = await check_all(log, bad, occupations=100)
+    assert [one for one in found if one[0] == AlarmCode.NUMBER_FORM] == [
+        (AlarmCode.NUMBER_FORM, (at,)) for at in (3, 4, 5)
+    ]
+
+
+async def test_a_number_that_is_none(log: LogBuilder) -> None:
+    found = await check_all(log, [numbered(log, "n", "Y0000510000012630000")])
+    assert found == [(AlarmCode.NUMBER_FORM, (3,))]
+
+
+async def test_a_number_twice(log: LogBuilder) -> None:
+    number = f"{FILING}263000007"
+    found = await check_all(log, [numbered(log, "a", number), numbered(log, "b", number)])
+    assert found == [(AlarmCode.NUMBER_TWICE, (3, 4))]
+
+
+async def test_an_opening_of_something_else(log: LogBuilder) -> None:
+    certificate = log.certificate("a")
+    (index,) = await log.issue(certificate)
+    good = await log.bundle(certificate)
+    other = FaceOpening(good.face.salt, good.face.number, "别人")
+    (entry,) = await log.store.entries(index, index + 1)
+    (seal,) = await log.store.entries(index + 1, index + 2)
+    opening = replace(good.openings[0], salt=bytes(16))
+    for bundle, logged in (
+        (replace(good, face=other), entry),
+        (replace(good, digests=(bytes(32), *good.digests[1:])), entry),
+        (replace(good, openings=(opening,)), entry),
+        (good, seal),
+        (good, None),
+    ):
+        check = OpeningsCheck(load_ladder(), 4)
+        check.add(bundle, logged, b"")
+        (alarm,) = check.result().alarms
+        assert alarm.code is AlarmCode.OPENING_MISMATCH and alarm.entries == (index,)
+    check = OpeningsCheck(load_ladder(), 4)
+    check.add(good, entry, b"")
+    assert check.result().alarms == () and check.result().checked == 1
+
+
+async def test_one_person_with_many_occupations(tmp_path: Path) -> None:
+    """The builder's certificates all have one ID document; occupations differ."""
+    log = await LogBuilder.create(tmp_path / "many.db", filed=False)
+    occupations = [f"6-18-01-0{n}" for n in range(1, 5)]
+    rows = tuple(FilingRow(code, "", (2, 3, 4, 5), Audience.OWN_STAFF, 0) for code in occupations)
+    await log.batch([log.filing_entry(rows=rows)])
+    made = [log.certificate(f"o{n}", occupation=code) for n, code in enumerate(occupations)]
+    check = OpeningsCheck(load_ladder(), 4)
+    indexes = await log.issue(*made)
+    for count, certificate in enumerate(made, 1):
+        check.add(await log.bundle(certificate), certificate.statement.entry, b"")
+        alarms = check.result().alarms
+        assert [one.code for one in alarms] == ([AlarmCode.MANY_OCCUPATIONS] if count == 4 else [])
+    assert check.result().alarms[0].entries == tuple(indexes)
+    assert "990000" not in repr(check.result())  # no person in any alarm
+    await log.store.close()
+
+
+async def test_one_person_in_two_places(log: LogBuilder) -> None:
+    a, b = log.certificate("a"), log.certificate("b", assessment_day=20_590)
+    await log.issue(a, b)
+    check = OpeningsCheck(load_ladder(), 9)
+    check.add(await log.bundle(a), a.statement.entry, b"")
+    check.add(await log.bundle(b), b.statement.entry, b"")
+    assert check.result().alarms == ()  # another day
+    issue = replace(a.issue, filing_number="Y000051000002")
+    check._person(b"same document", issue, 8)
+    check._person(b"same document", a.issue, 9)
+    (alarm,) = check.result().alarms
+    assert alarm.code is AlarmCode.TWO_PLACES and alarm.entries == (8, 9)
+
+
+async def test_files_and_folders(log: LogBuilder, tmp_path: Path) -> None:
+    certificate = log.certificate("a")
+    (index,) = await log.issue(certificate)
+    folder = tmp_path / "out" / "bundles"
+    folder.mkdir(parents=True)
+    (folder / "a.certbundle").write_bytes(format_bundle(await log.bundle(certificate)))
+    (folder / "b.certbundle").write_bytes(b"no bundle")
+    (folder / "notes.txt").write_bytes(b"not looked at")
+
+    async def entry_at(at: int) -> bytes | None:
+        return certificate.statement.entry if at == index else None
+
+    async def current_of(cert_key: bytes) -> bytes:
+        assert cert_key == certificate.issue.cert_key
+        return certificate.statement.leaf_hash
+
+    found = await check_openings([tmp_path / "out"], entry_at, load_ladder(), 4, current_of)
+    assert (found.checked, found.unreadable, found.alarms) == (1, 1, ())
+    found = await check_openings([folder / "a.certbundle"], entry_at, load_ladder(), 4, current_of)
+    assert found.checked == 1
+    with pytest.raises(Unavailable):
+        await check_openings([tmp_path / "nowhere"], entry_at, load_ladder(), 4, current_of)
+
+
+async def test_the_openings_of_a_correction_hold_while_it_is_in_force(log: LogBuilder) -> None:
+    certificate = log.certificate("a")
+    (index,) = await log.issue(certificate)
+    new = FaceOpening(octets("new salt", 16), certificate.face.number, "例大明")
+    correct = Correct(
+        certificate.issue.cert_key, Reason.NAME_CHANGED, ISSUE_DAY, new.digest(), certificate.issue.rest, issuer=FILING
+    )
+    entry = issuer_entry(correct, log.record_key)
+    await log.batch([entry])
+    bundle = replace(await log.bundle(certificate), face=new)
+    for current, codes in ((leaf_hash(entry), []), (certificate.statement.leaf_hash, [AlarmCode.OPENING_MISMATCH])):
+        check = OpeningsCheck(load_ladder(), 4)
+        check.add(bundle, certificate.statement.entry, current)
+        assert [one.code for one in check.result().alarms] == codes
+    assert index == 3

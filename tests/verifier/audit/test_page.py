@@ -1,0 +1,93 @@
+"""The page: one file without script or anything from outside, in both languages, the same numbers as the report."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.auditing import NOW, auditing
+from tests.support.build_log import FakeLedger, LogBuilder
+from verifier.audit.config import Thresholds
+from verifier.audit.page import content_policy, report_page
+from verifier.audit.report import build_report
+
+NAME = "<b onclick=x>机构</b>"
+
+
+class Reader(HTMLParser):
+    """Tags and attributes as a browser would see them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+@pytest.fixture
+async def report(tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
+    log = await LogBuilder.create(tmp_path / "log.db", filed=False)
+    await log.batch([log.filing_entry(name=NAME)])
+    await log.issue(*(log.certificate(f"a{n}", grade=4) for n in range(3)), log.certificate("b", grade=2))
+    async with auditing(tmp_path / "a", log, FakeLedger(log), thresholds=Thresholds(burst_certificates=4)) as audit:
+        await audit.look(NOW)
+        yield build_report(audit, NOW)
+    await log.store.close()
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_self_contained_and_csp_clean(report: dict[str, Any], lang: str) -> None:
+    page = report_page(report, lang, switch="other.html")
+    reader = Reader(page)
+    assert "script" not in reader.tags and "link" not in reader.tags and "img" not in reader.tags
+    names = {name for name, _ in reader.attributes}
+    assert "style" not in names and "src" not in names and not any(name.startswith("on") for name in names)
+    assert [value for name, value in reader.attributes if name == "href"] == ["other.html"]
+    assert "http://" not in page and "https://" not in page and "url(" not in page
+    assert content_policy() in [value for name, value in reader.attributes if name == "content"]
+    assert NAME not in page and "&lt;b onclick=x&gt;" in page
+    assert f'<html lang="{"zh-CN" if lang == "zh" else "en"}">' in page
+
+
+def test_the_style_is_the_one_that_the_policy_allows(report: dict[str, Any]) -> None:
+    (style,) = re.findall(r"<style>(.*?)</style>", report_page(report, "en"), re.DOTALL)
+    assert base64.b64encode(sha256(style.encode()).digest()).decode() in content_policy()
+    assert "prefers-color-scheme: dark" in style
+
+
+def test_numbers_alarms_and_limits(report: dict[str, Any]) -> None:
+    zh, en = report_page(report, "zh"), report_page(report, "en")
+    assert "日志完好" in zh and "The log is sound" in en
+    for alarm in report["alarms"]:
+        assert alarm["zh"] in zh and alarm["en"] in en and alarm["code"] in en
+    assert report["alarms"]
+    for limit in report["limits"]:
+        assert limit["zh"] in zh and limit["en"] in unescape(en)
+    assert en.count("<table>") == 6 and en.count("<svg") == 4
+    assert re.search(r"<td>三级/高级工</td><td>3</td>", zh)
+    assert re.search(r"<td>in force</td><td>4</td>", en)
+
+
+def test_a_broken_log_says_where(report: dict[str, Any]) -> None:
+    page = report_page({**report, "result": "broken", "first_bad_index": 77}, "en")
+    assert "The log broke a rule" in page and "First bad index: 77" in page and "What this proves" not in page
+
+
+def test_many_days_and_bodies_still_fit(report: dict[str, Any]) -> None:
+    numbers = report["statistics"]
+    days = [{"day": f"20{y}-01-{d:02}", "statements": 1, "certificates": 1} for y in range(20, 30) for d in (1, 9, 31)]
+    bodies = [{**numbers["bodies"][0], "filing": f"F{n}", "name": f"机构{n}", "certificates": n} for n in range(40)]
+    page = report_page({**report, "statistics": {**numbers, "growth": days, "bodies": bodies}}, "zh")
+    assert len(page) < 60_000 and "其余机构" in page

@@ -1,0 +1,121 @@
+"""The service: follows, raises each alarm once, cosigns only what it replayed, and answers a log that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.store.hashes import Hashes
+from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
+from ledger.tlog.checkpoint import open_cosigned
+from ledger.tlog.policy import NO_WITNESSES
+from tests.support.auditing import NOW, Clock, serving, size_cosigned, until
+from tests.support.build_log import FakeLedger, LogBuilder
+from verifier.audit.service import RENEW_S
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
+    builder = await LogBuilder.create(tmp_path / "log.db")
+    await builder.issue(builder.certificate("a"), builder.certificate("b"))
+    yield builder
+    await builder.store.close()
+
+
+async def test_follows_and_cosigns(log: LogBuilder, tmp_path: Path) -> None:
+    async with serving(tmp_path, log, FakeLedger(log), Clock()) as (service, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        await log.issue(log.certificate("more"))
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        note = auditor.seen(log.origin).note
+        assert note is not None
+        opened = open_cosigned(note, log.origin, log.signer.vkeys, NO_WITNESSES, auditor.cosigner.vkeys)
+        assert opened.auditor_time_s == NOW // 1000
+        service.check_ready()
+        assert service.report()["result"] == "sound"
+        assert service.report() is service.report()
+
+
+async def test_an_idle_logs_cosignature_is_renewed(log: LogBuilder, tmp_path: Path) -> None:
+    clock = Clock()
+    async with serving(tmp_path, log, FakeLedger(log), clock) as (_, auditor):
+        await until(lambda: auditor.seen(log.origin).time_s == NOW // 1000)
+        clock.now_ms += (RENEW_S - 1) * 1000
+        await asyncio.sleep(0.1)
+        assert auditor.seen(log.origin).time_s == NOW // 1000
+        clock.now_ms += 1000
+        await until(lambda: auditor.seen(log.origin).time_s == clock.s())
+
+
+async def test_each_alarm_is_a_line_once(log: LogBuilder, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ledger = FakeLedger(log)
+    async with serving(tmp_path, log, ledger, Clock()) as (service, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        before = size_cosigned(auditor, log)
+        fork = await LogBuilder.create(tmp_path / "fork.db")
+        await fork.issue(*(fork.certificate(f"there {n}") for n in range(9)))
+        with caplog.at_level(logging.WARNING, "verifier.audit"):
+            ledger.log = fork
+            await until(lambda: service.audit.result == "broken")
+            await asyncio.sleep(0.1)
+        lines = [record for record in caplog.records if record.getMessage() == "alarm"]
+        assert len(lines) == 1 and lines[0].levelno == logging.CRITICAL
+        assert lines[0].fields["code"] == "inconsistency"  # type: ignore[attr-defined]
+        assert size_cosigned(auditor, log) == before
+        request = AddCheckpoint(before, (), fork.checkpoint())
+        with pytest.raises(Refused):  # nothing of it any more
+            await asyncio.to_thread(auditor.add, format_add_checkpoint(request))
+        await fork.store.close()
+
+
+async def test_a_log_that_asks_is_answered_after_the_replay(log: LogBuilder, tmp_path: Path) -> None:
+    """It asks before it publishes: what it shows everybody is still the old checkpoint."""
+    ledger = FakeLedger(log)
+    ledger.altered["checkpoint"] = log.checkpoint()
+    old = log.integrator.size
+    async with serving(tmp_path, log, ledger, Clock(), every_s=30) as (service, auditor):
+        await until(lambda: size_cosigned(auditor, log) == old)
+        await log.issue(log.certificate("more"))
+        new = log.integrator.size
+        proof = await Hashes(log.store).consistency(old, new)
+        raw = format_add_checkpoint(AddCheckpoint(old, proof, log.checkpoint()))
+        lines = await asyncio.to_thread(auditor.add, raw)
+        assert {line.name for line in lines} == {auditor.cosigner.name}
+        assert service.audit.replica.size == new and size_cosigned(auditor, log) == new
+
+
+async def test_a_head_that_cannot_be_replayed_is_not_cosigned(
+    log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifier.audit.service.JUDGE_S", 0.2)
+    ledger = FakeLedger(log)
+    ledger.altered["checkpoint"] = log.checkpoint()
+    old = log.integrator.size
+    async with serving(tmp_path, log, ledger, Clock(), every_s=30) as (_, auditor):
+        await until(lambda: size_cosigned(auditor, log) == old)
+        other = await LogBuilder.create(tmp_path / "other.db")
+        await other.issue(*(other.certificate(f"x{n}") for n in range(9)))
+        raw = format_add_checkpoint(AddCheckpoint(old, (), other.checkpoint()))
+        with pytest.raises((Unavailable, Refused)):
+            await asyncio.to_thread(auditor.add, raw)
+        assert size_cosigned(auditor, log) == old
+        await other.store.close()
+
+
+async def test_a_failing_disk_ends_it(log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(tmp_path, log, FakeLedger(log), Clock()) as (service, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+
+        def fails(size: int, statistics: bytes) -> None:
+            raise Unavailable("disk full")
+
+        monkeypatch.setattr(service.audit.replica._audit_store, "flush", fails)
+        before = size_cosigned(auditor, log)
+        await log.issue(log.certificate("more"))
+        await until(lambda: service.failed is not None or service.audit.findings.unavailable is not None)
+        assert size_cosigned(auditor, log) == before

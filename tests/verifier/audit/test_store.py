@@ -1,0 +1,143 @@
+"""The auditor's store answers like the log's own, forgets what was not flushed, and serves one process."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.records.kinds import Kind
+from ledger.records.state import certificate_map_key
+from ledger.store.integrate import Integrator
+from ledger.store.replay import replay_stretch, split_sealed
+from ledger.store.sqlite import create_sqlite
+from tests.support.build_log import FILING, MAP_DEPTH, LogBuilder, octets
+from verifier.audit.store import AuditStore, create_audit_store, open_audit_store
+
+SMALL = {"map_depth": bytes([MAP_DEPTH])}
+
+
+async def history(log: LogBuilder) -> None:
+    """Certificates alone, two in a track, and one in many batches."""
+    await log.issue(*(log.certificate(f"c{n}") for n in range(20)))
+    await log.issue(log.certificate("low", track="t", grade=3))
+    await log.issue(log.certificate("high", track="t", grade=4), log.certificate("c20"))
+
+
+async def replay_into(store: AuditStore, log: LogBuilder) -> Integrator:
+    await store.put_meta(SMALL)
+    integrator = await Integrator.open(store)
+    stretches, _ = split_sealed(await log.store.entries(0, log.integrator.size))
+    with ThreadPoolExecutor(2) as pool:
+        for stretch in stretches:
+            await integrator.commit(await replay_stretch(integrator, stretch, pool))
+    return integrator
+
+
+async def test_answers_like_the_logs_own_store(tmp_path: Path) -> None:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await history(log)
+    ours, theirs = create_audit_store(tmp_path / "a.db"), log.store
+    await replay_into(ours, log)
+    head = await theirs.head()
+    assert head is not None and await ours.head() == head
+    assert await ours.entries(0, head.size) == await theirs.entries(0, head.size)
+    rows = await ours.rows(0, head.size)
+    assert rows == await theirs.rows(0, head.size)
+    assert await ours.find([rows[5].identity, octets("none")]) == {rows[5].identity: 5}
+    assert await ours.tile(0, 0) == await theirs.tile(0, 0) and await ours.tile(3, 7) is None
+    everything = [(bytes(32), b"\xff" * 32)]
+    (leaves,) = await ours.leaves(everything)
+    assert [leaves] == await theirs.leaves(everything)
+    keys = [key for key, _ in leaves]
+    assert await ours.states(keys) == await theirs.states(keys)
+    assert await ours.states([certificate_map_key(octets("none"))]) == {}
+    tracks = [octets("track t", 16), octets("track c3", 16)]
+    order = lambda row: row.map_key  # noqa: E731
+    assert sorted(await ours.tracks(tracks), key=order) == sorted(await theirs.tracks(tracks), key=order)
+    assert await ours.buckets() == await theirs.buckets()
+    assert await ours.named(int(Kind.FILING)) == await theirs.named(int(Kind.FILING))
+    assert await ours.find_named(int(Kind.FILING), FILING) == await theirs.find_named(int(Kind.FILING), FILING)
+    assert await ours.find_named(int(Kind.FILING), "none") is None
+    assert await ours.signed(FILING, 0, 10) == await theirs.signed(FILING, 0, 10)
+    assert await ours.events(octets("none")) == []
+    await ours.close()
+    await theirs.close()
+
+
+async def test_what_was_not_flushed_is_forgotten(tmp_path: Path) -> None:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    store = create_audit_store(tmp_path / "a.db")
+    await replay_into(store, log)
+    store.flush(3, b"statistics of 3")
+    await history(log)
+    fresh = await Integrator.open(store)
+    stretches, _ = split_sealed(await log.store.entries(3, log.integrator.size))
+    with ThreadPoolExecutor(2) as pool:
+        await fresh.commit(await replay_stretch(fresh, stretches[0], pool))
+        store.close_now()  # as a kill would
+        store = open_audit_store(tmp_path / "a.db")
+        again = await Integrator.open(store)
+        assert again.size == 3 and store.statistics() == (3, b"statistics of 3")
+        for stretch in stretches:
+            await again.commit(await replay_stretch(again, stretch, pool))
+    store.flush(again.size, b"more")
+    await store.put_checkpoint(b"note")
+    store.flush(again.size, b"more")
+    await store.close()
+    store = open_audit_store(tmp_path / "a.db")
+    assert (await Integrator.open(store)).head == log.integrator.head
+    assert await store.checkpoint() == b"note"
+    await store.close()
+    await log.store.close()
+
+
+async def test_a_stale_writer_is_refused(tmp_path: Path) -> None:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await history(log)
+    store = create_audit_store(tmp_path / "a.db")
+    await replay_into(store, log)
+    stretches, _ = split_sealed(await log.store.entries(0, log.integrator.size))
+    other = create_audit_store(tmp_path / "b.db")
+    await other.put_meta(SMALL)
+    with ThreadPoolExecutor(2) as pool:
+        prepared = await replay_stretch(await Integrator.open(other), stretches[0], pool)
+    with pytest.raises(Refused) as caught:
+        await store.append(prepared.stored, lambda entries: None)
+    assert caught.value.code == "HEAD_MOVED"
+    for one in (store, other, log.store):
+        await one.close()
+
+
+async def test_one_process_at_a_time(tmp_path: Path) -> None:
+    store = create_audit_store(tmp_path / "a.db")
+    with pytest.raises(Refused) as caught:
+        open_audit_store(tmp_path / "a.db")
+    assert caught.value.code == "STORE_IN_USE"
+    await store.close()
+    open_audit_store(tmp_path / "a.db").close_now()
+
+
+def test_creation_is_explicit(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        open_audit_store(tmp_path / "a.db")
+    create_audit_store(tmp_path / "a.db").close_now()
+    with pytest.raises(Refused):
+        create_audit_store(tmp_path / "a.db")
+    create_sqlite(tmp_path / "other.db", private=False).close_now()
+    with pytest.raises(Refused):
+        open_audit_store(tmp_path / "other.db")
+    (tmp_path / "text.db").write_text("no database at all, but long enough to be looked at" * 100)
+    with pytest.raises(Unavailable):
+        open_audit_store(tmp_path / "text.db")
+
+
+async def test_settings_are_fixed(tmp_path: Path) -> None:
+    store = create_audit_store(tmp_path / "a.db")
+    await store.put_meta(SMALL)
+    with pytest.raises(Refused):
+        await store.put_meta({"map_depth": b"\x09"})
+    assert await store.meta("map_depth") == SMALL["map_depth"] and await store.meta("none") is None
+    await store.close()

@@ -1,0 +1,118 @@
+"""The auditor's replica: the common one, counting as it replays, on a store that commits many batches at a time."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Final
+
+from ledger.records.issue import Issue
+from ledger.records.kinds import CertificateStatus
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Prepared
+from ledger.store.reading import Read
+from ledger.tlog.checkpoint import CosignedCheckpoint
+from verifier.audit.statistics import Statistics, fold_stretch, parse_statistics
+from verifier.audit.store import AuditStore
+from verifier.replica import Replica
+
+MANY: Final = 2_048  # entries of one stretch from which on processes read them
+FLUSH: Final = 32_768  # entries between two commits: what a kill costs at most
+
+
+class Readers:
+    """Processes that read ahead of the fold: made when there is much to read, so that a small look costs nothing."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def pool(self) -> Executor:
+        if self._pool is None:
+            context = get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_ignore_interrupts)
+        return self._pool
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
+
+
+class AuditReplica(Replica):
+    """Follows a log into an `AuditStore`. `count` comes before the first poll."""
+
+    proves = False
+    looked_at: CosignedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
+
+    def count(self, store: AuditStore, rush: tuple[int, int], readers: Readers) -> None:
+        """Keep the statistics of what `store` holds. `rush`: from how many days and certificates of one track on it
+        is listed. Raises Malformed for stored statistics of another version."""
+        self._audit_store, self._rush, self._processes = store, rush, readers
+        self._load()
+
+    @property
+    def size(self) -> int:
+        return self.integrator.size
+
+    async def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """The proof out of our own copy that its first `old` leaves are a prefix of its first `new`."""
+        return await Hashes(self.integrator.store).consistency(old, new)
+
+    async def entry(self, index: int) -> bytes | None:
+        """One entry of our own copy."""
+        found = await self.integrator.store.entries(index, index + 1)
+        return found[0] if found else None
+
+    async def commitments(self, cert_key: bytes) -> bytes:
+        """The leaf hash of the statement with a certificate's current commitments; b"" when there is no such one."""
+        state = await self.integrator.certificate(cert_key)
+        return b"" if state is None else state.commitment_leaf
+
+    def _readers(self, count: int) -> Executor:
+        return self._processes.pool() if count >= MANY else super()._readers(count)
+
+    async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
+        view, placed = prepared.view, {}
+        for statement in prepared.statements:
+            if isinstance(statement.body, Issue):
+                track = view.track(statement.body.track_id)
+                if len(track) > 1:
+                    placed[statement.body.track_id] = [
+                        (body.issue_day, state.issue_index)
+                        for body, state in track.values()
+                        if state.status is not CertificateStatus.REPLACED
+                    ]
+        fold_stretch(self.numbers, prepared.statements, prepared.head.time, prepared.statuses, placed, self._rush)
+
+    async def _integrate(self, stretch: Sequence[bytes], reads: Sequence[Read]) -> None:
+        await super()._integrate(stretch, reads)
+        if self.integrator.size - self._flushed >= FLUSH:
+            self._flush()
+
+    async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
+        self.looked_at = opened
+        await super()._follow(opened, progress)
+
+    async def _keep(self, opened: CosignedCheckpoint) -> None:
+        await super()._keep(opened)
+        self._flush()
+
+    async def _reopen(self) -> None:
+        await super()._reopen()
+        self._load()
+
+    def _load(self) -> None:
+        stored = self._audit_store.statistics()
+        self.numbers = Statistics() if stored is None else parse_statistics(stored[1])
+        self._flushed = self.integrator.size
+        assert self.numbers.size == self._flushed, "statistics and entries are committed together"
+
+    def _flush(self) -> None:
+        self._flushed = self.integrator.size
+        self._audit_store.flush(self._flushed, self.numbers.encode())

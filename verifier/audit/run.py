@@ -1,0 +1,286 @@
+"""One audit of one log: look, replay, compare every head, judge. The same for a single run and for the service.
+
+A look, numbered:
+
+    1 heads      every checkpoint that the log or a monitor shows is kept before anything else is done with it
+    2 replay     the replica's own steps, with all signatures (verifier/replica.py); it stops at the first bad entry
+    3 compare    every head ever seen is held against our copy; a fork is written out as evidence
+    4 judge      what 2 and 3 found, and what the detectors say about the numbers
+
+A kill between 1 and 3 leaves a head that is not compared yet: the next look compares it. Evidence is written into a
+file of its own before the record says that the head was judged, so no judged head is without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from ledger.client import LedgerClient
+from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.tlog.checkpoint import open_cosigned, parse_checkpoint
+from ledger.tlog.merkle import leaf_hash, verify_inclusion
+from ledger.tlog.note import parse_note
+from ledger.tlog.policy import parse_policy
+from verifier.audit.alarms import Alarm, AlarmCode, Severity, alarm, worst
+from verifier.audit.config import EVIDENCE_FOLDER, HEADS_FILE, STORE_FILE, AuditSettings
+from verifier.audit.detect import detect
+from verifier.audit.evidence import BadEntryProof, Fork, format_evidence
+from verifier.audit.follow import AuditReplica, Readers
+from verifier.audit.heads import Head, HeadRecord
+from verifier.audit.store import open_audit_store
+from verifier.fetch import LogSource, RemoteTree
+from verifier.replica import Violation
+
+# Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.
+SCOPE_CODES: Final = frozenset(
+    {"FILING_UNKNOWN", "FILING_NOT_ACTIVE", "SCOPE_WINDOW", "SCOPE_ROW", "SCOPE_GRANT", "CAP_REACHED",
+     "ISSUED_TOO_LATE", "ISSUED_IN_FUTURE"}
+)  # fmt: skip
+_REFUSED: Final = "not admissible: "
+MAX_READERS: Final = 4
+
+
+class Monitor:
+    """Another party's newest checkpoint of the log: a witness's or auditor's monitoring API (C2SP tlog-witness)."""
+
+    def __init__(self, url: str, origin: str) -> None:
+        self.url = url
+        self._path = f"{url.rstrip('/')}/{sha256(origin.encode()).hexdigest()}"
+
+    async def checkpoint(self) -> bytes:
+        """The note as it came. Raises Unavailable."""
+        async with LedgerClient(self._path) as client:
+            return await client.checkpoint()
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the last look came to."""
+
+    violation: Violation | None = None
+    unavailable: CertLedgerError | None = None
+    unreached: list[Head] = field(default_factory=list)
+    quorum: bool = True  # the newest checkpoint carries what the policy asks for
+
+    @property
+    def first_bad_index(self) -> int | None:
+        return None if self.violation is None else self.violation.index
+
+
+class Audit:
+    """One auditor's folder while it is open. One task looks; reads may come from anywhere on the same loop."""
+
+    def __init__(
+        self, folder: Path, settings: AuditSettings, replica: AuditReplica, heads: HeadRecord, source: Recorded
+    ) -> None:
+        self.folder, self.settings = folder, settings
+        self.replica, self.heads = replica, heads
+        self.pins = settings.pins.build()
+        self.findings = Findings()
+        self.openings: tuple[Alarm, ...] = ()  # found by openings that were given to this run
+        self._source = source
+        self._policy = parse_policy(settings.policy)
+        self._monitors = [Monitor(url, self.pins.origin) for url in settings.monitors]
+        self._now_ms = 0
+
+    async def look(self, now_ms: int, progress: Callable[[int], None] = lambda size: None) -> None:
+        """One look at the log. Never raises for what the log does: that is in `findings`. Raises Unavailable when our
+        own disk fails, and Unverified or Malformed when our own copy is damaged."""
+        self._now_ms = now_ms
+        findings = Findings()
+        await self._see_monitors()  # 1
+        try:
+            await self.replica.poll(now_ms, progress)  # 1, 2
+        except Violation as violation:
+            findings.violation = violation
+        except Unavailable as error:
+            findings.unavailable = error
+        if self.heads.open_heads():
+            findings.unreached = await self.heads.compare(self.replica, self._source, self._write_fork)  # 3
+        findings.quorum = await self._has_quorum()
+        if findings.violation is not None and findings.violation.proven:
+            await self._write_bad_entry(findings.violation)
+        self.findings = findings
+
+    def see(self, note: bytes, source: str, now_ms: int, *, follow: bool = False) -> Head:
+        """Keep a checkpoint that came from elsewhere; the next look compares it, and with `follow` replays up to it.
+        Raises Unverified, Malformed."""
+        head = self.heads.see(note, source, now_ms)
+        if follow:
+            self._source.offer(note)
+        return head
+
+    def alarms(self) -> list[Alarm]:
+        """Everything found so far, the gravest first."""  # 4
+        found = [
+            alarm(AlarmCode.INCONSISTENCY, f"{head.size}/{head.root.hex()[:16]}",
+                  reason=f"{head.size}/{head.root.hex()[:16]}, {EVIDENCE_FOLDER}/{_fork_name(raw)}")
+            for head, raw in self.heads.forks()
+        ]  # fmt: skip
+        violation = self.findings.violation
+        if violation is not None and not (found and violation.index is None):
+            found.append(_alarm_of(violation))
+        found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in self.findings.unreached]
+        if not self.findings.quorum:
+            found.append(alarm(AlarmCode.NO_QUORUM, "log"))
+        found += self.openings
+        found += detect(self.replica.numbers, self.settings.thresholds)
+        return sorted(found, key=lambda one: one.severity is not Severity.ERROR)
+
+    @property
+    def result(self) -> str:
+        """`sound`, `broken` (an alarm of severity error) or `undecided` (the world did not answer)."""
+        if worst(self.alarms()) is Severity.ERROR:
+            return "broken"
+        verified = self.replica.verified
+        return "undecided" if self.findings.unavailable is not None or verified is None else "sound"
+
+    def evidence_files(self) -> list[str]:
+        folder = self.folder / EVIDENCE_FOLDER
+        return sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
+
+    async def _has_quorum(self) -> bool:
+        note = await self.replica.integrator.store.checkpoint()
+        if note is None:
+            return True
+        latest_s = (self._now_ms + self.pins.max_skew_ms) // 1000
+        try:
+            open_cosigned(note, self.pins.origin, self.pins.keys, self._policy, latest_s=latest_s)
+        except Unverified:
+            return False
+        return True
+
+    async def _see_monitors(self) -> None:
+        async def ask(monitor: Monitor) -> None:
+            try:
+                self.see(await monitor.checkpoint(), monitor.url, self._now_ms)
+            except CertLedgerError:
+                return  # a monitor that is down, or shows what the log did not sign, says nothing about the log
+
+        await asyncio.gather(*map(ask, self._monitors))
+
+    def _write_fork(self, fork: Fork) -> bytes:
+        raw = format_evidence(fork)
+        self._write(_fork_name(raw), raw)
+        return raw
+
+    async def _write_bad_entry(self, violation: Violation) -> None:
+        """Keep the entry that broke a rule with its proof, if what is served proves it; otherwise there is none."""
+        index, opened = violation.index, self.replica.looked_at
+        if index is None or opened is None or index >= opened.checkpoint.size:
+            return
+        head = opened.checkpoint
+        remote = RemoteTree(self._source, head.size)
+        try:
+            (entry,) = await remote.entries(index, index + 1)
+            inclusion = await remote.inclusion(index)
+            verify_inclusion(leaf_hash(entry), index, head.size, inclusion, head.root)
+        except CertLedgerError:
+            return
+        vkeys = tuple(key.format_vkey() for key in self.pins.keys)
+        proof = BadEntryProof(self.pins.origin, vkeys, opened.note, index, entry, inclusion, str(violation))
+        self._write(f"entry-{index}.json", format_evidence(proof))
+
+    def _write(self, name: str, raw: bytes) -> None:
+        folder = self.folder / EVIDENCE_FOLDER
+        try:
+            folder.mkdir(exist_ok=True)
+            part = folder / (name + ".part")
+            part.write_bytes(raw)
+            part.replace(folder / name)
+        except OSError as error:
+            raise Unavailable(f"cannot write {folder / name}: {error.strerror}") from error
+
+
+class Recorded:
+    """A log source whose checkpoints are kept before anybody believes them."""
+
+    def __init__(self, source: LogSource, name: str, see: Callable[[bytes, str], None]) -> None:
+        self._source, self._name, self._see = source, name, see
+        self._offered: bytes | None = None
+
+    def offer(self, note: bytes) -> None:
+        """A checkpoint of the log that somebody else brought: followed when it is larger than what the log shows."""
+        self._offered = note
+
+    async def checkpoint(self) -> bytes:
+        offered, self._offered = self._offered, None
+        note = await self._source.checkpoint()
+        self._see(note, self._name)
+        return note if offered is None or _size_of(offered) <= _size_of(note) else offered
+
+    async def tile(self, path: str) -> bytes:
+        return await self._source.tile(path)
+
+
+@asynccontextmanager
+async def open_audit(
+    folder: Path, settings: AuditSettings, source: LogSource, pool: Executor, now_ms: Callable[[], int]
+) -> AsyncIterator[Audit]:
+    """The folder, opened for one process. Raises Refused when another has it, Unverified when it is damaged."""
+    pins = settings.pins.build()
+    store = open_audit_store(folder / STORE_FILE)
+    try:
+        heads = HeadRecord(folder / HEADS_FILE, pins.origin, pins.keys)
+        try:
+
+            def see(note: bytes, name: str) -> None:
+                try:
+                    heads.see(note, name, now_ms())
+                except (Malformed, Unverified):
+                    return  # not the log's: the replica says so
+
+            recorded = Recorded(source, settings.ledger_url, see)
+            replica = await AuditReplica.open(store, recorded, pins, pool)
+            limits = settings.thresholds
+            readers = Readers(min(os.cpu_count() or 1, MAX_READERS))
+            try:
+                replica.count(store, (limits.track_days, limits.track_certificates), readers)
+                yield Audit(folder, settings, replica, heads, recorded)
+            finally:
+                readers.close()
+        finally:
+            heads.close()
+    finally:
+        await store.close()
+
+
+def exit_code(result: str) -> int:
+    """0 sound, 1 broken, 3 could not tell."""
+    return {"sound": 0, "broken": 1, "undecided": 3}[result]
+
+
+def _alarm_of(violation: Violation) -> Alarm:
+    index = violation.index
+    entries: Sequence[int] = () if index is None else (index,)
+    if not violation.proven:
+        return alarm(AlarmCode.NOT_AS_SIGNED, "log", entries, reason=str(violation))
+    if index is None:
+        return alarm(AlarmCode.INCONSISTENCY, "log", reason=violation.reason)
+    reason = violation.reason
+    code = AlarmCode.RULE_BROKEN
+    if reason.removeprefix(_REFUSED) in SCOPE_CODES:
+        code = AlarmCode.SCOPE_VIOLATION
+    elif "seal" in reason:
+        code = AlarmCode.SEAL_MISMATCH
+    return alarm(code, str(index), entries, index=index, reason=reason.removeprefix(_REFUSED))
+
+
+def _size_of(note: bytes) -> int:
+    """What a note says, -1 when it is no checkpoint. Nothing is believed for it: the replica opens what it follows."""
+    try:
+        return parse_checkpoint(parse_note(note).text).size
+    except Malformed:
+        return -1
+
+
+def _fork_name(raw: bytes) -> str:
+    return f"fork-{sha256(raw).hexdigest()[:16]}.json"

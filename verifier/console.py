@@ -1,0 +1,92 @@
+"""What `cert-verifier` types about holders' files and earlier moments: `refresh`, `--as-of`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ledger.client import LedgerClient
+from ledger.errors import Malformed, Unavailable
+from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
+from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
+from ledger.records.dates import parse_day
+from ledger.records.evidence import parse_evidence
+from ledger.records.secret import cert_key_of
+from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
+from verifier.config import load_folder
+from verifier.lookup import AsOf
+from verifier.messages import say_time
+from verifier.proven import open_evidence
+from verifier.refresh import refreshed
+
+
+def add_as_of(check: argparse.ArgumentParser) -> None:
+    """The options of `check` that ask about an earlier moment, and without a replica."""
+    check.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask the ledger for a proof")
+    moment = check.add_mutually_exclusive_group()
+    moment.add_argument("--as-of", metavar="YYYY-MM-DD", help="该日结束时的状态 / the state at the end of that day")
+    moment.add_argument("--as-of-size", type=int, metavar="N", help="日志前 N 条时的状态 / as of the first N leaves")
+
+
+def as_of(options: argparse.Namespace) -> AsOf | None:
+    """The earlier moment that was asked about. Raises Malformed."""
+    if options.as_of is not None:
+        return AsOf(day=parse_day(options.as_of))
+    return None if options.as_of_size is None else AsOf(size=options.as_of_size)
+
+
+def add_refresh(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    refresh = commands.add_parser("refresh", help="更新持证人文件中的证明 / put a newer proof into a holder's file")
+    refresh.add_argument("file", type=Path, metavar="BUNDLE")
+    refresh.set_defaults(run=_refresh)
+    return refresh
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+    item = _read(options.file)
+
+    async def fetch() -> bytes:
+        async with LedgerClient(settings.ledger_url) as client:
+            return await client.evidence(cert_key_of(item.secret))
+
+    evidence = parse_evidence(asyncio.run(fetch()))
+    now_ms = time.time_ns() // 1_000_000
+    trust = settings.trust.build()
+    new = refreshed(item, evidence, trust, now_ms)
+    _replace(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
+    as_of_ms = open_evidence(evidence, trust, now_ms).state.time_ms
+    print(f"{options.file}: 证明已更新，截至 / proof refreshed, as of {say_time(as_of_ms, 'zh')}")
+    return 0
+
+
+def _read(path: Path) -> Bundle | Staple:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(max(MAX_BUNDLE, MAX_STAPLE) + 1)
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    if len(raw) > max(MAX_BUNDLE, MAX_STAPLE):
+        raise Malformed("not a holder's file")
+    return parse_bundle(raw) if raw[:1] == BUNDLE_START else parse_staple(raw)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write atomically, for the owner alone: a crash leaves the old file or the new one, and maybe a `.part` beside."""
+    part = path.with_name(path.name + ".part")
+    try:
+        mode = path.stat().st_mode & 0o777
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(mode)
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,122 @@
+"""What the register says about one certificate, wherever that was learned: the form in which `verify` gets it. Pure.
+
+an own replica      recomputed here, entry by entry: vouched for by that
+evidence            proven state under a checkpoint: vouched for by a map auditor's cosignature, or not
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.errors import Unverified
+from ledger.records.appointment import Appoint, CertificateBody
+from ledger.records.authority import Filing
+from ledger.records.issue import Issue
+from ledger.records.life import Correct
+from ledger.records.state import CertificateState
+from ledger.records.statements import Statement
+from ledger.records.status import Authentic, authenticate_record
+from verifier.carried import certificate_body
+from verifier.proven import Proven
+from verifier.verdict import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One certificate in the register: the statement that issued it, its signature checked, and what became of it.
+
+    `commitments` and `event` are the statements that the state names beside it; None where it is the issuing one.
+    """
+
+    authentic: Authentic
+    state: CertificateState
+    highest: CertificateBody | None = None  # behind the track's highest grade, where it is another certificate
+    commitments: Statement | None = None
+    event: Statement | None = None
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.statement.body, Issue | Appoint), "a certificate is issued by a certificate's statement"
+
+    @property
+    def statement(self) -> Statement:
+        return self.authentic.statement
+
+    @property
+    def issued(self) -> CertificateBody:
+        return certificate_body(self.statement)
+
+    @property
+    def correction(self) -> Correct | None:
+        """The correction whose commitments count now, if there is one."""
+        body = self.commitments.body if self.commitments else None
+        return body if isinstance(body, Correct) else None
+
+    @property
+    def face(self) -> bytes:
+        """The current face digest: a correction's, or the first."""
+        return self.correction.face if self.correction else self.issued.face
+
+    def check(self) -> None:
+        """Raises Unverified unless the statements are those that the state names."""
+        first, state = self.statement.leaf_hash, self.state
+        if first != state.issue_leaf:
+            raise Unverified("the register has another statement than the state names")
+        for leaf, statement in ((state.commitment_leaf, self.commitments), (state.event_leaf, self.event)):
+            if leaf != (statement.leaf_hash if statement else first):
+                raise Unverified("the register has another statement than the state names")
+        if self.commitments is not None and self.correction is None:
+            raise Unverified("commitments that count come from a correction or from the issuing statement")
+
+
+@dataclass(frozen=True, slots=True)
+class FiledTerms:
+    """The terms of the body's filing, and the leaf hash of the statement that says them."""
+
+    terms: Filing
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """An answer of the register: all of it stands under a checkpoint signed by the pinned keys. Times are ms."""
+
+    size: int  # leaves under that checkpoint
+    root: bytes
+    time_ms: int  # the newest moment at which this was so: that of the checkpoint, unless it is historic
+    logged: Logged | None  # under the item's cert key; None: not in the log then
+    filing: FiledTerms | None  # of the body named by the logged statement, else by the carried one
+    halted: bool = False  # the replica found a violation and stopped: its last good data, never green
+    source: Source = Source.REPLICA
+    witnessed: bool = True  # the policy's quorum stands behind the checkpoint
+    vouched: bool = True  # the state was recomputed here, or a pinned map auditor says that it is right
+    historic: bool = False  # somebody asked for an earlier moment; it does not grow old
+
+
+def register_of(proven: Proven, source: Source, *, time_ms: int | None = None, vouched: bool | None = None) -> Register:
+    """What evidence says. `time_ms`: the earlier moment that was asked about; `vouched`: whether somebody else than a
+    map auditor vouches for the map (an own replica)."""
+    state = proven.state
+    checkpoint = state.opened.checkpoint
+    logged = filing = None
+    if state.state is not None:
+        assert state.issued is not None, "a proven state comes with its statement"
+        logged = Logged(
+            authenticate_record(state.issued, state.state.record_key),
+            state.state,
+            certificate_body(state.highest) if state.highest else None,
+            None if state.commitments is state.issued else state.commitments,
+            None if state.event is state.issued else state.event,
+        )
+        if state.terms is not None:
+            filing = FiledTerms(state.terms, state.state.filing_leaf)
+    return Register(
+        checkpoint.size,
+        checkpoint.root,
+        state.time_ms if time_ms is None else time_ms,
+        logged,
+        filing,
+        source=source,
+        witnessed=proven.witnessed,
+        vouched=proven.audited if vouched is None else vouched,
+        historic=time_ms is not None,
+    )
