@@ -125,7 +125,6 @@ class Room:
             clock,
             INDEX,
             self.fatal,
-            EXAMINER.lineage_of,
             batch_limit=limit,
             queue_limit=queue,
             on_commit=self.committed.extend,
