@@ -128,7 +128,9 @@ class Audit:
         violation = self.findings.violation
         if violation is not None and not (found and violation.index is None):
             found.append(_alarm_of(violation))
-        found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in self.findings.unreached]
+        if violation is None:  # otherwise the replay has stopped, and what lies beyond is not looked at
+            unreached = self.findings.unreached
+            found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in unreached]
         if not self.findings.quorum:
             found.append(alarm(AlarmCode.NO_QUORUM, "log"))
         found += self.openings

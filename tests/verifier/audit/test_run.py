@@ -70,7 +70,7 @@ async def evidence_in(audit: Audit) -> list[Fork | BadEntryProof]:
 async def broken(audit: Audit, code: str, index: int | None) -> None:
     await audit.look(NOW)
     assert audit.result == "broken" and exit_code(audit.result) == 1
-    assert codes(audit)[0] == code
+    assert codes(audit) == [code]
     assert audit.findings.first_bad_index == index
 
 
