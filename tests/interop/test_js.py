@@ -11,57 +11,11 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import Malformed, Unverified
-from ledger.records.evidence import format_evidence, parse_evidence
-from ledger.records.evidence_check import verify_stapled
-from ledger.records.state import certificate_map_key
 from ledger.tlog.note import parse_vkey
-from ledger.tlog.policy import parse_policy
-from tests.support import slow_proofs
-from tests.support.evidence_mutants import mutants
-from tests.support.make_vectors import VECTORS, body, evidence_log
+from tests.support.evidence_judges import TRUST, VECTOR, product, slow, wrong_answers
 
 HERE = Path(__file__).parent / "js"
-VECTOR = json.loads((VECTORS / "evidence.json").read_text(encoding="utf-8"))
-TRUST = {
-    "origin": VECTOR["origin"],
-    "log_keys": VECTOR["log_keys"],
-    "policy": VECTOR["policy"],
-    "auditors": [VECTOR["auditor"]],
-}
 MUTANTS = 1000
-
-
-def product(raw: bytes) -> dict[str, Any] | None:
-    """What the product says; None when it refuses."""
-    keys, policy = tuple(map(parse_vkey, TRUST["log_keys"])), parse_policy(TRUST["policy"])
-    try:
-        proven = verify_stapled(parse_evidence(raw), TRUST["origin"], keys, policy, (parse_vkey(VECTOR["auditor"]),))
-    except (Malformed, Unverified):
-        return None
-    state = proven.state
-    return {
-        "cert_key": proven.cert_key.hex(),
-        "size": proven.opened.checkpoint.size,
-        "root": proven.opened.checkpoint.root.hex(),
-        "time": proven.opened.time_s,
-        "auditor_time": proven.opened.auditor_time_s,
-        "seal": proven.seal.covered,
-        "next_seal": proven.next.covered if proven.next else -1,
-        "map_root": proven.seal.map_root.hex(),
-        "map_key": certificate_map_key(proven.cert_key).hex(),
-        "map_value": state.value().hex() if state else "",
-        "status": int(state.status) if state else 0,
-        "highest_grade": state.summary.highest.grade if state and state.summary.highest else 0,
-    }
-
-
-def slow(raw: bytes) -> dict[str, Any]:
-    """What the plain Python verifier says; {"bad": step} when it refuses."""
-    try:
-        return slow_proofs.check(raw, TRUST)
-    except slow_proofs.Bad as bad:
-        return {"bad": bad.step}
 
 
 def javascript(raws: list[bytes], points: list[bytes]) -> dict[str, Any]:
@@ -90,16 +44,7 @@ def expected(case: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def wrong() -> list[bytes]:
-    log, one = evidence_log(), body()
-    certificates = [one.certificate(label, grade=grade, person=label[0]).issue.cert_key for label, grade in (
-        ("p3", 3), ("p5", 5), ("q", 4))]  # fmt: skip
-    good = [log.evidence(cert) for cert in certificates]
-    good += [log.evidence(cert, covered=seal) for cert in certificates for seal in log.seals[:2]]
-    good.append(log.evidence(bytes(32)))
-    made = list(mutants(log, good, 20_261_125, MUTANTS))
-    whole = [format_evidence(one) for one in good]
-    assert all(product(raw) for raw in whole)
-    return [*whole, *made]
+    return wrong_answers(MUTANTS)
 
 
 @pytest.mark.parametrize("case", VECTOR["holds"] + VECTOR["fails"], ids=lambda case: case["what"])

@@ -23,7 +23,7 @@ import cbor2
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
 from ledger.records.cose import sign_part
@@ -81,6 +81,7 @@ WEIGHTS = {
     "issue": 20, "race": 4, "top_and_post": 6, "late": 4, "reissue": 6, "end": 4, "correct": 14, "ruling": 18,
     "filing_status": 3, "key_status": 4, "filing_change": 4, "authority_change": 1, "log_key": 1, "publish": 1,
     "file_again": 1, "forge": 1, "again": 1,
+    "alone_twice": 1,
 }  # fmt: skip
 
 
@@ -398,6 +399,14 @@ class History(RuleBasedStateMachine):
         changed[-1 - self.draw.randrange(60)] ^= 1 << self.draw.randrange(8)
         self.put(bytes(changed))
 
+    def alone_twice(self) -> None:
+        """One person of the authority signs twice, instead of two people."""
+        version = self.fresh("version", 8).hex()
+        entry = self.sign(Published(Kind.CATALOGUE, version, octets(version), self.today), self.people[:1])
+        parts = cbor2.loads(entry[2:])
+        parts[3] *= 2
+        self.put(entry[:2] + cbor2.dumps(parts))
+
     def again(self) -> None:
         """A statement that is in the log already."""
         entry = self.draw.choice(self.life.entries)
@@ -434,10 +443,14 @@ class History(RuleBasedStateMachine):
 
     async def _ledger(self, entries: list[bytes]) -> list[str]:
         """Admit a batch as the ledger does; a code for each entry."""
-        log, statements, codes = self.logs[0], [parse_statement(entry) for entry in entries], []
-        known = set(await log.store.find([statement.identity for statement in statements]))
-        batch = await log.begin(statements, self.time)
+        log, statements, codes = self.logs[0], [_parse(entry) for entry in entries], []
+        read = [statement for statement in statements if statement is not None]
+        known = set(await log.store.find([statement.identity for statement in read]))
+        batch = await log.begin(read, self.time)
         for statement in statements:
+            if statement is None:
+                codes.append("MALFORMED")
+                continue
             if statement.identity in known:
                 codes.append("LOGGED")
                 continue
@@ -510,6 +523,13 @@ class History(RuleBasedStateMachine):
         self.stores[which].close_now()
         self.stores[which] = open_sqlite(self.room / ("ledger", "replica")[which], private=False)
         self.logs[which] = self.run(Integrator.open(self.stores[which]))
+
+
+def _parse(entry: bytes) -> Statement | None:
+    try:
+        return parse_statement(entry)
+    except Malformed:
+        return None
 
 
 def _authentic(batch: Batch, statement: Statement) -> Authentic:

@@ -116,7 +116,10 @@ class SlowLife:
         codes, taken, closed = [], 0, False
         for entry in entries:
             said = {**read(entry), "index": len(self.entries), "time": time, "day": day_of(time)}
+            names = [name for name, _, _ in said["signed"]]
             try:
+                if names != sorted(set(names)):
+                    raise No("MALFORMED")
                 if any(other["identity"] == said["identity"] for other in self.said):
                     raise No("LOGGED")
                 self._signatures(said)
