@@ -1,4 +1,4 @@
-"""The issuer's programme: `cert-issuer keygen | init | check | issue | print | status`."""
+"""The issuer's programme: `cert-issuer keygen | init | check | issue | print | suspend | revoke | … | status`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from issuer.console import batches, rosters, setup
+from issuer.console import acts, batches, rosters, setup
 from issuer.console.arguments import make_parser
 from issuer.console.terminal import report_error
 from ledger.errors import CertLedgerError, Unavailable
@@ -21,6 +21,13 @@ _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "issue": lambda arguments: asyncio.run(rosters.issue(arguments)),
     "print": lambda arguments: asyncio.run(batches.print_again(arguments)),
     "status": batches.status,
+    **dict.fromkeys(
+        ("suspend", "restore", "revoke", "end-appointment"), lambda arguments: asyncio.run(acts.rule(arguments))
+    ),
+    "correct": lambda arguments: asyncio.run(acts.correct(arguments)),
+    "reissue": lambda arguments: asyncio.run(acts.reissue(arguments)),
+    "appoint": lambda arguments: asyncio.run(acts.appoint(arguments)),
+    "key": lambda arguments: asyncio.run(acts.key(arguments)),
 }
 
 

@@ -23,12 +23,12 @@ from typing import Final, TypeVar
 
 from issuer.config import LogTrust
 from issuer.draft import RandomBytes, Terms, draw_draft, person_lineage
-from issuer.issue import LogClient, SignedCertificate, sign_draft, submission_of
+from issuer.issue import LogClient, Signed, SignedCertificate, sign_draft, submission_of
 from issuer.journal import Journal
 from issuer.photos import Photo
 from issuer.receipt import verify_receipt
 from issuer.roster.rows import RosterRow
-from issuer.state import BatchState, format_answers, format_certificates
+from issuer.state import BatchState, format_answers, format_signed
 from ledger.errors import Unavailable
 from ledger.records.cose import Signer
 
@@ -78,40 +78,46 @@ async def run_batch(journal: Journal, state: BatchState, orders: Sequence[Order]
     (the ledger declines the request as a whole).
     """
     assert not any(order.row.row in state.certificates for order in orders), "a row is signed once"
-    for unfinished in _groups(state.unplaced()):
-        await _send(journal, state, unfinished, world)
-    for group in _groups(orders):
+    for unfinished in groups(state.unplaced()):
+        await send(journal, state, unfinished, world)
+    for group in groups(orders):
         certificates = await _draft(group, world)  # 1
         world.watch(Step.DRAFTED, len(group))
-        journal.append(format_certificates(certificates))  # 2
-        state.sign(certificates)
-        world.watch(Step.KEPT, len(group))
-        await _send(journal, state, certificates, world)
+        await keep_and_send(journal, state, certificates, world)
+
+
+async def keep_and_send(journal: Journal, state: BatchState, signed: Sequence[Signed], world: World) -> None:
+    """Steps 2 to 5 of one group that was drafted and signed."""
+    journal.append(format_signed(signed))  # 2
+    state.sign(signed)
+    world.watch(Step.KEPT, len(signed))
+    await send(journal, state, signed, world)
+
+
+async def send(journal: Journal, state: BatchState, signed: Sequence[Signed], world: World) -> None:
+    """Steps 3 to 5 of one group that the journal holds."""
+    submissions = [submission_of(one) for one in signed]
+    receipt = await ask(lambda: world.client.submit(submissions), world)  # 3
+    world.watch(Step.SENT, len(signed))
+    entries = [one.entry for one in signed]
+    verified = verify_receipt(entries, receipt, world.trust, world.now_ms())  # 4
+    answers = {one.row: answer for one, answer in zip(signed, verified, strict=True)}
+    world.watch(Step.VERIFIED, len(signed))
+    journal.append(format_answers(answers, receipt))  # 5
+    state.answer(answers)
+    world.watch(Step.RECORDED, len(signed))
 
 
 async def _draft(orders: Sequence[Order], world: World) -> list[SignedCertificate]:
     persons = [person_lineage(order.row) for order in orders]
-    tracks = await _ask(lambda: world.client.tracks(persons), world)
+    tracks = await ask(lambda: world.client.tracks(persons), world)
     return [
         sign_draft(draw_draft(order.row, order.terms, track, order.photo, world.random_bytes), world.signer)
         for order, track in zip(orders, tracks, strict=True)
     ]
 
 
-async def _send(journal: Journal, state: BatchState, certificates: Sequence[SignedCertificate], world: World) -> None:
-    submissions = [submission_of(certificate) for certificate in certificates]
-    receipt = await _ask(lambda: world.client.submit(submissions), world)  # 3
-    world.watch(Step.SENT, len(certificates))
-    entries = [certificate.entry for certificate in certificates]
-    verified = verify_receipt(entries, receipt, world.trust, world.now_ms())  # 4
-    answers = {certificate.row: answer for certificate, answer in zip(certificates, verified, strict=True)}
-    world.watch(Step.VERIFIED, len(certificates))
-    journal.append(format_answers(answers, receipt))  # 5
-    state.answer(answers)
-    world.watch(Step.RECORDED, len(certificates))
-
-
-async def _ask(call: Callable[[], Awaitable[T]], world: World) -> T:
+async def ask(call: Callable[[], Awaitable[T]], world: World) -> T:
     """Ask until there is an answer: the ledger says how long to wait when it is busy."""
     for attempt in itertools.count(1):
         try:
@@ -124,6 +130,8 @@ async def _ask(call: Callable[[], Awaitable[T]], world: World) -> T:
     raise AssertionError("unreachable")
 
 
-def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), GROUP):
-        yield items[start : start + GROUP]
+def groups(items: Sequence[T], size: int = 0) -> Iterator[Sequence[T]]:
+    """Parts of at most `size`, or of what one request and one fsync hold."""
+    size = size or GROUP
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

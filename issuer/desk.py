@@ -4,6 +4,7 @@
     genesis.entry     entry 0 of the log, as pinned                          request key (signs requests)
     filing.entry      the filing's terms as last seen           public.json  both public keys, for the authority
     journal/ID.journal    one per roster file (journal.py)      issued/ID/   results, unless sent elsewhere
+    acts/ID.journal       one per act on certificates (acts/)
 
 The journal's key comes from the record key, and so does the batch's ID: the SHA-256 of the roster file under an HMAC,
 so that the folder's file names do not say which rosters were issued.
@@ -31,11 +32,13 @@ from issuer.filing import check_record_key, fetch_filing, open_filing
 from issuer.issue import LogClient
 from issuer.journal import SUFFIX, open_journal, read_journal
 from issuer.printing.fonts import Fonts
+from issuer.register import Changes, read_changes
 from issuer.results import check_unused
 from issuer.roster.problem import Problem
 from issuer.state import BatchHeader, BatchState, read_state
 from ledger.errors import Refused, Unavailable
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
+from ledger.records import canonical
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
 from ledger.text import Text
@@ -44,7 +47,7 @@ from ledger.tlog.keys import Ed25519Signer
 KEYS, PUBLIC_KEYS = "issuer.keys", "public.json"
 RECORD_KEY, REQUEST_KEY = "record", "request"  # names inside the key file
 GENESIS, FILING = "genesis.entry", "filing.entry"
-_JOURNALS, _ISSUED = "journal", "issued"
+_JOURNALS, _ACTS, _ISSUED = "journal", "acts", "issued"
 _JOURNAL_INFO: Final = b"certledger/issuer-journal-key/v1\n"
 _EXISTS: Final = Text("{path} 已存在，不会被覆盖", "{path} exists and is not overwritten")
 
@@ -66,15 +69,31 @@ class Desk:
     def journal_path(self, batch_id: bytes) -> Path:
         return self.folder / _JOURNALS / (batch_id.hex() + SUFFIX)
 
+    def act_id(self, command: str, content_sha256: bytes, again: int) -> bytes:
+        """Names one act: what was asked for, and how many times the same was asked for and done before."""
+        assert self.journal_key, "needs the record key"
+        asked = canonical.encode(["act", command, content_sha256, again])
+        return hmac.digest(self.journal_key, asked, sha256)[:16]
+
+    def act_path(self, act_id: bytes) -> Path:
+        return self.folder / _ACTS / (act_id.hex() + SUFFIX)
+
     def results_folder(self, batch_id: bytes) -> Path:
-        """Where results go unless the caller says otherwise."""
+        """Where results of a batch or an act go unless the caller says otherwise."""
         return self.folder / _ISSUED / batch_id.hex()
 
     def batches(self) -> Iterator[tuple[bytes, BatchState]]:
         """Every batch with a header, oldest first. Raises as `read_journal`."""
+        return self._states(_JOURNALS)
+
+    def acts(self) -> Iterator[tuple[bytes, BatchState]]:
+        """Every act with a header, oldest first. Raises as `read_journal`."""
+        return self._states(_ACTS)
+
+    def _states(self, folder: str) -> Iterator[tuple[bytes, BatchState]]:
         states = [
             (bytes.fromhex(path.stem), read_state(read_journal(path, self.journal_key)))
-            for path in (self.folder / _JOURNALS).glob("*" + SUFFIX)
+            for path in (self.folder / folder).glob("*" + SUFFIX)
         ]
         dated = [(state.header.created_ms, name, state) for name, state in states if state.header is not None]
         for _, name, state in sorted(dated, key=lambda item: item[:2]):
@@ -105,6 +124,7 @@ class Outcome:
     examined: Examined
     state: BatchState
     filing: Filing
+    changes: Changes  # what acts did to certificates since
     declined: bool = False  # nothing new was signed: the roster has errors, or the preview was not confirmed
 
     def problems(self) -> list[Problem]:
@@ -205,7 +225,7 @@ async def issue_roster(
     if agreed or state.unplaced():
         state = await _run(desk, roster, batch_id, examined if agreed else None, world)
     declined = bool(examined.orders) and not agreed
-    return Outcome(batch_id, examined, state, filing, declined)
+    return Outcome(batch_id, examined, state, filing, read_changes(desk.acts()), declined)
 
 
 async def examine_roster(

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from issuer.draft import Draft
 from ledger.records.commitments import FaceOpening, FieldOpening
 from ledger.records.cose import Signer
 from ledger.records.envelope import FaceContent, RestContent, seal_face, seal_rest
-from ledger.records.secret import locator_of
-from ledger.records.statements import issue_entry
+from ledger.records.life import Correct
+from ledger.records.secret import correction_locator, locator_of
+from ledger.records.statements import Proposal, issue_entry, parse_statement
 from ledger.tlog.merkle import leaf_hash
-from ledger.wire import PersonLineage, Receipt, Submission
+from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
 
 
 class LogClient(Protocol):
@@ -41,13 +42,16 @@ class LogClient(Protocol):
     async def taken_numbers(self, numbers: Sequence[str]) -> set[str]:
         """Those that are on the log; at most 5,000 a call."""
 
-    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
+    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
         """Durable answers in order; the same bytes get the same answer again. At most 500 a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
-    """Everything about one certificate that the issuer must not lose, except its place in the log."""
+    """Everything about one certificate that the issuer must not lose, except its place in the log.
+
+    Of a correction: secret and holder code are the certificate's, the openings and envelopes new.
+    """
 
     row: int
     secret: bytes
@@ -64,33 +68,102 @@ class SignedCertificate:
         return self.face.number
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A certificate that a statement concerns: the row that asked for it, its number, its cert key."""
+
+    row: int
+    number: str
+    cert_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStatement:
+    """A statement that says nothing about a person. `row` is its place in the journal: the row that asked for it, or
+    minus the first of several."""
+
+    row: int
+    entry: bytes
+    about: tuple[Named, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A correction that the authority is asked to sign: everything about it but the signatures."""
+
+    row: int
+    secret: bytes
+    holder_code: bytes
+    proposal: Proposal
+    face: FaceOpening
+    digests: tuple[bytes, ...]
+    openings: tuple[FieldOpening, ...]
+    thumbnail: bytes
+    face_nonce: bytes
+    rest_nonce: bytes
+
+
+Signed: TypeAlias = SignedCertificate | SignedStatement
+
+
 def sign_draft(draft: Draft, signer: Signer) -> SignedCertificate:
     """Sign with the record key and seal both envelopes to the statement's leaf."""
-    entry = issue_entry(draft.issue, signer)
+    return seal(draft, issue_entry(draft.issue, signer))
+
+
+class Opened(Protocol):
+    """Everything about a certificate or a correction but its signed bytes. Nonces have 12 bytes."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def secret(self) -> bytes: ...
+    @property
+    def holder_code(self) -> bytes: ...
+    @property
+    def face(self) -> FaceOpening: ...
+    @property
+    def digests(self) -> tuple[bytes, ...]: ...
+    @property
+    def openings(self) -> tuple[FieldOpening, ...]: ...
+    @property
+    def thumbnail(self) -> bytes: ...
+    @property
+    def face_nonce(self) -> bytes: ...
+    @property
+    def rest_nonce(self) -> bytes: ...
+
+
+def seal(opened: Opened, entry: bytes) -> SignedCertificate:
+    """Put both envelopes to the leaf of the statement that commits to them."""
     leaf = leaf_hash(entry)
-    face = FaceContent(draft.face, draft.thumbnail)
-    rest = RestContent(draft.digests, draft.openings[1:])  # the ID document stays with issuer and holder
+    face = FaceContent(opened.face, opened.thumbnail)
+    rest = RestContent(opened.digests, opened.openings[1:])  # the ID document stays with issuer and holder
     return SignedCertificate(
-        row=draft.row,
-        secret=draft.secret,
-        holder_code=draft.holder_code,
+        row=opened.row,
+        secret=opened.secret,
+        holder_code=opened.holder_code,
         entry=entry,
-        face=draft.face,
-        digests=draft.digests,
-        openings=draft.openings,
-        face_envelope=seal_face(draft.secret, leaf, draft.face_nonce, face),
-        rest_envelope=seal_rest(draft.holder_code, leaf, draft.rest_nonce, rest),
+        face=opened.face,
+        digests=opened.digests,
+        openings=opened.openings,
+        face_envelope=seal_face(opened.secret, leaf, opened.face_nonce, face),
+        rest_envelope=seal_rest(opened.holder_code, leaf, opened.rest_nonce, rest),
     )
 
 
-def submission_of(certificate: SignedCertificate) -> Submission:
+def submission_of(signed: Signed) -> Submission | BareSubmission:
     """What is sent: the statement, and what the ledger needs to admit it."""
+    if isinstance(signed, SignedStatement):
+        return BareSubmission(signed.entry)
+    statement = parse_statement(signed.entry)
+    corrects = isinstance(statement.body, Correct)
     return Submission(
-        entry=certificate.entry,
-        face=certificate.face,
-        document=certificate.openings[0],
-        digests=certificate.digests,
-        locator=locator_of(certificate.secret),
-        face_envelope=certificate.face_envelope,
-        rest_envelope=certificate.rest_envelope,
+        entry=signed.entry,
+        face=signed.face,
+        document=signed.openings[0],
+        digests=signed.digests,
+        locator=correction_locator(signed.secret, statement.leaf_hash) if corrects else locator_of(signed.secret),
+        face_envelope=signed.face_envelope,
+        rest_envelope=signed.rest_envelope,
     )

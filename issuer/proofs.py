@@ -56,6 +56,8 @@ class Judge:
             raise Unverified("evidence: not the current state of this certificate")
         if (state.issue_leaf, state.issue_index) != (leaf_hash(certificate.entry), item.placed.proof.index):
             raise Unverified("evidence: another statement than the one that was signed and logged")
+        if state.commitment_leaf != leaf_hash(item.current.entry):
+            raise Unverified("evidence: the openings are not those of the newest correction")
         return evidence
 
 
@@ -96,6 +98,22 @@ def kept_evidence(out: Path, issued: Sequence[Issued], trust: LogTrust) -> dict[
         except (OSError, CertLedgerError):
             continue  # missing or damaged: it is made anew
     return found
+
+
+async def missing_evidence(
+    out: Path,
+    issued: Sequence[Issued],
+    client: EvidenceClient,
+    trust: LogTrust,
+    sleep: Callable[[float], Awaitable[None]],
+) -> dict[str, Evidence]:
+    """Of every certificate: what bundles in `out` have, and fetched for those that have none yet.
+
+    Raises Unavailable (nothing is lost: the next run goes on here), Unverified.
+    """
+    kept = kept_evidence(out, issued, trust)
+    missing = [item for item in issued if item.number not in kept]
+    return kept | await fetch_evidence(missing, client, trust, sleep)
 
 
 async def newest_evidence(

@@ -21,6 +21,7 @@ from openpyxl import Workbook
 from issuer.config import IssuerSettings
 from issuer.issue import SignedCertificate
 from issuer.receipt import Placed
+from issuer.register import Changes, is_correction
 from issuer.roster.report import append_texts
 from issuer.state import BatchState
 from ledger.errors import Refused, Unavailable
@@ -28,6 +29,7 @@ from ledger.records.bundle import Bundle, format_bundle
 from ledger.records.envelope import holder_tag
 from ledger.records.evidence import Evidence
 from ledger.records.qr import MAX_FRAGMENT, Code, format_code, format_fragment
+from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple, compact, format_staple
 from ledger.records.statements import parse_statement
 from ledger.text import Text
@@ -53,50 +55,70 @@ _IN_USE: Final = Text(
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A logged certificate with the texts that people scan."""
+    """A logged certificate with the texts that people scan. `correction` is the newest, when there is one."""
 
-    certificate: SignedCertificate
+    certificate: SignedCertificate  # as issued
     placed: Placed
     link: str
     qr_text: str
+    correction: SignedCertificate | None = None
+
+    @property
+    def current(self) -> SignedCertificate:
+        """Whose name, document and photo are printed."""
+        return self.correction or self.certificate
 
     @property
     def number(self) -> str:
         return self.certificate.number
 
 
-def issued_of(certificate: SignedCertificate, placed: Placed, verify_url: str) -> Issued:
-    """The link and the full QR text; the link alone where a fragment would be too long to be read."""
+def issued_of(
+    certificate: SignedCertificate, placed: Placed, verify_url: str, correction: SignedCertificate | None = None
+) -> Issued:
+    """The link and the full QR text; the link alone where a fragment would be too long to be read, and where the
+    certificate was corrected: a fragment rebuilds what was signed when it was issued, under the old name.
+    """
     code = Code(verify_url, certificate.secret)
+    if correction is not None:
+        return Issued(certificate, placed, code.link, code.link, correction)
     fragment = format_fragment(parse_statement(certificate.entry), certificate.face, placed.proof.index)
     text = format_code(Code(verify_url, certificate.secret, fragment)) if len(fragment) <= MAX_FRAGMENT else code.link
     return Issued(certificate, placed, code.link, text)
 
 
-def bundle_of(certificate: SignedCertificate, evidence: Evidence) -> Bundle:
-    """What the holder carries: every opening, and the proof of its state."""
+def bundle_of(item: Issued, evidence: Evidence) -> Bundle:
+    """What the holder carries: every opening as it holds now, and the proof of its state."""
+    certificate, current = item.certificate, item.current
     return Bundle(
         secret=certificate.secret,
         holder_code=certificate.holder_code,
         holder_tag=holder_tag(certificate.holder_code, leaf_hash(certificate.entry)),
-        face=certificate.face,
-        digests=certificate.digests,
-        openings=certificate.openings,
+        face=current.face,
+        digests=current.digests,
+        openings=current.openings,
         evidence=evidence,
     )
 
 
-def staple_of(certificate: SignedCertificate, evidence: Evidence) -> Staple:
+def staple_of(item: Issued, evidence: Evidence) -> Staple:
     """What may go with the printed certificate: what its code says, and the proof. Nothing else."""
-    return Staple(certificate.secret, certificate.face, compact(evidence))
+    return Staple(item.certificate.secret, item.current.face, compact(evidence))
 
 
 def bundle_path(out: Path, number: str) -> Path:
     return out / BUNDLES / (number + BUNDLE_SUFFIX)
 
 
-def all_issued(state: BatchState, settings: IssuerSettings) -> list[Issued]:
-    return [issued_of(certificate, placed, settings.verify_url) for certificate, placed in state.logged()]
+def all_issued(state: BatchState, settings: IssuerSettings, changes: Changes) -> list[Issued]:
+    """What a batch or act issued and was not replaced since, with what corrections made of it."""
+    found = []
+    for certificate, placed in state.logged():
+        cert_key = cert_key_of(certificate.secret)
+        correction = changes.corrections.get(cert_key)
+        if cert_key not in changes.successors and not (correction and is_correction(certificate)):
+            found.append(issued_of(certificate, placed, settings.verify_url, correction))
+    return found
 
 
 def prepare_folder(out: Path) -> None:
@@ -134,8 +156,8 @@ def write_bundles(out: Path, issued: Sequence[Issued], evidence: Mapping[str, Ev
     staples = {}
     for item in issued:
         number, proof = item.number, evidence[item.number]
-        _write(bundle_path(out, number), format_bundle(bundle_of(item.certificate, proof)))
-        staples[number] = format_staple(staple_of(item.certificate, proof))
+        _write(bundle_path(out, number), format_bundle(bundle_of(item, proof)))
+        staples[number] = format_staple(staple_of(item, proof))
         _write(out / STAPLES / (number + STAPLE_SUFFIX), staples[number])
     return staples
 
@@ -155,7 +177,7 @@ def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued])
     book = Workbook(write_only=True)
     page = book.create_sheet("Results")
     lines = [
-        (item.certificate.row, item.number, item.certificate.face.name, item.link, item.qr_text,
+        (item.certificate.row, item.number, item.current.face.name, item.link, item.qr_text,
          item.placed.proof.index, _ISSUED.both(), "")
         for item in issued
     ]  # fmt: skip
@@ -191,7 +213,7 @@ def summary_of(
             {
                 "row": item.certificate.row,
                 "number": item.number,
-                "name": item.certificate.face.name,
+                "name": item.current.face.name,
                 "url": item.link,
                 "qr_text": item.qr_text,
                 "pdf": f"{CERTIFICATES}/{item.number}.pdf",

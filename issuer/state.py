@@ -5,6 +5,9 @@
           face envelope, rest envelope] …]]                                              signed, not yet sent
     [3, [[row, index, time ms, [inclusion]] | [row, code, field, zh, en] …], checkpoint, seal, [seal inclusion]]
                                                                                          answered, verified
+    [4, [[row, entry, [[row, number, cert key] …]] …]]                                   signed, bare
+    [5, [[row, secret, holder code, protected, payload, [salt, number, name], [8 digests], [[field, salt, value] …],
+          thumbnail, face nonce, rest nonce] …]]   proposed to the authority, not signed yet
 
 A row is signed at most once in a batch; a later answer for a row replaces a refusal, never a place in the log.
 """
@@ -15,13 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from issuer.issue import SignedCertificate
+from issuer.issue import Named, Proposed, Signed, SignedCertificate, SignedStatement
 from issuer.journal import MAX_RECORD
 from issuer.receipt import Placed
 from ledger.errors import Malformed, Refused
 from ledger.records import canonical
 from ledger.records.commitments import parse_face_opening, parse_field_opening, parse_hashes
 from ledger.records.log_proof import LogProof
+from ledger.records.statements import Proposal
 from ledger.text import Text
 from ledger.wire import Receipt
 
@@ -48,6 +52,8 @@ class BatchState:
 
     header: BatchHeader | None = None
     certificates: dict[int, SignedCertificate] = field(default_factory=dict)
+    statements: dict[int, SignedStatement] = field(default_factory=dict)
+    proposed: dict[int, Proposed] = field(default_factory=dict)  # some may be certificates by now
     answers: dict[int, Answer] = field(default_factory=dict)
 
     def unplaced(self) -> list[SignedCertificate]:
@@ -58,12 +64,24 @@ class BatchState:
             if not isinstance(self.answers.get(row), Placed)
         ]
 
+    def unanswered(self) -> list[Signed]:
+        """Signed, and not known what the ledger says: what a crash leaves of an act."""
+        return [signed for row, signed in (self.certificates | self.statements).items() if row not in self.answers]
+
     def logged(self) -> list[tuple[SignedCertificate, Placed]]:
         """What may be printed, in the order of the sheet."""
         return [
             (self.certificates[row], answer)
             for row, answer in sorted(self.answers.items())
-            if isinstance(answer, Placed)
+            if isinstance(answer, Placed) and row in self.certificates
+        ]
+
+    def stated(self) -> list[tuple[SignedStatement, Placed]]:
+        """Statements about certificates that are in the log."""
+        return [
+            (self.statements[row], answer)
+            for row, answer in sorted(self.answers.items())
+            if isinstance(answer, Placed) and row in self.statements
         ]
 
     def refused(self) -> dict[int, Refused]:
@@ -80,19 +98,34 @@ class BatchState:
                 self.sign([_parse_certificate(item) for item in items])
             case [3, [*items], bytes(checkpoint), bytes(seal), [*path]]:
                 self.answer(_parse_answers(items, checkpoint, seal, parse_hashes(path)))
+            case [4, [*items]]:
+                self.sign([_parse_statement(item) for item in items])
+            case [5, [*items]]:
+                self.propose([_parse_proposed(item) for item in items])
             case _:
                 raise Malformed("batch journal: a record of an unknown form")
 
-    def sign(self, certificates: Sequence[SignedCertificate]) -> None:
-        for certificate in certificates:
-            if certificate.row in self.certificates:
+    def sign(self, signed: Sequence[Signed]) -> None:
+        for one in signed:
+            if one.row in self.proposed and isinstance(self.answers.get(one.row), Refused):
+                del self.certificates[one.row], self.answers[one.row]  # other people of the authority signed it
+            if one.row in self.certificates or one.row in self.statements:
                 raise Malformed("batch journal: a row signed twice")
-            self.certificates[certificate.row] = certificate
+            if isinstance(one, SignedCertificate):
+                self.certificates[one.row] = one
+            else:
+                self.statements[one.row] = one
+
+    def propose(self, corrections: Sequence[Proposed]) -> None:
+        for correction in corrections:
+            if correction.row in self.proposed:
+                raise Malformed("batch journal: a row proposed twice")
+            self.proposed[correction.row] = correction
 
     def answer(self, answers: Mapping[int, Answer]) -> None:
         for row, answer in answers.items():
             before = self.answers.get(row)
-            if row not in self.certificates or isinstance(before, Placed):
+            if (row not in self.certificates and row not in self.statements) or isinstance(before, Placed):
                 raise Malformed("batch journal: an answer for a row that has none to come")
             self.answers[row] = answer
 
@@ -107,6 +140,19 @@ def read_state(records: Sequence[bytes]) -> BatchState:
 
 def format_certificates(certificates: Sequence[SignedCertificate]) -> bytes:
     return canonical.encode([2, [_certificate_value(certificate) for certificate in certificates]])
+
+
+def format_signed(signed: Sequence[Signed]) -> bytes:
+    """One record of certificates, or of statements without openings: never both."""
+    certificates = [one for one in signed if isinstance(one, SignedCertificate)]
+    if certificates:
+        assert len(certificates) == len(signed), "an act is of one kind"
+        return format_certificates(certificates)
+    return canonical.encode([4, [_statement_value(one) for one in signed if isinstance(one, SignedStatement)]])
+
+
+def format_proposed(corrections: Sequence[Proposed]) -> bytes:
+    return canonical.encode([5, [_proposed_value(correction) for correction in corrections]])
 
 
 def format_answers(answers: Mapping[int, Answer], receipt: Receipt) -> bytes:
@@ -146,6 +192,60 @@ def _parse_certificate(value: object) -> SignedCertificate:
                 rest_envelope,
             )
     raise Malformed("batch journal: a certificate of an unknown form")
+
+
+def _statement_value(statement: SignedStatement) -> list[canonical.Value]:
+    return [statement.row, statement.entry, [[one.row, one.number, one.cert_key] for one in statement.about]]
+
+
+def _parse_statement(value: object) -> SignedStatement:
+    match value:
+        case [int(row), bytes(entry), [*about]]:
+            return SignedStatement(row, entry, tuple(_parse_named(one) for one in about))
+    raise Malformed("batch journal: a statement of an unknown form")
+
+
+def _parse_named(value: object) -> Named:
+    match value:
+        case [int(row), str(number), bytes(cert_key)]:
+            return Named(row, number, cert_key)
+    raise Malformed("batch journal: a certificate named in an unknown form")
+
+
+def _proposed_value(correction: Proposed) -> list[canonical.Value]:
+    face, proposal = correction.face, correction.proposal
+    return [
+        correction.row,
+        correction.secret,
+        correction.holder_code,
+        proposal.protected,
+        proposal.payload,
+        [face.salt, face.number, face.name],
+        list(correction.digests),
+        [opening.as_value() for opening in correction.openings],
+        correction.thumbnail,
+        correction.face_nonce,
+        correction.rest_nonce,
+    ]
+
+
+def _parse_proposed(value: object) -> Proposed:
+    match value:
+        case [int(row), bytes(secret), bytes(holder_code), bytes(protected), bytes(payload), [*face], [*digests],
+              [*openings], bytes(thumbnail), bytes(face_nonce), bytes(rest_nonce)]:  # fmt: skip
+            return Proposed(
+                row,
+                secret,
+                holder_code,
+                Proposal(protected, payload),
+                parse_face_opening(face),
+                parse_hashes(digests),
+                tuple(parse_field_opening(opening) for opening in openings),
+                thumbnail,
+                face_nonce,
+                rest_nonce,
+            )
+    raise Malformed("batch journal: a proposed correction of an unknown form")
 
 
 def _answer_value(row: int, answer: Answer) -> list[canonical.Value]:

@@ -48,6 +48,7 @@ STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
 MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
+_PENDING_NODES: Final = 40_000  # of the map while a long log is taken in: only its end will be proven from
 
 
 class Pins(Protocol):
@@ -109,7 +110,7 @@ class Replica:
     def _adopt(self, integrator: Integrator) -> None:
         self.integrator = integrator
         if self.proves:
-            self._serving = Serving(integrator)
+            self._serving = Serving(integrator, max_pending=_PENDING_NODES)
             self._prover = Prover(integrator, Hashes(integrator.store), self._serving)
 
     @classmethod

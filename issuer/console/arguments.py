@@ -50,6 +50,47 @@ def make_parser() -> argparse.ArgumentParser:
     again.add_argument("--number", help="只印这个编号 / only this certificate")
     _passphrase(again)
 
+    for name, about in (("suspend", "暂停证书"), ("restore", "恢复证书"), ("revoke", "撤销证书")):
+        ruling = _command(
+            commands, name, f"{about} / {name} certificates: a sheet, one number, or a stretch of the log"
+        )
+        _act(ruling)
+        _reason(ruling)
+        ruling.add_argument(
+            "--range", nargs=2, type=int, metavar=("FIRST", "LAST"), help="日志序号，含首尾 / log indexes, inclusive"
+        )
+        _passphrase(ruling)
+
+    correct = _command(commands, "correct", "更正姓名或证件 / correct a name or ID document; both need the authority")
+    _act(correct)
+    correct.add_argument("--name", help="新姓名 / the new name")
+    correct.add_argument("--document-type", metavar="TYPE", help="新证件类型 / type of the new document")
+    correct.add_argument("--document", metavar="NUMBER", help="新证件号码 / number of the new document")
+    _reason(correct)
+    correct.add_argument("--signed", type=Path, metavar="FILE", help="主管部门签署的更正 / what the authority signed")
+    correct.add_argument("--reissue", action="store_true", help="同时换发证书 / and reissue what was corrected")
+    _passphrase(correct)
+
+    reissue = _command(commands, "reissue", "换发证书 / a new code for the same certificate: lost paper, leaked code")
+    _act(reissue)
+    _passphrase(reissue)
+
+    appoint = _command(commands, "appoint", "评聘特级技师、首席技师 / appoint to posts, from a sheet")
+    _act(appoint, sheet_only=True)
+    appoint.add_argument("--photos", type=Path, metavar="DIR", help="照片 / <ID or number>.jpg")
+    _passphrase(appoint)
+
+    key = _command(commands, "key", "停用或作废本机构密钥 / a key of this body is retired or compromised")
+    key.add_argument("state", choices=("retired", "compromised"))
+    key.add_argument("--key", default="record", help="record、request 或公钥 / which; without it, the record key")
+    _questions(key)
+    _passphrase(key)
+
+    end = _command(commands, "end-appointment", "结束聘任 / end appointments; the date is the last day in the post")
+    _act(end)
+    _reason(end)
+    _passphrase(end)
+
     status = _command(commands, "status", "各批状态 / batches and their states")
     _passphrase(status)
     return parser
@@ -67,6 +108,28 @@ def _command(
 def _roster(command: argparse.ArgumentParser) -> None:
     command.add_argument("roster", type=Path, metavar="ROSTER", help="名单，xlsx 或 CSV / xlsx or CSV")
     command.add_argument("--photos", type=Path, metavar="DIR", help="照片，以证件号或证书编号命名 / <ID or number>.jpg")
+
+
+def _act(command: argparse.ArgumentParser, *, sheet_only: bool = False) -> None:
+    command.add_argument(
+        "--from", dest="sheet", type=Path, metavar="SHEET", required=sheet_only, help="xlsx 或 CSV / xlsx or CSV"
+    )
+    if not sheet_only:
+        command.add_argument("--number", help="只处理这个证书编号 / this certificate only")
+    _questions(command)
+
+
+def _questions(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, help="结果文件夹 / folder for the results")
+    command.add_argument("--skip-bad", action="store_true", help="跳过有错的行 / do the clean rows, return the others")
+    command.add_argument("--yes", action="store_true", help="不再询问 / do not ask")
+    command.add_argument("--again", action="store_true", help="办过也再办 / do it again although it was done before")
+    command.add_argument("--no-pdf", action="store_true", help="暂不印 PDF / no PDFs now; print makes them later")
+
+
+def _reason(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--reason", help="原因，中英文或代码 / reason, in words or by its code")
+    command.add_argument("--date", metavar="YYYY-MM-DD", help="生效日期，缺省今天 / effective date; without it, today")
 
 
 def _passphrase(command: argparse.ArgumentParser) -> None:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from issuer import results
 from issuer.console.rosters import print_with_bar
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json, tell
-from issuer.desk import open_desk
+from issuer.desk import Desk, open_desk
 from issuer.proofs import newest_evidence
+from issuer.receipt import Placed
+from issuer.register import read_changes
+from issuer.state import BatchState
 from ledger.client import LedgerClient
 from ledger.errors import Refused
 from ledger.records.number import normal_text
@@ -25,13 +28,17 @@ _NOTHING = Text("还没有已入账的证书", "nothing is in the log yet")
 
 
 async def print_again(arguments: Namespace) -> int:
-    """Render PDFs again, replacing what is there, with the newest proof inside; bundles and staples too."""
+    """Render PDFs again, replacing what is there, with the newest proof inside; bundles and staples too.
+
+    A certificate that was reissued is printed under its new secret only; a corrected one with what it says now.
+    """
     desk = open_desk(arguments.dir, lambda: passphrase(arguments), request=False)
     filing = desk.saved_filing()
     wanted = normal_text(arguments.number) if arguments.number else None
     printed: list[Printed] = []
-    for batch_id, state in desk.batches():
-        issued = results.all_issued(state, desk.settings)
+    changes = read_changes(desk.acts())
+    for batch_id, state in (*desk.batches(), *desk.acts()):
+        issued = results.all_issued(state, desk.settings, changes)
         chosen = [item for item in issued if wanted in (None, item.number)]
         if chosen:
             out = arguments.out or desk.results_folder(batch_id)
@@ -56,30 +63,33 @@ async def print_again(arguments: Namespace) -> int:
 
 def status(arguments: Namespace) -> int:
     desk = open_desk(arguments.dir, lambda: passphrase(arguments), request=False)
-    lines = []
-    for batch_id, state in desk.batches():
-        assert state.header is not None, "batches() leaves out those without a header"
-        refused = len(state.refused())
-        lines.append(
-            {
-                "batch": batch_id.hex(),
-                "roster": state.header.file_name,
-                "begun": datetime.fromtimestamp(state.header.created_ms / 1000, UTC).isoformat(timespec="seconds"),
-                "signed": len(state.certificates),
-                "logged": len(state.logged()),
-                "refused": refused,
-                "unanswered": len(state.unplaced()) - refused,
-                "results": str(desk.results_folder(batch_id)),
-            }
-        )
+    lines = [_line(desk, *named) for named in desk.batches()]
+    acts = [_line(desk, *named) for named in desk.acts()]
     if arguments.json:
-        say_json({"batches": lines})
+        say_json({"batches": lines, "acts": acts})
         return OK
     said = Text("签名 {signed}，入账 {logged}，被拒 {refused}，待答复 {unanswered}",
                 "{signed} signed, {logged} logged, {refused} refused, {unanswered} unanswered")  # fmt: skip
-    for line in lines:
+    for line in (*lines, *acts):
         say(f"{line['begun']}  {str(line['batch'])[:12]}  {line['roster']}")
         say(f"  {said.format(**line).both()}")
     if not lines:
         say(_NOTHING.both())
     return OK
+
+
+def _line(desk: Desk, batch_id: bytes, state: BatchState) -> dict[str, object]:
+    """One batch or act. Statements of an act are counted, not the certificates that they name."""
+    assert state.header is not None, "those without a header are left out"
+    refused, placed = len(state.refused()), sum(isinstance(answer, Placed) for answer in state.answers.values())
+    signed = len(state.certificates) + len(state.statements)
+    return {
+        "batch": batch_id.hex(),
+        "roster": state.header.file_name,
+        "begun": datetime.fromtimestamp(state.header.created_ms / 1000, UTC).isoformat(timespec="seconds"),
+        "signed": signed,
+        "logged": placed,
+        "refused": refused,
+        "unanswered": signed - placed - refused,
+        "results": str(desk.results_folder(batch_id)),
+    }

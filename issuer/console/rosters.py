@@ -19,7 +19,7 @@ from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, sa
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk
 from issuer.examine import Examined, open_roster
 from issuer.printing.fonts import load_fonts
-from issuer.proofs import EvidenceClient, fetch_evidence, kept_evidence
+from issuer.proofs import EvidenceClient, missing_evidence
 from issuer.roster.problem import ERROR, Problem
 from issuer.roster.report import render_report, write_fix_sheet
 from ledger.client import LedgerClient
@@ -122,10 +122,8 @@ async def batch_evidence(
 
     Raises Unavailable (nothing is lost: the next run goes on here), Unverified.
     """
-    issued = results.all_issued(outcome.state, settings)
-    kept = kept_evidence(out, issued, settings.trust)
-    missing = [item for item in issued if item.number not in kept]
-    return kept | await fetch_evidence(missing, client, settings.trust, asyncio.sleep)
+    issued = results.all_issued(outcome.state, settings, outcome.changes)
+    return await missing_evidence(out, issued, client, settings.trust, asyncio.sleep)
 
 
 def write_everything(
@@ -139,7 +137,7 @@ def write_everything(
     workers: int = 2,
 ) -> tuple[dict[str, Any], list[Printed]]:
     """Step 6 of batch.py: all results of a roster. Raises Unavailable (disk)."""
-    issued = results.all_issued(outcome.state, settings)
+    issued = results.all_issued(outcome.state, settings, outcome.changes)
     problems = [problem for problem in outcome.problems() if problem.severity == ERROR]
     results.prepare_folder(out)
     fix = out / results.PROBLEMS

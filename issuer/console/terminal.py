@@ -47,7 +47,7 @@ def ask(question: Text) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
 
 
-def progress(total: int, label: Text, *, quiet: bool = False, done: int = 0) -> Progress:
+def progress(total: int | None, label: Text, *, quiet: bool = False, done: int = 0) -> Progress:
     return Progress(total, label, sys.stderr, time.monotonic, quiet=quiet, done=done)
 
 

@@ -18,6 +18,7 @@ from ledger.records.number import parse_number
 from ledger.text import Text
 
 TITLE: Final = Text("职业技能等级证书", "Certificate of Vocational Skill Level")
+POST_TITLE: Final = Text("技能岗位聘任证书", "Certificate of Appointment to a Skill Post")
 NO_TRADE: Final = "--"
 # Where the symbol lies on page 1, in points (left, bottom, right, top), with room for the largest: what a printer of
 # many certificates draws again to read it.
@@ -32,6 +33,10 @@ _LEAST_QR: Final = 25.0  # mm without quiet zone, on paper (reference/product.md
 _DECLARATION: Final = Text(
     "本证书表明持证人已通过评价机构组织的职业技能等级认定，具备所列职业（工种）相应等级的技能水平。",
     "The holder has passed the assessment held by the body named below and has attained the level stated.",
+)
+_POST_DECLARATION: Final = Text(
+    "本证书表明持证人受下列单位聘任，在所列职业（工种）担任相应技能岗位；岗位不是职业技能等级。",
+    "The holder is appointed by the body named below to the skill post stated; a post is not a certified level.",
 )
 
 
@@ -58,6 +63,7 @@ class CertificateFace:
     link: str
     photo: bytes | None = None
     body_query_url: str | None = None
+    post: Text | None = None  # from when to when a post is held; None for a certificate of a grade
 
     def __post_init__(self) -> None:
         for field in ("body_name", "name", "document_type", "document_number", "occupation", "trade", "grade"):
@@ -88,6 +94,7 @@ def printed_text(face: CertificateFace, slip: ClaimSlip) -> str:
     return "".join(
         [face.body_name, face.name, face.document_type, face.document_number, face.occupation, face.trade]
         + [face.grade, face.grade_en, face.number, when.zh, when.en, face.official_host]
+        + ([face.post.zh, face.post.en] if face.post else [])
         + [face.body_query_url or "", slip.name, slip.number, slip.holder_code]
         + [part for line in slip.instructions for part in (line.zh, line.en)]
     )
@@ -112,10 +119,11 @@ def render_certificate(
     """
     fonts.check("certificate", printed_text(face, slip))
     symbol = make_symbol(face.qr_text)
-    page = Page(fonts, title=f"{TITLE.zh} {face.number}", author=face.body_name, subject=TITLE.en)
+    title = POST_TITLE if face.post else TITLE
+    page = Page(fonts, title=f"{title.zh} {face.number}", author=face.body_name, subject=title.en)
     page.attach(attachments)
     page.frame()
-    _heading(page)
+    _heading(page, face)
     _person(page, face)
     _grade(page, face)
     _issue(page, face)
@@ -125,15 +133,16 @@ def render_certificate(
     return page.finish()
 
 
-def _heading(page: Page) -> None:
+def _heading(page: Page, face: CertificateFace) -> None:
     middle = WIDTH / 2
-    page.text(middle, 249, TITLE.zh, Style(37, INK, spacing=5, weight=0.9, align="centre"))
-    page.text(middle, 238, TITLE.en, Style(13, RED, spacing=0.9, align="centre"))
+    title, declaration = (POST_TITLE, _POST_DECLARATION) if face.post else (TITLE, _DECLARATION)
+    page.text(middle, 249, title.zh, Style(37, INK, spacing=5, weight=0.9, align="centre"))
+    page.text(middle, 238, title.en, Style(13, RED, spacing=0.9, align="centre"))
     page.line(middle - 40, 232, middle - 3, 232, GOLD, 0.6)
     page.line(middle + 3, 232, middle + 40, 232, GOLD, 0.6)
     page.diamond(middle, 232, 1.3, RED)
-    page.fitted(middle, 222.5, _DECLARATION.zh, Style(10.5, INK, align="centre"), _RIGHT - _LEFT)
-    page.fitted(middle, 216, _DECLARATION.en, Style(8.5, GREY, align="centre"), _RIGHT - _LEFT)
+    page.fitted(middle, 222.5, declaration.zh, Style(10.5, INK, align="centre"), _RIGHT - _LEFT)
+    page.fitted(middle, 216, declaration.en, Style(8.5, GREY, align="centre"), _RIGHT - _LEFT)
 
 
 def _entry(page: Page, y: float, zh: str, en: str, value: str, right: float, size: float = 12) -> None:
@@ -163,10 +172,11 @@ def _person(page: Page, face: CertificateFace) -> None:
 
 def _grade(page: Page, face: CertificateFace) -> None:
     middle = WIDTH / 2
-    page.text(middle, 134.5, "职业技能等级", Style(10.5, GREY, spacing=2, align="centre"))
+    page.text(middle, 134.5, "聘任岗位" if face.post else "职业技能等级", Style(10.5, GREY, spacing=2, align="centre"))
     page.fitted(middle, 121, face.grade, Style(32, RED, spacing=2.5, weight=0.7, align="centre"), 140, lines=1)
-    if face.grade_en:
-        page.fitted(middle, 112.5, face.grade_en, Style(12, INK, spacing=0.3, align="centre"), 140, lines=1)
+    beneath = f"{face.post.zh}   {face.post.en}" if face.post else face.grade_en
+    if beneath:
+        page.fitted(middle, 112.5, beneath, Style(12, INK, spacing=0.3, align="centre"), 140, lines=1)
     y = 99.0
     page.text(_LEFT, y, "证书编号", Style(10.5, GREY, spacing=0.6))
     page.text(_LEFT, y - 3.7, "Certificate number", Style(6.5, GREY))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from issuer.roster.columns import HEADER_ROWS, Header, find_header
 from issuer.roster.container import refused
+from issuer.roster.forms import ROSTER, Form
 from issuer.roster.sheet import MAX_CELL, MAX_COLUMNS, MAX_ROWS, Cell, Odd, Sheet, SheetRow
 from ledger.errors import Refused
 from ledger.records.notice import Notice
@@ -19,10 +20,10 @@ SEPARATORS = (",", ";", "\t")
 _PROBE = 65_536  # characters looked at to find the header
 
 
-def read_csv(raw: bytes, notes: tuple[Notice, ...] = ()) -> Sheet:
+def read_csv(raw: bytes, notes: tuple[Notice, ...] = (), form: Form = ROSTER) -> Sheet:
     """The sheet of a CSV file. Refused CSV_ENCODING, CSV_NUL, CSV_QUOTES, CSV_CELL, HEADER_NOT_FOUND, FILE_TOO_LONG."""
     text, encoding = decode(raw)
-    separator, header = _find_header(text, raw)
+    separator, header = _find_header(text, form)
     rows = tuple(_rows(text, separator, header.row))
     if encoding not in ("UTF-8", "UTF-8 (BOM)"):
         said = Text(f"按 {encoding} 编码读取，请核对姓名是否正确", f"read as {encoding}: check that names look right")
@@ -72,7 +73,7 @@ def _without_nul(text: str) -> str:
     return text
 
 
-def _find_header(text: str, raw: bytes) -> tuple[str, Header]:
+def _find_header(text: str, form: Form) -> tuple[str, Header]:
     probe = text[:_PROBE]
     best: tuple[int, str, Header] | None = None
     for separator in SEPARATORS:
@@ -80,20 +81,21 @@ def _find_header(text: str, raw: bytes) -> tuple[str, Header]:
             first = list(itertools.islice(csv.reader(io.StringIO(probe, newline=""), delimiter=separator), HEADER_ROWS))
         except csv.Error:
             continue
-        header = find_header(enumerate(first, 1))
+        header = find_header(enumerate(first, 1), form)
         if header and (best is None or len(header.places) > best[0]):
             best = (len(header.places), separator, header)
     if best is None:
-        raise header_not_found()
+        raise header_not_found(form)
     return best[1], best[2]
 
 
-def header_not_found() -> Refused:
+def header_not_found(form: Form = ROSTER) -> Refused:
     """No row names the columns: a wrong sheet, or an empty one."""
+    titles = [form.title(name) for name in form.required]
     return refused(
         "HEADER_NOT_FOUND",
-        f"前 {HEADER_ROWS} 行没有找到表头（姓名、证件号码、证书编号等列名）",
-        f"no header (姓名, 证件号码, 证书编号 …) in the first {HEADER_ROWS} rows: is it the right sheet?",
+        f"前 {HEADER_ROWS} 行没有找到表头（{'、'.join(titles)}等列名）",
+        f"no header ({', '.join(titles)} …) in the first {HEADER_ROWS} rows: is it the right sheet?",
     )
 
 

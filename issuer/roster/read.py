@@ -17,6 +17,7 @@ import issuer
 from issuer.roster.columns import find_header
 from issuer.roster.container import refused
 from issuer.roster.csvtext import header_not_found, read_csv
+from issuer.roster.forms import ROSTER, Form
 from issuer.roster.sheet import Cell, Odd, Sheet, SheetRow
 from ledger.errors import Refused, Unavailable
 from ledger.records.notice import Notice
@@ -35,8 +36,9 @@ _KINDS = {
 }
 
 
-def read_roster_bytes(raw: bytes, file_name: str) -> Sheet:
-    """The sheet of a roster (xlsx or CSV). `file_name` only serves to notice that it names another kind.
+def read_roster_bytes(raw: bytes, file_name: str, form: Form = ROSTER) -> Sheet:
+    """The sheet of a roster (xlsx or CSV), or of another form; `file_name` only serves to notice that it names another
+    kind.
 
     Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND or SHEET_AMBIGUOUS when it is not a roster, Unavailable when the
     reading process cannot be started.
@@ -54,14 +56,14 @@ def read_roster_bytes(raw: bytes, file_name: str) -> Sheet:
     if raw.startswith(b"PK"):
         if suffix == ".xlsm":
             raise refused("FILE_MACRO", "请另存为不含宏的 xlsx", "a macro workbook: save it as plain xlsx")
-        return _read_xlsx(raw, _kind_notes(suffix, ".xlsx"))
+        return _read_xlsx(raw, _kind_notes(suffix, ".xlsx"), form)
     if raw[:2048].lstrip().lower().startswith((b"<html", b"<!doctype", b"<table", b"<?xml")):
         raise refused("FILE_KIND", "这是网页，不是工作簿，请另存为 xlsx", "a web page, not a workbook: save it as xlsx")
-    return read_csv(raw, _kind_notes(suffix, ".csv", ".txt", ".tsv"))
+    return read_csv(raw, _kind_notes(suffix, ".csv", ".txt", ".tsv"), form)
 
 
-def _read_xlsx(raw: bytes, notes: tuple[Notice, ...]) -> Sheet:
-    lines = _run_worker(raw).splitlines()
+def _read_xlsx(raw: bytes, notes: tuple[Notice, ...], form: Form) -> Sheet:
+    lines = _run_worker(raw, form).splitlines()
     try:
         head = msgspec.json.decode(lines[0])
         last = msgspec.json.decode(lines[-1])
@@ -69,20 +71,20 @@ def _read_xlsx(raw: bytes, notes: tuple[Notice, ...]) -> Sheet:
             if isinstance(answer, dict) and "refused" in answer:
                 code, field, zh, en = answer["refused"]
                 raise Refused(code, field, Text(zh, en))
-        header = find_header([(head["header_row"], head["titles"])])
+        header = find_header([(head["header_row"], head["titles"])], form)
         shared: dict[str, str] = {}
         rows = tuple(_row(line, shared) for line in lines[1:])
         told = tuple(Notice(code, Text(zh, en), severity) for code, zh, en, severity in head["notes"])
         if header is None:
-            raise header_not_found()
+            raise header_not_found(form)
         return Sheet("xlsx", head["sheet"], "xlsx", "", header, rows, (*notes, *told), head["date1904"])
     except (msgspec.DecodeError, IndexError, KeyError, TypeError, ValueError, AssertionError):
         raise _limits()
 
 
-def _run_worker(raw: bytes) -> bytes:
+def _run_worker(raw: bytes, form: Form) -> bytes:
     root = str(Path(issuer.__file__).parents[1])
-    command = [sys.executable, "-m", "issuer.roster.worker"]
+    command = [sys.executable, "-m", "issuer.roster.worker", form.name]
     try:
         done = subprocess.run(  # noqa: S603
             command,

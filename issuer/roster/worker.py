@@ -1,4 +1,5 @@
-"""The process that opens a workbook: bytes on standard input, JSON lines on standard output.
+"""The process that opens a workbook: bytes on standard input, JSON lines on standard output; its
+argument names the form (forms.py) that the sheet has.
 
     line 1     {"sheet", "titles", "header_row", "date1904", "notes": [[code, zh, en, severity]]} or
                {"refused": [code, field, zh, en]}
@@ -24,6 +25,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 from issuer.roster.columns import HEADER_ROWS, Header, find_header
 from issuer.roster.container import check_container, read_part, refused
 from issuer.roster.csvtext import header_not_found, too_long
+from issuer.roster.forms import FORMS, ROSTER, Form
 from issuer.roster.markup import Markup, read_markup
 from issuer.roster.parts import sheet_parts, uses_1904
 from issuer.roster.sheet import MAX_CELL, MAX_ROWS
@@ -44,7 +46,7 @@ def limit_this_process() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def read_workbook(raw: bytes) -> Iterator[bytes]:
+def read_workbook(raw: bytes, form: Form = ROSTER) -> Iterator[bytes]:
     """The output lines for one workbook; Refused when it is not one that may be read."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(raw))
@@ -55,7 +57,7 @@ def read_workbook(raw: bytes) -> Iterator[bytes]:
     locations = sheet_parts(parts)
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(raw))
-        sheet, header, markup, hidden = _choose(book, locations, parts)
+        sheet, header, markup, hidden = _choose(book, locations, parts, form)
         notes = _notes(markup, hidden, header.row)
         head = {
             "sheet": sheet.name,
@@ -71,7 +73,7 @@ def read_workbook(raw: bytes) -> Iterator[bytes]:
 
 
 def _choose(
-    book: CalamineWorkbook, locations: dict[str, str], parts: dict[str, bytes]
+    book: CalamineWorkbook, locations: dict[str, str], parts: dict[str, bytes], form: Form
 ) -> tuple[CalamineSheet, Header, Markup, list[str]]:
     """The one visible sheet with a header, and the names of the hidden sheets."""
     found: list[tuple[CalamineSheet, Header, Markup]] = []
@@ -85,11 +87,11 @@ def _choose(
         markup = read_markup(parts[locations[listed.name]])  # before the reader: it refuses what is too wide
         sheet = book.get_sheet_by_name(listed.name)
         first = sheet.to_python(skip_empty_area=False, nrows=HEADER_ROWS)
-        header = find_header((at, [str(cell) for cell in row]) for at, row in enumerate(first, 1))
+        header = find_header(((at, [str(cell) for cell in row]) for at, row in enumerate(first, 1)), form)
         if header:
             found.append((sheet, header, markup))
     if not found:
-        raise header_not_found()
+        raise header_not_found(form)
     if len(found) > 1:
         names = "、".join(_printable(sheet.name) for sheet, _, _ in found[:5])
         raise refused(
@@ -169,7 +171,7 @@ def main() -> None:
     limit_this_process()
     out = sys.stdout.buffer
     try:
-        for line in read_workbook(sys.stdin.buffer.read()):
+        for line in read_workbook(sys.stdin.buffer.read(), FORMS[sys.argv[1]]):
             out.write(line + b"\n")
     except Refused as refusal:
         said = [refusal.code, refusal.field, refusal.text.zh, refusal.text.en]

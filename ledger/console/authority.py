@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import itertools
 import json
 import os
@@ -28,6 +27,7 @@ from ledger.records import cose
 from ledger.records.authority import Genesis, Published
 from ledger.records.dates import day_of
 from ledger.records.kinds import Kind
+from ledger.records.proposal import MAX_PROPOSAL, format_proposal, read_proposal
 from ledger.records.statements import AuthorityBody, Proposal, parse_proposal, propose
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
@@ -35,7 +35,6 @@ from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import Logged, Receipt
 
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
-_PROPOSAL = "certledger/proposal/v1"
 _SIGNATURE = "certledger/signature/v1"
 _ASK_TIMES = 30
 _SHANGHAI = timezone(timedelta(hours=8))
@@ -97,13 +96,7 @@ def _keygen(arguments: argparse.Namespace) -> int:
 
 def _propose(arguments: argparse.Namespace) -> int:
     proposal = propose(arguments.origin, _body(arguments))
-    document = {
-        "format": _PROPOSAL,
-        "protected": base64.b64encode(proposal.protected).decode(),
-        "payload": base64.b64encode(proposal.payload).decode(),
-        "sha256": proposal.identity.hex(),
-    }
-    write_new(arguments.out, json.dumps(document, indent=1).encode() + b"\n")
+    write_new(arguments.out, format_proposal(proposal))
     return _show(argparse.Namespace(proposal=arguments.out))
 
 
@@ -192,17 +185,7 @@ async def _published(client: LedgerClient, entry: bytes) -> Receipt:
 
 
 def _read_proposal(path: Path) -> Proposal:
-    document = _read_json(path, _PROPOSAL)
-    try:
-        proposal = Proposal(
-            base64.b64decode(document["protected"], validate=True),
-            base64.b64decode(document["payload"], validate=True),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise Malformed("proposal: the bytes to sign are missing") from error
-    if document.get("sha256") != proposal.identity.hex():
-        raise Malformed("proposal: its digest does not match its bytes")
-    return proposal
+    return read_proposal(read_file(path, MAX_PROPOSAL))
 
 
 def _read_json(path: Path, form: str) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from ledger.errors import Malformed
 from ledger.records import canonical
-from ledger.records.authority import Filing
+from ledger.records.authority import Filing, check_origin, check_people
 from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingStatus, KeyStatus, Kind
+from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES
 
 VERSION: Final = 1
 
@@ -229,6 +230,16 @@ class AuthorityState:
     event_count: int = 1
     log_keys: tuple[bytes, ...] = ()  # Ed25519 and ML-DSA-44 public keys of the last log-key; none: those of the start
     successor: str = ""  # origin of the log that follows; this one is closed
+
+    def __post_init__(self) -> None:
+        check_people(self.keys, self.threshold)
+        check_origin(self.origin)
+        if self.successor:
+            check_origin(self.successor)
+        if len(self.event_leaf) != 32 or self.event_index < 0 or self.event_count < 1:
+            raise Malformed("authority state: its last event has an index, a leaf hash of 32 bytes and a count")
+        if self.log_keys and [len(key) for key in self.log_keys] != [ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES]:
+            raise Malformed("authority state: the log's keys are one of Ed25519 and one of ML-DSA-44")
 
     @property
     def in_map(self) -> bool:

@@ -17,12 +17,12 @@ from __future__ import annotations
 import asyncio
 import marshal
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
-from ledger.errors import Malformed, Unverified
+from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.authority import FiledKey
 from ledger.records.cose import Envelope, Signature
 from ledger.records.issue import Issue
@@ -55,16 +55,22 @@ def keys_for(entries: Iterable[bytes], keys: Mapping[bytes, FiledKey]) -> dict[b
 async def read_entries(
     workers: Executor, entries: Sequence[bytes], start: int, keys: Mapping[bytes, FiledKey]
 ) -> list[Read]:
-    """What each entry is, in order; the first of them stands at index `start`. Never raises for what an entry is."""
+    """What each entry is, in order; the first of them stands at index `start`. Never raises for what an entry is;
+    Unavailable when a process that reads has ended.
+    """
     loop = asyncio.get_running_loop()
     apart = isinstance(workers, ProcessPoolExecutor)
     pieces = [entries[at : at + _PIECE] for at in range(0, len(entries), _PIECE)]
-    running = [
-        loop.run_in_executor(workers, _pack_piece if apart else _read_piece, piece, keys_for(piece, keys))
-        for piece in pieces
-    ]
+    try:
+        running = [
+            loop.run_in_executor(workers, _pack_piece if apart else _read_piece, piece, keys_for(piece, keys))
+            for piece in pieces
+        ]
+        results = await asyncio.gather(*running)
+    except BrokenExecutor as error:
+        raise Unavailable("a process that reads entries has ended") from error
     reads: list[Read] = []
-    for piece, result in zip(pieces, await asyncio.gather(*running), strict=True):
+    for piece, result in zip(pieces, results, strict=True):
         packed = marshal.loads(result) if isinstance(result, bytes) else result  # noqa: S302  # from our own process
         for entry, one in zip(piece, packed, strict=True):
             reads.append(_unpack(entry, one, start + len(reads)))

@@ -75,7 +75,7 @@ async def replay_stretch(
         raise BadEntry(last, str(error)) from error
     if reads is None:
         reads = await read_entries(workers, entries, start, integrator.record_keys)
-    good, bad = _until_bad(reads[:-1])  # 2
+    good, bad = _until_bad(reads[:-1], start)  # 2
     repeated = await _first_repeated(integrator, [_statement(read) for read in good])  # 3
     if repeated is not None:
         bad, good = BadEntry(start + repeated, "it is on the log already"), good[:repeated]
@@ -107,13 +107,14 @@ def split_sealed(entries: Sequence[bytes]) -> tuple[list[Sequence[bytes]], Seque
     return stretches, entries[begin:]
 
 
-def _until_bad(reads: Sequence[Read]) -> tuple[list[Authentic | Statement], BadEntry | None]:
+def _until_bad(reads: Sequence[Read], start: int) -> tuple[list[Authentic | Statement], BadEntry | None]:
     """What is read before the first malformed entry, and that one."""
     good: list[Authentic | Statement] = []
-    for read in reads:
+    for index, read in enumerate(reads, start):
         if isinstance(read, BadEntry):
             return good, read
-        assert read is not None, "the only seal of a stretch is its last entry"
+        if read is None:
+            return good, BadEntry(index, "a seal inside a batch")
         good.append(read)
     return good, None
 

@@ -5,6 +5,7 @@
     pages    a replica of that log, and the page of a scanned certificate
     evidence proofs of state out of that log, and their check
     issue    the real issuer on a sample roster
+    revoke   from a revocation to the verifier that says so, with two witnesses
     audit    a whole audit of a log that was made beforehand
 
 Writes nothing outside a scratch folder, which it removes, unless --write. Exit status 1 when a part could not be
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, auditing, issuing, limits, pages, proofs
+from benchmarks import append, auditing, issuing, limits, pages, proofs, visibility
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -31,7 +32,7 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "evidence", "issue", "audit")
+PARTS = ("limits", "append", "pages", "evidence", "issue", "audit", "revoke")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -73,6 +74,12 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
             figures += await auditing.measure(folder, scale)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["audit"] = f"{type(error).__name__}: {error}"
+    if "revoke" in wanted:
+        _say("revoke: two witnesses and a verifier")
+        try:
+            figures += await visibility.measure(folder, scale)
+        except (Failed, CertLedgerError, AssertionError) as error:
+            failed["revoke"] = f"{type(error).__name__}: {error}"
     return figures, failed, others
 
 

@@ -6,15 +6,15 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 
@@ -125,9 +125,19 @@ def today() -> int:
     return day_of(datetime.now(timezone(timedelta(hours=8))).date())
 
 
+Beside: TypeAlias = Callable[[Path, Sequence[str]], AbstractAsyncContextManager[None]]
+
+
 @asynccontextmanager
-async def running_log(folder: Path) -> AsyncIterator[RunningLog]:
-    """Make a log in `folder` with the product's own commands and run it."""
+async def nobody(_folder: Path, _vkeys: Sequence[str]) -> AsyncIterator[None]:
+    """A log that runs alone."""
+    yield
+
+
+@asynccontextmanager
+async def running_log(folder: Path, beside: Beside = nobody) -> AsyncIterator[RunningLog]:
+    """Make a log in `folder` with the product's own commands and run it. `beside` runs what it needs, and gets its
+    vkeys before it serves."""
     authority = Authority(today())
     genesis = folder / "genesis.cose"
     genesis.write_bytes(authority.genesis())
@@ -140,7 +150,10 @@ async def running_log(folder: Path) -> AsyncIterator[RunningLog]:
     )  # fmt: skip
     pins = json.loads((home / "trust.json").read_bytes())
     serve = ["-m", "ledger", "serve", "--dir", str(home)]
-    async with started(serve, folder / "ledger.log", port, "/readyz", secret) as process:
+    async with (
+        beside(folder, tuple(pins["log_keys"])),
+        started(serve, folder / "ledger.log", port, "/readyz", secret) as process,
+    ):
         log = RunningLog(folder, f"http://127.0.0.1:{port}", process, tuple(pins["log_keys"]), pins["genesis"])
         async with log.client() as client:
             await client.submit_authority(authority.filing())

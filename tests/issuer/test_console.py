@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import openpyxl
 import pytest
 
-from issuer.__main__ import main
-from issuer.console import rosters, setup
-from ledger.errors import Unavailable
+from issuer.console import rosters
 from tests.support.fake_log import FILING_NUMBER, ORIGIN, FakeLog, make_filing
 from tests.support.issuer_desk import NOW_MS, PASSPHRASE, TODAY, VERIFY_URL, Crash, sample, write_csv
-
-
-class Shell:
-    """Runs commands in one folder; the ledger at any address is `log`, or nobody when that is None."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._capsys = capsys
-        self.log: FakeLog | None = None
-
-    def __call__(self, command: str, *arguments: object) -> tuple[int, str, str]:
-        self._capsys.readouterr()  # what a command that was killed had said
-        try:
-            code = main([command, "--dir", str(self.folder), *map(str, arguments)])
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        said = self._capsys.readouterr()
-        return code, said.out, said.err
-
-    def json(self, command: str, *arguments: object) -> tuple[int, dict[str, Any]]:
-        code, out, _ = self(command, "--json", *arguments)
-        return code, json.loads(out)
-
-    def init(self) -> tuple[int, str, str]:
-        assert self.log is not None
-        vkeys = [part for key in self.log.vkeys for part in ("--vkey", key.format_vkey())]
-        return self(
-            "init", "--ledger", "http://127.0.0.1:1", "--origin", ORIGIN, *vkeys,
-            "--filing", FILING_NUMBER, "--verify-url", VERIFY_URL,
-        )  # fmt: skip
+from tests.support.issuer_shell import Shell, make_shell
 
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    shell = Shell(tmp_path / "desk", capsys)
-
-    class Client:
-        def __init__(self, base_url: str, *, signer: object = None) -> None:
-            pass
-
-        async def __aenter__(self) -> FakeLog:
-            if shell.log is None:
-                raise Unavailable("the ledger did not answer")
-            return shell.log
-
-        async def __aexit__(self, *_: object) -> None:
-            return None
-
-    for module in (rosters, setup):
-        monkeypatch.setattr(module, "LedgerClient", Client)
-    monkeypatch.setattr(rosters, "_now_ms", lambda: NOW_MS)
-    monkeypatch.setenv("CERT_ISSUER_PASSPHRASE", PASSPHRASE.decode())
-    return shell
+    return make_shell(tmp_path / "desk", monkeypatch, capsys)
 
 
 @pytest.fixture
 def ready(shell: Shell) -> Shell:
-    code, public = shell.json("keygen", "--label", "test", "--light")
-    assert code == 0
-    record, request = (bytes.fromhex(public[name]) for name in ("record_key", "request_key"))
-    shell.log = FakeLog(make_filing(record, request, first_day=TODAY - 400, last_day=TODAY + 400), NOW_MS)
-    assert shell.init()[0] == 0
-    return shell
+    return shell.make_ready()
 
 
 def test_keys_and_settings_are_made_once(ready: Shell) -> None:

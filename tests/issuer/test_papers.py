@@ -25,7 +25,7 @@ async def logged(setting: Setting, tmp_path: Path, rows: int = 3) -> Outcome:
 
 async def test_the_face_says_what_was_signed(setting: Setting, tmp_path: Path) -> None:
     outcome = await logged(setting, tmp_path)
-    for line, item in zip(sample(3), all_issued(outcome.state, setting.desk.settings), strict=True):
+    for line, item in zip(sample(3), all_issued(outcome.state, setting.desk.settings, outcome.changes), strict=True):
         face = certificate_face(item, outcome.filing, setting.desk.settings)
         assert (face.name, face.document_number, face.occupation, face.number) == (line[0], line[2], line[4], line[7])
         assert (face.trade, face.body_name) == (line[5], line[9])

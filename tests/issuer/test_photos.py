@@ -82,6 +82,6 @@ async def test_a_photo_is_committed_to_and_shown(tmp_path: Path) -> None:
     openings = {opening.field: opening.value for opening in first[0].openings}
     assert openings[Field.PHOTO] == sha256(picture()).digest()
     assert Field.PHOTO not in {opening.field for opening in second[0].openings}
-    issued = all_issued(outcome.state, setting.desk.settings)
+    issued = all_issued(outcome.state, setting.desk.settings, outcome.changes)
     faces = [certificate_face(item, outcome.filing, setting.desk.settings) for item in issued]
     assert faces[0].photo == make_thumbnail(picture()) and faces[1].photo is None

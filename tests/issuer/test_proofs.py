@@ -22,7 +22,7 @@ def setting(tmp_path: Path) -> Setting:
 
 async def logged(setting: Setting, tmp_path: Path, rows: int = 3) -> list[Issued]:
     outcome = await setting.issue(write_csv(tmp_path / "r.csv", sample(rows)))
-    return all_issued(outcome.state, setting.desk.settings)
+    return all_issued(outcome.state, setting.desk.settings, outcome.changes)
 
 
 async def sleep(_: float) -> None:

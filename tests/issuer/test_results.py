@@ -104,10 +104,11 @@ def attachments(pdf: bytes) -> dict[str, bytes]:
 
 async def test_a_bundle_opens_every_field_and_proves_its_place(setting: Setting, tmp_path: Path) -> None:
     outcome = await logged(setting, tmp_path)
-    issued = all_issued(outcome.state, setting.desk.settings)
+    issued = all_issued(outcome.state, setting.desk.settings, outcome.changes)
     found = await fetch_evidence(issued, setting.log, setting.desk.settings.trust, asyncio.sleep)
-    for certificate, placed in outcome.state.logged():
-        bundle = bundle_of(certificate, found[certificate.number])
+    for item in issued:
+        certificate, placed = item.certificate, item.placed
+        bundle = bundle_of(item, found[certificate.number])
         statement = parse_statement(bundle.entry)
         issue = statement.body
         assert isinstance(issue, Issue)
@@ -141,13 +142,14 @@ async def test_refused_rows_stand_in_both_sheets(setting: Setting, tmp_path: Pat
 
 async def test_cells_cannot_be_formulas(setting: Setting, tmp_path: Path) -> None:
     outcome = await logged(setting, tmp_path, 1)
-    item = all_issued(outcome.state, setting.desk.settings)[0]
+    item = all_issued(outcome.state, setting.desk.settings, outcome.changes)[0]
     hostile = SimpleNamespace(
         certificate=SimpleNamespace(row=2, face=SimpleNamespace(name="=HYPERLINK(1)")),
         number="+1",
         link="@x",
         qr_text="-2",
         placed=item.placed,
+        current=SimpleNamespace(face=SimpleNamespace(name="=HYPERLINK(1)")),
     )
     write_results_sheet(tmp_path / "r.xlsx", outcome.state, [hostile])  # type: ignore[list-item]
     assert cells(tmp_path / "r.xlsx")[1][1:5] == ["'+1", "'=HYPERLINK(1)", "'@x", "'-2"]
@@ -182,6 +184,8 @@ async def test_a_folder_of_another_batch_is_not_used(setting: Setting, tmp_path:
 
 async def test_every_cell_stays_text_when_it_is_edited(setting: Setting, tmp_path: Path) -> None:
     outcome = await logged(setting, tmp_path, 2)
-    write_results_sheet(tmp_path / "r.xlsx", outcome.state, all_issued(outcome.state, setting.desk.settings))
+    write_results_sheet(
+        tmp_path / "r.xlsx", outcome.state, all_issued(outcome.state, setting.desk.settings, outcome.changes)
+    )
     rows = list(openpyxl.load_workbook(tmp_path / "r.xlsx").active)
     assert len(rows) == 3 and {cell.number_format for row in rows for cell in row} == {"@"}

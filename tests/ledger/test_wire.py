@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ledger import wire
 from ledger.errors import Malformed, Refused
 from ledger.records.refusals import Refusal, refuse
-from ledger.wire import Logged, Receipt
+from ledger.wire import BareSubmission, Logged, Receipt
 from tests.support.builders import make_body
 
 BODY = make_body()
@@ -53,6 +53,24 @@ def test_a_submission_survives_the_journey() -> None:
     assert all(getattr(again, f.name) == getattr(SUBMISSION, f.name) for f in fields(SUBMISSION))
 
 
+OPENINGS = ("face", "document", "digests", "locator", "face_envelope", "rest_envelope")
+
+
+def test_a_bare_submission_survives_the_journey() -> None:
+    raw = wire.encode(wire.SubmitRequest([wire.submission_body(BareSubmission(b"entry"))]))
+    (body,) = wire.decode(raw, wire.SubmitRequest).submissions
+    assert wire.submission_of(body) == BareSubmission(b"entry") and b"face" not in raw
+
+
+@given(st.sets(st.sampled_from(OPENINGS), min_size=1, max_size=len(OPENINGS) - 1))
+def test_openings_and_envelopes_come_together_or_not_at_all(missing: set[str]) -> None:
+    body = msgspec.structs.replace(wire.submission_body(SUBMISSION), **dict.fromkeys(missing))
+    with pytest.raises(Malformed):
+        wire.submission_of(body)
+    bare = msgspec.structs.replace(body, **dict.fromkeys(OPENINGS))
+    assert wire.submission_of(bare) == BareSubmission(SUBMISSION.entry)
+
+
 REQUESTS: list[tuple[Any, Any]] = [
     (wire.SubmitRequest, wire.SubmitRequest([wire.submission_body(SUBMISSION)])),
     (wire.AuthorityRequest, wire.AuthorityRequest(b"entry")),
@@ -81,7 +99,8 @@ def test_missing_mistyped_and_unknown_members_are_malformed(kind: Any, value: An
     raw = wire.encode(value)
     assert wire.encode(wire.decode(raw, kind)) == raw
     for path in members(json.loads(raw)):
-        changes: list[Any] = [None, 1, 1.5, True, {}, [{}], [None]]
+        optional = path[-1] in OPENINGS and len(path) == 3  # whether all are there is asked by `submission_of`
+        changes: list[Any] = [1, 1.5, True, {}, [{}], [None], *([] if optional else [None])]
         for change in changes:
             document = json.loads(raw)
             parent_of(document, path)[path[-1]] = change
@@ -89,8 +108,13 @@ def test_missing_mistyped_and_unknown_members_are_malformed(kind: Any, value: An
                 wire.decode(json.dumps(document).encode(), kind)
         document = json.loads(raw)
         del parent_of(document, path)[path[-1]]
-        with pytest.raises(Malformed):
-            wire.decode(json.dumps(document).encode(), kind)
+        if optional:
+            (body,) = wire.decode(json.dumps(document).encode(), kind).submissions
+            with pytest.raises(Malformed):
+                wire.submission_of(body)
+        else:
+            with pytest.raises(Malformed):
+                wire.decode(json.dumps(document).encode(), kind)
         document = json.loads(raw)
         parent_of(document, path)["张三`"] = 1
         with pytest.raises(Malformed) as failure:

@@ -1,36 +1,41 @@
 """A ledger in memory for the issuer's tests: a real tree, real seals and checkpoints, so that receipts really verify.
 
-Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once. The state map holds
-the certificates, each in force and each the only one of its track. `losses` makes the next calls fail before or after
-the work is done; `silent` makes questions for evidence fail.
+Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once; what is done to a
+certificate fits its status. The state map holds the certificates, each the only one of its track. `losses` makes the
+next calls fail before or after the work is done; `silent` makes questions for evidence fail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from ledger.errors import Refused, Unavailable
 from ledger.records import cose
+from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis
+from ledger.records.commitments import rest_digest, verify_opening
 from ledger.records.evidence import Evidence, Placed, format_evidence
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, CertificateStatus, IssuerKind
+from ledger.records.kinds import Audience, CertificateStatus, IssuerKind, Kind
+from ledger.records.life import Correct, EndAppointment, Range, Ruling
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.state import CertificateState, TrackSummary, certificate_map_key
 from ledger.records.statements import Statement, parse_statement, propose
+from ledger.records.transitions import Act, after, swept
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.map import format_map_proof, map_root, prove
 from ledger.tlog.merkle import Frontier, leaf_hash, prove_inclusion
 from ledger.tlog.tiles import format_entries, parse_tile_path
-from ledger.wire import Logged, PersonLineage, Receipt, Submission
+from ledger.wire import BareSubmission, Logged, PersonLineage, Receipt, Submission
 
 ORIGIN = "fake.example/log"
 FILING_NUMBER = "Y000051990001"
 BODY = "示例职业技能评价中心（样本）"
+ACTS = {Kind.SUSPEND: Act.SUSPEND, Kind.RESTORE: Act.RESTORE, Kind.REVOKE: Act.REVOKE}
 AUTHORITY = tuple(Ed25519Signer(bytes([seed]) * 32) for seed in (1, 2, 3))
 
 
@@ -42,12 +47,13 @@ def make_filing(
     last_day: int,
     rows: tuple[FilingRow, ...] | None = None,
     number: str = FILING_NUMBER,
+    grants: tuple[int, ...] = (),
 ) -> Filing:
     """A filing of the sample's confirmed occupations, grades 五级 to 二级, for the public."""
     codes = ("2-02-38-01", "4-04-05-13", "4-10-01-05", "6-18-01-01")
     rows = rows or tuple(FilingRow(code, "", (2, 3, 4, 5), Audience.PUBLIC, first_day) for code in codes)
     keys = (FiledKey(record, first_day),), (FiledKey(request, first_day),)
-    return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys)
+    return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys, grants=grants)
 
 
 def authority_entry(body: Genesis | Filing, origin: str = ORIGIN, signers: int = 2) -> bytes:
@@ -80,6 +86,7 @@ class FakeLog:
         self._answers: dict[bytes, tuple[int, int]] = {}  # identity -> index, batch time
         self._tracks: dict[PersonLineage, bytes] = {}
         self.numbers: set[str] = set()
+        self.status: dict[bytes, CertificateStatus] = {}
         self._grades: set[tuple[bytes, int, str]] = set()
         keys = tuple(sorted(key.public for key in AUTHORITY))
         self.genesis = authority_entry(Genesis(ORIGIN, keys, 2, self.filing_terms.first_day))
@@ -107,7 +114,7 @@ class FakeLog:
         assert len(numbers) <= 5000
         return self.numbers & set(numbers)
 
-    async def submit(self, submissions: Sequence[Submission]) -> Receipt:
+    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
         assert 0 < len(submissions) <= 500
         self.submits += 1
         loss = self.losses.pop(0) if self.losses else ""
@@ -137,13 +144,35 @@ class FakeLog:
         if state is None:
             return format_evidence(Evidence(cert_key, note, seal, None, proof, b""))
         issued = Placed(self.entries[state.issue_index], prove_inclusion(state.issue_index, size, self._read))
-        terms = self.entries[1]
-        return format_evidence(Evidence(cert_key, note, seal, None, proof, state.encode(), issued, terms=terms))
+        known = {leaf_hash(entry): entry for entry in self.entries}
+        commitments = known[state.commitment_leaf] if state.commitment_leaf != state.issue_leaf else b""
+        event = known[state.event_leaf] if state.event_leaf not in (state.issue_leaf, state.commitment_leaf) else b""
+        said = (state.encode(), issued, commitments, event, self.entries[1])
+        return format_evidence(Evidence(cert_key, note, seal, None, proof, *said))
 
     def _leaves(self) -> list[tuple[bytes, bytes]]:
         return sorted((certificate_map_key(key), state.value()) for key, state in self._states.items())
 
-    def _state(self, statement: Statement, issue: Issue, index: int) -> CertificateState:
+    def _fold(self, statement: Statement, index: int) -> None:
+        """Status and commitments; nothing about tracks."""
+        body = statement.body
+        if isinstance(body, Issue | Appoint):
+            self._states[body.cert_key] = self._state(statement, body, index)
+        for cert_key, state in self._states.items():
+            status = self.status[cert_key]
+            corrects = isinstance(body, Correct) and body.cert_key == cert_key
+            if corrects or status is not state.status:
+                leaf = statement.leaf_hash
+                self._states[cert_key] = replace(
+                    state,
+                    status=status,
+                    event_index=index,
+                    event_leaf=leaf,
+                    event_count=state.event_count + 1,
+                    commitment_leaf=leaf if corrects else state.commitment_leaf,
+                )
+
+    def _state(self, statement: Statement, issue: Issue | Appoint, index: int) -> CertificateState:
         leaf = statement.leaf_hash
         return CertificateState(
             status=CertificateStatus.IN_FORCE,
@@ -171,33 +200,62 @@ class FakeLog:
         bodies = [parse_statement(entry).body for entry in self.entries if entry[:1] == b"\xd2"]
         return [body for body in bodies if isinstance(body, Issue)]
 
-    def _admit(self, submissions: Sequence[Submission]) -> list[tuple[int, int] | Refused]:
+    def _admit(self, submissions: Sequence[Submission | BareSubmission]) -> list[tuple[int, int] | Refused]:
         fresh: list[bytes] = []
         outcomes: list[bytes | Refused] = []
         for submission in submissions:
             statement = parse_statement(submission.entry)
-            issue = statement.body
-            assert isinstance(issue, Issue)
-            statement.verify_signature(self.filing_terms.record_keys[0].public)
-            assert submission.face.digest() == issue.face
-            assert issue.track_id in self._tracks.values()
-            person = (issue.track_id, issue.grade, issue.trade)
-            if statement.identity in self._answers:
-                outcomes.append(statement.identity)
-            elif submission.face.number in self.numbers | self.refuse_numbers:
-                outcomes.append(refuse(Refusal.NUMBER_TAKEN, "number"))
-            elif person in self._grades:
-                outcomes.append(refuse(Refusal.DUPLICATE_GRADE, "grade"))
-            else:
-                self.numbers.add(submission.face.number)
-                self._grades.add(person)
+            identity = statement.identity
+            if identity not in self._answers:
+                try:
+                    self._take(statement, submission)
+                except Refused as refusal:
+                    outcomes.append(refusal)
+                    continue
                 time = max(self.now_ms, self._time + 1)
-                self._answers[statement.identity] = (len(self.entries) + len(fresh), time)
+                self._answers[identity] = (len(self.entries) + len(fresh), time)
                 fresh.append(submission.entry)
-                outcomes.append(statement.identity)
+            outcomes.append(identity)
         if fresh:
             self._append(fresh)
         return [outcome if isinstance(outcome, Refused) else self._answers[outcome] for outcome in outcomes]
+
+    def _take(self, statement: Statement, submission: Submission | BareSubmission) -> None:
+        body = statement.body
+        if statement.envelope.single:
+            statement.verify_signature(self.filing_terms.record_keys[0].public)
+        if isinstance(submission, BareSubmission):
+            if isinstance(body, Ruling | EndAppointment):
+                self._rule(body)
+            return
+        assert isinstance(body, Issue | Appoint | Correct)
+        assert submission.face.digest() == body.face and rest_digest(submission.digests) == body.rest
+        verify_opening(submission.document, submission.digests)
+        if isinstance(body, Correct):
+            self.status[body.cert_key] = after(Act.CORRECT, self.status[body.cert_key], "cert_key")
+            return
+        assert body.track_id in self._tracks.values()
+        if isinstance(body, Issue) and body.replaces:
+            self.status[body.replaces] = after(Act.REPLACE, self.status[body.replaces], "replaces")
+        else:
+            person = (body.track_id, body.grade, body.trade)
+            if submission.face.number in self.numbers | self.refuse_numbers:
+                raise refuse(Refusal.NUMBER_TAKEN, "number")
+            if person in self._grades:
+                raise refuse(Refusal.DUPLICATE_GRADE, "grade")
+            self._grades.add(person)
+        self.numbers.add(submission.face.number)
+        self.status[body.cert_key] = CertificateStatus.IN_FORCE
+
+    def _rule(self, body: Ruling | EndAppointment) -> None:
+        if isinstance(body, EndAppointment):
+            self.status[body.cert_key] = after(Act.END, self.status[body.cert_key], "cert_key")
+        elif isinstance(body.whom, Range):
+            for cert_key, status in self.status.items():
+                self.status[cert_key] = swept(ACTS[body.kind], status) or status
+        else:
+            new = {key: after(ACTS[body.kind], self.status[key], "cert_key") for key in body.whom.cert_keys}
+            self.status |= new
 
     def _append(self, entries: list[bytes]) -> None:
         self._time = max(self.now_ms, self._time + 1)
@@ -206,8 +264,7 @@ class FakeLog:
         at = len(self.entries) + len(entries)
         for index, entry in enumerate(entries, len(self.entries)):
             statement = parse_statement(entry)
-            if isinstance(statement.body, Issue):
-                self._states[statement.body.cert_key] = self._state(statement, statement.body, index)
+            self._fold(statement, index)
         leaves = self._leaves()
         seal = Seal(at, self._time, map_root(leaves), len(leaves), self._chain, self._seal_at).encode()
         hashes.append(leaf_hash(seal))

@@ -15,6 +15,7 @@ from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
 from ledger.store.protocol import Store
+from ledger.store.replay import replay_stretch
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.keys import Ed25519Signer
@@ -626,7 +627,7 @@ class TestEvidence:
         await replica.poll(log.time)
         await issue(log, 3)
         tail = (await all_entries(log))[replica.integrator.size :]
-        await replica._integrate(tail)
+        await replica.integrator.commit(await replay_stretch(replica.integrator, tail, pool))
         assert replica.verified is not None and replica.verified.size < replica.integrator.size
         for again in (replica, await start(store, FakeLedger(log), log.trust(), pool)):
             proven = open_evidence(parse_evidence(await again.evidence(one.issue.cert_key)), log.trust(), log.time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Final
 
@@ -31,6 +31,13 @@ class Readers:
         self._pool: ProcessPoolExecutor | None = None
 
     def pool(self) -> Executor:
+        """The processes, made anew when one of them has ended."""
+        if self._pool is not None:
+            try:
+                self._pool.submit(int)
+            except BrokenExecutor:
+                self.close()
+                self._pool = None
         if self._pool is None:
             context = get_context("spawn")
             self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)

@@ -215,7 +215,7 @@ def test_other_kinds_of_file_by_their_content() -> None:
 
 def test_a_worker_that_dies_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     for output in (b"", b"{}", b"[1,", b'{"sheet":"a"}\n[1,[["x"]]]', b'{"refused":["A"]}'):
-        monkeypatch.setattr(read, "_run_worker", lambda raw, output=output: output)
+        monkeypatch.setattr(read, "_run_worker", lambda raw, form, output=output: output)
         assert code_of(GOOD) == "FILE_LIMITS"
 
 

@@ -14,14 +14,17 @@ from ledger.records import canonical
 from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.state import (
     Appointment,
+    AuthorityState,
     CertificateState,
     FilingState,
     Highest,
     KeyUse,
     TrackSummary,
+    authority_map_key,
     certificate_map_key,
     certificate_value,
     filing_map_key,
+    parse_authority_state,
     parse_certificate_state,
     parse_filing_state,
 )
@@ -275,3 +278,90 @@ def test_a_filing_state_belongs_to_its_terms() -> None:
     for other in (replace(TERMS, cap=5), replace(TERMS, last_day=TERMS.last_day + 1), make_body("other").filing):
         with pytest.raises(Malformed):
             parse_filing_state(FILING.encode(), other)
+
+
+AUTHORITY = AuthorityState(
+    origin="log.test.example/2026",
+    keys=tuple(sorted((octets("a"), octets("b")))),
+    threshold=2,
+    event_index=7,
+    event_leaf=octets("change"),
+    event_count=3,
+    log_keys=(octets("log key"), bytes(1312)),
+)
+AUTHORITIES = st.builds(
+    lambda keys, of, **values: AuthorityState(keys=tuple(sorted(keys)), threshold=1 + of % len(keys), **values),
+    keys=st.sets(BYTES32, min_size=1, max_size=16),
+    of=st.integers(0, 15),
+    origin=st.just("log.test.example/2026"),
+    event_index=INDEX,
+    event_leaf=BYTES32,
+    event_count=st.integers(1, 2**40),
+    log_keys=st.just(()) | BYTES32.map(lambda key: (key, key * 41)),
+    successor=st.sampled_from(["", "log.test.example/2027"]),
+)
+
+
+@given(AUTHORITIES)
+def test_authority_states_round_trip(state: AuthorityState) -> None:
+    raw = state.encode()
+    assert parse_authority_state(raw) == state
+    assert state.value() == sha256(b"certledger/authority-state/v1\n" + raw).digest()
+    assert state.in_map == (state.event_count > 1)
+
+
+def test_the_authority_array_and_its_place_in_the_map() -> None:
+    assert cbor2.loads(AUTHORITY.encode()) == [
+        1, AUTHORITY.origin, list(AUTHORITY.keys), 2, 7, AUTHORITY.event_leaf, 3, list(AUTHORITY.log_keys), "",
+    ]  # fmt: skip
+    assert AUTHORITY.value().hex() == "318a7be2258de13a085fc0965a2943941191a14381185b3349581c2300f5473c"
+    key = sha256(b"certledger/map/authority/v1\n" + AUTHORITY.origin.encode()).digest()
+    assert authority_map_key(AUTHORITY.origin) == key
+
+
+def test_every_prefix_of_an_authority_state_is_malformed() -> None:
+    raw = AUTHORITY.encode()
+    for at in range(len(raw)):
+        with pytest.raises(Malformed):
+            parse_authority_state(raw[:at])
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (0, 2),
+        (1, ""),
+        (1, "a b"),
+        (2, []),
+        (2, [7, 8]),
+        (2, list(AUTHORITY.keys)[::-1]),
+        (2, [bytes(31), bytes(32)]),
+        (3, 0),
+        (3, 3),
+        (4, -1),
+        (5, bytes(31)),
+        (6, 0),
+        (7, [octets("log key")]),
+        (7, [octets("log key"), bytes(1311)]),
+        (7, [bytes(31), bytes(1312)]),
+        (7, [1, 2]),
+        (8, "a b"),
+        (8, 0),
+    ],
+)
+def test_an_authority_state_of_another_form_is_malformed(at: int, value: Any) -> None:
+    parts = cbor2.loads(AUTHORITY.encode())
+    with pytest.raises(Malformed):
+        parse_authority_state(canonical.encode([*parts[:at], value, *parts[at + 1 :]]))
+    for other in (parts[:8], [*parts, 0], {1: 1}):
+        with pytest.raises(Malformed):
+            parse_authority_state(canonical.encode(other))
+
+
+def test_a_compromised_key_voids_from_its_index() -> None:
+    use = KeyUse(octets("key"), KeyStatus.COMPROMISED, 3, 5)
+    assert [use.voids(index) for index in (4, 5, 6)] == [False, True, True]
+    assert not replace(use, void_from=-1).voids(0)
+    state = replace(FILING, record_keys=(replace(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),))
+    assert parse_filing_state(state.encode(), TERMS) == state
+    assert cbor2.loads(state.encode())[11][0][7] == 5

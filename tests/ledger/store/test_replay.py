@@ -17,7 +17,7 @@ from ledger.records.rotation import AuthorityChange
 from ledger.records.seal import parse_seal
 from ledger.records.statements import Statement
 from ledger.store.integrate import Integrator
-from ledger.store.replay import replay_stretch, split_sealed
+from ledger.store.replay import BadEntry, replay_stretch, split_sealed
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import MAP_DEPTH, LogBuilder, octets
@@ -154,6 +154,27 @@ async def test_a_log_cannot_admit_what_the_fold_refuses(
         number = integrator.size + len(stretch)
         with pytest.raises(Unverified, match=rf"entry {number - 1}:"):
             await replay_stretch(integrator, [*stretch, replace(parse_seal(seal), covered=number).encode()], workers)
+
+
+async def test_the_first_bad_entry_is_named_whatever_is_wrong_with_a_later_one(
+    log: LogBuilder, empty: SqliteStore, workers: ThreadPoolExecutor
+) -> None:
+    stretches, _ = split_sealed(await entries_of(log))
+    integrator = await Integrator.open(empty)
+    await integrator.commit(await replay_stretch(integrator, stretches[0], workers))
+    start = integrator.size
+    good = [log.certificate(f"g{n}").statement.entry for n in range(3)]
+    inadmissible = log.certificate("scope", grade=6).statement.entry
+    unsigned = log.certificate("y", signer=Ed25519Signer(octets("stranger"))).statement.entry
+    malformed, seal = b"\xd2\x80", stretches[1][-1]
+    bad = [inadmissible, unsigned, malformed, seal]
+    for first in bad:
+        for second in bad:
+            stretch = [*good, first, good[0], second]
+            last = replace(parse_seal(seal), covered=start + len(stretch)).encode()
+            with pytest.raises(BadEntry) as failure:
+                await replay_stretch(integrator, [*stretch, last], workers)
+            assert failure.value.index == start + 3, (first, second)
 
 
 async def resealed(

@@ -284,6 +284,22 @@ async def test_a_chain_of_reissues_is_loaded_to_its_beginning(stored: StoredLog)
     assert await status_of(stored, *chain) == ["in_force", "void", "void", "void"]
 
 
+async def test_a_chain_of_reissues_is_loaded_across_tracks(stored: StoredLog) -> None:
+    """The first stands in a track that neither the newest nor what is swept over names."""
+    elsewhere = octets("elsewhere", 16)
+    first = BODY.certificate("0", signer=SECOND)
+    second = BODY.reissue("1", first)
+    third = BODY.reissue("2", second, signer=SECOND, track_id=elsewhere)
+    await stored.add(first.statement)
+    (bad,) = await stored.add(second.statement)
+    await stored.add(AUTHORITY.sign(correct(second, track=elsewhere)))
+    (worse,) = await stored.add(third.statement)
+    await stored.add(AUTHORITY.sign(key_standing(FIRST.public, void_from=bad)))
+    assert await status_of(stored, first, second, third) == ["replaced", "void", "in_force"]
+    await stored.add(AUTHORITY.sign(key_standing(SECOND.public, void_from=worse)))
+    assert await status_of(stored, first, second, third) == ["in_force", "void", "void"]
+
+
 async def test_a_batch_sees_what_it_did_itself(stored: StoredLog) -> None:
     made, base = BODY.certificate("a"), BODY.certificate("b", grade=6)
     post, new = BODY.post("t", on=base), BODY.reissue("n", made)

@@ -141,6 +141,25 @@ async def test_one_changed_grade(log: LogBuilder, tmp_path: Path) -> None:
         assert "map root" in audit.alarms()[0].text.en
 
 
+async def test_one_changed_grade_among_thousands(tmp_path: Path) -> None:
+    """Enough of them to be read in processes of their own, which name the same entry."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    for n in range(5):
+        await log.issue(*(log.certificate(f"{n}-{m}") for m in range(500)))
+    entries = await entries_of(log)
+    async with auditing(tmp_path / "sound", log, RawLog(log, entries)) as audit:
+        await audit.look(NOW)
+        assert audit.result == "sound" and audit.replica.numbers.certificates == 2_500
+    at = 3 + 3 * 501 + 77
+    entries[at] = issue_entry(log.certificate("3-77", grade=3).issue, log.record_key)
+    async with auditing(tmp_path / "helped", log, RawLog(log, resealed(entries))) as audit:
+        await broken(audit, "seal_mismatch", 3 + 3 * 501 + 500)
+    entries[at] = log.certificate("3-77", grade=3, signer=Ed25519Signer(octets("thief"))).statement.entry
+    async with auditing(tmp_path / "alone", log, RawLog(log, resealed(entries))) as audit:
+        await broken(audit, "rule_broken", at)
+    await log.store.close()
+
+
 async def test_a_hidden_revocation(log: LogBuilder, tmp_path: Path) -> None:
     """The statement stands in the log, but the seal's map root leaves it out."""
     entries = await entries_of(log)

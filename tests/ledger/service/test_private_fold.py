@@ -1,0 +1,205 @@
+"""Numbers, persons and look-ups as the statements of one batch see them, and the rows that they leave."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.errors import Refused, Unverified
+from ledger.records.commitments import FaceOpening
+from ledger.records.envelope import open_face
+from ledger.records.refusals import Refusal
+from ledger.records.secret import correction_locator, locator_of
+from ledger.records.statements import issue_entry, parse_statement
+from ledger.store.protocol import Slot
+from tests.support.builders import OCCUPATION, Certificate, id_number, octets
+from tests.support.life_builders import Correction, Post, correction, post, reissue
+from tests.support.service_room import AUTHORITY, BODY, EXAMINER, INDEX, Candidate, Room, submission_body
+
+Made = Certificate | Correction | Post
+
+
+async def put(room: Room, *made: Made) -> list[int | Refused]:
+    """Examine and sequence together, in order: one batch as far as its rules allow."""
+    filing = await room.sequencer.integrator.filing(BODY.filing.number)
+    authority = room.sequencer.integrator.authority
+    assert filing is not None and authority is not None
+    examined = EXAMINER.examine([submission_body(each.submission()) for each in made], filing, authority)
+    candidates = [each.outcome for each in examined if isinstance(each.outcome, Candidate)]
+    assert len(candidates) == len(made), examined
+    return [await answer for answer in room.sequencer.put(candidates)]
+
+
+async def logged(room: Room, *made: Made) -> list[int]:
+    answers = await put(room, *made)
+    assert all(isinstance(answer, int) for answer in answers), answers
+    return [answer for answer in answers if isinstance(answer, int)]
+
+
+def code(answer: int | Refused) -> str:
+    return answer.code if isinstance(answer, Refused) else ""
+
+
+async def index_of(room: Room, number: str) -> int:
+    hmac = INDEX.number_hmac(number)
+    return int.from_bytes((await room.store.index([hmac]))[hmac], "big")
+
+
+async def looked_up(room: Room, face: FaceOpening) -> tuple[bytes, bytes]:
+    """Cert key and salt that a look-up by number and name gives."""
+    hmac = INDEX.lookup_row(face.number, face.name, bytes(32), bytes(16)).hmac
+    found = await room.store.index([hmac])
+    if hmac not in found:
+        raise Unverified("no such row")
+    return INDEX.open_lookup(face.number, face.name, found[hmac])
+
+
+async def matches(room: Room, cert_key: bytes, person: str) -> bool:
+    hmac = INDEX.match_row(cert_key, id_number(person)[-4:]).hmac
+    return hmac in await room.store.index([hmac])
+
+
+async def track(room: Room, person: str) -> bytes:
+    """The track that the ledger draws for a person."""
+    row = replace(INDEX.track_row("111", "CHN", id_number(person), OCCUPATION), body=octets(f"t {person}", 16))
+    return (await room.store.claim([row]))[row.hmac]
+
+
+def with_face(certificate: Certificate, face: FaceOpening) -> Certificate:
+    """Signed over another face."""
+    issue = replace(certificate.issue, face=face.digest())
+    return replace(certificate, face=face, issue=issue, statement=parse_statement(issue_entry(issue, BODY.record)))
+
+
+async def test_a_certificate_is_found_by_number_name_and_document(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+        (index,) = await logged(room, made)
+        assert await index_of(room, made.face.number) == index
+        assert await looked_up(room, made.face) == (made.issue.cert_key, made.face.salt)
+        assert await matches(room, made.issue.cert_key, "a") and not await matches(room, made.issue.cert_key, "b")
+        face = await room.store.envelope(locator_of(made.secret), Slot.FACE)
+        assert open_face(made.secret, made.statement.leaf_hash, face).opening == made.face
+
+
+async def test_a_number_is_taken_within_the_batch_and_after_it(room: Room) -> None:
+    async with room.open():
+        one, two = await room.draft("a", "b")
+        again = with_face(two, one.face)
+        answers = await put(room, one, again)
+        assert isinstance(answers[0], int) and code(answers[1]) == Refusal.NUMBER_TAKEN
+        assert code((await put(room, again))[0]) == Refusal.NUMBER_TAKEN
+        assert (await looked_up(room, one.face))[0] == one.issue.cert_key, "a refusal leaves no row"
+        assert await room.store.envelope(locator_of(again.secret), Slot.FACE) is None
+
+
+async def test_a_reissue_takes_number_and_look_up_along(room: Room) -> None:
+    async with room.open():
+        (old,) = await room.draft("a")
+        await logged(room, old)
+        new = reissue(BODY, old, "new")
+        (index,) = await logged(room, new)
+        assert await index_of(room, old.face.number) == index
+        assert await looked_up(room, old.face) == (new.issue.cert_key, new.face.salt)
+        assert await matches(room, new.issue.cert_key, "a")
+        for certificate in (old, new):
+            envelope = await room.store.envelope(locator_of(certificate.secret), Slot.FACE)
+            assert open_face(certificate.secret, certificate.statement.leaf_hash, envelope).opening == certificate.face
+        third = reissue(BODY, old, "third")
+        assert code((await put(room, third))[0]) == Refusal.NUMBER_TAKEN, "the number stands with the second"
+        unknown = reissue(BODY, old, "fourth", replaces=octets("nobody"))
+        assert code((await put(room, unknown))[0]) == Refusal.CERT_UNKNOWN
+        await logged(room, reissue(BODY, new, "fifth"))
+
+
+async def test_two_reissues_in_one_batch(room: Room) -> None:
+    async with room.open():
+        (old,) = await room.draft("a")
+        await logged(room, old)
+        answers = await put(room, reissue(BODY, old, "new"), reissue(BODY, old, "newer"))
+        assert [code(answer) for answer in answers] == ["", Refusal.NUMBER_TAKEN]
+
+
+async def test_another_name_is_found_under_that_name(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+        (index,) = await logged(room, made)
+        changed = correction(BODY, made, name="例小红")
+        await logged(room, changed)
+        assert await looked_up(room, changed.face) == (made.issue.cert_key, changed.face.salt)
+        assert await index_of(room, made.face.number) == index, "a number is never corrected"
+        leaf = changed.statement.leaf_hash
+        envelope = await room.store.envelope(correction_locator(made.secret, leaf), Slot.FACE)
+        assert open_face(made.secret, leaf, envelope).opening == changed.face
+        untouched = await room.store.envelope(locator_of(made.secret), Slot.FACE)
+        assert open_face(made.secret, made.statement.leaf_hash, untouched).opening == made.face
+
+
+async def test_another_document_moves_the_track(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+        await logged(room, made)
+        there = await track(room, "b")
+        stays = correction(BODY, made, "1", person="b")
+        assert code((await put(room, stays))[0]) == Refusal.TRACK_UNKNOWN, "that document has another track"
+        elsewhere = correction(BODY, made, "2", track=there)
+        assert code((await put(room, elsewhere))[0]) == Refusal.TRACK_UNKNOWN, "that track is another person's"
+        await logged(room, correction(BODY, made, "3", person="b", track=there))
+        assert await matches(room, made.issue.cert_key, "b")
+        integrator = room.sequencer.integrator
+        assert integrator.head is not None
+        state = (await integrator.begin([made.statement], integrator.head.time + 1)).member(made.issue.cert_key)
+        assert state is not None and state[1].track_id == there
+
+
+async def test_name_and_document_together_need_the_authority(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+        await logged(room, made)
+        there = await track(room, "b")
+        both = correction(BODY, made, "1", name="例小红", person="b", track=there)
+        assert code((await put(room, both))[0]) == Refusal.CORRECT_BOTH
+        await logged(room, correction(BODY, made, "2", name="例小红", person="b", track=there, authority=AUTHORITY))
+        assert (await looked_up(room, both.face))[0] == made.issue.cert_key
+        back = correction(BODY, made, "3", name="例小兰", person="a", track=made.issue.track_id)
+        assert code((await put(room, back))[0]) == Refusal.CORRECT_BOTH
+
+
+async def test_what_a_correction_may_not_be_about(room: Room) -> None:
+    async with room.open():
+        one, two, three = await room.draft("a", "b", "c")
+        await logged(room, one, two)
+        assert code((await put(room, correction(BODY, one, "1", number=two.face.number)))[0]) == Refusal.NUMBER
+        assert code((await put(room, correction(BODY, one, "2", number="123456")))[0]) == Refusal.NUMBER
+        assert code((await put(room, correction(BODY, three, "3")))[0]) == Refusal.CERT_UNKNOWN
+
+
+async def test_a_certificate_may_be_corrected_in_the_request_that_brings_it(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+        changed = correction(BODY, made, name="例小红")
+        first, second = await logged(room, made, changed)
+        assert second > first + 1, "in a batch of its own, behind the seal of the first"
+        assert (await looked_up(room, changed.face))[1] == changed.face.salt
+
+
+async def test_two_corrections_in_one_batch_and_the_later_holds(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+        await logged(room, made)
+        one, two = correction(BODY, made, "1", name="例小红"), correction(BODY, made, "2", name="例小红")
+        await logged(room, one, two)
+        assert await looked_up(room, two.face) == (made.issue.cert_key, two.face.salt)
+
+
+@pytest.mark.parametrize("person", ["a", "b"])
+async def test_a_post_stands_in_its_persons_track(room: Room, person: str) -> None:
+    """This body may not appoint, so the fold says no to the right person; the private index to the wrong one."""
+    async with room.open():
+        (made,) = await room.draft("a", grade=6)
+        await logged(room, made)
+        await track(room, "b")
+        held = post(BODY, "p", person=person, track=made.issue.track_id, prerequisite=made.issue.cert_key)
+        wanted = Refusal.GRANT if person == "a" else Refusal.TRACK_UNKNOWN
+        assert code((await put(room, held))[0]) == wanted
