@@ -219,7 +219,7 @@ async def get_envelope(request: web.Request) -> web.Response:
 
 
 async def get_filings(request: web.Request) -> web.Response:
-    """Every filing number with the index of its statement."""
+    """Every filing number with the index of the statement that filed it; its terms may have changed since."""
     named = await request.app[LOG].store.named(int(Kind.FILING))
     return _json(wire.encode({"filings": [{"number": n, "index": i} for n, i in sorted(named.items())]}))
 
