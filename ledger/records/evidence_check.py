@@ -11,7 +11,7 @@
     6 issued       the statement is the one the state names, stands where it says, before the seal, is of this
                    certificate, and is signed under the state's record key
     7 named        the entries with the current commitments, the last event and the filing's terms are those that the
-                   state names; the filing lists the record key
+                   state names; the filing lists the record key, unless it is a reissue: its key may be newer
     8 highest      the statement behind the track's highest grade stands in the log and is of that certificate
 
 What it does not show: that the map of the seal is the right fold of the log. Witnesses check growth only; a map
@@ -29,7 +29,7 @@ from ledger.errors import Malformed, Unverified
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
 from ledger.records.evidence import Evidence, Placed
-from ledger.records.kinds import CERTIFICATE_KINDS
+from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.seal import Seal, parse_seal
 from ledger.records.state import CertificateState, certificate_map_key, certificate_value, parse_certificate_state
 from ledger.records.statements import Statement, parse_statement
@@ -191,7 +191,8 @@ def _filing(entry: bytes, state: CertificateState) -> Statement | None:
         raise Unverified("evidence: not the filing that the state names")
     statement = parse_statement(entry)
     terms = _body(statement, Filing)
-    if terms.number != state.filing_number or terms.record_key(kid(state.record_key)) is None:
+    listed = state.kind is Kind.REISSUE or terms.record_key(kid(state.record_key)) is not None
+    if terms.number != state.filing_number or not listed:
         raise Unverified("evidence: the filing does not list the record key")
     return statement
 

@@ -16,8 +16,10 @@ from typing import Final, cast
 from ledger.errors import Malformed, Unavailable
 from ledger.records import canonical
 from ledger.records.evidence import Evidence, Indexed, Placed, format_around
+from ledger.records.issue import Issue
 from ledger.records.seal import Seal, parse_seal
 from ledger.records.state import CertificateState, certificate_map_key, filing_map_key, parse_certificate_state
+from ledger.records.statements import parse_statement
 from ledger.store.growth import bucket_range
 from ledger.store.hashes import Hashes
 from ledger.store.history import History
@@ -159,7 +161,7 @@ class Prover:
     async def _issue_index(self, cert_key: bytes, at: int) -> int:
         version = await self._store.state_as_of(certificate_map_key(cert_key), at)
         if version is None:
-            raise Unavailable("the certificate of the highest grade is not in the map; run fsck")
+            raise Unavailable("a certificate that another one names is not in the map; run fsck")
         return parse_certificate_state(version.body).issue_index
 
     async def _filing(self, state: CertificateState) -> bytes:
@@ -173,16 +175,24 @@ class Prover:
         return entry
 
     async def _find_filing(self, state: CertificateState) -> bytes:
-        """A change of terms stands alone in its batch, so that those at the end of the issue's batch are the ones."""
-        seal = await self._store.seal_from(state.issue_index)
-        version = None
-        if seal is not None:
-            version = await self._store.state_as_of(filing_map_key(state.filing_number), seal)
-        if version is not None:
+        """A change of terms stands alone in its batch, so that those at the end of the issue's batch are the ones; a
+        reissue keeps those of what it replaced."""
+        index, before = state.issue_index, state.issue_index + 1
+        while index < before:
+            before = index
+            seal = await self._store.seal_from(index)
+            version = None
+            if seal is not None:
+                version = await self._store.state_as_of(filing_map_key(state.filing_number), seal)
+            if seal is None or version is None:
+                break
             fields = canonical.decode(version.body, limit=64 * 1024)
             if fields[_TERMS_LEAF] == state.filing_leaf:
                 index = int(fields[_TERMS_INDEX])
                 return (await self._store.entries(index, index + 1))[0]
+            body = parse_statement((await self._store.entries(index, index + 1))[0]).body
+            if isinstance(body, Issue) and body.replaces:
+                index = await self._issue_index(body.replaces, seal)
         raise Unavailable("the terms of the filing are not found; run fsck")
 
     async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:

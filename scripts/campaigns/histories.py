@@ -39,6 +39,7 @@ def run_piece(number: int, count: int, steps: int) -> dict[str, Any]:
                 statements=len(self.life.said),
                 certificates=len(self.life.certs),
                 restarts=self.restarts,
+                proofs=self.proofs,
             )
             codes.update(self.codes)
             verdicts.update(self.verdicts)

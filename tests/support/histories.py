@@ -8,6 +8,7 @@ states byte for byte, same roots. Both stores are closed and opened again whenev
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import shutil
 import tempfile
@@ -40,15 +41,19 @@ from ledger.records.statements import AuthorityBody, Statement, issue_entry, iss
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.store.evidence import Basis, Prover
+from ledger.store.hashes import Hashes
 from ledger.store.integrate import Batch, Integrator
 from ledger.store.replay import replay_stretch
+from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES, Ed25519Signer, MlDsa44Signer
-from tests.support import slow_tree
+from ledger.tlog.note import Note, NoteSignature, format_note
+from tests.support import slow_proofs, slow_tree
 from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, octets
 from tests.support.builders import key as new_key
-from tests.support.slow_life import SlowLife, read
+from tests.support.slow_life import SlowLife, cert_value, read
 from verifier.lookup import read_logged
 from verifier.register import FiledTerms, Register
 from verifier.trust import Trust
@@ -58,9 +63,10 @@ T = TypeVar("T")
 key = cache(new_key)
 DEPTH = 4
 BASE = "https://cert.test.example"
+LOG = Ed25519Signer(octets("log ed"))
 TRUST = Trust(
     ORIGIN,
-    CheckpointSigner(ORIGIN, Ed25519Signer(octets("log ed")), MlDsa44Signer(octets("log ml"))).vkeys,
+    CheckpointSigner(ORIGIN, LOG, MlDsa44Signer(octets("log ml"))).vkeys,
     bytes(32),
     (BASE,),
     1_000,
@@ -103,7 +109,7 @@ class History(RuleBasedStateMachine):
         self.verdicts: Counter[str] = Counter()
         self.scanned: dict[bytes, list[Any]] = {}
         self.secrets: dict[bytes, bytes] = {}
-        self.restarts = 0
+        self.restarts = self.proofs = 0
         self.agree = True
         self.steps = 0
         self.draw = random.Random(0)
@@ -437,7 +443,11 @@ class History(RuleBasedStateMachine):
         new = self.life.entries[start:]
         if new:
             self.run(self.logs[1].commit(self.run(replay_stretch(self.logs[1], new, self.workers))))
-            self._check(1, start)
+            if len(self.life.seals) % 3:
+                self._check_head(1)
+            else:
+                self._check(1, start)
+                self._prove()
             self._scan()
         self.agree = True
 
@@ -497,6 +507,23 @@ class History(RuleBasedStateMachine):
             wanted = self.life.verdict(cert, self.today)
             assert verdict.code == wanted, (cert.hex(), verdict.code, wanted, verdict.findings, array)
             self.verdicts[verdict.code.value] += 1
+
+    def _prove(self) -> None:
+        """Have the replica prove a state, and the slow verifier judge the proof: of a certificate, and of nobody."""
+        size, root = len(self.life.entries), self.life.root()
+        text = f"{ORIGIN}\n{size}\n{base64.b64encode(root).decode()}\n"
+        line = NoteSignature(ORIGIN, TRUST.keys[0].key_id, LOG.sign(text.encode()))
+        basis = Basis(size, format_note(Note(text, (line,))), self.time)
+        trust = {"origin": ORIGIN, "log_keys": [TRUST.keys[0].format_vkey()], "policy": "quorum none\n", "auditors": []}
+        log = self.logs[1]
+        prover = Prover(log, Hashes(self.stores[1]), Serving(log))
+        for cert in (*list(self.life.arrays)[-1:], octets("nobody")):
+            told = slow_proofs.check(self.run(prover.current(cert, basis)), trust)
+            array = self.life.arrays.get(cert)
+            assert (told["cert_key"], told["size"], told["seal"]) == (cert.hex(), size, size - 1)
+            assert told["status"] == (array[1] if array else 0)
+            assert told["map_value"] == (cert_value(array).hex() if array else "")
+            self.proofs += 1
 
     async def _register(self, cert: bytes) -> Register:
         log = self.logs[1]

@@ -398,7 +398,11 @@ def check(raw: bytes, trust: dict[str, Any]) -> dict[str, Any]:
         filing = read_statement(terms, 7)
         need(filing["leaf"] == filing_leaf and filing["kind"] in (4, 5), 7, "not a filing, or not the one named")
         need(filing["fields"][2] == issuer, 7, "not the filing that the state names")
-        need(record in [key[1] for key in filing["fields"][8]], 7, "the filing does not list the record key")
+        need(
+            kind == 19 or record in [key[1] for key in filing["fields"][8]],
+            7,
+            "the filing does not list the record key",
+        )
     best = summary[0]
     if highest:  # 8
         need(best and best[2] != cert and highest[1] < this["covered"], 8, "a highest that the state does not name")

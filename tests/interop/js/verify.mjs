@@ -488,7 +488,8 @@ export async function verifyEvidence(raw, trust, subtle) {
     const filing = await readStatement(subtle, terms, 7);
     need(same(filing.leaf, filingLeaf) && [4n, 5n].includes(filing.kind), 7, "not a filing, or not the one named");
     need(filing.fields.get(2) === number, 7, "not the filing that the state names");
-    need(filing.fields.get(8).some((key) => same(key[1], record)), 7, "the filing does not list the record key");
+    const listed = kind === 19n || filing.fields.get(8).some((key) => same(key[1], record));
+    need(listed, 7, "the filing does not list the record key");
   }
   if (highest.length) { // 8
     need(best.length > 0 && !same(best[2], cert) && highest[1] < sealed.covered, 8, "a highest not named");

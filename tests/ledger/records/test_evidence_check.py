@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ledger.errors import Malformed, Unverified
+from ledger.records.authority import FiledKey
 from ledger.records.dates import batch_day
 from ledger.records.evidence import Evidence, Placed, format_evidence, parse_evidence
 from ledger.records.evidence_check import ProvenState, prove_under, verify_evidence, verify_stapled
@@ -14,7 +15,7 @@ from ledger.records.seal import Seal
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.note import parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, parse_policy
-from tests.support.builders import ORIGIN, TIME, octets
+from tests.support.builders import ORIGIN, TIME, key, octets
 from tests.support.make_vectors import DAY_MS, VECTORS, authority, body, evidence_log, vector_text
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
 
@@ -68,6 +69,18 @@ def test_what_is_proven() -> None:
     assert before.state is not None and before.state.summary.highest is not None
     assert before.state.summary.highest.grade == 3, "the higher one came later"
     assert before.time_ms == TIME + 2000 - 1, "until just before the next seal"
+
+
+def test_a_reissue_under_a_key_that_is_newer_than_its_terms() -> None:
+    one, ruler, log, second = body(), authority(), SealedLog(), key("second")
+    first = one.certificate("a")
+    log.batch([ruler.sign(ruler.genesis), ruler.sign(one.filing), first.statement])
+    keys = (*one.filing.record_keys, FiledKey(second.public, one.filing.first_day))
+    log.batch([ruler.sign(replace(one.filing, record_keys=keys, change=True))])
+    again = one.certificate("again", person="a", replaces=first.issue.cert_key, signer=second)
+    log.batch([again.statement])
+    proven = check(log.evidence(again.issue.cert_key))
+    assert proven.issued == again.statement and proven.terms == one.filing
 
 
 def test_every_bit_of_an_answer_counts() -> None:

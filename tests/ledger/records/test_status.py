@@ -6,15 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import cbor2
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ledger.errors import Unverified
 from ledger.records import status
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
-from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.refusals import Refusal
 from ledger.records.rotation import LogKey
@@ -47,7 +43,6 @@ from tests.support.builders import (
 from tests.support.make_docs import refusals_of
 from tests.support.make_vectors import VECTORS, vector_text
 from tests.support.memory_log import MemoryLog, begin, refusal, snapshot
-from tests.support.slow_fold import SlowFold
 
 AUTHORITY = make_authority()
 BODY = make_body()
@@ -524,108 +519,6 @@ def test_every_refusal_of_every_rule_is_tested() -> None:
         assert codes, kind
         assert [code.name for code in sorted(codes) if f"Refusal.{code.name}" not in tests] == []
     assert "is Refusal.LOG_CLOSED" in tests and "is Refusal.MALFORMED" in tests
-
-
-ROWS = (
-    FilingRow(OCCUPATION, "", (2, 3, 4), Audience.OWN_STAFF, DAY - 100),
-    FilingRow(OCCUPATION, TRADE, (5, 6), Audience.PUBLIC, DAY - 20),
-)
-SECOND = key("second record")
-HISTORY_BODY = replace(
-    make_body(
-        rows=ROWS,
-        cap=7,
-        first_day=DAY - 90,
-        last_day=DAY + 5,
-        record_keys=(FiledKey(BODY.record.public, DAY - 50), FiledKey(SECOND.public, DAY - 2, DAY + 2)),
-    ),
-    record=BODY.record,
-)
-SIGNERS = {"first": BODY.record, "second": SECOND, "foreign": key("foreign")}
-ATTEMPTS = st.fixed_dictionaries(
-    {
-        "label": st.integers(0, 14),
-        "person": st.sampled_from("pqr"),
-        "grade": st.integers(2, 6),
-        "trade": st.sampled_from(["", TRADE]),
-        "audience": st.sampled_from([Audience.OWN_STAFF] * 3 + [Audience.PUBLIC]),
-        "day": st.sampled_from([DAY - 1, DAY, DAY, DAY, DAY + 1, DAY - 61, DAY - 89, DAY - 91, DAY + 6]),
-        "assessed": st.sampled_from([0, 0, 0, -1]),
-        "unlinked": st.sampled_from([False] * 5 + [True]),
-        "signer": st.sampled_from(["first"] * 4 + ["second", "foreign"]),
-        "time": st.sampled_from([0, 0, 0, 1, 59, 60, 61, -1, 3]),
-    }
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(ATTEMPTS, min_size=1, max_size=24))
-def test_random_histories_agree_with_the_slow_model(history: list[dict[str, Any]]) -> None:
-    log = begin(HISTORY_BODY)
-    terms = HISTORY_BODY.filing
-    slow = SlowFold(
-        {
-            NUMBER: {
-                "first": terms.first_day,
-                "last": terms.last_day,
-                "cap": terms.cap,
-                "leaf": AUTHORITY.sign(terms).leaf_hash,
-                "keys": {filed.public: (filed.first_day, filed.last_day) for filed in terms.record_keys},
-                "rows": [
-                    {
-                        "occupation": row.occupation,
-                        "trade": row.trade,
-                        "grades": row.grades,
-                        "audience": int(row.audience),
-                        "first": row.first_day,
-                    }
-                    for row in terms.rows
-                ],
-            }
-        }
-    )
-    for attempt in history:
-        signer = SIGNERS[attempt["signer"]]
-        made = HISTORY_BODY.certificate(
-            str(attempt["label"]),
-            grade=attempt["grade"],
-            day=attempt["day"],
-            person=attempt["person"],
-            signer=signer,
-            trade=attempt["trade"],
-            audience=attempt["audience"],
-            assessment_day=attempt["day"] - attempt["assessed"],
-            person_unlinked=attempt["unlinked"],
-        )
-        time = TIME + attempt["time"] * DAY_MS
-        issue: Issue = made.issue
-        plain = {
-            "filing": NUMBER,
-            "key": signer.public,
-            "occupation": issue.occupation,
-            "trade": issue.trade,
-            "grade": issue.grade,
-            "audience": int(issue.audience),
-            "day": issue.issue_day,
-            "assessed": issue.assessment_day,
-            "track": issue.track_id,
-            "unlinked": issue.person_unlinked,
-            "cert_key": issue.cert_key,
-            "leaf": made.statement.leaf_hash,
-        }
-        expected = slow.refusal(plain, time)
-        authentic = authenticate_record(made.statement, signer.public)
-        if expected:
-            assert refusal(log, authentic, time).value == expected
-        else:
-            slow.accept(plain, time, log.size)
-            log.add(authentic, time)
-        assert {cert: state.encode() for cert, state in log.certificates.items()} == {
-            cert: cbor2.dumps(array) for cert, array in slow.states.items()
-        }
-        assert [use.used for use in log.filings[NUMBER].record_keys] == [
-            slow.used(NUMBER, filed.public) for filed in terms.record_keys
-        ]
 
 
 def test_the_vectors_are_current_and_hold() -> None:

@@ -69,6 +69,22 @@ async def test_current_answers(tmp_path: Path) -> None:
     await site.log.store.close()
 
 
+async def test_a_reissue_keeps_the_terms_of_what_it_replaced(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    certificates = [site.log.certificate("first", grade=3)]
+    await site.log.issue(certificates[0])
+    for at in range(3):
+        await site.log.batch([site.log.filing_entry(change=True, name=f"第{at}个名称")])
+        replaced, track_id = certificates[-1].issue.cert_key, certificates[0].issue.track_id
+        certificates.append(site.log.certificate(f"{at}", grade=3, replaces=replaced, track_id=track_id))
+        await site.log.issue(certificates[-1])
+    site.publish()
+    for one in certificates:
+        proven = await site.current(one.issue.cert_key)
+        assert proven.terms == site.log.filing() and proven.issued == one.statement
+    await site.log.store.close()
+
+
 async def test_what_is_committed_but_not_published_is_not_shown(tmp_path: Path) -> None:
     site = Site(await LogBuilder.create(tmp_path / "log.db"))
     low, high = site.log.certificate("low", grade=3, track="t"), site.log.certificate("high", grade=5, track="t")

@@ -1,0 +1,39 @@
+"""The campaigns in small: they run, count, and write nothing unless told to. What they find is theirs to say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "campaigns"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("histories", ["--count", "2", "--steps", "3", "--workers", "1"], "'different': []"),
+        ("scans", ["--count", "4"], "'seeds_with_violations': []"),
+        ("lies", ["--entries", "300", "--lies", "1"], "'found_in_the_truth': -1"),
+    ],
+)
+def test_a_small_one(name: str, arguments: list[str], says: str) -> None:
+    before = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    done = subprocess.run(
+        [ROOT / "scripts" / name, *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert says in done.stdout
+    assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_a_results_file_says_where_and_how_much(path: Path) -> None:
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert told["format"] == "certledger/campaign/v1" and told["campaign"] == path.stem
+    assert {"commit", "date", "cpu", "cores", "python"} <= told["machine"].keys()
+    assert not told["machine"]["commit"].endswith("+"), "of a commit that somebody else can check out"
+    assert "seed" in told or "seeds" in told
