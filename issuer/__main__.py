@@ -19,6 +19,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "init": lambda arguments: asyncio.run(setup.init(arguments)),
     "check": lambda arguments: asyncio.run(rosters.check(arguments)),
     "issue": lambda arguments: asyncio.run(rosters.issue(arguments)),
+    "late-permit": lambda arguments: asyncio.run(rosters.late_permit(arguments)),
     "print": lambda arguments: asyncio.run(batches.print_again(arguments)),
     "status": batches.status,
     **dict.fromkeys(

@@ -22,8 +22,8 @@ from enum import IntEnum
 from typing import Final, TypeVar
 
 from issuer.config import LogTrust
-from issuer.draft import RandomBytes, Terms, draw_draft, person_lineage
-from issuer.issue import LogClient, Signed, SignedCertificate, sign_draft, submission_of
+from issuer.draft import Draft, RandomBytes, Terms, draw_draft, person_lineage
+from issuer.issue import LogClient, Signed, sign_draft, submission_of
 from issuer.journal import Journal
 from issuer.photos import Photo
 from issuer.receipt import verify_receipt
@@ -81,7 +81,7 @@ async def run_batch(journal: Journal, state: BatchState, orders: Sequence[Order]
     for unfinished in groups(state.unplaced()):
         await send(journal, state, unfinished, world)
     for group in groups(orders):
-        certificates = await _draft(group, world)  # 1
+        certificates = [sign_draft(draft, world.signer) for draft in await draw_group(group, world)]  # 1
         world.watch(Step.DRAFTED, len(group))
         await keep_and_send(journal, state, certificates, world)
 
@@ -108,11 +108,12 @@ async def send(journal: Journal, state: BatchState, signed: Sequence[Signed], wo
     world.watch(Step.RECORDED, len(signed))
 
 
-async def _draft(orders: Sequence[Order], world: World) -> list[SignedCertificate]:
+async def draw_group(orders: Sequence[Order], world: World) -> list[Draft]:
+    """Drafts of one group, with the tracks that the ledger gives."""
     persons = [person_lineage(order.row) for order in orders]
     tracks = await ask(lambda: world.client.tracks(persons), world)
     return [
-        sign_draft(draw_draft(order.row, order.terms, track, order.photo, world.random_bytes), world.signer)
+        draw_draft(order.row, order.terms, track, order.photo, world.random_bytes)
         for order, track in zip(orders, tracks, strict=True)
     ]
 

@@ -238,8 +238,10 @@ async def examine_roster(
     *,
     state: BatchState | None = None,
     photos: Path | None = None,
+    late: bool = False,
 ) -> Examined:
-    """Check a roster against filing and log; without a client, the log's numbers are not asked."""
+    """Check a roster against filing and log; without a client, the log's numbers are not asked. `late`: for a late
+    permit, whose drafts are decided too."""
     state = state or BatchState()
     own = {certificate.number for certificate in state.certificates.values()}
     taken: set[str] = set()
@@ -253,7 +255,8 @@ async def examine_roster(
         batch_day(now_ms),
         taken=taken,
         photos=photos,
-        decided=state.certificates.keys(),
+        decided=state.certificates.keys() | (state.drafts.keys() if late else set()),
+        late=late,
     )
 
 

@@ -97,10 +97,13 @@ def examine(
     taken: Container[str] = frozenset(),
     photos: Path | None = None,
     decided: Container[int] = frozenset(),
+    late: bool = False,
 ) -> Examined:
     """Check everything. `decided` are rows signed in an earlier run: they are not ordered again, nor reported on."""
     terms = FilingTerms.of(filing)
-    report = check_roster(roster.sheet, terms, load_ladder(), load_catalogue(), today_day, taken.__contains__)
+    report = check_roster(
+        roster.sheet, terms, load_ladder(), load_catalogue(), today_day, taken.__contains__, late=late
+    )
     examiner = _Examiner(terms, settings, fonts, photos, routed="route" in roster.sheet.header.places)
     orders, problems = [], []
     for row in report.rows:

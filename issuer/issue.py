@@ -45,6 +45,9 @@ class LogClient(Protocol):
     async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
         """Durable answers in order; the same bytes get the same answer again. At most 500 a call."""
 
+    async def statement(self, identity: bytes) -> Receipt | None:
+        """The receipt of any statement of the log; None when it is not there."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:

@@ -8,6 +8,8 @@
     [4, [[row, entry, [[row, number, cert key] …]] …]]                                   signed, bare
     [5, [[row, secret, holder code, protected, payload, [salt, number, name], [8 digests], [[field, salt, value] …],
           thumbnail, face nonce, rest nonce] …]]   proposed to the authority, not signed yet
+    [6, [[row, secret, holder code, [salt, number, name], [8 digests], [[field, salt, value] …], thumbnail, face nonce,
+          rest nonce, payload] …]]                                   drafted for a late permit, not signed yet
 
 A row is signed at most once in a batch; a later answer for a row replaces a refusal, never a place in the log.
 """
@@ -18,13 +20,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from issuer.draft import Draft
 from issuer.issue import Named, Proposed, Signed, SignedCertificate, SignedStatement
 from issuer.journal import MAX_RECORD
 from issuer.receipt import Placed
 from ledger.errors import Malformed, Refused
 from ledger.records import canonical
 from ledger.records.commitments import parse_face_opening, parse_field_opening, parse_hashes
+from ledger.records.issue import parse_issue
 from ledger.records.log_proof import LogProof
+from ledger.records.secret import SECRET_BYTES, cert_key_of
 from ledger.records.statements import Proposal
 from ledger.text import Text
 from ledger.wire import Receipt
@@ -54,6 +59,7 @@ class BatchState:
     certificates: dict[int, SignedCertificate] = field(default_factory=dict)
     statements: dict[int, SignedStatement] = field(default_factory=dict)
     proposed: dict[int, Proposed] = field(default_factory=dict)  # some may be certificates by now
+    drafts: dict[int, Draft] = field(default_factory=dict)  # for a late permit; some may be certificates by now
     answers: dict[int, Answer] = field(default_factory=dict)
 
     def unplaced(self) -> list[SignedCertificate]:
@@ -102,6 +108,10 @@ class BatchState:
                 self.sign([_parse_statement(item) for item in items])
             case [5, [*items]]:
                 self.propose([_parse_proposed(item) for item in items])
+            case [6, [*items]]:
+                if self.header is None:
+                    raise Malformed("batch journal: drafts before the header")
+                self.draft([_parse_draft(self.header.filing_number, item) for item in items])
             case _:
                 raise Malformed("batch journal: a record of an unknown form")
 
@@ -121,6 +131,12 @@ class BatchState:
             if correction.row in self.proposed:
                 raise Malformed("batch journal: a row proposed twice")
             self.proposed[correction.row] = correction
+
+    def draft(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            if draft.row in self.drafts:
+                raise Malformed("batch journal: a row drafted twice")
+            self.drafts[draft.row] = draft
 
     def answer(self, answers: Mapping[int, Answer]) -> None:
         for row, answer in answers.items():
@@ -153,6 +169,10 @@ def format_signed(signed: Sequence[Signed]) -> bytes:
 
 def format_proposed(corrections: Sequence[Proposed]) -> bytes:
     return canonical.encode([5, [_proposed_value(correction) for correction in corrections]])
+
+
+def format_drafts(drafts: Sequence[Draft]) -> bytes:
+    return canonical.encode([6, [_draft_value(draft) for draft in drafts]])
 
 
 def format_answers(answers: Mapping[int, Answer], receipt: Receipt) -> bytes:
@@ -246,6 +266,41 @@ def _parse_proposed(value: object) -> Proposed:
                 rest_nonce,
             )
     raise Malformed("batch journal: a proposed correction of an unknown form")
+
+
+def _draft_value(draft: Draft) -> list[canonical.Value]:
+    face = draft.face
+    return [
+        draft.row,
+        draft.secret,
+        draft.holder_code,
+        [face.salt, face.number, face.name],
+        list(draft.digests),
+        [opening.as_value() for opening in draft.openings],
+        draft.thumbnail,
+        draft.face_nonce,
+        draft.rest_nonce,
+        draft.issue.payload(),
+    ]
+
+
+def _parse_draft(filing_number: str, value: object) -> Draft:
+    match value:
+        case [int(row), bytes(secret), bytes(holder_code), [*face], [*digests], [*openings], bytes(thumbnail),
+              bytes(face_nonce), bytes(rest_nonce), bytes(payload)] if len(secret) == SECRET_BYTES:  # fmt: skip
+            return Draft(
+                row=row,
+                secret=secret,
+                holder_code=holder_code,
+                face=parse_face_opening(face),
+                openings=tuple(parse_field_opening(opening) for opening in openings),
+                digests=parse_hashes(digests),
+                thumbnail=thumbnail,
+                face_nonce=face_nonce,
+                rest_nonce=rest_nonce,
+                issue=parse_issue(filing_number, cert_key_of(secret), canonical.decode(payload)),
+            )
+    raise Malformed("batch journal: a draft of an unknown form")
 
 
 def _answer_value(row: int, answer: Answer) -> list[canonical.Value]:

@@ -45,6 +45,15 @@ def make_parser() -> argparse.ArgumentParser:
     issue.add_argument("--no-pdf", action="store_true", help="暂不印 PDF / no PDFs now; print makes them later")
     _passphrase(issue)
 
+    issue.add_argument("--permit", type=Path, metavar="FILE", help="已入账的补录许可 / the late permit, logged")
+
+    late = _command(commands, "late-permit", "起草超期名单并请求补录许可 / draft an old roster, ask for a late permit")
+    _roster(late)
+    late.add_argument("--reason", required=True, help="原因 / reason, in words or by its code")
+    late.add_argument("--request", type=Path, required=True, metavar="FILE", help="请求 TOML / TOML for the authority")
+    late.add_argument("--yes", action="store_true", help="不再询问 / do not ask")
+    _passphrase(late)
+
     again = _command(commands, "print", "重印 PDF / print certificates again from the journal")
     again.add_argument("--out", type=Path, help="结果文件夹 / folder for the results")
     again.add_argument("--number", help="只印这个编号 / only this certificate")

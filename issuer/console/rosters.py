@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from issuer import results
+from issuer.acts.lines import parse_reason
 from issuer.batch import Step, World
 from issuer.config import IssuerSettings
 from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
-from issuer.desk import Outcome, examine_roster, issue_roster, open_desk
+from issuer.desk import Outcome, examine_roster, issue_roster, open_desk, replace_file
 from issuer.examine import Examined, open_roster
+from issuer.late import draft_late, format_request, issue_permitted, read_permit
 from issuer.printing.fonts import load_fonts
 from issuer.proofs import EvidenceClient, missing_evidence
 from issuer.roster.problem import ERROR, Problem
@@ -27,6 +29,7 @@ from ledger.errors import Malformed
 from ledger.progress import Progress
 from ledger.records.authority import Filing
 from ledger.records.evidence import Evidence
+from ledger.records.kinds import Reason
 from ledger.text import Text
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ _CONFIRM = Text("确认签发以上证书？", "issue these certificates?")
 _ERRORS = Text(
     "名单有错，未签发新证书；修正后重试，或加 --skip-bad 只签发无错的行",
     "errors in the roster, nothing new was signed; correct it, or add --skip-bad to issue the clean rows",
+)
+_DRAFT = Text("起草以上证书并请求补录许可？", "draft these certificates and ask for a late permit?")
+_REQUESTED = Text(
+    "已起草 {n} 张；请将 {path} 交主管部门签署许可，入账后用 issue --permit 签发",
+    "{n} drafted; {path} goes to the authority; when its permit is logged, go on with issue --permit",
 )
 _NOT_CONFIRMED = Text("未确认，未签发新证书", "not confirmed, nothing new was signed")
 
@@ -91,16 +99,19 @@ async def issue(arguments: Namespace) -> int:
 
         client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
         world = World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch)
-        outcome = await issue_roster(
-            desk,
-            arguments.roster,
-            world,
-            fonts,
-            skip_bad=arguments.skip_bad,
-            photos=arguments.photos,
-            out=arguments.out,
-            confirm=confirm,
-        )
+        if arguments.permit is not None:
+            outcome = await issue_permitted(desk, arguments.roster, read_permit(arguments.permit), world, fonts)
+        else:
+            outcome = await issue_roster(
+                desk,
+                arguments.roster,
+                world,
+                fonts,
+                skip_bad=arguments.skip_bad,
+                photos=arguments.photos,
+                out=arguments.out,
+                confirm=confirm,
+            )
         out = arguments.out or desk.results_folder(outcome.batch_id)
         evidence = await batch_evidence(out, outcome, desk.settings, client)
     summary, printed = write_everything(
@@ -113,6 +124,37 @@ async def issue(arguments: Namespace) -> int:
             show_report(outcome.examined)
         _show_outcome(out, outcome, printed)
     return OK if outcome.clean and all(item.kept for item in printed) else NOT_CLEAN
+
+
+async def late_permit(arguments: Namespace) -> int:
+    """Draft a roster that is more than 60 days old, and write what the authority is asked to permit."""
+    _check_photos(arguments.photos)
+    desk = open_desk(arguments.dir, lambda: passphrase(arguments))
+    assert desk.record is not None, "open_desk unlocked it"
+    reason = parse_reason(arguments.reason, tuple(Reason))
+
+    def confirm(examined: Examined, filing: Filing, drafted: int) -> bool:
+        if not arguments.json:
+            show_preview(examined, filing, 0)
+        return arguments.yes or ask(_DRAFT)
+
+    async with LedgerClient(desk.settings.ledger_url, signer=desk.request) as client:
+        world = World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep)
+        outcome = await draft_late(
+            desk, arguments.roster, world, load_fonts(), photos=arguments.photos, confirm=confirm
+        )
+    drafts = [outcome.state.drafts[row] for row in sorted(outcome.state.drafts)]
+    done = bool(drafts) and not outcome.declined and not outcome.examined.report.error_rows
+    if done:
+        replace_file(arguments.request, format_request(drafts, reason).encode())
+    if arguments.json:
+        value = report_value(outcome.examined)
+        say_json({"request": str(arguments.request) if done else "", "drafted": len(drafts), "report": value})
+    elif done:
+        say(_REQUESTED.format(n=len(drafts), path=arguments.request).both())
+    else:
+        show_report(outcome.examined)
+    return OK if done else NOT_CLEAN
 
 
 async def batch_evidence(

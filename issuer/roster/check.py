@@ -16,7 +16,7 @@ from issuer.roster.sheet import Sheet, SheetRow, shown
 from issuer.roster.terms import FilingTerms
 from ledger.records.grades import Ladder
 from ledger.records.kinds import Audience
-from ledger.records.number import GRADE_22, cross_check
+from ledger.records.number import GRADE_22, OPAQUE, cross_check
 from ledger.records.occupations import Catalogue
 from ledger.records.status import MAX_LAG_DAYS
 from ledger.text import Text
@@ -54,12 +54,15 @@ def check_roster(
     catalogue: Catalogue,
     today_day: int,
     on_log: Callable[[str], bool] | None = None,
+    *,
+    late: bool = False,
 ) -> RosterReport:
-    """Check every row. `on_log(number text)` tells whether a number is taken (pass `taken.__contains__`).
+    """Check every row. `on_log(number text)` tells whether a number is taken (pass `taken.__contains__`); `late`: for a
+    late permit, which lets in what is more than 60 days old and old numbers, and nothing else.
 
     Raises nothing for bad rows: a report without rows, or with a header that is not complete, says why.
     """
-    check = _Check(sheet, terms, ladder, catalogue, today_day, on_log or (lambda number: False))
+    check = _Check(sheet, terms, ladder, catalogue, today_day, on_log or (lambda number: False), late=late)
     if sheet.header.complete:
         for row in sheet.rows:
             check.row(row)
@@ -75,7 +78,10 @@ class _Check:
         catalogue: Catalogue,
         today_day: int,
         on_log: Callable[[str], bool],
+        *,
+        late: bool,
     ) -> None:
+        self._late = late
         self._sheet, self._terms, self._ladder = sheet, terms, ladder
         self._today, self._on_log = today_day, on_log
         self._reader = RowReader(sheet.header.places, ladder, catalogue, today_day, date1904=sheet.date1904)
@@ -132,7 +138,7 @@ class _Check:
                 code = problem.code if of_window else f"NUMBER_{problem.code}"
                 column = "issue_date" if of_window else "number"
                 self._reader.add(reading, row, column, code, problem.text)
-        if reading.number and reading.number.scheme != GRADE_22:
+        if reading.number and reading.number.scheme not in ((GRADE_22, OPAQUE) if self._late else (GRADE_22,)):
             said = Text("只能登记 22 位等级证书编号", "only numbers of the 22-character grade scheme can be logged")
             self._reader.add(reading, row, "number", "NUMBER_SCHEME", said)
         if not (grade and grade.issuable and occupation):
@@ -183,15 +189,14 @@ class _Check:
             self._add(
                 reading, row, "issue_date", "ISSUE_IN_FUTURE", "发证日期在将来", "the issue date is in the future"
             )
-        elif self._today - issued > MAX_LAG_DAYS:  # the log's ISSUED_TOO_LATE
-            self._add(
-                reading,
-                row,
-                "issue_date",
-                "ISSUE_LATE",
-                f"发证已超过 {MAX_LAG_DAYS} 天，须有补录许可；本版本尚不支持补录许可",
-                f"over {MAX_LAG_DAYS} days old: needs a late permit, which is not available yet",
-            )
+        elif self._late != (self._today - issued > MAX_LAG_DAYS):  # the log's ISSUED_TOO_LATE
+            if self._late:
+                zh, en = "未超过期限，无须补录许可，请用 issue 签发", "not late: no permit is needed, use issue"
+                self._add(reading, row, "issue_date", "ISSUE_NOT_LATE", zh, en)
+            else:
+                zh = f"发证已超过 {MAX_LAG_DAYS} 天，须先取得补录许可（late-permit）"
+                en = f"over {MAX_LAG_DAYS} days old: needs a late permit first (late-permit)"
+                self._add(reading, row, "issue_date", "ISSUE_LATE", zh, en)
         if assessed is not None and assessed > issued:
             self._add(
                 reading,

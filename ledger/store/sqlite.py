@@ -249,7 +249,12 @@ class SqliteStore:
         """Have the write-ahead log copied back beside the writer; wait for it only when it has grown far too long."""
         assert self._copier is not None, "a store opened for reading writes nothing"
         if self._copier.note(pages):
-            await self._write(lambda: self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall())
+            await self._write(self._begin_again)
+
+    def _begin_again(self) -> None:
+        assert self._copier is not None
+        self._copier.finish()  # SQLite waits for readers, but for another copy it would only answer "busy", at once
+        self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     async def _write(self, action: Callable[[], T]) -> T:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 _CACHE_KIB = 32 * 1024
@@ -52,6 +52,12 @@ class Copier:
             return False
         self._unwaited = 0
         return True
+
+    def finish(self) -> None:
+        """Wait for the copy that is under way."""
+        running = self._running
+        if running is not None:
+            wait([running])
 
     def _copy(self) -> int:
         try:

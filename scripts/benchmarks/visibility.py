@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -20,13 +19,14 @@ import aiohttp
 from benchmarks.figures import Figure, quantile
 from benchmarks.processes import Failed, Scale, free_port, run, started
 from benchmarks.workload import FILING, ORIGIN, RunningLog, draw_parcels, record_key, running_log, today
+from demonstration.settings import all_of, at_address, set_toml
 from ledger import wire
 from ledger.client import LedgerClient
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.secret import cert_key_of, format_secret
 from ledger.records.statements import issuer_entry
-from ledger.tlog.policy import Group, Policy, format_policy, parse_policy
+from ledger.tlog.policy import Policy, format_policy, parse_policy
 from ledger.wire import BareSubmission, Logged
 
 _GIVE_UP_S = 30.0
@@ -74,19 +74,9 @@ async def witnesses(home: Path, vkeys: Sequence[str]) -> AsyncIterator[None]:
             ).output  # fmt: skip
             serve = ["-m", "verifier", "witness", "serve", "--dir", str(own)]
             await stack.enter_async_context(started(serve, home / f"witness{number}.log", port, "/readyz", _WITNESS))
-            policy = parse_policy(said)
-            at = tuple(replace(witness, url=f"http://127.0.0.1:{port}") for witness in policy.witnesses)
-            policies.append(replace(policy, witnesses=at))
-        asked = tuple(witness for policy in policies for witness in policy.witnesses)
-        groups = tuple(group for policy in policies for group in policy.groups)
-        both = Group("both", 2, tuple(policy.quorum for policy in policies))
-        text = format_policy(Policy((), asked, (*groups, both), both.name))
-        (home / "log" / "policy.txt").write_text(text, "utf-8")
-        settings = home / "log" / "ledger.toml"
-        lines = [
-            line for line in settings.read_text("utf-8").splitlines() if not line.lstrip("# ").startswith("policy =")
-        ]
-        settings.write_text("\n".join(['policy = "policy.txt"', *lines, ""]), "utf-8")
+            policies.append(at_address(parse_policy(said), f"http://127.0.0.1:{port}"))
+        (home / "log" / "policy.txt").write_text(format_policy(all_of(policies)), "utf-8")
+        set_toml(home / "log" / "ledger.toml", policy="policy.txt")
         yield
 
 

@@ -48,15 +48,16 @@ def free_ports() -> int:
 
 
 class DemoRun:
-    """One `scripts/demo_path.py` process in `folder`; ended by pid."""
+    """One run of `scripts/demo`'s program in `folder`; ended by pid."""
 
     def __init__(self, folder: Path, base: int) -> None:
         self.folder = folder
         self.base = base
         arguments = ["--dir", str(folder), "--port-base", str(base), "--rows", str(ROWS)]
         self.process = subprocess.Popen(
-            [PYTHON, str(ROOT / "scripts/demo_path.py"), *arguments],
+            [PYTHON, "-m", "demonstration", *arguments],
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

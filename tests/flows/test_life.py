@@ -23,6 +23,7 @@ from issuer.desk import Desk, open_desk
 from issuer.register import Held
 from issuer.roster.columns import REPORTING_SHEET, column_title
 from issuer.sample import sample_lines
+from ledger.console.bodies import read_body
 from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, FilingRow
 from ledger.records.cose import sign_part
@@ -244,6 +245,27 @@ def test_a_key_is_retired(office: Office) -> None:
     assert office.act("key", "retired") == 0
     assert office.act("revoke", "--number", office.numbers[0], "--reason", "fraud") == 1
     assert office.state(office.numbers[0]).status is S.IN_FORCE
+
+
+def test_an_old_roster_with_a_late_permit(office: Office) -> None:
+    old = today() - 100
+    lines = list(sample_lines(2, NUMBER, 5, issue_day=old, catalogue=load_catalogue(), body="示例机械有限公司"))
+    roster = office.sheet("old.csv", [column_title(name) for name in REPORTING_SHEET], *lines)
+    assert office.run("issue", roster, "--yes", "--no-pdf") == 1
+    request = office.work / "late.toml"
+    assert office.run("late-permit", roster, "--reason", "其他", "--request", request, "--yes") == 0
+    permit = office.live.authority.sign(read_body("late-permit", request.read_text("utf-8"), today()))
+    file = office.work / "late.statement"
+    file.write_bytes(permit.entry)
+    assert office.run("issue", roster, "--permit", file, "--no-pdf") == 1, "the permit is not in the log yet"
+
+    async def submit() -> None:
+        async with office.live.client() as client:
+            await client.submit_authority(permit.entry)
+
+    asyncio.run(submit())
+    assert office.run("issue", roster, "--permit", file, "--no-pdf") == 0
+    assert [office.state(line[7]).status for line in lines] == [S.IN_FORCE] * 2
 
 
 def test_kill_9_in_the_middle_and_the_same_command(office: Office) -> None:

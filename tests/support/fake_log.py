@@ -23,7 +23,7 @@ from ledger.records.life import Correct, EndAppointment, Range, Ruling
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.state import CertificateState, TrackSummary, certificate_map_key
-from ledger.records.statements import Statement, parse_statement, propose
+from ledger.records.statements import AuthorityBody, Statement, parse_statement, propose
 from ledger.records.transitions import Act, after, swept
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
@@ -56,7 +56,7 @@ def make_filing(
     return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys, grants=grants)
 
 
-def authority_entry(body: Genesis | Filing, origin: str = ORIGIN, signers: int = 2) -> bytes:
+def authority_entry(body: AuthorityBody, origin: str = ORIGIN, signers: int = 2) -> bytes:
     proposal = propose(origin, body)
     parts = tuple(cose.sign_part(proposal.protected, proposal.payload, key) for key in AUTHORITY[:signers])
     return proposal.signed(parts)
@@ -123,6 +123,19 @@ class FakeLog:
         outcomes = self._admit(submissions)
         if loss == "after":
             raise Unavailable("the answer was lost", retry_after=1)
+        return await self._receipt(outcomes)
+
+    async def statement(self, identity: bytes) -> Receipt | None:
+        return await self._receipt([self._answers[identity]]) if identity in self._answers else None
+
+    def add_authority(self, body: AuthorityBody) -> bytes:
+        """A statement of the authority, in the log; its bytes."""
+        entry = authority_entry(body)
+        self._append([entry])
+        self._answers[parse_statement(entry).identity] = (len(self.entries) - 2, self._time)
+        return entry
+
+    async def _receipt(self, outcomes: Sequence[tuple[int, int] | Refused]) -> Receipt:
         size = len(self.entries)
         answers = tuple(
             outcome

@@ -46,6 +46,7 @@ SCOPE_CODES: Final = frozenset(
 )  # fmt: skip
 _REFUSED: Final = "not admissible: "
 MAX_READERS: Final = 4
+MONITOR_MS: Final = 60_000  # between two looks at what others saw: they are not ours to load
 
 
 class Monitor:
@@ -89,7 +90,7 @@ class Audit:
         self._source = source
         self._policy = parse_policy(settings.policy)
         self._monitors = [Monitor(url, self.pins.origin) for url in settings.monitors]
-        self._now_ms = 0
+        self._now_ms, self._monitored_ms = 0, -MONITOR_MS
 
     async def look(self, now_ms: int, progress: Callable[[int], None] = lambda size: None) -> None:
         """One look at the log. Never raises for what the log does: that is in `findings`. Raises Unavailable when our
@@ -128,7 +129,9 @@ class Audit:
         violation = self.findings.violation
         if violation is not None and not (found and violation.index is None):
             found.append(_alarm_of(violation))
-        found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in self.findings.unreached]
+        if violation is None:  # otherwise the replay has stopped, and what lies beyond is not looked at
+            unreached = self.findings.unreached
+            found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in unreached]
         if not self.findings.quorum:
             found.append(alarm(AlarmCode.NO_QUORUM, "log"))
         found += self.openings
@@ -159,6 +162,10 @@ class Audit:
         return True
 
     async def _see_monitors(self) -> None:
+        if self._now_ms - self._monitored_ms < MONITOR_MS:
+            return
+        self._monitored_ms = self._now_ms
+
         async def ask(monitor: Monitor) -> None:
             try:
                 self.see(await monitor.checkpoint(), monitor.url, self._now_ms)

@@ -14,12 +14,15 @@ from issuer.acts.signed import read_signed, submit_signed
 from issuer.batch import Step
 from issuer.papers import certificate_face
 from issuer.printing.fonts import load_fonts
+from issuer.proofs import Judge
 from issuer.receipt import Placed
+from issuer.results import bundle_of
 from issuer.roster.forms import CORRECTIONS
-from ledger.errors import Malformed, Refused
+from ledger.errors import Malformed, Refused, Unverified
 from ledger.records import cose
 from ledger.records.commitments import Field, rest_digest, verify_opening
 from ledger.records.envelope import open_face
+from ledger.records.evidence import parse_evidence
 from ledger.records.life import Correct
 from ledger.records.proposal import read_proposal
 from ledger.records.statements import parse_proposal, parse_statement
@@ -200,3 +203,17 @@ async def test_statements_that_nobody_here_proposed(setting: ActSetting, tmp_pat
     filing.write_bytes(setting.setting.log.entries[1])
     with pytest.raises(Malformed):
         read_signed(filing)
+
+
+async def test_evidence_of_before_the_correction_does_not_go_with_it(setting: ActSetting) -> None:
+    number, desk, log = setting.numbers[0], setting.setting.desk, setting.setting.log
+    held = setting.register().find(number)
+    assert held is not None
+    old = parse_evidence(await log.evidence(held.cert_key))
+    done = await correct(setting, corrections(setting, (number, "例改名", "", "", "姓名变更")))
+    (issued,) = issued_by(done, desk.settings)
+    judge = Judge(desk.settings.trust)
+    with pytest.raises(Unverified):
+        judge.check(issued, old)
+    bundle = bundle_of(issued, judge.check(issued, parse_evidence(await log.evidence(held.cert_key))))
+    assert bundle.face.name == "例改名"

@@ -7,15 +7,20 @@ from dataclasses import fields
 import pytest
 
 from issuer.acts.act import Done
+from issuer.acts.correction import CorrectAct
 from issuer.acts.lines import one_line, read_sheet
 from issuer.acts.outcome import issued_by
 from issuer.acts.reissue import ReissueAct
 from issuer.batch import Step
+from issuer.printing.fonts import load_fonts
 from issuer.results import all_issued
-from issuer.roster.forms import REISSUES
+from issuer.roster.forms import CORRECTIONS, REISSUES
+from ledger.errors import Refused
 from ledger.records.issue import Issue
-from ledger.records.kinds import CertificateStatus
+from ledger.records.kinds import CertificateStatus, Kind
 from ledger.records.qr import Code, open_fragment, parse_code
+from tests.support.builders import id_number
+from tests.support.fake_log import ORIGIN
 from tests.support.issuer_acts import ActSetting
 from tests.support.issuer_desk import VERIFY_URL, Crash
 
@@ -80,3 +85,28 @@ async def test_unknown_and_repeated_numbers(setting: ActSetting) -> None:
     }
     one = await setting.perform("reissue", one_line(REISSUES, number=setting.numbers[1]), ReissueAct)
     assert one.clean
+
+
+async def test_what_was_done_is_not_done_again_with_what_was_refused(setting: ActSetting) -> None:
+    one, two = setting.numbers[:2]
+    await setting.rule(Kind.SUSPEND, setting.rulings((two, "核查中", "")))
+    done = await reissue(setting, one, two)
+    assert [isinstance(told.answer, Refused) for told in done.told()] == [False, True]
+    await setting.rule(Kind.RESTORE, setting.rulings((two, "核查无误", ""), name="cleared.csv"))
+    again = await reissue(setting, one, two)
+    assert again.clean and [told.named.row for told in again.told()] == [2, 3]
+    assert len(setting.setting.log.issues()) == 5 + 2, "the first was reissued once"
+
+
+async def test_a_certificate_that_moved_is_reissued_in_its_new_track(setting: ActSetting) -> None:
+    number = setting.numbers[0]
+    source = one_line(CORRECTIONS, number=number, document_number=id_number("other"), reason="登记信息有误")
+    fonts = load_fonts()
+    moved = await setting.perform(
+        "correct", source, lambda f, r, today: CorrectAct(f, r, today, origin=ORIGIN, fonts=fonts)
+    )
+    held = moved.register.find(number)
+    assert held is not None and held.track_id != held.body.track_id
+    done = await reissue(setting, number)
+    new = done.register.find(number)
+    assert done.clean and new is not None and new.body.track_id == held.track_id

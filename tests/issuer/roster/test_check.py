@@ -197,11 +197,16 @@ def test_a_trade_is_signed_in_one_spelling(written: str, signed: str) -> None:
     assert [row.trade for row in check(line(trade=written)).rows] == [signed]
 
 
+def test_a_late_permit_is_for_what_is_late() -> None:
+    late = check_roster(sheet_of(line()), TERMS, LADDER, CATALOGUE, TODAY, late=True)
+    assert "ISSUE_NOT_LATE" in {problem.code for problem in late.problems} and not late.rows
+
+
 def test_an_old_issue_date_is_refused_here_because_the_log_would() -> None:
     assert check(line(), today=ISSUED + MAX_LAG_DAYS).clean
     late = check(line(), today=ISSUED + MAX_LAG_DAYS + 1)
     assert found(late) == [(2, "发证日期", "ISSUE_LATE")] and not late.rows
-    assert "not available" in late.problems[0].text.en and "尚不支持" in late.problems[0].text.zh
+    assert "late-permit" in late.problems[0].text.en and "补录许可" in late.problems[0].text.zh
 
 
 def test_old_and_new_form_of_an_id_are_one_person() -> None:

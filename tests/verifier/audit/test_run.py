@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
 from ledger.records.statements import issue_entry, issuer_entry
+from ledger.tlog.add_checkpoint import checkpoint_path
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import leaf_hash
@@ -23,7 +25,7 @@ from tests.support.build_log import FILING, ISSUE_DAY, FakeLedger, LogBuilder, o
 from tests.support.lying_log import RawLog
 from verifier.audit.config import EVIDENCE_FOLDER, Thresholds
 from verifier.audit.evidence import BadEntryProof, Fork, parse_evidence, verify_evidence
-from verifier.audit.run import Audit, exit_code
+from verifier.audit.run import MONITOR_MS, Audit, exit_code
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ async def evidence_in(audit: Audit) -> list[Fork | BadEntryProof]:
 async def broken(audit: Audit, code: str, index: int | None) -> None:
     await audit.look(NOW)
     assert audit.result == "broken" and exit_code(audit.result) == 1
-    assert codes(audit)[0] == code
+    assert codes(audit) == [code]
     assert audit.findings.first_bad_index == index
 
 
@@ -237,6 +239,33 @@ async def test_a_fork_that_somebody_else_was_shown(log: LogBuilder, tmp_path: Pa
         await audit.look(NOW)
         assert audit.result == "broken" and codes(audit) == ["inconsistency"]
         assert "a friend" in audit.heads.sources()
+    await fork.store.close()
+
+
+async def test_what_a_monitor_was_shown(log: LogBuilder, tmp_path: Path) -> None:
+    """The head of a witness's monitoring API is compared like any other, but asked for once a minute only."""
+    fork = await LogBuilder.create(tmp_path / "fork.db")
+    await fork.issue(fork.certificate("there"))
+    asked: list[str] = []
+
+    async def shown(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=fork.checkpoint())
+
+    app = web.Application()
+    app.router.add_get("/w/{hash}/checkpoint", shown)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/w/"
+    down = "http://127.0.0.1:1/"
+    async with auditing(tmp_path / "a", log, FakeLedger(log), monitors=(url, down)) as audit:
+        for now in (NOW, NOW + MONITOR_MS - 1, NOW + MONITOR_MS):
+            await audit.look(now)
+            assert codes(audit) == ["inconsistency"]
+        assert asked == ["/w/" + checkpoint_path(log.origin)] * 2
+        assert url in audit.heads.sources()
+    await runner.cleanup()
     await fork.store.close()
 
 

@@ -1,0 +1,1 @@
+"""The demo: every step that real people would take, on one machine."""
