@@ -29,7 +29,7 @@ from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
 from benchmarks.report import Report, worst, write_section
-from benchmarks.workload import running_log
+from benchmarks.workload import BATCH, restart_s, running_log
 from ledger.errors import CertLedgerError
 
 PARTS = ("limits", "append", "pages", "evidence", "issue", "audit", "revoke")
@@ -60,6 +60,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                     part = "pages"
                     _say("pages")
                     figures += await pages.measure(log, appended.parcels, scale)
+            if "append" in wanted:
+                part = "append"
+                label = f"restart of a ledger of {len(appended.parcels) * BATCH:,}, until it is ready"
+                figures.append(Figure("append.restart", label, "s", (await restart_s(log),), 10, True))
         except (Failed, CertLedgerError, AssertionError) as error:
             failed[part] = f"{type(error).__name__}: {error}"
     if "issue" in wanted:

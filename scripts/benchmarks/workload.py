@@ -15,6 +15,7 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -42,6 +43,7 @@ OCCUPATION = "4-10-01-05"
 BATCH = 250  # statements of one request
 _TRACKS = 1_000  # persons of one request
 _CAP = 100_000
+_SECRET = {"CERT_LEDGER_PASSPHRASE": "a benchmark has no secrets"}
 _SPARE_KEYS = 4  # record keys, so that the cap of one is never met
 
 
@@ -142,23 +144,29 @@ async def running_log(folder: Path, beside: Beside = nobody) -> AsyncIterator[Ru
     genesis = folder / "genesis.cose"
     genesis.write_bytes(authority.genesis())
     port, home = free_port(), folder / "log"
-    secret = {"CERT_LEDGER_PASSPHRASE": "a benchmark has no secrets"}
     run(
         ["-m", "ledger", "init", "--dir", str(home), "--origin", ORIGIN, "--genesis", str(genesis), "--light",
          "--port", str(port)],
-        folder, secret,
+        folder, _SECRET,
     )  # fmt: skip
     pins = json.loads((home / "trust.json").read_bytes())
-    serve = ["-m", "ledger", "serve", "--dir", str(home)]
     async with (
         beside(folder, tuple(pins["log_keys"])),
-        started(serve, folder / "ledger.log", port, "/readyz", secret) as process,
+        started(_serve(folder), folder / "ledger.log", port, "/readyz", _SECRET) as process,
     ):
         log = RunningLog(folder, f"http://127.0.0.1:{port}", process, tuple(pins["log_keys"]), pins["genesis"])
         async with log.client() as client:
             await client.submit_authority(authority.filing())
         await asyncio.sleep(1.1)  # a request signed in the second of the start is refused
         yield log
+
+
+async def restart_s(log: RunningLog) -> float:
+    """Seconds from the start of a log that has been stopped until it is ready."""
+    port = urlsplit(log.url).port or 0
+    began = time.perf_counter()
+    async with started(_serve(log.folder), log.folder / "again.log", port, "/readyz", _SECRET):
+        return time.perf_counter() - began
 
 
 async def draw_parcels(client: LedgerClient, first: int, count: int, batch: int = BATCH) -> tuple[list[Parcel], float]:
@@ -231,6 +239,10 @@ def _person(serial: int) -> PersonLineage:
     first17 = f"000000{1950 + serial // 1000 // 300:04d}{serial // 1000 % 12 + 1:02d}"
     first17 += f"{serial // 12_000 % 28 + 1:02d}{serial % 1000:03d}"
     return PersonLineage(CITIZEN, UNKNOWN_COUNTRY, first17 + check_digit(first17), OCCUPATION)
+
+
+def _serve(folder: Path) -> list[str]:
+    return ["-m", "ledger", "serve", "--dir", str(folder / "log")]
 
 
 def _seed(label: str) -> bytes:
