@@ -56,15 +56,9 @@ def normalise_name(raw: str) -> tuple[str, tuple[Notice, ...]]:
         raise _refused("NAME_LENGTH", "姓名超过 50 个字符", "the name is longer than 50 characters")
     notices: list[Notice] = []
     text = " ".join(raw.translate(_SPACES).split(" ")).strip(" ")
-    dotted = _DOT_SPACED.sub(MIDDLE_DOT, _DOT_BETWEEN.sub(MIDDLE_DOT, text.translate(_DOTS)))
-    if dotted != text:
-        notices.append(_note("NAME_INTERPUNCT_MAPPED", "间隔号已统一为 ·", "the interpunct was changed to U+00B7"))
-    closed = re.sub(" {2,}", " ", _SPREAD.sub("", dotted))
-    if closed != dotted:
-        notices.append(_note("NAME_SPACES_REMOVED", "已去掉姓名中的空格", "spaces inside the name were removed"))
-    plain = closed.translate(_APOSTROPHES).translate(_HYPHENS)
-    folded = _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match.group()), plain)
-    if folded != plain:
+    # Forms first: what stands between Han characters is known only when the radicals are Han characters.
+    folded = _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
+    if folded != text:
         notices.append(
             _note(
                 "NAME_FORMS_MAPPED",
@@ -72,8 +66,15 @@ def normalise_name(raw: str) -> tuple[str, tuple[Notice, ...]]:
                 "radical or full-width forms were changed",
             )
         )
-    name = unicodedata.normalize("NFC", folded)
-    if name != folded:
+    dotted = _DOT_SPACED.sub(MIDDLE_DOT, _DOT_BETWEEN.sub(MIDDLE_DOT, folded.translate(_DOTS)))
+    if dotted != folded:
+        notices.append(_note("NAME_INTERPUNCT_MAPPED", "间隔号已统一为 ·", "the interpunct was changed to U+00B7"))
+    closed = re.sub(" {2,}", " ", _SPREAD.sub("", dotted))
+    if closed != dotted:
+        notices.append(_note("NAME_SPACES_REMOVED", "已去掉姓名中的空格", "spaces inside the name were removed"))
+    plain = closed.translate(_APOSTROPHES).translate(_HYPHENS)
+    name = unicodedata.normalize("NFC", plain)
+    if name != plain:
         notices.append(
             _note(
                 "NAME_COMPATIBILITY_MAPPED",

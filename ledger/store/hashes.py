@@ -11,6 +11,7 @@ from ledger.tlog.merkle import consistency_nodes as consistency_subtrees
 from ledger.tlog.tiles import hashes_from_tiles, tile_of
 
 MEMO_LIMIT = 60_000  # hashes; about 15 MiB
+_KEPT_LEVEL = 4  # of what tiles give: below it a few hashes cost less than remembering every leaf of a large log
 
 
 class Hashes:
@@ -19,6 +20,7 @@ class Hashes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._memo: dict[Subtree, bytes] = {}
+        self._edge: tuple[int, dict[tuple[Subtree, ...], bytes]] = 0, {}  # of one size: nodes that are no subtree
 
     def learn(self, completed: Mapping[Subtree, bytes]) -> None:
         """Take over the hashes of a committed batch, which its receipts are about to ask for."""
@@ -39,10 +41,14 @@ class Hashes:
     async def inclusion(self, indexes: Sequence[int], size: int) -> list[tuple[bytes, ...]]:
         """An inclusion proof for each index in the tree of `size`."""
         proofs = [inclusion_nodes(index, size) for index in indexes]
-        nodes = {node for proof in proofs for node in proof}  # neighbours share most of theirs
+        edge = self._edge[1] if self._edge[0] == size else {}
+        nodes = {node for proof in proofs for node in proof if node not in edge}  # neighbours share most of theirs
         known = await self._load(subtree for node in nodes for subtree in node)
         folded = {node: fold_right([known[subtree] for subtree in node]) for node in nodes}
-        return [tuple(folded[node] for node in proof) for proof in proofs]
+        if any(len(node) > 1 for node in folded):
+            edge = edge | {node: hash_ for node, hash_ in folded.items() if len(node) > 1}
+            self._edge = size, edge
+        return [tuple(folded[node] if node in folded else edge[node] for node in proof) for proof in proofs]
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """The proof that the tree of `old` leaves is a prefix of that of `new`."""
@@ -67,7 +73,7 @@ class Hashes:
         read = hashes_from_tiles(lambda level, index: tiles[level, index])
         wanted = list(missing)
         found = dict(zip(wanted, read(wanted), strict=True))
-        self.learn(found)
+        self.learn({subtree: hash_ for subtree, hash_ in found.items() if subtree[0] >= _KEPT_LEVEL})
         return known | found
 
 

@@ -35,7 +35,7 @@ from verifier.audit.detect import detect
 from verifier.audit.evidence import BadEntryProof, Fork, format_evidence
 from verifier.audit.follow import AuditReplica, Readers
 from verifier.audit.heads import Head, HeadRecord
-from verifier.audit.store import open_audit_store
+from verifier.audit.store import StoreFailed, open_audit_store
 from verifier.fetch import LogSource, RemoteTree
 from verifier.replica import Violation
 
@@ -102,6 +102,8 @@ class Audit:
             await self.replica.poll(now_ms, progress)  # 1, 2
         except Violation as violation:
             findings.violation = violation
+        except StoreFailed:
+            raise
         except Unavailable as error:
             findings.unavailable = error
         if self.heads.open_heads():

@@ -56,10 +56,12 @@ class Service:
         self.audit, self._auditor, self._loop = audit, auditor, asyncio.get_running_loop()
         task = asyncio.create_task(self._follow())
         task.add_done_callback(self._stop_on_bug)
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
 
     async def _follow(self) -> None:
         """Look until cancelled, or until our own disk fails."""

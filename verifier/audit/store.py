@@ -59,6 +59,10 @@ _FIND_REPEATABLE: Final = "SELECT identity, idx FROM entry WHERE kind NOT IN (0,
 _STATE: Final = "SELECT l.map_key, l.value, s.subject, s.track, s.body FROM leaf l JOIN state s ON s.id = l.state"
 
 
+class StoreFailed(Unavailable):
+    """Our own disk did not answer: nothing that the log, or whoever stands between, has to do with."""
+
+
 class AuditStore:
     """Implements Store. One thread; every call works at once, since nothing waits for a disk to be synced."""
 
@@ -241,14 +245,14 @@ class AuditStore:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise Unavailable(f"audit store: {error}") from error
+            raise StoreFailed(f"audit store: {error}") from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
             yield self._db
         except sqlite3.Error as error:
-            raise Unavailable(f"audit store: {error}") from error
+            raise StoreFailed(f"audit store: {error}") from error
 
     def _one(self, text: str, *values: Any) -> Any:
         with self._reading() as db:

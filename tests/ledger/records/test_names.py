@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed, Refused
@@ -91,6 +91,8 @@ def test_fifty_characters_fit() -> None:
     assert len(normalise_name("例" * 24 + "·" + "样" * 25)[0]) == 50
 
 
+@example("\u2f42.三")
+@example("\u2f42 三")
 @given(st.text(alphabet=st.sampled_from("张三例样· .-'aÉ\u0301\u2022\u3000ＡＢ\u2f42\uf9fd\u30fb1"), max_size=12))
 def test_normal_form_is_stable(raw: str) -> None:
     try:

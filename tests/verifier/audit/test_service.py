@@ -17,6 +17,7 @@ from ledger.tlog.policy import NO_WITNESSES
 from tests.support.auditing import NOW, Clock, serving, size_cosigned, until
 from tests.support.build_log import FakeLedger, LogBuilder
 from verifier.audit.service import RENEW_S
+from verifier.audit.store import StoreFailed
 
 
 @pytest.fixture
@@ -112,10 +113,12 @@ async def test_a_failing_disk_ends_it(log: LogBuilder, tmp_path: Path, monkeypat
         await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
 
         def fails(size: int, statistics: bytes) -> None:
-            raise Unavailable("disk full")
+            raise StoreFailed("disk full")
 
         monkeypatch.setattr(service.audit.replica._audit_store, "flush", fails)
         before = size_cosigned(auditor, log)
         await log.issue(log.certificate("more"))
-        await until(lambda: service.failed is not None or service.audit.findings.unavailable is not None)
+        await until(lambda: service.failed is not None)
         assert size_cosigned(auditor, log) == before
+        with pytest.raises(Unavailable):
+            service.check_ready()
