@@ -2,7 +2,7 @@
 
     issuer.toml       settings and pins (config.py)             issuer.keys  record key (signs certificates) and
     genesis.entry     entry 0 of the log, as pinned                          request key (signs requests)
-    filing.entry      the filing's terms as last seen           public.json  both public keys, for the authority
+    filing.tlog-proof the filing as last seen, proven           public.json  both public keys, for the authority
     journal/ID.journal    one per roster file (journal.py)      issued/ID/   results, unless sent elsewhere
     acts/ID.journal       one per act on certificates (acts/)
 
@@ -36,7 +36,7 @@ from issuer.register import Changes, read_changes
 from issuer.results import check_unused
 from issuer.roster.problem import Problem
 from issuer.state import BatchHeader, BatchState, read_state
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.records import canonical
 from ledger.records.authority import Filing
@@ -46,7 +46,7 @@ from ledger.tlog.keys import Ed25519Signer
 
 KEYS, PUBLIC_KEYS = "issuer.keys", "public.json"
 RECORD_KEY, REQUEST_KEY = "record", "request"  # names inside the key file
-GENESIS, FILING = "genesis.entry", "filing.entry"
+GENESIS, FILING = "genesis.entry", "filing.tlog-proof"
 _JOURNALS, _ACTS, _ISSUED = "journal", "acts", "issued"
 _JOURNAL_INFO: Final = b"certledger/issuer-journal-key/v1\n"
 _EXISTS: Final = Text("{path} 已存在，不会被覆盖", "{path} exists and is not overwritten")
@@ -100,19 +100,22 @@ class Desk:
             yield name, state
 
     def saved_filing(self) -> Filing:
-        """The terms as last seen on the log. Raises Unavailable when they were never seen."""
-        entry = _read(self.folder / FILING)
-        return open_filing(entry, self.settings.trust, self.settings.filing_number, self.genesis())
+        """The terms as last seen on the log. Raises Unavailable when they were never seen; as `open_filing`."""
+        return open_filing(_read(self.folder / FILING), self.settings.trust, self.settings.filing_number)
 
     def genesis(self) -> bytes:
         return _read(self.folder / GENESIS)
 
-    async def current_filing(self, client: LogClient) -> Filing:
-        """The terms as the log has them now, kept for commands that work without the network."""
-        filing, entry = await fetch_filing(client, self.settings.trust, self.settings.filing_number, self.genesis())
-        path = self.folder / FILING
-        if not path.exists() or path.read_bytes() != entry:
-            replace_file(path, entry)
+    async def current_filing(self, client: LogClient, now_ms: int) -> Filing:
+        """The terms as the log has them now, kept for commands that work without the network. As `fetch_filing`."""
+        trust, number = self.settings.trust, self.settings.filing_number
+        filing, proven = await fetch_filing(client, trust, number, self.genesis(), now_ms)
+        try:
+            known = self.saved_filing() == filing
+        except (Unavailable, Unverified, Malformed):  # never seen, damaged, or proven under keys pinned no longer
+            known = False
+        if not known:
+            replace_file(self.folder / FILING, proven)
         return filing
 
 
@@ -214,7 +217,7 @@ async def issue_roster(
     batch_id = desk.batch_id(roster.sha256)
     if out is not None:
         check_unused(out, batch_id)
-    filing = await desk.current_filing(world.client)
+    filing = await desk.current_filing(world.client, world.now_ms())
     now_ms = world.now_ms()
     check_record_key(filing, desk.record.public, batch_day(now_ms))
     journal_path = desk.journal_path(batch_id)

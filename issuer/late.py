@@ -25,7 +25,7 @@ from issuer.filing import check_record_key
 from issuer.issue import sign_draft
 from issuer.journal import open_journal, read_journal
 from issuer.printing.fonts import Fonts
-from issuer.receipt import verify_receipt
+from issuer.receipt import verify_logged
 from issuer.register import read_changes
 from issuer.state import BatchHeader, BatchState, format_drafts, read_state
 from ledger.errors import Malformed, Refused, Unavailable
@@ -58,7 +58,7 @@ async def draft_late(
     """Steps 1 and 2. Nothing is drafted unless every row is clean; drafts of an earlier run stay as they are."""
     roster = open_roster(path)
     batch_id = desk.batch_id(roster.sha256)
-    filing = await desk.current_filing(world.client)
+    filing = await desk.current_filing(world.client, world.now_ms())
     journal_path = desk.journal_path(batch_id)
     state = read_state(read_journal(journal_path, desk.journal_key)) if journal_path.exists() else BatchState()
     examined = await examine_roster(
@@ -122,7 +122,7 @@ async def issue_permitted(desk: Desk, path: Path, permit: Statement, world: Worl
     assert desk.record is not None, "issuing needs the record key"
     roster = open_roster(path)
     batch_id = desk.batch_id(roster.sha256)
-    filing = await desk.current_filing(world.client)
+    filing = await desk.current_filing(world.client, world.now_ms())
     check_record_key(filing, desk.record.public, batch_day(world.now_ms()))
     journal_path = desk.journal_path(batch_id)
     if not journal_path.exists():
@@ -149,7 +149,7 @@ async def _check_logged(permit: Statement, world: World) -> None:
     receipt = await ask(lambda: world.client.statement(permit.identity), world)
     if receipt is None:
         raise Refused("PERMIT_UNKNOWN", "permit", _NOT_LOGGED)
-    verify_receipt([permit.entry], receipt, world.trust, world.now_ms())
+    verify_logged(permit.entry, receipt, world.trust, world.now_ms())
 
 
 def _with_proofs(state: BatchState, permit: Statement) -> list[Draft]:

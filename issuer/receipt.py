@@ -51,6 +51,14 @@ def verify_receipt(
     )
 
 
+def verify_logged(entry: bytes, receipt: Receipt, trust: LogTrust, now_ms: int) -> Placed:
+    """The proven place of one statement that must be in the log. Raises Unverified when the receipt says otherwise."""
+    (answer,) = verify_receipt([entry], receipt, trust, now_ms)
+    if isinstance(answer, Refused):
+        raise Unverified("receipt: a refusal where a place in the log was asked for")
+    return answer
+
+
 def _place(entry: bytes, answer: Logged, receipt: Receipt, sealed: Sealed) -> Placed:
     verify_place(leaf_hash(entry), answer.index, answer.inclusion, sealed)  # 4
     seal = sealed.seal

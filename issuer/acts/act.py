@@ -134,7 +134,7 @@ async def perform(
     """
     assert desk.record is not None, "an act needs the record key"
     signer = desk.record
-    filing = await desk.current_filing(world.client)
+    filing = await desk.current_filing(world.client, world.now_ms())
     today = batch_day(world.now_ms())
     check_record_key(filing, signer.public, today)
     register = open_register(desk)

@@ -46,7 +46,7 @@ async def submit_signed(desk: Desk, statement: Statement, world: World) -> Done:
     Other people of the authority may sign again when the ledger refused the first signatures.
     """
     act_id, row = _find(desk, statement)  # 1
-    filing = await desk.current_filing(world.client)
+    filing = await desk.current_filing(world.client, world.now_ms())
     journal, records = open_journal(desk.act_path(act_id), desk.journal_key, act_id, world.random_bytes)
     with journal:
         state = read_state(records)

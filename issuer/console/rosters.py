@@ -63,7 +63,7 @@ async def check(arguments: Namespace) -> int:
     else:
         desk = open_desk(arguments.dir, lambda: passphrase(arguments), record=False)
         async with LedgerClient(desk.settings.ledger_url, signer=desk.request) as client:
-            filing = await desk.current_filing(client)
+            filing = await desk.current_filing(client, now_ms)
             examined = await examine_roster(desk, roster, filing, client, load_fonts(), now_ms, photos=arguments.photos)
     if arguments.json:
         say_json(report_value(examined))

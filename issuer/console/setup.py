@@ -35,7 +35,7 @@ def keygen(arguments: Namespace) -> int:
         arguments.dir,
         passphrase(arguments, confirm=True),
         label=arguments.label,
-        today_day=batch_day(time.time_ns() // 1_000_000),
+        today_day=batch_day(_now_ms()),
         random_bytes=os.urandom,
         cost=LIGHT_COST if arguments.light else PERSON_COST,
     )
@@ -70,13 +70,13 @@ async def init(arguments: Namespace) -> int:
             verify_url=arguments.verify_url.rstrip("/"),
             query_url=arguments.query_url,
         )
-        filing, entry = await fetch_filing(client, settings.trust, settings.filing_number, genesis)
+        filing, proven = await fetch_filing(client, settings.trust, settings.filing_number, genesis, _now_ms())
     try:
         arguments.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot create {arguments.dir}: {error.strerror}") from error
     replace_file(arguments.dir / GENESIS, genesis)
-    replace_file(arguments.dir / FILING, entry)
+    replace_file(arguments.dir / FILING, proven)
     replace_file(path, format_settings(settings).encode())  # last: with it the folder counts as set up
     listed = _lists_our_keys(arguments, filing)
     if arguments.json:
@@ -132,3 +132,7 @@ def show_filing(filing: Filing) -> None:
         grades = "、".join(ladder.by_ordinal(grade).zh for grade in row.grades)
         name = occupation.name if occupation else "?"
         say(f"  {row.occupation} {name} {row.trade}  {grades}  {row.audience.name.lower()}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -40,8 +40,9 @@ from ledger.records.state import AuthorityState, FilingState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.view import People
-from ledger.service.private_index import PrivateIndex
+from ledger.service.private_index import Found, PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
+from ledger.tlog.merkle import leaf_hash
 from ledger.wire import BareSubmission, Submission, SubmissionBody, submission_of
 
 
@@ -191,7 +192,9 @@ class Examiner:
             person=document.identity,
             person_hmac=person_hmac,
             match=index.match_row(body.cert_key, document.last4),
-            lookup=index.lookup_row(face.number, face.name, body.cert_key, face.salt),
+            lookup=index.lookup_row(
+                face.number, face.name, Found(body.cert_key, face.salt, leaf_hash(submission.entry))
+            ),
             envelopes=(
                 EnvelopeRow(submission.locator, Slot.FACE, submission.face_envelope),
                 EnvelopeRow(submission.locator, Slot.REST, submission.rest_envelope),

@@ -18,6 +18,8 @@ from ledger.records.appointment import Appoint
 from ledger.records.issue import Issue
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
+from ledger.records.state import CertificateState
+from ledger.records.transitions import Act, after
 from ledger.records.view import Member
 from ledger.service.admission import Candidate, PrivatePart
 from ledger.service.private_index import PrivateIndex
@@ -72,7 +74,10 @@ class PrivateFold:
             self._check_correct(part, body, batch)
             return
         assert isinstance(body, Issue | Appoint)
-        if self._index_of(part) != (self._issue_index(body.replaces, batch) if body.replaces else None):  # 9
+        replaced = self._replaced(body, batch)
+        if self._index_of(part) != (replaced and replaced.issue_index):  # 9
+            if replaced is not None:
+                after(Act.REPLACE, replaced.status, "replaces")  # the fold's answer, where the number has moved on
             raise refuse(Refusal.NUMBER_TAKEN, "number")
         if self._known.get(part.person_hmac) != body.track_id:  # 10
             raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
@@ -111,7 +116,7 @@ class PrivateFold:
         track_id = correct.track_id or state.track_id
         if self._known.get(self._person_of(part, member)) != track_id:  # 10
             raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
-        if correct.issuer and track_id != state.track_id and not self._same_name(part, correct.cert_key):
+        if correct.issuer and track_id != state.track_id and not self._same_name(part, correct.cert_key, state):
             raise refuse(Refusal.CORRECT_BOTH, "name, document")
 
     def _person_of(self, part: PrivatePart, member: Member) -> bytes:
@@ -123,18 +128,22 @@ class PrivateFold:
         row = self._known.get(part.number_hmac)
         return None if row is None else int.from_bytes(row, "big")
 
-    def _issue_index(self, cert_key: bytes, batch: Batch) -> int | None:
-        member = batch.member(cert_key)
+    def _replaced(self, body: Issue | Appoint, batch: Batch) -> CertificateState | None:
+        """The state of the certificate that a reissue replaces."""
+        if not body.replaces:
+            return None
+        member = batch.member(body.replaces)
         if member is None:
             raise refuse(Refusal.CERT_UNKNOWN, "replaces")
-        return member[1].issue_index
+        return member[1]
 
-    def _same_name(self, part: PrivatePart, cert_key: bytes) -> bool:
-        """Whether this certificate is found already under the name that the correction gives."""
+    def _same_name(self, part: PrivatePart, cert_key: bytes, state: CertificateState) -> bool:
+        """Whether the name that the correction gives is the certificate's now: not another, nor one of before."""
         sealed = self._known.get(part.lookup.hmac)
         if sealed is None:
             return False
         try:
-            return self._index.open_lookup(part.number, part.name, sealed)[0] == cert_key
+            found = self._index.open_lookup(part.number, part.name, sealed)
         except Unverified:
             return False
+        return (found.cert_key, found.leaf_hash) == (cert_key, state.commitment_leaf)

@@ -6,7 +6,8 @@ nor links people:
     NUMBER  (number)                              -> log index; makes numbers unique
     PERSON  (document type, country, number, lineage) -> track id; makes "current grade" one per person
     MATCH   (cert key, last 4 of the ID number)   -> nothing; the typed yes/no of a later page
-    LOOKUP  (number, name)                        -> cert key and face salt, sealed under HKDF(key ‖ number ‖ name)
+    LOOKUP  (number, name)                        -> cert key, face salt and leaf hash of the statement
+                                                     that said so, sealed under HKDF(key ‖ number ‖ name)
 
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
@@ -14,6 +15,7 @@ Whoever holds the index keys can try numbers one by one; that is why they live i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +30,16 @@ from ledger.store.protocol import IndexRow, Purpose
 
 KEY_VERSION: Final = 1
 _NONCE: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a number with a name leads to. The row of an earlier name stays after a correction, since nobody keeps that
+    name: it counts only while the certificate's state names the same statement as that of its commitments."""
+
+    cert_key: bytes  # 32 bytes
+    salt: bytes  # of the face, 16 bytes
+    leaf_hash: bytes  # 32 bytes, of the statement whose commitments the face opens
 
 
 class PrivateIndex:
@@ -55,18 +67,20 @@ class PrivateIndex:
     def match_row(self, cert_key: bytes, last4: str) -> IndexRow:
         return IndexRow(self._hmac(Purpose.MATCH, [cert_key, last4]), Purpose.MATCH, KEY_VERSION, b"")
 
-    def lookup_row(self, number: str, name: str, cert_key: bytes, salt: bytes) -> IndexRow:
+    def lookup_row(self, number: str, name: str, found: Found) -> IndexRow:
         nonce = self._random(_NONCE)
-        sealed = nonce + AESGCM(self._lookup_key(number, name)).encrypt(nonce, cert_key + salt, None)
+        sealed = nonce + AESGCM(self._lookup_key(number, name)).encrypt(
+            nonce, found.cert_key + found.salt + found.leaf_hash, None
+        )
         return IndexRow(self._hmac(Purpose.LOOKUP, [number, name]), Purpose.LOOKUP, KEY_VERSION, sealed)
 
-    def open_lookup(self, number: str, name: str, sealed: bytes) -> tuple[bytes, bytes]:
-        """Cert key and face salt of a look-up row. Raises Unverified when it is not of this number and name."""
+    def open_lookup(self, number: str, name: str, sealed: bytes) -> Found:
+        """What a look-up row says. Raises Unverified when it is not of this number and name."""
         try:
             plain = AESGCM(self._lookup_key(number, name)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
         except InvalidTag as error:
             raise Unverified("the look-up row does not open for this number and name") from error
-        return plain[:32], plain[32:]
+        return Found(plain[:32], plain[32:48], plain[48:])
 
     def _hmac(self, purpose: Purpose, value: list[str | bytes]) -> bytes:
         return self._keys[purpose].digest(canonical.encode(value))

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -25,20 +26,22 @@ from issuer.roster.columns import REPORTING_SHEET, column_title
 from issuer.sample import sample_lines
 from ledger.console.bodies import read_body
 from ledger.records.appointment import Appoint
-from ledger.records.authority import FiledKey, FilingRow
+from ledger.records.authority import FiledKey, Filing, FilingRow
 from ledger.records.cose import sign_part
 from ledger.records.dates import date_of, format_day
 from ledger.records.kinds import Audience, CertificateStatus, IssuerKind
 from ledger.records.life import Ruling
 from ledger.records.number import build_number
 from ledger.records.proposal import read_proposal
+from ledger.records.rotation import AuthorityChange
 from ledger.records.seal import is_seal, parse_seal
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.reference_data import load_catalogue
 from ledger.scan import read_pdf
 from ledger.tlog.tiles import EntriesTile, format_tile_path, parse_entries
-from tests.support.builders import id_number
+from ledger.wire import Logged
+from tests.support.builders import id_number, make_authority, sign_together
 from tests.support.live_ledger import ROOT, LiveLedger, live_body, today
 from tests.support.memory_log import MemoryLog
 
@@ -239,6 +242,39 @@ def test_reissue_appoint_and_end(office: Office) -> None:
     assert summary.appointment is not None and summary.appointment.cert_key == body.cert_key
     assert office.act("end-appointment", "--number", number, "--date", format_day(today())) == 0
     assert office.state(number).status is S.ENDED and office.state(top).summary.appointment is None
+
+
+def test_other_people_take_over_the_authority(office: Office) -> None:
+    live, folder = office.live, office.work / "again"
+    before = live.authority
+    after = make_authority("successors", people=2, origin=before.origin)
+    change = AuthorityChange(tuple(sorted(person.public for person in after.people)), 2, today())
+    filed = replace(office.statements(Filing)[0].body, name="更名后的示例公司", change=True)
+    entries = [
+        sign_together(change, [*before.people[:2], *after.people], before.origin).entry,
+        after.sign(filed).entry,
+    ]
+
+    async def submit() -> None:
+        async with live.client() as client:
+            for entry in entries:
+                assert isinstance((await client.submit_authority(entry)).answers[0], Logged)
+
+    asyncio.run(submit())
+    settings = office.desk().settings
+    folder.mkdir()
+    shutil.copy(office.folder / "issuer.keys", folder)
+    vkeys = [part for line in settings.log_keys for part in ("--vkey", line)]
+    base = ["--ledger", live.url, "--origin", settings.origin, *vkeys, "--filing", NUMBER]
+    assert main(["init", "--dir", str(folder), *base, "--verify-url", "https://verify.example"]) == 0
+    assert open_desk(folder, None).saved_filing() == filed
+    assert office.act("revoke", "--number", office.numbers[1], "--reason", "fraud") == 0
+    lines = list(sample_lines(2, NUMBER, 9, issue_day=today() - 2, catalogue=load_catalogue(), body=filed.name))
+    for at, line in enumerate(lines):
+        line[7] = build_number(NUMBER, date_of(today() - 2).year, int(line[7][15]), 9100 + at)
+    roster = office.sheet("more.csv", [column_title(name) for name in REPORTING_SHEET], *lines)
+    assert office.run("issue", roster, "--yes", "--no-pdf") == 0
+    assert office.desk().saved_filing() == filed
 
 
 def test_a_key_is_retired(office: Office) -> None:

@@ -25,7 +25,7 @@ def ready(shell: Shell) -> Shell:
 
 def test_keys_and_settings_are_made_once(ready: Shell) -> None:
     names = {path.name for path in ready.folder.iterdir()}
-    assert names == {"issuer.keys", "public.json", "issuer.toml", "genesis.entry", "filing.entry"}
+    assert names == {"issuer.keys", "public.json", "issuer.toml", "genesis.entry", "filing.tlog-proof"}
     before = {path.name: path.read_bytes() for path in ready.folder.iterdir()}
     assert ready("keygen")[0] == 1 and ready.init()[0] == 1
     assert {path.name: path.read_bytes() for path in ready.folder.iterdir()} == before

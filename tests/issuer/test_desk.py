@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from issuer.config import LogTrust
-from issuer.desk import FILING, KEYS, make_keys, open_desk
-from issuer.filing import fetch_filing, fetch_genesis, open_filing
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from issuer.desk import KEYS, make_keys, open_desk
+from ledger.errors import Refused, Unverified
 from ledger.keystore import public_part
 from ledger.records.authority import FilingRow
 from ledger.records.kinds import Audience
 from ledger.wire import Receipt, Submission
-from tests.support.fake_log import FILING_NUMBER, ORIGIN, authority_entry
 from tests.support.issuer_desk import CHEAP, PASSPHRASE, TODAY, Setting, sample, set_up, write_csv
 
 
@@ -162,33 +159,3 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 def test_a_wrong_passphrase_opens_nothing(setting: Setting) -> None:
     with pytest.raises(Unverified):
         open_desk(setting.desk.folder, lambda: b"wrong horse battery")
-
-
-async def test_the_filing_is_believed_for_the_authority_s_signatures(setting: Setting) -> None:
-    log, trust = setting.log, setting.desk.settings.trust
-    assert await fetch_genesis(log, ORIGIN, trust.keys) == log.genesis
-    filing, entry = await fetch_filing(log, trust, FILING_NUMBER, log.genesis)
-    assert filing == log.filing_terms
-    with pytest.raises(Unverified):
-        open_filing(authority_entry(filing, signers=1), trust, FILING_NUMBER, log.genesis)
-    with pytest.raises(Unverified):
-        open_filing(authority_entry(filing, "other.example/log"), trust, FILING_NUMBER, log.genesis)
-    with pytest.raises(Unverified):
-        open_filing(entry, trust, "Y000051990002", log.genesis)
-    with pytest.raises(Unverified):
-        open_filing(log.genesis, trust, FILING_NUMBER, log.genesis)
-    with pytest.raises(Unverified):
-        open_filing(entry, LogTrust(trust.origin, trust.keys, bytes(32)), FILING_NUMBER, log.genesis)
-    with pytest.raises(Malformed):
-        open_filing(entry[:-1], trust, FILING_NUMBER, log.genesis)
-
-
-async def test_the_filing_last_seen_serves_offline(setting: Setting) -> None:
-    with pytest.raises(Unavailable):
-        setting.desk.saved_filing()
-    await setting.desk.current_filing(setting.log)
-    assert setting.desk.saved_filing() == setting.log.filing_terms
-    path = setting.desk.folder / FILING
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(Unverified):
-        setting.desk.saved_filing()

@@ -1,8 +1,9 @@
 """A ledger in memory for the issuer's tests: a real tree, real seals and checkpoints, so that receipts really verify.
 
 Rules are few: the same bytes get the first answer; a number, or a person's grade, is taken once; what is done to a
-certificate fits its status. The state map holds the certificates, each the only one of its track. `losses` makes the
-next calls fail before or after the work is done; `silent` makes questions for evidence fail.
+certificate fits its status. The state map holds the certificates, each the only one of its track. `filed` is what it
+shows as the filing. `losses` makes the next calls fail before or after the work is done; `silent` makes questions for
+evidence fail.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def make_filing(
     return Filing(number, BODY, IssuerKind.SOCIAL_BODY, first_day, last_day, rows, *keys, grants=grants)
 
 
-def authority_entry(body: AuthorityBody, origin: str = ORIGIN, signers: int = 2) -> bytes:
+def authority_entry(
+    body: AuthorityBody, origin: str = ORIGIN, signers: Sequence[Ed25519Signer] = AUTHORITY[:2]
+) -> bytes:
     proposal = propose(origin, body)
-    parts = tuple(cose.sign_part(proposal.protected, proposal.payload, key) for key in AUTHORITY[:signers])
+    parts = tuple(cose.sign_part(proposal.protected, proposal.payload, key) for key in signers)
     return proposal.signed(parts)
 
 
@@ -90,7 +93,10 @@ class FakeLog:
         self._grades: set[tuple[bytes, int, str]] = set()
         keys = tuple(sorted(key.public for key in AUTHORITY))
         self.genesis = authority_entry(Genesis(ORIGIN, keys, 2, self.filing_terms.first_day))
-        self._append([self.genesis, authority_entry(self.filing_terms)])
+        self.filed = authority_entry(self.filing_terms)
+        self._append([self.genesis, self.filed])
+        for at, entry in enumerate((self.genesis, self.filed)):
+            self._answers[parse_statement(entry).identity] = (at, self._time)
 
     async def checkpoint(self) -> bytes:
         checkpoint = Checkpoint(ORIGIN, len(self.entries), self._frontier.root())
@@ -104,7 +110,7 @@ class FakeLog:
     async def filing(self, number: str) -> tuple[bytes, int]:
         if number != self.filing_terms.number:
             raise Refused("not_found", "path", refuse(Refusal.FILING_UNKNOWN, "path").text)
-        return self.entries[1], 1
+        return self.filed, next((at for at, entry in enumerate(self.entries) if entry == self.filed), 1)
 
     async def tracks(self, persons: Sequence[PersonLineage]) -> list[bytes]:
         assert len(persons) <= 1000
@@ -128,11 +134,13 @@ class FakeLog:
     async def statement(self, identity: bytes) -> Receipt | None:
         return await self._receipt([self._answers[identity]]) if identity in self._answers else None
 
-    def add_authority(self, body: AuthorityBody) -> bytes:
-        """A statement of the authority, in the log; its bytes."""
-        entry = authority_entry(body)
+    def add_authority(self, body: AuthorityBody, signers: Sequence[Ed25519Signer] = AUTHORITY[:2]) -> bytes:
+        """A statement of the authority, in the log; its bytes. A filing takes the place of the one before."""
+        entry = authority_entry(body, signers=signers)
         self._append([entry])
         self._answers[parse_statement(entry).identity] = (len(self.entries) - 2, self._time)
+        if isinstance(body, Filing):
+            self.filing_terms, self.filed = body, entry
         return entry
 
     async def _receipt(self, outcomes: Sequence[tuple[int, int] | Refused]) -> Receipt:
@@ -160,7 +168,7 @@ class FakeLog:
         known = {leaf_hash(entry): entry for entry in self.entries}
         commitments = known[state.commitment_leaf] if state.commitment_leaf != state.issue_leaf else b""
         event = known[state.event_leaf] if state.event_leaf not in (state.issue_leaf, state.commitment_leaf) else b""
-        said = (state.encode(), issued, commitments, event, self.entries[1])
+        said = (state.encode(), issued, commitments, event, known[state.filing_leaf])
         return format_evidence(Evidence(cert_key, note, seal, None, proof, *said))
 
     def _leaves(self) -> list[tuple[bytes, bytes]]:
@@ -193,7 +201,7 @@ class FakeLog:
             grade=issue.grade,
             filing_number=issue.filing_number,
             record_key=self.filing_terms.record_keys[0].public,
-            filing_leaf=leaf_hash(self.entries[1]),
+            filing_leaf=leaf_hash(self.filed),
             issue_index=index,
             issue_leaf=leaf,
             issue_time=self._time,

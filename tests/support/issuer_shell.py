@@ -72,7 +72,6 @@ def make_shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     for module in (acts, rosters, setup):
         monkeypatch.setattr(module, "LedgerClient", Client)
-    for module in (acts, rosters):
         monkeypatch.setattr(module, "_now_ms", lambda: NOW_MS)
     monkeypatch.setenv("CERT_ISSUER_PASSPHRASE", PASSPHRASE.decode())
     return shell

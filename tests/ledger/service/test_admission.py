@@ -655,7 +655,7 @@ async def test_reissues(live: LiveLedger, life: Body) -> None:
         (reissue(life, one, label(), assessment_day=today() - 90).submission(), Refusal.REISSUE_DIFFERS, "replaces"),
         (renumbered(life, reissue(life, one, label()), other.number), Refusal.NUMBER_TAKEN, "number"),
         (reissue(life, one, "the new one").submission(), None, ""),
-        (reissue(life, one, label()).submission(), Refusal.NUMBER_TAKEN, "number"),  # it has moved
+        (reissue(life, one, label()).submission(), Refusal.FINAL, "replaces"),  # its number has moved
     ]
     for made, code, field in cases:
         (outcome,) = await answer(live, life, made)

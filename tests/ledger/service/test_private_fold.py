@@ -12,6 +12,7 @@ from ledger.records.envelope import open_face
 from ledger.records.refusals import Refusal
 from ledger.records.secret import correction_locator, locator_of
 from ledger.records.statements import issue_entry, parse_statement
+from ledger.service.private_index import Found
 from ledger.store.protocol import Slot
 from tests.support.builders import OCCUPATION, Certificate, id_number, octets
 from tests.support.life_builders import Correction, Post, correction, post, reissue
@@ -46,13 +47,26 @@ async def index_of(room: Room, number: str) -> int:
     return int.from_bytes((await room.store.index([hmac]))[hmac], "big")
 
 
-async def looked_up(room: Room, face: FaceOpening) -> tuple[bytes, bytes]:
-    """Cert key and salt that a look-up by number and name gives."""
-    hmac = INDEX.lookup_row(face.number, face.name, bytes(32), bytes(16)).hmac
+async def looked_up(room: Room, face: FaceOpening) -> Found:
+    """What a look-up by number and name gives."""
+    hmac = INDEX.lookup_row(face.number, face.name, Found(bytes(32), bytes(16), bytes(32))).hmac
     found = await room.store.index([hmac])
     if hmac not in found:
         raise Unverified("no such row")
     return INDEX.open_lookup(face.number, face.name, found[hmac])
+
+
+def found(made: Certificate | Correction) -> Found:
+    """What a look-up must give for the number and name of this statement."""
+    certificate = made.certificate if isinstance(made, Correction) else made
+    return Found(certificate.issue.cert_key, made.face.salt, made.statement.leaf_hash)
+
+
+async def current(room: Room, cert_key: bytes) -> bytes:
+    """The leaf hash of the statement with the certificate's commitments now."""
+    state = await room.sequencer.integrator.certificate(cert_key)
+    assert state is not None
+    return state.commitment_leaf
 
 
 async def matches(room: Room, cert_key: bytes, person: str) -> bool:
@@ -77,7 +91,7 @@ async def test_a_certificate_is_found_by_number_name_and_document(room: Room) ->
         (made,) = await room.draft("a")
         (index,) = await logged(room, made)
         assert await index_of(room, made.face.number) == index
-        assert await looked_up(room, made.face) == (made.issue.cert_key, made.face.salt)
+        assert await looked_up(room, made.face) == found(made)
         assert await matches(room, made.issue.cert_key, "a") and not await matches(room, made.issue.cert_key, "b")
         face = await room.store.envelope(locator_of(made.secret), Slot.FACE)
         assert open_face(made.secret, made.statement.leaf_hash, face).opening == made.face
@@ -90,7 +104,7 @@ async def test_a_number_is_taken_within_the_batch_and_after_it(room: Room) -> No
         answers = await put(room, one, again)
         assert isinstance(answers[0], int) and code(answers[1]) == Refusal.NUMBER_TAKEN
         assert code((await put(room, again))[0]) == Refusal.NUMBER_TAKEN
-        assert (await looked_up(room, one.face))[0] == one.issue.cert_key, "a refusal leaves no row"
+        assert await looked_up(room, one.face) == found(one), "a refusal leaves no row"
         assert await room.store.envelope(locator_of(again.secret), Slot.FACE) is None
 
 
@@ -101,13 +115,13 @@ async def test_a_reissue_takes_number_and_look_up_along(room: Room) -> None:
         new = reissue(BODY, old, "new")
         (index,) = await logged(room, new)
         assert await index_of(room, old.face.number) == index
-        assert await looked_up(room, old.face) == (new.issue.cert_key, new.face.salt)
+        assert await looked_up(room, old.face) == found(new)
         assert await matches(room, new.issue.cert_key, "a")
         for certificate in (old, new):
             envelope = await room.store.envelope(locator_of(certificate.secret), Slot.FACE)
             assert open_face(certificate.secret, certificate.statement.leaf_hash, envelope).opening == certificate.face
         third = reissue(BODY, old, "third")
-        assert code((await put(room, third))[0]) == Refusal.NUMBER_TAKEN, "the number stands with the second"
+        assert code((await put(room, third))[0]) == Refusal.FINAL, "the number stands with the second"
         unknown = reissue(BODY, old, "fourth", replaces=octets("nobody"))
         assert code((await put(room, unknown))[0]) == Refusal.CERT_UNKNOWN
         await logged(room, reissue(BODY, new, "fifth"))
@@ -118,7 +132,12 @@ async def test_two_reissues_in_one_batch(room: Room) -> None:
         (old,) = await room.draft("a")
         await logged(room, old)
         answers = await put(room, reissue(BODY, old, "new"), reissue(BODY, old, "newer"))
-        assert [code(answer) for answer in answers] == ["", Refusal.NUMBER_TAKEN]
+        assert [code(answer) for answer in answers] == ["", Refusal.FINAL]
+        (one,) = await room.draft("b")
+        await logged(room, one)
+        foreign = replace(old.face, salt=octets("foreign", 16))
+        stolen = with_face(reissue(BODY, one, "stolen"), foreign)
+        assert code((await put(room, stolen))[0]) == Refusal.NUMBER_TAKEN, "a number of another certificate"
 
 
 async def test_another_name_is_found_under_that_name(room: Room) -> None:
@@ -127,13 +146,33 @@ async def test_another_name_is_found_under_that_name(room: Room) -> None:
         (index,) = await logged(room, made)
         changed = correction(BODY, made, name="例小红")
         await logged(room, changed)
-        assert await looked_up(room, changed.face) == (made.issue.cert_key, changed.face.salt)
+        assert await looked_up(room, changed.face) == found(changed)
         assert await index_of(room, made.face.number) == index, "a number is never corrected"
         leaf = changed.statement.leaf_hash
         envelope = await room.store.envelope(correction_locator(made.secret, leaf), Slot.FACE)
         assert open_face(made.secret, leaf, envelope).opening == changed.face
         untouched = await room.store.envelope(locator_of(made.secret), Slot.FACE)
         assert open_face(made.secret, made.statement.leaf_hash, untouched).opening == made.face
+
+
+async def test_a_name_of_before_counts_no_longer(room: Room) -> None:
+    """Its row cannot be found to be taken away: it names a statement whose commitments are not the current ones."""
+    async with room.open():
+        (made,) = await room.draft("a")
+        await logged(room, made)
+        key = made.issue.cert_key
+        assert (await looked_up(room, made.face)).leaf_hash == await current(room, key)
+        changed = correction(BODY, made, "1", name="例小红")
+        await logged(room, changed)
+        assert (await looked_up(room, changed.face)).leaf_hash == await current(room, key)
+        assert (await looked_up(room, made.face)).leaf_hash != await current(room, key)
+        there = await track(room, "b")
+        back = correction(BODY, made, "2", person="b", track=there)
+        assert code((await put(room, back))[0]) == Refusal.CORRECT_BOTH, "the old name is another name now"
+        await logged(room, correction(BODY, made, "3", name="例小红", person="b", track=there))
+        again = correction(BODY, made, "4", person="b")
+        await logged(room, again)
+        assert (await looked_up(room, made.face)).leaf_hash == await current(room, key), "and may come back"
 
 
 async def test_another_document_moves_the_track(room: Room) -> None:
@@ -161,7 +200,7 @@ async def test_name_and_document_together_need_the_authority(room: Room) -> None
         both = correction(BODY, made, "1", name="例小红", person="b", track=there)
         assert code((await put(room, both))[0]) == Refusal.CORRECT_BOTH
         await logged(room, correction(BODY, made, "2", name="例小红", person="b", track=there, authority=AUTHORITY))
-        assert (await looked_up(room, both.face))[0] == made.issue.cert_key
+        assert (await looked_up(room, both.face)).cert_key == made.issue.cert_key
         back = correction(BODY, made, "3", name="例小兰", person="a", track=made.issue.track_id)
         assert code((await put(room, back))[0]) == Refusal.CORRECT_BOTH
 
@@ -181,7 +220,7 @@ async def test_a_certificate_may_be_corrected_in_the_request_that_brings_it(room
         changed = correction(BODY, made, name="例小红")
         first, second = await logged(room, made, changed)
         assert second > first + 1, "in a batch of its own, behind the seal of the first"
-        assert (await looked_up(room, changed.face))[1] == changed.face.salt
+        assert (await looked_up(room, changed.face)).salt == changed.face.salt
 
 
 async def test_two_corrections_in_one_batch_and_the_later_holds(room: Room) -> None:
@@ -190,7 +229,7 @@ async def test_two_corrections_in_one_batch_and_the_later_holds(room: Room) -> N
         await logged(room, made)
         one, two = correction(BODY, made, "1", name="例小红"), correction(BODY, made, "2", name="例小红")
         await logged(room, one, two)
-        assert await looked_up(room, two.face) == (made.issue.cert_key, two.face.salt)
+        assert await looked_up(room, two.face) == found(two)
 
 
 @pytest.mark.parametrize("person", ["a", "b"])

@@ -8,10 +8,11 @@ from hashlib import sha256
 import pytest
 
 from ledger.errors import Unverified
-from ledger.service.private_index import KEY_VERSION, PrivateIndex
+from ledger.service.private_index import KEY_VERSION, Found, PrivateIndex
 from ledger.store.protocol import Purpose
 from tests.support.fault_store import flip
 
+FOUND = Found(b"c" * 32, b"s" * 16, b"l" * 32)
 NUMBER, NAME = "Y000051000001264000001", "例小明"
 PERSON = ("111", "CHN", "009900198001010016", "6-18-01-01")
 
@@ -27,7 +28,7 @@ def test_rows_name_their_purpose_and_key_version() -> None:
         Purpose.NUMBER: index.number_row(NUMBER, 258),
         Purpose.PERSON: index.track_row(*PERSON),
         Purpose.MATCH: index.match_row(b"c" * 32, "0016"),
-        Purpose.LOOKUP: index.lookup_row(NUMBER, NAME, b"c" * 32, b"s" * 16),
+        Purpose.LOOKUP: index.lookup_row(NUMBER, NAME, FOUND),
     }
     assert all(row.purpose is purpose and row.key_version == KEY_VERSION for purpose, row in rows.items())
     assert all(len(row.hmac) == 32 for row in rows.values())
@@ -54,9 +55,7 @@ def test_every_part_of_a_person_counts(place: int) -> None:
 def test_parts_cannot_be_shifted_into_each_other() -> None:
     index = make()
     assert index.person_hmac("111", "CHN", "12", "3") != index.person_hmac("111", "CHN", "1", "23")
-    assert (
-        index.lookup_row("A1", "b", b"c" * 32, b"s" * 16).hmac != index.lookup_row("A", "1b", b"c" * 32, b"s" * 16).hmac
-    )
+    assert index.lookup_row("A1", "b", FOUND).hmac != index.lookup_row("A", "1b", FOUND).hmac
 
 
 def test_one_value_under_two_purposes_cannot_be_linked() -> None:
@@ -66,8 +65,8 @@ def test_one_value_under_two_purposes_cannot_be_linked() -> None:
 
 def test_a_lookup_opens_for_its_number_and_name_only() -> None:
     index = make()
-    row = index.lookup_row(NUMBER, NAME, b"c" * 32, b"s" * 16)
-    assert index.open_lookup(NUMBER, NAME, row.body) == (b"c" * 32, b"s" * 16)
+    row = index.lookup_row(NUMBER, NAME, FOUND)
+    assert index.open_lookup(NUMBER, NAME, row.body) == FOUND
     for number, name in ((NUMBER, "例小红"), (NUMBER[:-1] + "2", NAME), (NAME, NUMBER)):
         with pytest.raises(Unverified):
             index.open_lookup(number, name, row.body)
@@ -84,9 +83,9 @@ def test_nothing_readable_is_stored() -> None:
         index.number_row(NUMBER, 1),
         index.track_row(*PERSON),
         index.match_row(b"c" * 32, "0016"),
-        index.lookup_row(NUMBER, NAME, b"c" * 32, b"s" * 16),
+        index.lookup_row(NUMBER, NAME, FOUND),
     ]
     stored = b"".join(row.hmac + row.body for row in rows)
-    for text in (NUMBER, NAME, PERSON[2], "0016", "c" * 32, "s" * 16):
+    for text in (NUMBER, NAME, PERSON[2], "0016", "c" * 32, "s" * 16, "l" * 32):
         assert text.encode() not in stored
         assert text.encode("utf-16-le") not in stored
