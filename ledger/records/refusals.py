@@ -63,6 +63,7 @@ class Refusal(StrEnum):
     PERMIT_OTHER = "PERMIT_OTHER"
     CORRECT_BOTH = "CORRECT_BOTH"
     STANDS_ALONE = "STANDS_ALONE"
+    REPEATED = "REPEATED"
 
 
 _TEXTS: dict[Refusal, Text] = {
@@ -143,6 +144,10 @@ _TEXTS: dict[Refusal, Text] = {
     Refusal.PERMIT_OTHER: Text("补录许可不包含该证书", "The late permit does not cover this certificate"),
     Refusal.CORRECT_BOTH: Text(
         "同时更改姓名和证件须由主管部门签署", "A change of both name and ID document needs the authority"
+    ),
+    Refusal.REPEATED: Text(
+        "同一语句早已入账，其后已被解除，不会再次生效；请改原因或日期后重新签署",
+        "This very statement is in the log and was undone since; it acts once: sign it with another reason or day",
     ),
     Refusal.STANDS_ALONE: Text("此语句须单独成批", "This statement must be alone in its batch"),
     Refusal.ENVELOPE: Text("信封大小或定位符不正确", "An envelope has the wrong size or locator"),

@@ -4,7 +4,8 @@ The numbers are design 5's; the sequencer repeats 3 and does 8, 10, 11 and 12 in
 
      1 size           the entry is at most 8 KiB
      2 canonical      its bytes are the one encoding of their value
-     3 already logged the full SHA-256 is known: the stored answer, whatever else is wrong now
+     3 already logged the full SHA-256 is known: the stored answer, whatever else is wrong now; REPEATED when what it
+                      did was undone since, so that nobody takes the old answer for a new effect
      4 known kind
      5 key known      the filing lists the record key (live at the batch's time: the fold)
      6 signature(s)   Ed25519, off the event loop

@@ -25,6 +25,8 @@ from typing import Final
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.life import Correct
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.repeated import acts_again
 from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
@@ -189,7 +191,8 @@ class Sequencer:
             statement = item.candidate.statement
             before = known.get(statement.identity)
             if before is not None:  # 3 of admission
-                outcomes.append(before)
+                undone = acts_again(batch.view, item.candidate.authentic, batch.moment())
+                outcomes.append(refuse(Refusal.REPEATED, "reason") if undone else before)
                 continue
             try:
                 private.check(item.candidate, batch)  # 9, 10

@@ -28,6 +28,7 @@ from ledger.records.dates import batch_day
 from ledger.records.documents import IdDocument
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind
 from ledger.records.refusals import Refusal, refuse
+from ledger.records.repeated import UNNUMBERED
 from ledger.records.state import FilingState
 from ledger.request_signing import NonceMemory, open_request
 from ledger.service.admission import Candidate, Examined, Examiner
@@ -305,14 +306,16 @@ async def _examine(log: Log, submissions: Sequence[wire.SubmissionBody], filing:
 
 
 async def _sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
-    """Stored answers for what is logged already; the rest goes to the sequencer in order."""
+    """Stored answers for what is logged already; the rest goes to the sequencer in order, and so does what is logged
+    and may have been undone since."""
     identities = [item.identity for item in examined if item.identity is not None]
     known = await log.store.find(identities)  # 3
     answers: list[int | Refused | None] = []
     candidates: list[Candidate] = []
     for item in examined:
-        if item.identity is not None and item.identity in known:
-            answers.append(known[item.identity])
+        logged = None if item.identity is None else known.get(item.identity)
+        if logged is not None and (isinstance(item.outcome, Refused) or item.outcome.statement.kind not in UNNUMBERED):
+            answers.append(logged)
         elif isinstance(item.outcome, Refused):
             answers.append(item.outcome)
         else:

@@ -234,7 +234,7 @@ class Batch:
     def __init__(self, integrator: Integrator, time: int, view: StoreView) -> None:
         self._log = integrator
         self.time = time
-        self._view = view
+        self.view = view
         self._entries: list[Statement] = []
         self._certificates: dict[bytes, CertificateState] = {}
         self._changed_filings: set[str] = set()
@@ -249,7 +249,7 @@ class Batch:
 
     def member(self, cert_key: bytes) -> Member | None:
         """A certificate that a statement of this batch names, as it is now."""
-        return self._view.member(cert_key)
+        return self.view.member(cert_key)
 
     def moment(self) -> Moment:
         """Where the next statement would stand."""
@@ -262,22 +262,22 @@ class Batch:
         alone = stands_alone(statement)
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
-        change = apply(self._view, authentic, moment)
+        change = apply(self.view, authentic, moment)
         self._events += [
             (cert_key, moment.index)
             for cert_key, state in change.certificates.items()
-            if (before := self._view.member(cert_key)) is not None and before[1].event_count < state.event_count
+            if (before := self.view.member(cert_key)) is not None and before[1].event_count < state.event_count
         ]
         self._closed = alone
         self._entries.append(statement)
         for cert_key, state in change.certificates.items():
-            before = self._view.member(cert_key)
+            before = self.view.member(cert_key)
             gained = int(state.status)
             self._statuses[gained] = self._statuses.get(gained, 0) + 1
             if before is not None:
                 lost = int(before[1].status)
                 self._statuses[lost] = self._statuses.get(lost, 0) - 1
-        row = self._view.take(change, statement, moment)
+        row = self.view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.published is not None:
@@ -320,8 +320,8 @@ class Batch:
             self._events,
             private or PrivateRows(),
         )
-        filings = {number: self._view.filings[number] for number in self._changed_filings}
-        view = self._view
+        filings = {number: self.view.filings[number] for number in self._changed_filings}
+        view = self.view
         return Prepared(
             stored,
             seal,
@@ -338,12 +338,12 @@ class Batch:
 
     def _state_rows(self) -> list[StateRow]:
         rows = []
-        authority = self._view.authority
+        authority = self.view.authority
         if authority is not None and authority != self._log.authority and authority.in_map:
             key, origin = authority_map_key(authority.origin), authority.origin.encode()
             rows.append(StateRow(key, authority.value(), origin, b"", authority.encode()))
         for number in sorted(self._changed_filings):
-            filing = self._view.filings[number]
+            filing = self.view.filings[number]
             rows.append(StateRow(filing_map_key(number), filing.value(), number.encode(), b"", filing.encode()))
         for cert_key, state in self._certificates.items():
             body = state.encode()

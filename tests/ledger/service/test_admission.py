@@ -560,6 +560,22 @@ async def test_rulings_follow_the_table(live: LiveLedger, life: Body) -> None:
     assert isinstance(await by_authority(live, mine), Logged)
 
 
+async def test_what_was_undone_is_not_answered_as_done(live: LiveLedger, life: Body) -> None:
+    """Suspended, restored, suspended again on one day for one reason: the same bytes, which the log holds already."""
+    (one,) = await logged(live, life, 1)
+    suspend, restore = rule(life, Kind.SUSPEND, one), rule(life, Kind.RESTORE, one)
+    (first,) = await say(live, life, suspend)
+    (retried,) = await say(live, life, suspend)
+    assert isinstance(first, Logged) and isinstance(retried, Logged) and retried.index == first.index
+    assert all(isinstance(each, Logged) for each in await say(live, life, restore))
+    refused((await say(live, life, suspend))[0], Refusal.REPEATED, "reason")
+    (other,) = await say(live, life, rule(life, Kind.SUSPEND, one, day=today() - 2))
+    assert isinstance(other, Logged) and other.index > first.index
+    in_one = [rule(life, kind, one, day=today()) for kind in (Kind.RESTORE, Kind.SUSPEND, Kind.RESTORE)]
+    *_, last = await say(live, life, *in_one)
+    refused(last, Refusal.REPEATED, "reason")
+
+
 async def test_a_list_is_refused_as_a_whole(live: LiveLedger, life: Body) -> None:
     one, two = await logged(live, life, 2)
     stranger = replace(two, issue=replace(two.issue, cert_key=bytes(32)))
