@@ -569,7 +569,7 @@ def _parse(entry: bytes) -> Statement | None:
 
 def _authentic(batch: Batch, statement: Statement) -> Authentic:
     """Step 6 under the keys in force where the statement would stand. Raises Refused."""
-    view = batch._view
+    view = batch.view
     try:
         if not statement.envelope.single:
             authority = view.authority or statement.body
