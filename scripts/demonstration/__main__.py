@@ -25,7 +25,7 @@ def main() -> int:
     if not 1024 <= arguments.port_base <= 65531:
         parser.error("--port-base: 1024 to 65531")
     (arguments.dir / "demo.json").unlink(missing_ok=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell ignores it for what runs behind
         signal.signal(number, _interrupt)
     base = arguments.port_base
     programs = Programs(arguments.dir.absolute())
