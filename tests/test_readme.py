@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,14 @@ OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
 
 def helped(package: str, *words: str) -> str:
     """The help text of a program or command; fails when there is none."""
-    command = [sys.executable, "-m", package, *words, "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, (command, done.stderr)
-    return done.stdout
+    before, said = os.umask(0o077), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as ended:
+            importlib.import_module(f"{package}.__main__").main([*words, "--help"])
+    finally:
+        os.umask(before)
+    assert ended.value.code == 0, (package, words)
+    return said.getvalue()
 
 
 def test_the_two_commands_are_in_the_first_screen() -> None:

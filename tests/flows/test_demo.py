@@ -217,6 +217,24 @@ def test_a_browser_shows_it(demo: DemoRun, tmp_path: Path) -> None:
     assert shot.is_file() and shot.stat().st_size > 5_000
 
 
+def test_no_byte_an_outsider_can_fetch_tells_who(demo: DemoRun) -> None:
+    """Names, ID numbers and certificate numbers of the demo are in nothing the public log serves."""
+    document, ledger = demo.document, demo.document["ledger_url"]
+    size = int(fetch(f"{ledger}/checkpoint").split(b"\n")[1])
+    paths = ["checkpoint", "v1/filings", "metrics", "livez", "readyz"]
+    paths += [format_tile_path(tile) for tile in (*tiles_for_size(size), *entries_tiles_for_size(size))]
+    public = b"\n".join(fetch(f"{ledger}/{path}") for path in paths)
+    assert len(public) > 250 * ROWS
+    for certificate in document["certificates"]:
+        bundle = parse_bundle(Path(certificate["bundle"]).read_bytes())
+        document_opening = next(opening for opening in bundle.openings if opening.field is Field.ID_DOCUMENT)
+        id_number = document_opening.value[2]
+        for secret in (certificate["number"], certificate["name"], id_number):
+            for encoding in ("utf-8", "utf-16-le", "gb18030"):
+                assert secret.encode(encoding) not in public, "personal data in the public log"
+            assert secret.encode().hex().encode() not in public
+
+
 def test_both_witnesses_stand_behind_what_is_published(demo: DemoRun) -> None:
     document = demo.document
     policy = parse_policy((demo.folder / "policy.txt").read_text("utf-8"))
@@ -237,24 +255,6 @@ def test_both_witnesses_stand_behind_what_is_published(demo: DemoRun) -> None:
     for url in document["witness_urls"]:
         note = fetch(f"{url}/{path}")
         assert open_checkpoint(note, document["origin"], keys).checkpoint == opened.checkpoint
-
-
-def test_no_byte_an_outsider_can_fetch_tells_who(demo: DemoRun) -> None:
-    """Names, ID numbers and certificate numbers of the demo are in nothing the public log serves."""
-    document, ledger = demo.document, demo.document["ledger_url"]
-    size = int(fetch(f"{ledger}/checkpoint").split(b"\n")[1])
-    paths = ["checkpoint", "v1/filings", "metrics", "livez", "readyz"]
-    paths += [format_tile_path(tile) for tile in (*tiles_for_size(size), *entries_tiles_for_size(size))]
-    public = b"\n".join(fetch(f"{ledger}/{path}") for path in paths)
-    assert len(public) > 250 * ROWS
-    for certificate in document["certificates"]:
-        bundle = parse_bundle(Path(certificate["bundle"]).read_bytes())
-        document_opening = next(opening for opening in bundle.openings if opening.field is Field.ID_DOCUMENT)
-        id_number = document_opening.value[2]
-        for secret in (certificate["number"], certificate["name"], id_number):
-            for encoding in ("utf-8", "utf-16-le", "gb18030"):
-                assert secret.encode(encoding) not in public, "personal data in the public log"
-            assert secret.encode().hex().encode() not in public
 
 
 def test_a_second_run_resumes(demo: DemoRun) -> None:

@@ -9,7 +9,7 @@ from tests.support.histories import History
 TestHistories = History.TestCase
 TestHistories.settings = settings(
     max_examples=300,
-    stateful_step_count=9,
+    stateful_step_count=7,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.reuse, Phase.generate, Phase.shrink),
