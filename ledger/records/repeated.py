@@ -10,7 +10,10 @@ from typing import Final
 
 from ledger.errors import Refused
 from ledger.records.kinds import Kind
-from ledger.records.status import Authentic, Moment, View, apply
+from ledger.records.life import Listed, Ruling
+from ledger.records.rules.life import ACTS
+from ledger.records.status import Authentic, Member, Moment, View, apply
+from ledger.records.transitions import Act, after
 
 UNNUMBERED: Final = frozenset({Kind.SUSPEND, Kind.RESTORE, Kind.REVOKE, Kind.END_APPOINTMENT, Kind.FILING_STATUS})
 
@@ -22,6 +25,10 @@ def acts_again(view: View, authentic: Authentic, moment: Moment) -> bool:
     """
     if authentic.statement.kind not in UNNUMBERED:
         return False
+    body = authentic.statement.body
+    if isinstance(body, Ruling) and isinstance(body.whom, Listed):
+        # Each by itself: a list could not be said again as a whole while one of them still stands.
+        return any(_would_act(view.member(cert_key), ACTS[body.kind]) for cert_key in body.whom.cert_keys)
     try:
         change = apply(view, authentic, moment)
     except Refused:
@@ -31,3 +38,13 @@ def acts_again(view: View, authentic: Authentic, moment: Moment) -> bool:
     return any(member is None or member[1].status is not status for member, status in certificates) or any(
         filing is None or filing.status is not status for filing, status in filings
     )
+
+
+def _would_act(member: Member | None, act: Act) -> bool:
+    if member is None:
+        return False
+    try:
+        after(act, member[1].status, "cert_key")
+    except Refused:
+        return False
+    return True

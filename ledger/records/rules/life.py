@@ -17,7 +17,7 @@ from ledger.records.track import check_joins, settle
 from ledger.records.transitions import Act, after, swept
 from ledger.records.view import Authentic, Change, Member, Moment, View
 
-_ACTS: Final = {Kind.SUSPEND: Act.SUSPEND, Kind.RESTORE: Act.RESTORE, Kind.REVOKE: Act.REVOKE}
+ACTS: Final = {Kind.SUSPEND: Act.SUSPEND, Kind.RESTORE: Act.RESTORE, Kind.REVOKE: Act.REVOKE}
 
 
 def apply_ruling(view: View, authentic: Authentic, moment: Moment) -> Change:
@@ -27,7 +27,7 @@ def apply_ruling(view: View, authentic: Authentic, moment: Moment) -> Change:
     _check_signer(view, authentic, ruling, moment)  # 5, 6, 8
     if ruling.effective_day > moment.day:
         raise refuse(Refusal.EFFECTIVE_IN_FUTURE, "effective_day")
-    act = _ACTS[ruling.kind]
+    act = ACTS[ruling.kind]
     changed: dict[bytes, CertificateState] = {}
     if isinstance(ruling.whom, Range):
         for cert_key in concerned_by_range(view, ruling.whom):
