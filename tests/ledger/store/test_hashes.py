@@ -58,6 +58,7 @@ async def test_learnt_hashes_are_used_and_forgotten_safely(monkeypatch: pytest.M
             tuple(slow_tree.inclusion(index, LEAVES[:size])) for index in (0, size - 1)
         ]
         assert len(hashes._memo) <= 60, "bounded"
+        assert len(hashes._edge[1]) <= SIZE.bit_length(), "of this size alone"
 
 
 async def test_a_missing_tile_is_unavailable() -> None:
