@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import traceback
+from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 log = logging.getLogger("ledger.edge")
 access = logging.getLogger("ledger.edge.access")
+_JSON = msgspec.json.Encoder(enc_hook=str)
 
 
 class AccessLog(AbstractAccessLogger):
@@ -30,7 +32,10 @@ class AccessLog(AbstractAccessLogger):
             "bytes": response.body_length,
             "ms": round(time * 1000, 1),
         }
-        self.logger.info("request", extra={"fields": fields})
+        # Made by hand: finding the caller and its thread, as Logger.info does, cost a fifth of a short answer.
+        record = logging.LogRecord(self.logger.name, logging.INFO, "", 0, "request", None, None)
+        record.fields = fields
+        self.logger.handle(record)
 
     @property
     def enabled(self) -> bool:
@@ -41,9 +46,8 @@ class JsonLines(logging.Formatter):
     """Each record as one JSON object: t (UTC), level, logger, event and the record's own `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.gmtime(record.created)
         line: dict[str, object] = {
-            "t": f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(record.msecs):03d}Z",
+            "t": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
@@ -51,7 +55,12 @@ class JsonLines(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
             line.update(describe(record.exc_info[1]))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _JSON.encode(line).decode()
+
+
+@lru_cache(2)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def describe(exc: object) -> dict[str, object]:

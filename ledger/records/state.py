@@ -23,6 +23,11 @@ from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingSta
 from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES
 
 VERSION: Final = 1
+_STATUSES: Final = {int(status): status for status in CertificateStatus}
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_CERTIFICATE_SHAPE: Final = (
+    int, int, int, int, str, bytes, bytes, int, bytes, int, bytes, int, bytes, int, int, bytes, bytes, bytes, list,
+)  # fmt: skip
 
 
 def certificate_map_key(cert_key: bytes) -> bytes:
@@ -272,20 +277,14 @@ def certificate_value(encoded: bytes) -> bytes:
 
 def parse_certificate_state(raw: bytes) -> CertificateState:
     """Read the CBOR array. Raises Malformed unless it is exactly what `encode` writes."""
-    match canonical.decode(raw):
-        case [1, int(status), int(kind), int(grade), str(filing_number), bytes(record_key), bytes(filing_leaf),
-              int(issue_index), bytes(issue_leaf), int(issue_time), bytes(commitment_leaf), int(event_index),
-              bytes(event_leaf), int(effective_day), int(event_count), bytes(previous), bytes(successor),
-              bytes(track_id), [[*highest], [*appointment]]]:  # fmt: skip
-            try:
-                coded = CertificateStatus(status), Kind(kind)
-            except ValueError as error:
-                raise Malformed("certificate state: unknown status or kind") from error
-            return CertificateState(
-                coded[0], coded[1], grade, filing_number, record_key, filing_leaf, issue_index, issue_leaf,
-                issue_time, commitment_leaf, event_index, event_leaf, effective_day, event_count, previous,
-                successor, track_id, TrackSummary(_parse_highest(highest), _parse_appointment(appointment)),
-            )  # fmt: skip
+    value = canonical.decode(raw)
+    # Compared in one go: a `match` of nineteen class patterns costs four times as much as the decoding.
+    if type(value) is list and tuple(map(type, value)) == _CERTIFICATE_SHAPE and value[0] == VERSION:
+        _, status, kind, *plain, summary = value
+        if status in _STATUSES and kind in _KINDS and tuple(map(type, summary)) == (list, list):
+            track = TrackSummary(_parse_highest(summary[0]), _parse_appointment(summary[1]))
+            parts: list[Any] = [_STATUSES[status], _KINDS[kind], *plain, track]
+            return CertificateState(*parts)
     raise Malformed("certificate state: not the array of this version")
 
 
@@ -320,18 +319,16 @@ def parse_authority_state(raw: bytes) -> AuthorityState:
 
 
 def _parse_highest(value: list[Any]) -> Highest | None:
-    match value:
-        case []:
-            return None
-        case [int(grade), str(trade), bytes(cert_key), int(event_index)]:
-            return Highest(grade, trade, cert_key, event_index)
-    raise Malformed("track summary: highest is [grade, trade, cert key, event index] or empty")
+    if not value:
+        return None
+    if tuple(map(type, value)) != (int, str, bytes, int):
+        raise Malformed("track summary: highest is [grade, trade, cert key, event index] or empty")
+    return Highest(*value)
 
 
 def _parse_appointment(value: list[Any]) -> Appointment | None:
-    match value:
-        case []:
-            return None
-        case [int(grade), bytes(cert_key), int(event_index), int(first_day), int(last_day)]:
-            return Appointment(grade, cert_key, event_index, first_day, last_day)
-    raise Malformed("track summary: appointment has five fields or is empty")
+    if not value:
+        return None
+    if tuple(map(type, value)) != (int, bytes, int, int, int):
+        raise Malformed("track summary: appointment has five fields or is empty")
+    return Appointment(*value)

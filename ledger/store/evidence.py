@@ -26,7 +26,7 @@ from ledger.store.history import History
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import VersionedStore
 from ledger.store.serving import Serving
-from ledger.tlog.map_proof import format_map_proof
+from ledger.tlog.map_proof import Leaf, format_map_proof
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import leaf_hash
 
@@ -115,12 +115,14 @@ class Prover:
         map_key = certificate_map_key(cert_key)
         bucket = tree.landing_bucket(map_key)
         at = seal.covered
-        leaves = [] if bucket is None else (await self._store.leaves_as_of([bucket_range(bucket, tree.depth)], at))[0]
+        leaves: Sequence[Leaf] = ()
+        version = None
+        if bucket is not None:
+            leaves, version = await self._store.bucket_as_of(*bucket_range(bucket, tree.depth), map_key, at)
         try:
             proof = format_map_proof(tree.prove(map_key, leaves))
         except Malformed as error:  # another head was published meanwhile, or the rows are damaged
             raise Unavailable("the state map changed while it was read", retry_after=1) from error
-        version = await self._store.state_as_of(map_key, at)
         if version is None:
             return Evidence(cert_key, basis.note, own, after, proof, b"")
         state = parse_certificate_state(version.body)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Final
 
 from ledger.errors import Unavailable
 from ledger.store.protocol import Store
-from ledger.tlog.merkle import HashReader, Subtree, cover, fold_right, inclusion_nodes, prove_consistency
+from ledger.tlog.merkle import (
+    HASH_BYTES,
+    HashReader,
+    Subtree,
+    cover,
+    fold_right,
+    inclusion_edge,
+    inclusion_height,
+    prove_consistency,
+)
 from ledger.tlog.merkle import consistency_nodes as consistency_subtrees
-from ledger.tlog.tiles import hashes_from_tiles, tile_of
+from ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, hashes_from_tiles, tile_of
 
-MEMO_LIMIT = 60_000  # hashes; about 15 MiB
-_KEPT_LEVEL = 4  # of what tiles give: below it a few hashes cost less than remembering every leaf of a large log
+MEMO_LIMIT: Final = 60_000  # hashes; about 15 MiB
+CROWNS_LIMIT: Final = 16_384  # about 18 MiB, for the lowest tiles of 4 million leaves
+ROWS_LIMIT: Final = 256  # 2 MiB: tiles above the lowest, each over 65,536 leaves or more
+_ROW_BYTES: Final = TILE_WIDTH * HASH_BYTES
+_CROWN_LEVEL: Final = 4  # below it a few hashes cost less than remembering every leaf of a large log
+# Where each level of a crown begins: 16 hashes, 8, 4 and 2.
+_CROWN_AT: Final = {4: 0, 5: 16 * HASH_BYTES, 6: 24 * HASH_BYTES, 7: 28 * HASH_BYTES}
 
 
 class Hashes:
@@ -20,7 +37,9 @@ class Hashes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._memo: dict[Subtree, bytes] = {}
-        self._edge: tuple[int, dict[tuple[Subtree, ...], bytes]] = 0, {}  # of one size: nodes that are no subtree
+        self._crowns: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # of whole tiles: their upper hashes
+        self._rows: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # whole tiles above the lowest
+        self._edge: tuple[int, dict[int, tuple[bytes, ...]]] = 0, {}  # of one size: ends of its proofs, by height
 
     def learn(self, completed: Mapping[Subtree, bytes]) -> None:
         """Take over the hashes of a committed batch, which its receipts are about to ask for."""
@@ -40,20 +59,79 @@ class Hashes:
 
     async def inclusion(self, indexes: Sequence[int], size: int) -> list[tuple[bytes, ...]]:
         """An inclusion proof for each index in the tree of `size`."""
-        proofs = [inclusion_nodes(index, size) for index in indexes]
-        edge = self._edge[1] if self._edge[0] == size else {}
-        nodes = {node for proof in proofs for node in proof if node not in edge}  # neighbours share most of theirs
-        known = await self._load(subtree for node in nodes for subtree in node)
-        folded = {node: fold_right([known[subtree] for subtree in node]) for node in nodes}
-        if any(len(node) > 1 for node in folded):
-            edge = edge | {node: hash_ for node, hash_ in folded.items() if len(node) > 1}
-            self._edge = size, edge
-        return [tuple(folded[node] if node in folded else edge[node] for node in proof) for proof in proofs]
+        rows: dict[tuple[int, int], bytes] = {}  # neighbours share theirs
+        proofs = []
+        for index in indexes:
+            siblings = await self._siblings(index, inclusion_height(index, size), rows)
+            proofs.append((*siblings, *await self._ends(index, size)))
+        return proofs
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """The proof that the tree of `old` leaves is a prefix of that of `new`."""
         known = await self._load(s for node in consistency_subtrees(old, new) for s in node)
         return prove_consistency(old, new, _reader(known))
+
+    async def _siblings(self, index: int, height: int, rows: dict[tuple[int, int], bytes]) -> list[bytes]:
+        """The complete siblings of a leaf's path at the levels below `height`."""
+        memo = self._memo
+        found = [memo.get((level, index >> level ^ 1)) for level in range(height)]
+        for tile_level in range((height + TILE_HEIGHT - 1) // TILE_HEIGHT):
+            bottom = tile_level * TILE_HEIGHT
+            top = min(bottom + TILE_HEIGHT, height)
+            if None not in found[bottom:top]:
+                continue
+            place = tile_level, index >> bottom + TILE_HEIGHT
+            row = rows.get(place)
+            if row is None:
+                row = rows[place] = await self._row(place)
+            crown = self._crown(place, row) if top - bottom > _CROWN_LEVEL else b""
+            slot = index >> bottom & TILE_WIDTH - 1
+            for inside in range(top - bottom):
+                if found[bottom + inside] is None:
+                    found[bottom + inside] = hash_ = _node(row, crown, inside, slot >> inside ^ 1)
+                    if tile_level and not crown:  # of a tile that grows, over many leaves
+                        self.learn({(bottom + inside, index >> bottom + inside ^ 1): hash_})
+        return [hash_ for hash_ in found if hash_ is not None]
+
+    async def _ends(self, index: int, size: int) -> tuple[bytes, ...]:
+        """What a proof ends with: the path's neighbours along the right edge."""
+        height = -1 if index == size - 1 else inclusion_height(index, size)
+        if self._edge[0] != size:
+            self._edge = size, {}
+        ends = self._edge[1]
+        found = ends.get(height)
+        if found is None:
+            nodes = inclusion_edge(index, size)
+            known = await self._load(subtree for node in nodes for subtree in node)
+            found = ends[height] = tuple(fold_right([known[subtree] for subtree in node]) for node in nodes)
+        return found
+
+    async def _row(self, place: tuple[int, int]) -> bytes:
+        """A tile's bytes, full or the longest partial."""
+        row = self._rows.get(place)
+        if row is None:
+            row = await self._store.tile(*place)
+            if row is None:
+                raise Unavailable(f"store: tile {place} is missing; run fsck")
+            if place[0] and len(row) == _ROW_BYTES:
+                _keep(self._rows, place, row, ROWS_LIMIT)
+        return row
+
+    def _crown(self, place: tuple[int, int], row: bytes) -> bytes:
+        """The hashes over 16 and more slots of a whole tile; of one that still grows, none."""
+        if len(row) != _ROW_BYTES:
+            return b""
+        crown = self._crowns.get(place)
+        if crown is None:
+            level = [_fold(row, at, 16) for at in range(0, TILE_WIDTH, 16)]
+            levels = [*level]
+            while len(level) > 2:
+                pairs = iter(level)
+                level = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+                levels += level
+            crown = b"".join(levels)
+            _keep(self._crowns, place, crown, CROWNS_LIMIT)
+        return crown
 
     async def _load(self, subtrees: Iterable[Subtree]) -> dict[Subtree, bytes]:
         """The hashes asked for. A dict of their own: the memo may be emptied at any time."""
@@ -62,19 +140,38 @@ class Hashes:
         missing = asked - known.keys()
         if not missing:
             return known
-        tiles: dict[tuple[int, int], bytes] = {}
-        for level, index in missing:
-            place = tile_of(level, index)[:2]
-            if place not in tiles:
-                body = await self._store.tile(*place)
-                if body is None:
-                    raise Unavailable(f"store: tile {place} is missing; run fsck")
-                tiles[place] = body
+        tiles = {place: await self._row(place) for place in {tile_of(*subtree)[:2] for subtree in missing}}
         read = hashes_from_tiles(lambda level, index: tiles[level, index])
         wanted = list(missing)
         found = dict(zip(wanted, read(wanted), strict=True))
-        self.learn({subtree: hash_ for subtree, hash_ in found.items() if subtree[0] >= _KEPT_LEVEL})
+        self.learn({subtree: hash_ for subtree, hash_ in found.items() if subtree[0] >= _CROWN_LEVEL})
         return known | found
+
+
+def _node(row: bytes, crown: bytes, inside: int, at: int) -> bytes:
+    """The hash number `at` of those over 2**inside slots of a tile."""
+    if crown and inside >= _CROWN_LEVEL:
+        start = _CROWN_AT[inside] + at * HASH_BYTES
+        return crown[start : start + HASH_BYTES]
+    if (at + 1 << inside) * HASH_BYTES > len(row):
+        raise Unavailable("store: a tile is shorter than the log; run fsck")
+    return _fold(row, at << inside, 1 << inside)
+
+
+def _fold(row: bytes, slot: int, count: int) -> bytes:
+    """The hash over `count` slots, a power of two, from `slot` on."""
+    level = row[slot * HASH_BYTES : (slot + count) * HASH_BYTES]
+    while len(level) > HASH_BYTES:
+        level = b"".join(
+            [sha256(b"\1" + level[at : at + 2 * HASH_BYTES]).digest() for at in range(0, len(level), 2 * HASH_BYTES)]
+        )
+    return level
+
+
+def _keep(kept: OrderedDict[tuple[int, int], bytes], place: tuple[int, int], value: bytes, limit: int) -> None:
+    kept[place] = value
+    if len(kept) > limit:
+        kept.popitem(last=False)
 
 
 def _reader(known: Mapping[Subtree, bytes]) -> HashReader:

@@ -173,6 +173,12 @@ class VersionedStore(Store, Protocol):
     async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
         """`leaves` in the map that the seal at this index commits to."""
 
+    async def bucket_as_of(
+        self, low: bytes, high: bytes, map_key: bytes, seal: int
+    ) -> tuple[list[tuple[bytes, bytes]], StateVersion | None]:
+        """`leaves_as_of` one range and `state_as_of` a key that has no version outside it, in one question where none
+        of them changed since."""
+
     async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
         """(seal, map key) of keys whose newest version came with a later seal, or with this one and a greater key than
         `after`; rising, at most `limit`. The last one given back asks for what follows; 32 bytes of ff begin behind a

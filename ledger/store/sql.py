@@ -40,6 +40,10 @@ PUT_STATE: Final = (
 STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = ANY($1)"
 TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
+BUCKET: Final = (
+    "SELECT map_key, value, since, CASE WHEN map_key = $3 THEN body END FROM state"
+    " WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
+)
 # As of a seal: what stands in `state` when that is old enough, else the newest older version.
 STATE_AS_OF: Final = (
     "SELECT since, value, body FROM state WHERE map_key = $1 AND since <= $2"

@@ -142,6 +142,16 @@ class SqliteStore:
     async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
         return [self._all(sql.LEAVES_AS_OF, low, high, seal) for low, high in ranges]
 
+    async def bucket_as_of(
+        self, low: bytes, high: bytes, map_key: bytes, seal: int
+    ) -> tuple[list[tuple[bytes, bytes]], StateVersion | None]:
+        rows = self._all(sql.BUCKET, low, high, map_key)
+        if any(since > seal for _, _, since, _ in rows):
+            (leaves,) = await self.leaves_as_of([(low, high)], seal)
+            return leaves, await self.state_as_of(map_key, seal)
+        version = next((StateVersion(since, value, body) for _, value, since, body in rows if body is not None), None)
+        return [(key, value) for key, value, _, _ in rows], version
+
     async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
         return self._all(sql.CHANGED_SINCE, seal, after, limit)
 

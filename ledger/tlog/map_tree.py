@@ -15,7 +15,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from ledger.errors import Malformed
-from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove, subtree
+from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove_rooted, subtree
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_DEPTH = 24
@@ -156,9 +156,9 @@ class MapTree:
             if bucket_leaves:
                 raise Malformed("map leaves for a bucket that is empty")
             return MapProof((), None)
-        if not bucket_leaves or subtree(bucket_leaves) != self._slot(path[-1]):
+        below, root = prove_rooted(key, bucket_leaves)
+        if not bucket_leaves or root != self._slot(path[-1]):
             raise Malformed("other map leaves than the accepted map has there")
-        below = prove(key, bucket_leaves)
         siblings = list(below.siblings)
         heap = self._heap
         for bit in range(self.depth - 1, -1, -1):
@@ -176,6 +176,9 @@ class MapTree:
         if not self.count:
             return []
         heap, slot, path = self._heap, 1, [1]
+        own = (1 << self.depth) + bucket
+        if heap[own * HASH_BYTES : (own + 1) * HASH_BYTES] != _NONE:  # as nearly always: so is every slot above it
+            return [own >> shift for shift in range(self.depth, -1, -1)]
         for shift in range(self.depth - 1, -1, -1):
             slot = slot << 1 | bucket >> shift & 1
             if heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] == _NONE:

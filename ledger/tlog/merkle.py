@@ -66,20 +66,36 @@ def root_at(size: int, read: HashReader) -> bytes:
 
 def inclusion_nodes(index: int, size: int) -> tuple[tuple[Subtree, ...], ...]:
     """For each hash of the inclusion proof, leaf's sibling first, the complete subtrees it folds from."""
+    edge = inclusion_edge(index, size)
+    return (*(((level, index >> level ^ 1),) for level in range(inclusion_height(index, size))), *edge)
+
+
+def inclusion_height(index: int, size: int) -> int:
+    """How many hashes of the inclusion proof are those of complete siblings: at level n, (n, index >> n ^ 1).
+
+    Malformed unless index < size.
+    """
     _check_size(size)
     if not 0 <= index < size:
         raise Malformed("the index is not in the tree")
-    siblings = []
-    start, stop = 0, size
-    while stop - start > 1:
-        middle = start + _split(stop - start)
-        if index < middle:
-            siblings.append(cover(middle, stop))
-            stop = middle
-        else:
-            siblings.append(cover(start, middle))
-            start = middle
-    return tuple(reversed(siblings))
+    return max((index ^ (size - 1)).bit_length() - 1, 0)
+
+
+def inclusion_edge(index: int, size: int) -> tuple[tuple[Subtree, ...], ...]:
+    """The rest of `inclusion_nodes`, above the complete siblings: the same for every index of that height which is
+    not the last leaf. Malformed unless index < size.
+    """
+    height = inclusion_height(index, size)
+    nodes = []
+    level = 0
+    if index != size - 1:  # here the leaf's path leaves that of the last leaf, to the left
+        nodes.append(cover((index >> height) + 1 << height, size))
+        level = height + 1
+    while index >> level:
+        if index >> level & 1:
+            nodes.append(((level, (index >> level) - 1),))
+        level += 1
+    return tuple(nodes)
 
 
 def consistency_nodes(old: int, new: int) -> tuple[tuple[Subtree, ...], ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 
 import pytest
 
 from ledger.errors import Unavailable
 from ledger.store import hashes as module
 from ledger.store.hashes import Hashes
-from ledger.tlog.merkle import Frontier
+from ledger.tlog.merkle import Frontier, verify_inclusion
 from ledger.tlog.tiles import tiles_for_size
 from tests.support import slow_tree
 
@@ -59,6 +60,48 @@ async def test_learnt_hashes_are_used_and_forgotten_safely(monkeypatch: pytest.M
         ]
         assert len(hashes._memo) <= 60, "bounded"
         assert len(hashes._edge[1]) <= SIZE.bit_length(), "of this size alone"
+
+
+class GrownTiles:
+    """Those of a tree with whole tiles on the second level, made from what its growth completed."""
+
+    def __init__(self, size: int) -> None:
+        self.frontier, self.completed = Frontier.empty().append([octets(at) for at in range(size)])
+        self.reads: list[tuple[int, int]] = []
+
+    async def tile(self, level: int, index: int) -> bytes | None:
+        self.reads.append((level, index))
+        slots = range(index * 256, index * 256 + 256)
+        return b"".join(self.completed.get((level * 8, slot), b"") for slot in slots) or None
+
+
+def octets(number: int) -> bytes:
+    return sha256(b"%d" % number).digest()
+
+
+async def test_proofs_through_whole_upper_tiles_which_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 65_536 + 300
+    tiles = GrownTiles(size)
+    hashes = Hashes(tiles)  # type: ignore[arg-type]
+    indexes = [0, 15, 16, 255, 256, 40_000, 65_279, 65_280, 65_535, 65_536, 65_791, 65_792, size - 1]
+    for _ in range(2):
+        proofs = [(await hashes.inclusion([index], size))[0] for index in indexes]
+        for index, proof in zip(indexes, proofs, strict=True):
+            verify_inclusion(octets(index), index, size, proof, tiles.frontier.root())
+    assert await hashes.inclusion(indexes, size) == proofs
+    assert tiles.reads.count((1, 0)) == 1, "whole tiles above the lowest are kept"
+    monkeypatch.setattr(module, "CROWNS_LIMIT", 3)
+    monkeypatch.setattr(module, "ROWS_LIMIT", 0)
+    few = Hashes(tiles)  # type: ignore[arg-type]
+    assert [(await few.inclusion([index], size))[0] for index in indexes] == proofs
+    assert len(few._crowns) <= 3 and not few._rows
+
+
+async def test_a_tile_shorter_than_the_log_is_unavailable() -> None:
+    tiles = Tiles()
+    tiles.rows[0, 1] = tiles.rows[0, 1][: 40 * 32]
+    with pytest.raises(Unavailable, match="fsck"):
+        await Hashes(tiles).inclusion([256 + 39], SIZE)  # type: ignore[arg-type]
 
 
 async def test_a_missing_tile_is_unavailable() -> None:

@@ -451,6 +451,11 @@ async def test_states_and_leaves_as_of_a_seal(store: Any) -> None:
         for key in (h(f"k{number}") for number in range(1, 6)):
             version = await store.state_as_of(key, seal)
             assert (version and (version.since, version.value)) == truth[at].get(key)
+            assert await store.bucket_as_of(*everything, key, seal) == (wanted, version)
+            assert await store.bucket_as_of(key, key, key, seal) == (
+                [pair for pair in wanted if pair[0] == key],
+                version,
+            )
     assert await store.leaves_as_of([everything], seals[0] - 1) == [[]]
     assert await store.leaves_as_of([everything], seals[-1]) == await store.leaves([everything])
     version = await store.state_as_of(h("k2"), seals[1])

@@ -20,6 +20,7 @@ from ledger.tlog.map import (
     verify_absence,
     verify_presence,
 )
+from ledger.tlog.map_proof import prove_rooted
 from ledger.tlog.merkle import EMPTY_ROOT
 from tests.support import slow_tree
 
@@ -55,6 +56,7 @@ def test_the_map_is_that_of_the_slow_tree_and_proves_every_key(entries: dict[byt
     assert root == slow_tree.map_root(entries)
     for key in {*entries, stranger}:
         proof = prove(key, leaves)
+        assert prove_rooted(key, leaves) == (proof, root)
         assert parse_map_proof(format_map_proof(proof)) == proof
         if key in entries:
             verify_presence(root, key, entries[key], proof)
