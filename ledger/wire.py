@@ -177,6 +177,14 @@ def decode(raw: bytes, kind: type[T]) -> T:
         raise Malformed(f"JSON body: {_UNKNOWN.sub('unknown field', str(error))}") from None
 
 
+def decode_submissions(raw: bytes) -> list[SubmissionBody]:
+    """The submissions of one request, at least one and at most MAX_SUBMISSIONS. Raises Malformed."""
+    submissions = decode(raw, SubmitRequest).submissions
+    if not 1 <= len(submissions) <= MAX_SUBMISSIONS:
+        raise Malformed(f"between 1 and {MAX_SUBMISSIONS} submissions in a request")
+    return submissions
+
+
 def evidence_question(query: Mapping[str, str]) -> tuple[int | None, int | None]:
     """Size and day of a question for evidence: `?size=N`, `?date=YYYY-MM-DD`, or neither. Raises Malformed."""
     match dict(query):

@@ -7,26 +7,41 @@ with the one that started it. They start with `warm_up`, or with the first reque
 
 from __future__ import annotations
 
-import copyreg
+import asyncio
+import marshal
 import os
+import pickle
 import signal
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from threading import Thread
+from typing import Any
 
 from ledger.errors import Refused
+from ledger.records.handover import pack, unpack
 from ledger.records.state import AuthorityState, FilingState
+from ledger.records.view import Authentic
 from ledger.reference_data import load_catalogue, load_ladder
-from ledger.service.admission import Examined, Examiner
+from ledger.service.admission import Candidate, Examined, Examiner, PrivatePart
 from ledger.service.private_index import PrivateIndex
-from ledger.wire import SubmissionBody
+from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
+from ledger.text import Text
+from ledger.wire import decode_submissions
 
 _here: list[Examiner] = []  # of a worker process: exactly one
 
 
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """Who submits, and who rules the log: what submissions are examined against."""
+
+    filing: FilingState
+    authority: AuthorityState
+
+
 def start_examiners(count: int, index_key: bytes) -> ProcessPoolExecutor:
-    """A pool of `count` processes for `examine_apart`."""
+    """A pool of `count` processes for `examine_in`."""
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(index_key,))
 
 
@@ -37,9 +52,73 @@ def warm_up(pool: ProcessPoolExecutor | None, count: int) -> None:
             pool.submit(os.getpid)
 
 
-def examine_apart(bodies: Sequence[SubmissionBody], filing: FilingState, authority: AuthorityState) -> list[Examined]:
-    """Examiner.examine, in a process of the pool."""
-    return _here[0].examine(bodies, filing, authority)
+async def examine_in(pool: ProcessPoolExecutor, shares: int, body: bytes, by: Submitter) -> list[Examined]:
+    """Examine the submissions of one request's body in `shares` processes at once, each its part of them.
+
+    Raises Malformed as wire.decode_submissions, and BrokenProcessPool when one of the processes has died.
+    """
+    loop = asyncio.get_running_loop()
+    work = [loop.run_in_executor(pool, _examine_share, body, at, shares, by) for at in range(shares)]
+    examined: dict[int, Examined] = {}
+    for at, packed in enumerate(await asyncio.gather(*work)):
+        found = marshal.loads(packed)  # noqa: S302  # from our own process
+        examined.update((at + shares * place, unpack_examined(one)) for place, one in enumerate(found))
+    return [examined[at] for at in range(len(examined))]
+
+
+def _examine_share(body: bytes, start: int, step: int, by: Submitter) -> bytes:
+    """In a process of the pool: every `step`th submission from `start` on."""
+    submissions = decode_submissions(body)[start::step]
+    return marshal.dumps([pack_examined(one) for one in _here[0].examine(submissions, by.filing, by.authority)])
+
+
+# How what was examined crosses over. Pickling these classes field by field took longer than the signature check.
+def pack_examined(examined: Examined) -> Any:
+    """Flat values for marshal."""
+    outcome = examined.outcome
+    if isinstance(outcome, Refused):
+        return examined.identity, outcome.code, outcome.field, outcome.text.zh, outcome.text.en
+    packed = pack(outcome.authentic)
+    if packed == b"":
+        return pickle.dumps(examined)
+    part = outcome.private
+    assert part is not None, "a certificate comes with its openings"
+    private = (
+        part.filing_number, part.number, part.name, part.number_hmac, part.person, part.person_hmac,
+        _pack_row(part.match), _pack_row(part.lookup),
+        [(row.locator, int(row.slot), row.body) for row in part.envelopes],
+    )  # fmt: skip
+    return examined.identity, outcome.statement.entry, packed, private
+
+
+def unpack_examined(packed: Any) -> Examined:
+    """What `pack_examined` was given, in this same program's other process."""
+    if isinstance(packed, bytes):
+        found = pickle.loads(packed)  # noqa: S301  # from our own process
+        assert isinstance(found, Examined)
+        return found
+    if len(packed) == 5:
+        identity, code, field, zh, en = packed
+        return Examined(identity, Refused(code, field, Text(zh, en)))
+    identity, entry, statement, (filing, number, name, number_hmac, person, person_hmac, match, lookup, envelopes) = (
+        packed
+    )
+    authentic = unpack(entry, statement)
+    assert isinstance(authentic, Authentic), "examined: its signature was checked"
+    rows = tuple(EnvelopeRow(locator, Slot(slot), body) for locator, slot, body in envelopes)
+    private = PrivatePart(
+        filing, number, name, number_hmac, person, person_hmac, _unpack_row(match), _unpack_row(lookup), rows
+    )
+    return Examined(identity, Candidate(authentic, private))
+
+
+def _pack_row(row: IndexRow) -> tuple[bytes, int, int, bytes]:
+    return row.hmac, int(row.purpose), row.key_version, row.body
+
+
+def _unpack_row(packed: tuple[bytes, int, int, bytes]) -> IndexRow:
+    hmac, purpose, version, body = packed
+    return IndexRow(hmac, Purpose(purpose), version, body)
 
 
 def _begin(index_key: bytes) -> None:
@@ -53,10 +132,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()  # returns when the parent is gone, kill -9 included
     os._exit(0)
-
-
-def _reduce_refusal(refusal: Refused) -> tuple[type[Refused], tuple[object, ...]]:
-    return Refused, (refusal.code, refusal.field, refusal.text)
-
-
-copyreg.pickle(Refused, _reduce_refusal)  # an exception remembers its message, not its parts

@@ -207,6 +207,7 @@ async def running(
                 public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
                 workers=workers,
                 processes=processes,
+                shares=min(settings.examiners, 2),
                 nonces=NonceMemory(not_before_s=-(-wall_ms() // 1000)),
                 request_keys=request_keys,
                 metrics=metrics,

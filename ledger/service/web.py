@@ -34,7 +34,7 @@ from ledger.request_signing import NonceMemory, open_request
 from ledger.service.admission import Candidate, Examined, Examiner
 from ledger.service.answers import Answers
 from ledger.service.budget import Budget
-from ledger.service.examiners import examine_apart
+from ledger.service.examiners import Submitter, examine_in
 from ledger.service.metrics import Metrics
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
@@ -50,7 +50,7 @@ _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
 _ASK_AGAIN_S: Final = 2
 _CHUNK: Final = 64  # submissions examined in one hand-over
-_APART: Final = 32  # submissions that are worth handing to another process
+_APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
 
 journal = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Log:
     public_url: str
     workers: ThreadPoolExecutor
     processes: ProcessPoolExecutor | None
+    shares: int  # how many of them examine one request
     nonces: NonceMemory
     request_keys: dict[bytes, tuple[str, bytes]]  # kid -> filing number, public key
     metrics: Metrics
@@ -146,10 +147,7 @@ async def post_statements(request: web.Request) -> web.Response:
     with log.intake.held() as count:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
     filing = await _requester(request, body, suspended=True)  # it may still suspend and revoke: the fold decides
-    submissions = wire.decode(body, wire.SubmitRequest).submissions
-    if not 1 <= len(submissions) <= wire.MAX_SUBMISSIONS:
-        raise Malformed(f"between 1 and {wire.MAX_SUBMISSIONS} submissions in a request")
-    return await _sequence(log, await _examine(log, submissions, filing))
+    return await _sequence(log, await _examine(log, body, filing))
 
 
 async def get_statement(request: web.Request) -> web.Response:
@@ -286,23 +284,22 @@ def _own_request_keys(log: Log, examined: Examined) -> Examined:
     return examined
 
 
-async def _examine(log: Log, submissions: Sequence[wire.SubmissionBody], filing: FilingState) -> list[Examined]:
-    """Off the event loop: few submissions on a thread, more of them in the other processes."""
-    loop = asyncio.get_running_loop()
+async def _examine(log: Log, body: bytes, filing: FilingState) -> list[Examined]:
+    """Off the event loop: a small request on a thread, a larger one in the other processes, body and all."""
     authority = log.sequencer.integrator.authority
     assert authority is not None
-    pieces = [submissions[at : at + _CHUNK] for at in range(0, len(submissions), _CHUNK)]
-    if log.processes is not None and len(submissions) >= _APART:
+    if log.processes is not None and len(body) >= _APART:
         try:
-            work = [loop.run_in_executor(log.processes, examine_apart, piece, filing, authority) for piece in pieces]
-            return [examined for part in await asyncio.gather(*work) for examined in part]
+            return await examine_in(log.processes, log.shares, body, Submitter(filing, authority))
         except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
             journal.error("an examining process has died; going on without")
             log.processes = None
-    parts = [
-        await loop.run_in_executor(log.workers, log.examiner.examine, piece, filing, authority) for piece in pieces
-    ]
-    return [examined for part in parts for examined in part]
+    submissions = wire.decode_submissions(body)
+    loop, examined = asyncio.get_running_loop(), []
+    for at in range(0, len(submissions), _CHUNK):
+        piece = submissions[at : at + _CHUNK]
+        examined += await loop.run_in_executor(log.workers, log.examiner.examine, piece, filing, authority)
+    return examined
 
 
 async def _sequence(log: Log, examined: Sequence[Examined]) -> web.Response:

@@ -7,9 +7,7 @@ comes back as `Authentic` with the key it was checked under, which the replay co
 without, or whose signature does not hold under it, comes back as a `Statement` to be judged there. So a reader can be
 far ahead of the state.
 
-Threads hand over the objects. Processes hand over certificates as flat tuples (marshal), which are put together here
-without being checked a second time: the other end is this same program. Whatever is not a certificate is rare, and is
-parsed here again.
+Threads hand over the objects, processes flat values (records/handover.py).
 """
 
 from __future__ import annotations
@@ -18,18 +16,14 @@ import asyncio
 import marshal
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.authority import FiledKey
-from ledger.records.cose import Envelope, Signature
-from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, Kind, Route
+from ledger.records.handover import pack, unpack
 from ledger.records.seal import is_seal
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.view import Authentic, authenticate_record, authenticated_elsewhere
+from ledger.records.view import Authentic, authenticate_record
 
 _PIECE: Final = 256  # entries of one task
 _KID: Final = slice(12, 20)  # where the kid of a statement with one signer lies, when its header has the usual length
@@ -96,55 +90,13 @@ def _read(entry: bytes, keys: Mapping[bytes, bytes]) -> Authentic | Statement | 
         return statement
 
 
-# A certificate as it crosses from one process to the other. Route and audience are enumerations, which marshal refuses.
-_NAMES: Final = tuple(field.name for field in fields(Issue) if field.name not in ("route", "audience", "permit"))
-_VALUES: Final = attrgetter(*_NAMES)
-_SETTERS: Final = tuple(getattr(Issue, name).__set__ for name in _NAMES)
-_SET_ROUTE, _SET_AUDIENCE, _SET_PERMIT = (getattr(Issue, n).__set__ for n in ("route", "audience", "permit"))
-_ROUTES: Final = {int(route): route for route in Route}
-_AUDIENCES: Final = {int(audience): audience for audience in Audience}
-_KINDS: Final = {int(kind): kind for kind in Kind}
-_SET_STATEMENT: Final = tuple(
-    getattr(Statement, name).__set__ for name in ("entry", "kind", "body", "envelope", "leaf_hash")
-)
-
-
 def _pack_piece(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> bytes:
-    return marshal.dumps([_pack(one) for one in _read_piece(entries, keys)])
-
-
-def _pack(read: Authentic | Statement | str | None) -> Any:
-    statement = read.statement if isinstance(read, Authentic) else read
-    if not isinstance(statement, Statement):
-        return statement
-    body, envelope = statement.body, statement.envelope
-    if not isinstance(body, Issue) or body.permit is not None:
-        return b""
-    part = envelope.signatures[0]
-    return (
-        read.publics[0] if isinstance(read, Authentic) else b"",
-        int(statement.kind), statement.leaf_hash,
-        (envelope.issuer, envelope.subject, envelope.protected, envelope.payload), part.kid, part.signature,
-        int(body.route), int(body.audience), _VALUES(body),
-    )  # fmt: skip
+    return marshal.dumps(
+        [pack(one) if isinstance(one, Authentic | Statement) else one for one in _read_piece(entries, keys)]
+    )
 
 
 def _unpack(entry: bytes, packed: Any, index: int) -> Read:
     if packed is None or isinstance(packed, Authentic | Statement):
         return packed
-    if isinstance(packed, str):
-        return BadEntry(index, packed)
-    if packed == b"":
-        return parse_statement(entry)
-    public, kind, leaf, (issuer, subject, protected, payload), kid, signature, route, audience, values = packed
-    issue = object.__new__(Issue)
-    for put, value in zip(_SETTERS, values):  # noqa: B905  # both are as long as the class has fields
-        put(issue, value)
-    _SET_ROUTE(issue, _ROUTES[route])
-    _SET_AUDIENCE(issue, _AUDIENCES[audience])
-    _SET_PERMIT(issue, None)
-    envelope = Envelope(issuer, subject, protected, payload, (Signature(kid, signature),), True)
-    statement = object.__new__(Statement)
-    for put, value in zip(_SET_STATEMENT, (entry, _KINDS[kind], issue, envelope, leaf)):  # noqa: B905
-        put(statement, value)
-    return authenticated_elsewhere(statement, public) if public else statement
+    return BadEntry(index, packed) if isinstance(packed, str) else unpack(entry, packed)

@@ -26,7 +26,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLedger]:
     finally:
         ledger.stop()
     assert ledger.process is not None and ledger.process.returncode == 0
-    assert '"level": "error"' not in ledger.stderr.read_text("utf-8"), "no request may become a 500"
+    assert '"level":"error"' not in ledger.stderr.read_text("utf-8"), "no request may become a 500"
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import marshal
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pytest
 
-from ledger.errors import Refused
-from ledger.records.refusals import Refusal, refuse, text_of
+from ledger.errors import Malformed, Refused
+from ledger.records.kinds import Kind
 from ledger.service import examiners
+from ledger.service.admission import Candidate, Examined
+from ledger.service.examiners import Submitter
+from ledger.wire import SubmissionBody, SubmitRequest, encode, submission_body
+from tests.support.builders import octets
+from tests.support.life_builders import bare, correction, ruling
+from tests.support.service_room import BODY, EXAMINER, Room
 
 ROOT = Path(__file__).parents[3]
 PARENT = """
@@ -28,13 +36,69 @@ if __name__ == "__main__":
 """
 
 
-def test_a_refusal_keeps_its_parts_between_processes() -> None:
-    assert examiners.start_examiners is not None  # the module registers how a refusal travels
-    sent = refuse(Refusal.NUMBER, "number")
-    came = pickle.loads(pickle.dumps(sent))
-    assert isinstance(came, Refused)
-    assert (came.code, came.field, came.text) == (Refusal.NUMBER.value, "number", text_of(Refusal.NUMBER))
-    assert str(came) == str(sent)
+async def submitter(room: Room) -> Submitter:
+    log = room.sequencer.integrator
+    filing = await log.filing(BODY.filing.number)
+    assert filing is not None and log.authority is not None
+    return Submitter(filing, log.authority)
+
+
+def mixed() -> list[SubmissionBody]:
+    """Submissions that cross in every way: certificates, what is none, refusals with and without an identity."""
+    first, second = BODY.certificate("first"), BODY.certificate("second")
+    spoilt = submission_body(BODY.certificate("spoilt").submission())
+    spoilt.locator = b"short"
+    return [
+        submission_body(first.submission()),
+        spoilt,
+        submission_body(bare(ruling(BODY, Kind.SUSPEND, first))),
+        SubmissionBody(b"no statement"),
+        submission_body(correction(BODY, first, "another name").submission()),
+        submission_body(second.submission()),
+    ]
+
+
+def said(examined: Examined) -> object:
+    """Everything of an outcome but the nonce and ciphertext of its sealed look-up row."""
+    outcome = examined.outcome
+    if isinstance(outcome, Refused):
+        return examined.identity, outcome.code, outcome.field, outcome.text
+    part = outcome.private
+    if part is not None:
+        part = replace(part, lookup=replace(part.lookup, body=b""))
+    authentic = outcome.authentic
+    return examined.identity, authentic.statement, authentic.publics, authentic.threshold, part
+
+
+async def test_what_was_examined_crosses_whole(room: Room) -> None:
+    bodies = mixed()
+    async with room.open(run=False):
+        by = await submitter(room)
+    here = EXAMINER.examine(bodies, by.filing, by.authority)
+    kinds = [type(each.outcome) for each in here]
+    assert kinds == [Candidate, Refused, Candidate, Refused, Candidate, Candidate]
+    for each in here:
+        came = examiners.unpack_examined(marshal.loads(marshal.dumps(examiners.pack_examined(each))))
+        assert said(came) == said(each)
+        if isinstance(each.outcome, Candidate) and each.outcome.private is not None:
+            assert isinstance(came.outcome, Candidate) and came.outcome.private == each.outcome.private
+
+
+async def test_processes_give_the_answers_of_one_in_order(room: Room) -> None:
+    bodies = mixed()
+    async with room.open(run=False):
+        by = await submitter(room)
+    pool = examiners.start_examiners(2, octets("index"))
+    try:
+        body = encode(SubmitRequest(bodies))
+        wanted = [said(each) for each in EXAMINER.examine(bodies, by.filing, by.authority)]
+        for shares in (1, 2, 4):
+            assert [said(each) for each in await examiners.examine_in(pool, shares, body, by)] == wanted
+        for wrong in (b"{", encode(SubmitRequest([]))):
+            with pytest.raises(Malformed):
+                await examiners.examine_in(pool, 2, wrong, by)
+    finally:
+        pool.shutdown()
 
 
 def test_a_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
