@@ -1,14 +1,16 @@
 """The log's signature and its memory: nothing is signed that the guard has not remembered first.
 
-The guard is one small file in storage of its own. It holds the last (size, root) ever signed, in two slots that are
-written in turn, each with its digest, so that a torn write leaves the other slot. It refuses a smaller size and a
-second root for one size, whatever the store says: that is what stops a restored backup before its first signature.
-A crash between commit and signature is cured by signing the committed head again at the next start.
+The guard is one small file in storage of its own. It holds the last (size, root) ever signed, twice: two slots with a
+digest each, always written together. One slot alone may be damaged at any time, by a torn write or by the medium, and
+the other one still says what was signed last, never less. It refuses a smaller size and a second root for one size,
+whatever the store says: that is what stops a restored backup before its first signature. A crash between commit and
+signature is cured by signing the committed head again at the next start.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Callable
 from hashlib import sha256
@@ -19,6 +21,7 @@ from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
+log = logging.getLogger(__name__)
 _MAGIC: Final = b"certledger/guard"  # 16 bytes
 _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
 _IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
@@ -33,7 +36,10 @@ _FORK: Final = Text(
 
 
 class Guard:
-    """The memory of what was signed. One process at a time."""
+    """The memory of what was signed. One process at a time.
+
+    Raises Refused("GUARD_IN_USE"); Malformed when no slot is whole: nothing is signed then (docs/operating.md).
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -45,10 +51,19 @@ class Guard:
         except OSError as error:
             os.close(self._file)
             raise Refused("GUARD_IN_USE", str(path), _IN_USE) from error
-        found = [slot for slot in (_read_slot(self._file, 0), _read_slot(self._file, 1)) if slot is not None]
-        if not found:
-            raise Malformed(f"signer guard {path}: neither slot is whole; it must not be recreated by hand")
-        self._sequence, self.size, self.root = max(found)
+        try:
+            found = [slot for slot in (_read_slot(self._file, 0), _read_slot(self._file, 1)) if slot is not None]
+            if not found:
+                raise Malformed(f"signer guard {path}: neither slot is whole; it must not be recreated by hand")
+            self._sequence, self.size, self.root = max(found)
+            if len(found) == 1:
+                log.warning("a slot of the signer guard was damaged; the other one is whole and is written over it")
+            # What was read may never have reached the disk: a process that died before its fdatasync leaves it to the
+            # kernel. It is written again and synchronised before anything is signed on the strength of it.
+            self._write(self._sequence, self.size, self.root)
+        except BaseException:
+            os.close(self._file)
+            raise
 
     @staticmethod
     def create(path: Path) -> None:
@@ -58,7 +73,7 @@ class Guard:
         except FileExistsError as error:
             raise Refused("EXISTS", str(path), Text("签名守卫已存在", "The signer guard exists")) from error
         try:
-            os.pwrite(handle, _slot(0, 0, bytes(32)) + bytes(_SLOT), 0)
+            os.pwrite(handle, 2 * _slot(0, 0, bytes(32)), 0)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -71,17 +86,14 @@ class Guard:
     def remember(self, size: int, root: bytes) -> None:
         """Durable on return. Raises Refused when the head would go back or fork.
 
-        A crash before the fdatasync leaves the old memory or the new one, both of which allow this head.
+        A crash before the fdatasync leaves the old memory or the new one, both of which allow this head. Where it tore
+        the write, what is torn is one slot: the first, beside the old memory, or the second, beside the new one.
         """
         self.check(size, root)
         if size == self.size:
             return
         sequence = self._sequence + 1
-        try:
-            os.pwrite(self._file, _slot(sequence, size, root), (sequence % 2) * _SLOT)
-            os.fdatasync(self._file)
-        except OSError as error:
-            raise Unavailable(f"signer guard: {error.strerror}") from error
+        self._write(sequence, size, root)
         self._sequence, self.size, self.root = sequence, size, root
 
     def check(self, size: int, root: bytes) -> None:
@@ -93,6 +105,14 @@ class Guard:
 
     def close(self) -> None:
         os.close(self._file)
+
+    def _write(self, sequence: int, size: int, root: bytes) -> None:
+        """Both slots, durable on return."""
+        try:
+            os.pwrite(self._file, 2 * _slot(sequence, size, root), 0)
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise Unavailable(f"signer guard: {error.strerror}") from error
 
 
 class HeadSigner:
