@@ -190,7 +190,7 @@ def test_every_module_is_packaged() -> None:
         ("ledger.client", "from ledger.service import web"),
         ("ledger.client", "from issuer import batch"),
         ("ledger.service.web", "import verifier.trust"),
-        ("ledger.store.sqlite", "from ledger.service.signer import Guard"),
+        ("ledger.store.sqlite", "from ledger.service.guard import FileGuard"),
         ("ledger.store.sqlite", "from ledger.wire import Receipt"),
         ("ledger.records.qr", "from ledger.store.protocol import Store"),
         ("ledger.records.qr", "from ..store.protocol import Store"),

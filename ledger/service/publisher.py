@@ -153,7 +153,7 @@ class Publisher:
         head = self._integrator.head
         if head is None:
             raise Unavailable("the log has no entry yet: run init")
-        self._signer.check(head.size, head.root)  # a
+        await self._signer.check(head.size, head.root)  # a
         self._newest = _Committed(head, (await self._store.entries(head.seal, head.size))[0])
         await self._show_stored(head)
         await self._step()
@@ -255,7 +255,7 @@ class Publisher:
         self._late = []
         head = newest.head
         try:
-            signed = self._on_its_way = self._sign(head)  # 5, 6
+            signed = self._on_its_way = await self._sign(head)  # 5, 6
             lines = await self._witnesses.cosign(signed)  # 7
             if lines is None or self._halted():
                 return False
@@ -272,8 +272,8 @@ class Publisher:
     def _halted(self) -> bool:
         return self.stopped is not None
 
-    def _sign(self, head: StoredHead) -> Signed:
-        note = self._signer.sign(head.size, head.root)  # 5, 6
+    async def _sign(self, head: StoredHead) -> Signed:
+        note = await self._signer.sign(head.size, head.root)  # 5, 6
         return Signed(Checkpoint(self._signer.signer.origin, head.size, head.root), note)
 
     def _show(self, published: Published) -> None:

@@ -32,13 +32,14 @@ from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.examiners import start_examiners, warm_up
+from ledger.service.guard import FileGuard
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
 from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
-from ledger.service.signer import Guard, HeadSigner
+from ledger.service.signer import HeadSigner
 from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
@@ -89,7 +90,7 @@ async def create(
         "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
     }
     create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
-    Guard.create(folder / settings.guard)
+    FileGuard.create(folder / settings.guard)
     store = create_sqlite(folder / settings.store, private=True)
     try:
         await store.put_meta({"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")})
@@ -138,7 +139,7 @@ async def running(
         signer = log_signer(settings.origin, keys, integrator.authority, unlock)
         fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         hashes, metrics = Hashes(store), make_metrics()
-        head_signer = HeadSigner(signer, Guard(folder / settings.guard), clock.now_s)
+        head_signer = HeadSigner(signer, FileGuard(folder / settings.guard), clock.now_s)
         witnesses = Witnesses(
             load_policy(folder, settings),
             TheLog(
@@ -228,7 +229,7 @@ async def running(
                 workers.shutdown(wait=True)
                 if processes is not None:
                     processes.shutdown(wait=True, cancel_futures=True)
-                head_signer.close()
+                await head_signer.close()
     finally:
         await store.close()
 

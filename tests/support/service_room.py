@@ -19,10 +19,11 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
 from ledger.service.clock import LogClock
+from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Published, Publisher
 from ledger.service.sequencer import Sequencer
-from ledger.service.signer import Guard, HeadSigner
+from ledger.service.signer import HeadSigner
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.store.hashes import Hashes
@@ -86,7 +87,7 @@ class Room:
         else:
             inner = create_sqlite(path, private=True)
             await inner.put_meta({"map_depth": b"\x04"})
-            Guard.create(self.folder / "guard")
+            FileGuard.create(self.folder / "guard")
             integrator = await Integrator.open(inner)
             for statement in (AUTHORITY.sign(AUTHORITY.genesis), AUTHORITY.sign(BODY.filing)):
                 batch = await integrator.begin([statement], self.wall)
@@ -97,7 +98,7 @@ class Room:
                 self.wall += 1
         self.store = FaultStore(inner, **faults)
         clock = LogClock(lambda: self.wall, lambda: self.steady)
-        signer = HeadSigner(SIGNER, Guard(self.folder / "guard"), clock.now_s)
+        signer = HeadSigner(SIGNER, FileGuard(self.folder / "guard"), clock.now_s)
         integrator = await Integrator.open(self.store)
         self.fatal = asyncio.get_running_loop().create_future()
         hashes = Hashes(self.store)
@@ -144,7 +145,7 @@ class Room:
                         task.cancel()
                     await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            signer.close()
+            await signer.close()
             await inner.close()
 
     @property

@@ -17,9 +17,11 @@ import pytest
 
 from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.seal import parse_seal
+from ledger.service import guard
 from ledger.service import publisher as module
+from ledger.service.guard import FileGuard
 from ledger.service.publisher import Publisher
-from ledger.service.signer import Guard, HeadSigner
+from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
 from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
@@ -236,10 +238,10 @@ async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.Mo
         (a,) = await room.draft("a")
         before = room.published
 
-        def fail(self: Guard, size: int, root: bytes) -> None:
+        async def fail(self: FileGuard, size: int, root: bytes) -> None:
             raise Unavailable("signer guard: Input/output error")
 
-        monkeypatch.setattr(Guard, "remember", fail)
+        monkeypatch.setattr(FileGuard, "remember", fail)
         (index,) = await room.put(a)
         assert isinstance(index, int)
         await until(room.fatal.done)
@@ -268,7 +270,7 @@ async def die_later(*_: Any, **__: Any) -> Any:
 
 POSITIONS: dict[str, Callable[[pytest.MonkeyPatch, Room], None]] = {
     "committed, before the publisher knows": lambda m, r: m.setattr(Publisher, "committed", die),
-    "before the guard": lambda m, r: m.setattr(HeadSigner, "sign", die),
+    "before the guard": lambda m, r: m.setattr(HeadSigner, "sign", die_later),
     "after the guard": lambda m, r: m.setattr(CheckpointSigner, "sign", die),
     "signed, before it is sent": lambda m, r: m.setattr(Witnesses, "cosign", die_later),
     "cosigned, before it is kept": lambda m, r: m.setattr(r.store, "put_checkpoint", die_later, raising=False),
@@ -559,7 +561,7 @@ async def test_control_a_build_that_sends_before_the_commit_is_caught(
 
 async def test_control_a_build_that_skips_the_guard_is_caught(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     await restored(room, keep_guard=True)
-    monkeypatch.setattr(Guard, "check", lambda self, size, root: None)
+    monkeypatch.setattr(guard, "check_follows", lambda known, size, root: None)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"), pytest.raises(Refused):
         async with room.open():
             pass
