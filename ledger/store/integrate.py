@@ -179,10 +179,12 @@ class Integrator:
         try:
             return await self._prove_row(map_key)
         except (Malformed, Unverified):
-            async with self._committing:  # a batch may have been durable, but not yet current
-                pass
+            pass
         try:
-            return await self._prove_row(map_key)
+            async with (
+                self._committing
+            ):  # a batch may have been durable, but not yet current, or come between two reads
+                return await self._prove_row(map_key)
         except (Malformed, Unverified) as error:
             raise Unverified("store: a state row is not that of the sealed map; run fsck") from error
 

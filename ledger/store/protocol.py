@@ -9,11 +9,13 @@ Reads see only committed batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from ledger.errors import Unverified
+from ledger.records.kinds import Kind
 from ledger.records.view import Signed
 
 
@@ -117,6 +119,19 @@ class StoredBatch:
     signed: Sequence[tuple[str, Signed]] = field(default=())  # filing number, row
     events: Sequence[tuple[bytes, int]] = field(default=())  # cert key, index
     private: PrivateRows = field(default_factory=PrivateRows)
+
+
+def signed_row(index: int, kind: int, cert_key: bytes, kid: bytes, day: int) -> Signed:
+    """What a row of `signed` says. Raises Unverified."""
+    try:
+        return Signed(index, Kind(kind), cert_key, kid, day)
+    except ValueError as error:
+        raise Unverified("store: a signed row of an unknown kind; run fsck") from error
+
+
+def index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:
+    """The columns of rows of the private index."""
+    return [(row.hmac, int(row.purpose), row.key_version, row.body) for row in rows]
 
 
 class Store(Protocol):

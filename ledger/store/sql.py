@@ -1,7 +1,7 @@
 """The SQL of the log, one text for both stores.
 
-PostgreSQL takes it as it stands. The SQLite driver writes ?1 for $1, a list of as many parameters as there are keys
-for `= ANY($1)`, and as many rows of VALUES as it inserts at a time.
+PostgreSQL takes it as it stands, and in bulk as `postgres_text` derives it. The SQLite driver writes ?1 for $1, a list
+of as many parameters as there are keys for `= ANY($1)`, and as many rows of VALUES as it inserts at a time.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ LEAVES_AS_OF: Final = (
     " ORDER BY map_key"
 )
 CHANGED_SINCE: Final = (
-    "SELECT since, map_key FROM state WHERE since > $1 OR (since = $1 AND map_key > $2)"
-    " ORDER BY since, map_key LIMIT $3"
+    "SELECT since, map_key FROM state WHERE (since, map_key) > ($1, $2) ORDER BY since, map_key LIMIT $3"
 )
 SEAL_FROM: Final = "SELECT idx FROM entry WHERE idx >= $1 AND kind = 0 ORDER BY idx LIMIT 1"
 PUT_BUCKET: Final = (

@@ -19,12 +19,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.errors import Refused, Unavailable, Unverified
-from ledger.records.kinds import Kind
+from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
-from ledger.store.migrations import Migration, migrations
-from ledger.store.protocol import EntryRow, IndexRow, Slot, StateRow, StateVersion, StoredBatch, StoredHead
+from ledger.store.migrations import Migration, missing_steps
+from ledger.store.protocol import (
+    EntryRow,
+    IndexRow,
+    Slot,
+    StateRow,
+    StateVersion,
+    StoredBatch,
+    StoredHead,
+    index_values,
+    signed_row,
+)
 from ledger.store.sqlite_wal import Copier, connect
 from ledger.text import Text
 
@@ -104,8 +113,8 @@ class SqliteStore:
             write(sql.PUT_EVENT, batch.events)
             if self._private:
                 private = batch.private
-                write(sql.PUT_INDEX, _index_values(private.index))
-                write(sql.RENEW_INDEX, _index_values(private.renewed))
+                write(sql.PUT_INDEX, index_values(private.index))
+                write(sql.RENEW_INDEX, index_values(private.renewed))
                 write(sql.PUT_ENVELOPE, [(row.locator, int(row.slot), row.body) for row in private.envelopes])
             start = batch.before.size if batch.before else 0
             check([row[0] for row in self._writer.execute(_q(sql.ENTRIES), (start, head.size))])
@@ -170,13 +179,13 @@ class SqliteStore:
         return None if row is None else row[0]
 
     async def signed(self, number: str, first: int, last: int) -> list[Signed]:
-        return [_signed(*row) for row in self._all(sql.SIGNED, number, first, last)]
+        return [signed_row(*row) for row in self._all(sql.SIGNED, number, first, last)]
 
     async def events(self, cert_key: bytes) -> list[int]:
         return [row[0] for row in self._all(sql.EVENTS, cert_key)]
 
     async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
-        return [(filing, _signed(*row)) for filing, *row in self._all(sql.SIGNED_AFTER, number, index, count)]
+        return [(filing, signed_row(*row)) for filing, *row in self._all(sql.SIGNED_AFTER, number, index, count)]
 
     async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
         return self._all(sql.EVENTS_AFTER, cert_key, index, count)
@@ -203,7 +212,7 @@ class SqliteStore:
     async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
         def write() -> None:
             with self._transaction():
-                self._insert(sql.CLAIM_INDEX, _index_values(rows))
+                self._insert(sql.CLAIM_INDEX, index_values(rows))
 
         await self._write(write)
         await self._written(_COMMIT_PAGES + len(rows))
@@ -221,28 +230,30 @@ class SqliteStore:
         if self._lock is not None:
             os.close(self._lock)
 
-    def migrate(self) -> None:
-        """Apply the missing numbered steps; refuses when an applied one has another text. Creation only."""
+    def migrate(self, *, dry_run: bool = False) -> list[str]:
+        """Apply the missing numbered steps, unless `dry_run`, and return their names. Raises Refused on drift."""
         cursor = self._writer
-        cursor.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)")
-        done = dict(cursor.execute("SELECT name, digest FROM migration"))
-        for step in migrations(private=self._private):
-            if step.name not in done:
-                with self._transaction():
-                    for statement in _statements(step.text):
-                        cursor.execute(statement)
-                    cursor.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))
-        self.check_migrations()
+        if not dry_run:
+            cursor.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)")
+        missing = self._missing()
+        for step in missing if not dry_run else ():
+            with self._transaction():
+                for statement in step.statements():
+                    cursor.execute(statement)
+                cursor.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))
+        return [step.name for step in missing]
 
     def check_migrations(self) -> None:
         """Refuse to run on a store whose schema is not exactly this version's."""
+        if self._missing():
+            raise Refused("SCHEMA", str(self._path), Text("存储结构与程序版本不符", "Store schema of another version"))
+
+    def _missing(self) -> list[Migration]:
         try:
             done = dict(self._reader.execute("SELECT name, digest FROM migration"))
         except sqlite3.DatabaseError as error:
             raise Unavailable(f"{self._path} is not a store of this program: {error}") from error
-        wanted: list[Migration] = migrations(private=self._private)
-        if {step.name: step.digest for step in wanted} != done:
-            raise Refused("SCHEMA", str(self._path), Text("存储结构与程序版本不符", "Store schema of another version"))
+        return missing_steps(done, str(self._path), private=self._private)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -326,6 +337,17 @@ def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> Sqlite
     return store
 
 
+def upgrade_sqlite(path: Path, *, private: bool, dry_run: bool) -> list[str]:
+    """Apply the missing steps, unless `dry_run`, and return their names. Raises as open_sqlite."""
+    if not path.exists():
+        raise Unavailable(f"no store at {path}: run init first")
+    store = SqliteStore(path, private=private)
+    try:
+        return store.migrate(dry_run=dry_run)
+    finally:
+        store.close_now()
+
+
 def _lock(path: Path) -> int:
     handle = os.open(path.with_suffix(path.suffix + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -370,19 +392,3 @@ def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
         while len(items) - at >= length:
             yield items[at : at + length]
             at += length
-
-
-def _signed(index: int, kind: int, cert_key: bytes, kid: bytes, day: int) -> Signed:
-    try:
-        return Signed(index, Kind(kind), cert_key, kid, day)
-    except ValueError as error:
-        raise Unverified("store: a signed row of an unknown kind; run fsck") from error
-
-
-def _index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:
-    return [(row.hmac, int(row.purpose), row.key_version, row.body) for row in rows]
-
-
-def _statements(text: str) -> list[str]:
-    plain = re.sub(r"--[^\n]*", "", text)
-    return [statement for statement in (part.strip() for part in plain.split(";")) if statement]

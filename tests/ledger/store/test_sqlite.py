@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import Unavailable
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
-from ledger.store.sqlite import SqliteStore, open_sqlite
+from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from tests.support.build_log import LogBuilder
 
 
@@ -103,3 +104,21 @@ async def test_the_writer_waits_for_a_copy_that_is_under_way(tmp_path: Path) -> 
         release.set()
         await waiting
     await store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 50])
+def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "log.db"
+    path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="not a store"):
+            open_sqlite(path, private=True)
+
+
+def test_every_commit_is_synchronous(tmp_path: Path) -> None:
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    # What survives a power cut is SQLite's promise under these two settings, so they are pinned.
+    for connection in (store._writer, store._reader):
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    store.close_now()

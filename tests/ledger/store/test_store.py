@@ -1,4 +1,4 @@
-"""The Store protocol's promises, kept by every implementation. A second one is added to `KINDS`."""
+"""The Store protocol's promises, kept by every implementation of tests/support/stores."""
 
 from __future__ import annotations
 
@@ -8,116 +8,40 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from ledger.errors import Refused, Unavailable
-from ledger.records.kinds import Kind as StatementKind
-from ledger.records.view import Signed
 from ledger.store.protocol import (
-    EntryRow,
     EnvelopeRow,
     IndexRow,
     PrivateRows,
     Purpose,
     Slot,
     StateRow,
-    StoredBatch,
-    StoredHead,
 )
-from ledger.store.sqlite import create_sqlite, open_sqlite
+from tests.support.batches import accept, batch, contents, h
 from tests.support.live_ledger import ROOT
+from tests.support.stores import KINDS, StoreKind
 
-
-def h(label: object) -> bytes:
-    return sha256(str(label).encode()).digest()
-
-
-@dataclass
-class Kind:
-    """How to make, open again and damage one kind of store."""
-
-    create: Callable[[Path], Any]
-    open: Callable[..., Any]
-    duplicate: type[Exception]  # what a broken uniqueness constraint raises
-
-
-KINDS = {
-    "sqlite": Kind(
-        lambda path: create_sqlite(path / "log.db", private=True),
-        lambda path, **how: open_sqlite(path / "log.db", private=True, **how),
-        sqlite3.IntegrityError,
-    )
-}
+LOG = "log.db"
 
 
 @pytest.fixture(params=sorted(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    return KINDS[request.param]
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    return KINDS[request.param]()
 
 
 @pytest.fixture
-def store(kind: Kind, tmp_path: Path) -> Iterator[Any]:
-    made = kind.create(tmp_path)
+async def store(kind: StoreKind, tmp_path: Path) -> AsyncIterator[Any]:
+    made = await kind.create(tmp_path / LOG, private=True)
     yield made
-    made.close_now()
-
-
-def batch(before: StoredHead | None, count: int = 2, label: str = "") -> StoredBatch:
-    """`count` leaves with everything that a batch can carry. The store does not look inside."""
-    start = before.size if before else 0
-    size = start + count
-    head = StoredHead(size, h(f"root {size}{label}"), h(f"chain {size}"), size - 1, 1000 + size, h(f"map {size}"), size)
-    rows = [
-        EntryRow(at, f"entry {at}{label}".encode(), h(f"chain {at}"), 4, h(f"id {at}{label}"))
-        for at in range(start, size)
-    ]
-    state = StateRow(h(f"key {start}"), h(f"value {size}"), b"subject", b"track", b"state body")
-    return StoredBatch(
-        before,
-        head,
-        rows,
-        [(0, 0, h("tile") * size)],
-        [state],
-        [(start % 4, h(f"bucket {size}"))],
-        [(4, f"name {start}{label}", start)],
-        [("Y000051000001", Signed(start, StatementKind.ISSUE, h(f"cert {start}"), b"key name", 20_600))],
-        [(h("cert 0"), start + 1)],
-        PrivateRows(
-            (IndexRow(h(f"hmac {start}{label}"), Purpose.NUMBER, 1, b"row"),),
-            (IndexRow(h("renewed"), Purpose.LOOKUP, 1, f"row {start}".encode()),),
-            (EnvelopeRow(h(f"locator {start}"), Slot.FACE, b"sealed"),),
-        ),
-    )
-
-
-def accept(entries: Sequence[bytes]) -> None:
-    """A check with nothing to say."""
-
-
-async def contents(store: Any) -> list[Any]:
-    """Everything a reader can see."""
-    return [
-        await store.head(),
-        await store.rows(0, 100),
-        await store.tile(0, 0),
-        await store.leaves([(bytes(32), b"\xff" * 32)]),
-        await store.buckets(),
-        await store.named(4),
-        await store.find_named(4, "name 2"),
-        await store.signed("Y000051000001", 0, 100),
-        await store.events(h("cert 0")),
-        await store.signed_after("", -1, 100),
-        await store.events_after(b"", -1, 100),
-        await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x"), h("renewed")]),
-        await store.envelope(h("locator 0"), Slot.FACE),
-        await store.envelope(h("locator 2"), Slot.FACE),
-    ]
+    await made.close()
 
 
 async def test_an_empty_store_has_nothing(store: Any) -> None:
@@ -251,7 +175,7 @@ async def test_readers_see_only_what_is_committed(store: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["index", "identity", "name", "number"])
-async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind: Kind, what: str) -> None:
+async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind: StoreKind, what: str) -> None:
     await store.append(first := batch(None), accept)
     before = await contents(store)
     second = batch(first.head)
@@ -300,56 +224,69 @@ async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
     assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
 
 
-async def test_everything_is_there_after_reopening(kind: Kind, tmp_path: Path) -> None:
-    store = kind.create(tmp_path)
+async def test_everything_is_there_after_reopening(kind: StoreKind, tmp_path: Path) -> None:
+    store = await kind.create(tmp_path / LOG, private=True)
     await store.put_meta({"origin": b"a"})
     await store.append(batch(None), accept)
     before = await contents(store)
     await store.close()
-    store = kind.open(tmp_path)
+    store = await kind.open(tmp_path / LOG, private=True)
     assert await contents(store) == before
     assert await store.meta("origin") == b"a"
     await store.close()
 
 
-async def test_a_second_writer_in_this_or_another_process_is_refused(kind: Kind, store: Any, tmp_path: Path) -> None:
+OTHER_PROCESS = """
+import asyncio, sys, time
+from pathlib import Path
+from ledger.errors import Refused
+from ledger.store.opening import open_store
+from ledger.store.postgres_link import Deadlines
+
+async def other():
+    try:
+        store = await open_store(sys.argv[1], Path(), private=True, deadlines=Deadlines(lock=0.3))
+    except Refused as refused:
+        print(refused.code)
+    else:
+        print("open", flush=True)
+        time.sleep(600)
+        await store.close()
+
+asyncio.run(other())
+"""
+
+
+async def test_a_second_writer_in_this_or_another_process_is_refused(
+    kind: StoreKind, store: Any, tmp_path: Path
+) -> None:
     with pytest.raises(Refused) as refused:
-        kind.open(tmp_path)
+        await kind.open(tmp_path / LOG, private=True)
     assert refused.value.code == "STORE_IN_USE"
-    program = (
-        "import sys; from pathlib import Path; from ledger.errors import Refused\n"
-        "from ledger.store.sqlite import open_sqlite\n"
-        "try: open_sqlite(Path(sys.argv[1]), private=True)\n"
-        "except Refused as refused: print(refused.code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "log.db")], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    program = [sys.executable, "-c", OTHER_PROCESS, kind.place(tmp_path / LOG)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "STORE_IN_USE\n"
 
 
-async def test_a_writer_that_was_killed_leaves_no_lock(kind: Kind, tmp_path: Path) -> None:
-    await kind.create(tmp_path).close()
-    program = (
-        "import sys, time; from pathlib import Path; from ledger.store.sqlite import open_sqlite\n"
-        "store = open_sqlite(Path(sys.argv[1]), private=True); print('open', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "log.db")], cwd=ROOT, stdout=subprocess.PIPE
-    ) as other:
+async def test_a_writer_that_was_killed_leaves_no_lock(kind: StoreKind, tmp_path: Path) -> None:
+    await (await kind.create(tmp_path / LOG, private=True)).close()
+    program = [sys.executable, "-c", OTHER_PROCESS, kind.place(tmp_path / LOG)]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"open\n"
-        with pytest.raises(Refused, match="STORE_IN_USE"):
-            kind.open(tmp_path)
-        os.kill(other.pid, signal.SIGKILL)
-        other.wait()
-    await kind.open(tmp_path).close()
+        try:
+            with pytest.raises(Refused, match="STORE_IN_USE"):
+                await kind.open(tmp_path / LOG, private=True)
+        finally:
+            os.kill(other.pid, signal.SIGKILL)
+            other.wait()
+    await (await kind.open(tmp_path / LOG, private=True)).close()
 
 
 async def test_read_only_is_a_snapshot_beside_the_writer_and_cannot_write(
-    kind: Kind, store: Any, tmp_path: Path
+    kind: StoreKind, store: Any, tmp_path: Path
 ) -> None:
     await store.append(first := batch(None), accept)
-    reader = kind.open(tmp_path, read_only=True)
+    reader = await kind.open(tmp_path / LOG, private=True, read_only=True)
     before = await contents(reader)
     assert before[0] == first.head
     await store.append(second := batch(first.head), accept)
@@ -362,12 +299,12 @@ async def test_read_only_is_a_snapshot_beside_the_writer_and_cannot_write(
     assert await store.head() == second.head
 
 
-def test_creation_is_explicit(kind: Kind, tmp_path: Path) -> None:
+async def test_creation_is_explicit(kind: StoreKind, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="run init"):
-        kind.open(tmp_path)
-    kind.create(tmp_path).close_now()
+        await kind.open(tmp_path / LOG, private=True)
+    await (await kind.create(tmp_path / LOG, private=True)).close()
     with pytest.raises(Refused) as refused:
-        kind.create(tmp_path)
+        await kind.create(tmp_path / LOG, private=True)
     assert refused.value.code == "EXISTS"
 
 
@@ -379,50 +316,31 @@ def test_creation_is_explicit(kind: Kind, tmp_path: Path) -> None:
         "INSERT INTO migration (name, digest) VALUES ('9999_later', x'00')",
     ],
 )
-def test_schema_drift_is_refused_and_the_lock_is_given_back(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "log.db"
-    create_sqlite(path, private=True).close_now()
-    kept = sqlite3.connect(path)
-    rows = kept.execute("SELECT name, digest FROM migration").fetchall()
-    kept.execute(change)
-    kept.commit()
+async def test_schema_drift_is_refused_and_the_lock_is_given_back(kind: StoreKind, tmp_path: Path, change: str) -> None:
+    path = tmp_path / LOG
+    await (await kind.create(path, private=True)).close()
+    rows = kind.change(path, "SELECT name, digest FROM migration")
+    kind.change(path, change + " RETURNING 1")
     for _ in range(2):  # a refused opening holds nothing
         with pytest.raises(Refused) as refused:
-            open_sqlite(path, private=True)
+            await kind.open(path, private=True)
         assert refused.value.code == "SCHEMA"
-    kept.execute("DELETE FROM migration")
-    kept.executemany("INSERT INTO migration VALUES (?, ?)", rows)
-    kept.commit()
-    kept.close()
-    open_sqlite(path, private=True).close_now()
+    kind.change(path, "DELETE FROM migration")
+    for name, digest in rows:
+        kind.change(path, f"INSERT INTO migration (name, digest) VALUES ('{name}', x'{digest.hex()}')")
+    await (await kind.open(path, private=True)).close()
 
 
-def test_a_replica_has_no_private_tables_and_is_no_ledger(tmp_path: Path) -> None:
-    path = tmp_path / "replica.db"
-    create_sqlite(path, private=False).close_now()
-    with sqlite3.connect(path) as raw:
-        tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    raw.close()
-    assert "entry" in tables and not tables & {"envelope", "private_index"}
+async def test_a_replica_has_no_private_tables_and_is_no_ledger(kind: StoreKind, tmp_path: Path) -> None:
+    path = tmp_path / LOG
+    await (await kind.create(path, private=False)).close()
+    for table in ("envelope", "private_index"):
+        with pytest.raises((sqlite3.OperationalError, asyncpg.UndefinedTableError)):
+            kind.change(path, f"SELECT * FROM {table}")
+    assert kind.change(path, "SELECT * FROM entry") == []
     with pytest.raises(Refused) as refused:
-        open_sqlite(path, private=True)
+        await kind.open(path, private=True)
     assert refused.value.code == "SCHEMA"
-
-
-@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 50])
-def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "log.db"
-    path.write_bytes(content)
-    for _ in range(2):
-        with pytest.raises(Unavailable, match="not a store"):
-            open_sqlite(path, private=True)
-
-
-async def test_every_commit_is_synchronous(store: Any) -> None:
-    # What survives a power cut is SQLite's promise under these two settings, so they are pinned.
-    for connection in (store._writer, store._reader):
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 async def test_states_and_leaves_as_of_a_seal(store: Any) -> None:

@@ -1,0 +1,265 @@
+"""The store for production: one schema of a PostgreSQL 15+ database for each log, through asyncpg.
+
+One session writes (`postgres_writer`), a bounded pool reads; both use the SQL of `ledger.store.sql`. A ledger's role
+may not change or delete what is append-only, and its store refuses to open when it could.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ledger.errors import Refused, Unavailable
+from ledger.records.view import Signed
+from ledger.store import sql
+from ledger.store.postgres_link import Deadlines, Place, ReadPool, Snapshot
+from ledger.store.postgres_schema import check_role, check_schema
+from ledger.store.postgres_text import each_range, many, target
+from ledger.store.postgres_writer import Writer
+from ledger.store.protocol import (
+    EntryRow,
+    IndexRow,
+    Slot,
+    StateRow,
+    StateVersion,
+    StoredBatch,
+    StoredHead,
+    index_values,
+    signed_row,
+)
+from ledger.text import Text
+
+_AT_ONCE = 8192  # rows in one INSERT
+_HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
+
+
+class PostgresStore:
+    """Implements Store and VersionedStore and, when opened with `private`, PrivateStore."""
+
+    def __init__(self, place: Place, reads: ReadPool | Snapshot, writer: Writer | None, *, private: bool) -> None:
+        self._place = place
+        self._reads = reads
+        self._writer = writer
+        self._private = private
+        self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")
+
+    async def meta(self, name: str) -> bytes | None:
+        row = await self._one(sql.META, name)
+        return None if row is None else row[0]
+
+    async def put_meta(self, values: Mapping[str, bytes]) -> None:
+        async def write(session: Any) -> None:
+            await session.executemany(sql.PUT_META, list(values.items()))
+
+        await self._writing.transact(write)
+        for name, value in values.items():
+            if await self.meta(name) != value:
+                raise Refused("META_FIXED", name, Text("创建时确定的设置不能更改", "Fixed when the log was created"))
+
+    async def head(self) -> StoredHead | None:
+        row = await self._one(sql.HEAD)
+        return None if row is None else StoredHead(*row)
+
+    async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
+        # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
+        await self._writing.append(lambda session: self._append(session, batch, check), batch.before, batch.head)
+
+    async def _append(self, session: Any, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
+        head, private = batch.head, batch.private
+        fields = (head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
+        if batch.before is None:
+            swapped = await session.execute(sql.FIRST_HEAD, *fields)
+        else:
+            swapped = await session.execute(sql.SWAP_HEAD, *fields, batch.before.size, batch.before.root)
+        if swapped.split()[-1] != "1":
+            raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
+        states = {s.map_key: (s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states}
+        signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
+        await self._copy(
+            session, sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries]
+        )
+        await self._put(session, sql.PUT_TILE, {(level, at): (level, at, body) for level, at, body in batch.tiles})
+        await session.execute(sql.KEEP_STATE, list(states))
+        await self._put(session, sql.PUT_STATE, states)
+        await self._put(session, sql.PUT_BUCKET, {bucket: (bucket, root) for bucket, root in batch.buckets})
+        await self._copy(session, sql.PUT_NAMED, batch.named)
+        await self._copy(session, sql.PUT_SIGNED, signed)
+        await self._copy(session, sql.PUT_EVENT, batch.events)
+        if self._private:
+            await self._copy(session, sql.PUT_INDEX, index_values(private.index))
+            await self._put(session, sql.RENEW_INDEX, {row[0]: row for row in index_values(private.renewed)})
+            envelopes = [(row.locator, int(row.slot), row.body) for row in private.envelopes]
+            await self._insert(session, sql.PUT_ENVELOPE, envelopes)
+        start = batch.before.size if batch.before else 0
+        entries = [row[0] for row in await session.fetch(sql.ENTRIES, start, head.size)]
+        await asyncio.get_running_loop().run_in_executor(self._checker, check, entries)
+
+    async def entries(self, start: int, end: int) -> list[bytes]:
+        return [row[0] for row in await self._reads.fetch(sql.ENTRIES, start, end)]
+
+    async def rows(self, start: int, end: int) -> list[EntryRow]:
+        return [EntryRow(*row) for row in await self._reads.fetch(sql.ROWS, start, end)]
+
+    async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        return await self._pairs(sql.FIND, identities)
+
+    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        return await self.find(identities)
+
+    async def tile(self, level: int, index: int) -> bytes | None:
+        row = await self._one(sql.TILE, level, index)
+        return None if row is None else row[0]
+
+    async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
+        return {row[0]: StateRow(*row) for row in await self._each(sql.STATE, map_keys)}
+
+    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
+        return [StateRow(*row) for row in await self._each(sql.TRACK, track_ids)]
+
+    async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return await self._ranges(sql.LEAVES, ranges)
+
+    async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
+        row = await self._one(sql.STATE_AS_OF, map_key, seal)
+        return None if row is None else StateVersion(*row)
+
+    async def leaves_as_of(self, ranges: Sequence[tuple[bytes, bytes]], seal: int) -> list[list[tuple[bytes, bytes]]]:
+        return await self._ranges(sql.LEAVES_AS_OF, ranges, seal)
+
+    async def bucket_as_of(
+        self, low: bytes, high: bytes, map_key: bytes, seal: int
+    ) -> tuple[list[tuple[bytes, bytes]], StateVersion | None]:
+        rows = await self._reads.fetch(sql.BUCKET, low, high, map_key)
+        if any(since > seal for _, _, since, _ in rows):
+            (leaves,) = await self.leaves_as_of([(low, high)], seal)
+            return leaves, await self.state_as_of(map_key, seal)
+        version = next((StateVersion(since, value, body) for _, value, since, body in rows if body is not None), None)
+        return [(key, value) for key, value, _, _ in rows], version
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        return [tuple(row) for row in await self._reads.fetch(sql.CHANGED_SINCE, seal, after, limit)]
+
+    async def seal_from(self, index: int) -> int | None:
+        row = await self._one(sql.SEAL_FROM, index)
+        return None if row is None else row[0]
+
+    async def buckets(self) -> dict[int, bytes]:
+        return {row[0]: row[1] for row in await self._reads.fetch(sql.BUCKETS)}
+
+    async def named(self, kind: int) -> dict[str, int]:
+        return {row[0]: row[1] for row in await self._reads.fetch(sql.NAMED, kind)}
+
+    async def find_named(self, kind: int, name: str) -> int | None:
+        row = await self._one(sql.FIND_NAMED, kind, name)
+        return None if row is None else row[0]
+
+    async def signed(self, number: str, first: int, last: int) -> list[Signed]:
+        return [signed_row(*row) for row in await self._reads.fetch(sql.SIGNED, number, first, last)]
+
+    async def events(self, cert_key: bytes) -> list[int]:
+        return [row[0] for row in await self._reads.fetch(sql.EVENTS, cert_key)]
+
+    async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
+        rows = await self._reads.fetch(sql.SIGNED_AFTER, number, index, count)
+        return [(filing, signed_row(*row)) for filing, *row in rows]
+
+    async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
+        return [tuple(row) for row in await self._reads.fetch(sql.EVENTS_AFTER, cert_key, index, count)]
+
+    async def checkpoint(self) -> bytes | None:
+        row = await self._one(sql.CHECKPOINT)
+        return None if row is None else row[0]
+
+    async def put_checkpoint(self, note: bytes) -> None:
+        async def write(session: Any) -> None:
+            await session.execute(sql.PUT_CHECKPOINT, note)
+
+        await self._writing.transact(write)
+
+    async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
+        row = await self._one(sql.ENVELOPE, locator, int(slot))
+        return None if row is None else row[0]
+
+    async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
+        return await self._pairs(sql.INDEX, hmacs)
+
+    async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
+        async def write(session: Any) -> None:
+            await self._insert(session, sql.CLAIM_INDEX, index_values(rows))
+
+        await self._writing.transact(write)
+        return await self.index([row.hmac for row in rows])
+
+    async def close(self) -> None:
+        self._checker.shutdown(wait=False)
+        await self._reads.close()
+        if self._writer is not None:
+            await self._writer.close()
+
+    @property
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise Unavailable("store: opened for reading only")
+        return self._writer
+
+    async def _one(self, text: str, *values: Any) -> Any:
+        rows = await self._reads.fetch(text, *values)
+        return rows[0] if rows else None
+
+    async def _each(self, text: str, keys: Iterable[bytes]) -> Sequence[Any]:
+        """The rows of every key, each once, in no particular order."""
+        return await self._reads.fetch(text, list(dict.fromkeys(keys)))
+
+    async def _pairs(self, text: str, keys: Iterable[bytes]) -> dict[bytes, Any]:
+        return {row[0]: row[1] for row in await self._each(text, keys)}
+
+    async def _ranges(
+        self, text: str, ranges: Sequence[tuple[bytes, bytes]], *values: Any
+    ) -> list[list[tuple[bytes, bytes]]]:
+        """One question for all of them: each answer from the server costs more than the rows of a bucket."""
+        lows, highs = [low for low, _ in ranges], [high for _, high in ranges]
+        found: list[list[tuple[bytes, bytes]]] = [[] for _ in ranges]
+        for place, key, value in await self._reads.fetch(each_range(text), lows, highs, *values):
+            found[place - 1].append((key, value))
+        return found
+
+    async def _copy(self, session: Any, insert: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows that must be new."""
+        if rows:
+            table, columns = target(insert)
+            await session.copy_records_to_table(table, records=rows, columns=columns, schema_name=self._place.schema)
+
+    async def _put(self, session: Any, upsert: str, rows: Mapping[Any, Sequence[Any]]) -> None:
+        """Rows that take the place of what is there, by their keys: a key may come once in one statement."""
+        await self._insert(session, upsert, list(rows.values()))
+
+    async def _insert(self, session: Any, insert: str, rows: Sequence[Sequence[Any]]) -> None:
+        for at in range(0, len(rows), _AT_ONCE):
+            columns = zip(*rows[at : at + _AT_ONCE], strict=True)
+            await session.execute(many(insert), *(list(column) for column in columns))
+
+
+async def open_postgres(
+    place: Place, *, private: bool, read_only: bool = False, deadlines: Deadlines | None = None
+) -> PostgresStore:
+    """Open an existing store. Raises Unavailable when it is missing; Refused on schema drift, a second writer, a server
+    that loses commits and, with `private`, a role that could change or delete entries.
+
+    `read_only` opens a snapshot beside a running writer: nothing can be written, and later batches are not seen.
+    """
+    deadlines = deadlines or Deadlines()
+    reads = await Snapshot.open(place, deadlines) if read_only else ReadPool(place, deadlines)
+    writer = None if read_only else Writer(place, deadlines)
+    store = PostgresStore(place, reads, writer, private=private)
+    try:
+        await check_schema(reads.fetch, place, private=private)
+        if writer is not None:
+            if private:
+                await check_role(reads.fetch)
+            await writer.open()
+    except BaseException:
+        await store.close()
+        raise
+    return store

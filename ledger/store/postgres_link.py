@@ -1,0 +1,253 @@
+"""Connections to a PostgreSQL server: where it is, with which deadlines, and what it has to promise before it is used.
+
+The address is a URL without a password (`postgresql://role@host/database?schema=name`); the password comes from
+PGPASSWORD or the password file (PGPASSFILE, ~/.pgpass) and is never kept, shown or logged here. Outside loopback and
+Unix sockets the server's certificate is verified unless the URL says otherwise (`sslmode`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import asyncpg
+
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.text import Text
+
+SCHEME: Final = "postgresql://"
+DEFAULT_SCHEMA: Final = "cert_ledger"
+_OLDEST: Final = 150_000  # server_version_num
+_OPTIONS: Final = {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+_READERS: Final = 8  # connections that answer reads
+# The driver's "internal" error is what a connection lost in the middle of a COPY looks like.
+FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+_PASSWORD: Final = Text(
+    "地址中不得含密码；请用 PGPASSWORD 或 ~/.pgpass",
+    "No password in the address: use PGPASSWORD or ~/.pgpass",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One log's schema in one database. `dsn` says everything but the schema."""
+
+    dsn: str
+    schema: str
+    role: str  # "": whoever runs the program
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.dsn)
+        return f"{parts.hostname or 'socket'}{parts.path} schema {self.schema}"
+
+    @property
+    def lock(self) -> int:
+        """The advisory lock (of this database) that a writer of this log holds."""
+        return int.from_bytes(sha256(f"cert-ledger writer {self.schema}".encode()).digest()[:8], "big", signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds. `settle` bounds the search for the outcome of a commit whose answer was lost; it is longer than
+    `abandoned`, after which the server itself rolls back what nobody goes on with."""
+
+    connect: float = 10.0
+    command: float = 60.0
+    lock: float = 5.0
+    abandoned: float = 30.0
+    settle: float = 60.0
+
+
+def parse_place(url: str) -> Place:
+    """Raises Refused when a password is in the URL, Malformed when it is no such URL. Neither repeats it."""
+    try:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        host, role = query.get("host") or parts.hostname or "", parts.username or ""
+        has_password = parts.password is not None or "password" in query
+        _ = parts.port
+    except ValueError:
+        raise Malformed("store: not a postgresql:// address") from None
+    if has_password:
+        raise Refused("STORE_PASSWORD", "store", _PASSWORD)
+    schema = query.pop("schema", DEFAULT_SCHEMA)
+    if parts.scheme != "postgresql" or parts.fragment or not parts.path.strip("/"):
+        raise Malformed("store: postgresql://role@host/database?schema=name")
+    if unknown := query.keys() - _OPTIONS:
+        raise Malformed(f"store: {', '.join(sorted(unknown))}: only schema, {', '.join(sorted(_OPTIONS))}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", schema) or schema.startswith("pg_"):
+        raise Malformed("store: schema is lower-case letters, digits and _, at most 63")
+    if "sslmode" not in query and not _is_local(host):
+        query["sslmode"] = "verify-full"
+    # A Unix socket's folder stays readable: asyncpg takes it as it stands.
+    options = f"?{urlencode(query, safe='/')}" if query else ""
+    dsn = f"{SCHEME}{parts.netloc}{parts.path}{options}"
+    return Place(dsn, schema, role)
+
+
+def _is_local(host: str) -> bool:
+    if host in ("", "localhost") or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
+    """A connection whose every command, lock and silence is bounded. Raises Unavailable."""
+    server = {
+        "application_name": "cert-ledger",
+        "search_path": f'"{place.schema}", pg_temp',  # no temporary table can stand in for one of ours
+        "statement_timeout": _ms(deadlines.command),
+        "lock_timeout": _ms(deadlines.lock),
+        "idle_in_transaction_session_timeout": _ms(deadlines.abandoned),
+        # A client that vanished without a word is found within half a minute.
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "4",
+        # Every read has its index. Plans made while a table was small must not stay when it is large.
+        "enable_seqscan": "off",
+        "jit": "off",
+        **settings,
+    }
+    with unavailable(f"connect to {place}"):
+        return await asyncpg.connect(
+            place.dsn,
+            timeout=deadlines.connect,
+            command_timeout=deadlines.command + 5,
+            max_cached_statement_lifetime=0,
+            server_settings=server,
+        )
+
+
+async def check_server(connection: Any) -> None:
+    """Refuse a server on which a commit is not durable, or that is another kind than the SQL was written for."""
+    row = await connection.fetchrow(
+        "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,"
+        " current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS standby,"
+        " current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding"
+    )
+    if row["standby"]:
+        raise Unavailable("store: the server is a standby; it takes no writes")
+    if row["version"] < _OLDEST or row["encoding"] != "UTF8":
+        text = Text("需要 PostgreSQL 15 以上，编码 UTF8", "PostgreSQL 15 or later with encoding UTF8 is needed")
+        raise Refused("STORE_SERVER", "store", text)
+    wanted = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
+    for name, values in wanted.items():
+        if row[name] not in values:
+            text = Text("服务器设置 {name} = {value}，提交不能保证持久", "{name} = {value}: commits are not durable")
+            raise Refused("NOT_DURABLE", name, text.format(name=name, value=row[name]))
+
+
+@contextmanager
+def unavailable(doing: str) -> Iterator[None]:
+    """What the world does to a command is Unavailable; a broken constraint is a bug and stays what it is."""
+    try:
+        yield
+    except asyncpg.IntegrityConstraintViolationError:
+        raise
+    except FAILURES as error:
+        raise Unavailable(f"store: {doing}: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """One line of an error, without the rows that a server puts into DETAIL."""
+    words = str(error.args[0]).split("\n")[0] if error.args else ""
+    return f"{type(error).__name__} {words}".strip()
+
+
+class ReadPool:
+    """Reads of what is committed, on a bounded number of connections that never write."""
+
+    def __init__(self, place: Place, deadlines: Deadlines) -> None:
+        self._place, self._deadlines = place, deadlines
+        self._idle: list[Any] = []
+        self._free = asyncio.Semaphore(_READERS)
+        self._closed = False
+
+    async def fetch(self, text: str, *values: Any) -> Sequence[Any]:
+        """The rows of one statement. Raises Unavailable."""
+        with unavailable("read"):
+            async with asyncio.timeout(self._deadlines.command + self._deadlines.connect):
+                await self._free.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()  # the last used one: a quiet log keeps one warm
+                try:
+                    return await self._fetch(connection, text, values)
+                except Unavailable:
+                    if not connection.is_closed():
+                        raise
+                    # It was lost while it was idle, say with a server that was started again: ask a newer one.
+            connection = await connect(self._place, self._deadlines, default_transaction_read_only="on")
+            return await self._fetch(connection, text, values)
+        finally:
+            self._free.release()
+
+    async def _fetch(self, connection: Any, text: str, values: Sequence[Any]) -> Sequence[Any]:
+        try:
+            with unavailable("read"):
+                rows: Sequence[Any] = await connection.fetch(text, *values)
+        except Unavailable:
+            self._give_back(connection)
+            raise
+        except BaseException:  # given up half-way
+            connection.terminate()
+            raise
+        self._give_back(connection)
+        return rows
+
+    def _give_back(self, connection: Any) -> None:
+        if self._closed:
+            connection.terminate()
+        elif not connection.is_closed():
+            self._idle.append(connection)
+
+    async def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            await end(self._idle.pop())
+
+
+class Snapshot:
+    """Reads of the log as it was at the first of them, on one connection, beside whoever writes."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._one = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, place: Place, deadlines: Deadlines) -> Snapshot:
+        connection = await connect(place, deadlines, idle_in_transaction_session_timeout="0")
+        with unavailable("snapshot"):
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return cls(connection)
+
+    async def fetch(self, text: str, *values: Any) -> Sequence[Any]:
+        async with self._one:
+            with unavailable("read"):
+                rows: Sequence[Any] = await self._connection.fetch(text, *values)
+                return rows
+
+    async def close(self) -> None:
+        await end(self._connection)
+
+
+async def end(connection: Any) -> None:
+    """Say good-bye, or hang up when that takes too long."""
+    try:
+        await connection.close(timeout=2)
+    except FAILURES:
+        connection.terminate()
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))

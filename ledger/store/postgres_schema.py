@@ -1,0 +1,130 @@
+"""The tables of a log in a PostgreSQL schema: made and changed by their owner, used by a role that may do less.
+
+Steps and grants are one transaction under the writer's advisory lock, so never beside a running log. A crash in here
+leaves nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import asyncpg
+
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.store.migrations import Migration, missing_steps
+from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_text import ddl
+from ledger.text import Text
+
+Fetch = Callable[..., Awaitable[Sequence[Any]]]
+APPEND_ONLY: Final = ("entry", "state_history", "event", "signed")
+_REPLACED: Final = ("head", "tile", "state", "map_bucket", "checkpoint", "private_index")
+_STEPS: Final = "SELECT name, digest FROM migration"
+_RECORD: Final = "INSERT INTO migration (name, digest) VALUES ($1, $2)"
+_PRESENT: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+_ROLE: Final = Text(
+    "数据库角色可以修改或删除日志条目；请以受限角色运行，表由另一角色拥有",
+    "This role could change or delete entries: run as a role that cannot, with the tables owned by another",
+)
+
+
+async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
+    """Refuse to run on a store whose schema is not exactly this version's. Raises Unavailable when there is none."""
+    try:
+        done = {row["name"]: row["digest"] for row in await fetch(_STEPS)}
+    except Unavailable as error:
+        if isinstance(error.__cause__, asyncpg.UndefinedTableError):
+            raise Unavailable(f"no store at {place}: run init first") from error
+        raise
+    if missing_steps(done, str(place), private=private):
+        raise Refused("SCHEMA", str(place), Text("存储结构与程序版本不符", "Store schema of another version"))
+
+
+async def check_role(fetch: Fetch) -> None:
+    """Raise Refused("STORE_ROLE") when this role, or one that it could become, may rewrite the log."""
+    (row,) = await fetch(
+        "SELECT bool_or(has_any_column_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')"
+        " OR has_table_privilege(c.oid, 'TRUNCATE') OR pg_has_role(c.relowner, 'MEMBER')) AS could"
+        " FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)",
+        list(APPEND_ONLY),
+    )
+    if row["could"]:
+        raise Refused("STORE_ROLE", "store", _ROLE)
+
+
+async def create_schema(place: Place, owner: Place, deadlines: Deadlines, *, private: bool) -> None:
+    """Make the tables as `owner` for the role of `place`. Raises Refused when they are there."""
+
+    async def work(session: Any) -> None:
+        if await session.fetchval("SELECT to_regclass('migration')") is not None:
+            raise Refused("EXISTS", str(place), Text("存储已存在", "The store exists already"))
+        if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
+            await session.execute(f'CREATE SCHEMA "{place.schema}"')
+        await _apply(session, place, private=private)
+        await _grant(session, place, owner)
+
+    await _as_owner(place, owner, deadlines, work)
+
+
+async def upgrade_schema(
+    place: Place, owner: Place, deadlines: Deadlines, *, private: bool, dry_run: bool
+) -> list[str]:
+    """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift."""
+    names: list[str] = []
+
+    async def work(session: Any) -> None:
+        if await session.fetchval("SELECT to_regclass('migration')") is None:
+            raise Unavailable(f"no store at {place}: run init first")
+        names.extend(step.name for step in await _missing(session, place, private=private))
+        if not dry_run:
+            await _apply(session, place, private=private)
+            await _grant(session, place, owner)
+
+    await _as_owner(place, owner, deadlines, work)
+    return names
+
+
+async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Callable[[Any], Awaitable[None]]) -> None:
+    session = await connect(replace(owner, schema=place.schema), deadlines)
+    try:
+        with unavailable("migrate"):
+            await check_server(session)
+            try:
+                await session.execute(f"SELECT pg_advisory_lock({place.lock})")
+            except asyncpg.LockNotAvailableError as error:
+                text = Text("存储正被另一进程使用", "Another process has the store")
+                raise Refused("STORE_IN_USE", str(place), text) from error
+            async with session.transaction():
+                await work(session)
+    finally:
+        await end(session)
+
+
+async def _missing(session: Any, place: Place, *, private: bool) -> list[Migration]:
+    done = {row["name"]: row["digest"] for row in await session.fetch(_STEPS)}
+    return missing_steps(done, str(place), private=private)
+
+
+async def _apply(session: Any, place: Place, *, private: bool) -> None:
+    await session.execute(ddl("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)"))
+    for step in await _missing(session, place, private=private):
+        await session.execute(ddl(";\n".join(step.statements())))
+        await session.execute(_RECORD, step.name, step.digest)
+
+
+async def _grant(session: Any, place: Place, owner: Place) -> None:
+    """What the application's role may do: read and append, and replace only what a later batch replaces."""
+    role = place.role
+    if not role or role == owner.role:
+        return
+    if '"' in role or "\0" in role:
+        raise Malformed("store: not a name of a role")
+    replaced = [row["name"] for row in await session.fetch(_PRESENT, list(_REPLACED))]
+    await session.execute(
+        f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{role}";'
+        f'GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA "{place.schema}" TO "{role}";'
+        f'REVOKE INSERT ON migration FROM "{role}";'
+        f'GRANT UPDATE ON {", ".join(replaced)} TO "{role}"'
+    )

@@ -1,0 +1,59 @@
+"""The shared SQL (`ledger.store.sql`, `migrations`) as PostgreSQL runs it in bulk.
+
+One row of VALUES becomes UNNEST of one array a column, or the target of a COPY; a question about one range becomes a
+question about many; text columns compare by their bytes, as SQLite's do, whatever the database's collation.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final
+
+# By name: a column has the same type in every table.
+_TYPES: Final = {
+    "name": "text",
+    "filing": "text",
+    "idx": "bigint",
+    "since": "bigint",
+    "bucket": "bigint",
+    "day": "integer",
+    "kind": "smallint",
+    "level": "smallint",
+    "slot": "smallint",
+    "purpose": "smallint",
+    "key_version": "smallint",
+}  # everything else is bytea
+
+
+def target(insert: str) -> tuple[str, tuple[str, ...]]:
+    """Table and columns of an INSERT of one row: where a COPY goes."""
+    found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", insert)
+    assert found is not None
+    return found[1], tuple(found[2].split(", "))
+
+
+@cache
+def many(insert: str) -> str:
+    """An INSERT of one row, for arrays: `$1` is the array of the first column, and so on."""
+    _, columns = target(insert)
+    arrays = ", ".join(f"${at}::{_TYPES.get(name, 'bytea')}[]" for at, name in enumerate(columns, 1))
+    return re.sub(r"VALUES \([^)]*\)", f"SELECT * FROM unnest({arrays})", insert, count=1)  # noqa: S608  # our own texts
+
+
+@cache
+def each_range(select: str) -> str:
+    """(key, value) of one range `$1`..`$2`, for two arrays of ends: rows (place of the range from 1, key, value)."""
+    one = select.replace("$1", "asked.low").replace("$2", "asked.high")
+    return "\n".join(
+        [
+            "SELECT asked.place, found.map_key, found.value",
+            "FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS asked (low, high, place)",
+            f"CROSS JOIN LATERAL ({one}) AS found ORDER BY asked.place, found.map_key",
+        ]
+    )
+
+
+def ddl(statement: str) -> str:
+    """A statement of a migration."""
+    return re.sub(r"\btext\b", 'text COLLATE "C"', statement)

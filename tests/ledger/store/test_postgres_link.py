@@ -1,0 +1,162 @@
+"""Addresses without passwords, servers that lose nothing, reads that outlive a lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.store.opening import create_store, open_store
+from ledger.store.postgres_link import Deadlines, ReadPool, connect, parse_place
+from tests.support.batches import accept, batch
+from tests.support.postgres import QUICK, Server, postgres_server
+
+
+@pytest.fixture
+def server() -> Server:
+    return postgres_server()
+
+
+@pytest.mark.parametrize(
+    ("url", "dsn", "schema", "role"),
+    [
+        ("postgresql://app@localhost/db", "postgresql://app@localhost/db", "cert_ledger", "app"),
+        ("postgresql://app@[::1]:5433/db?schema=l2026", "postgresql://app@[::1]:5433/db", "l2026", "app"),
+        ("postgresql:///db?host=/run/pg&schema=x", "postgresql:///db?host=/run/pg", "x", ""),
+        ("postgresql://app@db.example/db", "postgresql://app@db.example/db?sslmode=verify-full", "cert_ledger", "app"),
+        (
+            "postgresql://a@10.0.0.1/db?sslmode=require",
+            "postgresql://a@10.0.0.1/db?sslmode=require",
+            "cert_ledger",
+            "a",
+        ),
+    ],
+)
+def test_an_address(url: str, dsn: str, schema: str, role: str) -> None:
+    place = parse_place(url)
+    assert (place.dsn, place.schema, place.role) == (dsn, schema, role)
+
+
+def test_two_schemas_have_two_locks() -> None:
+    one, two = parse_place("postgresql://a@localhost/db?schema=x"), parse_place("postgresql://a@localhost/db?schema=y")
+    assert one.lock != two.lock
+
+
+@pytest.mark.parametrize("url", ["postgresql://a:SECRET@h/db", "postgresql://a@h/db?password=SECRET"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_place(url)
+    assert refused.value.code == "STORE_PASSWORD"
+    assert "SECRET" not in str(refused.value) + refused.value.text.both()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h",
+        "postgresql://h/db?schema=pg_x",
+        "postgresql://h/db?schema=a%22b",
+        "postgresql://h/db?schema=",
+        "postgresql://h/db?options=-c%20fsync%3Doff",
+        "postgresql://h:nan/db",
+        "postgresql://h/db#x",
+        "postgres://h/db",
+    ],
+)
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(Malformed):
+        parse_place(url)
+
+
+async def test_the_password_comes_from_the_environment_and_is_never_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not server.sql(None, "SELECT 1 FROM pg_roles WHERE rolname = 'ledger_secret'"):
+        server.sql(None, "CREATE ROLE ledger_secret LOGIN PASSWORD 'right horse'")
+    place = parse_place(server.place().replace("ledger_app@", "ledger_secret@"))
+    monkeypatch.setenv("PGPASSWORD", "wrong horse")
+    with pytest.raises(Unavailable) as failed:
+        await connect(place, QUICK)
+    assert "horse" not in str(failed.value)
+    monkeypatch.setenv("PGPASSWORD", "right horse")
+    await (await connect(place, QUICK)).close()
+
+
+async def test_nobody_listens(server: Server) -> None:
+    with pytest.raises(Unavailable):
+        await open_store("postgresql://a@127.0.0.1:1/db", Path(), private=True, deadlines=QUICK)
+
+
+@pytest.mark.parametrize("level", ["off", "local", "remote_write"])
+async def test_a_server_that_may_lose_a_commit_is_refused(server: Server, level: str) -> None:
+    place = server.place(level)
+    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)).close()
+    role = "ALTER ROLE ledger_app IN DATABASE ledger"
+    server.sql(None, f"{role} SET synchronous_commit = {level}")
+    try:
+        with pytest.raises(Refused) as refused:
+            await open_store(place, Path(), private=True, deadlines=QUICK)
+        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", "synchronous_commit")
+    finally:
+        server.sql(None, f"{role} RESET synchronous_commit")
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+async def test_a_server_without_fsync_is_refused(server: Server, setting: str) -> None:
+    place = server.place(setting)
+    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)).close()
+    try:
+        server.sql(None, f"ALTER SYSTEM SET {setting} = off")
+        server.sql(None, "SELECT pg_reload_conf()")
+        await _until(server, setting, "off")
+        with pytest.raises(Refused) as refused:
+            await open_store(place, Path(), private=True, deadlines=QUICK)
+        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", setting)
+    finally:
+        server.sql(None, f"ALTER SYSTEM RESET {setting}")
+        server.sql(None, "SELECT pg_reload_conf()")
+        await _until(server, setting, "on")
+
+
+async def _until(server: Server, setting: str, value: str) -> None:
+    for _ in range(200):
+        if server.sql(None, "SELECT current_setting($1)", setting)[0][0] == value:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{setting} never became {value}")
+
+
+async def test_reads_are_bounded_and_survive_lost_connections(server: Server) -> None:
+    place = server.place("reads")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    await store.append(first := batch(None), accept)
+    assert await asyncio.gather(*(store.head() for _ in range(50))) == [first.head] * 50
+    assert 1 <= len(store._reads._idle) <= 8
+    server.sql(place, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ledger_app'")
+    assert await asyncio.gather(*(store.head() for _ in range(20))) == [first.head] * 20
+    await store.close()
+
+
+async def test_a_read_that_takes_too_long_is_given_up(server: Server) -> None:
+    place = parse_place(server.place())
+    reads = ReadPool(place, Deadlines(command=0.2))
+    with pytest.raises(Unavailable):
+        await reads.fetch("SELECT pg_sleep(30)")
+    assert (await reads.fetch("SELECT 1"))[0][0] == 1
+    with pytest.raises(Unavailable, match="read-only"):
+        await reads.fetch("CREATE TABLE x ()")
+    await reads.close()
+
+
+async def test_a_read_that_is_cancelled_gives_its_place_back(server: Server) -> None:
+    reads = ReadPool(parse_place(server.place()), QUICK)
+    for _ in range(10):
+        task = asyncio.create_task(reads.fetch("SELECT pg_sleep(30)"))
+        await asyncio.sleep(0.03)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (await reads.fetch("SELECT 1"))[0][0] == 1
+    await reads.close()

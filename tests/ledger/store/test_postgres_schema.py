@@ -1,0 +1,140 @@
+"""Made by the owner, used by a role that cannot rewrite the log; every step once, and drift refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.store.opening import create_store, open_store, upgrade_store
+from ledger.store.postgres_link import parse_place
+from ledger.store.postgres_schema import APPEND_ONLY
+from tests.support.batches import accept, batch
+from tests.support.postgres import APPLICATION, OWNER, QUICK, Server, postgres_server
+
+
+@pytest.fixture
+def server() -> Server:
+    return postgres_server()
+
+
+@pytest.fixture
+async def place(server: Server) -> str:
+    made = server.place("schema")
+    store = await create_store(made, Path(), private=True, owner=server.owner(made), deadlines=QUICK)
+    await store.append(first := batch(None), accept)
+    await store.append(batch(first.head), accept)
+    await store.close()
+    return made
+
+
+async def run_as_application(place: str, text: str) -> None:
+    parsed = parse_place(place)
+    connection = await asyncpg.connect(parsed.dsn, server_settings={"search_path": parsed.schema})
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
+
+
+async def test_the_application_role_cannot_rewrite(place: str) -> None:
+    for table in (*APPEND_ONLY, "meta", "named", "migration", "envelope"):
+        for text in (f"DELETE FROM {table}", f"TRUNCATE {table}", f"DROP TABLE {table}"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await run_as_application(place, text)
+    for table, column in (("entry", "body"), ("meta", "value"), ("named", "idx"), ("envelope", "body")):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await run_as_application(place, f"UPDATE {table} SET {column} = {column}")
+
+
+async def test_the_head_cannot_be_deleted_and_no_step_invented(place: str) -> None:
+    for text in ("DELETE FROM head", "INSERT INTO migration VALUES ('x', '')", "CREATE TABLE more ()"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await run_as_application(place, text)
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+async def test_a_role_that_could_rewrite_is_refused(server: Server, place: str, table: str) -> None:
+    for may in ("UPDATE", "DELETE", "TRUNCATE"):
+        server.sql(place, f"GRANT {may} ON {table} TO {APPLICATION}")
+        with pytest.raises(Refused) as refused:
+            await open_store(place, Path(), private=True, deadlines=QUICK)
+        assert refused.value.code == "STORE_ROLE"
+        server.sql(place, f"REVOKE {may} ON {table} FROM {APPLICATION}")
+    await (await open_store(place, Path(), private=True, deadlines=QUICK)).close()
+
+
+async def test_so_is_one_that_may_change_a_column_or_become_the_owner(server: Server, place: str) -> None:
+    refuse = [
+        (f"GRANT UPDATE (body) ON entry TO {APPLICATION}", f"REVOKE UPDATE (body) ON entry FROM {APPLICATION}"),
+        (f"GRANT {OWNER} TO {APPLICATION}", f"REVOKE {OWNER} FROM {APPLICATION}"),
+    ]
+    for grant, revoke in refuse:
+        server.sql(place, grant)
+        try:
+            with pytest.raises(Refused, match="STORE_ROLE"):
+                await open_store(place, Path(), private=True, deadlines=QUICK)
+        finally:
+            server.sql(place, revoke)
+    with pytest.raises(Refused, match="STORE_ROLE"):
+        await open_store(server.owner(place), Path(), private=True, deadlines=QUICK)
+
+
+async def test_a_ledger_is_not_made_by_the_role_that_runs_it(server: Server) -> None:
+    place = server.place("own")
+    for owner in ("", place):
+        with pytest.raises(Refused) as refused:
+            await create_store(place, Path(), private=True, owner=owner, deadlines=QUICK)
+        assert refused.value.code == "STORE_OWNER"
+
+
+async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Server, place: str) -> None:
+    owner = server.owner(place)
+    assert await upgrade_store(place, Path(), private=True, owner=owner) == []
+    # As a store of an earlier version: two steps were not there yet.
+    server.sql(place, "DROP TABLE signed")
+    server.sql(place, "DROP TABLE event")
+    server.sql(place, "DROP INDEX state_since")
+    server.sql(place, "DELETE FROM migration WHERE name >= '0003'")
+    wanted = ["0003_life", "0004_history"]
+    for _ in range(2):
+        assert await upgrade_store(place, Path(), private=True, owner=owner, dry_run=True) == wanted
+        with pytest.raises(Refused, match="SCHEMA"):
+            await open_store(place, Path(), private=True, deadlines=QUICK)
+    assert await upgrade_store(place, Path(), private=True, owner=owner) == wanted
+    store = await open_store(place, Path(), private=True, deadlines=QUICK)
+    head = await store.head()
+    await store.append(batch(head), accept)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        "UPDATE migration SET digest = '' WHERE name = '0001_log'",
+        "DELETE FROM migration WHERE name = '0002_private'",
+        "INSERT INTO migration VALUES ('9999_later', '')",
+    ],
+)
+async def test_drift_is_refused_and_nothing_applied(server: Server, place: str, drift: str) -> None:
+    server.sql(place, drift)
+    for dry_run in (True, False):
+        with pytest.raises(Refused) as refused:
+            await upgrade_store(place, Path(), private=True, owner=server.owner(place), dry_run=dry_run)
+        assert refused.value.code == "SCHEMA"
+
+
+async def test_no_step_beside_a_running_log_and_none_without_a_log(
+    server: Server, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.store.opening.Deadlines", lambda: QUICK)
+    store = await open_store(place, Path(), private=True, deadlines=QUICK)
+    with pytest.raises(Refused) as refused:
+        await upgrade_store(place, Path(), private=True, owner=server.owner(place))
+    assert refused.value.code == "STORE_IN_USE"
+    await store.close()
+    nothing = server.place("nothing")
+    with pytest.raises(Unavailable, match="run init"):
+        await upgrade_store(nothing, Path(), private=True, owner=server.owner(nothing))

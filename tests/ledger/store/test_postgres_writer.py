@@ -1,0 +1,178 @@
+"""A commit whose answer is lost is looked up, never sent again, whatever became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import Unavailable
+from ledger.store.opening import create_store, open_store
+from ledger.store.protocol import IndexRow, Purpose
+from tests.support.batches import accept, batch, contents, h
+from tests.support.commit_proxy import CommitProxy, commit_proxy
+from tests.support.postgres import QUICK, Server, postgres_server
+
+
+@pytest.fixture
+def server() -> Server:
+    return postgres_server()
+
+
+@pytest.fixture
+async def proxy(server: Server) -> AsyncIterator[CommitProxy]:
+    async with commit_proxy(server.port) as made:
+        yield made
+
+
+@pytest.fixture
+async def store(server: Server, proxy: CommitProxy) -> AsyncIterator[Any]:
+    place = server.place("proxied", port=proxy.port)
+    made = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    yield made
+    await made.close()
+
+
+async def test_a_commit_that_arrived_is_found(store: Any, proxy: CommitProxy) -> None:
+    await store.append(first := batch(None), accept)
+    sent = proxy.commits
+    proxy.cut = "after"
+    await store.append(second := batch(first.head), accept)
+    assert await store.head() == second.head
+    assert proxy.commits == sent + 1, "it was sent once"
+    await store.append(batch(second.head), accept)
+    assert await store.entries(0, 9) == [f"entry {at}".encode() for at in range(6)], "nothing lost, nothing twice"
+
+
+async def test_a_commit_that_never_arrived_is_not_there(store: Any, proxy: CommitProxy) -> None:
+    await store.append(first := batch(None), accept)
+    before = await contents(store)
+    proxy.cut = "before"
+    with pytest.raises(Unavailable, match="not committed"):
+        await store.append(batch(first.head), accept)
+    assert await contents(store) == before
+    await store.append(batch(first.head), accept)
+    assert await store.entries(0, 9) == [f"entry {at}".encode() for at in range(4)]
+
+
+@pytest.mark.parametrize("empty", [False, True])
+async def test_a_commit_that_is_still_on_its_way_is_waited_for(store: Any, proxy: CommitProxy, empty: bool) -> None:
+    """A look at the head right now would show the old one, and the batch would come afterwards."""
+    head = None
+    if not empty:
+        await store.append(first := batch(None), accept)
+        head = first.head
+    proxy.cut = "late"
+    writing = asyncio.create_task(store.append(second := batch(head), accept))
+    await asyncio.sleep(0.5)
+    assert not writing.done() and await store.head() == head
+    proxy.deliver.set()
+    await writing
+    assert await store.head() == second.head
+
+
+async def test_an_outcome_that_cannot_be_learnt_in_time_is_unknown(server: Server, proxy: CommitProxy) -> None:
+    place = server.place("unknown", port=proxy.port)
+    hasty = replace(QUICK, settle=0.5)
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=hasty)
+    await store.append(first := batch(None), accept)
+    proxy.cut = "late"
+    with pytest.raises(Unavailable, match="unknown"):
+        await store.append(second := batch(first.head), accept)
+    proxy.deliver.set()
+    await store.close()
+    again = await open_store(place, Path(), private=True, deadlines=replace(QUICK, lock=10.0))
+    assert await again.head() == second.head
+    await again.close()
+
+
+async def test_the_first_batch_of_all_is_looked_up_too(store: Any, proxy: CommitProxy) -> None:
+    proxy.cut = "before"
+    with pytest.raises(Unavailable, match="not committed"):
+        await store.append(batch(None), accept)
+    proxy.cut = "after"
+    await store.append(first := batch(None), accept)
+    assert await store.head() == first.head
+
+
+async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: Any, proxy: CommitProxy) -> None:
+    row = IndexRow(h("person"), Purpose.PERSON, 1, b"track")
+    for cut in ("before", "after"):
+        proxy.cut = cut
+        with pytest.raises(Unavailable, match="unknown"):
+            await store.claim([row])
+    assert await store.claim([replace(row, body=b"other")]) == {row.hmac: b"track"}
+    proxy.cut = "after"
+    with pytest.raises(Unavailable, match="unknown"):
+        await store.put_checkpoint(b"note")
+    assert await store.checkpoint() == b"note"
+
+
+async def test_a_server_that_answers_rollback_has_committed_nothing(server: Server) -> None:
+    place = server.place("rollback")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    await store.append(first := batch(None), accept)
+
+    def spoil(entries: object) -> None:
+        # Behind the writer's back its transaction fails; to COMMIT the server then answers ROLLBACK, and no error.
+        session = store._writer._session
+        broken = session.execute("SELECT 1 / 0")
+        asyncio.run_coroutine_threadsafe(_swallow(broken), loop).result()
+
+    loop = asyncio.get_running_loop()
+    with pytest.raises(Unavailable, match="ROLLBACK"):
+        await store.append(batch(first.head), spoil)
+    assert await store.head() == first.head
+    await store.append(batch(first.head), accept)
+    await store.close()
+
+
+async def _swallow(broken: Any) -> None:
+    with pytest.raises(Exception, match="division"):
+        await broken
+
+
+async def test_a_backend_that_is_terminated_at_any_moment_loses_and_doubles_nothing(server: Server) -> None:
+    """The caller asks for the head after an error, as a started process does."""
+    place = server.place("terminated")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    draw, head, wanted, errors = random.Random(5), None, 0, 0
+    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ledger_app' AND pid = $1"
+    for at in range(60):
+        pid = (await store._writer.open()).get_server_pid()
+        made = batch(head, 2 + at % 3)
+        delay = draw.choice((0.0, draw.uniform(0.0, 0.03)))
+
+        async def shoot(pid: int = pid, delay: float = delay) -> None:
+            await asyncio.sleep(delay)
+            await asyncio.to_thread(server.sql, place, terminate, pid)
+
+        shot = asyncio.create_task(shoot())
+        try:
+            await store.append(made, accept)
+            head = made.head
+        except Unavailable as error:
+            errors += 1
+            assert "unknown" not in str(error)
+        await shot
+        assert await store.head() == head
+        wanted = head.size if head else 0
+        assert await store.entries(0, 10_000) == [f"entry {index}".encode() for index in range(wanted)]
+    await store.close()
+    assert 5 < errors < 60, "some fell where they hurt, some did not"
+
+
+async def test_an_idle_writer_whose_connection_died_goes_on(server: Server) -> None:
+    place = server.place("idle")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    await store.append(first := batch(None), accept)
+    server.sql(place, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ledger_app'")
+    assert await store.head() == first.head
+    await store.append(second := batch(first.head), accept)
+    assert await store.head() == second.head
+    await store.close()

@@ -1,0 +1,81 @@
+"""A proxy before a PostgreSQL server that loses the answer to one COMMIT, as a network does.
+
+proxy.cut = "before"    COMMIT never arrives
+proxy.cut = "after"     it arrives, and its answer does not
+proxy.cut = "late"      the client is cut off at once; COMMIT arrives only when `proxy.deliver` is set
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # simple query
+_COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"  # CommandComplete
+
+
+class CommitProxy:
+    """Passes everything through but the COMMIT that it was told to spoil."""
+
+    def __init__(self, to: int) -> None:
+        self.to, self.port = to, 0
+        self.cut = ""
+        self.commits = 0  # that clients sent
+        self.deliver = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def _serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        server, ask = await asyncio.open_connection("127.0.0.1", self.to)
+        spoiled = asyncio.Event()  # this connection's commit is on its way, and its answer is not wanted
+
+        async def forward() -> None:
+            while chunk := await client.read(65536):
+                if _COMMIT in chunk:
+                    self.commits += 1
+                    if (cut := self.cut) == "before":
+                        self.cut = ""
+                        return
+                    if cut:
+                        self.cut = ""
+                        spoiled.set()
+                    if cut == "late":
+                        answer.transport.abort()
+                        await self.deliver.wait()
+                ask.write(chunk)
+                await ask.drain()
+
+        async def back() -> None:
+            while chunk := await server.read(65536):
+                if spoiled.is_set() and _COMMITTED in chunk:
+                    return
+                if not spoiled.is_set():
+                    answer.write(chunk)
+                    await answer.drain()
+
+        ways = [asyncio.create_task(forward()), asyncio.create_task(back())]
+        self._tasks.update(ways)
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        if ways[0].done() and spoiled.is_set():
+            await asyncio.wait(ways)  # what was sent late is still worked on
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for writer in (answer, ask):
+            with suppress(OSError):
+                writer.transport.abort()
+
+
+@asynccontextmanager
+async def commit_proxy(to: int) -> AsyncIterator[CommitProxy]:
+    """A proxy on a port of its own before the server on port `to`."""
+    proxy = CommitProxy(to)
+    listening = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+    proxy.port = int(listening.sockets[0].getsockname()[1])
+    try:
+        yield proxy
+    finally:
+        listening.close()
+        for task in proxy._tasks:
+            task.cancel()
+        await asyncio.gather(*proxy._tasks, return_exceptions=True)

@@ -1,0 +1,161 @@
+"""A real PostgreSQL server for the tests, started on first use by an unprivileged user, gone with the process.
+
+server = postgres_server()                    one for the whole run; skips (fails with CI set) where there is none
+place = server.place("some name")             a URL of the application's role, in a schema of its own
+server.owner(place)                           the same schema, as the role that owns its tables
+server.sql(place, "UPDATE …")                 as the superuser, in that schema: what nothing in the product may do
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import itertools
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ledger.store.postgres_link import Deadlines, parse_place
+
+SUPERUSER, OWNER, APPLICATION = "postgres", "ledger_owner", "ledger_app"
+DATABASE = "ledger"
+QUICK = Deadlines(connect=10.0, command=30.0, lock=0.3, abandoned=20.0, settle=20.0)
+_START_S = 30
+_NEEDED = ("initdb", "postgres")
+
+
+def binaries() -> Path | None:
+    """The newest server of version 15 or later on this machine."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda path: int(path.parent.name))
+    folders = [path for path in reversed(versions) if int(path.parent.name) >= 15]
+    folders += [Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part]
+    return next((path for path in folders if all((path / name).exists() for name in _NEEDED)), None)
+
+
+def _unprivileged() -> list[str]:
+    """PostgreSQL refuses to run as root: the words before a command that give root up."""
+    if os.getuid() != 0:
+        return []
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
+@dataclass
+class Server:
+    """One cluster in a folder of its own, on loopback and a Unix socket; everybody is trusted but `ledger_secret`."""
+
+    folder: Path
+    port: int
+    binaries: Path
+    process: subprocess.Popen[bytes] | None = None
+    _names: Any = field(default_factory=itertools.count)
+
+    def start(self) -> None:
+        # The server ends with this process, however that ends.
+        words = [*_unprivileged(), "setpriv", "--pdeathsig=INT", str(self.binaries / "postgres"), "-D", "data"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                self.sql(None, "SELECT 1")
+                return
+            except (OSError, asyncpg.PostgresError):
+                if time.monotonic() > until or self.process.poll() is not None:
+                    raise AssertionError((self.folder / "log").read_text("utf-8")[-2000:]) from None
+                time.sleep(0.02)
+
+    def stop(self, *, immediate: bool = False) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(subprocess.signal.SIGQUIT if immediate else subprocess.signal.SIGINT)  # type: ignore[attr-defined]
+            self.process.wait(_START_S)
+        self.process = None
+
+    def place(self, name: str = "", *, port: int = 0) -> str:
+        """A schema that nobody else uses. `port` puts a proxy between."""
+        schema = re.sub(r"\W+", "_", f"t{next(self._names)} {name}".lower())[:60]
+        return f"postgresql://{APPLICATION}@127.0.0.1:{port or self.port}/{DATABASE}?schema={schema}"
+
+    def owner(self, place: str) -> str:
+        """The address of the role that owns the tables, past any proxy."""
+        return f"postgresql://{OWNER}@127.0.0.1:{self.port}/{DATABASE}?schema={parse_place(place).schema}"
+
+    def sql(self, place: str | None, text: str, *values: Any) -> list[Any]:
+        """Run one statement as the superuser. Works inside and outside of a running loop."""
+        schema = parse_place(place).schema if place else "public"
+
+        async def run() -> list[Any]:
+            connection = await asyncpg.connect(
+                host="127.0.0.1",
+                port=self.port,
+                user=SUPERUSER,
+                database=DATABASE if place else "postgres",
+                server_settings={"search_path": schema},
+            )
+            try:
+                return list(await connection.fetch(text, *values))
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as elsewhere:
+            return elsewhere.submit(asyncio.run, run()).result()
+
+
+def _in_memory() -> str | None:
+    """Where a file is synced at once. Each table of each schema is synced when it is made."""
+    shared = "/dev/shm"
+    return shared if os.path.isdir(shared) and shutil.disk_usage(shared).free > 1 << 30 else None
+
+
+@functools.cache
+def postgres_server() -> Server:
+    """The one server of this run."""
+    found = binaries()
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no PostgreSQL server on this machine (Debian package postgresql-15)")
+        pytest.skip("no PostgreSQL server on this machine (Debian package postgresql-15)")
+    folder = Path(tempfile.mkdtemp(prefix="ledger-postgres-", dir=_in_memory()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody", "nogroup")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    words = ["initdb", "-D", "data", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    subprocess.run(
+        [*_unprivileged(), str(found / words[0]), *words[1:]], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": folder,
+        "shared_buffers": "32MB",
+        "max_wal_size": "256MB",
+        "max_connections": 200,
+        "log_min_messages": "fatal",
+        "autovacuum": "off",
+    }
+    with (folder / "data" / "postgresql.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+    (folder / "data" / "pg_hba.conf").write_text(
+        "host all ledger_secret 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\nlocal all all trust\n"
+    )
+    server = Server(folder, port, found)
+    server.start()
+    atexit.register(server.stop)
+    for role in (OWNER, APPLICATION):
+        server.sql(None, f"CREATE ROLE {role} LOGIN")
+    server.sql(None, f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+    return server
