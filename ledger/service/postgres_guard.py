@@ -1,0 +1,165 @@
+"""The signer guard in a database of its own, for a log with more than one sequencer.
+
+Whichever sequencer leads reaches the same memory, so that one that was stopped and goes on later can sign nothing that
+the other has passed. What decides is one conditional UPDATE, committed before the signature:
+
+    size grows                     remembered, and may be signed
+    size and root are the same     may be signed again
+    anything else                  refused: GUARD_BACKWARDS, GUARD_FORK
+
+The database is never that of the log and never part of its backups: a restored memory would forget what was signed.
+The address is like the store's (`postgresql://role@host/database?schema=name`). The role may read and update one row a
+log; it can neither add nor remove any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any, Final
+
+import asyncpg
+
+from ledger.errors import Refused, Unavailable
+from ledger.service.guard import check_follows
+from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.text import Text
+
+DEADLINES: Final = Deadlines(connect=5.0, command=5.0, lock=3.0, abandoned=10.0, settle=15.0)
+_RETRY_S: Final = 0.1
+_TABLE: Final = (
+    'CREATE TABLE IF NOT EXISTS guard (origin text COLLATE "C" PRIMARY KEY, size bigint NOT NULL, root bytea NOT NULL)'
+)
+_CREATE: Final = "INSERT INTO guard (origin, size, root) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING"
+_KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
+_GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND size < $2"
+_COULD: Final = (
+    "SELECT has_table_privilege('guard', 'INSERT') OR has_table_privilege('guard', 'DELETE')"
+    " OR has_table_privilege('guard', 'TRUNCATE')"
+)
+_LOG_HERE: Final = (
+    "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE relname = 'entry' AND nspname = $1)"
+)
+_SAME_PLACE: Final = Text(
+    "签名守卫必须放在另一个数据库中，不得与日志同库",
+    "The signer guard must be in another database than the log",
+)
+_ROLE: Final = Text(
+    "签名守卫的角色可以增删记录；请以受限角色运行，表由另一角色拥有",
+    "The guard's role could add or remove rows: run as a role that cannot, with the table owned by another",
+)
+
+
+async def _check_apart(session: Any, store_schema: str) -> None:
+    """Raise Refused when the tables of the log are here too, under whatever name of the server: one backup would then
+    hold both."""
+    if await session.fetchval(_LOG_HERE, store_schema):
+        raise Refused("GUARD_PLACE", "guard", _SAME_PLACE)
+
+
+async def create_postgres_guard(
+    place: Place, owner: Place, origin: str, store_schema: str, deadlines: Deadlines = DEADLINES
+) -> None:
+    """A new guard that has seen nothing, made as `owner` for the role of `place`, durable on return. Refuses to replace
+    one, and to lie beside the log (`store_schema`). A crash in here leaves none."""
+    session = await connect(replace(owner, schema=place.schema), deadlines)
+    try:
+        with unavailable("guard"):
+            await check_server(session)
+            await _check_apart(session, store_schema)
+            async with session.transaction():
+                await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
+                await session.execute(_TABLE)
+                if (await session.execute(_CREATE, origin, bytes(32))).split()[-1] != "1":
+                    raise Refused("EXISTS", str(place), Text("签名守卫已存在", "The signer guard exists"))
+                if place.role and place.role != owner.role:
+                    role = place.role.replace('"', '""')
+                    await session.execute(
+                        f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{role}"; GRANT SELECT ON guard TO "{role}";'
+                        f'GRANT UPDATE (size, root) ON guard TO "{role}"'
+                    )
+    finally:
+        await end(session)
+
+
+class PostgresGuard:
+    """Implements Guard. Several processes may hold it; which of them sequences is decided by the store."""
+
+    def __init__(self, place: Place, origin: str, deadlines: Deadlines = DEADLINES) -> None:
+        self._place, self._origin, self._deadlines = place, origin, deadlines
+        self._session: Any = None
+
+    async def open(self, store_schema: str) -> None:
+        """Raises Unavailable where there is no guard of this log, Refused for a server that loses commits, a database
+        that the log lies in too, or a role that may do too much."""
+        try:
+            session = await self._connected()
+            with unavailable("guard"):
+                await _check_apart(session, store_schema)
+                if await session.fetchval(_COULD):
+                    raise Refused("GUARD_ROLE", "guard", _ROLE)
+            await self._known()
+        except BaseException:
+            self._hang_up()
+            raise
+
+    async def check(self, size: int, root: bytes) -> None:
+        check_follows(await self._known(), size, root)
+
+    async def remember(self, size: int, root: bytes) -> None:
+        # Sent again after a lost answer: whether or not the first one was carried out, the outcome is the same. A crash
+        # right here leaves the old memory or the new one, both of which allow this head.
+        if await self._ask(lambda session: session.execute(_GROW, self._origin, size, root)) != "UPDATE 1":
+            check_follows(await self._known(), size, root)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await end(self._session)
+            self._session = None
+
+    async def _known(self) -> tuple[int, bytes]:
+        row = await self._ask(lambda session: session.fetchrow(_KNOWN, self._origin))
+        if row is None:
+            raise Unavailable(f"signer guard {self._place}: it knows no such log; it must not be recreated by hand")
+        return row["size"], row["root"]
+
+    async def _ask(self, question: Any) -> Any:
+        """The answer of a statement that may be carried out twice. Raises Unavailable when there is none in time."""
+        last = "no answer"
+        try:
+            async with asyncio.timeout(self._deadlines.settle):
+                while True:
+                    try:
+                        with unavailable("guard"):
+                            return await question(await self._connected())
+                    except Unavailable as error:
+                        last = str(error)
+                        if isinstance(error.__cause__, asyncpg.PostgresError) and not _lost(error.__cause__):
+                            raise
+                        self._hang_up()
+                        await asyncio.sleep(_RETRY_S)
+        except TimeoutError as error:
+            self._hang_up()
+            raise Unavailable(f"signer guard {self._place}: {last}") from error
+
+    async def _connected(self) -> Any:
+        if self._session is None or self._session.is_closed():
+            session = await connect(self._place, self._deadlines)
+            try:
+                await check_server(session)
+            except BaseException:
+                session.terminate()
+                raise
+            self._session = session
+        return self._session
+
+    def _hang_up(self) -> None:
+        if self._session is not None:
+            self._session.terminate()
+            self._session = None
+
+
+def _lost(error: asyncpg.PostgresError) -> bool:
+    """Whether the server went away rather than refusing: classes 08 (connection) and 57 (operator intervention)."""
+    return str(error.sqlstate or "")[:2] in ("08", "57")

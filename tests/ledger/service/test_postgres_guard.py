@@ -1,0 +1,132 @@
+"""The guard in a database: the file's rules for several sequencers at once, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
+from ledger.store.postgres_link import Deadlines, parse_place
+from tests.support.builders import octets
+from tests.support.postgres import Server, postgres_server
+
+ORIGIN, SCHEMA = "log.test.example/guarded", "a_log"
+QUICK = Deadlines(connect=5.0, command=5.0, lock=1.0, abandoned=5.0, settle=2.0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Server:
+    return postgres_server()
+
+
+@pytest.fixture
+async def place(server: Server) -> AsyncIterator[str]:
+    url = server.place("guard")
+    await create_postgres_guard(parse_place(url), parse_place(server.owner(url)), ORIGIN, SCHEMA)
+    yield url
+
+
+async def opened(place: str, deadlines: Deadlines = QUICK) -> PostgresGuard:
+    guard = PostgresGuard(parse_place(place), ORIGIN, deadlines)
+    await guard.open(SCHEMA)
+    return guard
+
+
+async def test_nothing_smaller_and_no_second_root(place: str) -> None:
+    guard = await opened(place)
+    await guard.check(0, bytes(32))
+    await guard.remember(4, octets("4"))
+    await guard.remember(4, octets("4"))
+    await guard.check(4, octets("4"))
+    await guard.check(9, octets("9"))
+    for head, code in (((3, octets("3")), "GUARD_BACKWARDS"), ((4, octets("other")), "GUARD_FORK")):
+        for act in (guard.check, guard.remember):
+            with pytest.raises(Refused, match=code):
+                await act(*head)
+    await guard.close()
+    again = await opened(place)
+    with pytest.raises(Refused, match="GUARD_BACKWARDS"):
+        await again.remember(3, octets("3"))
+    await again.remember(5, octets("5"))
+    await again.close()
+
+
+async def test_sequencers_that_race_never_sign_two_roots_of_a_size(place: str) -> None:
+    """Many holders, each sure that it leads: of every size one root at most is allowed, and sizes only grow."""
+    guards = [await opened(place) for _ in range(6)]
+    draw = random.Random(1)
+    allowed: list[tuple[int, bytes]] = []
+
+    async def lead(number: int) -> None:
+        for _ in range(30):
+            size = max((size for size, _ in allowed), default=1) + draw.randrange(-1, 3)
+            root = octets(f"{size} {draw.randrange(2)}")
+            try:
+                await guards[number].remember(size, root)
+            except Refused:
+                continue
+            allowed.append((size, root))
+
+    await asyncio.gather(*(lead(number) for number in range(len(guards))))
+    assert len({size for size, _ in allowed}) == len(set(allowed)) > 5, "one root for each size"
+    assert len(allowed) < 180, "and most attempts were refused"
+    for guard in guards:
+        await guard.close()
+
+
+async def test_a_lost_connection_is_made_again(server: Server, place: str) -> None:
+    guard = await opened(place)
+    for size in range(1, 6):
+        server.sql(
+            None,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'cert-ledger' AND query LIKE '%guard%'",
+        )
+        await guard.remember(size, octets(str(size)))
+    rows = server.sql(place, "SELECT size, root FROM guard")
+    assert [tuple(row) for row in rows] == [(5, octets("5"))]
+    await guard.close()
+
+
+async def test_a_guard_that_cannot_be_reached_allows_nothing(server: Server) -> None:
+    url = server.place("gone", port=1)
+    with pytest.raises(Unavailable):
+        await opened(url)
+    guard = PostgresGuard(parse_place(url), ORIGIN, QUICK)
+    with pytest.raises(Unavailable, match="signer guard"):
+        await guard.remember(1, octets("1"))
+
+
+async def test_it_is_never_made_anew_nor_beside_the_log(server: Server, place: str) -> None:
+    owner = parse_place(server.owner(place))
+    with pytest.raises(Refused, match="EXISTS"):
+        await create_postgres_guard(parse_place(place), owner, ORIGIN, SCHEMA)
+    other = PostgresGuard(parse_place(place), "log.test.example/other", QUICK)
+    with pytest.raises(Unavailable, match="no such log"):
+        await other.open(SCHEMA)
+    await other.close()
+    server.sql(place, "CREATE TABLE entry (idx bigint)")
+    beside = parse_place(place).schema
+    for attempt in (
+        lambda: create_postgres_guard(parse_place(place), owner, "log.test.example/new", beside),
+        lambda: PostgresGuard(parse_place(place), ORIGIN, QUICK).open(beside),
+    ):
+        with pytest.raises(Refused, match="GUARD_PLACE"):
+            await attempt()
+
+
+async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -> None:
+    found = parse_place(place)
+    session = await asyncpg.connect(found.dsn, server_settings={"search_path": found.schema})
+    for text in ("INSERT INTO guard VALUES ('x', 0, '')", "DELETE FROM guard", "UPDATE guard SET origin = 'y'"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await session.execute(text)
+    await session.close()
+    server.sql(place, "GRANT DELETE ON guard TO ledger_app")
+    with pytest.raises(Refused, match="GUARD_ROLE"):
+        await opened(place)
