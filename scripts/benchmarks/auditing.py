@@ -33,7 +33,7 @@ from ledger.records.statements import issue_entry, parse_statement
 from ledger.records.view import authenticate_authority, authenticate_record
 from ledger.store.integrate import Integrator
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
-from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer, kid
 from ledger.tlog.tiles import EntriesTile, Tile, format_entries, format_tile_path
 from verifier.audit.statistics import Statistics
 from verifier.audit.store import create_audit_store
@@ -102,8 +102,7 @@ async def _make(log: Path, count: int) -> None:
     store = create_audit_store(log / "making.db")
     integrator = await Integrator.open(store)
     authority = Authority(DAY)
-    publics = {key.public for body in range(BODIES) for key in _record_keys(body)}
-    by_kid = {sha256(public).digest()[:8]: public for public in publics}
+    by_kid = record_publics()
     tiles = _Tiles(log)
 
     async def batch(entries: Sequence[bytes], time_ms: int) -> None:
@@ -120,12 +119,11 @@ async def _make(log: Path, count: int) -> None:
 
     first = parse_statement(authority.genesis())
     genesis: Any = first.body
-    await batch([first.entry, *(_filing(authority, body) for body in range(BODIES))], DAY * 86_400_000)
+    await batch([first.entry, *filings(authority)], DAY * 86_400_000)
     time_ms = DAY * 86_400_000
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for number, entries in enumerate(_in_batches(pool, count), 1):
-            logged = DAY * 86_400_000 + min(number * BATCH, count) * _span(count) * 86_400_000 // count + 4 * 3_600_000
-            time_ms = max(time_ms + 1, logged)
+            time_ms = max(time_ms + 1, logged_ms(min(number * BATCH, count), count))
             await batch(entries, time_ms)
             if number % 32 == 0:
                 store.flush(0, Statistics().encode())
@@ -174,6 +172,26 @@ class _Tiles:
         path = self._log / format_tile_path(tile)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
+
+
+def record_publics() -> dict[bytes, bytes]:
+    """The record keys of every body, by kid."""
+    return {kid(key.public): key.public for body in range(BODIES) for key in _record_keys(body)}
+
+
+def filings(authority: Authority) -> list[bytes]:
+    """The statements that file the bodies."""
+    return [_filing(authority, body) for body in range(BODIES)]
+
+
+def certificates(count: int) -> list[bytes]:
+    """All the certificates of a log of `count`, signed here and now."""
+    return _sign((0, count, count))
+
+
+def logged_ms(number: int, count: int) -> int:
+    """The earliest log time of a batch that ends with certificate `number` of `count`."""
+    return DAY * 86_400_000 + number * _span(count) * 86_400_000 // count + 4 * 3_600_000
 
 
 def _in_batches(pool: ProcessPoolExecutor, count: int) -> Iterator[list[bytes]]:

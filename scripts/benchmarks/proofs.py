@@ -38,7 +38,8 @@ async def measure(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> l
     def asked(some: Sequence[bytes]) -> list[bytes]:
         return [get_request(f"/v1/evidence/{key.hex()}", f"{host}:{port}") for key in some]
 
-    first, again, cpu, calm = [], [], [], []
+    first, again, cpu, calm, tiles, checkpoints = [], [], [], [], [], []
+    fixed = [get_request(f"/tile/0/{at:03d}", f"{host}:{port}") for at in range(min(len(keys) >> 8, 400))]
     for run in range(scale.runs):
         # Other certificates in each run, and more than the ledger keeps, so that none is answered from memory.
         fresh = asked(keys[run % 4 :: 4])
@@ -48,9 +49,21 @@ async def measure(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> l
         first.append(load.rate)
         calm.append(quantile(_good(await open_loop(host, port, fresh, scale.seconds, CALM)).latencies, 0.99) * 1000)
         again.append(_good(await closed_loop(host, port, asked(keys[:KEPT]), scale.seconds, CONNECTIONS)).rate)
+        tiles.append(_good(await closed_loop(host, port, fixed, scale.seconds, CONNECTIONS)).rate)
+        note = [get_request("/checkpoint", f"{host}:{port}")]
+        checkpoints.append(_good(await closed_loop(host, port, note, scale.seconds, CONNECTIONS)).rate)
     return [
-        Figure("evidence.again", "evidence asked for again", "/s", tuple(again), 3000, against="limits.aiohttp_hello"),
-        Figure("evidence.first", "evidence of a certificate nobody asked for", "/s", tuple(first)),
+        Figure("tiles.rate", "tiles of hashes, 8 KiB each", "/s", tuple(tiles), 12_000, against="limits.aiohttp_hello"),
+        Figure("tiles.checkpoint", "checkpoint", "/s", tuple(checkpoints), 12_000, against="limits.aiohttp_hello"),
+        Figure("evidence.again", "evidence asked for again", "/s", tuple(again), 5000, against="limits.aiohttp_hello"),
+        Figure(
+            "evidence.first",
+            "evidence of a certificate nobody asked for",
+            "/s",
+            tuple(first),
+            3000,
+            against="limits.aiohttp_hello",
+        ),
         Figure("evidence.cpu", "CPU time of the ledger per answer, first asked", "µs", tuple(cpu)),
         Figure("evidence.calm_p99", f"evidence, first asked, at {CALM}/s, p99", "ms", tuple(calm), 20, True),
         *await _checked(log, keys[: 200 if scale.runs < 5 else 1000], scale),
