@@ -12,6 +12,7 @@ signature carries `{1: -8, 4: kid}`; signatures are sorted by kid, one per key. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 import cbor2
@@ -28,6 +29,8 @@ _MAX_SIGNATURES: Final = 16
 _SINGLE_TYPES: Final = (bytes, dict, bytes, bytes)
 _SINGLE_KEYS: Final = {1, 3, 4, 15}
 _CLAIMS: Final = {1, 2}
+_SUBJECT: Final = 43  # characters of a cert key as subject
+_REMEMBERED: Final = 128  # bytes before it, at most: what is kept of what others send stays small
 
 
 class Signer(Protocol):
@@ -139,6 +142,30 @@ def _signature(kid: bytes, signature: bytes) -> Signature:
 
 
 def _parse_single_header(protected: bytes) -> tuple[str, str, bytes]:
+    """Issuer, subject and kid. Of one key's certificates all bytes before the subject are the same, and are read once:
+    what is the one spelling with one ASCII subject of this length is it with every other."""
+    before, last = protected[:-_SUBJECT], protected[-_SUBJECT:]
+    if last.isascii() and len(before) <= _REMEMBERED:
+        try:
+            issuer, kid = _header_before(before)
+        except Malformed:
+            pass  # another length: lists and ranges are rare
+        else:
+            return issuer, last.decode(), kid
+    return _read_single_header(protected)
+
+
+@lru_cache(1024)
+def _header_before(before: bytes) -> tuple[str, bytes]:
+    """Issuer and kid of the header that goes on with any subject of this length. Raises Malformed."""
+    blank = "A" * _SUBJECT
+    issuer, subject, kid = _read_single_header(before + blank.encode())
+    if subject != blank:
+        raise Malformed("COSE_Sign1: the header ends with another subject")
+    return issuer, kid
+
+
+def _read_single_header(protected: bytes) -> tuple[str, str, bytes]:
     header = canonical.decode(protected)
     if type(header) is dict and header.keys() == _SINGLE_KEYS:
         kid, claims = header[4], header[15]

@@ -180,3 +180,27 @@ def test_a_signature_does_not_carry_over_to_the_other_message_type() -> None:
     joined = cose.parse(cose.combine(body, b"payload", (single.signatures[0],)))
     with pytest.raises(Unverified):
         verify_ed25519(SIGNER.public, joined.to_be_signed(part.kid), single.signatures[0].signature)
+
+
+@pytest.mark.parametrize("length", [42, 43, 44, 86])
+@given(st.data())
+@settings(max_examples=30)
+def test_a_header_that_is_remembered_reads_as_one_read_whole(length: int, data: st.DataObject) -> None:
+    """Also where the bytes before the last 43 were seen in another header, and where the end is no ASCII subject."""
+    ascii_text = st.text(st.characters(max_codepoint=127), min_size=length, max_size=length)
+    wide = st.text("例é", min_size=length // 3, max_size=length // 2)
+    for _ in range(2):
+        subject, issuer = data.draw(ascii_text | wide), data.draw(st.sampled_from([ISSUER, "例", "A" * 43, "x" * 200]))
+        envelope = cose.parse(cose.sign_one(b"payload", issuer, subject, SIGNER))
+        assert (envelope.issuer, envelope.subject) == (issuer, subject)
+        assert envelope.signatures[0].kid == kid(SIGNER.public)
+
+
+def test_what_follows_a_remembered_header_is_still_read() -> None:
+    cose.parse(cose.sign_one(b"payload", ISSUER, "s" * 43, SIGNER))
+    good = one()[0]
+    assert isinstance(good, bytes)
+    known = cbor2.loads(cose.sign_one(b"payload", ISSUER, "s" * 43, SIGNER)[1:])[0]
+    for bad in (known[:-1], known + b"s", known[:-1] + b"\xff", known[:-44] + b"\x2c" + known[-43:], known[:-43]):
+        with pytest.raises(Malformed):
+            cose.parse(cose.format_one(bad, b"payload", bytes(64)))
