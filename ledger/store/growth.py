@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ledger.errors import Unverified
+from ledger.tlog.map_proof import Leaf, subtree
+from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
 
@@ -53,3 +56,23 @@ def bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
     shift = 256 - depth
     low = bucket << shift
     return low.to_bytes(32, "big"), (low | ((1 << shift) - 1)).to_bytes(32, "big")
+
+
+def check_leaves(tree: MapTree, numbers: Sequence[int], found: Sequence[Sequence[Leaf]]) -> None:
+    """Return when stored leaves of these buckets are those of the sealed map. Raises Unverified."""
+    for number, leaves in zip(numbers, found, strict=True):
+        if tree.bucket_root(number) != (subtree(leaves) if leaves else None):
+            raise Unverified("store: stored states do not hash to the sealed map; run fsck")
+
+
+def merge_leaves(
+    numbers: Sequence[int], found: Sequence[Sequence[Leaf]], fresh: Mapping[int, Mapping[bytes, bytes]]
+) -> tuple[dict[int, list[Leaf]], int]:
+    """Each bucket with its new leaves among those found in it, rising by key; and how many keys are new."""
+    changed, gained = {}, 0
+    for number, old in zip(numbers, found, strict=True):
+        merged = dict(old)
+        merged.update(fresh[number])
+        gained += len(merged) - len(old)
+        changed[number] = sorted(merged.items())
+    return changed, gained

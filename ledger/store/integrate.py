@@ -35,12 +35,12 @@ from ledger.records.state import (
 )
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
-from ledger.store.growth import bucket_range, grow_tiles, root_again
+from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
 from ledger.store.view import StoreView, certificate_of, load_view
 from ledger.text import Text
-from ledger.tlog.map_proof import subtree, verify_absence, verify_presence
+from ledger.tlog.map_proof import verify_absence, verify_presence
 from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
 from ledger.tlog.merkle import Frontier, Subtree, leaf_hash, verify_inclusion
 
@@ -288,15 +288,19 @@ class Batch:
             self._signed.append(row)
         return moment.index
 
-    async def finish(self, private: PrivateRows | None = None) -> Prepared:
-        """Close the batch: chain, state map, seal, tree. Nothing is stored yet."""
+    async def finish(self, private: PrivateRows | None = None, sealed_root: bytes | None = None) -> Prepared:
+        """Close the batch: chain, state map, seal, tree. Nothing is stored yet.
+
+        `sealed_root`: what the log's own seal states, for those who replay it. An equal map root shows that the stored
+        leaves it came from are right, as no others hash to it; otherwise they are hashed too: Unverified for others.
+        """
         if not self._entries:
             raise AssertionError("an empty batch has no seal")
         log, before = self._log, self._log.head
         start = log.size
         covered = start + len(self._entries)
         states = self._state_rows()
-        buckets, change = await self._change_map(states)
+        buckets, change = await self._change_map(states, sealed_root)
         leaves = [statement.leaf_hash for statement in self._entries]
         chain = extend_chain(before.chain if before else CHAIN_START, leaves)
         seal = Seal(covered, self.time, change.root, change.count, chain[-1], before.seal if before else -1).encode()
@@ -322,21 +326,12 @@ class Batch:
             self._events,
             private or PrivateRows(),
         )
-        filings = {number: self.view.filings[number] for number in self._changed_filings}
         view = self.view
+        filings = {number: view.filings[number] for number in self._changed_filings}
         return Prepared(
-            stored,
-            seal,
-            frontier,
-            completed,
-            change,
-            edge,
-            filings,
-            view.authority,
-            self._entries,
-            view,
+            stored, seal, frontier, completed, change, edge, filings, view.authority, self._entries, view,
             self._statuses,
-        )
+        )  # fmt: skip
 
     def _state_rows(self) -> list[StateRow]:
         rows = []
@@ -353,22 +348,21 @@ class Batch:
             rows.append(StateRow(certificate_map_key(cert_key), value, cert_key, state.track_id, body))
         return rows
 
-    async def _change_map(self, states: Sequence[StateRow]) -> tuple[list[tuple[int, bytes]], MapChange]:
+    async def _change_map(
+        self, states: Sequence[StateRow], sealed_root: bytes | None
+    ) -> tuple[list[tuple[int, bytes]], MapChange]:
         depth, tree = self._log.depth, self._log.map
         wanted: dict[int, dict[bytes, bytes]] = {}
         for row in states:
             wanted.setdefault(bucket_of(row.map_key, depth), {})[row.map_key] = row.value
         numbers = list(wanted)
         found = await self._log.store.leaves([bucket_range(number, depth) for number in numbers])
-        changed, gained = {}, 0
-        for number, old in zip(numbers, found, strict=True):
-            if tree.bucket_root(number) != (subtree(old) if old else None):
-                raise Unverified("store: stored states do not hash to the sealed map; run fsck")
-            merged = dict(old)
-            merged.update(wanted[number])
-            gained += len(merged) - len(old)
-            changed[number] = sorted(merged.items())
+        if sealed_root is None:
+            check_leaves(tree, numbers, found)
+        changed, gained = merge_leaves(numbers, found, wanted)
         change = tree.prepare(changed, gained)
+        if sealed_root is not None and change.root != sealed_root:
+            check_leaves(tree, numbers, found)
         base = 1 << depth
         return [(number, change.nodes[base + number]) for number in numbers], change
 

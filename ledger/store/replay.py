@@ -89,7 +89,7 @@ async def replay_stretch(
     await _fold(batch, authentic)  # 5
     if first is not None:  # what stands before it was admissible: this is the first bad entry
         raise first
-    prepared = await batch.finish()
+    prepared = await batch.finish(sealed_root=seal.map_root)
     if prepared.seal != entries[-1]:  # 6
         ours = parse_seal(prepared.seal)
         what = "map root" if ours.map_root != seal.map_root else "chain, key count or previous seal"

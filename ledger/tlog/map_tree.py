@@ -190,21 +190,27 @@ class MapTree:
         """`nodes` (bucket slots) and every slot above them, recomputed."""
         heap = self._heap
         dirty = dict(nodes)
-        row: Iterable[int] = nodes
+        row = nodes
         for bit in range(self.depth - 1, -1, -1):
-            parents = {slot >> 1 for slot in row}
             suffix = bytes([bit])
-            for parent in parents:
-                at = parent * 2 * HASH_BYTES
-                left = dirty.get(2 * parent) or heap[at : at + HASH_BYTES]
-                right = dirty.get(2 * parent + 1) or heap[at + HASH_BYTES : at + 2 * HASH_BYTES]
-                if left == _NONE:
-                    dirty[parent] = bytes(right)
-                elif right == _NONE:
-                    dirty[parent] = bytes(left)
+            above: dict[int, bytes] = {}
+            for slot, node in row.items():
+                other: bytes | bytearray | None = row.get(slot ^ 1)
+                if other is None:
+                    at = (slot ^ 1) * HASH_BYTES
+                    other = heap[at : at + HASH_BYTES]
+                elif slot & 1:
+                    continue  # its sibling sees to both
+                if other == _NONE:
+                    above[slot >> 1] = node
+                elif node == _NONE:
+                    above[slot >> 1] = bytes(other)
+                elif slot & 1:
+                    above[slot >> 1] = sha256(other + node + suffix).digest()
                 else:
-                    dirty[parent] = sha256(left + right + suffix).digest()
-            row = parents
+                    above[slot >> 1] = sha256(node + other + suffix).digest()
+            dirty.update(above)
+            row = above
         return dirty
 
     def _slot(self, slot: int) -> bytes:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.store.growth import bucket_range, grow_tiles, root_again
-from ledger.tlog.map_tree import bucket_of
+from ledger.errors import Unverified
+from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves, root_again
+from ledger.tlog.map_tree import MapTree, bucket_of
 from ledger.tlog.merkle import Frontier
 from tests.support import slow_tree
 
@@ -43,3 +44,18 @@ def test_a_key_lies_in_the_range_of_its_bucket_and_no_other(key: bytes, depth: i
     assert low <= key <= high
     if bucket:
         assert bucket_range(bucket - 1, depth)[1] < low
+
+
+def test_new_leaves_join_those_of_their_bucket_and_take_the_place_of_older_ones() -> None:
+    a, b, c, v, w = (bytes([number]) * 32 for number in range(5))
+    found = [[(b, v)], []]
+    assert merge_leaves([7, 9], found, {7: {a: w, b: w}, 9: {c: v}}) == ({7: [(a, w), (b, w)], 9: [(c, v)]}, 2)
+
+
+def test_leaves_of_a_bucket_are_those_of_the_map() -> None:
+    leaf = (bytes(32), b"v" * 32)
+    tree = MapTree.build(4, [leaf])
+    check_leaves(tree, [0, 1], [[leaf], []])
+    for found in ([[], []], [[(bytes(32), b"w" * 32)], []], [[leaf], [(b"\x10" + bytes(31), b"v" * 32)]]):
+        with pytest.raises(Unverified):
+            check_leaves(tree, [0, 1], found)
