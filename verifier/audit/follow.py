@@ -20,7 +20,7 @@ from verifier.audit.store import AuditStore
 from verifier.replica import Replica
 
 MANY: Final = 2_048  # entries of one stretch from which on processes read them
-FLUSH: Final = 32_768  # entries between two commits: what a kill costs at most
+FLUSH: Final = 131_072  # entries between two commits: what a kill costs at most
 
 
 class Readers:

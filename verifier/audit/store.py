@@ -20,34 +20,45 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from ledger.errors import Refused, Unavailable
-from ledger.records.kinds import Kind
+from ledger.records.kinds import CERTIFICATE_KINDS, Kind
+from ledger.records.seal import CHAIN_START, extend_chain, is_seal
+from ledger.records.statements import parse_statement
 from ledger.records.view import Signed
+from ledger.store.integrate import MAP_DEPTH
 from ledger.store.protocol import EntryRow, StateRow, StoredBatch, StoredHead
 from ledger.text import Text
+from ledger.tlog.map_tree import bucket_of
+from ledger.tlog.merkle import leaf_hash
+from verifier.audit.buckets import AT_ONCE, SCHEMA, Buckets
+from verifier.audit.packed import (
+    ENTRIES,
+    STATES,
+    open_leaf,
+    pack_entries,
+    pack_signed,
+    pack_states,
+    pieces,
+    unpack_entries,
+    unpack_signed,
+    unpack_state,
+)
 
-_CACHE_KIB: Final = 48 * 1024
+_CACHE_KIB: Final = 32 * 1024
 _AUTOCHECKPOINT: Final = 16_384  # pages of 4 KiB
-_AT_ONCE: Final = 256  # keys in one SQL text
-_LAYOUT: Final = b"audit-store/1"
+_LAYOUT: Final = b"audit-store/2"
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE entry (
-    idx INTEGER PRIMARY KEY, body BLOB NOT NULL, chain BLOB NOT NULL, kind INTEGER NOT NULL, identity BLOB NOT NULL
-);
-CREATE UNIQUE INDEX repeatable ON entry (identity) WHERE kind NOT IN (0, 12, 13, 19); -- neither seal nor certificate
+CREATE TABLE entry (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, before BLOB NOT NULL, packed BLOB NOT NULL);
+CREATE TABLE repeatable (identity BLOB PRIMARY KEY, idx INTEGER NOT NULL) WITHOUT ROWID; -- neither seal nor certificate
 CREATE TABLE tile (level INTEGER, idx INTEGER, body BLOB NOT NULL, PRIMARY KEY (level, idx));
-CREATE TABLE state (id INTEGER PRIMARY KEY, map_key BLOB NOT NULL, subject BLOB NOT NULL, track BLOB NOT NULL,
-    body BLOB NOT NULL);
-CREATE TABLE leaf (map_key BLOB PRIMARY KEY, value BLOB NOT NULL, state INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE track (track BLOB, map_key BLOB, PRIMARY KEY (track, map_key)) WITHOUT ROWID;
-CREATE TABLE bucket (bucket INTEGER PRIMARY KEY, root BLOB NOT NULL);
+CREATE TABLE state (id INTEGER PRIMARY KEY, count INTEGER NOT NULL, packed BLOB NOT NULL);
 CREATE TABLE named (kind INTEGER, name TEXT, idx INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
-CREATE TABLE signed (filing TEXT, idx INTEGER, kind INTEGER NOT NULL, cert_key BLOB NOT NULL, kid BLOB NOT NULL,
-    day INTEGER NOT NULL, PRIMARY KEY (filing, idx)) WITHOUT ROWID;
+CREATE TABLE signed (filing TEXT, first INTEGER, packed BLOB NOT NULL, PRIMARY KEY (filing, first));
 CREATE TABLE event (cert_key BLOB, idx INTEGER, PRIMARY KEY (cert_key, idx)) WITHOUT ROWID;
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, root BLOB NOT NULL,
     chain BLOB NOT NULL, seal INTEGER NOT NULL, time INTEGER NOT NULL, map_root BLOB NOT NULL,
@@ -55,8 +66,13 @@ CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NUL
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), note BLOB NOT NULL);
 CREATE TABLE statistics (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, body BLOB NOT NULL);
 """
-_FIND_REPEATABLE: Final = "SELECT identity, idx FROM entry WHERE kind NOT IN (0, 12, 13, 19) AND identity"
-_STATE: Final = "SELECT l.map_key, l.value, s.subject, s.track, s.body FROM leaf l JOIN state s ON s.id = l.state"
+_REPEATABLE: Final = frozenset(map(int, Kind)) - frozenset(map(int, CERTIFICATE_KINDS))
+# The rows of one filing from the one on that holds index ?2.
+_SIGNED: Final = """SELECT packed FROM signed WHERE filing = ?1 AND first <= ?3
+    AND first >= coalesce((SELECT max(first) FROM signed WHERE filing = ?1 AND first <= ?2), 0) ORDER BY first"""
+_SIGNED_AFTER: Final = """SELECT filing, packed FROM signed WHERE filing > ?1 OR (filing = ?1
+    AND first >= coalesce((SELECT max(first) FROM signed WHERE filing = ?1 AND first <= ?2), 0))
+    ORDER BY filing, first"""
 
 
 class StoreFailed(Unavailable):
@@ -87,7 +103,9 @@ class AuditStore:
             raise Unavailable(f"{path}: {error}") from error
         except sqlite3.Error as error:
             raise Unavailable(f"{path} is not a store of this program: {error}") from error
-        self._next = 0
+        self._next = 0  # bundle of states
+        self._map_depth: int | None = None
+        self._buckets = Buckets(self._db)
 
     async def meta(self, name: str) -> bytes | None:
         row = self._one("SELECT value FROM meta WHERE name = ?", name)
@@ -96,6 +114,7 @@ class AuditStore:
     async def put_meta(self, values: Mapping[str, bytes]) -> None:
         with self._writing() as db:
             db.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", list(values.items()))
+        self._map_depth = None
         for name, value in values.items():
             if await self.meta(name) != value:
                 raise Refused("META_FIXED", name, Text("创建时确定的设置不能更改", "Fixed when the log was created"))
@@ -111,62 +130,97 @@ class AuditStore:
         if await self.head() != batch.before:
             text = Text("日志已被另一进程写入", "Another process has written to this log")
             raise Refused("HEAD_MOVED", "head", text)
-        first = self._next
-        self._next += len(batch.states)
-        states = list(enumerate(batch.states, first))
         with self._writing() as db:
             db.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)", fields)
-            db.executemany(
-                "INSERT INTO entry VALUES (?, ?, ?, ?, ?)",
-                [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries],
-            )
+            db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", _bundles(batch))
+            repeatable = [(entry.identity, entry.index) for entry in batch.entries if entry.kind in _REPEATABLE]
+            db.executemany("INSERT INTO repeatable VALUES (?, ?)", repeatable)
             db.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?, ?)", batch.tiles)
-            db.executemany(
-                "INSERT INTO state VALUES (?, ?, ?, ?, ?)",
-                [(at, s.map_key, s.subject, s.track, s.body) for at, s in states],
-            )
-            leaves = sorted((s.map_key, s.value, at) for at, s in states)
-            db.executemany("INSERT OR REPLACE INTO leaf VALUES (?, ?, ?)", leaves)
-            tracks = sorted((s.track, s.map_key) for s in batch.states if s.track)
-            db.executemany("INSERT OR IGNORE INTO track VALUES (?, ?)", tracks)
-            db.executemany("INSERT OR REPLACE INTO bucket VALUES (?, ?)", sorted(batch.buckets))
+            self._append_states(db, batch)
             db.executemany("INSERT INTO named VALUES (?, ?, ?)", batch.named)
-            signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
-            db.executemany("INSERT INTO signed VALUES (?, ?, ?, ?, ?, ?)", signed)
+            signed: dict[str, list[Signed]] = {}
+            for number, row in batch.signed:
+                signed.setdefault(number, []).append(row)
+            packed = [(number, rows[0].index, pack_signed(rows)) for number, rows in sorted(signed.items())]
+            db.executemany("INSERT INTO signed VALUES (?, ?, ?)", packed)
             db.executemany("INSERT INTO event VALUES (?, ?)", batch.events)
 
+    def _append_states(self, db: sqlite3.Connection, batch: StoredBatch) -> None:
+        """The states, and what leads to them."""
+        bundles = list(pieces(batch.states, STATES))
+        packed = [(number, len(states), pack_states(states)) for number, states in enumerate(bundles, self._next)]
+        db.executemany("INSERT INTO state VALUES (?, ?, ?)", packed)
+        self._buckets.take(batch.states, self._next * STATES, batch.buckets, self._depth)
+        self._next += len(bundles)
+
     async def entries(self, start: int, end: int) -> list[bytes]:
-        return [row[0] for row in self._all("SELECT body FROM entry WHERE idx >= ? AND idx < ?", start, end)]
+        found: list[bytes] = []
+        for first, count, packed in self._all(
+            "SELECT first, count, packed FROM entry WHERE first > ? AND first < ? ORDER BY first", start - ENTRIES, end
+        ):
+            found += unpack_entries(packed, count)[max(start - first, 0) : end - first]
+        return found
 
     async def rows(self, start: int, end: int) -> list[EntryRow]:
-        return [EntryRow(*row) for row in self._all("SELECT * FROM entry WHERE idx >= ? AND idx < ?", start, end)]
+        """Chain, kind and identity are worked out again from the entries: a replay never asks."""
+        found: list[EntryRow] = []
+        for first, count, before, packed in self._all(
+            "SELECT * FROM entry WHERE first > ? AND first < ? ORDER BY first", start - ENTRIES, end
+        ):
+            entries = unpack_entries(packed, count)
+            chain = extend_chain(before, map(leaf_hash, entries))
+            rows = [_row(first + at, entry, chain[at]) for at, entry in enumerate(entries)]
+            found += [row for row in rows if start <= row.index < end]
+        return found
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         """Reads every entry: a replay never asks, and an index over identities would cost more than all the rest."""
-        return dict(self._each("SELECT identity, idx FROM entry WHERE identity", identities))
+        head = await self.head()
+        rows = await self.rows(0, head.size if head else 0)
+        return {row.identity: row.index for row in rows if row.identity in set(identities)}
 
     async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        return dict(self._each(_FIND_REPEATABLE, identities))
+        return dict(self._each("SELECT identity, idx FROM repeatable WHERE identity", identities))
 
     async def tile(self, level: int, index: int) -> bytes | None:
         row = self._one("SELECT body FROM tile WHERE level = ? AND idx = ?", level, index)
         return None if row is None else row[0]
 
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
-        return {row[0]: StateRow(*row) for row in self._each(f"{_STATE} WHERE l.map_key", map_keys)}
+        with self._reading():
+            found = self._buckets.find(map_keys, self._depth)
+        if not found:
+            return {}
+        text = "SELECT id, count, packed FROM state WHERE id"
+        bundles = {row[0]: row[1:] for row in self._each(text, (place // STATES for _, place in found.values()))}
+        states = {}
+        for key, (value, place) in found.items():
+            count, packed = bundles[place // STATES]
+            states[key] = StateRow(key, value, *unpack_state(packed, count, place % STATES))
+        return states
 
     async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
+        wanted = set(track_ids)
+        with self._reading():
+            keys = self._buckets.members(wanted, self._depth)
         # A correction may have moved a certificate: the state says where it is now.
-        text = f"{_STATE} JOIN track t ON t.map_key = l.map_key WHERE s.track = t.track AND t.track"
-        return [StateRow(*row) for row in self._each(text, track_ids)]
+        return [state for state in (await self.states(keys)).values() if state.track in wanted]
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
-        text = "SELECT map_key, value FROM leaf WHERE map_key >= ? AND map_key <= ?"
-        with self._reading() as db:
-            return [db.execute(text, pair).fetchall() for pair in ranges]
+        ends = [(bucket_of(low, self._depth), bucket_of(high, self._depth)) for low, high in ranges]
+        found = []
+        with self._reading():
+            known = self._buckets.of([first for first, last in ends if first == last])
+            for (low, high), (first, last) in zip(ranges, ends, strict=True):
+                one = first == last
+                leaves = [*map(open_leaf, known[first])] if one else [*self._buckets.leaves(first, last)]
+                whole = not leaves or (low <= leaves[0][0] and leaves[-1][0] <= high)
+                found.append(leaves if whole else [leaf for leaf in leaves if low <= leaf[0] <= high])
+        return found
 
     async def buckets(self) -> dict[int, bytes]:
-        return dict(self._all("SELECT bucket, root FROM bucket"))
+        with self._reading():
+            return self._buckets.roots()
 
     async def named(self, kind: int) -> dict[str, int]:
         return dict(self._all("SELECT name, idx FROM named WHERE kind = ?", kind))
@@ -176,17 +230,20 @@ class AuditStore:
         return None if row is None else row[0]
 
     async def signed(self, number: str, first: int, last: int) -> list[Signed]:
-        text = "SELECT idx, kind, cert_key, kid, day FROM signed WHERE filing = ? AND idx >= ? AND idx <= ?"
-        rows = self._all(text, number, first, last)
-        return [Signed(index, Kind(kind), cert_key, kid, day) for index, kind, cert_key, kid, day in rows]
+        rows = [row for (packed,) in self._all(_SIGNED, number, first, last) for row in unpack_signed(packed)]
+        return [row for row in rows if first <= row.index <= last]
 
     async def events(self, cert_key: bytes) -> list[int]:
         return [row[0] for row in self._all("SELECT idx FROM event WHERE cert_key = ?", cert_key)]
 
     async def signed_after(self, number: str, index: int, count: int) -> list[tuple[str, Signed]]:
-        text = "SELECT * FROM signed WHERE (filing, idx) > (?, ?) ORDER BY filing, idx LIMIT ?"
-        rows = self._all(text, number, index, count)
-        return [(filing, Signed(at, Kind(kind), cert_key, kid, day)) for filing, at, kind, cert_key, kid, day in rows]
+        found: list[tuple[str, Signed]] = []
+        with self._reading() as db:
+            for filing, packed in db.execute(_SIGNED_AFTER, (number, index)):
+                found += [(filing, row) for row in unpack_signed(packed) if (filing, row.index) > (number, index)]
+                if len(found) >= count:
+                    break
+        return found[:count]
 
     async def events_after(self, cert_key: bytes, index: int, count: int) -> list[tuple[bytes, int]]:
         text = "SELECT cert_key, idx FROM event WHERE (cert_key, idx) > (?, ?) ORDER BY cert_key, idx LIMIT ?"
@@ -204,6 +261,7 @@ class AuditStore:
         """Commit everything since the last flush, with the statistics of the first `size` entries. A crash right
         here leaves all of it or none."""
         with self._writing() as db:
+            self._buckets.flush()
             db.execute("INSERT OR REPLACE INTO statistics VALUES (1, ?, ?)", (size, statistics))
             db.execute("COMMIT")
 
@@ -221,7 +279,7 @@ class AuditStore:
 
     def create(self) -> None:
         try:
-            self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            self._db.executescript(f"BEGIN; {_SCHEMA} {SCHEMA} COMMIT;")
         except sqlite3.Error as error:
             raise Unavailable(f"{self._path}: {error}") from error
         with self._writing() as db:
@@ -235,6 +293,14 @@ class AuditStore:
             raise Refused("SCHEMA", str(self._path), Text("存储结构与程序版本不符", "Store schema of another version"))
         self._next = self._one("SELECT coalesce(max(id), -1) + 1 FROM state")[0]
 
+    @property
+    def _depth(self) -> int:
+        """Of the map, as its integrator has it (fixed before the first entry)."""
+        if self._map_depth is None:
+            row = self._one("SELECT value FROM meta WHERE name = 'map_depth'")
+            self._map_depth = MAP_DEPTH if row is None else int.from_bytes(row[0], "big")
+        return self._map_depth
+
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """An error takes back everything since the last flush; the store must then be opened anew."""
@@ -243,6 +309,7 @@ class AuditStore:
                 self._db.execute("BEGIN")
             yield self._db
         except sqlite3.Error as error:
+            self._buckets.forget()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise StoreFailed(f"audit store: {error}") from error
@@ -262,14 +329,29 @@ class AuditStore:
         with self._reading() as db:
             return db.execute(text, values).fetchall()
 
-    def _each(self, text: str, keys: Iterable[bytes]) -> list[Any]:
+    def _each(self, text: str, keys: Iterable[Any]) -> list[Any]:
         """The rows whose key is one of these: `text` ends before IN."""
         wanted, rows = list(dict.fromkeys(keys)), []
         with self._reading() as db:
-            for at in range(0, len(wanted), _AT_ONCE):
-                piece = wanted[at : at + _AT_ONCE]
+            for at in range(0, len(wanted), AT_ONCE):
+                piece = wanted[at : at + AT_ONCE]
                 rows += db.execute(f"{text} IN ({', '.join('?' * len(piece))})", piece).fetchall()
         return rows
+
+
+def _bundles(batch: StoredBatch) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """The rows of a batch's entries: first index, count, the chain value before it, the entries."""
+    chain = batch.before.chain if batch.before else CHAIN_START
+    for rows in pieces(batch.entries, ENTRIES):
+        yield rows[0].index, len(rows), chain, pack_entries([row.body for row in rows])
+        chain = rows[-1].chain
+
+
+def _row(index: int, entry: bytes, chain: bytes) -> EntryRow:
+    if is_seal(entry):
+        return EntryRow(index, entry, chain, 0, sha256(entry).digest())
+    statement = parse_statement(entry)
+    return EntryRow(index, entry, chain, int(statement.kind), statement.identity)
 
 
 def create_audit_store(path: Path) -> AuditStore:
