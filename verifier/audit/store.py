@@ -6,13 +6,15 @@ It implements `ledger.store.protocol.Store`, and differs from the log's own stor
                               the last flushes; never a part of one. What is lost is simply replayed again
     many batches, one commit  `append` writes into an open transaction, which this store's one connection reads too;
                               `flush` commits it together with the statistics, so that they always belong together
-    fewer random pages        rows that grow by appending, and two small tables in key order (`leaf`, `track`); an
-                              index over identities only of what is no certificate: the fold refuses a cert key twice,
-                              but a restore, say, that is played again only its identity gives away
+    fewer rows and pages      several entries or states to a row (`packed`), appended; the two tables that lie by hash
+                              are written at a flush only (`buckets`); identities only of what is no certificate: the
+                              fold refuses a cert key twice, but a restore, say, that is played again only its
+                              identity gives away
     no reading back           `append` does not call `check`. It guards a log against signing what it misread; here
                               every root is compared with the one that the log signed
 
-Memory is SQLite's page cache, however long the log is. One process at a time: the file is locked while it is open.
+Memory is SQLite's page cache and what is new since the last flush, however long the log is. One process at a time:
+the file is locked while it is open.
 """
 
 from __future__ import annotations
