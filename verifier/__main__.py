@@ -34,12 +34,12 @@ from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.progress import Progress
-from ledger.store.sqlite import SqliteStore, open_sqlite
+from ledger.store.opening import open_store
+from ledger.store.protocol import Store
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
 from verifier.audit import console as audit_console
 from verifier.config import (
-    STORE_FILE,
     TrustConfig,
     VerifierSettings,
     create_folder,
@@ -98,8 +98,8 @@ def _init(options: argparse.Namespace) -> int:
         policy=NO_QUORUM if options.policy is None else _read_policy(options.policy),
         map_auditors=tuple(options.map_auditor),
     )
-    port = {} if options.port is None else {"port": options.port}
-    settings = VerifierSettings(options.ledger, trust, replica=not options.no_replica, **port)
+    chosen = {name: value for name in ("port", "store") if (value := getattr(options, name)) is not None}
+    settings = VerifierSettings(options.ledger, trust, replica=not options.no_replica, **chosen)
     asyncio.run(create_folder(options.dir, settings))
     following = f"check --dir {options.dir} X" if options.no_replica else f"sync --dir {options.dir}"
     print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier {following}")
@@ -206,7 +206,7 @@ async def _opened(
 ) -> AsyncIterator[tuple[Replica, bool]]:
     """The folder's replica, and whether another process writes it, so that we only read. With `share` that is a
     running `serve`, which keeps it up to date, or whoever has not finished after `wait_s`."""
-    store, shared = await _open_store(folder, share=share, wait_s=wait_s)
+    store, shared = await _open_store(folder, settings.store, share=share, wait_s=wait_s)
     trust = settings.trust.build()
     try:
         with ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="signatures") as pool:
@@ -224,16 +224,17 @@ async def _opened(
         await store.close()
 
 
-async def _open_store(folder: Path, *, share: bool, wait_s: float) -> tuple[SqliteStore, bool]:
+async def _open_store(folder: Path, name: str, *, share: bool, wait_s: float) -> tuple[Store, bool]:
     until = time.monotonic() + wait_s
     while True:
-        try:
-            return open_sqlite(folder / STORE_FILE, private=False), False
-        except Refused as error:
-            if error.code != "STORE_IN_USE" or not share:
-                raise
+        if not (share and is_served(folder)):
+            try:
+                return await open_store(name, folder, private=False), False
+            except Refused as error:
+                if error.code != "STORE_IN_USE" or not share:
+                    raise
         if is_served(folder) or time.monotonic() >= until:
-            return open_sqlite(folder / STORE_FILE, private=False, read_only=True), True
+            return await open_store(name, folder, private=False, read_only=True), True
         await asyncio.sleep(_LOOK_S)
 
 
@@ -328,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
         help="状态审计员公钥 / key of a map auditor",
     )
     init.add_argument("--no-replica", action="store_true", help="不保存副本 / keep no copy of the log")
+    init.add_argument("--store", help="副本：SQLite 文件或 postgresql://… / replica: SQLite file or postgresql://…")
     init.add_argument("--port", type=int, help="监听端口 / port for serve")
     init.set_defaults(run=_init)
 

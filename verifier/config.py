@@ -12,7 +12,7 @@ from typing import Final
 from ledger.errors import Malformed, Refused
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import described, format_settings, load_settings
-from ledger.store.sqlite import create_sqlite
+from ledger.store.opening import check_place, create_store
 from ledger.text import Text
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
@@ -113,6 +113,15 @@ class VerifierSettings:
             )
         ),
     )
+    store: str = field(
+        default=STORE_FILE,
+        metadata=described(
+            Text(
+                "副本的存储：SQLite 文件名，或 postgresql://角色@主机/数据库?schema=名称（不含密码）",
+                "The replica's store: a SQLite file, or postgresql://role@host/database?schema=name (no password)",
+            )
+        ),
+    )
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
     behind_proxy: bool = field(
@@ -132,6 +141,7 @@ class VerifierSettings:
             raise Malformed("ledger_url: http(s)://host[:port]")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise Malformed("tls_cert and tls_key go together")
+        check_place(self.store)
 
 
 async def create_folder(folder: Path, settings: VerifierSettings) -> None:
@@ -143,7 +153,7 @@ async def create_folder(folder: Path, settings: VerifierSettings) -> None:
     except FileExistsError:
         raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
     if settings.replica:
-        await create_sqlite(folder / STORE_FILE, private=False).close()
+        await (await create_store(settings.store, folder, private=False)).close()
 
 
 @contextmanager

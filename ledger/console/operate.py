@@ -1,4 +1,4 @@
-"""`cert-ledger init | serve | fsck | catalogue`: what the operator of the log types."""
+"""`cert-ledger init | serve | next-keys | catalogue`: what the operator of the log types."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from ledger.console.paths import read_file, write_new
+from ledger.console.paths import add_folder, add_owner, read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import JsonLines
 from ledger.keystore import Cost, KeyFile, open_key_file, public_part, read_passphrase
-from ledger.progress import Progress
 from ledger.records.dates import batch_day
 from ledger.reference_data import import_catalogue_file, load_catalogue
 from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import make_next_keys
 from ledger.service.run import RECEIPT_KEY, SETTINGS_FILE, create, serve
 from ledger.settings import load_settings
-from ledger.store.fsck import fsck
-from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey
@@ -38,28 +33,25 @@ PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     init = commands.add_parser("init", help="创建日志 / create a log")
-    _folder(init)
+    add_folder(init)
     init.add_argument("--origin", required=True, help="日志名称 / name of the log, like ledger.example.org/2026")
     init.add_argument("--genesis", type=Path, required=True, help="已签署的创世语句 / the signed genesis statement")
     init.add_argument("--host", default="127.0.0.1")
     init.add_argument("--port", type=int, default=8700)
     init.add_argument("--public-url", default="")
+    init.add_argument("--store", default="log.db", help="SQLite 文件或 postgresql://… / SQLite file or postgresql://…")
+    add_owner(init)
     init.add_argument("--light", action="store_true", help="演示用的轻量口令强化 / cheap key stretching, for demos")
     init.set_defaults(run=_init)
 
     server = commands.add_parser("serve", help="运行日志服务 / run the log")
-    _folder(server)
+    add_folder(server)
     server.set_defaults(run=_serve)
 
     following = commands.add_parser("next-keys", help="生成下一对日志密钥 / make the log's next keys")
-    _folder(following)
+    add_folder(following)
     following.add_argument("--light", action="store_true", help="演示用 / cheap key stretching, for demos")
     following.set_defaults(run=_next_keys)
-
-    check = commands.add_parser("fsck", help="检查存储 / check the store")
-    _folder(check)
-    check.add_argument("--json", action="store_true")
-    check.set_defaults(run=_fsck)
 
     catalogue = commands.add_parser("catalogue", help="职业目录 / the occupation catalogue")
     catalogue.add_argument("action", choices=["import"])
@@ -69,14 +61,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     catalogue.set_defaults(run=_catalogue)
 
 
-def _folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dir", type=Path, required=True, help="日志目录 / the log's folder")
-    parser.add_argument("--passphrase-file", type=Path)
-
-
 def _init(arguments: argparse.Namespace) -> int:
     settings = LedgerSettings(
-        origin=arguments.origin, host=arguments.host, port=arguments.port, public_url=arguments.public_url
+        origin=arguments.origin,
+        store=arguments.store,
+        host=arguments.host,
+        port=arguments.port,
+        public_url=arguments.public_url,
     )
     genesis = read_file(arguments.genesis, 8192)
     passphrase = read_passphrase(
@@ -84,7 +75,17 @@ def _init(arguments: argparse.Namespace) -> int:
     )
     cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
     now_ms = time.time_ns() // 1_000_000
-    vkeys = asyncio.run(create(arguments.dir, settings, genesis, passphrase, cost=cost, now_ms=now_ms))
+    vkeys = asyncio.run(
+        create(
+            arguments.dir,
+            settings,
+            genesis,
+            passphrase,
+            cost=cost,
+            now_ms=now_ms,
+            store_owner=arguments.store_owner,
+        )
+    )
     receipts = {key.name: key.public or b"" for key in public_part(arguments.dir / settings.keys)}[RECEIPT_KEY]
     pins = {
         "origin": settings.origin,
@@ -134,29 +135,6 @@ def _next_keys(arguments: argparse.Namespace) -> int:
     print(f'ed25519 = "{ed25519.hex()}"\nml_dsa_44 = "{ml_dsa.hex()}"')  # the TOML of a log-key proposal
     print("\n".join(["# 核验方届时须改为固定 / what verifiers and witnesses must pin then", *vkeys]), file=sys.stderr)
     return 0
-
-
-def _fsck(arguments: argparse.Namespace) -> int:
-    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
-    store = open_sqlite(_inside(arguments.dir, settings.store), private=True, read_only=True)
-
-    async def check() -> list[str]:
-        with tempfile.TemporaryDirectory(prefix="fsck-") as folder, ThreadPoolExecutor(2) as workers:
-            scratch = create_sqlite(Path(folder) / "scratch.db", private=True)
-            head = await store.head()
-            with Progress(head.size if head else 0, Text("检查", "checking"), sys.stderr, time.monotonic) as bar:
-                try:
-                    return await fsck(store, scratch, workers, lambda done, _: bar.advance(done - bar.done))
-                finally:
-                    await scratch.close()
-                    await store.close()
-
-    problems = asyncio.run(check())
-    if arguments.json:
-        print(json.dumps({"problems": problems}, ensure_ascii=False))
-    else:
-        print("\n".join(problems) or "存储完好 / the store is sound")
-    return 1 if problems else 0
 
 
 def _catalogue(arguments: argparse.Namespace) -> int:

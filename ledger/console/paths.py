@@ -1,7 +1,8 @@
-"""Reading and writing the small files that people hand to each other."""
+"""Where things are: arguments that several commands share, and the small files that people hand to each other."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from ledger.errors import Malformed, Refused, Unavailable
@@ -31,3 +32,17 @@ def write_new(path: Path, raw: bytes) -> None:
         ) from error
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dir", type=Path, required=True, help="日志目录 / the log's folder")
+    parser.add_argument("--passphrase-file", type=Path)
+
+
+def add_owner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--store-owner",
+        default="",
+        metavar="URL",
+        help="拥有 PostgreSQL 表的角色的地址 / address of the role that owns the tables (PostgreSQL)",
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.settings import described
+from ledger.store.opening import check_place
 from ledger.text import Text
 
 
@@ -14,8 +15,14 @@ class LedgerSettings:
     """What an operator may choose. The origin and the keys are fixed at creation and live elsewhere."""
 
     origin: str = field(metadata=described(Text("日志名称，创建后不可更改", "Name of the log; fixed at creation")))
-    store: Path = field(
-        default=Path("log.db"), metadata=described(Text("日志存储文件", "The store of the log (SQLite file)"))
+    store: str = field(
+        default="log.db",
+        metadata=described(
+            Text(
+                "日志存储：SQLite 文件名，或 postgresql://角色@主机/数据库?schema=名称（不含密码）",
+                "The store of the log: a SQLite file, or postgresql://role@host/database?schema=name (no password)",
+            )
+        ),
     )
     guard: Path = field(
         default=Path("guard"),
@@ -100,3 +107,6 @@ class LedgerSettings:
             maximum=30_000,
         ),
     )
+
+    def __post_init__(self) -> None:
+        check_place(self.store)

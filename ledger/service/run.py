@@ -47,9 +47,9 @@ from ledger.settings import format_settings
 from ledger.store.evidence import Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import MAP_DEPTH, Integrator
+from ledger.store.opening import create_store, open_store
 from ledger.store.protocol import PrivateStore
 from ledger.store.serving import Serving
-from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
@@ -70,9 +70,11 @@ async def create(
     cost: Cost,
     now_ms: int,
     map_depth: int = MAP_DEPTH,
+    store_owner: str = "",
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> tuple[str, ...]:
-    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin.
+    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin. `store_owner` is the
+    address under which a PostgreSQL store's tables are made.
 
     Raises Refused when anything is there already. A crash in here leaves a folder that `serve` refuses and that a
     person removes; no signature has left it.
@@ -89,10 +91,10 @@ async def create(
         RECEIPT_KEY: new_key("ed25519", f"{settings.origin} receipts", created_day=day, random_bytes=random_bytes),
         "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
     }
-    create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
-    FileGuard.create(folder / settings.guard)
-    store = create_sqlite(folder / settings.store, private=True)
+    store = await create_store(settings.store, folder, private=True, owner=store_owner)  # the likeliest to fail
     try:
+        create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
+        FileGuard.create(folder / settings.guard)
         await store.put_meta({"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")})
         integrator = await Integrator.open(store)
         batch = await integrator.begin([statement], now_ms)
@@ -128,7 +130,7 @@ async def running(
     Raises whatever stops a log from being trusted with a signature, but for what its witnesses say: then it runs, signs
     nothing and stays readable.
     """
-    store = open_sqlite(folder / settings.store, private=True)
+    store = await open_store(settings.store, folder, private=True)
     try:
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))

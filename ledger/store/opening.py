@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ledger.errors import Refused
+from ledger.errors import Malformed, Refused
 from ledger.store.postgres import PostgresStore, open_postgres
 from ledger.store.postgres_link import SCHEME, Deadlines, Place, parse_place
 from ledger.store.postgres_schema import create_schema, upgrade_schema
@@ -22,9 +22,11 @@ def is_postgres(store: str) -> bool:
 
 
 def check_place(store: str) -> None:
-    """Raise Refused or Malformed for an address that names no store, or holds a password. A file name is always one."""
+    """Raise Refused or Malformed for an address that names no store, or holds a password."""
     if is_postgres(store):
         parse_place(store)
+    elif not store or "\0" in store or "://" in store:
+        raise Malformed("store: a file name, or postgresql://role@host/database?schema=name")
 
 
 async def open_store(

@@ -105,9 +105,12 @@ class LogBuilder:
     cosigned_by: tuple[str, ...] = ()  # names of COSIGNERS that cosign every checkpoint
 
     @classmethod
-    async def create(cls, path: Path, *, origin: str = ORIGIN, seed: str = "", filed: bool = True) -> LogBuilder:
-        """A log with its genesis and, unless `filed` is false, one filing, in one batch."""
-        store = create_sqlite(path, private=False)
+    async def create(
+        cls, path: Path, *, origin: str = ORIGIN, seed: str = "", filed: bool = True, store: Store | None = None
+    ) -> LogBuilder:
+        """A log with its genesis and, unless `filed` is false, one filing, in one batch. `store` is an empty one to use
+        instead of a new file at `path`."""
+        store = store or create_sqlite(path, private=False)
         await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
         builder = cls(store, await Integrator.open(store), origin, seed)
         entries = [builder.genesis_entry()]

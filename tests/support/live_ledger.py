@@ -132,7 +132,7 @@ class LiveLedger:
         self.stderr = self.folder.parent / f"{self.folder.name}.stderr"
 
     @classmethod
-    def create(cls, folder: Path, seed: str = "live", **settings: Any) -> LiveLedger:
+    def create(cls, folder: Path, seed: str = "live", store_owner: str = "", **settings: Any) -> LiveLedger:
         """`init` without its console. Works inside and outside of a running loop."""
         authority = make_authority(seed, origin=f"log.test.example/{seed}")
         port = free_port()
@@ -146,6 +146,7 @@ class LiveLedger:
             cost=LIGHT,
             now_ms=time.time_ns() // 1_000_000,
             map_depth=MAP_DEPTH,
+            store_owner=store_owner,
         )
         with ThreadPoolExecutor(1) as elsewhere:
             vkeys = elsewhere.submit(asyncio.run, made).result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ledger.records.authority import Filing, Genesis
 from ledger.records.statements import Statement
@@ -25,8 +26,11 @@ class StoredLog:
     time: int = TIME
 
     @classmethod
-    async def create(cls, path: Path, *bodies: Body, authority: Authority | None = None) -> StoredLog:
-        store = create_sqlite(path, private=False)
+    async def create(
+        cls, path: Path, *bodies: Body, authority: Authority | None = None, store: Any = None
+    ) -> StoredLog:
+        """`store` is an empty one to use instead of a new file at `path`."""
+        store = store or create_sqlite(path, private=False)
         await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
         log, authority = cls(store, await Integrator.open(store)), authority or make_authority()
         filings = [authority.sign(body.filing) for body in bodies or (make_body(),)]

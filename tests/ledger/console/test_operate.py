@@ -1,9 +1,8 @@
-"""What the operator types: init once, fsck with an exit code, catalogues imported; errors are one line."""
+"""What the operator types: init once, catalogues imported; errors are one line."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +14,6 @@ from ledger.console.operate import PASSPHRASE
 from ledger.records.occupations import parse_catalogue
 from ledger.tlog.note import parse_vkey
 from tests.support.builders import make_authority
-from tests.support.fault_store import flip
 
 AUTHORITY = make_authority("operate", origin="log.test.example/operate")
 GENESIS = AUTHORITY.sign(AUTHORITY.genesis).entry
@@ -77,32 +75,6 @@ def test_init_without_a_passphrase_is_refused(run: Run, monkeypatch: pytest.Monk
     code, _, err = init(run)
     assert code == 1 and PASSPHRASE in err
     assert not Path("log/log.db").exists()
-
-
-def test_fsck_says_sound_or_what_is_wrong(run: Run) -> None:
-    init(run)
-    code, out, _ = run("fsck", "--dir", "log")
-    assert code == 0 and "存储完好" in out and "sound" in out
-    code, out, _ = run("fsck", "--dir", "log", "--json")
-    assert (code, json.loads(out)) == (0, {"problems": []})
-    raw = sqlite3.connect("log/log.db")
-    (body,) = raw.execute("SELECT body FROM entry WHERE idx = 0").fetchone()
-    raw.execute("UPDATE entry SET body = ? WHERE idx = 0", (flip(body, 999),))
-    raw.commit()
-    raw.close()
-    code, out, _ = run("fsck", "--dir", "log", "--json")
-    assert code == 1 and json.loads(out)["problems"]
-    code, out, _ = run("fsck", "--dir", "log")
-    assert code == 1 and "entry" in out
-
-
-def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
-    assert run("fsck", "--dir", "log")[0] == 3
-    init(run)
-    Path("log/log.db").write_bytes(b"not a database at all" * 100)
-    for left in Path("log").glob("log.db-*"):
-        left.unlink()
-    assert run("fsck", "--dir", "log")[0] == 3
 
 
 def test_a_catalogue_is_imported_and_its_digest_printed(run: Run) -> None:

@@ -1,0 +1,106 @@
+"""The whole log on PostgreSQL: made by the owner, served by a role that cannot rewrite it, killed, started again,
+checked, and followed by a verifier whose replica is on PostgreSQL too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Unavailable, Unverified
+from ledger.wire import Logged
+from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body
+from tests.support.postgres import APPLICATION, OWNER, Server, postgres_server
+
+KILLS = 2
+
+
+@pytest.fixture
+def server() -> Server:
+    return postgres_server()
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env=os.environ | {"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Server, tmp_path: Path) -> None:
+    place, body, draw = server.place("flow"), live_body("postgres"), random.Random(7)
+    live = LiveLedger.create(tmp_path / "log", "postgres", store=place, store_owner=server.owner(place), examiners=0)
+    assert not list((tmp_path / "log").glob("*.db*"))
+    acked: dict[str, int] = {}
+    labels = distinct("pg", 48)
+    try:
+        live.start()
+        await live.file(body)
+        async with live.client(body) as client:
+            certificates = dict(zip(labels, await drafted(client, body, *labels), strict=True))
+
+        async def submit(some: list[str]) -> None:
+            async with live.client(body, total_s=15.0) as client:
+                entries = [certificates[label].submission() for label in some]
+                receipt = await client.submit(entries)
+            live.check(receipt, [certificates[label].statement.entry for label in some])
+            for label, answer in zip(some, receipt.answers, strict=True):
+                assert isinstance(answer, Logged), answer
+                assert acked.setdefault(label, answer.index) == answer.index
+
+        async def submit_all() -> None:
+            for at in range(0, len(labels), 4):
+                if labels[at] not in acked:
+                    await submit(labels[at : at + 4])
+
+        unknown = 0
+        for _ in range(KILLS):
+            sending = asyncio.create_task(submit_all())
+            before = len(acked)
+            while len(acked) < before + 8:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(draw.uniform(0.0, 0.05))
+            assert live.kill() == -9
+            try:
+                await sending
+            except (Unavailable, Unverified):
+                unknown += 1
+            live.start()
+        assert unknown == KILLS
+        early = dict(acked)
+        acked.clear()
+        await submit_all()
+        assert early.items() <= acked.items() and acked.keys() == set(labels)
+        assert len(set(acked.values())) == len(labels)
+
+        # A verifier follows it into a schema of its own.
+        size = live.open((await live.fetch("/checkpoint"))[2]).checkpoint.size
+        genesis = sha256(live.authority.sign(live.authority.genesis).entry).hexdigest()
+        replica = server.place("replica").replace(APPLICATION, OWNER)
+        folder = str(tmp_path / "verifier")
+        words = ["--ledger", live.url, "--origin", live.authority.origin, "--genesis", genesis]
+        words += [word for key in live.keys for word in ("--vkey", key.format_vkey())]
+        made = run("verifier", "init", "--dir", folder, "--base", "https://v.example", "--store", replica, *words)
+        assert made.returncode == 0, made.stderr
+        done = run("verifier", "sync", "--dir", folder, "--json", "--quiet")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["size"] == size
+        assert server.sql(replica, "SELECT count(*) FROM entry")[0][0] == size
+
+        beside = run("ledger", "fsck", "--dir", str(live.folder), "--json")  # while it runs
+        assert (beside.returncode, json.loads(beside.stdout)) == (0, {"problems": []}), beside.stderr
+        assert live.stop() == 0
+    finally:
+        if live.process is not None:
+            live.kill()

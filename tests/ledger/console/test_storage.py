@@ -1,0 +1,135 @@
+"""What the operator does to the store, on both kinds, through the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ledger.__main__ import main
+from ledger.console.operate import PASSPHRASE
+from tests.support.builders import make_authority
+from tests.support.postgres import postgres_server
+from tests.support.stores import PostgresKind, SqliteKind, StoreKind
+
+AUTHORITY = make_authority("operate", origin="log.test.example/operate")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@dataclass
+class Place:
+    """One kind of store, and the words that name one to `init` and to the other commands."""
+
+    kind: StoreKind
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return Path("log/log.db").absolute()
+
+    @property
+    def init(self) -> list[str]:
+        return ["--store", self.name, *self.owner]
+
+    @property
+    def owner(self) -> list[str]:
+        if isinstance(self.kind, SqliteKind):
+            return []
+        return ["--store-owner", postgres_server().owner(self.name)]
+
+    def change(self, text: str) -> None:
+        self.kind.change(self.path, text + " RETURNING 1")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(PASSPHRASE, "a passphrase of the tests")
+    Path("genesis.cose").write_bytes(AUTHORITY.sign(AUTHORITY.genesis).entry)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(list(arguments))
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    return call
+
+
+def make(kind: str) -> Place:
+    if kind == "sqlite":
+        return Place(SqliteKind(), "log.db")
+    found = PostgresKind()
+    return Place(found, found.place(Path("log/log.db").absolute()))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, run: Run) -> Place:
+    made = make(request.param)
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light", *made.init]
+    code, _, err = run(*words)
+    assert code == 0, err
+    return made
+
+
+def test_fsck_says_sound_or_what_is_wrong(run: Run, place: Place) -> None:
+    code, out, _ = run("fsck", "--dir", "log")
+    assert code == 0 and "存储完好" in out and "sound" in out
+    place.change("UPDATE entry SET chain = x'00' WHERE idx = 0")
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert code == 1 and json.loads(out)["problems"]
+
+
+def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
+    assert run("fsck", "--dir", "log")[0] == 3
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    Path("log/log.db").write_bytes(b"not a database at all" * 100)
+    for left in Path("log").glob("log.db-*"):
+        left.unlink()
+    assert run("fsck", "--dir", "log")[0] == 3
+
+
+def test_migrate_shows_and_applies_what_is_missing(run: Run, place: Place) -> None:
+    code, out, _ = run("migrate", "--dir", "log", "--dry-run", *place.owner)
+    assert code == 0 and "up to date" in out
+    # As a store of an earlier version, which lacked the last step.
+    place.kind.change(place.path, "DROP INDEX state_since") if place.owner == [] else postgres_server().sql(
+        place.name, "DROP INDEX state_since"
+    )
+    place.change("DELETE FROM migration WHERE name = '0004_history'")
+    assert run("fsck", "--dir", "log")[0] == 1
+    for _ in range(2):
+        code, out, _ = run("migrate", "--dir", "log", "--dry-run", *place.owner)
+        assert code == 0 and "0004_history" in out and "missing" in out
+    code, out, _ = run("migrate", "--dir", "log", *place.owner)
+    assert code == 0 and "0004_history" in out and "done" in out
+    assert run("fsck", "--dir", "log")[0] == 0
+
+
+def test_migrate_refuses_drift(run: Run, place: Place) -> None:
+    place.change("UPDATE migration SET digest = x'00' WHERE name = '0002_private'")
+    for more in ([], ["--dry-run"]):
+        code, _, err = run("migrate", "--dir", "log", *more, *place.owner)
+        assert code == 1 and "SCHEMA" in err
+
+
+def test_a_password_is_never_written_or_shown(run: Run) -> None:
+    code, out, err = run(
+        "init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light",
+        "--store", "postgresql://app:SECRET@localhost/db",
+    )  # fmt: skip
+    assert code == 1 and "SECRET" not in out + err and "PGPASSWORD" in err
+    assert not Path("log").exists()
+
+
+def test_a_ledger_on_postgres_needs_another_owner(run: Run) -> None:
+    made = make("postgres")
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    code, _, err = run(*words, "--store", made.name)
+    assert code == 1 and "STORE_OWNER" in err
+    assert not list(Path("log").iterdir()), "nothing was made"
+    assert run(*words, *made.init)[0] == 0
