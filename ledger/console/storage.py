@@ -1,10 +1,15 @@
-"""`cert-ledger fsck | migrate`: what the operator does to the store, the same on both kinds."""
+"""`cert-ledger fsck | migrate | migrate-store | backup | restore`: the same on both kinds of store.
+
+A backup is a store in one SQLite file, whatever kind it was made from: it is checked as any store is, needs no program
+of the database's, and is restored into either kind. The guard is never part of it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -12,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ledger.console.paths import add_folder, add_owner
+from ledger.errors import Refused
 from ledger.progress import Progress
 from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
+from ledger.store.copying import Copyable, copy_store
 from ledger.store.fsck import fsck
-from ledger.store.opening import open_store, upgrade_store
+from ledger.store.opening import check_place, create_store, open_store, upgrade_store
 from ledger.store.protocol import Store
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
@@ -34,6 +41,23 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_owner(steps)
     steps.add_argument("--dry-run", action="store_true", help="只列出缺少的步骤 / only say which steps are missing")
     steps.set_defaults(run=_migrate)
+
+    move = commands.add_parser("migrate-store", help="复制到另一存储 / copy a store into an empty one of either kind")
+    move.add_argument("source", metavar="FROM", help="SQLite 文件或 postgresql://… / SQLite file or postgresql://…")
+    move.add_argument("target", metavar="TO")
+    add_owner(move)
+    move.set_defaults(run=_migrate_store)
+
+    save = commands.add_parser("backup", help="备份 / write a checked copy of the store into one file")
+    add_folder(save)
+    save.add_argument("--out", type=Path, required=True, help="新文件 / a new file")
+    save.set_defaults(run=_backup)
+
+    back = commands.add_parser("restore", help="恢复 / fill the folder's empty store from a backup")
+    add_folder(back)
+    add_owner(back)
+    back.add_argument("--from", type=Path, required=True, dest="source", help="备份文件 / the backup")
+    back.set_defaults(run=_restore)
 
 
 def _fsck(arguments: argparse.Namespace) -> int:
@@ -82,3 +106,88 @@ def _migrate(arguments: argparse.Namespace) -> int:
     for name in missing:
         print(f"{name}: " + ("缺少 / missing" if arguments.dry_run else "已完成 / done"))
     return 0
+
+
+def _migrate_store(arguments: argparse.Namespace) -> int:
+    check_place(arguments.source)
+    check_place(arguments.target)
+
+    async def run() -> int:
+        source = await open_store(arguments.source, Path(), private=True)  # as its writer: nobody else goes on in it
+        try:
+            return await _copy(source, arguments.target, Path(), arguments.store_owner)
+        finally:
+            await source.close()
+
+    return asyncio.run(run())
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    """Begins anew each time: a crash leaves a file named .partial, which is no backup."""
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    out: Path = arguments.out.absolute()
+    partial = out.with_name(out.name + ".partial")
+    if out.exists():
+        raise Refused("EXISTS", str(out), Text(f"{out} 已存在，不会被覆盖", f"{out} exists; not overwritten"))
+    _remove(partial)
+
+    async def run() -> int:
+        source = await open_store(settings.store, arguments.dir, private=True, read_only=True)
+        try:
+            return await _copy(source, str(partial), Path(), "")
+        finally:
+            await source.close()
+
+    code = asyncio.run(run())
+    if code == 0:
+        partial.rename(out)
+        _remove(partial)
+        folder = os.open(out.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return code
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+
+    async def run() -> int:
+        source = await open_store(str(arguments.source.absolute()), Path(), private=True, read_only=True)
+        try:
+            if await source.meta("origin") != settings.origin.encode():
+                raise Refused("ORIGIN", "origin", Text("备份属于另一日志", "The backup is of another log"))
+            return await _copy(source, settings.store, arguments.dir, arguments.store_owner)
+        finally:
+            await source.close()
+
+    return asyncio.run(run())
+
+
+async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) -> int:
+    """Copy into a store that is made here, or was left without a head by the same command; then prove what it holds."""
+    try:
+        target = await create_store(target_name, folder, private=True, owner=owner)
+    except Refused as refusal:
+        if refusal.code != "EXISTS":
+            raise
+        target = await open_store(target_name, folder, private=True)
+    try:
+        with Progress(None, Text("复制", "copying"), sys.stderr, time.monotonic) as bar:
+
+            def reached(done: int, total: int) -> None:
+                bar.total = total
+                bar.advance(done - bar.done)
+
+            head = await copy_store(source, target, reached)
+        problems = await prove(target)
+    finally:
+        await target.close()
+    print("\n".join(problems) or f"size {head.size} root {head.root.hex()}")
+    return 1 if problems else 0
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.postgres_link import Deadlines, Place, ReadPool, Snapshot
 from ledger.store.postgres_schema import check_role, check_schema
-from ledger.store.postgres_text import each_range, many, target
+from ledger.store.postgres_text import each_range, many
 from ledger.store.postgres_writer import Writer
 from ledger.store.protocol import (
     EntryRow,
@@ -192,6 +192,14 @@ class PostgresStore:
         await self._writing.transact(write)
         return await self.index([row.hmac for row in rows])
 
+    async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a copy that is being made (`ledger.store.copying`)."""
+        return [tuple(row) for row in await self._reads.fetch(text, *values)]
+
+    async def fill(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows of a copy, that must be new, in one commit."""
+        await self._writing.transact(lambda session: self._copy(session, insert, rows))
+
     async def close(self) -> None:
         self._checker.shutdown(wait=False)
         await self._reads.close()
@@ -228,7 +236,7 @@ class PostgresStore:
     async def _copy(self, session: Any, insert: str, rows: Sequence[Sequence[Any]]) -> None:
         """Rows that must be new."""
         if rows:
-            table, columns = target(insert)
+            table, columns = sql.target(insert)
             await session.copy_records_to_table(table, records=rows, columns=columns, schema_name=self._place.schema)
 
     async def _put(self, session: Any, upsert: str, rows: Mapping[Any, Sequence[Any]]) -> None:

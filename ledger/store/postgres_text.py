@@ -10,6 +10,8 @@ import re
 from functools import cache
 from typing import Final
 
+from ledger.store.sql import target
+
 # By name: a column has the same type in every table.
 _TYPES: Final = {
     "name": "text",
@@ -24,13 +26,6 @@ _TYPES: Final = {
     "purpose": "smallint",
     "key_version": "smallint",
 }  # everything else is bytea
-
-
-def target(insert: str) -> tuple[str, tuple[str, ...]]:
-    """Table and columns of an INSERT of one row: where a COPY goes."""
-    found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", insert)
-    assert found is not None
-    return found[1], tuple(found[2].split(", "))
 
 
 @cache

@@ -6,6 +6,7 @@ of as many parameters as there are keys for `= ANY($1)`, and as many rows of VAL
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 META: Final = "SELECT value FROM meta WHERE name = $1"
@@ -14,6 +15,9 @@ HEAD: Final = "SELECT size, root, chain, seal, time, map_root, map_count FROM he
 FIRST_HEAD: Final = (
     "INSERT INTO head (one, size, root, chain, seal, time, map_root, map_count)"
     " VALUES (1, $1, $2, $3, $4, $5, $6, $7) ON CONFLICT (one) DO NOTHING"
+)
+PUT_HEAD: Final = (  # of a copy
+    "INSERT INTO head (one, size, root, chain, seal, time, map_root, map_count) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 )
 SWAP_HEAD: Final = (
     "UPDATE head SET size = $1, root = $2, chain = $3, seal = $4, time = $5, map_root = $6, map_count = $7"
@@ -37,6 +41,7 @@ PUT_STATE: Final = (
     " ON CONFLICT (map_key) DO UPDATE SET"
     " value = excluded.value, since = excluded.since, track = excluded.track, body = excluded.body"
 )
+PUT_HISTORY: Final = "INSERT INTO state_history (map_key, since, value, body) VALUES ($1, $2, $3, $4)"
 STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = ANY($1)"
 TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
@@ -94,3 +99,10 @@ RENEW_INDEX: Final = PUT_INDEX + (
     " ON CONFLICT (hmac) DO UPDATE SET key_version = excluded.key_version, body = excluded.body"
 )
 INDEX: Final = "SELECT hmac, body FROM private_index WHERE hmac = ANY($1)"
+
+
+def target(insert: str) -> tuple[str, tuple[str, ...]]:
+    """Table and columns of an INSERT."""
+    found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", insert)
+    assert found is not None
+    return found[1], tuple(found[2].split(", "))

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +32,7 @@ from ledger.store.protocol import (
     index_values,
     signed_row,
 )
+from ledger.store.sqlite_text import any_of, numbered, pieces, rows_of
 from ledger.store.sqlite_wal import Copier, connect
 from ledger.text import Text
 
@@ -41,7 +40,6 @@ T = TypeVar("T")
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
 _ENTRY_PAGES = 11
 _COMMIT_PAGES = 16
-_AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
 
@@ -72,7 +70,7 @@ class SqliteStore:
     async def put_meta(self, values: Mapping[str, bytes]) -> None:
         def write() -> None:
             with self._transaction():
-                self._writer.executemany(_q(sql.PUT_META), list(values.items()))
+                self._writer.executemany(numbered(sql.PUT_META), list(values.items()))
 
         await self._write(write)
         for name, value in values.items():
@@ -94,15 +92,15 @@ class SqliteStore:
         write = self._insert
         with self._transaction():
             if batch.before is None:
-                swapped = self._writer.execute(_q(sql.FIRST_HEAD), fields)
+                swapped = self._writer.execute(numbered(sql.FIRST_HEAD), fields)
             else:
-                swapped = self._writer.execute(_q(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
+                swapped = self._writer.execute(numbered(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
             if swapped.rowcount != 1:
                 raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
             write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries])
             write(sql.PUT_TILE, batch.tiles)
-            for keys in _pieces([state.map_key for state in batch.states]):
-                self._writer.execute(_any(sql.KEEP_STATE, len(keys)), keys)
+            for keys in pieces([state.map_key for state in batch.states]):
+                self._writer.execute(any_of(sql.KEEP_STATE, len(keys)), keys)
             write(
                 sql.PUT_STATE,
                 [(s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states],
@@ -117,7 +115,7 @@ class SqliteStore:
                 write(sql.RENEW_INDEX, index_values(private.renewed))
                 write(sql.PUT_ENVELOPE, [(row.locator, int(row.slot), row.body) for row in private.envelopes])
             start = batch.before.size if batch.before else 0
-            check([row[0] for row in self._writer.execute(_q(sql.ENTRIES), (start, head.size))])
+            check([row[0] for row in self._writer.execute(numbered(sql.ENTRIES), (start, head.size))])
 
     async def entries(self, start: int, end: int) -> list[bytes]:
         return [row[0] for row in self._all(sql.ENTRIES, start, end)]
@@ -197,7 +195,7 @@ class SqliteStore:
     async def put_checkpoint(self, note: bytes) -> None:
         def write() -> None:
             with self._transaction():
-                self._writer.execute(_q(sql.PUT_CHECKPOINT), (note,))
+                self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note,))
 
         await self._write(write)
         await self._written(_COMMIT_PAGES)
@@ -217,6 +215,20 @@ class SqliteStore:
         await self._write(write)
         await self._written(_COMMIT_PAGES + len(rows))
         return await self.index([row.hmac for row in rows])
+
+    async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a copy that is being made (`ledger.store.copying`)."""
+        return self._all(text, *values)
+
+    async def fill(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows of a copy, that must be new, in one commit."""
+
+        def write() -> None:
+            with self._transaction():
+                self._insert(insert, rows)
+
+        await self._write(write)
+        await self._written(_COMMIT_PAGES + _ENTRY_PAGES * len(rows))
 
     async def close(self) -> None:
         self.close_now()
@@ -287,13 +299,13 @@ class SqliteStore:
 
     def _one(self, text: str, *values: Any) -> Any:
         try:
-            return self._reader.execute(_q(text), values).fetchone()
+            return self._reader.execute(numbered(text), values).fetchone()
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 
     def _all(self, text: str, *values: Any) -> list[Any]:
         try:
-            return self._reader.execute(_q(text), values).fetchall()
+            return self._reader.execute(numbered(text), values).fetchall()
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 
@@ -301,15 +313,15 @@ class SqliteStore:
         """The rows of every key, each once, in no particular order."""
         try:
             rows: list[Any] = []
-            for piece in _pieces(list(dict.fromkeys(keys))):
-                rows += self._reader.execute(_any(text, len(piece)), piece).fetchall()
+            for piece in pieces(list(dict.fromkeys(keys))):
+                rows += self._reader.execute(any_of(text, len(piece)), piece).fetchall()
             return rows
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 
     def _insert(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
-        for piece in _pieces(rows):
-            self._writer.execute(_values(text, len(piece)), [value for row in piece for value in row])
+        for piece in pieces(rows):
+            self._writer.execute(rows_of(text, len(piece)), [value for row in piece for value in row])
 
 
 def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
@@ -358,37 +370,3 @@ def _lock(path: Path) -> int:
             "STORE_IN_USE", str(path), Text("存储正被另一进程使用", "Another process has the store")
         ) from error
     return handle
-
-
-_QUERIES: dict[str, str] = {}
-
-
-def _q(text: str) -> str:
-    found = _QUERIES.get(text)
-    if found is None:
-        found = _QUERIES[text] = re.sub(r"\$(\d+)", r"?\1", text)
-    return found
-
-
-@cache
-def _any(text: str, count: int) -> str:
-    """`= ANY($1)` for SQLite: a list of `count` parameters."""
-    return text.replace("= ANY($1)", f"IN ({', '.join('?' * count)})")
-
-
-@cache
-def _values(text: str, count: int) -> str:
-    """An INSERT of one row, for `count` rows."""
-    found = re.search(r"VALUES (\([^)]*\))", text)
-    assert found is not None
-    row = re.sub(r"\$\d+", "?", found[1])
-    return text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
-
-
-def _pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """`items` in runs of few different lengths, so that few SQL texts are compiled."""
-    at = 0
-    for length in _AT_ONCE:
-        while len(items) - at >= length:
-            yield items[at : at + length]
-            at += length

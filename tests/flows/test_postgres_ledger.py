@@ -104,3 +104,33 @@ async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Ser
     finally:
         if live.process is not None:
             live.kill()
+
+
+async def test_a_restored_backup_is_proven_and_does_not_sign(server: Server, tmp_path: Path) -> None:
+    """The drill: back up while the log runs, go on, lose the database, restore. What is restored is a true copy of the
+    log as it was, and the guard stops it before its first signature."""
+    place, body = server.place("drill"), live_body("drill")
+    live = LiveLedger.create(tmp_path / "log", "drill", store=place, store_owner=server.owner(place), examiners=0)
+    try:
+        live.start()
+        await live.file(body)
+        kept = live.open((await live.fetch("/checkpoint"))[2]).checkpoint
+        done = await asyncio.to_thread(run, "ledger", "backup", "--dir", str(live.folder), "--out", f"{tmp_path}/b")
+        assert (done.returncode, done.stdout) == (0, f"size {kept.size} root {kept.root.hex()}\n"), done.stderr
+        async with live.client(body) as client:
+            (certificate,) = await drafted(client, body, "later")
+            assert isinstance((await client.submit([certificate.submission()])).answers[0], Logged)
+        assert live.stop() == 0
+    finally:
+        if live.process is not None:
+            live.kill()
+    fresh = server.place("drill restored")
+    settings = live.folder / "ledger.toml"
+    settings.write_text(settings.read_text("utf-8").replace(place, fresh), "utf-8")
+    words = ["--dir", str(live.folder), "--from", f"{tmp_path}/b", "--store-owner", server.owner(fresh)]
+    done = run("ledger", "restore", *words)
+    assert (done.returncode, done.stdout) == (0, f"size {kept.size} root {kept.root.hex()}\n"), done.stderr
+    guard = (live.folder / "guard").read_bytes()
+    started = run("ledger", "serve", "--dir", str(live.folder))
+    assert started.returncode == 1 and "GUARD_BACKWARDS" in started.stderr
+    assert (live.folder / "guard").read_bytes() == guard

@@ -133,3 +133,59 @@ def test_a_ledger_on_postgres_needs_another_owner(run: Run) -> None:
     assert code == 1 and "STORE_OWNER" in err
     assert not list(Path("log").iterdir()), "nothing was made"
     assert run(*words, *made.init)[0] == 0
+
+
+def head_of(said: str) -> str:
+    """The line that a copy ends with."""
+    (line,) = [line for line in said.splitlines() if line.startswith("size ")]
+    return line
+
+
+def test_migrate_store_there_and_back(run: Run) -> None:
+    made = make("sqlite")
+    words = ["--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run("init", *words)[0] == 0
+    server = make("postgres")
+    code, there, err = run("migrate-store", "log/log.db", server.name, *server.owner)
+    assert code == 0, err
+    code, _, err = run("migrate-store", "log/log.db", server.name, *server.owner)
+    assert code == 1 and "NOT_EMPTY" in err
+    code, back, err = run("migrate-store", server.name, "again.db")
+    assert code == 0, err
+    assert head_of(there) == head_of(back) and head_of(there).startswith("size 2 root ")
+    settings = Path("log/ledger.toml")
+    settings.write_text(settings.read_text("utf-8").replace('"log.db"', f'"{server.name}"'), "utf-8")
+    made.path.unlink()
+    assert run("fsck", "--dir", "log")[0] == 0, "the folder's log is on the server now"
+
+
+def test_a_damaged_store_is_not_copied_as_sound(run: Run, place: Place) -> None:
+    place.change("UPDATE entry SET chain = x'00' WHERE idx = 0")
+    code, out, _ = run("backup", "--dir", "log", "--out", "backup")
+    assert code == 1 and "entry 0" in out and not Path("backup").exists()
+
+
+def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None:
+    code, saved, err = run("backup", "--dir", "log", "--out", "backup")
+    assert code == 0, err
+    left = [path.name for path in Path().iterdir() if path.name.startswith("backup")]
+    assert left == ["backup"] and Path("backup").stat().st_mode & 0o077 == 0
+    assert b"guard" not in Path("backup").read_bytes()
+    code, _, err = run("backup", "--dir", "log", "--out", "backup")
+    assert code == 1 and "EXISTS" in err
+    Path("more.partial").write_bytes(b"of a backup that died")
+    assert run("backup", "--dir", "log", "--out", "more")[0] == 0
+    code, _, err = run("restore", "--dir", "log", "--from", "backup", *place.owner)
+    assert code == 1 and "NOT_EMPTY" in err, "never over a log that is there"
+    # The store is lost; another one takes its place.
+    fresh = make("sqlite" if place.owner else "postgres")
+    name = "fresh.db" if place.owner else fresh.name
+    settings = Path("log/ledger.toml")
+    settings.write_text(settings.read_text("utf-8").replace(f'"{place.name}"', f'"{name}"'), "utf-8")
+    code, restored, err = run("restore", "--dir", "log", "--from", "backup", *fresh.owner)
+    assert code == 0, err
+    assert head_of(saved) == head_of(restored)
+    assert run("fsck", "--dir", "log")[0] == 0
+    settings.write_text(settings.read_text("utf-8").replace("/operate", "/other").replace(name, "third.db"), "utf-8")
+    code, _, err = run("restore", "--dir", "log", "--from", "backup")
+    assert code == 1 and "ORIGIN" in err and not Path("log/third.db").exists()

@@ -1,0 +1,43 @@
+"""The shared SQL (`ledger.store.sql`) as SQLite runs it: numbered parameters, lists of keys, many rows of VALUES."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+_AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
+_QUERIES: dict[str, str] = {}
+
+
+def numbered(text: str) -> str:
+    found = _QUERIES.get(text)
+    if found is None:
+        found = _QUERIES[text] = re.sub(r"\$(\d+)", r"?\1", text)
+    return found
+
+
+@cache
+def any_of(text: str, count: int) -> str:
+    """`= ANY($1)` for SQLite: a list of `count` parameters."""
+    return text.replace("= ANY($1)", f"IN ({', '.join('?' * count)})")
+
+
+@cache
+def rows_of(text: str, count: int) -> str:
+    """An INSERT of one row, for `count` rows."""
+    found = re.search(r"VALUES (\([^)]*\))", text)
+    assert found is not None
+    row = re.sub(r"\$\d+", "?", found[1])
+    return text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
+
+
+def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`items` in runs of few different lengths, so that few SQL texts are compiled."""
+    at = 0
+    for length in _AT_ONCE:
+        while len(items) - at >= length:
+            yield items[at : at + length]
+            at += length

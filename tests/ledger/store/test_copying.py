@@ -1,0 +1,145 @@
+"""A copy has every row, goes on after a crash, and is not served before it is whole."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.store import copying
+from ledger.store.copying import copy_store
+from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
+from tests.support.batches import accept, batch, contents, h
+from tests.support.stores import KINDS, PostgresKind, SqliteKind, StoreKind
+
+WAYS = sorted(itertools.product(KINDS, KINDS))
+
+
+class Dies(Exception):
+    """The process ends here."""
+
+
+class Dying:
+    """A target that takes so many pages and then no more."""
+
+    def __init__(self, inner: Any, pages: int) -> None:
+        self.inner, self.pages = inner, pages
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def fill(self, insert: str, rows: Any) -> None:
+        if self.pages == 0:
+            raise Dies
+        self.pages -= 1
+        await self.inner.fill(insert, rows)
+
+
+async def grown(kind: StoreKind, path: Path, batches: int = 3) -> Any:
+    store = await kind.create(path, private=True)
+    await store.put_meta({"origin": b"o", "map_depth": b"\4"})
+    head: StoredHead | None = None
+    for _ in range(batches):
+        made = batch(head, 3)
+        await store.append(made, accept)
+        head = made.head
+    # A state that changed, so that there is history.
+    await store.append(again := batch(head, 1), accept)
+    await store.append(_same_state(again.head), accept)
+    await store.put_checkpoint(b"note")
+    return store
+
+
+def _same_state(before: StoredHead) -> Any:
+    made = batch(before, 1)
+    state = replace(made.states[0], map_key=h("key 0"))
+    return replace(made, states=[state], private=PrivateRows())
+
+
+TABLES = (
+    "entry", "tile", "state", "state_history", "map_bucket", "named", "signed", "event", "envelope", "private_index",
+    "head",
+)  # fmt: skip
+
+
+async def everything(store: Any) -> list[Any]:
+    rows = [await store.page(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]
+    return [*rows, await store.checkpoint(), await store.meta("origin"), await store.meta("map_depth")]
+
+
+@pytest.mark.parametrize(("one", "other"), WAYS)
+async def test_every_way_copies_everything(tmp_path: Path, one: str, other: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(copying, "_PAGE", 2)
+    source = await grown(KINDS[one](), tmp_path / "source.db")
+    target = await KINDS[other]().create(tmp_path / "target.db", private=True)
+    steps: list[tuple[int, int]] = []
+    head = await copy_store(source, target, lambda done, total: steps.append((done, total)))
+    assert head == await source.head() == await target.head()
+    assert await everything(source) == await everything(target)
+    assert await contents(source) == await contents(target)
+    assert steps == sorted(steps) and steps[-1][0] == steps[-1][1] > 20
+    with pytest.raises(Refused) as refused:
+        await copy_store(source, target)
+    assert refused.value.code == "NOT_EMPTY"
+    await target.append(batch(head), accept)  # and it goes on
+    await source.close()
+    await target.close()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_a_copy_that_died_anywhere_has_no_head_and_goes_on(tmp_path: Path, kind: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(copying, "_PAGE", 2)
+    source = await grown(SqliteKind(), tmp_path / "source.db")
+    target = await KINDS[kind]().create(tmp_path / "target.db", private=True)
+    died = 0
+    while await target.head() is None:
+        try:
+            await copy_store(source, Dying(target, 3))
+        except Dies:
+            died += 1
+            assert await target.head() is None
+    assert died > 5
+    assert await everything(source) == await everything(target)
+    await source.close()
+    await target.close()
+
+
+async def test_a_copy_that_was_begun_from_another_head_is_not_gone_on_with(tmp_path: Path) -> None:
+    source = await grown(SqliteKind(), tmp_path / "source.db")
+    target = await PostgresKind().create(tmp_path / "target.db", private=True)
+    with pytest.raises(Dies):
+        await copy_store(source, Dying(target, 3))
+    await source.append(batch(await source.head()), accept)
+    with pytest.raises(Refused, match="META_FIXED"):
+        await copy_store(source, target)
+    assert await target.head() is None
+    await source.close()
+    await target.close()
+
+
+async def test_a_claim_made_meanwhile_is_missed_by_nobody(tmp_path: Path) -> None:
+    """A claim changes no head, and may come before the rows that were copied already."""
+    source = await grown(SqliteKind(), tmp_path / "source.db")
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+    with pytest.raises(Dies):
+        await copy_store(source, Dying(target, 10))  # all but the head
+    await source.claim([IndexRow(bytes(32), Purpose.PERSON, 1, b"track")])
+    with pytest.raises(Refused) as refused:
+        await copy_store(source, target)
+    assert refused.value.code == "COPY_CHANGED"
+    assert await target.head() is None
+    await source.close()
+    await target.close()
+
+
+async def test_nothing_is_copied_from_a_store_without_a_log(tmp_path: Path) -> None:
+    source = await SqliteKind().create(tmp_path / "source.db", private=True)
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+    with pytest.raises(Unavailable):
+        await copy_store(source, target)
+    await source.close()
+    await target.close()
