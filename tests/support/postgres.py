@@ -157,5 +157,7 @@ def postgres_server() -> Server:
     atexit.register(server.stop)
     for role in (OWNER, APPLICATION):
         server.sql(None, f"CREATE ROLE {role} LOGIN")
-    server.sql(None, f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+    # Sorted as people do, unlike SQLite: nothing may depend on the database's collation.
+    collation = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'"
+    server.sql(None, f"CREATE DATABASE {DATABASE} OWNER {OWNER} {collation}")
     return server
