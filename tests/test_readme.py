@@ -46,6 +46,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
     [
         *(("ledger", ("authority", word)) for word in ("keygen", "propose", "show", "sign", "combine", "submit")),
         *(("ledger", (word,)) for word in ("init", "serve", "fsck", "next-keys", "catalogue")),
+        *(("ledger", (word,)) for word in ("migrate", "migrate-store", "backup", "restore")),
         *(("issuer", (word,)) for word in ("keygen", "init", "check", "issue", "print", "status")),
         *(("verifier", (word,)) for word in ("init", "serve", "sync", "check", "refresh")),
         *(("verifier", ("witness", word)) for word in ("init", "serve", "add-log", "forks")),
