@@ -28,7 +28,6 @@ from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
-from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.tlog.checkpoint import CheckpointSigner, CosignedCheckpoint, open_cosigned
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NONE, Policy
@@ -36,6 +35,7 @@ from ledger.wire import submission_body
 from tests.support.builders import OCCUPATION, TIME, Certificate, id_number, make_authority, make_body, octets
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.fault_store import FaultStore
+from tests.support.stores import SqliteKind, StoreKind
 
 T = TypeVar("T")
 AUTHORITY = make_authority()
@@ -48,8 +48,9 @@ SIGNER = CheckpointSigner(AUTHORITY.origin, Ed25519Signer(octets("ed")), MlDsa44
 class Room:
     """One log over a store in a folder, and the hands of its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: StoreKind | None = None) -> None:
         self.folder, self.wall, self.steady = folder, TIME, 0
+        self.kind = kind or SqliteKind()
         self.committed: list[Candidate] = []
         self.shown: list[Published] = []  # everything that readers saw, in order
         self.outcomes: list[tuple[str, str]] = []
@@ -82,10 +83,10 @@ class Room:
         **faults: Any,
     ) -> AsyncIterator[Room]:
         path = self.folder / "log.db"
-        if path.exists():
-            inner = open_sqlite(path, private=True)
+        if self.kind.exists(path):
+            inner = await self.kind.open(path, private=True)
         else:
-            inner = create_sqlite(path, private=True)
+            inner = await self.kind.create(path, private=True)
             await inner.put_meta({"map_depth": b"\x04"})
             FileGuard.create(self.folder / "guard")
             integrator = await Integrator.open(inner)

@@ -26,6 +26,9 @@ class SqliteKind:
     def place(self, path: Path) -> str:
         return str(path)
 
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
     async def create(self, path: Path, *, private: bool) -> Any:
         return await create_store(str(path), path.parent, private=private)
 
@@ -55,6 +58,9 @@ class PostgresKind:
         if path not in self._places:
             self._places[path] = postgres_server().place(path.stem)
         return self._places[path]
+
+    def exists(self, path: Path) -> bool:
+        return path in self._places
 
     async def create(self, path: Path, *, private: bool) -> Any:
         place = self.place(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ledger.errors import Refused, Unavailable
@@ -9,6 +11,13 @@ from ledger.records.seal import is_seal, parse_seal
 from ledger.service import sequencer as module
 from tests.support.builders import DAY
 from tests.support.service_room import BODY, Room
+from tests.support.stores import KINDS
+
+
+@pytest.fixture(params=sorted(KINDS))
+def room(request: pytest.FixtureRequest, tmp_path: Path) -> Room:
+    """What a batch leaves behind depends on the store."""
+    return Room(tmp_path, KINDS[request.param]())
 
 
 async def test_order_is_kept_and_batches_are_sealed(room: Room) -> None:

@@ -9,14 +9,16 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.seal import parse_seal
 from ledger.store.history import KEPT_MAPS, History
+from ledger.store.protocol import Store
 from tests.support.build_log import TIME, LogBuilder
+from tests.support.stores import KINDS
 
 DAY = 86_400_000
 
 
-async def built(path: Path, batches: int = 9) -> tuple[LogBuilder, History, list[int]]:
+async def built(path: Path, batches: int = 9, store: Store | None = None) -> tuple[LogBuilder, History, list[int]]:
     """A log with one batch at its creation, then `batches` more, three on a day; the indexes of all seals."""
-    log = await LogBuilder.create(path)
+    log = await LogBuilder.create(path, store=store)
     seals = [log.integrator.size - 1]
     for at in range(batches):
         upgraded = log.certificate(f"c{at}", grade=2 + at % 4, track=f"t{at // 4}")
@@ -26,8 +28,10 @@ async def built(path: Path, batches: int = 9) -> tuple[LogBuilder, History, list
     return log, History(log.integrator), seals
 
 
-async def test_every_older_map_is_rebuilt_to_its_seal(tmp_path: Path) -> None:
-    log, history, seals = await built(tmp_path / "log.db")
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_every_older_map_is_rebuilt_to_its_seal(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log.db"
+    log, history, seals = await built(path, store=await KINDS[kind]().create(path, private=False))
     for index in (*seals, *reversed(seals)):
         seal = await history.seal_at(index)
         tree = await history.map_at(seal)

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite
 from tests.support.build_log import LogBuilder
+from tests.support.stores import KINDS
 
 
-async def test_it_follows_what_is_published_and_nothing_else(tmp_path: Path) -> None:
-    log = await LogBuilder.create(tmp_path / "log.db")
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_it_follows_what_is_published_and_nothing_else(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log.db"
+    log = await LogBuilder.create(path, store=await KINDS[kind]().create(path, private=False))
     serving = Serving(log.integrator)
     heads = [log.integrator.head]
     assert serving.head == heads[0] and serving.map.root == log.integrator.map.root
