@@ -43,6 +43,7 @@ ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
 ENVELOPE_KEPT_MS: Final = 60_000
 MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
 _KEPT: Final = 4096  # certificates
+_READINGS: Final = 20  # of one certificate: a batch may come between two reads
 _KEPT_ENVELOPES: Final = 1024  # at most 24 KiB each
 
 
@@ -252,20 +253,23 @@ class Lookup:
         return Register(verified.size, verified.root, verified.time_ms, logged, filing, replica.halted is not None)
 
     async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FiledTerms | None]:
-        size = replica.integrator.size
         known = self._known.get(cert_key)
-        if known is not None and known[0] == size:
+        if known is not None and known[0] == replica.integrator.size:
             self._known.move_to_end(cert_key)
             return known[1], known[2]
-        logged, filing = None, None
-        state = await replica.integrator.certificate(cert_key)
-        if state is not None:
-            logged = await read_logged(replica.integrator, state)
-            filing = await _filed(replica, state.filing_number)
-            self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        return logged, filing
+        for _ in range(_READINGS):
+            size, logged, filing = replica.integrator.size, None, None
+            state = await replica.integrator.certificate(cert_key)
+            if state is not None:
+                logged = await read_logged(replica.integrator, state)
+                filing = await _filed(replica, state.filing_number)
+            if replica.integrator.size == size:  # else some of it is older than the rest
+                if logged is not None:
+                    self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
+                if len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+                return logged, filing
+        raise Unavailable("the replica is changing too fast to be read")
 
     async def _carried_filing(self, replica: Replica, item: Item) -> FiledTerms | None:
         try:

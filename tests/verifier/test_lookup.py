@@ -18,6 +18,7 @@ from ledger.records.bundle import format_bundle
 from ledger.records.qr import format_code
 from ledger.records.secret import format_secret, locator_of
 from ledger.records.staple import format_staple
+from ledger.records.state import CertificateState
 from ledger.scan import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
@@ -80,6 +81,24 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         yield Desk(log, ledger, replica, lookup, scanner, now, certificate, index)
     await store.close()
     await log.store.close()
+
+
+async def test_what_is_read_on_both_sides_of_a_batch_is_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads of a database server may lie so; of all that a verdict is made of, nothing may be older than the rest."""
+    integrator = desk.replica.integrator
+    read, batches = integrator.certificate, iter([True, False])
+
+    async def slow(cert_key: bytes) -> CertificateState | None:
+        state = await read(cert_key)
+        if next(batches, False):
+            await desk.log.issue(desk.log.certificate("better", grade=5, track="one"))
+            await desk.replica.poll(desk.now[0])
+        return state
+
+    monkeypatch.setattr(integrator, "certificate", slow)
+    logged, _ = await desk.lookup._certificate(desk.replica, desk.certificate.issue.cert_key)
+    monkeypatch.undo()
+    assert logged is not None and logged.state == await read(desk.certificate.issue.cert_key)
 
 
 class TestText:
