@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -176,14 +177,10 @@ class Integrator:
 
     async def _proven_row(self, map_key: bytes) -> StateRow | None:
         """The state row under `map_key`, or None, as the map root of the last seal proves it. Raises Unverified."""
-        try:
+        with suppress(Malformed, Unverified):
             return await self._prove_row(map_key)
-        except (Malformed, Unverified):
-            pass
         try:
-            async with (
-                self._committing
-            ):  # a batch may have been durable, but not yet current, or come between two reads
+            async with self._committing:  # no batch is durable and not yet current, and none comes between two reads
                 return await self._prove_row(map_key)
         except (Malformed, Unverified) as error:
             raise Unverified("store: a state row is not that of the sealed map; run fsck") from error

@@ -21,6 +21,7 @@ from ledger.store.hashes import Hashes
 from ledger.store.serving import Serving
 from ledger.tlog.policy import NO_WITNESSES
 from tests.support.build_log import FILING, ISSUE_DAY, TIME, LogBuilder, octets
+from tests.support.stores import KINDS
 
 DAY = 86_400_000
 
@@ -51,8 +52,10 @@ class Site:
         return self.check(await self.prover.current(cert_key, self.basis), cert_key)
 
 
-async def test_current_answers(tmp_path: Path) -> None:
-    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_current_answers(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log.db"
+    site = Site(await LogBuilder.create(path, store=await KINDS[kind]().create(path, private=False)))
     low, high = site.log.certificate("low", grade=3, track="t"), site.log.certificate("high", grade=5, track="t")
     (index,) = await site.log.issue(low)
     site.publish()
@@ -139,9 +142,11 @@ async def test_a_serving_map_of_another_head_is_not_needed(tmp_path: Path) -> No
     await site.log.store.close()
 
 
-async def test_an_older_basis_between_newer_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_an_older_basis_between_newer_ones(tmp_path: Path, kind: str) -> None:
     """A request that began under the head before this one still gets that head's answer, and spoils nothing."""
-    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    path = tmp_path / "log.db"
+    site = Site(await LogBuilder.create(path, store=await KINDS[kind]().create(path, private=False)))
     one = site.log.certificate("one")
     old = site.basis
     await site.log.issue(one)

@@ -40,8 +40,10 @@ async def test_every_older_map_is_rebuilt_to_its_seal(tmp_path: Path, kind: str)
     await log.store.close()
 
 
-async def test_batches_that_are_committed_while_it_builds_do_not_disturb(tmp_path: Path) -> None:
-    log, history, seals = await built(tmp_path / "log.db", batches=11)
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_batches_that_are_committed_while_it_builds_do_not_disturb(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log.db"
+    log, history, seals = await built(path, batches=11, store=await KINDS[kind]().create(path, private=False))
     seal = await history.seal_at(seals[1])
     building = asyncio.create_task(history.map_at(seal))
     for at in range(5):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ from ledger.records.seal import parse_seal
 from ledger.records.state import certificate_map_key, certificate_value
 from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import StateRow
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.tlog.tiles import tiles_for_size
 from tests.support import slow_tree
@@ -469,3 +471,28 @@ async def test_the_authority_in_force_is_read_back(life: StoredLog) -> None:
     raw.close()
     with pytest.raises(CertLedgerError):
         await Integrator.open(life.store)
+
+
+async def test_a_proof_is_made_although_batches_come_between_its_reads(
+    log: LogBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row and its bucket are two reads, which on a database server may lie on both sides of any batch."""
+    one = log.certificate("one", grade=3)
+    await log.issue(one)
+    states, batches = log.store.states, []
+
+    async def slow(map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
+        rows = await states(map_keys)
+        if len(batches) < 2:
+            better = log.certificate(f"better {len(batches)}", grade=4 + len(batches), track="one")
+            monkeypatch.setattr(log.store, "states", states)  # the batch itself reads too
+            batches.append(asyncio.create_task(log.issue(better)))
+            await asyncio.wait(batches, timeout=0.3)
+            monkeypatch.setattr(log.store, "states", slow)
+        return rows
+
+    monkeypatch.setattr(log.store, "states", slow)
+    state = await log.integrator.certificate(one.issue.cert_key)
+    monkeypatch.setattr(log.store, "states", states)
+    await asyncio.gather(*batches)
+    assert state is not None and len(batches) == 2
