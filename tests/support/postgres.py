@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
+import fcntl
 import functools
 import itertools
 import os
@@ -33,6 +35,7 @@ SUPERUSER, OWNER, APPLICATION = "postgres", "ledger_owner", "ledger_app"
 DATABASE = "ledger"
 QUICK = Deadlines(connect=10.0, command=30.0, lock=0.3, abandoned=20.0, settle=20.0)
 _START_S = 30
+_PREFIX = "ledger-postgres-"
 _NEEDED = ("initdb", "postgres")
 
 
@@ -118,6 +121,26 @@ def _in_memory() -> str | None:
     return shared if os.path.isdir(shared) and shutil.disk_usage(shared).free > 1 << 30 else None
 
 
+def _in_use(file: Path) -> int:
+    """Lock a file for as long as this process lives. Raises BlockingIOError when another one has it."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _remove_left_over(parent: Path) -> None:
+    """Folders of runs that were killed: they may lie in memory."""
+    for file in parent.glob(f"{_PREFIX}*/used"):
+        with contextlib.suppress(OSError):
+            handle = _in_use(file)
+            shutil.rmtree(file.parent, ignore_errors=True)
+            os.close(handle)
+
+
 @functools.cache
 def postgres_server() -> Server:
     """The one server of this run."""
@@ -126,8 +149,10 @@ def postgres_server() -> Server:
         if os.environ.get("CI"):
             pytest.fail("no PostgreSQL server on this machine (Debian package postgresql-15)")
         pytest.skip("no PostgreSQL server on this machine (Debian package postgresql-15)")
-    folder = Path(tempfile.mkdtemp(prefix="ledger-postgres-", dir=_in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_in_memory()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _in_use(folder / "used")
+    _remove_left_over(folder.parent)
     if os.getuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
     with socket.socket() as probe:
