@@ -94,10 +94,16 @@ async def measure(log: RunningLog, scale: Scale) -> Appended:
         Figure("append.single_p99", "one statement alone, idle log, p99", "ms", _ms([single], 0.99)),
         Figure("append.cpu", "CPU time of the ledger per statement", "µs", tuple(cpu)),
         Figure("append.tracks", "tracks drawn (before signing), 1 connection", "/s", tuple(tracks)),
+        Figure("append.bytes", "store of the ledger, per certificate", "bytes", (_stored(log) / (len(done) * BATCH),)),
         Figure("append.memory_first", f"memory of the ledger at {memory[0][0]:,}", "MiB", (memory[0][1],)),
         Figure("append.memory_last", f"memory of the ledger at {memory[-1][0]:,}", "MiB", (memory[-1][1],), 300, True),
     ]  # fmt: skip
     return Appended(figures, done, others)
+
+
+def _stored(log: RunningLog) -> int:
+    """Bytes of the store's file, without what is only in its write-ahead log yet."""
+    return (log.folder / "log" / "log.db").stat().st_size
 
 
 async def _closed(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequence[Parcel], connections: int) -> Sent:
