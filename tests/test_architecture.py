@@ -23,7 +23,7 @@ _ISSUER = (
 _VERIFIER = (
     *_BASE, "verifier", "ledger.records", "ledger.tlog", "ledger.store", "ledger.client", "ledger.settings",
     "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
-    "ledger.edge_log",
+    "ledger.edge_log", "ledger.remote", "ledger.log_folder",
 )  # fmt: skip
 _KEYS = (*_VERIFIER, "ledger.keystore")
 ALLOWED: dict[str, tuple[str, ...]] = {

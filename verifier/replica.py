@@ -30,6 +30,7 @@ from typing import ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
+from ledger.remote import WIDTH, LogSource, RemoteTree
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
@@ -41,7 +42,6 @@ from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_ch
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Policy
-from verifier.fetch import WIDTH, LogSource, RemoteTree
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.keystore import Cost
+from ledger.remote import LogSource
 from tests.support.build_log import MAP_DEPTH, ORIGIN, TIME, LogBuilder, octets
 from verifier.audit.config import STORE_FILE, AuditSettings, PinsConfig, create_folder
 from verifier.audit.cosign import STATE_FILE, MapAuditor, create_keys
@@ -18,7 +19,6 @@ from verifier.audit.run import Audit, open_audit
 from verifier.audit.service import Service
 from verifier.audit.statistics import Statistics
 from verifier.audit.store import open_audit_store
-from verifier.fetch import LogSource
 from verifier.witness.decide import Cosigner
 from verifier.witness.state import WitnessState
 

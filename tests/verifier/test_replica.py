@@ -14,6 +14,7 @@ from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
+from ledger.remote import LogSource
 from ledger.store.protocol import Store
 from ledger.store.replay import replay_stretch
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
@@ -24,7 +25,6 @@ from ledger.tlog.tiles import format_entries, parse_entries
 from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
 from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
-from verifier.fetch import LogSource
 from verifier.proven import open_evidence
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from ledger.errors import CertLedgerError, Unavailable
+from ledger.remote import LogSource, RemoteTree
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.note import VerifierKey
 from verifier.audit.evidence import Fork
-from verifier.fetch import LogSource, RemoteTree
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS head (

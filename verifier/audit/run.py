@@ -25,6 +25,7 @@ from typing import Final
 
 from ledger.client import LedgerClient
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.remote import LogSource, RemoteTree
 from ledger.tlog.checkpoint import open_cosigned, parse_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
 from ledger.tlog.note import parse_note
@@ -36,7 +37,6 @@ from verifier.audit.evidence import BadEntryProof, Fork, format_evidence
 from verifier.audit.follow import AuditReplica, Readers
 from verifier.audit.heads import Head, HeadRecord
 from verifier.audit.store import StoreFailed, open_audit_store
-from verifier.fetch import LogSource, RemoteTree
 from verifier.replica import Violation
 
 # Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final, Protocol, TypeVar
 
-from ledger.errors import Malformed
+from ledger.errors import Malformed, Refused
 from ledger.tlog.merkle import (
+    Frontier,
     consistency_nodes,
     cover,
     inclusion_nodes,
@@ -19,10 +21,12 @@ from ledger.tlog.tiles import EntriesTile, Tile, format_tile_path, hashes_from_t
 
 WIDTH: Final = 256  # entries of a bundle, hashes of a tile
 _KEPT_TILES: Final = 512  # 4 MiB
+AnyTile = TypeVar("AnyTile", Tile, EntriesTile)
 
 
 class LogSource(Protocol):
-    """Where a log is fetched from: `ledger.client.LedgerClient`, or a test's own log. Raises Unavailable."""
+    """Where a log is fetched from: a ledger, a static server or a folder. Raises Unavailable, and Refused for what is
+    not there."""
 
     async def checkpoint(self) -> bytes: ...
     async def tile(self, path: str) -> bytes: ...
@@ -52,6 +56,18 @@ class RemoteTree:
         first = numbers.start * WIDTH
         return [row[(at - first) * 32 : (at - first + 1) * 32] for at in range(start, end)]
 
+    async def tile(self, level: int, index: int) -> bytes:
+        """One hash tile, as wide as it is at this size; b"" where the tree has nothing."""
+        if self._size >> 8 * level <= index * WIDTH:
+            return b""
+        await self._load([(level, index)])
+        return self._tiles[level, index]
+
+    async def frontier(self) -> Frontier:
+        """The right edge, as the tiles have it."""
+        await self._load([tile_of(*subtree)[:2] for subtree in cover(0, self._size)] if self._size else [])
+        return Frontier.read(self._size, self._read)
+
     async def consistency(self, old: int) -> tuple[bytes, ...]:
         """The proof from the tree of `old` leaves to that of `size`, 0 < old < size."""
         nodes = [subtree for node in consistency_nodes(old, self._size) for subtree in node]
@@ -70,8 +86,9 @@ class RemoteTree:
         return root_at(size, self._read)
 
     async def _bundle(self, number: int) -> list[bytes]:
-        tile = EntriesTile(number, min(WIDTH, self._size - number * WIDTH))
-        return parse_entries(await self._source.tile(format_tile_path(tile)), tile.width)
+        wanted = EntriesTile(number, min(WIDTH, self._size - number * WIDTH))
+        tile, body = await self._fetch(wanted)
+        return parse_entries(body, tile.width)[: wanted.width]
 
     async def _load(self, places: Sequence[tuple[int, int]]) -> None:
         if len(self._tiles) > _KEPT_TILES:
@@ -82,8 +99,19 @@ class RemoteTree:
 
     async def _tile(self, place: tuple[int, int]) -> bytes:
         level, index = place
-        tile = Tile(level, index, min(WIDTH, (self._size >> 8 * level) - index * WIDTH))
-        body = await self._source.tile(format_tile_path(tile))
+        wanted = Tile(level, index, min(WIDTH, (self._size >> 8 * level) - index * WIDTH))
+        tile, body = await self._fetch(wanted)
         if len(body) != 32 * tile.width:
             raise Malformed("a tile of the wrong length")
-        return body
+        return body[: 32 * wanted.width]
+
+    async def _fetch(self, tile: AnyTile) -> tuple[AnyTile, bytes]:
+        """A tile, or the full one that begins with it: C2SP tlog-tiles lets a partial tile vanish once that is there.
+        (A bucket that may not be listed answers 403 for what it does not have.)"""
+        try:
+            return tile, await self._source.tile(format_tile_path(tile))
+        except Refused:
+            if tile.width == WIDTH:
+                raise
+        full = replace(tile, width=WIDTH)
+        return full, await self._source.tile(format_tile_path(full))

@@ -1,0 +1,94 @@
+"""A log out of files: a folder that `cert-ledger export-tiles` filled, read in place (`file:///…`).
+
+Nothing that is read is trusted, exactly as nothing is that a ledger answers. `open_log` chooses by the URL alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote, unquote, urlsplit
+
+from ledger.client import LedgerClient
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.text import Text
+from ledger.tlog.note import NOTE_CEILING
+from ledger.tlog.tiles import ENTRY_CEILING, TILE_WIDTH
+
+CHECKPOINT: Final = "checkpoint"
+BUNDLE_CEILING: Final = TILE_WIDTH * (ENTRY_CEILING + 2)  # bytes
+_NOT_THERE: Final = Text("日志目录中没有", "The log's folder does not have it")
+
+
+class LogFolder:
+    """One folder with `checkpoint` and `tile/…`. Refused("not_found") for a tile that is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def checkpoint(self) -> bytes:
+        """The checkpoint, as it lies there. Raises Unavailable while there is none."""
+        found = await asyncio.to_thread(self.read, CHECKPOINT, NOTE_CEILING)
+        if found is None:
+            raise Unavailable("the folder has no checkpoint")
+        return found
+
+    async def tile(self, path: str) -> bytes:
+        """A tile or entry bundle; `path` as ledger.tlog.tiles.format_tile_path writes it."""
+        found = await asyncio.to_thread(self.read, path, BUNDLE_CEILING)
+        if found is None:
+            raise Refused("not_found", "path", _NOT_THERE)
+        return found
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """A file below the folder, or None when it is not there. Raises Unavailable; Malformed over `limit` bytes."""
+        try:
+            with (self.folder / path).open("rb") as file:
+                raw = file.read(limit + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unavailable(f"the log's folder cannot be read: {error.strerror}") from error
+        if len(raw) > limit:
+            raise Malformed("a file of the log is too large")
+        return raw
+
+
+def check_log_url(url: str) -> None:
+    """Raises Malformed unless `url` is http(s)://host[:port][/path] or file:///absolute/folder."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise Malformed("a log's URL is printable ASCII")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise Malformed("a log's URL cannot be read") from None
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise Malformed("a log's URL has no query and no fragment")
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/") or "\0" in unquote(parts.path):
+            raise Malformed("a folder of a log is file:///absolute/path")
+    elif parts.scheme not in ("http", "https") or not parts.netloc:
+        raise Malformed("a log's URL is http(s)://host[:port] or file:///folder")
+
+
+def folder_url(folder: Path) -> str:
+    """The URL of a log's folder."""
+    return f"file://{quote(str(folder.absolute()))}"
+
+
+def open_log(url: str) -> LogFolder | LedgerClient:
+    """Where the log at `url` is read from, to be used as a context manager. Raises Malformed."""
+    check_log_url(url)
+    if url.startswith("file:"):
+        return LogFolder(Path(unquote(urlsplit(url).path)))
+    return LedgerClient(url)
