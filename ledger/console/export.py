@@ -1,0 +1,149 @@
+"""`cert-ledger export-tiles`: the log as files, in a folder or an object store."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import CertLedgerError, Malformed, Unavailable
+from ledger.export.folder import FolderPlace
+from ledger.export.s3 import S3Place, read_bucket
+from ledger.export.tiles import Export, Exported
+from ledger.keystore import public_part
+from ledger.log_folder import open_log
+from ledger.progress import Progress
+from ledger.service.config import LedgerSettings
+from ledger.service.log_keys import ED25519 as ED25519_NAME
+from ledger.service.log_keys import ML_DSA_44 as ML_DSA_NAME
+from ledger.service.run import SETTINGS_FILE
+from ledger.settings import load_settings
+from ledger.text import Text
+from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
+from ledger.tlog.note import ED25519, VerifierKey
+
+EVERY_S: Final = 10
+_MAX_PAUSE_S: Final = 120.0
+_LABEL: Final = Text("导出日志", "exporting the log")
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = commands.add_parser("export-tiles", help="将日志导出为文件 / write the log out as files")
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="日志目录 / the log's folder")
+    export.add_argument(
+        "--to",
+        required=True,
+        metavar="DIR|s3://BUCKET/PREFIX",
+        help="目录，或对象存储（密钥和地址取自环境变量） / a folder, or an object store with keys and address in "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL",
+    )
+    export.add_argument(
+        "--ledger",
+        metavar="URL",
+        help="账本地址，默认取自设置 / where the ledger listens; by default as its settings say",
+    )
+    export.add_argument("--follow", action="store_true", help="持续导出新检查点 / keep exporting what is published")
+    export.add_argument(
+        "--every", type=int, default=EVERY_S, metavar="S", help="--follow 的间隔秒数 / seconds between two looks"
+    )
+    export.add_argument("--json", action="store_true")
+    export.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    export.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    if not 1 <= arguments.every <= 3600:
+        raise Malformed("--every: 1 to 3600 seconds")
+    settings = load_settings(LedgerSettings, arguments.folder / SETTINGS_FILE)
+    asyncio.run(_run(arguments, settings))
+    return 0
+
+
+async def _run(arguments: argparse.Namespace, settings: LedgerSettings) -> None:
+    source = open_log(arguments.ledger or local_url(settings))
+    async with source, open_place(arguments.to, os.environ) as place:
+        export = Export(source, place, settings.origin, log_keys(arguments.folder, settings))
+        await _once(export, arguments)
+        if arguments.follow:
+            await follow(lambda: _once(export, arguments), float(arguments.every), asyncio.sleep)
+
+
+async def follow(
+    look: Callable[[], Awaitable[None]], every_s: float, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    """Look for ever. Ledger or store not answering is said and waited for; whatever else it is, `look` raises on."""
+    pause_s = every_s
+    while True:
+        await sleep(pause_s)
+        try:
+            await look()
+            pause_s = every_s
+        except Unavailable as error:
+            pause_s = min(2 * pause_s, max(_MAX_PAUSE_S, every_s))
+            print(f"暂时无法导出 / cannot export now: {error}", file=sys.stderr, flush=True)
+
+
+async def _once(export: Export, arguments: argparse.Namespace) -> None:
+    done = await export.held_size()
+    with Progress(None, _LABEL, sys.stderr, time.monotonic, done=done, quiet=arguments.quiet) as progress:
+
+        def reached(size: int) -> None:
+            progress.total = export.target
+            progress.advance(size - progress.done)
+
+        exported = await export.once(reached)
+    if exported is not None:
+        print(_said(exported, as_json=arguments.json), flush=True)
+    elif not arguments.follow:
+        print('{"entries": 0, "files": 0}' if arguments.json else "没有更新 / nothing new")
+
+
+def _said(exported: Exported, *, as_json: bool) -> str:
+    head = exported.checkpoint
+    if as_json:
+        facts = {"size": head.size, "root": head.root.hex(), "entries": exported.entries, "files": exported.files}
+        return json.dumps(facts)
+    text = Text(
+        "已导出至第 {size} 条（新增 {entries} 条、{files} 个文件）",
+        "exported {size} entries ({entries} new, {files} files)",
+    )
+    return text.format(size=head.size, entries=exported.entries, files=exported.files).both()
+
+
+def open_place(to: str, environ: Mapping[str, str]) -> FolderPlace | S3Place:
+    """The place that `--to` names. Raises Malformed."""
+    if to.startswith("s3://"):
+        return S3Place(*read_bucket(to, environ))
+    if "://" in to:
+        raise Malformed("--to: a folder, or s3://bucket/prefix")
+    return FolderPlace(Path(to))
+
+
+def local_url(settings: LedgerSettings) -> str:
+    """Where a ledger with these settings listens, seen from its own machine."""
+    host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104  # not bound here
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def log_keys(folder: Path, settings: LedgerSettings) -> list[tuple[VerifierKey, VerifierKey]]:
+    """The public halves of every pair of log keys in the folder: which of them signs now, the log decides."""
+    first = settings.keys if settings.keys.is_absolute() else folder / settings.keys
+    pairs = []
+    for path in (first, *sorted(folder.glob("log-keys-*.json"))):
+        public = {key.name: key.public for key in public_part(path)}
+        ed25519, ml_dsa = public.get(ED25519_NAME), public.get(ML_DSA_NAME)
+        if ed25519 is None or ml_dsa is None:
+            raise CertLedgerError(f"{path.name} has no log keys")
+        pairs.append(
+            (
+                VerifierKey(settings.origin, ED25519, ed25519),
+                VerifierKey(settings.origin, ML_DSA_44_COSIGNATURE, ml_dsa),
+            )
+        )
+    return pairs

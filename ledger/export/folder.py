@@ -1,0 +1,122 @@
+"""A folder as the place: files that any static server can give away, or a verifier can read in place.
+
+Each file is written beside its name, synced and renamed, so that a reader sees it whole or not at all. A crash leaves
+at most files named `….part`, which the next run writes over. Files are readable by everybody: the log is public.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from ledger.errors import Refused, Unavailable
+from ledger.export.place import OtherBytes
+from ledger.log_folder import BUNDLE_CEILING, CHECKPOINT, LogFolder
+from ledger.text import Text
+
+_FILE_MODE: Final = 0o644
+_FOLDER_MODE: Final = 0o755
+_IN_USE: Final = Text("另一进程正在向该目录导出", "Another process is exporting into this folder")
+
+
+class FolderPlace:
+    """A folder while it is open; the kernel's lock on it goes with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._reader = LogFolder(folder)
+        self._touched: set[Path] = set()  # folders whose entries are not synced yet
+        self._lock = -1
+
+    async def __aenter__(self) -> Self:
+        with _failing(self._folder):
+            self._make(self._folder)
+            self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(self._lock)
+                raise Refused("PLACE_IN_USE", str(self._folder), _IN_USE) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    async def read(self, path: str) -> bytes | None:
+        return await asyncio.to_thread(self._reader.read, path, BUNDLE_CEILING)
+
+    async def add(self, path: str, body: bytes) -> None:
+        await asyncio.to_thread(self._add, path, body)
+
+    def _add(self, path: str, body: bytes) -> None:
+        held = self._reader.read(path, BUNDLE_CEILING)
+        if held is None:
+            self._write(path, body)
+        elif held != body:
+            raise OtherBytes(path)
+
+    async def settle(self) -> None:
+        await asyncio.to_thread(self._settle)
+
+    def _settle(self) -> None:
+        with _failing(self._folder):
+            for folder in self._touched:
+                _sync_folder(folder)
+        self._touched.clear()
+
+    async def publish(self, note: bytes) -> None:
+        await asyncio.to_thread(self._write, CHECKPOINT, note)
+        await self.settle()
+
+    async def drop_partials(self, path: str) -> None:
+        with suppress(OSError):  # they only take up room
+            await asyncio.to_thread(shutil.rmtree, self._folder / f"{path}.p")
+
+    def _write(self, path: str, body: bytes) -> None:
+        final = self._folder / path
+        part = final.with_name(f"{final.name}.part")
+        with _failing(final):
+            self._make(final.parent)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE), "wb") as file:
+                file.write(body)
+                os.fchmod(file.fileno(), _FILE_MODE)  # whatever the umask
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(final)
+        self._touched.add(final.parent)
+
+    def _make(self, folder: Path) -> None:
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            with suppress(FileExistsError):  # two tiles of one folder at once
+                each.mkdir()
+            each.chmod(_FOLDER_MODE)
+            self._touched.add(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
