@@ -154,7 +154,7 @@ class Replica:
         if self.halted is not None:
             raise self.halted
         try:
-            opened = self._open(await self._source.checkpoint(), now_ms)  # 1
+            opened = self._open(await self._checkpoint(), now_ms)  # 1
             await self._compare(opened)  # 2
             await self._follow(self._require_quorum(opened.note, now_ms), progress)  # 3
             self.problem = None
@@ -180,6 +180,12 @@ class Replica:
                 alarm(error)
                 pause = min(pause * 2, max(_MAX_PAUSE_S, every_s))
             await asyncio.sleep(pause)
+
+    async def _checkpoint(self) -> bytes:
+        try:
+            return await self._source.checkpoint()
+        except Refused as refusal:  # a static server has nothing else to say while nothing is there
+            raise Unavailable("no checkpoint is served there") from refusal
 
     def _with_quorum(self, note: bytes, now_ms: int | None) -> CosignedCheckpoint:
         trust = self._trust

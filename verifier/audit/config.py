@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.errors import Malformed, Refused
+from ledger.log_folder import check_log_url
 from ledger.settings import described, format_settings, load_settings
 from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
@@ -143,7 +144,12 @@ class AuditSettings:
     """One folder's settings."""
 
     ledger_url: str = field(
-        metadata=described(Text("从哪里取日志（内容不因此可信）", "Where the log is fetched from; not trusted for it"))
+        metadata=described(
+            Text(
+                "从哪里取日志（内容不因此可信）：账本、静态服务器或 file:///目录",
+                "Where the log is fetched from, and not trusted for it: a ledger, a static server or file:///folder",
+            )
+        )
     )
     pins: PinsConfig = field(metadata=described(Text("信任设置", "What is believed without evidence")))
     thresholds: Thresholds = field(
@@ -186,9 +192,10 @@ class AuditSettings:
     )
 
     def __post_init__(self) -> None:
-        for url in (self.ledger_url, *self.monitors):
+        check_log_url(self.ledger_url)
+        for url in self.monitors:
             if not url.startswith(("http://", "https://")) or not url.isascii():
-                raise Malformed("ledger_url and monitors: http(s)://host[:port]")
+                raise Malformed("monitors: http(s)://host[:port]")
         parse_policy(self.policy)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise Malformed("tls_cert and tls_key go together")

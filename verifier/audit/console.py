@@ -25,11 +25,11 @@ from typing import Final
 
 from aiohttp import web
 
-from ledger.client import LedgerClient
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.keystore import PERSON_COST, read_passphrase
+from ledger.log_folder import open_log
 from ledger.progress import Progress
 from ledger.reference_data import load_ladder
 from ledger.text import Text
@@ -77,7 +77,7 @@ async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
     spare_collector()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
         async with (
-            LedgerClient(settings.ledger_url) as client,
+            open_log(settings.ledger_url) as client,
             open_audit(options.dir, settings, client, pool, _now_ms) as audit,
         ):
             for path in options.checkpoint:
@@ -166,7 +166,7 @@ def _serve(options: argparse.Namespace) -> int:
         spare_collector()
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
             async with (
-                LedgerClient(settings.ledger_url) as client,
+                open_log(settings.ledger_url) as client,
                 open_audit(options.dir, settings, client, pool, _now_ms) as audit,
                 service.running(audit, auditor),
             ):

@@ -44,7 +44,16 @@ def test_untrustworthy_words_are_refused(settings: AuditSettings) -> None:
     ):
         with pytest.raises(CertLedgerError):
             replace(pins, **change)  # type: ignore[arg-type]
-    for change in ({"ledger_url": "ftp://x"}, {"monitors": ("x",)}, {"policy": "quorum"}, {"tls_cert": Path("x")}):
+    assert replace(settings, ledger_url="file:///srv/log") and replace(
+        settings, ledger_url="https://tiles.example/2026"
+    )
+    for change in (
+        {"ledger_url": "ftp://x"},
+        {"ledger_url": "file://x"},
+        {"monitors": ("x",)},
+        {"policy": "quorum"},
+        {"tls_cert": Path("x")},
+    ):
         with pytest.raises(Malformed):
             replace(settings, **change)  # type: ignore[arg-type]
 
