@@ -6,6 +6,7 @@ Nothing that is read is trusted, exactly as nothing is that a ledger answers. `o
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.remote import LogSource
 from ledger.text import Text
 from ledger.tlog.note import NOTE_CEILING
 from ledger.tlog.tiles import ENTRY_CEILING, TILE_WIDTH
@@ -86,7 +88,7 @@ def folder_url(folder: Path) -> str:
     return f"file://{quote(str(folder.absolute()))}"
 
 
-def open_log(url: str) -> LogFolder | LedgerClient:
+def open_log(url: str) -> AbstractAsyncContextManager[LogSource]:
     """Where the log at `url` is read from, to be used as a context manager. Raises Malformed."""
     check_log_url(url)
     if url.startswith("file:"):

@@ -42,7 +42,19 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 SERVICE_CALLERS = ("ledger.service", "ledger.console", "ledger.__main__")
 KEYSTORE = "ledger.keystore"
 
-_PURE_VERIFIER = ("verify", "verdict", "carried", "steps", "trust", "printed", "proven", "register", "views", "refresh")
+_PURE_VERIFIER = (
+    "verify",
+    "verdict",
+    "carried",
+    "steps",
+    "trust",
+    "printed",
+    "proven",
+    "register",
+    "views",
+    "refresh",
+    "several",
+)
 PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}
 # What would bring the same things in by another door.

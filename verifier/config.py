@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.log_folder import check_log_url
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import described, format_settings, load_settings
-from ledger.store.opening import check_place, create_store
+from ledger.store.opening import check_place, create_store, open_store
 from ledger.text import Text
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
-STORE_FILE: Final = "replica.db"
-SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replica up to date
+SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replicas up to date
 
 
 @dataclass(frozen=True, slots=True)
-class TrustConfig:
-    """What this verifier believes without evidence, as words (`verifier.trust` checks them)."""
+class LogConfig:
+    """One log: what is believed of it without evidence, as words (`verifier.trust` checks them), and where it is."""
 
     origin: str = field(metadata=described(Text("日志名称", "Name of the log, as its checkpoints say")))
     log_keys: tuple[str, ...] = field(
@@ -34,10 +36,33 @@ class TrustConfig:
             Text("第 0 条的 SHA-256（十六进制）", "SHA-256 of entry 0 in hex; the authority follows from it")
         )
     )
-    bases: tuple[str, ...] = field(
+    ledger_url: str = field(
+        default="",
         metadata=described(
-            Text("二维码中的官方网址，首个对外显示", "Official addresses of QR codes; the first is shown")
-        )
+            Text(
+                "账本地址：取日志、个人信息密文和证明（内容不因此可信）；空：没有个人信息",
+                "The ledger: asked for the log, sealed personal data and proofs, and not trusted for them; empty: none",
+            )
+        ),
+    )
+    tiles_url: str = field(
+        default="",
+        metadata=described(
+            Text(
+                "从别处取日志：静态服务器 https://… 或目录 file:///…；空：从账本取",
+                "Where else the log is read: a static server https://… or a folder file:///…; empty: from the ledger",
+            )
+        ),
+    )
+    store: str = field(
+        default="",
+        metadata=described(
+            Text(
+                "副本的存储：SQLite 文件名，或 postgresql://角色@主机/数据库?schema=名称（不含密码）；空：以日志名称命名的文件",
+                "The replica's store: a SQLite file, or postgresql://role@host/database?schema=name (no password); "
+                "empty: a file named after the origin",
+            )
+        ),
     )
     policy: str = field(
         default=NO_QUORUM,
@@ -78,15 +103,33 @@ class TrustConfig:
     )
 
     def __post_init__(self) -> None:
-        self.build()
+        if self.ledger_url and (
+            not self.ledger_url.startswith(("http://", "https://")) or not self.ledger_url.isascii()
+        ):
+            raise Malformed("ledger_url: http(s)://host[:port]")
+        if self.tiles_url:
+            check_log_url(self.tiles_url)
+        if not self.source_url:
+            raise Malformed("a log needs ledger_url, tiles_url or both")
+        check_place(self.place)
 
-    def build(self) -> Trust:
+    @property
+    def source_url(self) -> str:
+        """Where checkpoint and tiles are read."""
+        return self.tiles_url or self.ledger_url
+
+    @property
+    def place(self) -> str:
+        """The store of its replica: a file in the folder, or a database's address."""
+        return self.store or f"replica-{sha256(self.origin.encode()).hexdigest()[:16]}.db"
+
+    def build(self, bases: tuple[str, ...]) -> Trust:
         """Raises Malformed when the words cannot be trusted as they stand."""
         return build_trust(
             self.origin,
             self.log_keys,
             self.genesis,
-            self.bases,
+            bases,
             load_ladder(),
             load_catalogue(),
             policy=self.policy,
@@ -101,24 +144,24 @@ class TrustConfig:
 class VerifierSettings:
     """One folder's settings."""
 
-    ledger_url: str = field(
-        metadata=described(Text("从哪里取日志（内容不因此可信）", "Where the log is fetched from; not trusted for it"))
+    bases: tuple[str, ...] = field(
+        metadata=described(
+            Text("二维码中的官方网址，首个对外显示", "Official addresses of QR codes; the first is shown")
+        )
     )
-    trust: TrustConfig = field(metadata=described(Text("信任设置", "What is believed without evidence")))
+    logs: tuple[LogConfig, ...] = field(
+        metadata=described(
+            Text(
+                "所信任的日志；请用 cert-verifier add-log 添加",
+                "The logs that are believed; add one with cert-verifier add-log",
+            )
+        )
+    )
     replica: bool = field(
         default=True,
         metadata=described(
             Text(
                 "是否保存本机副本；否则每次向账本取证明", "Whether to keep an own replica, or ask for a proof each time"
-            )
-        ),
-    )
-    store: str = field(
-        default=STORE_FILE,
-        metadata=described(
-            Text(
-                "副本的存储：SQLite 文件名，或 postgresql://角色@主机/数据库?schema=名称（不含密码）",
-                "The replica's store: a SQLite file, or postgresql://role@host/database?schema=name (no password)",
             )
         ),
     )
@@ -137,15 +180,23 @@ class VerifierSettings:
     )
 
     def __post_init__(self) -> None:
-        if not self.ledger_url.startswith(("http://", "https://")) or not self.ledger_url.isascii():
-            raise Malformed("ledger_url: http(s)://host[:port]")
+        if not self.logs or len({log.origin for log in self.logs}) != len(self.logs):
+            raise Malformed("logs: at least one, and no origin twice")
+        if len({log.place for log in self.logs}) != len(self.logs):
+            raise Malformed("logs: each replica has a store of its own")
+        self.trusts()
+        if not self.replica and not all(log.ledger_url for log in self.logs):
+            raise Malformed("without a replica each log needs a ledger_url, to be asked for proofs")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise Malformed("tls_cert and tls_key go together")
-        check_place(self.store)
+
+    def trusts(self) -> list[Trust]:
+        """What is believed of each log, in their order. Raises Malformed."""
+        return [log.build(self.bases) for log in self.logs]
 
 
 async def create_folder(folder: Path, settings: VerifierSettings) -> None:
-    """Make a verifier's folder: settings and, for a replica, an empty store. Raises Refused when one is there."""
+    """Make a verifier's folder: settings and, for replicas, empty stores. Raises Refused when one is there."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder / SETTINGS_FILE).open("x", encoding="utf-8") as file:
@@ -153,7 +204,35 @@ async def create_folder(folder: Path, settings: VerifierSettings) -> None:
     except FileExistsError:
         raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
     if settings.replica:
-        await (await create_store(settings.store, folder, private=False)).close()
+        for log in settings.logs:
+            await (await create_store(log.place, folder, private=False)).close()
+
+
+async def add_log(folder: Path, log: LogConfig) -> None:
+    """Believe one more log, from the next start on: its empty store first, then its table at the end of the settings,
+    which are replaced as a whole. A crash in between leaves a store that the next `add_log` takes. Raises Refused for a
+    log that is there, Malformed for words that cannot be trusted, Unavailable."""
+    settings = load_folder(folder)
+    if log.origin in {known.origin for known in settings.logs}:
+        raise Refused("EXISTS", log.origin, Text("该日志已在设置中", "This log is in the settings already"))
+    settings = replace(settings, logs=(log,))
+    if settings.replica:
+        try:
+            store = await open_store(log.place, folder, private=False)
+        except (Unavailable, Refused):
+            store = await create_store(log.place, folder, private=False)
+        await store.close()
+    path = folder / SETTINGS_FILE
+    _, table, words = format_settings(settings).partition("\n[[logs]]\n")
+    text = path.read_text("utf-8-sig").rstrip("\n") + "\n" + table + words
+    if load_settings(VerifierSettings, text).logs[-1] != log:
+        raise AssertionError("the new settings do not say what was added")
+    part = folder / f"{SETTINGS_FILE}.part"
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
 from ledger.records.dates import parse_day
@@ -18,10 +18,12 @@ from ledger.records.evidence import parse_evidence
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
 from verifier.config import load_folder
-from verifier.lookup import AsOf
+from verifier.known_log import AsOf
 from verifier.messages import say_time
+from verifier.opened import no_ledger
 from verifier.proven import open_evidence
 from verifier.refresh import refreshed
+from verifier.several import origin_of
 
 
 def add_as_of(check: argparse.ArgumentParser) -> None:
@@ -50,13 +52,20 @@ def _refresh(options: argparse.Namespace) -> int:
     settings = load_folder(options.dir)
     item = _read(options.file)
 
+    origin = origin_of(item)
+    log = next((log for log in settings.logs if log.origin == origin), None)
+    if log is None:
+        raise Unverified("the file is of a log that these settings do not name")
+    if not log.ledger_url:
+        raise no_ledger(origin)
+
     async def fetch() -> bytes:
-        async with LedgerClient(settings.ledger_url) as client:
+        async with LedgerClient(log.ledger_url) as client:
             return await client.evidence(cert_key_of(item.secret))
 
     evidence = parse_evidence(asyncio.run(fetch()))
     now_ms = time.time_ns() // 1_000_000
-    trust = settings.trust.build()
+    trust = log.build(settings.bases)
     new = refreshed(item, evidence, trust, now_ms)
     _replace(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
     as_of_ms = open_evidence(evidence, trust, now_ms).state.time_ms

@@ -1,4 +1,4 @@
-"""Gathers the evidence for one check (own replica, face envelope, what the item carries) and has it judged.
+"""Gathers the evidence for one check (what each log says, face envelope, what the item carries) and has it judged.
 
 Implements `verifier.web.state.Services`. Whatever it is given ends in a verdict; Unavailable is the one exception it
 raises, when the own store does not answer.
@@ -7,64 +7,28 @@ raises, when the own store does not answer.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, parse_bundle
-from ledger.records.dates import last_ms
-from ledger.records.envelope import FaceContent, open_face
-from ledger.records.evidence import parse_evidence
 from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
 from ledger.records.qr import Code as QrCode
-from ledger.records.secret import SECRET_CHARS, cert_key_of, correction_locator, locator_of, parse_secret
+from ledger.records.secret import SECRET_CHARS, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
 from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
-from ledger.records.state import CertificateState
-from ledger.records.statements import Statement, parse_statement
-from ledger.records.status import authenticate_record
 from ledger.scan import PdfScan, sniff
-from ledger.store.integrate import Integrator
-from verifier.carried import Item, certificate_body, open_carried
-from verifier.proven import open_evidence
-from verifier.register import FiledTerms, Logged, Register, register_of
-from verifier.replica import Replica
-from verifier.trust import Trust
-from verifier.verdict import Source, Verdict
+from verifier.carried import Item
+from verifier.known_log import BEFORE, AsOf, KnownLog
+from verifier.replica import Verified
+from verifier.several import Answer, counting, together
+from verifier.verdict import Verdict
 from verifier.verify import Evidence, verify
 from verifier.web.state import Readiness
-
-ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
-ENVELOPE_KEPT_MS: Final = 60_000
-MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
-_KEPT: Final = 4096  # certificates
-_READINGS: Final = 20  # of one certificate: a batch may come between two reads
-_KEPT_ENVELOPES: Final = 1024  # at most 24 KiB each
-
-
-class EnvelopeSource(Protocol):
-    """The ledger, as far as a check asks it something."""
-
-    async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
-
-
-class Proofs(Protocol):
-    """Who gives evidence: a ledger, or the own replica."""
-
-    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class AsOf:
-    """A question about an earlier moment: the first `size` leaves, or the end of a day. One of the two."""
-
-    size: int | None = None
-    day: int | None = None
 
 
 class FileReader(Protocol):
@@ -74,46 +38,43 @@ class FileReader(Protocol):
 
 
 class Lookup:
-    """The services of one verifier. `replica` is set once it is open; before, checks end in `unavailable`.
-
-    With `proofs` it has no replica and asks for evidence instead. `as_of`: every check is about that moment.
-    """
+    """The services of one verifier. `as_of`: every check is about that moment."""
 
     def __init__(
         self,
-        trust: Trust,
-        envelopes: EnvelopeSource | None,
+        logs: Sequence[KnownLog],
         scanner: FileReader,
         now_ms: Callable[[], int],
         *,
         offline: bool = False,
-        envelope_s: float = ENVELOPE_S,
-        proofs: Proofs | None = None,
         as_of: AsOf | None = None,
     ) -> None:
-        self.replica: Replica | None = None
+        assert logs, "at least one log"
+        self.logs = tuple(logs)
         self.metrics = CollectorRegistry()
-        self._trust = trust
-        self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
+        self._bases = logs[0].trust.bases  # of this verifier, the same for every log
         self._scanner = scanner
         self._now_ms = now_ms
         self._offline = offline
-        self._proofs = proofs
         self._as_of = as_of
-        self._known: OrderedDict[bytes, tuple[int, Logged | None, FiledTerms | None]] = OrderedDict()
-        size = Gauge("certverifier_replica_size", "Leaves under the newest verified checkpoint", registry=self.metrics)
-        size.set_function(lambda: float(self.replica.verified.size if self.replica and self.replica.verified else 0))
-        time = Gauge("certverifier_checkpoint_time_seconds", "Time of that checkpoint", registry=self.metrics)
-        time.set_function(lambda: self.replica.verified.time_ms / 1000 if self.replica and self.replica.verified else 0)
-        halted = Gauge("certverifier_replica_halted", "1 after the log broke a rule", registry=self.metrics)
-        halted.set_function(lambda: float(bool(self.replica and self.replica.halted)))
+        self._twice = Counter(
+            "certverifier_several_logs", "Checks of a certificate that more than one log has", registry=self.metrics
+        )
+        self._gauge("replica_size", "Leaves under the newest verified checkpoint", lambda v, _: v.size if v else 0)
+        self._gauge("checkpoint_time_seconds", "Time of that checkpoint", lambda v, _: v.time_ms / 1000 if v else 0)
+        self._gauge("replica_halted", "1 after the log broke a rule", lambda _, halted: halted)
+
+    def _gauge(self, name: str, help_: str, read: Callable[[Verified | None, bool], float]) -> None:
+        gauge = Gauge(f"certverifier_{name}", help_, ("origin",), registry=self.metrics)
+        for log in self.logs:
+            gauge.labels(log.trust.origin).set_function(partial(_measured, log, read))
 
     async def by_secret(self, secret_text: str) -> Verdict:
         try:
             secret = parse_secret(secret_text)
         except Malformed:
             return await self._judge(None)
-        return await self._judge(QrCode(self._trust.bases[0], secret))
+        return await self._judge(QrCode(self._bases[0], secret))
 
     async def by_text(self, text: str) -> Verdict:
         """A link, the text of a QR code, or the 26 characters of a secret alone."""
@@ -143,22 +104,8 @@ class Lookup:
         return await self.by_text(text)
 
     def ready(self) -> Readiness:
-        replica = self.replica
-        verified = replica.verified if replica else None
-        if replica is None or verified is None:
-            return Readiness(False, {"synced": False, "target": (replica.target if replica else None) or 0})
-        age_ms = self._now_ms() - verified.time_ms
-        fresh = self._trust.is_fresh(verified.time_ms, self._now_ms())
-        detail: dict[str, str | int | float | bool] = {
-            "synced": True,
-            "fresh": fresh,
-            "halted": replica.halted is not None,
-            "size": verified.size,
-            "age_s": age_ms // 1000,
-        }
-        if replica.problem is not None:
-            detail["problem"] = type(replica.problem).__name__
-        return Readiness(fresh and replica.halted is None, detail)
+        """Ready while one of the logs is: the others only hold up what they have, and every "no such record"."""
+        return Readiness(any(log.usable for log in self.logs), {"logs": [log.condition() for log in self.logs]})
 
     def _choose(self, texts: Sequence[str]) -> QrCode | ForeignLink | None:
         """The one certificate among several codes: with its fragment if any has it. None when two compete."""
@@ -166,7 +113,7 @@ class Lookup:
         foreign = None
         for text in texts:
             try:
-                item = parse_code(text, self._trust.bases)
+                item = parse_code(text, self._bases)
             except Malformed:
                 continue
             if isinstance(item, ForeignLink):
@@ -188,95 +135,54 @@ class Lookup:
         return None
 
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
-        """The proof of a certificate's state out of the own replica, for others."""
-        if self.replica is None:
-            raise Unavailable("there is no replica yet")
-        return await self.replica.evidence(cert_key, size=size, day=day)
+        """The proof of a certificate's state out of the own replica, for others: of the log that has it, else an
+        absence from the first log of the settings; evidence names its log."""
+        having = [log for log in self.logs if len(self.logs) > 1 and await log.holds(cert_key)]
+        return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
     async def _judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Verdict:
         if item is None or isinstance(item, ForeignLink):
-            return verify(Evidence(item), self._trust, self._now_ms())
-        register, refuted = None, False
-        if self._proofs is not None or self._as_of is not None:
-            try:
-                register = await self._by_evidence(cert_key_of(item.secret))
-            except (Malformed, Unverified):
-                refuted = True
-        else:
-            register = await self._register(item)
-        face = None
+            return verify(Evidence(item), self.logs[0].trust, self._now_ms())
+        counted = counting(item, await self._answers(item))
+        judging = zip(counted.answers, counted.items, strict=True)
+        verdicts = [await self._judge_by(answer, as_item, page_texts) for answer, as_item in judging]
+        if counted.twice:
+            self._twice.inc()
+        return together(item, counted, verdicts)
+
+    async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str]) -> Verdict:
+        face, register = None, answer.register
         if register is not None and register.logged is not None and not self._offline:
-            face = await self._envelopes.face(item.secret, register.logged.state)
-        evidence = Evidence(item, register, face, self._offline, tuple(page_texts), refuted)
-        return verify(evidence, self._trust, self._now_ms())
+            log = next(log for log in self.logs if log.trust is answer.trust)
+            face = await log.face(item.secret, register.logged.state)
+        evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)
+        return verify(evidence, answer.trust, self._now_ms())
 
-    async def _by_evidence(self, cert_key: bytes) -> Register | None:
-        """What a proof says, from a ledger or out of the own replica. Raises Unverified or Malformed when it does not
-        hold; Refused when there was no such moment."""
-        asked = self._as_of or AsOf()
-        replica = self.replica if self._proofs is None else None
-        proofs = self._proofs or replica
-        if proofs is None:
-            return None
-        try:
-            raw = await proofs.evidence(cert_key, size=asked.size, day=asked.day)
-        except Unavailable:
-            return None
-        proven = open_evidence(parse_evidence(raw), self._trust, self._now_ms())
-        state, time_ms = proven.state, None
-        if state.cert_key != cert_key or (asked == AsOf() and not state.is_current):
-            raise Unverified("evidence of something else than was asked for")
-        if asked.size is not None:
-            if state.size != asked.size:
-                raise Unverified("evidence of another size than was asked for")
-            time_ms = state.seal.time
-        if asked.day is not None:
-            state.check_day(asked.day)
-            time_ms = min(last_ms(asked.day), state.time_ms)
-        source = Source.EVIDENCE if replica is None else Source.REPLICA
-        vouched = None if replica is None else replica.halted is None
-        return register_of(proven, source, time_ms=time_ms, vouched=vouched)
+    async def _answers(self, item: Item) -> list[Answer]:
+        """What every log says. Of an earlier moment: those that had begun by then, and if none had, why not."""
+        if len(self.logs) == 1:
+            return [await self.logs[0].answer(item, self._as_of)]
+        asked = await asyncio.gather(*(log.answer(item, self._as_of) for log in self.logs), return_exceptions=True)
+        answers, refused = list[Answer](), list[Refused]()
+        for log, answer in zip(self.logs, asked, strict=True):
+            if isinstance(answer, Answer):
+                answers.append(answer)
+            elif isinstance(answer, Refused):
+                refused.append(answer)
+                if answer.code not in BEFORE:
+                    answers.append(Answer(log.trust, None))
+            elif isinstance(answer, Unavailable):  # only what it has is unavailable, not what others have
+                answers.append(Answer(log.trust, None))
+            else:
+                raise answer
+        if len(refused) == len(self.logs):
+            raise refused[0]
+        return answers
 
-    async def _register(self, item: Item) -> Register | None:
-        replica = self.replica
-        if replica is None or replica.verified is None:
-            return None
-        verified = replica.verified
-        try:
-            logged, filing = await self._certificate(replica, cert_key_of(item.secret))
-            if logged is not None and logged.state.issue_index >= verified.size:
-                logged = None  # taken in, but not under a verified checkpoint yet
-            if logged is None:
-                filing = await self._carried_filing(replica, item)
-        except (Malformed, Unverified) as error:
-            raise Unavailable("the replica's store is damaged") from error
-        return Register(verified.size, verified.root, verified.time_ms, logged, filing, replica.halted is not None)
 
-    async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FiledTerms | None]:
-        known = self._known.get(cert_key)
-        if known is not None and known[0] == replica.integrator.size:
-            self._known.move_to_end(cert_key)
-            return known[1], known[2]
-        for _ in range(_READINGS):
-            size, logged, filing = replica.integrator.size, None, None
-            state = await replica.integrator.certificate(cert_key)
-            if state is not None:
-                logged = await read_logged(replica.integrator, state)
-                filing = await _filed(replica, state.filing_number)
-            if replica.integrator.size == size:  # else some of it is older than the rest
-                if logged is not None:
-                    self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
-                if len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-                return logged, filing
-        raise Unavailable("the replica is changing too fast to be read")
-
-    async def _carried_filing(self, replica: Replica, item: Item) -> FiledTerms | None:
-        try:
-            carried = open_carried(item)
-        except Malformed:
-            return None  # `verify` comes to the same end and says so
-        return await _filed(replica, carried.issue.filing_number) if carried else None
+def _measured(log: KnownLog, read: Callable[[Verified | None, bool], float]) -> float:
+    replica = log.replica
+    return float(read(replica.verified if replica else None, replica is not None and replica.halted is not None))
 
 
 def _open_file(data: bytes) -> Item | None:
@@ -287,86 +193,3 @@ def _open_file(data: bytes) -> Item | None:
         return parse_staple(data) if len(data) <= MAX_STAPLE else None
     except Malformed:
         return None
-
-
-async def _filed(replica: Replica, number: str) -> FiledTerms | None:
-    filing = await replica.integrator.filing(number)
-    return None if filing is None else FiledTerms(filing.terms, filing.terms_leaf)
-
-
-async def read_logged(integrator: Integrator, state: CertificateState) -> Logged:
-    """The statements that a state names. Raises Malformed or Unverified when the store does not have them."""
-    statement = await _statement(integrator, state.issue_index)
-    body, highest, other = certificate_body(statement), state.summary.highest, None
-    if highest is not None and highest.cert_key != body.cert_key:
-        best = await integrator.certificate(highest.cert_key)
-        other = None if best is None else certificate_body(await _statement(integrator, best.issue_index))
-    event = None if state.event_leaf == state.issue_leaf else await _statement(integrator, state.event_index)
-    commitments = None
-    if state.commitment_leaf != state.issue_leaf:
-        for index in reversed(await integrator.store.events(body.cert_key)):
-            commitments = await _statement(integrator, index)
-            if commitments.leaf_hash == state.commitment_leaf:
-                break
-    return Logged(authenticate_record(statement, state.record_key), state, other, commitments, event)
-
-
-async def _statement(integrator: Integrator, index: int) -> Statement:
-    entries = await integrator.store.entries(index, index + 1)
-    if not entries:
-        raise Malformed("an entry is missing")
-    return parse_statement(entries[0])
-
-
-class _Envelopes:
-    """Fetches face envelopes and keeps them, sealed, for at most 60 s, so that an erasure takes effect."""
-
-    def __init__(self, source: EnvelopeSource | None, now_ms: Callable[[], int], seconds: float) -> None:
-        self._source = source
-        self._now_ms = now_ms
-        self._seconds = seconds
-        self._kept: OrderedDict[bytes, tuple[int, bytes | None]] = OrderedDict()  # locator -> until, ciphertext
-        self._asked: dict[bytes, asyncio.Task[bytes | None]] = {}
-        self._silent_until = 0
-
-    async def face(self, secret: bytes, state: CertificateState) -> FaceContent | None:
-        """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
-        leaf = state.commitment_leaf
-        first = leaf == state.issue_leaf
-        sealed = await self._sealed(locator_of(secret) if first else correction_locator(secret, leaf))
-        if sealed is None:
-            return None
-        try:
-            return open_face(secret, leaf, sealed)
-        except (Malformed, Unavailable):
-            return None
-
-    async def _sealed(self, locator: bytes) -> bytes | None:
-        now = self._now_ms()
-        kept = self._kept.get(locator)
-        if kept is not None and now < kept[0]:
-            return kept[1]
-        if self._source is None or now < self._silent_until:
-            return None
-        task = self._asked.get(locator)
-        if task is None:
-            task = self._asked[locator] = asyncio.create_task(self._fetch(self._source, locator))
-            task.add_done_callback(lambda _: self._asked.pop(locator, None))
-        return await asyncio.shield(task)
-
-    async def _fetch(self, source: EnvelopeSource, locator: bytes) -> bytes | None:
-        try:
-            sealed = await asyncio.wait_for(source.envelope(locator, "face"), self._seconds)
-        except (Unavailable, TimeoutError):
-            self._silent_until = self._now_ms() + MISS_KEPT_MS
-            return None
-        except CertLedgerError:
-            sealed = None
-        now = self._now_ms()
-        while self._kept and next(iter(self._kept.values()))[0] <= now:
-            self._kept.popitem(last=False)
-        self._kept.pop(locator, None)
-        self._kept[locator] = now + (MISS_KEPT_MS if sealed is None else ENVELOPE_KEPT_MS), sealed
-        if len(self._kept) > _KEPT_ENVELOPES:
-            self._kept.popitem(last=False)
-        return sealed

@@ -78,7 +78,10 @@ class FiledTerms:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """An answer of the register: all of it stands under a checkpoint signed by the pinned keys. Times are ms."""
+    """An answer of the register: all of it stands under a checkpoint signed by the pinned keys. Times are ms.
+
+    Of a closed log nothing changes any more: `time_ms` is then that of its successor, which has no such certificate.
+    """
 
     size: int  # leaves under that checkpoint
     root: bytes
@@ -89,6 +92,7 @@ class Register:
     source: Source = Source.REPLICA
     witnessed: bool = True  # the policy's quorum stands behind the checkpoint
     vouched: bool = True  # the state was recomputed here, or a pinned map auditor says that it is right
+    overtaken: bool = False  # the log is closed, and what its successor says is not known
     historic: bool = False  # somebody asked for an earlier moment; it does not grow old
 
 

@@ -80,6 +80,12 @@ LOGGED_NOT: Final = _finding("logged", _FAIL, "登记日志中没有这条记录
 LOGGED_UNKNOWN: Final = _finding(
     "logged", _UNKNOWN, "登记数据较旧，可能尚未包含这条记录", "The register at hand may be older than this record"
 )
+LOGGED_TWICE: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "另一登记日志中也有同一编码的记录，请报告",
+    "Another log has a record under the same code too; report this",
+)
 LOGGED_OTHER: Final = _finding("logged", _FAIL, "与登记日志中的记录不同", "Differs from the record in the register")
 PRINT_NOT_LOGGED: Final = _finding(
     "logged", _FAIL, "文件上的文字与登记记录不一致", "The words on the page are not those in the register"
@@ -117,6 +123,12 @@ AUDITOR_MISSING: Final = _finding(
     _UNKNOWN,
     "没有状态审计员为此签署，本机也未重新核算",
     "No map auditor has vouched for this, and it was not recomputed here",
+)
+OVERTAKEN: Final = _finding(
+    "freshness",
+    _UNKNOWN,
+    "该登记日志已关闭，后继日志的数据暂缺",
+    "This log is closed, and its successor's data is missing",
 )
 HISTORIC: Final = _finding(
     "freshness", _PASS, "所查为历史状态，截至所示时间", "The state of an earlier time, as of the time shown"

@@ -145,7 +145,7 @@ class _Check:
         self.register, self.fresh = theirs, self._is_fresh(theirs)
 
     def _is_fresh(self, register: Register) -> bool:
-        if register.halted or not register.witnessed or not register.vouched:
+        if register.halted or register.overtaken or not register.witnessed or not register.vouched:
             return False
         carried = register.source is Source.BUNDLE
         return register.historic or self.trust.is_fresh(register.time_ms, self.now_ms, carried=carried)
@@ -325,6 +325,8 @@ class _Check:
             self._note(steps.QUORUM_MISSING)
         elif register is not None and not register.vouched:
             self._note(steps.AUDITOR_MISSING)
+        elif register is not None and register.overtaken:
+            self._note(steps.OVERTAKEN)
         elif register is not None and register.historic:
             self._note(steps.HISTORIC)
         else:

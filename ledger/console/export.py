@@ -66,8 +66,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, settings: LedgerSettings) -> None:
-    source = open_log(arguments.ledger or local_url(settings))
-    async with source, open_place(arguments.to, os.environ) as place:
+    url = arguments.ledger or local_url(settings)
+    async with open_log(url) as source, open_place(arguments.to, os.environ) as place:
         export = Export(source, place, settings.origin, log_keys(arguments.folder, settings))
         await _once(export, arguments)
         if arguments.follow:

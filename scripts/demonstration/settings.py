@@ -57,7 +57,7 @@ def filing_toml(public: dict[str, str], catalogue: Catalogue) -> str:
 
 
 def set_toml(path: Path, **values: str | int) -> None:
-    """Replace top-level settings in a starter file, line by line."""
+    """Replace settings in a starter file, the first line of each name."""
     lines = path.read_text("utf-8").splitlines()
     for name, value in values.items():
         written = f"{name} = {json.dumps(value)}"
@@ -70,7 +70,7 @@ def set_toml(path: Path, **values: str | int) -> None:
 
 
 def add_base(path: Path, base: str) -> None:
-    bases = tomllib.loads(path.read_text("utf-8"))["trust"]["bases"]
+    bases = tomllib.loads(path.read_text("utf-8"))["bases"]
     if base not in bases:
         lines = path.read_text("utf-8").splitlines()
         at = next(at for at, line in enumerate(lines) if line.startswith("bases ="))

@@ -38,6 +38,7 @@ from tests.support.build_log import (
     octets,
 )
 from tests.support.lying_log import RawLog
+from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust
@@ -60,14 +61,15 @@ class Counter:
         return self.log.time + SKEW_MS
 
     async def scan(self, replica: Replica, certificate: Certificate) -> Code:
-        lookup = Lookup(self.log.trust(), None, None, lambda: self.now_ms)  # type: ignore[arg-type]
-        lookup.replica = replica
+        known = KnownLog(self.log.trust(), lambda: self.now_ms, replica=replica)
+        lookup = Lookup([known], None, lambda: self.now_ms)  # type: ignore[arg-type]
         return (await lookup.by_secret(format_secret(certificate.secret))).code
 
     async def scan_evidence(self, source: Any, certificate: Certificate) -> Code:
         """Without a replica: evidence, under a witness and a map auditor."""
         trust = self.log.trust(policy=POLICY, map_auditors=AUDITORS)
-        lookup = Lookup(trust, None, None, lambda: self.now_ms, proofs=source)  # type: ignore[arg-type]
+        known = KnownLog(trust, lambda: self.now_ms, proofs=source)
+        lookup = Lookup([known], None, lambda: self.now_ms)  # type: ignore[arg-type]
         return (await lookup.by_secret(format_secret(certificate.secret))).code
 
 

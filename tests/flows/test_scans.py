@@ -22,6 +22,7 @@ from tests.support.build_log import AUDITOR, AUDITORS, BASE, POLICY, WITNESS, Fa
 from tests.support.builders import Certificate
 from tests.support.live_ledger import ROOT, LiveLedger, distinct, drafted, live_body, today
 from tests.support.scanning import Scanning
+from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.verdict import GREEN, VALID_FAMILY, Code
 
@@ -47,7 +48,8 @@ async def test_the_harness_sees_a_verifier_that_forgets(tmp_path: Path) -> None:
     """A broken build: it keeps what it once knew of a certificate, and does not ask whether the log has grown."""
 
     def forgetful(lookup: Lookup) -> Lookup:
-        asked = lookup._certificate
+        log = lookup.logs[0]
+        asked = log._certificate
         kept: dict[bytes, Any] = {}
 
         async def once(replica: Any, cert_key: bytes) -> Any:
@@ -55,7 +57,7 @@ async def test_the_harness_sees_a_verifier_that_forgets(tmp_path: Path) -> None:
                 kept[cert_key] = await asked(replica, cert_key)
             return kept[cert_key]
 
-        lookup._certificate = once  # type: ignore[method-assign]
+        log._certificate = once  # type: ignore[method-assign]
         return lookup
 
     scanning = await Scanning.open(tmp_path, 7, spoil=forgetful)
@@ -133,7 +135,8 @@ async def test_a_thousand_stale_heads(tmp_path: Path) -> None:
         limit = draw.choice((300_000, 3_600_000, DAY_MS, 10 * DAY_MS))
         age = draw.choice((draw.randrange(30 * DAY_MS), draw.randrange(2 * limit), limit, limit + 1)) if at else 0
         now[0] = log.time // 1000 * 1000 + age
-        lookup = Lookup(replace(trust, freshness_ms=limit), None, None, lambda: now[0], proofs=ledger)  # type: ignore[arg-type]
+        known = KnownLog(replace(trust, freshness_ms=limit), lambda: now[0], proofs=ledger)
+        lookup = Lookup([known], None, lambda: now[0])  # type: ignore[arg-type]
         verdict = await lookup.by_secret(text)
         fresh = age <= limit
         seen[fresh] += 1

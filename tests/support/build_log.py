@@ -42,7 +42,7 @@ from ledger.tlog.note import NoteSignature, VerifierKey
 from ledger.tlog.policy import Policy, Witness
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
 from ledger.wire import evidence_question
-from verifier.lookup import read_logged
+from verifier.known_log import read_logged
 from verifier.register import FiledTerms, Register
 from verifier.trust import Trust
 

@@ -54,7 +54,7 @@ from tests.support import slow_proofs, slow_tree
 from tests.support.builders import OCCUPATION, ORIGIN, TIME, WINDOW, octets
 from tests.support.builders import key as new_key
 from tests.support.slow_life import SlowLife, cert_value, read
-from verifier.lookup import read_logged
+from verifier.known_log import read_logged
 from verifier.register import FiledTerms, Register
 from verifier.trust import Trust
 from verifier.verify import Evidence, verify

@@ -26,6 +26,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
 from tests.support.fault_store import FaultStore
+from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.replica import Replica
 from verifier.verdict import GREEN, Code
@@ -79,9 +80,12 @@ class Scanning:
         self.pool.shutdown()
 
     def _verifier(self) -> None:
-        lookup = Lookup(self.log.trust(), None, None, lambda: self.log.time + 1000)  # type: ignore[arg-type]
-        lookup.replica = self.replica
+        known = KnownLog(self.log.trust(), self._now_ms, replica=self.replica)
+        lookup = Lookup([known], None, self._now_ms)  # type: ignore[arg-type]
         self.lookup = self.spoil(lookup)
+
+    def _now_ms(self) -> int:
+        return self.log.time + 1000
 
     # ---- restarts -----------------------------------------------------------------------------------------------
 

@@ -38,7 +38,6 @@ from tests.support.build_log import (
     served,
 )
 from verifier.__main__ import main
-from verifier.config import STORE_FILE
 
 DAY_MS = 86_400_000
 
@@ -97,7 +96,7 @@ async def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncItera
 
 async def test_a_light_check_fetches_a_proof_and_nothing_else(desk: Desk) -> None:
     await desk.init("--no-replica")
-    assert not (desk.folder / STORE_FILE).exists()
+    assert not list(desk.folder.glob("*.db"))
     text = format_code(desk.one.code())
     code, verdict = await desk.check(text)
     assert (code, verdict["code"], verdict["source"]) == (0, "valid", "evidence")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zxingcpp
@@ -21,10 +22,12 @@ from ledger.records.staple import format_staple
 from ledger.records.state import CertificateState
 from ledger.scan import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
-from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
-from verifier.lookup import ENVELOPE_KEPT_MS, Lookup
+from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
+from verifier.known_log import ENVELOPE_KEPT_MS, KnownLog
+from verifier.lookup import Lookup
 from verifier.replica import Replica, Violation
 from verifier.verdict import Code, Source
+from verifier.web.state import Readiness
 
 
 @dataclass
@@ -58,6 +61,9 @@ class Desk:
     def text(self) -> str:
         return format_code(self.certificate.code(self.index))
 
+    def known(self, envelopes: Any, **how: Any) -> KnownLog:
+        return KnownLog(self.log.trust(), lambda: self.now[0], envelopes, replica=self.replica, **how)
+
     async def pass_time(self, ms: int) -> None:
         """Let the clock run and the log renew its checkpoint."""
         self.now[0] += ms
@@ -76,8 +82,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     with ThreadPoolExecutor(1) as pool:
         replica = await Replica.open(store, ledger, log.trust(), pool)
         await replica.poll(now[0])
-        lookup = Lookup(log.trust(), ledger, scanner, lambda: now[0], envelope_s=0.05)
-        lookup.replica = replica
+        known = KnownLog(log.trust(), lambda: now[0], ledger, replica=replica, envelope_s=0.05)
+        lookup = Lookup([known], scanner, lambda: now[0])
         yield Desk(log, ledger, replica, lookup, scanner, now, certificate, index)
     await store.close()
     await log.store.close()
@@ -96,7 +102,7 @@ async def test_what_is_read_on_both_sides_of_a_batch_is_read_again(desk: Desk, m
         return state
 
     monkeypatch.setattr(integrator, "certificate", slow)
-    logged, _ = await desk.lookup._certificate(desk.replica, desk.certificate.issue.cert_key)
+    logged, _ = await desk.lookup.logs[0]._certificate(desk.replica, desk.certificate.issue.cert_key)
     monkeypatch.undo()
     assert logged is not None and logged.state == await read(desk.certificate.issue.cert_key)
 
@@ -202,8 +208,7 @@ class TestFile:
         drawn = zxingcpp.create_barcode(desk.text, zxingcpp.BarcodeFormat.QRCode)
         out = BytesIO()
         Image.fromarray(zxingcpp.write_barcode_to_image(drawn, scale=4)).save(out, "PNG")
-        lookup = Lookup(desk.log.trust(), desk.ledger, Scanner(), lambda: desk.now[0])
-        lookup.replica = desk.replica
+        lookup = Lookup([desk.known(desk.ledger)], Scanner(), lambda: desk.now[0])
         assert (await lookup.by_file(out.getvalue(), "")).code is Code.VALID
         assert (await lookup.by_file(out.getvalue()[:100], "")).code is Code.UNREADABLE
         assert (await lookup.by_file(b"%PDF-1.7 rubbish", "")).code is Code.UNREADABLE
@@ -265,8 +270,7 @@ class TestPersonalData:
                 await asyncio.sleep(60)
                 return None
 
-        lookup = Lookup(desk.log.trust(), Slow(), desk.scanner, lambda: desk.now[0], envelope_s=0.01)
-        lookup.replica = desk.replica
+        lookup = Lookup([desk.known(Slow(), envelope_s=0.01)], desk.scanner, lambda: desk.now[0])
         verdict = await lookup.by_text(desk.text)
         assert verdict.code is Code.VALID
         assert verdict.certificate is not None and verdict.certificate.name == "例小明"  # from the code itself
@@ -287,8 +291,7 @@ class TestPersonalData:
                 raise Malformed("the ledger's answer is too large")
 
         odd = Odd()
-        lookup = Lookup(desk.log.trust(), odd, desk.scanner, lambda: desk.now[0])
-        lookup.replica = desk.replica
+        lookup = Lookup([desk.known(odd)], desk.scanner, lambda: desk.now[0])
         for _ in range(2):
             assert (await lookup.by_secret(format_secret(desk.certificate.secret))).code is Code.VALID
         assert odd.asked == 1
@@ -326,14 +329,13 @@ class TestRegister:
         assert (await desk.lookup.by_text(desk.text)).code is Code.VALID
 
     async def test_before_the_first_sync(self, desk: Desk) -> None:
-        lookup = Lookup(desk.log.trust(), desk.ledger, desk.scanner, lambda: desk.now[0])
+        lookup = Lookup([KnownLog(desk.log.trust(), lambda: desk.now[0])], desk.scanner, lambda: desk.now[0])
         assert (await lookup.by_text(desk.text)).code is Code.UNAVAILABLE
         assert not lookup.ready().ok
 
     async def test_offline_asks_nobody(self, desk: Desk) -> None:
         desk.ledger.asked.clear()
-        lookup = Lookup(desk.log.trust(), None, desk.scanner, lambda: desk.now[0], offline=True)
-        lookup.replica = desk.replica
+        lookup = Lookup([desk.known(None)], desk.scanner, lambda: desk.now[0], offline=True)
         desk.now[0] += 10**9
         verdict = await lookup.by_text(desk.text)
         assert verdict.code is Code.OFFLINE_SIGNATURE_OK and verdict.source is Source.REPLICA
@@ -347,23 +349,29 @@ class TestRegister:
             await desk.lookup.by_text(desk.text)
 
 
+def _condition(ready: Readiness) -> dict[str, object]:
+    (log,) = ready.detail["logs"]  # type: ignore[attr-defined]
+    assert log["origin"] == ORIGIN
+    return dict(log)
+
+
 class TestReady:
     async def test_fresh_then_old_then_halted(self, desk: Desk) -> None:
         ready = desk.lookup.ready()
-        assert ready.ok and ready.detail["size"] == desk.log.integrator.size
+        assert ready.ok and _condition(ready)["size"] == desk.log.integrator.size
         desk.now[0] += 300_001
         assert not desk.lookup.ready().ok
         desk.now[0] -= 300_001
         desk.replica.halted = Violation("x")
         ready = desk.lookup.ready()
-        assert not ready.ok and ready.detail["halted"] is True
+        assert not ready.ok and _condition(ready)["halted"] is True
         assert (await desk.lookup.by_text(desk.text)).code is Code.STALE
 
     async def test_says_what_went_wrong_by_class_only(self, desk: Desk) -> None:
         desk.ledger.down = True
         with pytest.raises(Unavailable):
             await desk.replica.poll(desk.now[0])
-        assert desk.lookup.ready().detail["problem"] == "Unavailable"
+        assert _condition(desk.lookup.ready())["problem"] == "Unavailable"
 
 
 class TestStapleInsideAPdf:
@@ -385,7 +393,7 @@ class TestStapleInsideAPdf:
             ((), Code.UNAVAILABLE),
         ):
             scanner.attachments = inside
-            lookup = Lookup(trust, None, scanner, lambda: desk.now[0], offline=True)
+            lookup = Lookup([KnownLog(trust, lambda: desk.now[0])], scanner, lambda: desk.now[0], offline=True)
             assert (await lookup.by_file(b"%PDF-1.7")).code is code
 
     async def test_online_the_register_is_asked(self, desk: Desk) -> None:

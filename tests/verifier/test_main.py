@@ -23,10 +23,12 @@ from ledger.records.secret import format_secret
 from ledger.store.sqlite import open_sqlite
 from ledger.tlog.policy import format_policy
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
+from tests.support.static_log import StaticLog
 from tests.support.witnesses import Cosigner, quorum
 from verifier import __main__ as program
+from verifier import opened
 from verifier.__main__ import main
-from verifier.config import SERVED_FILE, SETTINGS_FILE, STORE_FILE, is_served, load_folder, mark_served
+from verifier.config import SERVED_FILE, SETTINGS_FILE, is_served, load_folder, mark_served
 from verifier.messages import load_messages
 from verifier.report import Printer
 from verifier.verdict import Code, without_item
@@ -48,6 +50,11 @@ class Desk:
     certificate: Certificate
     text: str
     bundle: bytes
+
+    @property
+    def store(self) -> Path:
+        """The one replica in the folder."""
+        return self.folder / load_folder(self.folder).logs[0].place
 
     def init(self, folder: Path | None = None, **changes: str) -> list[str]:
         vkeys = [key.format_vkey() for key in self.log.signer.vkeys]
@@ -89,8 +96,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 class TestInit:
     async def test_writes_settings_that_read_back(self, desk: Desk) -> None:
         settings = load_folder(desk.folder)
-        assert settings.ledger_url == desk.url
-        assert settings.trust.build() == desk.log.trust()
+        assert [(log.ledger_url, log.tiles_url) for log in settings.logs] == [(desk.url, "")]
+        assert settings.trusts() == [desk.log.trust()]
         assert "Seconds after which" in (desk.folder / SETTINGS_FILE).read_text("utf-8")
 
     async def test_everything_is_for_the_owner_only(self, desk: Desk) -> None:
@@ -99,7 +106,7 @@ class TestInit:
         with mark_served(desk.folder):
             modes = {path.name: path.stat().st_mode & 0o777 for path in desk.folder.iterdir()}
         assert desk.folder.stat().st_mode & 0o777 == 0o700
-        assert {SETTINGS_FILE, STORE_FILE, SERVED_FILE} <= set(modes)
+        assert {SETTINGS_FILE, desk.store.name, SERVED_FILE} <= set(modes)
         assert set(modes.values()) == {0o600}, modes
 
     async def test_refuses_to_overwrite(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +126,7 @@ class TestInit:
         file.write_text("# 两名见证人\n" + format_policy(policy), "utf-8")
         more = ["--policy", str(file), "--map-auditor", auditor.ed25519.format_vkey()]
         assert await desk.run(*desk.init(folder), *more) == 0
-        trust = load_folder(folder).trust.build()
+        trust = load_folder(folder).trusts()[0]
         assert (trust.policy, trust.map_auditors) == (policy, (auditor.ed25519,))
         assert "\nwitness w.example/a " in (folder / SETTINGS_FILE).read_text("utf-8"), "lines that people can read"
         assert await desk.run("sync", "--dir", str(folder), "--quiet") == 3, "the ledger here has no witnesses"
@@ -150,7 +157,7 @@ class TestSync:
         answer = json.loads(out)
         assert (answer["size"], answer["root"]) == (head.size, head.root.hex())
         assert f"{head.size}/{head.size}" in err  # the progress line
-        store = open_sqlite(desk.folder / STORE_FILE, private=False)
+        store = open_sqlite(desk.store, private=False)
         assert await store.head() == head
         await store.close()
 
@@ -239,9 +246,9 @@ class TestCheck:
         assert "离线核验：签名真实，状态未知" in out and "本机登记副本，截至" in out and "revoked" in out
 
     async def test_beside_a_running_serve(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(program, "_LOOK_S", None)  # waiting would be a TypeError
+        monkeypatch.setattr(opened, "LOOK_S", None)  # waiting would be a TypeError
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
-        writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # what `serve` holds
+        writer = open_sqlite(desk.store, private=False)  # what `serve` holds
         desk.ledger.asked.clear()
         with mark_served(desk.folder):
             assert await desk.check(desk.text, "--quiet") == 0
@@ -254,7 +261,7 @@ class TestCheck:
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
         later = desk.log.certificate("later")
         await desk.log.issue(later)
-        writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # what the first one holds
+        writer = open_sqlite(desk.store, private=False)  # what the first one holds
         second = asyncio.create_task(desk.check(format_code(later.code()), "--quiet"))
         await asyncio.sleep(0.3)
         assert not second.done()
@@ -267,16 +274,16 @@ class TestCheck:
         assert await asyncio.gather(*(desk.check(format_code(later.code()), "--quiet") for _ in range(4))) == [0] * 4
 
     async def test_waits_no_longer_than_people_do(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(program, "_WAIT_S", 0.1)
+        monkeypatch.setattr(program, "WAIT_S", 0.1)
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
-        writer = open_sqlite(desk.folder / STORE_FILE, private=False)  # a long first sync
+        writer = open_sqlite(desk.store, private=False)  # a long first sync
         assert await desk.check(desk.text, "--quiet") == 0
         await writer.close()
 
     async def test_offline_does_not_wait(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(program, "_LOOK_S", None)  # sleeping would be a TypeError
+        monkeypatch.setattr(opened, "LOOK_S", None)  # sleeping would be a TypeError
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
-        writer = open_sqlite(desk.folder / STORE_FILE, private=False)
+        writer = open_sqlite(desk.store, private=False)
         assert await desk.check(desk.text, "--offline") == 0
         await writer.close()
 
@@ -354,3 +361,77 @@ class TestPrinter:
         coloured = Printer(messages, "en", colour=True).block(verdict)
         assert "\x1b[1;31m" in coloured
         assert coloured.replace("\x1b[1;31m", "").replace("\x1b[0m", "") == plain
+
+
+class TestSeveralLogs:
+    """Two logs in one folder, one of them read from exported files."""
+
+    @pytest.fixture
+    async def both(self, desk: Desk, tmp_path: Path) -> AsyncIterator[tuple[Desk, Certificate, StaticLog]]:
+        other = await LogBuilder.create(tmp_path / "other.db", origin="log.test.example/2027", seed="b")
+        certificate = other.certificate("two")
+        await other.issue(certificate)
+        files = await StaticLog.export(other, tmp_path / "files", time_ms=now_ms())
+        words = ["add-log", "--dir", str(desk.folder), "--origin", other.origin, "--tiles", files.url]
+        words += [word for key in other.signer.vkeys for word in ("--vkey", key.format_vkey())]
+        assert await desk.run(*words, "--genesis", sha256(other.genesis_entry()).hexdigest()) == 0
+        yield desk, certificate, files
+        await other.store.close()
+
+    async def test_check_finds_it_in_either(
+        self, both: tuple[Desk, Certificate, StaticLog], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        desk, certificate, files = both
+        assert await desk.check(desk.text, "--quiet") == 0
+        capsys.readouterr()
+        assert await desk.check(format_code(certificate.code()), "--json", "--quiet") == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["proof"]["origin"] == "log.test.example/2027"
+        assert answer["certificate"]["personal_available"] is False, "nobody is asked for what files do not hold"
+        (files.folder / "checkpoint").rename(files.folder / "away")
+        assert await desk.check(desk.text, "--quiet") == 0
+        desk.ledger.down = True
+        desk.ledger.time_ms = now_ms() - HOUR_MS
+        assert await desk.check(f"{BASE}/c/{'0' * 26}", "--quiet") == 1, "both are recent enough here"
+
+    async def test_sync_runs_all_and_says_what_failed(
+        self, both: tuple[Desk, Certificate, StaticLog], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        desk, _, files = both
+        desk.ledger.down = True
+        capsys.readouterr()
+        assert await desk.run("sync", "--dir", str(desk.folder), "--json", "--quiet") == 3
+        out, err = capsys.readouterr()
+        assert [json.loads(line)["origin"] for line in out.splitlines()] == ["log.test.example/2027"]
+        assert desk.log.origin in err
+        assert await desk.check(f"{BASE}/c/{'0' * 26}", "--quiet") == 3, "the other one has never been read"
+        desk.ledger.down = False
+        note = (files.folder / "checkpoint").read_bytes()
+        (files.folder / "checkpoint").write_bytes(note[:-9])
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 3
+        (files.folder / "checkpoint").write_bytes(note)
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        fork = await LogBuilder.create(tmp_path / "fork.db")
+        await fork.issue(fork.certificate("hidden"))
+        desk.ledger.log = fork
+        (files.folder / "checkpoint").unlink()
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 1, "the gravest decides"
+        await fork.store.close()
+
+    async def test_what_needs_a_ledger_says_so(
+        self, both: tuple[Desk, Certificate, StaticLog], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        desk, _, _ = both
+        assert await desk.check(desk.text, "--light") == 2
+        assert "ledger_url" in capsys.readouterr().err
+        (tmp_path / "bundle").write_bytes(desk.bundle)
+        desk.ledger.time_ms = now_ms()
+        assert await desk.run("refresh", str(tmp_path / "bundle"), "--dir", str(desk.folder)) == 0
+
+    async def test_a_log_written_in_by_hand_has_no_replica(
+        self, both: tuple[Desk, Certificate, StaticLog], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        desk, _, _ = both
+        (desk.folder / load_folder(desk.folder).logs[1].place).unlink()
+        assert await desk.check(desk.text, "--quiet") == 2
+        assert "add-log" in capsys.readouterr().err

@@ -18,10 +18,10 @@ from verifier.web.view import Asset, Pages
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether this verifier can answer now; `detail` says why not. Values hold no identifiers."""
+    """Whether this verifier can answer now; `detail` says why not, as JSON. It holds no identifiers of certificates."""
 
     ok: bool
-    detail: Mapping[str, str | int | float | bool]
+    detail: Mapping[str, object]
 
 
 class Services(Protocol):

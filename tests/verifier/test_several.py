@@ -1,0 +1,493 @@
+"""Several logs in one verifier: each answers for its own, and none makes another one's answer worse or better."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.records.bundle import format_bundle
+from ledger.records.cose import sign_part
+from ledger.records.dates import batch_day
+from ledger.records.evidence import parse_evidence
+from ledger.records.kinds import Kind, Reason
+from ledger.records.life import Listed, Ruling
+from ledger.records.qr import format_code
+from ledger.records.rotation import LogKey
+from ledger.records.secret import format_secret
+from ledger.records.staple import format_staple
+from ledger.records.statements import issue_entry, issuer_entry, propose
+from ledger.store.sqlite import create_sqlite
+from ledger.tlog.keys import Ed25519Signer
+from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, octets
+from verifier.known_log import AsOf, KnownLog
+from verifier.lookup import Lookup
+from verifier.replica import Replica, Violation
+from verifier.verdict import GREEN, Code, Source, Verdict
+
+FIRST, SECOND = "log.test.example/2026", "log.test.example/2027"
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Followed:
+    """One log, its ledger and the replica that follows it."""
+
+    log: LogBuilder
+    ledger: FakeLedger
+    known: KnownLog
+    desk: Desk
+
+    async def issue(self, *certificates: Certificate) -> list[int]:
+        self.log.time = max(self.log.time, self.desk.now - 1000)
+        indexes = await self.log.issue(*certificates)
+        await self.poll()
+        return indexes
+
+    async def say(self, *entries: bytes) -> None:
+        self.log.time = max(self.log.time, self.desk.now - 1000)
+        await self.log.batch(entries)
+        await self.poll()
+
+    async def poll(self) -> None:
+        self.desk.now = max(self.desk.now, self.log.time)
+        self.ledger.time_ms = self.desk.now
+        assert self.known.replica is not None
+        await self.known.replica.poll(self.desk.now)
+
+    async def revoke(self, certificate: Certificate, reason: Reason = Reason.FRAUD) -> None:
+        whom = Listed((certificate.issue.cert_key,))
+        await self.say(issuer_entry(Ruling(Kind.REVOKE, whom, reason, ISSUE_DAY + 1, FILING), self.log.record_key))
+
+    async def close(self, successor: str) -> None:
+        proposal = propose(self.log.origin, LogKey(ISSUE_DAY, successor=successor))
+        parts = tuple(sign_part(proposal.protected, proposal.payload, one) for one in self.log.people[:2])
+        await self.say(proposal.signed(parts))
+
+
+@dataclass
+class Desk:
+    room: Path
+    pool: Executor
+    now: int = 0
+    logs: list[Followed] = field(default_factory=list)
+
+    async def open(self, origin: str, seed: str) -> Followed:
+        path = self.room / f"{len(self.logs)}.db"
+        log = await LogBuilder.create(path, origin=origin, seed=seed)
+        store = create_sqlite(path.with_suffix(".replica"), private=False)
+        await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
+        ledger = FakeLedger(log)
+        replica = await Replica.open(store, ledger, log.trust(), self.pool)
+        followed = Followed(log, ledger, KnownLog(log.trust(), lambda: self.now, ledger, replica=replica), self)
+        self.logs.append(followed)
+        await followed.poll()
+        return followed
+
+    def lookup(self, **how: Any) -> Lookup:
+        return Lookup([one.known for one in self.logs], None, lambda: self.now, **how)  # type: ignore[arg-type]
+
+    async def scan(self, certificate: Certificate, index: int | None = None, **how: Any) -> Verdict:
+        return await self.lookup(**how).by_text(format_code(certificate.code(index)))
+
+    async def code(self, certificate: Certificate, index: int | None = None, **how: Any) -> Code:
+        return (await self.scan(certificate, index, **how)).code
+
+    async def pass_time(self, *fresh: Followed, ms: int = HOUR_MS) -> None:
+        """Let the clock run; only the logs that are named renew their checkpoints."""
+        self.now += ms
+        for one in fresh:
+            await one.poll()
+
+    async def close(self) -> None:
+        for one in self.logs:
+            await one.log.store.close()
+            if one.known.replica is not None:
+                await one.known.replica.integrator.store.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, pool: Executor) -> AsyncIterator[Desk]:
+    """Two logs of different people."""
+    made = Desk(tmp_path, pool)
+    await made.open(FIRST, "")
+    await made.open(SECOND, "b")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def heirs(tmp_path: Path, pool: Executor) -> AsyncIterator[Desk]:
+    """Two logs in which the same body has filed the same keys, as for two years."""
+    made = Desk(tmp_path, pool)
+    await made.open(FIRST, "")
+    await made.open(SECOND, "")
+    yield made
+    await made.close()
+
+
+def said(verdict: Verdict, step: str) -> str:
+    return next(finding.text.en for finding in verdict.findings if finding.step == step)
+
+
+class TestFound:
+    async def test_in_any_of_them_and_only_its_ledger_is_asked(self, desk: Desk) -> None:
+        for at, one in enumerate(desk.logs):
+            certificate = one.log.certificate(f"in {at}")
+            (index,) = await one.issue(certificate)
+            for asked in (None, index):
+                for log in desk.logs:
+                    log.ledger.asked.clear()
+                verdict = await desk.scan(certificate, asked)
+                assert verdict.code is Code.VALID and verdict.certificate is not None
+                assert verdict.certificate.name == "例小明" and verdict.proof is not None
+                assert verdict.proof.origin == one.log.origin
+            other = desk.logs[1 - at]
+            assert "envelope" not in other.ledger.asked
+
+    async def test_the_state_of_the_others_does_not_matter(self, desk: Desk) -> None:
+        first, second = desk.logs
+        certificate = first.log.certificate("one")
+        (index,) = await first.issue(certificate)
+        await desk.pass_time(first)
+        for asked in (None, index):
+            assert await desk.code(certificate, asked) is Code.VALID, "the other is stale"
+        assert second.known.replica is not None
+        second.known.replica.halted = Violation("a fork")
+        assert await desk.code(certificate) is Code.VALID
+        replica, second.known.replica = second.known.replica, None
+        assert await desk.code(certificate) is Code.VALID
+        second.known.replica = replica
+
+    async def test_its_own_staleness_does(self, desk: Desk) -> None:
+        first, second = desk.logs
+        certificate = first.log.certificate("one")
+        (index,) = await first.issue(certificate)
+        await desk.pass_time(second)
+        for asked in (None, index):
+            assert await desk.code(certificate, asked) is Code.STALE
+        await first.revoke(certificate)
+        await desk.pass_time(second)
+        assert await desk.code(certificate) is Code.REVOKED, "what was revoked stays so"
+
+    async def test_a_damaged_store_costs_only_its_own(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, second = desk.logs
+        certificate, nobody = first.log.certificate("one"), first.log.certificate("nobody")
+        await first.issue(certificate)
+
+        async def damaged(*_: object) -> None:
+            raise Unavailable("damaged")
+
+        monkeypatch.setattr(second.known, "_register", damaged)
+        assert await desk.code(certificate) is Code.VALID
+        assert await desk.code(nobody) is Code.UNAVAILABLE
+
+
+class TestNowhere:
+    async def test_a_no_needs_every_log(self, desk: Desk) -> None:
+        first, second = desk.logs
+        nobody = first.log.certificate("nobody")
+        assert await desk.code(nobody) is Code.NOT_FOUND
+        assert await desk.code(nobody, 7) is Code.NOT_FOUND, "signed by a key that the first knows, in no log"
+        for stale, fresh in ((first, second), (second, first)):
+            await desk.pass_time(fresh)
+            for asked in (None, 7):
+                verdict = await desk.scan(nobody, asked)
+                assert verdict.code is Code.STALE and verdict.certificate is None
+            await stale.poll()
+            assert await desk.code(nobody) is Code.NOT_FOUND
+        for one in desk.logs:
+            assert one.known.replica is not None
+            one.known.replica.halted = Violation("a fork")
+            assert await desk.code(nobody) is Code.STALE
+            one.known.replica.halted = None
+            replica, one.known.replica = one.known.replica, None
+            assert await desk.code(nobody) is Code.UNAVAILABLE
+            assert await desk.code(nobody, 7) is Code.UNAVAILABLE
+            one.known.replica = replica
+
+    async def test_a_key_that_one_of_them_knows_is_enough(self, desk: Desk) -> None:
+        """The body has filed other keys in the other log: that is no forgery."""
+        for one in desk.logs:
+            assert await desk.code(one.log.certificate("new"), 9) is Code.NOT_FOUND
+        stranger = desk.logs[0].log.certificate("new", signer=Ed25519Signer(octets("stranger")))
+        assert await desk.code(stranger, 9) is Code.TAMPERED, "every log is up to date and none knows the key"
+        await desk.pass_time(desk.logs[0])
+        assert await desk.code(stranger, 9) is Code.STALE, "the other may have it by now"
+
+    async def test_a_wrong_signature_under_a_known_key_is_one_everywhere(self, desk: Desk) -> None:
+        good = desk.logs[0].log.certificate("new")
+        forged = replace(good, face=replace(good.face, name="张冒名"))
+        assert await desk.code(forged, 9) is Code.TAMPERED
+        await desk.pass_time(desk.logs[0])
+        assert await desk.code(forged, 9) is Code.TAMPERED
+
+    async def test_offline(self, desk: Desk) -> None:
+        new = desk.logs[1].log.certificate("new")
+        await desk.pass_time()
+        verdict = await desk.scan(new, 9, offline=True)
+        assert verdict.code is Code.OFFLINE_SIGNATURE_OK and verdict.issuer is not None
+
+
+class TestTwice:
+    """The same cert key in two logs."""
+
+    async def test_a_later_copy_changes_nothing(self, desk: Desk) -> None:
+        """Anybody who is filed somewhere can log somebody else's cert key: it neither revokes nor revives."""
+        first, second = desk.logs
+        mine, copy = first.log.certificate("one"), second.log.certificate("one", grade=5)
+        assert mine.secret == copy.secret
+        (index,) = await first.issue(mine)
+        await desk.pass_time(first, ms=5000)
+        (other,) = await second.issue(copy)
+        verdict = await desk.scan(mine)
+        assert verdict.code is Code.VALID and verdict.proof is not None and verdict.proof.origin == FIRST
+        assert "report this" in said(verdict, "logged")
+        exact = await desk.scan(mine, index)
+        assert exact.code is Code.VALID and exact.proof is not None and exact.proof.origin == FIRST
+        theirs = await desk.scan(copy, other)
+        assert theirs.proof is not None and theirs.proof.origin == SECOND, "its own code shows what it is"
+        assert "report this" in said(theirs, "logged")
+        await first.revoke(mine)
+        assert await desk.code(mine) is await desk.code(mine, index) is Code.REVOKED
+        await desk.pass_time(second)
+        assert await desk.code(mine) is Code.REVOKED
+        await second.revoke(copy)
+        await first.poll()
+        assert await desk.code(mine) is Code.REVOKED
+
+    async def test_a_copy_does_not_make_a_code_altered(self, desk: Desk) -> None:
+        """Somebody logs the cert key elsewhere while this verifier cannot reach the log that has it."""
+        first, second = desk.logs
+        mine = first.log.certificate("one")
+        index = first.log.integrator.size
+        await second.issue(second.log.certificate("one"))
+        assert await desk.code(mine, index) is Code.TAMPERED, "nobody has these bytes, and all are up to date"
+        await desk.pass_time(second)
+        assert await desk.code(mine, index) is Code.STALE
+        assert first.known.replica is not None
+        replica, first.known.replica = first.known.replica, None
+        assert await desk.code(mine, index) is Code.UNAVAILABLE
+        first.known.replica = replica
+        assert (await first.issue(mine)) == [index]
+        assert await desk.code(mine, index) is Code.VALID
+
+    async def test_a_stale_first_log_is_not_helped_by_a_copy(self, desk: Desk) -> None:
+        first, second = desk.logs
+        mine, copy = first.log.certificate("one"), second.log.certificate("one")
+        await first.issue(mine)
+        await desk.pass_time(second)
+        await second.issue(copy)
+        assert await desk.code(mine) is Code.STALE
+
+    @pytest.mark.parametrize("at", [0, 1])
+    async def test_the_same_bytes_the_least_favourable_counts(self, heirs: Desk, at: int) -> None:
+        certificate = heirs.logs[0].log.certificate("one")
+        (index,) = await heirs.logs[0].issue(certificate)
+        await heirs.logs[1].issue(heirs.logs[1].log.certificate("another"))
+        await heirs.logs[1].issue(certificate)
+        for asked in (None, index):
+            verdict = await heirs.scan(certificate, asked)
+            assert verdict.code is Code.VALID and "report this" in said(verdict, "logged")
+        await heirs.pass_time(heirs.logs[at])
+        assert await heirs.code(certificate) is Code.STALE
+        await heirs.logs[at].revoke(certificate)
+        await heirs.pass_time(heirs.logs[1 - at])
+        assert await heirs.code(certificate) is await heirs.code(certificate, index) is Code.REVOKED
+        raw = format_bundle(await heirs.logs[1 - at].log.bundle(certificate, time_ms=heirs.now))
+        assert (await heirs.lookup().by_file(raw)).code is Code.REVOKED
+
+    async def test_it_is_counted(self, desk: Desk) -> None:
+        first, second = desk.logs
+        mine = first.log.certificate("one")
+        await first.issue(mine)
+        await second.issue(second.log.certificate("one"))
+        lookup = desk.lookup()
+        await lookup.by_secret(format_secret(mine.secret))
+        assert lookup.metrics.get_sample_value("certverifier_several_logs_total") == 1
+        await lookup.by_secret(format_secret(first.log.certificate("x").secret))
+        assert lookup.metrics.get_sample_value("certverifier_several_logs_total") == 1
+
+
+class TestSuccessor:
+    """A closed log takes nothing more: what it says holds as long as its successor's data is recent."""
+
+    async def test_the_page_follows(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        certificate, nobody = old.log.certificate("one"), old.log.certificate("nobody")
+        (index,) = await old.issue(certificate)
+        await old.close(SECOND)
+        assert old.known.successor == SECOND and old.known.condition()["successor"] == SECOND
+        await heirs.pass_time(new)
+        for asked in (None, index):
+            verdict = await heirs.scan(certificate, asked)
+            assert verdict.code is Code.VALID and verdict.as_of_ms == heirs.now
+            assert verdict.proof is not None and verdict.proof.origin == FIRST
+        assert await heirs.code(nobody) is Code.NOT_FOUND, "an end is an end, however old"
+        await heirs.pass_time()
+        assert await heirs.code(certificate) is await heirs.code(nobody) is Code.STALE
+
+    async def test_without_the_successor_s_data_nothing_is_green(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        certificate = old.log.certificate("one")
+        await old.issue(certificate)
+        await old.close(SECOND)
+        replica, new.known.replica = new.known.replica, None
+        verdict = await heirs.scan(certificate)
+        assert verdict.code is Code.STALE and "successor" in said(verdict, "freshness")
+        new.known.replica = replica
+        assert replica is not None
+        replica.halted = Violation("a fork")
+        assert await heirs.code(certificate) is Code.STALE
+        replica.halted = None
+        assert await heirs.code(certificate) is Code.VALID
+
+    async def test_a_successor_that_is_not_believed_here_is_nobody(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        certificate = old.log.certificate("one")
+        await old.issue(certificate)
+        await old.close("log.test.example/elsewhere")
+        assert await heirs.code(certificate) is Code.VALID
+        await heirs.pass_time(new)
+        assert await heirs.code(certificate) is Code.STALE
+
+    async def test_what_was_taken_over_is_the_successor_s(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        certificate = old.log.certificate("one")
+        (index,) = await old.issue(certificate)
+        bundle = format_bundle(await old.log.bundle(certificate, time_ms=heirs.now))
+        staple = format_staple(await old.log.staple(certificate, time_ms=heirs.now))
+        await old.close(SECOND)
+        await new.issue(new.log.certificate("of the new one"))
+        await new.issue(certificate)
+        for asked in (None, index):  # the code says where it stood in the old one
+            verdict = await heirs.scan(certificate, asked)
+            assert verdict.code is Code.VALID and "report" not in said(verdict, "logged")
+            assert verdict.proof is not None and verdict.proof.origin == SECOND and verdict.proof.index != index
+        assert await heirs.code(certificate, index + 9) is Code.TAMPERED, "it stands there in neither"
+        assert (await heirs.lookup().by_file(bundle)).code is Code.VALID
+        await new.revoke(certificate)
+        assert await heirs.code(certificate) is await heirs.code(certificate, index) is Code.REVOKED
+        for raw in (bundle, staple):
+            verdict = await heirs.lookup().by_file(raw)
+            assert verdict.code is Code.REVOKED and "report" not in said(verdict, "logged")
+
+    async def test_two_logs_that_name_each_other_are_no_loop(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        certificate = old.log.certificate("one")
+        await old.issue(certificate)
+        await old.close(SECOND)
+        await new.close(FIRST)
+        assert await heirs.code(certificate) in (Code.VALID, Code.STALE)
+        await heirs.pass_time()
+        assert await heirs.code(certificate) is Code.STALE
+
+
+class TestFiles:
+    async def test_a_bundle_is_judged_by_its_own_log(self, desk: Desk) -> None:
+        for one in desk.logs:
+            certificate = one.log.certificate(f"of {one.log.origin}")
+            await one.issue(certificate)
+            raw = format_bundle(await one.log.bundle(certificate, time_ms=desk.now))
+            verdict = await desk.lookup().by_file(raw)
+            assert verdict.code is Code.VALID and verdict.source is Source.REPLICA
+            assert verdict.proof is not None and verdict.proof.origin == one.log.origin
+            at = raw.index(one.log.origin.encode())
+            changed = raw[:at] + b"x" + raw[at + 1 :]
+            assert (await desk.lookup().by_file(changed)).code not in GREEN
+
+    async def test_a_bundle_of_a_log_that_nobody_believes(self, desk: Desk, tmp_path: Path) -> None:
+        log = await LogBuilder.create(tmp_path / "third.db", origin="log.test.example/third")
+        certificate = log.certificate("one")
+        await log.issue(certificate)
+        raw = format_bundle(await log.bundle(certificate))
+        assert (await desk.lookup().by_file(raw)).code is Code.TAMPERED
+        await log.store.close()
+
+    async def test_a_bundle_newer_than_the_replica(self, desk: Desk) -> None:
+        second = desk.logs[1]
+        certificate = second.log.certificate("one")
+        await second.log.issue(certificate)
+        raw = format_bundle(await second.log.bundle(certificate, time_ms=desk.now))
+        verdict = await desk.lookup().by_file(raw)
+        assert verdict.source is Source.BUNDLE and verdict.code is Code.STALE, "no map auditor vouches for it"
+
+
+class TestEarlierMoments:
+    async def test_a_log_that_had_not_begun_says_nothing(self, desk: Desk) -> None:
+        first, second = desk.logs
+        one, nobody = first.log.certificate("one"), first.log.certificate("nobody")
+        await first.issue(one)
+        day = batch_day(desk.now)
+        await desk.pass_time(*desk.logs, ms=3 * 86_400_000)
+        two = second.log.certificate("two")
+        await second.issue(two)
+        await first.poll()
+        for certificate, wanted in ((one, Code.VALID), (two, Code.NOT_FOUND), (nobody, Code.NOT_FOUND)):
+            assert await desk.code(certificate, as_of=AsOf(day=day)) is wanted
+        with pytest.raises(Refused) as refused:
+            await desk.scan(one, as_of=AsOf(day=day - 5))
+        assert refused.value.code == "TOO_EARLY"
+        with pytest.raises(Refused):
+            await desk.scan(one, as_of=AsOf(day=day + 50))
+
+    async def test_without_replicas_each_ledger_is_asked(self, desk: Desk) -> None:
+        one, nobody = desk.logs[1].log.certificate("one"), desk.logs[1].log.certificate("nobody")
+        await desk.logs[1].issue(one)
+        known = [KnownLog(log.log.trust(), lambda: desk.now, log.ledger, proofs=log.ledger) for log in desk.logs]
+        lookup = Lookup(known, None, lambda: desk.now)  # type: ignore[arg-type]
+        for log in desk.logs:
+            log.ledger.time_ms = desk.now
+        verdict = await lookup.by_text(format_code(one.code()))
+        assert verdict.code is Code.STALE and verdict.source is Source.EVIDENCE, "no map auditor here"
+        desk.logs[0].ledger.down = True
+        assert (await lookup.by_text(format_code(one.code()))).code is Code.STALE
+        assert (await lookup.by_text(format_code(nobody.code()))).code is Code.STALE
+
+
+class TestServices:
+    async def test_ready_while_one_of_them_is(self, desk: Desk) -> None:
+        first, _ = desk.logs
+        await desk.pass_time(first)
+        ready = desk.lookup().ready()
+        assert ready.ok
+        logs = ready.detail["logs"]
+        assert [(log["origin"], log["fresh"]) for log in logs] == [(FIRST, True), (SECOND, False)]  # type: ignore[attr-defined]
+        await desk.pass_time()
+        assert not desk.lookup().ready().ok
+
+    async def test_metrics_of_each(self, desk: Desk) -> None:
+        metrics = desk.lookup().metrics
+        for one in desk.logs:
+            size = metrics.get_sample_value("certverifier_replica_size", {"origin": one.log.origin})
+            assert size == one.log.integrator.size
+
+    async def test_evidence_comes_from_the_log_that_has_it(self, desk: Desk) -> None:
+        second = desk.logs[1]
+        certificate = second.log.certificate("one")
+        await second.issue(certificate)
+        for key, origin in ((certificate.issue.cert_key, SECOND), (bytes(32), FIRST)):
+            evidence = parse_evidence(await desk.lookup().evidence(key))
+            assert evidence.checkpoint.startswith(origin.encode() + b"\n")
+
+
+async def test_the_order_of_the_settings_decides_nothing_about_copies(desk: Desk) -> None:
+    first, second = desk.logs
+    copied = second.log.certificate("one")
+    await second.issue(copied)
+    await desk.pass_time(second, ms=5000)
+    await first.issue(first.log.certificate("one", grade=5))
+    verdict = await desk.scan(copied)
+    assert verdict.proof is not None and verdict.proof.origin == SECOND
+    assert issue_entry(copied.issue, second.log.record_key) == copied.statement.entry

@@ -1,0 +1,289 @@
+"""One log as a verifier knows it: its pins, its replica or whoever gives proofs, and who is asked for personal data.
+
+Whatever a check asks of one log is asked here; what the answers of several come to is `verifier.several`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.records.dates import last_ms
+from ledger.records.envelope import FaceContent, open_face
+from ledger.records.evidence import parse_evidence
+from ledger.records.secret import cert_key_of, correction_locator, locator_of
+from ledger.records.state import CertificateState
+from ledger.records.statements import Statement, parse_statement
+from ledger.records.status import authenticate_record
+from ledger.store.integrate import Integrator
+from verifier.carried import Item, certificate_body, open_carried
+from verifier.proven import open_evidence
+from verifier.register import FiledTerms, Logged, Register, register_of
+from verifier.replica import Replica
+from verifier.several import Answer
+from verifier.trust import Trust
+from verifier.verdict import Source
+
+ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
+ENVELOPE_KEPT_MS: Final = 60_000
+MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
+_KEPT: Final = 4096  # certificates
+_READINGS: Final = 20  # of one certificate: a batch may come between two reads
+_KEPT_ENVELOPES: Final = 1024  # at most 24 KiB each
+BEFORE: Final = frozenset({"TOO_EARLY", "NO_SUCH_SIZE"})  # of a moment that this log does not have
+
+
+class EnvelopeSource(Protocol):
+    """The ledger, as far as a check asks it something."""
+
+    async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
+
+
+class Proofs(Protocol):
+    """Who gives evidence: a ledger, or the own replica."""
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A question about an earlier moment: the first `size` leaves, or the end of a day. One of the two."""
+
+    size: int | None = None
+    day: int | None = None
+
+
+class KnownLog:
+    """One log. `replica` is set once it is open; before, it has no answer. With `proofs` it has none and asks for
+    evidence instead. Without `envelopes` personal data is unavailable."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        now_ms: Callable[[], int],
+        envelopes: EnvelopeSource | None = None,
+        *,
+        replica: Replica | None = None,
+        proofs: Proofs | None = None,
+        envelope_s: float = ENVELOPE_S,
+    ) -> None:
+        self.trust = trust
+        self.replica = replica
+        self._now_ms = now_ms
+        self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
+        self._proofs = proofs
+        self._known: OrderedDict[bytes, tuple[int, Logged | None, FiledTerms | None]] = OrderedDict()
+
+    async def answer(self, item: Item, as_of: AsOf | None = None) -> Answer:
+        """What this log says about an item now, or about an earlier moment. Raises Unavailable when the own store is
+        damaged; Refused when there was no such moment."""
+        if self._proofs is None and as_of is None:
+            return Answer(self.trust, await self._register(item), successor=self.successor)
+        try:
+            return Answer(self.trust, await self._by_evidence(cert_key_of(item.secret), as_of or AsOf()))
+        except (Malformed, Unverified):
+            return Answer(self.trust, None, refuted=True)
+
+    async def face(self, secret: bytes, state: CertificateState) -> FaceContent | None:
+        """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
+        return await self._envelopes.face(secret, state)
+
+    async def holds(self, cert_key: bytes) -> bool:
+        """Whether the replica has such a certificate."""
+        return self.replica is not None and await self.replica.integrator.certificate(cert_key) is not None
+
+    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+        """The proof of a certificate's state out of the own replica, for others. Raises Unavailable, Refused."""
+        if self.replica is None:
+            raise Unavailable("there is no replica yet")
+        return await self.replica.evidence(cert_key, size=size, day=day)
+
+    @property
+    def successor(self) -> str:
+        """The origin of the log that follows this one, once the replica has verified its end."""
+        replica = self.replica
+        if replica is None or replica.verified is None or replica.verified.size != replica.integrator.size:
+            return ""
+        authority = replica.integrator.authority
+        return authority.successor if authority is not None else ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can say that a certificate is valid."""
+        replica = self.replica
+        if replica is None or replica.verified is None or replica.halted is not None:
+            return False
+        return self.trust.is_fresh(replica.verified.time_ms, self._now_ms())
+
+    def condition(self) -> dict[str, str | int | bool]:
+        """How it stands, for operators. Holds no identifiers but the log's own name."""
+        replica, found = self.replica, {"origin": self.trust.origin}
+        verified = replica.verified if replica else None
+        if replica is None or verified is None:
+            return {**found, "synced": False, "target": (replica.target if replica else None) or 0}
+        if replica.problem is not None:
+            found["problem"] = type(replica.problem).__name__
+        if self.successor:
+            found["successor"] = self.successor
+        return {
+            **found,
+            "synced": True,
+            "fresh": self.trust.is_fresh(verified.time_ms, self._now_ms()),
+            "halted": replica.halted is not None,
+            "size": verified.size,
+            "age_s": (self._now_ms() - verified.time_ms) // 1000,
+        }
+
+    async def _by_evidence(self, cert_key: bytes, asked: AsOf) -> Register | None:
+        """What a proof says, from a ledger or out of the own replica. Raises Unverified or Malformed when it does not
+        hold; Refused when there was no such moment."""
+        replica = self.replica if self._proofs is None else None
+        proofs = self._proofs or replica
+        if proofs is None:
+            return None
+        try:
+            raw = await proofs.evidence(cert_key, size=asked.size, day=asked.day)
+        except Unavailable:
+            return None
+        proven = open_evidence(parse_evidence(raw), self.trust, self._now_ms())
+        state, time_ms = proven.state, None
+        if state.cert_key != cert_key or (asked == AsOf() and not state.is_current):
+            raise Unverified("evidence of something else than was asked for")
+        if asked.size is not None:
+            if state.size != asked.size:
+                raise Unverified("evidence of another size than was asked for")
+            time_ms = state.seal.time
+        if asked.day is not None:
+            state.check_day(asked.day)
+            time_ms = min(last_ms(asked.day), state.time_ms)
+        source = Source.EVIDENCE if replica is None else Source.REPLICA
+        vouched = None if replica is None else replica.halted is None
+        return register_of(proven, source, time_ms=time_ms, vouched=vouched)
+
+    async def _register(self, item: Item) -> Register | None:
+        replica = self.replica
+        if replica is None or replica.verified is None:
+            return None
+        verified = replica.verified
+        try:
+            logged, filing = await self._certificate(replica, cert_key_of(item.secret))
+            if logged is not None and logged.state.issue_index >= verified.size:
+                logged = None  # taken in, but not under a verified checkpoint yet
+            if logged is None:
+                filing = await self._carried_filing(replica, item)
+        except (Malformed, Unverified) as error:
+            raise Unavailable("the replica's store is damaged") from error
+        return Register(verified.size, verified.root, verified.time_ms, logged, filing, replica.halted is not None)
+
+    async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FiledTerms | None]:
+        known = self._known.get(cert_key)
+        if known is not None and known[0] == replica.integrator.size:
+            self._known.move_to_end(cert_key)
+            return known[1], known[2]
+        for _ in range(_READINGS):
+            size, logged, filing = replica.integrator.size, None, None
+            state = await replica.integrator.certificate(cert_key)
+            if state is not None:
+                logged = await read_logged(replica.integrator, state)
+                filing = await _filed(replica, state.filing_number)
+            if replica.integrator.size == size:  # else some of it is older than the rest
+                if logged is not None:
+                    self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
+                if len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+                return logged, filing
+        raise Unavailable("the replica is changing too fast to be read")
+
+    async def _carried_filing(self, replica: Replica, item: Item) -> FiledTerms | None:
+        try:
+            carried = open_carried(item)
+        except Malformed:
+            return None  # `verify` comes to the same end and says so
+        return await _filed(replica, carried.issue.filing_number) if carried else None
+
+
+async def _filed(replica: Replica, number: str) -> FiledTerms | None:
+    filing = await replica.integrator.filing(number)
+    return None if filing is None else FiledTerms(filing.terms, filing.terms_leaf)
+
+
+async def read_logged(integrator: Integrator, state: CertificateState) -> Logged:
+    """The statements that a state names. Raises Malformed or Unverified when the store does not have them."""
+    statement = await _statement(integrator, state.issue_index)
+    body, highest, other = certificate_body(statement), state.summary.highest, None
+    if highest is not None and highest.cert_key != body.cert_key:
+        best = await integrator.certificate(highest.cert_key)
+        other = None if best is None else certificate_body(await _statement(integrator, best.issue_index))
+    event = None if state.event_leaf == state.issue_leaf else await _statement(integrator, state.event_index)
+    commitments = None
+    if state.commitment_leaf != state.issue_leaf:
+        for index in reversed(await integrator.store.events(body.cert_key)):
+            commitments = await _statement(integrator, index)
+            if commitments.leaf_hash == state.commitment_leaf:
+                break
+    return Logged(authenticate_record(statement, state.record_key), state, other, commitments, event)
+
+
+async def _statement(integrator: Integrator, index: int) -> Statement:
+    entries = await integrator.store.entries(index, index + 1)
+    if not entries:
+        raise Malformed("an entry is missing")
+    return parse_statement(entries[0])
+
+
+class _Envelopes:
+    """Fetches face envelopes and keeps them, sealed, for at most 60 s, so that an erasure takes effect."""
+
+    def __init__(self, source: EnvelopeSource | None, now_ms: Callable[[], int], seconds: float) -> None:
+        self._source = source
+        self._now_ms = now_ms
+        self._seconds = seconds
+        self._kept: OrderedDict[bytes, tuple[int, bytes | None]] = OrderedDict()  # locator -> until, ciphertext
+        self._asked: dict[bytes, asyncio.Task[bytes | None]] = {}
+        self._silent_until = 0
+
+    async def face(self, secret: bytes, state: CertificateState) -> FaceContent | None:
+        """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
+        leaf = state.commitment_leaf
+        first = leaf == state.issue_leaf
+        sealed = await self._sealed(locator_of(secret) if first else correction_locator(secret, leaf))
+        if sealed is None:
+            return None
+        try:
+            return open_face(secret, leaf, sealed)
+        except (Malformed, Unavailable):
+            return None
+
+    async def _sealed(self, locator: bytes) -> bytes | None:
+        now = self._now_ms()
+        kept = self._kept.get(locator)
+        if kept is not None and now < kept[0]:
+            return kept[1]
+        if self._source is None or now < self._silent_until:
+            return None
+        task = self._asked.get(locator)
+        if task is None:
+            task = self._asked[locator] = asyncio.create_task(self._fetch(self._source, locator))
+            task.add_done_callback(lambda _: self._asked.pop(locator, None))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, source: EnvelopeSource, locator: bytes) -> bytes | None:
+        try:
+            sealed = await asyncio.wait_for(source.envelope(locator, "face"), self._seconds)
+        except (Unavailable, TimeoutError):
+            self._silent_until = self._now_ms() + MISS_KEPT_MS
+            return None
+        except CertLedgerError:
+            sealed = None
+        now = self._now_ms()
+        while self._kept and next(iter(self._kept.values()))[0] <= now:
+            self._kept.popitem(last=False)
+        self._kept.pop(locator, None)
+        self._kept[locator] = now + (MISS_KEPT_MS if sealed is None else ENVELOPE_KEPT_MS), sealed
+        if len(self._kept) > _KEPT_ENVELOPES:
+            self._kept.popitem(last=False)
+        return sealed

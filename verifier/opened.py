@@ -1,0 +1,179 @@
+"""A verifier's folder while a command has it open: the replica of each log, followed, shared with a running `serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ledger.client import LedgerClient
+from ledger.errors import CertLedgerError, Refused, Unverified
+from ledger.log_folder import open_log
+from ledger.progress import Progress
+from ledger.remote import LogSource
+from ledger.store.opening import is_postgres, open_store
+from ledger.store.protocol import Store
+from ledger.text import Text
+from verifier.config import LogConfig, VerifierSettings, is_served
+from verifier.known_log import KnownLog
+from verifier.replica import Replica, Violation
+from verifier.trust import Trust
+
+WAIT_S: Final = 10.0  # for another `check` or `sync` to finish with a replica
+LOOK_S: Final = 0.05
+_POOL_THREADS: Final = 2
+_READ_ATTEMPTS: Final = 5
+_NOT_ADDED: Final = Text(
+    "没有日志 {origin} 的副本文件：请用 add-log 添加日志",
+    "There is no replica of {origin}: logs are added with add-log",
+)
+_log = logging.getLogger("verifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One log's replica, and whether another process writes it, so that we only read."""
+
+    origin: str
+    replica: Replica
+    shared: bool
+
+
+async def known_logs(
+    settings: VerifierSettings, stack: AsyncExitStack, now_ms: Callable[[], int], *, offline: bool = False, light: bool
+) -> list[KnownLog]:
+    """The logs of the settings, with their ledgers to ask unless `offline`, and without replicas. `light`: their
+    ledgers are asked for proofs; raises Refused for a log without one."""
+    found = []
+    for log, trust in zip(settings.logs, settings.trusts(), strict=True):
+        ledger = await stack.enter_async_context(LedgerClient(log.ledger_url)) if log.ledger_url else None
+        if light and ledger is None:
+            raise no_ledger(log.origin)
+        asked = None if offline else ledger
+        found.append(KnownLog(trust, now_ms, asked, proofs=asked if light else None))
+    return found
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path,
+    settings: VerifierSettings,
+    now_ms: Callable[[], int],
+    *,
+    share: bool = False,
+    wait_s: float = 0.0,
+) -> AsyncIterator[list[Opened]]:
+    """The replica of each log of the settings, in their order. With `share` a replica may be one that a running `serve`
+    keeps up to date, or that somebody has not finished with after `wait_s`."""
+    async with AsyncExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="signatures"))
+        found = []
+        for log, trust in zip(settings.logs, settings.trusts(), strict=True):
+            store, shared = await _open_store(folder, log, share=share, wait_s=wait_s)
+            stack.push_async_callback(store.close)
+            source = await stack.enter_async_context(open_log(log.source_url))
+            found.append(Opened(log.origin, await _read(store, source, trust, pool, now_ms, shared=shared), shared))
+        yield found
+
+
+async def bring_up_to_date(one: Opened, now_ms: Callable[[], int], *, quiet: bool) -> None:
+    """Look once at the log, with a progress bar. Raises what `Replica.poll` raises."""
+    replica = one.replica
+    label = Text(f"同步登记日志 {one.origin}", f"following {one.origin}")
+    with Progress(None, label, sys.stderr, time.monotonic, done=replica.integrator.size, quiet=quiet) as progress:
+
+        def reached(size: int) -> None:
+            progress.total = replica.target
+            progress.advance(size - progress.done)
+
+        await replica.poll(now_ms(), reached)
+
+
+@asynccontextmanager
+async def following(logs: Sequence[Opened], now_ms: Callable[[], int], every_s: float) -> AsyncIterator[None]:
+    """Each replica followed by a task of its own: what one log does holds up no other."""
+    tasks = []
+    for one in logs:
+        task = asyncio.create_task(one.replica.follow(now_ms, _Alarm(one.origin), every_s))
+        task.add_done_callback(_Halt(one.replica))
+        tasks.append(task)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+def no_ledger(origin: str) -> Refused:
+    """What needs the ledger's own answers cannot be done for a log that is only read as files."""
+    text = Text("日志 {o} 未设置账本地址", "No ledger_url is set for the log {o}")
+    return Refused("NO_LEDGER", origin, text.format(o=origin))
+
+
+def say_failure(error: CertLedgerError) -> str:
+    """What went wrong while a log was followed, for people."""
+    if isinstance(error, Refused):
+        return error.text.both()
+    if isinstance(error, Violation) and error.proven:
+        return f"日志违反规则，已停止 / the log broke a rule, so following has stopped: {error}"
+    if isinstance(error, Unverified):
+        return f"未通过验证 / does not verify: {error}"
+    return f"暂时无法更新 / cannot be brought up to date now: {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Alarm:
+    origin: str
+
+    def __call__(self, error: CertLedgerError) -> None:
+        _log.warning("replica of %s: %s: %s", self.origin, type(error).__name__, say_failure(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Halt:
+    """A follower that ended by a bug leaves a replica that is no longer believed."""
+
+    replica: Replica
+
+    def __call__(self, done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.critical("replica stopped by a bug", exc_info=error)
+            self.replica.halted = Violation("the follower stopped because of a bug")
+
+
+async def _open_store(folder: Path, log: LogConfig, *, share: bool, wait_s: float) -> tuple[Store, bool]:
+    if not is_postgres(log.place) and not (folder / log.place).exists():
+        raise Refused("LOG_NOT_ADDED", log.origin, _NOT_ADDED.format(origin=log.origin))
+    until = time.monotonic() + wait_s
+    while True:
+        if not (share and is_served(folder)):
+            try:
+                return await open_store(log.place, folder, private=False), False
+            except Refused as error:
+                if error.code != "STORE_IN_USE" or not share:
+                    raise
+        if is_served(folder) or time.monotonic() >= until:
+            return await open_store(log.place, folder, private=False, read_only=True), True
+        await asyncio.sleep(LOOK_S)
+
+
+async def _read(
+    store: Store, source: LogSource, trust: Trust, pool: Executor, now_ms: Callable[[], int], *, shared: bool
+) -> Replica:
+    for _ in range(_READ_ATTEMPTS - 1):
+        try:
+            return await Replica.open(store, source, trust, pool, now_ms=now_ms())
+        except Unverified:  # the writer committed between two of our reads
+            if not shared:
+                raise
+            await asyncio.sleep(LOOK_S)
+    return await Replica.open(store, source, trust, pool, now_ms=now_ms())
