@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from ledger.__main__ import main as ledger_main
 from ledger.errors import Unavailable
-from ledger.log_folder import open_log
+from ledger.log_folder import folder_url, open_log
+from ledger.records.secret import format_secret
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite, open_sqlite
-from tests.support.build_log import MAP_DEPTH, TIME, LogBuilder
+from tests.support.build_log import BASE, MAP_DEPTH, TIME, LogBuilder
+from tests.support.live_ledger import LiveLedger, drafted, live_body
 from tests.support.static_log import StaticLog
 from verifier.__main__ import main
 from verifier.replica import Replica, Violation
@@ -40,6 +44,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
     asyncio.run(build())
     return room / "log.db", room / "out"
+
+
+@pytest.fixture(autouse=True)
+def common_umask() -> Iterator[None]:
+    """`main` sets it for its process, which here is that of the tests."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
@@ -189,3 +201,40 @@ async def test_an_audit_is_as_from_the_ledger(
     (files.folder / "checkpoint").unlink()
     code, report = await audit()
     assert (code, report["result"]) == (3, "undecided")
+
+
+async def test_beside_a_running_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole way, as typed: a log that serves, its files, and a verifier that reads nothing but those."""
+    live, body = LiveLedger.create(tmp_path / "log"), live_body()
+    pins = ["--origin", live.authority.origin, "--base", BASE]
+    pins += [word for key in live.keys for word in ("--vkey", key.format_vkey())]
+    pins += ["--genesis", sha256(live.authority.sign(live.authority.genesis).entry).hexdigest()]
+    files, folder = folder_url(tmp_path / "out"), str(tmp_path / "verifier")
+
+    def run(*words: str) -> int:
+        return main(words)
+
+    def export() -> int:
+        return ledger_main(["export-tiles", str(live.folder), "--to", str(tmp_path / "out"), "--quiet"])
+
+    live.start()
+    try:
+        await live.file(body)
+        async with live.client(body) as client:
+            one, two = await drafted(client, body, "one", "two")
+            await client.submit([one.submission()])
+            assert await asyncio.to_thread(export) == 0
+            assert await asyncio.to_thread(run, "init", "--dir", folder, "--tiles", files, *pins) == 0
+            link = f"{BASE}/c/"
+            check = ("check", "--dir", folder, "--json", "--quiet")
+            assert await asyncio.to_thread(run, *check, link + format_secret(one.secret)) == 0
+            capsys.readouterr()
+            await client.submit([two.submission()])
+            assert await asyncio.to_thread(run, *check, link + format_secret(two.secret)) == 1, "not exported yet"
+            assert await asyncio.to_thread(export) == 0
+            assert await asyncio.to_thread(run, *check, link + format_secret(two.secret)) == 0
+            answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+            assert answer["certificate"]["personal_available"] is False
+    finally:
+        live.stop()
+    assert await asyncio.to_thread(export) == 3, "only a log that serves says what is published"
