@@ -86,9 +86,8 @@ class RemoteTree:
         return root_at(size, self._read)
 
     async def _bundle(self, number: int) -> list[bytes]:
-        wanted = EntriesTile(number, min(WIDTH, self._size - number * WIDTH))
-        tile, body = await self._fetch(wanted)
-        return parse_entries(body, tile.width)[: wanted.width]
+        tile, body = await self._fetch(EntriesTile(number, min(WIDTH, self._size - number * WIDTH)))
+        return parse_entries(body, tile.width)
 
     async def _load(self, places: Sequence[tuple[int, int]]) -> None:
         if len(self._tiles) > _KEPT_TILES:

@@ -22,16 +22,17 @@ from ledger.records.rotation import LogKey
 from ledger.records.secret import format_secret
 from ledger.records.staple import format_staple
 from ledger.records.statements import issue_entry, issuer_entry, propose
+from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.keys import Ed25519Signer
-from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, octets
+from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, TIME, Certificate, FakeLedger, LogBuilder, octets
 from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
 from verifier.replica import Replica, Violation
 from verifier.verdict import GREEN, Code, Source, Verdict
 
 FIRST, SECOND = "log.test.example/2026", "log.test.example/2027"
-HOUR_MS = 3_600_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
 @dataclass
@@ -77,9 +78,12 @@ class Desk:
     now: int = 0
     logs: list[Followed] = field(default_factory=list)
 
-    async def open(self, origin: str, seed: str) -> Followed:
+    async def open(self, origin: str, seed: str, *, time: int = TIME) -> Followed:
         path = self.room / f"{len(self.logs)}.db"
-        log = await LogBuilder.create(path, origin=origin, seed=seed)
+        kept = create_sqlite(path, private=False)
+        await kept.put_meta({"map_depth": bytes([MAP_DEPTH])})
+        log = LogBuilder(kept, await Integrator.open(kept), origin, seed, time)
+        await log.batch([log.genesis_entry(), log.filing_entry()])
         store = create_sqlite(path.with_suffix(".replica"), private=False)
         await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
         ledger = FakeLedger(log)
@@ -338,6 +342,22 @@ class TestSuccessor:
         await heirs.pass_time()
         assert await heirs.code(certificate) is await heirs.code(nobody) is Code.STALE
 
+    async def test_an_end_counts_once_it_is_verified(self, heirs: Desk) -> None:
+        old, _ = heirs.logs
+
+        def stop(_size: int) -> None:
+            raise Unavailable("the network went away")
+
+        poll, replica = old.poll, old.known.replica
+        assert replica is not None
+        old.poll = lambda: replica.poll(heirs.now + DAY_MS, stop)  # type: ignore[method-assign,assignment,return-value]
+        with pytest.raises(Unavailable):
+            await old.close(SECOND)
+        assert replica.integrator.authority is not None and replica.integrator.authority.successor == SECOND
+        assert old.known.successor == ""
+        await poll()
+        assert old.known.successor == SECOND
+
     async def test_without_the_successor_s_data_nothing_is_green(self, heirs: Desk) -> None:
         old, new = heirs.logs
         certificate = old.log.certificate("one")
@@ -425,22 +445,27 @@ class TestFiles:
 
 
 class TestEarlierMoments:
-    async def test_a_log_that_had_not_begun_says_nothing(self, desk: Desk) -> None:
-        first, second = desk.logs
+    async def test_a_log_that_had_not_begun_says_nothing(self, tmp_path: Path, pool: Executor) -> None:
+        desk = Desk(tmp_path, pool)
+        first = await desk.open(FIRST, "")
         one, nobody = first.log.certificate("one"), first.log.certificate("nobody")
         await first.issue(one)
         day = batch_day(desk.now)
-        await desk.pass_time(*desk.logs, ms=3 * 86_400_000)
+        second = await desk.open(SECOND, "b", time=desk.now + 3 * DAY_MS)
+        await first.poll()
         two = second.log.certificate("two")
         await second.issue(two)
-        await first.poll()
         for certificate, wanted in ((one, Code.VALID), (two, Code.NOT_FOUND), (nobody, Code.NOT_FOUND)):
             assert await desk.code(certificate, as_of=AsOf(day=day)) is wanted
-        with pytest.raises(Refused) as refused:
-            await desk.scan(one, as_of=AsOf(day=day - 5))
-        assert refused.value.code == "TOO_EARLY"
-        with pytest.raises(Refused):
-            await desk.scan(one, as_of=AsOf(day=day + 50))
+        for asked, code in ((day - 5, "TOO_EARLY"), (day + 50, "NOT_YET")):
+            with pytest.raises(Refused) as refused:
+                await desk.scan(one, as_of=AsOf(day=asked))
+            assert refused.value.code == code
+        await desk.pass_time(first, ms=3 * DAY_MS)
+        today = batch_day(desk.now) - 1
+        assert await desk.code(one, as_of=AsOf(day=today)) is Code.VALID
+        assert await desk.code(nobody, as_of=AsOf(day=today)) is Code.UNAVAILABLE, "the other has not come that far"
+        await desk.close()
 
     async def test_without_replicas_each_ledger_is_asked(self, desk: Desk) -> None:
         one, nobody = desk.logs[1].log.certificate("one"), desk.logs[1].log.certificate("nobody")
