@@ -45,10 +45,10 @@ def test_ci_runs_the_readmes_test_command() -> None:
     ("package", "words"),
     [
         *(("ledger", ("authority", word)) for word in ("keygen", "propose", "show", "sign", "combine", "submit")),
-        *(("ledger", (word,)) for word in ("init", "serve", "fsck", "next-keys", "catalogue")),
+        *(("ledger", (word,)) for word in ("init", "serve", "fsck", "next-keys", "export-tiles", "catalogue")),
         *(("ledger", (word,)) for word in ("migrate", "migrate-store", "backup", "restore")),
         *(("issuer", (word,)) for word in ("keygen", "init", "check", "issue", "print", "status")),
-        *(("verifier", (word,)) for word in ("init", "serve", "sync", "check", "refresh")),
+        *(("verifier", (word,)) for word in ("init", "add-log", "serve", "sync", "check", "refresh")),
         *(("verifier", ("witness", word)) for word in ("init", "serve", "add-log", "forks")),
         *(("verifier", ("audit", word)) for word in ("init", "serve", "evidence")),
     ],
@@ -82,5 +82,5 @@ def test_quoted_verdicts_are_the_programs_words() -> None:
 def test_named_files_exist() -> None:
     for path in re.findall(r"`((?:docs|scripts|issuer|tests)/[A-Za-z0-9_./]+\.[a-z]+)`", README + OPERATING):
         assert (ROOT / path).is_file(), path
-    for room in ("tlog", "records", "store", "service", "console"):
+    for room in ("tlog", "records", "store", "service", "console", "export"):
         assert (ROOT / "ledger" / room / "__init__.py").is_file()
