@@ -78,7 +78,9 @@ class LedgerClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> LedgerClient:
-        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+        # What comes back is compared byte for byte, and sizes are limited as they arrive: nothing is to be compressed.
+        plain = {"Accept-Encoding": "identity"}
+        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False, headers=plain)
         return self
 
     async def __aexit__(

@@ -84,6 +84,8 @@ class Counting:
 
 def counting(item: Item, answers: Sequence[Answer]) -> Counting:
     """Which answers count for this item. There is at least one."""
+    if len(answers) == 1:
+        return Counting(tuple(answers), (item,))
     followed = [_followed(answer, answers) for answer in answers]  # 1
     if isinstance(item, Bundle | Staple):
         return _of_bundle(item, followed)  # 2
@@ -99,6 +101,8 @@ def counting(item: Item, answers: Sequence[Answer]) -> Counting:
 
 def together(item: Item, counted: Counting, verdicts: Sequence[Verdict]) -> Verdict:
     """What the verdicts of the counting answers, in their order, come to."""
+    if len(verdicts) == 1 and not counted.twice:
+        return verdicts[0]
     if counted.nowhere:
         return _nowhere(item, counted.answers, verdicts)
     verdict = min(verdicts, key=lambda verdict: _GRAVITY.index(verdict.code))

@@ -88,7 +88,10 @@ class S3Place:
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, auto_decompress=False)
+        plain = {"Accept-Encoding": "identity"}  # tiles are compared byte for byte
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=_TIMEOUT, auto_decompress=False, headers=plain
+        )
         return self
 
     async def __aexit__(

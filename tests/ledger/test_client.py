@@ -55,6 +55,18 @@ def fixed(status: int, body: bytes = b"", headers: dict[str, str] | None = None)
 ERROR = b'{"error": {"code": "SOME_CODE", "field": "a field", "zh": "\xe4\xb8\xad", "en": "english"}}'
 
 
+async def test_a_server_that_likes_to_compress_is_told_not_to() -> None:
+    """A CDN in front of tiles compresses for whoever says that it may, and the bytes would be others."""
+
+    async def answer(request: web.Request) -> web.Response:
+        response = web.Response(body=b"note " * 1000, content_type="text/plain")
+        response.enable_compression()
+        return response
+
+    async with served(answer) as client:
+        assert await client.checkpoint() == b"note " * 1000
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, Refused), (403, Refused), (405, Refused), (413, Refused), (422, Refused), (401, Unverified), (404, Refused)]
