@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -131,6 +131,7 @@ async def running(
     nothing and stays readable.
     """
     store = await open_store(settings.store, folder, private=True)
+    held = AsyncExitStack()  # also when the start is refused: the guard's lock must not outlive it
     try:
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
@@ -142,6 +143,7 @@ async def running(
         fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         hashes, metrics = Hashes(store), make_metrics()
         head_signer = HeadSigner(signer, FileGuard(folder / settings.guard), clock.now_s)
+        held.push_async_callback(head_signer.close)
         witnesses = Witnesses(
             load_policy(folder, settings),
             TheLog(
@@ -231,8 +233,8 @@ async def running(
                 workers.shutdown(wait=True)
                 if processes is not None:
                     processes.shutdown(wait=True, cancel_futures=True)
-                await head_signer.close()
     finally:
+        await held.aclose()
         await store.close()
 
 
