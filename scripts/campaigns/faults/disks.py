@@ -1,0 +1,181 @@
+"""A disk that is full, and one that fails: what was acknowledged stays, and the next start goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from campaigns.faults.hearing import HearingWitness
+from campaigns.faults.inside import Clock, Sender, Template, inside, judge
+from campaigns.faults.stores import StoreKind
+from ledger.errors import CertLedgerError
+from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger
+
+_SIZE_KIB = 6 * 1024  # of the small disk
+_BATCHES = 8
+_SECONDS = 20.0  # how long a traced ledger may take to start
+
+
+def no_full_disk() -> str:
+    """Why a small disk cannot be mounted here; empty when it can."""
+    if os.geteuid() != 0:
+        return "only root may mount a tmpfs"
+    return "" if shutil.which("mount") else "there is no mount"
+
+
+def no_tracer() -> str:
+    return "" if shutil.which("strace") else "there is no strace"
+
+
+@asynccontextmanager
+async def full_session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, int], Awaitable[Counter[str]]]]:
+    """Each trial leaves another amount of room on a small disk that holds store and guard."""
+    clock = Clock()
+    async with HearingWitness("w1", clock.now_s) as witness:
+        template = await Template.make(room / "small", "full", 300, clock, store, [witness], 1)
+
+        async def run(seed: int, _: int) -> Counter[str]:
+            if why := no_full_disk():
+                print(f"skipped: {why}", flush=True)
+                return Counter(skipped=1)
+            disk = room / f"trial {seed}"
+            disk.mkdir()
+            _run("mount", "-t", "tmpfs", "-o", f"size={_SIZE_KIB}k", "tmpfs", str(disk))
+            try:
+                return await _fill(template, store, disk, random.Random(f"full {seed}"))
+            finally:
+                _run("umount", "-l", str(disk))
+
+        yield run
+
+
+async def _fill(template: Template, store: StoreKind, disk: Path, draw: random.Random) -> Counter[str]:
+    counts: Counter[str] = Counter(trials=1)
+    (witness,) = template.witnesses
+    assert isinstance(witness, HearingWitness)
+    live, oracle = template.copy(disk / "log"), template.oracle()
+    journals = disk.with_name(disk.name + " journals")  # the client has a disk of its own
+    journals.mkdir()
+    sender = template.sender(replace_folder(live, journals), oracle)
+    certificates = iter(template.certificates)
+    sent = []
+    free = shutil.disk_usage(disk).free
+    filler = disk / "filler"
+    filler.write_bytes(bytes(max(0, free - draw.randrange(0, 700) * 1024)))
+    try:
+        async with inside(live, template.clock) as fatal:
+            for _ in range(_BATCHES):
+                batch = list(itertools.islice(certificates, draw.choice((1, 2, 30))))
+                sent.append(batch)
+                counts[f"full: {await sender.send(batch)}"] += 1
+            counts["the process ends"] += fatal.done()
+            if not fatal.done():
+                await oracle.follow(live.url)
+    except CertLedgerError:
+        counts["start refused"] += 1
+    filler.unlink()
+    async with inside(live, template.clock):
+        await _until_acked(sender, [*sent, list(itertools.islice(certificates, 1))], counts)
+        await oracle.read_whole(live.url)
+    witness.tell(oracle)
+    sender.journal.close()
+    for path in journals.iterdir():
+        shutil.copy(path, live.folder)
+    return counts + Counter(await judge(live, oracle, store))
+
+
+def replace_folder(live: LiveLedger, folder: Path) -> LiveLedger:
+    """The same log, seen by a client that keeps its own files in `folder`."""
+    return LiveLedger(folder, live.authority, live.url, live.keys)
+
+
+async def run_eio(room: Path, store: StoreKind, seed: int, _: int) -> Counter[str]:
+    """A real ledger under strace; one of its calls fails with EIO, once."""
+    if why := no_tracer():
+        print(f"skipped: {why}", flush=True)
+        return Counter(skipped=1)
+    draw, clock = random.Random(f"eio {seed}"), Clock()
+    call, when = draw.choice(("fdatasync", "fdatasync", "pwrite64")), draw.randint(1, 14)
+    counts: Counter[str] = Counter({"trials": 1, call: 1})
+    async with HearingWitness("w1") as witness:
+        folder = room / f"piece {seed}"
+        template = await Template.make(folder / "log", f"eio-{seed}", 40, clock, store, [witness], 1)
+        live, oracle = template.live, template.oracle()
+        sender, certificates = template.sender(live, oracle), iter(template.certificates)
+        trace = folder / "trace"
+        command = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}",
+                   "-e", f"inject={call}:error=EIO:when={when}"]  # fmt: skip
+        process = _traced(command, live)
+        assert process.stdout is not None
+        sent = []
+        started = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), _SECONDS)
+        if started:
+            await asyncio.sleep(1.0)
+            for _ in range(_BATCHES):
+                if process.poll() is not None:
+                    break
+                sent.append(list(itertools.islice(certificates, draw.choice((1, 2, 4)))))
+                counts[f"eio: {await sender.send(sent[-1])}"] += 1
+            counts["the process ended"] += process.poll() is not None
+        else:
+            counts["start refused"] += 1
+        await asyncio.to_thread(_end, process)
+        struck = trace.read_text("utf-8").count("INJECTED")
+        counts.update({"struck": struck > 0, "not struck": struck == 0})
+        live.folder.joinpath("scratch.db").unlink(missing_ok=True)
+        await asyncio.to_thread(live.start)
+        try:
+            await asyncio.sleep(1.0)
+            await _until_acked(sender, [*sent, list(itertools.islice(certificates, 1))], counts)
+            await oracle.read_whole(live.url)
+        finally:
+            counts["exit code"] += abs(await asyncio.to_thread(live.stop))
+        witness.tell(oracle)
+    sender.journal.close()
+    return counts + Counter(await judge(live, oracle, store))
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+def _traced(command: list[str], live: LiveLedger) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*command, sys.executable, "-m", "ledger", "serve", "--dir", str(live.folder)],
+        cwd=ROOT,
+        env=os.environ | {"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The traced ledger, by its own pid: strace passes no signal on."""
+    if process.poll() is None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+    process.wait(_SECONDS)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+async def _until_acked(sender: Sender, batches: list[list[object]], counts: Counter[str]) -> None:
+    """There is room again, or the disk answers again: everything gets its answer."""
+    for batch in batches:
+        for _ in range(20):
+            if await sender.send(batch) == "acked":  # type: ignore[arg-type]
+                break
+        else:
+            counts["wrong"] += 1
+            print("a sound log does not answer", flush=True)

@@ -1,0 +1,226 @@
+"""Every step of the order of truth fails, in both flavours, while the tree crosses every edge: 13 x 2 x 13 = 338.
+
+One trial: a batch fails at its step and the process ends; the next one fails at the same step again, where it comes so
+far; the third is sound, and takes the same statements again, or others first. The list has no batch of nothing: that
+writes nothing (the reference's size 0); 258 stands in its place, the first size past a whole tile with its seal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from campaigns.faults.hearing import HearingWitness
+from campaigns.faults.inside import Clock, Template, inside, judge
+from campaigns.faults.stores import Fault, StoreKind
+from ledger.errors import CertLedgerError, Unavailable
+from ledger.records.status import authenticate_record
+from ledger.service.answers import Answers
+from ledger.store.integrate import Integrator
+from ledger.store.sqlite import open_sqlite
+from ledger.tlog.checkpoint import CheckpointSigner
+
+STORE_STEPS = ("entries", "tiles", "states", "map", "head", "check", "commit", "publish")
+STEPS = (*STORE_STEPS[:7], "guard write", "guard sync", "sign", "witness", "publish", "answer")
+SMALL = (6, 7, 254, 255, 256, 257, 258, 511, 512, 513)  # leaves after the batch that fails
+LARGE = (65_535, 65_536, 65_537)
+FILED = 4  # leaves of the template: genesis, filing, and a seal behind each
+PEOPLE = 520
+FILLED = 65_520  # leaves of the large template
+
+
+@dataclass(frozen=True)
+class Trial:
+    step: str
+    kept: bool
+    size: int
+
+
+TRIALS = [Trial(*each) for each in itertools.product(STEPS, (False, True), (*SMALL, *LARGE))]
+assert len(TRIALS) == 338
+
+
+@contextmanager
+def failing(fault: Fault, store: StoreKind, guard: Path, witness: HearingWitness) -> Iterator[None]:
+    """Whatever is opened or called in here fails at the fault's step."""
+    witness.fault = fault
+    with ExitStack() as stack:
+        if fault.step in STORE_STEPS:
+            stack.enter_context(store.failing(fault))
+        for owner, name, step in (
+            (CheckpointSigner, "sign", "sign"),
+            (Answers, "receipt", "answer"),
+        ):
+            stack.enter_context(patch.object(owner, name, _spoiled(getattr(owner, name), step, fault)))
+        stack.enter_context(_guard_failing(fault, guard))
+        try:
+            yield
+        finally:
+            witness.fault = None
+
+
+def _spoiled(real: Callable[..., Any], step: str, fault: Fault) -> Callable[..., Any]:
+    def sign(*arguments: Any) -> Any:
+        if not fault.strikes(step):
+            return real(*arguments)
+        if fault.kept:
+            real(*arguments)
+        raise OSError("the signer does not answer")
+
+    async def answer(*arguments: Any, **how: Any) -> Any:
+        if not fault.strikes(step):
+            return await real(*arguments, **how)
+        if fault.kept:
+            await real(*arguments, **how)
+        raise Unavailable("the answer is lost")
+
+    return answer if step == "answer" else sign
+
+
+@contextmanager
+def _guard_failing(fault: Fault, guard: Path) -> Iterator[None]:
+    """pwrite and fdatasync, which only the guard calls in this process. A sync that keeps nothing loses what was
+    written since the last one, as a power cut would.
+    """
+    write, sync = os.pwrite, os.fdatasync
+    durable = [guard.read_bytes()]
+
+    def pwrite(file: int, raw: bytes, offset: int) -> int:
+        if not fault.strikes("guard write"):
+            return write(file, raw, offset)
+        if fault.kept:
+            write(file, raw, offset)
+        raise OSError(5, "Input/output error")
+
+    def fdatasync(file: int) -> None:
+        if not fault.strikes("guard sync"):
+            sync(file)
+            durable[0] = guard.read_bytes()
+            return
+        if fault.kept:
+            sync(file)
+        else:
+            write(file, durable[0], 0)
+        raise OSError(5, "Input/output error")
+
+    with patch.object(os, "pwrite", pwrite), patch.object(os, "fdatasync", fdatasync):
+        yield
+
+
+class Failpoints:
+    """The trials, over one small template and, once it is wanted, one large."""
+
+    def __init__(self, room: Path, store: StoreKind) -> None:
+        self._room, self._store, self._clock = room, store, Clock()
+        self._witness = HearingWitness("w1", self._clock.now_s)
+        self._small: Template | None = None
+        self._large: Path | None = None
+
+    async def __aenter__(self) -> Failpoints:
+        await self._witness.start()
+        self._small = await Template.make(
+            self._room / "small", "failpoints", PEOPLE, self._clock, self._store, [self._witness], 1
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._witness.stop()
+
+    async def run(self, number: int, *, check: bool = True) -> Counter[str]:
+        """One trial of the list."""
+        trial, template = TRIALS[number], self._small
+        assert template is not None
+        large = trial.size in LARGE
+        folder = self._room / f"trial {number}"
+        live = template.copy(folder)
+        if large:
+            self._store.put_back(await self._filled(), folder)
+        start = FILLED if large else FILED
+        # The tree before the batch, and the batch: it ends with a seal at `size`.
+        before = trial.size - 5 if large else 259 if trial.size > 258 else FILED
+        pool = iter(template.certificates)
+        first = list(itertools.islice(pool, max(0, before - start - 1)))
+        batch = list(itertools.islice(pool, trial.size - before - 1))
+        other = list(itertools.islice(pool, 2))
+        oracle = template.oracle()
+        sender = template.sender(live, oracle)
+        self._witness.notes.clear()
+        fault = Fault(trial.step, trial.kept)
+        if first:
+            async with inside(live, self._clock):
+                assert await sender.send(first) == "acked"
+        guard = folder / "guard"
+        starts = 0
+        for at in range(2):
+            fault.left = 1
+            try:
+                with ExitStack() as stack:
+                    if at:
+                        stack.enter_context(failing(fault, self._store, guard, self._witness))
+                    elif trial.step in STORE_STEPS:
+                        # armed when the store is opened; what the start itself does is not what is meant to fail
+                        fault.left = 0
+                        stack.enter_context(failing(fault, self._store, guard, self._witness))
+                    async with inside(live, self._clock):
+                        starts += 1
+                        fault.left = 1
+                        if not at and trial.step not in STORE_STEPS:
+                            stack.enter_context(failing(fault, self._store, guard, self._witness))
+                        await sender.send(batch)
+            except (CertLedgerError, OSError):
+                pass  # a start that met the fault is refused; the next one is sound
+            self._witness.tell(oracle)
+        async with inside(live, self._clock):
+            for each in (other, batch) if number % 2 else (batch, other):
+                assert await sender.send(each) == "acked", trial
+            await oracle.read_whole(live.url)
+        self._witness.tell(oracle)
+        sender.journal.close()
+        counts: Counter[str] = Counter(await judge(live, oracle, self._store, check=check))
+        counts.update(trials=1, starts=starts + 1, fired=fault.fired, unfired=not fault.fired)
+        return counts
+
+    async def _filled(self) -> Path:
+        """A backup of the template with certificates of nobody, up to the last tile but one."""
+        if self._large is None:
+            assert self._small is not None
+            live = self._small.copy(self._room / "large")
+            store = open_sqlite(live.folder / "log.db", private=True)
+            try:
+                await fill(await Integrator.open(store), self._small, FILLED)
+            finally:
+                await store.close()
+            self._large = self._room / "filled"
+            self._store.back_up(live.folder, self._large)
+        return self._large
+
+
+async def fill(integrator: Integrator, template: Template, size: int) -> None:
+    """Certificates of nobody, straight into the store, until the log has `size` leaves."""
+    body, at = template.body, 0
+    day = template.certificates[0].issue.issue_day
+    while integrator.size < size:
+        count = min(2000, size - integrator.size - 1)
+        made: Sequence[Any] = [
+            body.certificate(f"filler {number}", day=day).statement for number in range(at, at + count)
+        ]
+        at += count
+        assert integrator.head is not None
+        batch = await integrator.begin(made, integrator.head.time + 1)
+        for statement in made:
+            batch.add(authenticate_record(statement, body.record.public))
+        await integrator.commit(await batch.finish())
+
+
+@asynccontextmanager
+async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, int], Awaitable[Counter[str]]]]:
+    """The seed is the trial's place in the list. The operator's check of a large log takes a minute: five have it."""
+    async with Failpoints(room, store) as trials:
+        yield lambda seed, _: trials.run(seed, check=TRIALS[seed].size not in LARGE or seed % 78 == 12)

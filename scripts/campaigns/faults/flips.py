@@ -1,0 +1,152 @@
+"""One bit flips at rest: in a row, in a file of the store, in the guard. Each is found, or changes no answer.
+
+What finds it, in this order: the start of a log; the judge of evidence, who shares no code with the product; the
+operator's check. What nothing finds must leave every answer as it was. Evidence that verifies and says something else
+than before is `wrong`. Rows of the ledger's own tables (look-ups, envelopes) are in no proof: what is read from them is
+believed only with an opening that the log proves, so of these only the evidence has to stay as it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from campaigns.faults.inside import Clock, Template, inside
+from campaigns.faults.stores import StoreKind
+from ledger.errors import CertLedgerError, Malformed
+from ledger.records.kinds import Kind
+from ledger.service.signer import Guard
+from ledger.store.evidence import Basis, Prover
+from ledger.store.hashes import Hashes
+from ledger.store.integrate import Integrator
+from ledger.store.serving import Serving
+from ledger.wire import BareSubmission
+from tests.support.builders import ruling
+from tests.support.fault_store import flip
+from tests.support.live_ledger import LiveLedger, today
+from tests.support.slow_proofs import Bad, check
+
+PRIVATE = ("private_index", "envelope")
+_SHARES = ("row",) * 7 + ("file",) * 2 + ("guard",)
+_BATCHES = (3, 1, 4, 2)
+
+
+class Flips:
+    """One stopped log, damaged and mended again and again."""
+
+    def __init__(self, live: LiveLedger, store: StoreKind, keys: list[bytes], sizes: list[int], note: bytes) -> None:
+        self._live, self._store, self._keys, self._sizes = live, store, keys, sizes
+        self._basis = Basis(sizes[-1], note, 0)
+        self._trust = {
+            "origin": live.authority.origin,
+            "log_keys": [key.format_vkey() for key in live.keys[:1]],
+            "policy": "quorum none\n",
+            "auditors": [],
+        }
+        guard = Guard(live.folder / "guard")
+        self._remembered = guard.size, guard.root
+        guard.close()
+
+    async def truth(self) -> None:
+        """What the sound log answers."""
+        opened = await self._store.open(self._live.folder)
+        try:
+            self._truth = await self._answers(await Integrator.open(opened))
+        finally:
+            await opened.close()
+        assert None not in self._truth and await self._store.check(self._live.folder) == []
+
+    async def run(self, seed: int, count: int) -> Counter[str]:
+        draw, counts = random.Random(f"flips {seed}"), Counter[str]()
+        for _ in range(count):
+            where = draw.choice(_SHARES)
+            if where == "guard":
+                found, label = self._guard(draw), "guard"
+            else:
+                damaged = self._store.flipped_row if where == "row" else self._store.flipped_file
+                with damaged(self._live.folder, draw) as label:
+                    found = await self._found(label in PRIVATE)
+            counts.update({"flips": 1, f"{label}: {found}": 1})
+            if found == "wrong":
+                counts["wrong"] += 1
+                print(f"seed {seed}: a flip in {label} changes an answer that verifies", flush=True)
+        return counts
+
+    def _guard(self, draw: random.Random) -> str:
+        path = self._live.folder / "guard"
+        whole = path.read_bytes()
+        path.write_bytes(flip(whole, draw.randrange(8 * len(whole))))
+        try:
+            guard = Guard(path)
+            same = (guard.size, guard.root) == self._remembered
+            guard.close()
+        except Malformed:
+            return "refused"
+        finally:
+            path.write_bytes(whole)
+        return "remembers the same" if same else "wrong"
+
+    async def _found(self, private: bool) -> str:
+        """What finds the damage, "unchanged" when nothing does and nothing differs, or "wrong"."""
+        try:
+            opened = await self._store.open(self._live.folder)
+            try:
+                answers = await self._answers(await Integrator.open(opened))
+            finally:
+                await opened.close()
+        except CertLedgerError:
+            return "found at the start"
+        if any(answer is not None and answer != true for answer, true in zip(answers, self._truth, strict=True)):
+            return "wrong"
+        if None in answers:
+            return "found by evidence"
+        try:
+            problems = await self._store.check(self._live.folder)
+        except CertLedgerError:
+            return "found by fsck"
+        return "found by fsck" if problems else "private, evidence unchanged" if private else "unchanged"
+
+    async def _answers(self, integrator: Integrator) -> list[dict[str, Any] | None]:
+        """What evidence of every certificate proves, now and at older sizes; None where it proves nothing."""
+        prover = Prover(integrator, Hashes(integrator.store), Serving(integrator))
+        answers: list[dict[str, Any] | None] = []
+        for at, key in enumerate(self._keys):
+            try:
+                old = at % 2 and self._sizes[at % len(self._sizes)]
+                raw = await (prover.at_size(key, old, self._basis) if old else prover.current(key, self._basis))
+                answers.append(check(raw, self._trust))
+            except (CertLedgerError, Bad):
+                answers.append(None)
+        return answers
+
+
+@asynccontextmanager
+async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, int], Awaitable[Counter[str]]]]:
+    """A log with certificates in force and one that was suspended, damaged in every piece."""
+    clock = Clock()
+    template = await Template.make(room / "log", "flips", 12, clock, store)
+    live, oracle = template.live, template.oracle()
+    sender, waiting = template.sender(live, oracle), iter(template.certificates)
+    keys, sizes = [], []
+    async with inside(live, clock):
+        for count in _BATCHES:
+            batch = [next(waiting) for _ in range(count)]
+            assert await sender.send(batch) == "acked"
+            keys += [each.issue.cert_key for each in batch]
+            sizes.append(await oracle.follow(live.url))
+        suspended = template.body.sign(ruling(Kind.SUSPEND, template.certificates[0], day=today()))
+        async with live.client(template.body, now_s=clock.now_s) as client:
+            await client.submit([BareSubmission(suspended.entry)])
+        sizes.append(await oracle.follow(live.url))
+        async with aiohttp.ClientSession() as http, http.get(f"{live.url}/checkpoint") as answer:
+            note = await answer.read()
+    sender.journal.close()
+    flips = Flips(live, store, [*keys, next(waiting).issue.cert_key], sizes, note)
+    await flips.truth()
+    yield flips.run

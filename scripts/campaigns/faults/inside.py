@@ -1,0 +1,192 @@
+"""A log in this process, over real files and a real port: for faults that are injected and need no killed process.
+
+clock = Clock()
+async with inside(live, clock) as fatal: ...     as `serve` runs it; `fatal` holds what would end the process
+template = await Template.make(folder, "seed", 600, clock)      a filed body and certificates that wait
+live = template.copy(folder / "trial")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from campaigns.faults.journal import Journal, read_journals
+from campaigns.faults.oracle import Oracle
+from campaigns.faults.stores import StoreKind
+from ledger.edge import start_site
+from ledger.edge_connection import EdgeSettings
+from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
+from ledger.keystore import open_key_file
+from ledger.service import web
+from ledger.service.config import LedgerSettings
+from ledger.service.run import SETTINGS_FILE, running
+from ledger.settings import load_settings
+from ledger.tlog.policy import format_policy
+from tests.support.builders import Body, Certificate
+from tests.support.fake_witness import FakeWitness, policy_of
+from tests.support.live_ledger import PASSPHRASE, LiveLedger, distinct, live_body, today, tracks_of
+
+
+class Clock:
+    """Two hands that go with the real ones, can be moved, and stand still while a log starts: a request signed before
+    the second in which a log started is refused, and waiting for the next one is no test of anything.
+    """
+
+    def __init__(self) -> None:
+        self.shift, self._still = 0, False
+
+    def wall_ms(self) -> int:
+        return self._at if self._still else time.time_ns() // 1_000_000 + self.shift
+
+    def steady_ms(self) -> int:
+        return self._steady if self._still else time.monotonic_ns() // 1_000_000
+
+    def now_s(self) -> int:
+        return self.wall_ms() // 1000
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Stand at the last whole second."""
+        self._at, self._steady = self.wall_ms() // 1000 * 1000, self.steady_ms()
+        self._still = True
+        try:
+            yield
+        finally:
+            self._still = False
+
+
+@asynccontextmanager
+async def inside(live: LiveLedger, clock: Clock) -> AsyncIterator[asyncio.Future[BaseException]]:
+    """Raises whatever keeps a log from starting."""
+    settings = load_settings(LedgerSettings, live.folder / SETTINGS_FILE)
+    keys = open_key_file(live.folder / settings.keys, PASSPHRASE)
+    hands = SimpleNamespace(
+        time=lambda: clock.wall_ms() / 1000, time_ns=lambda: clock.wall_ms() * 1_000_000, monotonic=time.monotonic
+    )
+    async with AsyncExitStack() as stack:
+        stack.enter_context(patch.object(web, "time", hands))  # requests are dated by the same hands
+        with clock.still():
+            started = running(live.folder, settings, keys, wall_ms=clock.wall_ms, steady_ms=clock.steady_ms)
+            app, fatal = await stack.enter_async_context(started)
+        site = await start_site(app, settings.host, settings.port, EdgeSettings())
+        stack.push_async_callback(site.stop)
+        yield fatal
+
+
+@dataclass
+class Sender:
+    """One client with its journal. Every answer goes to the oracle as well."""
+
+    live: LiveLedger
+    body: Body
+    clock: Clock
+    oracle: Oracle
+    journal: Journal
+    total_s: float = 5.0
+
+    async def send(self, certificates: Sequence[Certificate]) -> str:
+        """One request; "acked", "refused" or "unknown"."""
+        labels = {each.secret.hex(): each.statement.entry for each in certificates}
+        self.journal.intend(labels)
+        try:
+            async with self.live.client(self.body, total_s=self.total_s, now_s=self.clock.now_s) as client:
+                receipt = await client.submit([each.submission() for each in certificates])
+        except (Unavailable, Unverified):
+            self.journal.lose(labels)
+            return "unknown"
+        except Refused as refusal:
+            self.journal.refuse(dict.fromkeys(labels, refusal.code))
+            return "refused"
+        size, _ = self.oracle.heard(receipt.checkpoint, "client")
+        answers = dict(zip(labels, receipt.answers, strict=True))
+        refused = {label: answer.code for label, answer in answers.items() if isinstance(answer, Refused)}
+        self.journal.refuse(refused)
+        self.journal.acknowledge(
+            {label: answer.index for label, answer in answers.items() if not isinstance(answer, Refused)}, size
+        )
+        return "refused" if refused else "acked"
+
+
+@dataclass
+class Template:
+    """A stopped log with one filing, to be copied, and certificates whose tracks it has drawn."""
+
+    live: LiveLedger
+    body: Body
+    clock: Clock
+    certificates: list[Certificate]
+    witnesses: list[FakeWitness] = field(default_factory=list)
+    quorum: int = 0
+
+    @classmethod
+    async def make(
+        cls,
+        folder: Path,
+        seed: str,
+        people: int,
+        clock: Clock,
+        store: StoreKind,
+        witnesses: Sequence[FakeWitness] = (),
+        quorum: int = 0,
+        **settings: Any,
+    ) -> Template:
+        chosen = {
+            "examiners": 0,
+            "answer_wait_ms": 300,
+            "witness_timeout_ms": 250,
+            **store.settings(folder),
+            **settings,
+        }
+        if witnesses:
+            chosen["policy"] = "policy.txt"
+        live = LiveLedger.create(folder, seed, **chosen)
+        body = live_body(seed)
+        made = cls(live, body, clock, [], list(witnesses), quorum)
+        made.write_policy(live)
+        async with inside(live, clock):
+            await live.file(body)
+            async with live.client(body, now_s=clock.now_s) as client:
+                labels = distinct(seed, people)
+                tracks = await tracks_of(client, labels)
+        made.certificates = [body.certificate(label, track=tracks[label], day=today() - 3) for label in labels]
+        return made
+
+    def write_policy(self, live: LiveLedger) -> None:
+        if self.witnesses:
+            (live.folder / "policy.txt").write_text(format_policy(policy_of(self.witnesses, self.quorum)), "utf-8")
+
+    def copy(self, folder: Path) -> LiveLedger:
+        """The same log elsewhere; its witnesses have seen nothing of it yet."""
+        shutil.copytree(self.live.folder, folder)
+        for witness in self.witnesses:
+            witness.seen, witness.mode = None, "honest"
+        return replace(self.live, folder=folder, process=None)
+
+    def oracle(self) -> Oracle:
+        return Oracle(self.live.authority.origin, [key.format_vkey() for key in self.live.keys])
+
+    def sender(self, live: LiveLedger, oracle: Oracle, name: str = "client") -> Sender:
+        return Sender(live, self.body, self.clock, oracle, Journal(live.folder / f"{name}.journal"))
+
+
+async def judge(live: LiveLedger, oracle: Oracle, store: StoreKind, *, check: bool = True) -> dict[str, int]:
+    """The counts of a trial whose log is stopped again; `check` runs the operator's check as well."""
+    counts = oracle.judge(read_journals(live.folder))
+    if check:
+        try:
+            problems = await store.check(live.folder)
+        except CertLedgerError as error:
+            problems = [str(error)]
+        for problem in problems:
+            print(f"fsck: {problem}", flush=True)
+        counts["unreadable"] += len(problems)
+    return counts

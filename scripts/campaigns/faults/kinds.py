@@ -1,0 +1,47 @@
+"""Every kind of fault: how many are wanted, how many make a piece, and how a piece is run from its seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaigns.faults import clocks, disks, failpoints, flips, kills, restores, rivals, torn, witnessing
+from campaigns.faults.stores import StoreKind
+
+Piece = Callable[[int, int], Awaitable[Counter[str]]]  # seed, how many trials of it
+Session = Callable[[Path, StoreKind], AbstractAsyncContextManager[Piece]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    wanted: int  # trials of a whole campaign
+    piece: int  # trials of one seed
+    session: Session  # keeps what pieces share
+    what: str
+
+
+def alone(run: Callable[[Path, StoreKind, int, int], Awaitable[Counter[str]]]) -> Session:
+    """Pieces that share nothing."""
+
+    @asynccontextmanager
+    async def session(room: Path, store: StoreKind) -> AsyncIterator[Piece]:
+        yield lambda seed, count: run(room, store, seed, count)
+
+    return session
+
+
+KINDS = {
+    "failpoints": Kind(len(failpoints.TRIALS), 1, failpoints.session, "each step, lost or kept, at each tile edge"),
+    "kills": Kind(2000, kills.PIECE, alone(kills.run_piece), "kill -9 at random moments under load"),
+    "full": Kind(100, 1, disks.full_session, "a disk that is full, and has room again"),
+    "eio": Kind(60, 1, alone(disks.run_eio), "EIO from one fdatasync or pwrite"),
+    "torn": Kind(torn.WANTED, torn.WANTED, alone(torn.run), "store and guard cut at every length"),
+    "clocks": Kind(len(clocks.TRIALS), 1, clocks.session, "a clock that goes back or leaps"),
+    "restores": Kind(50, restores.PIECE, alone(restores.run), "an old backup, with and without its guard"),
+    "witnesses": Kind(len(witnessing.TRIALS), 1, witnessing.session, "witnesses that are down, slow or lie"),
+    "flips": Kind(10_000, 1000, flips.session, "one bit in a row, in the file or in the guard"),
+    "rivals": Kind(30, 3, alone(rivals.run), "a second ledger while the first stands still"),
+}

@@ -1,0 +1,254 @@
+"""The one seam to the kind of store: how a trial makes it fail, copies it, damages it and checks it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from unittest.mock import patch
+
+from ledger.store import sqlite
+from ledger.store.fsck import fsck
+from ledger.store.sqlite import create_sqlite, open_sqlite
+from tests.support.fault_store import flip
+
+
+@dataclass
+class Fault:
+    """One failure at one step. `kept`: what the step does takes effect first, only its answer is lost."""
+
+    step: str
+    kept: bool
+    left: int = 1  # times it still happens
+    fired: int = 0
+
+    def strikes(self, step: str) -> bool:
+        if step != self.step or self.left == 0:
+            return False
+        self.left -= 1
+        self.fired += 1
+        return True
+
+
+class StoreKind(Protocol):
+    """What a campaign needs of one kind of store."""
+
+    name: str
+
+    def settings(self, folder: Path) -> dict[str, Any]:
+        """Fields of LedgerSettings for a log in this folder."""
+
+    def failing(self, fault: Fault) -> AbstractContextManager[None]:
+        """A context in which stores that are opened fail at `fault`: entries tiles states map head check commit
+        publish."""
+
+    def back_up(self, folder: Path, to: Path) -> None:
+        """A whole copy of the store, also beside a running log."""
+
+    def put_back(self, backup: Path, folder: Path) -> None:
+        """Restore it where the log is stopped."""
+
+    async def open(self, folder: Path) -> Any:
+        """The ledger's own store, as its start opens it."""
+
+    async def check(self, folder: Path) -> list[str]:
+        """The operator's check of a stopped log."""
+
+    def flipped_row(self, folder: Path, draw: random.Random) -> AbstractContextManager[str]:
+        """One bit of one stored value is another in there; the table's name."""
+
+    def flipped_file(self, folder: Path, draw: random.Random) -> AbstractContextManager[str]:
+        """One bit of the store's files is another in there; a name for them."""
+
+    def begin_tail(self, folder: Path) -> int:
+        """A mark before what is written next, of a running log."""
+
+    def copy_torn(self, folder: Path, to: Path) -> Path:
+        """A running log's files as they are now, to be cut; the folder."""
+
+    def tail_lengths(self, folder: Path, begin: int, most: int, step: int) -> Iterable[int]:
+        """Every `step`-th length of what was written since the mark, the last `most` bytes of it."""
+
+    def cut_tail(self, folder: Path, length: int) -> None: ...
+    def cut_tile(self, folder: Path, length: int) -> AbstractContextManager[None]:
+        """The growing tile's row has only so many bytes in there."""
+
+
+_STEPS = (
+    ("INSERT INTO entry ", "entries"),
+    ("INSERT INTO tile ", "tiles"),
+    ("INSERT INTO state ", "states"),
+    ("INSERT INTO map_bucket ", "map"),
+    ("UPDATE head ", "head"),
+    ("SELECT body FROM entry ", "check"),
+    ("INSERT INTO checkpoint ", "publish"),
+)
+
+
+class _Failing:
+    """A writer's connection that fails at one step."""
+
+    def __init__(self, inner: sqlite3.Connection, fault: Fault) -> None:
+        self._inner, self._fault = inner, fault
+        self._commit = ""  # the step that a COMMIT would be now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def execute(self, text: str, *values: Any) -> Any:
+        step = next((step for begin, step in _STEPS if text.startswith(begin)), "")
+        if text.startswith("BEGIN"):
+            self._commit = ""
+        elif step in ("entries", "publish"):
+            self._commit = {"entries": "commit", "publish": "published"}[step]
+        elif text == "COMMIT":
+            step = self._commit
+        if step == "published":  # what `publish` keeps is kept by its commit
+            step = "publish"
+            if not self._fault.kept:
+                return self._inner.execute(text, *values)
+        elif step == "publish" and self._fault.kept:
+            return self._inner.execute(text, *values)
+        if not self._fault.strikes(step):
+            return self._inner.execute(text, *values)
+        if not self._fault.kept:
+            raise sqlite3.OperationalError("disk I/O error")
+        result = self._inner.execute(text, *values)
+        if step == "check":  # memory that went bad between the disk and us
+            return [(flip(row[0], 77),) for row in result.fetchall()]
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+class Sqlite:
+    """The embedded store: one file."""
+
+    name = "sqlite"
+
+    def settings(self, folder: Path) -> dict[str, Any]:
+        return {}
+
+    @contextmanager
+    def failing(self, fault: Fault) -> Iterator[None]:
+        real = sqlite.connect
+
+        def connect(path: Path, *, threads: bool = False) -> Any:
+            made = real(path, threads=threads)
+            return _Failing(made, fault) if threads else made
+
+        with patch.object(sqlite, "connect", connect):
+            yield
+
+    def back_up(self, folder: Path, to: Path) -> None:
+        to.mkdir(parents=True)
+        with closing(sqlite3.connect(folder / "log.db")) as source, closing(sqlite3.connect(to / "log.db")) as copy:
+            source.backup(copy)
+
+    def put_back(self, backup: Path, folder: Path) -> None:
+        for name in ("log.db", "log.db-wal", "log.db-shm"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.copy(backup / "log.db", folder / "log.db")
+
+    async def open(self, folder: Path) -> Any:
+        return open_sqlite(folder / "log.db", private=True)
+
+    async def check(self, folder: Path) -> list[str]:
+        scratch_path = folder / "scratch.db"
+        scratch_path.unlink(missing_ok=True)
+        store = open_sqlite(folder / "log.db", private=True, read_only=True)
+        scratch = create_sqlite(scratch_path, private=False)
+        scratch._writer.execute("PRAGMA synchronous = OFF")  # it is thrown away
+        try:
+            with ThreadPoolExecutor(1) as workers:
+                return await fsck(store, scratch, workers)
+        finally:
+            await scratch.close()
+            await store.close()
+
+    @contextmanager
+    def flipped_row(self, folder: Path, draw: random.Random) -> Iterator[str]:
+        with self._mended(folder) as path:
+            while True:
+                with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+                    raw.execute("PRAGMA synchronous = OFF")
+                    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'migration' ORDER BY name"
+                    table = draw.choice([row[0] for row in raw.execute(names)])
+                    column = draw.choice([row[1] for row in raw.execute(f"PRAGMA table_info({table})")])
+                    rows = raw.execute(f"SELECT rowid, {column} FROM {table} ORDER BY rowid").fetchall()
+                    if not rows:
+                        continue
+                    rowid, value = draw.choice(rows)
+                    try:
+                        raw.execute(f"UPDATE {table} SET {column} = {_flipped(value, draw)} WHERE rowid = {rowid}")
+                    except sqlite3.IntegrityError:
+                        continue  # the store itself does not take it
+                break
+            yield table
+
+    @contextmanager
+    def flipped_file(self, folder: Path, draw: random.Random) -> Iterator[str]:
+        with self._mended(folder) as path, path.open("r+b") as file:
+            at = draw.randrange(path.stat().st_size)
+            file.seek(at)
+            (byte,) = file.read(1)
+            file.seek(at)
+            file.write(bytes([byte ^ 1 << draw.randrange(8)]))
+            file.flush()
+            yield "file"
+
+    @contextmanager
+    def _mended(self, folder: Path) -> Iterator[Path]:
+        """The database file of a stopped log, put back afterwards."""
+        path = folder / "log.db"
+        whole = path.read_bytes()
+        try:
+            yield path
+        finally:
+            for name in ("log.db-wal", "log.db-shm"):
+                (folder / name).unlink(missing_ok=True)
+            path.write_bytes(whole)
+
+    def begin_tail(self, folder: Path) -> int:
+        return (folder / "log.db-wal").stat().st_size
+
+    def copy_torn(self, folder: Path, to: Path) -> Path:
+        to.mkdir()
+        for name in ("log.db", "log.db-wal"):
+            shutil.copy(folder / name, to / name)
+            shutil.copy(folder / name, to / f"{name} whole")
+        return to
+
+    def tail_lengths(self, folder: Path, begin: int, most: int, step: int) -> Iterable[int]:
+        end = (folder / "log.db-wal whole").stat().st_size
+        return range(max(begin, end - most), end + 1, step)
+
+    def cut_tail(self, folder: Path, length: int) -> None:
+        (folder / "log.db-shm").unlink(missing_ok=True)
+        (folder / "log.db").write_bytes((folder / "log.db whole").read_bytes())
+        (folder / "log.db-wal").write_bytes((folder / "log.db-wal whole").read_bytes()[:length])
+
+    @contextmanager
+    def cut_tile(self, folder: Path, length: int) -> Iterator[None]:
+        with self._mended(folder) as path:
+            with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+                raw.execute("PRAGMA synchronous = OFF")
+                cut = "UPDATE tile SET body = CAST(substr(body, 1, ?) AS BLOB) WHERE level = 0"
+                raw.execute(cut, (length,))
+            yield
+
+
+def _flipped(value: Any, draw: random.Random) -> str:
+    """The SQL literal of a value with one bit changed."""
+    if isinstance(value, int):
+        return str(value ^ 1 << draw.randrange(48))
+    raw = value.encode() if isinstance(value, str) else value
+    changed = f"x'{flip(raw, draw.randrange(8 * len(raw))).hex()}'" if raw else "x'01'"
+    return f"CAST({changed} AS TEXT)" if isinstance(value, str) else changed
+
+
+STORES: dict[str, StoreKind] = {"sqlite": Sqlite()}
