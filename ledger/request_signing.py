@@ -81,7 +81,8 @@ class NonceMemory:
         self.window_s = window_s
         self.ahead_s = ahead_s
         self._capacity = capacity
-        self._floor = not_before_s + ahead_s  # `created` below this is refused; it never goes back
+        self._floor = not_before_s + ahead_s  # `created` below this is refused: start, or what is forgotten; only rises
+        self._swept = 0  # everything before this second is forgotten
         self._seen: dict[int, set[bytes]] = {}  # created -> kid ‖ nonce
         self._count = 0
         self._lock = Lock()
@@ -89,8 +90,10 @@ class NonceMemory:
     def admit(self, request: OpenedRequest, now_s: int) -> None:
         """Accept the request once; Unverified when too old, too early, before the start, or seen before."""
         with self._lock:
-            self._forget_before(now_s - self.window_s)
-            if not self._floor <= request.created <= now_s + self.ahead_s:
+            oldest = now_s - self.window_s
+            if oldest != self._swept:
+                self._forget_before(oldest)
+            if not max(self._floor, oldest) <= request.created <= now_s + self.ahead_s:
                 raise Unverified("created outside the window")
             key = request.kid + request.nonce.encode()
             second = self._seen.setdefault(request.created, set())
@@ -102,10 +105,11 @@ class NonceMemory:
                 self._forget_before(min(self._seen) + 1)
 
     def _forget_before(self, second_s: int) -> None:
-        if second_s > self._floor:
-            self._floor = second_s
-            for second in [s for s in self._seen if s < second_s]:
-                self._count -= len(self._seen.pop(second))
+        # The floor follows what is forgotten, not the clock: a clock that leapt and is right again shuts nobody out.
+        self._swept = second_s
+        for second in [s for s in self._seen if s < second_s]:
+            self._count -= len(self._seen.pop(second))
+            self._floor = max(self._floor, second + 1)
 
 
 def sign_request(

@@ -555,6 +555,17 @@ def admitted(seen: NonceMemory, serial: int, created: int, now_s: int) -> bool:
     return True
 
 
+def test_a_clock_that_leapt_and_is_right_again_shuts_nobody_out() -> None:
+    """What was forgotten meanwhile cannot be played again, and what is signed now is taken."""
+    seen = NonceMemory(300, 100, not_before_s=NOW)
+    assert admitted(seen, 1, NOW + 1, NOW + 1)
+    assert admitted(seen, 2, NOW + 3601, NOW + 3601), "the clock is an hour ahead"
+    assert admitted(seen, 3, NOW + 2, NOW + 3), "and right again"
+    for serial, created in ((1, NOW + 1), (2, NOW + 3601), (3, NOW + 2), (4, NOW + 1)):
+        assert not admitted(seen, serial, created, NOW + 3)
+    assert not admitted(seen, 2, NOW + 3601, NOW + 3602), "nor when that hour has come"
+
+
 def test_a_flood_shortens_the_window_but_lets_no_replay_in() -> None:
     seen = NonceMemory(300, 100, not_before_s=NOW)
     first = [(serial, NOW + serial // 10) for serial in range(1_000)]
