@@ -50,6 +50,11 @@ _ASKING: Final = Text(
     "账本正在向见证者核对，尚未签名，请稍后重试",
     "The log is still asking its witnesses what they have seen, and signs nothing before; please try again later",
 )
+_CLOCK: Final = Text(
+    "法定数见证者的时间与本机时钟相差超过五分钟：请校准本机时钟后重启账本；在此之前不接收语句",
+    "A quorum of witnesses has another time than this machine, by more than five minutes: set its clock and start the "
+    "log again. Until then no statement is taken",
+)
 _STOPPED: Final = Text(
     "账本已停止签名：见证者 {witness} 持有本账本签署的、大小为 {shown} 的检查点，而存储中只有 {size} 条或内容不同，"
     "可能恢复了旧备份。已存内容仍可读取。请从镜像、副本或审计员处补齐存储后再启动；切勿删除签名守卫或更换密钥",
@@ -136,8 +141,12 @@ class Publisher:
         return self._integrator.size - (self.published.size if self.published else 0)
 
     def check_taking(self) -> None:
-        """Raise Unavailable while no statement may be taken: before the witnesses were asked, and after a stop."""
+        """Raise Unavailable while no statement may be taken: before the witnesses were asked, after a stop, and while
+        a quorum of them contradicts our clock. A batch sealed with a time to come could have no successor until then.
+        """
         self.check_running()
+        if self._witnesses.doubt_clock():
+            raise Unavailable("the witnesses have another time", retry_after=60, text=_CLOCK)
         if not self._asked:
             raise Unavailable("the witnesses have not been asked yet", retry_after=5, text=_ASKING)
 

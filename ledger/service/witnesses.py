@@ -98,6 +98,7 @@ class Witnesses:
         self._got: dict[VerifierKey, Cosignature] = {}  # of it, from own witnesses
         self._open: set[_Place] = set()  # that have not answered about it
         self._progress = asyncio.Event()
+        self._other_clock: set[_Place] = set()  # whose last line was dated too far from our clock
 
     async def __aenter__(self) -> Witnesses:
         self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
@@ -147,6 +148,11 @@ class Witnesses:
             self._progress.clear()
             await self._progress.wait()
         return tuple(found.line for found in self._got.values()) if self._satisfied() else None
+
+    def doubt_clock(self) -> bool:
+        """Whether those that date their lines otherwise than our clock are a quorum: then it is ours that is wrong."""
+        times = {line.key: 1 for place in self._other_clock for line in place.lines}
+        return self.policy.has_quorum and self.policy.quorum_time(times) is not None
 
     def next_try(self) -> float:
         """The loop's time at which the first witness that failed may be asked again."""
@@ -224,9 +230,13 @@ class Witnesses:
         if place.failures:
             log.info("a witness answers again", extra={"fields": {"witness": place.open.name}})
         place.failures, place.not_before = 0, 0.0
+        if outcome == "cosigned":
+            self._other_clock.discard(place)
         self._counts.outcome(place.open.name, outcome)
 
     def _ill(self, place: _Place, failure: Failed) -> None:
+        if failure.outcome == "clock":
+            self._other_clock.add(place)
         first, longest = _BACK_OFF_S
         wait = max(min(first * 2.0**place.failures, longest), failure.wait_s)
         place.failures = min(place.failures + 1, 16)

@@ -233,6 +233,37 @@ async def test_a_leap_between_commit_and_signature_holds_the_signature_up(
         assert room.published.size > index and room.publisher.alive
 
 
+@pytest.mark.parametrize("leap", [3_600_000, -3_600_000])
+async def test_a_start_whose_clock_a_quorum_contradicts_takes_no_statement(room: Room, leap: int) -> None:
+    """Sealed with a time to come, a batch would keep every later one out until then: for years, perhaps."""
+    right, times = room.wall // 1000, {"w3": 0}
+    witnesses = [FakeWitness(name, lambda name=name: right + times.get(name, 0)) for name in ("w1", "w2", "w3")]
+    for witness in witnesses:
+        await witness.start()
+    try:
+        times["w3"] = leap // 1000  # one alone changes nothing
+        async with room.open(witnesses=witnesses, k=2):
+            await put_and_wait(room, "a")
+            (b,) = await room.draft("b")
+        size, times["w3"] = room.size, 0
+        room.wall += max(leap, 0)
+        if leap < 0:
+            right -= leap // 1000  # ours is behind theirs, and not behind the log
+        async with room.open(witnesses=witnesses, k=2):
+            assert room.publisher._asked and not room.publisher.alive
+            with pytest.raises(Unavailable) as refused:
+                room.sequencer.put(await room.candidates(b))
+            assert refused.value.text is not None and "clock" in refused.value.text.en
+            assert room.size == size
+        room.wall += 2000 - min(leap, 0) - max(leap, 0)
+        async with room.open(witnesses=witnesses, k=2):
+            await put_and_wait(room, "b")
+            assert room.publisher.alive and room.size > size
+    finally:
+        for witness in witnesses:
+            await witness.stop()
+
+
 async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     async with room.open(wait_s=0.05):
         (a,) = await room.draft("a")
