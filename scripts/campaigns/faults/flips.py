@@ -9,6 +9,7 @@ believed only with an opening that the log proves, so of these only the evidence
 from __future__ import annotations
 
 import random
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -71,7 +72,10 @@ class Flips:
             else:
                 damaged = self._store.flipped_row if where == "row" else self._store.flipped_file
                 with damaged(self._live.folder, draw) as label:
-                    found = await self._found(label in PRIVATE)
+                    try:
+                        found = await self._found(label in PRIVATE)
+                    except Exception as error:  # no answer either, but not in the words that it should have
+                        found = f"crash, {type(error).__name__} at {_place(error)}"
             counts.update({"flips": 1, f"{label}: {found}": 1})
             if found == "wrong":
                 counts["wrong"] += 1
@@ -126,6 +130,12 @@ class Flips:
         return answers
 
 
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/ledger/" in frame.filename]
+    return f"{Path(ours[-1].filename).stem}.{ours[-1].name}" if ours else "harness"
+
+
 @asynccontextmanager
 async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, int], Awaitable[Counter[str]]]]:
     """A log with certificates in force and one that was suspended, damaged in every piece."""
@@ -137,7 +147,7 @@ async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, 
     async with inside(live, clock):
         for count in _BATCHES:
             batch = [next(waiting) for _ in range(count)]
-            assert await sender.send(batch) == "acked"
+            assert await sender.insist(batch)
             keys += [each.issue.cert_key for each in batch]
             sizes.append(await oracle.follow(live.url))
         suspended = template.body.sign(ruling(Kind.SUSPEND, template.certificates[0], day=today()))

@@ -35,6 +35,8 @@ from tests.support.builders import Body, Certificate
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.live_ledger import PASSPHRASE, LiveLedger, distinct, live_body, today, tracks_of
 
+_TRIES = 60
+
 
 class Clock:
     """Two hands that go with the real ones, can be moved, and stand still while a log starts: a request signed before
@@ -91,7 +93,7 @@ class Sender:
     clock: Clock
     oracle: Oracle
     journal: Journal
-    total_s: float = 5.0
+    total_s: float = 20.0
 
     async def send(self, certificates: Sequence[Certificate]) -> str:
         """One request; "acked", "refused" or "unknown"."""
@@ -114,6 +116,15 @@ class Sender:
             {label: answer.index for label, answer in answers.items() if not isinstance(answer, Refused)}, size
         )
         return "refused" if refused else "acked"
+
+    async def insist(self, certificates: Sequence[Certificate]) -> bool:
+        """The same request until it is acknowledged: a sound log does that, however slow the machine is."""
+        for _ in range(_TRIES):
+            if await self.send(certificates) == "acked":
+                return True
+            await asyncio.sleep(0.05)
+        print("a sound log does not acknowledge", flush=True)
+        return False
 
 
 @dataclass

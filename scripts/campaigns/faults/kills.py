@@ -127,11 +127,7 @@ async def _all_again(template: Template, load: Load, senders: list[Sender], cloc
     for sent, sender in zip(load.sent, senders, strict=True):
         sender.total_s = 30.0
         for at in range(0, len(sent), AGAIN):
-            for _ in range(20):
-                if await sender.send(sent[at : at + AGAIN]) == "acked":
-                    break
-            else:
-                raise AssertionError("statements get no answer from a sound log")
+            assert await sender.insist(sent[at : at + AGAIN])
 
 
 async def _other_tracks(template: Template) -> int:

@@ -43,7 +43,7 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
                 shutil.copy(live.folder / "guard", folder / f"backup {stage}" / "guard")
                 for _ in range(draw.randint(1, 2)):
                     batch = [next(certificates) for _ in range(draw.randint(1, 4))]
-                    counts["wrong"] += await sender.send(batch) != "acked"
+                    counts["wrong"] += not await sender.insist(batch)
         for each in witnesses:
             each.tell(oracle)
         newest = folder / "newest"

@@ -32,10 +32,10 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
     sender = template.sender(live, oracle)
     guard = live.folder / "guard"
     async with inside(live, clock):
-        assert await sender.send(template.certificates[:_LEAVES]) == "acked"
+        assert await sender.insist(template.certificates[:_LEAVES])
         old, before = await oracle.follow(live.url), guard.read_bytes()
         tail = store.begin_tail(live.folder)
-        assert await sender.send(template.certificates[_LEAVES:]) == "acked"
+        assert await sender.insist(template.certificates[_LEAVES:])
         new, after = await oracle.follow(live.url), guard.read_bytes()
         bundle = await _bundle(live.url, new)
         copy = store.copy_torn(live.folder, room / f"piece {seed}" / "torn")
