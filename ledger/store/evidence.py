@@ -191,14 +191,20 @@ class Prover:
             fields = canonical.decode(version.body, limit=64 * 1024)
             if fields[_TERMS_LEAF] == state.filing_leaf:
                 index = int(fields[_TERMS_INDEX])
-                return (await self._store.entries(index, index + 1))[0]
-            body = parse_statement((await self._store.entries(index, index + 1))[0]).body
+                return await self._entry(index)
+            body = parse_statement(await self._entry(index)).body
             if isinstance(body, Issue) and body.replaces:
                 index = await self._issue_index(body.replaces, seal)
         raise Unavailable("the terms of the filing are not found; run fsck")
 
+    async def _entry(self, index: int) -> bytes:
+        found = await self._store.entries(index, index + 1)
+        if not found:
+            raise Unavailable(f"entry {index} is missing; run fsck")
+        return found[0]
+
     async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:
-        entries = [(await self._store.entries(index, index + 1))[0] for index in indexes]
+        entries = [await self._entry(index) for index in indexes]
         paths = await self._hashes.inclusion(indexes, size)
         return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
 

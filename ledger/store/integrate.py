@@ -208,8 +208,9 @@ class Integrator:
 
     async def _load_filing(self, row: StateRow) -> FilingState:
         index = _terms_index(row.body)
-        statement = parse_statement((await self.store.entries(index, index + 1))[0])
-        if not isinstance(statement.body, Filing):
+        found = await self.store.entries(index, index + 1)
+        statement = parse_statement(found[0]) if found else None
+        if statement is None or not isinstance(statement.body, Filing):
             raise Unverified("store: a filing's terms are not a filing; run fsck")
         state = parse_filing_state(row.body, statement.body)
         if state.value() != row.value or state.terms_leaf != statement.leaf_hash:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
@@ -18,6 +19,7 @@ from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.statements import issuer_entry
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
+from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
 from ledger.tlog.policy import NO_WITNESSES
 from tests.support.build_log import FILING, ISSUE_DAY, TIME, LogBuilder, octets
@@ -157,6 +159,24 @@ async def test_an_older_basis_between_newer_ones(tmp_path: Path, kind: str) -> N
         for _ in range(2):
             assert (site.check(await site.prover.current(key, basis), key).state is not None) == exists
     await site.log.store.close()
+
+
+async def test_a_missing_entry_is_unavailable_and_no_bug(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    certificate = site.log.certificate("a")
+    (index,) = await site.log.issue(certificate)
+    site.publish()
+    with sqlite3.connect(tmp_path / "log.db") as raw:
+        raw.execute("UPDATE entry SET idx = 1000 WHERE idx = ?", (index,))
+    raw.close()
+    with pytest.raises(Unavailable, match=f"entry {index} is missing"):
+        await site.current(certificate.issue.cert_key)
+    with sqlite3.connect(tmp_path / "log.db") as raw:
+        raw.execute("UPDATE entry SET idx = 1001 WHERE idx = 1")
+    raw.close()
+    again = await Integrator.open(site.log.store)
+    with pytest.raises(Unverified, match="terms are not a filing"):
+        await again.filing(FILING)
 
 
 async def test_standing(tmp_path: Path) -> None:
