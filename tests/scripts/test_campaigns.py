@@ -17,6 +17,7 @@ FOLDER = ROOT / "docs" / "campaigns"
     [
         ("histories", ["--count", "2", "--steps", "3", "--workers", "1"], "'different': []"),
         ("scans", ["--count", "4"], "'seeds_with_violations': []"),
+        ("faults", ["--kind", "restores", "--count", "2"], "no violation"),
         ("lies", ["--entries", "300", "--lies", "1"], "'found_in_the_truth': -1"),
     ],
 )

@@ -100,8 +100,8 @@ def replace_folder(live: LiveLedger, folder: Path) -> LiveLedger:
     return LiveLedger(folder, live.authority, live.url, live.keys)
 
 
-async def run_eio(room: Path, store: StoreKind, seed: int, _: int) -> Counter[str]:
-    """A real ledger under strace; one of its calls fails with EIO, once."""
+async def run_eio(room: Path, store: StoreKind, seed: int, _: int, *, sabotage: str = "") -> Counter[str]:
+    """A real ledger under strace; one of its calls fails with EIO, once. Statements run before it: a broken build."""
     if why := no_tracer():
         print(f"skipped: {why}", flush=True)
         return Counter(skipped=1)
@@ -116,7 +116,7 @@ async def run_eio(room: Path, store: StoreKind, seed: int, _: int) -> Counter[st
         trace = folder / "trace"
         command = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}",
                    "-e", f"inject={call}:error=EIO:when={when}"]  # fmt: skip
-        process = _traced(command, live)
+        process = _traced(command, live, sabotage)
         assert process.stdout is not None
         sent = []
         started = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), _SECONDS)
@@ -131,6 +131,10 @@ async def run_eio(room: Path, store: StoreKind, seed: int, _: int) -> Counter[st
         else:
             counts["start refused"] += 1
         await asyncio.to_thread(_end, process)
+        syncs = trace.read_text("utf-8").count("fdatasync(")
+        if call == "fdatasync" and syncs < 2 * counts["eio: acked"]:  # of the store and of the guard, at least
+            counts["wrong"] += 1
+            print(f"{counts['eio: acked']} requests were acknowledged after {syncs} fdatasync", flush=True)
         struck = trace.read_text("utf-8").count("INJECTED")
         counts.update({"struck": struck > 0, "not struck": struck == 0})
         live.folder.joinpath("scratch.db").unlink(missing_ok=True)
@@ -150,9 +154,10 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-def _traced(command: list[str], live: LiveLedger) -> subprocess.Popen[bytes]:
+def _traced(command: list[str], live: LiveLedger, sabotage: str) -> subprocess.Popen[bytes]:
+    code = f"import sys\nfrom ledger.__main__ import main\n{sabotage}\nsys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
-        [*command, sys.executable, "-m", "ledger", "serve", "--dir", str(live.folder)],
+        [*command, sys.executable, "-c", code, "serve", "--dir", str(live.folder)],
         cwd=ROOT,
         env=os.environ | {"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode()},
         stdout=subprocess.PIPE,

@@ -25,7 +25,7 @@ from ledger.records.status import authenticate_record
 from ledger.service.answers import Answers
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import open_sqlite
-from ledger.tlog.checkpoint import CheckpointSigner
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
 STORE_STEPS = ("entries", "tiles", "states", "map", "head", "check", "commit", "publish")
 STEPS = (*STORE_STEPS[:7], "guard write", "guard sync", "sign", "witness", "publish", "answer")
@@ -56,12 +56,19 @@ def failing(fault: Fault, store: StoreKind, guard: Path, witness: HearingWitness
     with ExitStack() as stack:
         if fault.step in STORE_STEPS:
             stack.enter_context(store.failing(fault))
-        for owner, name, step in (
-            (CheckpointSigner, "sign", "sign"),
-            (Answers, "receipt", "answer"),
-        ):
-            stack.enter_context(patch.object(owner, name, _spoiled(getattr(owner, name), step, fault)))
-        stack.enter_context(_guard_failing(fault, guard))
+        durable = stack.enter_context(_guard_failing(fault, guard))
+        sign = _spoiled(CheckpointSigner.sign, "sign", fault)
+
+        def remembered(signer: Any, checkpoint: Checkpoint, time_s: int) -> Any:
+            """What is about to be signed must be on the guard's disk."""
+            size = int.from_bytes(durable[0][24:32], "big")
+            if size != checkpoint.size:
+                fault.early += 1
+                print(f"size {checkpoint.size} is signed, and the guard holds {size}", flush=True)
+            return sign(signer, checkpoint, time_s)
+
+        stack.enter_context(patch.object(CheckpointSigner, "sign", remembered))
+        stack.enter_context(patch.object(Answers, "receipt", _spoiled(Answers.receipt, "answer", fault)))
         try:
             yield
         finally:
@@ -87,9 +94,9 @@ def _spoiled(real: Callable[..., Any], step: str, fault: Fault) -> Callable[...,
 
 
 @contextmanager
-def _guard_failing(fault: Fault, guard: Path) -> Iterator[None]:
+def _guard_failing(fault: Fault, guard: Path) -> Iterator[list[bytes]]:
     """pwrite and fdatasync, which only the guard calls in this process. A sync that keeps nothing loses what was
-    written since the last one, as a power cut would.
+    written since the last one, as a power cut would. Gives what is durable.
     """
     write, sync = os.pwrite, os.fdatasync
     durable = [guard.read_bytes()]
@@ -113,32 +120,20 @@ def _guard_failing(fault: Fault, guard: Path) -> Iterator[None]:
         raise OSError(5, "Input/output error")
 
     with patch.object(os, "pwrite", pwrite), patch.object(os, "fdatasync", fdatasync):
-        yield
+        yield durable
 
 
 class Failpoints:
     """The trials, over one small template and, once it is wanted, one large."""
 
-    def __init__(self, room: Path, store: StoreKind) -> None:
-        self._room, self._store, self._clock = room, store, Clock()
-        self._witness = HearingWitness("w1", self._clock.now_s)
-        self._small: Template | None = None
+    def __init__(self, room: Path, store: StoreKind, witness: HearingWitness, template: Template) -> None:
+        self._room, self._store, self._clock = room, store, template.clock
+        self._witness, self._small = witness, template
         self._large: Path | None = None
-
-    async def __aenter__(self) -> Failpoints:
-        await self._witness.start()
-        self._small = await Template.make(
-            self._room / "small", "failpoints", PEOPLE, self._clock, self._store, [self._witness], 1
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._witness.stop()
 
     async def run(self, number: int, *, check: bool = True) -> Counter[str]:
         """One trial of the list."""
         trial, template = TRIALS[number], self._small
-        assert template is not None
         large = trial.size in LARGE
         folder = self._room / f"trial {number}"
         live = template.copy(folder)
@@ -186,13 +181,12 @@ class Failpoints:
         self._witness.tell(oracle)
         sender.journal.close()
         counts: Counter[str] = Counter(await judge(live, oracle, self._store, check=check))
-        counts.update(trials=1, starts=starts + 1, fired=fault.fired, unfired=not fault.fired)
+        counts.update(trials=1, starts=starts + 1, fired=fault.fired, unfired=not fault.fired, wrong=fault.early)
         return counts
 
     async def _filled(self) -> Path:
         """A backup of the template with certificates of nobody, up to the last tile but one."""
         if self._large is None:
-            assert self._small is not None
             live = self._small.copy(self._room / "large")
             store = open_sqlite(live.folder / "log.db", private=True)
             try:
@@ -224,5 +218,8 @@ async def fill(integrator: Integrator, template: Template, size: int) -> None:
 @asynccontextmanager
 async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, int], Awaitable[Counter[str]]]]:
     """The seed is the trial's place in the list. The operator's check of a large log takes minutes: the last has it."""
-    async with Failpoints(room, store) as trials:
+    clock = Clock()
+    async with HearingWitness("w1", clock.now_s) as witness:
+        template = await Template.make(room / "small", "failpoints", PEOPLE, clock, store, [witness], 1)
+        trials = Failpoints(room, store, witness, template)
         yield lambda seed, _: trials.run(seed, check=TRIALS[seed].size not in LARGE or seed == len(TRIALS) - 1)

@@ -31,6 +31,7 @@ from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE, running
 from ledger.settings import load_settings
 from ledger.tlog.policy import format_policy
+from ledger.wire import Logged
 from tests.support.builders import Body, Certificate
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.live_ledger import PASSPHRASE, LiveLedger, distinct, live_body, today, tracks_of
@@ -113,7 +114,8 @@ class Sender:
         refused = {label: answer.code for label, answer in answers.items() if isinstance(answer, Refused)}
         self.journal.refuse(refused)
         self.journal.acknowledge(
-            {label: answer.index for label, answer in answers.items() if not isinstance(answer, Refused)}, size
+            {label: (answer.index, answer.time) for label, answer in answers.items() if isinstance(answer, Logged)},
+            size,
         )
         return "refused" if refused else "acked"
 

@@ -20,7 +20,7 @@ class Told:
     """What the journals say about one statement."""
 
     leaf: bytes
-    acks: list[tuple[int, int]] = field(default_factory=list)  # index, size of the head that it was proven under
+    acks: list[tuple[int, int, int]] = field(default_factory=list)  # index, log time, size that it was proven under
     refused: bool = False
     unknown: bool = False  # at least one request about it got no answer
 
@@ -37,9 +37,9 @@ class Journal:
             {"intent": label, "leaf": sha256(b"\x00" + entry).hexdigest()} for label, entry in statements.items()
         )
 
-    def acknowledge(self, places: Mapping[str, int], size: int) -> None:
-        """Label to index, proven under a head of `size`."""
-        self._write({"ack": label, "index": index, "size": size} for label, index in places.items())
+    def acknowledge(self, places: Mapping[str, tuple[int, int]], size: int) -> None:
+        """Label to index and log time (ms), proven under a head of `size`."""
+        self._write({"ack": label, "index": at, "time": time, "size": size} for label, (at, time) in places.items())
 
     def refuse(self, codes: Mapping[str, str]) -> None:
         self._write({"refused": label, "code": code} for label, code in codes.items())
@@ -65,7 +65,7 @@ def read_journals(folder: Path) -> dict[str, Told]:
             told.setdefault(line["intent"], Told(bytes.fromhex(line["leaf"])))
     for line in lines:
         if "ack" in line:
-            told[line["ack"]].acks.append((line["index"], line["size"]))
+            told[line["ack"]].acks.append((line["index"], line["time"], line["size"]))
         elif "refused" in line:
             told[line["refused"]].refused = True
         elif "unknown" in line:

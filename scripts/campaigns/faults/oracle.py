@@ -11,6 +11,7 @@ It recomputes every root, the hash chain and rule R1 from the entries, and check
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -50,6 +51,7 @@ class Oracle:
         self._roots: list[bytes] = []  # of every size from 1
         self._peaks: list[tuple[int, bytes]] = []
         self._chain, self._seal, self._time = bytes(32), -1, -1
+        self._seals: list[tuple[int, int]] = []  # index, log time
 
     def heard(self, note: bytes, who: str) -> tuple[int, bytes]:
         """A checkpoint under the log's key: its size and root. Raises Unreadable."""
@@ -92,12 +94,15 @@ class Oracle:
             counts["acked"] += bool(each.acks)
             counts["refused"] += each.refused and not each.acks
             counts["unknown"] += each.unknown
-            places = {index for index, _ in each.acks}
+            places = {index for index, _, _ in each.acks}
             counts["duplicated"] += len(places) > 1
-            for index, size in each.acks:
+            for index, time, size in each.acks:
                 if index >= len(self.leaves) or self.leaves[index] != each.leaf or size > len(self.leaves):
                     counts["lost"] += 1
                     print(f"lost: {label} was acknowledged at {index} under {size}", flush=True)
+                elif self._time_of(index) != time:
+                    counts["wrong"] += 1
+                    print(f"{label} was acknowledged at {index} with another time than its batch has", flush=True)
         identities = Counter(_identity(entry) for entry in self.entries if not entry.startswith(_SEAL))
         counts["duplicated"] += sum(count - 1 for count in identities.values())
         for size, root in self.heads.items():
@@ -111,6 +116,11 @@ class Oracle:
         for problem in (*self.forks, *self.unreadable):
             print(problem, flush=True)
         return counts
+
+    def _time_of(self, index: int) -> int:
+        """The log time of an entry: that of the first seal behind it; -1 where there is none."""
+        at = bisect_left(self._seals, (index, 0))
+        return self._seals[at][1] if at < len(self._seals) else -1
 
     async def _follow(self, session: aiohttp.ClientSession, url: str) -> int:
         size, root = self.heard(await _get(session, f"{url}/checkpoint"), "reader")
@@ -142,6 +152,7 @@ class Oracle:
             if time <= self._time:
                 raise Unreadable(f"log time does not rise at {index}")
             self._seal, self._time = index, time
+            self._seals.append((index, time))
         self._chain = sha256(_CHAIN + self._chain + leaf).digest()
         self.entries.append(entry)
         self.leaves.append(leaf)

@@ -27,6 +27,7 @@ class Fault:
     kept: bool
     left: int = 1  # times it still happens
     fired: int = 0
+    early: int = 0  # signatures over what the guard had not yet on its disk
 
     def strikes(self, step: str) -> bool:
         if step != self.step or self.left == 0:

@@ -1,0 +1,237 @@
+"""A slice of scripts/faults: every kind of fault a little, and broken builds that the campaign must notice.
+
+A real ledger killed at any moment, each step of the order of truth failing, disks, clocks, restored backups, witnesses,
+single bits and rivals. The whole campaign, and what it has counted so far: docs/campaigns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import cbor2
+import pytest
+
+from campaigns.faults import disks, failpoints, flips, restores
+from campaigns.faults.journal import Told
+from campaigns.faults.kinds import KINDS
+from campaigns.faults.oracle import BAD, Oracle, Unreadable
+from campaigns.faults.stores import STORES
+from ledger.errors import CertLedgerError, Unavailable
+from ledger.service import signer
+from ledger.service.signer import Guard, HeadSigner
+from ledger.service.witnesses import Witnesses
+from ledger.store.sqlite import SqliteStore
+
+SQLITE = STORES["sqlite"]
+
+
+def failpoint(step: str, kept: bool, size: int = 7) -> int:
+    return failpoints.TRIALS.index(failpoints.Trial(step, kept, size))
+
+
+# Kind: the pieces of the slice, (seed, how many).
+SLICES: dict[str, list[tuple[int, int]]] = {
+    "failpoints": [
+        *((failpoint(step, bool(at % 2)), 1) for at, step in enumerate(failpoints.STEPS)),
+        (failpoint("commit", kept=True), 1),
+        (failpoint("guard sync", kept=True), 1),
+        (failpoint("witness", kept=True, size=257), 1),
+    ],
+    "kills": [(1, 12)],
+    "full": [(0, 1), (1, 1)],
+    "eio": [(3, 1)],
+    "torn": [(0, 400)],
+    "clocks": [(72, 1), (108, 1), (204, 1)],
+    "restores": [(0, 6)],
+    "witnesses": [(0, 1), (3, 1), (12, 1)],
+    "flips": [(0, 40)],
+    "rivals": [(0, 3)],
+}
+MISSING: dict[str, Callable[[], str]] = {"full": disks.no_full_disk, "eio": disks.no_tracer}
+
+
+async def pieces(kind: str, room: Path) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    async with KINDS[kind].session(room, SQLITE) as piece:
+        for seed, count in SLICES[kind]:
+            counts += await piece(seed, count)
+    return counts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_slice_of(kind: str, tmp_path: Path) -> None:
+    if why := MISSING.get(kind, lambda: "")():
+        pytest.skip(why)
+    counts = await pieces(kind, tmp_path)
+    assert not {name: counts[name] for name in BAD if counts[name]}
+    match kind:  # it fell where it hurts: else it shows nothing
+        case "failpoints":
+            assert counts["unfired"] == 0 and counts["fired"] > counts["trials"] and counts["unknown"] > 0
+        case "kills":
+            assert counts["kills"] == 12 and counts["requests unknown"] >= 6 and counts["acked"] > 12
+        case "full":
+            assert counts["full: unknown"] > 0
+        case "clocks":
+            assert counts["while wrong unknown"] == 3
+        case "restores":
+            assert counts["restores"] == 6 and counts["signatures"] == 0
+        case "flips":
+            assert sum(count for found, count in counts.items() if ": found" in found) > 20
+        case "rivals":
+            assert counts["rivals"] == 3
+
+
+async def noticed(run: Callable[[], Any]) -> bool:
+    """Whether a trial of a broken build ends in a count that must be none, or in a log that does not start."""
+    try:
+        counts = await run()
+    except (CertLedgerError, AssertionError):
+        return True
+    return any(counts[name] for name in BAD)
+
+
+def commit_error_is_success(stack: ExitStack) -> None:
+    """COMMIT is sent again on a fresh session, where it succeeds on nothing."""
+    append = SqliteStore.append
+
+    async def broken(self: SqliteStore, *arguments: Any) -> None:
+        try:
+            await append(self, *arguments)
+        except Unavailable:
+            return
+
+    stack.enter_context(patch.object(SqliteStore, "append", broken))
+
+
+def guard_is_not_synchronised(stack: ExitStack) -> None:
+    def broken(self: Guard, sequence: int, size: int, root: bytes) -> None:
+        os.pwrite(self._file, 2 * signer._slot(sequence, size, root), 0)
+
+    stack.enter_context(patch.object(Guard, "_write", broken))
+
+
+def signs_before_the_guard(stack: ExitStack) -> None:
+    sign = HeadSigner.sign
+
+    def broken(self: HeadSigner, size: int, root: bytes) -> bytes:
+        with patch.object(Guard, "remember"):
+            note = sign(self, size, root)
+        self._guard.remember(size, root)
+        return note
+
+    stack.enter_context(patch.object(HeadSigner, "sign", broken))
+
+
+@pytest.mark.parametrize(
+    ("broken", "step", "kept"),
+    [
+        (None, "commit", False),
+        (None, "answer", False),
+        (commit_error_is_success, "commit", False),
+        (guard_is_not_synchronised, "answer", False),
+        (signs_before_the_guard, "answer", False),
+    ],
+)
+async def test_failpoints_notice(
+    broken: Callable[[ExitStack], None] | None, step: str, kept: bool, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        if broken is not None:
+            broken(stack)
+
+        async def run() -> Counter[str]:
+            async with failpoints.session(tmp_path, SQLITE) as piece:
+                return await piece(failpoint(step, kept), 1)
+
+        assert await noticed(run) == (broken is not None)
+
+
+async def never_asked(self: Witnesses, stored: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("broken", ["no guard", "witnesses are not asked"])
+async def test_restores_notice(broken: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        if broken == "no guard":
+            stack.enter_context(patch.object(Guard, "check"))
+        else:
+            stack.enter_context(patch.object(Witnesses, "ask", never_asked))
+        assert await noticed(lambda: restores.run(tmp_path, SQLITE, 0, 3))
+
+
+def write_in_turn(self: Guard, sequence: int, size: int, root: bytes) -> None:
+    os.pwrite(self._file, signer._slot(sequence, size, root), sequence % 2 * 128)
+    os.fdatasync(self._file)
+
+
+async def test_flips_notice_slots_that_are_written_in_turn(tmp_path: Path) -> None:
+    with patch.object(Guard, "_write", write_in_turn), patch.object(flips, "_SHARES", ("guard",)):
+
+        async def run() -> Counter[str]:
+            async with flips.session(tmp_path, SQLITE) as piece:
+                return await piece(0, 40)
+
+        assert await noticed(run)
+
+
+LOOSE = """
+from ledger.store import sqlite
+real = sqlite.connect
+def connect(path, **how):
+    made = real(path, **how)
+    made.execute("PRAGMA synchronous = OFF")
+    return made
+sqlite.connect = connect
+"""
+
+
+@pytest.mark.skipif(disks.no_tracer() != "", reason=disks.no_tracer())
+async def test_a_traced_ledger_that_does_not_synchronise_its_store_is_noticed(tmp_path: Path) -> None:
+    assert await noticed(lambda: disks.run_eio(tmp_path, SQLITE, 0, 1, sabotage=LOOSE))
+
+
+def test_the_judge_notices_what_must_not_be() -> None:
+    oracle = Oracle("log.test.example/judge", [])
+    entries = [b"\xd2 one", b"\xd2 two", b"\xd2 one"]
+    for entry in entries:
+        oracle._take(entry)
+    seal = cbor2.dumps(["certledger/seal/v1", 3, 1000, bytes(32), 0, oracle._chain, -1])
+    oracle._take(seal)
+    leaves = [sha256(b"\x00" + entry).digest() for entry in (*entries[:2], b"\xd2 three")]
+    told = {
+        "found": Told(leaves[1], [(1, 1000, 4)]),
+        "elsewhere": Told(leaves[1], [(0, 1000, 4)]),
+        "gone": Told(leaves[2], [(5, 1000, 6)]),
+        "twice": Told(leaves[0], [(0, 1000, 4), (2, 1000, 4)]),
+        "another time": Told(leaves[1], [(1, 999, 4)]),
+        "unknown": Told(leaves[2], unknown=True),
+        "refused": Told(leaves[2], refused=True),
+    }
+    oracle.heads = {1: bytes(32), 9: bytes(32)}
+    counts = oracle.judge(told)
+    wanted = {
+        "attempted": 7,
+        "acked": 5,
+        "refused": 1,
+        "unknown": 1,
+        "lost": 2,
+        "duplicated": 2,
+        "forks": 2,
+        "wrong": 1,
+    }
+    assert {name: counts[name] for name in wanted} == wanted
+    for what in (
+        ["certledger/seal/v1", 4, 1001, bytes(32), 0, oracle._chain, 2],  # another seal before it than there is
+        ["certledger/seal/v1", 4, 1001, bytes(32), 0, bytes(32), 3],  # another chain
+        ["certledger/seal/v1", 4, 1000, bytes(32), 0, oracle._chain, 3],  # time that stands still
+    ):
+        with pytest.raises(Unreadable):
+            oracle._take(cbor2.dumps(what))
