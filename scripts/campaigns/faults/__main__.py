@@ -38,7 +38,8 @@ def keep(kind: str, store: str, record: dict[str, Any], begun: dict[str, str]) -
     told = json.loads(path.read_text("utf-8")) if path.exists() else {}
     stores = told.get("stores", {})
     stores.setdefault(store, {})[kind] = record
-    write_results("faults", begun, {"stores": stores})
+    seeds = {which: {name: [0, one["next_seed"] - 1] for name, one in kinds.items()} for which, kinds in stores.items()}
+    write_results("faults", begun, {"seeds": seeds, "stores": stores})
 
 
 async def run_kind(name: str, options: argparse.Namespace, room: Path, end: float) -> list[int]:
@@ -81,7 +82,7 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
                     "seconds": round(spent + time.monotonic() - started),
                     "counts": {key: value for key, value in sorted(counts.items()) if value or key in BAD},
                     "seeds_with_violations": bad,
-                    "commit": begun["commit"],
+                    "commits": sorted({*before.get("commits", ()), begun["commit"]}),
                 }
                 keep(name, options.store, record, begun)
             for path in room.iterdir():
