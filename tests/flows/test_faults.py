@@ -18,7 +18,7 @@ from unittest.mock import patch
 import cbor2
 import pytest
 
-from campaigns.faults import disks, failpoints, flips, restores
+from campaigns.faults import clocks, disks, failpoints, flips, restores
 from campaigns.faults.journal import Told
 from campaigns.faults.kinds import KINDS
 from campaigns.faults.oracle import BAD, Oracle, Unreadable
@@ -48,7 +48,10 @@ SLICES: dict[str, list[tuple[int, int]]] = {
     "full": [(0, 1), (1, 1)],
     "eio": [(3, 1)],
     "torn": [(0, 400)],
-    "clocks": [(72, 1), (108, 1), (204, 1)],
+    "clocks": [
+        (clocks.TRIALS.index((1, *how)), 1)
+        for how in (("-6 s", "running"), ("+1 h", "restart"), ("+10 y", "committed"))
+    ],
     "restores": [(0, 6)],
     "witnesses": [(0, 1), (3, 1), (12, 1)],
     "flips": [(0, 40)],
