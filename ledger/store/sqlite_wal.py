@@ -13,10 +13,14 @@ _WAL_LIMIT = 128_000
 
 def connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # Copier does it, so that no COMMIT waits for it
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # Copier does it, so that no COMMIT waits for it
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

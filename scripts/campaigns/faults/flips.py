@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 
@@ -33,6 +33,7 @@ from tests.support.fault_store import flip
 from tests.support.live_ledger import LiveLedger, today
 from tests.support.slow_proofs import Bad, check
 
+Asked: TypeAlias = tuple[bytes, int]  # cert key, size
 PRIVATE = ("private_index", "envelope")
 _SHARES = ("row",) * 7 + ("file",) * 2 + ("guard",)
 _BATCHES = (3, 1, 4, 2)
@@ -58,10 +59,10 @@ class Flips:
         """What the sound log answers."""
         opened = await self._store.open(self._live.folder)
         try:
-            self._truth = await self._answers(await Integrator.open(opened))
+            self._truth = await self._answers(await Integrator.open(opened), everything=True)
         finally:
             await opened.close()
-        assert None not in self._truth and await self._store.check(self._live.folder) == []
+        assert None not in self._truth.values() and await self._store.check(self._live.folder) == []
 
     async def run(self, seed: int, count: int) -> Counter[str]:
         draw, counts = random.Random(f"flips {seed}"), Counter[str]()
@@ -73,7 +74,7 @@ class Flips:
                 damaged = self._store.flipped_row if where == "row" else self._store.flipped_file
                 with damaged(self._live.folder, draw) as label:
                     try:
-                        found = await self._found(label in PRIVATE)
+                        found = await self._found(label)
                     except Exception as error:  # no answer either, but not in the words that it should have
                         found = f"crash, {type(error).__name__} at {_place(error)}"
             counts.update({"flips": 1, f"{label}: {found}": 1})
@@ -96,37 +97,39 @@ class Flips:
             path.write_bytes(whole)
         return "remembers the same" if same else "wrong"
 
-    async def _found(self, private: bool) -> str:
+    async def _found(self, label: str) -> str:
         """What finds the damage, "unchanged" when nothing does and nothing differs, or "wrong"."""
         try:
             opened = await self._store.open(self._live.folder)
             try:
-                answers = await self._answers(await Integrator.open(opened))
+                old = label in ("state", "state_history")
+                answers = await self._answers(await Integrator.open(opened), everything=old)
             finally:
                 await opened.close()
         except CertLedgerError:
             return "found at the start"
-        if any(answer is not None and answer != true for answer, true in zip(answers, self._truth, strict=True)):
+        if any(answer is not None and answer != self._truth[asked] for asked, answer in answers.items()):
             return "wrong"
-        if None in answers:
+        if None in answers.values():
             return "found by evidence"
         try:
             problems = await self._store.check(self._live.folder)
         except CertLedgerError:
             return "found by fsck"
-        return "found by fsck" if problems else "private, evidence unchanged" if private else "unchanged"
+        return "found by fsck" if problems else "private, evidence unchanged" if label in PRIVATE else "unchanged"
 
-    async def _answers(self, integrator: Integrator) -> list[dict[str, Any] | None]:
-        """What evidence of every certificate proves, now and at older sizes; None where it proves nothing."""
+    async def _answers(self, integrator: Integrator, *, everything: bool) -> dict[Asked, dict[str, Any] | None]:
+        """What evidence of every certificate proves, now and of old, or at every size there was; None: nothing."""
         prover = Prover(integrator, Hashes(integrator.store), Serving(integrator))
-        answers: list[dict[str, Any] | None] = []
+        answers: dict[Asked, dict[str, Any] | None] = {}
         for at, key in enumerate(self._keys):
-            try:
-                old = at % 2 and self._sizes[at % len(self._sizes)]
-                raw = await (prover.at_size(key, old, self._basis) if old else prover.current(key, self._basis))
-                answers.append(check(raw, self._trust))
-            except (CertLedgerError, Bad):
-                answers.append(None)
+            for size in self._sizes if everything else (self._sizes[at % len(self._sizes)],):
+                try:
+                    newest = size == self._sizes[-1]
+                    raw = await (prover.current(key, self._basis) if newest else prover.at_size(key, size, self._basis))
+                    answers[key, size] = check(raw, self._trust)
+                except (CertLedgerError, Bad):
+                    answers[key, size] = None
         return answers
 
 

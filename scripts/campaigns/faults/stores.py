@@ -212,7 +212,9 @@ class Sqlite:
         finally:
             for name in ("log.db-wal", "log.db-shm"):
                 (folder / name).unlink(missing_ok=True)
-            path.write_bytes(whole)
+            fresh = path.with_suffix(".fresh")  # another file: SQLite keeps what it knows by inode
+            fresh.write_bytes(whole)
+            fresh.replace(path)
 
     def begin_tail(self, folder: Path) -> int:
         return (folder / "log.db-wal").stat().st_size
