@@ -24,8 +24,9 @@ from campaigns.faults.kinds import KINDS
 from campaigns.faults.oracle import BAD, Oracle, Unreadable
 from campaigns.faults.stores import STORES
 from ledger.errors import CertLedgerError, Unavailable
-from ledger.service import signer
-from ledger.service.signer import Guard, HeadSigner
+from ledger.service import guard
+from ledger.service.guard import FileGuard
+from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
 from ledger.store.sqlite import SqliteStore
 
@@ -114,19 +115,19 @@ def commit_error_is_success(stack: ExitStack) -> None:
 
 
 def guard_is_not_synchronised(stack: ExitStack) -> None:
-    def broken(self: Guard, sequence: int, size: int, root: bytes) -> None:
-        os.pwrite(self._file, 2 * signer._slot(sequence, size, root), 0)
+    def broken(self: FileGuard, sequence: int, size: int, root: bytes) -> None:
+        os.pwrite(self._file, 2 * guard._slot(sequence, size, root), 0)
 
-    stack.enter_context(patch.object(Guard, "_write", broken))
+    stack.enter_context(patch.object(FileGuard, "_write", broken))
 
 
 def signs_before_the_guard(stack: ExitStack) -> None:
     sign = HeadSigner.sign
 
-    def broken(self: HeadSigner, size: int, root: bytes) -> bytes:
-        with patch.object(Guard, "remember"):
-            note = sign(self, size, root)
-        self._guard.remember(size, root)
+    async def broken(self: HeadSigner, size: int, root: bytes) -> bytes:
+        with patch.object(FileGuard, "remember"):
+            note = await sign(self, size, root)
+        await self._guard.remember(size, root)
         return note
 
     stack.enter_context(patch.object(HeadSigner, "sign", broken))
@@ -163,19 +164,19 @@ async def never_asked(self: Witnesses, stored: object) -> bool:
 async def test_restores_notice(broken: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         if broken == "no guard":
-            stack.enter_context(patch.object(Guard, "check"))
+            stack.enter_context(patch.object(FileGuard, "check"))
         else:
             stack.enter_context(patch.object(Witnesses, "ask", never_asked))
         assert await noticed(lambda: restores.run(tmp_path, SQLITE, 0, 3))
 
 
-def write_in_turn(self: Guard, sequence: int, size: int, root: bytes) -> None:
-    os.pwrite(self._file, signer._slot(sequence, size, root), sequence % 2 * 128)
+def write_in_turn(self: FileGuard, sequence: int, size: int, root: bytes) -> None:
+    os.pwrite(self._file, guard._slot(sequence, size, root), sequence % 2 * 128)
     os.fdatasync(self._file)
 
 
 async def test_flips_notice_slots_that_are_written_in_turn(tmp_path: Path) -> None:
-    with patch.object(Guard, "_write", write_in_turn), patch.object(flips, "_SHARES", ("guard",)):
+    with patch.object(FileGuard, "_write", write_in_turn), patch.object(flips, "_SHARES", ("guard",)):
 
         async def run() -> Counter[str]:
             async with flips.session(tmp_path, SQLITE) as piece:

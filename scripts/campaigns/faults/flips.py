@@ -22,7 +22,7 @@ from campaigns.faults.inside import Clock, Template, inside
 from campaigns.faults.stores import StoreKind
 from ledger.errors import CertLedgerError, Malformed
 from ledger.records.kinds import Kind
-from ledger.service.signer import Guard
+from ledger.service.guard import FileGuard
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
@@ -51,12 +51,12 @@ class Flips:
             "policy": "quorum none\n",
             "auditors": [],
         }
-        guard = Guard(live.folder / "guard")
-        self._remembered = guard.size, guard.root
-        guard.close()
 
     async def truth(self) -> None:
         """What the sound log answers."""
+        guard = FileGuard(self._live.folder / "guard")
+        self._remembered = guard.size, guard.root
+        await guard.close()
         opened = await self._store.open(self._live.folder)
         try:
             self._truth = await self._answers(await Integrator.open(opened), everything=True)
@@ -69,7 +69,7 @@ class Flips:
         for _ in range(count):
             where = draw.choice(_SHARES)
             if where == "guard":
-                found, label = self._guard(draw), "guard"
+                found, label = await self._guard(draw), "guard"
             else:
                 damaged = self._store.flipped_row if where == "row" else self._store.flipped_file
                 with damaged(self._live.folder, draw) as label:
@@ -83,14 +83,14 @@ class Flips:
                 print(f"seed {seed}: a flip in {label} changes an answer that verifies", flush=True)
         return counts
 
-    def _guard(self, draw: random.Random) -> str:
+    async def _guard(self, draw: random.Random) -> str:
         path = self._live.folder / "guard"
         whole = path.read_bytes()
         path.write_bytes(flip(whole, draw.randrange(8 * len(whole))))
         try:
-            guard = Guard(path)
+            guard = FileGuard(path)
             same = (guard.size, guard.root) == self._remembered
-            guard.close()
+            await guard.close()
         except Malformed:
             return "refused"
         finally:

@@ -19,7 +19,7 @@ from campaigns.faults.hearing import HearingWitness
 from campaigns.faults.inside import Clock, Template, inside, judge
 from campaigns.faults.stores import StoreKind
 from ledger.errors import Refused
-from ledger.service.signer import Guard
+from ledger.service.guard import FileGuard
 from ledger.tlog.checkpoint import CheckpointSigner
 from tests.support.live_ledger import LiveLedger
 
@@ -80,7 +80,7 @@ def _restore(live: LiveLedger, store: StoreKind, backup: Path, what: str) -> Non
         shutil.copy(backup / "guard", live.folder / "guard")
     elif what == "store, guard lost":  # somebody made a new one against the advice of the manual
         (live.folder / "guard").unlink()
-        Guard.create(live.folder / "guard")
+        FileGuard.create(live.folder / "guard")
     else:
         shutil.copy(backup.parent / "newest" / "guard", live.folder / "guard")
 

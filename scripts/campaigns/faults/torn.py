@@ -14,7 +14,7 @@ import aiohttp
 from campaigns.faults.inside import Clock, Template, inside
 from campaigns.faults.stores import StoreKind
 from ledger.errors import CertLedgerError, Malformed
-from ledger.service.signer import Guard
+from ledger.service.guard import FileGuard
 from ledger.store.integrate import Integrator
 from ledger.tlog.tiles import parse_entries
 
@@ -42,8 +42,8 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
     sender.journal.close()
     with patch.object(os, "fdatasync", lambda file: None):  # 512 waits for the disk show nothing
         for cut in range(0, GUARD, step):
-            _guard(guard, after[:cut], {new}, counts)
-            _guard(guard, after[:cut] + before[cut:], {old, new}, counts)
+            await _guard(guard, after[:cut], {new}, counts)
+            await _guard(guard, after[:cut] + before[cut:], {old, new}, counts)
     for length in store.tail_lengths(copy, tail, TAIL, step):
         counts["lengths"] += 1
         store.cut_tail(copy, length)
@@ -84,15 +84,15 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
     return counts
 
 
-def _guard(path: Path, raw: bytes, allowed: set[int], counts: Counter[str]) -> None:
+async def _guard(path: Path, raw: bytes, allowed: set[int], counts: Counter[str]) -> None:
     counts["lengths"] += 1
     path.write_bytes(raw)
     try:
-        guard = Guard(path)
+        guard = FileGuard(path)
     except Malformed:
         counts["guard: refused"] += 1
         return
-    guard.close()
+    await guard.close()
     counts["guard: remembers"] += 1
     counts["wrong"] += guard.size not in allowed
 
