@@ -53,7 +53,7 @@ class SqliteStore:
         try:
             self._reader = connect(path)
             self._writer = connect(path, threads=True)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
                 os.close(self._lock)
             raise Unavailable(f"{path} is not a store of this program: {error}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Unavailable
+from ledger.store import sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
@@ -122,3 +123,18 @@ def test_every_commit_is_synchronous(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     store.close_now()
+
+
+def test_a_damaged_file_that_answers_in_damaged_text_is_unavailable_and_not_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    create_sqlite(path, private=True).close_now()
+
+    def connect(*_: object, **__: object) -> None:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable, match="not a store"):
+        patch.setattr(sqlite, "connect", connect)
+        open_sqlite(path, private=True)
+    open_sqlite(path, private=True).close_now()
