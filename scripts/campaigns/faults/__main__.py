@@ -38,6 +38,8 @@ def keep(kind: str, store: str, record: dict[str, Any], begun: dict[str, str]) -
     told = json.loads(path.read_text("utf-8")) if path.exists() else {}
     stores = told.get("stores", {})
     stores.setdefault(store, {})[kind] = record
+    for one in stores[store].values():
+        one["counts"] = dict.fromkeys(BAD, 0) | one["counts"]
     seeds = {which: {name: [0, one["next_seed"] - 1] for name, one in kinds.items()} for which, kinds in stores.items()}
     write_results("faults", begun, {"seeds": seeds, "stores": stores})
 
@@ -80,7 +82,7 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
                     "trials": done,
                     "next_seed": seed,
                     "seconds": round(spent + time.monotonic() - started),
-                    "counts": {key: value for key, value in sorted(counts.items()) if value or key in BAD},
+                    "counts": {key: value for key, value in counts.items() if value},
                     "seeds_with_violations": bad,
                     "commits": sorted({*before.get("commits", ()), begun["commit"]}),
                 }

@@ -42,6 +42,6 @@ KINDS = {
     "clocks": Kind(len(clocks.TRIALS), 1, clocks.session, "a clock that goes back or leaps"),
     "restores": Kind(50, restores.PIECE, alone(restores.run), "an old backup, with and without its guard"),
     "witnesses": Kind(len(witnessing.TRIALS), 1, witnessing.session, "witnesses that are down, slow or lie"),
-    "flips": Kind(10_000, 1000, flips.session, "one bit in a row, in the file or in the guard"),
+    "flips": Kind(10_000, 250, flips.session, "one bit in a row, in the file or in the guard"),
     "rivals": Kind(30, 3, alone(rivals.run), "a second ledger while the first stands still"),
 }

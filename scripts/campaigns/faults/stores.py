@@ -159,17 +159,26 @@ class Sqlite:
         return open_sqlite(folder / "log.db", private=True)
 
     async def check(self, folder: Path) -> list[str]:
-        scratch_path = folder / "scratch.db"
-        scratch_path.unlink(missing_ok=True)
         store = open_sqlite(folder / "log.db", private=True, read_only=True)
-        scratch = create_sqlite(scratch_path, private=False)
-        scratch._writer.execute("PRAGMA synchronous = OFF")  # it is thrown away
+        scratch = self._scratch(folder)
         try:
             with ThreadPoolExecutor(1) as workers:
                 return await fsck(store, scratch, workers)
         finally:
             await scratch.close()
             await store.close()
+
+    def _scratch(self, folder: Path) -> Any:
+        """An empty store: a copy of one that is made once."""
+        empty, path = folder / "empty.db", folder / "scratch.db"
+        if not empty.exists():
+            create_sqlite(empty, private=False).close_now()
+        for name in ("scratch.db-wal", "scratch.db-shm"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.copy(empty, path)
+        scratch = open_sqlite(path, private=False)
+        scratch._writer.execute("PRAGMA synchronous = OFF")  # it is thrown away
+        return scratch
 
     @contextmanager
     def flipped_row(self, folder: Path, draw: random.Random) -> Iterator[str]:
