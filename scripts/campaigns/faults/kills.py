@@ -15,7 +15,7 @@ from pathlib import Path
 
 from campaigns.faults.hearing import HearingWitness
 from campaigns.faults.inside import Clock, Sender, Template, judge
-from campaigns.faults.served import Parent, Served
+from campaigns.faults.served import START_S, Parent, Served
 from campaigns.faults.stores import StoreKind
 from ledger.errors import Unavailable, Unverified
 from tests.support.builders import Certificate
@@ -50,8 +50,8 @@ class Load:
             self.sent[at] += fresh
             if draw.random() < 0.3:  # what got no answer goes along, and is in the log perhaps
                 fresh += unanswered[-2:]
-            if not fresh:
-                return
+            if not fresh:  # nothing new is left: what is in the log goes on being sent
+                fresh = draw.sample(self.sent[at], min(2, len(self.sent[at])))
             self.began.set()
             outcome = await sender.send(fresh)
             self.outcomes[outcome] += 1
@@ -63,7 +63,9 @@ class Load:
         self.up.clear()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 async def run_piece(room: Path, store: StoreKind, seed: int, kills: int, *, sabotage: str = "") -> Counter[str]:
@@ -110,7 +112,8 @@ async def _one_kill(
         await asyncio.sleep(1.0 - time.time() % 1.0)  # a request of the second of the start would be refused
         load.began.clear()
         load.up.set()
-        await load.began.wait()
+        async with asyncio.timeout(START_S):  # a client that failed would keep us waiting
+            await load.began.wait()
         await asyncio.sleep(draw.uniform(0.005, 0.4))
     else:
         counts["unreadable"] += 1
