@@ -166,7 +166,14 @@ class Template:
         made = cls(live, body, clock, [], list(witnesses), quorum)
         made.write_policy(live)
         async with inside(live, clock):
-            await live.file(body)
+            for at in range(_TRIES):  # a witness may have been too slow for the start
+                try:
+                    await live.file(body)
+                    break
+                except Unavailable:
+                    if at == _TRIES - 1:
+                        raise
+                    await asyncio.sleep(0.25)
             async with live.client(body, now_s=clock.now_s) as client:
                 labels = distinct(seed, people)
                 tracks: dict[str, bytes] = {}
