@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 from ledger.errors import Malformed, Refused
 from ledger.store.postgres import PostgresStore, open_postgres
 from ledger.store.postgres_link import SCHEME, Deadlines, Place, parse_place
 from ledger.store.postgres_schema import create_schema, upgrade_schema
+from ledger.store.postgres_writer import unseat
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite, upgrade_sqlite
 from ledger.text import Text
 
+Opened: TypeAlias = SqliteStore | PostgresStore
 _OWNER = Text(
     "账本的表须由另一角色拥有：请给出拥有者地址（--store-owner）",
     "A ledger's tables belong to another role than the one it runs as: name the owner (--store-owner)",
@@ -36,7 +39,7 @@ async def open_store(
     private: bool,
     read_only: bool = False,
     deadlines: Deadlines | None = None,
-) -> SqliteStore | PostgresStore:
+) -> Opened:
     """Open the store that a setting names; a file is relative to `folder`.
 
     Raises Unavailable when it is missing, Refused on schema drift or a second writer. `read_only` opens a snapshot
@@ -47,9 +50,17 @@ async def open_store(
     return open_sqlite(folder / store, private=private, read_only=read_only)
 
 
+async def unseat_writer(store: str, silence_s: float) -> bool:
+    """End the session of a writer that has said nothing for so long; whether there was one. Raises Unavailable.
+
+    The writer of a file ends with its process, and there is nobody to unseat.
+    """
+    return is_postgres(store) and await unseat(parse_place(store), Deadlines(), silence_s)
+
+
 async def create_store(
     store: str, folder: Path, *, private: bool, owner: str = "", deadlines: Deadlines | None = None
-) -> SqliteStore | PostgresStore:
+) -> Opened:
     """Make a new store and open it. Raises Refused when one is there. `owner` is the address under which PostgreSQL
     tables are made: for a ledger always another role's."""
     if not is_postgres(store):

@@ -17,7 +17,7 @@ from ledger.store import sql
 from ledger.store.postgres_link import Deadlines, Place, ReadPool, Snapshot
 from ledger.store.postgres_schema import check_role, check_schema
 from ledger.store.postgres_text import each_range, many
-from ledger.store.postgres_writer import Writer
+from ledger.store.postgres_writer import HEAD_MOVED, Writer
 from ledger.store.protocol import (
     EntryRow,
     IndexRow,
@@ -32,7 +32,6 @@ from ledger.store.protocol import (
 from ledger.text import Text
 
 _AT_ONCE = 8192  # rows in one INSERT
-_HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
 
 class PostgresStore:
@@ -74,7 +73,7 @@ class PostgresStore:
         else:
             swapped = await session.execute(sql.SWAP_HEAD, *fields, batch.before.size, batch.before.root)
         if swapped.split()[-1] != "1":
-            raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
+            raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
         states = {s.map_key: (s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states}
         signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
         await self._copy(
@@ -177,6 +176,9 @@ class PostgresStore:
             await session.execute(sql.PUT_CHECKPOINT, note)
 
         await self._writing.transact(write)
+
+    async def hold(self) -> None:
+        await self._writing.hold()
 
     async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
         row = await self._one(sql.ENVELOPE, locator, int(slot))

@@ -1,7 +1,9 @@
 """The one writer of a PostgreSQL store, and how it learns the outcome of a commit whose answer was lost.
 
     1 lock       its session holds the log's advisory lock: a second writer waits a little, then is refused. That is a
-                 courtesy; what decides between two writers is the compare-and-swap on the head row
+                 courtesy; what decides between two writers is the compare-and-swap on the head row. A session that
+                 takes the place of a lost one also finds the head where this writer left it: else another one has
+                 written meanwhile, and this one writes nothing more
     2 work       BEGIN (once more on a new session, should the old one have died unnoticed) and everything of the batch.
                  Any failure up to here leaves nothing: COMMIT was never sent
     3 commit     COMMIT is sent once, and never again
@@ -15,6 +17,9 @@
 
 A crash of this process anywhere leaves whole batches; the server rolls back what was not committed when it notices,
 after `abandoned` seconds at the latest.
+
+A writer that only fell silent (stopped, or cut off) keeps its session and with it the lock. `unseat` is how the one who
+waits ends such a session; whoever wants to stay `hold`s on more often.
 """
 
 from __future__ import annotations
@@ -35,6 +40,16 @@ Work = Callable[[Any], Awaitable[None]]
 _RETRY_S: Final = 0.1
 _NEVER_S: Final = 86_400.0  # the driver's own deadline would send a cancel request
 _IN_USE: Final = Text("存储正被另一进程使用", "Another process has the store")
+HEAD_MOVED: Final = Text("日志已被另一进程写入", "Another process has written to this log")
+# Who holds the lock, and whether the server has been waiting for a word of theirs for so long: idle, in a transaction,
+# or in the middle of a COPY, which no timeout of the server's own would end. Only the server's clock is asked.
+_SILENT: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pg_locks.database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND (classid::bigint << 32 | objid::bigint) = $1"
+    " AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > make_interval(secs => $2)"
+)
 
 
 class Writer:
@@ -44,16 +59,22 @@ class Writer:
         self._place, self._deadlines = place, deadlines
         self._one = asyncio.Lock()
         self._session: Any = None
+        self._left: tuple[StoredHead | None] | None = None  # the head as this writer left it, once it knows
 
     async def open(self) -> Any:
-        """The session, made anew where it was lost. Raises Refused("STORE_IN_USE"), Unavailable, or as check_server."""
+        """The session, made anew where it was lost. Raises Refused("STORE_IN_USE"), Refused("HEAD_MOVED") when another
+        process has written meanwhile, Unavailable, or as check_server."""
         if self._session is None or self._session.is_closed():
             self._session = None
             session = await connect(self._place, self._deadlines)
             try:
                 with unavailable("open"):
                     await check_server(session)
-                    await session.execute("SELECT pg_advisory_lock($1)".replace("$1", str(self._place.lock)))  # 1
+                    await session.execute(f"SELECT pg_advisory_lock({self._place.lock})")  # 1
+                    head = _head_of(await session.fetchrow(sql.HEAD))
+                if self._left is not None and self._left != (head,):
+                    raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
+                self._left = (head,)
             except Unavailable as error:
                 session.terminate()
                 if isinstance(error.__cause__, asyncpg.LockNotAvailableError):
@@ -64,6 +85,11 @@ class Writer:
                 raise
             self._session = session
         return self._session
+
+    async def hold(self) -> None:
+        """Let the server know that this writer is alive. Raises as `open`, when it is no more the writer."""
+        async with self._one:
+            await self._first("SELECT 1")
 
     async def transact(self, work: Work) -> None:
         """Commit what can be done twice without harm. Raises Unavailable("… unknown …") when the answer is lost."""
@@ -76,7 +102,9 @@ class Writer:
         """Commit one batch that takes the head from `before` to `after`. Raises as Store.append."""
         async with self._one:
             session = await self._begin_and(work)
+            self._left = None  # until the outcome is known, the head may be either
             if await self._commit(session):
+                self._left = (after,)
                 return
             found = await self._settled_head()  # 6, 7
             if found == before:
@@ -85,7 +113,7 @@ class Writer:
                 raise Unavailable("store: the answer to a commit was lost; outcome unknown, the head has moved")
 
     async def _begin_and(self, work: Work) -> Any:
-        session = await self._begin()
+        session = await self._first("BEGIN")
         try:
             with unavailable("write"):
                 await work(session)  # 2
@@ -94,12 +122,13 @@ class Writer:
             raise
         return session
 
-    async def _begin(self) -> Any:
+    async def _first(self, words: str) -> Any:
+        """The session, which has just answered `words`; a new one, should the old one have died unnoticed."""
         for last in (False, True):
             session = await self.open()
             try:
-                with unavailable("begin"):
-                    await session.execute("BEGIN")
+                with unavailable(words.lower()):
+                    await session.execute(words)
                 return session
             except BaseException as error:
                 self._hang_up()
@@ -148,8 +177,9 @@ class Writer:
                         session = await self.open()
                         with unavailable("look"):
                             async with session.transaction():
-                                row = await session.fetchrow(f"{sql.HEAD} FOR UPDATE")
-                        return None if row is None else StoredHead(*row)
+                                found = _head_of(await session.fetchrow(f"{sql.HEAD} FOR UPDATE"))
+                        self._left = (found,)
+                        return found
                     except (Unavailable, Refused) as error:
                         last = str(error)
                         await asyncio.sleep(_RETRY_S)
@@ -166,3 +196,20 @@ class Writer:
             if self._session is not None:
                 await end(self._session)
                 self._session = None
+
+
+async def unseat(place: Place, deadlines: Deadlines, silence_s: float) -> bool:
+    """End the session of a writer of this log that has said nothing for `silence_s`; whether there was one.
+
+    Its process finds out by itself: whatever it still wanted to write, `open` refuses. Raises Unavailable.
+    """
+    session = await connect(place, deadlines)
+    try:
+        with unavailable("unseat"):
+            return any(row[0] for row in await session.fetch(_SILENT, place.lock, silence_s))
+    finally:
+        await end(session)
+
+
+def _head_of(row: Any) -> StoredHead | None:
+    return None if row is None else StoredHead(*row)

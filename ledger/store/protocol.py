@@ -210,3 +210,6 @@ class PrivateStore(VersionedStore, Protocol):
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]: ...
     async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
         """Insert the rows whose HMAC is not there yet, durably, and return what is there now for each."""
+
+    async def hold(self) -> None:
+        """Stay the one writer. Raises Refused when another process has taken that over, or has written meanwhile."""

@@ -200,6 +200,9 @@ class SqliteStore:
         await self._write(write)
         await self._written(_COMMIT_PAGES)
 
+    async def hold(self) -> None:
+        """True for as long as this process lives: it has the file's lock."""
+
     async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
         row = self._one(sql.ENVELOPE, locator, int(slot))
         return None if row is None else row[0]

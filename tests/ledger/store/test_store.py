@@ -52,6 +52,12 @@ async def test_an_empty_store_has_nothing(store: Any) -> None:
     assert await store.entries(0, 10) == []
 
 
+async def test_the_one_writer_stays_it(store: Any) -> None:
+    await store.hold()
+    await store.append(batch(None), accept)
+    await store.hold()
+
+
 async def test_append_is_visible_in_every_read(store: Any) -> None:
     first = batch(None)
     seen: list[Sequence[bytes]] = []
