@@ -1,0 +1,48 @@
+"""Which guard: a file name is the embedded one, `postgresql://…` a database of its own. Only here is it chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.errors import Refused
+from ledger.service.guard import FileGuard, Guard
+from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
+from ledger.store.opening import is_postgres
+from ledger.store.postgres_link import parse_place
+from ledger.text import Text
+
+_OWNER = Text(
+    "签名守卫的表须由另一角色拥有：请给出拥有者地址（--guard-owner）",
+    "The guard's table belongs to another role than the one the log runs as: name the owner (--guard-owner)",
+)
+
+
+async def open_guard(guard: str, folder: Path, origin: str, store: str) -> Guard:
+    """Open the guard that a setting names; a file is relative to `folder`. `store` is the log's own setting, beside
+    which no guard may lie.
+
+    Raises as FileGuard and PostgresGuard.open.
+    """
+    if not is_postgres(guard):
+        return FileGuard(folder / guard)
+    opened = PostgresGuard(parse_place(guard), origin)
+    await opened.open(_schema(store))
+    return opened
+
+
+async def create_guard(guard: str, folder: Path, origin: str, store: str, *, owner: str = "") -> None:
+    """Make a new guard that has seen nothing, durable on return. Raises Refused when there is one. `owner` is the
+    address under which a database's table is made: always another role's. A crash in here leaves none, or a new one."""
+    if not is_postgres(guard):
+        FileGuard.create(folder / guard)
+        return
+    place = parse_place(guard)
+    made_by = parse_place(owner) if owner else place
+    if made_by.role == place.role:
+        raise Refused("GUARD_OWNER", "guard", _OWNER)
+    await create_postgres_guard(place, made_by, origin, _schema(store))
+
+
+def _schema(store: str) -> str:
+    """The schema of the log's tables; "" when they are in a file, which no database holds."""
+    return parse_place(store).schema if is_postgres(store) else ""

@@ -1,0 +1,55 @@
+"""Which guard a setting means, and that it is made once, by its owner, and not beside the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from ledger.service.guard import FileGuard
+from ledger.service.guards import create_guard, open_guard
+from ledger.service.postgres_guard import PostgresGuard
+from tests.support.builders import octets
+from tests.support.postgres import postgres_server
+
+ORIGIN = "log.test.example/guards"
+
+
+async def test_a_file_name_is_a_file_in_the_folder(tmp_path: Path) -> None:
+    await create_guard("guard", tmp_path, ORIGIN, "log.db")
+    assert (tmp_path / "guard").is_file()
+    with pytest.raises(Refused, match="EXISTS"):
+        await create_guard("guard", tmp_path, ORIGIN, "log.db")
+    guard = await open_guard("guard", tmp_path, ORIGIN, "log.db")
+    assert isinstance(guard, FileGuard)
+    await guard.close()
+    with pytest.raises(Unavailable):
+        await open_guard("other", tmp_path, ORIGIN, "log.db")
+
+
+async def test_an_address_is_a_database_whose_table_another_role_owns(tmp_path: Path) -> None:
+    server = postgres_server()
+    place, store = server.place("guard"), server.place("store")
+    for owner in ("", place):
+        with pytest.raises(Refused, match="GUARD_OWNER"):
+            await create_guard(place, tmp_path, ORIGIN, store, owner=owner)
+    await create_guard(place, tmp_path, ORIGIN, store, owner=server.owner(place))
+    guard = await open_guard(place, tmp_path, ORIGIN, store)
+    assert isinstance(guard, PostgresGuard) and list(tmp_path.iterdir()) == []
+    await guard.remember(3, octets("3"))
+    await guard.close()
+    again = await open_guard(place, tmp_path, ORIGIN, "log.db")  # a log in a file has no schema to lie beside
+    with pytest.raises(Refused, match="GUARD_BACKWARDS"):
+        await again.check(2, octets("2"))
+    await again.close()
+
+
+async def test_it_refuses_to_lie_beside_the_log(tmp_path: Path) -> None:
+    server = postgres_server()
+    place, store = server.place("guard beside"), server.place("log beside")
+    await create_guard(place, tmp_path, ORIGIN, store, owner=server.owner(place))
+    schema = store.partition("schema=")[2]
+    server.sql(place, f'CREATE SCHEMA "{schema}" CREATE TABLE entry (idx bigint)')
+    with pytest.raises(Refused, match="GUARD_PLACE"):
+        await open_guard(place, tmp_path, ORIGIN, store)
