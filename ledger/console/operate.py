@@ -41,11 +41,18 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     init.add_argument("--public-url", default="")
     init.add_argument("--store", default="log.db", help="SQLite 文件或 postgresql://… / SQLite file or postgresql://…")
     add_owner(init)
+    init.add_argument(
+        "--guard", default="guard", help="文件或另一数据库 / a file, or postgresql://… of another database"
+    )
+    add_owner(init, "guard")
     init.add_argument("--light", action="store_true", help="演示用的轻量口令强化 / cheap key stretching, for demos")
     init.set_defaults(run=_init)
 
     server = commands.add_parser("serve", help="运行日志服务 / run the log")
     add_folder(server)
+    server.add_argument(
+        "--standby", action="store_true", help="另一进程主持时待命，随时接管 / stand by while another process leads"
+    )
     server.set_defaults(run=_serve)
 
     following = commands.add_parser("next-keys", help="生成下一对日志密钥 / make the log's next keys")
@@ -65,6 +72,7 @@ def _init(arguments: argparse.Namespace) -> int:
     settings = LedgerSettings(
         origin=arguments.origin,
         store=arguments.store,
+        guard=arguments.guard,
         host=arguments.host,
         port=arguments.port,
         public_url=arguments.public_url,
@@ -84,6 +92,7 @@ def _init(arguments: argparse.Namespace) -> int:
             cost=cost,
             now_ms=now_ms,
             store_owner=arguments.store_owner,
+            guard_owner=arguments.guard_owner,
         )
     )
     receipts = {key.name: key.public or b"" for key in public_part(arguments.dir / settings.keys)}[RECEIPT_KEY]
@@ -111,9 +120,21 @@ def _serve(arguments: argparse.Namespace) -> int:
     def ready(site: Site) -> None:
         print(f"{settings.origin} {site.url}", flush=True)
 
+    def waiting(site: Site) -> None:
+        print(f"{settings.origin} {site.url} standby", flush=True)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         unlock = partial(_unlock, arguments.dir, passphrase)
-        runner.run(serve(arguments.dir, settings, keys, unlock=unlock, on_ready=ready))
+        work = serve(
+            arguments.dir,
+            settings,
+            keys,
+            standby=arguments.standby,
+            unlock=unlock,
+            on_ready=ready,
+            on_waiting=waiting,
+        )
+        runner.run(work)
     return 0
 
 

@@ -39,9 +39,9 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--passphrase-file", type=Path)
 
 
-def add_owner(parser: argparse.ArgumentParser) -> None:
+def add_owner(parser: argparse.ArgumentParser, whose: str = "store") -> None:
     parser.add_argument(
-        "--store-owner",
+        f"--{whose}-owner",
         default="",
         metavar="URL",
         help="拥有 PostgreSQL 表的角色的地址 / address of the role that owns the tables (PostgreSQL)",

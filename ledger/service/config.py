@@ -24,18 +24,30 @@ class LedgerSettings:
             )
         ),
     )
-    guard: Path = field(
-        default=Path("guard"),
+    guard: str = field(
+        default="guard",
         metadata=described(
             Text(
-                "签名守卫文件：不得与存储一起备份或恢复",
-                "The signer guard's file: never part of a backup, never restored with the store",
+                "签名守卫：文件名，或另一数据库的 postgresql://角色@主机/数据库?schema=名称；不得与存储一起备份或恢复",
+                "The signer guard: a file, or postgresql://role@host/database?schema=name in another database than the "
+                "log's; never part of a backup, never restored with the store",
             )
         ),
     )
     keys: Path = field(default=Path("keys.json"), metadata=described(Text("密钥文件", "The key file")))
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8700, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
+    takeover_ms: int = field(
+        default=15_000,
+        metadata=described(
+            Text(
+                "主持进程沉默多久（毫秒）后由待命进程接管；须长于最长的一批",
+                "Milliseconds of silence after which a standby takes the leader's place; longer than its longest batch",
+            ),
+            minimum=300,
+            maximum=600_000,
+        ),
+    )
     public_url: str = field(
         default="",
         metadata=described(
@@ -110,3 +122,4 @@ class LedgerSettings:
 
     def __post_init__(self) -> None:
         check_place(self.store)
+        check_place(self.guard)

@@ -32,7 +32,7 @@ from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.examiners import start_examiners, warm_up
-from ledger.service.guard import FileGuard
+from ledger.service.guards import create_guard, open_guard
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
@@ -40,6 +40,7 @@ from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
+from ledger.service.standby import hold_place, standing_by, why_ended
 from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
@@ -71,10 +72,11 @@ async def create(
     now_ms: int,
     map_depth: int = MAP_DEPTH,
     store_owner: str = "",
+    guard_owner: str = "",
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> tuple[str, ...]:
-    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin. `store_owner` is the
-    address under which a PostgreSQL store's tables are made.
+    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin. `store_owner` and
+    `guard_owner` are the addresses under which the tables of a PostgreSQL store and guard are made.
 
     Raises Refused when anything is there already. A crash in here leaves a folder that `serve` refuses and that a
     person removes; no signature has left it.
@@ -94,7 +96,7 @@ async def create(
     store = await create_store(settings.store, folder, private=True, owner=store_owner)  # the likeliest to fail
     try:
         create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
-        FileGuard.create(folder / settings.guard)
+        await create_guard(settings.guard, folder, settings.origin, settings.store, owner=guard_owner)
         await store.put_meta({"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")})
         integrator = await Integrator.open(store)
         batch = await integrator.begin([statement], now_ms)
@@ -120,18 +122,21 @@ async def running(
     folder: Path,
     settings: LedgerSettings,
     keys: KeyFile,
+    store: PrivateStore,
     *,
     unlock: Callable[[str], KeyFile] = _no_other_keys,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     steady_ms: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
 ) -> AsyncIterator[tuple[web.Application, asyncio.Future[BaseException]]]:
-    """An open log with its sequencer and publisher running, and the future that holds what must end the process.
+    """A log with its sequencer and publisher running over its open store, which is closed at the end; and the future
+    that holds what must end the process.
 
     Raises whatever stops a log from being trusted with a signature, but for what its witnesses say: then it runs, signs
     nothing and stays readable.
     """
-    store = await open_store(settings.store, folder, private=True)
     held = AsyncExitStack()  # also when the start is refused: the guard's lock must not outlive it
+    fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    holding = asyncio.create_task(hold_place(store, settings.takeover_ms / 3000, fatal))
     try:
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
@@ -140,10 +145,10 @@ async def running(
         request_keys: dict[bytes, tuple[str, bytes]] = {}
         integrator = await Integrator.open(store)
         signer = log_signer(settings.origin, keys, integrator.authority, unlock)
-        fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         hashes, metrics = Hashes(store), make_metrics()
-        head_signer = HeadSigner(signer, FileGuard(folder / settings.guard), clock.now_s)
-        held.push_async_callback(head_signer.close)
+        guard = await open_guard(settings.guard, folder, settings.origin, settings.store)
+        held.push_async_callback(guard.close)
+        head_signer = HeadSigner(signer, guard, clock.now_s)
         witnesses = Witnesses(
             load_policy(folder, settings),
             TheLog(
@@ -234,6 +239,8 @@ async def running(
                 if processes is not None:
                     processes.shutdown(wait=True, cancel_futures=True)
     finally:
+        holding.cancel()
+        await asyncio.wait([holding])
         await held.aclose()
         await store.close()
 
@@ -258,28 +265,39 @@ async def serve(
     settings: LedgerSettings,
     keys: KeyFile,
     *,
+    standby: bool = False,
     unlock: Callable[[str], KeyFile] = _no_other_keys,
     on_ready: Callable[[Site], None] = lambda _: None,
+    on_waiting: Callable[[Site], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Raises the error after which nothing may be signed or written."""
+    """Serve until SIGINT or SIGTERM; with `standby`, wait for that while another process leads the log. Raises the
+    error after which nothing may be signed or written."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(folder, settings, keys, unlock=unlock) as (app, fatal):
-        site = await start_site(app, settings.host, settings.port, EdgeSettings(behind_proxy=settings.behind_proxy))
+    edge = EdgeSettings(behind_proxy=settings.behind_proxy)
+    async with AsyncExitStack() as leading, AsyncExitStack() as port:
+        store: PrivateStore | None
+        if standby:
+            store = await port.enter_async_context(standing_by(settings, folder, edge, stop, on_waiting))
+            if store is None:
+                return
+        else:
+            store = await open_store(settings.store, folder, private=True)
+        app, fatal = await leading.enter_async_context(running(folder, settings, keys, store, unlock=unlock))
+        await port.aclose()
+        site = await start_site(app, settings.host, settings.port, edge)
+        port.push_async_callback(site.stop)
         warm_up(app[LOG].processes, settings.examiners)
         # What is alive now stays; what a request makes has few cycles. Looking for them after every 700 objects
         # took a tenth of the time of admission.
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
-        try:
-            on_ready(site)
-            fatal.add_done_callback(lambda _: stop.set())
-            await stop.wait()
-        finally:
-            await site.stop()
+        on_ready(site)
+        fatal.add_done_callback(lambda _: stop.set())
+        await stop.wait()
         if fatal.done():
-            raise fatal.result()
+            raise await why_ended(fatal.result(), store)
 
 
 def _learn_filing(request_keys: dict[bytes, tuple[str, bytes]], candidate: Candidate) -> None:

@@ -132,7 +132,9 @@ class LiveLedger:
         self.stderr = self.folder.parent / f"{self.folder.name}.stderr"
 
     @classmethod
-    def create(cls, folder: Path, seed: str = "live", store_owner: str = "", **settings: Any) -> LiveLedger:
+    def create(
+        cls, folder: Path, seed: str = "live", store_owner: str = "", guard_owner: str = "", **settings: Any
+    ) -> LiveLedger:
         """`init` without its console. Works inside and outside of a running loop."""
         authority = make_authority(seed, origin=f"log.test.example/{seed}")
         port = free_port()
@@ -147,15 +149,16 @@ class LiveLedger:
             now_ms=time.time_ns() // 1_000_000,
             map_depth=MAP_DEPTH,
             store_owner=store_owner,
+            guard_owner=guard_owner,
         )
         with ThreadPoolExecutor(1) as elsewhere:
             vkeys = elsewhere.submit(asyncio.run, made).result()
         keys = tuple(parse_vkey(line) for line in vkeys)
         return cls(folder, authority, f"http://127.0.0.1:{port}", keys)
 
-    def start(self) -> LiveLedger:
-        """Run `python -m ledger serve` and wait until it says that it serves."""
-        process = self.spawn()
+    def start(self, *words: str) -> LiveLedger:
+        """Run `python -m ledger serve` and wait until it says that it serves, or stands by."""
+        process = self.spawn(*words)
         line = process.stdout.readline() if process.stdout else b""
         if not line.startswith(self.authority.origin.encode()):
             process.kill()
@@ -163,12 +166,12 @@ class LiveLedger:
             raise AssertionError(f"the ledger did not start: {self.stderr.read_text('utf-8')[-2000:]}")
         return self
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    def spawn(self, *words: str) -> subprocess.Popen[bytes]:
         """Start the process without waiting for anything."""
         assert self.process is None or self.process.returncode is not None, "it runs already"
         with self.stderr.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ledger", "serve", "--dir", str(self.folder)],
+                [sys.executable, "-m", "ledger", "serve", "--dir", str(self.folder), *words],
                 cwd=ROOT,
                 env=os.environ | {"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode()},
                 stdin=subprocess.DEVNULL,

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -32,7 +33,7 @@ import pytest
 from ledger.store.postgres_link import Deadlines, parse_place
 
 SUPERUSER, OWNER, APPLICATION = "postgres", "ledger_owner", "ledger_app"
-DATABASE = "ledger"
+DATABASE, GUARD_DATABASE = "ledger", "ledger_guard"
 QUICK = Deadlines(connect=10.0, command=30.0, lock=0.3, abandoned=20.0, settle=20.0)
 _START_S = 30
 _PREFIX = "ledger-postgres-"
@@ -85,14 +86,14 @@ class Server:
             self.process.wait(_START_S)
         self.process = None
 
-    def place(self, name: str = "", *, port: int = 0) -> str:
+    def place(self, name: str = "", *, port: int = 0, database: str = DATABASE) -> str:
         """A schema that nobody else uses. `port` puts a proxy between."""
         schema = re.sub(r"\W+", "_", f"t{next(self._names)} {name}".lower())[:60]
-        return f"postgresql://{APPLICATION}@127.0.0.1:{port or self.port}/{DATABASE}?schema={schema}"
+        return f"postgresql://{APPLICATION}@127.0.0.1:{port or self.port}/{database}?schema={schema}"
 
     def owner(self, place: str) -> str:
         """The address of the role that owns the tables, past any proxy."""
-        return f"postgresql://{OWNER}@127.0.0.1:{self.port}/{DATABASE}?schema={parse_place(place).schema}"
+        return f"postgresql://{OWNER}@127.0.0.1:{self.port}/{_database(place)}?schema={parse_place(place).schema}"
 
     def sql(self, place: str | None, text: str, *values: Any) -> list[Any]:
         """Run one statement as the superuser. Works inside and outside of a running loop."""
@@ -103,7 +104,7 @@ class Server:
                 host="127.0.0.1",
                 port=self.port,
                 user=SUPERUSER,
-                database=DATABASE if place else "postgres",
+                database=_database(place) if place else "postgres",
                 server_settings={"search_path": schema},
             )
             try:
@@ -113,6 +114,10 @@ class Server:
 
         with ThreadPoolExecutor(1) as elsewhere:
             return elsewhere.submit(asyncio.run, run()).result()
+
+
+def _database(place: str) -> str:
+    return urlsplit(place).path.removeprefix("/")
 
 
 def _in_memory() -> str | None:
@@ -184,5 +189,6 @@ def postgres_server() -> Server:
         server.sql(None, f"CREATE ROLE {role} LOGIN")
     # Sorted as people do, unlike SQLite: nothing may depend on the database's collation.
     collation = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'"
-    server.sql(None, f"CREATE DATABASE {DATABASE} OWNER {OWNER} {collation}")
+    for database in (DATABASE, GUARD_DATABASE):
+        server.sql(None, f"CREATE DATABASE {database} OWNER {OWNER} {collation}")
     return server

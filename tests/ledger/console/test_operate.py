@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from ledger.console.operate import PASSPHRASE
 from ledger.records.occupations import parse_catalogue
 from ledger.tlog.note import parse_vkey
 from tests.support.builders import make_authority
+from tests.support.postgres import postgres_server
 
 AUTHORITY = make_authority("operate", origin="log.test.example/operate")
 GENESIS = AUTHORITY.sign(AUTHORITY.genesis).entry
@@ -57,6 +59,20 @@ def test_init_is_once_and_serve_never_creates(run: Run) -> None:
     code, _, err = init(run)
     assert code == 1 and err
     assert {path: path.read_bytes() for path in Path("log").iterdir()} == before
+
+
+def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
+    server = postgres_server()
+    place = server.place("init guard")
+    assert init(run, "--guard", place)[0] == 1
+    assert not Path("log/trust.json").exists()
+    shutil.rmtree("log")
+    code, _, err = init(run, "--guard", place, "--guard-owner", server.owner(place))
+    assert code == 0, err
+    assert server.sql(place, "SELECT origin, size FROM guard") == [(AUTHORITY.origin, 0)]
+    assert place in Path("log/ledger.toml").read_text("utf-8") and not Path("log/guard").exists()
+    code, _, err = run("serve", "--dir", "log", "--standby")
+    assert code == 1 and "STANDBY" in err, "a store in a file is not shared"
 
 
 def test_init_refuses_another_origin_and_a_bad_genesis(run: Run) -> None:

@@ -1,0 +1,161 @@
+"""Who leads: a second sequencer waits for the first one's place, and the first one notices when it has lost it.
+
+Sequencers of one log share its store and its guard, both in databases, and every file of its folder. The steps of one
+that waits, and what a crash leaves at each:
+
+    1 wait     its port answers that it is alive and not ready; it asks for the writer's lock of the store, again and
+               again. A crash leaves nothing
+    2 unseat   the lock is held by a session of which the server has heard nothing for `takeover_ms`: its process hangs,
+               or cannot reach the database. The session is ended, and with it the lock and what was not committed.
+               A crash leaves a log that nobody leads until somebody waits again
+    3 take     the server gives the lock to one of those who wait: it leads. A crash gives the lock back
+    4 finish   guard, then the committed head, as at every start (publisher.py, a to c): what the one before committed
+               is signed again if need be, and never another head of that size
+    5 serve    the port serves the log
+    6 hold     every third of `takeover_ms` the store hears that this process lives
+
+Of one that has led and was unseated while it hung, whatever it does next:
+
+    - what it had not committed is gone, and it can commit nothing: the lock is another's, or the head is no more where
+      it left it (compare-and-swap on the head row, postgres_writer step 1)
+    - it can sign nothing that the other has passed: the guard is one for both
+    - so it ends, by step 6 at the latest, and starts again as one that waits
+
+What it signs or answers between waking up and ending was committed before it was unseated: the same log, only older.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from ledger.edge import ErrorAnswer, Site, json_answer, protect, start_site
+from ledger.edge_connection import EdgeSettings
+from ledger.errors import Refused, Unavailable
+from ledger.service.config import LedgerSettings
+from ledger.store.opening import Opened, is_postgres, open_store, unseat_writer
+from ledger.store.postgres_link import Deadlines
+from ledger.store.protocol import PrivateStore
+from ledger.text import Text
+
+log = logging.getLogger(__name__)
+STANDBY: Final = "standby"  # code of the answer of one that waits: ask another sequencer
+_RETRY_S: Final = 1.0  # after the database did not answer
+_RETRY_AFTER_S: Final = 2
+_WAITING: Final = Text(
+    "本进程在待命，另一进程正在主持本日志", "This process stands by: another one leads this log; ask that one"
+)
+_TAKEN_OVER: Final = Text(
+    "另一进程已接管本日志：本进程停止，未再写入或签名。可重新启动，以待命方式运行",
+    "Another process has taken over this log: this one stops, and has written and signed nothing since. "
+    "Start it again to stand by",
+)
+_SHARED: Final = Text(
+    "待命需要共用的存储和签名守卫：store 与 guard 都须是 postgresql:// 地址",
+    "To stand by takes a store and a guard that are shared: store and guard are both postgresql:// addresses",
+)
+
+
+def check_shared(settings: LedgerSettings) -> None:
+    """Raise Refused unless another process can take over what these settings name."""
+    if not (is_postgres(settings.store) and is_postgres(settings.guard)):
+        raise Refused("STANDBY", "guard", _SHARED)
+
+
+def waiting_app() -> web.Application:
+    """Step 1: alive, not ready, and nothing else."""
+    app = web.Application()
+    app.router.add_get("/livez", _live)
+    app.router.add_route("*", "/{path:.*}", _wait)
+    protect(app)
+    return app
+
+
+async def _live(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _wait(request: web.Request) -> web.Response:
+    response = json_answer(request, ErrorAnswer(503, STANDBY, _WAITING))
+    response.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    response.force_close()  # what it was going to send is not worth reading
+    return response
+
+
+@asynccontextmanager
+async def standing_by(
+    settings: LedgerSettings, folder: Path, edge: EdgeSettings, stop: asyncio.Event, on_waiting: Callable[[Site], None]
+) -> AsyncIterator[Opened | None]:
+    """Wait on the log's port until this process leads: its open store, or None when `stop` came first. The port goes
+    on answering until the end of the context. Raises as take_place and start_site."""
+    check_shared(settings)
+    site = await start_site(waiting_app(), settings.host, settings.port, edge)
+    taking = asyncio.ensure_future(take_place(settings, folder))
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        on_waiting(site)
+        await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        yield taking.result() if taking.done() else None
+    finally:
+        taking.cancel()
+        stopping.cancel()
+        await site.stop()
+
+
+async def take_place(settings: LedgerSettings, folder: Path) -> Opened:
+    """Steps 1 to 3: the open store of a log that this process leads. Raises as open_store, but waits while another
+    process has it, and then also while the database does not answer."""
+    silence_s, waiting = settings.takeover_ms / 1000, False
+    deadlines = Deadlines(lock=min(Deadlines().lock, silence_s / 3))
+    while True:
+        try:
+            return await open_store(settings.store, folder, private=True, deadlines=deadlines)  # 1, 3
+        except Refused as error:
+            if error.code != "STORE_IN_USE":
+                raise
+        except Unavailable as error:
+            if not waiting:
+                raise
+            log.warning("standing by, and the store does not answer", extra={"fields": {"reason": str(error)}})
+            await asyncio.sleep(_RETRY_S)
+            continue
+        if not waiting:
+            log.info("standing by")
+        waiting = True
+        with suppress(Unavailable):
+            if await unseat_writer(settings.store, silence_s):  # 2
+                log.warning("the process that led has fallen silent; its place is taken")
+
+
+async def hold_place(store: PrivateStore, every_s: float, fatal: asyncio.Future[BaseException]) -> None:
+    """Step 6, until cancelled: puts into `fatal` that another process leads. A database that does not answer decides
+    nothing: what needs it fails by itself."""
+    while not fatal.done():
+        await asyncio.sleep(every_s)
+        try:
+            await store.hold()
+        except Unavailable as error:
+            log.warning("the store does not answer", extra={"fields": {"reason": str(error)}})
+        except Refused as error:
+            if not fatal.done():
+                fatal.set_result(error)
+
+
+async def why_ended(error: BaseException, store: PrivateStore) -> BaseException:
+    """What a person is told about the error that ended a leading process: that another one leads, where that is the
+    cause. It shows in many ways: no lock, no session, a head or a guard that went on. A fork is never explained away.
+    """
+    if isinstance(error, Refused | Unavailable) and getattr(error, "code", "") != "GUARD_FORK":
+        try:
+            await store.hold()
+        except Refused:
+            return Refused("TAKEN_OVER", "store", _TAKEN_OVER)
+        except Unavailable:
+            pass
+    return error

@@ -1,0 +1,98 @@
+"""A sequencer that dies or hangs is replaced by one that stands by; whatever it does afterwards, there is one log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.live_ledger import distinct, drafted, live_body
+from tests.support.postgres import Server, postgres_server
+from tests.support.sequencers import Fleet, disturb, status
+
+ROUNDS = 6
+
+
+@pytest.fixture
+def server() -> Server:
+    return postgres_server()
+
+
+async def test_a_standby_takes_over_from_one_that_was_killed_and_from_one_that_hangs(
+    server: Server, tmp_path: Path
+) -> None:
+    body = live_body("standby")
+    fleet = await asyncio.to_thread(Fleet.create, server, tmp_path, "standby", 2, takeover_ms=1000)
+    labels = distinct("standby", 60)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
+        first = await fleet.leader()
+        (second,) = [member for member in fleet.members if member is not first]
+        assert [await status(second, path) for path in ("/livez", "/readyz")] == [200, 503]
+        await first.file(body)
+        async with first.client(body) as client:
+            certificates = await drafted(client, body, *labels)
+
+        async def load(some: range) -> None:
+            for at in some:
+                await fleet.submit(body, certificates[2 * at : 2 * at + 2])
+
+        async with fleet.watched():
+            # 1 killed under load
+            sending = [asyncio.create_task(load(range(at, 20, 2))) for at in range(2)]
+            while len(fleet.acks) < 8:
+                await asyncio.sleep(0.005)
+            assert first.kill() == -9
+            await asyncio.gather(*sending)
+            assert await fleet.leader() is second
+            assert len(fleet.acks) == 40
+            # 2 hanging: stopped until the other one has gone on
+            await asyncio.to_thread(first.start, "--standby")
+            assert second.process is not None
+            before = second.stderr.read_text("utf-8")
+            os.kill(second.process.pid, signal.SIGSTOP)
+            await load(range(20, 30))
+            assert await fleet.leader(second) is first
+            os.kill(second.process.pid, signal.SIGCONT)
+            assert await asyncio.to_thread(second.process.wait, 30) == 1
+            words = second.stderr.read_text("utf-8")[len(before) :]
+            assert "TAKEN_OVER" in words and "待命" in words and "Traceback" not in words
+        assert len(fleet.acks) == 60
+        entries = await fleet.judge()
+        assert set(fleet.acks) <= set(entries)
+        assert first.stop() == 0
+    finally:
+        fleet.end()
+
+
+async def test_five_that_are_stopped_woken_and_killed_at_random_never_fork(server: Server, tmp_path: Path) -> None:
+    body, draw = live_body("five"), random.Random(20261126)
+    fleet = await asyncio.to_thread(Fleet.create, server, tmp_path, "five", 5, takeover_ms=800)
+    fleet.patience_s = 0.7
+    labels = distinct("five", 400)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
+        leader = await fleet.leader()
+        await leader.file(body)
+        async with leader.client(body) as client:
+            certificates = iter(await drafted(client, body, *labels))
+        done = asyncio.Event()
+
+        async def load() -> None:
+            while not done.is_set():
+                await fleet.submit(body, [next(certificates) for _ in range(2)])
+
+        async with fleet.watched():
+            sending = [asyncio.create_task(load()) for _ in range(2)]
+            happened = await disturb(fleet, draw, ROUNDS)
+            done.set()
+            await asyncio.gather(*sending)
+        assert min(happened[what] for what in ("stopped", "killed", "taken over")) > 0, happened
+        assert len(fleet.acks) > ROUNDS
+        await fleet.judge()
+    finally:
+        fleet.end()

@@ -1,0 +1,165 @@
+"""Taking the place of a sequencer that is gone or silent, and being told that one's own is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from ledger.edge import start_site
+from ledger.errors import Refused, Unavailable
+from ledger.service.config import LedgerSettings
+from ledger.service.standby import check_shared, hold_place, take_place, waiting_app, why_ended
+from ledger.store.opening import create_store, open_store, unseat_writer
+from ledger.store.postgres_link import parse_place
+from tests.support.batches import accept, batch
+from tests.support.postgres import QUICK, Server, postgres_server
+
+GUARD = "postgresql://role@127.0.0.1/elsewhere"
+SILENCE_MS = 300
+
+
+@pytest.fixture(scope="module")
+def server() -> Server:
+    return postgres_server()
+
+
+@pytest.fixture
+async def leader(server: Server) -> AsyncIterator[tuple[str, Any]]:
+    place = server.place("led")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    await store.append(batch(None), accept)
+    yield place, store
+    await store.close()
+
+
+def settings(place: str, silence_ms: int = SILENCE_MS) -> LedgerSettings:
+    return LedgerSettings("log.test.example/standby", store=place, guard=GUARD, takeover_ms=silence_ms)
+
+
+async def test_while_it_waits_it_is_alive_and_not_ready() -> None:
+    site = await start_site(waiting_app(), "127.0.0.1", 0)
+    asked = [("GET", "/readyz"), ("GET", "/checkpoint"), ("POST", "/v1/statements"), ("PUT", "/"), ("GET", "/v1/%00")]
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(site.url + "/livez") as answer:
+                assert (answer.status, await answer.text()) == (200, "ok\n")
+            for method, path in asked:
+                async with session.request(method, site.url + path, data=b"x" * 9 * (method == "POST")) as answer:
+                    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+                    assert answer.headers["Cache-Control"] == "no-store"
+                    error = json.loads(await answer.read())["error"]
+                    assert error["code"] == "standby" and error["zh"] and error["en"]
+    finally:
+        await site.stop()
+
+
+@pytest.mark.parametrize("changes", [{"guard": "guard"}, {"store": "log.db"}])
+def test_both_store_and_guard_have_to_be_shared(changes: dict[str, str]) -> None:
+    place = "postgresql://role@127.0.0.1/log"
+    check_shared(settings(place))
+    with pytest.raises(Refused, match="STANDBY"):
+        check_shared(LedgerSettings(**{"origin": "o.example", "store": place, "guard": GUARD, **changes}))
+
+
+async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(leader: tuple[str, Any]) -> None:
+    place, store = leader
+    fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    holding = asyncio.create_task(hold_place(store, 0.1, fatal))
+    waiting = asyncio.create_task(take_place(settings(place, 1500), Path()))
+    await asyncio.sleep(2.0)
+    assert not waiting.done() and not fatal.done(), "one that is heard of keeps its place"
+    head = batch(await store.head()).head
+    await store.append(batch(await store.head()), accept)
+    holding.cancel()
+    await store.close()
+    taken = await waiting
+    assert await taken.head() == head
+    await taken.close()
+
+
+async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tuple[str, Any]) -> None:
+    place, silent = leader
+    before = await silent.head()
+    taken = await take_place(settings(place), Path())
+    with pytest.raises(Refused, match="STORE_IN_USE"):
+        await silent.append(batch(before), accept)
+    with pytest.raises(Refused, match="STORE_IN_USE"):
+        await silent.put_checkpoint(b"an older one")
+    assert (await taken.head(), await taken.checkpoint()) == (before, None)
+    await taken.append(batch(before), accept)
+    fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    await hold_place(silent, 0.01, fatal)
+    told = await why_ended(fatal.result(), silent)
+    assert isinstance(told, Refused) and told.code == "TAKEN_OVER" and "待命" in told.text.zh
+    await taken.close()
+    # The other one is gone too. What it wrote stands between, so that nothing older is put over it now.
+    with pytest.raises(Refused, match="HEAD_MOVED"):
+        await silent.put_checkpoint(b"an older one")
+    assert isinstance(told := await why_ended(Refused("GUARD_BACKWARDS", "size", told.text), silent), Refused)
+    assert told.code == "TAKEN_OVER"
+
+
+async def test_a_lost_session_that_nobody_took_over_is_made_anew(leader: tuple[str, Any]) -> None:
+    place, store = leader
+    await asyncio.sleep(0.1)
+    assert await unseat_writer(place, 0.05)
+    assert not await unseat_writer(place, 0.05), "there is nobody left"
+    await store.hold()
+    own = Refused("GUARD_BACKWARDS", "size", check_text())
+    assert await why_ended(own, store) is own, "an old store is not told as a take-over"
+    assert not await unseat_writer(place, 5.0), "it has just been heard of"
+
+
+def check_text() -> Any:
+    with pytest.raises(Refused) as refused:
+        check_shared(LedgerSettings("o.example"))
+    return refused.value.text
+
+
+@pytest.mark.parametrize("words", ["COPY", "BEGIN"])
+async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: tuple[str, Any], words: str) -> None:
+    """A server waits for the rest of a COPY for ever: no timeout of its own ends that."""
+    place, store = leader
+    await store.close()
+    found = parse_place(place)
+    session = await asyncpg.connect(found.dsn, server_settings={"search_path": found.schema})
+    await session.execute(f"SELECT pg_advisory_lock({found.lock})")
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    copying: asyncio.Task[Any] | None = None
+    if words == "COPY":
+        copying = asyncio.create_task(session.copy_to_table("entry", source=stuck(), schema_name=found.schema))
+    else:
+        await session.execute("BEGIN")
+    taken = await take_place(settings(place), Path())
+    assert (await taken.head()) is not None
+    await taken.close()
+    if copying is not None:
+        copying.cancel()
+        await asyncio.wait([copying])
+    session.terminate()
+
+
+async def test_what_stops_a_start_is_not_waited_for(server: Server) -> None:
+    place = server.place("nothing here")
+    with pytest.raises(Unavailable, match="init"):
+        await take_place(settings(place), Path())
+
+
+async def test_a_file_has_nobody_to_unseat(tmp_path: Path) -> None:
+    store = await create_store("log.db", tmp_path, private=True)
+    await store.hold()
+    assert not await unseat_writer("log.db", 0.0)
+    with pytest.raises(Refused, match="STORE_IN_USE"):
+        await open_store("log.db", tmp_path, private=True)
+    await store.close()

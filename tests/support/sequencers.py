@@ -1,0 +1,224 @@
+"""Several real sequencers of one log, on one PostgreSQL database with the guard in another.
+
+fleet = Fleet.create(tmp_path, "seed", 3, takeover_ms=900)
+fleet.members[0].start("--standby") …        each is a LiveLedger with a folder and a port of its own
+leader = await fleet.leader()                the first that is ready
+await fleet.submit(body, certificates)       to whoever takes it, until there is a receipt
+async with fleet.watched(): …                every checkpoint that anybody shows is collected
+await fleet.judge()                          one log: every head seen is a prefix of it, every answer stands in it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from ledger.errors import Unavailable, Unverified
+from ledger.records.seal import is_seal, parse_seal
+from ledger.service.config import LedgerSettings
+from ledger.service.run import SETTINGS_FILE
+from ledger.settings import format_settings, load_settings
+from ledger.tlog.tiles import parse_entries
+from ledger.wire import Logged
+from tests.support import slow_tree
+from tests.support.builders import Body, Certificate
+from tests.support.live_ledger import START_S, LiveLedger, free_port
+from tests.support.postgres import GUARD_DATABASE, Server
+
+Head = tuple[int, bytes]
+# How a member that is disturbed may end. Its session can be gone before anybody has taken its place.
+ENDED = {-9: "killed", 1: "taken over", 3: "lost"}
+
+
+@dataclass
+class Fleet:
+    """Members share store, guard and keys; `heads` and `acks` are what the judge looks at."""
+
+    server: Server
+    guard: str
+    members: list[LiveLedger]
+    heads: set[Head] = field(default_factory=set)
+    acks: dict[bytes, int] = field(default_factory=dict)  # entry -> index
+    patience_s: float = 2.0  # with one that does not answer
+    newest: LiveLedger | None = None  # who gave the newest receipt
+    guarded: list[int] = field(default_factory=list)  # sizes that the guard remembered, in the order seen
+
+    @classmethod
+    def create(cls, server: Server, folder: Path, seed: str, count: int, **settings: Any) -> Fleet:
+        """The log and its guard, and `count` folders; nothing runs yet."""
+        place, guard = server.place(seed), server.place(seed, database=GUARD_DATABASE)
+        first = LiveLedger.create(
+            folder / "0",
+            seed,
+            store_owner=server.owner(place),
+            guard_owner=server.owner(guard),
+            **{"store": place, "guard": guard, "examiners": 0, **settings},
+        )
+        chosen = load_settings(LedgerSettings, first.folder / SETTINGS_FILE)
+        members = [first]
+        for at in range(1, count):
+            copy = Path(shutil.copytree(first.folder, folder / str(at)))
+            port = free_port()
+            (copy / SETTINGS_FILE).write_text(format_settings(replace(chosen, port=port)), "utf-8")
+            members.append(LiveLedger(copy, first.authority, f"http://127.0.0.1:{port}", first.keys))
+        return cls(server, guard, members)
+
+    async def leader(self, *others: LiveLedger) -> LiveLedger:
+        """The first member that is ready, and none of `others`."""
+        async with asyncio.timeout(START_S):
+            while True:
+                for member in self.members:
+                    if member not in others and await status(member, "/readyz") == 200:
+                        return member
+                await asyncio.sleep(0.02)
+
+    async def submit(self, body: Body, certificates: Sequence[Certificate]) -> None:
+        """Send to one member after the other until there is a receipt; its answers are kept."""
+        async with asyncio.timeout(START_S):
+            while True:
+                for member in sorted(self.members, key=lambda member: member is not self.newest):
+                    with suppress(Unavailable, Unverified):
+                        await self.submit_to(member.client(body, total_s=self.patience_s), certificates)
+                        self.newest = member
+                        return
+                await asyncio.sleep(0.05)
+
+    async def submit_to(self, client: Any, certificates: Sequence[Certificate]) -> None:
+        """One request. Raises Unavailable or Unverified as the client does."""
+        async with client:
+            receipt = await client.submit([c.submission() for c in certificates])
+        opened = self.members[0].check(receipt, [c.statement.entry for c in certificates])
+        self.heads.add((opened.checkpoint.size, opened.checkpoint.root))
+        for certificate, answer in zip(certificates, receipt.answers, strict=True):
+            assert isinstance(answer, Logged), answer
+            entry = certificate.statement.entry
+            assert self.acks.setdefault(entry, answer.index) == answer.index, "a retry has the first answer"
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Collect what everybody shows, and what the guard remembers."""
+        tasks = [asyncio.create_task(self._watch(member)) for member in self.members]
+        tasks.append(asyncio.create_task(self._watch_guard()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for done in await asyncio.gather(*tasks, return_exceptions=True):
+                assert isinstance(done, asyncio.CancelledError), done
+
+    async def _watch(self, member: LiveLedger) -> None:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with asyncio.timeout(0.5):
+                    code, _, note = await member.fetch("/checkpoint")
+                if code == 200:
+                    shown = member.open(note).checkpoint
+                    self.heads.add((shown.size, shown.root))
+            await asyncio.sleep(0.2)
+
+    async def _watch_guard(self) -> None:
+        while True:
+            self.guarded.append(await asyncio.to_thread(self.remembered))
+            await asyncio.sleep(0.5)
+
+    def remembered(self) -> int:
+        """The size in the guard."""
+        return int(self.server.sql(self.guard, "SELECT size FROM guard")[0][0])
+
+    async def judge(self) -> list[bytes]:
+        """Read the whole log from whoever leads; raises AssertionError unless everything seen fits. Its entries."""
+        leader = await self.leader()
+        checkpoint = leader.open((await leader.fetch("/checkpoint"))[2]).checkpoint
+        entries: list[bytes] = []
+        for start in range(0, checkpoint.size, 256):
+            width = min(256, checkpoint.size - start)
+            path = f"/tile/entries/{start // 256:03}" + ("" if width == 256 else f".p/{width}")
+            entries += parse_entries((await leader.fetch(path))[2], width)
+        leaves = [slow_tree.leaf(entry) for entry in entries]
+        for size, root in self.heads | {(checkpoint.size, checkpoint.root)}:
+            assert size <= len(entries) and slow_tree.root(leaves[:size]) == root, "a head of another log"
+            assert is_seal(entries[size - 1]) and parse_seal(entries[size - 1]).covered == size - 1
+        for entry, index in self.acks.items():
+            assert entries[index] == entry
+        statements = [entry for entry in entries if not is_seal(entry)]
+        assert len(statements) == len(set(statements)), "nothing stands twice"
+        assert self.guarded == sorted(self.guarded) and self.remembered() == checkpoint.size
+        return entries
+
+    def end(self) -> None:
+        """Kill what still runs, stopped or not."""
+        for member in self.members:
+            if member.process is not None:
+                member.kill()
+
+
+async def status(member: LiveLedger, path: str) -> int:
+    """The status of an answer; 0 when there is none soon."""
+    try:
+        async with asyncio.timeout(0.5):
+            return (await member.fetch(path))[0]
+    except (aiohttp.ClientError, TimeoutError):
+        return 0
+
+
+async def disturb(fleet: Fleet, draw: random.Random, rounds: int) -> dict[str, int]:
+    """Stop, wake and kill members at random, `rounds` times, each time until there are new answers; in the end all are
+    awake. How often what happened. Somebody else submits meanwhile.
+
+    The fault campaigns call this with many rounds. Members whose place was taken end by themselves.
+    """
+    happened = dict.fromkeys(("stopped", *ENDED.values()), 0)
+    stopped: list[LiveLedger] = []
+
+    def start_ended() -> None:
+        for member in fleet.members:
+            if member.process is not None and member.process.poll() is not None:
+                code = member.kill()
+                assert code in ENDED, (code, member.stderr.read_text("utf-8")[-1000:])
+                happened[ENDED[code]] += 1
+                member.spawn("--standby")
+
+    def wake(member: LiveLedger) -> None:
+        assert member.process is not None
+        os.kill(member.process.pid, signal.SIGCONT)
+
+    for _ in range(rounds):
+        awake = [member for member in fleet.members if member not in stopped]
+        leading = [member for member in awake if await status(member, "/readyz") == 200]
+        target = draw.choice(leading if leading and draw.random() < 0.8 else awake)
+        assert target.process is not None
+        act = draw.choice(("stop", "stop", "kill"))
+        if act == "stop" and len(stopped) < len(fleet.members) // 2:
+            os.kill(target.process.pid, signal.SIGSTOP)
+            stopped.append(target)
+            happened["stopped"] += 1
+        elif act == "kill":
+            target.kill()
+        else:
+            wake(stopped.pop(draw.randrange(len(stopped))))
+        before = len(fleet.acks)
+        async with asyncio.timeout(START_S):
+            while len(fleet.acks) == before:
+                start_ended()
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(draw.uniform(0.0, 0.1))
+    for member in stopped:
+        wake(member)
+    for member in stopped:  # each finds out, at its next heartbeat, that it leads no more; or still stands by
+        assert member.process is not None
+        with suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(member.process.wait, 3)
+    start_ended()
+    return happened
