@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ledger.errors import Malformed, Refused, Unverified
-from ledger.records import canonical
-from ledger.records.authority import FiledKey, Filing, Genesis
+from ledger.records.authority import FiledKey, Genesis
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
 from ledger.records.state import (
@@ -31,14 +30,13 @@ from ledger.records.state import (
     certificate_map_key,
     certificate_value,
     filing_map_key,
-    parse_authority_state,
-    parse_filing_state,
 )
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
+from ledger.store.standing import authority_of, filing_of
 from ledger.store.view import StoreView, certificate_of, load_view
 from ledger.text import Text
 from ledger.tlog.map_proof import verify_absence, verify_presence
@@ -134,7 +132,7 @@ class Integrator:
             row = await self._proven_row(filing_map_key(number))
             if row is None:
                 return None
-            found = await self._load_filing(row)
+            found = await filing_of(self.store, row)
             self._keep_filing(number, found)
         return found
 
@@ -197,25 +195,7 @@ class Integrator:
         return row
 
     async def _load_authority(self, genesis: Genesis, leaf: bytes) -> AuthorityState:
-        """The authority in force: the genesis, or what the map says came of it."""
-        row = await self._proven_row(authority_map_key(genesis.origin))
-        if row is None:
-            return AuthorityState(genesis.origin, genesis.keys, genesis.threshold, event_leaf=leaf)
-        state = parse_authority_state(row.body)
-        if state.value() != row.value:
-            raise Unverified("store: the authority's state is not that of its value; run fsck")
-        return state
-
-    async def _load_filing(self, row: StateRow) -> FilingState:
-        index = _terms_index(row.body)
-        found = await self.store.entries(index, index + 1)
-        statement = parse_statement(found[0]) if found else None
-        if statement is None or not isinstance(statement.body, Filing):
-            raise Unverified("store: a filing's terms are not a filing; run fsck")
-        state = parse_filing_state(row.body, statement.body)
-        if state.value() != row.value or state.terms_leaf != statement.leaf_hash:
-            raise Unverified("store: a filing's state is not that of its terms; run fsck")
-        return state
+        return authority_of(genesis, leaf, await self._proven_row(authority_map_key(genesis.origin)))
 
     async def proven_entry(self, index: int) -> bytes:
         """A committed entry, shown to be in the tree. Raises Unverified."""
@@ -383,10 +363,3 @@ def _check_seal(entry: bytes, head: StoredHead) -> None:
     said = (seal.time, seal.map_root, seal.map_count, extend_chain(seal.chain, [leaf_hash(entry)])[0])
     if said != (head.time, head.map_root, head.map_count, head.chain):
         raise Unverified("store: the head differs from its seal; run fsck")
-
-
-def _terms_index(body: bytes) -> int:
-    fields = canonical.decode(body, limit=64 * 1024)
-    if not isinstance(fields, list) or len(fields) < 4 or not isinstance(fields[3], int):
-        raise Malformed("filing state: not the array of this version")
-    return fields[3]

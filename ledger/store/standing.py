@@ -1,0 +1,40 @@
+"""Filings and the authority as stored rows say, with the statements that the rows name."""
+
+from __future__ import annotations
+
+from ledger.errors import Malformed, Unverified
+from ledger.records import canonical
+from ledger.records.authority import Filing, Genesis
+from ledger.records.state import AuthorityState, FilingState, parse_authority_state, parse_filing_state
+from ledger.records.statements import parse_statement
+from ledger.store.protocol import StateRow, Store
+
+
+async def filing_of(store: Store, row: StateRow) -> FilingState:
+    """The filing in a row of the state map, with its terms. Raises Unverified unless value, body and terms agree."""
+    index = _terms_index(row.body)
+    entries = await store.entries(index, index + 1)
+    terms = parse_statement(entries[0]) if entries else None
+    if terms is None or not isinstance(terms.body, Filing):
+        raise Unverified("store: a filing's terms are not a filing; run fsck")
+    state = parse_filing_state(row.body, terms.body)
+    if state.value() != row.value or state.terms_leaf != terms.leaf_hash:
+        raise Unverified("store: a filing's state is not that of its terms; run fsck")
+    return state
+
+
+def authority_of(genesis: Genesis, leaf: bytes, row: StateRow | None) -> AuthorityState:
+    """The authority in force: the genesis (with its leaf hash), or what the map says came of it. Raises Unverified."""
+    if row is None:
+        return AuthorityState(genesis.origin, genesis.keys, genesis.threshold, event_leaf=leaf)
+    state = parse_authority_state(row.body)
+    if state.value() != row.value:
+        raise Unverified("store: the authority's state is not that of its value; run fsck")
+    return state
+
+
+def _terms_index(body: bytes) -> int:
+    fields = canonical.decode(body, limit=64 * 1024)
+    if not isinstance(fields, list) or len(fields) < 4 or not isinstance(fields[3], int):
+        raise Malformed("filing state: not the array of this version")
+    return fields[3]
