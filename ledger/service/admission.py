@@ -114,6 +114,16 @@ class Examiner:
         except Refused as refusal:
             return Examined(identity, refusal)
 
+    def authenticate(self, entry: bytes, filing: FilingState, authority: AuthorityState) -> Examined:
+        """Steps 1 to 6 alone, of a statement whose openings a front has examined."""
+        identity = None
+        try:
+            statement = _parse(entry)  # 1, 2, 4
+            identity = statement.identity
+            return Examined(identity, Candidate(self._authentic(statement, filing, authority), None))  # 5, 6
+        except Refused as refusal:
+            return Examined(identity, refusal)
+
     def lineage_of(self, occupation: str) -> str:
         """The lineage whose track a certificate of this occupation belongs to."""
         found = self._catalogue.find(occupation)

@@ -55,6 +55,20 @@ class LedgerSettings:
             env="CERT_LEDGER_PUBLIC_URL",
         ),
     )
+    internal_port: int = field(
+        default=0,
+        metadata=described(
+            Text(
+                "供前端进程连接的端口；0 表示不开放。不得对公众开放",
+                "Port for the fronts; 0: none. Never open to the public",
+            ),
+            minimum=0,
+            maximum=65535,
+        ),
+    )
+    internal_host: str = field(
+        default="127.0.0.1", metadata=described(Text("供前端进程连接的地址", "Address for the fronts"))
+    )
     behind_proxy: bool = field(
         default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
     )
@@ -123,3 +137,9 @@ class LedgerSettings:
     def __post_init__(self) -> None:
         check_place(self.store)
         check_place(self.guard)
+
+    @property
+    def listen(self) -> tuple[tuple[str, int], ...]:
+        """Host and port for the public; after it those for fronts, if they may connect."""
+        internal = ((self.internal_host, self.internal_port),) if self.internal_port else ()
+        return (self.host, self.port), *internal

@@ -12,6 +12,7 @@ import marshal
 import os
 import pickle
 import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -24,6 +25,7 @@ from ledger.records.state import AuthorityState, FilingState
 from ledger.records.view import Authentic
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, Examined, Examiner, PrivatePart
+from ledger.service.examined import pack_item
 from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
 from ledger.text import Text
@@ -57,19 +59,47 @@ async def examine_in(pool: ProcessPoolExecutor, shares: int, body: bytes, by: Su
 
     Raises Malformed as wire.decode_submissions, and BrokenProcessPool when one of the processes has died.
     """
+    return [unpack_examined(one) for one in await _in_shares(pool, shares, _examine_share, body, by)]
+
+
+async def examine_for_sequencer(pool: ProcessPoolExecutor, shares: int, body: bytes, by: Submitter) -> list[bytes]:
+    """The same in a front: the outcomes as items for the sequencer (examined.py). Raises as `examine_in`."""
+    items: list[bytes] = await _in_shares(pool, shares, _examine_share_for_sequencer, body, by)
+    return items
+
+
+async def authenticate_in(
+    pool: ProcessPoolExecutor, shares: int, entries: Sequence[bytes], by: Submitter
+) -> list[Examined]:
+    """Check form and signatures of entries that a front has examined. Raises BrokenProcessPool."""
+    return [unpack_examined(one) for one in await _in_shares(pool, shares, _authenticate_share, list(entries), by)]
+
+
+async def _in_shares(
+    pool: ProcessPoolExecutor, shares: int, work: Callable[..., bytes], what: Any, by: Submitter
+) -> Any:
+    """What `work` makes of each item, in order; each process takes every `shares`th."""
     loop = asyncio.get_running_loop()
-    work = [loop.run_in_executor(pool, _examine_share, body, at, shares, by) for at in range(shares)]
-    examined: dict[int, Examined] = {}
-    for at, packed in enumerate(await asyncio.gather(*work)):
-        found = marshal.loads(packed)  # noqa: S302  # from our own process
-        examined.update((at + shares * place, unpack_examined(one)) for place, one in enumerate(found))
-    return [examined[at] for at in range(len(examined))]
+    parts = await asyncio.gather(*(loop.run_in_executor(pool, work, what, at, shares, by) for at in range(shares)))
+    found: list[list[Any]] = [marshal.loads(part) for part in parts]  # noqa: S302  # from our own processes
+    return [found[at % shares][at // shares] for at in range(sum(map(len, found)))]
 
 
 def _examine_share(body: bytes, start: int, step: int, by: Submitter) -> bytes:
     """In a process of the pool: every `step`th submission from `start` on."""
     submissions = decode_submissions(body)[start::step]
     return marshal.dumps([pack_examined(one) for one in _here[0].examine(submissions, by.filing, by.authority)])
+
+
+def _examine_share_for_sequencer(body: bytes, start: int, step: int, by: Submitter) -> bytes:
+    submissions = decode_submissions(body)[start::step]
+    return marshal.dumps([pack_item(one) for one in _here[0].examine(submissions, by.filing, by.authority)])
+
+
+def _authenticate_share(entries: Sequence[bytes], start: int, step: int, by: Submitter) -> bytes:
+    examiner = _here[0]
+    found = [examiner.authenticate(entry, by.filing, by.authority) for entry in entries[start::step]]
+    return marshal.dumps([pack_examined(one) for one in found])
 
 
 # How what was examined crosses over. Pickling these classes field by field took longer than the signature check.
@@ -81,14 +111,7 @@ def pack_examined(examined: Examined) -> Any:
     packed = pack(outcome.authentic)
     if packed == b"":
         return pickle.dumps(examined)
-    part = outcome.private
-    assert part is not None, "a certificate comes with its openings"
-    private = (
-        part.filing_number, part.number, part.name, part.number_hmac, part.person, part.person_hmac,
-        _pack_row(part.match), _pack_row(part.lookup),
-        [(row.locator, int(row.slot), row.body) for row in part.envelopes],
-    )  # fmt: skip
-    return examined.identity, outcome.statement.entry, packed, private
+    return examined.identity, outcome.statement.entry, packed, _pack_private(outcome.private)
 
 
 def unpack_examined(packed: Any) -> Examined:
@@ -100,16 +123,30 @@ def unpack_examined(packed: Any) -> Examined:
     if len(packed) == 5:
         identity, code, field, zh, en = packed
         return Examined(identity, Refused(code, field, Text(zh, en)))
-    identity, entry, statement, (filing, number, name, number_hmac, person, person_hmac, match, lookup, envelopes) = (
-        packed
-    )
+    identity, entry, statement, private = packed
     authentic = unpack(entry, statement)
     assert isinstance(authentic, Authentic), "examined: its signature was checked"
+    return Examined(identity, Candidate(authentic, _unpack_private(private)))
+
+
+def _pack_private(part: PrivatePart | None) -> Any:
+    if part is None:
+        return None
+    return (
+        part.filing_number, part.number, part.name, part.number_hmac, part.person, part.person_hmac,
+        _pack_row(part.match), _pack_row(part.lookup),
+        [(row.locator, int(row.slot), row.body) for row in part.envelopes],
+    )  # fmt: skip
+
+
+def _unpack_private(packed: Any) -> PrivatePart | None:
+    if packed is None:
+        return None
+    filing, number, name, number_hmac, person, person_hmac, match, lookup, envelopes = packed
     rows = tuple(EnvelopeRow(locator, Slot(slot), body) for locator, slot, body in envelopes)
-    private = PrivatePart(
+    return PrivatePart(
         filing, number, name, number_hmac, person, person_hmac, _unpack_row(match), _unpack_row(lookup), rows
     )
-    return Examined(identity, Candidate(authentic, private))
 
 
 def _pack_row(row: IndexRow) -> tuple[bytes, int, int, bytes]:

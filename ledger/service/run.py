@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -31,13 +30,15 @@ from ledger.service.answers import Answers
 from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
-from ledger.service.examiners import start_examiners, warm_up
+from ledger.service.desk import Desk
 from ledger.service.guards import create_guard, open_guard
+from ledger.service.internal import add_internal
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
 from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.publisher import Publisher
+from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
 from ledger.service.standby import hold_place, standing_by, why_ended
@@ -127,9 +128,9 @@ async def running(
     unlock: Callable[[str], KeyFile] = _no_other_keys,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     steady_ms: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
-) -> AsyncIterator[tuple[web.Application, asyncio.Future[BaseException]]]:
-    """A log with its sequencer and publisher running over its open store, which is closed at the end; and the future
-    that holds what must end the process.
+) -> AsyncIterator[tuple[list[web.Application], asyncio.Future[BaseException]]]:
+    """A log with its sequencer and publisher running over its open store, which is closed at the end: what is served at
+    each address of `settings.listen`, and the future that holds what must end the process.
 
     Raises whatever stops a log from being trusted with a signature, but for what its witnesses say: then it runs, signs
     nothing and stays readable.
@@ -147,8 +148,8 @@ async def running(
         signer = log_signer(settings.origin, keys, integrator.authority, unlock)
         hashes, metrics = Hashes(store), make_metrics()
         guard = await open_guard(settings.guard, folder, settings.origin, settings.store)
-        held.push_async_callback(guard.close)
         head_signer = HeadSigner(signer, guard, clock.now_s)
+        held.push_async_callback(head_signer.close)
         witnesses = Witnesses(
             load_policy(folder, settings),
             TheLog(
@@ -203,41 +204,40 @@ async def running(
         async with witnesses:
             sequencer.check_clock()
             await publisher.start()
-            workers = ThreadPoolExecutor(1, thread_name_prefix="examiner")
-            processes = None
-            if settings.examiners:
-                processes = start_examiners(settings.examiners, keys.key("index", "index").secret)
+            desk = Desk(examiner, keys.key("index", "index").secret, settings.examiners)
             log = Log(
                 sequencer=sequencer,
                 publisher=publisher,
                 answers=Answers(publisher, store, hashes, settings.answer_wait_ms / 1000),
                 store=store,
-                examiner=examiner,
+                desk=desk,
                 index=index,
-                public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
-                workers=workers,
-                processes=processes,
-                shares=min(settings.examiners, 2),
-                nonces=NonceMemory(not_before_s=-(-wall_ms() // 1000)),
-                request_keys=request_keys,
+                requesters=Requesters(
+                    settings.public_url or f"http://{settings.host}:{settings.port}",
+                    request_keys,
+                    integrator.filing,
+                    NonceMemory(not_before_s=-(-wall_ms() // 1000)),
+                ),
                 metrics=metrics,
                 track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
                 intake=Intake(_INTAKE_BYTES),
             )
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
-            app = create_app(log)
             receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
             prover = Prover(integrator, hashes, serving)
-            add_proofs(app, Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key))
+            proofs = Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key)
+            apps = [create_app(log) for _ in settings.listen]
+            for app in apps:
+                add_proofs(app, proofs)
+            for app in apps[1:]:
+                add_internal(app, keys.key("index", "index").secret)
             try:
-                yield app, fatal
+                yield apps, fatal
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                workers.shutdown(wait=True)
-                if processes is not None:
-                    processes.shutdown(wait=True, cancel_futures=True)
+                desk.close()
     finally:
         holding.cancel()
         await asyncio.wait([holding])
@@ -284,16 +284,18 @@ async def serve(
                 return
         else:
             store = await open_store(settings.store, folder, private=True)
-        app, fatal = await leading.enter_async_context(running(folder, settings, keys, store, unlock=unlock))
+        apps, fatal = await leading.enter_async_context(running(folder, settings, keys, store, unlock=unlock))
         await port.aclose()
-        site = await start_site(app, settings.host, settings.port, edge)
-        port.push_async_callback(site.stop)
-        warm_up(app[LOG].processes, settings.examiners)
+        sites = []
+        for app, address in zip(apps, settings.listen, strict=True):
+            sites.append(site := await start_site(app, *address, edge))
+            port.push_async_callback(site.stop)
+        apps[0][LOG].desk.warm_up()
         # What is alive now stays; what a request makes has few cycles. Looking for them after every 700 objects
         # took a tenth of the time of admission.
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
-        on_ready(site)
+        on_ready(sites[0])
         fatal.add_done_callback(lambda _: stop.set())
         await stop.wait()
         if fatal.done():

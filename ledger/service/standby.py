@@ -29,7 +29,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -92,20 +92,23 @@ async def _wait(request: web.Request) -> web.Response:
 async def standing_by(
     settings: LedgerSettings, folder: Path, edge: EdgeSettings, stop: asyncio.Event, on_waiting: Callable[[Site], None]
 ) -> AsyncIterator[Opened | None]:
-    """Wait on the log's port until this process leads: its open store, or None when `stop` came first. The port goes
-    on answering until the end of the context. Raises as take_place and start_site."""
+    """Wait on the log's ports until this process leads: its open store, or None when `stop` came first. They go on
+    answering until the end of the context. Raises as take_place and start_site."""
     check_shared(settings)
-    site = await start_site(waiting_app(), settings.host, settings.port, edge)
-    taking = asyncio.ensure_future(take_place(settings, folder))
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        on_waiting(site)
-        await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        yield taking.result() if taking.done() else None
-    finally:
-        taking.cancel()
-        stopping.cancel()
-        await site.stop()
+    async with AsyncExitStack() as sites:
+        for at, address in enumerate(settings.listen):
+            site = await start_site(waiting_app(), *address, edge)
+            sites.push_async_callback(site.stop)
+            if at == 0:
+                on_waiting(site)
+        taking = asyncio.ensure_future(take_place(settings, folder))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            yield taking.result() if taking.done() else None
+        finally:
+            taking.cancel()
+            stopping.cancel()
 
 
 async def take_place(settings: LedgerSettings, folder: Path) -> Opened:

@@ -11,10 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -24,20 +21,19 @@ from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.authority import Filing
-from ledger.records.dates import batch_day
 from ledger.records.documents import IdDocument
-from ledger.records.kinds import FilingStatus, KeyStatus, Kind
+from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.repeated import UNNUMBERED
-from ledger.records.state import FilingState
-from ledger.request_signing import NonceMemory, open_request
-from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.admission import Candidate, Examined
 from ledger.service.answers import Answers
 from ledger.service.budget import Budget
-from ledger.service.examiners import Submitter, examine_in
+from ledger.service.desk import Desk
+from ledger.service.examiners import Submitter
 from ledger.service.metrics import Metrics
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
+from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
 from ledger.store.protocol import PrivateStore, Slot
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
@@ -49,8 +45,6 @@ _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
 _ASK_AGAIN_S: Final = 2
-_CHUNK: Final = 64  # submissions examined in one hand-over
-_APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
 
 journal = logging.getLogger(__name__)
 
@@ -63,14 +57,9 @@ class Log:
     publisher: Publisher
     answers: Answers
     store: PrivateStore
-    examiner: Examiner
+    desk: Desk
     index: PrivateIndex
-    public_url: str
-    workers: ThreadPoolExecutor
-    processes: ProcessPoolExecutor | None
-    shares: int  # how many of them examine one request
-    nonces: NonceMemory
-    request_keys: dict[bytes, tuple[str, bytes]]  # kid -> filing number, public key
+    requesters: Requesters
     metrics: Metrics
     track_budget: Budget
     intake: Intake  # of bodies that nobody has vouched for yet
@@ -146,8 +135,11 @@ async def post_statements(request: web.Request) -> web.Response:
     log = request.app[LOG]
     with log.intake.held() as count:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
-    filing = await _requester(request, body, suspended=True)  # it may still suspend and revoke: the fold decides
-    return await _sequence(log, await _examine(log, body, filing))
+    # A suspended body may still suspend and revoke: the fold decides.
+    filing = await log.requesters.open(request, body, suspended=True)
+    authority = log.sequencer.integrator.authority
+    assert authority is not None
+    return await sequence(log, await log.desk.examine(body, Submitter(filing, authority)))
 
 
 async def get_statement(request: web.Request) -> web.Response:
@@ -169,16 +161,15 @@ async def post_authority(request: web.Request) -> web.Response:
     entry = wire.decode(await read_body(request, _SMALL_BODY), wire.AuthorityRequest).entry
     authority = log.sequencer.integrator.authority
     assert authority is not None
-    examine = partial(log.examiner.examine_authority, entry, authority)
-    examined = await asyncio.get_running_loop().run_in_executor(log.workers, examine)
-    return await _sequence(log, [_own_request_keys(log, examined)])
+    examined = await log.desk.examine_authority(entry, authority)
+    return await sequence(log, [_own_request_keys(log, examined)])
 
 
 async def post_tracks(request: web.Request) -> web.Response:
     """The track of each person and lineage. Answers alike whether or not certificates exist."""
     log = request.app[LOG]
     body = await read_body(request, _SMALL_BODY)
-    filing = await _requester(request, body)
+    filing = await log.requesters.open(request, body)
     persons = wire.decode(body, wire.TracksRequest).persons
     if not 1 <= len(persons) <= wire.MAX_PERSONS:
         raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
@@ -198,7 +189,7 @@ async def post_numbers(request: web.Request) -> web.Response:
     """Which of a body's own numbers are taken."""
     log = request.app[LOG]
     body = await read_body(request, _SMALL_BODY)
-    filing = await _requester(request, body)
+    filing = await log.requesters.open(request, body)
     numbers = wire.decode(body, wire.NumbersRequest).numbers
     if len(numbers) > wire.MAX_NUMBERS or any(len(number) > 64 for number in numbers):
         raise Malformed(f"at most {wire.MAX_NUMBERS} numbers in a request")
@@ -250,61 +241,19 @@ async def get_metrics(request: web.Request) -> web.Response:
     )
 
 
-async def _requester(request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
-    """The filing whose request key signed this request; with `suspended` it may be so. Raises Unverified or Refused."""
-    log = request.app[LOG]
-    opened = open_request(
-        request.method,
-        log.public_url + request.raw_path,
-        request.headers,
-        body,
-        key_for=lambda kid: log.request_keys[kid][1] if kid in log.request_keys else None,
-        now_s=int(time.time()),
-        seen=log.nonces,
-    )
-    filing = await log.sequencer.integrator.filing(log.request_keys[opened.kid][0])
-    assert filing is not None
-    live = any(
-        use.status is KeyStatus.LIVE and key.kid == opened.kid and key.covers(batch_day(time.time_ns() // 1_000_000))
-        for key, use in zip(filing.terms.request_keys, filing.request_keys, strict=True)
-    )
-    if not live:
-        raise refuse(Refusal.KEY_NOT_LIVE, "kid")
-    if filing.status is not FilingStatus.ACTIVE and not (suspended and filing.status is FilingStatus.SUSPENDED):
-        raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
-    return filing
-
-
 def _own_request_keys(log: Log, examined: Examined) -> Examined:
     """A request key names its filing, so it cannot serve two."""
     if isinstance(examined.outcome, Candidate) and isinstance(terms := examined.outcome.statement.body, Filing):
-        owners = {log.request_keys[key.kid][0] for key in terms.request_keys if key.kid in log.request_keys}
+        filed = log.requesters.keys
+        owners = {filed[key.kid][0] for key in terms.request_keys if key.kid in filed}
         if owners - {terms.number}:
             return Examined(examined.identity, refuse(Refusal.REQUEST_KEY_TAKEN, "request_keys"))
     return examined
 
 
-async def _examine(log: Log, body: bytes, filing: FilingState) -> list[Examined]:
-    """Off the event loop: a small request on a thread, a larger one in the other processes, body and all."""
-    authority = log.sequencer.integrator.authority
-    assert authority is not None
-    if log.processes is not None and len(body) >= _APART:
-        try:
-            return await examine_in(log.processes, log.shares, body, Submitter(filing, authority))
-        except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
-            journal.error("an examining process has died; going on without")
-            log.processes = None
-    submissions = wire.decode_submissions(body)
-    loop, examined = asyncio.get_running_loop(), []
-    for at in range(0, len(submissions), _CHUNK):
-        piece = submissions[at : at + _CHUNK]
-        examined += await loop.run_in_executor(log.workers, log.examiner.examine, piece, filing, authority)
-    return examined
-
-
-async def _sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
-    """Stored answers for what is logged already; the rest goes to the sequencer in order, and so does what is logged
-    and may have been undone since."""
+async def sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
+    """The answer to examined submissions: stored ones for what is logged already; the rest goes to the sequencer in
+    order, and so does what is logged and may have been undone since."""
     identities = [item.identity for item in examined if item.identity is not None]
     known = await log.store.find(identities)  # 3
     answers: list[int | Refused | None] = []

@@ -1,0 +1,101 @@
+"""Where submissions are examined, off the event loop: what is small on one thread, what is large in processes apart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
+
+from ledger.records.view import People
+from ledger.service.admission import Examined, Examiner
+from ledger.service.examined import pack_item
+from ledger.service.examiners import (
+    Submitter,
+    authenticate_in,
+    examine_for_sequencer,
+    examine_in,
+    start_examiners,
+    warm_up,
+)
+from ledger.wire import decode_submissions
+
+T = TypeVar("T")
+_Work: TypeAlias = Callable[[ProcessPoolExecutor, int, Any, Submitter], Awaitable[T]]
+journal = logging.getLogger(__name__)
+_CHUNK: Final = 64  # submissions examined in one hand-over
+_APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
+
+
+class Desk:
+    """One examiner for each thread or process. `count` processes hold `index_key`; 0: none apart."""
+
+    def __init__(self, examiner: Examiner, index_key: bytes, count: int) -> None:
+        self._examiner, self._count = examiner, count
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="examiner")
+        self._pool: ProcessPoolExecutor | None = start_examiners(count, index_key) if count else None
+
+    def warm_up(self) -> None:
+        """Start the processes now rather than with the first large request."""
+        warm_up(self._pool, self._count)
+
+    async def examine(self, body: bytes, by: Submitter) -> list[Examined]:
+        """The outcomes for the submissions of one request's body. Raises Malformed as wire.decode_submissions."""
+        found = await self._apart(examine_in, body, len(body), by)
+        if found is not None:
+            return found
+        work = partial(self._examiner.examine, filing=by.filing, authority=by.authority)
+        return await self._in_chunks(work, decode_submissions(body))
+
+    async def examine_for_sequencer(self, body: bytes, by: Submitter) -> list[bytes]:
+        """The same, as items for the sequencer (examined.py)."""
+        found = await self._apart(examine_for_sequencer, body, len(body), by)
+        if found is not None:
+            return found
+        return [pack_item(one) for one in await self.examine(body, by)]
+
+    async def authenticate(self, entries: Sequence[bytes], by: Submitter) -> list[Examined]:
+        """Form, key and signatures of entries whose openings a front has examined."""
+        found = await self._apart(authenticate_in, entries, sum(map(len, entries)), by)
+        if found is not None:
+            return found
+
+        def work(some: Sequence[bytes]) -> list[Examined]:
+            return [self._examiner.authenticate(entry, by.filing, by.authority) for entry in some]
+
+        return await self._in_chunks(work, entries)
+
+    async def examine_authority(self, entry: bytes, authority: People) -> Examined:
+        """A statement of the authority, which carries its own authorisation."""
+        work = partial(self._examiner.examine_authority, entry, authority)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _apart(
+        self,
+        work: _Work[T],
+        what: Any,
+        size: int,
+        by: Submitter,
+    ) -> T | None:
+        if self._pool is None or size < _APART:
+            return None
+        try:
+            return await work(self._pool, min(self._count, 2), what, by)
+        except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
+            journal.error("an examining process has died; going on without")
+            self._pool = None
+            return None
+
+    async def _in_chunks(self, work: Callable[[Sequence[Any]], list[Examined]], items: Sequence[Any]) -> list[Examined]:
+        loop, found = asyncio.get_running_loop(), []
+        for at in range(0, len(items), _CHUNK):
+            found += await loop.run_in_executor(self._thread, work, items[at : at + _CHUNK])
+        return found

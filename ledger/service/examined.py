@@ -1,0 +1,204 @@
+"""What a front has examined, on its way to the sequencer: one msgpack body, authenticated under the index key.
+
+    body = [label, form, filing number, items]       an item: a refusal, or an entry with its private part if it has one
+    mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ body)
+
+A front is believed what only openings show (steps 7 and 9 of admission): the private part. It is not believed about
+the entry: its form, its key and its signatures are checked again by whoever puts it into the log, so that a front in
+other hands cannot get in what no record key has signed. Whoever holds the index key can send bodies; sent again within
+their 30 seconds they do nothing, because a statement is in the log once.
+
+`form` is a digest of the field names and types below: another version of the program is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ledger.errors import Malformed, Refused, Unverified
+from ledger.service.admission import Candidate, Examined, PrivatePart
+from ledger.service.private_index import KEY_VERSION
+from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
+from ledger.text import Text
+from ledger.wire import MAX_SUBMISSIONS
+
+PATH: Final = "/sequencer/v1/examined"
+TIME_HEADER, MAC_HEADER = "Front-Time", "Front-Mac"
+AGE_S: Final = 30
+LABEL: Final = "certledger/examined/v1"
+VERSION: Final = "FRONT_VERSION"  # code of the refusal of another form
+_OTHER: Final = Text(
+    "前端与定序进程的程序版本不同，请升级后重试", "Front and sequencer are of different versions of the program"
+)
+
+
+class RefusedItem(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
+    identity: bytes | None
+    code: str
+    field: str
+    zh: str
+    en: str
+
+
+class RowItem(msgspec.Struct, array_like=True, frozen=True):
+    hmac: bytes
+    purpose: int
+    version: int
+    body: bytes
+
+
+class EnvelopeItem(msgspec.Struct, array_like=True, frozen=True):
+    locator: bytes
+    slot: int
+    body: bytes
+
+
+class PrivateItem(msgspec.Struct, array_like=True, frozen=True):
+    filing_number: str
+    number: str
+    name: str
+    number_hmac: bytes
+    person: tuple[str, str, str]
+    person_hmac: bytes
+    match: RowItem
+    lookup: RowItem
+    envelopes: tuple[EnvelopeItem, EnvelopeItem]
+
+
+class CheckedItem(msgspec.Struct, array_like=True, frozen=True, tag="checked"):
+    entry: bytes
+    private: PrivateItem | None
+
+
+Item = RefusedItem | CheckedItem
+
+
+class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    label: str
+    form: bytes
+    filing: str
+    items: list[Item]
+
+
+class _RawBody(msgspec.Struct, array_like=True):
+    label: str
+    form: bytes
+    filing: str
+    items: Sequence[msgspec.Raw]
+
+
+def _form() -> bytes:
+    kinds = (RefusedItem, RowItem, EnvelopeItem, PrivateItem, CheckedItem, _Body)
+    fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
+    return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
+
+
+FORM: Final = _form()
+_DECODE: Final = msgspec.msgpack.Decoder(_Body)
+
+
+def pack_item(examined: Examined) -> bytes:
+    """One outcome as its item of a body."""
+    outcome = examined.outcome
+    if isinstance(outcome, Refused):
+        text = outcome.text
+        return msgspec.msgpack.encode(RefusedItem(examined.identity, outcome.code, outcome.field, text.zh, text.en))
+    part = outcome.private
+    private = None
+    if part is not None:
+        first, second = (EnvelopeItem(row.locator, int(row.slot), row.body) for row in part.envelopes)
+        private = PrivateItem(
+            part.filing_number,
+            part.number,
+            part.name,
+            part.number_hmac,
+            part.person,
+            part.person_hmac,
+            _row_item(part.match),
+            _row_item(part.lookup),
+            (first, second),
+        )
+    return msgspec.msgpack.encode(CheckedItem(outcome.statement.entry, private))
+
+
+def format_examined(filing: str, items: Sequence[bytes], *, form: bytes = FORM) -> bytes:
+    """A body of the items that `pack_item` made for the submissions of one filing."""
+    return msgspec.msgpack.encode(_RawBody(LABEL, form, filing, [msgspec.Raw(item) for item in items]))
+
+
+def parse_examined(body: bytes) -> tuple[str, list[Item]]:
+    """Filing number and items. Raises Refused("FRONT_VERSION") for another version's, Malformed."""
+    try:
+        raw = msgspec.msgpack.decode(body, type=_RawBody)
+        if (raw.label, raw.form) != (LABEL, FORM):
+            raise Refused(VERSION, "form", _OTHER)
+        found = _DECODE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed("examined submissions: not the msgpack array of this version") from error
+    if not 1 <= len(found.items) <= MAX_SUBMISSIONS:
+        raise Malformed(f"examined submissions: between 1 and {MAX_SUBMISSIONS}")
+    return found.filing, found.items
+
+
+def unpack_item(item: Item, checked: Examined | None) -> Examined:
+    """The outcome of an item; `checked` is what this process came to about a CheckedItem's entry."""
+    if isinstance(item, RefusedItem):
+        return Examined(item.identity, Refused(item.code, item.field, Text(item.zh or "-", item.en or "-")))
+    assert checked is not None, "an entry is checked where it is put into the log"
+    if isinstance(checked.outcome, Refused) or item.private is None:
+        return checked
+    part = item.private
+    try:
+        private = PrivatePart(
+            part.filing_number,
+            part.number,
+            part.name,
+            part.number_hmac,
+            part.person,
+            part.person_hmac,
+            _row_of(part.match),
+            _row_of(part.lookup),
+            tuple(EnvelopeRow(one.locator, Slot(one.slot), one.body) for one in part.envelopes),
+        )
+    except ValueError as error:
+        raise Malformed("examined submissions: a purpose or slot that does not exist") from error
+    return Examined(checked.identity, Candidate(checked.outcome.authentic, private))
+
+
+def front_key(index_key: bytes) -> bytes:
+    """The key under which fronts and sequencers know each other, from the 32 bytes that both hold."""
+    return HKDF(SHA256(), 32, salt=None, info=b"certledger/front/v1").derive(index_key)
+
+
+def sign_examined(key: bytes, body: bytes, now_s: int) -> dict[str, str]:
+    """The headers that authenticate a body."""
+    return {TIME_HEADER: str(now_s), MAC_HEADER: _mac(key, str(now_s), body)}
+
+
+def check_examined(key: bytes, body: bytes, time: str, mac: str, now_s: int) -> None:
+    """Raises Unverified unless whoever holds the key sent this body within the last 30 seconds."""
+    if not hmac.compare_digest(_mac(key, time, body).encode(), mac.encode("utf-8", "replace")):
+        raise Unverified("not accepted")
+    if not (time.isdecimal() and abs(now_s - int(time)) <= AGE_S):
+        raise Unverified("not accepted")
+
+
+def _mac(key: bytes, time: str, body: bytes) -> str:
+    made = hmac.new(key, time.encode("utf-8", "replace") + b"\n", sha256)
+    made.update(body)
+    return made.hexdigest()
+
+
+def _row_item(row: IndexRow) -> RowItem:
+    return RowItem(row.hmac, int(row.purpose), row.key_version, row.body)
+
+
+def _row_of(item: RowItem) -> IndexRow:
+    return IndexRow(item.hmac, Purpose(item.purpose), item.version, item.body)

@@ -1,0 +1,77 @@
+"""The sequencer's own door for fronts, on an address that the public does not reach: what they have examined.
+
+Beside it stands the whole ordinary application, to which fronts pass on everything else.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from aiohttp import web
+
+from ledger import wire
+from ledger.edge import read_body
+from ledger.records.appointment import Appoint
+from ledger.records.issue import Issue
+from ledger.records.life import Correct
+from ledger.records.refusals import Refusal, refuse
+from ledger.service.admission import Candidate, Examined
+from ledger.service.examined import (
+    MAC_HEADER,
+    PATH,
+    TIME_HEADER,
+    CheckedItem,
+    check_examined,
+    front_key,
+    parse_examined,
+    unpack_item,
+)
+from ledger.service.examiners import Submitter
+from ledger.service.web import LOG, sequence
+
+_KEY: Final = web.AppKey("front_key", bytes)
+
+
+def add_internal(app: web.Application, index_key: bytes) -> None:
+    """Let fronts that hold the index key hand in what they have examined."""
+    app[_KEY] = front_key(index_key)
+    app.router.add_post(PATH, post_examined)
+
+
+async def post_examined(request: web.Request) -> web.Response:
+    """Statements of one filing, examined by a front; the answer is that of POST /v1/statements.
+
+    1 from a front    under the key that both hold, not older than 30 s: 401 otherwise, and nothing more is said
+    2 same version    FRONT_VERSION otherwise
+    3 entries again   form, key, signatures, against this process's own view: what a front says about them is not asked
+    4 private part    there, where the statement is about a person; what it holds only the front has seen
+    5 sequence        as everything else
+    """
+    log = request.app[LOG]
+    with log.intake.held() as count:
+        body = await read_body(request, wire.MAX_BODY, on_bytes=count)
+    time_text, mac = request.headers.get(TIME_HEADER, ""), request.headers.get(MAC_HEADER, "")
+    check_examined(request.app[_KEY], body, time_text, mac, int(time.time()))  # 1
+    number, items = parse_examined(body)  # 2
+    integrator = log.sequencer.integrator
+    filing = await integrator.filing(number)
+    if filing is None:
+        raise refuse(Refusal.FILING_UNKNOWN, "filing_number")
+    assert integrator.authority is not None
+    entries = [item.entry for item in items if isinstance(item, CheckedItem)]
+    checked = iter(await log.desk.authenticate(entries, Submitter(filing, integrator.authority)))  # 3
+    examined = []
+    for item in items:
+        found = unpack_item(item, next(checked) if isinstance(item, CheckedItem) else None)
+        examined.append(_with_openings(found))  # 4
+    return await sequence(log, examined)  # 5
+
+
+def _with_openings(examined: Examined) -> Examined:
+    if isinstance(examined.outcome, Candidate):
+        personal = isinstance(examined.outcome.statement.body, Issue | Appoint | Correct)
+        if personal != (examined.outcome.private is not None):
+            wrong = Refusal.OPENING_MISSING if personal else Refusal.OPENING_UNWANTED
+            return Examined(examined.identity, refuse(wrong, "face, document"))
+    return examined

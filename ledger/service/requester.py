@@ -1,0 +1,51 @@
+"""Who sent a request: the filing whose request key signed it (RFC 9421), for the log's own process and for fronts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ledger.records.dates import batch_day
+from ledger.records.kinds import FilingStatus, KeyStatus
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.state import FilingState
+from ledger.request_signing import NonceMemory, open_request
+
+RequestKeys = Mapping[bytes, tuple[str, bytes]]  # kid -> filing number, public key
+
+
+@dataclass(frozen=True, slots=True)
+class Requesters:
+    """What a request's signature is checked against. `public_url` is the address as callers see it."""
+
+    public_url: str
+    keys: RequestKeys
+    filing: Callable[[str], Awaitable[FilingState | None]]
+    nonces: NonceMemory
+
+    async def open(self, request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
+        """The filing whose request key signed this; with `suspended` it may be so. Raises Unverified or Refused."""
+        now = time.time()
+        opened = open_request(
+            request.method,
+            self.public_url + request.raw_path,
+            request.headers,
+            body,
+            key_for=lambda kid: self.keys[kid][1] if kid in self.keys else None,
+            now_s=int(now),
+            seen=self.nonces,
+        )
+        filing = await self.filing(self.keys[opened.kid][0])
+        assert filing is not None
+        live = any(
+            use.status is KeyStatus.LIVE and key.kid == opened.kid and key.covers(batch_day(int(now * 1000)))
+            for key, use in zip(filing.terms.request_keys, filing.request_keys, strict=True)
+        )
+        if not live:
+            raise refuse(Refusal.KEY_NOT_LIVE, "kid")
+        if filing.status is not FilingStatus.ACTIVE and not (suspended and filing.status is FilingStatus.SUSPENDED):
+            raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
+        return filing

@@ -1,0 +1,98 @@
+"""What crosses from a front to the sequencer: everything comes back, and nothing that was changed or is of another
+version passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.errors import Malformed, Refused, Unverified
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.service import examined as wire
+from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.private_index import PrivateIndex
+from ledger.text import Text
+from ledger.wire import MAX_SUBMISSIONS
+from tests.support.builders import octets
+from tests.support.service_room import Room
+
+KEY, NOW = wire.front_key(octets("index")), 1_790_000_000
+EXAMINER = Examiner(PrivateIndex(octets("index"), lambda count: octets("n", count)), load_ladder(), load_catalogue())
+
+
+async def test_candidates_come_back_as_they_were(room: Room) -> None:
+    async with room.open(run=False):
+        sent = await room.candidates(*await room.draft("a", "b"))
+        items = [wire.pack_item(Examined(one.statement.identity, one)) for one in sent]
+        number, found = wire.parse_examined(wire.format_examined("Y000051000001", items))
+        assert number == "Y000051000001" and len(found) == 2
+        for one, item in zip(sent, found, strict=True):
+            assert isinstance(item, wire.CheckedItem) and item.entry == one.statement.entry
+            again = wire.unpack_item(item, Examined(one.statement.identity, Candidate(one.authentic, None)))
+            assert isinstance(again.outcome, Candidate) and again.outcome.private == one.private
+            refusal = Refused("SIGNATURE", "signature", Text("甲", "a"))
+            assert wire.unpack_item(item, Examined(b"", refusal)).outcome is refusal, "the check here decides"
+
+
+@given(st.none() | st.binary(), *[st.text(min_size=1)] * 4)
+def test_refusals_come_back_as_they_were(identity: bytes | None, code: str, field: str, zh: str, en: str) -> None:
+    said = Examined(identity, Refused(code, field, Text(zh, en)))
+    _, (item,) = wire.parse_examined(wire.format_examined("n", [wire.pack_item(said)]))
+    again = wire.unpack_item(item, None)
+    assert isinstance(again.outcome, Refused) and again.identity == identity
+    assert (again.outcome.code, again.outcome.field, again.outcome.text) == (code, field, Text(zh, en))
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_malformed(raw: bytes) -> None:
+    for body in (raw, wire.format_examined("n", [raw])):
+        with pytest.raises(Malformed):
+            wire.parse_examined(body)
+
+
+def test_other_versions_and_shapes_are_refused() -> None:
+    item = wire.pack_item(Examined(None, Refused("C", "f", Text("甲", "a"))))
+    for form in (b"", bytes(32), wire.FORM + b"\0"):
+        with pytest.raises(Refused, match="FRONT_VERSION"):
+            wire.parse_examined(wire.format_examined("n", [item], form=form))
+    for items in ([], [item] * (MAX_SUBMISSIONS + 1)):
+        with pytest.raises(Malformed):
+            wire.parse_examined(wire.format_examined("n", items))
+    row: Any = [b"", 99, 1, b""]
+    private = ["n", "1", "2", b"", ["a", "b", "c"], b"", row, row, [[b"", 1, b""], [b"", 2, b""]]]
+    _, (found,) = wire.parse_examined(
+        wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
+    )
+    (checked,) = [EXAMINER.examine_authority(b"", None)]  # type: ignore[arg-type]
+    assert isinstance(checked.outcome, Refused)
+    assert wire.unpack_item(found, checked) is checked
+
+
+@given(st.binary(max_size=64), st.integers(0, 10_000), st.integers(-60, 60))
+def test_the_mac_is_of_key_time_and_body(body: bytes, bit: int, late: int) -> None:
+    headers = wire.sign_examined(KEY, body, NOW)
+    time, mac = headers[wire.TIME_HEADER], headers[wire.MAC_HEADER]
+
+    def check(key: bytes = KEY, body: bytes = body, time: str = time, mac: str = mac, now: int = NOW) -> None:
+        wire.check_examined(key, body, time, mac, now)
+
+    if abs(late) <= 30:
+        check(now=NOW + late)
+    else:
+        with pytest.raises(Unverified):
+            check(now=NOW + late)
+    spoilt = mac[: bit % 64] + ("0" if mac[bit % 64] != "0" else "1") + mac[bit % 64 + 1 :]
+    for changes in (
+        {"mac": spoilt}, {"mac": ""}, {"mac": mac + "0"}, {"mac": "é" + mac}, {"time": str(NOW + 1)}, {"time": ""},
+        {"time": "٣"}, {"time": f"+{NOW}"}, {"body": body + b"\0"}, {"key": wire.front_key(octets("other"))},
+    ):  # fmt: skip
+        with pytest.raises(Unverified, match="not accepted"):
+            check(**changes)  # type: ignore[arg-type]
+
+
+def test_the_key_is_not_one_of_the_index() -> None:
+    assert len(KEY) == 32 and octets("index") != KEY
