@@ -108,9 +108,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    start_logging()
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
     passphrase = read_passphrase(
         PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file
@@ -123,7 +121,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     def waiting(site: Site) -> None:
         print(f"{settings.origin} {site.url} standby", flush=True)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         unlock = partial(_unlock, arguments.dir, passphrase)
         work = serve(
             arguments.dir,
@@ -173,7 +171,14 @@ def _inside(folder: Path, path: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def start_logging() -> None:
+    """JSON lines on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     import uvloop
 
     return uvloop.new_event_loop

@@ -273,3 +273,15 @@ async def open_postgres(
         await store.close()
         raise
     return store
+
+
+async def open_reader(place: Place) -> PostgresStore:
+    """The committed rows of a ledger's store as they are at each read, beside whoever writes; nothing can be written.
+    Its role needs no more than to read. Raises Unavailable when it is missing, Refused on schema drift."""
+    store = PostgresStore(place, reads := ReadPool(place, Deadlines()), None, private=True)
+    try:
+        await check_schema(reads.fetch, place, private=True)
+    except BaseException:
+        await store.close()
+        raise
+    return store

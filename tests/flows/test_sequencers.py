@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live_ledger import distinct, drafted, live_body
+from ledger.errors import Unavailable, Unverified
+from tests.support.fronts import LiveFront
+from tests.support.live_ledger import distinct, drafted, free_port, live_body
 from tests.support.postgres import Server, postgres_server
 from tests.support.sequencers import Fleet, disturb, status
 
@@ -96,3 +98,47 @@ async def test_five_that_are_stopped_woken_and_killed_at_random_never_fork(serve
         await fleet.judge()
     finally:
         fleet.end()
+
+
+async def test_two_fronts_lose_and_double_nothing_when_the_leader_dies(server: Server, tmp_path: Path) -> None:
+    body, url = live_body("fronts"), f"http://127.0.0.1:{free_port()}"
+    fleet = await asyncio.to_thread(
+        Fleet.create, server, tmp_path, "fronts", 2, takeover_ms=1000, internal_port=free_port(), public_url=url
+    )
+    fronts = [
+        LiveFront.create(tmp_path / "front 1", fleet.members, url),
+        LiveFront.create(tmp_path / "front 2", fleet.members),
+    ]
+    labels = distinct("fronts", 60)
+    try:
+        starts = [asyncio.to_thread(member.start, "--standby") for member in fleet.members]
+        await asyncio.gather(*starts, *(asyncio.to_thread(front.start) for front in fronts))
+        leader = await fleet.leader()
+        async with fronts[0].client() as client:
+            await client.submit_authority(leader.authority.sign(body.filing).entry)
+        async with fronts[0].client(body) as client:
+            certificates = await drafted(client, body, *labels)
+
+        async def load(at: int) -> None:
+            for start in range(2 * at, 60, 4):
+                while True:
+                    try:
+                        await fleet.submit_to(fronts[at].client(body, total_s=20.0), certificates[start : start + 2])
+                        break
+                    except (Unavailable, Unverified):
+                        await asyncio.sleep(0.05)
+
+        async with fleet.watched():
+            sending = [asyncio.create_task(load(at)) for at in range(2)]
+            while len(fleet.acks) < 16:
+                await asyncio.sleep(0.005)
+            assert leader.kill() == -9
+            await asyncio.gather(*sending)
+        assert len(fleet.acks) == 60 and await fleet.leader() is not leader
+        await fleet.judge()
+        assert [front.end() for front in fronts] == [0, 0]
+    finally:
+        fleet.end()
+        for front in fronts:
+            if front.process is not None:
+                front.end(signal.SIGKILL)

@@ -70,7 +70,8 @@ class Fleet:
         for at in range(1, count):
             copy = Path(shutil.copytree(first.folder, folder / str(at)))
             port = free_port()
-            (copy / SETTINGS_FILE).write_text(format_settings(replace(chosen, port=port)), "utf-8")
+            changes = {"port": port, "internal_port": free_port() if chosen.internal_port else 0}
+            (copy / SETTINGS_FILE).write_text(format_settings(replace(chosen, **changes)), "utf-8")
             members.append(LiveLedger(copy, first.authority, f"http://127.0.0.1:{port}", first.keys))
         return cls(server, guard, members)
 

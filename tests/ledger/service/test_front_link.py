@@ -1,0 +1,110 @@
+"""Which sequencer is asked, and for how long; over real sockets, with sequencers that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from ledger.edge import Site, protect, start_site
+from ledger.edge_connection import EdgeSettings
+from ledger.errors import Unavailable
+from ledger.service.front_link import SequencerLink
+from ledger.service.standby import waiting_app
+
+NONE: Callable[[], dict[str, str]] = dict
+
+
+@dataclass
+class Leader:
+    """Answers with what it was asked; `hang` says for how many requests it does not answer at all."""
+
+    hang: int = 0
+    unavailable: bool = False
+    asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def serve(self, port: int = 0) -> AsyncIterator[Site]:
+        async def answer(request: web.Request) -> web.Response:
+            headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Content-Length")}
+            self.asked.append((request.method, request.raw_path, headers, await request.read()))
+            if self.hang:
+                self.hang -= 1
+                await asyncio.sleep(30)
+            if self.unavailable:
+                raise Unavailable("too many statements are waiting", retry_after=1)
+            return web.Response(status=202, body=b"said", headers={"Location": "/x", "Retry-After": "2"})
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        protect(app)
+        site = await start_site(app, "127.0.0.1", port, EdgeSettings(stop_seconds=0.1))
+        try:
+            yield site
+        finally:
+            await site.stop()
+
+
+@asynccontextmanager
+async def standby() -> AsyncIterator[Site]:
+    site = await start_site(waiting_app(), "127.0.0.1", 0)
+    try:
+        yield site
+    finally:
+        await site.stop()
+
+
+def link(*addresses: str, search_s: float = 5.0, answer_s: float = 5.0) -> SequencerLink:
+    return SequencerLink(addresses, answer_s=answer_s, search_s=search_s)
+
+
+async def test_it_asks_on_until_one_leads_and_stays_with_it() -> None:
+    leader = Leader()
+    async with standby() as waiting, leader.serve() as site, link("http://127.0.0.1:9", waiting.url, site.url) as sends:
+        for _ in range(3):
+            answer = await sends.send("POST", "/v1/%2e?a=%20b", lambda: {"Signature": "s", "X": "y"}, b"body")
+            assert (answer.status, answer.body, answer.headers["Location"]) == (202, b"said", "/x")
+        assert leader.asked == [("POST", "/v1/%2e?a=%20b", {"Signature": "s", "X": "y"}, b"body")] * 3
+        assert sends._current == 2
+
+
+async def test_one_that_starts_to_lead_meanwhile_is_found() -> None:
+    leader = Leader()
+    async with leader.serve() as first:
+        port = first.port
+    async with link(f"http://127.0.0.1:{port}") as sends:
+        asking = asyncio.create_task(sends.send("GET", "/checkpoint", NONE, b""))
+        await asyncio.sleep(0.3)
+        assert not asking.done()
+        async with leader.serve(port):
+            assert (await asking).status == 202
+
+
+async def test_one_that_hangs_is_left_after_its_time() -> None:
+    leader, other = Leader(hang=1), Leader()
+    async with leader.serve() as site, other.serve() as second, link(site.url, second.url, answer_s=0.3) as sends:
+        assert (await sends.send("POST", "/v1/statements", NONE, b"sent twice")).body == b"said"
+        assert [body for _, _, _, body in leader.asked + other.asked] == [b"sent twice"] * 2
+
+
+async def test_each_attempt_has_headers_of_its_own() -> None:
+    made = iter("12345")
+    leader = Leader(hang=1)
+    async with leader.serve() as site, link(site.url, answer_s=0.3) as sends:
+        await sends.send("POST", "/", lambda: {"Front-Time": next(made)}, b"")
+        assert [headers["Front-Time"] for _, _, headers, _ in leader.asked] == ["1", "2"]
+
+
+async def test_nobody_is_503_and_what_a_leader_cannot_do_now_is_its_own_answer() -> None:
+    async with standby() as waiting, link(waiting.url, "http://127.0.0.1:9", search_s=0.2) as sends:
+        with pytest.raises(Unavailable) as told:
+            await sends.send("GET", "/", NONE, b"")
+        assert told.value.retry_after == 2 and told.value.text is not None and told.value.text.zh
+    leader = Leader(unavailable=True)
+    async with leader.serve() as site, link(site.url, "http://127.0.0.1:9") as sends:
+        answer = await sends.send("GET", "/", NONE, b"")
+        assert (answer.status, answer.code, len(leader.asked)) == (503, "unavailable", 1)
