@@ -6,8 +6,9 @@ POST /v1/statements, by the numbers of admission.py:
     b examine      steps 1, 2, 4 to 7 and 9 in processes of its own
     c hand over    what was examined goes to whoever sequences (examined.py); 3, 8, 10, 11, 12 and the answer are theirs
 
-Everything else is passed on as it came, with the request's own signature: the sequencer judges it by itself. Any number
-of fronts may run. A crash leaves nothing: what was handed over is the sequencer's, and who got no answer asks again.
+Tiles come out of the database where they are known to be published. Everything else is passed on as it came, with the
+request's own signature: the sequencer judges it by itself. Any number of fronts may run. A crash leaves nothing: what
+was handed over is the sequencer's, and who got no answer asks again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ledger.service.examiners import Submitter
 from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.front_view import FrontView
 from ledger.service.requester import Requesters
+from ledger.service.tiles import tile_answer
 
 journal = logging.getLogger(__name__)
 # Between two hops only (RFC 9110 7.6.1), or made anew by each server.
@@ -60,6 +62,7 @@ def create_front_app(front: Front) -> web.Application:
     app = web.Application(client_max_size=wire.MAX_BODY)
     app[FRONT] = front
     app.router.add_post("/v1/statements", post_statements)
+    app.router.add_get("/tile/{path:.+}", get_tile)
     app.router.add_get("/livez", get_live)
     app.router.add_route("*", "/sequencer/{path:.*}", not_here)
     app.router.add_route("*", "/{path:.*}", pass_on)
@@ -81,6 +84,16 @@ async def post_statements(request: web.Request) -> web.Response:
         journal.error("the sequencer refuses this front", extra={"fields": {"status": answer.status}})
         raise Unavailable("the sequencer refuses this front", retry_after=30)
     return _answered(answer)  # c
+
+
+async def get_tile(request: web.Request) -> web.Response:
+    """Out of the database, up to the head that the log has kept as published; what lies beyond, only the sequencer
+    knows whether it is published. Of a checkpoint nobody else can say that it is the newest: it is passed on."""
+    view = request.app[FRONT].view
+    try:
+        return await tile_answer(view.store, request.match_info["path"], await view.kept_size())
+    except Rejected:
+        return await pass_on(request)
 
 
 async def get_live(_request: web.Request) -> web.Response:

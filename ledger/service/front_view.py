@@ -19,7 +19,9 @@ from ledger.records.statements import parse_statement
 from ledger.store.protocol import StateRow, Store
 from ledger.store.standing import authority_of, filing_of
 from ledger.text import Text
+from ledger.tlog.checkpoint_text import parse_checkpoint
 from ledger.tlog.merkle import leaf_hash
+from ledger.tlog.note import parse_note
 
 _REFRESH_S: Final = 1.0  # request keys are read again at most this often
 _ORIGIN: Final = Text("存储属于另一日志", "The store belongs to another log")
@@ -30,7 +32,7 @@ class FrontView:
 
     def __init__(self, store: Store, origin: str, genesis: Genesis, leaf: bytes, now_s: Callable[[], float]) -> None:
         self.keys: dict[bytes, tuple[str, bytes]] = {}  # request keys: kid -> filing number, public key
-        self._store, self._origin = store, origin
+        self.store, self._origin = store, origin
         self._genesis, self._leaf, self._now_s = genesis, leaf, now_s
         self._filings: dict[bytes, tuple[bytes, FilingState]] = {}  # map key -> value of the row, state
         self._read_at = -_REFRESH_S
@@ -52,13 +54,19 @@ class FrontView:
     async def filing(self, number: str) -> FilingState | None:
         """A filing as it is committed now. Raises Unverified when its rows do not belong together."""
         key = filing_map_key(number)
-        row = (await self._store.states([key])).get(key)
+        row = (await self.store.states([key])).get(key)
         return None if row is None else await self._state(row)
 
     async def authority(self) -> AuthorityState:
         """The authority as it is committed now."""
         key = authority_map_key(self._origin)
-        return authority_of(self._genesis, self._leaf, (await self._store.states([key])).get(key))
+        return authority_of(self._genesis, self._leaf, (await self.store.states([key])).get(key))
+
+    async def kept_size(self) -> int:
+        """Leaves of the newest published head, where the log keeps it (it has a witness quorum); else 0. Never more
+        than its readers see."""
+        note = await self.store.checkpoint()
+        return 0 if note is None else parse_checkpoint(parse_note(note).text).size
 
     async def refresh(self) -> bool:
         """Read the request keys of all filings again, unless that was within the last second; whether they were."""
@@ -66,8 +74,8 @@ class FrontView:
             if self._now_s() - self._read_at < _REFRESH_S:
                 return False
             self._read_at = self._now_s()
-            numbers = await self._store.named(int(Kind.FILING))
-            rows = await self._store.states([filing_map_key(number) for number in numbers])
+            numbers = await self.store.named(int(Kind.FILING))
+            rows = await self.store.states([filing_map_key(number) for number in numbers])
             keys: dict[bytes, tuple[str, bytes]] = {}
             for row in rows.values():
                 terms = (await self._state(row)).terms
@@ -79,6 +87,6 @@ class FrontView:
     async def _state(self, row: StateRow) -> FilingState:
         kept = self._filings.get(row.map_key)
         if kept is None or kept[0] != row.value:
-            kept = (row.value, await filing_of(self._store, row))
+            kept = (row.value, await filing_of(self.store, row))
             self._filings[row.map_key] = kept
         return kept[1]

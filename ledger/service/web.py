@@ -35,11 +35,9 @@ from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
+from ledger.service.tiles import CORS, tile_answer
 from ledger.store.protocol import PrivateStore, Slot
-from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
 
-IMMUTABLE: Final = "public, max-age=604800, immutable"
-_CORS: Final = {"Access-Control-Allow-Origin": "*"}
 _SMALL_BODY: Final = 1024 * 1024
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
@@ -102,32 +100,14 @@ async def get_checkpoint(request: web.Request) -> web.Response:
         body=publisher.published.note,
         content_type="text/plain",
         charset="utf-8",
-        headers={**_CORS, "Cache-Control": "no-cache"},
+        headers={**CORS, "Cache-Control": "no-cache"},
     )
 
 
 async def get_tile(request: web.Request) -> web.Response:
-    """A tile or entry bundle of the published tree. A partial one is a prefix of what is stored."""
+    """A tile or entry bundle of the published tree."""
     log = request.app[LOG]
-    size = log.publisher.readable
-    try:
-        tile = parse_tile_path("tile/" + request.match_info["path"])
-    except Malformed:
-        raise Rejected(404) from None
-    if isinstance(tile, EntriesTile):
-        start = tile.index * 256
-        if start + tile.width > size:
-            raise Rejected(404)
-        body = format_entries(await log.store.entries(start, start + tile.width))
-    else:
-        if tile.index * 256 + tile.width > size >> (8 * tile.level):
-            raise Rejected(404)
-        row = await log.store.tile(tile.level, tile.index)
-        if row is None:
-            raise Unavailable("a tile is missing; run fsck")
-        body = row[: 32 * tile.width]
-    headers = {**_CORS, "Cache-Control": IMMUTABLE}
-    return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+    return await tile_answer(log.store, request.match_info["path"], log.publisher.readable)
 
 
 async def post_statements(request: web.Request) -> web.Response:

@@ -34,11 +34,12 @@ from ledger.service.examined import (
     sign_examined,
 )
 from ledger.service.private_index import PrivateIndex
+from ledger.service.tiles import IMMUTABLE
 from ledger.wire import Logged, submission_body
 from tests.ledger.service.test_admission import OPENINGS
 from tests.support.builders import Body
 from tests.support.fault_store import flip
-from tests.support.fronts import LiveFront, internal_url
+from tests.support.fronts import LiveFront, internal_url, settings_of
 from tests.support.life_builders import bare, ruling
 from tests.support.live_ledger import PASSPHRASE, LiveLedger, distinct, drafted, free_port, live_body, today
 from tests.support.postgres import postgres_server
@@ -287,16 +288,32 @@ async def test_without_a_sequencer_it_answers_503(tmp_path: Path, pair: Pair) ->
         tmp_path / "alone", [pair.live], sequencers=("http://127.0.0.1:9",), search_ms=200, answer_ms=500
     )
     alone.start()
+    # As where there is a witness quorum: the newest published head is kept, and what it covers is published.
+    note, place = (await pair.live.fetch("/checkpoint"))[2], settings_of(pair.live).store
+    size = pair.live.open(note).checkpoint.size
+    tiles = {
+        path: (await pair.live.fetch(path))[::2] for path in (f"/tile/0/000.p/{size}", f"/tile/entries/000.p/{size}")
+    }
     try:
         async with alone.client(HOME) as client:
             with pytest.raises(Unavailable) as told:
                 await client.submit([HOME.certificate("alone").submission()])
         assert told.value.retry_after == 2
         async with aiohttp.ClientSession() as session:
-            for path, status in (("/livez", 200), ("/readyz", 503), ("/checkpoint", 503)):
+            for path in tiles:
+                async with session.get(alone.url + path) as answer:
+                    assert answer.status == 503, "whether it is published is not known"
+            postgres_server().sql(place, "INSERT INTO checkpoint (one, note) VALUES (1, $1)", note)
+            for path, wanted in tiles.items():
+                async with session.get(alone.url + path) as answer:
+                    assert (answer.status, await answer.read()) == wanted
+                    assert answer.headers["Cache-Control"] == IMMUTABLE
+            beyond = f"/tile/0/000.p/{size + 1}"
+            for path, status in (("/livez", 200), ("/readyz", 503), ("/checkpoint", 503), (beyond, 503)):
                 async with session.get(alone.url + path) as answer:
                     assert answer.status == status
                     if status == 503:
                         assert answer.headers["Retry-After"] == "2" and answer.headers["Cache-Control"] == "no-store"
     finally:
+        postgres_server().sql(place, "DELETE FROM checkpoint")
         assert alone.end() == 0

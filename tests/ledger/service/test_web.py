@@ -21,7 +21,7 @@ from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.secret import locator_of
 from ledger.records.statements import parse_statement
-from ledger.service.web import IMMUTABLE
+from ledger.service.tiles import IMMUTABLE
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
 from ledger.tlog.tiles import parse_entries
