@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,15 +36,17 @@ from ledger.service.examined import (
 )
 from ledger.service.private_index import PrivateIndex
 from ledger.service.tiles import IMMUTABLE
+from ledger.store.postgres_link import parse_place
 from ledger.wire import Logged, submission_body
 from tests.ledger.service.test_admission import OPENINGS
 from tests.support.builders import Body
 from tests.support.fault_store import flip
 from tests.support.fronts import LiveFront, internal_url, settings_of
 from tests.support.life_builders import bare, ruling
-from tests.support.live_ledger import PASSPHRASE, LiveLedger, distinct, drafted, free_port, live_body, today
-from tests.support.postgres import postgres_server
+from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, free_port, live_body, today
+from tests.support.postgres import APPLICATION, Server, postgres_server
 
+GUIDE = (ROOT / "docs" / "operating.md").read_text("utf-8")
 HOME = live_body("front home")
 REFUSAL = pack_item(Examined(None, refuse(Refusal.MALFORMED, "entry")))
 
@@ -80,6 +83,14 @@ class Through:
         await self.client.__aexit__(*error)
 
 
+def readable(server: Server, place: str) -> str:
+    """The address of a role with the rights that the operating guide gives to fronts, and no others."""
+    schema = parse_place(place).schema
+    for line in re.findall(r"^    ((?:CREATE|GRANT) .*ledger_read.*);$", GUIDE, re.MULTILINE):
+        server.sql(place, line.replace("log2026", schema))
+    return place.replace(APPLICATION, "ledger_read")
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("front")
@@ -95,7 +106,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         examiners=0,
     )
     live.start()
-    front = LiveFront.create(folder / "front", [live], url, examiners=1)
+    front = LiveFront.create(folder / "front", [live], url, examiners=1, store=readable(server, place))
     try:
         asyncio.run(live.file(HOME))
         yield Pair(live, front.start())
