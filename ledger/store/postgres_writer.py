@@ -128,7 +128,7 @@ class Writer:
             session = await self.open()
             try:
                 with unavailable(words.lower()):
-                    await session.execute(words)
+                    await session.execute(words, timeout=self._deadlines.connect)  # nobody there: soon known
                 return session
             except BaseException as error:
                 self._hang_up()
