@@ -75,7 +75,7 @@ async def test_five_that_are_stopped_woken_and_killed_at_random_never_fork(serve
     body, draw = live_body("five"), random.Random(20261126)
     fleet = await asyncio.to_thread(Fleet.create, server, tmp_path, "five", 5, takeover_ms=800)
     fleet.patience_s = 0.7
-    labels = distinct("five", 400)
+    labels = distinct("five", 900)
     try:
         await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
         leader = await fleet.leader()
@@ -87,6 +87,7 @@ async def test_five_that_are_stopped_woken_and_killed_at_random_never_fork(serve
         async def load() -> None:
             while not done.is_set():
                 await fleet.submit(body, [next(certificates) for _ in range(2)])
+                await asyncio.sleep(0.1)  # so that there are enough for the slowest machine
 
         async with fleet.watched():
             sending = [asyncio.create_task(load()) for _ in range(2)]
