@@ -136,7 +136,7 @@ class LedgerSettings:
 
     def __post_init__(self) -> None:
         check_place(self.store)
-        check_place(self.guard)
+        check_place(self.guard, "guard")
 
     @property
     def listen(self) -> tuple[tuple[str, int], ...]:

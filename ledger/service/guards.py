@@ -25,7 +25,7 @@ async def open_guard(guard: str, folder: Path, origin: str, store: str) -> Guard
     """
     if not is_postgres(guard):
         return FileGuard(folder / guard)
-    opened = PostgresGuard(parse_place(guard), origin)
+    opened = PostgresGuard(parse_place(guard, "guard"), origin)
     await opened.open(_schema(store))
     return opened
 
@@ -36,8 +36,8 @@ async def create_guard(guard: str, folder: Path, origin: str, store: str, *, own
     if not is_postgres(guard):
         FileGuard.create(folder / guard)
         return
-    place = parse_place(guard)
-    made_by = parse_place(owner) if owner else place
+    place = parse_place(guard, "guard")
+    made_by = parse_place(owner, "guard") if owner else place
     if made_by.role == place.role:
         raise Refused("GUARD_OWNER", "guard", _OWNER)
     await create_postgres_guard(place, made_by, origin, _schema(store))

@@ -24,12 +24,12 @@ def is_postgres(store: str) -> bool:
     return store.startswith(SCHEME)
 
 
-def check_place(store: str) -> None:
+def check_place(store: str, what: str = "store") -> None:
     """Raise Refused or Malformed for an address that names no store, or holds a password."""
     if is_postgres(store):
-        parse_place(store)
+        parse_place(store, what)
     elif not store or "\0" in store or "://" in store:
-        raise Malformed("store: a file name, or postgresql://role@host/database?schema=name")
+        raise Malformed(f"{what}: a file name, or postgresql://role@host/database?schema=name")
 
 
 async def open_store(

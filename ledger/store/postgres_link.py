@@ -65,8 +65,9 @@ class Deadlines:
     settle: float = 60.0
 
 
-def parse_place(url: str) -> Place:
-    """Raises Refused when a password is in the URL, Malformed when it is no such URL. Neither repeats it."""
+def parse_place(url: str, what: str = "store") -> Place:
+    """`what` names the setting. Raises Refused when a password is in the URL, Malformed when it is no such URL. Neither
+    repeats it."""
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
@@ -74,16 +75,16 @@ def parse_place(url: str) -> Place:
         has_password = parts.password is not None or "password" in query
         _ = parts.port
     except ValueError:
-        raise Malformed("store: not a postgresql:// address") from None
+        raise Malformed(f"{what}: not a postgresql:// address") from None
     if has_password:
-        raise Refused("STORE_PASSWORD", "store", _PASSWORD)
+        raise Refused("STORE_PASSWORD", what, _PASSWORD)
     schema = query.pop("schema", DEFAULT_SCHEMA)
     if parts.scheme != "postgresql" or parts.fragment or not parts.path.strip("/"):
-        raise Malformed("store: postgresql://role@host/database?schema=name")
+        raise Malformed(f"{what}: postgresql://role@host/database?schema=name")
     if unknown := query.keys() - _OPTIONS:
-        raise Malformed(f"store: {', '.join(sorted(unknown))}: only schema, {', '.join(sorted(_OPTIONS))}")
+        raise Malformed(f"{what}: {', '.join(sorted(unknown))}: only schema, {', '.join(sorted(_OPTIONS))}")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", schema) or schema.startswith("pg_"):
-        raise Malformed("store: schema is lower-case letters, digits and _, at most 63")
+        raise Malformed(f"{what}: schema is lower-case letters, digits and _, at most 63")
     if "sslmode" not in query and not _is_local(host):
         query["sslmode"] = "verify-full"
     # A Unix socket's folder stays readable: asyncpg takes it as it stands.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable
+from ledger.service.config import LedgerSettings
 from ledger.service.guard import FileGuard
 from ledger.service.guards import create_guard, open_guard
 from ledger.service.postgres_guard import PostgresGuard
@@ -26,6 +27,12 @@ async def test_a_file_name_is_a_file_in_the_folder(tmp_path: Path) -> None:
     await guard.close()
     with pytest.raises(Unavailable):
         await open_guard("other", tmp_path, ORIGIN, "log.db")
+
+
+@pytest.mark.parametrize("guard", ["", "http://db/guard", "postgresql://h", "postgresql://h/guard?schema=A"])
+def test_a_setting_that_names_none_is_malformed(guard: str) -> None:
+    with pytest.raises(Malformed, match="guard: "):
+        LedgerSettings(ORIGIN, guard=guard)
 
 
 async def test_an_address_is_a_database_whose_table_another_role_owns(tmp_path: Path) -> None:
