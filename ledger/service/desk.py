@@ -28,6 +28,7 @@ _Work: TypeAlias = Callable[[ProcessPoolExecutor, int, Any, Submitter], Awaitabl
 journal = logging.getLogger(__name__)
 _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
+_MANY: Final = 32  # entries, likewise
 
 
 class Desk:
@@ -44,7 +45,7 @@ class Desk:
 
     async def examine(self, body: bytes, by: Submitter) -> list[Examined]:
         """The outcomes for the submissions of one request's body. Raises Malformed as wire.decode_submissions."""
-        found = await self._apart(examine_in, body, len(body), by)
+        found = await self._apart(examine_in, body, len(body) >= _APART, by)
         if found is not None:
             return found
         work = partial(self._examiner.examine, filing=by.filing, authority=by.authority)
@@ -52,14 +53,14 @@ class Desk:
 
     async def examine_for_sequencer(self, body: bytes, by: Submitter) -> list[bytes]:
         """The same, as items for the sequencer (examined.py)."""
-        found = await self._apart(examine_for_sequencer, body, len(body), by)
+        found = await self._apart(examine_for_sequencer, body, len(body) >= _APART, by)
         if found is not None:
             return found
         return [pack_item(one) for one in await self.examine(body, by)]
 
     async def authenticate(self, entries: Sequence[bytes], by: Submitter) -> list[Examined]:
         """Form, key and signatures of entries whose openings a front has examined."""
-        found = await self._apart(authenticate_in, entries, sum(map(len, entries)), by)
+        found = await self._apart(authenticate_in, entries, len(entries) >= _MANY, by)
         if found is not None:
             return found
 
@@ -82,10 +83,10 @@ class Desk:
         self,
         work: _Work[T],
         what: Any,
-        size: int,
+        large: bool,
         by: Submitter,
     ) -> T | None:
-        if self._pool is None or size < _APART:
+        if self._pool is None or not large:
             return None
         try:
             return await work(self._pool, min(self._count, 2), what, by)

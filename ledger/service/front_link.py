@@ -25,7 +25,7 @@ from ledger.text import Text
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 journal = logging.getLogger(__name__)
 _CONNECT_S: Final = 1.0
-_AGAIN_S: Final = 0.1  # between two rounds
+_AGAIN_S: Final = 0.2  # between two rounds
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of an answer
 _AS_THEY_CAME: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NOBODY: Final = Text(
@@ -59,6 +59,7 @@ class SequencerLink:
         self._addresses = [address.rstrip("/") for address in addresses]
         self._answer_s, self._search_s = answer_s, search_s
         self._current = 0  # the one that answered last
+        self._alone = False  # nobody answered lately, and that was said
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> SequencerLink:
@@ -86,10 +87,13 @@ class SequencerLink:
                 at = (first + step) % len(self._addresses)
                 answer = await self._ask(self._addresses[at], method, path, headers(), body)
                 if answer is not None:
-                    self._current = at
+                    self._current, self._alone = at, False
                     return answer
                 if loop.time() >= until:
                     break
+            if not self._alone:
+                journal.warning("no sequencer leads", extra={"fields": {"asked": len(self._addresses)}})
+            self._alone = True
             if loop.time() >= until:
                 raise Unavailable("no sequencer answers", retry_after=2, text=_NOBODY)
             await asyncio.sleep(_AGAIN_S)
@@ -108,7 +112,6 @@ class SequencerLink:
                 if len(raw) > _LARGEST:
                     return None
                 answer = Answer(response.status, response.headers, raw)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            journal.warning("a sequencer does not answer", extra={"fields": {"error": type(error).__name__}})
+        except (aiohttp.ClientError, OSError, TimeoutError):
             return None
         return None if answer.code == STANDBY else answer

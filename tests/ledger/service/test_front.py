@@ -115,7 +115,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         if front.process is not None:
             assert front.end() == 0
     assert live.process is not None and live.process.returncode == 0
-    assert '"level":"error"' not in live.stderr.read_text("utf-8"), "no request may become a 500"
+    for said in (live.stderr.read_text("utf-8"), front.stderr.read_text("utf-8")):
+        assert '"level":"error"' not in said, "no request may become a 500"
+        assert HOME.filing.number not in re.sub(r'"filing":"[^"]*"', "", said), "no number of a certificate"
 
 
 async def size_of(live: LiveLedger) -> int:
