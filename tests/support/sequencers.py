@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -175,13 +174,13 @@ async def status(member: LiveLedger, path: str) -> int:
 
 
 async def disturb(fleet: Fleet, draw: random.Random, rounds: int) -> dict[str, int]:
-    """Stop, wake and kill members at random, `rounds` times, each time until there are new answers; in the end all are
-    awake. How often what happened. Somebody else submits meanwhile.
+    """Stop, kill and wake members at random, `rounds` times, each time until there are new answers; in the end all are
+    awake. How often what happened. Somebody else submits meanwhile. The first two rounds stop and kill who leads.
 
-    The fault campaigns call this with many rounds. Members whose place was taken end by themselves.
+    The fault campaigns call this with many rounds. Who led when it was stopped has lost its place, and ends by itself.
     """
     happened = dict.fromkeys(("stopped", *ENDED.values()), 0)
-    stopped: list[LiveLedger] = []
+    stopped: dict[str, bool] = {}  # url -> whether it led
 
     def start_ended() -> None:
         for member in fleet.members:
@@ -191,35 +190,35 @@ async def disturb(fleet: Fleet, draw: random.Random, rounds: int) -> dict[str, i
                 happened[ENDED[code]] += 1
                 member.spawn("--standby")
 
-    def wake(member: LiveLedger) -> None:
+    async def wake(member: LiveLedger) -> None:
         assert member.process is not None
         os.kill(member.process.pid, signal.SIGCONT)
+        if stopped.pop(member.url):  # it ends, unless it was awake again before anybody had noticed
+            async with asyncio.timeout(START_S):
+                while member.process.poll() is None and await status(member, "/readyz") != 200:
+                    await asyncio.sleep(0.02)
 
-    for _ in range(rounds):
-        awake = [member for member in fleet.members if member not in stopped]
-        leading = [member for member in awake if await status(member, "/readyz") == 200]
-        target = draw.choice(leading if leading and draw.random() < 0.8 else awake)
+    for at in range(rounds):
+        awake = [member for member in fleet.members if member.url not in stopped]
+        leader = await fleet.leader(*(member for member in fleet.members if member.url in stopped))
+        target = leader if at < 2 or draw.random() < 0.8 else draw.choice(awake)
         assert target.process is not None
-        act = draw.choice(("stop", "stop", "kill"))
-        if act == "stop" and len(stopped) < len(fleet.members) // 2:
-            os.kill(target.process.pid, signal.SIGSTOP)
-            stopped.append(target)
-            happened["stopped"] += 1
-        elif act == "kill":
+        act = ("stop", "kill")[at] if at < 2 else draw.choice(("stop", "stop", "kill"))
+        if act == "kill":
             target.kill()
+        elif len(stopped) < len(fleet.members) // 2:
+            os.kill(target.process.pid, signal.SIGSTOP)
+            stopped[target.url] = target is leader
+            happened["stopped"] += 1
         else:
-            wake(stopped.pop(draw.randrange(len(stopped))))
+            await wake(draw.choice([member for member in fleet.members if member.url in stopped]))
         before = len(fleet.acks)
         async with asyncio.timeout(START_S):
             while len(fleet.acks) == before:
                 start_ended()
                 await asyncio.sleep(0.02)
         await asyncio.sleep(draw.uniform(0.0, 0.1))
-    for member in stopped:
-        wake(member)
-    for member in stopped:  # each finds out, at its next heartbeat, that it leads no more; or still stands by
-        assert member.process is not None
-        with suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(member.process.wait, 3)
+    for member in [member for member in fleet.members if member.url in stopped]:
+        await wake(member)
     start_ended()
     return happened
