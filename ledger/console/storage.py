@@ -1,4 +1,4 @@
-"""`cert-ledger fsck | migrate | migrate-store | backup | restore`: the same on both kinds of store.
+"""`cert-ledger fsck | migrate | migrate-store | migrate-guard | backup | restore`: the same on both kinds of store.
 
 A backup is a store in one SQLite file, whatever kind it was made from: it is checked as any store is, needs no program
 of the database's, and is restored into either kind. The guard is never part of it.
@@ -20,6 +20,7 @@ from ledger.console.paths import add_folder, add_owner
 from ledger.errors import Refused
 from ledger.progress import Progress
 from ledger.service.config import LedgerSettings
+from ledger.service.guards import move_guard
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.copying import Copyable, copy_store
@@ -47,6 +48,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     move.add_argument("target", metavar="TO")
     add_owner(move)
     move.set_defaults(run=_migrate_store)
+
+    guard = commands.add_parser("migrate-guard", help="把签名守卫移入数据库 / move the signer guard into a database")
+    add_folder(guard)
+    guard.add_argument("target", metavar="TO", help="postgresql://…")
+    add_owner(guard, "guard")
+    guard.set_defaults(run=_migrate_guard)
 
     save = commands.add_parser("backup", help="备份 / write a checked copy of the store into one file")
     add_folder(save)
@@ -120,6 +127,14 @@ def _migrate_store(arguments: argparse.Namespace) -> int:
             await source.close()
 
     return asyncio.run(run())
+
+
+def _migrate_guard(arguments: argparse.Namespace) -> int:
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    file, target = arguments.dir / settings.guard, arguments.target
+    put_away = asyncio.run(move_guard(file, target, settings.origin, settings.store, owner=arguments.guard_owner))
+    print(f"{file} → {target}; {put_away.name}\nledger.toml: guard = {json.dumps(target)}")
+    return 0
 
 
 def _backup(arguments: argparse.Namespace) -> int:

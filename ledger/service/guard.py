@@ -22,6 +22,7 @@ from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 
 log = logging.getLogger(__name__)
+NOTHING: Final = (0, bytes(32))  # size and root of a guard that has seen nothing
 _MAGIC: Final = b"certledger/guard"  # 16 bytes
 _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
 _IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
@@ -93,7 +94,7 @@ class FileGuard:
         except FileExistsError as error:
             raise Refused("EXISTS", str(path), Text("签名守卫已存在", "The signer guard exists")) from error
         try:
-            os.pwrite(handle, 2 * _slot(0, 0, bytes(32)), 0)
+            os.pwrite(handle, 2 * _slot(0, *NOTHING), 0)
             os.fsync(handle)
         finally:
             os.close(handle)

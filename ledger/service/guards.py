@@ -15,6 +15,7 @@ _OWNER = Text(
     "签名守卫的表须由另一角色拥有：请给出拥有者地址（--guard-owner）",
     "The guard's table belongs to another role than the one the log runs as: name the owner (--guard-owner)",
 )
+_TARGET = Text("签名守卫只能移到 postgresql:// 地址", "A guard moves to a postgresql:// address")
 
 
 async def open_guard(guard: str, folder: Path, origin: str, store: str) -> Guard:
@@ -36,11 +37,31 @@ async def create_guard(guard: str, folder: Path, origin: str, store: str, *, own
     if not is_postgres(guard):
         FileGuard.create(folder / guard)
         return
-    place = parse_place(guard, "guard")
-    made_by = parse_place(owner, "guard") if owner else place
+    place, made_by = parse_place(guard, "guard"), parse_place(owner or guard, "guard")
     if made_by.role == place.role:
         raise Refused("GUARD_OWNER", "guard", _OWNER)
     await create_postgres_guard(place, made_by, origin, _schema(store))
+
+
+async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner: str) -> Path:
+    """From the file of a log that does not run to a database, with what it has seen; where the file is then.
+
+    1 lock      the file is held: no process signs meanwhile
+    2 create    the new guard, in one transaction with the memory of the file. A crash before leaves nothing of it
+    3 put away  the file has another name, so that nothing signs under it again. A crash before leaves both: the file
+                is moved by hand, as the refusal (EXISTS) of the next attempt asks
+    """
+    if not is_postgres(target):
+        raise Refused("GUARD_TARGET", "guard", _TARGET)
+    place, made_by = parse_place(target, "guard"), parse_place(owner or target, "guard")
+    if made_by.role == place.role:
+        raise Refused("GUARD_OWNER", "guard", _OWNER)
+    held = FileGuard(guard)  # 1
+    try:
+        await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
+        return guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
+    finally:
+        await held.close()
 
 
 def _schema(store: str) -> str:

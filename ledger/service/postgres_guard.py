@@ -21,7 +21,7 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.errors import Refused, Unavailable
-from ledger.service.guard import check_follows
+from ledger.service.guard import NOTHING, check_follows
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.text import Text
 
@@ -30,7 +30,7 @@ _RETRY_S: Final = 0.1
 _TABLE: Final = (
     'CREATE TABLE IF NOT EXISTS guard (origin text COLLATE "C" PRIMARY KEY, size bigint NOT NULL, root bytea NOT NULL)'
 )
-_CREATE: Final = "INSERT INTO guard (origin, size, root) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING"
+_CREATE: Final = "INSERT INTO guard (origin, size, root) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
 _GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND size < $2"
 _COULD: Final = (
@@ -59,10 +59,17 @@ async def _check_apart(session: Any, store_schema: str) -> None:
 
 
 async def create_postgres_guard(
-    place: Place, owner: Place, origin: str, store_schema: str, deadlines: Deadlines = DEADLINES
+    place: Place,
+    owner: Place,
+    origin: str,
+    store_schema: str,
+    deadlines: Deadlines = DEADLINES,
+    *,
+    known: tuple[int, bytes] = NOTHING,
 ) -> None:
-    """A new guard that has seen nothing, made as `owner` for the role of `place`, durable on return. Refuses to replace
-    one, and to lie beside the log (`store_schema`). A crash in here leaves none."""
+    """A new guard, made as `owner` for the role of `place`, durable on return. It has seen nothing, or what another
+    guard of this log has (`known`: size, root). Refuses to replace one, and to lie beside the log (`store_schema`). A
+    crash in here leaves none."""
     session = await connect(replace(owner, schema=place.schema), deadlines)
     try:
         with unavailable("guard"):
@@ -71,7 +78,7 @@ async def create_postgres_guard(
             async with session.transaction():
                 await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
                 await session.execute(_TABLE)
-                if (await session.execute(_CREATE, origin, bytes(32))).split()[-1] != "1":
+                if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
                     raise Refused("EXISTS", str(place), Text("签名守卫已存在", "The signer guard exists"))
                 if place.role and place.role != owner.role:
                     role = place.role.replace('"', '""')

@@ -75,6 +75,17 @@ def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
     assert code == 1 and "STANDBY" in err, "a store in a file is not shared"
 
 
+def test_a_guard_is_moved_into_a_database(run: Run) -> None:
+    server = postgres_server()
+    place = server.place("moved guard")
+    assert init(run)[0] == 0
+    code, out, err = run("migrate-guard", "--dir", "log", place, "--guard-owner", server.owner(place))
+    assert code == 0, err
+    assert place in out and Path("log/guard.moved").is_file()
+    code, _, err = run("serve", "--dir", "log")
+    assert code == 3 and "signer guard" in err, "until ledger.toml names the new one"
+
+
 def test_init_refuses_another_origin_and_a_bad_genesis(run: Run) -> None:
     assert init(run, origin="log.test.example/else")[0] == 2
     for content in (b"", GENESIS[:-1], GENESIS + b"\0", bytes(9000)):

@@ -9,7 +9,7 @@ import pytest
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.service.config import LedgerSettings
 from ledger.service.guard import FileGuard
-from ledger.service.guards import create_guard, open_guard
+from ledger.service.guards import create_guard, move_guard, open_guard
 from ledger.service.postgres_guard import PostgresGuard
 from tests.support.builders import octets
 from tests.support.postgres import postgres_server
@@ -60,3 +60,30 @@ async def test_it_refuses_to_lie_beside_the_log(tmp_path: Path) -> None:
     server.sql(place, f'CREATE SCHEMA "{schema}" CREATE TABLE entry (idx bigint)')
     with pytest.raises(Refused, match="GUARD_PLACE"):
         await open_guard(place, tmp_path, ORIGIN, store)
+
+
+async def test_a_guard_moves_into_a_database_with_what_it_has_seen(tmp_path: Path) -> None:
+    server = postgres_server()
+    place, file = server.place("moved"), tmp_path / "guard"
+    FileGuard.create(file)
+    running = FileGuard(file)
+    await running.remember(7, octets("7"))
+    for target, owner, code in (
+        (place, server.owner(place), "GUARD_IN_USE"),
+        (place, "", "GUARD_OWNER"),
+        ("other", server.owner(place), "GUARD_TARGET"),
+    ):
+        with pytest.raises(Refused, match=code):
+            await move_guard(file, target, ORIGIN, "log.db", owner=owner)
+    await running.close()
+    moved = await move_guard(file, place, ORIGIN, "log.db", owner=server.owner(place))
+    assert moved.is_file() and not file.exists()
+    guard = await open_guard(place, tmp_path, ORIGIN, "log.db")
+    await guard.check(7, octets("7"))
+    for head, code in (((6, octets("6")), "GUARD_BACKWARDS"), ((7, octets("other")), "GUARD_FORK")):
+        with pytest.raises(Refused, match=code):
+            await guard.check(*head)
+    await guard.close()
+    moved.rename(file)
+    with pytest.raises(Refused, match="EXISTS"):
+        await move_guard(file, place, ORIGIN, "log.db", owner=server.owner(place))
