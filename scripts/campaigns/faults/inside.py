@@ -26,10 +26,11 @@ from ledger.edge import start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
-from ledger.service import web
+from ledger.service import requester
 from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE, running
 from ledger.settings import load_settings
+from ledger.store.opening import open_store
 from ledger.tlog.policy import format_policy
 from ledger.wire import Logged
 from tests.support.builders import Body, Certificate
@@ -72,14 +73,13 @@ async def inside(live: LiveLedger, clock: Clock) -> AsyncIterator[asyncio.Future
     """Raises whatever keeps a log from starting."""
     settings = load_settings(LedgerSettings, live.folder / SETTINGS_FILE)
     keys = open_key_file(live.folder / settings.keys, PASSPHRASE)
-    hands = SimpleNamespace(
-        time=lambda: clock.wall_ms() / 1000, time_ns=lambda: clock.wall_ms() * 1_000_000, monotonic=time.monotonic
-    )
+    hands = SimpleNamespace(time=lambda: clock.wall_ms() / 1000)
     async with AsyncExitStack() as stack:
-        stack.enter_context(patch.object(web, "time", hands))  # requests are dated by the same hands
+        stack.enter_context(patch.object(requester, "time", hands))  # requests are dated by the same hands
         with clock.still():
-            started = running(live.folder, settings, keys, wall_ms=clock.wall_ms, steady_ms=clock.steady_ms)
-            app, fatal = await stack.enter_async_context(started)
+            store = await open_store(settings.store, live.folder, private=True)
+            started = running(live.folder, settings, keys, store, wall_ms=clock.wall_ms, steady_ms=clock.steady_ms)
+            (app,), fatal = await stack.enter_async_context(started)
         site = await start_site(app, settings.host, settings.port, EdgeSettings())
         stack.push_async_callback(site.stop)
         yield fatal
