@@ -32,7 +32,8 @@ _TABLE: Final = (
 )
 _CREATE: Final = "INSERT INTO guard (origin, size, root) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
-_GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND size < $2"
+# What is remembered already is written again: only a commit that wrote something waits for the synchronous standby.
+_GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND (size < $2 OR size = $2 AND root = $3)"
 _COULD: Final = (
     "SELECT has_table_privilege('guard', 'INSERT') OR has_table_privilege('guard', 'DELETE')"
     " OR has_table_privilege('guard', 'TRUNCATE')"
@@ -73,7 +74,7 @@ async def create_postgres_guard(
     session = await connect(replace(owner, schema=place.schema), deadlines)
     try:
         with unavailable("guard"):
-            await check_server(session)
+            await check_server(session, place)
             await _check_apart(session, store_schema)
             async with session.transaction():
                 await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
@@ -106,26 +107,26 @@ class PostgresGuard:
                 await _check_apart(session, store_schema)
                 if await session.fetchval(_COULD):
                     raise Refused("GUARD_ROLE", "guard", _ROLE)
-            await self._known()
+            await self.known()
         except BaseException:
             self._hang_up()
             raise
 
     async def check(self, size: int, root: bytes) -> None:
-        check_follows(await self._known(), size, root)
+        check_follows(await self.known(), size, root)
 
     async def remember(self, size: int, root: bytes) -> None:
         # Sent again after a lost answer: whether or not the first one was carried out, the outcome is the same. A crash
         # right here leaves the old memory or the new one, both of which allow this head.
         if await self._ask(lambda session: session.execute(_GROW, self._origin, size, root)) != "UPDATE 1":
-            check_follows(await self._known(), size, root)
+            check_follows(await self.known(), size, root)
 
     async def close(self) -> None:
         if self._session is not None:
             await end(self._session)
             self._session = None
 
-    async def _known(self) -> tuple[int, bytes]:
+    async def known(self) -> tuple[int, bytes]:
         row = await self._ask(lambda session: session.fetchrow(_KNOWN, self._origin))
         if row is None:
             raise Unavailable(f"signer guard {self._place}: it knows no such log; it must not be recreated by hand")
@@ -154,7 +155,7 @@ class PostgresGuard:
         if self._session is None or self._session.is_closed():
             session = await connect(self._place, self._deadlines)
             try:
-                await check_server(session)
+                await check_server(session, self._place)
             except BaseException:
                 session.terminate()
                 raise

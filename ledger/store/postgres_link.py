@@ -3,6 +3,10 @@
 The address is a URL without a password (`postgresql://role@host/database?schema=name`); the password comes from
 PGPASSWORD or the password file (PGPASSFILE, ~/.pgpass) and is never kept, shown or logged here. Outside loopback and
 Unix sockets the server's certificate is verified unless the URL says otherwise (`sslmode`).
+
+Several hosts (`role@a:5432,b:5433`, or `?host=a,b&port=5432,5433`) are one log on a primary and its standbys: whichever
+of them takes writes is used, asked anew for each connection. `require_standby=1` demands that every commit waits for a
+synchronous standby: a server that waits for none is not written to.
 """
 
 from __future__ import annotations
@@ -24,8 +28,10 @@ from ledger.text import Text
 
 SCHEME: Final = "postgresql://"
 DEFAULT_SCHEMA: Final = "cert_ledger"
+_PORT: Final = 5432  # without it the driver would take the whole list of ports for each of several hosts
 _OLDEST: Final = 150_000  # server_version_num
 _OPTIONS: Final = {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+_OURS: Final = {"schema", "require_standby"}  # the driver knows nothing of them
 _READERS: Final = 8  # connections that answer reads
 # The driver's "internal" error is what a connection lost in the middle of a COPY looks like.
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -33,19 +39,22 @@ _PASSWORD: Final = Text(
     "地址中不得含密码；请用 PGPASSWORD 或 ~/.pgpass",
     "No password in the address: use PGPASSWORD or ~/.pgpass",
 )
+_WAITS_FOR: Final = "SELECT current_setting('synchronous_standby_names')"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One log's schema in one database. `dsn` says everything but the schema."""
+    """One log's schema in one database. `dsn` says everything but `schema` and `require_standby`."""
 
     dsn: str
     schema: str
     role: str  # "": whoever runs the program
+    hosts: tuple[tuple[str, int | None], ...] = ()  # with their ports, as named in `dsn`; (): the driver's default
+    require_standby: bool = False
 
     def __str__(self) -> str:
-        parts = urlsplit(self.dsn)
-        return f"{parts.hostname or 'socket'}{parts.path} schema {self.schema}"
+        hosts = ",".join(host for host, _ in self.hosts if not host.startswith("/"))
+        return f"{hosts or 'socket'}{urlsplit(self.dsn).path} schema {self.schema}"
 
     @property
     def lock(self) -> int:
@@ -71,26 +80,49 @@ def parse_place(url: str, what: str = "store") -> Place:
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-        host, role = query.get("host") or parts.hostname or "", parts.username or ""
-        has_password = parts.password is not None or "password" in query
-        _ = parts.port
+        role, has_password = parts.username or "", parts.password is not None or "password" in query
+        hosts = _hosts(parts.netloc.rpartition("@")[2], query)
     except ValueError:
         raise Malformed(f"{what}: not a postgresql:// address") from None
     if has_password:
         raise Refused("STORE_PASSWORD", what, _PASSWORD)
     schema = query.pop("schema", DEFAULT_SCHEMA)
+    require_standby = query.pop("require_standby", "0")
     if parts.scheme != "postgresql" or parts.fragment or not parts.path.strip("/"):
         raise Malformed(f"{what}: postgresql://role@host/database?schema=name")
     if unknown := query.keys() - _OPTIONS:
-        raise Malformed(f"{what}: {', '.join(sorted(unknown))}: only schema, {', '.join(sorted(_OPTIONS))}")
+        raise Malformed(f"{what}: {', '.join(sorted(unknown))}: only {', '.join(sorted(_OPTIONS | _OURS))}")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", schema) or schema.startswith("pg_"):
         raise Malformed(f"{what}: schema is lower-case letters, digits and _, at most 63")
-    if "sslmode" not in query and not _is_local(host):
+    if require_standby not in ("0", "1"):
+        raise Malformed(f"{what}: require_standby is 0 or 1")
+    if "sslmode" not in query and not all(_is_local(host) for host, _ in hosts):
         query["sslmode"] = "verify-full"
     # A Unix socket's folder stays readable: asyncpg takes it as it stands.
-    options = f"?{urlencode(query, safe='/')}" if query else ""
+    options = f"?{urlencode(query, safe='/,')}" if query else ""
     dsn = f"{SCHEME}{parts.netloc}{parts.path}{options}"
-    return Place(dsn, schema, role)
+    return Place(dsn, schema, role, hosts, require_standby == "1")
+
+
+def _hosts(named: str, query: dict[str, str]) -> tuple[tuple[str, int | None], ...]:
+    """The hosts of an address, from before its database or from its query: the driver would drop one of the two without
+    a word, so both together are refused. Raises ValueError."""
+    if named:
+        if query.keys() & {"host", "port"}:
+            raise ValueError("hosts are named twice")
+        found = [re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(?::(\d{1,5}))?", spec) for spec in named.split(",")]
+        pairs = [(match[1].strip("[]"), match[2]) for match in found if match]
+        if len(pairs) != len(found):
+            raise ValueError("not a list of hosts")
+    else:
+        hosts = query["host"].split(",") if "host" in query else []
+        ports = query["port"].split(",") if "port" in query else []
+        if len(ports) < 2:
+            ports = (ports or [""]) * len(hosts)
+        pairs = list(zip(hosts, ports, strict=True))
+    if any(not host or (port and not 0 < int(port) < 65536) for host, port in pairs):
+        raise ValueError("a host or port that is none")
+    return tuple((host, int(port) if port else None) for host, port in pairs)
 
 
 def _is_local(host: str) -> bool:
@@ -103,7 +135,11 @@ def _is_local(host: str) -> bool:
 
 
 async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
-    """A connection whose every command, lock and silence is bounded. Raises Unavailable."""
+    """A connection whose every command, lock and silence is bounded, to the first of several hosts that is no standby.
+    Raises Unavailable.
+
+    Each host has its share of the time: one that does not even refuse must not hide the others.
+    """
     server = {
         "application_name": "cert-ledger",
         "search_path": f'"{place.schema}", pg_temp',  # no temporary table can stand in for one of ours
@@ -119,17 +155,27 @@ async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
         "jit": "off",
         **settings,
     }
-    with unavailable(f"connect to {place}"):
-        return await asyncpg.connect(
-            place.dsn,
-            timeout=deadlines.connect,
-            command_timeout=deadlines.command + 5,
-            max_cached_statement_lifetime=0,
-            server_settings=server,
-        )
+    several = len(place.hosts) > 1
+    failed: list[Unavailable] = []
+    for host, port in place.hosts or ((None, None),):
+        try:
+            with unavailable(f"connect to {place}"):
+                return await asyncpg.connect(
+                    place.dsn,
+                    host=host,
+                    port=port or (_PORT if several else None),
+                    timeout=deadlines.connect / max(1, len(place.hosts)),
+                    command_timeout=deadlines.command + 5,
+                    max_cached_statement_lifetime=0,
+                    server_settings=server,
+                    target_session_attrs="primary" if several else "any",
+                )
+        except Unavailable as error:
+            failed.append(error)
+    raise failed[-1] if len(failed) == 1 else Unavailable("; ".join(str(error) for error in failed))
 
 
-async def check_server(connection: Any) -> None:
+async def check_server(connection: Any, place: Place) -> None:
     """Refuse a server on which a commit is not durable, or that is another kind than the SQL was written for."""
     row = await connection.fetchrow(
         "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,"
@@ -146,6 +192,13 @@ async def check_server(connection: Any) -> None:
         if row[name] not in values:
             text = Text("服务器设置 {name} = {value}，提交不能保证持久", "{name} = {value}: commits are not durable")
             raise Refused("NOT_DURABLE", name, text.format(name=name, value=row[name]))
+    await check_standby(connection, place)
+
+
+async def check_standby(connection: Any, place: Place) -> None:
+    """Raise Unavailable when a synchronous standby is demanded and this server waits for none."""
+    if place.require_standby and not (await connection.fetchval(_WAITS_FOR)).strip():
+        raise Unavailable("store: require_standby, and the server waits for none (synchronous_standby_names is empty)")
 
 
 @contextmanager

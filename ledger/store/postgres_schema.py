@@ -90,7 +90,7 @@ async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Call
     session = await connect(replace(owner, schema=place.schema), deadlines)
     try:
         with unavailable("migrate"):
-            await check_server(session)
+            await check_server(session, owner)
             try:
                 await session.execute(f"SELECT pg_advisory_lock({place.lock})")
             except asyncpg.LockNotAvailableError as error:

@@ -4,19 +4,24 @@
                  courtesy; what decides between two writers is the compare-and-swap on the head row. A session that
                  takes the place of a lost one also finds the head where this writer left it: else another one has
                  written meanwhile, and this one writes nothing more
-    2 work       BEGIN (once more on a new session, should the old one have died unnoticed) and everything of the batch.
+    2 confirm    the head row is locked, which is written and waits for the synchronous standby as a commit does: what
+                 can be read from here on is there too. After a crash a server shows what it had not sent to its standby
+    3 work       BEGIN (once more on a new session, should the old one have died unnoticed) and everything of the batch.
                  Any failure up to here leaves nothing: COMMIT was never sent
-    3 commit     COMMIT is sent once, and never again
-    4 answer     "COMMIT" is the only one that means committed (of a failed transaction the server answers "ROLLBACK")
-    5 hang up    no answer: the connection is dropped without a word, for a cancel request could let a commit through
-                 that no standby has yet
-    6 wait       a new session takes the lock of step 1. The server gives it only when the old session is over, and
+    4 standby    where the address demands one, the server waits for one: asked before and after the commit
+    5 commit     COMMIT is sent once, and never again
+    6 answer     "COMMIT" without a warning is the only one that means committed. Of a failed transaction the server
+                 answers "ROLLBACK"; with a warning, that somebody ended its wait for the standby
+    7 hang up    no such answer: the connection is dropped without a word, for a cancel request could let a commit
+                 through that no standby has yet
+    8 wait       a new session takes the lock of step 1. The server gives it only when the old session is over, and
                  with it the old transaction, one way or the other
-    7 look       the head row, locked (should a pooler stand between, the row waits for the old transaction too),
-                 tells whether the batch is there
+    9 look       the head row of step 2 (should a pooler stand between, the row waits for the old transaction too) tells
+                 whether the batch is there
 
 A crash of this process anywhere leaves whole batches; the server rolls back what was not committed when it notices,
-after `abandoned` seconds at the latest.
+after `abandoned` seconds at the latest. A crash of the server in 5 may leave a batch that only its own disk has: it is
+never acknowledged before step 2 of a later session has seen it on the standby. After a failover it may be gone.
 
 A writer that only fell silent (stopped, or cut off) keeps its session and with it the lock. `unseat` is how the one who
 waits ends such a session; whoever wants to stay `hold`s on more often.
@@ -25,14 +30,24 @@ waits ends such a session; whoever wants to stay `hold`s on more often.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import asyncpg
 
 from ledger.errors import Refused, Unavailable
 from ledger.store import sql
-from ledger.store.postgres_link import FAILURES, Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_link import (
+    FAILURES,
+    Deadlines,
+    Place,
+    check_server,
+    check_standby,
+    connect,
+    end,
+    unavailable,
+)
 from ledger.store.protocol import StoredHead
 from ledger.text import Text
 
@@ -52,6 +67,22 @@ _SILENT: Final = (
 )
 
 
+@contextmanager
+def _warnings(session: Any) -> Iterator[list[str]]:
+    """What the server warns of meanwhile, in the end."""
+    found: list[str] = []
+
+    def listen(_session: Any, message: Any) -> None:
+        if message.severity_en == "WARNING":
+            found.append(message.message)
+
+    session.add_log_listener(listen)
+    try:
+        yield found
+    finally:
+        session.remove_log_listener(listen)
+
+
 class Writer:
     """One session, one transaction at a time, in the order they were asked for."""
 
@@ -65,13 +96,12 @@ class Writer:
         """The session, made anew where it was lost. Raises Refused("STORE_IN_USE"), Refused("HEAD_MOVED") when another
         process has written meanwhile, Unavailable, or as check_server."""
         if self._session is None or self._session.is_closed():
-            self._session = None
             session = await connect(self._place, self._deadlines)
             try:
                 with unavailable("open"):
-                    await check_server(session)
+                    await check_server(session, self._place)
                     await session.execute(f"SELECT pg_advisory_lock({self._place.lock})")  # 1
-                    head = _head_of(await session.fetchrow(sql.HEAD))
+                head = await self._head(session)  # 2
                 if self._left is not None and self._left != (head,):
                     raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
                 self._left = (head,)
@@ -85,6 +115,15 @@ class Writer:
                 raise
             self._session = session
         return self._session
+
+    async def _head(self, session: Any) -> StoredHead | None:
+        """The head that a new session finds, once the synchronous standby has it too. Raises Unavailable."""
+        with unavailable("look"), _warnings(session) as warned:
+            # A row lock is written, so its commit waits. To cancel that wait harms nobody: it is not believed then.
+            row = await session.fetchrow(f"{sql.HEAD} FOR UPDATE", timeout=self._deadlines.command)
+        if warned:
+            raise Unavailable("store: the wait for a standby was ended; what is committed here may be nowhere else")
+        return None if row is None else StoredHead(*row)
 
     async def hold(self) -> None:
         """Let the server know that this writer is alive. Raises as `open`, when it is no more the writer."""
@@ -106,7 +145,7 @@ class Writer:
             if await self._commit(session):
                 self._left = (after,)
                 return
-            found = await self._settled_head()  # 6, 7
+            found = await self._settled_head()  # 8, 9
             if found == before:
                 raise Unavailable("store: the connection was lost and the batch was not committed")
             if found != after:  # somebody else went on: from our batch, or from the one before
@@ -116,7 +155,8 @@ class Writer:
         session = await self._first("BEGIN")
         try:
             with unavailable("write"):
-                await work(session)  # 2
+                await work(session)  # 3
+                await check_standby(session, self._place)  # 4
         except BaseException:
             await self._roll_back(session)
             raise
@@ -145,26 +185,39 @@ class Writer:
                 raise
 
     async def _commit(self, session: Any) -> bool:
-        """Whether the server said that the transaction is committed; False: it said nothing. Raises Unavailable
-        when it was rolled back."""
+        """Whether the server said that the transaction is committed, and waited for its standby; False: it said nothing
+        of the kind, and the session is over. Raises Unavailable when it was rolled back."""
         # A task of its own: when time is up, nothing may be cancelled.
-        sent = asyncio.ensure_future(session.execute("COMMIT", timeout=_NEVER_S))  # 3
-        try:
-            done, _ = await asyncio.wait([sent], timeout=self._deadlines.command)
-        except asyncio.CancelledError:
-            self._hang_up()
-            await asyncio.wait([sent])
-            raise
-        if not done:
-            self._hang_up()  # 5
-            await asyncio.wait([sent])
+        with _warnings(session) as warned:
+            sent = asyncio.ensure_future(session.execute("COMMIT", timeout=_NEVER_S))  # 5
+            try:
+                done, _ = await asyncio.wait([sent], timeout=self._deadlines.command)
+            except asyncio.CancelledError:
+                session.terminate()
+                await asyncio.wait([sent])
+                raise
+            if not done:
+                session.terminate()  # 7
+                await asyncio.wait([sent])
         if sent.cancelled() or (error := sent.exception()) is not None:
-            self._hang_up()
+            session.terminate()
             if not sent.cancelled() and not isinstance(error, FAILURES):
                 raise error
             return False
-        if (status := sent.result()) != "COMMIT":  # 4
+        if (status := sent.result()) != "COMMIT":  # 6
             raise Unavailable(f"store: the transaction was not committed ({status})")
+        if warned or not await self._waited(session):
+            session.terminate()  # 7
+            return False
+        return True
+
+    async def _waited(self, session: Any) -> bool:
+        """Step 4, after the commit: an operator who lets go of the standby lets every waiting commit go too."""
+        try:
+            with unavailable("look"):
+                await check_standby(session, self._place)
+        except Unavailable:
+            return False
         return True
 
     async def _settled_head(self) -> StoredHead | None:
@@ -174,14 +227,12 @@ class Writer:
             async with asyncio.timeout(self._deadlines.settle):
                 while True:
                     try:
-                        session = await self.open()
-                        with unavailable("look"):
-                            async with session.transaction():
-                                found = _head_of(await session.fetchrow(f"{sql.HEAD} FOR UPDATE"))
-                        self._left = (found,)
-                        return found
+                        await self.open()
+                        assert self._left is not None
+                        return self._left[0]
                     except (Unavailable, Refused) as error:
                         last = str(error)
+                        self._hang_up()
                         await asyncio.sleep(_RETRY_S)
         except TimeoutError as error:
             raise Unavailable(f"store: the answer to a commit was lost; outcome unknown ({last})") from error
@@ -209,7 +260,3 @@ async def unseat(place: Place, deadlines: Deadlines, silence_s: float) -> bool:
             return any(row[0] for row in await session.fetch(_SILENT, place.lock, silence_s))
     finally:
         await end(session)
-
-
-def _head_of(row: Any) -> StoredHead | None:
-    return None if row is None else StoredHead(*row)

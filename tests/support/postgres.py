@@ -146,27 +146,44 @@ def _remove_left_over(parent: Path) -> None:
             os.close(handle)
 
 
-@functools.cache
-def postgres_server() -> Server:
-    """The one server of this run."""
+def needed() -> Path:
+    """The server's programs; without them the test is skipped (fails with CI set)."""
     found = binaries()
     if found is None:
         if os.environ.get("CI"):
             pytest.fail("no PostgreSQL server on this machine (Debian package postgresql-15)")
         pytest.skip("no PostgreSQL server on this machine (Debian package postgresql-15)")
+    return found
+
+
+def room() -> Path:
+    """A folder for clusters, gone with the process, that the server's user may write to."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_in_memory()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _in_use(folder / "used")
     _remove_left_over(folder.parent)
     if os.getuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
+    return folder
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    words = ["initdb", "-D", "data", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-    subprocess.run(
-        [*_unprivileged(), str(found / words[0]), *words[1:]], cwd=folder, check=True, stdout=subprocess.DEVNULL
-    )
+        return int(probe.getsockname()[1])
+
+
+def run_as_server(folder: Path, *words: str | Path) -> None:
+    """One of the server's programs, in a folder of its user's."""
+    done = subprocess.run([*_unprivileged(), *map(str, words)], cwd=folder, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def new_cluster(folder: Path, found: Path, **more: str) -> Server:
+    """A cluster in an empty folder, started, with the roles and the database of the tests."""
+    words = ["-D", "data", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    run_as_server(folder, found / "initdb", *words)
+    port = free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -176,19 +193,29 @@ def postgres_server() -> Server:
         "max_connections": 200,
         "log_min_messages": "fatal",
         "autovacuum": "off",
+        **more,
     }
     with (folder / "data" / "postgresql.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
     (folder / "data" / "pg_hba.conf").write_text(
         "host all ledger_secret 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\nlocal all all trust\n"
+        "host replication all 127.0.0.1/32 trust\n"
     )
     server = Server(folder, port, found)
     server.start()
-    atexit.register(server.stop)
     for role in (OWNER, APPLICATION):
         server.sql(None, f"CREATE ROLE {role} LOGIN")
     # Sorted as people do, unlike SQLite: nothing may depend on the database's collation.
     collation = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'"
     for database in (DATABASE, GUARD_DATABASE):
         server.sql(None, f"CREATE DATABASE {database} OWNER {OWNER} {collation}")
+    return server
+
+
+@functools.cache
+def postgres_server() -> Server:
+    """The one server of this run."""
+    found = needed()
+    server = new_cluster(room(), found)
+    atexit.register(server.stop)
     return server

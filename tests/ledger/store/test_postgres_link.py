@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,29 @@ def test_an_address(url: str, dsn: str, schema: str, role: str) -> None:
     assert (place.dsn, place.schema, place.role) == (dsn, schema, role)
 
 
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("postgresql://a@localhost/db", (("localhost", None),)),
+        ("postgresql:///db", ()),
+        ("postgresql://a@127.0.0.1:5432,127.0.0.1:5433/db", (("127.0.0.1", 5432), ("127.0.0.1", 5433))),
+        ("postgresql://a@[::1]:5433,localhost/db", (("::1", 5433), ("localhost", None))),
+        ("postgresql:///db?host=127.0.0.1,localhost&port=5433", (("127.0.0.1", 5433), ("localhost", 5433))),
+        ("postgresql:///db?host=/run/a,/run/b&port=1,2", (("/run/a", 1), ("/run/b", 2))),
+    ],
+)
+def test_several_hosts(url: str, hosts: tuple[tuple[str, int | None], ...]) -> None:
+    place = parse_place(url)
+    assert place.hosts == hosts and not place.require_standby
+    assert "sslmode" not in place.dsn
+
+
+def test_one_host_elsewhere_is_enough_to_verify_all() -> None:
+    place = parse_place("postgresql://a@localhost,db.example/db?require_standby=1")
+    assert place.dsn == "postgresql://a@localhost,db.example/db?sslmode=verify-full" and place.require_standby
+    assert str(place) == "localhost,db.example/db schema cert_ledger"
+
+
 def test_two_schemas_have_two_locks() -> None:
     one, two = parse_place("postgresql://a@localhost/db?schema=x"), parse_place("postgresql://a@localhost/db?schema=y")
     assert one.lock != two.lock
@@ -61,6 +86,15 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(url: str) -> None:
         "postgresql://h/db?schema=",
         "postgresql://h/db?options=-c%20fsync%3Doff",
         "postgresql://h:nan/db",
+        "postgresql://h:0/db",
+        "postgresql://h:70000/db",
+        "postgresql://h,/db",
+        "postgresql://[::1/db",
+        "postgresql://a@db.example/db?host=localhost",  # the driver would go to the first, unverified
+        "postgresql://h/db?port=5433",  # the driver would ignore it
+        "postgresql:///db?host=a,b&port=1,2,3",
+        "postgresql://h/db?require_standby=yes",
+        "postgresql://h/db?target_session_attrs=any",
         "postgresql://h/db#x",
         "postgres://h/db",
     ],
@@ -160,3 +194,22 @@ async def test_a_read_that_is_cancelled_gives_its_place_back(server: Server) -> 
             await task
     assert (await reads.fetch("SELECT 1"))[0][0] == 1
     await reads.close()
+
+
+async def test_a_host_that_says_nothing_does_not_hide_the_others(server: Server) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        mute = f"127.0.0.1:{silent.getsockname()[1]}"
+        place = parse_place(server.place().replace(f"127.0.0.1:{server.port}", f"{mute},127.0.0.1:{server.port}"))
+        session = await connect(place, replace(QUICK, connect=1.0))
+        assert await session.fetchval("SELECT inet_server_port()") == server.port
+        await session.close()
+        with pytest.raises(Unavailable, match="connect"):
+            await connect(parse_place(f"postgresql://ledger_app@{mute},{mute}/ledger"), replace(QUICK, connect=0.2))
+
+
+async def test_a_server_that_waits_for_no_standby_is_refused_where_one_is_demanded(server: Server) -> None:
+    place = server.place("demanding") + "&require_standby=1"
+    with pytest.raises(Unavailable, match="require_standby"):
+        await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import pytest
 
 from ledger.errors import Unavailable
 from ledger.store.opening import create_store, open_store
-from ledger.store.protocol import IndexRow, Purpose
+from ledger.store.protocol import IndexRow, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
 from tests.support.commit_proxy import CommitProxy, commit_proxy
 from tests.support.postgres import QUICK, SUPERUSER, Server, postgres_server
+from tests.support.standby import ONE, Pair, crash, make_pair, until, wait_for
 
 
 @pytest.fixture
@@ -175,4 +176,114 @@ async def test_an_idle_writer_whose_connection_died_goes_on(server: Server) -> N
     server.sql(place, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ledger_app'")
     await store.append(second := batch(first.head), accept)
     assert await store.head() == second.head
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    made = make_pair()
+    yield made
+    made.stop()
+
+
+async def a_store(pair: Pair, name: str, **changes: float) -> tuple[str, Any, StoredHead]:
+    """A store that demands a standby, with one batch."""
+    place = pair.place(name, require_standby="1")
+    deadlines = replace(QUICK, **{"command": 10.0, "settle": 10.0, **changes})
+    store = await create_store(place, Path(), private=True, owner=pair.primary.owner(place), deadlines=deadlines)
+    await store.append(first := batch(None), accept)
+    return place, store, first.head
+
+
+async def waiting(pair: Pair) -> int:
+    """The process of the commit that waits for a standby, once there is one."""
+    while True:
+        rows = pair.primary.sql(None, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        if rows:
+            return int(rows[0][0])
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
+async def test_a_wait_for_the_standby_that_somebody_ends_is_no_commit(pair: Pair, end: str) -> None:
+    """The server says COMMIT, and that only its own disk has it."""
+    place, store, first = await a_store(pair, end)
+    pair.left.stop(immediate=True)
+    writing = asyncio.create_task(store.append(second := batch(first), accept))
+    pair.primary.sql(None, f"SELECT {end}($1)", await waiting(pair))
+    await asyncio.sleep(0.2)
+    assert pair.primary.sql(place, "SELECT size FROM head") == [(second.head.size,)], "it is there, and nowhere else"
+    assert not writing.done(), "so it is not acknowledged"
+    pair.left.start()
+    await writing
+    assert pair.left.sql(place, "SELECT size FROM head") == [(second.head.size,)]
+    await store.append(batch(second.head), accept)
+    await store.close()
+
+
+async def test_what_a_crash_left_on_one_disk_is_not_believed_before_the_standby_has_it(pair: Pair) -> None:
+    place, store, first = await a_store(pair, "crash", command=0.5, settle=0.5)
+    pair.left.stop(immediate=True)
+    with pytest.raises(Unavailable, match="unknown"):
+        await store.append(second := batch(first), accept)
+    await store.close()
+    crash(pair.primary)
+    pair.primary.start()
+    assert pair.primary.sql(place, "SELECT size FROM head") == [(second.head.size,)], "nobody else has it"
+    with pytest.raises(Unavailable):
+        await open_store(place, Path(), private=True, deadlines=replace(QUICK, command=0.5))
+    pair.left.start()
+    until(pair.attached)
+    store = await open_store(place, Path(), private=True, deadlines=QUICK)
+    assert await store.head() == second.head
+    await store.close()
+
+
+async def test_nothing_is_written_where_the_standby_is_let_go(pair: Pair) -> None:
+    """Before a commit or in the middle of one: the batch is pending, whatever the server says."""
+    place, store, first = await a_store(pair, "let go", settle=0.5)
+    try:
+        wait_for(pair.primary, "")
+        with pytest.raises(Unavailable, match="require_standby"):
+            await store.append(batch(first), accept)
+        assert await store.head() == first
+        await store.close()
+        with pytest.raises(Unavailable, match="require_standby"):
+            await open_store(place, Path(), private=True, deadlines=QUICK)
+        undemanding = await open_store(place.replace("require_standby=1", "require_standby=0"), Path(), private=True)
+        await undemanding.close()
+        wait_for(pair.primary, ONE)
+        store = await open_store(place, Path(), private=True, deadlines=replace(QUICK, settle=0.5))
+        pair.left.stop(immediate=True)
+        writing = asyncio.create_task(store.append(batch(first), accept))
+        await waiting(pair)
+        wait_for(pair.primary, "")
+        with pytest.raises(Unavailable, match="unknown"):
+            await writing
+    finally:
+        wait_for(pair.primary, ONE)
+        if pair.left.process is None:
+            pair.left.start()
+        await store.close()
+
+
+async def test_the_writer_goes_on_with_the_standby_that_was_promoted(pair: Pair) -> None:
+    """Twice, so that the primary is once the first and once the second of the hosts. A commit that was on its way when
+    the primary died is looked up on the new one, and waits until that has a standby in its turn."""
+    _place, store, head = await a_store(pair, "promoted", settle=60.0)
+    for _ in range(2):
+        until(pair.attached)
+        writing = asyncio.create_task(store.append(following := batch(head), accept))
+        await asyncio.sleep(0.01)
+        await asyncio.to_thread(crash, pair.primary)
+        await asyncio.to_thread(pair.promote)
+        await asyncio.to_thread(pair.rejoin)
+        try:
+            await writing
+        except Unavailable:
+            assert await store.head() == head
+            await store.append(following, accept)
+        head = following.head
+        assert await store.head() == head
+    assert await store.entries(0, 99) == [f"entry {at}".encode() for at in range(head.size)]
     await store.close()
