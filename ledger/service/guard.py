@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
@@ -39,6 +40,9 @@ _FORK: Final = Text(
 class Guard(Protocol):
     """The memory of what was signed, and the only thing that may forbid a signature that the store would allow."""
 
+    async def known(self) -> tuple[int, bytes]:
+        """(size, root) of what was signed last; (0, zeros) before the first. Unavailable when it cannot tell."""
+
     async def check(self, size: int, root: bytes) -> None:
         """Raise Refused when the head would go back or fork; remembers nothing. Unavailable when it cannot tell."""
 
@@ -46,6 +50,15 @@ class Guard(Protocol):
         """Durable on return. Raises as `check`, and then nothing may be signed."""
 
     async def close(self) -> None: ...
+
+
+async def check_grown(known: tuple[int, bytes], size: int, root_of: Callable[[int], Awaitable[bytes]]) -> None:
+    """Raise Refused unless the tree of `size` leaves contains what was signed. `root_of` gives its root at a size.
+
+    A size that grew says nothing about where it grew from: a server that was left behind by a failover may hold a batch
+    that nobody else has, and be ahead of the one that went on."""
+    if 0 < known[0] < size and await root_of(known[0]) != known[1]:
+        raise Refused("GUARD_FORK", "root", _FORK)
 
 
 def check_follows(known: tuple[int, bytes], size: int, root: bytes) -> None:
@@ -113,6 +126,9 @@ class FileGuard:
         sequence = self._sequence + 1
         self._write(sequence, size, root)
         self._sequence, self.size, self.root = sequence, size, root
+
+    async def known(self) -> tuple[int, bytes]:
+        return self.size, self.root
 
     async def check(self, size: int, root: bytes) -> None:
         check_follows((self.size, self.root), size, root)

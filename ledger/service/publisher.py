@@ -10,7 +10,8 @@ The sequencer commits (1-4) and goes on; this task always takes the newest commi
 
 Before the first signature of a process:
 
-    a guard     the committed head is neither smaller than what was signed nor another one: else the process ends
+    a guard     the committed head is neither smaller than what was signed nor another one, and what was signed is a
+                part of the stored tree: else the process ends
     b ask       the witnesses what they have seen, until those that have not said could not be a quorum among
                 themselves; until then nothing is signed and no statement is taken
     c stop      one of them shows a checkpoint under the log's own signature that the store does not hold: the store is
@@ -162,7 +163,7 @@ class Publisher:
         head = self._integrator.head
         if head is None:
             raise Unavailable("the log has no entry yet: run init")
-        await self._signer.check(head.size, head.root)  # a
+        await self._signer.check(head.size, head.root, self._hashes.root)  # a
         self._newest = _Committed(head, (await self._store.entries(head.seal, head.size))[0])
         await self._show_stored(head)
         await self._step()

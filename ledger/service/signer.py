@@ -5,9 +5,9 @@ A crash between commit and signature is cured by signing the committed head agai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from ledger.service.guard import Guard
+from ledger.service.guard import Guard, check_grown
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
 
@@ -19,9 +19,11 @@ class HeadSigner:
         self._guard = guard
         self._now_s = now_s
 
-    async def check(self, size: int, root: bytes) -> None:
-        """Raise as Guard.check: before anything is signed, and without remembering."""
+    async def check(self, size: int, root: bytes, root_of: Callable[[int], Awaitable[bytes]]) -> None:
+        """Raise Refused when this head is older than what was signed, or does not contain it (`root_of` gives the root
+        of the first leaves of the stored tree): before anything is signed, and without remembering."""
         await self._guard.check(size, root)
+        await check_grown(await self._guard.known(), size, root_of)
 
     async def sign(self, size: int, root: bytes) -> bytes:
         """The signed note for a head that is committed already. Raises as Guard.remember."""

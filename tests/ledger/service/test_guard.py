@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.service.guard import FileGuard
+from ledger.service.guard import FileGuard, check_grown
 from tests.support.fault_store import flip
 
 SLOT = 128
@@ -82,6 +82,21 @@ def test_a_check_remembers_nothing(path: Path) -> None:
     now(guard.check(9, root(9)))
     now(guard.close())
     assert remembered(path) == (5, root(5))
+
+
+def test_what_was_signed_is_part_of_what_grew(path: Path) -> None:
+    remember(path, (5, root(5)))
+    guard = FileGuard(path)
+    assert now(guard.known()) == (5, root(5))
+    now(guard.close())
+
+    async def root_of(size: int) -> bytes:
+        return root(size)
+
+    for known in ((0, bytes(32)), (5, root(5)), (9, root("of this very size: for check_follows to say"))):
+        now(check_grown(known, 9, root_of))
+    with pytest.raises(Refused, match="GUARD_FORK"):
+        now(check_grown((5, root("other")), 9, root_of))
 
 
 def test_the_same_head_again_is_allowed_and_writes_nothing(path: Path) -> None:

@@ -44,6 +44,7 @@ async def test_nothing_smaller_and_no_second_root(place: str) -> None:
     await guard.remember(4, octets("4"))
     await guard.check(4, octets("4"))
     await guard.check(9, octets("9"))
+    assert await guard.known() == (4, octets("4"))
     for head, code in (((3, octets("3")), "GUARD_BACKWARDS"), ((4, octets("other")), "GUARD_FORK")):
         for act in (guard.check, guard.remember):
             with pytest.raises(Refused, match=code):

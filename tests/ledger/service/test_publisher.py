@@ -287,6 +287,30 @@ async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.Mo
         assert room.published is not None and room.published.size > index
 
 
+async def test_a_branch_that_has_grown_past_what_was_signed_is_refused_without_any_witness(room: Room) -> None:
+    """A server that a failover left behind may be ahead of the one that went on. Its size alone would pass the guard."""
+    log, kept, of_log = room.folder / "log.db", room.folder / "kept.db", room.folder / "guard"
+    async with room.open():
+        await put_and_wait(room, "a")
+    shutil.copy(log, kept)
+    async with room.open():
+        await put_and_wait(room, "b")
+        signed = room.size
+    shutil.copy(kept, log)
+    of_log.rename(room.folder / "guard of the log")
+    FileGuard.create(of_log)
+    async with room.open():  # it has forgotten all: so the other branch could grow
+        await put_and_wait(room, "c", "d")
+        assert room.size > signed
+    of_log.unlink()
+    (room.folder / "guard of the log").rename(of_log)
+    before = of_log.read_bytes()
+    with pytest.raises(Refused, match="GUARD_FORK"):
+        async with room.open():
+            pass
+    assert of_log.read_bytes() == before, "and nothing was signed"
+
+
 class Killed(BaseException):
     """kill -9 at this very place: nothing of this process runs any more."""
 

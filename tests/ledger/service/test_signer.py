@@ -56,3 +56,21 @@ async def test_what_is_signed_was_remembered_first(path: Path) -> None:
     signer = HeadSigner(make_signer(), FileGuard(path), lambda: 5)
     await signer.sign(4, root("4"))
     await signer.close()
+
+
+async def test_before_the_first_signature_what_was_signed_is_looked_for_in_the_tree(path: Path) -> None:
+    async def root_of(size: int) -> bytes:
+        return root(str(size))
+
+    signer = HeadSigner(make_signer(), FileGuard(path), lambda: 5)
+    await signer.sign(4, root("4"))
+    await signer.check(4, root("4"), root_of)
+    await signer.check(9, root("9"), root_of)
+    for head in ((3, root("3")), (4, root("other"))):
+        with pytest.raises(Refused):
+            await signer.check(*head, root_of)
+    await signer.sign(5, root("of another branch"))
+    with pytest.raises(Refused, match="GUARD_FORK"):
+        await signer.check(9, root("9"), root_of)
+    await signer.close()
+    assert await remembered(path) == (5, root("of another branch"))
