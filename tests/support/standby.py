@@ -9,10 +9,14 @@ pair.rejoin()               the one that was left is rewound and follows the new
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import asyncpg
 import psutil
@@ -20,7 +24,8 @@ import psutil
 from tests.support.postgres import SUPERUSER, Server, free_port, needed, new_cluster, room, run_as_server
 
 ONE = "FIRST 1 (standby)"  # what either waits for while it is the primary
-_WAIT_S = 60.0
+_WAIT_S = 30.0
+_HANDS = ThreadPoolExecutor(1, thread_name_prefix="servers")
 
 
 @dataclass
@@ -74,6 +79,11 @@ def crash(server: Server) -> None:
         psutil.wait_procs(family, timeout=_WAIT_S)
     server.process.wait(_WAIT_S)
     server.process = None
+
+
+async def apart(action: Callable[..., None], *values: Any, **named: Any) -> None:
+    """Do one of these beside a running loop. A server ends with the *thread* that started it, so this one stays."""
+    await asyncio.get_running_loop().run_in_executor(_HANDS, partial(action, *values, **named))
 
 
 def until(answer: Callable[[], bool]) -> None:

@@ -288,7 +288,7 @@ async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.Mo
 
 
 async def test_a_branch_that_has_grown_past_what_was_signed_is_refused_without_any_witness(room: Room) -> None:
-    """A server that a failover left behind may be ahead of the one that went on. Its size alone would pass the guard."""
+    """A server that a failover left behind may be ahead of the one that went on: its size alone would pass."""
     log, kept, of_log = room.folder / "log.db", room.folder / "kept.db", room.folder / "guard"
     async with room.open():
         await put_and_wait(room, "a")

@@ -18,7 +18,7 @@ from ledger.store.protocol import IndexRow, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
 from tests.support.commit_proxy import CommitProxy, commit_proxy
 from tests.support.postgres import QUICK, SUPERUSER, Server, postgres_server
-from tests.support.standby import ONE, Pair, crash, make_pair, until, wait_for
+from tests.support.standby import ONE, Pair, apart, crash, make_pair, until, wait_for
 
 
 @pytest.fixture
@@ -275,9 +275,9 @@ async def test_the_writer_goes_on_with_the_standby_that_was_promoted(pair: Pair)
         until(pair.attached)
         writing = asyncio.create_task(store.append(following := batch(head), accept))
         await asyncio.sleep(0.01)
-        await asyncio.to_thread(crash, pair.primary)
-        await asyncio.to_thread(pair.promote)
-        await asyncio.to_thread(pair.rejoin)
+        await apart(crash, pair.primary)
+        await apart(pair.promote)
+        await apart(pair.rejoin)
         try:
             await writing
         except Unavailable:

@@ -1,0 +1,134 @@
+"""The primary crashes under load and its synchronous standby is promoted: nothing acknowledged is lost, and whatever
+the old primary holds when it comes back, the log is never signed twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Unavailable, Unverified
+from tests.support.failover import Drill
+from tests.support.live_ledger import PASSPHRASE, ROOT
+from tests.support.standby import ONE, Pair, crash, make_pair, wait_for
+
+NEVER = ("lost", "duplicated", "forks")
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    made = make_pair()
+    yield made
+    made.stop()
+
+
+async def start_is_refused(drill: Drill) -> str:
+    """What `serve` says, after which the guard remembers what it did before."""
+    guard = (drill.live.folder / "guard").read_bytes()
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "ledger", "serve", "--dir", str(drill.live.folder)],
+        cwd=ROOT,
+        env={"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode(), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert (drill.live.folder / "guard").read_bytes() == guard
+    return done.stderr
+
+
+async def test_nothing_acknowledged_is_lost(pair: Pair, tmp_path: Path) -> None:
+    drill = Drill.create(tmp_path / "log", pair, "failover")
+    try:
+        await drill.open()
+        await drill.round(random.Random(1))
+        found = await drill.judge()
+        assert {name: found[name] for name in NEVER} == dict.fromkeys(NEVER, 0)
+        assert found["acked"] == found["attempted"] > 8 and found["unknown"] > 0
+        assert await asyncio.to_thread(drill.live.stop) == 0
+    finally:
+        await drill.close()
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+async def test_a_standby_that_was_cut_off_takes_over(pair: Pair, tmp_path: Path, synchronous: bool) -> None:
+    """The negative control: where commits wait for nobody, the same steps lose what was acknowledged, the judge sees
+    it, and the guard ends the log there. Where they wait, nothing was acknowledged that could be lost."""
+    drill = Drill.create(tmp_path / "log", pair, f"cut-off-{synchronous:d}", 40, demanding=False)
+    try:
+        await drill.open()
+        await drill.submit(drill.intend(2))
+        wait_for(pair.primary, ONE if synchronous else "")
+        pair.left.stop(immediate=True)
+        try:
+            await drill.submit(drill.intend(2), 1.0)
+        except (Unavailable, Unverified):
+            assert synchronous
+        drill.live.kill()
+        crash(pair.primary)
+        pair.left.start()
+        pair.promote()
+        found = drill.journal.judge(drill.stored())
+        assert (found["acked"], found["lost"]) == ((2, 0) if synchronous else (4, 2))
+        wait_for(pair.primary, "")
+        if synchronous:
+            await drill.start()
+            await drill.settle()
+            assert (await drill.judge())["forks"] == 0
+        else:
+            assert "GUARD_BACKWARDS" in await start_is_refused(drill)
+    finally:
+        await drill.close()
+    wait_for(pair.primary, ONE)
+    pair.rejoin()
+
+
+async def test_the_old_primary_is_not_gone_on_with(pair: Pair, tmp_path: Path) -> None:
+    """It comes back with a batch that no standby had, and is then larger than the log that went on without it. Or it
+    comes back smaller."""
+    drill = Drill.create(tmp_path / "log", pair, "old-primary", 60, demanding=False)
+    settings = drill.live.folder / "ledger.toml"
+    try:
+        await drill.open()
+        await drill.submit(drill.intend(2))
+        pair.left.stop(immediate=True)
+        with pytest.raises((Unavailable, Unverified)):
+            await drill.submit(drill.intend(8), 1.0)
+        drill.live.kill()
+        crash(pair.primary)
+        pair.left.start()
+        pair.promote()
+        wait_for(pair.primary, "")
+        await drill.start()
+        await drill.submit(drill.intend(1))
+        signed = (await drill.judge())["entries"]
+        assert drill.live.stop() == 0
+
+        old = pair.left
+        old.start()
+        wait_for(old, "")  # else the first commit there would wait for ever
+        assert old.sql(drill.place, "SELECT size FROM head")[0][0] > signed
+        both = settings.read_text("utf-8")
+        hosts = drill.place.split("@")[1].split("/")[0]
+        settings.write_text(both.replace(hosts, f"127.0.0.1:{old.port}"), "utf-8")
+        assert "GUARD_FORK" in await start_is_refused(drill)
+
+        settings.write_text(both.replace(hosts, f"127.0.0.1:{pair.primary.port}"), "utf-8")
+        await drill.start()
+        await drill.settle()
+        await drill.submit(drill.intend(2))
+        found = await drill.judge()
+        assert {name: found[name] for name in NEVER} == dict.fromkeys(NEVER, 0)
+        assert drill.live.stop() == 0
+        settings.write_text(both.replace(hosts, f"127.0.0.1:{old.port}"), "utf-8")
+        assert "GUARD_BACKWARDS" in await start_is_refused(drill)
+        old.stop()
+    finally:
+        await drill.close()
