@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from campaigns.results import machine, write_results
-from tests.support.failover import Drill
+from tests.support.failover import Drill, fail_over
 from tests.support.standby import Pair, make_pair
 
 A_LOG = 10  # rounds of one log
@@ -30,11 +30,13 @@ async def run_log(pair: Pair, seed: int, rounds: int) -> tuple[Counter[str], Cou
     """What was counted, and what was done how often."""
     done: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="failover-") as room:
-        drill = Drill.create(Path(room) / "log", pair, f"failover-{seed}", PEOPLE * rounds)
+        place = pair.place(f"failover {seed}", require_standby="1")
+        drill = Drill.create(Path(room) / "log", place, pair.primary.owner(place), f"failover-{seed}", PEOPLE * rounds)
         try:
             await drill.open()
             for at in range(rounds):
-                said = await drill.round(random.Random(f"{seed} {at}"))
+                draw = random.Random(f"{seed} {at}")
+                said = await drill.round(draw, fail_over(pair, draw))
                 done[said] += 1
                 found = await drill.judge()
                 print(f"seed {seed} round {at}: {said}; {dict(found)}", flush=True)

@@ -13,11 +13,16 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Unavailable, Unverified
-from tests.support.failover import Drill
+from tests.support.failover import Drill, fail_over
 from tests.support.live_ledger import PASSPHRASE, ROOT
 from tests.support.standby import ONE, Pair, crash, make_pair, wait_for
 
 NEVER = ("lost", "duplicated", "forks")
+
+
+def a_drill(folder: Path, pair: Pair, name: str, people: int = 400, *, demanding: str = "0") -> Drill:
+    place = pair.place(name, require_standby=demanding)
+    return Drill.create(folder / "log", place, pair.primary.owner(place), name, people)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +50,11 @@ async def start_is_refused(drill: Drill) -> str:
 
 
 async def test_nothing_acknowledged_is_lost(pair: Pair, tmp_path: Path) -> None:
-    drill = Drill.create(tmp_path / "log", pair, "failover")
+    drill = a_drill(tmp_path, pair, "failover", demanding="1")
     try:
         await drill.open()
-        await drill.round(random.Random(1))
+        draw = random.Random(1)
+        await drill.round(draw, fail_over(pair, draw))
         found = await drill.judge()
         assert {name: found[name] for name in NEVER} == dict.fromkeys(NEVER, 0)
         assert found["acked"] == found["attempted"] > 8 and found["unknown"] > 0
@@ -61,7 +67,7 @@ async def test_nothing_acknowledged_is_lost(pair: Pair, tmp_path: Path) -> None:
 async def test_a_standby_that_was_cut_off_takes_over(pair: Pair, tmp_path: Path, synchronous: bool) -> None:
     """The negative control: where commits wait for nobody, the same steps lose what was acknowledged, the judge sees
     it, and the guard ends the log there. Where they wait, nothing was acknowledged that could be lost."""
-    drill = Drill.create(tmp_path / "log", pair, f"cut-off-{synchronous:d}", 40, demanding=False)
+    drill = a_drill(tmp_path, pair, f"cut-off-{synchronous:d}", 40)
     try:
         await drill.open()
         await drill.submit(drill.intend(2))
@@ -75,7 +81,9 @@ async def test_a_standby_that_was_cut_off_takes_over(pair: Pair, tmp_path: Path,
         crash(pair.primary)
         pair.left.start()
         pair.promote()
-        found = drill.journal.judge(drill.stored())
+        found = drill.journal.judge(
+            [row[0] for row in pair.primary.sql(drill.place, "SELECT body FROM entry ORDER BY idx")]
+        )
         assert (found["acked"], found["lost"]) == ((2, 0) if synchronous else (4, 2))
         wait_for(pair.primary, "")
         if synchronous:
@@ -93,7 +101,7 @@ async def test_a_standby_that_was_cut_off_takes_over(pair: Pair, tmp_path: Path,
 async def test_the_old_primary_is_not_gone_on_with(pair: Pair, tmp_path: Path) -> None:
     """It comes back with a batch that no standby had, and is then larger than the log that went on without it. Or it
     comes back smaller."""
-    drill = Drill.create(tmp_path / "log", pair, "old-primary", 60, demanding=False)
+    drill = a_drill(tmp_path, pair, "old-primary", 60)
     settings = drill.live.folder / "ledger.toml"
     try:
         await drill.open()

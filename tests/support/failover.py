@@ -1,9 +1,9 @@
 """A ledger under load whose primary crashes and whose standby takes over, and the judge of what became of it.
 
-drill = Drill.create(folder, pair, seed)       a log on that pair, its people, its clients' journal
-await drill.open()                             it runs, and the body is filed
-await drill.round(draw)                        load, crash at a moment, promotion, the left one rejoins, the log goes on
-(await drill.judge()).total()                  lost, duplicated, forks … from the journal and the public log alone
+drill = Drill.create(folder, place, owner, name)    a log at that address, its people, its clients' journal
+await drill.open()                                  it runs, and the body is filed
+await drill.round(draw, fail_over(pair, draw))      load, a crash at a moment, promotion, the log goes on
+await drill.judge()                                 lost, duplicated, forks … from journal and public log alone
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ledger.errors import Unavailable, Unverified
 from ledger.tlog.merkle import verify_consistency
@@ -62,7 +63,6 @@ class Journal:
 class Drill:
     """One log on a pair of servers."""
 
-    pair: Pair
     place: str
     live: LiveLedger
     body: Body
@@ -72,11 +72,9 @@ class Drill:
     _next: int = 0
 
     @classmethod
-    def create(cls, folder: Path, pair: Pair, name: str, people: int = 400, *, demanding: bool = True) -> Drill:
-        place = pair.place(name, require_standby="01"[demanding])
-        owner = pair.primary.owner(place)
+    def create(cls, folder: Path, place: str, owner: str, name: str, people: int = 400) -> Drill:
         live = LiveLedger.create(folder, name, store=place, store_owner=owner, examiners=0)
-        return cls(pair, place, live, live_body(name), distinct(name, people))
+        return cls(place, live, live_body(name), distinct(name, people))
 
     async def open(self) -> None:
         await self.start()
@@ -133,8 +131,10 @@ class Drill:
                 await self.start()
         await asyncio.sleep(0.05)
 
-    async def round(self, draw: random.Random) -> str:
-        """Crash the primary at a moment of load and go on with the standby; what was done, in words."""
+    async def round(self, draw: random.Random, crashed: Coroutine[Any, Any, str]) -> str:
+        """`crashed` at a moment of load, sometimes the ledger too, and everything sent again; what was done, in words.
+
+        `crashed` ends when the log can go on."""
         before, stop = len(self.journal.acks), asyncio.Event()
         clients = [asyncio.create_task(self._client(random.Random(draw.random()), stop)) for _ in range(_CLIENTS)]
         try:
@@ -142,23 +142,16 @@ class Drill:
                 while len(self.journal.acks) < before + 8:
                     await asyncio.sleep(0.005)
             await asyncio.sleep(draw.uniform(0.0, 0.3))
-            both = draw.random() < 0.3  # one machine had both
-            if both:
+            if both := draw.random() < 0.3:  # one machine had both
                 self.live.kill()
-            if gently := draw.random() < 0.3:
-                await apart(self.pair.primary.stop, immediate=True)
-            else:
-                await apart(crash, self.pair.primary)
-            await asyncio.sleep(draw.uniform(0.0, 0.2))
-            await apart(self.pair.promote)
-            await apart(self.pair.rejoin)
+            said = await crashed
         finally:
+            crashed.close()
             stop.set()
             await asyncio.gather(*clients)
         went_on = not both and self.live.process is not None and self.live.process.poll() is None
         await self.settle()
-        ledger = "killed too" if both else "went on" if went_on else "ended and was started again"
-        return f"primary {'stopped at once' if gently else 'killed'}, ledger {ledger}"
+        return f"{said}, ledger {'killed too' if both else 'went on' if went_on else 'ended and was started again'}"
 
     async def _client(self, draw: random.Random, stop: asyncio.Event) -> None:
         labels: list[str] = []
@@ -181,6 +174,14 @@ class Drill:
             entries += parse_entries((await self.live.fetch(path))[2], width)
         return self.journal.judge(entries, (checkpoint.size, checkpoint.root))
 
-    def stored(self) -> list[bytes]:
-        """The entries that the present primary has, whether or not a log may run on it."""
-        return [row[0] for row in self.pair.primary.sql(self.place, "SELECT body FROM entry ORDER BY idx")]
+
+async def fail_over(pair: Pair, draw: random.Random) -> str:
+    """The primary is gone, its standby takes over, and what was left follows it."""
+    if gently := draw.random() < 0.3:
+        await apart(pair.primary.stop, immediate=True)
+    else:
+        await apart(crash, pair.primary)
+    await asyncio.sleep(draw.uniform(0.0, 0.2))
+    await apart(pair.promote)
+    await apart(pair.rejoin)
+    return f"primary {'stopped at once' if gently else 'killed'}"

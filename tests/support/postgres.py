@@ -173,9 +173,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def as_server(*words: str | Path) -> list[str]:
+    """A command as the server's user runs it."""
+    return [*_unprivileged(), *map(str, words)]
+
+
 def run_as_server(folder: Path, *words: str | Path) -> None:
     """One of the server's programs, in a folder of its user's."""
-    done = subprocess.run([*_unprivileged(), *map(str, words)], cwd=folder, check=False, capture_output=True, text=True)
+    done = subprocess.run(as_server(*words), cwd=folder, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

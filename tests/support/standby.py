@@ -67,18 +67,23 @@ class Pair:
 
 
 def crash(server: Server) -> None:
-    """SIGKILL for every process of a cluster, by their ids: nothing says good-bye and nothing is sent on."""
+    """Nothing of a cluster says good-bye, and nothing is sent on."""
     assert server.process is not None
-    with suppress(psutil.NoSuchProcess):
-        postmaster = psutil.Process(server.process.pid)
-        postmaster.suspend()  # it starts nothing meanwhile
-        family = postmaster.children(recursive=True)
-        for process in (*family, postmaster):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(family, timeout=_WAIT_S)
+    kill_family(server.process.pid)
     server.process.wait(_WAIT_S)
     server.process = None
+
+
+def kill_family(pid: int) -> None:
+    """SIGKILL for a process and all that it started, by their ids."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        parent.suspend()  # it starts nothing meanwhile
+        children = parent.children(recursive=True)
+        for process in (*children, parent):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(children, timeout=_WAIT_S)
 
 
 async def apart(action: Callable[..., None], *values: Any, **named: Any) -> None:
@@ -86,9 +91,9 @@ async def apart(action: Callable[..., None], *values: Any, **named: Any) -> None
     await asyncio.get_running_loop().run_in_executor(_HANDS, partial(action, *values, **named))
 
 
-def until(answer: Callable[[], bool]) -> None:
+def until(answer: Callable[[], bool], wait_s: float = _WAIT_S) -> None:
     """Ask again and again until the answer is yes."""
-    end = time.monotonic() + _WAIT_S
+    end = time.monotonic() + wait_s
     while True:
         with suppress(OSError, asyncpg.PostgresError):
             if answer():
