@@ -22,7 +22,7 @@ import asyncpg
 
 from ledger.errors import Refused, Unavailable
 from ledger.service.guard import NOTHING, check_follows
-from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_link import Deadlines, Place, check_server, check_standby, connect, end, unavailable
 from ledger.text import Text
 
 DEADLINES: Final = Deadlines(connect=5.0, command=5.0, lock=3.0, abandoned=10.0, settle=15.0)
@@ -118,8 +118,12 @@ class PostgresGuard:
     async def remember(self, size: int, root: bytes) -> None:
         # Sent again after a lost answer: whether or not the first one was carried out, the outcome is the same. A crash
         # right here leaves the old memory or the new one, both of which allow this head.
-        if await self._ask(lambda session: session.execute(_GROW, self._origin, size, root)) != "UPDATE 1":
+        if await self._ask(lambda session: self._grow(session, size, root)) != "UPDATE 1":
             check_follows(await self.known(), size, root)
+
+    async def _grow(self, session: Any, size: int, root: bytes) -> Any:
+        await check_standby(session, self._place)
+        return await session.execute(_GROW, self._origin, size, root)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -55,6 +56,21 @@ async def test_nothing_smaller_and_no_second_root(place: str) -> None:
         await again.remember(3, octets("3"))
     await again.remember(5, octets("5"))
     await again.close()
+
+
+async def test_what_is_remembered_already_is_written_again(server: Server, place: str) -> None:
+    """A commit that wrote nothing waits for no standby: a memory whose first commit was cut off would be believed."""
+    guard = await opened(place)
+    await guard.remember(4, octets("4"))
+    before = server.sql(place, "SELECT xmin::text FROM guard")
+    await guard.remember(4, octets("4"))
+    assert server.sql(place, "SELECT xmin::text FROM guard") != before
+    await guard.close()
+
+
+async def test_no_signature_where_a_standby_is_demanded_and_nobody_waits_for_one(server: Server, place: str) -> None:
+    with pytest.raises(Unavailable, match="require_standby"):
+        await opened(place + "&require_standby=1", replace(QUICK, settle=0.2))
 
 
 async def test_sequencers_that_race_never_sign_two_roots_of_a_size(place: str) -> None:
