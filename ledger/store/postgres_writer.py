@@ -76,7 +76,8 @@ def _warnings(session: Any) -> Iterator[list[str]]:
         if message.severity_en == "WARNING":
             found.append(message.message)
 
-    session.add_log_listener(listen)
+    if not session.is_closed():  # of a lost one the command itself will tell
+        session.add_log_listener(listen)
     try:
         yield found
     finally:
