@@ -41,7 +41,7 @@ from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
-from ledger.service.standby import hold_place, standing_by, why_ended
+from ledger.service.standby import Place, hold_place, standing_by, why_ended
 from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
@@ -137,7 +137,8 @@ async def running(
     """
     held = AsyncExitStack()  # also when the start is refused: the guard's lock must not outlive it
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-    holding = asyncio.create_task(hold_place(store, settings.takeover_ms / 3000, fatal))
+    place = Place(settings.takeover_ms / 1000, lambda: steady_ms() / 1000)
+    holding = asyncio.create_task(hold_place(store, place, fatal))
     try:
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
@@ -221,6 +222,7 @@ async def running(
                 metrics=metrics,
                 track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
                 intake=Intake(_INTAKE_BYTES),
+                place=place,
             )
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
             receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)

@@ -22,6 +22,7 @@ Of one that has led and was unseated while it hung, whatever it does next:
     - so it ends, by step 6 at the latest, and starts again as one that waits
 
 What it signs or answers between waking up and ending was committed before it was unseated: the same log, only older.
+It is not ready from the moment it wakes up (`Place.is_held`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -136,13 +138,33 @@ async def take_place(settings: LedgerSettings, folder: Path) -> Opened:
                 log.warning("the process that led has fallen silent; its place is taken")
 
 
-async def hold_place(store: PrivateStore, every_s: float, fatal: asyncio.Future[BaseException]) -> None:
+@dataclass(slots=True)
+class Place:
+    """The place of one that leads. Its store last heard of it at `heard_s`, on a clock that also runs while the process
+    is stopped: one that wakes up knows at once that it may have been unseated."""
+
+    silence_s: float  # after which another may take the place
+    now_s: Callable[[], float]
+    heard_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.heard_s = self.now_s()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody can have taken it."""
+        return self.now_s() - self.heard_s < self.silence_s
+
+
+async def hold_place(store: PrivateStore, place: Place, fatal: asyncio.Future[BaseException]) -> None:
     """Step 6, until cancelled: puts into `fatal` that another process leads. A database that does not answer decides
     nothing: what needs it fails by itself."""
     while not fatal.done():
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(place.silence_s / 3)
+        asked_s = place.now_s()
         try:
             await store.hold()
+            place.heard_s = asked_s
         except Unavailable as error:
             log.warning("the store does not answer", extra={"fields": {"reason": str(error)}})
         except Refused as error:

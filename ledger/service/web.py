@@ -35,6 +35,7 @@ from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
+from ledger.service.standby import Place
 from ledger.service.tiles import CORS, tile_answer
 from ledger.store.protocol import PrivateStore, Slot
 
@@ -61,6 +62,7 @@ class Log:
     metrics: Metrics
     track_budget: Budget
     intake: Intake  # of bodies that nobody has vouched for yet
+    place: Place
 
 
 LOG: Final = web.AppKey("log", Log)
@@ -210,7 +212,7 @@ async def get_live(request: web.Request) -> web.Response:
 async def get_ready(request: web.Request) -> web.Response:
     publisher = request.app[LOG].publisher
     publisher.check_taking()
-    if not publisher.alive:
+    if not publisher.alive or not request.app[LOG].place.is_held:
         raise Unavailable("the log is not ready")
     return web.Response(text="ok\n")
 

@@ -194,7 +194,6 @@ async def disturb(fleet: Fleet, draw: random.Random, rounds: int) -> dict[str, i
         assert member.process is not None
         os.kill(member.process.pid, signal.SIGCONT)
         if stopped.pop(member.url):  # it ends, unless it was awake again before anybody had noticed
-            await asyncio.sleep(1.0)  # it answers until it has asked for its place in vain
             async with asyncio.timeout(START_S):
                 while member.process.poll() is None and await status(member, "/readyz") != 200:
                     await asyncio.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pytest
 from ledger.edge import start_site
 from ledger.errors import Refused, Unavailable
 from ledger.service.config import LedgerSettings
-from ledger.service.standby import check_shared, hold_place, take_place, waiting_app, why_ended
+from ledger.service.standby import Place, check_shared, hold_place, take_place, waiting_app, why_ended
 from ledger.store.opening import create_store, open_store, unseat_writer
 from ledger.store.postgres_link import parse_place
+from ledger.text import Text
 from tests.support.batches import accept, batch
 from tests.support.postgres import QUICK, Server, postgres_server
 
@@ -71,7 +73,7 @@ def test_both_store_and_guard_have_to_be_shared(changes: dict[str, str]) -> None
 async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(leader: tuple[str, Any]) -> None:
     place, store = leader
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-    holding = asyncio.create_task(hold_place(store, 0.1, fatal))
+    holding = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal))
     waiting = asyncio.create_task(take_place(settings(place, 1500), Path()))
     await asyncio.sleep(2.0)
     assert not waiting.done() and not fatal.done(), "one that is heard of keeps its place"
@@ -95,7 +97,7 @@ async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tu
     assert (await taken.head(), await taken.checkpoint()) == (before, None)
     await taken.append(batch(before), accept)
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-    await hold_place(silent, 0.01, fatal)
+    await hold_place(silent, Place(0.03, time.monotonic), fatal)
     told = await why_ended(fatal.result(), silent)
     assert isinstance(told, Refused) and told.code == "TAKEN_OVER" and "待命" in told.text.zh
     await taken.close()
@@ -163,3 +165,28 @@ async def test_a_file_has_nobody_to_unseat(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="STORE_IN_USE"):
         await open_store("log.db", tmp_path, private=True)
     await store.close()
+
+
+async def test_who_was_stopped_for_too_long_knows_it_before_asking() -> None:
+    """Until its store has heard of it again, which tells whether somebody else has the place."""
+    now, refused = 100.0, False
+
+    class Store:
+        async def hold(self) -> None:
+            nonlocal now
+            if refused:
+                raise Refused("STORE_IN_USE", "store", Text("-", "-"))
+            now += 0.01  # the answer takes a while: what counts is when it was asked for
+
+    place, fatal = Place(0.03, lambda: now), asyncio.get_running_loop().create_future()
+    assert place.is_held
+    now += 0.03
+    assert not place.is_held
+    holding = asyncio.create_task(hold_place(Store(), place, fatal))  # type: ignore[arg-type]
+    while place.heard_s == 100.0:
+        await asyncio.sleep(0.005)
+    assert place.is_held and place.heard_s <= now - 0.01
+    now, refused = now + 5, True
+    await fatal
+    assert not place.is_held
+    await holding
