@@ -20,9 +20,8 @@ import pytest
 
 from campaigns.faults import clocks, disks, failpoints, flips, restores
 from campaigns.faults.journal import Told
-from campaigns.faults.kinds import KINDS
+from campaigns.faults.kinds import KINDS, STORES
 from campaigns.faults.oracle import BAD, Oracle, Unreadable
-from campaigns.faults.stores import STORES
 from ledger.errors import CertLedgerError, Unavailable
 from ledger.service import guard
 from ledger.service.guard import FileGuard

@@ -3,6 +3,7 @@
 proxy.cut = "before"    COMMIT never arrives
 proxy.cut = "after"     it arrives, and its answer does not
 proxy.cut = "late"      the client is cut off at once; COMMIT arrives only when `proxy.deliver` is set
+proxy.through = 1       not the next COMMIT but the one after it
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class CommitProxy:
     def __init__(self, to: int) -> None:
         self.to, self.port = to, 0
         self.cut = ""
+        self.through = 0
         self.commits = 0  # that clients sent
         self.deliver = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -33,7 +35,8 @@ class CommitProxy:
             while chunk := await client.read(65536):
                 if _COMMIT in chunk:
                     self.commits += 1
-                    if (cut := self.cut) == "before":
+                    cut, self.through = self.cut if self.through == 0 else "", max(0, self.through - 1)
+                    if cut == "before":
                         self.cut = ""
                         return
                     if cut:

@@ -19,9 +19,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from campaigns.faults.kinds import KINDS
+from campaigns.faults.kinds import KINDS, STORES
 from campaigns.faults.oracle import BAD
-from campaigns.faults.stores import STORES
 from campaigns.results import FOLDER, machine, write_results
 
 
@@ -111,7 +110,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.disable(logging.CRITICAL)  # what faulted logs say is what is expected of them
     end = time.monotonic() + (60 * options.minutes or 10**9)
     found: dict[str, list[int]] = {}
-    for name in options.kind or KINDS:
+    names = options.kind or [name for name, kind in KINDS.items() if options.store in kind.stores]
+    if elsewhere := [name for name in names if options.store not in KINDS[name].stores]:
+        parser.error(f"not on {options.store}: {', '.join(elsewhere)}")
+    for name in names:
         with tempfile.TemporaryDirectory(prefix="faults-", dir=options.dir) as room:
             found[name] = asyncio.run(run_kind(name, options, Path(room), end))
     wrong = {name: seeds for name, seeds in found.items() if seeds}

@@ -89,8 +89,8 @@ async def run_piece(room: Path, store: StoreKind, seed: int, kills: int, *, sabo
             served = parent.serve(live)
             if not await served.ready():
                 raise AssertionError(f"it does not start: {(live.folder / 'serve.err').read_text()[-2000:]}")
-            await _all_again(template, load, senders, clock)
-            counts["unreadable"] += await _other_tracks(template)
+            await all_again(template, load, senders)
+            counts["unreadable"] += await other_tracks(template)
             witness.tell(oracle)
             await oracle.read_whole(live.url)
             counts["exit code"] += abs(served.stop())
@@ -124,7 +124,7 @@ async def _one_kill(
     counts["kills into a start"] += into_start
 
 
-async def _all_again(template: Template, load: Load, senders: list[Sender], clock: Clock) -> None:
+async def all_again(template: Template, load: Load, senders: list[Sender]) -> None:
     """Every statement that was sent, until each has its answer."""
     await asyncio.sleep(1.0 - time.time() % 1.0)
     for sent, sender in zip(load.sent, senders, strict=True):
@@ -133,7 +133,7 @@ async def _all_again(template: Template, load: Load, senders: list[Sender], cloc
             assert await sender.insist(sent[at : at + AGAIN])
 
 
-async def _other_tracks(template: Template) -> int:
+async def other_tracks(template: Template) -> int:
     """How many tracks are not what was drawn at first."""
     labels = distinct(template.live.authority.origin.rpartition("/")[2], 40)
     try:

@@ -160,7 +160,7 @@ class Sqlite:
 
     async def check(self, folder: Path) -> list[str]:
         store = open_sqlite(folder / "log.db", private=True, read_only=True)
-        scratch = self._scratch(folder)
+        scratch = self.scratch(folder)
         try:
             with ThreadPoolExecutor(1) as workers:
                 return await fsck(store, scratch, workers)
@@ -168,7 +168,7 @@ class Sqlite:
             await scratch.close()
             await store.close()
 
-    def _scratch(self, folder: Path) -> Any:
+    def scratch(self, folder: Path) -> Any:
         """An empty store: a copy of one that is made once."""
         empty, path = folder / "empty.db", folder / "scratch.db"
         if not empty.exists():
@@ -261,6 +261,3 @@ def _flipped(value: Any, draw: random.Random) -> str:
     raw = value.encode() if isinstance(value, str) else value
     changed = f"x'{flip(raw, draw.randrange(8 * len(raw))).hex()}'" if raw else "x'01'"
     return f"CAST({changed} AS TEXT)" if isinstance(value, str) else changed
-
-
-STORES: dict[str, StoreKind] = {"sqlite": Sqlite()}

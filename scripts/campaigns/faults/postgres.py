@@ -1,0 +1,131 @@
+"""The store for production under faults: one real cluster for a run, one schema for each log.
+
+The cluster's files lie in memory where there is room, so that a synchronised commit costs little: what is tried here is
+a lost process, session or answer, not a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from campaigns.faults.stores import Sqlite
+from ledger.__main__ import main
+from ledger.service.config import LedgerSettings
+from ledger.service.run import SETTINGS_FILE
+from ledger.settings import load_settings
+from ledger.store.fsck import fsck
+from ledger.store.opening import open_store
+from tests.support.fault_store import flip
+from tests.support.postgres import Server, postgres_server
+
+_PORT = re.compile(r"@127\.0\.0\.1:\d+")
+_BITS = {"smallint": 15, "integer": 31, "bigint": 48}
+_COLUMNS = (
+    "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns"
+    " WHERE table_schema = current_schema() AND table_name <> 'migration' ORDER BY 1, 2"
+)
+
+
+class Postgres:
+    """Schemas of the run's cluster."""
+
+    name = "postgres"
+
+    @property
+    def server(self) -> Server:
+        return postgres_server()
+
+    def settings(self, folder: Path) -> dict[str, Any]:
+        place = self.server.place(folder.name)
+        return {"store": place, "store_owner": self.server.owner(place)}
+
+    def put_between(self, folder: Path, port: int) -> None:
+        """A stopped log reaches its store through the proxy on `port` from now on; checks go past it."""
+        path = folder / SETTINGS_FILE
+        path.write_text(_PORT.sub(f"@127.0.0.1:{port}", path.read_text("utf-8")), "utf-8")
+
+    def back_up(self, folder: Path, to: Path) -> None:
+        to.mkdir(parents=True)
+        _run("backup", "--dir", str(folder), "--out", str(to / "log.db"))
+
+    def put_back(self, backup: Path, folder: Path) -> None:
+        """As the manual says: an empty database, filled by the operator's command."""
+        place = _place(folder)
+        schema = re.findall(r"schema=(\w+)", place)[0]
+        self.server.sql(place, f'DROP SCHEMA "{schema}" CASCADE')
+        owner = self.server.owner(place)
+        _run("restore", "--dir", str(folder), "--from", str(backup / "log.db"), "--store-owner", owner)
+
+    async def open(self, folder: Path) -> Any:
+        return await open_store(_place(folder), folder, private=True)
+
+    async def check(self, folder: Path) -> list[str]:
+        store = await open_store(_place(folder), folder, private=True, read_only=True)
+        scratch = Sqlite().scratch(folder)
+        try:
+            with ThreadPoolExecutor(1) as workers:
+                return await fsck(store, scratch, workers)
+        finally:
+            await scratch.close()
+            await store.close()
+
+    @contextmanager
+    def flipped_row(self, folder: Path, draw: random.Random) -> Iterator[str]:
+        place = _place(folder)
+        while True:
+            tables: dict[str, list[tuple[str, str]]] = {}
+            for table, column, kind in self.server.sql(place, _COLUMNS):
+                tables.setdefault(table, []).append((column, kind))
+            table = draw.choice(sorted(tables))
+            column, kind = draw.choice(tables[table])
+            rows = self.server.sql(place, f"SELECT ctid, {column} FROM {table} ORDER BY {column}")
+            if not rows:
+                continue
+            at, value = draw.choice(rows)
+            change = f"UPDATE {table} SET {column} = $1 WHERE ctid = $2 RETURNING ctid"
+            try:
+                ((moved,),) = self.server.sql(place, change, _flipped(value, kind, draw), at)
+            except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, UnicodeDecodeError):
+                continue  # the store itself does not take it
+            break
+        try:
+            yield table
+        finally:
+            self.server.sql(place, change, value, moved)
+
+    # Pages of the cluster are the server's own matter: it has checksums for them. A row stands in their place.
+    flipped_file: Callable[[Postgres, Path, random.Random], contextlib.AbstractContextManager[str]] = flipped_row
+
+
+def _place(folder: Path) -> str:
+    """The address of a log's store, past any proxy."""
+    store = load_settings(LedgerSettings, folder / SETTINGS_FILE).store
+    return _PORT.sub(f"@127.0.0.1:{postgres_server().port}", store)
+
+
+def _run(*words: str) -> None:
+    """The operator's command, in a thread: it has a loop of its own."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), ThreadPoolExecutor(1) as elsewhere:
+        code = elsewhere.submit(main, words).result()
+    if code != 0:
+        raise AssertionError(f"{words[0]} ended with {code}: {said.getvalue()[-2000:]}")
+
+
+def _flipped(value: Any, kind: str, draw: random.Random) -> Any:
+    """A value with one bit changed."""
+    if isinstance(value, int):
+        return value ^ 1 << draw.randrange(_BITS[kind])
+    raw = value.encode() if isinstance(value, str) else value
+    changed = flip(raw, draw.randrange(8 * len(raw))) if raw else b"\x01"
+    return changed.decode() if isinstance(value, str) else changed
