@@ -15,8 +15,10 @@ from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.statements import parse_statement
 from ledger.service.config import LedgerSettings
-from ledger.service.run import SETTINGS_FILE, create
+from ledger.service.guard import FileGuard
+from ledger.service.run import SETTINGS_FILE, create, running
 from ledger.settings import load_settings
+from ledger.store.opening import open_store
 from ledger.wire import Logged
 from tests.support.builders import id_number, make_authority
 from tests.support.live_ledger import LIGHT, PASSPHRASE, LiveLedger, distinct, drafted, live_body
@@ -160,6 +162,23 @@ def test_starts_that_are_refused(tmp_path: Path) -> None:
     code, words = failed_start(second)
     assert code == 1 and "STORE_IN_USE" in words
     assert live.stop() == 0
+
+
+async def test_a_start_that_is_refused_lets_go_of_store_and_guard(tmp_path: Path) -> None:
+    """In one process, where nothing but the code itself gives them back."""
+    live = LiveLedger.create(tmp_path / "log", "held", policy="policy.txt")
+    (live.folder / "policy.txt").write_text("nonsense\n")
+    settings = load_settings(LedgerSettings, live.folder / SETTINGS_FILE)
+    keys = open_key_file(live.folder / settings.keys, PASSPHRASE)
+    store = await open_store(settings.store, live.folder, private=True)
+    with pytest.raises(Malformed):
+        async with running(live.folder, settings, keys, store):
+            pass
+    await FileGuard(live.folder / settings.guard).close()  # Refused("GUARD_IN_USE") when it is still held
+    (live.folder / "policy.txt").write_text("quorum none\n")
+    store = await open_store(settings.store, live.folder, private=True)  # Refused when the first one is still open
+    async with running(live.folder, settings, keys, store) as (_, fatal):
+        assert not fatal.done()
 
 
 async def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:
