@@ -34,7 +34,7 @@ from ledger.remote import WIDTH, LogSource, RemoteTree
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
-from ledger.store.protocol import Store
+from ledger.store.protocol import Store, entry_at
 from ledger.store.reading import BadEntry, Read, read_entries
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.serving import Serving
@@ -132,7 +132,7 @@ class Replica:
         head = self.integrator.head
         if head is None:
             return self
-        (first,) = await store.entries(0, 1)
+        first = await entry_at(store, 0)
         if sha256(first).digest() != trust.genesis:
             raise Unverified("the store holds another log than the pinned one")
         note = await store.checkpoint()
@@ -208,7 +208,7 @@ class Replica:
             return
         if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:
             raise Violation(f"the log has signed a second history of size {checkpoint.size}")
-        if not is_seal((await self.integrator.store.entries(checkpoint.size - 1, checkpoint.size))[0]):
+        if not is_seal(await entry_at(self.integrator.store, checkpoint.size - 1)):
             raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
         if known is not None and checkpoint.size < known.size:
             # An old note shown again proves nothing about the log; a new signature over less does.

@@ -40,7 +40,7 @@ from ledger.service.witness import Contradiction, Signed
 from ledger.service.witnesses import Witnesses
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
-from ledger.store.protocol import PrivateStore, StoredHead
+from ledger.store.protocol import PrivateStore, StoredHead, entry_at
 from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, add_cosignatures, open_checkpoint
 from ledger.tlog.note import NoteSignature
@@ -164,7 +164,7 @@ class Publisher:
         if head is None:
             raise Unavailable("the log has no entry yet: run init")
         await self._signer.check(head.size, head.root, self._hashes.root)  # a
-        self._newest = _Committed(head, (await self._store.entries(head.seal, head.size))[0])
+        self._newest = _Committed(head, await entry_at(self._store, head.seal))
         await self._show_stored(head)
         await self._step()
 
@@ -312,5 +312,5 @@ class Publisher:
             return
         if checkpoint.size > head.size or await self._hashes.root(checkpoint.size) != checkpoint.root:
             raise Unavailable("store: the published checkpoint is not of the stored tree; run fsck")
-        seal = (await self._store.entries(checkpoint.size - 1, checkpoint.size))[0]
+        seal = await entry_at(self._store, checkpoint.size - 1)
         self.published = Published(Signed(checkpoint, note), note, seal)

@@ -26,7 +26,10 @@ async def tile_answer(store: Store, path: str, size: int) -> web.Response:
         start = tile.index * 256
         if start + tile.width > size:
             raise Rejected(404)
-        body = format_entries(await store.entries(start, start + tile.width))
+        entries = await store.entries(start, start + tile.width)
+        if len(entries) != tile.width:
+            raise Unavailable("an entry is missing; run fsck")
+        body = format_entries(entries)
     else:
         if tile.index * 256 + tile.width > size >> (8 * tile.level):
             raise Rejected(404)

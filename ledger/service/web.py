@@ -37,7 +37,7 @@ from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
 from ledger.service.standby import Place
 from ledger.service.tiles import CORS, tile_answer
-from ledger.store.protocol import PrivateStore, Slot
+from ledger.store.protocol import PrivateStore, Slot, entry_at
 
 _SMALL_BODY: Final = 1024 * 1024
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
@@ -201,7 +201,7 @@ async def get_filing(request: web.Request) -> web.Response:
     filing = await log.sequencer.integrator.filing(request.match_info["number"])
     if filing is None:
         raise Rejected(404)
-    entry = (await log.store.entries(filing.terms_index, filing.terms_index + 1))[0]
+    entry = await entry_at(log.store, filing.terms_index)
     return _json(wire.encode(wire.FilingAnswer(entry, filing.terms_index)))
 
 

@@ -24,7 +24,7 @@ from ledger.store.growth import bucket_range
 from ledger.store.hashes import Hashes
 from ledger.store.history import History
 from ledger.store.integrate import Integrator
-from ledger.store.protocol import VersionedStore
+from ledger.store.protocol import VersionedStore, entry_at
 from ledger.store.serving import Serving
 from ledger.tlog.map_proof import Leaf, format_map_proof
 from ledger.tlog.map_tree import MapTree
@@ -150,10 +150,10 @@ class Prover:
         """The statements with the current commitments and of the last event, where they are not the issue."""
         known = {state.issue_leaf: b""}
         if state.event_leaf != state.issue_leaf:
-            (known[state.event_leaf],) = await self._store.entries(state.event_index, state.event_index + 1)
+            known[state.event_leaf] = await entry_at(self._store, state.event_index)
         if state.commitment_leaf not in known:
             for index in reversed([index for index in await self._store.events(cert_key) if index < at]):
-                (entry,) = await self._store.entries(index, index + 1)
+                entry = await entry_at(self._store, index)
                 if leaf_hash(entry) == state.commitment_leaf:
                     return entry, known[state.event_leaf]
             raise Unavailable("the statement with the commitments is not found; run fsck")
@@ -191,20 +191,14 @@ class Prover:
             fields = canonical.decode(version.body, limit=64 * 1024)
             if fields[_TERMS_LEAF] == state.filing_leaf:
                 index = int(fields[_TERMS_INDEX])
-                return await self._entry(index)
-            body = parse_statement(await self._entry(index)).body
+                return await entry_at(self._store, index)
+            body = parse_statement(await entry_at(self._store, index)).body
             if isinstance(body, Issue) and body.replaces:
                 index = await self._issue_index(body.replaces, seal)
         raise Unavailable("the terms of the filing are not found; run fsck")
 
-    async def _entry(self, index: int) -> bytes:
-        found = await self._store.entries(index, index + 1)
-        if not found:
-            raise Unavailable(f"entry {index} is missing; run fsck")
-        return found[0]
-
     async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:
-        entries = [await self._entry(index) for index in indexes]
+        entries = [await entry_at(self._store, index) for index in indexes]
         paths = await self._hashes.inclusion(indexes, size)
         return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
 

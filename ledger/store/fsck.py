@@ -1,8 +1,8 @@
 """The operator's check of a store: every entry again, every row against what the entries say.
 
-The log is replayed from its bytes into a scratch store through the same fold; then chain, tiles, state rows and
-bucket roots, and what later statements find again by filing, certificate or name, are compared with what the replay
-gave. Returns the list of everything wrong; empty means sound.
+The log is replayed from its bytes into a scratch store through the same fold; then chain, tiles, state rows with their
+older versions and bucket roots, and what later statements find again by filing, certificate or name, are compared with
+what the replay gave. Returns the list of everything wrong; empty means sound.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ledger.errors import CertLedgerError
 from ledger.records.kinds import Kind
 from ledger.records.seal import is_seal
 from ledger.store.integrate import Integrator
-from ledger.store.protocol import EntryRow, Store
+from ledger.store.protocol import EntryRow, Store, VersionedStore
 from ledger.store.replay import replay_stretch
 from ledger.tlog.tiles import tiles_for_size
 
@@ -24,7 +24,10 @@ _LIMIT = 100  # problems reported
 
 
 async def fsck(
-    store: Store, scratch: Store, workers: Executor, progress: Callable[[int, int], None] = lambda done, total: None
+    store: VersionedStore,
+    scratch: VersionedStore,
+    workers: Executor,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
     """Check `store`; `scratch` is an empty store of the same kind. `progress` gets (done, total) entries."""
     problems: list[str] = []
@@ -62,6 +65,7 @@ async def fsck(
         problems.append("head: differs from the replay of the entries")
     problems += await _check_tiles(store, scratch, head.size)
     problems += await _check_states(store, scratch)
+    problems += await _check_versions(store, scratch)
     try:
         problems += await _check_signed(store, scratch)
     except CertLedgerError as error:
@@ -126,6 +130,27 @@ async def _check_events(store: Store, scratch: Store) -> list[str]:
         if not wanted:
             return []
         at = wanted[-1]
+
+
+async def _check_versions(store: VersionedStore, scratch: VersionedStore) -> list[str]:
+    """From these rows proofs of what held before are made: since when the newest holds, and every older one."""
+    changed = (-1, b"")
+    while True:
+        pieces = await scratch.changed_since(*changed, _READ), await store.changed_since(*changed, _READ)
+        if pieces[0] != pieces[1]:
+            return ["state map: since when a state holds differs from the replay"]
+        if not pieces[0]:
+            break
+        changed = pieces[0][-1]
+    at = (b"", -1)
+    while True:
+        wanted, found = await scratch.history_after(*at, _READ), await store.history_after(*at, _READ)
+        if wanted != found:
+            return ["older versions of states: differ from the replay"]
+        if not wanted:
+            return []
+        key, version = wanted[-1]
+        at = (key, version.since)
 
 
 async def _check_states(store: Store, scratch: Store) -> list[str]:

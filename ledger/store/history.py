@@ -16,7 +16,7 @@ from ledger.records.dates import batch_day
 from ledger.records.seal import Seal, parse_seal
 from ledger.store.growth import bucket_range
 from ledger.store.integrate import Integrator
-from ledger.store.protocol import VersionedStore
+from ledger.store.protocol import VersionedStore, entry_at
 from ledger.text import Text
 from ledger.tlog.map_tree import MapTree, bucket_of
 
@@ -47,8 +47,7 @@ class History:
         return await self.seal_at(size - 1)
 
     async def seal_at(self, index: int) -> Seal:
-        (entry,) = await self._store.entries(index, index + 1)
-        return parse_seal(entry)
+        return parse_seal(await entry_at(self._store, index))
 
     async def seal_of_day(self, day: int, newest: Seal, as_of_ms: int) -> Seal:
         """The last seal of `day` or earlier. `newest` is that of the checkpoint, which is fresh as of `as_of_ms`.

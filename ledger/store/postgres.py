@@ -140,6 +140,10 @@ class PostgresStore:
     async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
         return [tuple(row) for row in await self._reads.fetch(sql.CHANGED_SINCE, seal, after, limit)]
 
+    async def history_after(self, map_key: bytes, since: int, count: int) -> list[tuple[bytes, StateVersion]]:
+        rows = await self._reads.fetch(sql.HISTORY_AFTER, map_key, since, count)
+        return [(key, StateVersion(*row)) for key, *row in rows]
+
     async def seal_from(self, index: int) -> int | None:
         row = await self._one(sql.SEAL_FROM, index)
         return None if row is None else row[0]

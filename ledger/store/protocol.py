@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-from ledger.errors import Unverified
+from ledger.errors import Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.view import Signed
 
@@ -179,6 +179,14 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
 
+async def entry_at(store: Store, index: int) -> bytes:
+    """One entry that the head says is there. Raises Unavailable when its row is missing."""
+    found = await store.entries(index, index + 1)
+    if not found:
+        raise Unavailable(f"store: entry {index} is missing; run fsck")
+    return found[0]
+
+
 class VersionedStore(Store, Protocol):
     """A store that keeps what each seal's map held: what proofs are made from. An auditor's keeps only the newest."""
 
@@ -198,6 +206,10 @@ class VersionedStore(Store, Protocol):
         """(seal, map key) of keys whose newest version came with a later seal, or with this one and a greater key than
         `after`; rising, at most `limit`. The last one given back asks for what follows; 32 bytes of ff begin behind a
         seal."""
+
+    async def history_after(self, map_key: bytes, since: int, count: int) -> list[tuple[bytes, StateVersion]]:
+        """The next older versions of all keys after (map key, since), in this order; (b"", -1) begins. What holds now
+        is none of them."""
 
     async def seal_from(self, index: int) -> int | None:
         """The index of the first seal at `index` or later."""

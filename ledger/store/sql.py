@@ -63,6 +63,10 @@ LEAVES_AS_OF: Final = (
     " WHERE map_key = old.map_key AND since <= $3)"
     " ORDER BY map_key"
 )
+HISTORY_AFTER: Final = (
+    "SELECT map_key, since, value, body FROM state_history WHERE (map_key, since) > ($1, $2)"
+    " ORDER BY map_key, since LIMIT $3"
+)
 CHANGED_SINCE: Final = (
     "SELECT since, map_key FROM state WHERE (since, map_key) > ($1, $2) ORDER BY since, map_key LIMIT $3"
 )

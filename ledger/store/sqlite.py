@@ -162,6 +162,9 @@ class SqliteStore:
     async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
         return self._all(sql.CHANGED_SINCE, seal, after, limit)
 
+    async def history_after(self, map_key: bytes, since: int, count: int) -> list[tuple[bytes, StateVersion]]:
+        return [(key, StateVersion(*row)) for key, *row in self._all(sql.HISTORY_AFTER, map_key, since, count)]
+
     async def seal_from(self, index: int) -> int | None:
         row = self._one(sql.SEAL_FROM, index)
         return None if row is None else row[0]

@@ -381,6 +381,16 @@ class TestDishonestLog:
         replica._source = RawLog(log, entries[:5])
         await self.halts(replica, 4)
 
+    async def test_a_row_that_our_own_store_has_lost(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        await issue(log, 4)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        await replica.poll(NOW)
+        size = log.integrator.size
+        store._writer.execute("DELETE FROM entry WHERE idx = ?", (size - 1,))
+        with pytest.raises(Unavailable, match=f"entry {size - 1} is missing"):
+            await replica.poll(NOW)
+        assert replica.halted is None, "the log did nothing wrong"
+
     async def test_another_genesis(self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor) -> None:
         raw = RawLog(log, await all_entries(log))
         trust = replace(log.trust(), genesis=octets("other"))

@@ -426,6 +426,19 @@ async def test_a_kept_checkpoint_of_another_tree_is_not_shown(room: Room) -> Non
                 pass
 
 
+async def test_a_kept_checkpoint_whose_seal_is_missing_is_not_shown(room: Room) -> None:
+    async with fakes(room, "w") as (witness,):
+        async with room.open(witnesses=[witness], k=1):
+            await put_and_wait(room, "a")
+            size = room.size
+            witness.mode = "500"
+            await room.put(*await room.draft("b"))
+        room.kind.change(room.folder / "log.db", f"DELETE FROM entry WHERE idx = {size - 1}")
+        with pytest.raises(Unavailable, match=f"entry {size - 1} is missing"):
+            async with room.open(witnesses=[witness], k=1):
+                pass
+
+
 async def test_a_kept_checkpoint_under_other_keys_is_not_shown(room: Room) -> None:
     async with fakes(room, "w") as (witness,):
         async with room.open(witnesses=[witness], k=1):

@@ -8,8 +8,9 @@ import json
 import random
 import re
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiohttp
@@ -511,6 +512,22 @@ async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Pa
         assert (await live.fetch("/livez"))[0] == 200
         assert "certledger_stopped 1.0" in (await live.fetch("/metrics"))[2].decode()
         assert await asyncio.to_thread(live.stop) == 0
+
+
+async def test_an_entry_that_the_store_has_lost_is_503_and_nothing_short_is_cached(tmp_path: Path) -> None:
+    body, live = live_body("lost"), LiveLedger.create(tmp_path / "log", "lost", examiners=0)
+    await asyncio.to_thread(live.start)
+    try:
+        await live.file(body)
+        index = json.loads((await live.fetch(f"/v1/filings/{body.filing.number}"))[2])["index"]
+        with closing(sqlite3.connect(live.folder / "log.db", isolation_level=None)) as raw:
+            raw.execute("DELETE FROM entry WHERE idx = ?", (index,))
+        for path in (f"/v1/filings/{body.filing.number}", f"/tile/entries/000.p/{index + 1}"):
+            status, headers, _ = await live.fetch(path)
+            assert status == 503 and headers["cache-control"] == "no-store"
+        assert (await live.fetch(f"/tile/entries/000.p/{index}"))[0] == 200
+    finally:
+        live.stop()
 
 
 async def restart(live: LiveLedger) -> str:

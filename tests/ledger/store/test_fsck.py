@@ -216,6 +216,18 @@ LIVED_DAMAGE = {
     "event cert_key": "UPDATE event SET cert_key = zeroblob(32) WHERE rowid = 1",
     "event idx": "UPDATE event SET idx = idx + 100 WHERE rowid = 1",
     "event, one gone": "DELETE FROM event WHERE rowid = 2",
+    "state since": "UPDATE state SET since = since + 1 WHERE rowid = 3",
+    **{
+        f"older version {column}": f"UPDATE state_history SET {column} = {value} WHERE rowid = 2"
+        for column, value in {
+            "map_key": "zeroblob(32)",
+            "since": "since + 1",
+            "value": "zeroblob(32)",
+            "body": "CAST(body || zeroblob(1) AS BLOB)",
+        }.items()
+    },
+    "older version gone": "DELETE FROM state_history WHERE rowid = 1",
+    "older version more": "INSERT INTO state_history SELECT map_key, since + 1, value, body FROM state LIMIT 1",
     "event, one more": "INSERT INTO event VALUES (zeroblob(32), 4)",
     "a permit's name": "UPDATE named SET idx = idx + 1 WHERE kind = 7",
     "a permit's name gone": "DELETE FROM named WHERE kind = 7",
@@ -234,7 +246,8 @@ async def test_damage_to_what_later_statements_look_for_is_found(
         assert raw.execute(LIVED_DAMAGE[what]).rowcount == 1
 
     problems = await check(damaged(lived, tmp_path, change), tmp_path, workers)
-    wanted = "signed row" if what.startswith("signed") else "events" if what.startswith("event") else "late_permit"
+    words = {"signed": "signed row", "event": "events", "state": "since when", "older": "older versions"}
+    wanted = words.get(what.split()[0].rstrip(","), "late_permit")
     assert len(problems) == 1 and wanted in problems[0]
 
 

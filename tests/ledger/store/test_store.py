@@ -24,6 +24,7 @@ from ledger.store.protocol import (
     Purpose,
     Slot,
     StateRow,
+    entry_at,
 )
 from tests.support.batches import accept, batch, contents, h
 from tests.support.live_ledger import ROOT
@@ -113,6 +114,13 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     assert await store.events_after(b"", -1, 9) == [(h("cert 0"), 1), (h("cert 0"), 3)]
     assert await store.events_after(h("cert 0"), 1, 9) == [(h("cert 0"), 3)]
     assert await store.index([h("renewed")]) == {h("renewed"): b"row 2"}
+
+
+async def test_an_entry_that_is_missing_is_no_index_error(store: Any) -> None:
+    await store.append(batch(None), accept)
+    assert await entry_at(store, 1) == b"entry 1"
+    with pytest.raises(Unavailable, match="entry 2 is missing; run fsck"):
+        await entry_at(store, 2)
 
 
 async def test_leaves_rise_by_key_and_ranges_are_inclusive(store: Any) -> None:
