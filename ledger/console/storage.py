@@ -25,10 +25,15 @@ from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.copying import Copyable, copy_store
 from ledger.store.fsck import fsck
+from ledger.store.numbers import check_numbers
 from ledger.store.opening import check_place, create_store, open_store, upgrade_store
-from ledger.store.protocol import Store
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
+
+_ERASED = Text(
+    "{count} 张证书没有编号行：个人信息已删除，或存储已损坏",
+    "{count} certificates have no number row: their persons were erased, or the store is damaged",
+)
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -85,16 +90,23 @@ def _fsck(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-async def prove(store: Store) -> list[str]:
-    """Everything that is wrong with a ledger's store: its whole log replayed into a scratch file, with progress."""
+async def prove(store: Copyable) -> list[str]:
+    """Everything that is wrong with a ledger's store: its whole log replayed into a scratch file, with progress, and
+    then its number rows. How many of these are missing is said on stderr: erasing a person deletes them."""
     with tempfile.TemporaryDirectory(prefix="fsck-") as folder, ThreadPoolExecutor(2) as workers:
         scratch = create_sqlite(Path(folder) / "scratch.db", private=True)
         head = await store.head()
         with Progress(head.size if head else 0, Text("检查", "checking"), sys.stderr, time.monotonic) as bar:
             try:
-                return await fsck(store, scratch, workers, lambda done, _: bar.advance(done - bar.done))
+                problems = await fsck(store, scratch, workers, lambda done, _: bar.advance(done - bar.done))
+                if problems:
+                    return problems
+                numbers = await check_numbers(store, scratch)
             finally:
                 await scratch.close()
+    if numbers.missing:
+        print(_ERASED.format(count=numbers.missing).both(), file=sys.stderr)
+    return numbers.problems
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ledger.__main__ import main
+from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
+from ledger.store.numbers import NumberRows
 from tests.support.builders import make_authority
 from tests.support.postgres import postgres_server
 from tests.support.stores import PostgresKind, SqliteKind, StoreKind
@@ -81,6 +83,25 @@ def test_fsck_says_sound_or_what_is_wrong(run: Run, place: Place) -> None:
     place.change("UPDATE entry SET chain = x'00' WHERE idx = 0")
     code, out, _ = run("fsck", "--dir", "log", "--json")
     assert code == 1 and json.loads(out)["problems"]
+
+
+def test_fsck_says_that_a_number_row_leads_nowhere(run: Run, place: Place) -> None:
+    place.change(
+        "INSERT INTO private_index (hmac, purpose, key_version, body) VALUES (x'00', 1, 1, x'0000000000000000')"
+    )
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert code == 1 and "number row leads to" in json.loads(out)["problems"][0]
+
+
+def test_a_certificate_without_a_number_row_is_said_and_no_problem(
+    run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def erased(*_: object) -> NumberRows:
+        return NumberRows([], 3)
+
+    monkeypatch.setattr(storage, "check_numbers", erased)
+    code, out, err = run("fsck", "--dir", "log", "--json")
+    assert (code, json.loads(out)) == (0, {"problems": []}) and "3 certificates have no number row" in err
 
 
 def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
