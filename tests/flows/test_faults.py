@@ -18,7 +18,7 @@ from unittest.mock import patch
 import cbor2
 import pytest
 
-from campaigns.faults import clocks, disks, failpoints, flips, restores
+from campaigns.faults import clocks, databases, disks, failpoints, flips, restores
 from campaigns.faults.journal import Told
 from campaigns.faults.kinds import KINDS, STORES
 from campaigns.faults.oracle import BAD, Oracle, Unreadable
@@ -27,6 +27,7 @@ from ledger.service import guard
 from ledger.service.guard import FileGuard
 from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
+from ledger.store.postgres_writer import Writer
 from ledger.store.sqlite import SqliteStore
 
 SQLITE = STORES["sqlite"]
@@ -37,6 +38,14 @@ def failpoint(step: str, kept: bool, size: int = 7) -> int:
 
 
 # Kind: the pieces of the slice, (seed, how many).
+ON_POSTGRES: dict[str, list[tuple[int, int]]] = {
+    "kills": [(1, 2)],
+    "restores": [(0, 3)],
+    "flips": [(0, 6)],
+    "commits": [(0, 8)],
+    "backends": [(0, 8)],
+    "database": [(0, 1)],
+}
 SLICES: dict[str, list[tuple[int, int]]] = {
     "failpoints": [
         *((failpoint(step, bool(at % 2)), 1) for at, step in enumerate(failpoints.STEPS)),
@@ -60,19 +69,40 @@ SLICES: dict[str, list[tuple[int, int]]] = {
 MISSING: dict[str, Callable[[], str]] = {"full": disks.no_full_disk, "eio": disks.no_tracer}
 
 
-async def pieces(kind: str, room: Path) -> Counter[str]:
+async def pieces(kind: str, store: str, room: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
-    async with KINDS[kind].session(room, SQLITE) as piece:
-        for seed, count in SLICES[kind]:
+    async with KINDS[kind].session(room, STORES[store]) as piece:
+        for seed, count in {"sqlite": SLICES, "postgres": ON_POSTGRES}[store][kind]:
             counts += await piece(seed, count)
     return counts
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if "postgres" in kind.stores])
+async def test_on_postgres_a_slice_of(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restores, "STAGES", 2)
+    counts = await pieces(kind, "postgres", tmp_path)
+    assert not {name: counts[name] for name in BAD if counts[name]}
+    match kind:
+        case "kills":
+            assert counts["kills"] == 2 and counts["requests unknown"] > 0
+        case "restores":
+            assert counts["restores"] == 3 and counts["signatures"] == 0
+        case "flips":
+            assert sum(count for found, count in counts.items() if ": found" in found) > 2
+        case "commits":
+            assert counts["not struck"] == 0 and counts["starts"] > 1
+            assert counts["before, batch"] > 0 and counts["after, batch"] > 0
+        case "backends":
+            assert counts["strikes"] == 8 and counts["sessions ended"] >= 8
+        case "database":
+            assert counts["stops"] == 1 and counts["requests unknown"] > 0
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if "sqlite" in kind.stores])
 async def test_a_slice_of(kind: str, tmp_path: Path) -> None:
     if why := MISSING.get(kind, lambda: "")():
         pytest.skip(why)
-    counts = await pieces(kind, tmp_path)
+    counts = await pieces(kind, "sqlite", tmp_path)
     assert not {name: counts[name] for name in BAD if counts[name]}
     match kind:  # it fell where it hurts: else it shows nothing
         case "failpoints":
@@ -153,6 +183,16 @@ async def test_failpoints_notice(
                 return await piece(failpoint(step, kept), 1)
 
         assert await noticed(run) == (broken is not None)
+
+
+async def lost_is_success(self: Writer, work: Any, before: Any, after: Any) -> None:
+    async with self._one:
+        await self._commit(await self._begin_and(work))
+
+
+async def test_a_lost_commit_that_is_not_looked_up_is_noticed(tmp_path: Path) -> None:
+    with patch.object(databases, "FLAVOURS", ("before",)), patch.object(Writer, "append", lost_is_success):
+        assert await noticed(lambda: databases.run_commits(tmp_path, STORES["postgres"], 0, 3))
 
 
 async def never_asked(self: Witnesses, stored: object) -> bool:
