@@ -18,12 +18,11 @@ from typing import Any
 
 import asyncpg
 
-from campaigns.faults.stores import Sqlite
+from campaigns.faults.stores import Sqlite, prove
 from ledger.__main__ import main
 from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
-from ledger.store.fsck import fsck
 from ledger.store.opening import open_store
 from tests.support.fault_store import flip
 from tests.support.postgres import Server, postgres_server
@@ -73,8 +72,7 @@ class Postgres:
         store = await open_store(_place(folder), folder, private=True, read_only=True)
         scratch = Sqlite().scratch(folder)
         try:
-            with ThreadPoolExecutor(1) as workers:
-                return await fsck(store, scratch, workers)
+            return await prove(store, scratch)
         finally:
             await scratch.close()
             await store.close()

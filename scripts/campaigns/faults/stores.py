@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from ledger.store import sqlite
 from ledger.store.fsck import fsck
+from ledger.store.numbers import check_numbers
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from tests.support.fault_store import flip
 
@@ -126,6 +127,13 @@ class _Failing:
         raise sqlite3.OperationalError("disk I/O error")
 
 
+async def prove(store: Any, scratch: Any) -> list[str]:
+    """What the operator's check would say of a ledger's store."""
+    with ThreadPoolExecutor(1) as workers:
+        problems = await fsck(store, scratch, workers)
+    return problems or (await check_numbers(store, scratch)).problems
+
+
 class Sqlite:
     """The embedded store: one file."""
 
@@ -162,8 +170,7 @@ class Sqlite:
         store = open_sqlite(folder / "log.db", private=True, read_only=True)
         scratch = self.scratch(folder)
         try:
-            with ThreadPoolExecutor(1) as workers:
-                return await fsck(store, scratch, workers)
+            return await prove(store, scratch)
         finally:
             await scratch.close()
             await store.close()
