@@ -104,7 +104,8 @@ class Prover:
             return await self.current(cert_key, basis)
         tree = await self._history.map_at(seal)
         following = await self._store.seal_from(seal.covered + 1)
-        assert following is not None, "an older seal has a next one"
+        if following is None:
+            raise Unavailable("store: the seal after an older one is not found; run fsck")
         own, after = await self._placed([seal.covered, following], basis.size)
         before, behind = format_around(await self._evidence(cert_key, basis, tree, own, seal, after))
         return before + canonical.encode(basis.note) + behind

@@ -283,3 +283,16 @@ def test_every_size_and_day_of_a_random_history(batches: list[list[tuple[int, in
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder) / "log.db"))
+
+
+async def test_a_seal_whose_row_is_damaged_gives_no_evidence_at_that_size(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    await site.log.issue(one)
+    older = site.log.integrator.size
+    await site.log.issue(site.log.certificate("two"))
+    site.publish()
+    site.log.store._writer.execute("UPDATE entry SET kind = 4 WHERE idx >= ? AND kind = 0", (older,))
+    with pytest.raises(Unavailable, match="run fsck"):
+        await site.prover.at_size(one.issue.cert_key, older, site.basis)
+    await site.log.store.close()
