@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import machine
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "campaigns"
 
@@ -29,6 +31,26 @@ def test_a_small_one(name: str, arguments: list[str], says: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert says in done.stdout
     assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before
+
+
+def test_a_campaign_that_goes_on_is_of_its_commit_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@test.example"]
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    results, code = tmp_path / "docs" / "campaigns" / "faults.json", tmp_path / "code.py"
+    results.parent.mkdir(parents=True)
+    for path in (results, code):
+        path.write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    clean = machine.commit()
+    results.write_text("2")
+    assert len(clean) == 12 and machine.commit() == clean
+    code.write_text("2")
+    assert machine.commit() == clean + "+"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
