@@ -17,7 +17,8 @@
     8 wait       a new session takes the lock of step 1. The server gives it only when the old session is over, and
                  with it the old transaction, one way or the other
     9 look       the head row of step 2 (should a pooler stand between, the row waits for the old transaction too) tells
-                 whether the batch is there
+                 whether the batch is there. While another session has the lock, a head that is neither the old nor the
+                 new one is answer enough: that session is another writer's
 
 A crash of this process anywhere leaves whole batches; the server rolls back what was not committed when it notices,
 after `abandoned` seconds at the latest. A crash of the server in 5 may leave a batch that only its own disk has: it is
@@ -31,7 +32,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -146,7 +147,7 @@ class Writer:
             if await self._commit(session):
                 self._left = (after,)
                 return
-            found = await self._settled_head()  # 8, 9
+            found = await self._settled_head(before, after)  # 8, 9
             if found == before:
                 raise Unavailable("store: the connection was lost and the batch was not committed")
             if found != after:  # somebody else went on: from our batch, or from the one before
@@ -221,8 +222,9 @@ class Writer:
             return False
         return True
 
-    async def _settled_head(self) -> StoredHead | None:
-        """The head after the old transaction is over. Raises Unavailable("… unknown …") when that cannot be learnt."""
+    async def _settled_head(self, before: StoredHead | None, after: StoredHead) -> StoredHead | None:
+        """The head after the old transaction is over, or as another writer left it meanwhile. Raises
+        Unavailable("… unknown …") when that cannot be learnt."""
         last = ""
         try:
             async with asyncio.timeout(self._deadlines.settle):
@@ -234,9 +236,25 @@ class Writer:
                     except (Unavailable, Refused) as error:
                         last = str(error)
                         self._hang_up()
-                        await asyncio.sleep(_RETRY_S)
+                    # The lock is our old session's, or that of one who took our place. Whoever has written in it will
+                    # not give it back: a leader that was stopped in the middle of a commit would wait for nothing.
+                    with suppress(Unavailable):
+                        found = await self._shown_head()
+                        if found not in (before, after):
+                            return found
+                    await asyncio.sleep(_RETRY_S)
         except TimeoutError as error:
             raise Unavailable(f"store: the answer to a commit was lost; outcome unknown ({last})") from error
+
+    async def _shown_head(self) -> StoredHead | None:
+        """The head as it is committed right now, without the lock: it says who went on, not what became of us."""
+        session = await connect(self._place, self._deadlines)
+        try:
+            with unavailable("look"):
+                row = await session.fetchrow(sql.HEAD)
+            return None if row is None else StoredHead(*row)
+        finally:
+            await end(session)
 
     def _hang_up(self) -> None:
         if self._session is not None:

@@ -93,6 +93,26 @@ async def test_an_outcome_that_cannot_be_learnt_in_time_is_unknown(server: Serve
     await again.close()
 
 
+@pytest.mark.parametrize("cut", ["before", "after"])
+async def test_one_whose_place_was_taken_meanwhile_does_not_wait_for_it(
+    server: Server, store: Any, proxy: CommitProxy, cut: str
+) -> None:
+    """Nobody will give the lock back, so the search for the outcome would only end with its time."""
+    await store.append(first := batch(None), accept)
+    place = str(store._place.dsn).replace(str(proxy.port), str(server.port)) + f"?schema={store._place.schema}"
+    taking = asyncio.create_task(open_store(place, Path(), private=True, deadlines=replace(QUICK, lock=20.0)))
+    while not server.sql(None, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        await asyncio.sleep(0.01)
+    proxy.cut = cut
+    writing = asyncio.create_task(store.append(second := batch(first.head), accept))
+    taken = await taking
+    assert await taken.head() == (second.head if cut == "after" else first.head)
+    await taken.append(batch(await taken.head(), 3), accept)
+    with pytest.raises(Unavailable, match="moved"):
+        await writing
+    await taken.close()
+
+
 async def test_the_first_batch_of_all_is_looked_up_too(store: Any, proxy: CommitProxy) -> None:
     proxy.cut = "before"
     with pytest.raises(Unavailable, match="not committed"):
