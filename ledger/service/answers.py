@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.records.seal import Seal, is_seal, parse_seal
 from ledger.service.publisher import Published, Publisher
 from ledger.store.hashes import Hashes
@@ -56,6 +56,6 @@ class Answers:
     async def _seal_after(self, index: int) -> Seal:
         for start in range(index, index + _SEAL_SEARCH, 256):
             for entry in await self._store.entries(start, start + 256):
-                if is_seal(entry):
-                    return parse_seal(entry)
-        raise AssertionError("a committed statement is followed by its seal")
+                if is_seal(entry) and (seal := parse_seal(entry)).previous < index:
+                    return seal
+        raise Unavailable("store: the seal behind a statement is missing; run fsck")

@@ -5,6 +5,9 @@
     correct          the number stays; the track is the person's; a change of name and of person together needs the
                      authority, because one and the other could be anybody
 
+A number whose reissue became void (its key was compromised) is again that of the certificate which that replaced: it
+came back with the same statement, and the row is written anew with the next reissue.
+
 Nothing here is kept: `rows` is what the batch writes, and the openings are forgotten with the candidates.
 """
 
@@ -13,18 +16,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ledger.errors import Unverified
+from ledger.errors import Unavailable, Unverified
 from ledger.records.appointment import Appoint
 from ledger.records.issue import Issue
+from ledger.records.kinds import CertificateStatus
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
-from ledger.records.state import CertificateState
+from ledger.records.state import CertificateState, certificate_map_key, parse_certificate_state
+from ledger.records.statements import parse_statement
 from ledger.records.transitions import Act, after
 from ledger.records.view import Member
 from ledger.service.admission import Candidate, PrivatePart
 from ledger.service.private_index import PrivateIndex
 from ledger.store.integrate import Batch
-from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore
+from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, StateRow, entry_at
 
 LineageOf: TypeAlias = Callable[[str], str]
 
@@ -59,6 +64,10 @@ class PrivateFold:
             if isinstance(body, Correct) and (member := batch.member(body.cert_key)) is not None:
                 wanted += [part.lookup.hmac, fold._person_of(part, member)]
         fold._known = await store.index(wanted)
+        for candidate in candidates:
+            named = _named(candidate)
+            if candidate.private is not None and named is not None and (member := batch.member(named)) is not None:
+                await fold._give_back(store, candidate.private, member[1])
         return fold
 
     @property
@@ -104,6 +113,22 @@ class PrivateFold:
         self._renewed[row.hmac] = row
         self._known[row.hmac] = row.body
 
+    async def _give_back(self, store: PrivateStore, part: PrivatePart, state: CertificateState) -> None:
+        """Let a number lead past void reissues, where it leads to none that `state` could be meant by. A compromise
+        stands alone in its batch, so that what is void is committed."""
+        index = self._index_of(part)
+        while index is not None and index > state.issue_index:
+            body = parse_statement(await entry_at(store, index)).body
+            if not isinstance(body, Issue) or not body.replaces:
+                return
+            keys = certificate_map_key(body.cert_key), certificate_map_key(body.replaces)
+            own, replaced = [parse_certificate_state(row.body) for row in await _rows(store, keys)]
+            if own.status is not CertificateStatus.VOID:
+                return
+            index = replaced.issue_index
+        if index is not None:
+            self._known[part.number_hmac] = index.to_bytes(8, "big")
+
     def _check_correct(self, part: PrivatePart, correct: Correct, batch: Batch) -> None:
         member = batch.member(correct.cert_key)
         if member is None:
@@ -147,3 +172,19 @@ class PrivateFold:
         except Unverified:
             return False
         return (found.cert_key, found.leaf_hash) == (cert_key, state.commitment_leaf)
+
+
+def _named(candidate: Candidate) -> bytes | None:
+    """The cert key whose number a statement takes along or leaves as it is."""
+    body = candidate.statement.body
+    if isinstance(body, Correct):
+        return body.cert_key
+    return body.replaces if isinstance(body, Issue) and body.replaces else None
+
+
+async def _rows(store: PrivateStore, map_keys: Sequence[bytes]) -> list[StateRow]:
+    """The rows of certificates that are in the log, in this order. Raises Unavailable when one is missing."""
+    found = await store.states(map_keys)
+    if not found.keys() >= set(map_keys):
+        raise Unavailable("store: a certificate in the log has no state; run fsck")
+    return [found[key] for key in map_keys]

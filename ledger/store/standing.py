@@ -7,15 +7,14 @@ from ledger.records import canonical
 from ledger.records.authority import Filing, Genesis
 from ledger.records.state import AuthorityState, FilingState, parse_authority_state, parse_filing_state
 from ledger.records.statements import parse_statement
-from ledger.store.protocol import StateRow, Store
+from ledger.store.protocol import StateRow, Store, entry_at
 
 
 async def filing_of(store: Store, row: StateRow) -> FilingState:
-    """The filing in a row of the state map, with its terms. Raises Unverified unless value, body and terms agree."""
-    index = _terms_index(row.body)
-    entries = await store.entries(index, index + 1)
-    terms = parse_statement(entries[0]) if entries else None
-    if terms is None or not isinstance(terms.body, Filing):
+    """The filing in a row of the state map, with its terms. Raises Unverified unless value, body and terms agree,
+    Unavailable when the terms are missing."""
+    terms = parse_statement(await entry_at(store, _terms_index(row.body)))
+    if not isinstance(terms.body, Filing):
         raise Unverified("store: a filing's terms are not a filing; run fsck")
     state = parse_filing_state(row.body, terms.body)
     if state.value() != row.value or state.terms_leaf != terms.leaf_hash:

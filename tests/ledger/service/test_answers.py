@@ -57,6 +57,18 @@ async def test_an_index_that_is_not_published_in_time_has_no_receipt(room: Room)
         assert not room.answers.covered(room.size) and room.answers.covered(room.size - 1)
 
 
+async def test_a_statement_whose_seal_is_missing_gets_no_other_time(room: Room) -> None:
+    async with room.open():
+        (first,) = await room.put(*await room.draft("a"))
+        (second,) = await room.put(*await room.draft("b"))
+        assert isinstance(first, int) and isinstance(second, int)
+        assert await room.answers.receipt([first]) is not None
+        room.kind.change(room.folder / "log.db", f"UPDATE entry SET idx = 100000 WHERE idx = {first + 1}")
+        with pytest.raises(Unavailable, match="seal"):
+            await room.answers.receipt([first])
+        assert await room.answers.receipt([second]) is not None
+
+
 async def test_refusals_wait_for_nothing(room: Room) -> None:
     async with FakeWitness("w", room.now_s) as witness, room.open(witnesses=[witness], k=1):
         witness.mode = "500"

@@ -14,7 +14,16 @@ from ledger.records.secret import correction_locator, locator_of
 from ledger.records.statements import issue_entry, parse_statement
 from ledger.service.private_index import Found
 from ledger.store.protocol import Slot
-from tests.support.builders import OCCUPATION, Certificate, id_number, octets
+from tests.support.builders import (
+    OCCUPATION,
+    SECOND,
+    AuthorityBody,
+    Certificate,
+    id_number,
+    key_standing,
+    octets,
+    two_keys,
+)
 from tests.support.life_builders import Correction, Post, correction, post, reissue
 from tests.support.service_room import AUTHORITY, BODY, EXAMINER, INDEX, Candidate, Room, submission_body
 
@@ -125,6 +134,44 @@ async def test_a_reissue_takes_number_and_look_up_along(room: Room) -> None:
         unknown = reissue(BODY, old, "fourth", replaces=octets("nobody"))
         assert code((await put(room, unknown))[0]) == Refusal.CERT_UNKNOWN
         await logged(room, reissue(BODY, new, "fifth"))
+
+
+async def by_authority(room: Room, said: AuthorityBody) -> int:
+    examined = EXAMINER.examine_authority(AUTHORITY.sign(said).entry, AUTHORITY.genesis)
+    assert isinstance(examined.outcome, Candidate), examined
+    (answer,) = room.sequencer.put([examined.outcome])
+    index = await answer
+    assert isinstance(index, int), index
+    return index
+
+
+async def test_a_certificate_that_comes_back_has_its_number_again(room: Room) -> None:
+    """Its reissues are void since their key was compromised: it can be reissued and corrected, and nobody else."""
+    second = replace(BODY, record=SECOND)
+    async with room.open():
+        await by_authority(room, replace(two_keys().filing, change=True))
+        old, other, fixed = await room.draft("a", "b", "c")
+        await logged(room, old, other, fixed)
+        new = reissue(BODY, old, "new")
+        (since,) = await logged(room, new)
+        newest = reissue(BODY, new, "newest")
+        await logged(room, newest, reissue(BODY, fixed, "fixed again"))
+        assert code((await put(room, reissue(second, old, "too early")))[0]) == Refusal.FINAL
+        await by_authority(room, key_standing(BODY.record.public, void_from=since))
+        for void in (new, newest):
+            assert code((await put(room, reissue(second, void, "void")))[0]) == Refusal.FINAL
+        stolen = second.reissue("stolen", other)
+        stolen_face = replace(stolen.face, number=old.face.number)
+        issue = replace(stolen.issue, face=stolen_face.digest())
+        stolen = replace(
+            stolen, face=stolen_face, issue=issue, statement=parse_statement(issue_entry(issue, second.record))
+        )
+        assert code((await put(room, stolen))[0]) == Refusal.NUMBER_TAKEN
+        again = reissue(second, old, "again")
+        (index,) = await logged(room, again)
+        assert await index_of(room, old.face.number) == index and await looked_up(room, old.face) == found(again)
+        assert code((await put(room, reissue(second, old, "once more")))[0]) == Refusal.FINAL
+        await logged(room, correction(second, fixed, "corrected", name="例改正", track=fixed.issue.track_id))
 
 
 async def test_two_reissues_in_one_batch(room: Room) -> None:

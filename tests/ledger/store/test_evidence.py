@@ -175,7 +175,7 @@ async def test_a_missing_entry_is_unavailable_and_no_bug(tmp_path: Path) -> None
         raw.execute("UPDATE entry SET idx = 1001 WHERE idx = 1")
     raw.close()
     again = await Integrator.open(site.log.store)
-    with pytest.raises(Unverified, match="terms are not a filing"):
+    with pytest.raises(Unavailable, match="entry 1 is missing"):
         await again.filing(FILING)
 
 
