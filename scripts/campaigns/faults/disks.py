@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import random
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,15 +29,30 @@ _BATCHES = 8
 _SECONDS = 20.0  # how long a traced ledger may take to start
 
 
+@functools.cache
 def no_full_disk() -> str:
-    """Why a small disk cannot be mounted here; empty when it can."""
+    """Why a small disk cannot be mounted here; empty when it can: tried once, for a container's root may not."""
     if os.geteuid() != 0:
         return "only root may mount a tmpfs"
-    return "" if shutil.which("mount") else "there is no mount"
+    with tempfile.TemporaryDirectory() as room:
+        if not _succeeds("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", room):
+            return "a tmpfs cannot be mounted here"
+        return "" if _succeeds("umount", room) else "a tmpfs cannot be unmounted here"
 
 
+@functools.cache
 def no_tracer() -> str:
-    return "" if shutil.which("strace") else "there is no strace"
+    """Why a process cannot be traced here; empty when it can: tried once, for a container may forbid it."""
+    if shutil.which("strace") is None:
+        return "there is no strace"
+    return "" if _succeeds("strace", "-f", "-o", os.devnull, "true") else "strace may trace nothing here"
+
+
+def _succeeds(*words: str) -> bool:
+    try:
+        return subprocess.run(words, capture_output=True, timeout=20, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 @asynccontextmanager
