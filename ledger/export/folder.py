@@ -63,6 +63,9 @@ class FolderPlace:
             self._write(path, body)
         elif held != body:
             raise OtherBytes(path)
+        else:  # by a run that may have ended before it synced the folders: the name is not durable yet
+            parents = (self._folder / path).relative_to(self._folder.parent).parents
+            self._touched.update(self._folder.parent / parent for parent in parents)
 
     async def settle(self) -> None:
         await asyncio.to_thread(self._settle)

@@ -107,3 +107,18 @@ async def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         async with FolderPlace(tmp_path / "file"):
             pass
+
+
+async def test_what_an_ended_run_has_left_is_synced_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is found equal may have a name that no folder has kept yet."""
+    async with FolderPlace(tmp_path / "out") as ended:
+        await ended.add(TILE, b"one")
+    synced: set[Path] = set()
+    monkeypatch.setattr(module, "_sync_folder", synced.add)
+    async with FolderPlace(tmp_path / "out") as place:
+        await place.add(TILE, b"one")
+        await place.settle()
+    inside = ["out/tile/0/x001", "out/tile/0", "out/tile", "out", "."]
+    assert synced == {tmp_path / name for name in inside}
