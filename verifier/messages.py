@@ -1,4 +1,6 @@
-"""The words for verdicts, in Chinese and English, from `verdicts.json`: one catalogue for page, API and sheets.
+"""The words for verdicts and pages, in Chinese and English: one catalogue for page, API, script and sheets.
+
+`verdicts.json` has the verdicts and what every page says; `words/ROOM.json` what one part of the site says.
 
 The catalogue is checked when it is loaded: every code, both languages, no value that no code provides.
 """
@@ -124,8 +126,19 @@ def say_time(ms: int, lang: str) -> str:
 
 def load_messages() -> Messages:
     """The catalogue of this package. An incomplete one is a bug and fails here."""
-    raw = json.loads(resources.files("verifier").joinpath("verdicts.json").read_text("utf-8"))
+    folder = resources.files("verifier")
+    raw = json.loads(folder.joinpath("verdicts.json").read_text("utf-8"))
+    for item in sorted(folder.joinpath("words").iterdir(), key=lambda item: item.name):
+        if item.name.endswith(".json"):
+            add_words(raw["labels"], item.name.removesuffix(".json"), json.loads(item.read_text("utf-8")))
     return build_messages(raw)
+
+
+def add_words(labels: dict[str, Any], room: str, words: Mapping[str, Any]) -> None:
+    """Take the words of one room of the site into the catalogue: each key begins with the room's name."""
+    for key, entry in words.items():
+        assert key.startswith(f"{room}_") and key not in labels, f"word {key} of {room}"
+        labels[key] = entry
 
 
 def build_messages(raw: Mapping[str, Any]) -> Messages:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.verdict_samples import NOW_MS, certificate, sample
-from verifier.messages import build_messages, load_messages, say_day_number, say_time
+from verifier.messages import add_words, build_messages, load_messages, say_day_number, say_time
 from verifier.verdict import (
     GREEN,
     SHOWS_NOTHING,
@@ -183,6 +183,15 @@ def test_the_catalogue_refuses_a_missing_code_language_or_unknown_value() -> Non
         damage(raw)
         with pytest.raises(AssertionError):
             build_messages(raw)
+
+
+def test_words_of_a_room_bear_its_name_and_are_nobody_elses() -> None:
+    labels = {"site": {"zh": "站", "en": "site"}}
+    add_words(labels, "lists", {"lists_title": {"zh": "名单", "en": "Lists"}})
+    assert set(labels) == {"site", "lists_title"}
+    for key in ("title", "lists_title", "site"):
+        with pytest.raises(AssertionError):
+            add_words(labels, "lists", {key: {"zh": "名单", "en": "Lists"}})
 
 
 def test_sentences_of_the_product_are_word_for_word() -> None:

@@ -26,7 +26,7 @@ from verifier.audit.cosign import MapAuditor
 from verifier.audit.evidence import MAX_BYTES
 from verifier.audit.page import content_policy, report_page
 from verifier.audit.service import Service
-from verifier.web.handlers import chosen_lang
+from verifier.web.answers import chosen_lang
 from verifier.witness.web import DESK
 from verifier.witness.web import create_app as create_witness_app
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
-import zlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -17,6 +15,7 @@ from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
 from ledger.errors import Malformed, Unavailable
 from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
+from verifier.web.answers import chosen_lang, html, json_body, takes_gzip
 from verifier.web.forms import parse_multipart, parse_urlencoded
 from verifier.web.state import STATE, State
 
@@ -27,7 +26,6 @@ RAW_TYPES = frozenset(
 )
 Check = Callable[[], Awaitable[Verdict]]
 _CERT_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_GZIP_4K = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
 
 
 class TextQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -41,7 +39,7 @@ _text_question = msgspec.json.Decoder(TextQuestion)
 
 async def start(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
-    return _html(request, state.pages.start(chosen_lang(request)))
+    return html(request, state.pages.start(chosen_lang(request)))
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -51,7 +49,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         verdict = await _settle(state, "page", _unreadable(state))
     else:
         verdict = await _settle(state, "page", lambda: state.services.by_secret(secret))
-    return _html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True))
+    return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True))
 
 
 async def form(request: web.Request) -> web.StreamResponse:
@@ -65,7 +63,7 @@ async def form(request: web.Request) -> web.StreamResponse:
         else:
             verdict = await _settle(state, "form", _text_check(state, fields.get("text", "")))
     shown = lang if lang in ("zh", "en") else chosen_lang(request)
-    return _html(request, state.pages.verdict(verdict, shown, linked=False))
+    return html(request, state.pages.verdict(verdict, shown, linked=False))
 
 
 async def verify(request: web.Request) -> web.StreamResponse:
@@ -90,7 +88,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
             verdict = await _settle(state, "api", _file_check(state, data, ""))
     else:
         raise Rejected(415)
-    return _json(state.messages.as_json(verdict))
+    return json_body(state.messages.as_json(verdict))
 
 
 async def evidence(request: web.Request) -> web.StreamResponse:
@@ -113,7 +111,7 @@ async def static(request: web.Request) -> web.StreamResponse:
         raise Rejected(404)
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
     body = asset.body
-    if _takes_gzip(request):
+    if takes_gzip(request):
         headers["Content-Encoding"] = "gzip"
         body = asset.packed
     return web.Response(body=body, content_type=asset.content_type, headers=headers)
@@ -130,26 +128,12 @@ async def livez(_request: web.Request) -> web.StreamResponse:
 async def readyz(request: web.Request) -> web.StreamResponse:
     readiness = request.app[STATE].services.ready()
     body = {"ready": readiness.ok, "detail": dict(readiness.detail)}
-    return _json(body, status=200 if readiness.ok else 503)
+    return json_body(body, status=200 if readiness.ok else 503)
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
     body = generate_latest(request.app[STATE].services.metrics)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def chosen_lang(request: web.Request) -> str:
-    """`?lang=` wins, then the first of Chinese and English in Accept-Language, then Chinese."""
-    asked = request.query.get("lang", "")
-    if asked in ("zh", "en"):
-        return asked
-    best, lang = 0.0, "zh"
-    for item in request.headers.get("Accept-Language", "")[:256].split(","):
-        tag, _, parameters = item.strip().lower().partition(";")
-        primary = tag.strip().partition("-")[0]
-        if primary in ("zh", "en") and (quality := _quality(parameters)) > best:
-            best, lang = quality, primary
-    return lang
 
 
 def render_error(request: web.Request, answer: ErrorAnswer) -> web.Response:
@@ -211,30 +195,3 @@ async def _read_form(
     if len(chosen.content) > state.settings.upload_limit:
         raise Rejected(413)
     return fields, (chosen.content, chosen.filename)
-
-
-def _html(request: web.Request, text: str) -> web.Response:
-    body = text.encode()
-    headers = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"}
-    if _takes_gzip(request):
-        headers["Content-Encoding"] = "gzip"
-        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_4K, 6)
-        body = packer.compress(body) + packer.flush()
-    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
-
-
-def _json(body: dict[str, object], status: int = 200) -> web.Response:
-    text = json.dumps(body, ensure_ascii=False)
-    return web.Response(status=status, text=text, content_type="application/json")
-
-
-def _takes_gzip(request: web.Request) -> bool:
-    accepted = request.headers.get("Accept-Encoding", "").lower()
-    return "gzip" in accepted and "gzip;q=0" not in accepted.replace(" ", "")
-
-
-def _quality(parameters: str) -> float:
-    try:
-        return float(parameters.strip().removeprefix("q=")) if parameters else 1.0
-    except ValueError:
-        return 0.0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from verifier.web.routes import Route
+from verifier.web.route import Route
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 

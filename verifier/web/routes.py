@@ -1,58 +1,29 @@
-"""The one table of routes: the application serves it and `openapi` describes it."""
+"""The routes that every verifier serves; `route.Room` adds others."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from verifier.web import handlers
-from verifier.web.schemas import (
-    ERROR,
-    FORM_FILE_OR_TEXT,
-    OPENAPI_DOCUMENT,
-    READINESS,
-    TEXT_QUESTION,
-    VERDICT,
-)
-
-Schema = dict[str, Any]
-BINARY: Final[Schema] = {"type": "string", "format": "binary"}
-PLAIN: Final[Schema] = {"type": "string"}
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation. `takes` and `gives` map media types to schemas; `gives` by status."""
-
-    method: str
-    path: str  # aiohttp and OpenAPI spell parameters alike
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    summary: str
-    gives: dict[int, dict[str, Schema]]
-    takes: dict[str, Schema] | None = None
-    query: dict[str, Schema] | None = None
+from verifier.web.assets import TYPES
+from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, PLAIN, Route
+from verifier.web.schemas import FORM_FILE_OR_TEXT, OPENAPI_DOCUMENT, READINESS, TEXT_QUESTION, VERDICT
 
 
 async def _openapi(request: web.Request) -> web.StreamResponse:
     return web.Response(body=request.app[OPENAPI_DOCUMENT], content_type="application/json")
 
 
-_HTML: Final = {"text/html": PLAIN}
-_LANG: Final[dict[str, Schema]] = {"lang": {"type": "string", "enum": ["zh", "en"]}}
-_ERROR: Final = {"application/json": ERROR}
-_BODY_ERRORS: Final = dict.fromkeys((400, 408, 413, 415, 503), _ERROR)
-
 ROUTES: Final[tuple[Route, ...]] = (
-    Route("GET", "/", handlers.start, "Start page: paste a text or upload a file", {200: _HTML}, query=_LANG),
+    Route("GET", "/", handlers.start, "Start page: paste a text or upload a file", {200: HTML}, query=LANG),
     Route(
         "POST",
         "/verify",
         handlers.form,
         "Check what the start page's forms send; answers with the verdict page",
-        {200: _HTML} | _BODY_ERRORS,
+        {200: HTML} | BODY_ERRORS,
         takes={
             "application/x-www-form-urlencoded": FORM_FILE_OR_TEXT,
             "multipart/form-data": FORM_FILE_OR_TEXT,
@@ -63,15 +34,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/c/{secret}",
         handlers.page,
         "Verdict page of one certificate, the address in its QR code; 200 for every verdict",
-        {200: _HTML},
-        query=_LANG,
+        {200: HTML},
+        query=LANG,
     ),
     Route(
         "POST",
         "/v1/verify",
         handlers.verify,
         "Check a link, the text of a QR code, a photo, a PDF or a bundle; 200 for every verdict",
-        {200: {"application/json": VERDICT}} | _BODY_ERRORS,
+        {200: {"application/json": VERDICT}} | BODY_ERRORS,
         takes={
             "application/json": TEXT_QUESTION,
             "multipart/form-data": FORM_FILE_OR_TEXT,
@@ -83,15 +54,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/v1/evidence/{cert_key}",
         handlers.evidence,
         "Proof of a certificate's state now, as of the first N leaves or as of a day; an absence is proven too",
-        {200: {"application/cbor": BINARY}, 304: {}} | dict.fromkeys((400, 404, 422, 503), _ERROR),
+        {200: {"application/cbor": BINARY}, 304: {}} | dict.fromkeys((400, 404, 422, 503), ERRORS),
         query={"size": {"type": "integer", "minimum": 1}, "date": {"type": "string", "format": "date"}},
     ),
     Route(
         "GET",
         "/static/{name}",
         handlers.static,
-        "Style sheet and icon, named by their content",
-        {200: {"text/css": PLAIN, "image/svg+xml": PLAIN}, 404: _ERROR},
+        "Style sheets, scripts and pictures, named by their content",
+        {200: dict.fromkeys(TYPES.values(), BINARY), 404: ERRORS},
     ),
     Route("GET", "/robots.txt", handlers.robots, "Keeps crawlers away", {200: {"text/plain": PLAIN}}),
     Route("GET", "/livez", handlers.livez, "The process turns", {200: {"text/plain": PLAIN}}),

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from ledger.edge import Intake
 from verifier.messages import Messages
 from verifier.verdict import Code, Verdict
-from verifier.web.view import Asset, Pages
+from verifier.web.assets import Asset
+from verifier.web.view import Pages
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,9 @@ verdict does not carry.
 from __future__ import annotations
 
 import base64
-import gzip
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
@@ -43,37 +40,13 @@ DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A static file, whose name holds the digest of its content, so that it never changes."""
-
-    content_type: str
-    body: bytes
-    packed: bytes  # the same, gzip
-
-
-def load_assets() -> tuple[dict[str, Asset], dict[str, str]]:
-    """All static files by their public name, and the public name of each plain one."""
-    assets: dict[str, Asset] = {}
-    names: dict[str, str] = {}
-    for plain, content_type in (("page.css", "text/css"), ("icon.svg", "image/svg+xml")):
-        body = resources.files("verifier.static").joinpath(plain).read_bytes()
-        stem, _, suffix = plain.partition(".")
-        names[plain] = f"{stem}.{hashlib.sha256(body).hexdigest()[:16]}.{suffix}"
-        assets[names[plain]] = Asset(content_type, body, gzip.compress(body, 9, mtime=0))
-    return assets, names
-
-
 class Pages:
     """All pages of one verifier. `base` is the official address (scheme://host), `upload_mb` the cap to name."""
 
     def __init__(self, messages: Messages, asset_names: Mapping[str, str], base: str, upload_mb: int) -> None:
         folder = resources.files("verifier.pages")
-        sources = {
-            name: folder.joinpath(name).read_text("utf-8")
-            for name in ("base.html", "verdict.html", "start.html", "error.html")
-        }
-        templates = {lang: _compile(sources, messages.labels_in(lang)) for lang in LANGS}
+        sources = {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".html")}
+        self._templates = templates = {lang: _compile(sources, messages.labels_in(lang)) for lang in LANGS}
         icons = json.loads(folder.joinpath("icons.json").read_text("utf-8"))
         self._messages = messages
         self._verdict = {lang: templates[lang].get_template("verdict.html") for lang in LANGS}
@@ -94,6 +67,11 @@ class Pages:
         self._start = {
             lang: self._start_page(templates[lang].get_template("start.html"), lang, base, upload_mb) for lang in LANGS
         }
+
+    def render(self, name: str, lang: str, **values: object) -> str:
+        """The page of a room. `switch` is the address of the other language or None; words are `t.name`, static files
+        `asset["plain name"]`."""
+        return self._templates[lang].get_template(name).render(self._common[lang], **({"switch": None} | values))
 
     def start(self, lang: str) -> str:
         return self._start[lang]
@@ -201,6 +179,7 @@ class Pages:
             "other_html_lang": _HTML_LANG["en" if lang == "zh" else "zh"],
             "css": asset_names["page.css"],
             "favicon": asset_names["icon.svg"],
+            "asset": asset_names,
         }
 
     def _start_page(self, template: jinja2.Template, lang: str, base: str, upload_mb: int) -> str:

@@ -13,12 +13,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from ledger.edge import JsonLines, Site, start_site
 from tests.support.verdict_samples import NOW_MS, FakeServices, sample
 from verifier.messages import load_messages
 from verifier.verdict import Code
 from verifier.web.app import Readiness, WebSettings, create_app
+from verifier.web.route import PLAIN, Room, Route
 from verifier.web.routes import ROUTES
 
 BASE = "https://verify.example"
@@ -346,3 +348,21 @@ async def test_evidence_is_passed_on_and_asked_for_again() -> None:
             (key + "?size=1&date=1", 400),
         ):
             assert (await ask(site, "GET", f"/v1/evidence/{path}")).status == status
+
+
+async def test_a_room_adds_its_routes_and_is_described() -> None:
+    key = web.AppKey("greeting", str)
+
+    async def greet(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=request.app[key])
+
+    route = Route("GET", "/greeting", greet, "Greets", {200: {"text/plain": PLAIN}})
+    settings = WebSettings("https://verify.example", now_ms=lambda: NOW_MS)
+    rooms = [Room((route,), lambda app: app.__setitem__(key, "hello"))]
+    site = await start_site(create_app(FakeServices(), settings, rooms), "127.0.0.1", 0)
+    try:
+        got = await ask(site, "GET", "/greeting")
+        assert (got.status, got.text) == (200, "hello")
+        assert "/greeting" in json.loads((await ask(site, "GET", "/openapi.json")).text)["paths"]
+    finally:
+        await site.stop()

@@ -1,0 +1,56 @@
+"""What every route answers with: pages in the reader's language, JSON, and a stricter or wider policy where needed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+_GZIP_4K: Final = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
+
+
+def html(
+    request: web.Request, text: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A page. `headers` replace the site's own of the same name (a scanner's policy, say)."""
+    body = text.encode()
+    sent = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"} | dict(headers or {})
+    if takes_gzip(request):
+        sent["Content-Encoding"] = "gzip"
+        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_4K, 6)
+        body = packer.compress(body) + packer.flush()
+    return web.Response(status=status, body=body, content_type="text/html", charset="utf-8", headers=sent)
+
+
+def json_body(body: Mapping[str, object], status: int = 200) -> web.Response:
+    text = json.dumps(body, ensure_ascii=False)
+    return web.Response(status=status, text=text, content_type="application/json")
+
+
+def takes_gzip(request: web.Request) -> bool:
+    accepted = request.headers.get("Accept-Encoding", "").lower()
+    return "gzip" in accepted and "gzip;q=0" not in accepted.replace(" ", "")
+
+
+def chosen_lang(request: web.Request) -> str:
+    """`?lang=` wins, then the first of Chinese and English in Accept-Language, then Chinese."""
+    asked = request.query.get("lang", "")
+    if asked in ("zh", "en"):
+        return asked
+    best, lang = 0.0, "zh"
+    for item in request.headers.get("Accept-Language", "")[:256].split(","):
+        tag, _, parameters = item.strip().lower().partition(";")
+        primary = tag.strip().partition("-")[0]
+        if primary in ("zh", "en") and (quality := _quality(parameters)) > best:
+            best, lang = quality, primary
+    return lang
+
+
+def _quality(parameters: str) -> float:
+    try:
+        return float(parameters.strip().removeprefix("q=")) if parameters else 1.0
+    except ValueError:
+        return 0.0
