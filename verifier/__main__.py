@@ -6,6 +6,7 @@
     check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
+    site-store  make the store of accounts, shares and lists, or bring it up to date
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
 
@@ -21,33 +22,28 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
-from ledger.client import LedgerClient
-from ledger.edge import Site, run_app
-from ledger.edge_connection import EdgeSettings
+from ledger.edge import Site
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
 from verifier.audit import console as audit_console
-from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder, mark_served
+from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
-from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
-from verifier.opened import WAIT_S, Opened, bring_up_to_date, following, known_logs, opened, say_failure
+from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
 from verifier.replica import Violation
 from verifier.report import Printer
 from verifier.scanning import Scanner
+from verifier.serving import serve
+from verifier.site.opening import prepare_site
 from verifier.trust import NO_QUORUM
 from verifier.verdict import Verdict, exit_code
-from verifier.web.app import create_app
-from verifier.web.state import WebSettings
 from verifier.witness import console as witness
 
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
@@ -84,6 +80,7 @@ def _init(options: argparse.Namespace) -> int:
     port = {} if options.port is None else {"port": options.port}
     settings = VerifierSettings(tuple(options.base), (_log_of(options),), replica=not options.no_replica, **port)
     asyncio.run(create_folder(options.dir, settings))
+    asyncio.run(prepare_site(settings.site_store, options.dir))
     following = f"check --dir {options.dir} X" if options.no_replica else f"sync --dir {options.dir}"
     print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier {following}")
     return 0
@@ -179,30 +176,17 @@ async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> V
 
 
 def _serve(options: argparse.Namespace) -> int:
-    settings = _with_replica(options.dir)
-    edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
-    clients = [LedgerClient(log.ledger_url) if log.ledger_url else None for log in settings.logs]
-    pairs = zip(settings.trusts(), clients, strict=True)
-    lookup = Lookup([KnownLog(trust, _now_ms, client) for trust, client in pairs], Scanner(), _now_ms)
+    serve(options.dir, _with_replica(options.dir), options.port, _announce)
+    return 0
 
-    async def follower(_app: web.Application) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for client in clients:
-                if client is not None:
-                    await stack.enter_async_context(client)
-            logs = await stack.enter_async_context(opened(options.dir, settings, _now_ms))
-            stack.enter_context(mark_served(options.dir))
-            await stack.enter_async_context(following(logs, _now_ms, settings.poll_ms / 1000))
-            for known, one in zip(lookup.logs, logs, strict=True):
-                known.replica = one.replica
-            yield
-        for known in lookup.logs:
-            known.replica = None
 
-    app = create_app(lookup, WebSettings(base=settings.bases[0]))
-    app.cleanup_ctx.append(follower)
-    port = settings.port if options.port is None else options.port
-    run_app(app, settings.host, port, edge, on_ready=_announce)
+def _announce(site: Site) -> None:
+    print(f"cert-verifier listens on {site.url}", file=sys.stderr, flush=True)
+
+
+def _site_store(options: argparse.Namespace) -> int:
+    done = asyncio.run(prepare_site(load_folder(options.dir).site_store, options.dir))
+    print(f"{options.dir}: {', '.join(done) or '已是最新 / up to date'}")
     return 0
 
 
@@ -230,10 +214,6 @@ def _read_item(name: str) -> str | bytes:
     if "/" in name or "." in name:
         raise Malformed(f"没有这个文件 / no such file: {name[:200]}")
     return name
-
-
-def _announce(site: Site) -> None:
-    print(f"cert-verifier listens on {site.url}", file=sys.stderr, flush=True)
 
 
 def _fail(message: str, error: Exception) -> int:
@@ -279,13 +259,18 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--lang", choices=("zh", "en"))
     check.set_defaults(run=_check)
 
-    serve = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
-    serve.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
-    serve.set_defaults(run=_serve)
+    serving = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
+    serving.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
+    serving.set_defaults(run=_serve)
+
+    site_store = commands.add_parser(
+        "site-store", help="建立或升级站点存储 / make the site's store, or bring it up to date"
+    )
+    site_store.set_defaults(run=_site_store)
 
     commands.add_parser("audit", help="审计整个日志 / audit a whole log", add_help=False)
 
-    for command in (init, more, sync, check, add_refresh(commands), serve):
+    for command in (init, more, sync, check, add_refresh(commands), serving, site_store):
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")

@@ -165,6 +165,16 @@ class VerifierSettings:
             )
         ),
     )
+    site_store: str = field(
+        default="site.db",
+        metadata=described(
+            Text(
+                "站点自身的存储（账户、分享、名单）：SQLite 文件名，或 postgresql://角色@主机/数据库?schema=名称（不含密码）",
+                "What the site itself keeps (accounts, shares, lists): a SQLite file, or "
+                "postgresql://role@host/database?schema=name (no password)",
+            )
+        ),
+    )
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
     behind_proxy: bool = field(
@@ -184,6 +194,9 @@ class VerifierSettings:
             raise Malformed("logs: at least one, and no origin twice")
         if len({log.place for log in self.logs}) != len(self.logs):
             raise Malformed("logs: each replica has a store of its own")
+        check_place(self.site_store, "site_store")
+        if self.site_store in {log.place for log in self.logs}:
+            raise Malformed("site_store: not a replica's store")
         self.trusts()
         if not self.replica and not all(log.ledger_url for log in self.logs):
             raise Malformed("without a replica each log needs a ledger_url, to be asked for proofs")

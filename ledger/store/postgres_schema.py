@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.store.migrations import Migration, missing_steps
+from ledger.store.migrations import Migration, migrations, missing_steps
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
@@ -38,7 +38,7 @@ async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
         if isinstance(error.__cause__, asyncpg.UndefinedTableError):
             raise Unavailable(f"no store at {place}: run init first") from error
         raise
-    if missing_steps(done, str(place), private=private):
+    if missing_steps(migrations(private=private), done, str(place)):
         raise Refused("SCHEMA", str(place), Text("存储结构与程序版本不符", "Store schema of another version"))
 
 
@@ -104,7 +104,7 @@ async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Call
 
 async def _missing(session: Any, place: Place, *, private: bool) -> list[Migration]:
     done = {row["name"]: row["digest"] for row in await session.fetch(_STEPS)}
-    return missing_steps(done, str(place), private=private)
+    return missing_steps(migrations(private=private), done, str(place))
 
 
 async def _apply(session: Any, place: Place, *, private: bool) -> None:

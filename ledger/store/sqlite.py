@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
-from ledger.store.migrations import Migration, missing_steps
+from ledger.store.migrations import Migration, migrations, missing_steps
 from ledger.store.protocol import (
     EntryRow,
     IndexRow,
@@ -271,7 +271,7 @@ class SqliteStore:
             done = dict(self._reader.execute("SELECT name, digest FROM migration"))
         except sqlite3.DatabaseError as error:
             raise Unavailable(f"{self._path} is not a store of this program: {error}") from error
-        return missing_steps(done, str(self._path), private=self._private)
+        return missing_steps(migrations(private=self._private), done, str(self._path))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

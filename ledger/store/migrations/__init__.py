@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -29,22 +29,23 @@ class Migration:
         return [statement for statement in (part.strip() for part in plain.split(";")) if statement]
 
 
+def steps_in(package: str) -> list[Migration]:
+    """The numbered files of a package, in order."""
+    found = sorted(files(package).iterdir(), key=lambda item: item.name)
+    sql = [path for path in found if path.name.endswith(".sql")]
+    return [Migration(path.name.removesuffix(".sql"), path.read_text("utf-8")) for path in sql]
+
+
 def migrations(*, private: bool) -> list[Migration]:
     """The steps for a replica's store, or with `private` for the ledger's, in order."""
-    found = []
-    for path in sorted(files(__name__).iterdir(), key=lambda item: item.name):
-        if path.name.endswith(".sql") and (private or not path.name.endswith("_private.sql")):
-            found.append(Migration(path.name.removesuffix(".sql"), path.read_text("utf-8")))
-    return found
+    return [step for step in steps_in(__name__) if private or not step.name.endswith("_private")]
 
 
-def missing_steps(done: Mapping[str, bytes], where: str, *, private: bool) -> list[Migration]:
-    """The steps that a store lacks, in order, by the names and digests that it has.
+def missing_steps(wanted: Sequence[Migration], done: Mapping[str, bytes], where: str) -> list[Migration]:
+    """Those of the `wanted` steps that a store lacks, in order, by the names and digests that it has.
 
     Raises Refused("SCHEMA") on drift: a step with another text, an unknown one, or one missing before a later one.
     """
-    wanted = migrations(private=private)
-    head = wanted[: len(done)]
-    if {step.name: step.digest for step in head} != dict(done):
+    if {step.name: step.digest for step in wanted[: len(done)]} != dict(done):
         raise Refused("SCHEMA", where, Text("存储结构与程序版本不符", "Store schema of another version"))
-    return wanted[len(done) :]
+    return list(wanted[len(done) :])

@@ -1,0 +1,63 @@
+"""`cert-verifier serve`: the application over the replicas that it follows, and the site's parts beside the checks."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from ledger.client import LedgerClient
+from ledger.edge import Site, run_app
+from ledger.edge_connection import EdgeSettings
+from verifier.config import VerifierSettings, mark_served
+from verifier.known_log import KnownLog
+from verifier.lookup import Lookup
+from verifier.opened import following, opened
+from verifier.scanning import Scanner
+from verifier.site.context import Builder, Context
+from verifier.site.opening import open_site
+from verifier.web.app import create_app
+from verifier.web.state import WebSettings
+
+ROOMS: Final[tuple[Builder, ...]] = ()
+
+
+def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: Callable[[Site], None]) -> None:
+    """Follow the logs and answer over HTTP until told to stop. Raises what opening the replicas or the site's store
+    raises."""
+    edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
+    clients = [LedgerClient(log.ledger_url) if log.ledger_url else None for log in settings.logs]
+    pairs = zip(settings.trusts(), clients, strict=True)
+    lookup = Lookup([KnownLog(trust, _now_ms, client) for trust, client in pairs], Scanner(), _now_ms)
+    context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes)
+
+    async def running(_app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for client in clients:
+                if client is not None:
+                    await stack.enter_async_context(client)
+            context.opened = await open_site(settings.site_store, folder)
+            stack.push_async_callback(context.opened.close)
+            logs = await stack.enter_async_context(opened(folder, settings, _now_ms))
+            stack.enter_context(mark_served(folder))
+            await stack.enter_async_context(following(logs, _now_ms, settings.poll_ms / 1000))
+            for known, one in zip(lookup.logs, logs, strict=True):
+                known.replica = one.replica
+            yield
+            context.opened = None
+        for known in lookup.logs:
+            known.replica = None
+
+    rooms = [build(context) for build in ROOMS]
+    app = create_app(lookup, WebSettings(base=settings.bases[0]), rooms)
+    app.cleanup_ctx.insert(0, running)
+    run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

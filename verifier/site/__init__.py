@@ -1,0 +1,1 @@
+"""What the site itself keeps beside the replicas: accounts, shares, jobs, keys. One small database of its own."""

@@ -1,0 +1,135 @@
+"""The site's store in one SQLite file: one connection on a thread of its own, so that no fsync stalls the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ledger.errors import Unavailable
+from ledger.store.migrations import missing_steps
+from ledger.store.sqlite_text import numbered
+from verifier.site.store import RECORD, STEPS, TABLE_OF_STEPS, Row, Transaction, Value, check_steps, missing, site_steps
+
+T = TypeVar("T")
+_WAIT_S: Final = 10  # for another process's transaction
+
+
+def open_store(path: Path) -> SqliteSite:
+    """Raises Unavailable when there is no such file, Refused on drift."""
+    if not path.exists():
+        raise missing(path)
+    connection = _connect(path)
+    try:
+        with _unavailable("open"):
+            check_steps(dict(connection.execute(STEPS)), str(path))
+    except BaseException:
+        connection.close()
+        raise
+    return SqliteSite(connection)
+
+
+def prepare(path: Path) -> list[str]:
+    """The steps that were missing, all done in one transaction; a crash leaves none of them."""
+    connection = _connect(path)
+    try:
+        with _unavailable("prepare"):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(TABLE_OF_STEPS)
+            steps = missing_steps(site_steps(), dict(connection.execute(STEPS)), str(path))
+            for step in steps:
+                for statement in step.statements():
+                    connection.execute(statement)
+                connection.execute(numbered(RECORD), (step.name, step.digest))
+            connection.execute("COMMIT")
+        return [step.name for step in steps]
+    finally:
+        connection.close()
+
+
+class SqliteSite:
+    """Implements SiteStore."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="site-store")
+        self._one = asyncio.Lock()  # a transaction's statements stand together
+
+    async def fetch(self, text: str, *values: Value) -> list[Row]:
+        async with self._one:
+            return await self._run(lambda: self._fetch(text, values))
+
+    async def execute(self, text: str, *values: Value) -> int:
+        async with self._one:
+            return await self._run(lambda: self._execute(text, values))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self._one:
+            await self._run(lambda: self._execute("BEGIN IMMEDIATE", ()))
+            try:
+                yield _Inside(self)
+                await self._run(lambda: self._execute("COMMIT", ()))
+            except BaseException:
+                await asyncio.shield(self._run(self._roll_back))
+                raise
+
+    async def close(self) -> None:
+        await self._run(self._connection.close)
+        self._thread.shutdown(wait=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        with _unavailable("statement"):
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _fetch(self, text: str, values: Sequence[Value]) -> list[Row]:
+        return self._connection.execute(numbered(text), values).fetchall()
+
+    def _execute(self, text: str, values: Sequence[Value]) -> int:
+        return self._connection.execute(numbered(text), values).rowcount
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+class _Inside:
+    """The store inside a transaction, whose lock is held."""
+
+    def __init__(self, site: SqliteSite) -> None:
+        self._site = site
+
+    async def fetch(self, text: str, *values: Value) -> list[Row]:
+        return await self._site._run(lambda: self._site._fetch(text, values))
+
+    async def execute(self, text: str, *values: Value) -> int:
+        return await self._site._run(lambda: self._site._execute(text, values))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    with _unavailable("open"):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT_S)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what a person had erased is gone from the pages too
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def _unavailable(doing: str) -> Iterator[None]:
+    """What the world does to a statement is Unavailable; a broken constraint is a bug and stays what it is."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        raise Unavailable(f"site store: {doing}: {error}") from error
