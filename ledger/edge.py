@@ -26,7 +26,7 @@ from aiohttp import http_parser, web
 
 from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
 from ledger.edge_log import JsonLines, describe, log
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -149,7 +149,7 @@ def _answer(exc: Exception, statuses: Mapping[type[CertLedgerError], int]) -> Er
     if isinstance(exc, Malformed):
         text = Text(f"格式不正确：{exc}", f"Not well formed: {exc}")
         return ErrorAnswer(statuses[Malformed], "malformed", text)
-    if isinstance(exc, Unverified):
+    if isinstance(exc, Unverified) and not isinstance(exc, Damaged):
         text = Text(f"未通过验证：{exc}", f"Does not verify: {exc}")
         return ErrorAnswer(statuses[Unverified], "unverified", text)
     if isinstance(exc, Unavailable):

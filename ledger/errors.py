@@ -3,6 +3,7 @@
     CertLedgerError
     ├── Malformed     the bytes are not of the form (never worth retrying)
     ├── Unverified    the evidence does not hold: a signature, a proof, a digest
+    │   └── Damaged   and it is our own store's: never the fault of whoever asked
     ├── Refused       the rules say no, with a code that programs can act on
     └── Unavailable   the world did not answer; says nothing about the thing asked
 
@@ -24,6 +25,10 @@ class Malformed(CertLedgerError):
 
 class Unverified(CertLedgerError):
     """Well-formed evidence that does not prove what it should."""
+
+
+class Damaged(Unverified):
+    """What our own store holds does not prove what it was committed with; `fsck` says what is wrong."""
 
 
 class Refused(CertLedgerError):

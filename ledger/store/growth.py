@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ledger.errors import Unverified
+from ledger.errors import Damaged
 from ledger.tlog.map_proof import Leaf, subtree
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
@@ -62,7 +62,7 @@ def check_leaves(tree: MapTree, numbers: Sequence[int], found: Sequence[Sequence
     """Return when stored leaves of these buckets are those of the sealed map. Raises Unverified."""
     for number, leaves in zip(numbers, found, strict=True):
         if tree.bucket_root(number) != (subtree(leaves) if leaves else None):
-            raise Unverified("store: stored states do not hash to the sealed map; run fsck")
+            raise Damaged("store: stored states do not hash to the sealed map; run fsck")
 
 
 def merge_leaves(

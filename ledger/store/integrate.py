@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ledger.errors import Malformed, Refused, Unverified
+from ledger.errors import Damaged, Malformed, Refused, Unverified
 from ledger.records.authority import FiledKey, Genesis
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
@@ -101,17 +101,17 @@ class Integrator:
             if count % 256:
                 body = await store.tile(level, count // 256)
                 if body is None or len(body) != 32 * (count % 256):
-                    raise Unverified(f"store: the edge tile of level {level} does not match the head")
+                    raise Damaged(f"store: the edge tile of level {level} does not match the head")
                 edge[level] = (count // 256, body)
         self.frontier = Frontier(head.size, await Hashes(store).cover(head.size))
         self.map = MapTree.restore(self.depth, await store.buckets(), head.map_count)
         if self.frontier.root() != head.root or self.map.root != head.map_root:
-            raise Unverified("store: tiles or map do not reproduce the committed head; run fsck")
+            raise Damaged("store: tiles or map do not reproduce the committed head; run fsck")
         opening, last = await _check_ends(store, head)
         _check_seal(last, head)
         first = parse_statement(opening).body
         if not isinstance(first, Genesis):
-            raise Unverified("store: entry 0 is not a genesis")
+            raise Damaged("store: entry 0 is not a genesis")
         self.head, self.edge = head, edge
         self.authority = await self._load_authority(first, leaf_hash(opening))
         return self
@@ -181,7 +181,7 @@ class Integrator:
             async with self._committing:  # no batch is durable and not yet current, and none comes between two reads
                 return await self._prove_row(map_key)
         except (Malformed, Unverified) as error:
-            raise Unverified("store: a state row is not that of the sealed map; run fsck") from error
+            raise Damaged("store: a state row is not that of the sealed map; run fsck") from error
 
     async def _prove_row(self, map_key: bytes) -> StateRow | None:
         row = (await self.store.states([map_key])).get(map_key)
@@ -202,7 +202,7 @@ class Integrator:
         head = self.head
         entries = await self.store.entries(index, index + 1)
         if head is None or not entries:
-            raise Unverified("store: an entry is missing; run fsck")
+            raise Damaged("store: an entry is missing; run fsck")
         (path,) = await Hashes(self.store).inclusion([index], head.size)
         verify_inclusion(leaf_hash(entries[0]), index, head.size, path, head.root)
         return entries[0]
@@ -350,7 +350,7 @@ async def _check_ends(store: Store, head: StoredHead) -> tuple[bytes, bytes]:
     ends = (0, head.seal)
     entries = [entry for index in ends for entry in await store.entries(index, index + 1)]
     if len(entries) != len(ends):
-        raise Unverified("store: entry 0 or the last seal is missing; run fsck")
+        raise Damaged("store: entry 0 or the last seal is missing; run fsck")
     paths = await Hashes(store).inclusion(ends, head.size)
     for index, entry, path in zip(ends, entries, paths, strict=True):
         verify_inclusion(leaf_hash(entry), index, head.size, path, head.root)
@@ -362,4 +362,4 @@ def _check_seal(entry: bytes, head: StoredHead) -> None:
     seal = verify_seal_of(entry, head.size)
     said = (seal.time, seal.map_root, seal.map_count, extend_chain(seal.chain, [leaf_hash(entry)])[0])
     if said != (head.time, head.map_root, head.map_count, head.chain):
-        raise Unverified("store: the head differs from its seal; run fsck")
+        raise Damaged("store: the head differs from its seal; run fsck")

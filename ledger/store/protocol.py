@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-from ledger.errors import Unavailable, Unverified
+from ledger.errors import Damaged, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.view import Signed
 
@@ -126,7 +126,7 @@ def signed_row(index: int, kind: int, cert_key: bytes, kid: bytes, day: int) -> 
     try:
         return Signed(index, Kind(kind), cert_key, kid, day)
     except ValueError as error:
-        raise Unverified("store: a signed row of an unknown kind; run fsck") from error
+        raise Damaged("store: a signed row of an unknown kind; run fsck") from error
 
 
 def index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:

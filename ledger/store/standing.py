@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.errors import Malformed, Unverified
+from ledger.errors import Damaged, Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing, Genesis
 from ledger.records.state import AuthorityState, FilingState, parse_authority_state, parse_filing_state
@@ -15,10 +15,10 @@ async def filing_of(store: Store, row: StateRow) -> FilingState:
     Unavailable when the terms are missing."""
     terms = parse_statement(await entry_at(store, _terms_index(row.body)))
     if not isinstance(terms.body, Filing):
-        raise Unverified("store: a filing's terms are not a filing; run fsck")
+        raise Damaged("store: a filing's terms are not a filing; run fsck")
     state = parse_filing_state(row.body, terms.body)
     if state.value() != row.value or state.terms_leaf != terms.leaf_hash:
-        raise Unverified("store: a filing's state is not that of its terms; run fsck")
+        raise Damaged("store: a filing's state is not that of its terms; run fsck")
     return state
 
 
@@ -28,7 +28,7 @@ def authority_of(genesis: Genesis, leaf: bytes, row: StateRow | None) -> Authori
         return AuthorityState(genesis.origin, genesis.keys, genesis.threshold, event_leaf=leaf)
     state = parse_authority_state(row.body)
     if state.value() != row.value:
-        raise Unverified("store: the authority's state is not that of its value; run fsck")
+        raise Damaged("store: the authority's state is not that of its value; run fsck")
     return state
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from ledger.errors import Unverified
+from ledger.errors import Damaged
 from ledger.records.appointment import Appoint
 from ledger.records.authority import Filing, Published
 from ledger.records.issue import Issue
@@ -132,7 +132,7 @@ async def load_view(source: Source, statements: Sequence[Statement]) -> StoreVie
 def certificate_of(row: StateRow) -> CertificateState:
     """The state in a row. Raises Unverified unless its value is the digest of its body."""
     if certificate_value(row.body) != row.value:
-        raise Unverified("store: a certificate's state is not that of its value; run fsck")
+        raise Damaged("store: a certificate's state is not that of its value; run fsck")
     return parse_certificate_state(row.body)
 
 
@@ -180,7 +180,7 @@ class _Loader:
             self.view._put(row.subject, (body, state))
         for row in rows.values():
             if row.subject not in self.view._members:
-                raise Unverified("store: a certificate is not in its track; run fsck")
+                raise Damaged("store: a certificate is not in its track; run fsck")
 
     async def earlier(self, statements: Sequence[Statement], swept: Sequence[bytes]) -> None:
         """What a restore and a compromise ask of the past."""
@@ -200,7 +200,7 @@ class _Loader:
         for cert_key in swept:
             member = self.view.member(cert_key)
             if member is None:
-                raise Unverified("store: a signed certificate is not in the state; run fsck")
+                raise Damaged("store: a signed certificate is not in the state; run fsck")
             tracks.add(member[0].track_id)
             if member[1].commitment_leaf == member[1].issue_leaf:
                 continue
@@ -234,10 +234,10 @@ class _Loader:
         """The statement at `index`, which must be the one that a state names by its leaf hash."""
         entries = await self._store.entries(index, index + 1)
         if not entries:
-            raise Unverified("store: an entry is missing; run fsck")
+            raise Damaged("store: an entry is missing; run fsck")
         statement = parse_statement(entries[0])
         if statement.leaf_hash != leaf:
-            raise Unverified("store: an entry is not the one that a state names; run fsck")
+            raise Damaged("store: an entry is not the one that a state names; run fsck")
         return statement
 
 

@@ -27,7 +27,7 @@ from ledger.edge import (
     start_site,
 )
 from ledger.edge_connection import client_key
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 
 SECRET = "0123456789ABCDEFGHJKMNPQRS"
@@ -59,6 +59,7 @@ def make_app(**kw: object) -> web.Application:
             "unavailable": Unavailable("10.0.0.7 refused", retry_after=7),
             "stopped": Unavailable("10.0.0.7 lied", retry_after=8, text=Text("要做的事", "what to do")),
             "timeout": Unavailable("no answer"),
+            "damaged": Damaged("store: an entry is missing; run fsck"),
             "bug": AssertionError(f"the secret {SECRET}"),
             "key": KeyError(SECRET),
         }[request.match_info["how"]]
@@ -117,6 +118,7 @@ async def connection(site: Site) -> AsyncIterator[tuple[asyncio.StreamReader, as
         ("unverified", 403, "unverified"),
         ("refused", 422, "cap_used"),
         ("unavailable", 503, "unavailable"),
+        ("damaged", 500, "internal"),
         ("bug", 500, "internal"),
         ("key", 500, "internal"),
     ],
@@ -152,6 +154,7 @@ async def test_a_refusal_names_its_field_and_unavailable_when_to_retry() -> None
 async def test_an_application_chooses_its_own_statuses() -> None:
     async with served(make_app(statuses={Unverified: 401})) as site:
         assert (await get(site, "/fail/unverified"))[0] == 401
+        assert (await get(site, "/fail/damaged"))[0] == 500, "what is wrong with our store is not the caller's fault"
         assert (await get(site, "/fail/refused"))[0] == 422
 
 
