@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
@@ -30,6 +31,7 @@ from ledger.service.examined import PATH, VERSION, format_examined, sign_examine
 from ledger.service.examiners import Submitter
 from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.front_view import FrontView
+from ledger.service.metrics import FrontMetrics
 from ledger.service.requester import Requesters
 from ledger.service.tiles import tile_answer
 
@@ -53,6 +55,7 @@ class Front:
     link: SequencerLink
     key: bytes  # of front and sequencer
     intake: Intake
+    metrics: FrontMetrics
 
 
 FRONT: Final = web.AppKey("front", Front)
@@ -64,6 +67,7 @@ def create_front_app(front: Front) -> web.Application:
     app.router.add_post("/v1/statements", post_statements)
     app.router.add_get("/tile/{path:.+}", get_tile)
     app.router.add_get("/livez", get_live)
+    app.router.add_get("/metrics", get_metrics)
     app.router.add_route("*", "/sequencer/{path:.*}", not_here)
     app.router.add_route("*", "/{path:.*}", pass_on)
     protect(app, statuses={Unverified: 401})
@@ -78,7 +82,11 @@ async def post_statements(request: web.Request) -> web.Response:
     by = Submitter(filing, await front.view.authority())
     items = await front.desk.examine_for_sequencer(body, by)  # b
     examined = format_examined(filing.terms.number, items)
-    answer = await front.link.send("POST", PATH, lambda: sign_examined(front.key, examined, int(time.time())), examined)
+    front.metrics.statements.inc(len(items))
+    with front.metrics.waited.time():
+        answer = await front.link.send(
+            "POST", PATH, lambda: sign_examined(front.key, examined, int(time.time())), examined
+        )
     if answer.status in (401, 404) or answer.code == VERSION:
         # Not the caller's fault, and nothing that they could change.
         journal.error("the sequencer refuses this front", extra={"fields": {"status": answer.status}})
@@ -98,6 +106,12 @@ async def get_tile(request: web.Request) -> web.Response:
 
 async def get_live(_request: web.Request) -> web.Response:
     return web.Response(text="ok\n")
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """The front's own. Those of the log are the leader's, at its own address."""
+    body = generate_latest(request.app[FRONT].metrics.registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def not_here(_request: web.Request) -> web.Response:

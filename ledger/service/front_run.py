@@ -25,6 +25,7 @@ from ledger.service.examined import front_key
 from ledger.service.front import Front, create_front_app
 from ledger.service.front_link import SequencerLink
 from ledger.service.front_view import FrontView
+from ledger.service.metrics import make_front_metrics
 from ledger.service.private_index import PrivateIndex
 from ledger.service.requester import Requesters
 from ledger.settings import described
@@ -151,7 +152,7 @@ async def serve_front(
         requesters = Requesters(
             settings.public_url, view.keys, view.filing, NonceMemory(not_before_s=-(-time.time_ns() // 10**9))
         )
-        front = Front(view, requesters, desk, link, front_key(index_key), Intake(_INTAKE_BYTES))
+        front = Front(view, requesters, desk, link, front_key(index_key), Intake(_INTAKE_BYTES), make_front_metrics())
         edge = EdgeSettings(behind_proxy=settings.behind_proxy)
         site = await start_site(create_front_app(front), settings.host, settings.port, edge)
         stack.push_async_callback(site.stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
@@ -27,6 +27,29 @@ def make_metrics() -> Metrics:
         Counter("certledger_statements", "Statements answered", ["outcome"], registry=registry),
         Counter("certledger_witness_answers", "Submissions to witnesses", ["witness", "outcome"], registry=registry),
         Counter("certledger_alarms", "Things somebody has to look at", ["kind"], registry=registry),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMetrics:
+    """One registry per front."""
+
+    registry: CollectorRegistry
+    statements: Counter  # examined here, refusals too
+    waited: Histogram  # s for the sequencer's answer, the search for one included; its count is that of the bodies
+
+
+def make_front_metrics() -> FrontMetrics:
+    registry = CollectorRegistry()
+    return FrontMetrics(
+        registry,
+        Counter("certledger_front_statements", "Statements examined", registry=registry),
+        Histogram(
+            "certledger_front_sequencer_seconds",
+            "For the sequencer's answer",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 15),
+            registry=registry,
+        ),
     )
 
 

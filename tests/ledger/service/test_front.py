@@ -144,6 +144,22 @@ async def test_what_is_submitted_through_it_is_logged_with_a_receipt(pair: Pair)
     assert [a.index for a in again.answers] == [a.index for a in many.answers]
 
 
+async def test_its_meters_are_its_own(pair: Pair) -> None:
+    async def meters() -> dict[str, float]:
+        async with aiohttp.ClientSession() as session, session.get(pair.front.url + "/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return {name: float(value) for name, _, value in (line.partition(" ") for line in lines if line[0] != "#")}
+
+    before = await meters()
+    async with pair.front.client(HOME) as client:
+        made = await drafted(client, HOME, *distinct("metered", 3))
+        await client.submit([c.submission() for c in made])
+    after = await meters()
+    assert after["certledger_front_statements_total"] == before["certledger_front_statements_total"] + 3
+    waited = "certledger_front_sequencer_seconds_count"
+    assert after[waited] == before[waited] + 1 and "certledger_log_size" not in after
+
+
 async def test_each_refusal_is_the_same_as_without_it(pair: Pair) -> None:
     labels = distinct("refusal", len(OPENINGS) + 1)
     async with pair.front.client(HOME) as client:
