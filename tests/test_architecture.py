@@ -68,6 +68,7 @@ NO_MIRROR = {
     "tests/test_readme.py": "the README, run",
     "tests/ledger/store/test_store.py": "the Store contract, run on every implementation",
     "tests/verifier/web/test_browser.py": "the pages in a real browser",
+    "tests/verifier/audit/test_browser.py": "the auditor's page in a real browser",
 }
 # Foreign programs; whole programs; what scripts/ and docs/ hold.
 OTHER_ROOMS = ("tests/interop/", "tests/flows/", "tests/scripts/", "tests/docs/")
