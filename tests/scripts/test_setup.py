@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_TOOLS = ("bash", "cat", "cut", "dirname", "env", "grep", "id", "mktemp", "rm", "sha256sum")
+_TOOLS = ("bash", "cat", "cp", "cut", "dirname", "env", "grep", "id", "mkdir", "mktemp", "rm", "sha256sum")
 _PYTHON = """#!/usr/bin/env bash
-case "$*" in "-m pip install"*) echo "$*" >>asked; [ ! -e pip-fails ] ;; esac
+case "$*" in
+    "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    "-m pip install"*) echo "$*" >>asked; [ ! -e pip-killed ] || kill -9 $PPID; [ ! -e pip-fails ] ;;
+esac
 """
 
 
@@ -80,3 +83,14 @@ def test_an_install_that_failed_is_done_again(clone: Path) -> None:
     (clone / "pip-fails").unlink()
     (clone / "requirements.lock").write_text("requirements.lock")
     assert installed(clone) == RUN, "half of the newer one is there"
+
+
+def test_an_install_that_was_cut_off_is_begun_anew(clone: Path) -> None:
+    (clone / "pip-killed").touch()
+    assert installed(clone, ok=False) == RUN
+    half = clone / ".venv" / "half a package"
+    half.touch()
+    (clone / "pip-killed").unlink()
+    assert installed(clone) == RUN and not half.exists()
+    half.touch()
+    assert installed(clone) == [] and half.exists(), "what is whole stays"
