@@ -80,7 +80,8 @@ def _init(options: argparse.Namespace) -> int:
     port = {} if options.port is None else {"port": options.port}
     settings = VerifierSettings(tuple(options.base), (_log_of(options),), replica=not options.no_replica, **port)
     asyncio.run(create_folder(options.dir, settings))
-    asyncio.run(prepare_site(settings.site_store, options.dir))
+    if settings.replica:  # without one nothing is served
+        asyncio.run(prepare_site(settings.site_store, options.dir))
     following = f"check --dir {options.dir} X" if options.no_replica else f"sync --dir {options.dir}"
     print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier {following}")
     return 0
