@@ -59,19 +59,22 @@ class _ErrorBody(msgspec.Struct):
 
 
 class LedgerClient:
-    """One ledger. `signer` is the filing's request key, needed only by those who submit."""
+    """One ledger. `signer` is the filing's request key, needed only by those who submit; `token` a verifier's, needed
+    for look-ups and matches."""
 
     def __init__(
         self,
         base_url: str,
         *,
         signer: Signer | None = None,
+        token: str = "",
         now_s: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = os.urandom,
         total_s: float = TOTAL_S,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._signer = signer
+        self._token = token
         self._now_s = now_s
         self._random = random_bytes
         self._timeout = aiohttp.ClientTimeout(total=total_s, connect=CONNECT_S)
@@ -167,6 +170,30 @@ class LedgerClient:
         if len(receipt.answers) != 1:
             raise Malformed("the ledger's receipt has another number of answers")
         return receipt
+
+    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> list[wire.FoundBody | None]:
+        """What each number with a name (in their normal forms, at most `wire.MAX_LOOKUPS`) leads to; None where no
+        certificate has this number and this name. Nothing of it is proven: `FaceOpening` and the log do that.
+
+        Raises Unverified when the ledger does not take the token.
+        """
+        bodies = [wire.LookupBody(number, name) for number, name in pairs]
+        found = wire.decode(await self._ask("/v1/lookup", wire.LookupRequest(bodies)), wire.LookupAnswer).found
+        if len(found) != len(pairs) or any(
+            one and (len(one.cert_key), len(one.salt), len(one.leaf_hash)) != (32, 16, 32) for one in found
+        ):
+            raise Malformed("the ledger's answer to a look-up")
+        return found
+
+    async def match(self, cert_key: bytes, last4: str) -> bool:
+        """Whether the holder's ID number ends so, as far as the ledger knows. Raises Refused("TRIES_USED") after five
+        tries for one certificate in a day, Unverified when the ledger does not take the token."""
+        return wire.decode(await self._ask("/v1/match", wire.MatchRequest(cert_key, last4)), wire.MatchAnswer).match
+
+    async def _ask(self, path: str, body: object) -> bytes:
+        """A question of a verifier, under its token."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+        return await self._send("POST", path, _LARGE, wire.encode(body), headers)
 
     async def _get(self, path: str, limit: int) -> bytes:
         return await self._send("GET", path, limit, None, {})

@@ -21,6 +21,7 @@ from ledger.tlog.spelling import parse_decimal
 MAX_SUBMISSIONS: Final = 500  # statements of one request
 MAX_PERSONS: Final = 1000
 MAX_NUMBERS: Final = 5000
+MAX_LOOKUPS: Final = 500  # numbers with names in one request of a verifier
 MAX_BODY: Final = 24 * 1024 * 1024  # bytes of a submission request; other bodies are far smaller
 
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
@@ -83,6 +84,40 @@ class NumbersRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class NumbersAnswer(msgspec.Struct):
     taken: list[str]
+
+
+class LookupBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A certificate number and the name that should belong to it, both in their normal form."""
+
+    number: str
+    name: str
+
+
+class LookupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    lookups: list[LookupBody]
+
+
+class FoundBody(msgspec.Struct):
+    """The certificate that a number with a name leads to, and what opens its face."""
+
+    cert_key: bytes
+    salt: bytes
+    leaf_hash: bytes
+
+
+class LookupAnswer(msgspec.Struct):
+    """One answer for each look-up, in order; None for an unknown number and for another name alike."""
+
+    found: list[FoundBody | None]
+
+
+class MatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    cert_key: bytes
+    last4: str
+
+
+class MatchAnswer(msgspec.Struct):
+    match: bool
 
 
 class LoggedBody(msgspec.Struct, tag="logged", tag_field="answer"):

@@ -191,7 +191,7 @@ class Examiner:
     def _private_part(
         self, submission: Submission, body: CertificateBody | Correct, document: IdDocument, filing: FilingState
     ) -> PrivatePart:
-        face, index = submission.face, self._index
+        face, index, leaf = submission.face, self._index, leaf_hash(submission.entry)
         person_hmac = b""
         if not isinstance(body, Correct):
             person_hmac = index.person_hmac(*document.identity, self.lineage_of(body.occupation))
@@ -202,10 +202,8 @@ class Examiner:
             number_hmac=index.number_hmac(face.number),
             person=document.identity,
             person_hmac=person_hmac,
-            match=index.match_row(body.cert_key, document.last4),
-            lookup=index.lookup_row(
-                face.number, face.name, Found(body.cert_key, face.salt, leaf_hash(submission.entry))
-            ),
+            match=index.match_row(leaf, document.last4),
+            lookup=index.lookup_row(face.number, face.name, Found(body.cert_key, face.salt, leaf)),
             envelopes=(
                 EnvelopeRow(submission.locator, Slot.FACE, submission.face_envelope),
                 EnvelopeRow(submission.locator, Slot.REST, submission.rest_envelope),

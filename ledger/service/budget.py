@@ -1,7 +1,7 @@
-"""How much one filing may ask in a while: a token bucket per filing, bounded in number by the filings there are.
+"""How much one caller may ask in a while: a token bucket each, bounded by the filings and verifiers there are.
 
 Drawing tracks answers alike for every person, so it tells nothing about who holds what; the budget keeps a stolen
-request key from filling the private index.
+request key from filling the private index, and a stolen token of a verifier from trying numbers and names at will.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ class Budget:
         left, since = self._left.get(name, (float(self._burst), now_s))
         left = min(self._burst, left + max(0.0, now_s - since) * self._per_s)
         if left < tokens:
-            raise Unavailable("this filing asks too much", retry_after=int((tokens - left) / self._per_s) + 1)
+            raise Unavailable("this caller asks too much", retry_after=int((tokens - left) / self._per_s) + 1)
         self._left[name] = (left - tokens, now_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ledger.service.enquirers import parse_verifiers
 from ledger.settings import described
 from ledger.store.opening import check_place
 from ledger.text import Text
@@ -122,6 +123,16 @@ class LedgerSettings:
             Text("一次见证请求的时限（毫秒）", "Milliseconds for one request to a witness"), minimum=50, maximum=30_000
         ),
     )
+    verifiers: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "可按编号和姓名查询、比对证件尾号的核验方：名称与令牌的 SHA-256（cert-ledger verifier-token 生成）",
+                "Verifiers that may look up numbers with names and match ID tails: a name and the SHA-256 of its token "
+                "(cert-ledger verifier-token makes both)",
+            )
+        ),
+    )
     answer_wait_ms: int = field(
         default=3000,
         metadata=described(
@@ -137,6 +148,7 @@ class LedgerSettings:
     def __post_init__(self) -> None:
         check_place(self.store)
         check_place(self.guard, "guard")
+        parse_verifiers(self.verifiers)
 
     @property
     def listen(self) -> tuple[tuple[str, int], ...]:

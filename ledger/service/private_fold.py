@@ -104,9 +104,7 @@ class PrivateFold:
             return
         if isinstance(body, Issue):
             self._renew(self._index.number_row(part.number, index))
-            self._new.append(part.match)
-        else:
-            self._renew(part.match)
+        self._new.append(part.match)
         self._renew(part.lookup)
 
     def _renew(self, row: IndexRow) -> None:

@@ -5,7 +5,8 @@ nor links people:
 
     NUMBER  (number)                              -> log index; makes numbers unique
     PERSON  (document type, country, number, lineage) -> track id; makes "current grade" one per person
-    MATCH   (cert key, last 4 of the ID number)   -> nothing; the typed yes/no of a later page
+    MATCH   (leaf hash of the statement whose commitments count, last 4 of the ID number)
+                                                  -> nothing; the typed yes/no. A correction ends the old row
     LOOKUP  (number, name)                        -> cert key, face salt and leaf hash of the statement
                                                      that said so, sealed under HKDF(key ‖ number ‖ name)
 
@@ -64,8 +65,8 @@ class PrivateIndex:
     def person_hmac(self, document_type: str, country: str, number: str, lineage: str) -> bytes:
         return self._hmac(Purpose.PERSON, [document_type, country, number, lineage])
 
-    def match_row(self, cert_key: bytes, last4: str) -> IndexRow:
-        return IndexRow(self._hmac(Purpose.MATCH, [cert_key, last4]), Purpose.MATCH, KEY_VERSION, b"")
+    def match_row(self, leaf_hash: bytes, last4: str) -> IndexRow:
+        return IndexRow(self._hmac(Purpose.MATCH, [leaf_hash, last4]), Purpose.MATCH, KEY_VERSION, b"")
 
     def lookup_row(self, number: str, name: str, found: Found) -> IndexRow:
         nonce = self._random(_NONCE)

@@ -31,6 +31,8 @@ from ledger.service.budget import Budget
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.desk import Desk
+from ledger.service.enquirers import Enquirers, parse_verifiers
+from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.guards import create_guard, open_guard
 from ledger.service.internal import add_internal
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
@@ -228,9 +230,19 @@ async def running(
             receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
             prover = Prover(integrator, hashes, serving)
             proofs = Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key)
+            enquiries = Enquiries(
+                Enquirers(parse_verifiers(settings.verifiers)),
+                index,
+                store,
+                integrator,
+                lambda: publisher.published.size if publisher.published else 0,
+                wall_ms,
+                lambda: steady_ms() / 1000,
+            )
             apps = [create_app(log) for _ in settings.listen]
             for app in apps:
                 add_proofs(app, proofs)
+                add_enquiries(app, enquiries)
             for app in apps[1:]:
                 add_internal(app, keys.key("index", "index").secret)
             try:

@@ -24,7 +24,7 @@ class Purpose(IntEnum):
 
     NUMBER = 1  # certificate number taken -> log index
     PERSON = 2  # person and lineage -> track id
-    MATCH = 3  # cert key and last 4 of the ID number
+    MATCH = 3  # statement whose commitments count, and last 4 of the ID number
     LOOKUP = 4  # number and name -> sealed cert key, face salt and leaf hash of the statement
 
 

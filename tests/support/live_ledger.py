@@ -37,6 +37,7 @@ from ledger.records.kinds import Audience
 from ledger.records.seal import parse_seal
 from ledger.records.statements import Statement
 from ledger.service.config import LedgerSettings
+from ledger.service.enquirers import format_verifier
 from ledger.service.run import create
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
@@ -55,6 +56,8 @@ from tests.support.builders import (
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = b"a passphrase of the tests"
+LOOKUP_TOKEN = "5e" * 32  # of the verifier "lab", wherever a test puts `LAB` into a ledger's settings
+LAB = format_verifier("lab", LOOKUP_TOKEN)
 LIGHT = Cost(memory_kib=1024, passes=1, lanes=1)
 MAP_DEPTH = 8
 START_S = 60.0  # how long a start may take before the test gives up

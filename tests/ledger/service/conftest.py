@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live_ledger import LiveLedger, live_body
+from tests.support.live_ledger import LAB, LiveLedger, live_body
 from tests.support.service_room import Room
 
 HOME, OTHER_NUMBER = live_body("home"), "Y000051000002"
@@ -17,7 +17,7 @@ OTHER = live_body("other", number=OTHER_NUMBER)
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLedger]:
-    ledger = LiveLedger.create(tmp_path_factory.mktemp("service") / "log", "service")
+    ledger = LiveLedger.create(tmp_path_factory.mktemp("service") / "log", "service", verifiers=(LAB,))
     ledger.start()
     try:
         for body in (HOME, OTHER):

@@ -1,0 +1,61 @@
+"""Who may ask the private index, and how often."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.service.enquirers import TRIES_A_DAY, Enquirers, format_verifier, parse_verifiers
+
+TOKEN, OTHER = "ab" * 32, "cd" * 32
+LINES = (format_verifier("province", TOKEN), format_verifier("city", OTHER))
+
+
+def test_a_token_names_its_verifier_and_nothing_else_does() -> None:
+    enquirers = Enquirers(parse_verifiers(LINES))
+    assert enquirers.named(f"Bearer {TOKEN}") == "province" and enquirers.named(f"Bearer {OTHER}") == "city"
+    digest = LINES[0].split()[1]
+    for wrong in (
+        "",
+        TOKEN,
+        f"bearer {TOKEN}",
+        f"Bearer {TOKEN} ",
+        f"Bearer {'ef' * 32}",
+        f"Bearer {digest}",
+        "Bearer ",
+    ):
+        with pytest.raises(Unverified):
+            enquirers.named(wrong)
+    with pytest.raises(Unverified):
+        Enquirers(parse_verifiers(())).named(f"Bearer {TOKEN}")
+
+
+@pytest.mark.parametrize(
+    "lines", [("province",), ("a b " + "0" * 64,), ("a " + "0" * 63,), ("a " + "G" * 64,), LINES[:1] * 2,
+              (LINES[0], LINES[0].replace("province", "again")), (LINES[0], LINES[1].replace("city", "province"))]
+)  # fmt: skip
+def test_other_lines_are_refused(lines: tuple[str, ...]) -> None:
+    with pytest.raises(Malformed):
+        parse_verifiers(lines)
+
+
+def test_five_tries_a_day_for_one_certificate() -> None:
+    enquirers = Enquirers(parse_verifiers(LINES))
+    for _ in range(TRIES_A_DAY):
+        enquirers.try_match(b"a" * 32, 7)
+    with pytest.raises(Refused) as refused:
+        enquirers.try_match(b"a" * 32, 7)
+    assert refused.value.code == "TRIES_USED" and TRIES_A_DAY == 5
+    enquirers.try_match(b"b" * 32, 7)
+    enquirers.try_match(b"a" * 32, 8)
+
+
+def test_a_verifier_that_asks_too_much_has_to_wait_and_others_do_not() -> None:
+    enquirers = Enquirers(parse_verifiers(LINES))
+    for at in range(40):
+        enquirers.spend("province", 500, at / 1000)
+    with pytest.raises(Unavailable) as waiting:
+        enquirers.spend("province", 500, 0.05)
+    assert waiting.value.retry_after is not None and waiting.value.retry_after > 0
+    enquirers.spend("city", 500, 0.05)
+    enquirers.spend("province", 500, 10.0)
