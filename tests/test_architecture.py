@@ -54,6 +54,7 @@ _PURE_VERIFIER = (
     "views",
     "refresh",
     "several",
+    "numbers.doctor",
 )
 PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}

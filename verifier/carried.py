@@ -2,6 +2,7 @@
 Pure.
 
     open_carried(item) -> Carried | None                   reads and rebuilds; Malformed when it is not what we write
+    key_of(item) -> bytes                                  the cert key to ask the register for
     verify_carried(item, carried, trust, now) -> Proven    every part against every other, and its evidence; Unverified
 
 A fragment proves nothing alone: its key is in the register. A bundle and a staple stand under a checkpoint of the log.
@@ -27,7 +28,23 @@ from ledger.records.statements import Statement, parse_statement
 from verifier.proven import Proven, open_evidence
 from verifier.trust import Trust
 
-Item = Code | Bundle | Staple
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A certificate asked for by number and name, both in their normal form, and what the ledger's index says of them:
+    its cert key and what opens its face, which the register then proves. None: no certificate has both."""
+
+    number: str
+    name: str
+    cert_key: bytes | None = None
+    face: FaceOpening | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.cert_key is None) == (self.face is None)
+        assert self.face is None or (self.face.number, self.face.name) == (self.number, self.name)
+
+
+Item = Code | Bundle | Staple | Numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +63,18 @@ def open_carried(item: Item) -> Carried | None:
         statement = parse_statement(item.entry)
         index = parse_certificate_state(item.evidence.state).issue_index
         return Carried(statement, certificate_body(statement), item.face, index)
-    if not item.fragment:
+    if isinstance(item, Numbered) or not item.fragment:
         return None
     statement, fragment = open_fragment(item.secret, item.fragment)
     return Carried(statement, certificate_body(statement), fragment.face, fragment.index)
+
+
+def key_of(item: Item) -> bytes:
+    """The cert key of what an item leads to: by its secret, or as the index says."""
+    if isinstance(item, Numbered):
+        assert item.cert_key is not None, "who asks the register has been told a cert key"
+        return item.cert_key
+    return cert_key_of(item.secret)
 
 
 def verify_carried(item: Bundle | Staple, carried: Carried, trust: Trust, now_ms: int) -> Proven:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from ledger.text import Text
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
+_TOKEN: Final = re.compile(r"[0-9a-f]{64}")
 SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replicas up to date
 
 
@@ -61,6 +63,16 @@ class LogConfig:
                 "副本的存储：SQLite 文件名，或 postgresql://角色@主机/数据库?schema=名称（不含密码）；空：以日志名称命名的文件",
                 "The replica's store: a SQLite file, or postgresql://role@host/database?schema=name (no password); "
                 "empty: a file named after the origin",
+            )
+        ),
+    )
+    token: Path | None = field(
+        default=None,
+        metadata=described(
+            Text(
+                "账本所给令牌的文件（cert-ledger verifier-token），用于按编号和姓名查询；空：不提供",
+                "File with the token that the ledger gave (cert-ledger verifier-token), for look-ups by number and "
+                "name; empty: none are offered",
             )
         ),
     )
@@ -109,9 +121,25 @@ class LogConfig:
             raise Malformed("ledger_url: http(s)://host[:port]")
         if self.tiles_url:
             check_log_url(self.tiles_url)
+        if self.token is not None and not self.ledger_url:
+            raise Malformed("token: of the ledger at ledger_url, which is not set")
         if not self.source_url:
             raise Malformed("a log needs ledger_url, tiles_url or both")
         check_place(self.place)
+
+    def read_token(self, folder: Path) -> str:
+        """The token for the ledger's look-ups, "" without one. Raises Unavailable, Malformed."""
+        if self.token is None:
+            return ""
+        try:
+            text = (folder / self.token).read_text("ascii").strip()
+        except OSError as error:
+            raise Unavailable(f"cannot read {self.token}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            text = ""
+        if _TOKEN.fullmatch(text) is None:
+            raise Malformed(f"{self.token}: a token has 64 hex digits")
+        return text
 
     @property
     def source_url(self) -> str:

@@ -15,12 +15,12 @@ from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
 from ledger.records.dates import last_ms
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.evidence import parse_evidence
-from ledger.records.secret import cert_key_of, correction_locator, locator_of
+from ledger.records.secret import correction_locator, locator_of
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator
-from verifier.carried import Item, certificate_body, open_carried
+from verifier.carried import Item, certificate_body, key_of, open_carried
 from verifier.proven import open_evidence
 from verifier.register import FiledTerms, Logged, Register, register_of
 from verifier.replica import Replica
@@ -84,7 +84,7 @@ class KnownLog:
         if self._proofs is None and as_of is None:
             return Answer(self.trust, await self._register(item), successor=self.successor)
         try:
-            return Answer(self.trust, await self._by_evidence(cert_key_of(item.secret), as_of or AsOf()))
+            return Answer(self.trust, await self._by_evidence(key_of(item), as_of or AsOf()))
         except (Malformed, Unverified):
             return Answer(self.trust, None, refuted=True)
 
@@ -170,7 +170,7 @@ class KnownLog:
             return None
         verified = replica.verified
         try:
-            logged, filing = await self._certificate(replica, cert_key_of(item.secret))
+            logged, filing = await self._certificate(replica, key_of(item))
             if logged is not None and logged.state.issue_index >= verified.size:
                 logged = None  # taken in, but not under a verified checkpoint yet
             if logged is None:

@@ -22,7 +22,7 @@ from ledger.records.secret import SECRET_CHARS, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
 from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
 from ledger.scan import PdfScan, sniff
-from verifier.carried import Item
+from verifier.carried import Item, Numbered
 from verifier.known_log import BEFORE, AsOf, KnownLog
 from verifier.replica import Verified
 from verifier.several import Answer, counting, together
@@ -152,7 +152,7 @@ class Lookup:
 
     async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str]) -> Verdict:
         face, register = None, answer.register
-        if register is not None and register.logged is not None and not self._offline:
+        if register is not None and register.logged is not None and not (self._offline or isinstance(item, Numbered)):
             log = next(log for log in self.logs if log.trust is answer.trust)
             face = await log.face(item.secret, register.logged.state)
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)

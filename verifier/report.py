@@ -19,6 +19,7 @@ _SOURCES: Final = {
     Source.EVIDENCE: Text("账本给出的证明", "a proof fetched from the ledger"),
     Source.BUNDLE: Text("持证人文件中的证明", "the proof in the holder's file"),
     Source.CODE: Text("二维码本身", "the code alone"),
+    Source.INDEX: Text("账本的编号姓名索引", "the ledger's index of numbers and names"),
 }
 _KNOWN: Final = Text("据此可知", "What this rests on")
 _UNKNOWN: Final = Text("无法得知", "What it cannot tell")

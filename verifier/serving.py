@@ -17,6 +17,8 @@ from ledger.edge_connection import EdgeSettings
 from verifier.config import VerifierSettings, mark_served
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
+from verifier.numbers.asking import Asked, Numbers
+from verifier.numbers.web import numbers_room
 from verifier.opened import following, opened
 from verifier.scanning import Scanner
 from verifier.site.context import Builder, Context
@@ -31,7 +33,9 @@ def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: 
     """Follow the logs and answer over HTTP until told to stop. Raises what opening the replicas or the site's store
     raises."""
     edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
-    clients = [LedgerClient(log.ledger_url) if log.ledger_url else None for log in settings.logs]
+    clients = [
+        LedgerClient(log.ledger_url, token=log.read_token(folder)) if log.ledger_url else None for log in settings.logs
+    ]
     pairs = zip(settings.trusts(), clients, strict=True)
     lookup = Lookup([KnownLog(trust, _now_ms, client) for trust, client in pairs], Scanner(), _now_ms)
     context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes)
@@ -53,7 +57,16 @@ def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: 
         for known in lookup.logs:
             known.replica = None
 
+    asked = [
+        Asked(known, client)
+        for known, client, log in zip(lookup.logs, clients, settings.logs, strict=True)
+        if client and log.token
+    ]
+    context.numbers = Numbers(asked, _now_ms) if asked else None
     rooms = [build(context) for build in ROOMS]
+    if context.numbers is not None:
+        ladder = lookup.logs[0].trust.ladder
+        rooms.append(numbers_room(context.numbers, ladder, _now_ms, behind_proxy=settings.behind_proxy))
     app = create_app(lookup, WebSettings(base=settings.bases[0]), rooms)
     app.cleanup_ctx.insert(0, running)
     run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)

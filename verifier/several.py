@@ -26,7 +26,7 @@ from ledger.records.qr import Code as QrCode
 from ledger.records.staple import Staple
 from ledger.tlog.note import parse_note
 from verifier import steps
-from verifier.carried import Carried, Item, open_carried
+from verifier.carried import Carried, Item, Numbered, open_carried
 from verifier.register import Register
 from verifier.trust import Trust
 from verifier.verdict import Code, Verdict
@@ -105,19 +105,24 @@ def together(item: Item, counted: Counting, verdicts: Sequence[Verdict]) -> Verd
         return verdicts[0]
     if counted.nowhere:
         return _nowhere(item, counted.answers, verdicts)
-    verdict = min(verdicts, key=lambda verdict: _GRAVITY.index(verdict.code))
+    verdict = least_favourable(verdicts)
     if not counted.twice:
         return verdict
     others = [finding for finding in verdict.findings if finding.step != steps.LOGGED_TWICE.step]
     return replace(verdict, findings=steps.complete([*others, steps.LOGGED_TWICE]))
 
 
+def least_favourable(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of verdicts about the same certificate."""
+    return min(verdicts, key=lambda verdict: _GRAVITY.index(verdict.code))
+
+
 def _items(
-    item: QrCode, carried: Carried | None, chosen: Sequence[Answer], followed: Sequence[Answer]
+    item: QrCode | Numbered, carried: Carried | None, chosen: Sequence[Answer], followed: Sequence[Answer]
 ) -> tuple[Item, ...]:
     """A code says where its certificate stands in one log; once that was found to be so, the others are asked as for a
     bare link."""
-    if carried is None:
+    if carried is None or isinstance(item, Numbered):
         return (item,) * len(chosen)
     bare = QrCode(item.base, item.secret)
     places = [answer.index for answer in followed if answer.has and answer.entry == carried.statement.entry]

@@ -34,12 +34,14 @@ _PASS, _FAIL, _UNKNOWN, _SKIPPED = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN, 
 HOST: Final = _finding("host", _PASS, "指向官方网址", "Leads to the official address")
 HOST_NONE: Final = _finding("host", _SKIPPED, "持证人文件不含网址", "A holder's file has no address")
 HOST_OTHER: Final = _finding("host", _FAIL, "指向其他网址", "Leads to another address")
+HOST_ASKED: Final = _finding("host", _SKIPPED, "按编号和姓名查询", "Asked for by number and name")
 
 READABLE: Final = _finding("readable", _PASS, "格式正确", "Well-formed")
 UNREADABLE: Final = _finding("readable", _FAIL, "没有读到本系统的证书内容", "Nothing of ours could be read")
 
 CARRIED: Final = _finding("carried", _PASS, "自带内容前后一致", "What it carries holds together")
 CARRIED_NONE: Final = _finding("carried", _SKIPPED, "仅为链接，不带证书内容", "A bare link carries no certificate")
+CARRIED_ASKED: Final = _finding("carried", _SKIPPED, "没有扫描二维码", "No code was scanned")
 CARRIED_WRONG: Final = _finding(
     "carried", _FAIL, "自带内容互相矛盾或已被改动", "What it carries contradicts itself or was altered"
 )
@@ -89,6 +91,15 @@ LOGGED_TWICE: Final = _finding(
 LOGGED_OTHER: Final = _finding("logged", _FAIL, "与登记日志中的记录不同", "Differs from the record in the register")
 PRINT_NOT_LOGGED: Final = _finding(
     "logged", _FAIL, "文件上的文字与登记记录不一致", "The words on the page are not those in the register"
+)
+INDEX_NOT: Final = _finding(
+    "logged", _FAIL, "没有编号与姓名同时相符的记录", "No record has both this number and this name"
+)
+INDEX_WRONG: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "账本索引给出的信息与登记记录不符，请报告",
+    "What the ledger's index says is not what the register holds; report this",
 )
 LOGGED_FORK: Final = _finding(
     "logged", _FAIL, "同一日志出现两份不同历史，请立即报告", "The log has signed two histories; report this at once"

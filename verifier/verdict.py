@@ -56,6 +56,7 @@ class Source(StrEnum):
     EVIDENCE = "evidence"  # a proof fetched from a ledger
     BUNDLE = "bundle"  # the holder's file
     CODE = "code"  # nothing but what the QR code itself carries
+    INDEX = "index"  # the ledger's own word about a number and a name, which nothing proves
 
 
 # Words of design 7, plus `unknown` for a check that could not ask the register.
@@ -234,7 +235,7 @@ class Verdict:
             assert self.certificate is not None, f"{self.code} needs the certificate"
         if self.code in GREEN:
             assert self.proof is not None and self.as_of_ms is not None, "green needs a proof and its time"
-            assert self.issuer is not None and self.source is not Source.CODE
+            assert self.issuer is not None and self.source not in (Source.CODE, Source.INDEX)
             assert all(f.outcome is not Outcome.FAIL for f in self.findings), "green has no failed step"
         if self.code in VALID_FAMILY:
             assert self.certificate is not None and self.certificate.status == "in_force"

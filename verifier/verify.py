@@ -5,7 +5,8 @@
     3 carried       what it carries holds together by itself, and a PDF's words
                     say what its code says                                      else tampered
     4 signature     a record key of the filing signed it       else tampered; no filing: issuer_out_of_scope
-    5 logged        the register holds exactly these bytes at this place, and
+    5 logged        the register holds exactly these bytes at this place, or has the
+                    number and name that were asked for under its signature; and
                     a PDF's words say what it holds, body and all               else not_found, tampered
     6 scope         the filing covered it at the issue date                     else issuer_out_of_scope
     7 status        in force                                                    else suspended, revoked, ended
@@ -36,11 +37,10 @@ from ledger.records.envelope import FaceContent
 from ledger.records.kinds import CertificateStatus
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink
-from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple
 from ledger.records.state import CertificateState
 from verifier import steps
-from verifier.carried import Carried, Item, open_carried, verify_carried
+from verifier.carried import Carried, Item, Numbered, key_of, open_carried, verify_carried
 from verifier.printed import pages_say, wording_of
 from verifier.proven import Proven
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -112,6 +112,8 @@ class _Check:
         if item is None:  # 2
             self._note(steps.UNREADABLE)
             return self._nothing(Code.UNREADABLE)
+        if isinstance(item, Numbered):
+            return self._named(item)
         self._note(steps.HOST if isinstance(item, QrCode) else steps.HOST_NONE)
         self._note(steps.READABLE)
         try:
@@ -133,6 +135,21 @@ class _Check:
         if self.register.logged is None:
             return self._not_logged(carried, self.register)
         return self._logged(item, carried, self.register, self.register.logged)
+
+    def _named(self, item: Numbered) -> Verdict:
+        """Asked for by number and name: what the index says is proven by the register, and a "no" by nothing."""
+        for finding in (steps.HOST_ASKED, steps.READABLE, steps.CARRIED_ASKED):
+            self._note(finding)
+        if item.face is None:
+            self._note(steps.INDEX_NOT)
+            return self._nothing(Code.NOT_FOUND)
+        if self.register is None:
+            return self._alone()
+        if self.register.logged is None:  # published, says the index: this register is behind, or the index lies
+            self._note(steps.SIGNATURE_NOTHING)
+            self._note(steps.LOGGED_UNKNOWN)
+            return self._stale()
+        return self._logged(item, None, self.register, self.register.logged)
 
     def _choose(self, carried: Carried, theirs: Register) -> None:
         """What the item carries answers where no register does, or one that is behind it."""
@@ -206,7 +223,7 @@ class _Check:
             logged.check()
             if filing and state.filing_number != filing.terms.number:
                 raise Unverified("statement, state and filing are not of one certificate")
-            if issue.cert_key != cert_key_of(item.secret) or state.issue_index >= register.size:
+            if issue.cert_key != key_of(item) or state.issue_index >= register.size:
                 raise Unverified("the register answered for another certificate")
             if logged.authentic.publics != (state.record_key,):
                 raise Unverified("the signature was checked under another key than the state's")
@@ -220,6 +237,9 @@ class _Check:
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
         face = self._face(logged.face, carried)
+        if isinstance(item, Numbered) and face is None:  # 5: it opens another certificate, or commitments of before
+            self._note(steps.INDEX_WRONG)
+            return self._nothing(Code.UNAVAILABLE)
         # A page printed under earlier terms bears the body's earlier name; one from before a correction, earlier words.
         body = filing.terms.name if filing and filing.leaf == state.filing_leaf else None
         if not self._printed(issue, carried.face if carried else None if logged.correction else face, body):
@@ -300,14 +320,17 @@ class _Check:
         return Verdict(code, self.now_ms, as_of, source, view, issuer, findings, proof, detail)
 
     def _basis(self) -> tuple[Source, int | None]:
-        if isinstance(self.evidence.item, ForeignLink) or self.evidence.item is None or self.register is None:
-            return Source.CODE, None
+        item = self.evidence.item
+        if isinstance(item, ForeignLink) or item is None or self.register is None:
+            return Source.INDEX if isinstance(item, Numbered) else Source.CODE, None
         return self.register.source, self.register.time_ms
 
     def _face(self, digest: bytes, carried: Carried | None) -> FaceOpening | None:
         """Number and name, only if they are the ones that count now: carried, or out of the envelope."""
         envelope = self.evidence.face.opening if self.evidence.face else None
-        return next((o for o in (carried.face if carried else None, envelope) if o and o.digest() == digest), None)
+        named = self.evidence.item.face if isinstance(self.evidence.item, Numbered) else None
+        known = (carried.face if carried else None, envelope, named)
+        return next((opening for opening in known if opening and opening.digest() == digest), None)
 
     def _printed(self, issue: CertificateBody, face: FaceOpening | None, body: str | None) -> bool:
         """Whether the PDF that the code was found in, if any, says what was signed, as far as that is known here."""

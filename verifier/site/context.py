@@ -9,6 +9,7 @@ from pathlib import Path
 from ledger.errors import Unavailable
 from verifier.config import VerifierSettings
 from verifier.lookup import Lookup
+from verifier.numbers.asking import Numbers
 from verifier.site.store import SiteStore
 from verifier.web.route import Room
 
@@ -23,6 +24,7 @@ class Context:
     now_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     opened: SiteStore | None = None
+    numbers: Numbers | None = None  # look-ups by number and name, where a ledger's token is set
 
     @property
     def store(self) -> SiteStore:

@@ -26,16 +26,18 @@ def create_app(services: Services, settings: WebSettings, rooms: Sequence[Room] 
     app = web.Application()
     messages = load_messages()
     assets = load_assets()
+    routes = [*ROUTES, *(route for room in rooms for route in room.routes)]
     app[STATE] = State(
         services=services,
         settings=settings,
         messages=messages,
-        pages=Pages(messages, assets.names, settings.base, settings.upload_limit // (1024 * 1024)),
+        pages=Pages(
+            messages, assets.names, settings.base, settings.upload_limit // (1024 * 1024), {r.path for r in routes}
+        ),
         assets=assets.files,
         meters=Meters(services.metrics),
         uploads=Intake(settings.uploads_memory),
     )
-    routes = [*ROUTES, *(route for room in rooms for route in room.routes)]
     app[OPENAPI_DOCUMENT] = format_openapi(routes, settings.base)
     for room in rooms:
         room.attach(app)

@@ -46,9 +46,9 @@ async def page(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
     secret = request.match_info["secret"]
     if len(secret) > MAX_SECRET:
-        verdict = await _settle(state, "page", _unreadable(state))
+        verdict = await settle(state, "page", _unreadable(state))
     else:
-        verdict = await _settle(state, "page", lambda: state.services.by_secret(secret))
+        verdict = await settle(state, "page", lambda: state.services.by_secret(secret))
     return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True))
 
 
@@ -59,9 +59,9 @@ async def form(request: web.Request) -> web.StreamResponse:
         fields, upload = await _read_form(request, state, count)
         lang = fields.get("lang", "")
         if upload is not None:
-            verdict = await _settle(state, "form", _file_check(state, *upload))
+            verdict = await settle(state, "form", _file_check(state, *upload))
         else:
-            verdict = await _settle(state, "form", _text_check(state, fields.get("text", "")))
+            verdict = await settle(state, "form", _text_check(state, fields.get("text", "")))
     shown = lang if lang in ("zh", "en") else chosen_lang(request)
     return html(request, state.pages.verdict(verdict, shown, linked=False))
 
@@ -76,16 +76,16 @@ async def verify(request: web.Request) -> web.StreamResponse:
             text = _text_question.decode(body).text
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise Malformed('JSON body {"text": string}') from None
-        verdict = await _settle(state, "api", _text_check(state, text))
+        verdict = await settle(state, "api", _text_check(state, text))
     elif kind == "multipart/form-data":
         with state.uploads.held() as count:
             fields, upload = await _read_form(request, state, count)
             check = _file_check(state, *upload) if upload else _text_check(state, fields.get("text", ""))
-            verdict = await _settle(state, "api", check)
+            verdict = await settle(state, "api", check)
     elif kind in RAW_TYPES:
         with state.uploads.held() as count:
             data = await read_body(request, state.settings.upload_limit, on_bytes=count)
-            verdict = await _settle(state, "api", _file_check(state, data, ""))
+            verdict = await settle(state, "api", _file_check(state, data, ""))
     else:
         raise Rejected(415)
     return json_body(state.messages.as_json(verdict))
@@ -144,7 +144,7 @@ def render_error(request: web.Request, answer: ErrorAnswer) -> web.Response:
     return json_answer(request, answer)
 
 
-async def _settle(state: State, route: str, check: Check) -> Verdict:
+async def settle(state: State, route: str, check: Check) -> Verdict:
     """Run a check to its verdict and count it."""
     began = time.perf_counter()
     try:

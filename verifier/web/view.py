@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
@@ -33,17 +34,39 @@ _SOURCES: Final = {
     Source.EVIDENCE: "source_evidence",
     Source.BUNDLE: "source_bundle",
     Source.CODE: "source_code",
+    Source.INDEX: "source_index",
 }
 _PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
+LOOKUP: Final = "/lookup"  # look-ups by number, and with them matches of ID tails, are offered where this route is
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
 
 
-class Pages:
-    """All pages of one verifier. `base` is the official address (scheme://host), `upload_mb` the cap to name."""
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The question whether a holder's ID number ends as typed, beside a verdict, and the answer if it was asked. `mood`
+    is a class of the style sheet."""
 
-    def __init__(self, messages: Messages, asset_names: Mapping[str, str], base: str, upload_mb: int) -> None:
+    action: str  # where the form goes; "" is the page itself
+    hidden: tuple[tuple[str, str], ...] = ()
+    said: str = ""
+    mood: str = ""
+
+
+class Pages:
+    """All pages of one verifier. `base` is the official address (scheme://host), `upload_mb` the cap to name, `offers`
+    the paths of the routes that it has."""
+
+    def __init__(
+        self,
+        messages: Messages,
+        asset_names: Mapping[str, str],
+        base: str,
+        upload_mb: int,
+        offers: Collection[str] = (),
+    ) -> None:
+        self._offers = frozenset(offers)
         folder = resources.files("verifier.pages")
         sources = {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".html")}
         self._templates = templates = {lang: _compile(sources, messages.labels_in(lang)) for lang in LANGS}
@@ -81,8 +104,10 @@ class Pages:
             self._common[lang], switch=None, message=answer.text.of(lang), reference=answer.reference
         )
 
-    def verdict(self, verdict: Verdict, lang: str, *, linked: bool) -> str:
-        """The verdict page. `linked`: it has an address of its own, to switch language and to retry at."""
+    def verdict(self, verdict: Verdict, lang: str, *, linked: bool, match: Match | None = None) -> str:
+        """The verdict page. `linked`: it has an address of its own, to switch language, to retry and to ask at."""
+        if match is None and linked and LOOKUP in self._offers:
+            match = Match("")
         labels = self._messages.labels
         certificate, issuer = verdict.certificate, verdict.issuer
         lag = None if verdict.as_of_ms is None else self._messages.age(verdict.checked_at_ms - verdict.as_of_ms, lang)
@@ -110,6 +135,7 @@ class Pages:
             findings=[self._finding(finding, lang) for finding in verdict.findings],
             green=verdict.code in GREEN,
             dated=verdict.code in (Code.STALE, Code.OFFLINE_BUNDLE_OK),
+            match=match if certificate is not None else None,
             retry=linked and verdict.code in (Code.STALE, Code.UNAVAILABLE),
             checked=say_time(verdict.checked_at_ms, lang),
             source=source,
@@ -180,6 +206,7 @@ class Pages:
             "css": asset_names["page.css"],
             "favicon": asset_names["icon.svg"],
             "asset": asset_names,
+            "offers": self._offers,
         }
 
     def _start_page(self, template: jinja2.Template, lang: str, base: str, upload_mb: int) -> str:
