@@ -5,10 +5,21 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
 
+from ledger.edge import CSP
+
+# Of the scanner alone, which reads pictures with WebAssembly: product.md 3.4.
+WASM_CSP: Final = CSP.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+SCANNER_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Content-Security-Policy": WASM_CSP,
+        "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
+    }
+)
 _GZIP_4K: Final = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
 
 

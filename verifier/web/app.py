@@ -35,6 +35,7 @@ def create_app(services: Services, settings: WebSettings, rooms: Sequence[Room] 
             messages, assets.names, settings.base, settings.upload_limit // (1024 * 1024), {r.path for r in routes}
         ),
         assets=assets.files,
+        wasm_worker=assets.names["scan-worker.js"],
         meters=Meters(services.metrics),
         uploads=Intake(settings.uploads_memory),
     )

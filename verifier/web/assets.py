@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Final
@@ -44,6 +45,7 @@ class Assets:
     names: Mapping[str, str]
 
 
+@cache
 def load_assets() -> Assets:
     """The files of this package. A module that imports one that is not there, or itself, is a bug and fails here."""
     folder = resources.files("verifier.static")

@@ -15,7 +15,7 @@ from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
 from ledger.errors import Malformed, Unavailable
 from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
-from verifier.web.answers import chosen_lang, html, json_body, takes_gzip
+from verifier.web.answers import SCANNER_HEADERS, WASM_CSP, chosen_lang, html, json_body, takes_gzip
 from verifier.web.forms import parse_multipart, parse_urlencoded
 from verifier.web.state import STATE, State
 
@@ -39,7 +39,7 @@ _text_question = msgspec.json.Decoder(TextQuestion)
 
 async def start(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
-    return html(request, state.pages.start(chosen_lang(request)))
+    return html(request, state.pages.start(chosen_lang(request)), headers=SCANNER_HEADERS)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -110,6 +110,8 @@ async def static(request: web.Request) -> web.StreamResponse:
     if asset is None:
         raise Rejected(404)
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    if request.match_info["name"] == request.app[STATE].wasm_worker:  # a worker's policy is its own, not its page's
+        headers["Content-Security-Policy"] = WASM_CSP
     body = asset.body
     if takes_gzip(request):
         headers["Content-Encoding"] = "gzip"

@@ -105,6 +105,7 @@ class State:
     messages: Messages
     pages: Pages
     assets: Mapping[str, Asset]
+    wasm_worker: str  # name of the one asset that may run WebAssembly
     meters: Meters
     uploads: Intake
 
