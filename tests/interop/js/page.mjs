@@ -1,0 +1,92 @@
+// Reads a JSON list of questions [{ask, …}] from standard input, asks the modules that browsers run, and writes the list
+// of answers: what the module said, or {"refused": why}.
+
+import { webcrypto } from "node:crypto";
+import { stdin, stdout } from "node:process";
+
+globalThis.crypto ??= webcrypto;
+const from = (name) => import(new URL(`../../../verifier/static/${name}`, import.meta.url));
+const { Malformed, Unverified, hex } = await from("bytes.js");
+const { decode, encode } = await from("cbor.js");
+const ed25519 = await from("ed25519.js");
+const fallback = await from("ed25519-fallback.js");
+const { TOP, openNote, parseVkey } = await from("note.js");
+const { parsePolicy, quorumTime } = await from("policy.js");
+const merkle = await from("merkle.js");
+const { verifyEvidence } = await from("evidence.js");
+const fragment = await from("fragment.js");
+const names = await from("names.js");
+
+const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"));
+
+async function pinsOf({ origin, log_keys: keys, policy, auditors }) {
+  const read = (vkeys) => Promise.all(vkeys.map(parseVkey));
+  return { origin, keys: await read(keys), policy: await parsePolicy(policy), auditors: await read(auditors) };
+}
+
+async function evidence({ raw, trust, latest, alone }) {
+  const pins = await pinsOf(trust);
+  const told = await verifyEvidence(bytes(raw), pins, latest === undefined ? TOP : BigInt(latest), alone);
+  return {
+    cert_key: hex(told.certKey),
+    size: Number(told.size),
+    root: hex(told.root),
+    time: Number(told.time),
+    auditor_time: told.auditorTime === null ? null : Number(told.auditorTime),
+    seal: Number(told.seal.covered),
+    next_seal: told.next ? Number(told.next.covered) : -1,
+    map_root: hex(told.seal.mapRoot),
+    map_key: hex(told.mapKey),
+    map_value: told.mapValue ? hex(told.mapValue) : "",
+    status: told.state ? Number(told.state.status) : 0,
+    highest_grade: told.state?.highest ? Number(told.state.highest.grade) : 0,
+  };
+}
+
+async function code({ text, bases }) {
+  const told = fragment.parseCode(text, bases);
+  if (!told.secret) return { host: told.host };
+  const cert = hex(await fragment.certKeyOf(told.secret));
+  if (!told.fragment.length) return { secret: hex(told.secret), cert_key: cert };
+  const { statement, face, index } = await fragment.openFragment(told.secret, told.fragment);
+  const opened = { salt: hex(face.salt), number: face.number, name: face.name };
+  return { secret: hex(told.secret), cert_key: cert, entry: hex(statement.entry), face: opened, index: Number(index) };
+}
+
+async function signature({ key, message, signature: blob, own }) {
+  const parts = [bytes(key), bytes(message), bytes(blob)];
+  if (own) return ed25519.isUsual(parts[0]) && ed25519.isUsual(parts[2].slice(0, 32)) && (await fallback.holds(...parts));
+  await ed25519.verifyEd25519(...parts);
+  return true;
+}
+
+const times = (pairs) => new Map(pairs.map(([vkey, time]) => [vkey, BigInt(time)]));
+const questions = {
+  evidence,
+  code,
+  signature,
+  cbor: async ({ raw }) => hex(encode(decode(bytes(raw)))),
+  policy: async ({ text, cosigned }) => String(quorumTime(await parsePolicy(text), times(cosigned))),
+  vkey: async ({ text }) => hex((await parseVkey(text)).public),
+  note: async ({ raw, keys }) => (await openNote(bytes(raw), await Promise.all(keys.map(parseVkey)))).text,
+  inclusion: async ({ leaf, index, size, path, root }) =>
+    merkle.verifyInclusion(bytes(leaf), BigInt(index), BigInt(size), path.map(bytes), bytes(root)).then(() => true),
+  map: async ({ root, key, value, proof }) =>
+    merkle.verifyMap(bytes(root), bytes(key), value === null ? null : bytes(value), bytes(proof)).then(() => true),
+  mask: async ({ name }) => names.maskName(name),
+  day: async ({ day, lang }) => names.sayDay(day, lang),
+  time: async ({ ms, lang }) => names.sayTime(ms, lang),
+};
+
+let text = "";
+for await (const piece of stdin.setEncoding("utf8")) text += piece;
+const answers = [];
+for (const question of JSON.parse(text)) {
+  try {
+    answers.push(await questions[question.ask](question));
+  } catch (error) {
+    const kind = error instanceof Malformed ? "malformed" : error instanceof Unverified ? "unverified" : "crash";
+    answers.push({ refused: kind, why: kind === "crash" ? String(error.stack) : error.message });
+  }
+}
+stdout.write(JSON.stringify(answers));
