@@ -63,7 +63,7 @@ def test_other_versions_and_shapes_are_refused() -> None:
         with pytest.raises(Malformed):
             wire.parse_examined(wire.format_examined("n", items))
     row: Any = [b"", 99, 1, b""]
-    private = ["n", "1", "2", b"", ["a", "b", "c"], b"", row, row, [[b"", 1, b""], [b"", 2, b""]]]
+    private = ["person", "n", "1", "2", b"", ["a", "b", "c"], b"", row, row, [[b"", 1, b""], [b"", 2, b""]]]
     _, (found,) = wire.parse_examined(
         wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
     )
