@@ -106,18 +106,24 @@ async def post_nullifiers(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     body = await read_body(request, _BODY)
     filing = await _payer(desk, request, body)
-    asked = wire.decode(body, wire.NullifiersRequest)
-    document = IdDocument(asked.document_type, asked.country, asked.number)
+    said = wire.decode(body, wire.NullifiersRequest)
+    document = IdDocument(said.document_type, said.country, said.number)
     desk.asked.take(filing.terms.number, 1, time.monotonic())
     journal.info("nullifiers", extra={"fields": {"filing": filing.terms.number}})
+    asked = wire.Asked(said.cert_key, document, said.pack, said.year)
+    nullifiers, voucher = await ask(desk, filing, asked, batch_day(time.time_ns() // 1_000_000))
+    return _json(wire.NullifiersAnswer(list(nullifiers), voucher))
+
+
+async def ask(desk: ClaimsDesk, filing: FilingState, asked: wire.Asked, day: int) -> tuple[tuple[bytes, ...], bytes]:
+    """Steps a to e for a payer on a day of the log: nullifiers and voucher. Raises Refused, Unavailable."""
     terms = await _terms(desk, filing, asked.pack)  # a
-    day = batch_day(time.time_ns() // 1_000_000)
     view = await _view(desk, asked.cert_key)
     member = in_force(view, asked.cert_key, day)  # b
-    await _check_person(desk, asked.cert_key, document, member)  # c
+    await _check_person(desk, asked.cert_key, asked.document, member)  # c
     first = await _first(desk, view, member[0])
     said, state = member
-    holder = Holder(asked.cert_key, first, state.track_id, said.trade, state.grade, document.identity)
+    holder = Holder(asked.cert_key, first, state.track_id, said.trade, state.grade, asked.document.identity)
     wanted = desk.nullifiers.wanted(terms, asked.year, holder)
     last = await last_claims(desk.integrator, wanted.all)  # d
     claims = await claim_states(desk.integrator, list(last.values()))
@@ -126,7 +132,7 @@ async def post_nullifiers(request: web.Request) -> web.Response:
         raise refuse(Refusal.ALREADY_CLAIMED, "nullifiers")
     number = filing.terms.number
     voucher = Voucher(number, asked.pack, asked.year, digest_of(chosen), asked.cert_key, state.track_id, wanted.higher)
-    return _json(wire.NullifiersAnswer(list(chosen), desk.nullifiers.seal_voucher(voucher)))  # e
+    return chosen, desk.nullifiers.seal_voucher(voucher)  # e
 
 
 async def get_cases(request: web.Request) -> web.Response:

@@ -3,7 +3,8 @@
 payer = make_payer("fund")                                a Body that is filed as a payer
 authority.sign(make_pack())                               terms of the scheme SC, on the log
 wanted = asked(certificate, "person")                     the question for its nullifiers
-made = claim(payer, certificate, nullifiers)              signed, with its openings; `.submission(voucher)`
+made = claim(payer, cert_key, nullifiers)                 signed, with its openings; `.submission`
+made = await reserved(client, payer, wanted, day=today)   asked of a ledger, with its voucher
 payer.sign(act(Kind.PAY, payer, made))                    and what becomes of it
 """
 
@@ -38,13 +39,15 @@ class MadeClaim:
     statement: Statement
     holder: HolderOpening
     decision: DecisionOpening
+    voucher: bytes = b""
 
     @property
     def leaf(self) -> bytes:
         return leaf_hash(self.statement.entry)
 
-    def submission(self, voucher: bytes) -> ClaimSubmission:
-        return ClaimSubmission(self.statement.entry, self.holder, voucher)
+    @property
+    def submission(self) -> ClaimSubmission:
+        return ClaimSubmission(self.statement.entry, self.holder, self.voucher)
 
 
 def make_payer(seed: str = "", **changes: Any) -> Body:
@@ -115,10 +118,8 @@ def payment(payer: Body, made: MadeClaim, *, day: int = DAY) -> ClaimSubmission:
     return ClaimSubmission(act(Kind.PAY, payer, made, day=day).entry, made.holder)
 
 
-async def reserved(
-    client: LedgerClient, payer: Body, question: Asked, *, day: int, label: str = "claim"
-) -> tuple[MadeClaim, ClaimSubmission]:
+async def reserved(client: LedgerClient, payer: Body, question: Asked, *, day: int, label: str = "claim") -> MadeClaim:
     """Ask, and sign what the answer allows. Nothing is submitted."""
     nullifiers, voucher = await client.nullifiers(question)
     made = claim(payer, question.cert_key, nullifiers, label=label, day=day, pack=question.pack, year=question.year)
-    return made, made.submission(voucher)
+    return replace(made, voucher=voucher)
