@@ -24,7 +24,7 @@ from ledger.records.dates import format_day
 from ledger.records.evidence import MAX_EVIDENCE
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
-from ledger.wire import BareSubmission, PersonLineage, Receipt, Submission
+from ledger.wire import AnySubmission, Asked, PersonLineage, Receipt
 
 CONNECT_S: Final = 5.0
 TOTAL_S: Final = 60.0
@@ -139,7 +139,7 @@ class LedgerClient:
         raw = await self._post("/v1/numbers", wire.encode(wire.NumbersRequest(list(numbers))))
         return set(wire.decode(raw, wire.NumbersAnswer).taken)
 
-    async def submit(self, submissions: Sequence[Submission | BareSubmission]) -> Receipt:
+    async def submit(self, submissions: Sequence[AnySubmission]) -> Receipt:
         """Submit signed statements of the filing. The answers are durable facts, one for each, in order.
 
         Raises Pending when they are logged and not published yet: the same call again gives the receipt.
@@ -149,6 +149,41 @@ class LedgerClient:
         if len(receipt.answers) != len(submissions):
             raise Malformed("the ledger's receipt has another number of answers")
         return receipt
+
+    async def nullifiers(self, asked: Asked) -> tuple[tuple[bytes, ...], bytes]:
+        """The nullifiers of a claim, rising, and the voucher to hand in with it. Needs a payer's request key.
+
+        Raises Refused: ALREADY_CLAIMED, NOT_IN_FORCE, NOT_HOLDER and others.
+        """
+        document = asked.document
+        body = wire.NullifiersRequest(
+            asked.cert_key, document.type_code, document.country, document.number, asked.pack, asked.year
+        )
+        answer = wire.decode(await self._post("/v1/claims/nullifiers", wire.encode(body)), wire.NullifiersAnswer)
+        return tuple(answer.nullifiers), answer.voucher
+
+    async def cases(self) -> list[wire.CaseBody]:
+        """The payer's claims that hold, on certificates that are not in force, in the order of the log."""
+        found: list[wire.CaseBody] = []
+        path = "/v1/claims/cases"
+        while True:
+            answer = wire.decode(await self._signed("GET", path, b""), wire.CasesAnswer)
+            found += answer.cases
+            if not answer.more:
+                return found
+            path = f"/v1/claims/cases?after={answer.after}"
+
+    async def pack(self, digest: bytes, issuer: str = "") -> tuple[bytes, int] | None:
+        """The statement that published a pack with this SHA-256, and its index: the authority's, or that of the
+        employer with this filing number. None when there is none."""
+        query = f"?by={issuer}" if issuer else ""
+        try:
+            answer = wire.decode(await self._get(f"/v1/packs/{digest.hex()}{query}", _SMALL), wire.PackAnswer)
+        except Refused as refusal:
+            if refusal.code == "not_found":
+                return None
+            raise
+        return answer.entry, answer.index
 
     async def submit_authority(self, entry: bytes) -> Receipt:
         """Submit a statement of the authority; its signatures are its authority, so the request needs none.
@@ -199,12 +234,15 @@ class LedgerClient:
         return await self._send("GET", path, limit, None, {})
 
     async def _post(self, path: str, body: bytes) -> bytes:
+        return await self._signed("POST", path, body)
+
+    async def _signed(self, method: str, path: str, body: bytes) -> bytes:
         if self._signer is None:
             raise AssertionError("this call needs the filing's request key")
         for attempt in range(_SIGNED_TRIES):
             headers = {"Content-Type": "application/json", "Idempotency-Key": sha256(body).hexdigest()}
             headers |= sign_request(
-                "POST",
+                method,
                 self._base + path,
                 headers,
                 body,
@@ -213,7 +251,7 @@ class LedgerClient:
                 nonce=self._random(16),
             )
             try:
-                return await self._send("POST", path, _LARGE, body, headers)
+                return await self._send(method, path, _LARGE, body or None, headers)
             except Unverified:
                 # A ledger that has just started refuses what was signed before: it cannot know it is no replay.
                 if attempt == _SIGNED_TRIES - 1:

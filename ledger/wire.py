@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from ledger.errors import Malformed, Refused
+from ledger.records.claim import HolderOpening
 from ledger.records.commitments import FaceOpening, Field, FieldOpening
 from ledger.records.dates import parse_day
+from ledger.records.documents import IdDocument
 from ledger.text import Text
 from ledger.tlog.spelling import parse_decimal
 
@@ -43,8 +45,15 @@ class DocumentBody(msgspec.Struct, forbid_unknown_fields=True):
     number: str
 
 
+class ClaimOpeningBody(msgspec.Struct, forbid_unknown_fields=True):
+    salt: bytes
+    cert_key: bytes
+    voucher: bytes = b""
+
+
 class SubmissionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A statement; beside a certificate or a correction, its openings and envelopes: all of them or none."""
+    """A statement; beside a certificate or a correction, its openings and envelopes: all of them or none; beside a
+    claim or its payment, which certificate it is about."""
 
     entry: bytes
     face: FaceBody | None = None
@@ -53,6 +62,7 @@ class SubmissionBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     locator: bytes | None = None
     face_envelope: bytes | None = None
     rest_envelope: bytes | None = None
+    claim: ClaimOpeningBody | None = None
 
 
 class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,6 +130,45 @@ class MatchAnswer(msgspec.Struct):
     match: bool
 
 
+class NullifiersRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Of one person's certificate under a published pack."""
+
+    cert_key: bytes
+    document_type: str
+    country: str
+    number: str
+    pack: bytes
+    year: int
+
+
+class NullifiersAnswer(msgspec.Struct):
+    nullifiers: list[bytes]
+    voucher: bytes
+
+
+class CaseBody(msgspec.Struct):
+    """A claim that holds, on a certificate that does not."""
+
+    claim: bytes
+    index: int
+    status: str  # reserved, paid
+    certificate: str  # suspended, revoked, void, replaced, ended
+    event_index: int  # of what made the certificate so
+    event_leaf: bytes
+    effective_day: int
+
+
+class CasesAnswer(msgspec.Struct):
+    cases: list[CaseBody]
+    after: int  # index of the last claim that was looked at: ask on from here
+    more: bool
+
+
+class PackAnswer(msgspec.Struct):
+    entry: bytes
+    index: int
+
+
 class LoggedBody(msgspec.Struct, tag="logged", tag_field="answer"):
     index: int
     time: int
@@ -175,6 +224,25 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimSubmission:
+    """A claim, with the voucher that its nullifiers came with, or the payment of one."""
+
+    entry: bytes
+    holder: HolderOpening
+    voucher: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose claim, on what: the question for nullifiers."""
+
+    cert_key: bytes
+    document: IdDocument
+    pack: bytes  # digest
+    year: int
+
+
+@dataclass(frozen=True, slots=True)
 class BareSubmission:
     """A signed statement that says nothing about a person."""
 
@@ -198,6 +266,9 @@ class Receipt:
     checkpoint: bytes  # signed note
     seal: bytes
     seal_inclusion: tuple[bytes, ...]
+
+
+AnySubmission: TypeAlias = Submission | BareSubmission | ClaimSubmission
 
 
 def encode(body: Any) -> bytes:
@@ -232,9 +303,14 @@ def evidence_question(query: Mapping[str, str]) -> tuple[int | None, int | None]
     raise Malformed("the query is ?size=N or ?date=YYYY-MM-DD")
 
 
-def submission_body(submission: Submission | BareSubmission) -> SubmissionBody:
+def submission_body(submission: AnySubmission) -> SubmissionBody:
     if isinstance(submission, BareSubmission):
         return SubmissionBody(submission.entry)
+    if isinstance(submission, ClaimSubmission):
+        holder = submission.holder
+        return SubmissionBody(
+            submission.entry, claim=ClaimOpeningBody(holder.salt, holder.cert_key, submission.voucher)
+        )
     face, document = submission.face, submission.document
     match document.value:
         case [str(kind), str(country), str(number)]:
@@ -250,7 +326,7 @@ def submission_body(submission: Submission | BareSubmission) -> SubmissionBody:
     raise AssertionError("an ID document's value is [type, country, number]")
 
 
-def submission_of(body: SubmissionBody) -> Submission | BareSubmission:
+def submission_of(body: SubmissionBody) -> AnySubmission:
     """Raises Malformed when an opening does not have its form, or some are missing."""
     match body:
         case SubmissionBody(
@@ -260,6 +336,7 @@ def submission_of(body: SubmissionBody) -> Submission | BareSubmission:
             locator=bytes(locator),
             face_envelope=bytes(face_envelope),
             rest_envelope=bytes(rest_envelope),
+            claim=None,
         ):
             return Submission(
                 body.entry,
@@ -271,9 +348,11 @@ def submission_of(body: SubmissionBody) -> Submission | BareSubmission:
                 rest_envelope,
             )
         case SubmissionBody(
-            face=None, document=None, digests=None, locator=None, face_envelope=None, rest_envelope=None
+            face=None, document=None, digests=None, locator=None, face_envelope=None, rest_envelope=None, claim=claim
         ):
-            return BareSubmission(body.entry)
+            if claim is None:
+                return BareSubmission(body.entry)
+            return ClaimSubmission(body.entry, HolderOpening(claim.salt, claim.cert_key), claim.voucher)
     raise Malformed("submission: openings and envelopes go together")
 
 

@@ -17,6 +17,7 @@ from ledger.records.dates import parse_day
 from ledger.records.grades import parse_grade
 from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason
 from ledger.records.life import Listed, Range, Ruling, Whom
+from ledger.records.pack import ClaimTerms, Pack
 from ledger.records.permit import LatePermit, permit_root
 from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.statements import AuthorityBody, parse_proposal, propose
@@ -36,9 +37,12 @@ _FILING_KEYS: Final = frozenset(
         "request_keys",
         "cap",
         "grants",
+        "schemes",
     ]
 )
 _ROW_KEYS: Final = frozenset(["occupation", "trade", "grades", "audience", "first_day"])
+_PACK_KEYS: Final = frozenset(["pack", "version", "digest", "first_day", "last_day", "claim"])
+_CLAIM_KEYS: Final = frozenset(["scheme", "groups", "by_trade", "lower_grades", "slots"])
 _KEY_KEYS: Final = frozenset(["public", "first_day", "last_day"])
 
 _Table = dict[str, Any]
@@ -78,13 +82,15 @@ def read_filing(text: str) -> Filing:
 def _filing(table: _Table, today: int) -> Filing:
     ladder = load_ladder()
     _only(table, _FILING_KEYS)
-    for row in table["rows"]:
+    kind = IssuerKind[table["kind"].upper()]
+    rows = table.get("rows", []) if kind is IssuerKind.PAYER else table["rows"]
+    for row in rows:
         _only(row, _ROW_KEYS)
     return Filing(
         number=table["number"],
         name=table["name"],
         latin_name=table.get("latin_name", ""),
-        kind=IssuerKind[table["kind"].upper()],
+        kind=kind,
         first_day=_day(table["first_day"]),
         last_day=_day(table["last_day"]),
         rows=tuple(
@@ -95,18 +101,38 @@ def _filing(table: _Table, today: int) -> Filing:
                 Audience[row["audience"].upper()],
                 _day(row.get("first_day", table["first_day"])),
             )
-            for row in table["rows"]
+            for row in rows
         ),
         record_keys=tuple(_filed_key(key, table) for key in table["record_keys"]),
         request_keys=tuple(_filed_key(key, table) for key in table["request_keys"]),
         cap=table.get("cap", RECORD_KEY_CAP),
         grants=tuple(sorted(parse_grade(str(grade), ladder).ordinal for grade in table.get("grants", []))),
+        schemes=tuple(sorted(table.get("schemes", []))),
     )
 
 
 def _filing_change(table: _Table, today: int) -> Filing:
     terms = _filing(table, today)
     return Filing(**{name: getattr(terms, name) for name in Filing.__slots__} | {"change": True})
+
+
+def _pack(table: _Table, today: int) -> Pack:
+    """`claim`: what a claim under it uses up; left out where nothing is claimed."""
+    _only(table, _PACK_KEYS)
+    terms = None
+    if "claim" in table:
+        claim = table["claim"]
+        _only(claim, _CLAIM_KEYS)
+        terms = ClaimTerms(
+            claim["scheme"],
+            tuple(sorted(claim.get("groups", []))),
+            by_trade=claim.get("by_trade", False) is True,
+            lower_grades=claim.get("lower_grades", False) is True,
+            slots=claim.get("slots", 0),
+        )
+    last_day = _day(table["last_day"]) if "last_day" in table else 0
+    digest = hex_bytes(table["digest"], 32)
+    return Pack(table["pack"], str(table["version"]), digest, _day(table["first_day"]), last_day, terms)
 
 
 def _filing_status(table: _Table, today: int) -> FilingStanding:
@@ -165,6 +191,7 @@ READERS: Final[Mapping[str, Callable[[_Table, int], AuthorityBody]]] = {
     "filing-status": _filing_status,
     "key-status": _key_status,
     "late-permit": _late_permit,
+    "pack": _pack,
     "authority-change": _authority_change,
     "log-key": _log_key,
     "suspend": _ruling(Kind.SUSPEND),

@@ -9,6 +9,7 @@ from ledger.records.authority import FiledKey, Filing, Genesis, Published
 from ledger.records.dates import format_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Correct, Range, Ruling, Whom
+from ledger.records.pack import ClaimTerms, Pack
 from ledger.records.permit import LatePermit
 from ledger.records.reasons import reason_text
 from ledger.records.rotation import AuthorityChange, LogKey
@@ -48,9 +49,18 @@ def describe(body: Body) -> str:
             lines += [f"  请求密钥 request key {_key_line(key)}" for key in body.request_keys]
             lines.append(f"  每把密钥上限 cap per key: {body.cap}")
             lines.append(f"  可评聘 may appoint: {_grades(body.grants) or '无 none'}")
+            if body.is_payer:
+                lines.append(f"  可支付 may pay: {'、'.join(body.schemes)}")
         case Published():
             since = format_day(body.first_day)
             lines = [f"{body.kind.name.lower()} {body.version} 自 from {since} sha256 {body.digest.hex()}"]
+        case Pack():
+            until = f"– {format_day(body.last_day)}" if body.last_day else "起 on"
+            lines = [
+                f"规则包 pack {body.pack_id} {body.version} {format_day(body.first_day)} {until}",
+                f"  sha256 {body.digest.hex()}",
+                *(_terms(body.terms) if body.terms else ["  不含申领条款 no terms of claims"]),
+            ]
         case FilingStanding():
             lines = [
                 f"备案 filing {body.number}: {body.status.name.lower()}",
@@ -100,6 +110,16 @@ def describe(body: Body) -> str:
 
 def _because(reason: Reason, day: int) -> str:
     return f"  原因 reason: {reason_text(reason).both()}; 生效 effective: {format_day(day)}"
+
+
+def _terms(terms: ClaimTerms) -> list[str]:
+    return [
+        f"  项目 scheme: {terms.scheme}",
+        f"  互斥组（一证一次）groups, one certificate once: {'、'.join(terms.groups) or '无 none'}",
+        f"  同等级一次 a grade once: {'每工种 in each trade' if terms.by_trade else '全职业方向 in the lineage'}",
+        f"  已领高等级不再领低等级 lower grades are used up: {'是 yes' if terms.lower_grades else '否 no'}",
+        f"  每人每年次数 claims a year: {terms.slots or '不限 no limit'}",
+    ]
 
 
 def _whom(whom: Whom) -> str:

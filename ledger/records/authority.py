@@ -4,8 +4,8 @@ Payload maps (CDDL in docs/formats.cddl), signed with COSE_Sign by at least the 
 
     genesis    1 kind, 2 origin, 3 authority keys sorted, 4 threshold, 5 format version = 1, 6 day
     filing     1 kind, 2 filing number, 3 registered name, 4 body kind, 5 first day, 6 last day, 7 rows,
-               8 record keys, 9 request keys, 10 cap, 11 grants (ordinals 7, 8), 12 name in Latin script (11 and 12
-               are absent when there are none)            filing-change: the same with its kind
+               8 record keys, 9 request keys, 10 cap, 11 grants (ordinals 7, 8), 12 name in Latin script,
+               13 schemes (7, 11, 12 and 13 are absent when there are none)    filing-change: the same with its kind
     catalogue  1 kind, 2 version, 3 SHA-256 of the exact bytes, 4 first day       ladder: the same with its kind
 
     row = [occupation, trade or "", [grade ordinals], audience, first day]
@@ -13,6 +13,9 @@ Payload maps (CDDL in docs/formats.cddl), signed with COSE_Sign by at least the 
 
 Issuer id of all of them is the origin; subject is the filing number or the kind's name. A filing-change carries the
 full new terms in the same map, so that one statement always tells the terms in force.
+
+A payer is filed like an assessment body, under a number with the letter Z: it has schemes and neither rows nor grants,
+so that it can certify nothing, and an assessment body has no schemes, so that it can claim nothing.
 """
 
 from __future__ import annotations
@@ -32,8 +35,11 @@ from ledger.tlog.spelling import check_name
 
 FORMAT_VERSION: Final = 1
 RECORD_KEY_CAP: Final = 100_000  # statements a record key may sign, unless the filing says less
-_FILING_NUMBER: Final = re.compile(r"[YSJ][0-9]{12}")
+_FILING_NUMBER: Final = re.compile(r"[YSJZ][0-9]{12}")
+_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 _MAX_ROWS: Final = 100
+_MAX_SCHEMES: Final = 100
+PAYER_LETTER: Final = "Z"
 _MAX_KEYS: Final = 16
 
 
@@ -122,7 +128,7 @@ class FilingRow:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """评价机构备案: what one body may certify, under which keys, and when."""
+    """评价机构备案: what one body may certify, or a payer may pay, under which keys, and when."""
 
     number: str  # 13 characters, the first part of every certificate number
     name: str  # as registered; what pages show
@@ -135,6 +141,7 @@ class Filing:
     cap: int = RECORD_KEY_CAP
     grants: tuple[int, ...] = ()
     latin_name: str = ""
+    schemes: tuple[str, ...] = ()  # of benefits; a payer's, rising
     change: bool = False  # a filing-change: the full new terms of a body that is filed already
 
     def __post_init__(self) -> None:
@@ -145,8 +152,12 @@ class Filing:
             raise Malformed("filing: registered name of 1..100 characters")
         if check_day(self.last_day) < check_day(self.first_day) or not 1 <= self.cap <= RECORD_KEY_CAP:
             raise Malformed("filing: window ends before it begins, or cap out of range")
-        if not 1 <= len(self.rows) <= _MAX_ROWS or not 1 <= len(self.record_keys) <= _MAX_KEYS:
-            raise Malformed("filing: needs rows and record keys, within bounds")
+        if self.is_payer:
+            self._check_payer()
+        elif not 1 <= len(self.rows) <= _MAX_ROWS or self.schemes or self.number[0] == PAYER_LETTER:
+            raise Malformed("filing: an assessment body needs rows, within bounds, and has no schemes")
+        if not 1 <= len(self.record_keys) <= _MAX_KEYS:
+            raise Malformed("filing: needs record keys, within bounds")
         if not 1 <= len(self.request_keys) <= _MAX_KEYS:
             raise Malformed("filing: needs a request key, within bounds")
         kids = [key.kid for key in self.record_keys + self.request_keys]
@@ -154,6 +165,18 @@ class Filing:
             raise Malformed("filing: the same key twice; request and record keys are different keys")
         if any(grade not in (7, 8) for grade in self.grants) or list(self.grants) != sorted(set(self.grants)):
             raise Malformed("filing: grants are the ordinals 7 and 8")
+
+    def _check_payer(self) -> None:
+        if self.rows or self.grants or self.number[0] != PAYER_LETTER:
+            raise Malformed("filing: a payer has neither rows nor grants, and a number with the letter Z")
+        if list(self.schemes) != sorted(set(self.schemes)) or not 1 <= len(self.schemes) <= _MAX_SCHEMES:
+            raise Malformed("filing: a payer's schemes rise, each once, within bounds")
+        for scheme in self.schemes:
+            check_code(scheme)
+
+    @property
+    def is_payer(self) -> bool:
+        return self.kind is IssuerKind.PAYER
 
     def covers(self, occupation: str, trade: str, grade: int, audience: int, day: int) -> bool:
         """Whether window and some row allow this certificate at its issue date."""
@@ -181,15 +204,18 @@ class Filing:
             4: int(self.kind),
             5: self.first_day,
             6: self.last_day,
-            7: [row.as_value() for row in self.rows],
             8: [key.as_value() for key in self.record_keys],
             9: [key.as_value() for key in self.request_keys],
             10: self.cap,
         }
+        if self.rows:
+            fields[7] = [row.as_value() for row in self.rows]
         if self.grants:
             fields[11] = list(self.grants)
         if self.latin_name:
             fields[12] = self.latin_name
+        if self.schemes:
+            fields[13] = list(self.schemes)
         return fields
 
 
@@ -234,6 +260,12 @@ def check_origin(origin: str) -> None:
         raise Malformed("origin in ASCII")
 
 
+def check_code(text: str) -> None:
+    """The short name of a scheme, a pack or an exclusion group. Raises Malformed."""
+    if _CODE.fullmatch(text) is None:
+        raise Malformed("a code is 1 to 64 letters, digits, points and hyphens, and begins with a letter or digit")
+
+
 def check_filing_number(number: str) -> None:
     """A filing number as statements spell it. Raises Malformed."""
     if _FILING_NUMBER.fullmatch(number) is None:
@@ -248,6 +280,9 @@ def parse_genesis(fields: dict[int, Any]) -> Genesis:
     raise Malformed("genesis: a field is missing, unknown or of the wrong type")
 
 
+_OPTIONAL: Final[tuple[tuple[int, Any], ...]] = ((7, []), (11, []), (12, ""), (13, []))
+
+
 def parse_filing(fields: dict[int, Any]) -> Filing:
     match fields:
         case {
@@ -256,16 +291,17 @@ def parse_filing(fields: dict[int, Any]) -> Filing:
             4: int(kind),
             5: int(first_day),
             6: int(last_day),
-            7: [*rows],
             8: [*record_keys],
             9: [*request_keys],
             10: int(cap),
             **more,
-        } if set(more) <= {1, 11, 12}:
-            grants, latin_name = more.get(11, []), more.get(12, "")
-            if (11 in more and not grants) or (12 in more and not latin_name):
+        } if set(more) <= {1, 7, 11, 12, 13}:
+            if not all(more.values()):
                 raise Malformed("filing: an empty optional field is left out")
-            if not isinstance(grants, list) or not isinstance(latin_name, str):
+            rows, grants, latin_name, schemes = (more.get(at, blank) for at, blank in _OPTIONAL)
+            if not isinstance(rows, list) or not isinstance(grants, list) or not isinstance(latin_name, str):
+                raise Malformed("filing: an optional field of the wrong type")
+            if not isinstance(schemes, list) or not all(isinstance(scheme, str) for scheme in schemes):
                 raise Malformed("filing: an optional field of the wrong type")
             try:
                 issuer_kind = IssuerKind(kind)
@@ -283,6 +319,7 @@ def parse_filing(fields: dict[int, Any]) -> Filing:
                 cap=cap,
                 grants=tuple(grants),
                 latin_name=latin_name,
+                schemes=tuple(schemes),
                 change=fields[1] == Kind.FILING_CHANGE,
             )
     raise Malformed("filing: a field is missing, unknown or of the wrong type")

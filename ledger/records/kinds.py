@@ -30,6 +30,7 @@ class Kind(IntEnum):
     CLAIM = 20
     RELEASE = 21
     CLAW_BACK = 22
+    PAY = 23
 
 
 class Route(IntEnum):
@@ -53,11 +54,12 @@ class Audience(IntEnum):
 
 
 class IssuerKind(IntEnum):
-    """What the assessment body is. Never inferred from the number's first letter."""
+    """What a filed body is. That of an assessment body is never inferred from its number's first letter."""
 
     EMPLOYER = 1
     SCHOOL = 2
     SOCIAL_BODY = 3
+    PAYER = 4  # assesses nobody: pays benefits for certificates that others issue
 
 
 class CertificateStatus(IntEnum):
@@ -87,6 +89,17 @@ class KeyStatus(IntEnum):
     COMPROMISED = 3
 
 
+class ClaimStatus(IntEnum):
+    """A claim on a benefit, from its reservation on (design 12)."""
+
+    RESERVED = 1  # until its last day
+    PAID = 2
+    RELEASED = 3  # not paid: its nullifiers are free
+    CLAWED_BACK = 4  # paid and taken back: its nullifiers are free
+    FORFEITED = 5  # paid and taken back for fraud: its nullifiers stay taken
+
+
+CLAIM_ACTS = frozenset({Kind.PAY, Kind.RELEASE, Kind.CLAW_BACK})  # what becomes of a claim
 CERTIFICATE_KINDS = frozenset({Kind.ISSUE, Kind.REISSUE, Kind.APPOINT})  # what brings a cert key into the log
 
 

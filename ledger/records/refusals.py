@@ -64,6 +64,23 @@ class Refusal(StrEnum):
     CORRECT_BOTH = "CORRECT_BOTH"
     STANDS_ALONE = "STANDS_ALONE"
     REPEATED = "REPEATED"
+    NOT_EMPLOYER = "NOT_EMPLOYER"
+    NOT_PAYER = "NOT_PAYER"
+    PAYER_WINDOW = "PAYER_WINDOW"
+    PAYER_SCHEME = "PAYER_SCHEME"
+    PACK_UNKNOWN = "PACK_UNKNOWN"
+    PACK_WINDOW = "PACK_WINDOW"
+    CLAIM_WIDTH = "CLAIM_WIDTH"
+    CLAIM_YEAR = "CLAIM_YEAR"
+    CLAIM_DAY = "CLAIM_DAY"
+    ALREADY_CLAIMED = "ALREADY_CLAIMED"
+    CLAIM_UNKNOWN = "CLAIM_UNKNOWN"
+    CLAIM_NOT_RESERVED = "CLAIM_NOT_RESERVED"
+    CLAIM_EXPIRED = "CLAIM_EXPIRED"
+    CLAIM_NOT_PAID = "CLAIM_NOT_PAID"
+    OPENING_CLAIM = "OPENING_CLAIM"
+    CLAIM_OUTDATED = "CLAIM_OUTDATED"
+    NOT_HOLDER = "NOT_HOLDER"
 
 
 _TEXTS: dict[Refusal, Text] = {
@@ -150,6 +167,31 @@ _TEXTS: dict[Refusal, Text] = {
         "This very statement is in the log and was undone since; it acts once: sign it with another reason or day",
     ),
     Refusal.STANDS_ALONE: Text("此语句须单独成批", "This statement must be alone in its batch"),
+    Refusal.NOT_EMPLOYER: Text(
+        "只有用人单位可以公布自己的薪酬规则包", "Only an employer may publish a pack, for its own wage table"
+    ),
+    Refusal.NOT_PAYER: Text("该备案不是待遇支付机构", "This filing is not that of a payer"),
+    Refusal.PAYER_WINDOW: Text("支付机构备案不在有效期内", "The payer's filing is outside its window"),
+    Refusal.PAYER_SCHEME: Text("备案不含该待遇项目", "The payer is not filed for this scheme"),
+    Refusal.PACK_UNKNOWN: Text(
+        "主管部门未公布该规则包，或规则包不含申领条款", "The authority has published no such pack with terms of claims"
+    ),
+    Refusal.PACK_WINDOW: Text("规则包不在有效期内", "The pack is outside its window"),
+    Refusal.CLAIM_WIDTH: Text("申领标记数量与规则包不符", "The number of nullifiers is not that of the pack"),
+    Refusal.CLAIM_YEAR: Text("待遇年度须为本年或上一年", "The year of the benefit is this one or the one before"),
+    Refusal.CLAIM_DAY: Text("预留期限须在今日起 90 天内", "A reservation lasts from today on, and at most 90 days"),
+    Refusal.ALREADY_CLAIMED: Text("该待遇已被申领", "This benefit is claimed already"),
+    Refusal.CLAIM_UNKNOWN: Text("没有这笔申领", "The payer has no such claim"),
+    Refusal.CLAIM_NOT_RESERVED: Text("该笔申领不在预留状态", "The claim is not reserved"),
+    Refusal.CLAIM_EXPIRED: Text("预留已到期，请重新申领", "The reservation is over; reserve anew"),
+    Refusal.CLAIM_NOT_PAID: Text("该笔申领没有支付，无可追回", "The claim is not paid; there is nothing to claw back"),
+    Refusal.OPENING_CLAIM: Text(
+        "申领附件与已签内容不符，请重新查询后申领", "What came with the claim does not match it; ask and sign again"
+    ),
+    Refusal.CLAIM_OUTDATED: Text(
+        "证书情况已有变化，请重新查询后申领", "The certificate has changed since it was asked about; ask and sign again"
+    ),
+    Refusal.NOT_HOLDER: Text("证书与证件不是同一人", "The certificate is not this person's"),
     Refusal.ENVELOPE: Text("信封大小或定位符不正确", "An envelope has the wrong size or locator"),
 }
 

@@ -15,9 +15,11 @@ from ledger.errors import Malformed, Unverified
 from ledger.records import canonical, cose
 from ledger.records.appointment import CertificateBody, parse_appoint
 from ledger.records.authority import Filing, Genesis, Published, parse_filing, parse_genesis, parse_published
+from ledger.records.claim import Claim, ClaimAct, parse_claim, parse_claim_act
 from ledger.records.issue import Issue, parse_issue
 from ledger.records.kinds import Kind
 from ledger.records.life import Correct, EndAppointment, Ruling, parse_correct, parse_end_appointment, parse_ruling
+from ledger.records.pack import Pack, parse_pack
 from ledger.records.permit import LatePermit, parse_late_permit
 from ledger.records.rotation import AuthorityChange, LogKey, parse_authority_change, parse_log_key
 from ledger.records.secret import parse_subject
@@ -37,8 +39,9 @@ AuthorityBody: TypeAlias = (
     | Published
     | Ruling
     | Correct
+    | Pack
 )
-IssuerBody: TypeAlias = CertificateBody | EndAppointment | Ruling | Correct | KeyStanding
+IssuerBody: TypeAlias = CertificateBody | EndAppointment | Ruling | Correct | KeyStanding | Pack | Claim | ClaimAct
 Body: TypeAlias = AuthorityBody | IssuerBody
 
 
@@ -100,8 +103,10 @@ def issue_entry(body: CertificateBody, signer: cose.Signer) -> bytes:
     return cose.sign_one(body.payload(), body.filing_number, body.subject, signer)
 
 
-def issuer_entry(body: Ruling | Correct | EndAppointment | KeyStanding, signer: cose.Signer) -> bytes:
-    """The signed bytes of what an issuer states about its own certificates or keys."""
+def issuer_entry(
+    body: Ruling | Correct | EndAppointment | KeyStanding | Pack | Claim | ClaimAct, signer: cose.Signer
+) -> bytes:
+    """The signed bytes of what an issuer states about its own certificates or keys, and a payer about its claims."""
     return cose.sign_one(canonical.encode(body.as_map()), body.issuer, body.subject, signer)
 
 
@@ -170,6 +175,14 @@ def _correct(envelope: cose.Envelope, fields: dict[int, Any]) -> Body:
     return parse_correct(envelope.issuer if envelope.single else "", envelope.subject, fields)
 
 
+def _pack(envelope: cose.Envelope, fields: dict[int, Any]) -> Body:
+    return parse_pack(envelope.issuer if envelope.single else "", fields)
+
+
+def _claim_act(envelope: cose.Envelope, fields: dict[int, Any]) -> Body:
+    return parse_claim_act(envelope.issuer, envelope.subject, fields)
+
+
 _BY_ISSUER: Final[Mapping[Kind, _Parse]] = {
     Kind.ISSUE: _issue,
     Kind.REISSUE: _issue,
@@ -180,6 +193,11 @@ _BY_ISSUER: Final[Mapping[Kind, _Parse]] = {
     Kind.RESTORE: _ruling,
     Kind.REVOKE: _ruling,
     Kind.KEY_STATUS: lambda _, fields: parse_key_standing(fields),
+    Kind.PACK: _pack,
+    Kind.CLAIM: lambda e, fields: parse_claim(e.issuer, e.subject, fields),
+    Kind.PAY: _claim_act,
+    Kind.RELEASE: _claim_act,
+    Kind.CLAW_BACK: _claim_act,
 }
 _BY_AUTHORITY: Final[Mapping[Kind, _Parse]] = {
     Kind.GENESIS: lambda _, fields: parse_genesis(fields),
@@ -192,6 +210,7 @@ _BY_AUTHORITY: Final[Mapping[Kind, _Parse]] = {
     Kind.KEY_STATUS: lambda _, fields: parse_key_standing(fields),
     Kind.CATALOGUE: lambda _, fields: parse_published(Kind.CATALOGUE, fields),
     Kind.LADDER: lambda _, fields: parse_published(Kind.LADDER, fields),
+    Kind.PACK: _pack,
     Kind.CORRECT: _correct,
     Kind.SUSPEND: _ruling,
     Kind.RESTORE: _ruling,

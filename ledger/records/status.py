@@ -38,6 +38,7 @@ from ledger.records.rules.certificates import (
     check_grant,
     check_scope,
 )
+from ledger.records.rules.claims import apply_claim, apply_claim_act, apply_pack
 from ledger.records.rules.life import apply_correct, apply_end, apply_ruling
 from ledger.records.rules.signers import record_key_of
 from ledger.records.rules.sweeps import apply_filing_status, apply_key_status
@@ -119,4 +120,9 @@ RULES: Final[Mapping[Kind, Callable[[View, Authentic, Moment], Change]]] = {
     Kind.RESTORE: apply_ruling,
     Kind.REVOKE: apply_ruling,
     Kind.REISSUE: apply_reissue,
+    Kind.PACK: apply_pack,
+    Kind.CLAIM: apply_claim,
+    Kind.PAY: apply_claim_act,
+    Kind.RELEASE: apply_claim_act,
+    Kind.CLAW_BACK: apply_claim_act,
 }

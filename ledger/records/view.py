@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from ledger.records.appointment import CertificateBody
+from ledger.records.claim_state import ClaimState
 from ledger.records.dates import batch_day
 from ledger.records.kinds import CERTIFICATE_KINDS, Kind
+from ledger.records.pack import Pack
 from ledger.records.permit import LatePermit
 from ledger.records.state import AuthorityState, CertificateState, FilingState
 from ledger.records.statements import Statement
@@ -31,13 +33,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One certificate or correction that a record key of a filing signed."""
+    """One certificate, correction or claim that a record key of a filing signed."""
 
     index: int
     kind: Kind
-    cert_key: bytes
+    cert_key: bytes  # of a claim, which names none: its leaf hash
     kid: bytes  # 8 bytes, of the record key
-    day: int  # issue date of a certificate, effective day of a correction
+    day: int  # issue date of a certificate, effective day of a correction, last day of a claim
 
 
 class People(Protocol):
@@ -105,27 +107,38 @@ class View(Protocol):
     def entry(self, index: int) -> Statement: ...
     def permit(self, leaf: bytes) -> LatePermit | None: ...
     def published(self, kind: Kind, name: str) -> bool: ...
+    def pack(self, digest: bytes) -> Pack | None:
+        """What the authority has published under this digest."""
+
+    def claim(self, leaf: bytes) -> ClaimState | None: ...
+    def nullifier(self, nullifier: bytes) -> bytes | None:
+        """The leaf hash of the claim that took it last."""
 
 
 @dataclass(slots=True)
 class Change:
-    """What one statement changes. Keys are subjects: filing number, cert key."""
+    """What one statement changes. Keys are subjects: filing number, cert key, leaf hash of a claim, nullifier."""
 
     authority: AuthorityState | None = None
     filings: dict[str, FilingState] = field(default_factory=dict)
     certificates: dict[bytes, CertificateState] = field(default_factory=dict)
     issued: tuple[bytes, CertificateBody] | None = None  # a cert key that is new, and its statement
-    published: tuple[Kind, str] | None = None  # what this statement is found by
+    published: tuple[tuple[Kind, str], ...] = ()  # what this statement is found by
+    claims: dict[bytes, ClaimState] = field(default_factory=dict)
+    nullifiers: dict[bytes, bytes] = field(default_factory=dict)  # leaf hash of the claim that takes it
 
 
 def signed_row(statement: Statement, index: int) -> tuple[str, Signed] | None:
-    """The row by which a filing's certificates and corrections are found again: filing number and row."""
+    """The row by which a filing's certificates, corrections and claims are found again: filing number and row."""
     body = statement.body
     if not statement.envelope.single or statement.kind not in _SIGNED:
         return None
+    if statement.kind is Kind.CLAIM:
+        row = Signed(index, statement.kind, statement.leaf_hash, statement.kid, body.last_day)  # type: ignore[union-attr]
+        return statement.envelope.issuer, row
     day = body.effective_day if statement.kind is Kind.CORRECT else body.issue_day  # type: ignore[union-attr]
     row = Signed(index, statement.kind, body.cert_key, statement.kid, day)  # type: ignore[union-attr]
     return statement.envelope.issuer, row
 
 
-_SIGNED: Final = CERTIFICATE_KINDS | {Kind.CORRECT}
+_SIGNED: Final = CERTIFICATE_KINDS | {Kind.CORRECT, Kind.CLAIM}

@@ -10,10 +10,12 @@ The numbers are design 5's; the sequencer repeats 3 and does 8, 10, 11 and 12 in
      5 key known      the filing lists the record key (live at the batch's time: the fold)
      6 signature(s)   Ed25519, off the event loop
      7 openings       face and ID field recomputed from what was submitted; the index rows come from those values
-                      only; then they are forgotten
+                      only; then they are forgotten. Of a claim and its payment: the commitment to the certificate,
+                      and the voucher that its nullifiers came with
      8 filing, window, row, dates                                                  (fold)
      9 number         format, and its parts against the statement; unique          (unique: sequencer)
-    10 track          the one drawn for this person and lineage                    (sequencer, then fold)
+    10 track          the one drawn for this person and lineage; of a claim that of its certificate, which is in
+                      force, as it must be for a payment                           (sequencer, then fold)
     11 legal transition                                                            (fold)
     12 caps                                                                        (fold)
 
@@ -27,24 +29,27 @@ from dataclasses import dataclass
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.appointment import Appoint, CertificateBody
+from ledger.records.claim import Claim, HolderOpening
 from ledger.records.commitments import rest_digest, verify_opening
 from ledger.records.documents import IdDocument
 from ledger.records.envelope import MAX_ENVELOPE
 from ledger.records.grades import Ladder
 from ledger.records.issue import Issue
+from ledger.records.kinds import Kind
 from ledger.records.life import Correct
 from ledger.records.names import check_name
 from ledger.records.number import GRADE_22, OPAQUE, SPECIAL_22, check_number, cross_check
 from ledger.records.occupations import Catalogue
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import AuthorityState, FilingState
-from ledger.records.statements import Statement, parse_statement
+from ledger.records.statements import Body, Statement, parse_statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.view import People
+from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import Found, PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
 from ledger.tlog.merkle import leaf_hash
-from ledger.wire import BareSubmission, Submission, SubmissionBody, submission_of
+from ledger.wire import AnySubmission, BareSubmission, ClaimSubmission, Submission, SubmissionBody, submission_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,24 @@ class PrivatePart:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimPart:
+    """Which certificate a claim or its payment is about. The log does not say it."""
+
+    holder: HolderOpening
+    track_id: bytes = b""  # of a claim, when it was asked about; of a payment b""
+    barred: tuple[bytes, ...] = ()  # nullifiers that must be free beside the claim's own
+
+    @property
+    def envelopes(self) -> tuple[EnvelopeRow, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A statement that passed every check that can be made before its batch."""
 
     authentic: Authentic
-    private: PrivatePart | None  # None for what says nothing about a person
+    private: PrivatePart | ClaimPart | None  # None for what says nothing about a person
 
     @property
     def statement(self) -> Statement:
@@ -93,6 +111,7 @@ class Examiner:
 
     def __init__(self, index: PrivateIndex, ladder: Ladder, catalogue: Catalogue) -> None:
         self._index, self._ladder, self._catalogue = index, ladder, catalogue
+        self._nullifiers = Nullifiers(index)
 
     def examine(
         self, bodies: Sequence[SubmissionBody], filing: FilingState, authority: AuthorityState
@@ -140,11 +159,13 @@ class Examiner:
             except Malformed:
                 raise refuse(Refusal.OPENING_MISSING, "face, document") from None
             said = statement.body
+            if isinstance(said, Claim) or statement.kind is Kind.PAY:
+                return Examined(identity, Candidate(authentic, self._claim_part(said, submission)))
             if not isinstance(said, Issue | Appoint | Correct):
-                if isinstance(submission, Submission):
+                if not isinstance(submission, BareSubmission):
                     raise refuse(Refusal.OPENING_UNWANTED, "face, document")
                 return Examined(identity, Candidate(authentic, None))
-            if isinstance(submission, BareSubmission):
+            if not isinstance(submission, Submission):
                 raise refuse(Refusal.OPENING_MISSING, "face, document")
             if not isinstance(said, Correct) and said.person_unlinked:
                 # Its track would be the person's own, and would then be closed to every linked certificate.
@@ -171,6 +192,21 @@ class Examiner:
             return authenticate_record(statement, key.public)  # 6
         except Unverified:
             raise refuse(Refusal.SIGNATURE, "signature") from None
+
+    def _claim_part(self, said: Body, submission: AnySubmission) -> ClaimPart:
+        """Step 7 of a claim or its payment. Of the latter only the log knows the commitment: see private_fold."""
+        if not isinstance(submission, ClaimSubmission):
+            raise refuse(Refusal.OPENING_MISSING, "claim")
+        if not isinstance(said, Claim):
+            return ClaimPart(submission.holder)
+        try:
+            voucher = self._nullifiers.open_voucher(submission.voucher)
+        except Unverified:
+            raise refuse(Refusal.OPENING_CLAIM, "voucher") from None
+        holder = submission.holder
+        if holder.digest() != said.holder or voucher.cert_key != holder.cert_key or not voucher.fits(said):
+            raise refuse(Refusal.OPENING_CLAIM, "holder, nullifiers")
+        return ClaimPart(holder, voucher.track_id, voucher.barred)
 
     def _check_number(self, submission: Submission, body: CertificateBody) -> None:
         try:

@@ -23,3 +23,11 @@ class Budget:
         if left < tokens:
             raise Unavailable("this caller asks too much", retry_after=int((tokens - left) / self._per_s) + 1)
         self._left[name] = (left - tokens, now_s)
+
+    def give_back(self, name: str, tokens: int) -> None:
+        """What was taken, and need not count."""
+        left, since = self._left[name]
+        if left + tokens >= self._burst:
+            del self._left[name]
+        else:
+            self._left[name] = (left + tokens, since)

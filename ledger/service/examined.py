@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ledger.errors import Malformed, Refused, Unverified
-from ledger.service.admission import Candidate, Examined, PrivatePart
+from ledger.records.claim import HolderOpening
+from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
 from ledger.service.private_index import KEY_VERSION
 from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
 from ledger.text import Text
@@ -60,7 +61,7 @@ class EnvelopeItem(msgspec.Struct, array_like=True, frozen=True):
     body: bytes
 
 
-class PrivateItem(msgspec.Struct, array_like=True, frozen=True):
+class PrivateItem(msgspec.Struct, array_like=True, frozen=True, tag="person"):
     filing_number: str
     number: str
     name: str
@@ -72,9 +73,16 @@ class PrivateItem(msgspec.Struct, array_like=True, frozen=True):
     envelopes: tuple[EnvelopeItem, EnvelopeItem]
 
 
+class ClaimItem(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
+    salt: bytes
+    cert_key: bytes
+    track_id: bytes
+    barred: tuple[bytes, ...]
+
+
 class CheckedItem(msgspec.Struct, array_like=True, frozen=True, tag="checked"):
     entry: bytes
-    private: PrivateItem | None
+    private: PrivateItem | ClaimItem | None
 
 
 Item = RefusedItem | CheckedItem
@@ -95,7 +103,7 @@ class _RawBody(msgspec.Struct, array_like=True):
 
 
 def _form() -> bytes:
-    kinds = (RefusedItem, RowItem, EnvelopeItem, PrivateItem, CheckedItem, _Body)
+    kinds = (RefusedItem, RowItem, EnvelopeItem, PrivateItem, ClaimItem, CheckedItem, _Body)
     fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
     return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
 
@@ -111,8 +119,10 @@ def pack_item(examined: Examined) -> bytes:
         text = outcome.text
         return msgspec.msgpack.encode(RefusedItem(examined.identity, outcome.code, outcome.field, text.zh, text.en))
     part = outcome.private
-    private = None
-    if part is not None:
+    private: PrivateItem | ClaimItem | None = None
+    if isinstance(part, ClaimPart):
+        private = ClaimItem(part.holder.salt, part.holder.cert_key, part.track_id, part.barred)
+    elif part is not None:
         first, second = (EnvelopeItem(row.locator, int(row.slot), row.body) for row in part.envelopes)
         private = PrivateItem(
             part.filing_number,
@@ -155,6 +165,9 @@ def unpack_item(item: Item, checked: Examined | None) -> Examined:
     if isinstance(checked.outcome, Refused) or item.private is None:
         return checked
     part = item.private
+    if isinstance(part, ClaimItem):
+        claim = ClaimPart(HolderOpening(part.salt, part.cert_key), part.track_id, part.barred)
+        return Examined(checked.identity, Candidate(checked.outcome.authentic, claim))
     try:
         private = PrivatePart(
             part.filing_number,

@@ -24,7 +24,7 @@ from ledger.records.handover import pack, unpack
 from ledger.records.state import AuthorityState, FilingState
 from ledger.records.view import Authentic
 from ledger.reference_data import load_catalogue, load_ladder
-from ledger.service.admission import Candidate, Examined, Examiner, PrivatePart
+from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner, PrivatePart
 from ledger.service.examined import pack_item
 from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
@@ -109,7 +109,7 @@ def pack_examined(examined: Examined) -> Any:
     if isinstance(outcome, Refused):
         return examined.identity, outcome.code, outcome.field, outcome.text.zh, outcome.text.en
     packed = pack(outcome.authentic)
-    if packed == b"":
+    if packed == b"" or isinstance(outcome.private, ClaimPart):
         return pickle.dumps(examined)
     return examined.identity, outcome.statement.entry, packed, _pack_private(outcome.private)
 

@@ -14,9 +14,10 @@ from ledger import wire
 from ledger.edge import read_body
 from ledger.records.appointment import Appoint
 from ledger.records.issue import Issue
+from ledger.records.kinds import Kind
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
-from ledger.service.admission import Candidate, Examined
+from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
 from ledger.service.examined import (
     MAC_HEADER,
     PATH,
@@ -70,8 +71,13 @@ async def post_examined(request: web.Request) -> web.Response:
 
 def _with_openings(examined: Examined) -> Examined:
     if isinstance(examined.outcome, Candidate):
-        personal = isinstance(examined.outcome.statement.body, Issue | Appoint | Correct)
-        if personal != (examined.outcome.private is not None):
-            wrong = Refusal.OPENING_MISSING if personal else Refusal.OPENING_UNWANTED
+        statement = examined.outcome.statement
+        wanted: type[PrivatePart | ClaimPart | None] = type(None)
+        if isinstance(statement.body, Issue | Appoint | Correct):
+            wanted = PrivatePart
+        elif statement.kind in (Kind.CLAIM, Kind.PAY):
+            wanted = ClaimPart
+        if not isinstance(examined.outcome.private, wanted):
+            wrong = Refusal.OPENING_UNWANTED if wanted is type(None) else Refusal.OPENING_MISSING
             return Examined(examined.identity, refuse(wrong, "face, document"))
     return examined

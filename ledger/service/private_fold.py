@@ -4,6 +4,10 @@
     reissue          the number is that of the certificate it replaces, and moves with it
     correct          the number stays; the track is the person's; a change of name and of person together needs the
                      authority, because one and the other could be anybody
+    claim, pay       the certificate is in force right here, between what stands before and behind in the batch: no
+                     payment has an index after that of a suspension or revocation. Of a claim the track is still that
+                     of the voucher, and no higher grade is taken; a payment's opening is that of its claim. A reissue
+                     in force stands for the certificate that it replaced
 
 A number whose reissue became void (its key was compromised) is again that of the certificate which that replaced: it
 came back with the same statement, and the row is written anew with the next reissue.
@@ -18,18 +22,22 @@ from typing import TypeAlias
 
 from ledger.errors import Unavailable, Unverified
 from ledger.records.appointment import Appoint
+from ledger.records.claim import Claim, ClaimAct
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
+from ledger.records.rules.claims import taken
 from ledger.records.state import CertificateState, certificate_map_key, parse_certificate_state
-from ledger.records.statements import parse_statement
+from ledger.records.statements import Body, parse_statement
 from ledger.records.transitions import Act, after
-from ledger.records.view import Member
-from ledger.service.admission import Candidate, PrivatePart
+from ledger.records.view import Member, View
+from ledger.service.admission import Candidate, ClaimPart, PrivatePart
+from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import PrivateIndex
 from ledger.store.integrate import Batch
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, StateRow, entry_at
+from ledger.store.view import Behind
 
 LineageOf: TypeAlias = Callable[[str], str]
 
@@ -38,7 +46,7 @@ class PrivateFold:
     """The private index as the statements of one batch see it, one after the other."""
 
     def __init__(self, index: PrivateIndex, lineage_of: LineageOf, known: dict[bytes, bytes]) -> None:
-        self._index, self._lineage_of = index, lineage_of
+        self._index, self._lineage_of, self._nullifiers = index, lineage_of, Nullifiers(index)
         self._known = known  # HMAC -> row, of numbers, persons and look-ups
         self._new: list[IndexRow] = []
         self._renewed: dict[bytes, IndexRow] = {}
@@ -55,10 +63,12 @@ class PrivateFold:
     ) -> PrivateFold:
         """`lineage_of` names the lineage of an occupation code. Certificates to be corrected are in the log already."""
         fold = cls(index, lineage_of, {})
-        wanted = []
+        wanted: list[bytes] = []
         for candidate in candidates:
             part, body = candidate.private, candidate.statement.body
-            if part is None:
+            if isinstance(body, Claim):
+                wanted += body.nullifiers
+            if not isinstance(part, PrivatePart):
                 continue
             wanted += [part.number_hmac, part.person_hmac]
             if isinstance(body, Correct) and (member := batch.member(body.cert_key)) is not None:
@@ -66,8 +76,9 @@ class PrivateFold:
         fold._known = await store.index(wanted)
         for candidate in candidates:
             named = _named(candidate)
-            if candidate.private is not None and named is not None and (member := batch.member(named)) is not None:
-                await fold._give_back(store, candidate.private, member[1])
+            part = candidate.private
+            if isinstance(part, PrivatePart) and named is not None and (member := batch.member(named)) is not None:
+                await fold._give_back(store, part, member[1])
         return fold
 
     @property
@@ -75,9 +86,12 @@ class PrivateFold:
         return PrivateRows(self._new, list(self._renewed.values()), self._envelopes)
 
     def check(self, candidate: Candidate, batch: Batch) -> None:
-        """Raises Refused unless number and track are right for this statement."""
+        """Raises Refused unless number and track, or the claim's certificate, are right for this statement."""
         part, body = candidate.private, candidate.statement.body
         if part is None:
+            return
+        if isinstance(part, ClaimPart):
+            _check_claim(part, body, batch)
             return
         if isinstance(body, Correct):
             self._check_correct(part, body, batch)
@@ -96,6 +110,13 @@ class PrivateFold:
         part, body = candidate.private, candidate.statement.body
         if part is None:
             return
+        if isinstance(part, ClaimPart):
+            if isinstance(body, Claim):
+                leaf = candidate.statement.leaf_hash
+                self._new.append(self._nullifiers.link_row(leaf, part.holder.cert_key))
+                for nullifier in body.nullifiers:
+                    self._take_nullifier(self._nullifiers.taken_row(nullifier, leaf))
+            return
         self._envelopes += part.envelopes
         if isinstance(body, Issue | Appoint) and not body.replaces:
             rows = (self._index.number_row(part.number, index), part.match, part.lookup)
@@ -106,6 +127,14 @@ class PrivateFold:
             self._renew(self._index.number_row(part.number, index))
         self._new.append(part.match)
         self._renew(part.lookup)
+
+    def _take_nullifier(self, row: IndexRow) -> None:
+        """One that was never taken must be new to the database too; one that is free again has its row."""
+        if row.hmac in self._known:
+            self._renew(row)
+        else:
+            self._new.append(row)
+            self._known[row.hmac] = row.body
 
     def _renew(self, row: IndexRow) -> None:
         self._renewed[row.hmac] = row
@@ -170,6 +199,41 @@ class PrivateFold:
         except Unverified:
             return False
         return (found.cert_key, found.leaf_hash) == (cert_key, state.commitment_leaf)
+
+
+def behind(candidates: Sequence[Candidate]) -> Behind:
+    """What these are judged by that their statements do not say."""
+    parts = [candidate.private for candidate in candidates if isinstance(candidate.private, ClaimPart)]
+    return Behind([part.holder.cert_key for part in parts], [one for part in parts for one in part.barred])
+
+
+def _check_claim(part: ClaimPart, body: Body, batch: Batch) -> None:
+    view, moment = batch.view, batch.moment()
+    if isinstance(body, ClaimAct):
+        claim = view.claim(body.claim)
+        if claim is None:
+            return  # the fold says so
+        if claim.holder != part.holder.digest():
+            raise refuse(Refusal.OPENING_CLAIM, "holder")
+    member = in_force(view, part.holder.cert_key, moment.day)
+    if isinstance(body, Claim):
+        if member[1].track_id != part.track_id:
+            raise refuse(Refusal.CLAIM_OUTDATED, "track_id")
+        if any(taken(view, nullifier, moment.day) for nullifier in part.barred):
+            raise refuse(Refusal.ALREADY_CLAIMED, "nullifiers")
+
+
+def in_force(view: View, cert_key: bytes, day: int) -> Member:
+    """The certificate under this key, or the reissue that stands for it, when it is in force. Raises Refused."""
+    member = view.member(cert_key)
+    while member is not None and member[1].status is CertificateStatus.REPLACED:
+        member = view.member(member[1].successor)
+    if member is None:
+        raise refuse(Refusal.CERT_UNKNOWN, "cert_key")
+    body, state = member
+    if state.status is not CertificateStatus.IN_FORCE or (isinstance(body, Appoint) and not body.runs(day)):
+        raise refuse(Refusal.NOT_IN_FORCE, "cert_key")
+    return member
 
 
 def _named(candidate: Candidate) -> bytes | None:

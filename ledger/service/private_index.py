@@ -9,6 +9,8 @@ nor links people:
                                                   -> nothing; the typed yes/no. A correction ends the old row
     LOOKUP  (number, name)                        -> cert key, face salt and leaf hash of the statement
                                                      that said so, sealed under HKDF(key ‖ number ‖ name)
+    CLAIM   (what a claim uses up)                -> the claim that took it last         (nullifiers.py)
+    LINK    (leaf hash of a claim)                -> cert key, sealed
 
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
@@ -49,31 +51,31 @@ class PrivateIndex:
     def __init__(self, key: bytes, random_bytes: Callable[[int], bytes]) -> None:
         self._keys = {purpose: _Hmac(_derive(key, f"hmac/{purpose.name}")) for purpose in Purpose}
         self._sealing = _Hmac(_Hmac(bytes(32)).digest(_derive(key, "sealing/LOOKUP")))  # HKDF-Extract, no salt
-        self._random = random_bytes
+        self.random_bytes = random_bytes
 
     def number_row(self, number: str, index: int) -> IndexRow:
         return IndexRow(self.number_hmac(number), Purpose.NUMBER, KEY_VERSION, index.to_bytes(8, "big"))
 
     def number_hmac(self, number: str) -> bytes:
-        return self._hmac(Purpose.NUMBER, [number])
+        return self.hmac(Purpose.NUMBER, [number])
 
     def track_row(self, document_type: str, country: str, number: str, lineage: str) -> IndexRow:
         """A row that draws a fresh track id, to be claimed: the first one in stays."""
         hmac_ = self.person_hmac(document_type, country, number, lineage)
-        return IndexRow(hmac_, Purpose.PERSON, KEY_VERSION, self._random(16))
+        return IndexRow(hmac_, Purpose.PERSON, KEY_VERSION, self.random_bytes(16))
 
     def person_hmac(self, document_type: str, country: str, number: str, lineage: str) -> bytes:
-        return self._hmac(Purpose.PERSON, [document_type, country, number, lineage])
+        return self.hmac(Purpose.PERSON, [document_type, country, number, lineage])
 
     def match_row(self, leaf_hash: bytes, last4: str) -> IndexRow:
-        return IndexRow(self._hmac(Purpose.MATCH, [leaf_hash, last4]), Purpose.MATCH, KEY_VERSION, b"")
+        return IndexRow(self.hmac(Purpose.MATCH, [leaf_hash, last4]), Purpose.MATCH, KEY_VERSION, b"")
 
     def lookup_row(self, number: str, name: str, found: Found) -> IndexRow:
-        nonce = self._random(_NONCE)
+        nonce = self.random_bytes(_NONCE)
         sealed = nonce + AESGCM(self._lookup_key(number, name)).encrypt(
             nonce, found.cert_key + found.salt + found.leaf_hash, None
         )
-        return IndexRow(self._hmac(Purpose.LOOKUP, [number, name]), Purpose.LOOKUP, KEY_VERSION, sealed)
+        return IndexRow(self.hmac(Purpose.LOOKUP, [number, name]), Purpose.LOOKUP, KEY_VERSION, sealed)
 
     def open_lookup(self, number: str, name: str, sealed: bytes) -> Found:
         """What a look-up row says. Raises Unverified when it is not of this number and name."""
@@ -83,7 +85,8 @@ class PrivateIndex:
             raise Unverified("the look-up row does not open for this number and name") from error
         return Found(plain[:32], plain[32:48], plain[48:])
 
-    def _hmac(self, purpose: Purpose, value: list[str | bytes]) -> bytes:
+    def hmac(self, purpose: Purpose, value: list[str | bytes | int]) -> bytes:
+        """The HMAC of a value under the key of its purpose, 32 bytes."""
         return self._keys[purpose].digest(canonical.encode(value))
 
     def _lookup_key(self, number: str, name: str) -> bytes:

@@ -28,6 +28,7 @@ from ledger.request_signing import NonceMemory
 from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
 from ledger.service.budget import Budget
+from ledger.service.claims import ClaimsDesk, add_claims
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.desk import Desk
@@ -240,9 +241,11 @@ async def running(
                 lambda: steady_ms() / 1000,
             )
             apps = [create_app(log) for _ in settings.listen]
+            claims = ClaimsDesk.open(integrator, store, index, log.requesters, examiner.lineage_of)
             for app in apps:
                 add_proofs(app, proofs)
                 add_enquiries(app, enquiries)
+                add_claims(app, claims)
             for app in apps[1:]:
                 add_internal(app, keys.key("index", "index").secret)
             try:

@@ -31,7 +31,7 @@ from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
 from ledger.service.clock import ClockStopped, LogClock
-from ledger.service.private_fold import LineageOf, PrivateFold
+from ledger.service.private_fold import LineageOf, PrivateFold, behind
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
 from ledger.store.hashes import Hashes
@@ -153,7 +153,8 @@ class Sequencer:
         head = self.integrator.head
         assert head is not None
         time = self._clock.batch_time(head.time)  # 1
-        batch = await self.integrator.begin([item.candidate.statement for item in taken], time)
+        candidates = [item.candidate for item in taken]
+        batch = await self.integrator.begin([one.statement for one in candidates], time, behind(candidates))
         outcomes, private = await self._fold(batch, taken)  # 2
         if len(batch):
             prepared = await batch.finish(private)  # 3

@@ -71,7 +71,7 @@ async def fsck(
     except CertLedgerError as error:
         problems.append(str(error))
     problems += await _check_events(store, scratch)
-    for kind in (Kind.FILING, Kind.LATE_PERMIT, Kind.CATALOGUE, Kind.LADDER):
+    for kind in (Kind.FILING, Kind.LATE_PERMIT, Kind.CATALOGUE, Kind.LADDER, Kind.PACK):
         if await store.named(int(kind)) != await scratch.named(int(kind)):
             problems.append(f"names of {kind.name.lower()} statements: differ from the replay")
     try:

@@ -20,6 +20,7 @@ from hashlib import sha256
 
 from ledger.errors import Damaged, Malformed, Refused, Unverified
 from ledger.records.authority import FiledKey, Genesis
+from ledger.records.claim_state import ClaimState, claim_map_key, encode_nullifier, nullifier_map_key, nullifier_value
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, verify_seal_of
 from ledger.records.state import (
@@ -37,7 +38,7 @@ from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_le
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, Store, StoredBatch, StoredHead
 from ledger.store.standing import authority_of, filing_of
-from ledger.store.view import StoreView, certificate_of, load_view
+from ledger.store.view import Behind, StoreView, certificate_of, load_view
 from ledger.text import Text
 from ledger.tlog.map_proof import verify_absence, verify_presence
 from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
@@ -141,11 +142,11 @@ class Integrator:
         row = await self._proven_row(certificate_map_key(cert_key))
         return None if row is None else certificate_of(row)
 
-    async def begin(self, statements: Sequence[Statement], time: int) -> Batch:
+    async def begin(self, statements: Sequence[Statement], time: int, behind: Behind | None = None) -> Batch:
         """Start a batch at log time `time` (ms), which must be later than the last one's."""
         if self.head is not None and time <= self.head.time:
             raise Refused("CLOCK", "time", Text("日志时间必须递增", "Log time must increase"))
-        return Batch(self, time, await load_view(self, statements))
+        return Batch(self, time, await load_view(self, statements, behind or Behind()))
 
     async def commit(self, prepared: Prepared) -> None:
         """Make a prepared batch durable, then current. After any error the caller must open the store anew."""
@@ -194,6 +195,29 @@ class Integrator:
             verify_presence(self.map.root, map_key, row.value, proof)
         return row
 
+    async def proven_states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
+        """The state rows under these keys, absent ones left out, as the map root of the last seal proves them.
+
+        Raises Unverified. All at once: one read of the rows, and one of the buckets that they lie in.
+        """
+        if not map_keys:
+            return {}
+        with suppress(Unverified):
+            return await self._prove_rows(map_keys)
+        async with self._committing:  # as in _proven_row
+            return await self._prove_rows(map_keys)
+
+    async def _prove_rows(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
+        rows = await self.store.states(map_keys)
+        numbers = sorted({bucket_of(key, self.depth) for key in map_keys})
+        found = await self.store.leaves([bucket_range(number, self.depth) for number in numbers])
+        check_leaves(self.map, numbers, found)
+        wanted = set(map_keys)
+        proven = {key: value for leaves in found for key, value in leaves if key in wanted}
+        if proven != {key: row.value for key, row in rows.items()}:
+            raise Unverified("store: a state row is not that of the sealed map; run fsck")
+        return rows
+
     async def _load_authority(self, genesis: Genesis, leaf: bytes) -> AuthorityState:
         return authority_of(genesis, leaf, await self._proven_row(authority_map_key(genesis.origin)))
 
@@ -217,6 +241,8 @@ class Batch:
         self.view = view
         self._entries: list[Statement] = []
         self._certificates: dict[bytes, CertificateState] = {}
+        self._claims: dict[bytes, ClaimState] = {}
+        self._nullifiers: dict[bytes, bytes] = {}
         self._changed_filings: set[str] = set()
         self._named: list[tuple[int, str, int]] = []
         self._signed: list[tuple[str, Signed]] = []
@@ -260,8 +286,9 @@ class Batch:
         row = self.view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
-        if change.published is not None:
-            self._named.append((int(change.published[0]), change.published[1], moment.index))
+        self._claims.update(change.claims)
+        self._nullifiers.update(change.nullifiers)
+        self._named += [(int(kind), name, moment.index) for kind, name in change.published]
         if row is not None:
             self._signed.append(row)
         return moment.index
@@ -324,6 +351,11 @@ class Batch:
             body = state.encode()
             value = certificate_value(body)
             rows.append(StateRow(certificate_map_key(cert_key), value, cert_key, state.track_id, body))
+        for leaf, claim in self._claims.items():
+            rows.append(StateRow(claim_map_key(leaf), claim.value(), leaf, b"", claim.encode()))
+        for nullifier, leaf in self._nullifiers.items():
+            body = encode_nullifier(leaf)
+            rows.append(StateRow(nullifier_map_key(nullifier), nullifier_value(body), nullifier, b"", body))
         return rows
 
     async def _change_map(

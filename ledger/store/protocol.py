@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     PERSON = 2  # person and lineage -> track id
     MATCH = 3  # statement whose commitments count, and last 4 of the ID number
     LOOKUP = 4  # number and name -> sealed cert key, face salt and leaf hash of the statement
+    CLAIM = 5  # nullifier -> leaf hash of the claim that took it last; makes a nullifier unique
+    LINK = 6  # leaf hash of a claim -> sealed cert key
 
 
 class Slot(IntEnum):

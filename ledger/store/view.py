@@ -10,14 +10,17 @@ those certificates' tracks, and the earlier statements that a restore, a comprom
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ledger.errors import Damaged
 from ledger.records.appointment import Appoint
 from ledger.records.authority import Filing, Published
+from ledger.records.claim_state import ClaimState
 from ledger.records.issue import Issue
-from ledger.records.kinds import KeyStatus, Kind
+from ledger.records.kinds import CertificateStatus, KeyStatus, Kind
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
+from ledger.records.pack import Pack
 from ledger.records.permit import LatePermit
 from ledger.records.rules.sweeps import END, concerned_by_filing, concerned_by_key
 from ledger.records.state import (
@@ -31,9 +34,8 @@ from ledger.records.state import (
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.records.view import Change, Member, Moment, Signed, signed_row
+from ledger.store.claims import Claims, load_claims
 from ledger.store.protocol import StateRow, Store
-
-_VERSIONED: Final = (Kind.CATALOGUE, Kind.LADDER)
 
 
 class Source(Protocol):
@@ -45,6 +47,15 @@ class Source(Protocol):
     def authority(self) -> AuthorityState | None: ...
     async def filing(self, number: str) -> FilingState | None: ...
     async def proven_entry(self, index: int) -> bytes: ...
+    async def proven_states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What a batch is judged by beside its statements' own words: the ledger knows it, the log does not say it."""
+
+    cert_keys: Sequence[bytes] = ()  # of the certificates that claims are about
+    nullifiers: Sequence[bytes] = ()
 
 
 class StoreView:
@@ -60,6 +71,9 @@ class StoreView:
         self._entries: dict[int, Statement] = {}
         self._permits: dict[bytes, LatePermit] = {}
         self._names: dict[Kind, set[str]] = {}
+        self._packs: dict[bytes, Pack] = {}
+        self._claims: dict[bytes, ClaimState] = {}
+        self._nullifiers: dict[bytes, bytes] = {}
 
     def filing(self, number: str) -> FilingState | None:
         return self.filings.get(number)
@@ -85,6 +99,15 @@ class StoreView:
     def published(self, kind: Kind, name: str) -> bool:
         return name in self._names.get(kind, ())
 
+    def pack(self, digest: bytes) -> Pack | None:
+        return self._packs.get(digest)
+
+    def claim(self, leaf: bytes) -> ClaimState | None:
+        return self._claims.get(leaf)
+
+    def nullifier(self, nullifier: bytes) -> bytes | None:
+        return self._nullifiers.get(nullifier)
+
     def take(self, change: Change, statement: Statement, moment: Moment) -> tuple[str, Signed] | None:
         """Make `change` the state, for the next statement of the batch; the row by which it is found again."""
         if change.authority is not None:
@@ -99,8 +122,12 @@ class StoreView:
                 body = before[0]
                 del self._tracks[before[1].track_id][cert_key]
             self._put(cert_key, (body, state))
-        if change.published is not None:
-            self._names.setdefault(change.published[0], set()).add(change.published[1])
+        for kind, name in change.published:
+            self._names.setdefault(kind, set()).add(name)
+        self._claims.update(change.claims)
+        self._nullifiers.update(change.nullifiers)
+        if isinstance(statement.body, Pack) and not statement.body.issuer:
+            self._packs[statement.body.digest] = statement.body
         if isinstance(statement.body, LatePermit):
             self._permits[statement.leaf_hash] = statement.body
         found = signed_row(statement, moment.index)
@@ -116,16 +143,22 @@ class StoreView:
         self._tracks.setdefault(member[1].track_id, {})[cert_key] = member
 
 
-async def load_view(source: Source, statements: Sequence[Statement]) -> StoreView:
+_ALONE: Final = Behind()
+
+
+async def load_view(source: Source, statements: Sequence[Statement], behind: Behind = _ALONE) -> StoreView:
     """Read what these statements may touch. Raises Unverified when stored rows do not belong together."""
     loader = _Loader(source, StoreView(source.authority))
     await loader.filings(statements)
     swept = await loader.signed(statements)
-    await loader.members([*_named_keys(statements), *swept], _named_tracks(statements))
+    await loader.members([*_named_keys(statements), *swept, *behind.cert_keys], _named_tracks(statements))
+    await loader.successors(behind.cert_keys)
     await loader.earlier(statements, swept)
     await loader.permits(statements)
     for kind in {s.body.kind for s in statements if isinstance(s.body, Published)}:
         loader.view._names[kind] = set(await source.store.named(int(kind)))
+    await loader.pack_names(statements)
+    loader.keep(await load_claims(source, statements, behind.nullifiers))
     return loader.view
 
 
@@ -181,6 +214,25 @@ class _Loader:
         for row in rows.values():
             if row.subject not in self.view._members:
                 raise Damaged("store: a certificate is not in its track; run fsck")
+
+    async def successors(self, cert_keys: Sequence[bytes]) -> None:
+        """The certificates that took the place of these: a correction may have moved them to other tracks."""
+        later = list(cert_keys)
+        while later:
+            found = [self.view.member(cert_key) for cert_key in later]
+            later = [m[1].successor for m in found if m and m[1].status is CertificateStatus.REPLACED]
+            await self.members(later, set())
+
+    async def pack_names(self, statements: Sequence[Statement]) -> None:
+        """Which of their names are taken: one by one, as there may be many packs."""
+        for name in {name for s in statements if isinstance(s.body, Pack) for name in s.body.names}:
+            if await self._store.find_named(int(Kind.PACK), name) is not None:
+                self.view._names.setdefault(Kind.PACK, set()).add(name)
+
+    def keep(self, claims: Claims) -> None:
+        self.view._packs.update(claims.packs)
+        self.view._claims.update(claims.claims)
+        self.view._nullifiers.update(claims.nullifiers)
 
     async def earlier(self, statements: Sequence[Statement], swept: Sequence[bytes]) -> None:
         """What a restore and a compromise ask of the past."""

@@ -56,6 +56,12 @@ def samples() -> list[tuple[str, bytes]]:
         for raw in map(bytes.fromhex, step.get("states", {}).values()):
             rule = {0x8D: "filing-state", 0x93: "certificate-state", 0x89: "authority-state"}[raw[0]]
             found.append((rule, raw))
+    rules = {0x8D: "filing-state", 0x93: "certificate-state", 0x8B: "claim-state", 0x82: "nullifier-state"}
+    for step in vectors("fold")["claims"]:
+        found += [(rules[raw[0]], raw) for raw in map(bytes.fromhex, step.get("states", {}).values())]
+    holder, decision = statements["claim_openings"]["holder"], statements["claim_openings"]["decision"]
+    found.append(("claim-holder", cbor2.dumps([bytes.fromhex(part) for part in holder])))
+    found.append(("claim-decision", cbor2.dumps([bytes.fromhex(decision[0]), decision[1], bytes.fromhex(decision[2])])))
     state = parse_certificate_state(next(raw for rule, raw in found if rule == "certificate-state"))
     summary = TrackSummary(Highest(5, TRADE, octets("k"), 9), Appointment(7, octets("a"), 10, 20_600, 0))
     later = replace(state, status=CertificateStatus.REPLACED, successor=octets("s"), summary=summary).with_summary(
@@ -76,7 +82,7 @@ def samples() -> list[tuple[str, bytes]]:
 RULES = {
     1: "genesis", 2: "authority-change", 4: "filing", 5: "filing", 6: "filing-standing", 7: "late-permit",
     8: "key-standing", 9: "published", 10: "published", 12: "issue", 14: "end-appointment", 15: "correct",
-    19: "reissue",
+    11: "pack", 19: "reissue", 20: "claim", 21: "ended-claim", 22: "ended-claim", 23: "payment",
 }  # fmt: skip
 
 
@@ -103,6 +109,10 @@ TOP = {
     "certificate-state",
     "filing-state",
     "authority-state",
+    "claim-state",
+    "nullifier-state",
+    "claim-holder",
+    "claim-decision",
     "face-content",
     "rest-content",
     "id-document",
@@ -130,6 +140,7 @@ def near(value: Any) -> Iterator[Any]:
 
 OPTIONAL = {
     "filing": {11, 12},
+    "pack": {5, 7},
     "issue": {3, 14, 16},
     "reissue": {3, 14},
     "post-on-certificate": {3, 8},
@@ -178,7 +189,7 @@ def test_documents_are_what_code_and_vectors_say(name: str) -> None:
     written = (DOCS / name).read_text(encoding="utf-8")
     assert filled(written) == written, "run python -m tests.support.make_docs"
     blocks = len(re.findall(r"<!-- \w+\.json ", written)), len(re.findall("<!-- table ", written))
-    assert blocks == {"formats.md": (22, 1), "states.md": (0, 6), "refusals.md": (0, 1)}[name]
+    assert blocks == {"formats.md": (25, 1), "states.md": (0, 7), "refusals.md": (0, 1)}[name]
 
 
 def test_the_checker_can_say_no() -> None:

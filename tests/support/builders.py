@@ -27,6 +27,7 @@ from ledger.records.evidence import Evidence
 from ledger.records.issue import Issue
 from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
+from ledger.records.pack import Pack
 from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
 from ledger.records.secret import cert_key_of, locator_of
 from ledger.records.staple import Staple
@@ -230,9 +231,9 @@ class Body:
         return Post(secret, octets("holder " + label, 16), face, digests, openings, appoint, statement)
 
     def sign(
-        self, what: Ruling | Correct | EndAppointment | KeyStanding, *, signer: Ed25519Signer | None = None
+        self, what: Ruling | Correct | EndAppointment | KeyStanding | Pack, *, signer: Ed25519Signer | None = None
     ) -> Statement:
-        """What the body states about its own certificates and keys."""
+        """What the body states about its own certificates and keys, and the pack of its wages."""
         if not isinstance(what, KeyStanding):
             what = replace(what, issuer=self.filing.number)
         return parse_statement(issuer_entry(what, signer or self.record))

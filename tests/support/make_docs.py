@@ -12,19 +12,25 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from enum import IntEnum
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from issuer.printing.qr import make_symbol
+from ledger.errors import Refused
 from ledger.records import kinds, status, track
 from ledger.records.authority import RECORD_KEY_CAP
-from ledger.records.kinds import Kind
+from ledger.records.claim_state import ClaimState
+from ledger.records.kinds import Kind, Reason
 from ledger.records.qr import Code, format_code, format_fragment
 from ledger.records.refusals import Refusal, text_of
+from ledger.records.rules.claims import MAX_DECIDING_DAYS, MAX_RESERVED_DAYS, settled
 from ledger.records.transitions import TABLE as TRANSITIONS
 from ledger.records.transitions import Act
 from tests.support.builders import TRADE, make_body
+from tests.support.claims import PAYER_NUMBER
 from tests.support.make_vectors import BASE, LONG_NAME, VECTORS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -39,9 +45,10 @@ CODED = (
     kinds.Route,
     kinds.Audience,
     kinds.IssuerKind,
+    kinds.ClaimStatus,
 )
 
-RULE_NAMES = ("signers", "authority", "certificates", "life", "sweeps")
+RULE_NAMES = ("signers", "authority", "certificates", "claims", "life", "sweeps")
 ACTS = {Kind.SUSPEND: Act.SUSPEND, Kind.RESTORE: Act.RESTORE, Kind.REVOKE: Act.REVOKE}
 CHANGES = {
     Kind.GENESIS: "the authority: keys and threshold under which its later statements are checked",
@@ -62,6 +69,11 @@ CHANGES = {
     Kind.RESTORE: "the certificates it names; the summaries of their tracks",
     Kind.REVOKE: "the certificates it names; the summaries of their tracks",
     Kind.REISSUE: "a certificate in place of another, which is replaced and names it; the summary of its track",
+    Kind.PACK: "the pack is found by its digest, and its version is taken; no map entry",
+    Kind.CLAIM: "a claim, reserved; its nullifiers name it",
+    Kind.PAY: "the claim is paid",
+    Kind.RELEASE: "the claim is released: its nullifiers are free",
+    Kind.CLAW_BACK: "the claim is clawed back, its nullifiers are free; for fraud it is forfeited, and they stay taken",
 }
 
 
@@ -149,6 +161,34 @@ def _cell(cell: object) -> str:
     return f"`{cell}`" if isinstance(cell, Refusal) else kinds.CertificateStatus(cell).name.lower().replace("_", " ")
 
 
+def claim_table() -> Rows:
+    """What each act makes of a claim in each status; a reservation that is over has a column of its own."""
+    reserved = ClaimState(
+        kinds.ClaimStatus.RESERVED, PAYER_NUMBER, bytes(32), bytes(32), 1, 0, bytes(32), 0, bytes(32), 0
+    )
+    columns = [(_word(one), replace(reserved, status=one), 1) for one in kinds.ClaimStatus]
+    columns.insert(1, ("over", reserved, 2))
+    yield "act", *(name for name, _, _ in columns)
+    acts = (
+        (Kind.PAY, None),
+        (Kind.RELEASE, Reason.OTHER),
+        (Kind.CLAW_BACK, Reason.OTHER),
+        (Kind.CLAW_BACK, Reason.FRAUD),
+    )
+    for kind, reason in acts:
+        cells = []
+        for _, state, day in columns:
+            try:
+                cells.append(_word(settled(state, kind, reason, day)))
+            except Refused as refusal:
+                cells.append(f"`{refusal.code}`")
+        yield _word(kind).replace(" ", "-") + (" for fraud" if reason is Reason.FRAUD else ""), *cells
+
+
+def _word(member: IntEnum) -> str:
+    return member.name.lower().replace("_", " ")
+
+
 def alone_table() -> Rows:
     """The kinds that stand alone in their batch."""
     yield "kind", "alone in its batch"
@@ -172,6 +212,8 @@ def limit_table() -> Rows:
     yield "days from issue date to batch without a late permit", str(status.MAX_LAG_DAYS)
     yield "certificates of a track", str(status.MAX_TRACK)
     yield "certificates a record key may sign, unless the filing says less", str(RECORD_KEY_CAP)
+    yield "days a claim may be reserved", str(MAX_RESERVED_DAYS)
+    yield "days after a pack's last day in which it may still be claimed under", str(MAX_DECIDING_DAYS)
 
 
 def filled(text: str) -> str:
@@ -222,6 +264,7 @@ TABLES = {
     "rules": rule_table,
     "values": value_table,
     "transitions": transition_table,
+    "claims": claim_table,
     "alone": alone_table,
     "limits": limit_table,
     "sizes": size_table,

@@ -17,6 +17,7 @@ import cbor2
 from ledger.errors import Refused
 from ledger.records.authority import Published
 from ledger.records.bundle import format_bundle
+from ledger.records.claim_state import claim_map_key, encode_nullifier, nullifier_map_key
 from ledger.records.evidence import Evidence, format_evidence
 from ledger.records.evidence_check import verify_stapled
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
@@ -51,6 +52,7 @@ from tests.support.builders import (
     ruling,
     sign_together,
 )
+from tests.support.claims import TERMS, act, claim, make_pack, make_payer
 from tests.support.life_history import life_history
 from tests.support.memory_log import MemoryLog
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
@@ -80,6 +82,8 @@ def statement_vectors() -> dict[str, Any]:
     ruler, two = authority(), octets("another cert key")
     permit, (permitted, _) = late(ruler, body(), "late", "other", day=DAY - 100)
     people = tuple(sorted((*ruler.genesis.keys[:2], key("joins").public)))
+    nullifiers = tuple(sorted(octets(f"nullifier {at}") for at in range(TERMS.width)))
+    reserved = claim(make_payer(), one.issue.cert_key, nullifiers)
     made = {
         "genesis": ruler.sign(ruler.genesis),
         "filing": ruler.sign(body().filing),
@@ -105,6 +109,13 @@ def statement_vectors() -> dict[str, Any]:
         "key-status": ruler.sign(key_standing(body().record.public, void_from=7)),
         "authority-change": sign_together(AuthorityChange(people, 2, DAY), [*ruler.people[:2], key("joins")]),
         "log-key": ruler.sign(LogKey(DAY, octets("log key"), (octets("ml-dsa", 64) * 21)[:ML_DSA_44_PUBLIC_BYTES])),
+        "payer": ruler.sign(make_payer().filing),
+        "pack": ruler.sign(make_pack(last_day=DAY + 365)),
+        "pack-by-an-employer": body().sign(make_pack(pack_id="wages", terms=None)),
+        "claim": reserved.statement,
+        "pay": act(Kind.PAY, make_payer(), reserved),
+        "release": act(Kind.RELEASE, make_payer(), reserved),
+        "claw-back": act(Kind.CLAW_BACK, make_payer(), reserved, reason=Reason.FRAUD),
         "log-key-closing": ruler.sign(LogKey(DAY, successor="log.test.example/2027")),
     }
     return {
@@ -114,8 +125,14 @@ def statement_vectors() -> dict[str, Any]:
             "record": "key record ",
             "request": "key request ",
             "joins": "key joins",
+            "payer record": "key payer record ",
+            "payer request": "key payer request ",
         },
         "statements": {name: _statement(statement) for name, statement in made.items()},
+        "claim_openings": {
+            "holder": [reserved.holder.salt.hex(), reserved.holder.cert_key.hex()],
+            "decision": [reserved.decision.salt.hex(), reserved.decision.amount, reserved.decision.decision.hex()],
+        },
         "certificates": {"issue": _certificate(one), "issue-unlinked-with-trade": _certificate(plain)},
         "malformed": [{"why": why, "entry": raw.hex()} for why, raw in _malformed(one.statement)],
     }
@@ -195,7 +212,7 @@ def _malformed(statement: Statement) -> list[tuple[str, bytes]]:
         ("tag 98 around one signer", built(envelope.payload, tag=b"\xd8\x62")),
         ("an open header", b"\xd2" + cbor2.dumps([envelope.protected, {4: b""}, envelope.payload, signature])),
         ("grade and national level disagree", built(cbor2.dumps({**fields, 5: fields[5] + 1}))),
-        ("an unknown kind", built(cbor2.dumps({**fields, 1: 23}))),
+        ("an unknown kind", built(cbor2.dumps({**fields, 1: 99}))),
     ]
 
 
@@ -235,13 +252,44 @@ def fold_vectors() -> dict[str, Any]:
     written = [_folded(log, what, statement, days) for what, statement, days in steps]
     life = MemoryLog()
     return {
-        "about": "The fold of two histories without seals, `steps` of one day and `life` through every transition. "
+        "about": "The fold of histories without seals: `steps` of a day, `life` through every transition, `claims`. "
         "states: map key -> CBOR of the states that changed; index: where the statement would stand; refused "
         "statements take none. Keys are those of statements.json, and of the labels 'key record other', "
         "'key second record', 'key third'.",
         "steps": written,
         "life": [_folded(life, what, statement, 0) for what, statement in life_history(life)],
+        "claims": claim_history(),
     }
+
+
+def claim_history() -> list[dict[str, Any]]:
+    """A pack, and what becomes of claims under it. Certificates play no part: the log does not say which they are."""
+    ruler, payer, other = authority(), make_payer(), make_payer("other", number="Z000051000002")
+    log = MemoryLog()
+    taken = tuple(sorted(octets(f"nullifier {at}") for at in range(TERMS.width)))
+    shared = tuple(sorted((taken[0], *(octets(f"another nullifier {at}") for at in range(TERMS.width - 1)))))
+    first, second = claim(payer, octets("cert"), taken), claim(other, octets("cert"), shared, label="other")
+    third = claim(other, octets("cert"), shared, label="third", day=DAY + 31)
+    steps: list[tuple[str, Statement, int]] = [
+        ("genesis", ruler.sign(ruler.genesis), 0),
+        ("an assessment body", ruler.sign(body().filing), 0),
+        ("a payer", ruler.sign(payer.filing), 0),
+        ("another payer", ruler.sign(other.filing), 0),
+        ("a claim under a pack that is not published", first.statement, 0),
+        ("a pack", ruler.sign(make_pack()), 0),
+        ("its version again", ruler.sign(make_pack(b"other bytes")), 0),
+        ("a claim", first.statement, 0),
+        ("another that shares a nullifier", second.statement, 0),
+        ("not the other payer's", act(Kind.PAY, other, first), 0),
+        ("released", act(Kind.RELEASE, payer, first), 0),
+        ("now it is free", second.statement, 0),
+        ("over after its last day", act(Kind.PAY, other, second), 31),
+        ("and free by itself", third.statement, 31),
+        ("paid", act(Kind.PAY, other, third), 31),
+        ("paid twice", act(Kind.PAY, other, third, day=DAY + 1), 31),
+        ("forfeited", act(Kind.CLAW_BACK, other, third, reason=Reason.FRAUD), 31),
+    ]
+    return [_folded(log, what, statement, days) for what, statement, days in steps]
 
 
 def _folded(log: MemoryLog, what: str, statement: Statement, days: int) -> dict[str, Any]:
@@ -253,6 +301,8 @@ def _folded(log: MemoryLog, what: str, statement: Statement, days: int) -> dict[
         return {**step, "refused": refusal.code}
     states: dict[bytes, bytes] = {certificate_map_key(at): state.encode() for at, state in change.certificates.items()}
     states |= {filing_map_key(at): state.encode() for at, state in change.filings.items()}
+    states |= {claim_map_key(at): state.encode() for at, state in change.claims.items()}
+    states |= {nullifier_map_key(at): encode_nullifier(leaf) for at, leaf in change.nullifiers.items()}
     if change.authority is not None and change.authority.in_map:
         states[authority_map_key(change.authority.origin)] = change.authority.encode()
     step["states"] = {at.hex(): state.hex() for at, state in sorted(states.items())}

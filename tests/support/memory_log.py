@@ -10,6 +10,13 @@ import pytest
 
 from ledger.errors import Refused
 from ledger.records.authority import Filing, Genesis
+from ledger.records.claim_state import (
+    ClaimState,
+    claim_map_key,
+    encode_nullifier,
+    nullifier_map_key,
+    nullifier_value,
+)
 from ledger.records.refusals import Refusal
 from ledger.records.state import (
     AuthorityState,
@@ -40,6 +47,8 @@ class MemoryLog:
         self.size = 0
         self.view = StoreView(None)
         self.certificates: dict[bytes, CertificateState] = {}
+        self.claims: dict[bytes, ClaimState] = {}
+        self.nullifiers: dict[bytes, bytes] = {}
 
     @property
     def authority(self) -> AuthorityState | None:
@@ -79,6 +88,8 @@ class MemoryLog:
         self.size += 1
         self.view.take(change, authentic.statement, moment)
         self.certificates.update(change.certificates)
+        self.claims.update(change.claims)
+        self.nullifiers.update(change.nullifiers)
         return change
 
     def leaves(self) -> dict[bytes, bytes]:
@@ -86,6 +97,9 @@ class MemoryLog:
         found = {certificate_map_key(cert_key): state.value() for cert_key, state in self.certificates.items()}
         if self.authority is not None and self.authority.in_map:
             found[authority_map_key(self.authority.origin)] = self.authority.value()
+        found |= {claim_map_key(leaf): claim.value() for leaf, claim in self.claims.items()}
+        for nullifier, leaf in self.nullifiers.items():
+            found[nullifier_map_key(nullifier)] = nullifier_value(encode_nullifier(leaf))
         return found | {filing_map_key(number): state.value() for number, state in self.filings.items()}
 
     def state(self, named: Named) -> CertificateState:

@@ -73,7 +73,7 @@ def apply_filing(view: View, authentic: Authentic, moment: Moment) -> Change:
         record_keys=tuple(KeyUse(key.public, KeyStatus.LIVE, 0) for key in body.record_keys),
         request_keys=tuple(KeyUse(key.public, KeyStatus.LIVE, 0) for key in body.request_keys),
     )
-    return Change(filings={body.number: state}, published=(Kind.FILING, body.number))
+    return Change(filings={body.number: state}, published=((Kind.FILING, body.number),))
 
 
 def apply_filing_change(view: View, authentic: Authentic, moment: Moment) -> Change:
@@ -113,7 +113,7 @@ def apply_late_permit(view: View, authentic: Authentic, moment: Moment) -> Chang
     by_authority(view, authentic)
     if view.filing(body.number) is None:
         raise refuse(Refusal.FILING_UNKNOWN, "number")
-    return Change(published=(Kind.LATE_PERMIT, authentic.statement.leaf_hash.hex()))
+    return Change(published=((Kind.LATE_PERMIT, authentic.statement.leaf_hash.hex()),))
 
 
 def apply_published(view: View, authentic: Authentic, moment: Moment) -> Change:
@@ -122,4 +122,4 @@ def apply_published(view: View, authentic: Authentic, moment: Moment) -> Change:
     by_authority(view, authentic)
     if view.published(body.kind, body.version):  # 11
         raise refuse(Refusal.VERSION_EXISTS, "version")
-    return Change(published=(body.kind, body.version))
+    return Change(published=((body.kind, body.version),))

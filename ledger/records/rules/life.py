@@ -8,7 +8,7 @@ from typing import Final
 
 from ledger.errors import Refused
 from ledger.records.appointment import Appoint
-from ledger.records.kinds import CertificateStatus, Kind
+from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, Kind
 from ledger.records.life import Correct, EndAppointment, Range, Ruling
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.rules.signers import by_authority, by_issuer, check_active, check_not_cancelled, count_use
@@ -56,7 +56,7 @@ def apply_ruling(view: View, authentic: Authentic, moment: Moment) -> Change:
 def concerned_by_range(view: View, whom: Range) -> list[bytes]:
     """The certificates of a filing whose statements stand in the range, in their order."""
     rows = view.signed(whom.number, whom.first, whom.last)
-    return [row.cert_key for row in rows if row.kind is not Kind.CORRECT]
+    return [row.cert_key for row in rows if row.kind in CERTIFICATE_KINDS]
 
 
 def apply_correct(view: View, authentic: Authentic, moment: Moment) -> Change:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from ledger.records.appointment import CertificateBody
-from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
+from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.rules.life import marked, recommitted
@@ -36,7 +36,7 @@ _DECIDED: Final = {CertificateStatus.SUSPENDED: Act.SUSPEND, CertificateStatus.R
 def concerned_by_filing(filing: FilingState, standing: FilingStanding, rows: Sequence[Signed]) -> list[bytes]:
     """The certificates whose issue date is the effective day or later; of a resumption, that of the suspension."""
     since = filing.status_day if standing.status is FilingStatus.ACTIVE else standing.effective_day
-    return [row.cert_key for row in rows if row.kind is not Kind.CORRECT and row.day >= since]
+    return [row.cert_key for row in rows if row.kind in CERTIFICATE_KINDS and row.day >= since]
 
 
 def concerned_by_key(standing: KeyStanding, rows: Sequence[Signed]) -> list[bytes]:
@@ -44,7 +44,7 @@ def concerned_by_key(standing: KeyStanding, rows: Sequence[Signed]) -> list[byte
     if standing.status is not KeyStatus.COMPROMISED:
         return []
     name = kid(standing.public)
-    return list(dict.fromkeys(row.cert_key for row in rows if row.kid == name))
+    return list(dict.fromkeys(row.cert_key for row in rows if row.kid == name and row.kind is not Kind.CLAIM))
 
 
 def apply_filing_status(view: View, authentic: Authentic, moment: Moment) -> Change:

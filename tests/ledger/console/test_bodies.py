@@ -12,6 +12,7 @@ from ledger.errors import Malformed
 from ledger.records.authority import Filing
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.life import Listed, Range, Ruling
+from ledger.records.pack import ClaimTerms, Pack
 from ledger.records.permit import LatePermit, permit_root
 from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.supervision import FilingStanding, KeyStanding
@@ -34,6 +35,11 @@ FORMS: dict[str, tuple[str, Any]] = {
         f'permitted = ["{A.hex()}", "{B.hex()}"]',
         LatePermit(NUMBER, Reason.OTHER, 20_454, 20_484, permit_root([A, B]), 2),
     ),
+    "pack": (
+        f'pack = "sc-skill"\nversion = "1"\ndigest = "{A.hex()}"\nfirst_day = "2026-01-01"\nlast_day = "2026-12-31"\n'
+        '[claim]\nscheme = "SC"\ngroups = ["SKILL", "A"]\nlower_grades = true\nslots = 3',
+        Pack("sc-skill", "1", A, 20_454, 20_818, ClaimTerms("SC", ("A", "SKILL"), False, True, 3)),
+    ),
     "authority-change": (
         f'keys = ["{B.hex()}", "{A.hex()}"]\nthreshold = 2',
         AuthorityChange((A, B), 2, TODAY),
@@ -52,6 +58,23 @@ FORMS: dict[str, tuple[str, Any]] = {
         Ruling(Kind.REVOKE, Range(NUMBER, 3, 90), Reason.FRAUD, TODAY),
     ),
 }
+
+
+def test_a_payer_has_schemes_and_a_pack_may_have_no_terms() -> None:
+    text = (
+        f'number = "Z000051000001"\nname = "示例经办机构"\nkind = "payer"\nfirst_day = "2026-01-01"\n'
+        f'last_day = "2026-12-31"\nrecord_keys = ["{A.hex()}"]\nrequest_keys = ["{B.hex()}"]\nschemes = ["B", "A"]'
+    )
+    payer = read_body("filing", text, TODAY)
+    assert isinstance(payer, Filing) and payer.schemes == ("A", "B") and payer.rows == ()
+    assert "可支付 may pay: A、B" in describe(payer)
+    for wrong in (text.replace('"payer"', '"employer"'), text.replace('schemes = ["B", "A"]', "")):
+        with pytest.raises(Malformed):
+            read_body("filing", wrong, TODAY)
+    plain = f'pack = "wages"\nversion = "1"\ndigest = "{A.hex()}"\nfirst_day = "2026-01-01"'
+    assert "no terms" in describe(read_body("pack", plain, TODAY))
+    with pytest.raises(Malformed):
+        read_body("pack", plain + '\n[claim]\nscheme = "SC"\nslot = 3', TODAY)
 
 
 @pytest.mark.parametrize("what", FORMS)

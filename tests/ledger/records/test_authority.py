@@ -22,6 +22,7 @@ from ledger.records.authority import (
 )
 from ledger.records.kinds import Audience, IssuerKind, Kind
 from tests.support.builders import DAY, OCCUPATION, TRADE, WINDOW, key, make_authority, make_body, octets
+from tests.support.claims import make_payer
 
 GENESIS = make_authority().genesis
 FILING = make_body().filing
@@ -44,7 +45,7 @@ FILINGS = st.builds(
     length=st.integers(0, 2000),
     keys=st.integers(1, 4),
     name=st.text("示例有限公司", min_size=1, max_size=100),
-    kind=st.sampled_from(IssuerKind),
+    kind=st.sampled_from([kind for kind in IssuerKind if kind is not IssuerKind.PAYER]),
     rows=st.lists(
         st.builds(
             FilingRow, st.just(OCCUPATION), st.sampled_from(["", TRADE]), GRADES, st.sampled_from(Audience), DAYS
@@ -64,6 +65,47 @@ def test_filings_round_trip(filing: Filing) -> None:
     decoded = canonical.decode(canonical.encode(filing.as_map()))
     assert parse_filing(decoded) == filing
     assert parse_filing(decoded).as_map() == decoded
+
+
+PAYER, EMPLOYER = make_payer().filing, make_body().filing
+
+
+@pytest.mark.parametrize("change", [False, True])
+def test_a_payers_filing_round_trips(change: bool) -> None:
+    payer = replace(PAYER, schemes=("A", "B-2.1"), change=change)
+    assert parse_filing(canonical.decode(canonical.encode(payer.as_map()))) == payer
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schemes": ()},
+        {"schemes": ("B", "A")},
+        {"schemes": ("A", "A")},
+        {"schemes": ("",)},
+        {"schemes": ("A B",)},
+        {"schemes": tuple(f"S{at:03}" for at in range(101))},
+        {"rows": EMPLOYER.rows},
+        {"grants": (7,)},
+        {"number": EMPLOYER.number},
+        {"kind": IssuerKind.EMPLOYER},
+    ],
+)
+def test_a_payer_is_no_assessment_body(changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        replace(PAYER, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"schemes": ("A",)}, {"number": PAYER.number}, {"kind": IssuerKind.PAYER}])
+def test_an_assessment_body_is_no_payer(changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        replace(EMPLOYER, **changes)
+
+
+@pytest.mark.parametrize("at", [7, 11, 13])
+def test_an_empty_list_of_a_filing_is_left_out(at: int) -> None:
+    with pytest.raises(Malformed, match="left out"):
+        parse_filing({**PAYER.as_map(), at: []})
 
 
 @given(st.integers(1, 16), st.data())

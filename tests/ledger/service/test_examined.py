@@ -3,6 +3,7 @@ version passes."""
 
 from __future__ import annotations
 
+import marshal
 from typing import Any
 
 import msgspec
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service import examined as wire
-from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner
+from ledger.service.examiners import pack_examined, unpack_examined
 from ledger.service.private_index import PrivateIndex
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 from tests.support.builders import octets
+from tests.support.claim_room import ClaimRoom
+from tests.support.claims import asked, make_payer, payment
 from tests.support.service_room import Room
 
 KEY, NOW = wire.front_key(octets("index")), 1_790_000_000
@@ -36,6 +40,25 @@ async def test_candidates_come_back_as_they_were(room: Room) -> None:
             assert isinstance(again.outcome, Candidate) and again.outcome.private == one.private
             refusal = Refused("SIGNATURE", "signature", Text("甲", "a"))
             assert wire.unpack_item(item, Examined(b"", refusal)).outcome is refusal, "the check here decides"
+
+
+async def test_a_claim_comes_back_with_its_certificate(room: Room) -> None:
+    async with room.open():
+        (certificate,) = await room.draft("p")
+        await room.put(certificate)
+        claims, payer = await ClaimRoom.begin(room), make_payer()
+        made = await claims.ask(payer, asked(certificate, "p"))
+        sent = await claims.examined(payer, made.submission, payment(payer, made))
+        for one in sent:
+            assert isinstance(one, Candidate) and isinstance(one.private, ClaimPart)
+            examined = Examined(one.statement.identity, one)
+            _, (item,) = wire.parse_examined(wire.format_examined("n", [wire.pack_item(examined)]))
+            again = wire.unpack_item(item, Examined(b"", Candidate(one.authentic, None)))
+            assert isinstance(again.outcome, Candidate) and again.outcome.private == one.private
+            flat = marshal.loads(marshal.dumps(pack_examined(examined)))
+            apart = unpack_examined(flat).outcome
+            assert isinstance(apart, Candidate) and apart.private == one.private
+        assert len(sent[0].private.barred) == 4  # type: ignore[union-attr]
 
 
 @given(st.none() | st.binary(), *[st.text(min_size=1)] * 4)
@@ -63,7 +86,7 @@ def test_other_versions_and_shapes_are_refused() -> None:
         with pytest.raises(Malformed):
             wire.parse_examined(wire.format_examined("n", items))
     row: Any = [b"", 99, 1, b""]
-    private = ["n", "1", "2", b"", ["a", "b", "c"], b"", row, row, [[b"", 1, b""], [b"", 2, b""]]]
+    private = ["person", "n", "1", "2", b"", ["a", "b", "c"], b"", row, row, [[b"", 1, b""], [b"", 2, b""]]]
     _, (found,) = wire.parse_examined(
         wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
     )

@@ -60,7 +60,7 @@ def test_parts_cannot_be_shifted_into_each_other() -> None:
 
 def test_one_value_under_two_purposes_cannot_be_linked() -> None:
     index = make()
-    assert index._hmac(Purpose.NUMBER, [NUMBER]) != index._hmac(Purpose.LOOKUP, [NUMBER])
+    assert index.hmac(Purpose.NUMBER, [NUMBER]) != index.hmac(Purpose.LOOKUP, [NUMBER])
 
 
 def test_a_lookup_opens_for_its_number_and_name_only() -> None:

@@ -196,7 +196,7 @@ class TestLatePermit:
         permit = LatePermit(NUMBER, Reason.OTHER, DAY - 300, DAY - 200, octets("root"), 3)
         signed = AUTHORITY.sign(permit)
         change_ = log.add(signed)
-        assert change_.published == (Kind.LATE_PERMIT, signed.leaf_hash.hex()) and change_.filings == {}
+        assert change_.published == ((Kind.LATE_PERMIT, signed.leaf_hash.hex()),) and change_.filings == {}
         assert log.view.permit(signed.leaf_hash) == permit
         stranger = replace(permit, number="S000151000999")
         assert refusal(log, AUTHORITY.sign(stranger)) is Refusal.FILING_UNKNOWN

@@ -1,0 +1,254 @@
+"""What payers ask: the nullifiers of a claim, and which of their claims are on certificates that are out of force.
+
+POST /v1/claims/nullifiers, signed by a payer's request key:
+
+    a payer       filed for the scheme of a pack that the authority has published with terms of claims
+    b certificate in force, or reissued as one that is
+    c person      the document is that of the certificate's holder: the private index leads from it to the track. Five
+                  wrong documents a day and certificate, whoever asks
+    d free        what the claim needs is not taken: ALREADY_CLAIMED otherwise, and neither where nor by whom
+    e answer      the nullifiers, and a voucher for the claim that is to carry them
+
+Nothing is kept and nothing reserved: two may hear of the same free slot, and one of them gets it. The document is
+forgotten with the request. What somebody hears here tells him later, from the public log, that the right was used.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from ledger import wire
+from ledger.edge import Rejected, read_body
+from ledger.errors import Unavailable, Unverified
+from ledger.records.appointment import CertificateBody
+from ledger.records.claim_state import ClaimState
+from ledger.records.dates import batch_day
+from ledger.records.documents import IdDocument
+from ledger.records.kinds import CertificateStatus, ClaimStatus, Kind
+from ledger.records.pack import ClaimTerms, pack_name
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.state import CertificateState, FilingState, certificate_map_key
+from ledger.records.view import Member
+from ledger.service.budget import Budget
+from ledger.service.nullifiers import Holder, Nullifiers, Voucher, digest_of
+from ledger.service.private_fold import LineageOf, in_force
+from ledger.service.private_index import PrivateIndex
+from ledger.service.requester import Requesters
+from ledger.store.claims import claim_states, last_claims, published_pack
+from ledger.store.integrate import Integrator
+from ledger.store.protocol import PrivateStore, entry_at
+from ledger.store.view import Behind, StoreView, certificate_of, load_view
+from ledger.tlog.spelling import parse_decimal
+
+_BODY: Final = 16 * 1024
+_PAGE: Final = 500  # claims looked at for one answer about cases
+_TRIES: Final = 3
+_WRONG_A_DAY: Final = 5  # documents that are not the holder's, for one certificate
+_ASKED_PER_S, _ASKED_BURST = 50.0, 20_000  # by one payer
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_HOLDING: Final = (ClaimStatus.RESERVED, ClaimStatus.PAID)
+
+journal = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ClaimsDesk:
+    """Everything these handlers need; one per process."""
+
+    integrator: Integrator
+    store: PrivateStore
+    index: PrivateIndex
+    nullifiers: Nullifiers
+    requesters: Requesters
+    lineage_of: LineageOf
+    asked: Budget
+    wrong: Budget
+
+    @classmethod
+    def open(
+        cls,
+        integrator: Integrator,
+        store: PrivateStore,
+        index: PrivateIndex,
+        requesters: Requesters,
+        lineage_of: LineageOf,
+    ) -> ClaimsDesk:
+        return cls(
+            integrator,
+            store,
+            index,
+            Nullifiers(index),
+            requesters,
+            lineage_of,
+            Budget(_ASKED_PER_S, _ASKED_BURST),
+            Budget(_WRONG_A_DAY / 86_400, _WRONG_A_DAY),
+        )
+
+
+DESK: Final = web.AppKey("claims", ClaimsDesk)
+
+
+def add_claims(app: web.Application, desk: ClaimsDesk) -> None:
+    app[DESK] = desk
+    app.router.add_post("/v1/claims/nullifiers", post_nullifiers)
+    app.router.add_get("/v1/claims/cases", get_cases)
+    app.router.add_get("/v1/packs/{digest}", get_pack)
+
+
+async def post_nullifiers(request: web.Request) -> web.Response:
+    desk = request.app[DESK]
+    body = await read_body(request, _BODY)
+    filing = await _payer(desk, request, body)
+    said = wire.decode(body, wire.NullifiersRequest)
+    document = IdDocument(said.document_type, said.country, said.number)
+    desk.asked.take(filing.terms.number, 1, time.monotonic())
+    journal.info("nullifiers", extra={"fields": {"filing": filing.terms.number}})
+    asked = wire.Asked(said.cert_key, document, said.pack, said.year)
+    nullifiers, voucher = await ask(desk, filing, asked, batch_day(time.time_ns() // 1_000_000))
+    return _json(wire.NullifiersAnswer(list(nullifiers), voucher))
+
+
+async def ask(desk: ClaimsDesk, filing: FilingState, asked: wire.Asked, day: int) -> tuple[tuple[bytes, ...], bytes]:
+    """Steps a to e for a payer on a day of the log: nullifiers and voucher. Raises Refused, Unavailable."""
+    terms = await _terms(desk, filing, asked.pack)  # a
+    view = await _view(desk, asked.cert_key)
+    member = in_force(view, asked.cert_key, day)  # b
+    await _check_person(desk, asked.cert_key, asked.document, member)  # c
+    first = await _first(desk, view, member[0])
+    said, state = member
+    holder = Holder(asked.cert_key, first, state.track_id, said.trade, state.grade, asked.document.identity)
+    wanted = desk.nullifiers.wanted(terms, asked.year, holder)
+    last = await last_claims(desk.integrator, wanted.all)  # d
+    claims = await claim_states(desk.integrator, list(last.values()))
+    chosen = wanted.choose(lambda one: one in last and claims[last[one]].takes(day), desk.nullifiers.random_bytes)
+    if chosen is None:
+        raise refuse(Refusal.ALREADY_CLAIMED, "nullifiers")
+    number = filing.terms.number
+    voucher = Voucher(number, asked.pack, asked.year, digest_of(chosen), asked.cert_key, state.track_id, wanted.higher)
+    return chosen, desk.nullifiers.seal_voucher(voucher)  # e
+
+
+async def get_cases(request: web.Request) -> web.Response:
+    """Claims of the payer that are reserved or paid, on certificates that are not in force; `?after=INDEX` goes on
+    behind a claim. A reissue in force is no case."""
+    desk = request.app[DESK]
+    filing = await _payer(desk, request, b"", suspended=True)
+    after = parse_decimal(request.query["after"], "after") if "after" in request.query else -1
+    number = filing.terms.number
+    rows = [row for name, row in await desk.store.signed_after(number, after, _PAGE) if name == number]
+    day = batch_day(time.time_ns() // 1_000_000)
+    found = await claim_states(desk.integrator, [row.cert_key for row in rows if row.kind is Kind.CLAIM])
+    holding = [claim for claim in found.values() if claim.status in _HOLDING and not claim.expired(day)]
+    cases = [
+        wire.CaseBody(
+            claim.claim_leaf,
+            claim.claim_index,
+            claim.status.name.lower(),
+            state.status.name.lower(),
+            state.event_index,
+            state.event_leaf,
+            state.effective_day,
+        )
+        for claim, state in await _certificates(desk, holding)
+        if state.status is not CertificateStatus.IN_FORCE
+    ]
+    return _json(wire.CasesAnswer(cases, rows[-1].index if rows else max(after, 0), len(rows) == _PAGE))
+
+
+async def get_pack(request: web.Request) -> web.Response:
+    """The statement that published these exact bytes: the authority's, or with `?by=` that of an employer."""
+    desk = request.app[DESK]
+    digest, issuer = request.match_info["digest"], request.query.get("by", "")
+    if _DIGEST.fullmatch(digest) is None or len(issuer) > 13:
+        raise Rejected(404)
+    index = await desk.store.find_named(int(Kind.PACK), pack_name(bytes.fromhex(digest), issuer))
+    if index is None:
+        raise Rejected(404)
+    return _json(wire.PackAnswer(await entry_at(desk.store, index), index))
+
+
+async def _payer(desk: ClaimsDesk, request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
+    filing = await desk.requesters.open(request, body, suspended=suspended)
+    if not filing.terms.is_payer:
+        raise refuse(Refusal.NOT_PAYER, "filing_number")
+    return filing
+
+
+async def _terms(desk: ClaimsDesk, filing: FilingState, digest: bytes) -> ClaimTerms:
+    pack = await published_pack(desk.integrator, digest)
+    if pack is None or pack.terms is None:
+        raise refuse(Refusal.PACK_UNKNOWN, "pack")
+    if pack.terms.scheme not in filing.terms.schemes:
+        raise refuse(Refusal.PAYER_SCHEME, "pack")
+    return pack.terms
+
+
+async def _settled(read: Callable[[], Awaitable[StoreView]]) -> StoreView:
+    """Rows that belong together: between two reads of them a batch may be committed."""
+    for _ in range(_TRIES):
+        try:
+            return await read()
+        except Unverified as error:
+            last = error
+    raise Unavailable("store: rows of a certificate do not belong together; run fsck") from last
+
+
+async def _view(desk: ClaimsDesk, cert_key: bytes) -> StoreView:
+    return await _settled(lambda: load_view(desk.integrator, [], Behind([cert_key])))
+
+
+async def _check_person(desk: ClaimsDesk, cert_key: bytes, document: IdDocument, member: Member) -> None:
+    """Step c. A try is taken before anything is compared, and given back when it was the right document."""
+    name, now = cert_key.hex(), time.monotonic()
+    desk.wrong.take(name, 1, now)
+    hmac = desk.index.person_hmac(*document.identity, desk.lineage_of(member[0].occupation))
+    if (await desk.store.index([hmac])).get(hmac) != member[1].track_id:
+        raise refuse(Refusal.NOT_HOLDER, "document")
+    desk.wrong.give_back(name, 1)
+
+
+async def _first(desk: ClaimsDesk, view: StoreView, body: CertificateBody) -> bytes:
+    """The cert key that a certificate had before all its reissues: it stays the same certificate."""
+    while body.replaces:
+        if view.member(body.replaces) is None:
+            view = await _view(desk, body.replaces)
+        older = view.member(body.replaces)
+        assert older is not None, "a reissue replaces what is in the log"
+        body = older[0]
+    return body.cert_key
+
+
+async def _certificates(desk: ClaimsDesk, claims: Sequence[ClaimState]) -> list[tuple[ClaimState, CertificateState]]:
+    """Each claim with its certificate as it is now, or the reissue that stands for it. A claim whose link was erased
+    with its person is left out."""
+    hmacs = {desk.nullifiers.link_hmac(claim.claim_leaf): claim for claim in claims}
+    links = await desk.store.index(list(hmacs))
+    named = [(hmacs[hmac], desk.nullifiers.open_link(hmacs[hmac].claim_leaf, link)) for hmac, link in links.items()]
+    found: dict[bytes, CertificateState] = {}
+    later = {cert_key for _, cert_key in named}
+    while later:
+        rows = await desk.integrator.proven_states([certificate_map_key(cert_key) for cert_key in later])
+        fresh = {row.subject: certificate_of(row) for row in rows.values()}
+        found |= fresh
+        later = {state.successor for state in fresh.values() if state.status is CertificateStatus.REPLACED}
+    return sorted(
+        ((claim, _standing(found, cert_key)) for claim, cert_key in named), key=lambda pair: pair[0].claim_index
+    )
+
+
+def _standing(found: dict[bytes, CertificateState], cert_key: bytes) -> CertificateState:
+    state = found[cert_key]
+    while state.status is CertificateStatus.REPLACED:
+        state = found[state.successor]
+    return state
+
+
+def _json(answer: wire.NullifiersAnswer | wire.CasesAnswer | wire.PackAnswer) -> web.Response:
+    return web.Response(body=wire.encode(answer), content_type="application/json", charset="utf-8")

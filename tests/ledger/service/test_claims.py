@@ -1,0 +1,325 @@
+"""What payers ask a running ledger, and what it lets them do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger import wire
+from ledger.errors import Refused, Unavailable
+from ledger.records.kinds import ClaimStatus, Kind, Reason
+from ledger.records.refusals import Refusal
+from ledger.records.statements import parse_statement
+from ledger.records.status import authenticate_authority
+from ledger.store.claims import claim_states
+from ledger.store.integrate import Integrator
+from ledger.wire import BareSubmission, Logged
+from tests.support.builders import Body, Certificate, correct, octets, ruling
+from tests.support.claim_room import ClaimRoom
+from tests.support.claims import (
+    MadeClaim,
+    act,
+    asked,
+    make_pack,
+    make_payer,
+    payment,
+    reserved,
+)
+from tests.support.live_ledger import LiveLedger, drafted, today
+from tests.support.service_room import AUTHORITY, BODY, Room
+from tests.support.stores import KINDS, StoreKind
+
+PAYER, SECOND = make_payer(), make_payer("second", number="Z000051000002")
+DATES = {"first_day": today() - 9, "last_day": today() + 400}
+LIVE, LIVE_SECOND = make_payer("live", **DATES), make_payer("live second", number="Z000051000002", **DATES)
+WAGES = make_pack(b"wages", pack_id="wages", terms=None)
+
+
+@asynccontextmanager
+async def opened(path: Path, kind: StoreKind | None = None, **options: Any) -> AsyncIterator[ClaimRoom]:
+    async with Room(path, kind).open(**options) as room:
+        yield await ClaimRoom.begin(room, PAYER, SECOND)
+
+
+async def issued(claims: ClaimRoom, label: str = "p", **changes: Any) -> Certificate:
+    (made,) = await claims.room.draft(label, **changes)
+    assert isinstance((await claims.room.put(made))[0], int)
+    return made
+
+
+async def refused_asking(claims: ClaimRoom, question: wire.Asked, payer: Body = PAYER) -> str:
+    with pytest.raises(Refused) as caught:
+        await claims.ask(payer, question)
+    return caught.value.code
+
+
+async def status(claims: ClaimRoom, made: MadeClaim) -> ClaimStatus:
+    return (await claim_states(claims.room.sequencer.integrator, [made.leaf]))[made.leaf].status
+
+
+class TestAsking:
+    async def test_what_is_taken_nobody_hears_again(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            question = asked(await issued(claims), "p")
+            made = await claims.ask(PAYER, question)
+            assert await claims.put(PAYER, made.submission) == [claims.room.size - 2]
+            assert await refused_asking(claims, question, SECOND) == Refusal.ALREADY_CLAIMED
+            assert isinstance((await claims.put(PAYER, BareSubmission(act(Kind.RELEASE, PAYER, made).entry)))[0], int)
+            again = await claims.ask(SECOND, question, label="again")
+            assert isinstance((await claims.put(SECOND, again.submission))[0], int)
+
+    async def test_who_may_ask_about_what(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            made = await issued(claims)
+            question = asked(made, "p")
+            assert await refused_asking(claims, replace(question, pack=octets("none"))) == Refusal.PACK_UNKNOWN
+            await claims.put_authority(AUTHORITY.sign(WAGES))
+            assert await refused_asking(claims, replace(question, pack=WAGES.digest)) == Refusal.PACK_UNKNOWN
+            assert await refused_asking(claims, replace(question, cert_key=octets("none"))) == Refusal.CERT_UNKNOWN
+            other = make_payer("other", number="Z000051000003", schemes=("OTHER",))
+            await claims.put_authority(AUTHORITY.sign(other.filing))
+            assert await refused_asking(claims, question, other) == Refusal.PAYER_SCHEME
+            assert isinstance(
+                (await claims.put(BODY, BareSubmission(BODY.sign(ruling(Kind.SUSPEND, made)).entry)))[0], int
+            )
+            assert await refused_asking(claims, question) == Refusal.NOT_IN_FORCE
+
+    async def test_five_wrong_documents_a_day_and_right_ones_do_not_count(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            made, other = await issued(claims), await issued(claims, "q")
+            for _ in range(7):
+                await claims.ask(PAYER, asked(made, "p"))
+            for _ in range(5):
+                assert await refused_asking(claims, asked(made, "q")) == Refusal.NOT_HOLDER
+            for person in ("q", "p"):
+                with pytest.raises(Unavailable):
+                    await claims.ask(SECOND, asked(made, person))
+            await claims.ask(PAYER, asked(other, "q"))
+
+    async def test_a_reissue_is_the_same_certificate(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            old = await issued(claims)
+            made = await claims.ask(PAYER, asked(old, "p"))
+            await claims.put(PAYER, made.submission)
+            new = BODY.reissue("new", old)
+            assert isinstance((await claims.room.put(new))[0], int)
+            newer = BODY.reissue("newer", new)
+            assert isinstance((await claims.room.put(newer))[0], int)
+            assert await refused_asking(claims, asked(newer, "p"), SECOND) == Refusal.ALREADY_CLAIMED
+            assert isinstance((await claims.put(PAYER, payment(PAYER, made)))[0], int), "the reissue stands for it"
+
+
+class TestAdmission:
+    async def test_what_comes_with_a_claim_is_what_was_signed(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            question = asked(await issued(claims), "p")
+            made = await claims.ask(PAYER, question)
+            plain = made.submission
+            salted = replace(made.holder, salt=octets("other", 16))
+            elsewhere = replace(made.holder, cert_key=octets("other"))
+            late = await claims.ask(PAYER, question, label="late")
+            assert late.voucher != made.voucher
+            for wrong, code in [
+                (BareSubmission(plain.entry), Refusal.OPENING_MISSING),
+                (replace(plain, voucher=b""), Refusal.OPENING_CLAIM),
+                (replace(plain, voucher=late.voucher), Refusal.OPENING_CLAIM),
+                (replace(plain, holder=salted), Refusal.OPENING_CLAIM),
+                (replace(plain, holder=elsewhere), Refusal.OPENING_CLAIM),
+            ]:
+                assert await claims.put(PAYER, wrong) == [code]
+            foreign = await claims.ask(SECOND, question, label="foreign")
+            own = replace(foreign, statement=late.statement)
+            assert await claims.put(PAYER, own.submission) == [Refusal.OPENING_CLAIM], "another payer's voucher"
+            assert isinstance((await claims.put(PAYER, plain))[0], int)
+            released = act(Kind.RELEASE, PAYER, made).entry
+            assert await claims.put(PAYER, replace(plain, entry=released)) == [Refusal.OPENING_UNWANTED]
+            assert await claims.put(PAYER, BareSubmission(payment(PAYER, made).entry)) == [Refusal.OPENING_MISSING]
+            wrong = replace(payment(PAYER, made), holder=salted)
+            assert await claims.put(PAYER, wrong) == [Refusal.OPENING_CLAIM]
+            assert await claims.put(PAYER, payment(PAYER, replace(made, statement=BODY.sign(WAGES)))) == [
+                Refusal.CLAIM_UNKNOWN
+            ]
+
+    async def test_a_certificate_that_moved_is_asked_about_again(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            certificate = await issued(claims)
+            made = await claims.ask(PAYER, asked(certificate, "p"))
+            outcomes = await claims.examined(PAYER, made.submission)
+            integrator = claims.room.sequencer.integrator
+            # What the authority corrects needs openings; here the fold alone is asked to move it.
+            moved = AUTHORITY.sign(correct(certificate, track=octets("elsewhere", 16)))
+            batch = await integrator.begin([moved], integrator.head.time + 1)  # type: ignore[union-attr]
+            batch.add(authenticate_authority(moved, AUTHORITY.genesis))
+            await integrator.commit(await batch.finish())
+            (answer,) = claims.room.sequencer.put(outcomes)  # type: ignore[arg-type]
+            outcome = await answer
+            assert isinstance(outcome, Refused) and outcome.code == Refusal.CLAIM_OUTDATED
+
+    async def test_a_higher_grade_that_is_claimed_meanwhile(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            low = await issued(claims, "p", grade=3)
+            high = BODY.certificate("high", grade=5, person="p", track=low.issue.track_id)
+            assert isinstance((await claims.room.put(high))[0], int)
+            first = await claims.ask(PAYER, asked(low, "p"), label="low")
+            await claims.put(PAYER, first.submission)
+            second = await claims.ask(PAYER, asked(high, "p"), label="high")
+            released = BareSubmission(act(Kind.RELEASE, PAYER, first).entry)
+            assert isinstance((await claims.put(PAYER, released))[0], int)
+            again = await claims.ask(SECOND, asked(low, "p"), label="low again")
+            assert isinstance((await claims.put(PAYER, second.submission))[0], int)
+            assert await claims.put(SECOND, again.submission) == [Refusal.ALREADY_CLAIMED], "its nullifiers are free"
+
+
+class TestPayment:
+    async def test_none_after_the_revocations_index(self, tmp_path: Path) -> None:
+        """A run of payments with revocations among them, all in one batch and in two."""
+        async with opened(tmp_path, limit=64) as claims:
+            certificates = [await issued(claims, f"p{at}") for at in range(8)]
+            made = [await claims.ask(PAYER, asked(one, f"p{at}"), label=f"{at}") for at, one in enumerate(certificates)]
+            assert all(isinstance(one, int) for one in await claims.put(PAYER, *(one.submission for one in made)))
+            run = await claims.examined(PAYER, *(payment(PAYER, one) for one in made))
+            kinds = (Kind.REVOKE, Kind.SUSPEND)
+            stops = [BareSubmission(BODY.sign(ruling(kinds[at % 2], one)).entry) for at, one in enumerate(certificates)]
+            rulings = await claims.examined(BODY, *stops)
+            order = [*run[:3], *rulings[2:6], *run[3:]]
+            answers = await asyncio.gather(*claims.room.sequencer.put(order))  # type: ignore[arg-type]
+            outcomes = [one.code if isinstance(one, Refused) else "logged" for one in answers]
+            in_time, stopped, behind = outcomes[:3], outcomes[3:7], outcomes[7:]
+            assert in_time == ["logged"] * 3 and stopped == ["logged"] * 4
+            assert behind == [Refusal.NOT_IN_FORCE] * 3 + ["logged"] * 2
+            assert [await status(claims, one) for one in made[2:6]] == [ClaimStatus.PAID] + [ClaimStatus.RESERVED] * 3
+            restored = BareSubmission(BODY.sign(ruling(Kind.RESTORE, certificates[3])).entry)
+            assert isinstance((await claims.put(BODY, restored))[0], int)
+            assert await claims.put(PAYER, payment(PAYER, made[4])) == [Refusal.NOT_IN_FORCE]
+            assert isinstance((await claims.put(PAYER, payment(PAYER, made[3])))[0], int)
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_of_many_duplicates_at_once_one_is_reserved(name: str, tmp_path: Path) -> None:
+    """A slice of scripts/campaigns/claims.py: duplicates of each key, by two payers, in batches of any cut."""
+    kind = KINDS[name]()
+    async with opened(tmp_path, kind, limit=16, queue=1000) as claims:
+        certificates = [await issued(claims, f"k{at}") for at in range(4)]
+        waiting = []
+        for at, one in enumerate(certificates):
+            for copy in range(12):
+                payer = (PAYER, SECOND)[copy % 2]
+                made = await claims.ask(payer, asked(one, f"k{at}"), label=f"{at} {copy}")
+                waiting += [(at, *await claims.examined(payer, made.submission))]
+        waiting.sort(key=lambda item: hash(item[1].statement.entry))  # type: ignore[union-attr]
+        answers = await asyncio.gather(*claims.room.sequencer.put([one for _, one in waiting]))  # type: ignore[misc]
+        won = sorted(at for (at, _), answer in zip(waiting, answers, strict=True) if isinstance(answer, int))
+        assert won == [0, 1, 2, 3]
+        assert {answer.code for answer in answers if isinstance(answer, Refused)} == {Refusal.ALREADY_CLAIMED}
+        again = await Integrator.open(claims.room.store)
+        assert again.map.root == claims.room.sequencer.integrator.map.root
+
+
+@pytest.fixture(scope="module")
+def live_claims(live: LiveLedger) -> LiveLedger:
+    async def begin() -> None:
+        for payer in (LIVE, LIVE_SECOND):
+            await live.file(payer)
+        async with live.client() as client:
+            receipt = await client.submit_authority(live.authority.sign(make_pack()).entry)
+        assert isinstance(receipt.answers[0], Logged)
+
+    asyncio.run(begin())
+    return live
+
+
+def code(outcome: Any) -> str:
+    return "logged" if isinstance(outcome, Logged) else outcome.code
+
+
+async def certified(live: LiveLedger, body: Body, *persons: str) -> list[Certificate]:
+    async with live.client(body) as client:
+        made = await drafted(client, body, *persons)
+        receipt = await client.submit([one.submission() for one in made])
+    assert all(isinstance(answer, Logged) for answer in receipt.answers)
+    return made
+
+
+class TestOverHttp:
+    async def test_reserved_once_paid_and_clawed_back(self, live_claims: LiveLedger, home: Body) -> None:
+        (certificate,) = await certified(live_claims, home, "claims one")
+        question = asked(certificate, "claims one", day=today())
+        async with live_claims.client(LIVE) as payer, live_claims.client(LIVE_SECOND) as second:
+            late = await reserved(second, LIVE_SECOND, question, day=today(), label="late")
+            made = await reserved(payer, LIVE, question, day=today(), label="one")
+            receipt = await payer.submit([made.submission])
+            assert code(receipt.answers[0]) == "logged"
+            live_claims.check(receipt, [made.statement.entry])
+            again = await payer.submit([made.submission])
+            assert again.answers[0].index == receipt.answers[0].index  # type: ignore[union-attr]
+            with pytest.raises(Refused, match="ALREADY_CLAIMED"):
+                await second.nullifiers(question)
+            assert code((await second.submit([late.submission])).answers[0]) == Refusal.ALREADY_CLAIMED
+            for statement, expected in [
+                (payment(LIVE, made, day=today()), "logged"),
+                (BareSubmission(act(Kind.RELEASE, LIVE, made, day=today()).entry), Refusal.CLAIM_NOT_RESERVED),
+                (BareSubmission(act(Kind.CLAW_BACK, LIVE, made, day=today(), reason=Reason.FRAUD).entry), "logged"),
+            ]:
+                assert code((await payer.submit([statement])).answers[0]) == expected
+
+    async def test_cases_are_the_payers_own_and_end_with_the_claim(self, live_claims: LiveLedger, home: Body) -> None:
+        persons = [f"case {at}" for at in range(4)]
+        certificates = await certified(live_claims, home, *persons)
+        async with live_claims.client(LIVE) as payer, live_claims.client(home) as body:
+            questions = [asked(one, who, day=today()) for one, who in zip(certificates, persons, strict=True)]
+            made = [
+                await reserved(payer, LIVE, one, day=today(), label=f"case {at}") for at, one in enumerate(questions)
+            ]
+            await payer.submit([one.submission for one in made])
+            await payer.submit([payment(LIVE, made[1], day=today())])
+            before = await payer.cases()
+            revoked, suspended = (
+                ruling(Kind.REVOKE, certificates[1], day=today()),
+                ruling(Kind.SUSPEND, certificates[2], day=today()),
+            )
+            statements = [home.sign(revoked), home.sign(suspended)]
+            await body.submit([BareSubmission(one.entry) for one in statements])
+            assert isinstance(
+                (await body.submit([home.reissue("case new", certificates[3]).submission()])).answers[0], Logged
+            )
+            fresh = [case for case in await payer.cases() if case not in before]
+            assert [(case.claim, case.status, case.certificate) for case in fresh] == [
+                (made[1].leaf, "paid", "revoked"),
+                (made[2].leaf, "reserved", "suspended"),
+            ]
+            assert [case.event_leaf for case in fresh] == [one.leaf_hash for one in statements]
+            recovered = act(Kind.CLAW_BACK, LIVE, made[1], day=today(), reason=Reason.AUTHORITY_DECISION)
+            await payer.submit([BareSubmission(recovered.entry)])
+            assert [case.claim for case in await payer.cases() if case not in before] == [made[2].leaf]
+        async with live_claims.client(LIVE_SECOND) as second:
+            assert not {case.claim for case in await second.cases()} & {one.leaf for one in made}
+
+    async def test_only_a_payer_asks(self, live_claims: LiveLedger, home: Body) -> None:
+        (certificate,) = await certified(live_claims, home, "asks")
+        async with live_claims.client(home) as body:
+            with pytest.raises(Refused, match=Refusal.NOT_PAYER):
+                await body.nullifiers(asked(certificate, "asks", day=today()))
+            with pytest.raises(Refused, match=Refusal.NOT_PAYER):
+                await body.cases()
+        for path, method in (("/v1/claims/cases", "GET"), ("/v1/claims/nullifiers", "POST")):
+            status, _, raw = await live_claims.fetch(path, method=method, data=b"{}" if method == "POST" else None)
+            assert status in (401, 415) and json.loads(raw)["error"]
+
+    async def test_packs_are_found_by_digest_and_publisher(self, live_claims: LiveLedger, home: Body) -> None:
+        own = home.sign(make_pack(b"wages", pack_id="wages", terms=None))
+        async with live_claims.client(home) as body:
+            assert code((await body.submit([BareSubmission(own.entry)])).answers[0]) == "logged"
+            found = await body.pack(WAGES.digest, home.filing.number)
+            assert found is not None and found[0] == own.entry
+            assert await body.pack(WAGES.digest) is None, "not the authority's"
+            published = await body.pack(make_pack().digest)
+            assert published is not None and parse_statement(published[0]).body == make_pack()
+        for path in ("/v1/packs/xyz", f"/v1/packs/{'0' * 63}", f"/v1/packs/{'0' * 64}?by={'Y' * 99}"):
+            assert (await live_claims.fetch(path))[0] == 404
