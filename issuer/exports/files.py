@@ -64,13 +64,13 @@ class Maker:
         random_bytes: Callable[[int], bytes] | None = None,
     ) -> dict[str, bytes]:
         """By suffix. With `random_bytes`, an SD-JWT too."""
-        inside = _compact(self._secured(facts, place, BADGE, fields))
+        inside = _compact(self.secured(facts, place, BADGE, fields))
         baked = bake(card, inside)
         assert unbake(baked) == inside, "read back before it is kept"
         files = {
             JSON_SUFFIX: inside,
             PNG_SUFFIX: baked,
-            VC_SUFFIX: _compact(self._secured(facts, place, CREDENTIAL, fields)),
+            VC_SUFFIX: _compact(self.secured(facts, place, CREDENTIAL, fields)),
         }
         if random_bytes is not None:
             files[SD_JWT_SUFFIX] = sd_jwt(facts, self.base, place, self.key, self.now_s, random_bytes).encode()
@@ -111,12 +111,13 @@ class Maker:
                 files[self._path(token_url(self.base, number))] = signed.encode()
         return files
 
-    def _secured(self, facts: Facts, place: Place, lists: tuple[str, ...], fields: Collection[str]) -> dict[str, Json]:
+    def secured(self, facts: Facts, place: Place, lists: tuple[str, ...], fields: Collection[str]) -> dict[str, Json]:
         did = did_of(self.base)
-        document = badge(facts, self.base, did, self.verify_url, place, lists, fields, self._salt)
+        document = badge(facts, self.base, did, self.verify_url, place, lists, fields, self.salt)
         return secure(document, self.key, format_instant(self.now_s))
 
-    def _salt(self, about: bytes) -> str:
+    def salt(self, about: bytes) -> str:
+        """16 bytes in hex, always the same for what it is about."""
         return hmac.digest(self.salt_key, _SALT_LABEL + about, sha256)[:16].hex()
 
     def _path(self, url: str) -> str:

@@ -1,12 +1,12 @@
 """Which bits stand for a certificate's state, and where: one table for every kind of list.
 
-    state on the log                              revocation  suspension  refresh  standing   token
-    in force                                          0           0          0         0      0 valid
-    in force, a higher grade was earned since         0           0          1         0      3 superseded
-    corrected since: exports of before the correction 0           0          1         0      3 superseded
-    suspended                                         0           1          0         1      2 suspended
-    revoked, void, a post that was ended              1           0          0         1      1 invalid
-    replaced by a reissue                             1           0          1         1      1 invalid
+    state on the log                                     revocation  suspension  refresh  standing   token
+    in force                                                 0           0          0         0      0 valid
+    in force, a higher grade was earned since                0           0          1         0      3 superseded
+    corrected since: exports of before the correction        0           0          1         0      3 superseded
+    suspended                                                0           1          0         1      2 suspended
+    revoked, void, a post that was ended                     1           0          0         1      1 invalid
+    replaced by a reissue                                    1           0          1         1      1 invalid
 
 `standing` is for Open Badges 3.0, which allows one status entry only (1EdTech schema): not in force, for whatever
 reason. Its purpose is "revocation", which every verifier checks.
