@@ -1,10 +1,11 @@
-"""The issuer's programme: `cert-issuer keygen | init | check | issue | print | suspend | revoke | … | status`."""
+"""The issuer's programme: `cert-issuer keygen | init | check | issue | print | export | suspend | … | status`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -14,6 +15,14 @@ from issuer.console.terminal import report_error
 from ledger.errors import CertLedgerError, Unavailable
 
 _INTERRUPTED: Final = 130
+
+
+def _export(arguments: Namespace) -> int:
+    from issuer.console import exports  # loads a JSON-LD processor, which no other command needs
+
+    return asyncio.run(exports.export(arguments))
+
+
 _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "keygen": setup.keygen,
     "init": lambda arguments: asyncio.run(setup.init(arguments)),
@@ -21,6 +30,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "issue": lambda arguments: asyncio.run(rosters.issue(arguments)),
     "late-permit": lambda arguments: asyncio.run(rosters.late_permit(arguments)),
     "print": lambda arguments: asyncio.run(batches.print_again(arguments)),
+    "export": _export,
     "status": batches.status,
     **dict.fromkeys(
         ("suspend", "restore", "revoke", "end-appointment"), lambda arguments: asyncio.run(acts.rule(arguments))

@@ -19,6 +19,7 @@ from ledger.tlog.note import VerifierKey, parse_vkey
 
 SETTINGS_FILE: Final = "issuer.toml"
 _BASE_URL: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+_EXPORT_URL: Final = re.compile(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _STANDARD_PLACE: Final = "{occupation}"
 
 
@@ -62,6 +63,16 @@ class IssuerSettings:
             maximum=200,
         ),
     )
+    export_url: str = field(
+        default="",
+        metadata=described(
+            Text(
+                "发布导出文件（did.json、状态列表）的 https 网址；不导出可空",
+                "https address where exports (did.json, status lists) are published; empty without exports",
+            ),
+            maximum=200,
+        ),
+    )
     route: str = field(
         default="exam",
         metadata=described(
@@ -95,6 +106,8 @@ class IssuerSettings:
         for address in (self.ledger_url, self.verify_url):
             if _BASE_URL.fullmatch(address) is None:
                 raise Malformed("ledger_url, verify_url: scheme://host[:port], lower case, no path")
+        if self.export_url and _EXPORT_URL.fullmatch(self.export_url) is None:
+            raise Malformed("export_url: https://host[:port][/path], host in lower case, no slash at the end")
         check_filing_number(self.filing_number)
         if len(self.standard_for("1-00-00-00")) > 64:
             raise Malformed("standard_id: at most 64 characters with the code put in")

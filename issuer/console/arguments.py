@@ -59,6 +59,20 @@ def make_parser() -> argparse.ArgumentParser:
     again.add_argument("--number", help="只印这个编号 / only this certificate")
     _passphrase(again)
 
+    export = _command(commands, "export", "导出通用凭证 / Open Badges 3.0, VC 2.0, status lists, did.json")
+    export.add_argument("--out", type=Path, help="结果文件夹 / folder for the results, as of issue")
+    export.add_argument("--public", type=Path, metavar="DIR", help="待发布文件的文件夹 / folder for what is published")
+    export.add_argument("--number", help="只导出这个编号 / this certificate only, and no lists")
+    export.add_argument(
+        "--fields",
+        metavar="LIST",
+        help="写入的个人信息：name,document,scores,photo 或 none，缺省 name / of the person; without it, the name",
+    )
+    export.add_argument("--sd-jwt", action="store_true", help="另做 SD-JWT VC（草案）/ SD-JWT VC too, still a draft")
+    export.add_argument("--public-only", action="store_true", help="只更新待发布文件 / only what is published")
+    export.add_argument("--again", action="store_true", help="已有的也重做 / make again what is there")
+    _passphrase(export)
+
     for name, about in (("suspend", "暂停证书"), ("restore", "恢复证书"), ("revoke", "撤销证书")):
         ruling = _command(
             commands, name, f"{about} / {name} certificates: a sheet, one number, or a stretch of the log"

@@ -1,0 +1,110 @@
+"""The picture that a badge is baked into: a card with occupation, grade and number; name and photo when chosen.
+
+1200 x 675 pixels, in the colours and the font of the printed certificate. The same facts give the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+from issuer import printing
+from issuer.exports.badge import NAME, PHOTO
+from issuer.exports.facts import Facts
+from issuer.printing.ornament import GOLD, RED, Colour
+from ledger.errors import Unavailable
+from ledger.records.dates import format_day
+from ledger.text import Text
+
+SIZE: Final = (1200, 675)
+_FONT: Final = Path(printing.__file__).with_name("fonts") / "NotoSerifSC_400Regular.ttf"
+_PAPER: Final = (255, 253, 248)
+_INK: Final = (26, 26, 28)
+_GREY: Final = (107, 105, 102)
+_LEFT, _RIGHT = 80, 1120
+_PHOTO: Final = (180, 252)
+_COLOURS: Final = 64
+_TITLE: Final = Text("职业技能等级证书", "Certificate of Vocational Skill Level")
+_POST: Final = Text("技能岗位聘任证书", "Certificate of Appointment to a Skill Post")
+_NUMBER: Final = Text("证书编号", "Number")
+_ISSUED: Final = Text("发证日期", "Issued")
+_STATUS: Final = Text("现时状态和等级请到", "For status and current grade ask")
+
+
+def draw_card(facts: Facts, fields: Collection[str], official_host: str) -> bytes:
+    """PNG bytes. Raises Unavailable when the font is not installed."""
+    card = Image.new("RGB", SIZE, _PAPER)
+    draw = ImageDraw.Draw(card)
+    draw.rectangle((24, 24, 1176, 651), outline=_rgb(GOLD), width=4)
+    draw.rectangle((36, 36, 1164, 639), outline=_rgb(GOLD), width=1)
+    title = _POST if facts.is_post else _TITLE
+    _text(draw, (600, 92), title.zh, 44, _INK, anchor="mm", width=1000)
+    _text(draw, (600, 142), title.en, 22, _rgb(RED), anchor="mm", width=1000)
+    photo = facts.thumbnail if PHOTO in fields else b""
+    right = _RIGHT - _PHOTO[0] - 40 if photo else _RIGHT
+    occupation = facts.occupation + (f"  {facts.trade}" if facts.trade else "")
+    if NAME in fields:
+        _text(draw, (_LEFT, 222), facts.name, 46, _INK, anchor="lm", width=right - _LEFT)
+    _text(draw, (_LEFT, 292), occupation, 38, _INK, anchor="lm", width=right - _LEFT)
+    _text(draw, (_LEFT, 382), facts.grade.zh, 72, _rgb(RED), anchor="lm", width=right - _LEFT)
+    _text(draw, (_LEFT, 448), facts.grade.en, 26, _INK, anchor="lm", width=right - _LEFT)
+    if photo:
+        _paste(card, photo)
+    draw.line((_LEFT, 494, _RIGHT, 494), fill=_rgb(GOLD), width=2)
+    number, issued = f"{_NUMBER.zh} {_NUMBER.en}  {facts.number}", format_day(facts.issue_day)
+    _text(draw, (_LEFT, 530), facts.body_name, 26, _INK, anchor="lm", width=620)
+    _text(draw, (_RIGHT, 530), f"{_ISSUED.zh} {_ISSUED.en}  {issued}", 22, _INK, anchor="rm", width=400)
+    _text(draw, (_LEFT, 572), number, 22, _INK, anchor="lm", width=1040)
+    _text(
+        draw, (_LEFT, 610), f"{_STATUS.zh} {_STATUS.en}  {official_host}", 20, _GREY, anchor="lm", width=_RIGHT - _LEFT
+    )
+    out = io.BytesIO()
+    flat = card if photo else card.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
+    flat.save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+def _paste(card: Image.Image, photo: bytes) -> None:
+    left, top = _RIGHT - _PHOTO[0], 196
+    with Image.open(io.BytesIO(photo), formats=("JPEG",)) as picture:
+        shown = picture.convert("RGB")
+    shown.thumbnail(_PHOTO)
+    at = (left + (_PHOTO[0] - shown.width) // 2, top + (_PHOTO[1] - shown.height) // 2)
+    card.paste(shown, at)
+    ImageDraw.Draw(card).rectangle(
+        (at[0] - 2, at[1] - 2, at[0] + shown.width + 1, at[1] + shown.height + 1), outline=_rgb(GOLD), width=2
+    )
+
+
+def _text(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    size: int,
+    colour: tuple[int, int, int],
+    *,
+    anchor: str,
+    width: int,
+) -> None:
+    """One line, made smaller until it fits `width` pixels."""
+    wide = _font(size).getlength(text)
+    fitting = size if wide <= width else max(10, int(size * width / wide))
+    draw.text(at, text, fill=colour, font=_font(fitting), anchor=anchor)
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    try:
+        return ImageFont.truetype(str(_FONT), size)
+    except OSError as error:
+        raise Unavailable("the print font is not installed") from error
+
+
+def _rgb(colour: Colour) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in colour)
+    return red, green, blue

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from issuer.exports.card import SIZE, draw_card
+from tests.support.exporting import make_facts, make_post
+
+HOST = "verify.example"
+
+
+def photo() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (240, 336), (10, 120, 200)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_a_card_shows_what_was_chosen_and_no_more() -> None:
+    facts = make_facts(thumbnail=photo())
+    plain = draw_card(facts, (), HOST)
+    with Image.open(io.BytesIO(plain)) as shown:
+        assert shown.size == SIZE
+    assert len(plain) < 60_000
+    assert draw_card(make_facts(name="另一人", thumbnail=b"", employer="", birth_year=0), (), HOST) == plain
+    named = draw_card(facts, ("name",), HOST)
+    assert named != plain and named == draw_card(facts, ("name",), HOST)
+    with Image.open(io.BytesIO(draw_card(facts, ("name", "photo"), HOST))) as shown:
+        red, _, blue = shown.convert("RGB").getpixel((1030, 320))  # type: ignore[misc]
+        assert red < 60 and blue > 150
+
+
+def test_long_names_stay_within_the_frame() -> None:
+    long = make_facts(
+        name="买" * 50, occupation="生成式人工智能系统应用员" * 3, trade="方向" * 20, body_name="机构" * 30
+    )
+    for facts in (long, make_post()):
+        with Image.open(io.BytesIO(draw_card(facts, ("name",), HOST))) as shown:
+            edge = shown.convert("RGB").crop((1140, 60, 1160, 620))
+            assert len(edge.getcolors(9) or "") == 1, "nothing is drawn beyond the margin"
