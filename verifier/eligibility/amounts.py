@@ -3,7 +3,7 @@
     [[amount.lines]]
     id = "base"
     of = ["params.base", "tables.grade.coefficient"]     # multiplied
-    divide = 100                                          # a number or a name: hundredths here
+    divide = [100]                                        # numbers and names, multiplied: hundredths here
     round = "half_up"                                     # down · half_up · exact (a remainder: a person decides)
 
 No line can leave 62 bits, whatever the facts are: that is computed from the bounds of its operands when the pack loads.
@@ -59,25 +59,26 @@ class Negative(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One summand. `factor` and `divisor` are whole numbers or names."""
+    """One summand: the product of `factors` over that of `divisors`, each a whole number or a name."""
 
     id: str
     text: Text
     minus: bool
     factors: tuple[int | str, ...]
-    divisor: int | str
+    divisors: tuple[int | str, ...]
     rounding: Rounding
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(each for each in (*self.factors, self.divisor) if isinstance(each, str))
+        return tuple(each for each in (*self.factors, *self.divisors) if isinstance(each, str))
 
     def value(self, values: Values) -> int | None:
         """Fen, with its sign. None where it does not come out even and must. All names have whole numbers."""
-        product = 1
+        product, divisor = 1, 1
         for factor in self.factors:
             product *= int(values[factor]) if isinstance(factor, str) else factor
-        divisor = int(values[self.divisor]) if isinstance(self.divisor, str) else self.divisor
+        for each in self.divisors:
+            divisor *= int(values[each]) if isinstance(each, str) else each
         whole, rest = divmod(abs(product), divisor)
         if rest and self.rounding is Rounding.EXACT:
             return None
@@ -124,14 +125,19 @@ def read_amount(node: Node, types: Mapping[str, ValueType]) -> Amount:
 def _line(node: Node, types: Mapping[str, ValueType]) -> Line:
     id_, text = node.name("id"), node.pair()
     minus = node.choice("sign", Sign, "+") is Sign.MINUS
-    raw = node.take("of")
-    if type(raw) is not list or not 1 <= len(raw) <= 6:
-        raise bad("TYPE", node.at("of"), "应为 1 到 6 个数或名称", "must be 1 to 6 numbers or names")
-    factors = tuple(_operand(each, node, "of", types) for each in raw)
-    divisor = _operand(node.take("divide", 1), node, "divide", types)
+    factors, divisors = _operands(node, "of", types), _operands(node, "divide", types, [])
     rounding = node.choice("round", Rounding, "exact")
     node.end()
-    return Line(id_, text, minus, factors, divisor, rounding)
+    return Line(id_, text, minus, factors, divisors, rounding)
+
+
+def _operands(
+    node: Node, key: str, types: Mapping[str, ValueType], default: list[object] | None = None
+) -> tuple[int | str, ...]:
+    raw = node.take(key) if default is None else node.take(key, default)
+    if type(raw) is not list or not (default is not None or raw) or len(raw) > 6:
+        raise bad("TYPE", node.at(key), "应为最多 6 个数或名称的数组", "must be an array of at most 6 numbers or names")
+    return tuple(_operand(each, node, key, types) for each in raw)
 
 
 def _operand(raw: object, node: Node, key: str, types: Mapping[str, ValueType]) -> int | str:
@@ -155,7 +161,6 @@ def _bounds(line: Line, types: Mapping[str, ValueType], node: Node) -> tuple[int
         low, high = min(ends), max(ends)
     if max(abs(low), abs(high)) >= _LIMIT:
         raise bad("ABSURD", node.place, "可能超出可计算的范围", "could leave the range of amounts")
-    divisor = line.divisor
-    if isinstance(divisor, str) and types[divisor].low < 1:
+    if any(isinstance(each, str) and types[each].low < 1 for each in line.divisors):
         raise bad("RANGE", node.at("divide"), "除数可能不为正", "the divisor could be below one")
     return (-high, -low) if line.minus else (low, high)

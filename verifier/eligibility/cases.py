@@ -105,7 +105,7 @@ def _case(node: Node, certificate: Mapping[str, Any], facts: Mapping[str, Any], 
     note_node = node.node("note")
     note = note_node.pair()
     note_node.end()
-    records, rejected = [], []
+    records, rejected, applied_with = list[CertificateRecord](), list[Rejected](), True
     for at, raw in enumerate(node.take("certificates", [])):
         if type(raw) is not dict:
             raise bad("TYPE", node.at("certificates"), "应为表的数组", "must be an array of tables")
@@ -115,6 +115,7 @@ def _case(node: Node, certificate: Mapping[str, Any], facts: Mapping[str, Any], 
             if status not in set(Code):
                 raise bad("CHOICE", each.at("status"), "不是核验结果代码", "not a verdict code")
             rejected.append(Rejected(status, reason_of(Code(status))))
+            applied_with &= at > 0
             continue
         records.append(_record(each))
     given = dict(facts)
@@ -134,7 +135,7 @@ def _case(node: Node, certificate: Mapping[str, Any], facts: Mapping[str, Any], 
     if pack.amount is not None and result is Outcome.ELIGIBLE and "amount" not in expect:
         raise bad("MISSING", node.at("expect"), "应写明金额", "must state the amount")
     node.end()
-    return Case(id_, note, as_of, tuple(records), tuple(rejected), given, expect)
+    return Case(id_, note, as_of, tuple(records) if applied_with else (), tuple(rejected), given, expect)
 
 
 def _record(node: Node) -> CertificateRecord:

@@ -5,7 +5,7 @@ id = "chief-not-below-special"
 table = "grade"            # of one row for each value of `by`
 by = "appointed_grade"
 lines = ["base", "skill"]  # their sum must not fall as `by` rises
-source = "js"
+assume = { "overlaps.post" = 30, "as_of.month_days" = 30 }     # optional: what else the lines read
 """
 
 from __future__ import annotations
@@ -39,8 +39,13 @@ def read_constraints(
         for each in wanted:
             if each not in lines:
                 raise unknown("UNKNOWN_NAME", node.at("lines"), each, lines)
+        assumed = node.entries("assume") if node.has("assume") else {}
+        for each, value in assumed.items():
+            if type(value) is not int:
+                raise bad("TYPE", node.at(f"assume.{each[:80]}"), "应为整数", "must be an integer")
         node.end()
         constants: dict[str, Value] = {key: parameter.value for key, parameter in parameters.items()}
+        constants |= assumed
         steps = []
         for row in table.rows:
             values = constants | {f"tables.{name}.{key}": value for key, value in row.outputs.items()}

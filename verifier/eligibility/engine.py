@@ -14,7 +14,7 @@ its decisions say so, and are good for nothing that is paid.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ledger.records.dates import check_day, date_of
@@ -42,7 +42,8 @@ def decide(
 ) -> Decision:
     """The decision on `as_of` (a day number). The first certificate is the one applied with, the others stand beside.
 
-    `rejected`: certificates that were shown and do not count. Raises Malformed for a day outside 1900..2999.
+    `rejected`: certificates that were shown and do not count. When the one applied with is among them, `certificates` is
+    empty: another does not take its place. Raises Malformed for a day outside 1900..2999.
     """
     assert all(type(each) is VerifiedCertificate for each in certificates), "only verified certificates are decided on"
     records = [each.record for each in certificates]
@@ -107,7 +108,7 @@ def _evaluate(
             for each in pack.derived
             if each.span is not None and type(values[each.needs[0]]) is int
         )
-        answer = _judge(pack, values, trace)
+        answer = _without(_judge(pack, values, trace), records, rejected)
     paid = answer.amount is not None
     fired = [row for _, row in trace.rows]
     used = {row.source for row in (*fired, *(row for row in pack.table.rows if row.id == answer.nearest))}
@@ -163,8 +164,10 @@ def _gate(
     if not rejected:
         needed = pack.certificate is Needs.REQUIRED
         return _Answer(Outcome.NEEDS_INFORMATION, ("NO_CERTIFICATE",)) if needed else None
+    if pack.certificate is Needs.OPTIONAL:
+        return None
     reasons = tuple(sorted({each.reason for each in rejected}))
-    if reasons == ("NOT_PROVEN",):
+    if "NOT_PROVEN" in reasons:
         return _Answer(Outcome.NEEDS_INFORMATION, reasons)
     if pack.recovery is not None and "STATUS" in reasons:
         received = facts.values[pack.recovery.when]
@@ -173,6 +176,16 @@ def _gate(
         if received is True:
             return _Answer(Outcome.REVIEW, (pack.recovery.reason,))
     return _Answer(Outcome.NOT_ELIGIBLE, reasons)
+
+
+def _without(answer: _Answer, records: Sequence[CertificateRecord], rejected: Sequence[Rejected]) -> _Answer:
+    """A "no" without the certificate that was shown says so, and is none while that certificate could not be proven."""
+    if records or not rejected or answer.result is not Outcome.NOT_ELIGIBLE:
+        return answer
+    left_out = sorted({each.reason for each in rejected})
+    if "NOT_PROVEN" in left_out:
+        return replace(answer, result=Outcome.NEEDS_INFORMATION, reasons=tuple(left_out))
+    return replace(answer, reasons=(*answer.reasons, *left_out))
 
 
 def _values(records: Sequence[CertificateRecord], facts: Facts, pack: Pack, as_of: int) -> dict[str, Value]:
@@ -270,13 +283,16 @@ def _open_facts(pack: Pack, table: Table, marks: str, values: dict[str, Value]) 
 
 
 def _refused(pack: Pack, table: Table, marks: list[str]) -> _Answer:
-    """No row can match: the nearest that pays, by its failed conditions, says why and what would change it."""
+    """No row can match: the nearest that pays says why and what would change it.
+
+    Nearest: fewest failed conditions; of those, the row that agrees in most of the first columns; then by id.
+    """
     paying = [
-        (each[0] == FAIL, each.count(FAIL), each.count(OPEN), row.id, row, each)
+        (each[0] == FAIL, each.count(FAIL), -each.find(FAIL), each.count(OPEN), row.id, row, each)
         for row, each in zip(table.rows, marks, strict=True)
         if row.outcome is Outcome.ELIGIBLE
-    ] or [(True, 0, 0, row.id, row, each) for row, each in zip(table.rows, marks, strict=True)]
-    *_, row, each = min(paying, key=lambda item: item[:4])
+    ] or [(True, 0, 0, 0, row.id, row, each) for row, each in zip(table.rows, marks, strict=True)]
+    *_, row, each = min(paying, key=lambda item: item[:5])
     reasons = []
     for name, mark in zip(table.columns, each, strict=True):
         if mark == FAIL:

@@ -133,8 +133,8 @@ class _Explainer:
             wanted = say_cell(cell, lambda v, n=name: self.say(n, v), dated=self._dated(name))  # type: ignore[misc]
             label, value = self.pack.labels[name], self.say(name, read)
             yield Text(
-                f"改变结果需要：{label.zh}为 {wanted.zh}（现为 {value.zh}）",
-                f"What would change it: {label.en} {wanted.en} (now {value.en})",
+                f"改变结果需要：{label.zh}：{wanted.zh}（现为 {value.zh}）",
+                f"What would change it: {label.en}: {wanted.en} (now {value.en})",
             )
 
     def _of_nearest(self) -> Iterator[tuple[tuple[int, int], str, str, Value, Table]]:

@@ -145,6 +145,19 @@ def _capped(name: str, node: Node, types: Mapping[str, ValueType], _: frozenset[
     return Derived(name, type_, (of, most), compute)
 
 
+def _difference(name: str, node: Node, types: Mapping[str, ValueType], _: frozenset[str]) -> Derived:
+    left, right = name_of(node, "left", types, _INTS), name_of(node, "right", types, _INTS)
+    node.end()
+
+    def compute(values: Values) -> Any:
+        a, b = values[left], values[right]
+        return ABSENT if a is ABSENT or b is ABSENT else max(a - b, 0)
+
+    high = max(types[left].high - types[right].low, 0)
+    optional = types[left].optional or types[right].optional
+    return Derived(name, value_type(Kind.INT, (), 0, high, optional=optional), (left, right), compute)
+
+
 def _quotient(name: str, node: Node, types: Mapping[str, ValueType], _: frozenset[str]) -> Derived:
     of = name_of(node, "of", types, _INTS)
     by = node.number("by", low=1, high=INT_MAX)
@@ -195,6 +208,7 @@ GROUPS: Final[Mapping[str, Maker]] = {
     "exclusions": exclusion,
     "compare": _compare,
     "capped": _capped,
+    "differences": _difference,
     "quotients": _quotient,
     "parts": _part,
     "overlaps": _overlap,

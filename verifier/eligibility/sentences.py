@@ -76,7 +76,7 @@ def read_sentences(
 
 def _check_words(root: Node, tables: tuple[Table, ...], words: Mapping[str, Text]) -> None:
     needed = {
-        f"{name}.{row.outputs[name]}"
+        f"tables.{table.id}.{name}.{row.outputs[name]}"
         for table in tables
         for name, type_ in table.outputs.items()
         if type_.kind is Kind.TEXT

@@ -184,7 +184,7 @@ def test_derived_values(code: str, place: str, pack: str) -> None:
         ("TYPE", "pack.toml: amount: lines/a: of", '["as_of"]', ""),
         ("TYPE", "pack.toml: amount: lines/a: of", "[1.5]", ""),
         ("TYPE", "pack.toml: amount: lines/a: of", "[0]", ""),
-        ("RANGE", "pack.toml: amount: lines/a: divide", '["n"]', 'divide = "n"\n'),
+        ("RANGE", "pack.toml: amount: lines/a: divide", '["n"]', 'divide = ["n"]\n'),
         ("CHOICE", "pack.toml: amount: lines/a: round", '["n"]', 'round = "up"\n'),
     ],
 )
