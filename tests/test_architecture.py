@@ -55,6 +55,14 @@ _PURE_VERIFIER = (
     "refresh",
     "several",
     "numbers.doctor",
+    *(
+        f"eligibility.{name}"
+        for name in (
+            *("amounts", "cases", "cells", "certificate", "constraints", "days", "decision", "derived", "difference"),
+            *("engine", "explain", "facts", "formulas", "history", "kinds", "loader", "pack", "reader", "records"),
+            *("replay", "sentences", "tables", "wording", "writing"),
+        )
+    ),
 )
 PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}

@@ -1,0 +1,133 @@
+"""The names under which a rule reads certificates: `cert.grade`, `cert.issue_date`, `others.occupations`. Pure.
+
+A `CertificateRecord` is plain values; one that counts comes out of `verifier.eligibility.certificate` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import Malformed
+from ledger.records import canonical
+from ledger.records.dates import check_day
+from ledger.records.kinds import Audience, Route
+from verifier.eligibility.kinds import ABSENT, UNKNOWN, Kind, Value, ValueType, value_type
+
+CERTIFICATE: Final = "certificate"
+APPOINTMENT: Final = "appointment"
+ROUTES: Final = (*(route.name.lower() for route in Route), "appointment")
+AUDIENCES: Final = (*(audience.name.lower() for audience in Audience), "")
+
+CERTIFICATE_TYPES: Final[dict[str, ValueType]] = {
+    "cert.kind": value_type(Kind.ENUM, (CERTIFICATE, APPOINTMENT), optional=True),
+    "cert.occupation": value_type(Kind.TEXT, optional=True),
+    "cert.lineage": value_type(Kind.TEXT, optional=True),
+    "cert.trade": value_type(Kind.TEXT, optional=True),
+    "cert.grade": value_type(Kind.GRADE, optional=True),  # ordinal, rising
+    "cert.level": value_type(Kind.INT, (), 1, 5, optional=True),  # national level, falling; a post has none
+    "cert.issue_date": value_type(Kind.DATE, optional=True),
+    "cert.route": value_type(Kind.ENUM, ROUTES, optional=True),
+    "cert.audience": value_type(Kind.ENUM, AUDIENCES, optional=True),
+    "cert.filing": value_type(Kind.TEXT, optional=True),
+    "cert.highest": value_type(Kind.GRADE, optional=True),  # certified, in force, same occupation
+    "cert.holds_higher": value_type(Kind.BOOL, optional=True),
+    "cert.post_grade": value_type(Kind.GRADE, (), 7, 8, optional=True),  # the post held on the day asked about
+    "others.occupations": value_type(Kind.INT, (), 0, 64),  # occupations of the other certificates, not the first's
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRecord:
+    """What is known of one certificate or post in force. Days are counted from 1970-01-01."""
+
+    cert_key: bytes  # 32 bytes
+    kind: str  # CERTIFICATE or APPOINTMENT
+    occupation: str  # code
+    lineage: str
+    trade: str  # "" where there is none
+    grade: int  # ordinal 1..8
+    issue_day: int
+    filing: str
+    route: str
+    audience: str  # "" for a post
+    linked: bool  # False: nothing is known of the person's other certificates
+    track_highest: int  # ordinal of the highest certificate in force; 0: none, or not known
+    post: tuple[int, int, int] | None = None  # grade, first and last day (0: open) of the track's current post
+
+    def __post_init__(self) -> None:
+        if len(self.cert_key) != 32 or self.kind not in (CERTIFICATE, APPOINTMENT):
+            raise Malformed("certificate record: cert key of 32 bytes, certificate or appointment")
+        if not (7 <= self.grade <= 8 if self.kind == APPOINTMENT else 2 <= self.grade <= 6):
+            raise Malformed("certificate record: a grade of another kind")
+        if self.route not in ROUTES or self.audience not in AUDIENCES or not 0 <= self.track_highest <= 6:
+            raise Malformed("certificate record: route, audience or highest grade")
+        for text in (self.occupation, self.lineage, self.trade, self.filing):
+            if len(text) > 64 or not canonical.is_plain(text):
+                raise Malformed("certificate record: a text not in its one spelling")
+        check_day(self.issue_day)
+        if self.post is not None and not (7 <= self.post[0] <= 8 and self.post[1] >= 0 <= self.post[2]):
+            raise Malformed("certificate record: a post")
+
+    @property
+    def level(self) -> int | None:
+        """National level 5..1 of a certificate."""
+        return 7 - self.grade if self.kind == CERTIFICATE else None
+
+
+def certificate_values(records: Sequence[CertificateRecord], as_of: int) -> dict[str, Value]:
+    """Everything rules can read of the certificates; the first is the one that is applied with."""
+    if not records:
+        return {**dict.fromkeys(CERTIFICATE_TYPES, ABSENT), "others.occupations": 0}
+    first, others = records[0], records[1:]
+    same = [r.grade for r in others if r.lineage == first.lineage and r.kind == CERTIFICATE]
+    highest = max([first.track_highest, *same, first.grade if first.kind == CERTIFICATE else 0])
+    known = first.linked or highest > first.grade  # a higher one that is shown settles it either way
+    return {
+        "cert.kind": first.kind,
+        "cert.occupation": first.occupation,
+        "cert.lineage": first.lineage,
+        "cert.trade": first.trade,
+        "cert.grade": first.grade,
+        "cert.level": ABSENT if first.level is None else first.level,
+        "cert.issue_date": first.issue_day,
+        "cert.route": first.route,
+        "cert.audience": first.audience,
+        "cert.filing": first.filing,
+        "cert.highest": (highest or ABSENT) if known else UNKNOWN,
+        "cert.holds_higher": first.kind == CERTIFICATE and highest > first.grade if known else UNKNOWN,
+        "cert.post_grade": _post_grade(first, as_of),
+        "others.occupations": len({r.lineage for r in others if r.kind == CERTIFICATE} - {first.lineage}),
+    }
+
+
+def _post_grade(record: CertificateRecord, as_of: int) -> Value:
+    if record.kind == APPOINTMENT:
+        return record.grade
+    if record.post is None:
+        return ABSENT if record.linked else UNKNOWN
+    grade, first, last = record.post
+    return grade if first <= as_of and (not last or as_of <= last) else ABSENT
+
+
+def record_value(record: CertificateRecord) -> list[canonical.Value]:
+    """The record as an array of a decision's bytes."""
+    return [
+        record.cert_key, record.kind, record.occupation, record.lineage, record.trade, record.grade, record.issue_day,
+        record.filing, record.route, record.audience, int(record.linked), record.track_highest, list(record.post or ()),
+    ]  # fmt: skip
+
+
+_SHAPE: Final = (bytes, str, str, str, str, int, int, str, str, str, int, int, list)
+
+
+def parse_record(value: object) -> CertificateRecord:
+    """Raises Malformed for anything that `record_value` would not have made."""
+    if type(value) is not list or tuple(map(type, value)) != _SHAPE or value[10] not in (0, 1):
+        raise Malformed("certificate record: shape")
+    post = value[12]
+    if len(post) not in (0, 3) or not all(type(each) is int for each in post):
+        raise Malformed("certificate record: a post")
+    a, b, c, d, e, f, g, h, i, j, linked, highest, _ = value
+    return CertificateRecord(a, b, c, d, e, f, g, h, i, j, linked == 1, highest, tuple(post) or None)
