@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import setuptools
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "issuer", "verifier")
@@ -191,9 +193,10 @@ def test_no_packages_below_tests() -> None:
 
 
 def test_every_module_is_packaged() -> None:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
-    assert {name for name in packages if f'"{name}"' not in text} == set()
+    assert set(setuptools.find_packages(str(ROOT), **settings["packages"]["find"])) == packages
+    assert all(module in packages or module.rpartition(".")[0] in packages for module in MODULES)
 
 
 @pytest.mark.parametrize(
