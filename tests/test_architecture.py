@@ -40,6 +40,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "verifier.witness": _KEYS,
     "verifier.audit": _KEYS,
     "verifier.receipts": _KEYS,
+    "verifier.claims": _KEYS,  # of a payer, who states claims (docs/decisions.md)
 }
 SERVICE_CALLERS = ("ledger.service", "ledger.console", "ledger.__main__")
 KEYSTORE = "ledger.keystore"

@@ -9,6 +9,7 @@
     site-store  make the store of accounts, shares and lists, or bring it up to date
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
+    claims  reserve, pay, release and claw back benefits (a payer's program, with keys of its own)
 
 Exit status of check: 0 valid, 1 not valid, 2 usage or malformed input, 3 could not tell. Of the others: 0 or 2, 3 when
 the world did not answer, 1 when the log broke a rule.
@@ -32,6 +33,7 @@ from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unve
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
 from verifier.audit import console as audit_console
+from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
 from verifier.lookup import Lookup
@@ -276,6 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
     witness.add_commands(commands)
+    claims.add_commands(commands)
     return parser
 
 

@@ -1,0 +1,149 @@
+"""A payer's claims: no crash loses or doubles one, and nothing is believed that the log does not prove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ledger.errors import Refused, Unavailable, Unverified
+from ledger.records.kinds import Kind, Reason
+from ledger.wire import AnySubmission, BareSubmission, Receipt
+from tests.support.builders import octets, ruling
+from tests.support.live_ledger import today
+from tests.support.paying import Paying
+from verifier.claims.config import JOURNAL_FILE
+from verifier.claims.desk import Outcome
+from verifier.claims.journal import Journal
+
+
+class Between:
+    """Stands between a payer and its ledger. `lose`: the request is lost, or only its answer; `spoil` the answer."""
+
+    def __init__(self, inner: Any, lose: str = "", spoil: str = "") -> None:
+        self._inner, self._lose, self._spoil = inner, lose, spoil
+        self.asked = 0
+
+    async def nullifiers(self, asked: Any) -> Any:
+        self.asked += 1
+        return await self._inner.nullifiers(asked)
+
+    async def cases(self) -> Any:
+        return await self._inner.cases()
+
+    async def submit(self, submissions: Sequence[AnySubmission]) -> Receipt:
+        if self._lose == "request":
+            raise Unavailable("lost")
+        receipt: Receipt = await self._inner.submit(submissions)
+        if self._lose == "answer":
+            raise Unavailable("lost")
+        answer: Any = receipt.answers[0]
+        if self._spoil == "index":
+            return replace(receipt, answers=(replace(answer, index=answer.index - 1), *receipt.answers[1:]))
+        if self._spoil == "count":
+            return replace(receipt, answers=receipt.answers[1:])
+        return receipt
+
+
+def codes(outcomes: Sequence[Outcome]) -> list[str]:
+    return [one.refused.code if one.refused else "logged" for one in outcomes]
+
+
+async def test_from_reservation_to_claw_back(paying: Paying) -> None:
+    await paying.certify("desk a", "desk b")
+    async with paying.payer() as payer:
+        cases = [paying.application(label) for label in ("desk a", "desk b")]
+        first = await payer.reserve(cases)
+        assert codes(first) == ["logged", "logged"]
+        assert await payer.reserve(cases) == first, "the same cases again are the same claims"
+        paid = await payer.pay(["desk a"])
+        assert codes(paid) == ["logged"] and await payer.pay(["desk a"]) == paid
+        assert codes(await payer.release(["desk a"], Reason.OTHER)) == ["CLAIM_NOT_RESERVED"]
+        assert codes(await payer.release(["desk b"], Reason.HOLDER_REQUEST)) == ["logged"]
+        assert codes(await payer.claw_back(["desk a"], Reason.DECIDED_IN_ERROR)) == ["logged"]
+        again = await payer.reserve(cases)
+        assert codes(again) == ["logged", "logged"], "what was given back can be claimed anew"
+        assert {one.index for one in again}.isdisjoint(one.index for one in first)
+        assert codes(await payer.pay(["desk b", "unknown"])) == ["logged", "NO_CLAIM"]
+
+
+async def test_another_office_hears_only_that_it_is_claimed(paying: Paying) -> None:
+    await paying.certify("desk c")
+    async with paying.payer() as payer:
+        await payer.reserve([paying.application("desk c")])
+        (outcome,) = await payer.reserve([paying.application("desk c", reference="the same right again")])
+        assert outcome.refused is not None and outcome.refused.code == "ALREADY_CLAIMED"
+
+
+@pytest.mark.parametrize("lose", ["request", "answer"])
+async def test_what_got_no_answer_is_sent_again_as_it_was(paying: Paying, lose: str) -> None:
+    label = f"desk {lose}"
+    await paying.certify(label)
+    case = paying.application(label)
+    async with paying.payer(lambda inner: Between(inner, lose)) as payer:
+        with pytest.raises(Unavailable):
+            await payer.reserve([case])
+    between = Between(None)
+    async with paying.payer(lambda inner: between.__init__(inner) or between) as payer:  # type: ignore[misc]
+        (outcome,) = await payer.reserve([case])
+        assert outcome.index is not None and between.asked == 0, "not signed anew"
+    async with paying.payer(lambda inner: Between(inner, lose)) as payer:
+        with pytest.raises(Unavailable):
+            await payer.pay([label])
+    async with paying.payer() as payer:
+        assert codes(await payer.pay([label])) == ["logged"]
+    with closing(Journal(paying.folder / JOURNAL_FILE)) as journal:
+        kept = journal.last(label)
+        assert kept is not None and kept.index == outcome.index
+        assert [act.kind for act in journal.acts(kept.leaf)] == [Kind.PAY]
+
+
+@pytest.mark.parametrize("spoil", ["index", "count"])
+async def test_a_receipt_that_does_not_hold_is_no_answer(paying: Paying, spoil: str) -> None:
+    label = f"desk spoilt {spoil}"
+    await paying.certify(label)
+    async with paying.payer(lambda inner: Between(inner, spoil=spoil)) as payer:
+        with pytest.raises(Unverified):
+            await payer.reserve([paying.application(label)])
+    with closing(Journal(paying.folder / JOURNAL_FILE)) as journal:
+        kept = journal.last(label)
+        assert kept is not None and not kept.answered
+
+
+async def test_a_clock_far_off_believes_nothing(paying: Paying) -> None:
+    await paying.certify("desk clock")
+    async with paying.payer(days=1) as payer:
+        with pytest.raises(Unverified, match="clock"):
+            await payer.reserve([paying.application("desk clock")])
+
+
+async def test_no_payment_and_a_case_when_the_certificate_is_revoked(paying: Paying) -> None:
+    await paying.certify("desk r", "desk s")
+    async with paying.payer() as payer:
+        await payer.reserve([paying.application("desk r"), paying.application("desk s")])
+        await payer.pay(["desk s"])
+        for label in ("desk r", "desk s"):
+            stated = paying.body.sign(ruling(Kind.REVOKE, paying.certificates[label], day=today()))
+            async with paying.live.client(paying.body) as client:
+                await client.submit([BareSubmission(stated.entry)])
+        assert codes(await payer.pay(["desk r"])) == ["NOT_IN_FORCE"]
+        found = {case.reference: (case.said.status, case.said.certificate) for case in await payer.cases()}
+        assert found.items() >= {"desk r": ("reserved", "revoked"), "desk s": ("paid", "revoked")}.items()
+        assert codes(await payer.reserve([paying.application("desk r", reference="once more")])) == ["NOT_IN_FORCE"]
+
+
+async def test_somebody_elses_document(paying: Paying) -> None:
+    await paying.certify("desk d")
+    async with paying.payer() as payer:
+        (outcome,) = await payer.reserve([paying.application("desk d", person="somebody else")])
+        assert outcome.refused is not None and outcome.refused.code == "NOT_HOLDER"
+        unknown = replace(paying.application("desk d", reference="u"), cert_key=octets("nothing"))
+        assert codes(await payer.reserve([unknown])) == ["CERT_UNKNOWN"]
+
+
+def test_one_process_has_the_journal(paying: Paying) -> None:
+    with closing(Journal(paying.folder / JOURNAL_FILE)), pytest.raises(Refused, match="JOURNAL_IN_USE"):
+        Journal(paying.folder / JOURNAL_FILE)
