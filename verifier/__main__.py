@@ -6,6 +6,7 @@
     check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
+    packs   check, list and compare packs of rules; `eligible` decides on certificates (verifier/eligibility/console.py)
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
 
@@ -37,6 +38,7 @@ from ledger.tlog.policy import POLICY_CEILING
 from verifier.audit import console as audit_console
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder, mark_served
 from verifier.console import add_as_of, add_refresh, as_of
+from verifier.eligibility import console as eligibility
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
@@ -290,6 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
     witness.add_commands(commands)
+    eligibility.add_commands(commands)
     return parser
 
 
