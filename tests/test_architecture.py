@@ -62,8 +62,8 @@ _PURE_VERIFIER = (
         f"eligibility.{name}"
         for name in (
             *("amounts", "cases", "cells", "certificate", "constraints", "days", "decision", "derived", "difference"),
-            *("engine", "explain", "facts", "formulas", "history", "kinds", "loader", "pack", "reader", "records"),
-            *("replay", "sentences", "tables", "wording", "writing"),
+            *("engine", "explain", "facts", "formulas", "history", "judging", "kinds", "loader", "pack", "reader"),
+            *("records", "replay", "sentences", "tables", "view", "wording", "writing"),
         )
     ),
 )

@@ -7,6 +7,7 @@
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
     site-store  make the store of accounts, shares and lists, or bring it up to date
+    packs   check, list and compare packs of rules; `eligible` decides on certificates (verifier/eligibility/console.py)
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
     claims  reserve, pay, release and claw back benefits (a payer's program, with keys of its own)
@@ -36,6 +37,7 @@ from verifier.audit import console as audit_console
 from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
+from verifier.eligibility import console as eligibility
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
@@ -279,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
     witness.add_commands(commands)
     claims.add_commands(commands)
+    eligibility.add_commands(commands)
     return parser
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -35,6 +36,14 @@ class FileReader(Protocol):
     """Reads QR texts and text layer out of a picture or PDF. Raises Malformed."""
 
     async def read(self, data: bytes) -> PdfScan: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A verdict, and the answer of the log whose proof it shows; None where it shows none."""
+
+    verdict: Verdict
+    answer: Answer | None = None
 
 
 class Lookup:
@@ -70,23 +79,36 @@ class Lookup:
             gauge.labels(log.trust.origin).set_function(partial(_measured, log, read))
 
     async def by_secret(self, secret_text: str) -> Verdict:
+        return (await self._secret(secret_text)).verdict
+
+    async def by_text(self, text: str) -> Verdict:
+        """A link, the text of a QR code, or the 26 characters of a secret alone."""
+        return (await self.examine(text)).verdict
+
+    async def by_file(self, data: bytes, filename: str = "") -> Verdict:
+        """A holder's bundle or staple, a picture or PDF with one of our codes, or a text. The name decides nothing."""
+        return (await self.examine(data)).verdict
+
+    async def examine(self, item: str | bytes) -> Examined:
+        """A text or a file as above: the verdict, and what it rests on."""
+        return await (self._text(item) if isinstance(item, str) else self._file(item))
+
+    async def _secret(self, secret_text: str) -> Examined:
         try:
             secret = parse_secret(secret_text)
         except Malformed:
             return await self._judge(None)
         return await self._judge(QrCode(self._bases[0], secret))
 
-    async def by_text(self, text: str) -> Verdict:
-        """A link, the text of a QR code, or the 26 characters of a secret alone."""
+    async def _text(self, text: str) -> Examined:
         if len(text) > MAX_TEXT:
             return await self._judge(None)
         plain = text.strip()
         if len(plain) == SECRET_CHARS:
-            return await self.by_secret(plain)
+            return await self._secret(plain)
         return await self._judge(self._choose([plain]))
 
-    async def by_file(self, data: bytes, filename: str = "") -> Verdict:
-        """A holder's bundle or staple, a picture or PDF with one of our codes, or a text. The name decides nothing."""
+    async def _file(self, data: bytes) -> Examined:
         kind = sniff(data)
         if kind != "cbor-or-other":
             try:
@@ -101,7 +123,7 @@ class Lookup:
             text = data[: 4 * MAX_TEXT + 4].decode("utf-8-sig")
         except UnicodeDecodeError:
             return await self._judge(None)
-        return await self.by_text(text)
+        return await self._text(text)
 
     def ready(self) -> Readiness:
         """Ready while one of the logs is: the others only hold up what they have, and every "no such record"."""
@@ -140,15 +162,17 @@ class Lookup:
         having = [log for log in self.logs if len(self.logs) > 1 and await log.holds(cert_key)]
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
-    async def _judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Verdict:
+    async def _judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Examined:
         if item is None or isinstance(item, ForeignLink):
-            return verify(Evidence(item), self.logs[0].trust, self._now_ms())
+            return Examined(verify(Evidence(item), self.logs[0].trust, self._now_ms()))
         counted = counting(item, await self._answers(item))
         judging = zip(counted.answers, counted.items, strict=True)
         verdicts = [await self._judge_by(answer, as_item, page_texts) for answer, as_item in judging]
         if counted.twice:
             self._twice.inc()
-        return together(item, counted, verdicts)
+        verdict = together(item, counted, verdicts)
+        origin = verdict.proof.origin if verdict.proof else None
+        return Examined(verdict, next((answer for answer in counted.answers if answer.trust.origin == origin), None))
 
     async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str]) -> Verdict:
         face, register = None, answer.register

@@ -52,9 +52,11 @@ class NumberCell:
     spans: Spans
 
     def passes(self, value: Any) -> bool:
-        if value is ABSENT:
-            return False
-        return any(low <= value <= high for low, high in self.spans)
+        if value is not ABSENT:
+            for low, high in self.spans:
+                if low <= value <= high:
+                    return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

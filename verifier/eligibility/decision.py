@@ -1,8 +1,8 @@
 """A decision: the answer, why, on which evidence, with the trace of every condition; and its one byte form. Pure.
 
     ["certledger/decision/v1", pack id, pack digest, as of, basis, sample, result, [reasons], [missing facts],
-     [rules], amount, [[line, fen]], [[table, [values], [[row, marks]]]], [[table, row, [[output, value]]]],
-     [[window, first, last]], nearest row, [certificates], [evidence], [rejected], [[fact, value]], [sources]]
+     [rules], amount, [line, fen, …], [[table, [values], [row, marks, …]]], [[table, row, [output, value, …]]],
+     [window, first, last, …], nearest row, [certificates], [evidence], [code, reason, …], [fact, value, …], [sources]]
 
 An amount is [fen, period, bound] or []. Marks are one letter for each column of the table: p passed, f failed,
 u not known, - not asked. Which test a mark is about stands in the pack of that digest.
@@ -10,9 +10,10 @@ u not known, - not asked. Which test a mark is about stands in the pack of that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final
 
 from ledger.errors import Malformed
@@ -25,6 +26,7 @@ from verifier.eligibility.tables import Outcome
 
 LABEL: Final = "certledger/decision/v1"
 MAX_DECISION: Final = 256 * 1024  # bytes
+MAX_CERTIFICATES: Final = 64
 
 
 class Basis(StrEnum):
@@ -45,6 +47,13 @@ class Proof:
     time_ms: int
     checked_ms: int
 
+    def __post_init__(self) -> None:
+        types = tuple(map(type, (self.cert_key, self.origin, self.size, self.root, self.time_ms, self.checked_ms)))
+        if types != (bytes, str, int, bytes, int, int) or len(self.cert_key) != 32 or len(self.root) != 32:
+            raise Malformed("a proof names a cert key, a log, size, root and times")
+        if not 0 < self.size < 2**48 or not 0 < self.time_ms < 2**48 or not 0 < self.checked_ms < 2**48:
+            raise Malformed("a proof with a size or time out of range")
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -52,6 +61,10 @@ class Rejected:
 
     code: str  # of its verdict
     reason: str  # STATUS, NOT_GENUINE, NOT_PROVEN, OUT_OF_SCOPE
+
+    def __post_init__(self) -> None:
+        if type(self.code) is not str or self.reason not in ("STATUS", "NOT_GENUINE", "NOT_PROVEN", "OUT_OF_SCOPE"):
+            raise Malformed("a certificate that was left out has a code and a reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +136,15 @@ def format_decision(decision: Decision) -> bytes:
             d.missing,
             d.rules,
             amount,
-            d.lines,
-            [[t.table, [value_form(v) for v in t.values], t.rows] for t in d.tables],
-            [[f.table, f.row, [[name, _plain(value)] for name, value in f.outputs]] for f in d.fired],
-            d.windows,
+            _flat(d.lines),
+            [[t.table, [value_form(v) for v in t.values], _flat(t.rows)] for t in d.tables],
+            [[f.table, f.row, _flat((name, _plain(value)) for name, value in f.outputs)] for f in d.fired],
+            _flat(d.windows),
             d.nearest,
             [record_value(record) for record in d.certificates],
             [[p.cert_key, p.origin, p.size, p.root, p.time_ms, p.checked_ms] for p in d.evidence],
-            [[r.code, r.reason] for r in d.rejected],
-            [[name, value_form(value)] for name, value in d.facts],
+            _flat((r.code, r.reason) for r in d.rejected),
+            _flat((name, value_form(value)) for name, value in d.facts),
             d.sources,
         ]
     )
@@ -157,20 +170,22 @@ def parse_decision(raw: bytes) -> Decision:
             amount[0] if amount else None,
             Period(amount[1]) if amount else None,
             Bound(amount[2]) if amount else None,
-            tuple((line, fen) for line, fen in value[11]),
+            _groups(value[11], 2),
             tuple(
-                TableTrace(table, tuple(map(parse_value, values)), tuple((row, marks) for row, marks in rows))
+                TableTrace(table, tuple(map(parse_value, values)), _groups(rows, 2))
                 for table, values, rows in value[12]
             ),
-            tuple(Fired(table, row, tuple((n, v) for n, v in outputs)) for table, row, outputs in value[13]),
-            tuple((name, first, last) for name, first, last in value[14]),
+            tuple(Fired(table, row, _groups(outputs, 2)) for table, row, outputs in value[13]),
+            _groups(value[14], 3),
             value[15],
             tuple(map(parse_record, value[16])),
-            tuple(Proof(_octets(p[0]), p[1], p[2], _octets(p[3]), p[4], p[5]) for p in value[17]),
-            tuple(Rejected(code, reason) for code, reason in value[18]),
-            tuple((name, parse_value(each)) for name, each in value[19]),
+            tuple(Proof(*proof) for proof in value[17]),
+            tuple(Rejected(code, reason) for code, reason in _groups(value[18], 2)),
+            tuple((name, parse_value(each)) for name, each in _groups(value[19], 2)),
             tuple(value[20]),
         )
+        if len(decision.certificates) > MAX_CERTIFICATES:
+            raise Malformed("a decision on too many certificates")
         same = format_decision(decision) == raw
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError):
         raise Malformed("not a decision")
@@ -207,11 +222,16 @@ def parse_value(form: Any) -> Value:
     if type(form) is list and len(form) == 2 and form[0] == 2 and all(type(each) is str for each in form[1]):
         return frozenset(form[1])
     if type(form) is list and len(form) == 2 and form[0] == 3:
-        return tuple(
-            PastClaim(scheme, lineage, trade, grade, check_day(day), _octets(key), frozenset(tags))
-            for scheme, lineage, trade, grade, day, key, tags in form[1]
-        )
+        return tuple(map(_parse_claim, form[1]))
     raise Malformed("a value of a decision")
+
+
+def _flat(groups: Iterable[tuple[Any, ...]]) -> list[Any]:
+    return list(chain.from_iterable(groups))
+
+
+def _groups(flat: list[Any], size: int) -> tuple[Any, ...]:
+    return tuple(zip(*(iter(flat),) * size, strict=True))
 
 
 def claim_order(claim: PastClaim) -> tuple[Any, ...]:
@@ -222,6 +242,15 @@ def claim_order(claim: PastClaim) -> tuple[Any, ...]:
 def _claim_form(claim: PastClaim) -> Sequence[canonical.Value]:
     c = claim
     return [c.scheme, c.lineage, c.trade, c.grade, c.day, c.cert_key, sorted(c.tags)]
+
+
+def _parse_claim(form: Any) -> PastClaim:
+    if type(form) is not list or tuple(map(type, form)) != (str, str, str, int, int, bytes, list):
+        raise Malformed("an earlier claim")
+    scheme, lineage, trade, grade, day, key, tags = form
+    if not 1 <= grade <= 8 or not all(type(tag) is str for tag in tags):
+        raise Malformed("an earlier claim")
+    return PastClaim(scheme, lineage, trade, grade, check_day(day), _octets(key), frozenset(tags))
 
 
 def _plain(value: int | str) -> int | str:

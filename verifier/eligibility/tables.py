@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Final
 
 from ledger.records.dates import FIRST_DAY, LAST_DAY, format_day
@@ -69,22 +70,25 @@ class Table:
     complete: bool
 
     @functools.cached_property
-    def _checks(self) -> tuple[tuple[tuple[int, Callable[[Value], bool]], ...], ...]:
-        return tuple(
-            tuple((at, cell.passes) for at, cell in enumerate(row.cells) if cell is not None) for row in self.rows
-        )
+    def _plan(self) -> tuple[list[tuple[int, Callable[[Value], bool]]], list[Callable[[list[str]], tuple[str, ...]]]]:
+        """Each different cell once (rows share most of them), and for each row which of those its columns have."""
+        cells: dict[tuple[int, Cell], int] = {}
+        rows = list[Callable[[list[str]], tuple[str, ...]]]()
+        for row in self.rows:
+            places = [
+                0 if cell is None else cells.setdefault((at, cell), len(cells) + 1) for at, cell in enumerate(row.cells)
+            ]
+            rows.append(itemgetter(*places))
+        return [(at, cell.passes) for at, cell in cells], rows
 
     def weigh(self, values: tuple[Value, ...]) -> list[str]:
         """Of each row the mark of every column."""
-        width = len(self.columns)
-        marks = []
-        for row in self._checks:
-            found = [ANY] * width
-            for at, passes in row:
-                value = values[at]
-                found[at] = OPEN if value is UNKNOWN else PASS if passes(value) else FAIL
-            marks.append("".join(found))
-        return marks
+        cells, rows = self._plan
+        found = [ANY]
+        for at, passes in cells:
+            value = values[at]
+            found.append(OPEN if value is UNKNOWN else PASS if passes(value) else FAIL)
+        return ["".join(places(found)) for places in rows]
 
 
 def check_rows(table: Table, place: str, valid: tuple[int, int]) -> None:

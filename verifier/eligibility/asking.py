@@ -1,0 +1,49 @@
+"""Certificates for a decision: each item is checked like any other, and what is green opens the door.
+
+The first item is the one applied with. When it does not count, no other takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
+from verifier.eligibility.decision import Rejected
+from verifier.lookup import Examined
+from verifier.verdict import VALID_FAMILY, Verdict
+
+
+class Examiner(Protocol):
+    """Checks one item: `verifier.lookup.Lookup`."""
+
+    async def examine(self, item: str | bytes) -> Examined: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the items that somebody showed come to: what may be decided on, what was left out, and every verdict."""
+
+    certificates: tuple[VerifiedCertificate, ...]
+    rejected: tuple[Rejected, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+async def examine_shown(examiner: Examiner, items: Sequence[str | bytes]) -> Shown:
+    """Check every item, in order. Raises what the check of one raises (Unavailable)."""
+    certificates, left_out, verdicts = list[VerifiedCertificate](), list[Rejected](), list[Verdict]()
+    first_counts = True
+    for at, item in enumerate(items):
+        examined = await examiner.examine(item)
+        verdicts.append(examined.verdict)
+        answer = examined.answer
+        if examined.verdict.code not in VALID_FAMILY:
+            left_out.append(rejected(examined.verdict))
+            first_counts &= at > 0
+            continue
+        assert answer is not None and answer.register is not None, "green rests on a register"
+        found = verified(examined.verdict, answer.register, answer.trust.catalogue)
+        if all(found.record.cert_key != other.record.cert_key for other in certificates):
+            certificates.append(found)
+    return Shown(tuple(certificates) if first_counts else (), tuple(left_out), tuple(verdicts))
