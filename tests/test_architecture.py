@@ -80,6 +80,7 @@ NO_MIRROR = {
     "tests/test_readme.py": "the README, run",
     "tests/ledger/store/test_store.py": "the Store contract, run on every implementation",
     "tests/verifier/web/test_browser.py": "the pages in a real browser",
+    "tests/verifier/web/test_scanner.py": "the scanner in a real browser, before a printed certificate",
     "tests/verifier/audit/test_browser.py": "the auditor's page in a real browser",
 }
 # Foreign programs; whole programs; what scripts/ and docs/ hold.

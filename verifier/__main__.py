@@ -108,6 +108,7 @@ def _log_of(options: argparse.Namespace) -> LogConfig:
         store=options.store,
         policy=NO_QUORUM if options.policy is None else _read_policy(options.policy),
         map_auditors=tuple(options.map_auditor),
+        token=options.token,
     )
 
 
@@ -296,6 +297,12 @@ def _add_log_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--store", default="", help="副本：SQLite 文件或 postgresql://… / replica: SQLite file or postgresql://…"
+    )
+    command.add_argument(
+        "--token",
+        type=Path,
+        metavar="FILE",
+        help="账本令牌文件，用于按编号和姓名查询 / file in the folder with the ledger's token, for look-ups",
     )
     command.add_argument("--origin", required=True, help="日志名称 / name of the log")
     command.add_argument("--vkey", required=True, action="append", help="日志公钥，两个 / log keys, give both")

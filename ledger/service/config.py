@@ -133,6 +133,17 @@ class LedgerSettings:
             )
         ),
     )
+    lookups_per_s: int = field(
+        default=100,
+        metadata=described(
+            Text(
+                "每个核验方每秒可查询的编号数；可一次用完 200 秒的量",
+                "Numbers that one verifier may look up a second; it may use up 200 seconds' worth at once",
+            ),
+            minimum=1,
+            maximum=100_000,
+        ),
+    )
     answer_wait_ms: int = field(
         default=3000,
         metadata=described(

@@ -18,7 +18,7 @@ from ledger.text import Text
 
 TRIES_A_DAY: Final = 5  # of the last four characters of one certificate's ID number
 TRIES_USED: Final = Text("今日核对次数已用完，请明天再试", "No tries are left for this certificate today")
-_LOOKUPS_PER_S, _LOOKUPS_BURST = 100.0, 20_000  # of one verifier: a hiring list of 10,000 rows and the next one
+_BURST_S: Final = 200  # seconds' worth of look-ups at once: at 100 a second a hiring list of 10,000 rows and the next
 _MOST_CERTIFICATES: Final = 1_000_000  # tried in one day; about 100 MB
 _LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}) ([0-9a-f]{64})")
 _BEARER: Final = re.compile(r"Bearer ([0-9a-f]{64})")
@@ -47,9 +47,9 @@ def parse_verifiers(lines: Sequence[str]) -> Mapping[bytes, str]:
 class Enquirers:
     """Who asks, and what is left to them. In memory: a restart gives every verifier and certificate its tries anew."""
 
-    def __init__(self, verifiers: Mapping[bytes, str]) -> None:
+    def __init__(self, verifiers: Mapping[bytes, str], lookups_per_s: int) -> None:
         self._verifiers = verifiers
-        self._budget = Budget(_LOOKUPS_PER_S, _LOOKUPS_BURST)
+        self._budget = Budget(lookups_per_s, _BURST_S * lookups_per_s)
         self._day = 0
         self._tries: dict[bytes, int] = {}
 

@@ -232,7 +232,7 @@ async def running(
             prover = Prover(integrator, hashes, serving)
             proofs = Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key)
             enquiries = Enquiries(
-                Enquirers(parse_verifiers(settings.verifiers)),
+                Enquirers(parse_verifiers(settings.verifiers), settings.lookups_per_s),
                 index,
                 store,
                 integrator,

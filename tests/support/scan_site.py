@@ -1,4 +1,4 @@
-"""The site beside a log with one printed certificate: its PDF, what a camera sees of it, and every request that came."""
+"""The site beside a log with one printed certificate: its PDF, what a camera sees, and every request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from verifier.web.app import WebSettings, create_app
 
 @dataclass
 class ScanSite:
-    """`heard`: method, path with query, headers and body of every request, as they reached the server."""
+    """`heard`: method, path with query and headers of every request, as they reached the server."""
 
     site: Site
     desk: NumberDesk
@@ -63,15 +63,16 @@ async def scan_site(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[Scan
 
         @web.middleware
         async def listen(request: web.Request, handler: Any) -> web.StreamResponse:
-            body = await request.read() if request.can_read_body else b""
-            heard.append(f"{request.method} {request.raw_path} {dict(request.headers)} {body[:4096]!r}")
+            heard.append(f"{request.method} {request.raw_path} {dict(request.headers)}")
             answer: web.StreamResponse = await handler(request)
             return answer
 
         app.middlewares.append(listen)
         site = await start_site(app, host, 0)
         try:
-            yield ScanSite(site, desk, one, _print(desk.log, one, format_code(code), code.link), format_code(code), heard)
+            yield ScanSite(
+                site, desk, one, _print(desk.log, one, format_code(code), code.link), format_code(code), heard
+            )
         finally:
             await site.stop()
 

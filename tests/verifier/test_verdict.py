@@ -214,7 +214,14 @@ def test_not_found_never_says_fake() -> None:
 
 @pytest.mark.parametrize(
     ("ms", "zh"),
-    [(-5, "刚刚"), (999, "刚刚"), (1000, "1 秒"), (60_000, "1 分钟"), (7_199_999, "1 小时"), (172_800_000, "2 天")],
+    [
+        (-5, "不到 1 秒"),
+        (999, "不到 1 秒"),
+        (1000, "1 秒"),
+        (60_000, "1 分钟"),
+        (7_199_999, "1 小时"),
+        (172_800_000, "2 天"),
+    ],
 )
 def test_ages_use_the_largest_whole_unit(ms: int, zh: str) -> None:
     assert load_messages().age(ms, "zh") == zh

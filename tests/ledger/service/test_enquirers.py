@@ -12,7 +12,7 @@ LINES = (format_verifier("province", TOKEN), format_verifier("city", OTHER))
 
 
 def test_a_token_names_its_verifier_and_nothing_else_does() -> None:
-    enquirers = Enquirers(parse_verifiers(LINES))
+    enquirers = Enquirers(parse_verifiers(LINES), 100)
     assert enquirers.named(f"Bearer {TOKEN}") == "province" and enquirers.named(f"Bearer {OTHER}") == "city"
     digest = LINES[0].split()[1]
     for wrong in (
@@ -27,7 +27,7 @@ def test_a_token_names_its_verifier_and_nothing_else_does() -> None:
         with pytest.raises(Unverified):
             enquirers.named(wrong)
     with pytest.raises(Unverified):
-        Enquirers(parse_verifiers(())).named(f"Bearer {TOKEN}")
+        Enquirers(parse_verifiers(()), 100).named(f"Bearer {TOKEN}")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_other_lines_are_refused(lines: tuple[str, ...]) -> None:
 
 
 def test_five_tries_a_day_for_one_certificate() -> None:
-    enquirers = Enquirers(parse_verifiers(LINES))
+    enquirers = Enquirers(parse_verifiers(LINES), 100)
     for _ in range(TRIES_A_DAY):
         enquirers.try_match(b"a" * 32, 7)
     with pytest.raises(Refused) as refused:
@@ -51,7 +51,7 @@ def test_five_tries_a_day_for_one_certificate() -> None:
 
 
 def test_a_verifier_that_asks_too_much_has_to_wait_and_others_do_not() -> None:
-    enquirers = Enquirers(parse_verifiers(LINES))
+    enquirers = Enquirers(parse_verifiers(LINES), 100)
     for at in range(40):
         enquirers.spend("province", 500, at / 1000)
     with pytest.raises(Unavailable) as waiting:

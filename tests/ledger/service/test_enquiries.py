@@ -49,7 +49,13 @@ def enquiries(room: Room, published: int | None = None) -> Enquiries:
         return room.published.size if published is None else published
 
     return Enquiries(
-        Enquirers(parse_verifiers(())), INDEX, room.store, room.sequencer.integrator, size, lambda: NOW_MS, lambda: 0.0
+        Enquirers(parse_verifiers(()), 100),
+        INDEX,
+        room.store,
+        room.sequencer.integrator,
+        size,
+        lambda: NOW_MS,
+        lambda: 0.0,
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
+from hashlib import sha256
+from importlib import resources
 
 import pytest
 
@@ -47,3 +50,24 @@ def test_missing_and_circular_modules_are_bugs() -> None:
         name_assets({"one.js": b'import "./gone.js";'})
     with pytest.raises(AssertionError, match="import each other"):
         name_assets({"one.js": b'import "./two.js";', "two.js": b'import "./one.js";'})
+
+
+def test_vendored_files_are_those_of_their_packages_but_for_the_changes_that_are_listed() -> None:
+    folder = resources.files("verifier.static")
+    listed = json.loads(folder.joinpath("vendored.json").read_text("utf-8"))
+    assert {name for name in listed if name.startswith("zxing")} == {
+        item.name for item in folder.iterdir() if item.name.startswith("zxing")
+    }
+    for name, entry in listed.items():
+        body = folder.joinpath(name).read_bytes()
+        assert sha256(body).hexdigest() == entry["sha256"], name
+        for ours, theirs in entry.get("changed", {}).items():
+            assert body.count(ours.encode()) == 1, name
+            body = body.replace(ours.encode(), theirs.encode())
+        assert sha256(body).hexdigest() == entry.get("upstream_sha256", entry["sha256"]), name
+
+
+def test_the_reader_is_told_where_its_webassembly_is() -> None:
+    """By default it would load it from another site."""
+    worker = resources.files("verifier.static").joinpath("scan-worker.js").read_text("utf-8")
+    assert "overrides: { locateFile: () => wasm }" in worker and 'new URL("./zxing_reader.wasm"' in worker

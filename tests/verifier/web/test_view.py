@@ -236,8 +236,8 @@ def test_the_style_honours_what_people_set() -> None:
 def test_start_and_error_pages_are_whole(lang: str) -> None:
     start = Reader(PAGES.start(lang))
     fields = {attrs.get("name") for tag, attrs in start.tags if tag in ("input", "textarea")}
-    assert fields == {"lang", "text", "file"} and "https://verify.example/c/" in start.text
+    assert fields == {"lang", "text", "file", None} and "https://verify.example/c/" in start.text
     labelled = {attrs["for"] for tag, attrs in start.tags if tag == "label"}
-    assert labelled == {"text", "file"}
+    assert labelled == {"text", "file", "photo", "scan-zoom"}
     error = Reader(PAGES.error(ErrorAnswer(500, "internal", Text("出错", "An error"), reference="ab12"), lang))
     assert ("出错" if lang == "zh" else "An error") in error.text and "ab12" in error.text

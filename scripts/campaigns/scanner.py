@@ -1,0 +1,101 @@
+"""scripts/scanner: how many frames of a printed certificate the page's own reader reads, in Chromium, and how fast.
+
+Frames of 1920 × 1080 by distance and sharpness (tests/support/camera.py). The time is the page's: pixels out of the
+canvas, to the worker, read, and back. Exit status 1 when a sharp frame is not read, or one is read wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page, async_playwright
+
+from campaigns.results import machine, write_results
+from tests.support.camera import frame, jpeg
+from tests.support.scan_site import ScanSite, scan_site
+
+# Millimetres that the picture is wide, blur and noise: "sharp" is a steady hand in good light.
+KINDS: dict[str, dict[str, float]] = {
+    "sharp, 12 cm": {"wide_mm": 130, "blur": 0.8, "noise": 4, "turn": 5},
+    "sharp, 15 cm": {"wide_mm": 160, "blur": 0.8, "noise": 4, "turn": 5},
+    "ordinary, 15 cm": {"wide_mm": 160, "blur": 1.4, "noise": 9, "turn": 15},
+    "poor, 15 cm": {"wide_mm": 160, "blur": 1.8, "noise": 14, "turn": 25},
+    "ordinary, 20 cm": {"wide_mm": 215, "blur": 1.4, "noise": 9, "turn": 15},
+}
+READ = """async ([module, picture]) => {
+  const { readCanvas } = await import(module);
+  const bitmap = await createImageBitmap(await (await fetch(picture)).blob());
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+  canvas.getContext("2d", { willReadFrequently: true }).drawImage(bitmap, 0, 0);
+  const began = performance.now();
+  const texts = await readCanvas(canvas);
+  return [texts, performance.now() - began];
+}"""
+
+
+async def measure(site: ScanSite, page: Page, module: str, count: int) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for kind, how in KINDS.items():
+        read, wrong, times = 0, 0, []
+        for seed in range(count):
+            picture = jpeg(frame(site.page, seed=seed, **how))  # type: ignore[arg-type]
+            texts, ms = await page.evaluate(
+                READ, [module, f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"]
+            )
+            read += texts == [site.text]
+            wrong += bool(texts) and texts != [site.text]
+            times.append(ms)
+        quantiles = statistics.quantiles(times, n=20)
+        told[kind] = {"frames": count, "read": read, "wrong": wrong, "median_ms": round(statistics.median(times), 1),
+                      "p95_ms": round(quantiles[-1], 1)}  # fmt: skip
+        print(kind, told[kind], flush=True)
+    return told
+
+
+async def run(count: int) -> dict[str, Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-headless-shell")
+    with tempfile.TemporaryDirectory(prefix="scanner-") as room:
+        async with scan_site(Path(room)) as site, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = await browser.new_page(bypass_csp=True)  # frames come as data: addresses
+            await page.goto(site.site.url)
+            source = await page.evaluate("document.querySelector('script[type=module]').src")
+            text = await (await page.request.get(source)).text()
+            module = site.site.url + "/static/" + text.split('readPicture, warmUp } from "./')[1].split('"')[0]
+            await page.evaluate(
+                READ, [module, "data:image/jpeg;base64," + base64.b64encode(jpeg(site.photo())).decode()]
+            )
+            told = await measure(site, page, module, count)
+            version = browser.version
+            await browser.close()
+    return {"chromium": version, "kinds": told}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/scanner", description=__doc__)
+    parser.add_argument("--count", type=int, default=40, help="frames of each kind")
+    parser.add_argument("--write", action="store_true", help="write docs/campaigns/scanner.json")
+    options = parser.parse_args(arguments)
+    begun, started = machine(), time.monotonic()
+    told = asyncio.run(run(options.count))
+    told["seconds"] = round(time.monotonic() - started)
+    print(told)
+    if options.write:
+        print(write_results("scanner", begun, told))
+    kinds = told["kinds"]
+    sharp = all(found["read"] == found["frames"] for kind, found in kinds.items() if kind.startswith("sharp"))
+    return 0 if sharp and not any(found["wrong"] for found in kinds.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

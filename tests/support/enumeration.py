@@ -1,0 +1,211 @@
+"""Somebody guesses: numbers with names, secrets, tokens of shares; against the real programs, from as many clients as
+it takes to stay under every limit.
+
+    async with Guessing.open(folder, certificates=200) as guessing:
+        told = await guessing.run(seed=1, count=100_000)
+
+What is counted: guesses by kind, answers by kind that differ from each other once the time of asking is taken out
+(`answers`: there must be one of each), and fields of a certificate in any of them (`disclosed`: there must be none). Of
+look-ups half name a number that exists with another name, half one that does not, and both are the same kind of answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import random
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from ledger.errors import Malformed
+from ledger.records.number import parse_number
+from ledger.records.secret import format_secret
+from ledger.wire import Logged
+from tests.support.builders import Certificate
+from tests.support.live_ledger import LAB, LOOKUP_TOKEN, ROOT, LiveLedger, distinct, drafted, live_body
+from verifier.config import LogConfig, VerifierSettings, create_folder
+from verifier.site.opening import prepare_site
+
+AT_ONCE: Final = 8
+NAMES: Final = [
+    a + b for a in "王李张刘陈杨赵黄周吴" for b in ("伟", "芳", "娜", "敏", "静", "强", "磊", "洋", "艳", "杰")
+]
+_TIMES: Final = re.compile(
+    r'<p class="when">.*?</p>|"(checked_at|as_of|checkpoint_time)": "[^"]*"|<dd>[^<]*UTC\+8[^<]*</dd>'
+)
+
+
+@dataclass
+class Guessing:
+    """A ledger with certificates, a verifier that looks numbers up there, and who guesses."""
+
+    url: str
+    certificates: list[Certificate]
+    shares: bool  # whether this build has shares
+    answers: dict[str, set[str]] = field(default_factory=dict)
+    guessed: Counter[str] = field(default_factory=Counter)
+    disclosed: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, folder: Path, *, certificates: int = 200) -> AsyncIterator[Guessing]:
+        live = LiveLedger.create(folder / "log", "guessed", verifiers=(LAB,), lookups_per_s=100_000)
+        live.start()
+        verifier = None
+        try:
+            body = live_body()
+            await live.file(body)
+            async with live.client(body) as client:
+                made = await drafted(client, body, *distinct("guessed", certificates))
+                receipt = await client.submit([one.submission() for one in made])
+            assert all(isinstance(answer, Logged) for answer in receipt.answers)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            url = f"http://127.0.0.1:{port}"
+            await _make_verifier(folder / "verifier", live, url, port)
+            words = [sys.executable, "-m", "verifier", "serve", "--dir", str(folder / "verifier")]
+            with (folder / "verifier.stderr").open("wb") as errors:
+                verifier = subprocess.Popen(words, cwd=ROOT, stderr=errors, env=os.environ | {"PYTHONPATH": str(ROOT)})
+            guessing = cls(url, made, shares=await _started(url))
+            yield guessing
+        finally:
+            if verifier is not None:
+                verifier.terminate()
+                verifier.wait(30)
+            live.stop()
+
+    async def run(self, seed: int, count: int) -> dict[str, Any]:
+        """`count` guesses of each kind."""
+        draw = random.Random(seed)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session:
+            for kind in ("number", "secret", *(["share"] if self.shares else [])):
+                waiting = iter(range(count))
+
+                async def work(kind: str = kind, waiting: Any = waiting) -> None:
+                    for _ in waiting:
+                        await self._guess(session, kind, draw)
+
+                await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        return {
+            "seed": seed,
+            "certificates": len(self.certificates),
+            "guessed": dict(self.guessed),
+            "disclosed": sum(self.disclosed.values()),
+            "answers": {kind: len(found) for kind, found in self.answers.items()},
+            "median_ms": {kind: round(statistics.median(found) * 1000, 3) for kind, found in self.seconds.items()},
+            "ks_p": round(_ks(self.seconds["absent number"], self.seconds["another name"]), 4),
+        }
+
+    async def control(self) -> int:
+        """Fields that a right number with its name does disclose: shows that `disclosed` would notice."""
+        one = self.certificates[0]
+        async with aiohttp.ClientSession() as session:
+            await self._ask(session, "control", "POST", "/v1/lookup", json=_pair(one.face.number, one.face.name))
+        return self.disclosed.pop("control")
+
+    async def _guess(self, session: aiohttp.ClientSession, kind: str, draw: random.Random) -> None:
+        if kind == "number":
+            certificate, exists = draw.choice(self.certificates), draw.random() < 0.5
+            number = certificate.face.number if exists else self._absent(draw, certificate.face.number)
+            name = draw.choice(NAMES) if exists else draw.choice([*NAMES, certificate.face.name])
+            said = "another name" if exists else "absent number"
+            await self._ask(session, said, "POST", "/v1/lookup", json=_pair(number, name))
+        elif kind == "secret":
+            await self._ask(session, kind, "GET", f"/c/{format_secret(draw.randbytes(16))}?lang=en")
+        else:
+            token = "".join(draw.choice("ABCDEFGHJKMNPQRSTVWXYZ0123456789") for _ in range(26))
+            await self._ask(session, kind, "GET", f"/s/{token}?lang=en")
+
+    def _absent(self, draw: random.Random, number: str) -> str:
+        taken = {one.face.number for one in self.certificates}
+        while True:
+            guess = f"{number[:16]}{draw.randrange(1, 1_000_000):06}"
+            if guess not in taken:
+                return guess
+
+    async def _ask(self, session: aiohttp.ClientSession, kind: str, method: str, path: str, **body: Any) -> None:
+        """From a client of its own each time, as the trusted proxy would say."""
+        self.guessed[kind] += 1
+        asked = self.guessed.total()
+        address = f"10.{asked >> 16}.{(asked >> 8) & 255}.{asked & 255}"
+        began = time.perf_counter()
+        async with session.request(method, self.url + path, headers={"X-Forwarded-For": address}, **body) as answer:
+            text = await answer.text()
+        self.seconds.setdefault(kind, []).append(time.perf_counter() - began)
+        same = kind if kind in ("secret", "share", "control") else "number"
+        self.answers.setdefault(same, set()).add(f"{answer.status} {_TIMES.sub('', text)}")
+        self.disclosed[kind] += sum(text.count(word) for word in self._fields)
+
+    @property
+    def _fields(self) -> list[str]:
+        """What would be disclosed: name, masked name, number as it is stored and as pages group it, occupation."""
+        one = self.certificates[0]
+        shown = [each.face.number for each in self.certificates[:20]]
+        numbers = [*shown, *(parse_number(number).grouped for number in shown)]
+        return [one.face.name, "例*明", '"certificate": {', 'class="card"', one.issue.occupation, *numbers]
+
+
+def _pair(number: str, name: str) -> dict[str, str]:
+    return {"number": number, "name": name}
+
+
+async def _make_verifier(folder: Path, live: LiveLedger, url: str, port: int) -> None:
+    log = LogConfig(
+        live.authority.origin,
+        tuple(key.format_vkey() for key in live.keys),
+        sha256(live.authority.sign(live.authority.genesis).entry).hexdigest(),
+        ledger_url=live.url,
+        token=Path("lookup.token"),
+    )
+    settings = VerifierSettings((url,), (log,), port=port, behind_proxy=True, poll_ms=200)
+    await create_folder(folder, settings)
+    await prepare_site(settings.site_store, folder)
+    (folder / "lookup.token").write_text(LOOKUP_TOKEN + "\n")
+
+
+async def _started(url: str) -> bool:
+    """Wait until the verifier has all of the log; whether it has shares."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(url + "/readyz") as answer:
+                    if answer.status == 200:
+                        break
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+        async with session.get(url + "/openapi.json") as answer:
+            return "/s/{token}" in json.loads(await answer.text())["paths"]
+
+
+def _ks(one: list[float], two: list[float]) -> float:
+    """The two-sample Kolmogorov-Smirnov test's p, by its asymptotic series: that both are drawn alike."""
+    if not one or not two:
+        raise Malformed("two samples")
+    merged = sorted([(value, 0) for value in one] + [(value, 1) for value in two])
+    at, widest = [0, 0], 0.0
+    for _, which in merged:
+        at[which] += 1
+        widest = max(widest, abs(at[0] / len(one) - at[1] / len(two)))
+    scaled = widest * (len(one) * len(two) / (len(one) + len(two))) ** 0.5
+    if scaled < 0.2:
+        return 1.0
+    series = sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
+    return min(1.0, max(0.0, 2 * series))
