@@ -24,6 +24,8 @@ from ledger.wire import BareSubmission, Logged
 from tests.support.builders import Body, Certificate, correct, octets, ruling
 from tests.support.claim_room import ClaimRoom
 from tests.support.claims import (
+    SCHEME,
+    TERMS,
     MadeClaim,
     act,
     asked,
@@ -36,7 +38,10 @@ from tests.support.live_ledger import LiveLedger, drafted, today
 from tests.support.service_room import AUTHORITY, BODY, Room
 from tests.support.stores import KINDS, StoreKind
 
-PAYER, SECOND = make_payer(), make_payer("second", number="Z000051000002")
+SCHEMES = (SCHEME, "SC-2")
+PAYER = make_payer(schemes=SCHEMES)
+SECOND = make_payer("second", number="Z000051000002", schemes=SCHEMES)
+OTHER_SCHEME = make_pack(b"another scheme", pack_id="other", terms=replace(TERMS, scheme="SC-2"))
 DATES = {"first_day": today() - 9, "last_day": today() + 400}
 LIVE, LIVE_SECOND = make_payer("live", **DATES), make_payer("live second", number="Z000051000002", **DATES)
 WAGES = make_pack(b"wages", pack_id="wages", terms=None)
@@ -113,6 +118,9 @@ class TestAsking:
             newer = BODY.reissue("newer", new)
             assert isinstance((await claims.room.put(newer))[0], int)
             assert await refused_asking(claims, asked(newer, "p"), SECOND) == Refusal.ALREADY_CLAIMED
+            await claims.put_authority(AUTHORITY.sign(OTHER_SCHEME))
+            question = asked(newer, "p", pack=OTHER_SCHEME.digest)
+            assert await refused_asking(claims, question) == Refusal.ALREADY_CLAIMED, "its group is used up"
             assert isinstance((await claims.put(PAYER, payment(PAYER, made)))[0], int), "the reissue stands for it"
 
 
