@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -107,6 +108,17 @@ class Demo:
             genesis = self.folder / "authority" / "genesis.statement"
             self.programs.run("ledger", "init", "--dir", folder, "--origin", ORIGIN, "--genesis", genesis, "--light")
 
+    def _lookups(self, part: str) -> str:
+        """The token with which the verifier looks numbers up, or the ledger's line for it."""
+        kept = self.folder / "lookups.json"
+        if not kept.exists():
+            said = self.programs.run("ledger", "verifier-token", "demo").decode()
+            token, line = re.search(r"^[0-9a-f]{64}$", said, re.MULTILINE), re.search(r'^"(.+)"$', said, re.MULTILINE)
+            assert token is not None and line is not None
+            kept.write_text(json.dumps({"token": token[0], "verifiers": line[1]}), "utf-8")
+        found: str = json.loads(kept.read_text("utf-8"))[part]
+        return found
+
     def _witnesses(self) -> None:
         """Two witnesses with a folder each, and the policy that asks for both, for the log and for whoever verifies."""
         keys = [argument for key in self._pins()["log_keys"] for argument in ("--log", key)]
@@ -160,7 +172,9 @@ class Demo:
 
     def _log(self) -> None:
         folder = self.folder / "log"
-        set_toml(folder / "ledger.toml", port=self.ports.ledger, policy="policy.txt")
+        set_toml(
+            folder / "ledger.toml", port=self.ports.ledger, policy="policy.txt", verifiers=[self._lookups("verifiers")]
+        )
         say(f"启动账本 / starting the log at {self.ports.ledger_url}")
         self.programs.serve("ledger", ["ledger", "serve", "--dir", folder], f"{self.ports.ledger_url}/readyz")
         for what in ("ladder", "catalogue"):
@@ -204,7 +218,13 @@ class Demo:
                 "--policy", self.folder / "policy.txt",
                 *(argument for key in self._auditor_keys() for argument in ("--map-auditor", key)),
             )  # fmt: skip
-        set_toml(folder / "verifier.toml", ledger_url=self.ports.ledger_url, port=self.ports.verifier)
+        (folder / "lookup.token").write_text(self._lookups("token"), "utf-8")
+        set_toml(
+            folder / "verifier.toml",
+            ledger_url=self.ports.ledger_url,
+            port=self.ports.verifier,
+            token="lookup.token",
+        )
         add_base(folder / "verifier.toml", self.ports.verifier_url)
         say(f"启动核验 / starting the verifier at {self.ports.verifier_url}")
         self.programs.serve("verifier", ["verifier", "serve", "--dir", folder], f"{self.ports.verifier_url}/readyz")

@@ -56,7 +56,7 @@ def filing_toml(public: dict[str, str], catalogue: Catalogue) -> str:
     )
 
 
-def set_toml(path: Path, **values: str | int) -> None:
+def set_toml(path: Path, **values: str | int | list[str]) -> None:
     """Replace settings in a starter file, the first line of each name."""
     lines = path.read_text("utf-8").splitlines()
     for name, value in values.items():

@@ -177,6 +177,20 @@ def test_a_secret_nobody_has_is_not_found(demo: DemoRun) -> None:
     assert (status, verdict["code"]) == (1, "not_found")
 
 
+def test_a_number_is_looked_up_with_its_name_only(demo: DemoRun) -> None:
+    one, other = demo.document["certificates"][:2]
+
+    def look_up(number: str, name: str) -> dict[str, Any]:
+        body = json.dumps({"number": number, "name": name}).encode()
+        url, headers = f"{demo.document['verifier_url']}/v1/lookup", {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=20) as answer:
+            return json.loads(answer.read())
+
+    found = look_up(one["number"], one["name"])
+    assert found["code"] == "valid" and found["certificate"]["name"] == one["name"]
+    assert one["name"] != other["name"] and look_up(one["number"], other["name"])["code"] == "not_found"
+
+
 def test_offline_answers_say_what_they_cannot_know(demo: DemoRun, tmp_path: Path) -> None:
     """Without the network and with a replica from long ago, a genuine code is amber, never green."""
     folder = tmp_path / "verifier"
