@@ -17,6 +17,7 @@ from ledger.edge_connection import EdgeSettings
 from verifier.config import VerifierSettings, mark_served
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
+from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
 from verifier.numbers.web import numbers_room
 from verifier.opened import following, opened
@@ -25,6 +26,7 @@ from verifier.site.context import Builder, Context
 from verifier.site.opening import open_site
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
+from verifier.web.trust_document import format_trust
 
 ROOMS: Final[tuple[Builder, ...]] = ()
 
@@ -67,7 +69,8 @@ def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: 
     if context.numbers is not None:
         ladder = lookup.logs[0].trust.ladder
         rooms.append(numbers_room(context.numbers, ladder, _now_ms, behind_proxy=settings.behind_proxy))
-    app = create_app(lookup, WebSettings(base=settings.bases[0]), rooms)
+    trust = format_trust(settings.trusts(), load_messages())
+    app = create_app(lookup, WebSettings(base=settings.bases[0], trust=trust), rooms)
     app.cleanup_ctx.insert(0, running)
     run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)
 
