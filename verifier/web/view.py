@@ -33,6 +33,7 @@ _SOURCES: Final = {
     Source.REPLICA: "source_replica",
     Source.EVIDENCE: "source_evidence",
     Source.BUNDLE: "source_bundle",
+    Source.KIT: "source_kit",
     Source.CODE: "source_code",
     Source.INDEX: "source_index",
 }
