@@ -27,7 +27,7 @@ async function run() {
   const secret = parseSecret(secretText);
   const certKey = await certKeyOf(secret);
   const pinned = recall();
-  const said = await fetchTrust();
+  const said = await fetchTrust({ cache: "reload" });
   if (pinned === null) remember(said);
   const trust = await readTrust(said, pinned);
   const got = await fetch(`/v1/evidence/${hex(certKey)}`, { cache: "no-store" });

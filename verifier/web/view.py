@@ -84,6 +84,7 @@ class Pages:
         self._templates = templates = {lang: _compile(sources, messages.labels_in(lang)) for lang in LANGS}
         icons = json.loads(folder.joinpath("icons.json").read_text("utf-8"))
         self._messages = messages
+        self.asset_names = asset_names
         self._verdict = {lang: templates[lang].get_template("verdict.html") for lang in LANGS}
         self._error = {lang: templates[lang].get_template("error.html") for lang in LANGS}
         # What does not depend on the request is looked up once, for each language.
@@ -108,6 +109,19 @@ class Pages:
         """The page of a room. `switch` is the address of the other language or None; words are `t.name`, static files
         `asset["plain name"]`."""
         return self._templates[lang].get_template(name).render(self._common[lang], **({"switch": None} | values))
+
+    def bands(self, lines: Mapping[Code, str], lang: str) -> list[tuple[str, dict[str, Any]]]:
+        """How verdicts look, for a page whose browser judges by itself. `lines`: the codes, and the label that takes
+        the place of the code's own line, if any."""
+        labels = self._messages.labels
+        return [
+            (
+                code.value,
+                self._words[code, lang]
+                | {"line": labels[label].of(lang) if label else self._messages.wordings[code].line.of(lang)},
+            )
+            for code, label in lines.items()
+        ]
 
     def start(self, lang: str) -> str:
         return self._start[lang]
