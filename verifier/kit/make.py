@@ -48,7 +48,7 @@ _LIST_OF: Final = {
 
 
 @dataclass
-class _Sorted:
+class Sorted:
     """What the states of one log come to."""
 
     lists: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in LISTS})
@@ -94,7 +94,7 @@ async def _make_log(replica: Replica, trust: Trust, progress: Callable[[int], No
     store = cast("VersionedStore", replica.integrator.store)
     seal_entry = await entry_at(store, size - 1)
     seal = parse_seal(seal_entry)
-    found = await _read_states(store, seal.covered, seal.map_root, seal.map_count, progress)
+    found = await read_states(store, seal.covered, seal.map_root, seal.map_count, progress)
     (path,) = await Hashes(store).inclusion([seal.covered], size)  # 4
     lists = {name: IndexSet.of(found.lists[name]) for name in LISTS}
     filings = tuple(sorted((_kit_filing(state) for state in found.filings), key=lambda filing: filing.number))
@@ -112,11 +112,11 @@ async def _basis(replica: Replica) -> tuple[bytes, int, int]:
     raise Unavailable("the replica is changing too fast to be read")
 
 
-async def _read_states(
+async def read_states(
     store: VersionedStore, at: int, map_root: bytes, map_count: int, progress: Callable[[int], None]
-) -> _Sorted:
+) -> Sorted:
     """All states at the seal with index `at`, sorted into lists. Raises Unverified."""
-    found, tree, count = _Sorted(), MapTree(DEPTH), 0
+    found, tree, count = Sorted(), MapTree(DEPTH), 0
     for bucket in range(1 << DEPTH):
         (leaves,) = await store.leaves_as_of([bucket_range(bucket, DEPTH)], at)
         if not leaves:
@@ -139,7 +139,7 @@ async def _read_states(
     return found
 
 
-async def _sort(store: VersionedStore, found: _Sorted, value: bytes, body: bytes) -> None:
+async def _sort(store: VersionedStore, found: Sorted, value: bytes, body: bytes) -> None:
     if body[:1] == bytes([_CERTIFICATE_PARTS]):
         if value_of(body) != value:
             raise Unverified("the store has another state than the map; run fsck")
