@@ -6,12 +6,15 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
+from issuer.printing.qr import QUIET_ZONE, make_symbol
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.qr import format_code
@@ -40,12 +43,25 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
+def png(text: str) -> bytes:
+    """A picture of this text's code."""
+    rows = make_symbol(text).rows
+    side = len(rows) + 2 * QUIET_ZONE
+    image = Image.new("L", (side, side), 255)
+    for y, row in enumerate(rows):
+        for x, dark in enumerate(row):
+            image.putpixel((x + QUIET_ZONE, y + QUIET_ZONE), 0 if dark else 255)
+    out = BytesIO()
+    image.resize((side * 8, side * 8), Image.Resampling.NEAREST).save(out, "PNG")
+    return out.getvalue()
+
+
 async def renew(live: LiveSite, shelf: Shelf) -> None:
     await shelf.renew([(live.replica, live.trusts[0])])
 
 
 async def kit_state(page: Page, state: str) -> None:
-    await page.wait_for_selector(f"#kit[data-state={state}]")
+    await page.wait_for_selector(f"#kit[data-state={state}]", state="attached")
 
 
 async def check(page: Page, text: str) -> str:
@@ -92,9 +108,13 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         assert await check(page, "https://other.example/c/" + "0" * 26) == "wrong_domain"
         await page.evaluate("text => document.dispatchEvent(new CustomEvent('code-scanned', {detail: {text}}))", valid)
         await page.wait_for_selector("#result[data-code=offline_bundle_ok]")
+        # A picture of the code is read by the page's own reader, without a network too.
+        picture = {"name": "code.png", "mimeType": "image/png", "buffer": png(revoked)}
+        await page.set_input_files("#photo", picture)
+        await page.wait_for_selector("#result[data-code=revoked]", timeout=60_000)
         # Three hundred at a fair.
         assert await check(page, "\n".join([valid, revoked] * 150)) in ("offline_bundle_ok", "revoked")
-        await page.wait_for_function("() => document.querySelector('#count').textContent === '(306)'")
+        await page.wait_for_function("() => document.querySelector('#count').textContent === '(307)'")
 
         # A camera opens the address on the certificate, without a network: the same answer, and no cached verdict.
         await page.goto(live.page())

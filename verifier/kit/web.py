@@ -17,7 +17,7 @@ from aiohttp import web
 from ledger.edge import Rejected
 from verifier.kit.shelf import Shelf
 from verifier.verdict import Code
-from verifier.web.answers import chosen_lang, html
+from verifier.web.answers import SCANNER_HEADERS, chosen_lang, html
 from verifier.web.route import BINARY, ERRORS, HTML, LANG, PLAIN, Room, Route
 from verifier.web.state import STATE
 
@@ -53,7 +53,8 @@ async def page(request: web.Request) -> web.StreamResponse:
     state, lang = request.app[STATE], chosen_lang(request)
     bands = state.pages.bands(LINES, lang)
     switch = f"/offline?lang={'en' if lang == 'zh' else 'zh'}"
-    return html(request, state.pages.render("offline.html", lang, switch=switch, bands=bands))
+    text = state.pages.render("offline.html", lang, switch=switch, bands=bands)
+    return html(request, text, headers=SCANNER_HEADERS)
 
 
 async def kit(request: web.Request) -> web.StreamResponse:

@@ -4,7 +4,7 @@
 
 import { isFresh, openKit } from "./kit.js";
 import { judgeOffline } from "./judge.js";
-import { maskName, sayDay, sayTime } from "./names.js";
+import { grouped, maskName, sayDay, sayTime } from "./names.js";
 import { fetchTrust, pinnedPart, readTrust, recall, remember } from "./trust.js";
 
 const MOST = 1000; // codes of one paste or file
@@ -76,7 +76,7 @@ function showVerdict(verdict) {
   for (const place of fields.querySelectorAll("[data-field]")) {
     place.replaceChildren(values[place.getAttribute("data-field") ?? ""] ?? "");
   }
-  result.append(fields);
+  if (fields.querySelector("[data-row]")) result.append(fields);
   const title = result.querySelector("h2")?.textContent ?? "";
   document.title = `${band.dataset.mark} ${title}`;
 }
@@ -86,7 +86,7 @@ function fieldsOf({ code, certificate: one, issuer, asOf, higher, detail }) {
   const values = { asOf: asOf === null ? undefined : sayTime(asOf, lang), host: detail.found_host };
   if (one) {
     values.name = one.name === null ? undefined : maskName(one.name);
-    values.number = one.number ?? undefined;
+    values.number = one.number === null ? undefined : grouped(one.number);
     values.grade = kit?.grades.get(one.grade)?.[lang] ?? String(one.grade);
     values.occupation = one.occupation;
     values.occupationCode = one.occupationCode;
@@ -106,7 +106,8 @@ function list(verdict) {
   const mark = document.createElement("b");
   mark.append(band.dataset.mark ?? "");
   const one = verdict.certificate;
-  const said = [band.content.querySelector("h2")?.textContent, one?.name && maskName(one.name), one && kit?.grades.get(one.grade)?.[lang]];
+  const grade = one && kit?.grades.get(one.grade)?.[lang];
+  const said = [band.content.querySelector("h2")?.textContent, one?.name && maskName(one.name), grade];
   line.append(mark, said.filter(Boolean).join(" · "));
   at("list").prepend(line);
   if (at("list").children.length > KEPT) at("list").lastElementChild.remove();

@@ -63,12 +63,15 @@ async function carriedBy(secret) {
 function show(outcome, notes, trust, said) {
   const replacing = /** @type {HTMLTemplateElement|null} */ (document.querySelector(`[data-band="${outcome}"]`));
   if (outcome === "contradicted") {
-    for (const part of document.querySelectorAll(".card, .next, details, .checked:not(#own)")) part.remove();
+    for (const part of document.querySelectorAll(".card, .next, details")) part.remove();
   }
   if (replacing) {
     const title = replacing.content.querySelector("h1")?.textContent ?? "";
     document.title = `${replacing.dataset.mark} ${title}`;
-    document.querySelector("[role=status]")?.replaceWith(replacing.content.cloneNode(true));
+    const band = document.querySelector(".band");
+    const when = band?.querySelector(".when");
+    band?.replaceWith(replacing.content.cloneNode(true));
+    if (when && outcome !== "contradicted") document.querySelector(".band > div")?.append(when);
   }
   const apply = [outcome, ...notes, ...(trust?.changed ? ["pins"] : [])];
   for (const part of own.querySelectorAll("[data-when]")) {
