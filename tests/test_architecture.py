@@ -41,6 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "verifier.audit": _KEYS,
     "verifier.receipts": _KEYS,
     "verifier.claims": _KEYS,  # of a payer, who states claims (docs/decisions.md)
+    "verifier.kit": _KEYS,
 }
 SERVICE_CALLERS = ("ledger.service", "ledger.console", "ledger.__main__")
 KEYSTORE = "ledger.keystore"
@@ -66,6 +67,9 @@ _PURE_VERIFIER = (
             *("records", "replay", "sentences", "tables", "view", "wording", "writing"),
         )
     ),
+    "kit.index_set",
+    "kit.format",
+    "kit.judge",
 )
 PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}

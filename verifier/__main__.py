@@ -9,6 +9,7 @@
     site-store  make the store of accounts, shares and lists, or bring it up to date
     packs   check, list and compare packs of rules; `eligible` decides on certificates (verifier/eligibility/console.py)
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
+    kit     make offline kits, to check printed codes without a network (verifier/kit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
     claims  reserve, pay, release and claw back benefits (a payer's program, with keys of its own)
 
@@ -38,6 +39,7 @@ from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
 from verifier.eligibility import console as eligibility
+from verifier.kit import console as kit
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
@@ -165,6 +167,8 @@ def _check(options: argparse.Namespace) -> int:
 
 async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> Verdict:
     item = _read_item(options.item)
+    if options.kit is not None:
+        return await kit.check_by_kit(options.dir, settings, options.kit, item)
     light = options.light or not settings.replica
     async with AsyncExitStack() as stack:
         logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
@@ -182,7 +186,9 @@ async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> V
 
 
 def _serve(options: argparse.Namespace) -> int:
-    serve(options.dir, _with_replica(options.dir), options.port, _announce)
+    settings = _with_replica(options.dir)
+    shelf = kit.open_shelf(options, settings) if options.kit else None
+    serve(options.dir, settings, options.port, _announce, shelf)
     return 0
 
 
@@ -260,6 +266,7 @@ def _parser() -> argparse.ArgumentParser:
         "- reads it from stdin, which keeps the secret in a link out of the process list",
     )
     add_as_of(check)
+    kit.add_option(check)
     check.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
     check.add_argument("--json", action="store_true")
     check.add_argument("--lang", choices=("zh", "en"))
@@ -267,6 +274,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serving = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
     serving.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
+    kit.add_serving(serving)
     serving.set_defaults(run=_serve)
 
     site_store = commands.add_parser(
@@ -283,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
     witness.add_commands(commands)
     claims.add_commands(commands)
     eligibility.add_commands(commands)
+    kit.add_commands(commands)
     return parser
 
 

@@ -18,10 +18,12 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import described, format_settings, load_settings
 from ledger.store.opening import check_place, create_store, open_store
 from ledger.text import Text
+from ledger.tlog.note import ED25519, parse_vkey
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
 _TOKEN: Final = re.compile(r"[0-9a-f]{64}")
+KIT_AGE_S: Final = 3 * 86_400  # a job fair, and the day before it
 SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replicas up to date
 
 
@@ -210,6 +212,22 @@ class VerifierSettings:
     )
     tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
     tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    kit_keys: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "可信的离线包制作者公钥", "Makers of offline kits that are believed here (vkeys); the own key always is"
+            )
+        ),
+    )
+    kit_age_s: int = field(
+        default=KIT_AGE_S,
+        metadata=described(
+            Text("所制离线包的有效秒数", "Seconds for which a kit made here may call something valid"),
+            minimum=60,
+            maximum=2_592_000,
+        ),
+    )
     poll_ms: int = field(
         default=1000,
         metadata=described(
@@ -228,6 +246,8 @@ class VerifierSettings:
         self.trusts()
         if not self.replica and not all(log.ledger_url for log in self.logs):
             raise Malformed("without a replica each log needs a ledger_url, to be asked for proofs")
+        if any(parse_vkey(vkey).type != ED25519 for vkey in self.kit_keys):
+            raise Malformed("kit_keys: the Ed25519 vkeys of makers of kits")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise Malformed("tls_cert and tls_key go together")
 

@@ -106,14 +106,14 @@ class Lookup:
         plain = text.strip()
         if len(plain) == SECRET_CHARS:
             return await self._secret(plain)
-        return await self._judge(self._choose([plain]))
+        return await self._judge(choose_code([plain], self._bases))
 
     async def _file(self, data: bytes) -> Examined:
         kind = sniff(data)
         if kind != "cbor-or-other":
             try:
                 scan = await self._scanner.read(data)
-                item = self._choose(scan.qr_texts)
+                item = choose_code(scan.qr_texts, self._bases)
                 return await self._judge(self._stapled(item, scan) or item, scan.page_texts)
             except Malformed:
                 return await self._judge(None)
@@ -128,23 +128,6 @@ class Lookup:
     def ready(self) -> Readiness:
         """Ready while one of the logs is: the others only hold up what they have, and every "no such record"."""
         return Readiness(any(log.usable for log in self.logs), {"logs": [log.condition() for log in self.logs]})
-
-    def _choose(self, texts: Sequence[str]) -> QrCode | ForeignLink | None:
-        """The one certificate among several codes: with its fragment if any has it. None when two compete."""
-        ours: dict[bytes, QrCode] = {}
-        foreign = None
-        for text in texts:
-            try:
-                item = parse_code(text, self._bases)
-            except Malformed:
-                continue
-            if isinstance(item, ForeignLink):
-                foreign = foreign or item
-            elif item.secret not in ours or item.fragment:
-                ours[item.secret] = item
-        if ours:
-            return next(iter(ours.values())) if len(ours) == 1 else None
-        return foreign
 
     def _stapled(self, item: QrCode | ForeignLink | None, scan: PdfScan) -> Staple | None:
         """The proof inside a certificate's PDF, where nobody else can be asked and it is of the code's certificate."""
@@ -202,6 +185,24 @@ class Lookup:
         if len(refused) == len(self.logs):
             raise refused[0]
         return answers
+
+
+def choose_code(texts: Sequence[str], bases: tuple[str, ...]) -> QrCode | ForeignLink | None:
+    """The one certificate among several codes: with its fragment if any has it. None when two compete."""
+    ours: dict[bytes, QrCode] = {}
+    foreign = None
+    for text in texts:
+        try:
+            item = parse_code(text, bases)
+        except Malformed:
+            continue
+        if isinstance(item, ForeignLink):
+            foreign = foreign or item
+        elif item.secret not in ours or item.fragment:
+            ours[item.secret] = item
+    if ours:
+        return next(iter(ours.values())) if len(ours) == 1 else None
+    return foreign
 
 
 def _measured(log: KnownLog, read: Callable[[Verified | None, bool], float]) -> float:

@@ -18,6 +18,7 @@ _SOURCES: Final = {
     Source.REPLICA: Text("本机登记副本", "this machine's verified copy of the register"),
     Source.EVIDENCE: Text("账本给出的证明", "a proof fetched from the ledger"),
     Source.BUNDLE: Text("持证人文件中的证明", "the proof in the holder's file"),
+    Source.KIT: Text("离线包", "the offline kit"),
     Source.CODE: Text("二维码本身", "the code alone"),
     Source.INDEX: Text("账本的编号姓名索引", "the ledger's index of numbers and names"),
 }

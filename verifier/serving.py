@@ -15,8 +15,12 @@ from ledger.client import LedgerClient
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from verifier.config import VerifierSettings, mark_served
+from verifier.kit.key import believed_makers
+from verifier.kit.shelf import Shelf
+from verifier.kit.web import offline_room
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
+from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
 from verifier.numbers.web import numbers_room
 from verifier.opened import following, opened
@@ -25,13 +29,20 @@ from verifier.site.context import Builder, Context
 from verifier.site.opening import open_site
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
+from verifier.web.trust_document import format_trust
 
 ROOMS: Final[tuple[Builder, ...]] = ()
 
 
-def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: Callable[[Site], None]) -> None:
-    """Follow the logs and answer over HTTP until told to stop. Raises what opening the replicas or the site's store
-    raises."""
+def serve(
+    folder: Path,
+    settings: VerifierSettings,
+    port: int | None,
+    on_ready: Callable[[Site], None],
+    shelf: Shelf | None = None,
+) -> None:
+    """Follow the logs and answer over HTTP until told to stop. `shelf`: for the offline kits that this verifier makes.
+    Raises what opening the replicas or the site's store raises."""
     edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
     clients = [
         LedgerClient(log.ledger_url, token=log.read_token(folder)) if log.ledger_url else None for log in settings.logs
@@ -52,6 +63,9 @@ def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: 
             await stack.enter_async_context(following(logs, _now_ms, settings.poll_ms / 1000))
             for known, one in zip(lookup.logs, logs, strict=True):
                 known.replica = one.replica
+            if shelf is not None:
+                sources = [(one.replica, known.trust) for known, one in zip(lookup.logs, logs, strict=True)]
+                await stack.enter_async_context(shelf.kept_fresh(sources))
             yield
             context.opened = None
         for known in lookup.logs:
@@ -67,7 +81,9 @@ def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: 
     if context.numbers is not None:
         ladder = lookup.logs[0].trust.ladder
         rooms.append(numbers_room(context.numbers, ladder, _now_ms, behind_proxy=settings.behind_proxy))
-    app = create_app(lookup, WebSettings(base=settings.bases[0]), rooms)
+    trust = format_trust(settings.trusts(), load_messages(), believed_makers(folder, settings))
+    rooms.append(offline_room(shelf))
+    app = create_app(lookup, WebSettings(base=settings.bases[0], trust=trust), rooms)
     app.cleanup_ctx.insert(0, running)
     run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)
 

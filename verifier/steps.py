@@ -75,6 +75,15 @@ LOGGED_BY_BUNDLE: Final = _finding(
 LOGGED_BY_PROOF: Final = _finding(
     "logged", _PASS, "账本给出的证明表明其已登记", "The ledger's proof shows that it is in the register"
 )
+LOGGED_BY_KIT: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "离线包不能证明已登记，只表明所填位置未列为失效",
+    "A kit cannot show that this is in the register, only that no list of it names this place",
+)
+LOGGED_AFTER_KIT: Final = _finding(
+    "logged", _UNKNOWN, "登记晚于离线包，状态未知", "Entered after the kit was made; its status is not known"
+)
 LOGGED_REFUTED: Final = _finding(
     "logged", _UNKNOWN, "账本给出的证明不成立，请报告", "The proof that the ledger gave does not hold; report this"
 )
@@ -106,12 +115,30 @@ LOGGED_FORK: Final = _finding(
 )
 
 SCOPE: Final = _finding("scope", _PASS, "发证时已备案该职业和等级", "Accredited for this at the issue date")
+SCOPE_CHANGED: Final = _finding(
+    "scope",
+    _UNKNOWN,
+    "备案条款已变更，发证时的条款不在离线包中",
+    "The filing has changed since; its terms then are not in the kit",
+)
 SCOPE_NOT: Final = _finding("scope", _FAIL, "发证时未备案该职业或等级", "Not accredited for this at the issue date")
 
 STATUS: Final = _finding("status", _PASS, "登记状态为有效", "In force in the register")
 STATUS_CORRECTED: Final = _finding("status", _PASS, "登记状态为有效，信息已更正", "In force, with corrected details")
 STATUS_NOT: Final = _finding("status", _FAIL, "登记状态不是有效", "Not in force in the register")
 
+STATUS_BY_KIT: Final = _finding("status", _PASS, "离线包未列为失效", "No list of the kit says otherwise")
+STATUS_CORRECTED_LATER: Final = _finding(
+    "status",
+    _UNKNOWN,
+    "登记信息已更正，纸面内容可能有误，请联网核验",
+    "Details were corrected since; the print may be wrong, so check online",
+)
+
+CURRENT_HIGHER: Final = _finding(
+    "current", _PASS, "已取得更高等级，请联网查看", "A higher grade has been earned since; check online for which"
+)
+CURRENT_BY_KIT: Final = _finding("current", _PASS, "离线包中没有更高等级", "The kit knows of no higher grade")
 CURRENT: Final = _finding("current", _PASS, "已查明该职业当前等级", "The current grade in this occupation is known")
 CURRENT_NONE: Final = _finding(
     "current",
@@ -140,6 +167,10 @@ OVERTAKEN: Final = _finding(
     _UNKNOWN,
     "该登记日志已关闭，后继日志的数据暂缺",
     "This log is closed, and its successor's data is missing",
+)
+KIT_FRESH: Final = _finding("freshness", _PASS, "离线包在有效期内", "The offline kit is within its age limit")
+KIT_OLD: Final = _finding(
+    "freshness", _UNKNOWN, "离线包已过期或本机时钟有误", "The kit is too old, or this clock is wrong"
 )
 HISTORIC: Final = _finding(
     "freshness", _PASS, "所查为历史状态，截至所示时间", "The state of an earlier time, as of the time shown"

@@ -55,6 +55,7 @@ class Source(StrEnum):
     REPLICA = "replica"  # the verifier's own verified copy of the log
     EVIDENCE = "evidence"  # a proof fetched from a ledger
     BUNDLE = "bundle"  # the holder's file
+    KIT = "kit"  # an offline kit, made by somebody's replica
     CODE = "code"  # nothing but what the QR code itself carries
     INDEX = "index"  # the ledger's own word about a number and a name, which nothing proves
 

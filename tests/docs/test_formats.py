@@ -19,8 +19,10 @@ from ledger.records.receipt import ReceiptOf, format_receipt
 from ledger.records.state import Appointment, Highest, TrackSummary, parse_certificate_state
 from tests.support.builders import ORIGIN, TRADE, make_authority, make_body, octets
 from tests.support.cddl import Cddl
+from tests.support.kits import MAKER, SAMPLE_KIT
 from tests.support.make_docs import DOCS, DOCUMENTS, filled
 from tests.support.make_vectors import VECTORS
+from verifier.kit.format import sign_kit
 
 CDDL = Cddl((DOCS / "formats.cddl").read_text(encoding="utf-8"))
 BODY = make_body(grants=(7, 8), latin_name="Sample Works")
@@ -76,6 +78,7 @@ def samples() -> list[tuple[str, bytes]]:
     opening = face.opening
     found.append(("face-content", canonical.encode([opening.salt, opening.number, opening.name, face.thumbnail])))
     found.append(("rest-content", canonical.encode([list(rest.digests), [part.as_value() for part in rest.openings]])))
+    found += [("kit-body", SAMPLE_KIT.body()), ("kit", sign_kit(SAMPLE_KIT, "kit.example", MAKER))]
     return found
 
 
@@ -116,6 +119,7 @@ TOP = {
     "face-content",
     "rest-content",
     "id-document",
+    "kit",
 }
 
 

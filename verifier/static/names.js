@@ -32,6 +32,12 @@ function maskPart(part) {
   return letters[0] + "*".repeat(Math.max(1, letters.length - 1));
 }
 
+/** A certificate number for reading aloud: `Y 0000 51 001064 25 3 000017`; others as they are. @param {string} number */
+export function grouped(number) {
+  const parts = /^([A-Z])(\d{4})(\d{2})(\d{6})(\d{2})([0-9A-Z])(\d{6})$/.exec(number);
+  return parts ? parts.slice(1).join(" ") : number;
+}
+
 /** A civil date of days since 1970: `2026-03-01`, `1 Mar 2026`. @param {number|bigint} day @param {string} lang */
 export const sayDay = (day, lang) => say(Number(day) * DAY_MS, lang);
 

@@ -32,7 +32,12 @@ def create_app(services: Services, settings: WebSettings, rooms: Sequence[Room] 
         settings=settings,
         messages=messages,
         pages=Pages(
-            messages, assets.names, settings.base, settings.upload_limit // (1024 * 1024), {r.path for r in routes}
+            messages,
+            assets.names,
+            settings.base,
+            settings.upload_limit // (1024 * 1024),
+            {route.path for route in routes},
+            recheck=bool(settings.trust),
         ),
         assets=assets.files,
         wasm_worker=assets.names["scan-worker.js"],

@@ -20,6 +20,7 @@ TYPES: Final = MappingProxyType(
     {
         "css": "text/css",
         "svg": "image/svg+xml",
+        "png": "image/png",
         "js": "text/javascript",
         "wasm": "application/wasm",
         "webmanifest": "application/manifest+json",

@@ -105,6 +105,14 @@ async def evidence(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, content_type="application/cbor", headers=headers)
 
 
+async def trust(request: web.Request) -> web.StreamResponse:
+    """What this verifier believes, for browsers that check its answers again."""
+    body = request.app[STATE].settings.trust
+    if not body:
+        raise Rejected(404)
+    return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
 async def static(request: web.Request) -> web.StreamResponse:
     asset = request.app[STATE].assets.get(request.match_info["name"])
     if asset is None:

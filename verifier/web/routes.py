@@ -59,6 +59,13 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route(
         "GET",
+        "/v1/trust",
+        handlers.trust,
+        "What this verifier believes of each log, for browsers that check its answers again",
+        {200: {"application/json": {"type": "object"}}, 404: ERRORS},
+    ),
+    Route(
+        "GET",
         "/static/{name}",
         handlers.static,
         "Style sheets, scripts and pictures, named by their content",

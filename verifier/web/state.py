@@ -68,6 +68,7 @@ class WebSettings:
     paste_limit: int = 64 * 1024  # characters of any other pasted text, before it is looked at
     upload_limit: int = 10 * 1024 * 1024
     uploads_memory: int = 64 * 1024 * 1024  # all uploads under way together
+    trust: bytes = b""  # what browsers are told to believe (`web.trust_document`); empty: they check nothing again
     now_ms: Callable[[], int] = field(default=_now_ms)
 
     def __post_init__(self) -> None:

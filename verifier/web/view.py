@@ -23,7 +23,7 @@ from ledger.records.dates import batch_day
 from ledger.records.names import mask_name
 from ledger.records.number import parse_number
 from verifier.messages import Messages, say_day_number, say_time
-from verifier.verdict import GREEN, CertificateView, Code, Finding, IssuerView, Outcome, Source, Verdict
+from verifier.verdict import GREEN, VALID_FAMILY, CertificateView, Code, Finding, IssuerView, Outcome, Source, Verdict
 
 LANGS: Final = ("zh", "en")
 _HTML_LANG: Final = {"zh": "zh-CN", "en": "en"}
@@ -33,8 +33,18 @@ _SOURCES: Final = {
     Source.REPLICA: "source_replica",
     Source.EVIDENCE: "source_evidence",
     Source.BUNDLE: "source_bundle",
+    Source.KIT: "source_kit",
     Source.CODE: "source_code",
     Source.INDEX: "source_index",
+}
+# What a browser can check again: a page with the proof of a state, or of an absence.
+_RECHECKED: Final = VALID_FAMILY | {
+    Code.SUSPENDED, Code.REVOKED, Code.ENDED, Code.ISSUER_OUT_OF_SCOPE, Code.NOT_FOUND
+}  # fmt: skip
+_BANDS: Final = {
+    "contradicted": ("bad", "link-broken", "✕", "recheck_contradicted", "recheck_contradicted_line"),
+    "stale": ("caution", "clock", "!", "recheck_stale", "recheck_stale_line"),
+    "changed": ("caution", "triangle", "!", "recheck_changed", "recheck_changed_line"),
 }
 _PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
@@ -56,7 +66,7 @@ class Match:
 
 class Pages:
     """All pages of one verifier. `base` is the official address (scheme://host), `upload_mb` the cap to name, `offers`
-    the paths of the routes that it has."""
+    the paths of the routes that it has. With `recheck` a verdict page has its browser check the proof again."""
 
     def __init__(
         self,
@@ -65,6 +75,8 @@ class Pages:
         base: str,
         upload_mb: int,
         offers: Collection[str] = (),
+        *,
+        recheck: bool = False,
     ) -> None:
         self._offers = frozenset(offers)
         folder = resources.files("verifier.pages")
@@ -72,6 +84,7 @@ class Pages:
         self._templates = templates = {lang: _compile(sources, messages.labels_in(lang)) for lang in LANGS}
         icons = json.loads(folder.joinpath("icons.json").read_text("utf-8"))
         self._messages = messages
+        self.asset_names = asset_names
         self._verdict = {lang: templates[lang].get_template("verdict.html") for lang in LANGS}
         self._error = {lang: templates[lang].get_template("error.html") for lang in LANGS}
         # What does not depend on the request is looked up once, for each language.
@@ -87,6 +100,7 @@ class Pages:
             for code, wording in messages.wordings.items()
             for lang in LANGS
         }
+        self._bands = {lang: self._recheck_bands(icons, lang) if recheck else [] for lang in LANGS}
         self._start = {
             lang: self._start_page(templates[lang].get_template("start.html"), lang, base, upload_mb) for lang in LANGS
         }
@@ -95,6 +109,19 @@ class Pages:
         """The page of a room. `switch` is the address of the other language or None; words are `t.name`, static files
         `asset["plain name"]`."""
         return self._templates[lang].get_template(name).render(self._common[lang], **({"switch": None} | values))
+
+    def bands(self, lines: Mapping[Code, str], lang: str) -> list[tuple[str, dict[str, Any]]]:
+        """How verdicts look, for a page whose browser judges by itself. `lines`: the codes, and the label that takes
+        the place of the code's own line, if any."""
+        labels = self._messages.labels
+        return [
+            (
+                code.value,
+                self._words[code, lang]
+                | {"line": labels[label].of(lang) if label else self._messages.wordings[code].line.of(lang)},
+            )
+            for code, label in lines.items()
+        ]
 
     def start(self, lang: str) -> str:
         return self._start[lang]
@@ -140,7 +167,18 @@ class Pages:
             checked=say_time(verdict.checked_at_ms, lang),
             source=source,
             as_of=None if verdict.as_of_ms is None else say_time(verdict.as_of_ms, lang),
+            own={"code": verdict.code.value, "size": 0 if proof is None else proof.size, "bands": self._bands[lang]}
+            if linked and self._bands[lang] and verdict.code in _RECHECKED
+            else None,
         )
+
+    def _recheck_bands(self, icons: Mapping[str, str], lang: str) -> list[tuple[str, dict[str, str]]]:
+        """The bands that a browser puts in the place of the server's when its own check ends so."""
+        labels, found = self._messages.labels, []
+        for name, (family, icon, mark, title, line) in _BANDS.items():
+            look = {"family": family, "icon": Markup(icons[icon]), "mark": mark}  # noqa: S704  # our own file
+            found.append((name, {**look, "title": labels[title].of(lang), "line": labels[line].of(lang)}))
+        return found
 
     def _certificate(self, view: CertificateView, lang: str) -> dict[str, Any]:
         labels = self._messages.labels

@@ -16,6 +16,9 @@ const merkle = await from("merkle.js");
 const { verifyEvidence } = await from("evidence.js");
 const fragment = await from("fragment.js");
 const names = await from("names.js");
+const kits = await from("kit.js");
+const { judgeOffline } = await from("judge.js");
+const { readTrust } = await from("trust.js");
 
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"));
 
@@ -60,9 +63,23 @@ async function signature({ key, message, signature: blob, own }) {
   return true;
 }
 
+async function offline({ text, kit, trust, now }) {
+  const opened = await kits.openKit(bytes(kit), await readTrust(JSON.parse(trust), null), now);
+  const told = await judgeOffline(text, opened, now);
+  return {
+    code: told.code,
+    as_of: told.asOf,
+    certificate: told.certificate,
+    issuer: told.issuer,
+    index: told.proof && Number(told.proof.index),
+    findings: told.findings.sort(),
+  };
+}
+
 const times = (pairs) => new Map(pairs.map(([vkey, time]) => [vkey, BigInt(time)]));
 const questions = {
   evidence,
+  offline,
   code,
   signature,
   cbor: async ({ raw }) => hex(encode(decode(bytes(raw)))),
@@ -73,6 +90,7 @@ const questions = {
     merkle.verifyInclusion(bytes(leaf), BigInt(index), BigInt(size), path.map(bytes), bytes(root)).then(() => true),
   map: async ({ root, key, value, proof }) =>
     merkle.verifyMap(bytes(root), bytes(key), value === null ? null : bytes(value), bytes(proof)).then(() => true),
+  indexes: async ({ raw }) => kits.parseIndexSet(decode(bytes(raw), 1 << 24)),
   mask: async ({ name }) => names.maskName(name),
   day: async ({ day, lang }) => names.sayDay(day, lang),
   time: async ({ ms, lang }) => names.sayTime(ms, lang),

@@ -23,6 +23,7 @@ from verifier.web.view import LANGS, MAX_PHOTO, Pages
 MESSAGES = load_messages()
 ASSETS = load_assets()
 PAGES = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10)
+CHECKING = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, recheck=True)
 FOLDER = resources.files("verifier.pages")
 PACKAGE = Path(verifier.__file__).parent
 CSS = resources.files("verifier.static").joinpath("page.css").read_text("utf-8")
@@ -172,8 +173,24 @@ def test_only_a_linked_page_can_switch_language_or_retry() -> None:
 def test_the_page_and_its_style_fit_in_14_kb() -> None:
     for code in Code:
         for lang in LANGS:
-            html = PAGES.verdict(sample(code), lang, linked=True).encode()
+            html = CHECKING.verdict(sample(code), lang, linked=True).encode()
             assert len(gzip.compress(html, 6)) + len(ASSETS.files[ASSETS.names["page.css"]].packed) <= 14 * 1024
+
+
+def test_a_browser_is_given_what_it_checks_and_only_where_there_is_something() -> None:
+    for code in Code:
+        page = Reader(CHECKING.verdict(sample(code), "en", linked=True))
+        scripts = [attrs for tag, attrs in page.tags if tag == "script"]
+        own = [attrs for _, attrs in page.tags if attrs.get("id") == "own"]
+        fields = {attrs["data-f"] for _, attrs in page.tags if "data-f" in attrs}
+        if code in GREEN - {Code.OFFLINE_BUNDLE_OK}:
+            assert {"title", "grade", "occupation", "trade", "issuer", "issued", "status", "current", "key"} <= fields
+            assert [attrs["type"] for attrs in scripts] == ["module"] and own[0]["data-size"] == "1048577"
+            assert str(scripts[0]["src"]).startswith("/static/recheck-page.") and "hidden" in own[0]
+        assert bool(own) == bool(scripts) == (code in GREEN - {Code.OFFLINE_BUNDLE_OK} or code in {
+            Code.SUSPENDED, Code.REVOKED, Code.ENDED, Code.ISSUER_OUT_OF_SCOPE, Code.NOT_FOUND
+        })  # fmt: skip
+        assert "<script" not in CHECKING.verdict(sample(code), "en", linked=False)
 
 
 def test_every_label_is_used_and_every_icon_exists() -> None:

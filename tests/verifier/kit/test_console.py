@@ -1,0 +1,90 @@
+"""`kit init`, `kit make`, `check --kit` as they are typed, over a real ledger on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ledger.records.qr import format_code
+from tests.support.build_log import BASE, FakeLedger, LogBuilder, served
+from tests.support.kits import MAKER_KEY
+from tests.support.live_site import now_ms
+from verifier.__main__ import main
+from verifier.kit.console import PASSPHRASE
+from verifier.kit.key import KEY_FILE
+
+
+@pytest.fixture(autouse=True)
+def common_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+class Desk:
+    def __init__(self, log: LogBuilder, url: str, folder: Path, text: str) -> None:
+        self.log, self.url, self.folder, self.text = log, url, folder, text
+
+    async def run(self, *words: str | Path) -> int:
+        return await asyncio.to_thread(main, [*map(str, words)])
+
+    async def init(self, folder: Path) -> None:
+        words = ["init", "--dir", str(folder), "--base", BASE, "--ledger", self.url, "--origin", self.log.origin]
+        words += [word for key in self.log.signer.vkeys for word in ("--vkey", key.format_vkey())]
+        assert await self.run(*words, "--genesis", sha256(self.log.genesis_entry()).hexdigest()) == 0
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setenv(PASSPHRASE, "a passphrase of the tests")
+    log = await LogBuilder.create(tmp_path / "log.db")
+    certificate = log.certificate("one")
+    (index,) = await log.issue(certificate)
+    async with served(FakeLedger(log, time_ms=now_ms())) as url:
+        made = Desk(log, url, tmp_path / "verifier", format_code(certificate.code(index)))
+        await made.init(made.folder)
+        yield made
+    await log.store.close()
+
+
+async def test_a_kit_is_made_and_judges_without_ledger_or_replica(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "fair.kit"
+    assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet") == 3, "there is no key yet"
+    assert await desk.run("check", desk.text, "--dir", desk.folder, "--kit", out) == 2, "nobody's kits are believed"
+    capsys.readouterr()
+    assert await desk.run("kit", "init", "--dir", desk.folder, "--name", "kit.example/1", "--light") == 0
+    vkey = capsys.readouterr().out.strip()
+    assert vkey.startswith("kit.example/1+")
+    assert await desk.run("kit", "init", "--dir", desk.folder, "--name", "kit.example/1", "--light") == 2
+    assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet") == 0
+    assert "good until" in capsys.readouterr().out and not out.with_name("fair.kit.new").exists()
+
+    other = tmp_path / "laptop"  # another folder, without a replica, that believes the maker
+    await desk.init(other)
+    settings = other / "verifier.toml"
+    settings.write_text(
+        f'kit_keys = ["{vkey}"]\n' + settings.read_text("utf-8").replace("kit_keys = []\n", ""), "utf-8"
+    )
+    for folder in (desk.folder, other):
+        assert await desk.run("check", desk.text, "--dir", folder, "--kit", out) == 0
+        said = capsys.readouterr().out
+        assert "离线核验有效" in said or "Valid offline" in said
+        assert await desk.run("check", desk.text[:-3] + "999", "--dir", folder, "--kit", out) in (1, 2)
+    written = tmp_path / "code.txt"
+    written.write_text(desk.text, "utf-8")
+    assert await desk.run("check", written, "--dir", other, "--kit", out, "--json") == 0
+    assert '"source": "kit"' in capsys.readouterr().out
+
+    stranger = settings.read_text("utf-8").replace(vkey, MAKER_KEY.format_vkey())
+    settings.write_text(stranger, "utf-8")
+    assert await desk.run("check", desk.text, "--dir", other, "--kit", out) == 1
+    settings.write_text(stranger.replace(MAKER_KEY.format_vkey(), "x"), "utf-8")
+    assert await desk.run("check", desk.text, "--dir", other, "--kit", out) == 2
+    assert not (other / KEY_FILE).exists()

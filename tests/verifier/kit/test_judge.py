@@ -1,0 +1,181 @@
+"""Printed codes by an offline kit: every fate, every age, and the browser says the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.errors import Malformed, Unverified
+from ledger.records.kinds import KeyStatus
+from ledger.records.qr import format_code, parse_code
+from ledger.records.supervision import KeyStanding
+from ledger.tlog.keys import Ed25519Signer
+from ledger.tlog.policy import NO_WITNESSES, Policy, Witness
+from tests.support.build_log import BASE, FILING, ISSUE_DAY, octets
+from tests.support.kits import LIMIT_MS, MAKER_KEY, KitDesk, kit_desk, live_through
+from tests.support.page_modules import ask, refused
+from tests.support.witnesses import Cosigner
+from verifier.kit.format import Kit, open_kit
+from verifier.kit.judge import believe, can_count, judge
+from verifier.messages import load_messages
+from verifier.trust import Trust
+from verifier.verdict import GREEN, Source, Verdict
+from verifier.web.trust_document import format_trust
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[KitDesk]:
+    async with kit_desk(tmp_path) as made:
+        await live_through(made)
+        yield made
+
+
+def item_of(text: str) -> Any:
+    try:
+        return parse_code(text, (BASE,))
+    except Malformed:
+        return None
+
+
+def python(text: str, kit: Kit, trust: Trust, now_ms: int) -> Verdict:
+    return judge(item_of(text), believe(kit, [trust], now_ms), trust, now_ms)
+
+
+def summary(verdict: Verdict) -> dict[str, Any]:
+    """What Python and the browser both say."""
+    one, issuer = verdict.certificate, verdict.issuer
+    done = [[f.step, f.outcome.value] for f in verdict.findings if f.text.en != "Not needed after an earlier step"]
+    return {
+        "code": verdict.code.value,
+        "as_of": verdict.as_of_ms,
+        "certificate": one and {
+            "name": one.name, "number": one.number, "grade": one.grade_ordinal, "occupation": one.occupation,
+            "occupationCode": one.occupation_code, "trade": one.trade, "issueDay": one.issue_day, "status": one.status,
+        },
+        "issuer": issuer and {"number": issuer.filing_number, "name": issuer.name, "inScope": issuer.in_scope},
+        "index": verdict.proof and verdict.proof.index,
+        "findings": sorted(done),
+    }  # fmt: skip
+
+
+def browser(cases: list[tuple[str, Kit, Trust, int]], desk: KitDesk) -> list[Any]:
+    questions = [
+        {
+            "ask": "offline", "text": text, "kit": desk.signed(kit).hex(), "now": now_ms,
+            "trust": format_trust([trust], load_messages(), [MAKER_KEY]).decode(),
+        }
+        for text, kit, trust, now_ms in cases
+    ]  # fmt: skip
+    return ask(questions)
+
+
+async def test_every_fate_has_its_verdict_and_the_browser_agrees(desk: KitDesk) -> None:
+    kit, now = await desk.kit(), desk.log.time + 3_600_000
+    await desk.issue("after the kit")
+    forged = desk.log.certificate("forged", signer=Ed25519Signer(octets("thief")))
+    letters = desk.texts["valid"]
+    texts = desk.texts | {
+        "link": letters.partition("#")[0],
+        "foreign": letters.replace("cert.", "certs."),
+        "odd": "hello",
+        "letter": letters[:-30] + str((int(letters[-30]) + 1) % 10) + letters[-29:],
+        "forged": format_code(forged.code(3)),
+        "forged later": format_code(forged.code(10_000)),
+    }
+    expected = {
+        "valid": "offline_bundle_ok", "restored": "offline_bundle_ok", "higher": "offline_bundle_ok",
+        "lower": "offline_bundle_ok", "again": "offline_bundle_ok", "revoked": "revoked", "replaced": "revoked",
+        "suspended": "suspended", "corrected": "offline_signature_ok", "after the kit": "offline_signature_ok",
+        "link": "unavailable", "foreign": "wrong_domain", "odd": "unreadable", "letter": "tampered",
+        "forged": "tampered", "forged later": "unavailable",
+    }  # fmt: skip
+    ages = (now, kit.until_ms + 1, kit.logs[0].as_of_ms - 120_000)
+    cases = [(name, text, age) for age in ages for name, text in texts.items()]
+    verdicts = [python(text, kit, desk.trust, age) for _, text, age in cases]
+    assert {name: v.code.value for (name, _, age), v in zip(cases, verdicts, strict=True) if age == now} == expected
+    told = browser([(text, kit, desk.trust, age) for _, text, age in cases], desk)
+    for (name, _, age), ours, theirs in zip(cases, verdicts, told, strict=True):
+        assert summary(ours) == theirs, (name, age)
+        if age != now:  # too old, or from the future: never green, and refusals stand
+            assert ours.code not in GREEN
+            if expected[name] in ("revoked", "suspended", "wrong_domain"):
+                assert ours.code.value == expected[name]
+            if expected[name] == "offline_bundle_ok":
+                assert ours.code.value == "stale" and ours.as_of_ms is not None
+    by_name = {name: v for (name, _, age), v in zip(cases, verdicts, strict=True) if age == now}
+    assert by_name["valid"].source is Source.KIT
+    assert by_name["lower"].findings != by_name["higher"].findings
+    assert by_name["corrected"].certificate is not None and by_name["corrected"].certificate.name is None
+    step = {f.step: f.outcome.value for f in by_name["valid"].findings}
+    assert step["logged"] == "unknown", "a kit cannot show that it was entered, and says so"
+
+
+async def test_scope_counts_where_the_terms_are_the_first(desk: KitDesk) -> None:
+    await desk.issue("five", grade=5)
+    kit, now = await desk.kit(), desk.log.time
+    log = kit.logs[0]
+    filing = log.filings[0]
+    assert filing.allows(desk.certificates["valid"].issue)
+    narrowed = tuple(replace(row, grades=(2, 3)) for row in filing.rows)
+    cases = []
+    for changed in (False, True):
+        other = replace(filing, rows=narrowed, changed=changed)
+        narrow = replace(kit, logs=(replace(log, filings=(other,)),))
+        cases.append((desk.texts["five"], narrow, desk.trust, now))
+    late = replace(filing, last_day=ISSUE_DAY - 1)
+    cases.append((desk.texts["five"], replace(kit, logs=(replace(log, filings=(late,)),)), desk.trust, now))
+    cases.append((desk.texts["five"], replace(kit, logs=(replace(log, filings=()),)), desk.trust, now))
+    codes = [python(*case).code.value for case in cases]
+    assert codes == ["issuer_out_of_scope", "offline_bundle_ok", "issuer_out_of_scope", "issuer_out_of_scope"]
+    assert [summary(python(*case)) for case in cases] == browser(cases, desk)
+
+
+async def test_what_a_stolen_key_signs_from_its_mark_on_is_void(desk: KitDesk) -> None:
+    body = KeyStanding(FILING, desk.log.record_key.public, KeyStatus.COMPROMISED, ISSUE_DAY + 1, 3)
+    await desk.by_authority(body)
+    kit, now = await desk.kit(), desk.log.time
+    fake = desk.log.certificate("made by the thief")
+    cases = [(format_code(fake.code(index)), kit, desk.trust, now) for index in (2, 5)]
+    assert [python(*case).code.value for case in cases] == ["offline_bundle_ok", "revoked"]
+    assert [summary(python(*case)) for case in cases] == browser(cases, desk)
+
+
+async def test_the_readers_own_pins_decide(desk: KitDesk) -> None:
+    kit, now = await desk.kit(), desk.log.time
+    text, stranger = desk.texts["valid"], Cosigner("witness.example/stranger")
+    missing = replace(desk.trust, policy=Policy((), (Witness("s", stranger.ed25519),), (), "s"))
+    unseen = replace(desk.trust, policy=Policy((), (Witness("s", stranger.ml_dsa),), (), "s"))
+    lone = replace(desk.trust, policy=NO_WITNESSES)
+    assert [can_count(trust.policy) for trust in (desk.trust, missing, unseen, lone)] == [True, True, False, True]
+    cases = [(text, kit, trust, now) for trust in (missing, unseen, lone)]
+    assert [python(*case).code.value for case in cases] == ["stale", "offline_bundle_ok", "offline_bundle_ok"]
+    assert [summary(python(*case)) for case in cases] == browser(cases, desk)
+    # What the maker says of the time counts no further than what the witnesses say.
+    later = replace(kit, logs=(replace(kit.logs[0], as_of_ms=now + LIMIT_MS),))
+    assert believe(later, [desk.trust], now).as_of_ms <= now
+    other = replace(desk.trust, origin="log.other", keys=tuple(replace(k, name="log.other") for k in desk.trust.keys))
+    with pytest.raises(Unverified):
+        believe(kit, [other], now)
+    signed = desk.signed(kit)
+    assert open_kit(signed, [MAKER_KEY]) == kit
+    with pytest.raises(Unverified):
+        open_kit(signed, [Cosigner("somebody").ed25519])
+    assert refused(browser([(text, kit, other, now)], desk)[0]) == "unverified"
+
+
+async def test_a_changed_kit_is_refused_by_both(desk: KitDesk) -> None:
+    kit, now = await desk.kit(), desk.log.time
+    signed = desk.signed(kit)
+    trust = format_trust([desk.trust], load_messages(), [MAKER_KEY]).decode()
+    raws = [signed[:at] + bytes([signed[at] ^ 4]) + signed[at + 1 :] for at in range(0, len(signed), 37)]
+    raws += [signed[:-1], signed + b"\0", b"", signed[1:]]
+    question = {"ask": "offline", "text": desk.texts["valid"], "now": now, "trust": trust}
+    told = ask([{**question, "kit": raw.hex()} for raw in raws])
+    for raw, theirs in zip(raws, told, strict=True):
+        with pytest.raises((Malformed, Unverified)):
+            open_kit(raw, [MAKER_KEY])
+        assert refused(theirs) in ("malformed", "unverified")

@@ -1,0 +1,74 @@
+"""Kits out of a replica: complete, of one checkpoint, and none out of a store that does not hash to its seal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Unavailable, Unverified
+from ledger.records.kinds import Kind
+from ledger.tlog.note import parse_note
+from tests.support.build_log import ORIGIN
+from tests.support.kits import LIMIT_MS, kit_desk, live_through
+from verifier.kit.format import LISTS
+from verifier.kit.make import make_kit
+from verifier.replica import Violation
+
+
+async def test_the_lists_name_everything_and_nothing_else(tmp_path: Path) -> None:
+    async with kit_desk(tmp_path) as desk:
+        with pytest.raises(Unavailable):
+            await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
+        await live_through(desk)
+        kit = await desk.kit()
+        (log,) = kit.logs
+        states = {name: await desk.log.integrator.certificate(desk.key(name)) for name in desk.certificates}
+        places = {name: state.issue_index for name, state in states.items() if state is not None}
+        named = {name: {who for who, index in places.items() if index in log.lists[name]} for name in LISTS}
+        assert named == {
+            "revoked": {"revoked", "replaced"}, "suspended": {"suspended"}, "ended": set(), "corrected": {"corrected"},
+            "superseded": {"lower"},
+        }  # fmt: skip
+        assert sum(len(found) for found in log.lists.values()) == 5
+        assert (log.origin, [filing.name for filing in log.filings]) == (ORIGIN, ["示例机械有限公司"])
+        assert kit.until_ms == log.as_of_ms + LIMIT_MS and dict(kit.occupations).keys() <= {"6-18-01-01"}
+        assert len(parse_note(log.checkpoint).signatures) == 3, "the log's Ed25519 line and two cosignatures"
+
+
+async def test_a_kit_is_of_the_checkpoint_that_it_names_while_the_log_goes_on(tmp_path: Path) -> None:
+    async with kit_desk(tmp_path) as desk:
+        await live_through(desk)
+        before = await desk.kit()
+        await desk.rule(Kind.REVOKE, "valid")
+        await desk.issue("one more")
+        moved: list[int] = []
+        verified = desk.replica.verified
+        # The store has taken in more than the kept checkpoint covers, as between two polls of a busy log.
+        note = await desk.replica.integrator.store.checkpoint()
+        assert note is not None and verified is not None
+        await desk.replica.poll(desk.log.time)
+        after = await make_kit([(desk.replica, desk.trust)], desk.log.time, LIMIT_MS, moved.append)
+        await desk.replica.integrator.store.put_checkpoint(note)
+        desk.replica.verified = verified
+        again = await make_kit([(desk.replica, desk.trust)], before.made_ms, LIMIT_MS)
+        assert again == before, "older states come out of the history"
+        assert len(after.logs[0].lists["revoked"]) == len(before.logs[0].lists["revoked"]) + 1
+        assert moved[-1] == len(desk.certificates) + 1, "every certificate and the filing"
+
+
+async def test_a_damaged_or_halted_replica_makes_none(tmp_path: Path) -> None:
+    async with kit_desk(tmp_path) as desk:
+        await live_through(desk)
+        await desk.kit()
+        store = desk.replica.integrator.store
+        writer = store._writer  # type: ignore[attr-defined]
+        writer.execute("UPDATE state SET body = CAST(body || x'00' AS BLOB) WHERE length(subject) = 32")
+        with pytest.raises(Unverified, match="fsck"):
+            await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
+        writer.execute("DELETE FROM state WHERE length(subject) = 32")
+        with pytest.raises(Unverified, match="sealed map"):
+            await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
+        desk.replica.halted = Violation("test")
+        with pytest.raises(Unverified, match="halted"):
+            await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)

@@ -1,0 +1,265 @@
+"""The bytes of an offline kit, signed by its maker. Pure.
+
+    file = CBOR ["certledger/kit/v1", body, note]             note: a signed note of the maker's Ed25519 key over
+                                                              "certledger/kit/v1\\n" and base64 of SHA-256(body)
+    body = CBOR [made, until, [address], [[ordinal, zh, en]], [[occupation, name]], [log]]
+    log  = [origin, checkpoint, seal, [inclusion of the seal], as of, [filing], [list × 5]]
+    filing = [number, name, status, first day, last day, changed, [row], [grant], [key]]
+    key  = [public key, first day, last day, status, void from]
+
+The lists are index sets (`index_set`): revoked (void and replaced too), suspended, ended, corrected, superseded. They
+are what the maker's own replica held at the checkpoint's seal; whoever believes the kit believes the maker in that.
+`judge` checks what a reader can: when the checkpoint was signed and cosigned.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from ledger.errors import Malformed
+from ledger.records import canonical
+from ledger.records.appointment import Appoint, CertificateBody
+from ledger.records.authority import FilingRow
+from ledger.records.commitments import parse_hashes
+from ledger.records.evidence import check_path
+from ledger.records.kinds import Audience, FilingStatus, KeyStatus
+from ledger.tlog.keys import kid
+from ledger.tlog.note import (
+    ED25519,
+    NOTE_CEILING,
+    Note,
+    NoteSignature,
+    VerifierKey,
+    format_note,
+    open_note,
+)
+from verifier.kit.index_set import IndexSet, parse_index_set
+from verifier.trust import check_base
+
+LABEL: Final = "certledger/kit/v1"
+MAX_KIT: Final = 16 * 1024 * 1024
+LISTS: Final = ("revoked", "suspended", "ended", "corrected", "superseded")
+_MAX_LOGS: Final = 16
+
+
+class Signer(Protocol):
+    @property
+    def public(self) -> bytes: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KitKey:
+    """A record key and what became of it."""
+
+    public: bytes
+    first_day: int
+    last_day: int  # 0: open
+    status: KeyStatus
+    void_from: int = -1  # what it issued at this index or later is void; -1: nothing
+
+    def as_value(self) -> list[canonical.Value]:
+        return [self.public, self.first_day, self.last_day, int(self.status), self.void_from]
+
+
+@dataclass(frozen=True, slots=True)
+class KitFiling:
+    """A body: its present terms, as far as a check needs them."""
+
+    number: str
+    name: str
+    status: FilingStatus
+    first_day: int
+    last_day: int
+    changed: bool  # the terms are not the first: they do not reach back
+    rows: tuple[FilingRow, ...]
+    grants: tuple[int, ...]
+    keys: tuple[KitKey, ...]
+
+    def key(self, key_id: bytes) -> KitKey | None:
+        return next((key for key in self.keys if kid(key.public) == key_id), None)
+
+    def allows(self, issue: CertificateBody) -> bool:
+        """Whether the present terms cover it at its issue date, as `check_scope` and `check_grant` say."""
+        if not self.first_day <= issue.issue_day <= self.last_day:
+            return False
+        rows = [
+            row for row in self.rows if row.occupation == issue.occupation and row.trade in ("", issue.trade)
+        ]  # fmt: skip
+        if isinstance(issue, Appoint):
+            return issue.grade in self.grants and bool(rows)
+        return any(
+            issue.grade in row.grades and row.audience == issue.audience and row.first_day <= issue.issue_day
+            for row in rows
+        )
+
+    def as_value(self) -> list[canonical.Value]:
+        return [
+            self.number, self.name, int(self.status), self.first_day, self.last_day, int(self.changed),
+            [row.as_value() for row in self.rows], list(self.grants), [key.as_value() for key in self.keys],
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class KitLog:
+    """One log at one checkpoint."""
+
+    origin: str
+    checkpoint: bytes  # signed note with the Ed25519 lines of the log and its cosigners
+    seal: bytes
+    inclusion: tuple[bytes, ...]  # of the seal
+    as_of_ms: int  # how fresh the checkpoint is, for its maker
+    filings: tuple[KitFiling, ...]  # rising by number
+    lists: dict[str, IndexSet] = field(hash=False)  # LISTS
+
+    def __post_init__(self) -> None:
+        numbers = [filing.number for filing in self.filings]
+        if numbers != sorted(set(numbers)) or tuple(self.lists) != LISTS:
+            raise Malformed("kit: filings rise by number, and there are five lists")
+        if not 0 < len(self.checkpoint) <= NOTE_CEILING or not 0 < len(self.seal) <= 256 or self.as_of_ms < 0:
+            raise Malformed("kit: checkpoint, seal or time out of range")
+        check_path(self.inclusion)
+
+    def filing(self, number: str) -> KitFiling | None:
+        return next((filing for filing in self.filings if filing.number == number), None)
+
+    def as_value(self) -> list[canonical.Value]:
+        filings: list[canonical.Value] = [filing.as_value() for filing in self.filings]
+        lists: list[canonical.Value] = [self.lists[name].as_value() for name in LISTS]
+        return [self.origin, self.checkpoint, self.seal, list(self.inclusion), self.as_of_ms, filings, lists]
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """Everything in a kit. Times are ms since 1970."""
+
+    made_ms: int
+    until_ms: int  # after this nothing is green by it
+    bases: tuple[str, ...]  # official addresses
+    grades: tuple[tuple[int, str, str], ...]  # ordinal, zh, en
+    occupations: tuple[tuple[str, str], ...]  # code, name: those that the filings name
+    logs: tuple[KitLog, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.made_ms < self.until_ms or not 1 <= len(self.logs) <= _MAX_LOGS or not self.bases:
+            raise Malformed("kit: made before its end, of 1 to 16 logs, with an address")
+        if len({log.origin for log in self.logs}) != len(self.logs):
+            raise Malformed("kit: one log twice")
+        for base in self.bases:
+            check_base(base)
+
+    def body(self) -> bytes:
+        return canonical.encode(
+            [
+                self.made_ms,
+                self.until_ms,
+                list(self.bases),
+                [list(grade) for grade in self.grades],
+                [list(occupation) for occupation in self.occupations],
+                [log.as_value() for log in self.logs],
+            ]
+        )
+
+
+def sign_kit(kit: Kit, name: str, signer: Signer) -> bytes:
+    """The kit's file under the maker's key called `name`. Raises Malformed when it is larger than 16 MiB."""
+    body, key = kit.body(), VerifierKey(name, ED25519, signer.public)
+    text = _text(body)
+    note = format_note(Note(text, (NoteSignature(key.name, key.key_id, signer.sign(text.encode())),)))
+    raw = canonical.encode([LABEL, body, note])
+    if len(raw) > MAX_KIT:
+        raise Malformed("kit: larger than 16 MiB")
+    return raw
+
+
+def open_kit(raw: bytes, makers: Sequence[VerifierKey]) -> Kit:
+    """Read a kit that one of the `makers` signed. Raises Malformed, or Unverified for another's or a changed one."""
+    match canonical.decode(raw, limit=MAX_KIT):
+        case [str(label), bytes(body), bytes(note)] if label == LABEL:
+            if open_note(note, makers).text != _text(body):
+                raise Malformed("kit: the signature is over another body")
+            return parse_body(body)
+    raise Malformed("not a kit of this version")
+
+
+def parse_body(raw: bytes) -> Kit:
+    """Raises Malformed unless it is the one spelling of a kit's body."""
+    match canonical.decode(raw, limit=MAX_KIT):
+        case [int(made), int(until), [*bases], [*grades], [*occupations], [*logs]]:
+            return Kit(
+                made,
+                until,
+                tuple(_texts(bases)),
+                tuple(map(_grade, grades)),
+                tuple(map(_occupation, occupations)),
+                tuple(map(_log, logs)),
+            )
+    raise Malformed("kit: not a body of this version")
+
+
+def _text(body: bytes) -> str:
+    return f"{LABEL}\n{base64.b64encode(sha256(body).digest()).decode()}\n"
+
+
+def _texts(values: Sequence[object]) -> list[str]:
+    found = [value for value in values if isinstance(value, str)]
+    if len(found) != len(values):
+        raise Malformed("kit: texts")
+    return found
+
+
+def _grade(value: Any) -> tuple[int, str, str]:
+    match value:
+        case [int(ordinal), str(zh), str(en)] if 1 <= ordinal <= 8:
+            return ordinal, zh, en
+    raise Malformed("kit: a grade is [ordinal, zh, en]")
+
+
+def _occupation(value: Any) -> tuple[str, str]:
+    match value:
+        case [str(code), str(name)]:
+            return code, name
+    raise Malformed("kit: an occupation is [code, name]")
+
+
+def _log(value: Any) -> KitLog:
+    match value:
+        case [str(origin), bytes(checkpoint), bytes(seal), [*path], int(as_of), [*filings], [*lists]]:
+            if len(lists) == len(LISTS):
+                sets = dict(zip(LISTS, map(parse_index_set, lists), strict=True))
+                return KitLog(
+                    origin, checkpoint, seal, parse_hashes(path), as_of, tuple(map(_filing, filings)), sets
+                )  # fmt: skip
+    raise Malformed("kit: a log has seven parts and five lists")
+
+
+def _filing(value: Any) -> KitFiling:
+    match value:
+        case [str(number), str(name), int(status), int(first), int(last), int(changed), [*rows], [*grants], [*keys]]:
+            if status in list(FilingStatus) and changed in (0, 1) and all(type(grant) is int for grant in grants):
+                return KitFiling(
+                    number, name, FilingStatus(status), first, last, changed == 1, tuple(map(_row, rows)),
+                    tuple(grants), tuple(map(_key, keys)),
+                )  # fmt: skip
+    raise Malformed("kit: a filing has nine parts")
+
+
+def _row(value: Any) -> FilingRow:
+    match value:
+        case [str(occupation), str(trade), [*grades], int(audience), int(first)]:
+            if audience in list(Audience) and all(type(grade) is int for grade in grades):
+                return FilingRow(occupation, trade, tuple(grades), Audience(audience), first)
+    raise Malformed("kit: a row is [occupation, trade, [grades], audience, first day]")
+
+
+def _key(value: Any) -> KitKey:
+    match value:
+        case [bytes(public), int(first), int(last), int(status), int(void_from)] if len(public) == 32:
+            if status in list(KeyStatus) and void_from >= -1:
+                return KitKey(public, first, last, KeyStatus(status), void_from)
+    raise Malformed("kit: a key has five parts")

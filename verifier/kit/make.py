@@ -1,0 +1,174 @@
+"""Makes an offline kit out of a verified replica.
+
+    1 the newest checkpoint that the replica has verified, and the seal that ends it
+    2 every state in the map at that seal, bucket by bucket: each body is that of its value
+    3 the map's root over all of them is the one in the seal, so that none is missing and none is another
+    4 the seal's inclusion under the checkpoint
+
+A replica that has halted, or whose store does not hash to its seal, makes no kit. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from ledger.errors import Unavailable, Unverified
+from ledger.records import canonical
+from ledger.records.authority import Filing
+from ledger.records.kinds import CertificateStatus
+from ledger.records.seal import parse_seal
+from ledger.records.state import CertificateState, FilingState, parse_certificate_state, parse_filing_state
+from ledger.records.state import certificate_value as value_of
+from ledger.records.statements import parse_statement
+from ledger.store.growth import bucket_range
+from ledger.store.hashes import Hashes
+from ledger.store.protocol import VersionedStore, entry_at
+from ledger.tlog.checkpoint import parse_checkpoint
+from ledger.tlog.map_tree import MapTree
+from ledger.tlog.note import Note, format_note, parse_note
+from verifier.kit.format import LISTS, Kit, KitFiling, KitKey, KitLog
+from verifier.kit.index_set import IndexSet
+from verifier.replica import Replica
+from verifier.trust import Trust
+
+DEPTH: Final = 10  # buckets: 1,024, so that a million states are read a thousand at a time
+_ED25519_LINE: Final = 72  # bytes of the longest signature that every browser can check
+_CERTIFICATE_PARTS, _FILING_PARTS = 0x93, 0x8D  # first byte of a state's CBOR array: of 19 parts, of 13
+_ATTEMPTS: Final = 20
+_LIST_OF: Final = {
+    CertificateStatus.REVOKED: "revoked",
+    CertificateStatus.VOID: "revoked",
+    CertificateStatus.REPLACED: "revoked",
+    CertificateStatus.SUSPENDED: "suspended",
+    CertificateStatus.ENDED: "ended",
+}
+
+
+@dataclass
+class Sorted:
+    """What the states of one log come to."""
+
+    lists: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in LISTS})
+    filings: list[FilingState] = field(default_factory=list)
+
+    def take(self, state: CertificateState) -> None:
+        index, name = state.issue_index, _LIST_OF.get(state.status)
+        if name is not None:
+            self.lists[name].append(index)
+        if state.commitment_leaf != state.issue_leaf:
+            self.lists["corrected"].append(index)
+        if state.summary.highest is not None and state.summary.highest.grade > state.grade:
+            self.lists["superseded"].append(index)
+
+
+async def make_kit(
+    sources: Sequence[tuple[Replica, Trust]],
+    made_ms: int,
+    limit_ms: int,
+    progress: Callable[[int], None] = lambda states: None,
+) -> Kit:
+    """A kit of these logs, good for `limit_ms` from the oldest of their checkpoints. `progress` hears how many states
+    were read. Raises Unavailable before anything is verified, Unverified when a store is damaged or has halted."""
+    logs = [await _make_log(replica, trust, progress) for replica, trust in sources]
+    trust = sources[0][1]
+    codes = sorted({row.occupation for log in logs for filing in log.filings for row in filing.rows})
+    names = [(code, found.name) for code in codes if (found := trust.catalogue.find(code)) is not None]
+    until = min(log.as_of_ms for log in logs) + limit_ms
+    return Kit(
+        made_ms,
+        max(until, made_ms + 1),
+        trust.bases,
+        tuple((grade.ordinal, grade.text.zh, grade.text.en) for grade in trust.ladder.grades),
+        tuple(names),
+        tuple(logs),
+    )
+
+
+async def _make_log(replica: Replica, trust: Trust, progress: Callable[[int], None]) -> KitLog:
+    if replica.halted is not None:
+        raise Unverified("the replica has halted: no kit is made of it")
+    note, size, as_of_ms = await _basis(replica)  # 1
+    store = cast("VersionedStore", replica.integrator.store)
+    seal_entry = await entry_at(store, size - 1)
+    seal = parse_seal(seal_entry)
+    found = await read_states(store, seal.covered, seal.map_root, seal.map_count, progress)
+    (path,) = await Hashes(store).inclusion([seal.covered], size)  # 4
+    lists = {name: IndexSet.of(found.lists[name]) for name in LISTS}
+    filings = tuple(sorted((_kit_filing(state) for state in found.filings), key=lambda filing: filing.number))
+    return KitLog(trust.origin, _short(note), seal_entry, path, as_of_ms, filings, lists)
+
+
+async def _basis(replica: Replica) -> tuple[bytes, int, int]:
+    """The kept checkpoint with its size and time. Between two reads the replica may have gone on: look again."""
+    for _ in range(_ATTEMPTS):
+        note, verified = await replica.integrator.store.checkpoint(), replica.verified
+        if note is None or verified is None:
+            raise Unavailable("nothing is verified yet")
+        if parse_checkpoint(parse_note(note).text).size == verified.size:
+            return note, verified.size, verified.time_ms
+    raise Unavailable("the replica is changing too fast to be read")
+
+
+async def read_states(
+    store: VersionedStore, at: int, map_root: bytes, map_count: int, progress: Callable[[int], None]
+) -> Sorted:
+    """All states at the seal with index `at`, sorted into lists. Raises Unverified."""
+    found, tree, count = Sorted(), MapTree(DEPTH), 0
+    for bucket in range(1 << DEPTH):
+        (leaves,) = await store.leaves_as_of([bucket_range(bucket, DEPTH)], at)
+        if not leaves:
+            continue
+        count += len(leaves)
+        tree.overwrite({bucket: leaves}, count)
+        rows = await store.states([key for key, _ in leaves])
+        for key, value in leaves:
+            row = rows.get(key)
+            if row is not None and row.value == value:
+                body = row.body
+            else:
+                version = await store.state_as_of(key, at)
+                body = b"" if version is None else version.body
+            await _sort(store, found, value, body)  # 2
+        progress(count)
+        await asyncio.sleep(0)  # a verifier that serves goes on answering
+    if (tree.root, count) != (map_root, map_count):  # 3
+        raise Unverified("the store's states do not hash to the sealed map; run fsck")
+    return found
+
+
+async def _sort(store: VersionedStore, found: Sorted, value: bytes, body: bytes) -> None:
+    if body[:1] == bytes([_CERTIFICATE_PARTS]):
+        if value_of(body) != value:
+            raise Unverified("the store has another state than the map; run fsck")
+        found.take(parse_certificate_state(body))
+    elif body[:1] == bytes([_FILING_PARTS]):
+        index = canonical.decode(body, limit=64 * 1024)[3]
+        terms = parse_statement(await entry_at(store, index)).body
+        if not isinstance(terms, Filing):
+            raise Unverified("the store has another statement than the filing's terms; run fsck")
+        state = parse_filing_state(body, terms)
+        if state.value() != value:
+            raise Unverified("the store has another state than the map; run fsck")
+        found.filings.append(state)
+
+
+def _kit_filing(state: FilingState) -> KitFiling:
+    terms = state.terms
+    keys = tuple(
+        KitKey(key.public, key.first_day, key.last_day, use.status, use.void_from)
+        for key, use in zip(terms.record_keys, state.record_keys, strict=True)
+    )
+    return KitFiling(
+        terms.number, terms.name, state.status, terms.first_day, terms.last_day, terms.change, terms.rows,
+        terms.grants, keys,
+    )  # fmt: skip
+
+
+def _short(note: bytes) -> bytes:
+    """The note with the lines that every browser can check."""
+    parsed = parse_note(note)
+    kept = tuple(line for line in parsed.signatures if len(line.blob) <= _ED25519_LINE)
+    return format_note(Note(parsed.text, kept))

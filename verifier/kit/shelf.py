@@ -1,0 +1,61 @@
+"""The kit that a serving verifier offers: made again every so often from its own replicas, kept in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from ledger.errors import CertLedgerError
+from verifier.kit.format import Signer, sign_kit
+from verifier.kit.make import make_kit
+from verifier.replica import Replica
+from verifier.trust import Trust
+
+EVERY_S: Final = 1800.0
+_AGAIN_S: Final = 15.0  # after a failure: a replica that has nothing verified yet, say
+_log = logging.getLogger("verifier")
+
+
+class Shelf:
+    """What `GET /kit` gives: the newest kit and its tag, or nothing yet. A failure keeps the one before."""
+
+    def __init__(self, name: str, signer: Signer, limit_ms: int, now_ms: Callable[[], int]) -> None:
+        self.raw = b""
+        self.tag = ""
+        self._name = name
+        self._signer = signer
+        self._limit_ms = limit_ms
+        self._now_ms = now_ms
+
+    async def renew(self, sources: Sequence[tuple[Replica, Trust]]) -> None:
+        """Make the kit again. Raises what `make_kit` raises."""
+        kit = await make_kit(sources, self._now_ms(), self._limit_ms)
+        self.raw = await asyncio.to_thread(sign_kit, kit, self._name, self._signer)
+        self.tag = f'"{hashlib.sha256(self.raw).hexdigest()[:32]}"'
+
+    @asynccontextmanager
+    async def kept_fresh(
+        self, sources: Sequence[tuple[Replica, Trust]], every_s: float = EVERY_S
+    ) -> AsyncIterator[None]:
+        """Renewed by a task of its own as long as this lasts."""
+        task = asyncio.create_task(self._renew_for_ever(sources, every_s))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+    async def _renew_for_ever(self, sources: Sequence[tuple[Replica, Trust]], every_s: float) -> None:
+        while True:
+            try:
+                await self.renew(sources)
+                pause = every_s
+            except CertLedgerError as error:
+                _log.warning("no new kit: %s", type(error).__name__)
+                pause = _AGAIN_S
+            await asyncio.sleep(pause)

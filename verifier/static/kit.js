@@ -1,0 +1,152 @@
+// The offline kit (verifier/kit/format.py): read, and believed under this browser's own pins.
+//
+//   openKit(raw, trust, now) -> Kit       throws Malformed, Unverified
+//
+// Whoever believes a kit believes its maker in what the lists say; who made it, and when witnesses stood behind its
+// checkpoint, is checked here.
+
+import { form, hex, isBytes, proof, sha256 } from "./bytes.js";
+import { decode, shape } from "./cbor.js";
+import { openCheckpoint, parseSeal } from "./evidence.js";
+import { kidOf } from "./fragment.js";
+import { leafHash, verifyInclusion } from "./merkle.js";
+import { openNote } from "./note.js";
+import { hasQuorum } from "./policy.js";
+
+const LABEL = "certledger/kit/v1";
+const MAX = 16 * 1024 * 1024;
+const LISTS = ["revoked", "suspended", "ended", "corrected", "superseded"];
+const TOP = 2 ** 53;
+const MAX_RANGES = 1 << 22;
+
+/** @typedef {{origin: string, size: bigint, root: Uint8Array, asOf: number, witnessed: boolean,
+ *   filings: Map<string, any>, lists: Record<string, [number, number][]>}} KitLog */
+/** @typedef {{made: number, until: number, asOf: number, skew: number, witnessed: boolean, bases: string[],
+ *   grades: Map<number, {zh: string, en: string}>, occupations: Map<string, string>, logs: KitLog[]}} Kit times in ms */
+
+/** @param {Uint8Array} raw @param {any} trust of readTrust @param {number} now ms @returns {Promise<Kit>} */
+export async function openKit(raw, trust, now) {
+  const parts = decode(raw, MAX);
+  form(shape(parts) === "text,bytes,bytes" && parts[0] === LABEL, "not a kit of this version");
+  const [, bodyRaw, note] = parts;
+  const { text } = await openNote(note, trust.kitKeys);
+  const digest = btoa(String.fromCharCode(...(await sha256(bodyRaw))));
+  form(text === `${LABEL}\n${digest}\n`, "the signature is over another body");
+  const body = decode(bodyRaw, MAX);
+  form(shape(body) === "int,int,list,list,list,list", "not a kit's body");
+  const [made, until, bases, grades, occupations, logs] = body;
+  form(made >= 0n && made < until && logs.length >= 1 && logs.length <= 16 && bases.length > 0, "a kit's times or logs");
+  form(bases.every((base) => typeof base === "string"), "a kit's addresses");
+  form(grades.every((grade) => shape(grade) === "int,text,text"), "a kit's grades");
+  form(occupations.every((one) => shape(one) === "text,text"), "a kit's occupations");
+  const opened = [];
+  for (const log of logs) opened.push(await openLog(log, trust, now));
+  form(new Set(opened.map(({ origin }) => origin)).size === opened.length, "one log twice");
+  return {
+    made: Number(made),
+    until: Number(until),
+    asOf: Math.min(...opened.map((log) => log.asOf)),
+    skew: Math.max(...trust.logs.map((log) => log.skew)),
+    witnessed: opened.every((log) => log.witnessed),
+    bases,
+    grades: new Map(grades.map(([ordinal, zh, en]) => [Number(ordinal), { zh, en }])),
+    occupations: new Map(occupations),
+    logs: opened,
+  };
+}
+
+/** Whether anything may be green by it. @param {Kit} kit @param {number} now ms */
+export const isFresh = (kit, now) => kit.witnessed && kit.asOf - kit.skew <= now && now <= kit.until;
+
+async function openLog(parts, trust, now) {
+  form(shape(parts) === "text,bytes,bytes,list,int,list,list" && parts[6].length === LISTS.length, "a kit's log");
+  const [origin, note, sealRaw, path, asOf, filings, lists] = parts;
+  form(note.length > 0 && note.length <= 65536 && sealRaw.length > 0 && sealRaw.length <= 256, "a kit's checkpoint");
+  form(path.length <= 63 && path.every((one) => isBytes(one) && one.length === 32) && asOf >= 0n, "a kit's inclusion");
+  const read = filings.map(readFiling);
+  for (const [at, { number }] of read.entries()) form(at === 0 || read[at - 1].number < number, "filings rise");
+  const sets = Object.fromEntries(LISTS.map((name, at) => [name, parseIndexSet(lists[at])]));
+  const log = trust.logs.find(({ pins }) => pins.origin === origin);
+  proof(log, "a kit of a log that is not pinned");
+  const latest = BigInt(Math.floor((now + log.skew) / 1000));
+  const opened = await openCheckpoint(note, log.pins, latest, true);
+  const seal = parseSeal(sealRaw);
+  proof(seal.covered === opened.size - 1n, "the last leaf of the checkpoint is not its seal");
+  await verifyInclusion(await leafHash(sealRaw), seal.covered, opened.size, path, opened.root);
+  const counted = hasQuorum(log.pins.policy) && log.canCount;
+  const proven = counted && opened.quorum !== undefined ? Number(opened.quorum) * 1000 : TOP;
+  for (const filing of read) {
+    for (const key of filing.keys) key.kid = hex(await kidOf(key.public));
+  }
+  return {
+    origin,
+    size: opened.size,
+    root: opened.root,
+    asOf: Math.min(Number(asOf), proven),
+    witnessed: !counted || opened.quorum !== undefined,
+    filings: new Map(read.map((filing) => [filing.number, filing])),
+    lists: sets,
+  };
+}
+
+function readFiling(parts) {
+  form(shape(parts) === "text,text,int,int,int,int,list,list,list", "a kit's filing");
+  const [number, name, status, first, last, changed, rows, grants, keys] = parts;
+  form(status >= 1n && status <= 3n && (changed === 0n || changed === 1n), "a kit's filing");
+  form(rows.every((row) => shape(row) === "text,text,list,int,int"), "a kit's rows");
+  form(grants.every((grant) => typeof grant === "bigint"), "a kit's grants");
+  form(keys.every((key) => shape(key) === "bytes,int,int,int,int" && key[0].length === 32), "a kit's keys");
+  return {
+    number, name, first, last, grants, rows, changed: changed === 1n,
+    keys: keys.map((key) => ({ public: key[0], voidFrom: key[4], kid: "" })),
+  };
+}
+
+/** Rising ranges [first, end) (verifier/kit/index_set.py). @param {any} value @returns {[number, number][]} */
+export function parseIndexSet(value) {
+  form(shape(value) === "int,int,int,bytes", "index set: [count, order, order, bits]");
+  const [count, gapOrder, lengthOrder, packed] = value;
+  form(count >= 0n && count <= MAX_RANGES && [gapOrder, lengthOrder].every((one) => one >= 0n && one <= 40n), "its head");
+  const bits = { packed, at: 0 };
+  /** @type {[number, number][]} */
+  const ranges = [];
+  let before = -1;
+  for (let n = 0; n < Number(count); n += 1) {
+    const first = before + 1 + readCode(bits, Number(gapOrder));
+    before = first + readCode(bits, Number(lengthOrder)) + 1;
+    form(before <= TOP, "index set: an index out of range");
+    ranges.push([first, before]);
+  }
+  form(8 * packed.length - bits.at < 8, "index set: bits behind the last range");
+  while (bits.at < 8 * packed.length) form(readBit(bits) === 0, "index set: bits behind the last range");
+  return ranges;
+}
+
+function readCode(bits, order) {
+  let zeros = 0;
+  while (readBit(bits) === 0) zeros += 1;
+  form(zeros <= 53, "index set: cut short");
+  let quotient = 1;
+  for (let n = 0; n < zeros; n += 1) quotient = quotient * 2 + readBit(bits);
+  let low = 0;
+  for (let n = 0; n < order; n += 1) low = low * 2 + readBit(bits);
+  return (quotient - 1) * 2 ** order + low;
+}
+
+function readBit(bits) {
+  form(bits.at < 8 * bits.packed.length, "index set: cut short");
+  const bit = (bits.packed[bits.at >> 3] >> (7 - (bits.at & 7))) & 1;
+  bits.at += 1;
+  return bit;
+}
+
+/** @param {[number, number][]} ranges @param {bigint} index */
+export function holds(ranges, index) {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (index < ranges[middle][1]) high = middle;
+    else low = middle + 1;
+  }
+  return low < ranges.length && index >= ranges[low][0];
+}

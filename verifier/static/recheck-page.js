@@ -1,0 +1,90 @@
+// On a verdict page: fetch the proof, check it here, and say so, or take back what the page says.
+// The words are in the page already (pages/recheck.html); this shows those that apply.
+
+import { certKeyOf, openFragment, parseFragmentText, parseSecret } from "./fragment.js";
+import { hex } from "./bytes.js";
+import { CHECKED, recheck } from "./recheck.js";
+import { fetchTrust, readTrust, recall, remember } from "./trust.js";
+
+const own = /** @type {HTMLElement} */ (document.getElementById("own"));
+
+/** What people read, by field. */
+function readPage() {
+  const shown = {};
+  for (const element of document.querySelectorAll("[data-f]")) {
+    shown[/** @type {HTMLElement} */ (element).dataset.f ?? ""] = (element.textContent ?? "").trim();
+  }
+  const { code = "", lang = "zh", size = "0" } = own.dataset;
+  return { code, lang: /** @type {"zh"|"en"} */ (lang), size: Number(size), shown };
+}
+
+async function run() {
+  const page = readPage();
+  const secretText = /\/c\/([^/]+)$/.exec(location.pathname)?.[1] ?? "";
+  const provable = page.code === "not_found" || page.shown.key !== undefined;
+  if (!CHECKED.includes(page.code) || !provable || secretText.length !== 26) return;
+  const began = performance.now();
+  const secret = parseSecret(secretText);
+  const certKey = await certKeyOf(secret);
+  const pinned = recall();
+  const said = await fetchTrust({ cache: "reload" });
+  if (pinned === null) remember(said);
+  const trust = await readTrust(said, pinned);
+  const got = await fetch(`/v1/evidence/${hex(certKey)}`, { cache: "no-store" });
+  if (!got.ok) throw new Error("no evidence");
+  const raw = new Uint8Array(await got.arrayBuffer());
+  const fetched = performance.now();
+  const printed = await carriedBy(secret);
+  const told = printed.torn
+    ? { outcome: "contradicted", notes: ["the printed code"], newer: false }
+    : await recheck({ ...page, certKey }, raw, trust, Date.now(), printed.carried);
+  performance.measure("recheck", { start: fetched });
+  performance.measure("recheck with fetching", { start: began });
+  if (told.outcome === "contradicted" && trust.changed) return show("changed", [], trust, said);
+  // The register may have grown between page and proof: a page of the new state is asked for, once.
+  if (told.newer && history.state !== "asked again") {
+    history.replaceState("asked again", "");
+    return location.reload();
+  }
+  show(told.outcome, told.notes, trust, said);
+}
+
+/** What is printed in the code, if the address has it; it never leaves this browser. `torn`: not what was signed. */
+async function carriedBy(secret) {
+  if (location.hash.length < 2) return { carried: null, torn: false };
+  try {
+    const fragment = parseFragmentText(location.hash.slice(1));
+    return { carried: await openFragment(secret, fragment), torn: false };
+  } catch {
+    return { carried: null, torn: /^#[qu]/.test(location.hash) };
+  }
+}
+
+function show(outcome, notes, trust, said) {
+  const replacing = /** @type {HTMLTemplateElement|null} */ (document.querySelector(`[data-band="${outcome}"]`));
+  if (outcome === "contradicted") {
+    for (const part of document.querySelectorAll(".card, .next, details")) part.remove();
+  }
+  if (replacing) {
+    const title = replacing.content.querySelector("h1")?.textContent ?? "";
+    document.title = `${replacing.dataset.mark} ${title}`;
+    const band = document.querySelector(".band");
+    const when = band?.querySelector(".when");
+    band?.replaceWith(replacing.content.cloneNode(true));
+    if (when && outcome !== "contradicted") document.querySelector(".band > div")?.append(when);
+  }
+  const apply = [outcome, ...notes, ...(trust?.changed ? ["pins"] : [])];
+  for (const part of own.querySelectorAll("[data-when]")) {
+    const wanted = (part.getAttribute("data-when") ?? "").split(" ");
+    part.toggleAttribute("hidden", !wanted.some((one) => apply.includes(one)));
+  }
+  own.querySelector("button")?.addEventListener("click", () => {
+    remember(said);
+    location.reload();
+  });
+  own.dataset.outcome = outcome;
+  own.dataset.notes = notes.join("; ");
+  own.hidden = false;
+}
+
+run().catch(() => show("unchecked", [], null, null));
