@@ -38,35 +38,57 @@ _STATUS: Final = Text("现时状态和等级请到", "For status and current gra
 
 def draw_card(facts: Facts, fields: Collection[str], official_host: str) -> bytes:
     """PNG bytes. Raises Unavailable when the font is not installed."""
+    photo = facts.thumbnail if PHOTO in fields else b""
+    right = _RIGHT - _PHOTO[0] - 40 if photo else _RIGHT
+    card = _blank(
+        facts.is_post,
+        facts.occupation + (f"  {facts.trade}" if facts.trade else ""),
+        facts.grade,
+        facts.body_name,
+        f"{_ISSUED.zh} {_ISSUED.en}  {format_day(facts.issue_day)}",
+        f"{_STATUS.zh} {_STATUS.en}  {official_host}",
+        right,
+    )
+    number = _strip(f"{_NUMBER.zh} {_NUMBER.en}  {facts.number}", 22, 1040, card)
+    name = _strip(facts.name, 46, right - _LEFT, card) if NAME in fields else None
+    shown = card.convert("RGB") if photo else card.copy()
+    shown.paste(number, (_LEFT, 572 - number.height // 2))
+    if name is not None:
+        shown.paste(name, (_LEFT, 222 - name.height // 2))
+    if photo:
+        _paste(shown, photo)
+    out = io.BytesIO()
+    shown.save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+@functools.lru_cache(maxsize=64)
+def _blank(
+    is_post: bool, occupation: str, grade: Text, body_name: str, issued: str, asked: str, right: int
+) -> Image.Image:
+    """Everything but what is one person's, which most cards of a roster share. In a palette: a third of the size."""
     card = Image.new("RGB", SIZE, _PAPER)
     draw = ImageDraw.Draw(card)
     draw.rectangle((24, 24, 1176, 651), outline=_rgb(GOLD), width=4)
     draw.rectangle((36, 36, 1164, 639), outline=_rgb(GOLD), width=1)
-    title = _POST if facts.is_post else _TITLE
+    title = _POST if is_post else _TITLE
     _text(draw, (600, 92), title.zh, 44, _INK, anchor="mm", width=1000)
     _text(draw, (600, 142), title.en, 22, _rgb(RED), anchor="mm", width=1000)
-    photo = facts.thumbnail if PHOTO in fields else b""
-    right = _RIGHT - _PHOTO[0] - 40 if photo else _RIGHT
-    occupation = facts.occupation + (f"  {facts.trade}" if facts.trade else "")
-    if NAME in fields:
-        _text(draw, (_LEFT, 222), facts.name, 46, _INK, anchor="lm", width=right - _LEFT)
     _text(draw, (_LEFT, 292), occupation, 38, _INK, anchor="lm", width=right - _LEFT)
-    _text(draw, (_LEFT, 382), facts.grade.zh, 72, _rgb(RED), anchor="lm", width=right - _LEFT)
-    _text(draw, (_LEFT, 448), facts.grade.en, 26, _INK, anchor="lm", width=right - _LEFT)
-    if photo:
-        _paste(card, photo)
+    _text(draw, (_LEFT, 382), grade.zh, 72, _rgb(RED), anchor="lm", width=right - _LEFT)
+    _text(draw, (_LEFT, 448), grade.en, 26, _INK, anchor="lm", width=right - _LEFT)
     draw.line((_LEFT, 494, _RIGHT, 494), fill=_rgb(GOLD), width=2)
-    number, issued = f"{_NUMBER.zh} {_NUMBER.en}  {facts.number}", format_day(facts.issue_day)
-    _text(draw, (_LEFT, 530), facts.body_name, 26, _INK, anchor="lm", width=620)
-    _text(draw, (_RIGHT, 530), f"{_ISSUED.zh} {_ISSUED.en}  {issued}", 22, _INK, anchor="rm", width=400)
-    _text(draw, (_LEFT, 572), number, 22, _INK, anchor="lm", width=1040)
-    _text(
-        draw, (_LEFT, 610), f"{_STATUS.zh} {_STATUS.en}  {official_host}", 20, _GREY, anchor="lm", width=_RIGHT - _LEFT
-    )
-    out = io.BytesIO()
-    flat = card if photo else card.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
-    flat.save(out, "PNG", compress_level=6)
-    return out.getvalue()
+    _text(draw, (_LEFT, 530), body_name, 26, _INK, anchor="lm", width=620)
+    _text(draw, (_RIGHT, 530), issued, 22, _INK, anchor="rm", width=400)
+    _text(draw, (_LEFT, 610), asked, 20, _GREY, anchor="lm", width=_RIGHT - _LEFT)
+    return card.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
+
+
+def _strip(text: str, size: int, width: int, card: Image.Image) -> Image.Image:
+    """One line of ink on paper, in the colours that the card has."""
+    strip = Image.new("RGB", (width, size + 24), _PAPER)
+    _text(ImageDraw.Draw(strip), (0, strip.height // 2), text, size, _INK, anchor="lm", width=width)
+    return strip.quantize(palette=card, dither=Image.Dither.NONE)
 
 
 def _paste(card: Image.Image, photo: bytes) -> None:

@@ -169,8 +169,22 @@ def test_without_the_ledger_lists_stay_as_they_are(body: Exporting, monkeypatch:
     code, told = body.export("--again")
     assert code == 3 and [one["number"] for one in told["skipped"]] == [body.numbers[0]]
     body.log.silent = False
-    body.log.now_ms -= 3_600_000  # an answer of an hour ago, or a clock that is wrong
-    assert body.export()[0] == 1
+    newest, now_ms = body.log.checkpoint, body.log.now_ms
+
+    async def hour_ago() -> bytes:
+        body.log.now_ms = now_ms - 3_600_000  # type: ignore[union-attr]
+        return await newest()
+
+    async def evidence(cert_key: bytes, *, ask: Any = body.log.evidence) -> bytes:
+        with monkeypatch.context() as patch:
+            patch.setattr(body.log, "checkpoint", hour_ago)
+            found: bytes = await ask(cert_key)
+        body.log.now_ms = now_ms  # type: ignore[union-attr]
+        return found
+
+    monkeypatch.setattr(body.log, "evidence", evidence)
+    code, told = body.export()
+    assert code == 1 and told["error"]["code"] == "unverified", "an old answer makes no new list"
     assert {path: path.read_bytes() for path in body.public.rglob("status/*")} == lists
 
 
