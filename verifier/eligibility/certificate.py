@@ -19,6 +19,10 @@ from verifier.register import Register
 from verifier.verdict import VALID_FAMILY, Code, Verdict
 
 _DOOR: Final = object()
+_EARLIER: Final = Text(
+    "核验的是以往某一时刻的状态，不能据此判定",
+    "it was checked as of an earlier moment, which nothing can be decided on",
+)
 _NOT_VALID: Final = Text(
     "只有核验结果为有效的证书才能用于资格判定", "only a certificate that was checked and found valid is decided on"
 )
@@ -60,7 +64,7 @@ def verified(verdict: Verdict, register: Register, catalogue: Catalogue) -> Veri
     """What a green verdict and the register behind it say.
 
     Raises Refused (STATUS, NOT_GENUINE, OUT_OF_SCOPE, NOT_PROVEN) for a verdict that is not valid, valid_upgraded or
-    valid_corrected; Unverified when the register is not the one that the verdict rests on.
+    valid_corrected, or is about an earlier moment; Unverified when the register is not the one that it rests on.
     """
     if verdict.code not in VALID_FAMILY:
         raise Refused(
@@ -71,6 +75,8 @@ def verified(verdict: Verdict, register: Register, catalogue: Catalogue) -> Veri
                 "only a certificate that was checked and is valid is decided on",
             ),
         )
+    if register.historic:
+        raise Refused("NOT_PROVEN", "verdict", _EARLIER)
     logged, shown, proof = register.logged, verdict.certificate, verdict.proof
     assert shown is not None and proof is not None, "green shows the certificate and its proof"
     if logged is None:
