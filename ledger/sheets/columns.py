@@ -1,7 +1,7 @@
-"""Which column is which: the 11-column reporting sheet (domain 3.4) recognised by name, in any order.
+"""Which column is which: those of a form recognised by name, in any order.
 
 The header may stand below title rows, within the first ten rows. Required columns that are missing and columns
-that appear twice are errors; the rest of the eleven may be missing, and unknown columns are left alone: both noted.
+that appear twice are errors; the rest of those listed may be missing, and unknown columns are left alone: both noted.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from issuer.roster.forms import ROSTER, Form
-from issuer.roster.problem import ERROR, NOTE, Problem
+from ledger.sheets.form import Form
+from ledger.sheets.problem import ERROR, NOTE, Problem
 from ledger.text import Text
 
 HEADER_ROWS = 10  # how far down a header is looked for
-REPORTING_SHEET = ROSTER.listed
 
 _HINT = re.compile(r"\((必填|选填|可选|required|optional|yyyy-?mm-?dd)\)|[*:]+|\s+", re.IGNORECASE)
 
@@ -36,12 +35,7 @@ class Header:
         return not any(problem.severity == ERROR for problem in self.problems)
 
 
-def column_title(name: str) -> str:
-    """The title of a field in the reporting sheet, used in every problem."""
-    return ROSTER.title(name)
-
-
-def find_header(rows: Iterable[tuple[int, Sequence[str]]], form: Form = ROSTER) -> Header | None:
+def find_header(rows: Iterable[tuple[int, Sequence[str]]], form: Form) -> Header | None:
     """The row, among the first ten given as (number, texts), that names most columns of the form; None when too few."""
     best: tuple[int, int, Sequence[str]] | None = None
     for seen, (number, texts) in enumerate(rows):

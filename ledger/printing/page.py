@@ -15,10 +15,10 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfdoc, pdfmetrics
 from reportlab.pdfgen.canvas import Canvas
 
-from issuer.printing.fonts import Fonts
-from issuer.printing.ornament import GOLD, RED, Colour, draw_frame
-from issuer.printing.qr import DOTS_PER_INCH, QUIET_ZONE, QrSymbol, runs
 from ledger.errors import Malformed
+from ledger.printing.fonts import Fonts
+from ledger.printing.ornament import GOLD, RED, Colour, draw_frame
+from ledger.printing.qr import DOTS_PER_INCH, QUIET_ZONE, QrSymbol, runs
 
 WIDTH: Final = 210.0  # mm
 HEIGHT: Final = 297.0  # mm

@@ -8,27 +8,27 @@ import io
 import itertools
 from collections.abc import Iterator
 
-from issuer.roster.columns import HEADER_ROWS, Header, find_header
-from issuer.roster.container import refused
-from issuer.roster.forms import ROSTER, Form
-from issuer.roster.sheet import MAX_CELL, MAX_COLUMNS, MAX_ROWS, Cell, Odd, Sheet, SheetRow
 from ledger.errors import Refused
 from ledger.records.notice import Notice
+from ledger.sheets.columns import HEADER_ROWS, Header, find_header
+from ledger.sheets.container import refused
+from ledger.sheets.form import Form
+from ledger.sheets.sheet import MAX_CELL, MAX_COLUMNS, MAX_ROWS, Cell, Odd, Sheet, SheetRow
 from ledger.text import Text
 
 SEPARATORS = (",", ";", "\t")
 _PROBE = 65_536  # characters looked at to find the header
 
 
-def read_csv(raw: bytes, notes: tuple[Notice, ...] = (), form: Form = ROSTER) -> Sheet:
+def read_csv(raw: bytes, notes: tuple[Notice, ...], form: Form) -> Sheet:
     """The sheet of a CSV file. Refused CSV_ENCODING, CSV_NUL, CSV_QUOTES, CSV_CELL, HEADER_NOT_FOUND, FILE_TOO_LONG."""
     text, encoding = decode(raw)
-    separator, header = _find_header(text, form)
+    separator, header, above = _find_header(text, form)
     rows = tuple(_rows(text, separator, header.row))
     if encoding not in ("UTF-8", "UTF-8 (BOM)"):
         said = Text(f"按 {encoding} 编码读取，请核对姓名是否正确", f"read as {encoding}: check that names look right")
         notes = (*notes, Notice("CSV_ENCODING_USED", said))
-    return Sheet("csv", "", encoding, separator, header, rows, notes)
+    return Sheet("csv", "", encoding, separator, header, rows, notes, above=above)
 
 
 def decode(raw: bytes) -> tuple[str, str]:
@@ -73,9 +73,9 @@ def _without_nul(text: str) -> str:
     return text
 
 
-def _find_header(text: str, form: Form) -> tuple[str, Header]:
+def _find_header(text: str, form: Form) -> tuple[str, Header, tuple[tuple[str, ...], ...]]:
     probe = text[:_PROBE]
-    best: tuple[int, str, Header] | None = None
+    best: tuple[int, str, Header, list[list[str]]] | None = None
     for separator in SEPARATORS:
         try:
             first = list(itertools.islice(csv.reader(io.StringIO(probe, newline=""), delimiter=separator), HEADER_ROWS))
@@ -83,13 +83,13 @@ def _find_header(text: str, form: Form) -> tuple[str, Header]:
             continue
         header = find_header(enumerate(first, 1), form)
         if header and (best is None or len(header.places) > best[0]):
-            best = (len(header.places), separator, header)
+            best = (len(header.places), separator, header, first)
     if best is None:
         raise header_not_found(form)
-    return best[1], best[2]
+    return best[1], best[2], tuple(map(tuple, best[3][: best[2].row - 1]))
 
 
-def header_not_found(form: Form = ROSTER) -> Refused:
+def header_not_found(form: Form) -> Refused:
     """No row names the columns: a wrong sheet, or an empty one."""
     titles = [form.title(name) for name in form.required]
     return refused(

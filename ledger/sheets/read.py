@@ -1,4 +1,4 @@
-"""Open a roster file, whatever it calls itself, and give back its rows as read.
+"""Open a sheet, whatever it calls itself, and give back its rows as read.
 
 The kind is decided by content, not by name. Workbooks are opened by another process (`worker`) under memory and CPU
 limits; CSV is read here. Nothing but the four errors of `ledger.errors` comes out.
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-import issuer
-from issuer.roster.columns import find_header
-from issuer.roster.container import refused
-from issuer.roster.csvtext import header_not_found, read_csv
-from issuer.roster.forms import ROSTER, Form
-from issuer.roster.sheet import Cell, Odd, Sheet, SheetRow
+import ledger
 from ledger.errors import Refused, Unavailable
 from ledger.records.notice import Notice
+from ledger.sheets.columns import find_header
+from ledger.sheets.container import refused
+from ledger.sheets.csvtext import header_not_found, read_csv
+from ledger.sheets.form import Form, format_form
+from ledger.sheets.sheet import Cell, Odd, Sheet, SheetRow
 from ledger.text import Text
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -36,11 +36,10 @@ _KINDS = {
 }
 
 
-def read_roster_bytes(raw: bytes, file_name: str, form: Form = ROSTER) -> Sheet:
-    """The sheet of a roster (xlsx or CSV), or of another form; `file_name` only serves to notice that it names another
-    kind.
+def read_sheet_bytes(raw: bytes, file_name: str, form: Form) -> Sheet:
+    """The sheet (xlsx or CSV) of this form; `file_name` only serves to notice that it names another kind.
 
-    Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND or SHEET_AMBIGUOUS when it is not a roster, Unavailable when the
+    Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND or SHEET_AMBIGUOUS when it is no such sheet, Unavailable when the
     reading process cannot be started.
     """
     if len(raw) > MAX_BYTES:
@@ -77,14 +76,15 @@ def _read_xlsx(raw: bytes, notes: tuple[Notice, ...], form: Form) -> Sheet:
         told = tuple(Notice(code, Text(zh, en), severity) for code, zh, en, severity in head["notes"])
         if header is None:
             raise header_not_found(form)
-        return Sheet("xlsx", head["sheet"], "xlsx", "", header, rows, (*notes, *told), head["date1904"])
+        above = tuple(tuple(map(str, row)) for row in head["above"])
+        return Sheet("xlsx", head["sheet"], "xlsx", "", header, rows, (*notes, *told), head["date1904"], above)
     except (msgspec.DecodeError, IndexError, KeyError, TypeError, ValueError, AssertionError):
         raise _limits()
 
 
 def _run_worker(raw: bytes, form: Form) -> bytes:
-    root = str(Path(issuer.__file__).parents[1])
-    command = [sys.executable, "-m", "issuer.roster.worker", form.name]
+    root = str(Path(ledger.__file__).parents[1])
+    command = [sys.executable, "-m", "ledger.sheets.worker", format_form(form)]
     try:
         done = subprocess.run(  # noqa: S603
             command,

@@ -11,11 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from issuer.roster import container, read, worker
-from issuer.roster.csvtext import decode
-from issuer.roster.read import read_roster_bytes
-from issuer.roster.sheet import Odd
+from issuer.roster.forms import ROSTER
 from ledger.errors import Refused
+from ledger.sheets import container, read, worker
+from ledger.sheets.csvtext import decode
+from ledger.sheets.read import read_sheet_bytes
+from ledger.sheets.sheet import Odd, Sheet
+
+
+def read_roster_bytes(raw: bytes, name: str) -> Sheet:
+    return read_sheet_bytes(raw, name, ROSTER)
+
 
 TITLES = [
     "姓名",
@@ -226,7 +232,7 @@ def test_damaged_workbooks_only_ever_raise_refusals(data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:
-        list(worker.read_workbook(bytes(raw)))
+        list(worker.read_workbook(bytes(raw), ROSTER))
     except Refused as refusal:
         assert refusal.field == "file"
 

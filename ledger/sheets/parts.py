@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from xml.parsers import expat
 
-from issuer.roster.container import refused
+from ledger.sheets.container import refused
 
 _MAX_PART = 1024 * 1024
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"

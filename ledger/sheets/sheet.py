@@ -1,12 +1,12 @@
-"""A roster as read: cells with their row numbers, before anybody asks what they mean."""
+"""A sheet as read: cells with their row numbers, before anybody asks what they mean."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
 
-from issuer.roster.columns import Header
 from ledger.records.notice import Notice
+from ledger.sheets.columns import Header
 
 MAX_ROWS = 200_000  # of a file; a record key signs at most 100,000 certificates
 MAX_COLUMNS = 64
@@ -48,6 +48,7 @@ class Sheet:
     rows: tuple[SheetRow, ...]
     notes: tuple[Notice, ...] = ()
     date1904: bool = False
+    above: tuple[tuple[str, ...], ...] = ()  # the texts of the rows over the header, from row 1 on
 
 
 def shown(cell: Cell, limit: int = 60) -> str:

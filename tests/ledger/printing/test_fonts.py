@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.printing import fonts
 from ledger.errors import Refused, Unavailable
+from ledger.printing import fonts
 
 
 def test_the_vendored_files_are_the_listed_ones() -> None:

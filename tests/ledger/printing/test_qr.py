@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from issuer.printing import qr
 from ledger import scan
 from ledger.errors import Malformed, Refused
+from ledger.printing import qr
 
 LINK = "https://verify.example.org/c/7H3KQ9TD4MXW7H3KQ9TD4MXW7H"
 

@@ -1,7 +1,8 @@
 """The process that opens a workbook: bytes on standard input, JSON lines on standard output; its
-argument names the form (forms.py) that the sheet has.
+argument is the form (form.py) that the sheet has.
 
-    line 1     {"sheet", "titles", "header_row", "date1904", "notes": [[code, zh, en, severity]]} or
+    line 1     {"sheet", "titles", "header_row", "above": rows over the header as texts, "date1904",
+               "notes": [[code, zh, en, severity]]} or
                {"refused": [code, field, zh, en]}
     line 2..   [row number, [cell ...]]    cell: text | number | true/false | ["d", "yyyy-mm-dd"] | ["o", kind, shown]
 
@@ -22,15 +23,15 @@ from typing import Any
 import msgspec
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from issuer.roster.columns import HEADER_ROWS, Header, find_header
-from issuer.roster.container import check_container, read_part, refused
-from issuer.roster.csvtext import header_not_found, too_long
-from issuer.roster.forms import FORMS, ROSTER, Form
-from issuer.roster.markup import Markup, read_markup
-from issuer.roster.parts import sheet_parts, uses_1904
-from issuer.roster.sheet import MAX_CELL, MAX_ROWS
 from ledger.errors import Refused
 from ledger.records.notice import Notice
+from ledger.sheets.columns import HEADER_ROWS, Header, find_header
+from ledger.sheets.container import check_container, read_part, refused
+from ledger.sheets.csvtext import header_not_found, too_long
+from ledger.sheets.form import Form, parse_form
+from ledger.sheets.markup import Markup, read_markup
+from ledger.sheets.parts import sheet_parts, uses_1904
+from ledger.sheets.sheet import MAX_CELL, MAX_ROWS
 from ledger.text import Text
 
 MEMORY_BYTES = 1 << 30
@@ -46,7 +47,7 @@ def limit_this_process() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def read_workbook(raw: bytes, form: Form = ROSTER) -> Iterator[bytes]:
+def read_workbook(raw: bytes, form: Form) -> Iterator[bytes]:
     """The output lines for one workbook; Refused when it is not one that may be read."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(raw))
@@ -57,12 +58,13 @@ def read_workbook(raw: bytes, form: Form = ROSTER) -> Iterator[bytes]:
     locations = sheet_parts(parts)
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(raw))
-        sheet, header, markup, hidden = _choose(book, locations, parts, form)
+        sheet, header, above, markup, hidden = _choose(book, locations, parts, form)
         notes = _notes(markup, hidden, header.row)
         head = {
             "sheet": sheet.name,
             "titles": header.titles,
             "header_row": header.row,
+            "above": above,
             "date1904": uses_1904(parts),
             "notes": [[n.code, n.text.zh, n.text.en, n.severity] for n in notes],
         }
@@ -74,9 +76,9 @@ def read_workbook(raw: bytes, form: Form = ROSTER) -> Iterator[bytes]:
 
 def _choose(
     book: CalamineWorkbook, locations: dict[str, str], parts: dict[str, bytes], form: Form
-) -> tuple[CalamineSheet, Header, Markup, list[str]]:
-    """The one visible sheet with a header, and the names of the hidden sheets."""
-    found: list[tuple[CalamineSheet, Header, Markup]] = []
+) -> tuple[CalamineSheet, Header, list[list[str]], Markup, list[str]]:
+    """The one visible sheet with a header, the texts above it, and the names of the hidden sheets."""
+    found: list[tuple[CalamineSheet, Header, list[list[str]], Markup]] = []
     hidden = []
     for listed in book.sheets_metadata:
         if listed.typ != SheetTypeEnum.WorkSheet or listed.name not in locations:
@@ -86,14 +88,14 @@ def _choose(
             continue
         markup = read_markup(parts[locations[listed.name]])  # before the reader: it refuses what is too wide
         sheet = book.get_sheet_by_name(listed.name)
-        first = sheet.to_python(skip_empty_area=False, nrows=HEADER_ROWS)
-        header = find_header(((at, [str(cell) for cell in row]) for at, row in enumerate(first, 1)), form)
+        first = [[_text(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False, nrows=HEADER_ROWS)]
+        header = find_header(enumerate(first, 1), form)
         if header:
-            found.append((sheet, header, markup))
+            found.append((sheet, header, first[: header.row - 1], markup))
     if not found:
         raise header_not_found(form)
     if len(found) > 1:
-        names = "、".join(_printable(sheet.name) for sheet, _, _ in found[:5])
+        names = "、".join(_printable(sheet.name) for sheet, *_ in found[:5])
         raise refused(
             "SHEET_AMBIGUOUS",
             f"有多个工作表像名单，请只留一个：{names}",
@@ -149,6 +151,10 @@ def _cell(cell: Any) -> Any:
     return str(cell)
 
 
+def _text(cell: Any) -> str:
+    return str(cell)[:MAX_CELL]
+
+
 def _notes(markup: Markup, hidden: list[str], header_row: int) -> list[Notice]:
     notes = []
     if hidden:
@@ -171,7 +177,7 @@ def main() -> None:
     limit_this_process()
     out = sys.stdout.buffer
     try:
-        for line in read_workbook(sys.stdin.buffer.read(), FORMS[sys.argv[1]]):
+        for line in read_workbook(sys.stdin.buffer.read(), parse_form(sys.argv[1])):
             out.write(line + b"\n")
     except Refused as refusal:
         said = [refusal.code, refusal.field, refusal.text.zh, refusal.text.en]

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from issuer.roster.container import refused
-from issuer.roster.sheet import MAX_COLUMNS, MAX_ROWS
+from ledger.sheets.container import refused
+from ledger.sheets.sheet import MAX_COLUMNS, MAX_ROWS
 
 _INTERESTING = re.compile(
     rb"""<(?:[\w.-]+:)?(?:f[\s/>]|mergeCell[\s/>])|\st=["']e["']|<(?:[\w.-]+:)?row\s[^>]*\shidden=["'](?:1|true)"""
