@@ -14,22 +14,30 @@ from aiohttp import web
 from ledger.client import LedgerClient
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
+from ledger.records.cose import Signer
 from verifier.config import VerifierSettings, mark_served
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.numbers.asking import Asked, Numbers
 from verifier.numbers.web import numbers_room
 from verifier.opened import following, opened
+from verifier.receipts.web import build_receipts
 from verifier.scanning import Scanner
 from verifier.site.context import Builder, Context
 from verifier.site.opening import open_site
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 
-ROOMS: Final[tuple[Builder, ...]] = ()
+ROOMS: Final[tuple[Builder, ...]] = (build_receipts,)
 
 
-def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: Callable[[Site], None]) -> None:
+def serve(
+    folder: Path,
+    settings: VerifierSettings,
+    port: int | None,
+    on_ready: Callable[[Site], None],
+    signer: Signer | None = None,
+) -> None:
     """Follow the logs and answer over HTTP until told to stop. Raises what opening the replicas or the site's store
     raises."""
     edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
@@ -38,7 +46,7 @@ def serve(folder: Path, settings: VerifierSettings, port: int | None, on_ready: 
     ]
     pairs = zip(settings.trusts(), clients, strict=True)
     lookup = Lookup([KnownLog(trust, _now_ms, client) for trust, client in pairs], Scanner(), _now_ms)
-    context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes)
+    context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes, signer)
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
