@@ -4,6 +4,7 @@
     add-log believe one more log
     sync    bring the replicas up to date
     check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day; or a receipt
+    check-list   check a hiring list, or whether an answered one is as it was signed
     receipt-key  make the key that signs receipts and the summaries of lists
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
@@ -39,6 +40,7 @@ from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
 from verifier.eligibility import console as eligibility
+from verifier.hiring.console import add_check_list
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
@@ -304,6 +306,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_commands(commands)
     eligibility.add_commands(commands)
     add_receipt_key(commands)
+    add_check_list(commands)
     return parser
 
 

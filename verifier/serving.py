@@ -16,6 +16,7 @@ from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.records.cose import Signer
 from verifier.config import VerifierSettings, mark_served
+from verifier.hiring.web import build_lists
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.numbers.asking import Asked, Numbers
@@ -28,7 +29,7 @@ from verifier.site.opening import open_site
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 
-ROOMS: Final[tuple[Builder, ...]] = (build_receipts,)
+ROOMS: Final[tuple[Builder, ...]] = (build_receipts, build_lists)
 
 
 def serve(

@@ -42,7 +42,7 @@ def check_container(archive: zipfile.ZipFile) -> None:
         raise refused("FILE_ENCRYPTED", "文件有密码，请去掉密码再导入", "the file has a password; remove it")
     if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in members):
         raise refused("FILE_DAMAGED", "不是正常的工作簿", "not an ordinary workbook")
-    _check_overlap(members)
+    check_overlap(members)
     plain = [name for name in names if not _PRINTER.match(name)]
     if any(_MACROS.search(name) for name in plain):
         raise refused("FILE_MACRO", "文件含有宏，请另存为不含宏的 xlsx", "the file has macros; save it as plain xlsx")
@@ -79,7 +79,7 @@ def _climbs(name: str) -> bool:
     return name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name or "\x00" in name
 
 
-def _check_overlap(members: list[zipfile.ZipInfo]) -> None:
+def check_overlap(members: list[zipfile.ZipInfo]) -> None:
     end = 0
     for member in sorted(members, key=lambda m: m.header_offset):
         if member.header_offset < end:

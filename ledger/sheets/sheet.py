@@ -10,7 +10,7 @@ from ledger.sheets.columns import Header
 
 MAX_ROWS = 200_000  # of a file; a record key signs at most 100,000 certificates
 MAX_COLUMNS = 64
-MAX_CELL = 1_000  # characters kept of one cell; longer cells become Odd("long")
+MAX_CELL = 2_048  # characters kept of one cell; longer cells become Odd("long")
 
 
 @dataclass(frozen=True, slots=True)
