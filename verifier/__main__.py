@@ -5,6 +5,7 @@
     sync    bring the replicas up to date
     check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day; or a receipt
     check-list   check a hiring list, or whether an answered one is as it was signed
+    api-key      make, list and revoke API keys of HR systems
     receipt-key  make the key that signs receipts and the summaries of lists
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
@@ -35,6 +36,7 @@ from ledger.edge import Site
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
+from verifier.access.console import add_api_key
 from verifier.audit import console as audit_console
 from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
@@ -306,6 +308,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_commands(commands)
     eligibility.add_commands(commands)
     add_receipt_key(commands)
+    add_api_key(commands)
     add_check_list(commands)
     return parser
 

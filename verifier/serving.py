@@ -15,6 +15,7 @@ from ledger.client import LedgerClient
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.records.cose import Signer
+from verifier.access.web import build_access
 from verifier.config import VerifierSettings, mark_served
 from verifier.hiring.web import build_lists
 from verifier.known_log import KnownLog
@@ -29,7 +30,7 @@ from verifier.site.opening import open_site
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 
-ROOMS: Final[tuple[Builder, ...]] = (build_receipts, build_lists)
+ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists)
 
 
 def serve(

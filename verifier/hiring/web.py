@@ -24,10 +24,11 @@ from aiohttp import web
 
 from ledger.edge import Rejected, read_body
 from ledger.errors import Malformed, Refused, Unavailable
+from verifier.access.guard import ANONYMOUS_ROWS, key_of
 from verifier.hiring.checking import ListChecker, LookupByName
 from verifier.hiring.jobs import Job, Jobs, JobState
 from verifier.hiring.schemas import FORM_LIST, JOB
-from verifier.hiring.sheets import MAX_ROWS, parse_lang
+from verifier.hiring.sheets import parse_lang
 from verifier.hiring.writing import TYPES
 from verifier.messages import Messages, load_messages, say_time
 from verifier.site.context import Context
@@ -86,7 +87,7 @@ def build_lists(context: Context, names: LookupByName | None = None) -> Room:
 
 async def start(request: web.Request) -> web.StreamResponse:
     desk, lang = request.app[DESK], chosen_lang(request)
-    hint = desk.messages.labels["lists_hint"].of(lang).format(rows=MAX_ROWS, mb=MAX_UPLOAD // (1024 * 1024))
+    hint = desk.messages.labels["lists_hint"].of(lang).format(rows=ANONYMOUS_ROWS, mb=MAX_UPLOAD // (1024 * 1024))
     text = request.app[STATE].pages.render(
         "lists.html",
         lang,
@@ -183,12 +184,13 @@ async def _taken(request: web.Request) -> tuple[Job, str]:
             raise Rejected(413)
         if not raw:
             raise Malformed("a file with a list in it")
-        lang = fields.get("lang", "")
+        lang, key = fields.get("lang", ""), key_of(request)
         job = desk.jobs.submit(
             raw,
             name,
             parse_lang(fields.get("words", "")),
-            max_rows=MAX_ROWS,
+            owner=key.id if key else "",
+            max_rows=key.max_rows if key else ANONYMOUS_ROWS,
             longer=fields.get("longer", "") == "yes",
         )
     return job, lang if lang in ("zh", "en") else ""

@@ -124,8 +124,7 @@ async def test_what_is_watched_and_changed_is_said(office: Office) -> None:
     assert explained(result, 2).endswith("；重新生效") and "重新生效" not in explained(result, 3)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
-@pytest.mark.parametrize("lang", ["zh", "en", "both"])
+@pytest.mark.parametrize(("encoding", "lang"), [("utf-8", "zh"), ("utf-8-sig", "en"), ("gb18030", "both")])
 async def test_the_same_csv_comes_back_and_verifies(office: Office, encoding: str, lang: str) -> None:
     link = office.link
     rows = [["本厂招聘名单", "", ""], ["姓名", "链接", "=1+1"], ["例小明", link, "@x"], ["-例", link, "-1"]]
@@ -153,7 +152,7 @@ async def test_the_same_csv_comes_back_and_verifies(office: Office, encoding: st
         verify_list(b"\r\n".join(lines[:2] + lines[3:]), {SIGNER.public}, MESSAGES)
 
 
-@pytest.mark.parametrize("lang", ["zh", "en", "both"])
+@pytest.mark.parametrize("lang", ["en", "both"])
 async def test_the_same_workbook_comes_back_and_verifies(office: Office, lang: str) -> None:
     import datetime as dt
 

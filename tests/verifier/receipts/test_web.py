@@ -15,8 +15,8 @@ from ledger.edge import Site, start_site
 from ledger.scan import read_pdf
 from tests.support.build_log import BASE
 from tests.support.receipt_office import SIGNER, Office, open_office
+from tests.support.verifier_settings import settings_of
 from tests.verifier.web.test_app import ask, matches
-from verifier.config import LogConfig, VerifierSettings
 from verifier.receipts.receipt import parse_receipt
 from verifier.receipts.web import build_receipts
 from verifier.site.context import Context
@@ -27,13 +27,8 @@ from verifier.web.state import WebSettings
 
 @asynccontextmanager
 async def serving(office: Office, folder: Path, *, signer: bool = True) -> AsyncIterator[Site]:
-    log = office.log
-    config = LogConfig(
-        log.origin, tuple(key.format_vkey() for key in log.signer.vkeys), log.trust().genesis.hex(), "http://ledger"
-    )
-    settings = VerifierSettings((BASE,), (config,))
     key = SIGNER if signer else None
-    context = Context(folder, settings, office.lookup, lambda: office.now[0], bytes, key)
+    context = Context(folder, settings_of(office.log), office.lookup, lambda: office.now[0], bytes, key)
     web = WebSettings(BASE, now_ms=lambda: office.now[0])
     site = await start_site(create_app(office.lookup, web, [build_receipts(context)]), "127.0.0.1", 0)
     try:
