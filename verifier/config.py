@@ -219,6 +219,10 @@ class VerifierSettings:
     )
     tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
     tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    webhook_loopback: bool = field(
+        default=False,
+        metadata=described(Text("仅供测试：允许回调本机地址", "For tests only: webhooks may lead to http://127.0.0.1")),
+    )
     poll_ms: int = field(
         default=1000,
         metadata=described(

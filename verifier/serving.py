@@ -27,10 +27,11 @@ from verifier.receipts.web import build_receipts
 from verifier.scanning import Scanner
 from verifier.site.context import Builder, Context
 from verifier.site.opening import open_site
+from verifier.watch.web import build_watch
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 
-ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists)
+ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists, build_watch)
 
 
 def serve(

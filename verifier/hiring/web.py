@@ -17,6 +17,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -33,6 +34,8 @@ from verifier.hiring.writing import TYPES
 from verifier.messages import Messages, load_messages, say_time
 from verifier.site.context import Context
 from verifier.verdict import Code, iso_time, text_json
+from verifier.watch.listing import listed_changes
+from verifier.watch.web import watches_of
 from verifier.web.answers import chosen_lang, html, json_body
 from verifier.web.forms import parse_multipart
 from verifier.web.handlers import FORM_OVERHEAD
@@ -69,7 +72,14 @@ def build_lists(context: Context, names: LookupByName | None = None) -> Room:
     """The room of hiring lists."""
     messages = load_messages()
     checker = ListChecker(context.lookup, messages, context.settings.bases[0], context.now_ms, context.signer, names)
-    jobs = Jobs(checker, messages, context.now_ms, context.random_bytes)
+    watches = watches_of(context)
+    jobs = Jobs(
+        checker,
+        messages,
+        context.now_ms,
+        context.random_bytes,
+        partial(listed_changes, watches, messages),
+    )
 
     async def working(_app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(jobs.run())
