@@ -27,6 +27,7 @@ from verifier.web.state import STATE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANONYMOUS_ROWS: Final = 500  # of a list without a key
+ANONYMOUS_PAIRS: Final = 20  # of them, numbers with names: each is a guess that somebody may be making
 _KEY: Final = web.RequestKey("api_key", ApiKey)
 _LISTS: Final = frozenset({"/lists", "/v1/hiring-lists"})
 _CHECKS: Final = ("/c/", "/verify", "/receipt", "/v1/verify", "/v1/receipts", "/v1/evidence/")

@@ -16,14 +16,14 @@ from typing import Final, Protocol
 from ledger.errors import Malformed, Unavailable
 from ledger.records.cose import Signer
 from verifier.hiring.rows import COLUMNS, Answer, answered, asks_nothing, columns_of, pair_of, say
-from verifier.hiring.sheets import HiringList, Question, asked_texts
+from verifier.hiring.sheets import MAX_ROWS, HiringList, Question, asked_texts
 from verifier.hiring.summary import Summary, Under, result_digest, summarise
 from verifier.lookup import Lookup
 from verifier.messages import Messages
 from verifier.verdict import Code, Verdict, without_item
 
 AT_ONCE: Final = 8  # checks between two turns of the loop: about 5 ms
-PAIRS_AT_ONCE: Final = 50
+PAIRS_AT_ONCE: Final = 100
 _EXPLAINED: Final = COLUMNS.index("hiring_explained")
 
 
@@ -76,9 +76,10 @@ class ListChecker:
         lang: str,
         progress: Callable[[int], None] = lambda done: None,
         changed: Mapping[str, str] | None = None,
+        max_pairs: int = MAX_ROWS,
     ) -> ListResult:
         """Answer every row. `progress` hears how many are done; `changed` maps cert keys (hex) to what to say of a
-        certificate that is watched."""
+        certificate that is watched; numbers with names beyond `max_pairs` are not looked up."""
         found: dict[int, RowResult] = {}
         first: dict[tuple[str, str, str], int] = {}
         repeated: list[tuple[Question, int]] = []
@@ -102,7 +103,9 @@ class ListChecker:
             progress(len(found))
             await asyncio.sleep(0)
         for start in range(0, len(pairs), PAIRS_AT_ONCE):  # 4
-            answers = await self._by_names(pairs[start : start + PAIRS_AT_ONCE])
+            some = pairs[start : start + PAIRS_AT_ONCE]
+            answers = await self._by_names(some[: max(0, max_pairs - start)])
+            answers += [self._unasked(question, "hiring_more_names") for question in some[len(answers) :]]
             found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
             progress(len(found))
             await asyncio.sleep(0)
@@ -126,10 +129,12 @@ class ListChecker:
 
     async def _by_names(self, questions: Sequence[Question]) -> list[Answer]:
         if self._names is None:
-            verdict = without_item(Code.UNAVAILABLE, self._now_ms())
-            return [Answer(question, verdict, ("hiring_no_names",)) for question in questions]
+            return [self._unasked(question, "hiring_no_names") for question in questions]
         verdicts = await self._names.by_numbers([pair_of(question) for question in questions])
         return [Answer(question, verdict) for question, verdict in zip(questions, verdicts, strict=True)]
+
+    def _unasked(self, question: Question, why: str) -> Answer:
+        return Answer(question, without_item(Code.UNAVAILABLE, self._now_ms()), (why,))
 
     def _result(self, answer: Answer, lang: str, changed: Mapping[str, str] | None) -> RowResult:
         columns = columns_of(answer, self._messages, lang)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from ledger.client import LedgerClient
 from ledger.errors import CertLedgerError, Malformed, Unavailable
 from ledger.progress import Progress
 from ledger.text import Text
@@ -21,6 +22,7 @@ from verifier.hiring.verifying import verify_list
 from verifier.hiring.writing import summary_lines, write_result
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
+from verifier.numbers.asking import Asked, Numbers
 from verifier.opened import WAIT_S, bring_up_to_date, known_logs, opened, say_failure
 from verifier.receipts.keys import open_receipt_key, own_public_key
 from verifier.scanning import Scanner
@@ -96,7 +98,13 @@ async def _check(options: argparse.Namespace, settings: VerifierSettings, asked:
                 except CertLedgerError as error:
                     print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer)
+        asked_by = []
+        for known, log in zip(logs, settings.logs, strict=True):
+            if log.token and not options.offline:
+                client = LedgerClient(log.ledger_url, token=log.read_token(options.dir))
+                asked_by.append(Asked(known, await stack.enter_async_context(client)))
+        names = Numbers(asked_by, _now_ms) if asked_by else None
+        checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer, names)
         total = len(asked.questions)
         with Progress(total, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
             return await checker.check(asked, options.lang, lambda done: bar.advance(done - bar.done))

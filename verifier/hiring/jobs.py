@@ -19,7 +19,7 @@ from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.notice import Notice
 from ledger.text import Text
 from verifier.hiring.checking import ListChecker, ListResult
-from verifier.hiring.sheets import HiringList, read_list
+from verifier.hiring.sheets import MAX_ROWS, HiringList, read_list
 from verifier.hiring.writing import TYPES, write_result
 from verifier.messages import Messages
 
@@ -51,6 +51,7 @@ class Job:
     file_name: str
     lang: str
     max_rows: int
+    max_pairs: int
     kept_ms: int
     raw: bytes = b""
     state: JobState = JobState.WAITING
@@ -107,7 +108,15 @@ class Jobs:
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
 
     def submit(
-        self, raw: bytes, file_name: str, lang: str, *, owner: str = "", max_rows: int, longer: bool = False
+        self,
+        raw: bytes,
+        file_name: str,
+        lang: str,
+        *,
+        owner: str = "",
+        max_rows: int,
+        max_pairs: int = MAX_ROWS,
+        longer: bool = False,
     ) -> Job:
         """Take a list in. Raises Unavailable when there is no room."""
         self.sweep()
@@ -115,7 +124,7 @@ class Jobs:
         if len(self._jobs) >= MAX_JOBS or used + len(raw) > MAX_MEMORY:
             raise Unavailable("hiring lists fill their memory", retry_after=60, text=_FULL)
         kept = KEPT_LONGER_MS if longer else KEPT_MS
-        job = Job(self._random_bytes(16).hex(), owner, file_name, lang, max_rows, kept, raw)
+        job = Job(self._random_bytes(16).hex(), owner, file_name, lang, max_rows, max_pairs, kept, raw)
         self._jobs[job.id] = job
         self._waiting.put_nowait(job)
         return job
@@ -174,7 +183,7 @@ class Jobs:
         def progress(done: int) -> None:
             job.done = done
 
-        answers = await self._checker.check(asked, job.lang, progress, changed)
+        answers = await self._checker.check(asked, job.lang, progress, changed, job.max_pairs)
         job.state = JobState.WRITING
         job.result = await asyncio.to_thread(write_result, asked.sheet, answers, self._messages, job.lang)
         job.answers = answers

@@ -25,8 +25,8 @@ from aiohttp import web
 
 from ledger.edge import Rejected, read_body
 from ledger.errors import Malformed, Refused, Unavailable
-from verifier.access.guard import ANONYMOUS_ROWS, key_of
-from verifier.hiring.checking import ListChecker, LookupByName
+from verifier.access.guard import ANONYMOUS_PAIRS, ANONYMOUS_ROWS, key_of
+from verifier.hiring.checking import ListChecker
 from verifier.hiring.jobs import Job, Jobs, JobState
 from verifier.hiring.schemas import FORM_LIST, JOB
 from verifier.hiring.sheets import parse_lang
@@ -68,9 +68,10 @@ class Desk:
 DESK: Final = web.AppKey("hiring_desk", Desk)
 
 
-def build_lists(context: Context, names: LookupByName | None = None) -> Room:
+def build_lists(context: Context) -> Room:
     """The room of hiring lists."""
     messages = load_messages()
+    names = context.numbers
     checker = ListChecker(context.lookup, messages, context.settings.bases[0], context.now_ms, context.signer, names)
     watches = watches_of(context)
     jobs = Jobs(
@@ -201,6 +202,7 @@ async def _taken(request: web.Request) -> tuple[Job, str]:
             parse_lang(fields.get("words", "")),
             owner=key.id if key else "",
             max_rows=key.max_rows if key else ANONYMOUS_ROWS,
+            max_pairs=key.max_rows if key else ANONYMOUS_PAIRS,
             longer=fields.get("longer", "") == "yes",
         )
     return job, lang if lang in ("zh", "en") else ""

@@ -12,10 +12,11 @@ from typing import Any
 import openpyxl
 import pytest
 
-from ledger.errors import Malformed, Refused, Unverified
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.qr import format_code
 from tests.support.build_log import BASE
+from tests.support.number_desk import FakeIndex
 from tests.support.receipt_office import SIGNER, Office, open_office
 from verifier.hiring.checking import ListChecker, ListResult
 from verifier.hiring.rows import COLUMNS
@@ -23,6 +24,7 @@ from verifier.hiring.sheets import HiringList, read_list
 from verifier.hiring.verifying import verify_list
 from verifier.hiring.writing import write_result
 from verifier.messages import load_messages
+from verifier.numbers.asking import Asked, Numbers
 from verifier.verdict import Code, Verdict, without_item
 
 MESSAGES = load_messages()
@@ -114,6 +116,20 @@ async def test_numbers_with_names_are_asked_in_their_normal_form(office: Office)
     raw = csv_of(["编号", "姓名"], [number.lower(), " 例 小明 "], [number, "例一"], [number, "例二"])
     result = await checked(office, read_list(raw, "list.csv"), names=index)
     assert codes(result)[0] == "not_found" and index.asked[0] == (number, "例小明")
+
+
+async def test_numbers_with_names_through_the_index(office: Office) -> None:
+    index, face = FakeIndex(), office.certificate.face
+    index.add(office.certificate)
+    numbers = Numbers([Asked(office.lookup.logs[0], index)], lambda: office.now[0])
+    raw = csv_of(["证书编号", "姓名"], [face.number, face.name], [face.number, "例小红"], [face.number, "例小绿"])
+    result = await checked(office, read_list(raw, "list.csv"), names=numbers)
+    assert codes(result) == ["valid", "not_found", "not_found"]
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, numbers)
+    few = await checker.check(read_list(raw, "list.csv"), "zh", max_pairs=2)
+    assert codes(few) == ["valid", "not_found", "unavailable"] and "API" in explained(few, 4)
+    index.failure = Unavailable("x")
+    assert codes(await checked(office, read_list(raw, "list.csv"), names=numbers)) == ["unavailable"] * 3
 
 
 async def test_what_is_watched_and_changed_is_said(office: Office) -> None:
