@@ -162,7 +162,7 @@ class Lookup:
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
     async def judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Examined:
-        """The verdict about what was read, and what it rests on. Raises Unavailable when the own store does not answer."""
+        """The verdict about what was read, and what it rests on. Raises Unavailable without the own store."""
         if item is None or isinstance(item, ForeignLink):
             return Examined(verify(Evidence(item), self.logs[0].trust, self._now_ms()))
         counted = counting(item, await self._answers(item))
