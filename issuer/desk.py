@@ -31,16 +31,16 @@ from issuer.examine import Examined, Roster, ask_taken, examine, open_roster, re
 from issuer.filing import check_record_key, fetch_filing, open_filing
 from issuer.issue import LogClient
 from issuer.journal import SUFFIX, open_journal, read_journal
-from issuer.printing.fonts import Fonts
 from issuer.register import Changes, read_changes
 from issuer.results import check_unused
-from issuer.roster.problem import Problem
 from issuer.state import BatchHeader, BatchState, read_state
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
+from ledger.printing.fonts import Fonts
 from ledger.records import canonical
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
+from ledger.sheets.problem import Problem
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 

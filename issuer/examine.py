@@ -16,19 +16,19 @@ from issuer.batch import Order
 from issuer.config import IssuerSettings
 from issuer.draft import Terms
 from issuer.photos import Photo, find_photo, read_photo
-from issuer.printing.fonts import Fonts
 from issuer.roster.check import MAX_PROBLEMS, RosterReport, check_roster
-from issuer.roster.columns import column_title
-from issuer.roster.problem import ERROR, WARNING, Problem
-from issuer.roster.read import MAX_BYTES, read_roster_bytes
+from issuer.roster.forms import ROSTER, column_title
 from issuer.roster.rows import RosterRow
-from issuer.roster.sheet import Sheet
 from issuer.roster.terms import FilingTerms
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.printing.fonts import Fonts
 from ledger.records.authority import Filing
 from ledger.records.kinds import Audience, Route
 from ledger.records.number import normal_text
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.sheets.problem import ERROR, WARNING, Problem
+from ledger.sheets.read import MAX_BYTES, read_sheet_bytes
+from ledger.sheets.sheet import Sheet
 from ledger.text import Text
 from ledger.wire import MAX_NUMBERS
 
@@ -69,14 +69,14 @@ class Examined:
 def open_roster(path: Path) -> Roster:
     """Read a roster file once, so that what is checked is what names the batch.
 
-    Raises Unavailable when it cannot be read from disk, and as `read_roster_bytes`.
+    Raises Unavailable when it cannot be read from disk, and as `read_sheet_bytes`.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Unavailable(f"the roster cannot be read: {error.strerror}") from error
-    return Roster(path.name, sha256(raw).digest(), read_roster_bytes(raw, path.name))
+    return Roster(path.name, sha256(raw).digest(), read_sheet_bytes(raw, path.name, ROSTER))
 
 
 async def ask_taken(numbers: Sequence[str], taken_numbers: Callable[[Sequence[str]], Awaitable[set[str]]]) -> set[str]:

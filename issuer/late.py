@@ -24,11 +24,11 @@ from issuer.examine import Examined, open_roster
 from issuer.filing import check_record_key
 from issuer.issue import sign_draft
 from issuer.journal import open_journal, read_journal
-from issuer.printing.fonts import Fonts
 from issuer.receipt import verify_logged
 from issuer.register import read_changes
 from issuer.state import BatchHeader, BatchState, format_drafts, read_state
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.printing.fonts import Fonts
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day, format_day
 from ledger.records.kinds import Reason

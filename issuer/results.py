@@ -22,7 +22,6 @@ from issuer.config import IssuerSettings
 from issuer.issue import SignedCertificate
 from issuer.receipt import Placed
 from issuer.register import Changes, is_correction
-from issuer.roster.report import append_texts
 from issuer.state import BatchState
 from ledger.errors import Refused, Unavailable
 from ledger.records.bundle import Bundle, format_bundle
@@ -32,6 +31,7 @@ from ledger.records.qr import MAX_FRAGMENT, Code, format_code, format_fragment
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple, compact, format_staple
 from ledger.records.statements import parse_statement
+from ledger.sheets.inert import append_texts
 from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 

@@ -17,7 +17,7 @@ from openpyxl import Workbook
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
-from issuer.roster.columns import REPORTING_SHEET, column_title
+from issuer.roster.forms import REPORTING_SHEET, column_title
 from ledger.errors import Malformed, Unavailable
 from ledger.records.dates import date_of, format_day
 from ledger.records.documents import check_digit

@@ -19,7 +19,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiohttp import http_parser, web
@@ -80,18 +80,29 @@ DEFAULT_STATUSES: Final[Mapping[type[CertLedgerError], int]] = {
 }
 _HTTP_ERRORS: Final[Mapping[int, tuple[str, Text]]] = {
     400: ("bad_request", Text("请求格式不正确", "The request is not well formed")),
+    401: ("unauthorised", Text("API 密钥无效或已停用", "The API key is missing, unknown or revoked")),
     404: ("no_such_page", Text("没有这个页面", "There is no such page")),
     405: ("method_not_allowed", Text("不支持这种请求方法", "This method is not supported here")),
     408: ("too_slow", Text("请求发送超时，请重试", "The request took too long to arrive; please try again")),
     413: ("too_large", Text("内容太大", "The content is too large")),
+    429: ("too_many_requests", Text("请求过于频繁，请稍后再试", "Too many requests; please try again later")),
     415: ("unsupported_type", Text("不支持这种内容类型", "This type of content is not supported")),
     500: ("internal", Text("系统出错，已记录", "Something went wrong on our side; it has been recorded")),
 }
+_BEARER: Final = (("WWW-Authenticate", "Bearer"),)
+_BODY: Final = web.RequestKey("read_body", bytes)
 _UNAVAILABLE: Final = Text("暂时无法处理，请稍后重试", "Cannot answer right now; please try again later")
 
 
+class Throttled(Unavailable):  # named as its siblings in ledger.errors
+    """This client has used up what it may ask: 429, and when to come again."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many requests", retry_after=retry_after)
+
+
 class Rejected(CertLedgerError):  # named as its siblings in ledger.errors
-    """A request refused at the HTTP level: 400, 404, 405, 408, 413 or 415, with the words of the table."""
+    """A request refused at the HTTP level: 400, 401, 404, 405, 408, 413 or 415, with the words of the table."""
 
     def __init__(self, status: int) -> None:
         super().__init__(str(status))
@@ -152,11 +163,13 @@ def _answer(exc: Exception, statuses: Mapping[type[CertLedgerError], int]) -> Er
     if isinstance(exc, Unverified) and not isinstance(exc, Damaged):
         text = Text(f"未通过验证：{exc}", f"Does not verify: {exc}")
         return ErrorAnswer(statuses[Unverified], "unverified", text)
+    if isinstance(exc, Throttled):
+        return replace(_http_answer(429), retry_after=exc.retry_after)
     if isinstance(exc, Unavailable):
         retry = exc.retry_after if exc.retry_after is not None else 5
         return ErrorAnswer(statuses[Unavailable], "unavailable", exc.text or _UNAVAILABLE, retry_after=retry)
     if isinstance(exc, Rejected):
-        return _http_answer(exc.status)
+        return _http_answer(exc.status, _BEARER if exc.status == 401 else ())
     if isinstance(exc, BodyLate):
         return _http_answer(408)
     if isinstance(exc, web.HTTPException):
@@ -191,6 +204,11 @@ async def read_body(request: web.Request, limit: int, *, on_bytes: Callable[[int
     """
     if request.content_length is not None and request.content_length > limit:
         raise Rejected(413)
+    kept: bytes | None = request.get(_BODY)
+    if kept is not None:
+        if len(kept) > limit:
+            raise Rejected(413)
+        return kept
     body = bytearray()
     while chunk := await request.content.read(limit + 1 - len(body)):
         if on_bytes is not None:
@@ -199,6 +217,11 @@ async def read_body(request: web.Request, limit: int, *, on_bytes: Callable[[int
         if len(body) > limit:
             raise Rejected(413)
     return bytes(body)
+
+
+def keep_body(request: web.Request, body: bytes) -> None:
+    """What `read_body` gives from now on: for who had to read it before the handler."""
+    request[_BODY] = body
 
 
 class Intake:

@@ -3,7 +3,10 @@
     init    make the folder: trust settings and an empty replica
     add-log believe one more log
     sync    bring the replicas up to date
-    check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day
+    check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day; or a receipt
+    check-list   check a hiring list, or whether an answered one is as it was signed
+    api-key      make, list and revoke API keys of HR systems
+    receipt-key  make the key that signs receipts and the summaries of lists
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
     site-store  make the store of accounts, shares and lists, or bring it up to date
@@ -34,22 +37,26 @@ from ledger.edge import Site
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
+from verifier.access.console import add_api_key
 from verifier.audit import console as audit_console
 from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
 from verifier.eligibility import console as eligibility
+from verifier.hiring.console import add_check_list
 from verifier.kit import console as kit
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
+from verifier.receipts.console import add_receipt_key, judge_receipt, receipt_in, receipt_json, say_receipt
+from verifier.receipts.keys import open_receipt_key
 from verifier.replica import Violation
 from verifier.report import Printer
 from verifier.scanning import Scanner
 from verifier.serving import serve
 from verifier.site.opening import prepare_site
 from verifier.trust import NO_QUORUM
-from verifier.verdict import Verdict, exit_code
+from verifier.verdict import Code, Verdict, exit_code, without_item
 from verifier.witness import console as witness
 
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
@@ -155,9 +162,12 @@ def _with_replica(folder: Path) -> VerifierSettings:
 
 
 def _check(options: argparse.Namespace) -> int:
-    settings = load_folder(options.dir)
-    verdict = asyncio.run(_checked(options, settings))
-    messages = load_messages()
+    settings, messages = load_folder(options.dir), load_messages()
+    item = _read_item(options.item)
+    receipt = asyncio.run(receipt_in(item, Scanner()))
+    if receipt is not None:
+        return _check_receipt(receipt, options, settings)
+    verdict = asyncio.run(_checked(item, options, settings))
     if options.json:
         print(json.dumps(messages.as_json(verdict), ensure_ascii=False))
     else:
@@ -165,8 +175,20 @@ def _check(options: argparse.Namespace) -> int:
     return exit_code(verdict)
 
 
-async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> Verdict:
-    item = _read_item(options.item)
+def _check_receipt(raw: bytes, options: argparse.Namespace, settings: VerifierSettings) -> int:
+    """About the receipt's moment, from the receipt and the pins alone."""
+    messages, now_ms = load_messages(), _now_ms()
+    checked = judge_receipt(raw, options.dir, settings, now_ms)
+    verdict = without_item(Code.UNREADABLE, now_ms) if checked is None else checked.verdict
+    if options.json:
+        print(receipt_json(checked, messages, now_ms))
+    else:
+        head = say_receipt(checked, messages, lang=options.lang) if checked else ""
+        print(head + Printer(messages, options.lang, colour=sys.stdout.isatty()).block(verdict), end="")
+    return exit_code(verdict)
+
+
+async def _checked(item: str | bytes, options: argparse.Namespace, settings: VerifierSettings) -> Verdict:
     if options.kit is not None:
         return await kit.check_by_kit(options.dir, settings, options.kit, item)
     light = options.light or not settings.replica
@@ -188,7 +210,8 @@ async def _checked(options: argparse.Namespace, settings: VerifierSettings) -> V
 def _serve(options: argparse.Namespace) -> int:
     settings = _with_replica(options.dir)
     shelf = kit.open_shelf(options, settings) if options.kit else None
-    serve(options.dir, settings, options.port, _announce, shelf)
+    signer = open_receipt_key(options.dir, options.passphrase_file)
+    serve(options.dir, settings, options.port, _announce, shelf, signer)
     return 0
 
 
@@ -275,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", help="提供网页核验 / serve the pages and the API")
     serving.add_argument("--port", type=int, help="覆盖设置中的端口 / instead of the port in the settings")
     kit.add_serving(serving)
+    serving.add_argument("--passphrase-file", type=Path, help="回执密钥的口令 / passphrase of the receipt key")
     serving.set_defaults(run=_serve)
 
     site_store = commands.add_parser(
@@ -292,6 +316,9 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_commands(commands)
     eligibility.add_commands(commands)
     kit.add_commands(commands)
+    add_receipt_key(commands)
+    add_api_key(commands)
+    add_check_list(commands)
     return parser
 
 

@@ -22,8 +22,8 @@ from ledger.tlog.note import ED25519, parse_vkey
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
-_TOKEN: Final = re.compile(r"[0-9a-f]{64}")
 KIT_AGE_S: Final = 3 * 86_400  # a job fair, and the day before it
+_HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replicas up to date
 
 
@@ -139,7 +139,7 @@ class LogConfig:
             raise Unavailable(f"cannot read {self.token}: {error.strerror}") from error
         except UnicodeDecodeError:
             text = ""
-        if _TOKEN.fullmatch(text) is None:
+        if _HEX32.fullmatch(text) is None:
             raise Malformed(f"{self.token}: a token has 64 hex digits")
         return text
 
@@ -205,6 +205,15 @@ class VerifierSettings:
             )
         ),
     )
+    receipt_keys: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "其他核验方的回执公钥（十六进制），其回执在此可信",
+                "Receipt keys of other verifiers (hex) whose receipts are believed here",
+            )
+        ),
+    )
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
     behind_proxy: bool = field(
@@ -228,6 +237,10 @@ class VerifierSettings:
             maximum=2_592_000,
         ),
     )
+    webhook_loopback: bool = field(
+        default=False,
+        metadata=described(Text("仅供测试：允许回调本机地址", "For tests only: webhooks may lead to http://127.0.0.1")),
+    )
     poll_ms: int = field(
         default=1000,
         metadata=described(
@@ -241,6 +254,8 @@ class VerifierSettings:
         if len({log.place for log in self.logs}) != len(self.logs):
             raise Malformed("logs: each replica has a store of its own")
         check_place(self.site_store, "site_store")
+        if any(_HEX32.fullmatch(key) is None for key in self.receipt_keys):
+            raise Malformed("receipt_keys: 64 lower-case hex digits each")
         if self.site_store in {log.place for log in self.logs}:
             raise Malformed("site_store: not a replica's store")
         self.trusts()

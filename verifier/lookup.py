@@ -79,7 +79,7 @@ class Lookup:
             gauge.labels(log.trust.origin).set_function(partial(_measured, log, read))
 
     async def by_secret(self, secret_text: str) -> Verdict:
-        return (await self._secret(secret_text)).verdict
+        return (await self.judge(self._read_secret(secret_text))).verdict
 
     async def by_text(self, text: str) -> Verdict:
         """A link, the text of a QR code, or the 26 characters of a secret alone."""
@@ -91,39 +91,38 @@ class Lookup:
 
     async def examine(self, item: str | bytes) -> Examined:
         """A text or a file as above: the verdict, and what it rests on."""
-        return await (self._text(item) if isinstance(item, str) else self._file(item))
+        if isinstance(item, str):
+            return await self.judge(self.read_text(item))
+        return await self.judge(*await self.read_file(item))
 
-    async def _secret(self, secret_text: str) -> Examined:
-        try:
-            secret = parse_secret(secret_text)
-        except Malformed:
-            return await self._judge(None)
-        return await self._judge(QrCode(self._bases[0], secret))
-
-    async def _text(self, text: str) -> Examined:
+    def read_text(self, text: str) -> QrCode | ForeignLink | None:
+        """What a text asks about; None: nothing of ours."""
         if len(text) > MAX_TEXT:
-            return await self._judge(None)
+            return None
         plain = text.strip()
-        if len(plain) == SECRET_CHARS:
-            return await self._secret(plain)
-        return await self._judge(choose_code([plain], self._bases))
+        return self._read_secret(plain) if len(plain) == SECRET_CHARS else choose_code([plain], self._bases)
 
-    async def _file(self, data: bytes) -> Examined:
-        kind = sniff(data)
-        if kind != "cbor-or-other":
+    async def read_file(self, data: bytes) -> tuple[Item | ForeignLink | None, tuple[str, ...]]:
+        """What a file asks about, and the words on its pages. Raises Unavailable when no reader runs."""
+        if sniff(data) != "cbor-or-other":
             try:
                 scan = await self._scanner.read(data)
-                item = choose_code(scan.qr_texts, self._bases)
-                return await self._judge(self._stapled(item, scan) or item, scan.page_texts)
             except Malformed:
-                return await self._judge(None)
+                return None, ()
+            item = choose_code(scan.qr_texts, self._bases)
+            return self._stapled(item, scan) or item, scan.page_texts
         if data[:1] in (BUNDLE_START, STAPLE_START):
-            return await self._judge(_open_file(data))
+            return _open_file(data), ()
         try:
-            text = data[: 4 * MAX_TEXT + 4].decode("utf-8-sig")
+            return self.read_text(data[: 4 * MAX_TEXT + 4].decode("utf-8-sig")), ()
         except UnicodeDecodeError:
-            return await self._judge(None)
-        return await self._text(text)
+            return None, ()
+
+    def _read_secret(self, secret_text: str) -> QrCode | None:
+        try:
+            return QrCode(self._bases[0], parse_secret(secret_text))
+        except Malformed:
+            return None
 
     def ready(self) -> Readiness:
         """Ready while one of the logs is: the others only hold up what they have, and every "no such record"."""
@@ -145,7 +144,8 @@ class Lookup:
         having = [log for log in self.logs if len(self.logs) > 1 and await log.holds(cert_key)]
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
-    async def _judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Examined:
+    async def judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Examined:
+        """The verdict about what was read, and what it rests on. Raises Unavailable without the own store."""
         if item is None or isinstance(item, ForeignLink):
             return Examined(verify(Evidence(item), self.logs[0].trust, self._now_ms()))
         counted = counting(item, await self._answers(item))

@@ -14,7 +14,10 @@ from aiohttp import web
 from ledger.client import LedgerClient
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
+from ledger.records.cose import Signer
+from verifier.access.web import build_access
 from verifier.config import VerifierSettings, mark_served
+from verifier.hiring.web import build_lists
 from verifier.kit.key import believed_makers
 from verifier.kit.shelf import Shelf
 from verifier.kit.web import offline_room
@@ -24,14 +27,16 @@ from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
 from verifier.numbers.web import numbers_room
 from verifier.opened import following, opened
+from verifier.receipts.web import build_receipts
 from verifier.scanning import Scanner
 from verifier.site.context import Builder, Context
 from verifier.site.opening import open_site
+from verifier.watch.web import build_watch
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 from verifier.web.trust_document import format_trust
 
-ROOMS: Final[tuple[Builder, ...]] = ()
+ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists, build_watch)
 
 
 def serve(
@@ -40,16 +45,17 @@ def serve(
     port: int | None,
     on_ready: Callable[[Site], None],
     shelf: Shelf | None = None,
+    signer: Signer | None = None,
 ) -> None:
-    """Follow the logs and answer over HTTP until told to stop. `shelf`: for the offline kits that this verifier makes.
-    Raises what opening the replicas or the site's store raises."""
+    """Follow the logs and answer over HTTP until told to stop. `shelf`: for the offline kits that this verifier makes;
+    `signer`: of its receipts. Raises what opening the replicas or the site's store raises."""
     edge = EdgeSettings(behind_proxy=settings.behind_proxy, tls_cert=settings.tls_cert, tls_key=settings.tls_key)
     clients = [
         LedgerClient(log.ledger_url, token=log.read_token(folder)) if log.ledger_url else None for log in settings.logs
     ]
     pairs = zip(settings.trusts(), clients, strict=True)
     lookup = Lookup([KnownLog(trust, _now_ms, client) for trust, client in pairs], Scanner(), _now_ms)
-    context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes)
+    context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes, signer)
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

@@ -26,7 +26,6 @@ from issuer.issue import Named, Proposed, Signed, SignedStatement
 from issuer.journal import Journal, open_journal, read_journal
 from issuer.receipt import Placed
 from issuer.register import Register, read_changes, read_register
-from issuer.roster.problem import ERROR, Problem
 from issuer.state import Answer, BatchHeader, BatchState, format_proposed, read_state
 from ledger.errors import Refused
 from ledger.records.authority import Filing
@@ -34,6 +33,7 @@ from ledger.records.dates import batch_day
 from ledger.records.life import Listed, Ruling
 from ledger.records.secret import cert_key_of
 from ledger.records.statements import issuer_entry, parse_statement
+from ledger.sheets.problem import ERROR, Problem
 from ledger.tlog.keys import Ed25519Signer
 
 

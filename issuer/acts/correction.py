@@ -15,11 +15,10 @@ from issuer.acts.lines import Reading, Repeats, Source
 from issuer.acts.redraw import Redrawn, person_of, redraw_corrected
 from issuer.batch import GROUP, World, ask
 from issuer.issue import Proposed, Signed, seal
-from issuer.printing.fonts import Fonts
 from issuer.register import Held, Register
 from issuer.roster import values
-from issuer.roster.problem import ERROR, NOTE, WARNING
 from ledger.errors import Refused
+from ledger.printing.fonts import Fonts
 from ledger.records.authority import Filing
 from ledger.records.dates import format_day
 from ledger.records.documents import UNKNOWN_COUNTRY, IdDocument, parse_document
@@ -28,6 +27,7 @@ from ledger.records.life import Correct
 from ledger.records.names import normalise_name
 from ledger.records.reasons import reason_text
 from ledger.records.statements import issuer_entry, propose
+from ledger.sheets.problem import ERROR, NOTE, WARNING
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 

@@ -15,11 +15,11 @@ from issuer.acts.lines import Source
 from issuer.batch import World
 from issuer.issue import Named, Proposed, Signed, SignedStatement
 from issuer.register import Register
-from issuer.roster.problem import Problem
 from ledger.records.authority import Filing
 from ledger.records.kinds import KeyStatus
 from ledger.records.statements import issuer_entry
 from ledger.records.supervision import KeyStanding
+from ledger.sheets.problem import Problem
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 

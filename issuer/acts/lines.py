@@ -11,15 +11,15 @@ from typing import Final, TypeVar
 
 from issuer.register import Held, Register
 from issuer.roster import values
-from issuer.roster.forms import Form
-from issuer.roster.problem import ERROR, Problem
-from issuer.roster.read import MAX_BYTES, read_roster_bytes
-from issuer.roster.sheet import Cell, Sheet, shown
 from ledger.errors import Refused, Unavailable
 from ledger.records import canonical
 from ledger.records.kinds import Reason
 from ledger.records.number import parse_number
 from ledger.records.reasons import reason_text
+from ledger.sheets.form import Form
+from ledger.sheets.problem import ERROR, Problem
+from ledger.sheets.read import MAX_BYTES, read_sheet_bytes
+from ledger.sheets.sheet import Cell, Sheet, shown
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -53,13 +53,13 @@ class Source:
 
 
 def read_sheet(path: Path, form: Form) -> Source:
-    """Read a sheet once. Raises Unavailable when it cannot be read from disk, and as `read_roster_bytes`."""
+    """Read a sheet once. Raises Unavailable when it cannot be read from disk, and as `read_sheet_bytes`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Unavailable(f"the sheet cannot be read: {error.strerror}") from error
-    sheet = read_roster_bytes(raw, path.name, form)
+    sheet = read_sheet_bytes(raw, path.name, form)
     places = sheet.header.places
     lines: tuple[Line, ...] = ()
     if sheet.header.complete:

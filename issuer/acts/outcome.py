@@ -18,10 +18,11 @@ from issuer.desk import replace_file
 from issuer.issue import Proposed
 from issuer.receipt import Placed
 from issuer.results import Issued, issued_of, refusal_value
-from issuer.roster.problem import ERROR
-from issuer.roster.report import append_texts, write_fix_sheet
+from issuer.roster.report import write_fix_sheet
 from ledger.errors import Refused, Unavailable
 from ledger.records.proposal import format_proposal
+from ledger.sheets.inert import append_texts
+from ledger.sheets.problem import ERROR
 from ledger.text import Text
 
 _TITLES: Final = (

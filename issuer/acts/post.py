@@ -20,11 +20,10 @@ from issuer.batch import GROUP, World, ask
 from issuer.draft import RandomBytes
 from issuer.issue import Proposed, Signed, seal
 from issuer.photos import Photo, find_photo, read_photo
-from issuer.printing.fonts import Fonts
 from issuer.register import Register
 from issuer.roster import values
-from issuer.roster.problem import ERROR, NOTE, WARNING
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.printing.fonts import Fonts
 from ledger.records import canonical
 from ledger.records.appointment import Appoint
 from ledger.records.authority import Filing
@@ -39,6 +38,7 @@ from ledger.records.occupations import Occupation
 from ledger.records.secret import SECRET_BYTES, cert_key_of
 from ledger.records.statements import issue_entry
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.sheets.problem import ERROR, NOTE, WARNING
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import PersonLineage

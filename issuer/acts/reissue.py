@@ -12,11 +12,11 @@ from issuer.acts.redraw import redraw_reissued
 from issuer.batch import GROUP, World
 from issuer.issue import Proposed, Signed, seal
 from issuer.register import Held, Register
-from issuer.roster.problem import ERROR
 from ledger.records.authority import Filing
 from ledger.records.issue import Issue
 from ledger.records.secret import cert_key_of
 from ledger.records.statements import issue_entry
+from ledger.sheets.problem import ERROR
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 

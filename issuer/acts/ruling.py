@@ -14,8 +14,6 @@ from issuer.acts.lines import Reading, Repeats, Source
 from issuer.batch import World
 from issuer.issue import Named, Proposed, Signed, SignedStatement
 from issuer.register import Held, Register
-from issuer.roster.problem import ERROR
-from issuer.roster.sheet import MAX_ROWS
 from ledger.records.appointment import Appoint
 from ledger.records.authority import Filing
 from ledger.records.dates import format_day
@@ -23,6 +21,8 @@ from ledger.records.kinds import Kind, Reason
 from ledger.records.life import MAX_LISTED, EndAppointment, Listed, Range, Ruling
 from ledger.records.reasons import reason_text
 from ledger.records.statements import issuer_entry
+from ledger.sheets.problem import ERROR
+from ledger.sheets.sheet import MAX_ROWS
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 

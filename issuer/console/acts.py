@@ -26,18 +26,19 @@ from issuer.batch import Step, World
 from issuer.console.rosters import print_with_bar, problem_value
 from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
 from issuer.desk import KEYS, Desk, open_desk
-from issuer.printing.fonts import load_fonts
 from issuer.proofs import missing_evidence
 from issuer.receipt import Placed
 from issuer.register import Register
-from issuer.roster.forms import CORRECTIONS, ENDS, POSTS, REISSUES, RULINGS, Form
+from issuer.roster.forms import CORRECTIONS, ENDS, POSTS, REISSUES, RULINGS
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused
 from ledger.keystore import public_part
+from ledger.printing.fonts import load_fonts
 from ledger.progress import Progress
 from ledger.records.authority import Filing
 from ledger.records.kinds import Kind
 from ledger.records.life import Correct
+from ledger.sheets.form import Form
 from ledger.text import Text
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, sa
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk, replace_file
 from issuer.examine import Examined, open_roster
 from issuer.late import draft_late, format_request, issue_permitted, read_permit
-from issuer.printing.fonts import load_fonts
 from issuer.proofs import EvidenceClient, missing_evidence
-from issuer.roster.problem import ERROR, Problem
 from issuer.roster.report import render_report, write_fix_sheet
 from ledger.client import LedgerClient
 from ledger.errors import Malformed
+from ledger.printing.fonts import load_fonts
 from ledger.progress import Progress
 from ledger.records.authority import Filing
 from ledger.records.evidence import Evidence
 from ledger.records.kinds import Reason
+from ledger.sheets.problem import ERROR, Problem
 from ledger.text import Text
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from issuer import printing
 from issuer.exports.badge import NAME, PHOTO
 from issuer.exports.facts import Facts
-from issuer.printing.ornament import GOLD, RED, Colour
 from ledger.errors import Unavailable
+from ledger.printing.ornament import GOLD, RED, Colour
 from ledger.records.dates import format_day
 from ledger.text import Text
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from issuer.printing.fonts import Fonts
-from issuer.printing.page import GOLD, GREY, HEIGHT, INK, MM, RED, WIDTH, Page, Style
-from issuer.printing.qr import DOTS_PER_INCH, DOTS_PER_MODULE, QrSymbol, make_symbol
 from issuer.printing.slip import ClaimSlip, draw_slip
 from ledger.errors import Refused
+from ledger.printing.fonts import Fonts
+from ledger.printing.page import GOLD, GREY, HEIGHT, INK, MM, RED, WIDTH, Page, Style
+from ledger.printing.qr import DOTS_PER_INCH, DOTS_PER_MODULE, QrSymbol, make_symbol
 from ledger.records.number import parse_number
 from ledger.text import Text
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from issuer.printing.certificate import QR_REGION, CertificateFace, render_certificate
-from issuer.printing.fonts import load_fonts
-from issuer.printing.qr import DOTS_PER_INCH
 from issuer.printing.slip import ClaimSlip
 from ledger import scan
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.printing.fonts import load_fonts
+from ledger.printing.qr import DOTS_PER_INCH
 from ledger.text import Text
 
 UNREADABLE: Final = Text(

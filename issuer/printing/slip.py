@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from issuer.printing.page import GOLD, GREY, INK, RED, WIDTH, Page, Style
+from ledger.printing.page import GOLD, GREY, INK, RED, WIDTH, Page, Style
 from ledger.text import Text
 
 INSTRUCTIONS: Final = (

@@ -9,16 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
-from issuer.roster.columns import Header, column_title
-from issuer.roster.problem import ERROR, NOTE, WARNING, Problem
+from issuer.roster.forms import column_title
 from issuer.roster.rows import Reading, RosterRow, RowReader
-from issuer.roster.sheet import Sheet, SheetRow, shown
 from issuer.roster.terms import FilingTerms
 from ledger.records.grades import Ladder
 from ledger.records.kinds import Audience
 from ledger.records.number import GRADE_22, OPAQUE, cross_check
 from ledger.records.occupations import Catalogue
 from ledger.records.status import MAX_LAG_DAYS
+from ledger.sheets.columns import Header
+from ledger.sheets.problem import ERROR, NOTE, WARNING, Problem
+from ledger.sheets.sheet import Sheet, SheetRow, shown
 from ledger.text import Text
 
 MAX_PROBLEMS = 10_000

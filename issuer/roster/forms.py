@@ -6,8 +6,9 @@ A column is found under any of its spellings, in any order. The first spelling i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from ledger.sheets.form import Form
 
 _NUMBER: Final = ("证书编号", "证书编码", "证书号码", "证书号", "certificatenumber", "number")
 _NAME: Final = ("姓名", "考生姓名", "名字", "name")
@@ -24,33 +25,6 @@ _PHOTO: Final = ("照片", "照片文件", "photo")
 _REASON: Final = ("原因", "事由", "理由", "reason")
 _NOTE: Final = ("备注", "说明", "note", "remark")
 _EFFECTIVE: Final = ("生效日期", "生效日", "日期", "effectivedate", "date")
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One kind of sheet. `columns` maps a field to its spellings, the title first; `listed` are those whose absence is
-    told; a row counts as the header when it names at least `least` of the columns.
-    """
-
-    name: str
-    columns: Mapping[str, tuple[str, ...]]
-    required: tuple[str, ...]
-    listed: tuple[str, ...]
-    least: int
-
-    def __post_init__(self) -> None:
-        titles = [title for spellings in self.columns.values() for title in spellings]
-        assert len(titles) == len(set(titles)), "a title means one column"
-        assert set(self.required) <= set(self.listed) <= set(self.columns)
-        assert 1 <= self.least <= len(self.required)
-
-    def title(self, name: str) -> str:
-        """The title of a field, used in every problem."""
-        return self.columns[name][0]
-
-    def field_of(self, title: str) -> str | None:
-        """The field that a title (as columns.py folds it) stands for."""
-        return next((name for name, titles in self.columns.items() if title in titles), None)
 
 
 _ROSTER: Final[Mapping[str, tuple[str, ...]]] = {
@@ -151,3 +125,9 @@ ENDS: Final = Form(
     least=2,
 )
 FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (ROSTER, RULINGS, CORRECTIONS, REISSUES, POSTS, ENDS)}
+REPORTING_SHEET: Final = ROSTER.listed
+
+
+def column_title(name: str) -> str:
+    """The title of a field in the reporting sheet, used in every problem."""
+    return ROSTER.title(name)

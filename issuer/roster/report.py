@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
 
 from issuer.roster.check import RosterReport
-from issuer.roster.problem import ERROR, NOTE, WARNING, Problem
-from issuer.roster.sheet import Cell, Sheet, shown
 from ledger.errors import Unavailable
 from ledger.progress import display_width
+from ledger.sheets.inert import append_texts
+from ledger.sheets.problem import ERROR, NOTE, WARNING, Problem
+from ledger.sheets.sheet import Cell, Sheet, shown
 from ledger.text import Text
 
 MAX_LINES = 10_000
 _MARKS = {ERROR: "✗", WARNING: "!", NOTE: "·"}
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet program may run (ASVS 1.2.10)
 _PROBLEM_TITLE, _ROW_TITLE = "问题 Problem", "原行号 Row"
 
 
@@ -71,17 +69,6 @@ def write_fix_sheet(path: Path, sheet: Sheet, problems: Sequence[Problem]) -> in
     return len(rows)
 
 
-def inert(text: str) -> str:
-    """`text` so that no spreadsheet program runs it: control characters gone, a ' before = + - @ and blanks."""
-    clean = text if text.isprintable() else "".join(c for c in text if c in "\t\n" or c.isprintable())
-    return f"'{clean}" if clean.startswith(_ACTIVE) else clean
-
-
-def append_texts(page: Any, texts: Sequence[str]) -> None:
-    """Append a row to a write-only sheet: every cell is text, and no text can start a formula (`inert`)."""
-    page.append(_text_cells(page, texts))
-
-
 def _pad(text: str, columns: int) -> str:
     return text + " " * (columns - display_width(text))
 
@@ -95,12 +82,3 @@ def _full(cell: Cell) -> str:
     if isinstance(cell, str):
         return cell
     return cell.isoformat() if isinstance(cell, dt.date) else shown(cell)
-
-
-def _text_cells(page: Any, texts: Sequence[str]) -> Iterator[Any]:
-    cell = WriteOnlyCell(page)
-    cell.number_format = "@"
-    for text in texts:  # one cell serves for all: the writer is done with it when it asks for the next
-        cell.value = inert(text)
-        cell.data_type = "s"  # never "f", whatever the text starts with
-        yield cell

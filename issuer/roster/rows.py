@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from issuer.roster import values
-from issuer.roster.columns import column_title
-from issuer.roster.problem import ERROR, NOTE, WARNING, Problem
-from issuer.roster.sheet import Cell, SheetRow, shown
+from issuer.roster.forms import column_title
 from ledger.errors import Refused
 from ledger.records.documents import UNKNOWN_COUNTRY, IdDocument, parse_document, review_document
 from ledger.records.grades import Grade, Ladder, parse_grade
@@ -18,6 +16,8 @@ from ledger.records.names import normalise_name
 from ledger.records.notice import Notice
 from ledger.records.number import CertificateNumber, diagnose_number, parse_number
 from ledger.records.occupations import Catalogue, Occupation
+from ledger.sheets.problem import ERROR, NOTE, WARNING, Problem
+from ledger.sheets.sheet import Cell, SheetRow, shown
 from ledger.text import Text
 
 T = TypeVar("T")

@@ -7,12 +7,12 @@ import functools
 import re
 import unicodedata
 
-from issuer.roster.sheet import Cell, Odd, shown
 from ledger.errors import Malformed, Refused
 from ledger.records.canonical import is_plain
 from ledger.records.dates import day_of
 from ledger.records.kinds import Route
 from ledger.records.occupations import Catalogue, Occupation, plain_name
+from ledger.sheets.sheet import Cell, Odd, shown
 from ledger.text import Text
 
 MAX_TEXT = 100

@@ -25,8 +25,8 @@ from typing import Any
 
 from demonstration.programs import Programs, say
 from demonstration.settings import add_base, all_of, at_address, filing_toml, issue_day, set_toml
-from issuer.printing.qr import make_symbol, to_terminal
 from issuer.sample import SAMPLE_FILING, write_sample_roster
+from ledger.printing.qr import make_symbol, to_terminal
 from ledger.progress import display_width
 from ledger.reference_data import load_catalogue
 from ledger.tlog.note import VerifierKey

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from issuer.printing.certificate import CertificateFace, render_certificate
-from issuer.printing.fonts import load_fonts
 from issuer.printing.slip import ClaimSlip
+from ledger.printing.fonts import load_fonts
 from ledger.records.bundle import parse_bundle
 from ledger.records.commitments import Field
 from ledger.tlog.add_checkpoint import checkpoint_path

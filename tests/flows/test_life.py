@@ -22,7 +22,7 @@ from issuer.__main__ import main
 from issuer.acts.act import open_register
 from issuer.desk import Desk, open_desk
 from issuer.register import Held
-from issuer.roster.columns import REPORTING_SHEET, column_title
+from issuer.roster.forms import REPORTING_SHEET, column_title
 from issuer.sample import sample_lines
 from ledger.console.bodies import read_body
 from ledger.records.appointment import Appoint

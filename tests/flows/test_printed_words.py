@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from issuer.printing.certificate import NO_TRADE, CertificateFace, render_certificate
-from issuer.printing.fonts import Fonts, load_fonts
 from issuer.printing.slip import ClaimSlip
+from ledger.printing.fonts import Fonts, load_fonts
 from ledger.records.envelope import FaceContent
 from ledger.records.qr import format_code, parse_code
 from ledger.scan import PdfScan, read_pdf

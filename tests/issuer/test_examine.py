@@ -9,11 +9,11 @@ import pytest
 from issuer import examine as examine_module
 from issuer.config import IssuerSettings
 from issuer.examine import ask_taken, examine, open_roster
-from issuer.printing.fonts import load_fonts
-from issuer.roster import read
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.printing.fonts import load_fonts
 from ledger.records.kinds import Route
 from ledger.settings import BadSettings, format_settings, load_settings
+from ledger.sheets import read
 from ledger.wire import MAX_NUMBERS
 from tests.support.issuer_desk import TODAY, Setting, sample, set_up, write_csv
 

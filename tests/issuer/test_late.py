@@ -10,10 +10,10 @@ import pytest
 from issuer.batch import Step
 from issuer.desk import Outcome
 from issuer.late import draft_late, format_request, issue_permitted, permitted_hashes, read_permit
-from issuer.printing.fonts import load_fonts
 from issuer.sample import sample_lines
 from ledger.console.bodies import read_body
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.printing.fonts import load_fonts
 from ledger.records import cose
 from ledger.records.kinds import Reason
 from ledger.records.permit import LatePermit, permitted_hash, verify_permitted

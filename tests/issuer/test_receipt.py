@@ -10,9 +10,9 @@ from issuer.config import LogTrust
 from issuer.draft import draw_draft, person_lineage
 from issuer.examine import examine, open_roster
 from issuer.issue import SignedCertificate, sign_draft, submission_of
-from issuer.printing.fonts import load_fonts
 from issuer.receipt import CLOCK_S, Placed, verify_receipt
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.printing.fonts import load_fonts
 from ledger.records.seal import parse_seal
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.note import VerifierKey

@@ -10,9 +10,9 @@ import pytest
 from issuer.acts.correction import CorrectAct
 from issuer.acts.lines import one_line
 from issuer.acts.reissue import ReissueAct
-from issuer.printing.fonts import load_fonts
 from issuer.register import is_correction, read_changes, read_register
 from issuer.roster.forms import CORRECTIONS, REISSUES, RULINGS
+from ledger.printing.fonts import load_fonts
 from ledger.records.kinds import Kind
 from tests.support.fake_log import ORIGIN
 from tests.support.issuer_acts import ActSetting, act_setting

@@ -6,7 +6,7 @@ import pytest
 
 from issuer.examine import open_roster
 from issuer.roster.check import check_roster
-from issuer.roster.columns import REPORTING_SHEET, column_title
+from issuer.roster.forms import REPORTING_SHEET, column_title
 from issuer.roster.terms import FilingTerms
 from issuer.sample import REGION, SAMPLE_FILING, sample_lines, write_sample_roster
 from ledger.errors import Malformed, Unavailable

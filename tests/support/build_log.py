@@ -22,11 +22,12 @@ from ledger.records.cose import sign_part
 from ledger.records.envelope import FaceContent, holder_tag, seal_face
 from ledger.records.evidence import Evidence, format_evidence, parse_evidence
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, IssuerKind, Route
+from ledger.records.kinds import Audience, IssuerKind, Kind, Reason, Route
+from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.qr import Code, format_fragment
-from ledger.records.secret import cert_key_of, locator_of
+from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.staple import Staple, compact
-from ledger.records.statements import Statement, issue_entry, parse_statement, propose
+from ledger.records.statements import Statement, issue_entry, issuer_entry, parse_statement, propose
 from ledger.records.status import authenticate_authority, authenticate_record
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.store.evidence import Basis, Prover
@@ -222,6 +223,30 @@ class LogBuilder:
         for certificate in certificates:
             self.envelopes[locator_of(certificate.secret)] = certificate.envelope()
         return await self.batch([certificate.statement.entry for certificate in certificates])
+
+    async def rule(self, kind: Kind, *certificates: Certificate, reason: Reason = Reason.UNDER_REVIEW) -> int:
+        """Suspend, restore or revoke certificates, in a batch of its own; its index."""
+        whom = Listed(tuple(sorted(certificate.issue.cert_key for certificate in certificates)))
+        (index,) = await self.batch([issuer_entry(Ruling(kind, whom, reason, ISSUE_DAY, FILING), self.record_key)])
+        return index
+
+    async def correct(self, certificate: Certificate, name: str) -> FaceOpening:
+        """Correct the name of a certificate; the opening that counts from then on."""
+        face = replace(certificate.face, salt=octets("corrected " + name, 16), name=name)
+        said = Correct(
+            certificate.issue.cert_key,
+            Reason.DATA_ERROR,
+            ISSUE_DAY,
+            face.digest(),
+            certificate.issue.rest,
+            issuer=FILING,
+        )
+        entry = issuer_entry(said, self.record_key)
+        await self.batch([entry])
+        leaf = parse_statement(entry).leaf_hash
+        sealed = seal_face(certificate.secret, leaf, bytes(12), FaceContent(face))
+        self.envelopes[correction_locator(certificate.secret, leaf)] = sealed
+        return face
 
     def checkpoint(self, time_ms: int | None = None) -> bytes:
         """The signed note of the current size."""

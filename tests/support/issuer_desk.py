@@ -15,10 +15,10 @@ from issuer.batch import Step, World
 from issuer.config import SETTINGS_FILE, IssuerSettings
 from issuer.console.rosters import batch_evidence, write_everything
 from issuer.desk import GENESIS, PUBLIC_KEYS, Desk, Outcome, issue_roster, make_keys, open_desk
-from issuer.printing.fonts import load_fonts
-from issuer.roster.columns import REPORTING_SHEET, column_title
+from issuer.roster.forms import REPORTING_SHEET, column_title
 from issuer.sample import sample_lines
 from ledger.keystore import Cost
+from ledger.printing.fonts import load_fonts
 from ledger.records.dates import batch_day
 from ledger.reference_data import load_catalogue
 from ledger.settings import format_settings

@@ -18,8 +18,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from issuer.printing.qr import make_symbol
 from ledger.errors import Refused
+from ledger.printing.qr import make_symbol
 from ledger.records import kinds, status, track
 from ledger.records.authority import RECORD_KEY_CAP
 from ledger.records.claim_state import ClaimState

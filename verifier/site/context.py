@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.errors import Unavailable
+from ledger.records.cose import Signer
 from verifier.config import VerifierSettings
 from verifier.lookup import Lookup
 from verifier.numbers.asking import Numbers
@@ -23,6 +24,7 @@ class Context:
     lookup: Lookup
     now_ms: Callable[[], int]
     random_bytes: Callable[[int], bytes]
+    signer: Signer | None = None  # of receipts and lists; None: no receipt key was made
     opened: SiteStore | None = None
     numbers: Numbers | None = None  # look-ups by number and name, where a ledger's token is set
 

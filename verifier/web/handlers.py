@@ -49,21 +49,23 @@ async def page(request: web.Request) -> web.StreamResponse:
         verdict = await settle(state, "page", _unreadable(state))
     else:
         verdict = await settle(state, "page", lambda: state.services.by_secret(secret))
-    return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True))
+    asked = f"{state.settings.base}/c/{secret}"
+    return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True, asked=asked))
 
 
 async def form(request: web.Request) -> web.StreamResponse:
     """The two forms of the start page. A file wins over a text."""
-    state = request.app[STATE]
+    state, asked = request.app[STATE], ""
     with state.uploads.held() as count:
         fields, upload = await _read_form(request, state, count)
         lang = fields.get("lang", "")
         if upload is not None:
             verdict = await settle(state, "form", _file_check(state, *upload))
         else:
-            verdict = await settle(state, "form", _text_check(state, fields.get("text", "")))
+            asked = fields.get("text", "")
+            verdict = await settle(state, "form", _text_check(state, asked))
     shown = lang if lang in ("zh", "en") else chosen_lang(request)
-    return html(request, state.pages.verdict(verdict, shown, linked=False))
+    return html(request, state.pages.verdict(verdict, shown, linked=False, asked=asked))
 
 
 async def verify(request: web.Request) -> web.StreamResponse:
@@ -71,11 +73,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
     kind = request.content_type
     if kind == "application/json":
-        body = await read_body(request, 4 * state.settings.paste_limit + FORM_OVERHEAD)
-        try:
-            text = _text_question.decode(body).text
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Malformed('JSON body {"text": string}') from None
+        text = await read_text_question(request, state)
         verdict = await settle(state, "api", _text_check(state, text))
     elif kind == "multipart/form-data":
         with state.uploads.held() as count:
@@ -89,6 +87,15 @@ async def verify(request: web.Request) -> web.StreamResponse:
     else:
         raise Rejected(415)
     return json_body(state.messages.as_json(verdict))
+
+
+async def read_text_question(request: web.Request, state: State) -> str:
+    """The text of a JSON question. Raises Malformed."""
+    body = await read_body(request, 4 * state.settings.paste_limit + FORM_OVERHEAD)
+    try:
+        return _text_question.decode(body).text
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Malformed('JSON body {"text": string}') from None
 
 
 async def evidence(request: web.Request) -> web.StreamResponse:

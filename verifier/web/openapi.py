@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
-from verifier.web.route import Route
+from verifier.web.route import ERRORS, Route
 
+_REPEATED: Final = {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[ -~]+$"}
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -28,6 +29,7 @@ def describe_routes(routes: Sequence[Route], base: str) -> dict[str, Any]:
         },
         "servers": [{"url": base}],
         "paths": paths,
+        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
 
 
@@ -45,13 +47,19 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in (route.query or {}).items()
     ]
+    api = route.path.startswith("/v1/")
+    if api and route.method == "POST":
+        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": _REPEATED})
+    gives = {429: ERRORS} | ({401: ERRORS} if api else {}) | route.gives
     operation: dict[str, Any] = {
         "summary": route.summary,
         "responses": {
             str(status): {"description": HTTPStatus(status).phrase, "content": _content(media)}
-            for status, media in sorted(route.gives.items())
+            for status, media in sorted(gives.items())
         },
     }
+    if api:
+        operation["security"] = [{"key": []}] if route.keyed else [{}, {"key": []}]
     if parameters:
         operation["parameters"] = parameters
     if route.takes is not None:

@@ -30,6 +30,7 @@ class Route:
     gives: dict[int, dict[str, Schema]]
     takes: dict[str, Schema] | None = None
     query: dict[str, Schema] | None = None
+    keyed: bool = False  # needs an API key
 
 
 @dataclass(frozen=True, slots=True)

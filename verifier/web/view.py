@@ -49,6 +49,8 @@ _BANDS: Final = {
 _PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
 LOOKUP: Final = "/lookup"  # look-ups by number, and with them matches of ID tails, are offered where this route is
+RECEIPT: Final = "/receipt"  # receipts are offered where this route is
+MAX_ASKED: Final = 2048  # characters that a receipt quotes
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
 
@@ -131,8 +133,9 @@ class Pages:
             self._common[lang], switch=None, message=answer.text.of(lang), reference=answer.reference
         )
 
-    def verdict(self, verdict: Verdict, lang: str, *, linked: bool, match: Match | None = None) -> str:
-        """The verdict page. `linked`: it has an address of its own, to switch language, to retry and to ask at."""
+    def verdict(self, verdict: Verdict, lang: str, *, linked: bool, match: Match | None = None, asked: str = "") -> str:
+        """The verdict page. `linked`: it has an address of its own, to switch language, to retry and to ask at.
+        `asked`: the link or text that a receipt can be had of, where receipts are offered."""
         if match is None and linked and LOOKUP in self._offers:
             match = Match("")
         labels = self._messages.labels
@@ -159,6 +162,7 @@ class Pages:
                 "time": say_time(proof.checkpoint_time_ms, lang),
                 "cert_key": proof.cert_key,
             },
+            asked=asked if RECEIPT in self._offers and len(asked) <= MAX_ASKED else "",
             findings=[self._finding(finding, lang) for finding in verdict.findings],
             green=verdict.code in GREEN,
             dated=verdict.code in (Code.STALE, Code.OFFLINE_BUNDLE_OK),

@@ -13,12 +13,12 @@ from issuer.acts.outcome import issued_by, write_outcome
 from issuer.acts.signed import read_signed, submit_signed
 from issuer.batch import Step
 from issuer.papers import certificate_face
-from issuer.printing.fonts import load_fonts
 from issuer.proofs import Judge
 from issuer.receipt import Placed
 from issuer.results import bundle_of
 from issuer.roster.forms import CORRECTIONS
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.printing.fonts import load_fonts
 from ledger.records import cose
 from ledger.records.commitments import Field, rest_digest, verify_opening
 from ledger.records.envelope import open_face

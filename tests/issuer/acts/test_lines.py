@@ -8,10 +8,11 @@ import openpyxl
 import pytest
 
 from issuer.acts.lines import one_line, parse_reason, read_sheet
-from issuer.roster.forms import CORRECTIONS, ENDS, FORMS, POSTS, REISSUES, ROSTER, RULINGS, Form
+from issuer.roster.forms import CORRECTIONS, ENDS, FORMS, POSTS, REISSUES, ROSTER, RULINGS
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Reason
 from ledger.records.reasons import reason_text
+from ledger.sheets.form import Form
 
 ALL = tuple(Reason)
 

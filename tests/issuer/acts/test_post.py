@@ -15,9 +15,9 @@ from issuer.acts.ruling import RulingAct
 from issuer.batch import Step
 from issuer.papers import certificate_face
 from issuer.printing.certificate import POST_TITLE, render_certificate
-from issuer.printing.fonts import load_fonts
 from issuer.printing.slip import ClaimSlip
 from issuer.roster.forms import ENDS, POSTS
+from ledger.printing.fonts import load_fonts
 from ledger.records.appointment import Appoint
 from ledger.records.dates import date_of, format_day
 from ledger.records.kinds import CertificateStatus, Kind

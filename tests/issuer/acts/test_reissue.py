@@ -12,10 +12,10 @@ from issuer.acts.lines import one_line, read_sheet
 from issuer.acts.outcome import issued_by
 from issuer.acts.reissue import ReissueAct
 from issuer.batch import Step
-from issuer.printing.fonts import load_fonts
 from issuer.results import all_issued
 from issuer.roster.forms import CORRECTIONS, REISSUES
 from ledger.errors import Refused
+from ledger.printing.fonts import load_fonts
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus, Kind
 from ledger.records.qr import Code, open_fragment, parse_code

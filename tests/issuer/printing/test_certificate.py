@@ -11,12 +11,13 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from issuer.printing import certificate, fonts, sheet
+from issuer.printing import certificate, sheet
 from issuer.printing.certificate import CertificateFace
-from issuer.printing.qr import DOTS_PER_INCH, make_symbol
 from issuer.printing.slip import ClaimSlip, code_groups
 from ledger import scan
 from ledger.errors import Malformed, Refused
+from ledger.printing import fonts
+from ledger.printing.qr import DOTS_PER_INCH, make_symbol
 
 ROOT = Path(__file__).parents[3]
 LINK = "https://verify.example.org/c/7H3KQ9TD4MXW7H3KQ9TD4MXW7H"
@@ -185,7 +186,8 @@ def test_the_same_input_gives_the_same_bytes_also_in_another_process() -> None:
     assert render(shown) == pdf
     script = (
         "import sys, pickle\n"
-        "from issuer.printing import certificate, fonts\n"
+        "from issuer.printing import certificate\n"
+        "from ledger.printing import fonts\n"
         "shown, slip = pickle.load(sys.stdin.buffer)\n"
         "sys.stdout.buffer.write(certificate.render_certificate(shown, slip, fonts.load_fonts()))\n"
     )

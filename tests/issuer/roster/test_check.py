@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from issuer.examine import open_roster
 from issuer.roster.check import MAX_PROBLEMS, RosterReport, check_roster
-from issuer.roster.columns import REPORTING_SHEET, column_title, find_header
-from issuer.roster.report import inert, render_report, write_fix_sheet
-from issuer.roster.sheet import Cell, Odd, Sheet, SheetRow
+from issuer.roster.forms import REPORTING_SHEET, ROSTER, column_title
+from issuer.roster.report import render_report, write_fix_sheet
 from issuer.roster.terms import FilingTerms
 from issuer.sample import SAMPLE_FILING, sample_lines
 from ledger.errors import Malformed
@@ -24,6 +23,9 @@ from ledger.records.documents import check_digit
 from ledger.records.kinds import Audience, Route
 from ledger.records.status import MAX_LAG_DAYS
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.sheets.columns import find_header
+from ledger.sheets.inert import inert
+from ledger.sheets.sheet import Cell, Odd, Sheet, SheetRow
 from tests.support.fake_log import make_filing
 
 TODAY = parse_day("2025-11-25")
@@ -37,7 +39,7 @@ FIELDS = (*REPORTING_SHEET, *EXTRA)
 
 
 def sheet_of(*lines: dict[str, Cell], fields: tuple[str, ...] = FIELDS) -> Sheet:
-    header = find_header([(1, [column_title(name) for name in fields])])
+    header = find_header([(1, [column_title(name) for name in fields])], ROSTER)
     assert header is not None
     rows = tuple(SheetRow(at, tuple(line.get(name, "") for name in fields)) for at, line in enumerate(lines, 2))
     return Sheet("xlsx", "Sheet1", "xlsx", "", header, rows)
@@ -306,7 +308,7 @@ def test_the_fix_sheet_has_only_the_bad_rows_is_inert_and_can_be_read_again(tmp_
 
 def test_a_large_roster_is_checked_whole() -> None:
     titles = [column_title(name) for name in REPORTING_SHEET]
-    header = find_header([(1, titles)])
+    header = find_header([(1, titles)], ROSTER)
     assert header is not None
     lines = sample_lines(3_000, SAMPLE_FILING, 1, issue_day=ISSUED, catalogue=CATALOGUE)
     rows = tuple(SheetRow(at, tuple(texts)) for at, texts in enumerate(lines, 2))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from issuer.printing.qr import MAX_VERSION
 from ledger.errors import Malformed, Unverified
+from ledger.printing.qr import MAX_VERSION
 from ledger.records import canonical, qr
 from ledger.records.commitments import FaceOpening
 from ledger.records.qr import (

@@ -1,0 +1,241 @@
+"""Lists against a real replica: what each row is answered, and that the same sheet comes back, signed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.kinds import Kind
+from ledger.records.qr import format_code
+from tests.support.build_log import BASE
+from tests.support.number_desk import FakeIndex
+from tests.support.receipt_office import SIGNER, Office, open_office
+from verifier.hiring.checking import ListChecker, ListResult
+from verifier.hiring.rows import COLUMNS
+from verifier.hiring.sheets import HiringList, read_list
+from verifier.hiring.verifying import verify_list
+from verifier.hiring.writing import write_result
+from verifier.messages import load_messages
+from verifier.numbers.asking import Asked, Numbers
+from verifier.verdict import Code, Verdict, without_item
+
+MESSAGES = load_messages()
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
+
+
+def csv_of(*rows: Sequence[str], encoding: str = "utf-8") -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode(encoding)
+
+
+def xlsx_of(*rows: Sequence[Any]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(list(row))
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+async def checked(office: Office, asked: HiringList, lang: str = "both", **how: Any) -> ListResult:
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, **how)
+    return await checker.check(asked, lang)
+
+
+def codes(result: ListResult) -> list[str]:
+    return [row.code for _, row in sorted(result.rows.items())]
+
+
+def explained(result: ListResult, row: int) -> str:
+    return result.rows[row].columns[COLUMNS.index("hiring_explained")]
+
+
+async def test_every_kind_of_row(office: Office) -> None:
+    other = office.log.certificate("two", name="例大山")
+    revoked = office.log.certificate("three", name="例无效")
+    await office.log.issue(other, revoked)
+    await office.log.rule(Kind.REVOKE, revoked)
+    await office.catch_up()
+    code, number = format_code(office.certificate.code(office.index)), office.certificate.face.number
+    raw = csv_of(
+        ["姓名", "证书编号", "链接", "岗位"],
+        ["例小明", number, office.link, "车间"],
+        ["例小明", f" {number[:5]} {number[5:]} ", code, "车间"],
+        ["例 小 明", "", code, "车间"],
+        ["例小红", "", office.link, "车间"],
+        ["例小明", other.face.number, office.link, "车间"],
+        ["", "", revoked.code().link, ""],
+        ["例小明", "", office.log.certificate("absent").code().link, ""],
+        ["例小明", "", "https://evil.example/c/X", ""],
+        ["例小明", "", code[:-5] + "99999", ""],
+        ["例小明", number, "", ""],
+        ["例小明", "", "", ""],
+        ["例小明", number[:-1], "", ""],
+        ["", "", "", "只有岗位"],
+        ["例小明", number, office.link, "又一次"],
+    )
+    result = await checked(office, read_list(raw, "list.csv"))
+    assert codes(result) == [
+        "valid", "valid", "valid", "not_found", "not_found", "revoked", "not_found", "wrong_domain", "tampered",
+        "unavailable", "unreadable", "unreadable", "unreadable", "valid",
+    ]  # fmt: skip
+    holder = COLUMNS.index("hiring_holder")
+    assert [result.rows[row].columns[holder] for row in (2, 5, 6, 7)] == ["例小明", "", "", "例无效"]
+    assert "另一姓名" in explained(result, 5) and "too" not in explained(result, 5)
+    assert "不能少于" in explained(result, 13) or "22" in explained(result, 13)
+    assert "第 2 行" in explained(result, 15)
+    assert dict(result.summary.counts)["valid"] == 4 and result.summary.rows == 14
+    assert result.summary.logs[0].size == office.replica.integrator.size
+
+
+class Index:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+        self.asked += pairs
+        return [without_item(Code.NOT_FOUND, 0) for _ in pairs]
+
+
+async def test_numbers_with_names_are_asked_in_their_normal_form(office: Office) -> None:
+    index, number = Index(), office.certificate.face.number
+    raw = csv_of(["编号", "姓名"], [number.lower(), " 例 小明 "], [number, "例一"], [number, "例二"])
+    result = await checked(office, read_list(raw, "list.csv"), names=index)
+    assert codes(result)[0] == "not_found" and index.asked[0] == (number, "例小明")
+
+
+async def test_numbers_with_names_through_the_index(office: Office) -> None:
+    index, face = FakeIndex(), office.certificate.face
+    index.add(office.certificate)
+    numbers = Numbers([Asked(office.lookup.logs[0], index)], lambda: office.now[0])
+    raw = csv_of(["证书编号", "姓名"], [face.number, face.name], [face.number, "例小红"], [face.number, "例小绿"])
+    result = await checked(office, read_list(raw, "list.csv"), names=numbers)
+    assert codes(result) == ["valid", "not_found", "not_found"]
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, numbers)
+    few = await checker.check(read_list(raw, "list.csv"), "zh", max_pairs=2)
+    assert codes(few) == ["valid", "not_found", "unavailable"] and "API" in explained(few, 4)
+    index.failure = Unavailable("x")
+    assert codes(await checked(office, read_list(raw, "list.csv"), names=numbers)) == ["unavailable"] * 3
+
+
+async def test_what_is_watched_and_changed_is_said(office: Office) -> None:
+    raw = csv_of(["链接"], [office.link], [office.log.certificate("absent").code().link])
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0])
+    changed = {office.certificate.issue.cert_key.hex(): "重新生效"}
+    result = await checker.check(read_list(raw, ""), "zh", changed=changed)
+    assert explained(result, 2).endswith("；重新生效") and "重新生效" not in explained(result, 3)
+
+
+@pytest.mark.parametrize(("encoding", "lang"), [("utf-8", "zh"), ("utf-8-sig", "en"), ("gb18030", "both")])
+async def test_the_same_csv_comes_back_and_verifies(office: Office, encoding: str, lang: str) -> None:
+    link = office.link
+    rows = [["本厂招聘名单", "", ""], ["姓名", "链接", "=1+1"], ["例小明", link, "@x"], ["-例", link, "-1"]]
+    asked = read_list(csv_of(*rows, encoding=encoding), "list.csv")
+    back = write_result(asked.sheet, await checked(office, asked, lang), MESSAGES, lang)
+    read = list(csv.reader(io.StringIO(back.decode(encoding))))
+    assert read[0] == ["本厂招聘名单", "", ""]
+    assert [row[:3] for row in read[1:4]] == [
+        ["姓名", "链接", "'=1+1"],
+        ["例小明", office.link, "'@x"],
+        ["'-例", office.link, "'-1"],
+    ]
+    assert read[1][3:] == [
+        MESSAGES.labels[key].both() if lang == "both" else MESSAGES.labels[key].of(lang) for key in COLUMNS
+    ]
+    assert read[2][4] == "valid"
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in read for cell in row)
+    verified = verify_list(back, {SIGNER.public}, MESSAGES)
+    assert verified.known and not verify_list(back, set(), MESSAGES).known
+    for old, new in ((b"valid", b"VALID"), (office.link.encode(), b"https://x/c/y")):
+        with pytest.raises((Unverified, Malformed)):
+            verify_list(back.replace(old, new, 1), {SIGNER.public}, MESSAGES)
+    lines = back.split(b"\r\n")
+    with pytest.raises((Unverified, Malformed)):
+        verify_list(b"\r\n".join(lines[:2] + lines[3:]), {SIGNER.public}, MESSAGES)
+
+
+@pytest.mark.parametrize("lang", ["en", "both"])
+async def test_the_same_workbook_comes_back_and_verifies(office: Office, lang: str) -> None:
+    import datetime as dt
+
+    raw = xlsx_of(
+        ["招聘名单 2026"],
+        ["证书链接", "姓名", "到岗", "工资", "在职"],
+        [office.link, "例小明", dt.date(2026, 11, 26), 6800.5, True],
+        [],
+        [office.link, "例小明", None, 7000, None],
+        ["=1+1", "例小明"],
+    )
+    asked = read_list(raw, "list.xlsx")
+    back = write_result(asked.sheet, await checked(office, asked, lang), MESSAGES, lang)
+    book = openpyxl.load_workbook(io.BytesIO(back))
+    page = list(book.worksheets[0].iter_rows(values_only=True))
+    assert page[0][0] == "招聘名单 2026" and page[1][:5] == ("证书链接", "姓名", "到岗", "工资", "在职")
+    assert page[2][:5] == (office.link, "例小明", dt.datetime(2026, 11, 26), 6800.5, True)
+    assert page[3][0] is None and page[4][3] == 7000
+    assert [page[at][6] for at in (2, 4, 5)] == ["valid", "valid", "unreadable"]
+    assert all(cell.data_type != "f" for row in book.worksheets[0].iter_rows() for cell in row)
+    assert book.sheetnames[1] == "核验摘要 Summary"
+    assert verify_list(back, {SIGNER.public}, MESSAGES).known
+    sheet = book.worksheets[0]
+    sheet["B3"] = "例小红"
+    out = io.BytesIO()
+    book.save(out)
+    with pytest.raises(Unverified):
+        verify_list(out.getvalue(), {SIGNER.public}, MESSAGES)
+
+
+async def test_an_archive_of_pictures(office: Office) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("张三.png", b"\x89PNG\r\n\x1a\n1")
+        archive.writestr("__MACOSX/._张三.png", b"x")
+        archive.writestr("deep/../../李四.pdf", b"%PDF-")
+        archive.writestr("=cmd.txt", office.link)
+    office.pictures.texts = (office.link,)
+    asked = read_list(out.getvalue(), "photos.zip")
+    result = await checked(office, asked)
+    assert codes(result) == ["valid", "valid", "valid"]
+    back = write_result(asked.sheet, result, MESSAGES, "zh")
+    first = openpyxl.load_workbook(io.BytesIO(back)).worksheets[0]
+    assert [first.cell(row, 1).value for row in (2, 4)] == ["张三.png", "'=cmd.txt"]
+    assert verify_list(back, {SIGNER.public}, MESSAGES).known
+
+
+async def test_one_link_a_line(office: Office) -> None:
+    result = await checked(office, read_list(f"{office.link}\n\n{office.link}x\n".encode(), "links.txt"))
+    assert codes(result) == ["valid", "unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "FILE_EMPTY"),
+        (b"a,b\n1,2\n", "HEADER_NOT_FOUND"),
+        ("姓名\n例\n".encode(), "LIST_COLUMNS"),
+        ("链接\n".encode(), "LIST_EMPTY"),
+        ("链接,链接\nx,y\n".encode(), "LIST_COLUMNS"),
+        (("链接\n" + "x\n" * 4).encode(), "LIST_TOO_LONG"),
+        (b"PK\x03\x04rubbish", "FILE_DAMAGED"),
+        (b"%PDF-1.4", "FILE_KIND"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "FILE_OLE"),
+    ],
+)
+def test_what_is_no_list(raw: bytes, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read_list(raw, "", max_rows=3)
+    assert refused.value.code == code

@@ -1,0 +1,108 @@
+"""Lists in memory: room, order, forgetting, and what a bad one does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from tests.support.build_log import BASE
+from tests.support.receipt_office import Office, open_office
+from verifier.hiring import jobs as module
+from verifier.hiring.checking import ListChecker
+from verifier.hiring.jobs import KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
+from verifier.messages import load_messages
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def jobs(office: Office) -> AsyncIterator[Jobs]:
+    messages, count = load_messages(), iter(range(1, 10_000))
+    checker = ListChecker(office.lookup, messages, BASE, lambda: office.now[0])
+    made = Jobs(checker, messages, lambda: office.now[0], lambda size: next(count).to_bytes(size, "big"))
+    task = asyncio.create_task(made.run())
+    yield made
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def sent(jobs: Jobs, raw: bytes, **how: object) -> Job:
+    return jobs.submit(raw, "list.csv", "zh", max_rows=10, **how)  # type: ignore[arg-type]
+
+
+async def test_answered_kept_for_an_hour_and_gone(office: Office, jobs: Jobs) -> None:
+    raw = f"链接\n{office.link}\n".encode()
+    job, longer = sent(jobs, raw), sent(jobs, raw, longer=True)
+    await job.finished.wait()
+    await longer.finished.wait()
+    assert job.state is JobState.DONE and job.rows == job.done == 1 and job.raw == b""
+    assert "证书有效".encode() in job.result and job.result_name == "list-checked.csv"
+    office.now[0] += KEPT_MS - 1
+    assert jobs.find(job.id) is job
+    office.now[0] += 1
+    assert jobs.find(job.id) is None and jobs.find(longer.id) is longer
+    office.now[0] += KEPT_LONGER_MS - KEPT_MS
+    assert jobs.find(longer.id) is None
+
+
+async def test_forgotten_at_once(office: Office, jobs: Jobs) -> None:
+    job = sent(jobs, b"\xe9\x93\xbe\xe6\x8e\xa5\nx\n")
+    assert jobs.forget(job.id) and not jobs.forget(job.id) and jobs.find(job.id) is None
+    other = sent(jobs, f"链接\n{office.link}\n".encode())
+    await other.finished.wait()
+    assert other.state is JobState.DONE and job.state is JobState.WAITING
+
+
+async def test_a_bad_list_and_a_bug_stop_nobody(office: Office, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = sent(jobs, b"a,b\n1,2\n")
+    await bad.finished.wait()
+    assert bad.state is JobState.FAILED and isinstance(bad.error, Refused) and bad.error.code == "HEADER_NOT_FOUND"
+
+    def broken(*_: object) -> bytes:
+        raise KeyError("姓名 of a person")
+
+    monkeypatch.setattr(module, "write_result", broken)
+    bug = sent(jobs, f"链接\n{office.link}\n".encode())
+    await bug.finished.wait()
+    assert bug.state is JobState.FAILED and isinstance(bug.error, Unavailable)
+    monkeypatch.undo()
+    good = sent(jobs, f"链接\n{office.link}\n".encode())
+    await good.finished.wait()
+    assert good.state is JobState.DONE
+
+
+async def test_room_is_bounded(office: Office, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_MEMORY", 100)
+    with pytest.raises(Unavailable):
+        sent(jobs, b"x" * 101)
+    monkeypatch.setattr(module, "MAX_JOBS", 2)
+    sent(jobs, b"x"), sent(jobs, b"x")
+    with pytest.raises(Unavailable):
+        sent(jobs, b"x")
+
+
+async def test_what_an_owner_watches_is_said(office: Office) -> None:
+    messages = load_messages()
+
+    async def changes(owner: str) -> dict[str, str]:
+        return {office.certificate.issue.cert_key.hex(): f"{owner} 关注的证书有变化"}
+
+    checker = ListChecker(office.lookup, messages, BASE, lambda: office.now[0])
+    made = Jobs(checker, messages, lambda: office.now[0], bytes, changes)
+    task = asyncio.create_task(made.run())
+    job = sent(made, f"链接\n{office.link}\n".encode(), owner="甲")
+    await job.finished.wait()
+    assert "甲 关注的证书有变化".encode() in job.result
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

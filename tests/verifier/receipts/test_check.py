@@ -1,0 +1,124 @@
+"""Receipts judged years later, without a network: what was answered then, as far as log or signer show it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Malformed
+from ledger.records.kinds import Kind
+from ledger.records.qr import format_code
+from ledger.tlog.keys import Ed25519Signer
+from tests.support.build_log import AUDITOR, AUDITORS, octets
+from tests.support.receipt_office import SIGNER, YEARS, Office, open_office
+from verifier.receipts.receipt import sign_receipt
+from verifier.verdict import Code
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
+
+
+async def test_valid_then_is_valid_years_later(office: Office) -> None:
+    texts = (office.link, format_code(office.certificate.code(office.index)), office.link.rpartition("/")[2])
+    for receipt in [await office.receipts.of_text(text) for text in texts]:
+        checked = office.check(receipt)
+        assert checked.verdict.code is Code.VALID and checked.known and checked.proven
+        view = checked.verdict.certificate
+        assert view is not None and view.name == "例小明" and view.number == office.certificate.face.number
+        assert checked.verdict.checked_at_ms == receipt.checked_at_ms == checked.verdict.as_of_ms
+
+
+async def test_an_unknown_signer_is_believed_no_further_than_the_log_and_its_auditor(office: Office) -> None:
+    checked = office.check(await office.receipts.of_text(office.link), known=False)
+    assert (checked.verdict.code, checked.known, checked.proven) == (Code.OFFLINE_SIGNATURE_OK, False, False)
+    office.log.cosigned_by = (AUDITOR,)
+    office.now[0] += 60_000
+    office.ledger.time_ms = office.now[0]
+    await office.replica.poll(office.now[0])
+    receipt = await office.receipts.of_text(office.link)
+    checked = office.check(receipt, known=False, map_auditors=AUDITORS)
+    assert (checked.verdict.code, checked.known, checked.proven) == (Code.VALID, False, True)
+
+
+async def test_a_revoked_one_and_what_it_was_before(office: Office) -> None:
+    before = await office.receipts.of_text(office.link)
+    await office.log.rule(Kind.REVOKE, office.certificate)
+    await office.catch_up()
+    after = await office.receipts.of_text(office.link)
+    assert office.check(before).verdict.code is Code.VALID
+    assert office.check(after).verdict.code is Code.REVOKED and office.check(after).proven
+    swapped = sign_receipt(replace(after, evidence=before.evidence), SIGNER)
+    assert office.check(swapped).verdict.code is Code.TAMPERED
+    claimed = sign_receipt(replace(after, verdict=before.verdict), SIGNER)
+    assert office.check(claimed).verdict.code is Code.TAMPERED
+
+
+async def test_an_absence_is_proven_too(office: Office) -> None:
+    receipt = await office.receipts.of_text(office.log.certificate("never issued").code().link)
+    checked = office.check(receipt)
+    assert checked.verdict.code is Code.NOT_FOUND and checked.proven
+    assert office.check(receipt, known=False).verdict.code is Code.STALE  # nobody vouches for the map
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("https://evil.example/c/X", Code.WRONG_DOMAIN),
+        ("nothing", Code.UNREADABLE),
+        ("é\u0301 例", Code.UNREADABLE),
+    ],
+)
+async def test_without_evidence_only_the_signer_counts(office: Office, text: str, code: Code) -> None:
+    receipt = await office.receipts.of_text(text)
+    assert receipt.evidence == b"" and office.check(receipt).verdict.code is code
+    assert not office.check(receipt).proven
+    assert office.check(receipt, known=False).verdict.code is Code.UNAVAILABLE
+
+
+async def test_a_corrected_name_is_the_one_that_counts(office: Office) -> None:
+    await office.log.correct(office.certificate, "例小红")
+    await office.catch_up()
+    for text in (office.link, format_code(office.certificate.code(office.index))):
+        checked = office.check(await office.receipts.of_text(text))
+        assert checked.verdict.code is Code.VALID_CORRECTED and checked.verdict.certificate is not None
+        assert checked.verdict.certificate.name == "例小红"
+
+
+async def test_a_file(office: Office) -> None:
+    picture = b"\x89PNG\r\n\x1a\n..."
+    office.pictures.texts = (format_code(office.certificate.code(office.index)),)
+    receipt = await office.receipts.of_file(picture)
+    assert office.check(receipt).verdict.code is Code.VALID and len(receipt.file_digest) == 32
+    office.pictures.texts = ()
+    receipt = await office.receipts.of_file(picture)
+    assert (receipt.asked, office.check(receipt).verdict.code) == ("", Code.UNREADABLE)
+
+
+async def test_what_is_altered_is_found(office: Office) -> None:
+    good = await office.receipts.of_text(office.link)
+    other = office.log.certificate("two")
+    for changes in (
+        {"checked_at_ms": good.checked_at_ms + 1},
+        {"asked": other.code().link},
+        {"verifier": "https://other.example"},
+        {"face": other.face},
+        {"public": Ed25519Signer(octets("another")).public},
+    ):
+        assert office.check(replace(good, **changes)).verdict.code is Code.TAMPERED  # type: ignore[arg-type]
+    # What a forger with a key of his own can make: never another answer than the log's.
+    for changes in ({"asked": other.code().link}, {"checked_at_ms": good.checked_at_ms + YEARS}, {"evidence": b"x"}):
+        forged = sign_receipt(replace(good, **changes), SIGNER)  # type: ignore[arg-type]
+        assert office.check(forged, known=False, later=2 * YEARS).verdict.code not in (Code.VALID, Code.REVOKED)
+    assert office.check(good, later=-120_000).verdict.code is Code.TAMPERED  # from the future
+
+
+async def test_texts_that_no_receipt_can_quote(office: Office) -> None:
+    for text in ("", " ", "\ud800", "x" * 2049):
+        with pytest.raises(Malformed):
+            await office.receipts.of_text(text)

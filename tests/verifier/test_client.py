@@ -1,0 +1,68 @@
+"""The small client against the real application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused, Unavailable
+from tests.support.hr_site import HrSite, open_hr_site
+from tests.support.watch_desk import Receiver
+from verifier.client import VerifierClient
+
+
+@pytest.fixture
+async def hr(tmp_path: Path) -> AsyncIterator[HrSite]:
+    async with open_hr_site(tmp_path) as opened:
+        yield opened
+
+
+async def test_checks_receipts_lists_and_watches(hr: HrSite, tmp_path: Path) -> None:
+    client, link = VerifierClient(hr.site.url, hr.key, sleep=lambda _: None), hr.office.link
+    assert (await asyncio.to_thread(client.verify, link))["code"] == "valid"
+    assert (await asyncio.to_thread(client.receipt, link))["verdict"]["code"] == "valid"
+    path = tmp_path / "list.csv"
+    path.write_text(f"链接\n{link}\n", "utf-8")
+    assert "证书有效".encode() in await asyncio.to_thread(client.check_list, path, "zh")
+    async with Receiver().open() as receiver:
+        assert (await asyncio.to_thread(client.watch, link, receiver.url))["secret"].startswith("whsec_")
+    path.write_text("nothing\n", "utf-8")
+    with pytest.raises(Refused) as refused:
+        await asyncio.to_thread(client.check_list, path)
+    assert refused.value.code == "HEADER_NOT_FOUND"
+
+
+async def test_refusals_and_silence(hr: HrSite) -> None:
+    with pytest.raises(Refused) as refused:
+        await asyncio.to_thread(VerifierClient(hr.site.url, "cvk_x").verify, hr.office.link)
+    assert refused.value.code == "unauthorised"
+    await hr.site.stop()
+    with pytest.raises(Unavailable):
+        await asyncio.to_thread(VerifierClient(hr.site.url).verify, "x")
+
+
+async def test_a_busy_verifier_is_asked_again(hr: HrSite, tmp_path: Path) -> None:
+    from aiohttp import web
+
+    seen: list[str] = []
+
+    async def busy(request: web.Request) -> web.Response:
+        seen.append(request.headers["Idempotency-Key"])
+        if len(seen) < 3:
+            return web.Response(status=429, headers={"Retry-After": "7"})
+        return web.json_response({"code": "valid"})
+
+    app = web.Application()
+    app.router.add_post("/v1/verify", busy)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    slept: list[float] = []
+    client = VerifierClient(f"http://127.0.0.1:{runner.addresses[0][1]}", sleep=slept.append)
+    assert (await asyncio.to_thread(client.verify, "x"))["code"] == "valid"
+    assert slept == [7.0, 7.0] and len(set(seen)) == 1
+    seen[:] = []
+    await runner.cleanup()

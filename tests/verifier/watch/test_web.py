@@ -1,0 +1,108 @@
+"""Watches over real HTTP, from the registration to the webhook, by the application that `serve` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.edge import Site, start_site
+from ledger.records.kinds import Kind
+from tests.support.build_log import BASE
+from tests.support.receipt_office import SIGNER, Office, open_office
+from tests.support.site_stores import sqlite_store
+from tests.support.verifier_settings import settings_of
+from tests.support.watch_desk import Receiver
+from tests.verifier.web.test_app import ask, matches
+from verifier.access.keys import ApiKeys
+from verifier.access.web import build_access
+from verifier.site.context import Context
+from verifier.watch.web import build_watch
+from verifier.web.app import create_app
+from verifier.web.state import WebSettings
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def serving(
+    office: Office, folder: Path, *, loopback: bool = True
+) -> AsyncIterator[tuple[Site, dict[str, str], dict[str, str]]]:
+    async with sqlite_store(folder) as store:
+        settings = replace(settings_of(office.log), webhook_loopback=loopback)
+        now = lambda: office.now[0]  # noqa: E731
+        context = Context(folder, settings, office.lookup, now, secrets.token_bytes, SIGNER, store)
+        rooms = [build_access(context), build_watch(context)]
+        keys = ApiKeys(lambda: store, now)
+        mine, other = [{"Authorization": f"Bearer {(await keys.add(n, secrets.token_bytes))[1]}"} for n in "ab"]
+        app = create_app(office.lookup, WebSettings(BASE, now_ms=now), rooms)
+        site = await start_site(app, "127.0.0.1", 0)
+        try:
+            yield site, mine, other
+        finally:
+            await site.stop()
+
+
+async def test_registered_told_listed_and_ended(office: Office, tmp_path: Path) -> None:
+    async with Receiver().open() as receiver, serving(office, tmp_path) as (site, mine, other):
+        paths = (await ask(site, "GET", "/openapi.json")).json()["paths"]
+        schema = paths["/v1/watches"]["post"]["responses"]["201"]["content"]["application/json"]["schema"]
+        asked = {"text": office.link, "url": receiver.url, "note": "工号 7"}
+        made = await ask(site, "POST", "/v1/watches", json=asked, headers=mine)
+        assert made.status == 201 and made.json()["secret"].startswith("whsec_")
+        matches(made.json(), schema)
+        again = await ask(site, "POST", "/v1/watches", json=asked, headers=mine)
+        assert again.status == 200 and again.json() == made.json() | {"secret": None}
+        address = made.headers["location"]
+        for method, path in (("GET", address), ("GET", address + "/events"), ("DELETE", address)):
+            assert (await ask(site, method, path, headers=other)).status == 404
+            assert (await ask(site, method, path)).status == 401
+        assert (await ask(site, "GET", "/v1/watches", headers=other)).json() == {"watches": [], "next": None}
+        await office.log.rule(Kind.REVOKE, office.certificate)
+        await office.catch_up()
+        for _ in range(200):
+            if receiver.got:
+                break
+            await asyncio.sleep(0.05)
+        assert len(receiver.got) == 1
+        shown = (await ask(site, "GET", address, headers=mine)).json()
+        assert shown["status"] == "revoked" and "secret" not in shown
+        (event,) = (await ask(site, "GET", address + "/events", headers=mine)).json()["events"]
+        assert event["kind"] == "revoked"
+        (listed,) = (await ask(site, "GET", "/v1/watches", headers=mine)).json()["watches"]
+        assert listed == shown
+        assert (await ask(site, "DELETE", address, headers=mine)).status == 204
+        assert (await ask(site, "GET", address, headers=mine)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"url": "http://127.0.0.1:80/x"}, 422, "WEBHOOK_URL"),
+        ({"url": "https://169.254.169.254/latest/meta-data/"}, 422, "WEBHOOK_URL"),
+        ({"url": "https://user:pass@hooks.example.com/"}, 422, "WEBHOOK_URL"),
+        ({"text": "https://evil.example/c/x"}, 422, "NOT_WATCHABLE"),
+        ({"text": "x"}, 422, "NOT_WATCHABLE"),
+        ({"secret": "whsec_AA=="}, 400, "malformed"),
+        ({"note": "x" * 201}, 422, "WATCH_NOTE"),
+        ({"note": "a\nb"}, 422, "WATCH_NOTE"),
+        ({"more": 1}, 400, "malformed"),
+        ({"url": 1}, 400, "malformed"),
+    ],
+)
+async def test_what_is_refused(office: Office, tmp_path: Path, changes: dict[str, Any], status: int, code: str) -> None:
+    async with serving(office, tmp_path, loopback=False) as (site, mine, _):
+        asked = {"text": office.link, "url": "https://hooks.example.com/x"} | changes
+        got = await ask(site, "POST", "/v1/watches", json=asked, headers=mine)
+        assert got.status == status and got.json()["error"]["code"] == code
+        assert (await ask(site, "POST", "/v1/watches", json=asked)).status == 401

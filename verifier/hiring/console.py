@@ -1,0 +1,133 @@
+"""What a person types about lists: `check-list FILE --out FILE`, and whether an answered list is as it was signed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from ledger.client import LedgerClient
+from ledger.errors import CertLedgerError, Malformed, Unavailable
+from ledger.progress import Progress
+from ledger.text import Text
+from verifier.config import VerifierSettings, load_folder
+from verifier.hiring.checking import ListChecker, ListResult
+from verifier.hiring.sheets import HiringList, read_list
+from verifier.hiring.verifying import verify_list
+from verifier.hiring.writing import summary_lines, write_result
+from verifier.lookup import Lookup
+from verifier.messages import load_messages
+from verifier.numbers.asking import Asked, Numbers
+from verifier.opened import WAIT_S, bring_up_to_date, known_logs, opened, say_failure
+from verifier.receipts.keys import open_receipt_key, own_public_key
+from verifier.scanning import Scanner
+from verifier.verdict import GREEN
+
+MAX_LIST: Final = 64 * 1024 * 1024  # bytes
+_LABEL: Final = Text("核验名单", "checking the list")
+_GOOD: Final = Text("{path}：与签名一致", "{path}: as it was signed")
+_STRANGER: Final = Text("签名公钥在此未知：{key}", "the signing key is not known here: {key}")
+
+
+def add_check_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser("check-list", help="核验名单 / check a hiring list, and get the same sheet back")
+    check.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV, zip")
+    what = check.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, metavar="FILE", help="结果文件 / where the answered sheet goes")
+    what.add_argument("--verify", action="store_true", help="核对已核验的名单 / is an answered list as it was signed")
+    check.add_argument("--lang", choices=("zh", "en", "both"), default="both")
+    check.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
+    check.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask the ledger for proofs")
+    check.add_argument("--unsigned", action="store_true", help="不签名 / do not sign the summary")
+    check.add_argument("--passphrase-file", type=Path, help="回执密钥的口令 / passphrase of the receipt key")
+    check.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    check.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
+    check.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+    raw = _read(options.file)
+    if options.verify:
+        return _verify(options, settings, raw)
+    if options.out.exists():
+        raise Malformed(f"{options.out} 已存在 / exists and is not overwritten")
+    asked = read_list(raw, options.file.name)
+    for note in asked.notes:
+        print(note.text.both(), file=sys.stderr)
+    result = asyncio.run(_check(options, settings, asked))
+    messages = load_messages()
+    _write(options.out, write_result(asked.sheet, result, messages, options.lang))
+    for item, content in summary_lines(result.summary, messages, options.lang):
+        print(f"{item}: {content}")
+    return 0 if all(row.code in GREEN for row in result.rows.values()) else 1
+
+
+def _verify(options: argparse.Namespace, settings: VerifierSettings, raw: bytes) -> int:
+    own = own_public_key(options.dir)
+    known = {bytes.fromhex(key) for key in settings.receipt_keys} | ({own} if own else set())
+    verified = verify_list(raw, known, load_messages())
+    for item, content in summary_lines(verified.summary, load_messages(), options.lang):
+        print(f"{item}: {content}")
+    if not verified.known:
+        print(_STRANGER.format(key=verified.summary.public.hex()).both(), file=sys.stderr)
+        return 3
+    print(_GOOD.format(path=options.file).both())
+    return 0
+
+
+async def _check(options: argparse.Namespace, settings: VerifierSettings, asked: HiringList) -> ListResult:
+    light = options.light or not settings.replica
+    signer = None if options.unsigned else open_receipt_key(options.dir, options.passphrase_file)
+    async with AsyncExitStack() as stack:
+        logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
+        if not light:
+            wait_s = 0.0 if options.offline else WAIT_S
+            held = await stack.enter_async_context(opened(options.dir, settings, _now_ms, share=True, wait_s=wait_s))
+            for known, one in zip(logs, held, strict=True):
+                known.replica = one.replica
+                if options.offline or one.shared:
+                    continue
+                try:
+                    await bring_up_to_date(one, _now_ms, quiet=options.quiet)
+                except CertLedgerError as error:
+                    print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
+        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
+        asked_by = []
+        for known, log in zip(logs, settings.logs, strict=True):
+            if log.token and not options.offline:
+                client = LedgerClient(log.ledger_url, token=log.read_token(options.dir))
+                asked_by.append(Asked(known, await stack.enter_async_context(client)))
+        names = Numbers(asked_by, _now_ms) if asked_by else None
+        checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer, names)
+        total = len(asked.questions)
+        with Progress(total, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
+            return await checker.check(asked, options.lang, lambda done: bar.advance(done - bar.done))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_LIST + 1)
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """For the owner alone, and never over another file. A crash leaves a part of it."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,142 @@
+"""What each row of a list is answered: a code of the one list, and words for the columns that come back.
+
+A row that names a person besides a link asks whether *that person* holds the certificate: behind a link that is
+registered under another name or number there is nothing for this row, and nothing of the other person is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import Refused
+from ledger.records.names import normalise_name
+from ledger.records.number import diagnose_number, normal_text
+from ledger.text import Text
+from verifier.hiring.sheets import Question
+from verifier.messages import Messages, say_time
+from verifier.verdict import CertificateView, Code, Verdict, iso_day, without_item
+
+# The columns that answer, in order: their keys among the words.
+COLUMNS: Final = (
+    "hiring_result",
+    "hiring_code",
+    "hiring_holder",
+    "hiring_certificate",
+    "hiring_status",
+    "hiring_current",
+    "hiring_explained",
+    "hiring_checked",
+)
+
+
+_ODD: Final = {
+    "formula": "hiring_odd_formula",
+    "merged": "hiring_odd_merged",
+    "error": "hiring_odd_error",
+    "long": "hiring_odd_long",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row's answer. `notes` are keys of the catalogue; `extra` what has no key."""
+
+    question: Question
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
+    extra: tuple[Text, ...] = ()
+
+    @property
+    def code(self) -> Code:
+        return self.verdict.code
+
+
+def asks_nothing(question: Question, now_ms: int) -> Answer | None:
+    """The answer of a row that cannot be asked as it stands; None where it can."""
+    unreadable = without_item(Code.UNREADABLE, now_ms)
+    if question.odd is not None:
+        return Answer(question, unreadable, (_ODD[question.odd.kind],))
+    if question.link or question.picture is not None:
+        return None
+    if not question.number and not question.name:
+        return Answer(question, unreadable, ("hiring_asks_nothing",))
+    if not question.number or not question.name:
+        return Answer(question, unreadable, ("hiring_needs_both",))
+    problems = diagnose_number(question.number)
+    if problems:
+        return Answer(question, unreadable, ("hiring_bad_number",), tuple(problem.text for problem in problems[:3]))
+    try:
+        normalise_name(question.name)
+    except Refused as refused:
+        return Answer(question, unreadable, ("hiring_bad_name",), (refused.text,))
+    return None
+
+
+def pair_of(question: Question) -> tuple[str, str]:
+    """Number and name in the forms that are looked up. Only of a row that `asks_nothing` let pass."""
+    return normal_text(question.number), normalise_name(question.name)[0]
+
+
+def answered(question: Question, verdict: Verdict) -> Answer:
+    """The answer to a row that gave a link, a code or a picture."""
+    view = verdict.certificate
+    if view is None or not (question.number or question.name):
+        return Answer(question, verdict)
+    if not view.personal_available:
+        return Answer(question, verdict, ("hiring_not_compared",))
+    if not _is_of(question, view):
+        other = without_item(Code.NOT_FOUND, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms)
+        return Answer(question, other, ("hiring_other_person",))
+    return Answer(question, verdict)
+
+
+def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]:
+    """The cells of COLUMNS. `lang`: zh, en or both."""
+    verdict, view = answer.verdict, answer.verdict.certificate
+    wording = messages.wordings[verdict.code]
+    grade = status = current = holder = ""
+    if view is not None:
+        holder = view.name or ""
+        trade = f" {view.trade}" if view.trade else ""
+        grade = f"{view.occupation}{trade} {say(view.grade, lang)}"
+        status = say(messages.labels[f"status_{view.status}"], lang)
+        if view.current is not None:
+            since = "" if view.current.since_day is None else f" ({iso_day(view.current.since_day)})"
+            current = say(view.current.grade, lang) + since
+    return (
+        f"{wording.mark} {say(wording.title, lang)}",
+        verdict.code.value,
+        holder,
+        grade,
+        status,
+        current,
+        "；".join(_explained(answer, messages, lang)),
+        say_time(verdict.checked_at_ms, "en" if lang == "en" else "zh"),
+    )
+
+
+def say(text: Text, lang: str) -> str:
+    return text.both() if lang == "both" else text.of(lang)
+
+
+def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
+    labels = messages.labels
+    said = [say(labels[key], lang) for key in answer.notes]
+    said += [say(text, lang) for text in answer.extra]
+    if not said:
+        said = [say(messages.line(answer.verdict), lang)]
+        if answer.verdict.proof is not None:
+            said.append(say(labels["hiring_compare"], lang))
+    return said
+
+
+def _is_of(question: Question, view: CertificateView) -> bool:
+    if question.number and normal_text(question.number) != view.number:
+        return False
+    if not question.name:
+        return True
+    try:
+        return normalise_name(question.name)[0] == view.name
+    except Refused:
+        return False

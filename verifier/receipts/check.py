@@ -1,0 +1,119 @@
+"""What a receipt is worth to this verifier, years later and without a network. Pure.
+
+    1 signature   holds under the key that the receipt names, and the receipt is not from the future   else tampered
+    2 signer      that key is one that the reader knows, or not
+    3 evidence    opens under the log's pinned keys, by what was signed until the receipt's moment     else tampered
+    4 verdict     the same `verify` as ever, at the receipt's moment, over that evidence and what was asked
+    5 agreement   it comes to the code that the receipt says, or says that it cannot tell              else tampered
+
+An answer is green only where somebody besides the log vouches for its state: a map auditor in the evidence, or the
+replica of a verifier whose key the reader knows. An answer without evidence (an altered code, a foreign one, no answer)
+rests on the signature of the verifier alone, so under an unknown key it tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ledger.errors import Malformed, Unverified
+from ledger.records.envelope import FaceContent
+from ledger.records.evidence import parse_evidence
+from ledger.records.qr import Code as QrCode
+from ledger.records.qr import ForeignLink, parse_code
+from ledger.tlog.note import parse_note
+from verifier.proven import open_evidence
+from verifier.receipts.receipt import Receipt
+from verifier.register import register_of
+from verifier.trust import Trust
+from verifier.verdict import DETAIL_KEYS, SHOWS_NOTHING, Code, Source, Verdict, without_item
+from verifier.verify import Evidence, verify
+
+# Answers that a receipt may hold without evidence: they show nothing of a certificate.
+UNPROVEN: Final = (SHOWS_NOTHING - {Code.SHARE_ENDED}) | {Code.STALE, Code.ISSUER_OUT_OF_SCOPE}
+_CANNOT_TELL: Final = (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A receipt's worth. `verdict` is about the receipt's moment."""
+
+    receipt: Receipt
+    verdict: Verdict
+    known: bool  # signed by a key that the reader knows
+    proven: bool  # the log's own proof leads to the verdict
+
+
+def check_receipt(receipt: Receipt, trusts: Sequence[Trust], known_keys: Collection[bytes], now_ms: int) -> Checked:
+    """Total: whatever the receipt says, there is an answer."""
+    at = receipt.checked_at_ms
+    altered = Checked(receipt, without_item(Code.TAMPERED, at), known=False, proven=False)
+    try:
+        receipt.verify_signature()  # 1
+    except Unverified:
+        return altered
+    if at > now_ms + max(trust.max_skew_ms for trust in trusts):
+        return altered
+    known = receipt.public in known_keys  # 2
+    if not receipt.evidence:
+        code = _unproven_code(receipt)
+        if code is None:
+            return altered
+        verdict = _said(receipt, code) if known else without_item(Code.UNAVAILABLE, at)
+        return Checked(receipt, verdict, known, proven=False)
+    try:
+        verdict = recomputed(receipt, trusts, vouched=known)  # 3, 4
+    except (Malformed, Unverified):
+        return altered
+    if verdict.code.value != receipt.code and verdict.code not in _CANNOT_TELL:  # 5
+        return altered
+    return Checked(receipt, verdict, known, proven=verdict.code.value == receipt.code)
+
+
+def recomputed(receipt: Receipt, trusts: Sequence[Trust], *, vouched: bool) -> Verdict:
+    """What the evidence in a receipt comes to at its moment. Raises Malformed or Unverified when it does not hold, or
+    is of a log that is not pinned."""
+    evidence = parse_evidence(receipt.evidence)
+    trust = _trust_of(evidence.checkpoint, trusts)
+    proven = open_evidence(evidence, trust, receipt.checked_at_ms)
+    item = _item(receipt, trust)
+    register = register_of(proven, Source.EVIDENCE, vouched=proven.audited or vouched)
+    face = FaceContent(receipt.face, b"") if receipt.face else None
+    return verify(Evidence(item, register, face, offline=True), trust, receipt.checked_at_ms)
+
+
+def _item(receipt: Receipt, trust: Trust) -> QrCode | ForeignLink | None:
+    try:
+        return parse_code(receipt.asked, trust.bases)
+    except Malformed:
+        return None
+
+
+def _trust_of(note: bytes, trusts: Sequence[Trust]) -> Trust:
+    origin = parse_note(note).text.partition("\n")[0]
+    trust = next((trust for trust in trusts if trust.origin == origin), None)
+    if trust is None:
+        raise Unverified("a receipt about a log that these settings do not name")
+    return trust
+
+
+def _unproven_code(receipt: Receipt) -> Code | None:
+    try:
+        code = Code(receipt.code)
+    except ValueError:
+        return None
+    return code if code in UNPROVEN else None
+
+
+def _said(receipt: Receipt, code: Code) -> Verdict:
+    """The verdict in a receipt of a known verifier that has no evidence."""
+    said = receipt.verdict.get("detail")
+    detail = {name: str(said[name]) for name in DETAIL_KEYS.get(code, ()) if isinstance(said, dict) and name in said}
+    try:
+        as_of = receipt.verdict.get("as_of")
+        as_of_ms = None if as_of is None else round(datetime.fromisoformat(str(as_of)).timestamp() * 1000)
+        return Verdict(code, receipt.checked_at_ms, as_of_ms, Source.CODE, None, None, (), None, detail)
+    except (AssertionError, ValueError):
+        return without_item(Code.UNAVAILABLE, receipt.checked_at_ms)

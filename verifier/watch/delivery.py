@@ -1,0 +1,69 @@
+"""Delivers events: at least once, in no promised order, again and again for three days.
+
+An event is leased while it is being tried. Delivered is what was answered with 2xx; 410 ends the tries at once. After a
+failure it is tried again after 10 s, 30 s, 2 min, 10 min, 30 min, then hourly; what is not delivered then stays
+readable at `/v1/watches/{id}/events` and is told in the watcher's next list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from ledger.edge_log import describe
+from ledger.errors import CertLedgerError, Refused, Unavailable
+from verifier.watch.outbound import Outbound
+from verifier.watch.signing import Secrets, signed_headers
+from verifier.watch.store import Due, Watches
+
+AT_ONCE: Final = 8
+LEASE_MS: Final = 60_000
+PAUSES_S: Final = (10, 30, 120, 600, 1800, *(3600,) * 70)
+_GONE: Final = 410
+_log = logging.getLogger("verifier.watch")
+
+
+class Delivery:
+    """Sends what is due."""
+
+    def __init__(self, watches: Watches, secrets: Secrets, outbound: Outbound, now_ms: Callable[[], int]) -> None:
+        self._watches = watches
+        self._secrets = secrets
+        self._outbound = outbound
+        self._now_ms = now_ms
+
+    async def run(self, every_s: float) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                tried = await self.once()
+            except CertLedgerError as error:
+                _log.warning("not delivered", extra={"fields": describe(error)})
+                tried = 0
+            if tried < AT_ONCE:
+                await asyncio.sleep(every_s)
+
+    async def once(self) -> int:
+        """Try what is due now, a few at once; how many were tried. Raises Unavailable without the store."""
+        due = await self._watches.claim_due(AT_ONCE, LEASE_MS)
+        await asyncio.gather(*(self._try(one) for one in due))
+        return len(due)
+
+    async def _try(self, due: Due) -> None:
+        event, now = due.event, self._now_ms()
+        status = 0
+        try:
+            secret = self._secrets.open(event.watch_id, due.sealed)
+            body = event.body.encode()
+            headers = signed_headers(event.id, now // 1000, body, secret)
+            status = await self._outbound.post(due.url, body, headers)
+        except (Refused, Unavailable):
+            pass
+        if 200 <= status < 300:
+            await self._watches.delivered(event.id)
+        elif status == _GONE or event.tries >= len(PAUSES_S):
+            await self._watches.failed(event.id, None)
+        else:
+            await self._watches.failed(event.id, now + PAUSES_S[event.tries] * 1000)

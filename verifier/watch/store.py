@@ -1,0 +1,260 @@
+"""Watches, their events and how far each log was compared, in the site's store.
+
+One transaction takes a piece of a log's changes: the events of the watches concerned, what was told, and the cursor. A
+crash before its commit leaves the cursor where it was, and the piece is compared again against what was told last, so
+no change is missed and none is told twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.errors import Refused
+from ledger.records.state import certificate_map_key
+from ledger.text import Text
+from verifier.site.store import SiteStore, Transaction
+from verifier.verdict import iso_day, iso_time
+from verifier.watch.standing import Change, Standing, changes, parse_standing
+
+MAX_WATCHES: Final = 10_000  # of one API key
+_FULL: Final = Text("该密钥关注的证书已达 {n} 张", "This API key watches {n} certificates already")
+_COLUMNS: Final = "id, key_id, cert_key, url, note, created_ms, known, objected_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One watch, without its secret."""
+
+    id: str
+    key_id: str
+    cert_key: bytes
+    url: str
+    note: str
+    created_ms: int
+    known: Standing
+    objected_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """What a holder may know of who watches."""
+
+    watch_id: str
+    name: str  # of the API key, as the operator wrote it
+    created_ms: int
+    objected_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing to tell. `due_ms` None: delivered or given up."""
+
+    id: str
+    watch_id: str
+    kind: str
+    body: str
+    created_ms: int
+    due_ms: int | None
+    tries: int
+    delivered_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery to be tried now."""
+
+    event: Event
+    url: str
+    sealed: bytes
+
+
+class Watches:
+    """All watches of one site."""
+
+    def __init__(
+        self, store: Callable[[], SiteStore], now_ms: Callable[[], int], random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self._store = store
+        self._now_ms = now_ms
+        self._random_bytes = random_bytes
+
+    def new_id(self) -> str:
+        return self._random_bytes(16).hex()
+
+    async def add(self, watch: Watch, sealed: bytes) -> tuple[Watch, bool]:
+        """Keep a watch; one for the same certificate and address is given back as it is. Whether it is new. Raises
+        Refused when the key watches too many."""
+        async with self._store().transaction() as tx:
+            old = await tx.fetch(
+                f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND cert_key = $2 AND url = $3",  # noqa: S608
+                watch.key_id, watch.cert_key, watch.url,
+            )  # fmt: skip
+            if old:
+                return _watch(old[0]), False
+            ((count,),) = await tx.fetch("SELECT count(*) FROM watch WHERE key_id = $1", watch.key_id)
+            if count >= MAX_WATCHES:
+                raise Refused("TOO_MANY_WATCHES", "key", _FULL.format(n=MAX_WATCHES))
+            await tx.execute(
+                "INSERT INTO watch (id, key_id, cert_key, map_key, url, secret, note, created_ms, known) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                watch.id, watch.key_id, watch.cert_key, certificate_map_key(watch.cert_key), watch.url, sealed,
+                watch.note, watch.created_ms, watch.known.format(),
+            )  # fmt: skip
+        return watch, True
+
+    async def of_key(self, key_id: str, after: str = "", limit: int = 100) -> list[Watch]:
+        """The watches of an API key behind the id `after`, by id."""
+        rows = await self._store().fetch(
+            f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND id > $2 ORDER BY id LIMIT $3",  # noqa: S608
+            key_id, after, limit,
+        )  # fmt: skip
+        return [_watch(row) for row in rows]
+
+    async def find(self, key_id: str, watch_id: str) -> Watch | None:
+        rows = await self._store().fetch(
+            f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND id = $2",  # noqa: S608
+            key_id, watch_id,
+        )  # fmt: skip
+        return _watch(rows[0]) if rows else None
+
+    async def remove(self, key_id: str, watch_id: str) -> bool:
+        """End a watch; its events go with it."""
+        return await self._store().execute("DELETE FROM watch WHERE key_id = $1 AND id = $2", key_id, watch_id) == 1
+
+    async def events(self, watch_id: str, limit: int = 100) -> list[Event]:
+        """The newest first."""
+        rows = await self._store().fetch(
+            "SELECT id, watch_id, kind, body, created_ms, due_ms, tries, delivered_ms FROM watch_event "
+            "WHERE watch_id = $1 ORDER BY created_ms DESC, id LIMIT $2",
+            watch_id, limit,
+        )  # fmt: skip
+        return [Event(*row) for row in rows]
+
+    async def watchers(self, cert_key: bytes) -> list[Watcher]:
+        """Who watches a certificate, for its holder."""
+        rows = await self._store().fetch(
+            "SELECT watch.id, api_key.name, watch.created_ms, watch.objected_ms FROM watch "
+            "JOIN api_key ON api_key.id = watch.key_id WHERE watch.cert_key = $1 ORDER BY watch.created_ms, watch.id",
+            cert_key,
+        )  # fmt: skip
+        return [Watcher(*row) for row in rows]
+
+    async def object_to(self, cert_key: bytes, watch_id: str) -> bool:
+        """The holder objects: the watcher is told that the watch has ended, and nothing more. Whether there was such a
+        watch that was not objected to before."""
+        now = self._now_ms()
+        async with self._store().transaction() as tx:
+            done = await tx.execute(
+                "UPDATE watch SET objected_ms = $1 WHERE id = $2 AND cert_key = $3 AND objected_ms IS NULL",
+                now, watch_id, cert_key,
+            )  # fmt: skip
+            if done == 1:
+                rows = await tx.fetch(f"SELECT {_COLUMNS} FROM watch WHERE id = $1", watch_id)  # noqa: S608
+                await self._tell(tx, _watch(rows[0]), Change.OBJECTED, _watch(rows[0]).known, "", 0)
+        return done == 1
+
+    async def cursor(self, origin: str) -> tuple[int, bytes] | None:
+        rows = await self._store().fetch("SELECT seal, map_key FROM watch_cursor WHERE origin = $1", origin)
+        return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
+    async def watched(self) -> dict[bytes, bytes]:
+        """Map keys of the certificates that are watched, with their cert keys."""
+        rows = await self._store().fetch("SELECT DISTINCT map_key, cert_key FROM watch WHERE objected_ms IS NULL")
+        return {bytes(map_key): bytes(cert_key) for map_key, cert_key in rows}
+
+    async def advance(
+        self, origin: str, seal: int, map_key: bytes, standings: Mapping[bytes, Standing], size: int
+    ) -> int:
+        """Take a piece of changes: `standings` by cert key. How many events it made."""
+        made = 0
+        async with self._store().transaction() as tx:
+            for cert_key, now in standings.items():
+                rows = await tx.fetch(
+                    f"SELECT {_COLUMNS} FROM watch WHERE cert_key = $1 AND objected_ms IS NULL",  # noqa: S608
+                    cert_key,
+                )
+                for watch in map(_watch, rows):
+                    for change in changes(watch.known, now):
+                        await self._tell(tx, watch, change, now, origin, size)
+                        made += 1
+                    await tx.execute("UPDATE watch SET known = $1 WHERE id = $2", now.format(), watch.id)
+            await tx.execute(
+                "INSERT INTO watch_cursor (origin, seal, map_key) VALUES ($1, $2, $3) "
+                "ON CONFLICT (origin) DO UPDATE SET seal = excluded.seal, map_key = excluded.map_key",
+                origin, seal, map_key,
+            )  # fmt: skip
+        return made
+
+    async def claim_due(self, limit: int, lease_ms: int) -> list[Due]:
+        """Deliveries to try now. Each is put off by the lease, so that nobody else tries it meanwhile, and so that one
+        whose process dies is tried again."""
+        now = self._now_ms()
+        rows = await self._store().fetch(
+            "SELECT watch_event.id, watch_id, kind, body, watch_event.created_ms, due_ms, tries, delivered_ms, "
+            "watch.url, watch.secret FROM watch_event JOIN watch ON watch.id = watch_event.watch_id "
+            "WHERE due_ms <= $1 ORDER BY due_ms, watch_event.id LIMIT $2",
+            now, limit,
+        )  # fmt: skip
+        claimed = []
+        for row in rows:
+            event = Event(*row[:8])
+            done = await self._store().execute(
+                "UPDATE watch_event SET due_ms = $1 WHERE id = $2 AND due_ms = $3",
+                now + lease_ms, event.id, event.due_ms,
+            )  # fmt: skip
+            if done == 1:
+                claimed.append(Due(event, row[8], bytes(row[9])))
+        return claimed
+
+    async def delivered(self, event_id: str) -> None:
+        await self._store().execute(
+            "UPDATE watch_event SET due_ms = NULL, delivered_ms = $1, tries = tries + 1 WHERE id = $2",
+            self._now_ms(), event_id,
+        )  # fmt: skip
+
+    async def failed(self, event_id: str, again_ms: int | None) -> None:
+        """`again_ms` None: given up."""
+        await self._store().execute(
+            "UPDATE watch_event SET due_ms = $1, tries = tries + 1 WHERE id = $2", again_ms, event_id
+        )
+
+    async def to_list(self, key_id: str) -> list[tuple[bytes, str, int]]:
+        """(cert key, kind, when) of events that no list has told yet; from now on one has."""
+        now = self._now_ms()
+        rows = await self._store().fetch(
+            "UPDATE watch_event SET listed_ms = $1 WHERE key_id = $2 AND listed_ms IS NULL "
+            "RETURNING cert_key, kind, created_ms",
+            now, key_id,
+        )  # fmt: skip
+        return sorted(((bytes(row[0]), row[1], int(row[2])) for row in rows), key=lambda row: row[2])
+
+    async def _tell(self, tx: Transaction, watch: Watch, change: Change, now: Standing, origin: str, size: int) -> None:
+        at, event_id = self._now_ms(), self.new_id()
+        body = {
+            "type": f"certificate.{change.value}",
+            "timestamp": iso_time(at),
+            "data": {
+                "watch": watch.id,
+                "note": watch.note,
+                "cert_key": watch.cert_key.hex(),
+                "status": now.status,
+                "effective": iso_day(now.effective_day),
+                "current_ordinal": now.current or None,
+                "origin": origin or None,
+                "size": size or None,
+            },
+        }
+        await tx.execute(
+            "INSERT INTO watch_event (id, watch_id, key_id, cert_key, kind, body, created_ms, due_ms, tries) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            event_id, watch.id, watch.key_id, watch.cert_key, change.value,
+            json.dumps(body, ensure_ascii=False), at, at, 0,
+        )  # fmt: skip
+
+
+def _watch(row: Sequence[Any]) -> Watch:
+    watch_id, key_id, cert_key, url, note, created_ms, known, objected_ms = row
+    return Watch(watch_id, key_id, bytes(cert_key), url, note, created_ms, parse_standing(known), objected_ms)
