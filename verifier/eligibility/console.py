@@ -18,7 +18,7 @@ import json
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -60,16 +60,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     packs = commands.add_parser("packs", help="待遇规则包 / packs of rules")
     kinds = packs.add_subparsers(required=True, metavar="COMMAND")
     listed = kinds.add_parser("list", help="随程序提供的规则包 / the packs that come with the program")
-    listed.set_defaults(run=_list)
+    listed.set_defaults(run=_placed(_list))
     check = kinds.add_parser("check", help="载入并运行案例 / load a pack and run its cases")
     cases = kinds.add_parser("cases", help="列出案例和没有案例的行 / each case, and rows that none touches")
     for command, run in ((check, _check), (cases, _cases)):
         command.add_argument("pack", metavar="PACK", help="编号、目录或文件 / id, folder or file")
-        command.set_defaults(run=run)
+        command.set_defaults(run=_placed(run))
     diff = kinds.add_parser("diff", help="逐行比较两个版本 / what differs, row by row")
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
-    diff.set_defaults(run=_diff)
+    diff.set_defaults(run=_placed(_diff))
     for command in (listed, check, cases, diff):
         command.add_argument("--json", action="store_true")
 
@@ -89,7 +89,20 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     eligible.add_argument("--json", action="store_true")
     eligible.add_argument("--lang", choices=("zh", "en"))
-    eligible.set_defaults(run=_eligible)
+    eligible.set_defaults(run=_placed(_eligible))
+
+
+def _placed(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The command, whose refusals say in their text what they are about: file, table, row; or fact."""
+
+    def placed(options: argparse.Namespace) -> int:
+        try:
+            return run(options)
+        except Refused as error:
+            said = Text(f"{error.field}：{error.text.zh}", f"{error.field}: {error.text.en}")
+            raise Refused(error.code, error.field, said) from error
+
+    return placed
 
 
 def find_pack(name: str) -> Pack:
