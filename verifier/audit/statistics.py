@@ -125,7 +125,7 @@ def fold_stretch(
         kind = int(statement.kind)
         into.kinds[kind] = into.kinds.get(kind, 0) + 1
         daily.statements += 1
-        if isinstance(body, Filing):
+        if isinstance(body, Filing) and not body.is_payer:
             filed = into.bodies.setdefault(body.number, Body(day, index))
             filed.name = body.name
         elif isinstance(body, Issue | Appoint) and not body.replaces:  # a reissue is no new certificate

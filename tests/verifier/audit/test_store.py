@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Refused, Unavailable
-from ledger.records.kinds import CERTIFICATE_KINDS, Kind
+from ledger.records.kinds import CERTIFICATE_KINDS, ClaimStatus, Kind
 from ledger.records.state import certificate_map_key
+from ledger.store.claims import claim_states, last_claims
 from ledger.store.integrate import Integrator
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import create_sqlite
 from tests.support.build_log import FILING, MAP_DEPTH, LogBuilder, octets
+from tests.support.builders import make_authority, make_body
+from tests.support.claims import TERMS, act, claim, make_pack, make_payer
+from tests.support.stored_log import StoredLog
 from verifier.audit.store import AuditStore, create_audit_store, open_audit_store
 
 SMALL = {"map_depth": bytes([MAP_DEPTH])}
@@ -68,6 +72,35 @@ async def test_answers_like_the_logs_own_store(tmp_path: Path) -> None:
     assert await ours.events(octets("none")) == []
     await ours.close()
     await theirs.close()
+
+
+async def test_claims_are_replayed_to_the_same_map(tmp_path: Path) -> None:
+    payer, other, ruler = make_payer(), make_payer("other", number="Z000051000002"), make_authority()
+    log = await StoredLog.create(tmp_path / "log.db", make_body(), payer, other, authority=ruler)
+    taken = tuple(sorted(octets(f"nullifier {at}") for at in range(TERMS.width)))
+    one, rival = claim(payer, octets("cert"), taken), claim(other, octets("cert"), taken, label="rival")
+    await log.add(ruler.sign(make_pack()))
+    await log.add(one.statement)
+    await log.add(act(Kind.RELEASE, payer, one), rival.statement)
+    await log.add(act(Kind.PAY, other, rival))
+    store = create_audit_store(tmp_path / "a.db")
+    await store.put_meta({"map_depth": bytes([log.integrator.depth])})
+    replayed = await Integrator.open(store)
+    stretches, _ = split_sealed(await log.entries())
+    with ThreadPoolExecutor(1) as pool:
+        for stretch in stretches:
+            await replayed.commit(await replay_stretch(replayed, stretch, pool))
+            store.flush(replayed.size, b"")
+    assert replayed.map.root == log.integrator.map.root
+    states = await claim_states(replayed, [one.leaf, rival.leaf])
+    assert [states[leaf].status for leaf in (one.leaf, rival.leaf)] == [ClaimStatus.RELEASED, ClaimStatus.PAID]
+    again = claim(payer, octets("cert"), taken, label="again").statement
+    forged = await log.begin(again)
+    with pytest.raises(Refused, match="ALREADY_CLAIMED"):
+        forged.add(await log.authenticate(again))
+    assert await last_claims(replayed, taken) == dict.fromkeys(taken, rival.leaf)
+    await store.close()
+    await log.store.close()
 
 
 async def test_what_was_not_flushed_is_forgotten(tmp_path: Path) -> None:
