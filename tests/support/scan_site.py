@@ -13,9 +13,9 @@ from aiohttp import web
 from PIL import Image
 
 from issuer.printing.certificate import NO_TRADE, CertificateFace, render_certificate
-from issuer.printing.fonts import load_fonts
 from issuer.printing.slip import ClaimSlip
 from ledger.edge import Site, start_site
+from ledger.printing.fonts import load_fonts
 from ledger.records.qr import format_code
 from ledger.reference_data import load_ladder
 from tests.support.build_log import Certificate, LogBuilder
