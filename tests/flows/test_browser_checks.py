@@ -129,7 +129,7 @@ async def test_a_lying_server_turns_the_page_red(live: LiveSite, browser: Browse
         assert await one.go(live.page()) == "contradicted"
         assert await one.page.locator(".band.bad").is_visible() and await one.page.locator(".band.good").count() == 0
         assert await one.page.title() == "✕ Contradicted by the proof"
-        for hidden in (".card", ".grade", ".name", "details"):
+        for hidden in (".card", ".grade", ".name", "details dl", "details ol"):
             assert await one.page.locator(hidden).count() == 0
     # Revoked since, and the server goes on to say valid: it may only show an older proof, or none that holds.
     live.lookup.lies = Lies()

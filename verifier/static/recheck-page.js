@@ -27,10 +27,10 @@ async function run() {
   const secret = parseSecret(secretText);
   const certKey = await certKeyOf(secret);
   const pinned = recall();
-  const said = await fetchTrust({ cache: "reload" });
+  const asked = fetch(`/v1/evidence/${hex(certKey)}`, { cache: "no-store" });
+  const [said, got] = await Promise.all([fetchTrust({ cache: "reload" }), asked]);
   if (pinned === null) remember(said);
   const trust = await readTrust(said, pinned);
-  const got = await fetch(`/v1/evidence/${hex(certKey)}`, { cache: "no-store" });
   if (!got.ok) throw new Error("no evidence");
   const raw = new Uint8Array(await got.arrayBuffer());
   const fetched = performance.now();
@@ -63,7 +63,10 @@ async function carriedBy(secret) {
 function show(outcome, notes, trust, said) {
   const replacing = /** @type {HTMLTemplateElement|null} */ (document.querySelector(`[data-band="${outcome}"]`));
   if (outcome === "contradicted") {
-    for (const part of document.querySelectorAll(".card, .next, details")) part.remove();
+    for (const part of document.querySelectorAll("details")) {
+      if (part.querySelector("dl, ol, form")) part.remove(); // what the page says; advice stays
+    }
+    for (const part of document.querySelectorAll(".card, .next")) part.remove();
   }
   if (replacing) {
     const title = replacing.content.querySelector("h1")?.textContent ?? "";

@@ -41,6 +41,11 @@ _SOURCES: Final = {
 _RECHECKED: Final = VALID_FAMILY | {
     Code.SUSPENDED, Code.REVOKED, Code.ENDED, Code.ISSUER_OUT_OF_SCOPE, Code.NOT_FOUND
 }  # fmt: skip
+# All that recheck-page.js imports, asked for at once instead of level by level.
+_MODULES: Final = (
+    "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "fragment.js", "merkle.js", "names.js", "note.js", "policy.js",
+    "recheck.js", "statement.js", "trust.js",
+)  # fmt: skip
 _BANDS: Final = {
     "contradicted": ("bad", "link-broken", "✕", "recheck_contradicted", "recheck_contradicted_line"),
     "stale": ("caution", "clock", "!", "recheck_stale", "recheck_stale_line"),
@@ -171,9 +176,14 @@ class Pages:
             checked=say_time(verdict.checked_at_ms, lang),
             source=source,
             as_of=None if verdict.as_of_ms is None else say_time(verdict.as_of_ms, lang),
-            own={"code": verdict.code.value, "size": 0 if proof is None else proof.size, "bands": self._bands[lang]}
-            if linked and self._bands[lang] and verdict.code in _RECHECKED
-            else None,
+            own=None
+            if not linked or not self._bands[lang] or verdict.code not in _RECHECKED
+            else {
+                "code": verdict.code.value,
+                "size": 0 if proof is None else proof.size,
+                "bands": self._bands[lang],
+                "modules": _MODULES,
+            },
         )
 
     def _recheck_bands(self, icons: Mapping[str, str], lang: str) -> list[tuple[str, dict[str, str]]]:

@@ -193,6 +193,18 @@ def test_a_browser_is_given_what_it_checks_and_only_where_there_is_something() -
         assert "<script" not in CHECKING.verdict(sample(code), "en", linked=False)
 
 
+def test_a_browser_asks_for_all_modules_of_its_check_at_once() -> None:
+    found, open_ = set[str](), ["recheck-page.js"]
+    while open_:
+        source = ASSETS.files[ASSETS.names[open_.pop()]].body.decode()
+        names = {name for name, public in ASSETS.names.items() if f'from "./{public}"' in source}
+        open_ += names - found
+        found |= names
+    page = Reader(CHECKING.verdict(sample(Code.VALID), "en", linked=True))
+    preloaded = {str(attrs["href"]) for tag, attrs in page.tags if attrs.get("rel") == "modulepreload"}
+    assert preloaded == {f"/static/{ASSETS.names[name]}" for name in found}
+
+
 def test_every_label_is_used_and_every_icon_exists() -> None:
     suffixes = (".py", ".html", ".js")
     sources = "".join(
