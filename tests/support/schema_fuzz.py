@@ -10,7 +10,6 @@ from pathlib import Path
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -19,7 +18,13 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.support.hr_site import HrSite, open_hr_site
 
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+def no_bug(_ctx: object, response: schemathesis.Response, _case: schemathesis.Case) -> None:
+    """503 is an answer: a bounded number of lists waits."""
+    assert response.status_code < 500 or response.status_code == 503, f"status {response.status_code}"
+
+
+CHECKS = [no_bug, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Lists under way and answered, in memory only: a process that ends takes them along, and nothing is ever on disk.
 
-A list is kept for an hour after it was answered (a day where the sender asks for it), then forgotten. One list is
-answered at a time; a bounded number waits. Whoever knows the id, 128 random bits, may fetch the result.
+A list is kept for an hour after it was answered (a day where the sender asks for it; ten minutes where it failed), then
+forgotten. One list is answered at a time; a bounded number waits. Whoever knows the id, 128 random bits, may fetch it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from verifier.messages import Messages
 
 KEPT_MS: Final = 3_600_000
 KEPT_LONGER_MS: Final = 86_400_000
-MAX_JOBS: Final = 64
+FAILED_MS: Final = 600_000
+MAX_JOBS: Final = 2_000
+MAX_WAITING: Final = 32
 MAX_MEMORY: Final = 128 * 1024 * 1024  # bytes of uploads and results together
 _SWEEP_S: Final = 15.0
 _FULL: Final = Text("名单过多，请稍后再试", "Too many lists are waiting; please try again later")
@@ -121,7 +123,8 @@ class Jobs:
         """Take a list in. Raises Unavailable when there is no room."""
         self.sweep()
         used = sum(job.memory for job in self._jobs.values())
-        if len(self._jobs) >= MAX_JOBS or used + len(raw) > MAX_MEMORY:
+        crowded = len(self._jobs) >= MAX_JOBS or self._waiting.qsize() >= MAX_WAITING
+        if crowded or used + len(raw) > MAX_MEMORY:
             raise Unavailable("hiring lists fill their memory", retry_after=60, text=_FULL)
         kept = KEPT_LONGER_MS if longer else KEPT_MS
         job = Job(self._random_bytes(16).hex(), owner, file_name, lang, max_rows, max_pairs, kept, raw)
@@ -167,7 +170,7 @@ class Jobs:
             job.error, job.state = Unavailable("a bug", text=_FAILED), JobState.FAILED
         finally:
             job.raw = b""
-            job.until_ms = self._now_ms() + job.kept_ms
+            job.until_ms = self._now_ms() + (job.kept_ms if job.state is JobState.DONE else FAILED_MS)
             job.finished.set()
 
     async def _process(self, job: Job) -> None:

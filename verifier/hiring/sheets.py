@@ -37,6 +37,10 @@ MAX_ROWS: Final = 10_000
 _FILE_TITLE: Final = "文件 File"
 _TOO_LONG: Final = Text("最多 {n} 行，请拆分", "At most {n} rows: split the list")
 _EMPTY: Final = Text("名单没有可核验的行", "The list has no row to check")
+_NO_HEADER: Final = Text(
+    "前 10 行没有找到表头：需要“链接”一列，或“证书编号”和“姓名”两列",
+    "No header in the first 10 rows: a list needs a column “link”, or “certificate number” and “name”",
+)
 _COLUMNS: Final = Text(
     "需要“链接”一列，或“证书编号”和“姓名”两列",
     "A list needs a column “link”, or the two columns “certificate number” and “name”",
@@ -81,12 +85,14 @@ def _read(raw: bytes, file_name: str) -> Sheet:
     try:
         return read_sheet_bytes(raw, file_name, LIST)
     except Refused as refused:
-        if refused.code != "HEADER_NOT_FOUND" or raw.startswith(b"PK"):
+        if refused.code != "HEADER_NOT_FOUND":
             raise
+        if raw.startswith(b"PK"):
+            raise Refused("HEADER_NOT_FOUND", "file", _NO_HEADER) from refused
         text, _ = decode(raw)
         lines = [line for line in text.splitlines() if line.strip()]
         if not lines or not all(line.lstrip(' "').startswith("http") for line in lines[:50]):
-            raise
+            raise Refused("HEADER_NOT_FOUND", "file", _NO_HEADER) from refused
         suffix = Path(file_name).suffix or ".txt"
         return read_sheet_bytes(f"{LIST.title('link')}\n{text}".encode(), f"links{suffix}", LIST)
 

@@ -7,7 +7,8 @@ state of the process, so one lock guards it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from ledger.errors import Malformed, Refused
@@ -23,7 +24,7 @@ ATTACHED: Final = "receipt.json"
 _LEFT: Final = 22.0  # mm
 _RIGHT: Final = WIDTH - 22.0
 _VALUE: Final = 72.0
-_DOTS: Final = 4  # of 1/300 inch a module: read from a screen or from office paper
+_DOTS: Final = 7  # of 1/300 inch a module: read from a screen or from office paper
 _COLOURS: Final = {
     "good": (0.04, 0.40, 0.21),
     "outline": (0.04, 0.40, 0.21),
@@ -91,7 +92,8 @@ class _Paper:
         if verdict["issuer"]:
             rows.append(("issuer", f"{verdict['issuer']['name']}  {verdict['issuer']['filing_number']}"))
         if verdict["as_of"]:
-            rows.append(("data_as_of", verdict["as_of"]))
+            moment = datetime.fromisoformat(verdict["as_of"])
+            rows.append(("data_as_of", _time(round(moment.timestamp() * 1000))))
         if verdict["proof"]:
             proof: Mapping[str, Any] = verdict["proof"]
             rows += [
@@ -135,9 +137,6 @@ class _Paper:
                 continue
             return
         raise Refused("NO_RECEIPT", "text", self._messages.labels["receipts_unprintable"])
-
-
-Printing = Callable[[Receipt, Messages], bytes]
 
 
 def _both(text: Mapping[str, str]) -> str:

@@ -47,10 +47,10 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in (route.query or {}).items()
     ]
-    api = route.path.startswith("/v1/")
-    if api and route.method == "POST":
+    api, posted = route.path.startswith("/v1/"), route.method == "POST"
+    if api and posted:
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": _REPEATED})
-    gives = {429: ERRORS} | ({401: ERRORS} if api else {}) | route.gives
+    gives = {429: ERRORS} | ({401: ERRORS} if api else {}) | ({422: ERRORS} if api and posted else {}) | route.gives
     operation: dict[str, Any] = {
         "summary": route.summary,
         "responses": {

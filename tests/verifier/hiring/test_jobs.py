@@ -14,7 +14,7 @@ from tests.support.build_log import BASE
 from tests.support.receipt_office import Office, open_office
 from verifier.hiring import jobs as module
 from verifier.hiring.checking import ListChecker
-from verifier.hiring.jobs import KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
+from verifier.hiring.jobs import FAILED_MS, KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
 from verifier.messages import load_messages
 
 
@@ -85,10 +85,18 @@ async def test_room_is_bounded(office: Office, jobs: Jobs, monkeypatch: pytest.M
     monkeypatch.setattr(module, "MAX_MEMORY", 100)
     with pytest.raises(Unavailable):
         sent(jobs, b"x" * 101)
-    monkeypatch.setattr(module, "MAX_JOBS", 2)
-    sent(jobs, b"x"), sent(jobs, b"x")
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
+    taken = [sent(jobs, b"x"), sent(jobs, b"x")]
     with pytest.raises(Unavailable):
         sent(jobs, b"x")
+    for job in taken:
+        await job.finished.wait()
+    assert sent(jobs, b"x").state is JobState.WAITING
+    monkeypatch.setattr(module, "MAX_JOBS", 3)
+    with pytest.raises(Unavailable):
+        sent(jobs, b"x")
+    office.now[0] += FAILED_MS
+    assert jobs.find(taken[0].id) is None
 
 
 async def test_what_an_owner_watches_is_said(office: Office) -> None:
