@@ -24,7 +24,9 @@ from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.text import Text
 from tests.support.build_log import MAP_DEPTH, Certificate, FakeLedger, LogBuilder
 from verifier.config import LogConfig, VerifierSettings
+from verifier.holders.claim import fetch_held
 from verifier.holders.desk import DESK, Desk
+from verifier.holders.held import Held
 from verifier.holders.room import build_room
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
@@ -95,6 +97,13 @@ class HolderSite:
             "code": format_secret(certificate.holder_code),
         }
         return typed | changes
+
+    async def held(self, which: int) -> Held:
+        """What a claim of it would leave."""
+        certificate = self.certificates[which]
+        found = await self.lookup.holding(cert_key_of(certificate.secret))
+        assert found is not None
+        return await fetch_held(certificate.secret, certificate.holder_code, *found)
 
     async def pass_time(self, ms: int) -> None:
         self.now[0] += ms

@@ -14,7 +14,7 @@ from ledger.records.secret import SECRET_CHARS, cert_key_of, parse_secret
 from ledger.scan import sniff
 from ledger.text import Text
 from verifier.holders.claim import claim_by_bundle, claim_by_slip, read_slip
-from verifier.holders.desk import Desk, desk_of, from_here, page, read_upload, see, sign_in, signed_in
+from verifier.holders.desk import Desk, desk_of, from_here, page, read_upload, see, sign_in, signed_in, spend
 from verifier.holders.held import Held
 from verifier.web.answers import chosen_lang
 
@@ -35,6 +35,7 @@ async def post_claim(request: web.Request) -> web.StreamResponse:
     """To the holder's certificates when it was proven, else the form again with what is wrong."""
     from_here(request)
     desk = desk_of(request)
+    spend(request, desk.claims)
     fields, data, lang = await read_upload(request)
     try:
         held = await _claimed(desk, fields, data)

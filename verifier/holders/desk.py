@@ -7,6 +7,7 @@ wherever the official address is https. What changes something is taken only fro
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ from verifier.holders.share_store import Shares
 from verifier.holders.tries import Tries
 from verifier.lookup import FileReader, Lookup
 from verifier.web.answers import chosen_lang, html
+from verifier.web.clients import Allowance, client_of
 from verifier.web.forms import parse_multipart, parse_urlencoded
 from verifier.web.state import STATE
 
@@ -48,6 +50,10 @@ class Desk:
     relying_party: RelyingParty | None
     now_ms: Callable[[], int]
     random_bytes: RandomBytes
+    behind_proxy: bool
+    claims: Allowance
+    sign_ins: Allowance
+    openings: Allowance  # of shares
 
     @property
     def secure(self) -> bool:
@@ -94,6 +100,11 @@ def from_here(request: web.Request) -> None:
         allowed = urlsplit(request.headers.get("Origin", "")).netloc == request.host
     if not allowed:
         raise Unverified("a request from another site")
+
+
+def spend(request: web.Request, allowance: Allowance) -> None:
+    """Raises Unavailable, saying when to come again, when this client has asked too much."""
+    allowance.take(client_of(request, behind_proxy=desk_of(request).behind_proxy), time.monotonic())
 
 
 def sign_in(request: web.Request, answer: web.StreamResponse, token: bytes) -> None:

@@ -16,6 +16,7 @@ from verifier.holders.tries import Tries
 from verifier.scanning import Scanner
 from verifier.site.context import Context
 from verifier.site.store import SiteStore
+from verifier.web.clients import Allowance
 from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Room, Route, Schema
 
 NAME: Final = "技能等级证书 Skill certificates"  # what a device shows beside a passkey
@@ -47,6 +48,10 @@ def build_room(context: Context) -> Room:
             relying_party(base, NAME),
             context.now_ms,
             context.random_bytes,
+            context.settings.behind_proxy,
+            claims=Allowance(5.0, 20),
+            sign_ins=Allowance(20.0, 40),
+            openings=Allowance(20.0, 60),
         )
 
     return Room(ROUTES, attach)

@@ -17,7 +17,7 @@ from aiohttp import web
 from ledger.edge import read_body
 from ledger.errors import Malformed, Unavailable
 from verifier.holders.account_pages import field_name
-from verifier.holders.desk import desk_of, from_text, lang_of, page, to_text
+from verifier.holders.desk import desk_of, from_text, lang_of, page, spend, to_text
 from verifier.holders.share_store import PROOF_BYTES, Gate, Opened
 from verifier.holders.shares import FIELDS, NAME
 from verifier.messages import say_time
@@ -51,6 +51,8 @@ async def _answer(request: web.Request, proof: bytes | None, lang: str) -> web.S
         token = from_text(request.match_info["token"], 64)
     except Malformed:
         token = b""
+    if request.method != "HEAD":
+        spend(request, desk.openings)
     found = await desk.shares.open(token, proof, count=request.method != "HEAD")
     if found is Gate.ENDED or found is Gate.LOCKED:
         return _ended(request, lang, locked=found is Gate.LOCKED)

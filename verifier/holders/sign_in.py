@@ -7,7 +7,18 @@ from aiohttp import web
 from ledger.edge import Rejected, read_body
 from ledger.errors import Unverified
 from ledger.records.names import mask_name
-from verifier.holders.desk import Desk, acting, desk_of, from_here, from_text, read_fields, see, sign_in, sign_out
+from verifier.holders.desk import (
+    Desk,
+    acting,
+    desk_of,
+    from_here,
+    from_text,
+    read_fields,
+    see,
+    sign_in,
+    sign_out,
+    spend,
+)
 from verifier.holders.passkeys import CHALLENGE_BYTES, MAX_ANSWER, RelyingParty, challenge_of, parse_assertion
 from verifier.holders.sealing import account_of
 from verifier.web.answers import json_body
@@ -53,6 +64,7 @@ async def post_request(request: web.Request) -> web.StreamResponse:
     """What the browser needs to sign somebody in."""
     from_here(request)
     desk = desk_of(request)
+    spend(request, desk.sign_ins)
     party = _party(desk)
     challenge = desk.random_bytes(CHALLENGE_BYTES)
     await desk.accounts.challenge(challenge, None)
