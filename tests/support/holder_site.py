@@ -14,6 +14,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from ledger.edge import start_site
 from ledger.errors import Refused
@@ -24,8 +27,9 @@ from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.text import Text
 from tests.support.build_log import MAP_DEPTH, Certificate, FakeLedger, LogBuilder
 from verifier.config import LogConfig, VerifierSettings
+from verifier.holders.accounts import Session
 from verifier.holders.claim import fetch_held
-from verifier.holders.desk import DESK, Desk
+from verifier.holders.desk import DESK, Desk, to_text
 from verifier.holders.held import Held
 from verifier.holders.room import build_room
 from verifier.known_log import KnownLog
@@ -98,6 +102,25 @@ class HolderSite:
         }
         return typed | changes
 
+    async def signed_in(self, which: int = 0) -> tuple[Session, str]:
+        """A session of whoever claimed that certificate, and its cookie."""
+        accounts = self.desk.accounts
+        token = await accounts.start(await accounts.claim(await self.held(which), None))
+        session = await accounts.session(token)
+        assert session is not None
+        return session, f"{self.desk.cookie}={to_text(token)}"
+
+    async def fetch(
+        self, path: str, method: str = "GET", *, cookie: str = "", site: str = "same-origin", **how: Any
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers (lower case) of one request, as a browser sends it from a page of this site."""
+        headers = {"Sec-Fetch-Site": site, "Accept-Language": "en"} | ({"Cookie": cookie} if cookie else {})
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.request(method, self.url + path, allow_redirects=False, **how) as answer,
+        ):
+            return answer.status, await answer.read(), {k.lower(): v for k, v in answer.headers.items()}
+
     async def held(self, which: int) -> Held:
         """What a claim of it would leave."""
         certificate = self.certificates[which]
@@ -119,7 +142,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def holder_site(
-    folder: Path, *labels: str, place: str = "site.db", now_ms: int | None = None
+    folder: Path, *labels: str, place: str = "site.db", now_ms: int | None = None, erasure_key: str = ""
 ) -> AsyncIterator[HolderSite]:
     port = free_port()
     url = f"http://localhost:{port}"
@@ -133,7 +156,7 @@ async def holder_site(
     store: SqliteStore = create_sqlite(folder / "replica.db", private=False)
     await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
     trust = trust_of(log, url)
-    settings = VerifierSettings((url,), (log_config(log),), site_store=place, port=port)
+    settings = VerifierSettings((url,), (log_config(log, erasure_key),), site_store=place, port=port)
     with ThreadPoolExecutor(1) as pool:
         replica = await Replica.open(store, ledger, trust, pool)
         await replica.poll(now[0])
@@ -158,7 +181,7 @@ def trust_of(log: LogBuilder, url: str) -> Trust:
     return replace(log.trust(), bases=(url,))
 
 
-def log_config(log: LogBuilder) -> LogConfig:
+def log_config(log: LogBuilder, erasure_key: str) -> LogConfig:
     genesis = sha256(log.genesis_entry()).hexdigest()
     keys = tuple(key.format_vkey() for key in log.signer.vkeys)
-    return LogConfig(log.origin, keys, genesis, ledger_url="http://127.0.0.1:1")
+    return LogConfig(log.origin, keys, genesis, ledger_url="http://127.0.0.1:1", erasure_key=erasure_key)
