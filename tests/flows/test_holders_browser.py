@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from ledger.edge_log import JsonLines
+from ledger.records.secret import format_secret
 from tests.support.holder_site import HolderSite, holder_site
+from verifier.holders.desk import from_text
 
+AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+PIN = "493817"
+RECIPIENT = "某某收件公司"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
     pytest.mark.browser,
@@ -129,24 +144,149 @@ async def test_claim_passkey_share_open_close(tmp_path: Path) -> None:
         await context.close()
 
 
-async def test_a_pin_is_needed_and_a_wrong_one_opens_nothing(tmp_path: Path) -> None:
+async def axe(page: Page) -> list[tuple[str, str]]:
+    """Violations of WCAG 2.2 A and AA, by axe-core: rule and element."""
+    await page.evaluate(AXE)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = await page.evaluate("(tags) => axe.run(document, {runOnly: tags})", tags)
+    return [(one["id"], node["html"][:200]) for one in found["violations"] for node in one["nodes"]]
+
+
+def opened(link: str, posted: dict[str, Any], pin: str) -> dict[str, Any]:
+    """What a share discloses, read by another implementation of its format."""
+    token, key = from_text(posted["token"]), from_text(link.partition("#")[2])
+    label = b"certledger/share/v1/"
+    stretched = PBKDF2HMAC(SHA256(), 32, label + b"pin\n" + key + token, 600_000).derive(pin.encode()) if pin else b""
+    derived = {
+        purpose: HKDF(SHA256(), 32, salt=None, info=label + purpose.encode()).derive(key + stretched)
+        for purpose in ("body", "proof")
+    }
+    assert posted["proof"] == "" if not pin else from_text(posted["proof"]) == derived["proof"]
+    body = from_text(posted["body"])
+    plain = AESGCM(derived["body"]).decrypt(body[:12], body[12:], token)
+    assert len(plain) % 512 == 0, "its length does not tell which fields it has"
+    found: dict[str, Any] = json.loads(plain)
+    return found
+
+
+async def test_a_pin_is_needed_and_nothing_of_it_all_is_found_anywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     async with holder_site(tmp_path) as site, chromium() as browser:
         context, holder = await new_page(browser)
         await claim(site, holder.page)
-        link = await share(site, holder.page, pin="493817", purpose="title")
+        link = await share(site, holder.page, pin=PIN, purpose="job", recipient=RECIPIENT)
+        (posted,) = [
+            json.loads(sent.split("\n")[1]) for sent in holder.sent if sent.startswith(f"{site.url}/holder/shares?")
+        ]
+        disclosed = opened(link, posted, PIN)
+        assert set(disclosed["shown"]) == {"name"} and "厂" not in json.dumps(disclosed, ensure_ascii=False)
+
         other, visitor = await new_page(browser)
+        answers: list[Any] = []
+        visitor.page.on("response", answers.append)
         await visitor.page.goto(link)
-        assert "certificate" in await visitor.page.inner_text("h1") and "III" not in await visitor.page.inner_text(
-            "main"
-        )
+        assert "III" not in await visitor.page.inner_text("main"), "nothing before the PIN"
+        assert await axe(visitor.page) == []
         await visitor.page.fill("[name=pin]", "000000")
         await visitor.page.click("text=Open >> visible=true")
         await visitor.page.wait_for_selector("text=That is not the PIN")
-        await visitor.page.fill("[name=pin]", "493817")
+        await visitor.page.fill("[name=pin]", PIN)
         await visitor.page.click("text=Open >> visible=true")
         await visitor.page.wait_for_selector(".shared.proven")
-        assert "例小明厂" in await visitor.page.inner_text(".shared")
-        assert not any("493817" in sent for sent in [*visitor.sent, *holder.sent])
+        text = await visitor.page.inner_text("main")
+        assert "例小明" in text and RECIPIENT in text and await axe(visitor.page) == []
         assert visitor.said == [] and holder.said == []
+
+        certificate = site.certificates[0]
+        employer = certificate.openings[1]
+        for answer in answers:  # undisclosed: absent from every byte that reached the other side
+            got = await answer.body()
+            for undisclosed in (
+                str(employer.value).encode(),
+                employer.salt.hex().encode(),
+                certificate.secret.hex().encode(),
+            ):
+                assert undisclosed not in got
+        key = link.partition("#")[2]
+        for hidden in (PIN, key):
+            assert not any(hidden in sent for sent in [*visitor.sent, *holder.sent])
+
+        async with aiohttp.ClientSession() as session, session.get(f"{site.url}/metrics") as answer:
+            metrics = await answer.text()
+        logged = "\n".join(JsonLines().format(record) for record in caplog.records)
+        kept = b"".join(file.read_bytes() for file in tmp_path.glob("site.db*"))
+        assert "/s/{token}" in logged and "certverifier_verdicts" in metrics and len(kept) > 4096
+        for canary in (
+            certificate.face.name, certificate.face.number, format_secret(certificate.secret), "123X", PIN, key,
+            format_secret(certificate.holder_code), str(employer.value), RECIPIENT, posted["token"],
+        ):  # fmt: skip
+            assert canary not in logged and canary not in metrics and canary.encode() not in kept, canary
+        for raw in (certificate.secret, certificate.holder_code, certificate.issue.cert_key, certificate.face.salt):
+            assert raw not in kept and raw.hex() not in logged
         await other.close()
+        await context.close()
+
+
+async def test_what_was_not_signed_turns_red_although_the_site_passes_it_on(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site, chromium() as browser:
+        context, holder = await new_page(browser)
+        await claim(site, holder.page)
+        for name in ("name", "employer"):
+            page = holder.page
+
+            async def forge(route: Any, name: str = name) -> None:
+                answer = await route.fetch()
+                text = (
+                    (await answer.text()).replace("例小明厂", "大厂")
+                    if name == "employer"
+                    else ((await answer.text()).replace("例小明&", "张三&").replace("例小明\\", "张三\\"))
+                )
+                await route.fulfill(response=answer, body=text)
+
+            await page.route("**/holder/certificates/*/share?lang=en", forge)
+            link = await share(site, page, purpose="title")
+            await page.unroute("**/holder/certificates/*/share?lang=en")
+            other, visitor = await new_page(browser)
+            await visitor.page.goto(link)
+            await visitor.page.wait_for_selector(".shared.refused")
+            text = await visitor.page.inner_text(".shared")
+            assert "not what the issuer signed" in text and "张三" not in text and "大厂" not in text
+            await other.close()
+        other, visitor = await new_page(browser)
+        await visitor.page.goto(link.partition("#")[0])
+        await visitor.page.wait_for_selector("text=The link is not complete")
+        await other.close()
+        await context.close()
+
+
+async def test_pages_fit_and_have_no_barriers(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site, chromium() as browser:
+        context, holder = await new_page(browser)
+        page = holder.page
+        for lang in ("zh", "en"):
+            await page.goto(f"{site.url}/holder?lang={lang}")
+            assert await axe(page) == []
+            await page.goto(f"{site.url}/holder/claim?lang={lang}")
+            await page.click("main button")
+            assert await axe(page) == []
+        await claim(site, page)
+        await share(site, page)
+        assert await axe(page) == []
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            for lang in ("zh", "en"):
+                await page.goto(f"{site.url}/holder?lang={lang}")
+                await page.click("details summary >> nth=0")
+                assert await axe(page) == []
+                await page.click(".button[href*='/share']")
+                await page.wait_for_selector("form:not([hidden]) [data-preview] b")
+                assert await axe(page) == []
+        for width in (320, 360, 768, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            for path in ("holder", "holder/claim"):
+                await page.goto(f"{site.url}/{path}?lang=en")
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert holder.said == []
         await context.close()
