@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ledger.console import authority, export, front, operate, storage, verifiers
+from ledger.console import authority, erasure, export, front, operate, storage, verifiers
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 
 
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     export.add_command(commands)
     front.add_commands(commands)
     verifiers.add_command(commands)
+    erasure.add_commands(commands)
     authority.add_commands(commands.add_parser("authority", help="主管部门操作 / what the authority's people do"))
     chosen = parser.parse_args(arguments)
     os.umask(0o077)  # keys, envelopes and the private index are for the operator only

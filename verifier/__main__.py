@@ -9,6 +9,7 @@
     receipt-key  make the key that signs receipts and the summaries of lists
     refresh put a newer proof into a holder's bundle or staple
     serve   follow the logs and answer over HTTP
+    holder-requests  what holders ask to have corrected or erased
     site-store  make the store of accounts, shares and lists, or bring it up to date
     packs   check, list and compare packs of rules; `eligible` decides on certificates (verifier/eligibility/console.py)
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
@@ -45,6 +46,7 @@ from verifier.console import add_as_of, add_refresh, as_of
 from verifier.eligibility import console as eligibility
 from verifier.hiring.console import add_check_list
 from verifier.kit import console as kit
+from verifier.holders import console as holders
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
@@ -308,7 +310,8 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("audit", help="审计整个日志 / audit a whole log", add_help=False)
 
-    for command in (init, more, sync, check, add_refresh(commands), serving, site_store):
+    asked = holders.add_command(commands)
+    for command in (init, more, sync, check, add_refresh(commands), serving, site_store, asked):
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     for command in (sync, check):
         command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")

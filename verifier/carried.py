@@ -44,7 +44,14 @@ class Numbered:
         assert self.face is None or (self.face.number, self.face.name) == (self.number, self.name)
 
 
-Item = Code | Bundle | Staple | Numbered
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A certificate by its cert key alone: it carries nothing, and opens nothing about a person."""
+
+    cert_key: bytes
+
+
+Item = Code | Bundle | Staple | Numbered | Keyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +65,12 @@ class Carried:
 
 
 def open_carried(item: Item) -> Carried | None:
-    """Rebuild what the item carries; None for a bare link. Raises Malformed."""
+    """Rebuild what the item carries; None for a bare link or key. Raises Malformed."""
     if isinstance(item, Bundle | Staple):
         statement = parse_statement(item.entry)
         index = parse_certificate_state(item.evidence.state).issue_index
         return Carried(statement, certificate_body(statement), item.face, index)
-    if isinstance(item, Numbered) or not item.fragment:
+    if isinstance(item, Numbered | Keyed) or not item.fragment:
         return None
     statement, fragment = open_fragment(item.secret, item.fragment)
     return Carried(statement, certificate_body(statement), fragment.face, fragment.index)
@@ -74,7 +81,7 @@ def key_of(item: Item) -> bytes:
     if isinstance(item, Numbered):
         assert item.cert_key is not None, "who asks the register has been told a cert key"
         return item.cert_key
-    return cert_key_of(item.secret)
+    return item.cert_key if isinstance(item, Keyed) else cert_key_of(item.secret)
 
 
 def verify_carried(item: Bundle | Staple, carried: Carried, trust: Trust, now_ms: int) -> Proven:

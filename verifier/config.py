@@ -58,6 +58,15 @@ class LogConfig:
             )
         ),
     )
+    erasure_key: str = field(
+        default="",
+        metadata=described(
+            Text(
+                "账本运营方接收删除申请的公钥（cert-ledger erasure-key 给出）；空：持证人不能在此申请删除",
+                "The operator's key for orders of erasure (cert-ledger erasure-key); empty: none can be given here",
+            )
+        ),
+    )
     store: str = field(
         default="",
         metadata=described(
@@ -125,6 +134,8 @@ class LogConfig:
             check_log_url(self.tiles_url)
         if self.token is not None and not self.ledger_url:
             raise Malformed("token: of the ledger at ledger_url, which is not set")
+        if self.erasure_key and _HEX32.fullmatch(self.erasure_key) is None:
+            raise Malformed("erasure_key: 64 hex digits")
         if not self.source_url:
             raise Malformed("a log needs ledger_url, tiles_url or both")
         check_place(self.place)

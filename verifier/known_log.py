@@ -43,6 +43,12 @@ class EnvelopeSource(Protocol):
     async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
 
 
+class Ledger(EnvelopeSource, Protocol):
+    """The ledger, as far as a claim asks it something."""
+
+    async def match(self, cert_key: bytes, last4: str) -> bool: ...
+
+
 class Proofs(Protocol):
     """Who gives evidence: a ledger, or the own replica."""
 
@@ -73,6 +79,7 @@ class KnownLog:
     ) -> None:
         self.trust = trust
         self.replica = replica
+        self.ledger = envelopes
         self._now_ms = now_ms
         self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
         self._proofs = proofs

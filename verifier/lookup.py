@@ -23,8 +23,9 @@ from ledger.records.secret import SECRET_CHARS, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
 from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
 from ledger.scan import PdfScan, sniff
-from verifier.carried import Item, Numbered
+from verifier.carried import Item, Keyed, Numbered
 from verifier.known_log import BEFORE, AsOf, KnownLog
+from verifier.register import Logged
 from verifier.replica import Verified
 from verifier.several import Answer, counting, together
 from verifier.verdict import Verdict
@@ -124,6 +125,17 @@ class Lookup:
         except Malformed:
             return None
 
+    async def by_key(self, cert_key: bytes) -> Verdict:
+        """A certificate by its cert key: what the log says of it, and nothing of a person."""
+        return (await self._judge(Keyed(cert_key))).verdict
+
+    async def holding(self, cert_key: bytes) -> tuple[KnownLog, Logged] | None:
+        """The log whose answer counts for a certificate, and what it has; None when no log has it."""
+        answer = counting(Keyed(cert_key), await self._answers(Keyed(cert_key))).answers[0]
+        if answer.register is None or answer.register.logged is None:
+            return None
+        return next(log for log in self.logs if log.trust is answer.trust), answer.register.logged
+
     def ready(self) -> Readiness:
         """Ready while one of the logs is: the others only hold up what they have, and every "no such record"."""
         return Readiness(any(log.usable for log in self.logs), {"logs": [log.condition() for log in self.logs]})
@@ -159,9 +171,10 @@ class Lookup:
 
     async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str]) -> Verdict:
         face, register = None, answer.register
-        if register is not None and register.logged is not None and not (self._offline or isinstance(item, Numbered)):
+        logged = None if register is None else register.logged
+        if logged is not None and not (self._offline or isinstance(item, Numbered | Keyed)):
             log = next(log for log in self.logs if log.trust is answer.trust)
-            face = await log.face(item.secret, register.logged.state)
+            face = await log.face(item.secret, logged.state)
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)
         return verify(evidence, answer.trust, self._now_ms())
 

@@ -21,6 +21,7 @@ from verifier.hiring.web import build_lists
 from verifier.kit.key import believed_makers
 from verifier.kit.shelf import Shelf
 from verifier.kit.web import offline_room
+from verifier.holders.room import build_room as build_holders
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
@@ -36,7 +37,7 @@ from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 from verifier.web.trust_document import format_trust
 
-ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists, build_watch)
+ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists, build_watch, build_holders)
 
 
 def serve(

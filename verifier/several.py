@@ -26,7 +26,7 @@ from ledger.records.qr import Code as QrCode
 from ledger.records.staple import Staple
 from ledger.tlog.note import parse_note
 from verifier import steps
-from verifier.carried import Carried, Item, Numbered, open_carried
+from verifier.carried import Carried, Item, Keyed, Numbered, open_carried
 from verifier.register import Register
 from verifier.trust import Trust
 from verifier.verdict import Code, Verdict
@@ -118,11 +118,11 @@ def least_favourable(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _items(
-    item: QrCode | Numbered, carried: Carried | None, chosen: Sequence[Answer], followed: Sequence[Answer]
+    item: QrCode | Numbered | Keyed, carried: Carried | None, chosen: Sequence[Answer], followed: Sequence[Answer]
 ) -> tuple[Item, ...]:
     """A code says where its certificate stands in one log; once that was found to be so, the others are asked as for a
     bare link."""
-    if carried is None or isinstance(item, Numbered):
+    if carried is None or isinstance(item, Numbered | Keyed):
         return (item,) * len(chosen)
     bare = QrCode(item.base, item.secret)
     places = [answer.index for answer in followed if answer.has and answer.entry == carried.statement.entry]

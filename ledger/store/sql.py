@@ -102,6 +102,8 @@ CLAIM_INDEX: Final = PUT_INDEX + " ON CONFLICT (hmac) DO NOTHING"
 RENEW_INDEX: Final = PUT_INDEX + (
     " ON CONFLICT (hmac) DO UPDATE SET key_version = excluded.key_version, body = excluded.body"
 )
+ERASE_ENVELOPE: Final = "DELETE FROM envelope WHERE locator = $1"
+ERASE_INDEX: Final = "DELETE FROM private_index WHERE hmac = $1"
 INDEX: Final = "SELECT hmac, body FROM private_index WHERE hmac = ANY($1)"
 
 

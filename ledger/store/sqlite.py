@@ -222,6 +222,21 @@ class SqliteStore:
         await self._written(_COMMIT_PAGES + len(rows))
         return await self.index([row.hmac for row in rows])
 
+    async def erase(self, locators: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
+        """Delete envelopes and index rows in one commit; how many were there. Nothing of them stays in the file."""
+
+        def write() -> int:
+            self._writer.execute("PRAGMA secure_delete = ON")
+            gone = 0
+            with self._transaction():
+                for text, keys in ((sql.ERASE_ENVELOPE, locators), (sql.ERASE_INDEX, hmacs)):
+                    gone += sum(self._writer.execute(numbered(text), (key,)).rowcount for key in keys)
+            return gone
+
+        gone = await self._write(write)
+        await self._write(self._begin_again)
+        return gone
+
     async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a copy that is being made (`ledger.store.copying`)."""
         return self._all(text, *values)

@@ -56,6 +56,7 @@ _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
 LOOKUP: Final = "/lookup"  # look-ups by number, and with them matches of ID tails, are offered where this route is
 RECEIPT: Final = "/receipt"  # receipts are offered where this route is
 MAX_ASKED: Final = 2048  # characters that a receipt quotes
+_VERDICT: Final = "verdict.html"
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
 
@@ -92,7 +93,7 @@ class Pages:
         icons = json.loads(folder.joinpath("icons.json").read_text("utf-8"))
         self._messages = messages
         self.asset_names = asset_names
-        self._verdict = {lang: templates[lang].get_template("verdict.html") for lang in LANGS}
+        self._verdict = {lang: templates[lang].get_template(_VERDICT) for lang in LANGS}
         self._error = {lang: templates[lang].get_template("error.html") for lang in LANGS}
         # What does not depend on the request is looked up once, for each language.
         self._common = {lang: self._constants(lang, asset_names) for lang in LANGS}
@@ -138,10 +139,21 @@ class Pages:
             self._common[lang], switch=None, message=answer.text.of(lang), reference=answer.reference
         )
 
-    def verdict(self, verdict: Verdict, lang: str, *, linked: bool, match: Match | None = None, asked: str = "") -> str:
-        """The verdict page. `linked`: it has an address of its own, to switch language, to retry and to ask at.
-        `asked`: the link or text that a receipt can be had of, where receipts are offered."""
-        if match is None and linked and LOOKUP in self._offers:
+    def verdict(
+        self,
+        verdict: Verdict,
+        lang: str,
+        *,
+        linked: bool,
+        match: Match | None = None,
+        asked: str = "",
+        template: str = _VERDICT,
+        **more: object,
+    ) -> str:
+        """The verdict page, or a room's template that extends it and shows `more`. `linked`: it has an address of its
+        own, to switch language, to retry and to ask at. `asked`: the link or text that a receipt can be had of, where
+        receipts are offered."""
+        if match is None and linked and LOOKUP in self._offers and template == _VERDICT:
             match = Match("")
         labels = self._messages.labels
         certificate, issuer = verdict.certificate, verdict.issuer
@@ -150,7 +162,8 @@ class Pages:
         if verdict.source is Source.REPLICA:
             source = source.format(age=lag) if lag is not None else labels["source_code"].of(lang)
         proof = verdict.proof
-        return self._verdict[lang].render(
+        page = self._verdict[lang] if template == _VERDICT else self._templates[lang].get_template(template)
+        return page.render(
             self._common[lang],
             switch=f"?lang={'en' if lang == 'zh' else 'zh'}" if linked else None,
             v=self._words[verdict.code, lang] | {"line": self._messages.line(verdict).of(lang)},
@@ -184,6 +197,7 @@ class Pages:
                 "bands": self._bands[lang],
                 "modules": _MODULES,
             },
+            **more,
         )
 
     def _recheck_bands(self, icons: Mapping[str, str], lang: str) -> list[tuple[str, dict[str, str]]]:

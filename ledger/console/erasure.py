@@ -1,0 +1,108 @@
+"""`cert-ledger erasure-key | erase`: what holders had verifiers pass on, done by the log's operator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ledger.console.operate import PASSPHRASE
+from ledger.console.paths import add_folder, add_owner, read_file
+from ledger.errors import Malformed
+from ledger.keystore import open_key_file, read_passphrase
+from ledger.records.erasure import open_order, operator_key, public_of
+from ledger.records.secret import cert_key_of
+from ledger.service.config import LedgerSettings
+from ledger.service.erasure import find_erasable
+from ledger.service.private_index import PrivateIndex
+from ledger.service.run import SETTINGS_FILE
+from ledger.settings import load_settings
+from ledger.store.erasing import erase_rows
+from ledger.store.opening import open_store
+from ledger.text import Text
+
+MAX_ORDERS: Final = 4 * 1024 * 1024  # bytes of a file
+
+
+class Order(msgspec.Struct):
+    """A line of `cert-verifier holder-requests`; other kinds are passed over."""
+
+    id: str
+    kind: str
+    cert_key: str
+    order: str = ""
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    key = commands.add_parser(
+        "erasure-key", help="给出接收删除申请的公钥 / the key for which verifiers seal orders of erasure"
+    )
+    add_folder(key)
+    key.set_defaults(run=_key)
+
+    erase = commands.add_parser("erase", help="删除个人信息 / erase what is kept of persons, as they asked")
+    add_folder(erase)
+    add_owner(erase)
+    erase.add_argument(
+        "orders", type=Path, help="cert-verifier holder-requests 的输出 / what cert-verifier holder-requests printed"
+    )
+    erase.set_defaults(run=_erase)
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    print(public_of(operator_key(_index_key(arguments))).hex())
+    return 0
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    """Each order is a commit of its own; run again after a crash, it deletes what is left."""
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    orders = read_orders(read_file(arguments.orders, MAX_ORDERS))
+    index_key = _index_key(arguments)
+    private, index = operator_key(index_key), PrivateIndex(index_key, os.urandom)
+
+    async def run() -> None:
+        for order in orders:
+            secret = open_order(private, bytes.fromhex(order.order))
+            if cert_key_of(secret).hex() != order.cert_key:
+                raise Malformed(f"{order.id}: the order is of another certificate than the line says")
+            store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
+            try:
+                found = await find_erasable(store, index, secret)
+            finally:
+                await store.close()
+            gone = await erase_rows(settings.store, arguments.dir, arguments.store_owner, found.locators, found.hmacs)
+            print(json.dumps({"id": order.id, "rows": gone}), flush=True)
+
+    asyncio.run(run())
+    if not orders:
+        print("没有删除申请 / no orders of erasure", file=sys.stderr)
+    return 0
+
+
+def read_orders(raw: bytes) -> list[Order]:
+    """The orders of erasure among the lines of a file. Raises Malformed."""
+    found: list[Order] = []
+    for number, line in enumerate(raw.splitlines(), 1):
+        try:
+            decoded: Any = msgspec.json.decode(line, type=Order) if line.strip() else None
+            if decoded is not None and decoded.kind == "erasure":
+                bytes.fromhex(decoded.order)
+                found.append(decoded)
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+            raise Malformed(f"orders: line {number} is none of cert-verifier holder-requests") from None
+    return found
+
+
+def _index_key(arguments: argparse.Namespace) -> bytes:
+    settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    passphrase = read_passphrase(
+        PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file
+    )
+    return open_key_file(arguments.dir / settings.keys, passphrase).key("index", "index").secret

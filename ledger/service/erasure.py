@@ -1,0 +1,118 @@
+"""What has to be deleted so that nothing about a person can be opened any more, for one certificate.
+
+    1 places      the statement that issued it and its corrections; their envelopes' locators follow from the secret
+    2 openings    each face envelope, with the secret: number and name
+    3 look-up     the row of (number, name), where it leads to this certificate
+    4 number      its row, where the number is still this certificate's
+    5 match       the row of each statement and the last four characters of the ID number, found by trial
+
+The row of the person (track) stays: it is an HMAC that leads to a random id, and without it a later certificate of the
+same person would not join the earlier ones. What the log itself holds is public and says nothing of a person.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.envelope import FaceContent, open_face
+from ledger.records.kinds import CERTIFICATE_KINDS, Kind
+from ledger.records.secret import cert_key_of, correction_locator, locator_of
+from ledger.records.state import CertificateState, certificate_map_key, parse_certificate_state
+from ledger.records.statements import parse_statement
+from ledger.service.private_index import PrivateIndex
+from ledger.store.protocol import PrivateStore, Purpose, Slot, entry_at
+from ledger.text import Text
+
+_UNKNOWN: Final = Text("日志中没有该证书", "The log has no such certificate")
+_AT_ONCE: Final = 1000  # rows asked for in one question
+_DIGITS, _ANY = string.digits, string.digits + string.ascii_uppercase
+
+
+@dataclass(frozen=True, slots=True)
+class Erasable:
+    """Names of rows, and of which certificate they are."""
+
+    cert_key: bytes
+    locators: tuple[bytes, ...]
+    hmacs: tuple[bytes, ...]
+
+
+async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes) -> Erasable:
+    """Raises Refused when no certificate has this secret. What is gone already is not found, so that a second run
+    finds less."""
+    cert_key = cert_key_of(secret)
+    key = certificate_map_key(cert_key)
+    row = (await store.states([key])).get(key)
+    if row is None:
+        raise Refused("NO_CERTIFICATE", "order", _UNKNOWN)
+    state = parse_certificate_state(row.body)
+    leaves, locators = [state.issue_leaf], [locator_of(secret)]
+    for at in await store.events(cert_key):  # 1
+        statement = parse_statement(await entry_at(store, at))
+        if statement.kind is Kind.CORRECT:
+            leaves.append(statement.leaf_hash)
+            locators.append(correction_locator(secret, statement.leaf_hash))
+        assert statement.kind not in CERTIFICATE_KINDS or statement.leaf_hash == state.issue_leaf
+    hmacs: list[bytes] = []
+    for leaf, locator in zip(leaves, locators, strict=True):
+        face = await _face(store, secret, leaf, locator)  # 2
+        if face is not None:
+            hmacs += await _looked_up(store, index, face, cert_key)  # 3
+            hmacs += await _numbered(store, index, face, state)  # 4
+        hmacs += await _matched(store, index, leaf, thorough=face is not None)  # 5
+    return Erasable(cert_key, tuple(locators), tuple(dict.fromkeys(hmacs)))
+
+
+async def _face(store: PrivateStore, secret: bytes, leaf: bytes, locator: bytes) -> FaceContent | None:
+    sealed = await store.envelope(locator, Slot.FACE)
+    if sealed is None:
+        return None
+    try:
+        return open_face(secret, leaf, sealed)
+    except (Unavailable, Malformed):
+        return None
+
+
+async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes) -> list[bytes]:
+    number, name = face.opening.number, face.opening.name
+    hmac = index.hmac(Purpose.LOOKUP, [number, name])
+    sealed = (await store.index([hmac])).get(hmac)
+    try:
+        return [hmac] if sealed and index.open_lookup(number, name, sealed).cert_key == cert_key else []
+    except Unverified:
+        return []
+
+
+async def _numbered(
+    store: PrivateStore, index: PrivateIndex, face: FaceContent, state: CertificateState
+) -> list[bytes]:
+    hmac = index.number_hmac(face.opening.number)
+    body = (await store.index([hmac])).get(hmac)
+    return [hmac] if body == state.issue_index.to_bytes(8, "big") else []
+
+
+async def _matched(store: PrivateStore, index: PrivateIndex, leaf: bytes, *, thorough: bool) -> list[bytes]:
+    """First the ends of resident identity numbers; `thorough`: then all others, which takes about a minute."""
+    for tails in (_usual_tails(), _other_tails()) if thorough else (_usual_tails(),):
+        while batch := list(itertools.islice(tails, _AT_ONCE)):
+            found = await store.index([index.match_row(leaf, tail).hmac for tail in batch])
+            if found:
+                return list(found)
+    return []
+
+
+def _usual_tails() -> Iterator[str]:
+    for head in itertools.product(_DIGITS, repeat=3):
+        yield from ("".join(head) + last for last in _DIGITS + "X")
+
+
+def _other_tails() -> Iterator[str]:
+    usual = frozenset(_DIGITS)
+    for tail in itertools.product(_ANY, repeat=4):
+        if not (usual.issuperset(tail[:3]) and tail[3] in _DIGITS + "X"):
+            yield "".join(tail)

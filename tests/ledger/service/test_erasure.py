@@ -1,0 +1,74 @@
+"""Erasing the person of one certificate, on both stores: nothing opens or is found any more, others are untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger import wire
+from ledger.errors import Refused
+from ledger.records.secret import correction_locator, locator_of
+from ledger.service.erasure import find_erasable
+from ledger.store.erasing import erase_rows
+from ledger.store.protocol import Slot
+from tests.ledger.service.test_enquiries import LAST4, enquiries, put
+from tests.support.builders import octets
+from tests.support.life_builders import correction
+from tests.support.postgres import postgres_server
+from tests.support.service_room import BODY, INDEX, Room
+from tests.support.stores import KINDS, PostgresKind
+
+
+@pytest.fixture(params=KINDS)
+def room(request: pytest.FixtureRequest, tmp_path: Path) -> Room:
+    return Room(tmp_path, KINDS[request.param]())
+
+
+async def erase(room: Room, secret: bytes) -> int:
+    """With the ledger stopped, as its operator."""
+    path = room.folder / "log.db"
+    store = await room.kind.open(path, private=True, read_only=True)
+    try:
+        found = await find_erasable(store, INDEX, secret)
+    finally:
+        await store.close()
+    place = room.kind.place(path)
+    owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
+    return await erase_rows(place, path.parent, owner, found.locators, found.hmacs)
+
+
+async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None:
+    async with room.open():
+        [first, other] = await room.draft("a", "b")
+        await put(room, first, other)
+        changed = correction(BODY, first, name="新名字")
+        await put(room, changed)
+    leaf = changed.statement.leaf_hash
+    places = [locator_of(first.secret), correction_locator(first.secret, leaf)]
+    # Four envelopes, two look-up rows, the number, two ID tails.
+    assert await erase(room, first.secret) == 9
+    assert await erase(room, first.secret) == 0, "a second run finds nothing"
+    async with room.open():
+        for place in places:
+            for slot in Slot:
+                assert await room.store.envelope(place, slot) is None
+        asked = enquiries(room)
+        faces = [first.face, changed.face, other.face]
+        found = await asked.find([wire.LookupBody(face.number, face.name) for face in faces])
+        assert [one is not None for one in found] == [False, False, True]
+        assert not await asked.match(first.issue.cert_key, LAST4["a"])
+        assert await asked.match(other.issue.cert_key, LAST4["b"])
+        assert await room.store.envelope(locator_of(other.secret), Slot.FACE) is not None
+        assert await room.store.index([INDEX.number_hmac(other.face.number)])
+        state = await room.sequencer.integrator.certificate(first.issue.cert_key)
+        assert state is not None, "the public record stays"
+        [later] = await room.draft("c")
+        await put(room, later)
+
+
+async def test_a_secret_of_no_certificate(room: Room) -> None:
+    async with room.open():
+        pass
+    with pytest.raises(Refused, match="NO_CERTIFICATE"):
+        await erase(room, octets("nobody", 16))

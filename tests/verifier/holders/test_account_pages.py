@@ -1,0 +1,100 @@
+"""A holder's own page, and what happens to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ledger.records.commitments import rest_digest
+from ledger.records.envelope import FaceContent, RestContent, seal_face, seal_rest
+from ledger.records.kinds import Reason
+from ledger.records.life import Correct
+from ledger.records.secret import correction_locator
+from ledger.records.statements import issuer_entry, parse_statement
+from tests.support.build_log import FILING, ISSUE_DAY
+from tests.support.holder_site import HolderSite, holder_site
+from verifier.holders.desk import to_text
+
+
+async def correct(site: HolderSite, name: str) -> None:
+    """The body corrects the name, as `cert-issuer correct` would."""
+    old = site.certificates[0]
+    face = replace(old.face, name=name)
+    body = Correct(
+        old.issue.cert_key, Reason.NAME_CHANGED, ISSUE_DAY, face.digest(), rest_digest(old.digests), issuer=FILING
+    )
+    statement = parse_statement(issuer_entry(body, site.log.record_key))
+    await site.log.batch([statement.entry])
+    leaf = statement.leaf_hash
+    locator = correction_locator(old.secret, leaf)
+    site.log.envelopes[locator] = seal_face(old.secret, leaf, bytes(12), FaceContent(face))
+    openings = tuple(o for o in old.openings if o.field.value != 1)
+    site.ledger.rest[locator] = seal_rest(old.holder_code, leaf, bytes(12), RestContent(old.digests, openings))
+    await site.pass_time(1000)
+
+
+async def test_the_way_in_for_strangers(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site:
+        status, body, headers = await site.fetch("/holder?lang=en")
+        assert status == 200 and b"Sign in with a passkey" in body and headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "same-origin"
+        assert (await site.fetch("/holder?lang=en", cookie=f"{site.desk.cookie}=x"))[0] == 200
+
+
+async def test_certificates_stand_by_occupation_with_the_current_grade(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site:
+        _, cookie = await site.signed_in()
+        _, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
+        text = body.decode()
+        assert "车工" in text and "Current grade in this occupation <b>Level III / Senior worker</b>" in text
+        assert "Valid" in text and "例小明" in text
+        higher = site.log.certificate("higher", grade=5, track="one")
+        await site.log.issue(higher)
+        await site.pass_time(1000)
+        _, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
+        assert "Current grade in this occupation <b>Level II / Technician</b>" in body.decode()
+
+
+async def test_after_a_correction_the_new_name_is_shown_and_shared(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site:
+        session, cookie = await site.signed_in()
+        await correct(site, "例大明")
+        _, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
+        assert "例大明" in body.decode() and "例小明<" not in body.decode()
+        (kept,) = await site.desk.accounts.certificates(session)
+        assert kept.held.face.name == "例大明"
+        _, body, _ = await site.fetch(f"/holder/certificates/{to_text(kept.id)}/share?lang=en", cookie=cookie)
+        assert "例大明" in body.decode()
+
+
+async def test_what_cannot_be_checked_now_is_still_there(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site:
+        _, cookie = await site.signed_in()
+        for log in site.lookup.logs:
+            log.replica = None
+        status, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
+        assert status == 200 and "例小明" in body.decode() and "Cannot check right now" in body.decode()
+
+
+async def test_only_pages_of_this_site_change_anything(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site:
+        session, cookie = await site.signed_in()
+        (kept,) = await site.desk.accounts.certificates(session)
+        form = {"id": to_text(kept.id), "lang": "en"}
+        paths = ("certificates/drop", "certificates/erasure", "certificates/correction", "shares/close", "drop",
+                 "shares/extend", "shares/drop", "passkeys/drop", "sign-out", "shares", "passkeys", "passkeys/options")  # fmt: skip
+        for path in paths:
+            status, _, _ = await site.fetch(f"/holder/{path}", "POST", cookie=cookie, site="cross-site", data=form)
+            assert status == 403, path
+            status, _, _ = await site.fetch(f"/holder/{path}", "POST", data=form)
+            assert status == 404, path
+        assert len(await site.desk.accounts.certificates(session)) == 1
+
+
+async def test_a_deleted_account_is_gone_and_signed_out(tmp_path: Path) -> None:
+    async with holder_site(tmp_path) as site:
+        session, cookie = await site.signed_in()
+        status, _, headers = await site.fetch("/holder/drop", "POST", cookie=cookie, data={"lang": "en"})
+        assert status == 303 and 'holder=""' in headers["set-cookie"]
+        assert await site.desk.accounts.certificates(session) == []
+        assert b"Sign in" in (await site.fetch("/holder?lang=en", cookie=cookie))[1]

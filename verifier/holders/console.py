@@ -1,0 +1,50 @@
+"""`cert-verifier holder-requests`: what holders asked for, for the operator to pass on; and that it was done."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from pathlib import Path
+
+from ledger.errors import Malformed, Refused
+from ledger.text import Text
+from verifier.config import load_folder
+from verifier.holders.requests import mark_done, waiting
+from verifier.site.opening import open_site
+
+_NONE = Text("没有待处理的此申请", "No such request is waiting")
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        "holder-requests", help="持证人的更正与删除申请 / what holders ask to have corrected or erased"
+    )
+    command.add_argument("--done", action="append", default=[], metavar="ID", help="标记为已处理 / mark as acted on")
+    command.set_defaults(run=run)
+    return command
+
+
+def run(options: argparse.Namespace) -> int:
+    asyncio.run(_run(options.dir, options.done))
+    return 0
+
+
+async def _run(folder: Path, done: list[str]) -> None:
+    """One JSON line for each request that waits: id, kind, cert_key, field, order, asked (UTC)."""
+    store = await open_site(load_folder(folder).site_store, folder)
+    try:
+        for text in done:
+            try:
+                id_ = bytes.fromhex(text)
+            except ValueError:
+                raise Malformed("an id is hex") from None
+            if not await mark_done(store, id_, time.time_ns() // 1_000_000):
+                raise Refused("NO_REQUEST", text, _NONE)
+        for one in [] if done else await waiting(store):
+            asked = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.at_ms // 1000))
+            line = {"id": one.id.hex(), "kind": one.kind, "cert_key": one.cert_key.hex(), "field": one.field}
+            print(json.dumps(line | {"order": one.order.hex(), "asked": asked}))
+    finally:
+        await store.close()
