@@ -38,6 +38,7 @@ _TITLE: Final = Text("职业技能等级证书", "Certificate of Vocational Skil
 _POST: Final = Text("技能岗位聘任证书", "Certificate of Appointment to a Skill Post")
 _NUMBER: Final = Text("证书编号", "Number")
 _ISSUED: Final = Text("发证日期", "Issued")
+_TERM: Final = Text("聘期", "Term")
 _STATUS: Final = Text("现时状态和等级请到", "For status and current grade ask")
 
 
@@ -50,7 +51,7 @@ def draw_card(facts: Facts, fields: Collection[str], official_host: str) -> byte
         facts.occupation + (f"  {facts.trade}" if facts.trade else ""),
         facts.grade,
         facts.body_name,
-        f"{_ISSUED.zh} {_ISSUED.en}  {format_day(facts.issue_day)}",
+        _when(facts),
         f"{_STATUS.zh} {_STATUS.en}  {official_host}",
         right,
     )
@@ -123,6 +124,14 @@ def _strip(text: str, size: int, width: int, card: Image.Image) -> Image.Image:
     strip = Image.new("RGB", (width, size + 24), _PAPER)
     _text(ImageDraw.Draw(strip), (0, strip.height // 2), text, size, _INK, anchor="lm", width=width)
     return strip.quantize(palette=card, dither=Image.Dither.NONE)
+
+
+def _when(facts: Facts) -> str:
+    """The issue date, or from when to when a post is held."""
+    if not facts.is_post:
+        return f"{_ISSUED.zh} {_ISSUED.en}  {format_day(facts.issue_day)}"
+    last = format_day(facts.last_day) if facts.last_day else ""
+    return f"{_TERM.zh} {_TERM.en}  {format_day(facts.first_day)} – {last}".rstrip()
 
 
 def _paste(card: Image.Image, photo: bytes) -> None:

@@ -43,3 +43,8 @@ def test_long_names_stay_within_the_frame() -> None:
 def test_another_process_draws_the_same() -> None:
     facts = [make_facts(number=f"Y00005199000126300100{at}") for at in range(3)]
     assert list(draw_cards(facts, ("name",), HOST, apart=True)) == list(draw_cards(facts, ("name",), HOST, apart=False))
+
+
+def test_a_post_shows_its_term() -> None:
+    cards = {draw_card(make_post(last_day=last), ("name",), HOST) for last in (0, 21_000, 21_001)}
+    assert len(cards) == 3
