@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from ledger.errors import Malformed
-from ledger.records.kinds import Audience, Route
+from ledger.records.dates import parse_day
+from ledger.records.kinds import Audience, KeyStatus, Route
 from ledger.records.number import check_filing_number
 from ledger.settings import described, load_settings
 from ledger.text import Text
@@ -73,6 +74,15 @@ class IssuerSettings:
             maximum=200,
         ),
     )
+    compromised_keys: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "主管部门宣布泄露的本机构记录密钥，每项为公钥和日期，导出时不再认可",
+                "record keys that the authority stated to be compromised, each `HEX YYYY-MM-DD`: exports drop them",
+            )
+        ),
+    )
     route: str = field(
         default="exam",
         metadata=described(
@@ -113,6 +123,7 @@ class IssuerSettings:
             raise Malformed("standard_id: at most 64 characters with the code put in")
         if not self.standard_id.isprintable() or not self.query_url.isprintable():
             raise Malformed("standard_id, query_url: printable characters")
+        _ = self.compromised
         _ = self.trust  # a key or digest in the wrong form is an error of this file
 
     @property
@@ -122,6 +133,17 @@ class IssuerSettings:
         except ValueError as error:
             raise Malformed("genesis_sha256: 64 hex digits") from error
         return LogTrust(self.origin, tuple(parse_vkey(line) for line in self.log_keys), digest)
+
+    @property
+    def compromised(self) -> dict[bytes, tuple[KeyStatus, int]]:
+        """Public keys to what the authority stated of them, and the day."""
+        found = {}
+        for item in self.compromised_keys:
+            public, _, day = item.partition(" ")
+            if re.fullmatch(r"[0-9a-f]{64}", public) is None:
+                raise Malformed("compromised_keys: 64 hex digits, a blank and a date")
+            found[bytes.fromhex(public)] = (KeyStatus.COMPROMISED, parse_day(day))
+        return found
 
     @property
     def official_host(self) -> str:

@@ -14,19 +14,16 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from issuer.console.terminal import NOT_CLEAN, OK, UNAVAILABLE, passphrase, progress, say, say_json, tell
 from issuer.desk import Desk, open_desk, replace_file
-from issuer.exports.badge import DEFAULT_FIELDS, FIELDS, listed_fields
-from issuer.exports.card import draw_card
+from issuer.exports.card import draw_cards
 from issuer.exports.did import export_key
-from issuer.exports.facts import Facts, facts_of
+from issuer.exports.facts import DEFAULT_FIELDS, FIELDS, facts_of, listed_fields
 from issuer.exports.files import JSON_SUFFIX, PNG_SUFFIX, SD_JWT_SUFFIX, VC_SUFFIX, Maker
 from issuer.exports.holdings import Holding, read_holdings, stated_keys
 from issuer.exports.proofs import fetch_states
@@ -44,7 +41,7 @@ from ledger.records.state import CertificateState, parse_certificate_state
 from ledger.text import Text
 
 EXPORTS, PUBLIC = "exports", "public"
-_POOL_FROM: Final = 8  # certificates that make a second process worth starting
+_POOL_FROM: Final = 50  # certificates that make a second process worth starting
 _ASKING: Final = Text("向账本核对", "asking the ledger")
 _MAKING: Final = Text("导出", "exporting")
 _NO_URL: Final = Text(
@@ -98,7 +95,7 @@ async def export(arguments: Namespace) -> int:
         raise Refused("nothing_to_export", "number", _UNKNOWN if wanted else _NOTHING)
     async with LedgerClient(desk.settings.ledger_url) as client:
         filing, states = await _ask(desk, client, chosen, now_ms, quiet=arguments.json)
-    stated = stated_keys(acts)
+    stated = {**stated_keys(acts), **desk.settings.compromised}
     check_record_key(filing, desk.record.public, batch_day(now_ms))  # 1
     if desk.record.public in stated:
         raise Refused("KEY_NOT_LIVE", "record_key", _STOPPED)
@@ -160,26 +157,15 @@ def _export_holders(
             report.kept.append(number)
         else:
             due.append((holding, out))
-    facts = [facts_of(holding.item, filing) for holding, _ in due]
+    facts = (facts_of(holding.item, filing) for holding, _ in due)
+    cards = draw_cards(facts, fields, desk.settings.official_host, apart=len(due) >= _POOL_FROM)
     random_bytes = os.urandom if arguments.sd_jwt else None
-    with ExitStack() as stack:
-        cards = _cards(stack, facts, fields, desk.settings.official_host)
-        bar = stack.enter_context(progress(len(due), _MAKING, quiet=arguments.json))
-        for (holding, out), said, card in zip(due, facts, cards, strict=True):
+    with progress(len(due), _MAKING, quiet=arguments.json) as bar:
+        for (holding, out), (said, card) in zip(due, cards, strict=True):
             files = maker.holder_files(said, Place(holding.places[-1]), fields, card, random_bytes)
             _write_all(out, {said.number + suffix: content for suffix, content in files.items()})
             report.exported.append((said.number, out))
             bar.advance()
-
-
-def _cards(stack: ExitStack, facts: Sequence[Facts], fields: Collection[str], official_host: str) -> Iterator[bytes]:
-    """Pictures in order. Many are drawn in a process of their own, beside the signatures; it gets no key."""
-    among = len(facts)
-    arguments = (facts, [tuple(fields)] * among, [official_host] * among)
-    if among < _POOL_FROM:
-        return map(draw_card, *arguments)
-    pool = stack.enter_context(ProcessPoolExecutor(1))
-    return pool.map(draw_card, *arguments, chunksize=4)
 
 
 def _kept_state(desk: Desk, out: Path, holding: Holding) -> CertificateState | None:
@@ -221,7 +207,7 @@ def _fields(arguments: Namespace) -> Collection[str]:
     found = listed_fields(arguments.fields)
     if found is None:
         raise Malformed(f"--fields: none, or some of {', '.join(FIELDS)}")
-    return tuple(found)
+    return found
 
 
 def _tell(arguments: Namespace, desk: Desk, report: Report, *, ledger_answered: bool) -> int:

@@ -6,9 +6,9 @@ Two forms of the same, which differ in `credentialStatus` only:
     credential  three entries, revocation, suspension and refresh: what VC 2.0 verifiers can tell apart
 
 Whoever holds the file shows all of it, so it says little by itself: number, occupation, grade, dates, body. Of the
-person it says what was chosen (`FIELDS`), the name unless told otherwise. The ID number is left out by default even
-hashed: the salt has to stand beside the hash, and the few possible numbers can be tried in seconds. The link of the
-code is never in it: its secret opens the photo.
+person it says what was chosen (`facts.FIELDS`), the name unless told otherwise. The ID number is left out by default
+even hashed: the salt has to stand beside the hash, and the few possible numbers can be tried in seconds. The link of
+the code is never in it: its secret opens the photo.
 
 What a text is for people, it is in both languages: schema.org's name and description are plain strings here.
 """
@@ -16,12 +16,12 @@ What a text is for people, it is in both languages: schema.org's name and descri
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
-from issuer.exports.facts import Facts
+from issuer.exports.facts import DOCUMENT, NAME, PHOTO, SCORES, Facts
 from issuer.exports.jcs import Json
 from issuer.exports.lists import status_entry
 from issuer.exports.standing import Place
@@ -31,9 +31,6 @@ from ledger.records.documents import CITIZEN
 from ledger.reference_data import load_ladder
 from ledger.text import Text
 
-NAME, DOCUMENT, SCORES, PHOTO = "name", "document", "scores", "photo"
-FIELDS: Final = (NAME, DOCUMENT, SCORES, PHOTO)  # of the person, to be chosen
-DEFAULT_FIELDS: Final = (NAME,)
 BADGE, CREDENTIAL = ("standing",), ("revocation", "suspension", "refresh")  # lists that a form names
 
 _CERTIFICATE: Final = Text("职业技能等级证书", "Certificate of Vocational Skill Level")
@@ -215,9 +212,3 @@ def _name(label: str, *parts: bytes) -> str:
 
 def _both(text: Text) -> str:
     return f"{text.zh} {text.en}"
-
-
-def listed_fields(names: str) -> Mapping[str, None] | None:
-    """The fields that a comma-separated list names, in order; None when one is unknown. "none" is the empty list."""
-    found = dict.fromkeys(name for name in names.split(",") if name and name != "none")
-    return None if set(found) - set(FIELDS) else found

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Collection
+import itertools
+import multiprocessing
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from issuer import printing
-from issuer.exports.badge import NAME, PHOTO
-from issuer.exports.facts import Facts
+from issuer.exports.facts import NAME, PHOTO, Facts
+from ledger import printing
 from ledger.errors import Unavailable
 from ledger.printing.ornament import GOLD, RED, Colour
 from ledger.records.dates import format_day
@@ -29,10 +33,12 @@ _GREY: Final = (107, 105, 102)
 _LEFT, _RIGHT = 80, 1120
 _PHOTO: Final = (180, 252)
 _COLOURS: Final = 64
+_AHEAD: Final = 16  # pictures drawn ahead; keeps memory flat for any roster
 _TITLE: Final = Text("职业技能等级证书", "Certificate of Vocational Skill Level")
 _POST: Final = Text("技能岗位聘任证书", "Certificate of Appointment to a Skill Post")
 _NUMBER: Final = Text("证书编号", "Number")
 _ISSUED: Final = Text("发证日期", "Issued")
+_TERM: Final = Text("聘期", "Term")
 _STATUS: Final = Text("现时状态和等级请到", "For status and current grade ask")
 
 
@@ -45,7 +51,7 @@ def draw_card(facts: Facts, fields: Collection[str], official_host: str) -> byte
         facts.occupation + (f"  {facts.trade}" if facts.trade else ""),
         facts.grade,
         facts.body_name,
-        f"{_ISSUED.zh} {_ISSUED.en}  {format_day(facts.issue_day)}",
+        _when(facts),
         f"{_STATUS.zh} {_STATUS.en}  {official_host}",
         right,
     )
@@ -60,6 +66,35 @@ def draw_card(facts: Facts, fields: Collection[str], official_host: str) -> byte
     out = io.BytesIO()
     shown.save(out, "PNG", compress_level=6)
     return out.getvalue()
+
+
+def draw_cards(
+    facts: Iterable[Facts], fields: Collection[str], official_host: str, *, apart: bool
+) -> Iterator[tuple[Facts, bytes]]:
+    """Pictures in order, each with its facts. `apart`: drawn in a process of its own, a few ahead of the caller.
+
+    Raises Unavailable, also when that process is killed. Callers with `apart` need the usual `__main__` guard.
+    """
+    if not apart:
+        yield from ((one, draw_card(one, fields, official_host)) for one in facts)
+        return
+    # spawn: what was unlocked in this process is not in that one.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        drawn: deque[tuple[Facts, Future[bytes]]] = deque()
+        coming = iter(facts)
+        try:
+            while True:
+                for one in itertools.islice(coming, _AHEAD - len(drawn)):
+                    drawn.append((one, pool.submit(draw_card, one, tuple(fields), official_host)))
+                if not drawn:
+                    return
+                one, card = drawn.popleft()
+                yield one, card.result()
+        except BrokenProcessPool as error:
+            raise Unavailable("the process that draws was killed") from error
+        finally:
+            for _, card in drawn:
+                card.cancel()
 
 
 @functools.lru_cache(maxsize=64)
@@ -89,6 +124,14 @@ def _strip(text: str, size: int, width: int, card: Image.Image) -> Image.Image:
     strip = Image.new("RGB", (width, size + 24), _PAPER)
     _text(ImageDraw.Draw(strip), (0, strip.height // 2), text, size, _INK, anchor="lm", width=width)
     return strip.quantize(palette=card, dither=Image.Dither.NONE)
+
+
+def _when(facts: Facts) -> str:
+    """The issue date, or from when to when a post is held."""
+    if not facts.is_post:
+        return f"{_ISSUED.zh} {_ISSUED.en}  {format_day(facts.issue_day)}"
+    last = format_day(facts.last_day) if facts.last_day else ""
+    return f"{_TERM.zh} {_TERM.en}  {format_day(facts.first_day)} – {last}".rstrip()
 
 
 def _paste(card: Image.Image, photo: bytes) -> None:

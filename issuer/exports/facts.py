@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from issuer.results import Issued
 from ledger.records.appointment import Appoint
@@ -16,6 +17,10 @@ from ledger.records.statements import parse_statement
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
+
+NAME, DOCUMENT, SCORES, PHOTO = "name", "document", "scores", "photo"
+FIELDS: Final = (NAME, DOCUMENT, SCORES, PHOTO)  # of the person, to be chosen
+DEFAULT_FIELDS: Final = (NAME,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +95,9 @@ def _scores(opened: Mapping[Field, object]) -> tuple[tuple[str, str], ...]:
     found = opened.get(Field.SCORES, [])
     assert isinstance(found, list)
     return tuple((str(title), str(score)) for title, score in found)
+
+
+def listed_fields(names: str) -> tuple[str, ...] | None:
+    """The fields that a comma-separated list names, in order; None when one is unknown. "none" is the empty list."""
+    found = tuple(dict.fromkeys(name for name in names.split(",") if name and name != "none"))
+    return None if set(found) - set(FIELDS) else found

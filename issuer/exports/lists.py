@@ -23,6 +23,7 @@ from issuer.exports.vocabulary import CREDENTIALS_V2
 from issuer.exports.when import format_instant
 
 DAYS: Final = 30
+_CLOCKS_S: Final = 600  # by which readers' clocks may be behind
 FRESH_S: Final = 43_200  # how long a reader of a token may keep it
 
 
@@ -71,7 +72,7 @@ def list_credential(base: str, did: str, name: str, number: int, encoded: str, n
         "id": url,
         "type": ["VerifiableCredential", "BitstringStatusListCredential"],
         "issuer": did,
-        "validFrom": format_instant(now_s),
+        "validFrom": format_instant(now_s - _CLOCKS_S),
         "validUntil": format_instant(now_s + DAYS * 86_400),
         "credentialSubject": {
             "id": f"{url}#list",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from issuer.config import SETTINGS_FILE
-from issuer.exports.badge import FIELDS
+from issuer.exports.facts import FIELDS
 from issuer.exports.standing import PURPOSES
 from tests.support.exporting import make_exporting
 

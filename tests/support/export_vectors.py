@@ -13,8 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from issuer.exports.badge import BADGE, CREDENTIAL, DEFAULT_FIELDS
+from issuer.exports.badge import BADGE, CREDENTIAL
 from issuer.exports.did import did_document, issuer_metadata
+from issuer.exports.facts import DEFAULT_FIELDS
 from issuer.exports.jcs import canonical_json
 from issuer.exports.sdjwt import sd_jwt
 from issuer.exports.standing import Place, Standing

@@ -233,6 +233,15 @@ def test_keys_that_were_stopped_sign_nothing(body: Exporting) -> None:
     assert body.export()[1]["error"]["code"] == "export_url_missing"
     settings.write_text(text.replace(BASE, "http://www.body.example"))
     assert body("export")[0] == 2
+    other = "ab" * 32
+    listed = text.replace(
+        "compromised_keys = []", f'compromised_keys = ["{public_of(body)} 2026-11-01", "{other} 2026-11-02"]'
+    )
+    assert listed != text
+    settings.write_text(listed)
+    assert body.export()[1]["error"]["code"] == "KEY_NOT_LIVE"
+    settings.write_text(listed.replace("2026-11-02", "yesterday"))
+    assert body("export")[0] == 2
     settings.write_text(text)
     act(body, "key", "compromised")
     code, told = body.export()
@@ -243,6 +252,11 @@ def act(body: Exporting, command: str, *arguments: Any) -> None:
     more = () if command == "key" else ("--no-pdf",)
     code, *told = body(command, *arguments, "--yes", *more)
     assert code == 0, told
+
+
+def public_of(body: Exporting) -> str:
+    found: str = json.loads((body.folder / "public.json").read_bytes())["record_key"]
+    return found
 
 
 def place_of(body: Exporting, number: str) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from issuer.exports.badge import BADGE, CREDENTIAL, DEFAULT_FIELDS, FIELDS, badge, listed_fields
-from issuer.exports.facts import Facts
+from issuer.exports.badge import BADGE, CREDENTIAL, badge
+from issuer.exports.facts import DEFAULT_FIELDS, FIELDS, Facts
 from issuer.exports.standing import Place
 from issuer.exports.vocabulary import check_terms
 from tests.support.exporting import BASE, DID, MAKER, SCHEMA, make_facts, make_post
@@ -87,8 +87,3 @@ def test_the_same_achievement_has_the_same_id() -> None:
     assert first["credentialSubject"]["achievement"] == second["credentialSubject"]["achievement"]
     ordinary = made(make_facts(trade="数控车工"))["credentialSubject"]["achievement"]
     assert ordinary["id"] != first["credentialSubject"]["achievement"]["id"]
-
-
-def test_lists_of_fields() -> None:
-    assert list(listed_fields("name,photo") or ()) == ["name", "photo"]
-    assert listed_fields("none") == {} and listed_fields("name,address") is None

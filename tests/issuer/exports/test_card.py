@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from issuer.exports.card import SIZE, draw_card
+from issuer.exports.card import SIZE, draw_card, draw_cards
 from tests.support.exporting import make_facts, make_post
 
 HOST = "verify.example"
@@ -38,3 +38,13 @@ def test_long_names_stay_within_the_frame() -> None:
         with Image.open(io.BytesIO(draw_card(facts, ("name",), HOST))) as shown:
             edge = shown.convert("RGB").crop((1140, 60, 1160, 620))
             assert len(edge.getcolors(9) or "") == 1, "nothing is drawn beyond the margin"
+
+
+def test_another_process_draws_the_same() -> None:
+    facts = [make_facts(number=f"Y00005199000126300100{at}") for at in range(3)]
+    assert list(draw_cards(facts, ("name",), HOST, apart=True)) == list(draw_cards(facts, ("name",), HOST, apart=False))
+
+
+def test_a_post_shows_its_term() -> None:
+    cards = {draw_card(make_post(last_day=last), ("name",), HOST) for last in (0, 21_000, 21_001)}
+    assert len(cards) == 3

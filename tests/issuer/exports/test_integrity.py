@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from issuer.exports.badge import BADGE, CREDENTIAL, FIELDS
+from issuer.exports.badge import BADGE, CREDENTIAL
 from issuer.exports.did import did_document
+from issuer.exports.facts import FIELDS
 from issuer.exports.integrity import JCS, RDFC, secure
 from issuer.exports.standing import Place
 from ledger.errors import Malformed
