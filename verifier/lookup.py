@@ -127,7 +127,7 @@ class Lookup:
 
     async def by_key(self, cert_key: bytes) -> Verdict:
         """A certificate by its cert key: what the log says of it, and nothing of a person."""
-        return (await self._judge(Keyed(cert_key))).verdict
+        return (await self.judge(Keyed(cert_key))).verdict
 
     async def holding(self, cert_key: bytes) -> tuple[KnownLog, Logged] | None:
         """The log whose answer counts for a certificate, and what it has; None when no log has it."""

@@ -26,7 +26,7 @@ from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple
 from ledger.records.state import parse_certificate_state
 from ledger.text import Text
-from verifier.carried import Item, Numbered
+from verifier.carried import Item, Keyed, Numbered
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.messages import Messages
@@ -87,7 +87,7 @@ class Receipts:
 
     async def _proven(self, plain: Receipt, item: Item | ForeignLink | None, verdict: Verdict) -> Receipt | None:
         """The receipt with the evidence that leads to its code; None where there is none."""
-        if item is None or isinstance(item, ForeignLink | Numbered):
+        if item is None or isinstance(item, ForeignLink | Numbered | Keyed):
             return None
         key = cert_key_of(item.secret)
         log = self._log_of(verdict)
