@@ -45,8 +45,8 @@ from verifier.config import LogConfig, VerifierSettings, add_log, create_folder,
 from verifier.console import add_as_of, add_refresh, as_of
 from verifier.eligibility import console as eligibility
 from verifier.hiring.console import add_check_list
-from verifier.kit import console as kit
 from verifier.holders import console as holders
+from verifier.kit import console as kit
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure

@@ -18,10 +18,10 @@ from ledger.records.cose import Signer
 from verifier.access.web import build_access
 from verifier.config import VerifierSettings, mark_served
 from verifier.hiring.web import build_lists
+from verifier.holders.room import build_room as build_holders
 from verifier.kit.key import believed_makers
 from verifier.kit.shelf import Shelf
 from verifier.kit.web import offline_room
-from verifier.holders.room import build_room as build_holders
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.messages import load_messages

@@ -14,7 +14,7 @@ import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
-from issuer.printing.qr import QUIET_ZONE, make_symbol
+from ledger.printing.qr import QUIET_ZONE, make_symbol
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.qr import format_code

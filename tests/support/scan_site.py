@@ -70,7 +70,9 @@ async def scan_site(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[Scan
         app.middlewares.append(listen)
         site = await start_site(app, host, 0)
         try:
-            yield ScanSite(site, desk, one, _print(desk.log, one, format_code(code), code.link), format_code(code), heard)
+            yield ScanSite(
+                site, desk, one, _print(desk.log, one, format_code(code), code.link), format_code(code), heard
+            )
         finally:
             await site.stop()
 
