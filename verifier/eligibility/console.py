@@ -4,6 +4,7 @@
     packs check FOLDER         load a pack and run its cases
     packs cases FOLDER         every case with what came out, and the rows that no case touches
     packs diff OLD NEW         what differs, row by row
+    packs terms PACK           its digest, days and claim terms: what `authority propose pack --from` reads
     eligible --pack P X…       check certificates, and decide
 
 A pack is named by its id, its folder, or its canonical form in one file. Exit status: packs 0, 1 when a case fails, 2
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
-from ledger.records.dates import batch_day, parse_day
+from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
 from verifier.config import load_folder
@@ -66,6 +67,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for command, run in ((check, _check), (cases, _cases)):
         command.add_argument("pack", metavar="PACK", help="编号、目录或文件 / id, folder or file")
         command.set_defaults(run=_placed(run))
+    terms = kinds.add_parser("terms", help="发布所用的说明 / what is proposed to publish it")
+    terms.add_argument("pack", metavar="PACK")
+    terms.set_defaults(run=_placed(_terms))
     diff = kinds.add_parser("diff", help="逐行比较两个版本 / what differs, row by row")
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
@@ -144,6 +148,20 @@ def _check(options: argparse.Namespace) -> int:
             for difference in result.differences:
                 print(f"x {result.case.id}: {difference}")
     return 1 if failed else 0
+
+
+def _terms(options: argparse.Namespace) -> int:
+    pack = find_pack(options.pack)
+    lines = [f'pack = "{pack.id}"', f'version = "{pack.version}"', f'digest = "{pack.digest.hex()}"']
+    lines.append(f'first_day = "{format_day(pack.first_day)}"')
+    if pack.last_day is not None:
+        lines.append(f'last_day = "{format_day(pack.last_day)}"')
+    if (claim := pack.claim) is not None:
+        lines += ["[claim]", f'scheme = "{claim.scheme}"', f"groups = {json.dumps(claim.groups)}"]
+        lines += [f"by_trade = {json.dumps(claim.by_trade)}", f"lower_grades = {json.dumps(claim.lower_grades)}"]
+        lines.append(f"slots = {claim.slots}")
+    print("\n".join(lines))
+    return 0
 
 
 def _cases(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ledger.console.bodies import _pack
 from ledger.records.dates import batch_day, format_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
@@ -74,6 +76,15 @@ class TestPacks:
         assert "L5" in (error := capsys.readouterr().err) and "L4" in error and "tables.toml: tables/subsidy" in error
         assert main(["packs", "check", "sc-2032"]) == 2
         assert "sc-2023" in capsys.readouterr().err
+
+    def test_terms_are_what_publishes_the_pack(self, capsys: Capture) -> None:
+        assert main(["packs", "terms", "n-2024"]) == 0
+        told, pack = tomllib.loads(capsys.readouterr().out), shipped_packs()["n-2024"]
+        statement = _pack(told, 0)  # type: ignore[arg-type]
+        assert (statement.pack_id, statement.version, statement.digest) == ("n-2024", "1", pack.digest)
+        assert (statement.first_day, statement.last_day, statement.terms) == (pack.first_day, pack.last_day, pack.claim)
+        assert main(["packs", "terms", "wage-sample"]) == 0
+        assert _pack(tomllib.loads(capsys.readouterr().out), 0).terms is None  # type: ignore[arg-type]
 
     def test_diff(self, tmp_path: Path, capsys: Capture) -> None:
         new = written(tmp_path / "p", changed("sc-2023", "tables.toml", "amount = 150000", "amount = 160000"))
