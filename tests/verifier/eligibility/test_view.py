@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 
 from ledger.reference_data import load_ladder
 from tests.support.packs import case_of, decided
 from verifier.eligibility.cases import run_cases
+from verifier.eligibility.decision import format_decision
 from verifier.eligibility.folder import shipped_packs
 from verifier.eligibility.view import decision_json
 
@@ -15,7 +17,9 @@ LADDER = load_ladder()
 
 def test_an_amount_with_lines_and_the_last_day_to_apply() -> None:
     pack = shipped_packs()["sc-2023"]
-    told = decision_json(decided(pack, case_of(pack, "A1")), pack, LADDER)
+    decision = decided(pack, case_of(pack, "A1"))
+    told = decision_json(decision, pack, LADDER)
+    assert told["decision"] == sha256(format_decision(decision)).hexdigest()
     assert told["amount"] == {
         "fen": 200_000, "currency": "CNY", "period": "once", "bound": "exact",
         "lines": [{"id": "subsidy", "fen": 200_000}],
