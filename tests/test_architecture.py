@@ -64,8 +64,8 @@ _PURE_VERIFIER = (
         f"eligibility.{name}"
         for name in (
             *("amounts", "cases", "cells", "certificate", "constraints", "days", "decision", "derived", "difference"),
-            *("engine", "explain", "facts", "formulas", "history", "judging", "kinds", "loader", "pack", "reader"),
-            *("records", "replay", "sentences", "tables", "view", "wording", "writing"),
+            *("engine", "explain", "facts", "formulas", "history", "judging", "kinds", "loader", "pack", "published"),
+            *("reader", "records", "replay", "sentences", "tables", "view", "wording", "writing"),
         )
     ),
     "kit.index_set",

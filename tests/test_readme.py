@@ -54,6 +54,8 @@ def test_ci_runs_the_readmes_test_command() -> None:
             ("verifier", ("claims", word))
             for word in ("init", "reserve", "pay", "release", "claw-back", "cases", "list")
         ),
+        *(("verifier", ("packs", word)) for word in ("list", "check", "cases", "diff", "terms")),
+        ("verifier", ("eligible",)),
         *(("verifier", ("audit", word)) for word in ("init", "serve", "evidence")),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
@@ -68,7 +70,7 @@ def test_options_in_the_operating_guide_exist() -> None:
     seen = 0
     for line in re.findall(r"^    (cert-(?:ledger|issuer|verifier) .+)$", OPERATING, re.MULTILINE):
         program, *words = line.split("#")[0].split()
-        depth = 2 if words[0] in ("authority", "witness", "claims", "kit") else 1
+        depth = 2 if words[0] in ("authority", "witness", "claims", "kit", "packs") else 1
         text = helped(program.removeprefix("cert-"), *words[:depth])
         for option in (word for word in words if word.startswith("--")):
             assert option in text, (line, option)

@@ -7,6 +7,7 @@
     issue    the real issuer on a sample roster
     revoke   from a revocation to the verifier that says so, with two witnesses
     audit    a whole audit of a log that was made beforehand
+    eligibility decisions with their trace and bytes, and loading all packs
     peers    an append-only tree library and a plain table on the same entries
 
 Writes nothing outside a scratch folder, which it removes, unless --write. Exit status 1 when a part could not be
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, auditing, issuing, limits, pages, peers, proofs, visibility
+from benchmarks import append, auditing, eligibility, issuing, limits, pages, peers, proofs, visibility
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -33,7 +34,7 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import BATCH, restart_s, running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "evidence", "issue", "audit", "revoke", "peers")
+PARTS = ("limits", "append", "pages", "evidence", "issue", "audit", "revoke", "eligibility", "peers")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -85,6 +86,9 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
             figures += await visibility.measure(folder, scale)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["revoke"] = f"{type(error).__name__}: {error}"
+    if "eligibility" in wanted:
+        _say("eligibility: every worked case of every pack")
+        figures += eligibility.measure(scale)
     if "peers" in wanted:
         _say("peers: the same entries elsewhere")
         try:

@@ -16,6 +16,7 @@ from verifier.eligibility.pack import Pack
 PACK = """
 format = "certledger/pack/v1"
 id = "small"
+version = "1"
 kind = "allowance"
 region = "CN"
 zh = "小包"

@@ -4,6 +4,7 @@
     packs check FOLDER         load a pack and run its cases
     packs cases FOLDER         every case with what came out, and the rows that no case touches
     packs diff OLD NEW         what differs, row by row
+    packs terms PACK           its digest, days and claim terms: what `authority propose pack --from` reads
     eligible --pack P X…       check certificates, and decide
 
 A pack is named by its id, its folder, or its canonical form in one file. Exit status: packs 0, 1 when a case fails, 2
@@ -24,8 +25,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
-from ledger.records.dates import batch_day, parse_day
+from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
+from ledger.store.claims import Source, published_pack
 from ledger.text import Text
 from verifier.config import load_folder
 from verifier.eligibility.asking import Shown, examine_shown
@@ -37,6 +39,7 @@ from verifier.eligibility.explain import explain, trace_lines, yuan
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.folder import open_pack, shipped_packs
 from verifier.eligibility.pack import Pack
+from verifier.eligibility.published import PublishedPack, published
 from verifier.eligibility.reader import nearest
 from verifier.eligibility.tables import Outcome
 from verifier.eligibility.view import decision_json
@@ -66,6 +69,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for command, run in ((check, _check), (cases, _cases)):
         command.add_argument("pack", metavar="PACK", help="编号、目录或文件 / id, folder or file")
         command.set_defaults(run=_placed(run))
+    terms = kinds.add_parser("terms", help="发布所用的说明 / what is proposed to publish it")
+    terms.add_argument("pack", metavar="PACK")
+    terms.set_defaults(run=_placed(_terms))
     diff = kinds.add_parser("diff", help="逐行比较两个版本 / what differs, row by row")
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
@@ -79,6 +85,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     eligible.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     eligible.add_argument("--pack", required=True, action="append", help="编号、目录或文件 / id, folder or file")
+    eligible.add_argument(
+        "--employer",
+        default="",
+        metavar="FILING",
+        help="发布规则包的单位备案号 / filing of the employer who published it",
+    )
     eligible.add_argument("--facts", type=Path, metavar="FILE", help="TOML 或 JSON / facts as TOML or JSON")
     eligible.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
     eligible.add_argument("--trace", action="store_true", help="列出每行每个条件 / every condition of every row")
@@ -146,6 +158,20 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _terms(options: argparse.Namespace) -> int:
+    pack = find_pack(options.pack)
+    lines = [f'pack = "{pack.id}"', f'version = "{pack.version}"', f'digest = "{pack.digest.hex()}"']
+    lines.append(f'first_day = "{format_day(pack.first_day)}"')
+    if pack.last_day is not None:
+        lines.append(f'last_day = "{format_day(pack.last_day)}"')
+    if (claim := pack.claim) is not None:
+        lines += ["[claim]", f'scheme = "{claim.scheme}"', f"groups = {json.dumps(claim.groups)}"]
+        lines += [f"by_trade = {json.dumps(claim.by_trade)}", f"lower_grades = {json.dumps(claim.lower_grades)}"]
+        lines.append(f"slots = {claim.slots}")
+    print("\n".join(lines))
+    return 0
+
+
 def _cases(options: argparse.Namespace) -> int:
     pack = find_pack(options.pack)
     results = run_cases(pack)
@@ -195,9 +221,9 @@ def _eligible(options: argparse.Namespace) -> int:
     facts = [read_facts(raw, pack, others=asked) for pack in packs]
     as_of = batch_day(_now_ms()) if options.as_of is None else parse_day(options.as_of)
     items = [_read_item(name) for name in options.items]
-    shown = asyncio.run(_shown(options, items)) if items else Shown((), (), ())
+    shown, known = asyncio.run(_gathered(options, packs, items))
     decisions = [
-        decide(shown.certificates, given, pack, as_of, shown.rejected) for pack, given in zip(packs, facts, strict=True)
+        decide(shown.certificates, given, pack, as_of, shown.rejected) for pack, given in zip(known, facts, strict=True)
     ]
     if options.out is not None:
         _write(options.out, format_decision(decisions[0]))
@@ -227,7 +253,10 @@ def _print(options: argparse.Namespace, packs: Sequence[Pack], decisions: Sequen
             print(say(text))
 
 
-async def _shown(options: argparse.Namespace, items: Sequence[str | bytes]) -> Shown:
+async def _gathered(
+    options: argparse.Namespace, packs: Sequence[Pack], items: Sequence[str | bytes]
+) -> tuple[Shown, list[Pack | PublishedPack]]:
+    """The certificates, checked, and the packs, published where a replica here knows them to be."""
     settings = load_folder(options.dir)
     light = options.light or not settings.replica
     async with AsyncExitStack() as stack:
@@ -243,7 +272,17 @@ async def _shown(options: argparse.Namespace, items: Sequence[str | bytes]) -> S
                         await bring_up_to_date(one, _now_ms, quiet=True)
                     except CertLedgerError as error:
                         print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
-        return await examine_shown(lookup, items)
+        replicas = [known.replica for known in logs if known.replica is not None]
+        sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
+        return await examine_shown(lookup, items), [await _published(pack, sources, options.employer) for pack in packs]
+
+
+async def _published(pack: Pack, sources: Sequence[Source], employer: str) -> Pack | PublishedPack:
+    for source in sources:
+        publication = await published_pack(source, pack.digest, employer)
+        if publication is not None:
+            return published(pack, publication)
+    return pack
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -30,9 +30,10 @@ MAX_CERTIFICATES: Final = 64
 
 
 class Basis(StrEnum):
-    """What stands behind the certificates of a decision. Only `verified` counts."""
+    """What stands behind a decision. Only `verified` counts."""
 
-    VERIFIED = "verified"  # each came out of a green verdict
+    VERIFIED = "verified"  # each certificate came out of a green verdict, and the pack is published on the log
+    UNPUBLISHED = "unpublished"  # the certificates did, but the log does not know the pack
     REHEARSAL = "rehearsal"  # made up: a worked case, a what-if
 
 

@@ -7,8 +7,8 @@
     5 result        the rows that answer, by the hit policy
     6 amount        the sum of its lines, where there is one
 
-`decide` takes verified certificates and nothing else. `rehearse` is the same for made-up ones (worked cases, what-if):
-its decisions say so, and are good for nothing that is paid.
+`decide` takes verified certificates and nothing else; what it says counts under a `PublishedPack`. `rehearse` is the
+same for made-up ones (worked cases, what-if): its decisions say so, and are good for nothing that is paid.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from verifier.eligibility.facts import Facts
 from verifier.eligibility.judging import Answer, Trace, judge
 from verifier.eligibility.kinds import UNKNOWN, Value
 from verifier.eligibility.pack import Needs, Pack
+from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.records import CertificateRecord, certificate_values
 from verifier.eligibility.tables import AS_OF, Outcome
 
@@ -35,7 +36,7 @@ _SHANGHAI_MS: Final = 8 * 3_600_000
 def decide(
     certificates: Sequence[VerifiedCertificate],
     facts: Facts,
-    pack: Pack,
+    pack: Pack | PublishedPack,
     as_of: int,
     rejected: Sequence[Rejected] = (),
 ) -> Decision:
@@ -45,8 +46,11 @@ def decide(
     is empty: another does not take its place. Raises Malformed for a day outside 1900..2999.
     """
     assert all(type(each) is VerifiedCertificate for each in certificates), "only verified certificates are decided on"
-    records = [each.record for each in certificates]
-    return _evaluate(records, [each.proof for each in certificates], facts, pack, as_of, rejected, Basis.VERIFIED)
+    records, proofs = [each.record for each in certificates], [each.proof for each in certificates]
+    if type(pack) is PublishedPack:
+        return _evaluate(records, proofs, facts, pack.pack, as_of, rejected, Basis.VERIFIED)
+    assert type(pack) is Pack, "a pack is read by the loader"
+    return _evaluate(records, proofs, facts, pack, as_of, rejected, Basis.UNPUBLISHED)
 
 
 def rehearse(

@@ -22,6 +22,7 @@ from verifier.eligibility.wording import (
     SAMPLE,
     SPANS,
     UNKNOWN_TEXT,
+    UNPUBLISHED,
     YES,
     say_cell,
 )
@@ -87,6 +88,8 @@ class _Explainer:
             yield Text(f"依据：{said}", f"Source: {said}")
         if d.sample:
             yield SAMPLE
+        if d.basis is Basis.UNPUBLISHED:
+            yield UNPUBLISHED
         yield REHEARSAL if d.basis is Basis.REHEARSAL else ADVICE
 
     def trace(self) -> Iterator[Text]:

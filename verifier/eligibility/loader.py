@@ -16,7 +16,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from ledger.errors import Malformed
 from ledger.records.dates import LAST_DAY
+from ledger.records.pack import MAX_SLOTS, ClaimTerms
 from ledger.text import Text
 from verifier.eligibility.amounts import read_amount
 from verifier.eligibility.cells import plain_value
@@ -26,7 +28,6 @@ from verifier.eligibility.formulas import GROUPS, Edge
 from verifier.eligibility.kinds import INT_MAX, MONEY_MAX, Kind, ValueType, value_type
 from verifier.eligibility.pack import (
     LABEL,
-    ClaimRule,
     Input,
     Needs,
     Pack,
@@ -36,7 +37,7 @@ from verifier.eligibility.pack import (
     Source,
     format_pack,
 )
-from verifier.eligibility.reader import CODE, NAME, Node, bad, read_toml, unknown
+from verifier.eligibility.reader import CODE, NAME, BadPack, Node, bad, read_toml, unknown
 from verifier.eligibility.records import CERTIFICATE_TYPES
 from verifier.eligibility.sentences import read_sentences
 from verifier.eligibility.tables import AS_OF, AS_OF_TYPE
@@ -44,6 +45,7 @@ from verifier.eligibility.writing import read_tables
 
 FILES: Final = ("pack.toml", "tables.toml", "sentences.toml", "cases.toml")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,47}")
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,31}")
 _REGION: Final = re.compile(r"CN|[1-9][0-9]{5}")
 _CLOCK: Final = {
     AS_OF: AS_OF_TYPE,
@@ -64,7 +66,7 @@ def load_pack(files: Mapping[str, bytes]) -> Pack:
     root = read_toml("pack.toml", files["pack.toml"])
     if root.text("format") != LABEL:
         raise bad("FORMAT", root.at("format"), "应为 {f}", "must be {f}", f=LABEL)
-    id_, kind = root.name("id", _ID), root.choice("kind", PackKind)
+    id_, version, kind = root.name("id", _ID), root.name("version", _VERSION), root.choice("kind", PackKind)
     region, title = root.name("region", _REGION), root.pair()
     sample, needs = root.flag("sample"), root.choice("certificate", Needs)
     first, last = _valid(root.node("valid"))
@@ -104,9 +106,9 @@ def load_pack(files: Mapping[str, bytes]) -> Pack:
         columns,
     )  # fmt: skip
     return Pack(
-        id_, kind, region, title, first, last, sample, needs, sources, inputs, parameters, derived, tables, decides,
-        amount, claim, recovery, sentences.reasons, sentences.columns, sentences.labels, sentences.words, types,
-        facts_of, dict(files),
+        id_, version, kind, region, title, first, last, sample, needs, sources, inputs, parameters, derived, tables,
+        decides, amount, claim, recovery, sentences.reasons, sentences.columns, sentences.labels, sentences.words,
+        types, facts_of, dict(files),
     )  # fmt: skip
 
 
@@ -173,13 +175,16 @@ def _parameter(name: str, node: Node, sources: frozenset[str]) -> Parameter:
     return Parameter(name, text, value_type(kind, (), int(value), int(value)), value, source, sample)
 
 
-def _claim(node: Node) -> ClaimRule:
-    rule = ClaimRule(
-        node.text("scheme"), node.words("groups", ()), node.flag("once_per_grade"), node.flag("lower_grades"),
-        node.number("slots", low=0, high=12),
-    )  # fmt: skip
+def _claim(node: Node) -> ClaimTerms:
+    """In the words of the statement that publishes the pack (`ledger.records.pack`)."""
+    scheme, groups = node.text("scheme"), node.words("groups", ())
+    by_trade, lower_grades = node.flag("by_trade"), node.flag("lower_grades")
+    slots = node.number("slots", low=0, high=MAX_SLOTS)
     node.end()
-    return rule
+    try:
+        return ClaimTerms(scheme, groups, by_trade, lower_grades, slots)
+    except Malformed as error:
+        raise BadPack("CLAIM", node.place, Text("不是可用的申领条款", str(error)))
 
 
 def _recovery(node: Node, types: Mapping[str, ValueType]) -> Recovery:

@@ -15,6 +15,7 @@ from typing import Final
 
 from ledger.errors import Malformed
 from ledger.records import canonical
+from ledger.records.pack import ClaimTerms
 from ledger.text import Text
 from verifier.eligibility.amounts import Amount
 from verifier.eligibility.derived import Derived
@@ -79,17 +80,6 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimRule:
-    """What a payment burns (design 12): for the claims; the engine does not read it."""
-
-    scheme: str
-    groups: tuple[str, ...]  # exclusion groups of one certificate
-    once_per_grade: bool
-    lower_grades: bool  # a paid grade bars the lower ones
-    slots: int  # a calendar year; 0: no limit
-
-
-@dataclass(frozen=True, slots=True)
 class Recovery:
     """What becomes of a benefit already received when its certificate is no longer in force."""
 
@@ -102,6 +92,7 @@ class Pack:
     """All of it. Days are inclusive; `last_day` None: open. Only `verifier.eligibility.loader` builds one."""
 
     id: str
+    version: str
     kind: PackKind
     region: str
     title: Text
@@ -116,7 +107,7 @@ class Pack:
     tables: tuple[Table, ...]  # each after those it reads
     decides: str  # id of the table that decides
     amount: Amount | None
-    claim: ClaimRule | None
+    claim: ClaimTerms | None  # what a payment uses up: for the claims, the engine does not read it
     recovery: Recovery | None
     reasons: Mapping[str, Text]
     column_reasons: Mapping[str, str]  # of the deciding table

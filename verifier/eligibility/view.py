@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
-from verifier.eligibility.decision import Decision
+from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.explain import explain, trace_lines
 from verifier.eligibility.pack import Pack
 from verifier.verdict import iso_time, text_json
 
 
 def decision_json(decision: Decision, pack: Pack, ladder: Ladder, *, trace: bool = True) -> dict[str, object]:
-    """The answer with its words. Facts are not repeated: whoever asks has them. Raises Unverified for another pack."""
+    """The answer with its words, and the SHA-256 of its bytes, which a claim commits to.
+
+    Facts are not repeated: whoever asks has them. Raises Unverified for another pack.
+    """
     d = decision
     amount = None
     if d.amount is not None and d.period is not None and d.bound is not None:
@@ -20,6 +25,7 @@ def decision_json(decision: Decision, pack: Pack, ladder: Ladder, *, trace: bool
         amount = {"fen": d.amount, "currency": "CNY", "period": d.period.value, "bound": d.bound.value, "lines": lines}
     sources = [(key, pack.sources[key]) for key in d.sources]
     return {
+        "decision": sha256(format_decision(d)).hexdigest(),
         "pack": d.pack,
         "title": text_json(pack.title),
         "digest": d.digest.hex(),

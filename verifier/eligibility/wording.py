@@ -72,6 +72,9 @@ ADVICE: Final = Text(
 SAMPLE: Final = Text(
     "依据中有未经证实的示例数据，不得作为办理依据。", "It rests on sample data that is not confirmed: do not act on it."
 )
+UNPUBLISHED: Final = Text(
+    "规则包未在登记日志上发布，不能据此办理。", "The pack is not published on the log: nothing can be paid on it."
+)
 REHEARSAL: Final = Text("按假设的证书推算，不是正式判定。", "Worked out for a supposed certificate; it does not count.")
 
 _TESTS: Final[dict[Test, Text]] = {

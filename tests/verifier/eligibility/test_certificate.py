@@ -80,7 +80,7 @@ async def test_a_certificate_out_of_the_log(log: LogBuilder) -> None:
         head.root,
     )
     decision = decide([found], FACTS, PACK, batch_day(log.time))
-    assert decision.basis is Basis.VERIFIED and decision.evidence == (proof,)
+    assert decision.basis is Basis.UNPUBLISHED and decision.evidence == (proof,)
     assert decision.result.value == "eligible"
 
 

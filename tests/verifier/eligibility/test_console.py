@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ledger.console.bodies import _pack
 from ledger.records.dates import batch_day, format_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
@@ -75,6 +77,15 @@ class TestPacks:
         assert main(["packs", "check", "sc-2032"]) == 2
         assert "sc-2023" in capsys.readouterr().err
 
+    def test_terms_are_what_publishes_the_pack(self, capsys: Capture) -> None:
+        assert main(["packs", "terms", "n-2024"]) == 0
+        told, pack = tomllib.loads(capsys.readouterr().out), shipped_packs()["n-2024"]
+        statement = _pack(told, 0)  # type: ignore[arg-type]
+        assert (statement.pack_id, statement.version, statement.digest) == ("n-2024", "1", pack.digest)
+        assert (statement.first_day, statement.last_day, statement.terms) == (pack.first_day, pack.last_day, pack.claim)
+        assert main(["packs", "terms", "wage-sample"]) == 0
+        assert _pack(tomllib.loads(capsys.readouterr().out), 0).terms is None  # type: ignore[arg-type]
+
     def test_diff(self, tmp_path: Path, capsys: Capture) -> None:
         new = written(tmp_path / "p", changed("sc-2023", "tables.toml", "amount = 150000", "amount = 160000"))
         assert main(["packs", "diff", "sc-2023", str(new)]) == 0
@@ -133,14 +144,14 @@ async def test_a_certificate_is_checked_and_decided_on(desk: Desk, tmp_path: Pat
     assert code == 2, "facts of no pack that was asked for are refused"
     code, (wage, title) = await desk.ask(link, *packs, "--pack", "title-sc-2021")
     assert code == 1 and wage["result"] == "eligible" and title["reasons"] == ["YEARS"]
-    assert wage["amount"]["fen"] == 590_000 and wage["basis"] == "verified" and wage["sample"]
+    assert wage["amount"]["fen"] == 590_000 and wage["basis"] == "unpublished" and wage["sample"]
     assert wage["evidence"][0]["cert_key"] == desk.one.issue.cert_key.hex()
     assert wage["explanation"][0]["en"] == "Employer wage table by skill grade (sample): eligible"
     facts = desk.facts(WAGE.partition("in_skill")[0])
     code, (wage,) = await desk.ask(link, "--pack", "wage-sample", "--facts", facts, "--out", out)
     assert code == 0
     decision = replay(out.read_bytes(), {pack.digest: pack for pack in shipped_packs().values()}.get)
-    assert decision.basis is Basis.VERIFIED and decision == parse_decision(out.read_bytes())
+    assert decision.basis is Basis.UNPUBLISHED and decision == parse_decision(out.read_bytes())
     code, (wage,) = await desk.ask(link, "--pack", "wage-sample")
     assert (code, wage["result"]) == (3, "needs_information")
     assert {each["name"] for each in wage["missing"]} >= {"appointed_grade"}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from random import Random
 
 import pytest
 
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical
+from ledger.records.dates import parse_day
 from tests.support import eligibility as drawn
-from tests.support.packs import case_of, changed
+from tests.support.packs import case_of, changed, small
 from verifier.eligibility.cases import run_case, run_cases
 from verifier.eligibility.decision import MAX_DECISION, Proof, Rejected, format_decision, outputs_of, parse_decision
 from verifier.eligibility.engine import rehearse
@@ -114,6 +116,21 @@ def test_decisions_that_cannot_be() -> None:
     ):
         with pytest.raises(AssertionError):
             replace(DECISION, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("facts", "digest"),
+    [
+        ({"n": 10}, "e655e4048bc6350b8d9f5f8634b6f61b91338a59fd7e9541ba36e1dba513fd7c"),
+        ({"n": 9}, "2fe2cefee9d6f26501d2c97ef974e08ebdd9ab4a9048dce9b264979f4c844d74"),
+        ({}, "8a0128dfdb2c637374096a17696d09dd1cb2c119818ddfa910f8119a63e184aa"),
+    ],
+)
+def test_the_bytes_do_not_change_from_version_to_version(facts: dict[str, int], digest: str) -> None:
+    """Of a pack that stands in the tests alone. When this fails, old decisions would not replay any more."""
+    pack = small()
+    decision = rehearse((), read_facts(facts, pack), pack, parse_day("2024-02-29"))
+    assert sha256(format_decision(decision)).hexdigest() == digest
 
 
 def test_outputs_by_name() -> None:

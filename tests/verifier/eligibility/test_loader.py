@@ -54,7 +54,7 @@ def test_an_unknown_file_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("code", "place", "more"),
     [
-        ("NOT_TOML", "pack.toml:25", {"pack": "x = \n"}),
+        ("NOT_TOML", "pack.toml:26", {"pack": "x = \n"}),
         ("UNKNOWN_KEY", "pack.toml: smaple", {"no_pack": PACK.replace("sample =", "smaple = 1\nsample =")}),
         ("UNKNOWN_KEY", "pack.toml: inputs.n: mni", {"no_pack": PACK.replace("min =", "mni = 1\nmin =")}),
         ("MISSING", "pack.toml: sample", {"no_pack": PACK.replace("sample = false\n", "")}),
@@ -63,6 +63,8 @@ def test_an_unknown_file_names_the_nearest() -> None:
         ("FORMAT", "pack.toml: format", {"no_pack": PACK.replace("pack/v1", "pack/v2")}),
         ("TYPE", "pack.toml: valid: from", {"no_pack": PACK.replace("= 2024-01-01\nto", "= 2024-01-01T00:00:00\nto")}),
         ("TYPE", "pack.toml: valid: from", {"no_pack": PACK.replace("from = 2024-01-01", 'from = "2024-01-01"')}),
+        ("CLAIM", "pack.toml: claim", {"pack": '[claim]\nscheme = "s"\ngroups = ["b", "a"]\nby_trade = false\n'
+                                       "lower_grades = true\nslots = 1\n"}),
         ("EMPTY", "pack.toml: valid", {"no_pack": PACK.replace("to = 2024-12-31", "to = 2023-12-31")}),
         ("MISSING", "pack.toml: valid: last_day", {"no_pack": PACK.replace('last_day = "inclusive"\n', "")}),
         ("UNKNOWN_NAME", "pack.toml: decides", {"no_pack": PACK.replace('"answer"', '"anser"')}),
