@@ -31,7 +31,7 @@ from ledger.records.claim import Claim, ClaimAct
 from ledger.records.cose import sign_part
 from ledger.records.dates import batch_day, date_of
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
+from ledger.records.kinds import Audience, ClaimStatus, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
 from ledger.records.pack import ClaimTerms, Pack
 from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
@@ -432,32 +432,41 @@ class History(RuleBasedStateMachine):
         at = self.draw.randrange(2)
         width = 3 if not self.chance(12) else self.draw.randint(1, 4)
         pool = [octets(f"nullifier {n}") for n in range(14)]
+        chosen, known = self.draw.sample(pool, width), self.claims()
+        if known and self.chance(3):  # what an earlier claim took, whatever has become of it
+            chosen = self.draw.choice(known)["fields"][4]
         year = date_of(self.today).year
         body = Claim(
             PAYERS[at],
             self.fresh("holder"),
             octets(f"pack {self.draw.choice((0,) * 9 + (1, 2, 3))}"),
             self.draw.choice((year, year, year, year - 1, year + 1)),
-            tuple(sorted(self.draw.sample(pool, width))),
+            tuple(sorted(chosen)),
             self.fresh("decision"),
             self.today + self.draw.choice((0, 1, 20, 90, 90, 91, -1)),
         )
         record = key(f"payer record {at}") if not self.chance(15) else key("record 0 0")
         self.put(issuer_entry(replace(body, issuer=NUMBERS[0]) if record is key("record 0 0") else body, record))
 
+    def claims(self) -> list[dict[str, Any]]:
+        return [said for said in self.life.said if said["kind"] == Kind.CLAIM]
+
     def claim_act(self) -> None:
         if self.chance(15):
             status = FilingStatus(self.draw.choice((1, 1, 2)))
             self.authority(FilingStanding(self.draw.choice(PAYERS), status, Reason.OTHER, self.today), alone=True)
-        known = [said for said in self.life.said if said["kind"] == Kind.CLAIM]
+        known = self.claims()
         if not known:
             self.claim()
             return
         leaf, number = octets("no claim"), PAYERS[0]
+        said = self.draw.choice(known[-5:] if self.chance(2) else known)
         if not self.chance(10):
-            said = self.draw.choice(known[-5:] if self.chance(2) else known)
             leaf, number = said["leaf"], said["issuer"] if not self.chance(10) else self.draw.choice(PAYERS)
-        kind = self.draw.choice((Kind.PAY, Kind.PAY, Kind.RELEASE, Kind.CLAW_BACK))
+        kinds = (Kind.PAY, Kind.PAY, Kind.RELEASE, Kind.CLAW_BACK)
+        if leaf == said["leaf"] and self.life.claim_array(said)[1] == ClaimStatus.PAID:
+            kinds = (Kind.CLAW_BACK,) * 4 + kinds
+        kind = self.draw.choice(kinds)
         reason = None if kind is Kind.PAY else self.draw.choice((Reason.FRAUD, Reason.OTHER))
         body = ClaimAct(kind, leaf, self.today - self.ago(), number, reason)
         self.put(issuer_entry(body, key(f"payer record {PAYERS.index(number)}")))
