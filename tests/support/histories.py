@@ -27,11 +27,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.appointment import Appoint
 from ledger.records.authority import FiledKey, Filing, FilingRow, Genesis, Published
+from ledger.records.claim import Claim, ClaimAct
 from ledger.records.cose import sign_part
-from ledger.records.dates import batch_day
+from ledger.records.dates import batch_day, date_of
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
+from ledger.records.kinds import Audience, ClaimStatus, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
+from ledger.records.pack import ClaimTerms, Pack
 from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
 from ledger.records.qr import Code as QrCode
 from ledger.records.refusals import Refusal, refuse
@@ -77,6 +79,8 @@ TRUST = Trust(
 DAY_MS = 86_400_000
 EVERYTHING = [(bytes(32), b"\xff" * 32)]
 NUMBERS = ("Y000051000001", "S000151000002")
+PAYERS = ("Z000051000001", "Z000051000002")
+TERMS = ClaimTerms("A", ("G",), by_trade=False, lower_grades=False, slots=2)  # three nullifiers
 PERSONS = ("p", "q", "r")
 TRADES = ("", "数控车工")
 RAM = Path("/dev/shm")
@@ -87,7 +91,7 @@ WEIGHTS = {
     "issue": 20, "race": 4, "top_and_post": 6, "late": 4, "reissue": 6, "end": 4, "correct": 14, "ruling": 18,
     "filing_status": 3, "key_status": 4, "filing_change": 4, "authority_change": 1, "log_key": 1, "publish": 1,
     "file_again": 1, "forge": 1, "again": 1,
-    "alone_twice": 1,
+    "alone_twice": 1, "pack": 2, "claim": 9, "claim_act": 8,
 }  # fmt: skip
 
 
@@ -151,6 +155,8 @@ class History(RuleBasedStateMachine):
         self.authority(Genesis(ORIGIN, keys, 2, WINDOW[0]))
         for at in range(2):
             self.authority(self.filing(at))
+            self.authority(self.payer(at))
+        self.authority(self.a_pack(0))
         self.seal(1)
         self.act(seed)
 
@@ -162,6 +168,21 @@ class History(RuleBasedStateMachine):
             tuple(keys[1]), cap=12, grants=(7, 8),
         )  # fmt: skip
         return replace(filing, **changes)
+
+    def payer(self, at: int) -> Filing:
+        """The second one's filing ends within the history, sometimes."""
+        keys = [(FiledKey(key(f"payer {what} {at}").public, WINDOW[0]),) for what in ("record", "ask")]
+        last = WINDOW[1] if at == 0 else self.today + 120
+        schemes = ("A", "B")[: 2 - at]
+        return Filing(
+            PAYERS[at], "示例经办机构", IssuerKind.PAYER, WINDOW[0], last, (), keys[0], keys[1], schemes=schemes
+        )  # fmt: skip
+
+    def a_pack(self, which: int) -> Pack:
+        """0: of scheme A; 1: of scheme B, which only one payer is filed for; 2: over soon; 3: without terms."""
+        terms = (TERMS, replace(TERMS, scheme="B"), TERMS, None)[which]
+        last = TIME // DAY_MS + 30 if which == 2 else 0
+        return Pack(f"pack{which}", "1", octets(f"pack {which}"), WINDOW[0], last, terms)
 
     def put(self, entry: bytes, *, alone: bool = False) -> None:
         """Into the next batch; what must stand alone gets a batch of its own, unless something is waiting."""
@@ -397,6 +418,59 @@ class History(RuleBasedStateMachine):
         version, kind = self.draw.choice("abcd"), self.draw.choice((Kind.CATALOGUE, Kind.LADDER))
         self.authority(Published(kind, version, octets(version), self.today))
 
+    def pack(self) -> None:
+        pack = self.a_pack(self.draw.randrange(4))
+        if self.chance(3):
+            at = self.a_body()
+            own = replace(pack, terms=None, issuer=NUMBERS[at])
+            self.put(issuer_entry(own, key(f"record {at} {self.a_key(at)}")))
+        else:
+            self.authority(replace(pack, version=self.draw.choice("12")))
+
+    def claim(self) -> None:
+        """Of few nullifiers, so that most of them are met again."""
+        at = self.draw.randrange(2)
+        width = 3 if not self.chance(12) else self.draw.randint(1, 4)
+        pool = [octets(f"nullifier {n}") for n in range(14)]
+        chosen, known = self.draw.sample(pool, width), self.claims()
+        if known and self.chance(3):  # what an earlier claim took, whatever has become of it
+            chosen = self.draw.choice(known)["fields"][4]
+        year = date_of(self.today).year
+        body = Claim(
+            PAYERS[at],
+            self.fresh("holder"),
+            octets(f"pack {self.draw.choice((0,) * 9 + (1, 2, 3))}"),
+            self.draw.choice((year, year, year, year - 1, year + 1)),
+            tuple(sorted(chosen)),
+            self.fresh("decision"),
+            self.today + self.draw.choice((0, 1, 20, 90, 90, 91, -1)),
+        )
+        record = key(f"payer record {at}") if not self.chance(15) else key("record 0 0")
+        self.put(issuer_entry(replace(body, issuer=NUMBERS[0]) if record is key("record 0 0") else body, record))
+
+    def claims(self) -> list[dict[str, Any]]:
+        return [said for said in self.life.said if said["kind"] == Kind.CLAIM]
+
+    def claim_act(self) -> None:
+        if self.chance(15):
+            status = FilingStatus(self.draw.choice((1, 1, 2)))
+            self.authority(FilingStanding(self.draw.choice(PAYERS), status, Reason.OTHER, self.today), alone=True)
+        known = self.claims()
+        if not known:
+            self.claim()
+            return
+        leaf, number = octets("no claim"), PAYERS[0]
+        said = self.draw.choice(known[-5:] if self.chance(2) else known)
+        if not self.chance(10):
+            leaf, number = said["leaf"], said["issuer"] if not self.chance(10) else self.draw.choice(PAYERS)
+        kinds = (Kind.PAY, Kind.PAY, Kind.RELEASE, Kind.CLAW_BACK)
+        if leaf == said["leaf"] and self.life.claim_array(said)[1] == ClaimStatus.PAID:
+            kinds = (Kind.CLAW_BACK,) * 4 + kinds
+        kind = self.draw.choice(kinds)
+        reason = None if kind is Kind.PAY else self.draw.choice((Reason.FRAUD, Reason.OTHER))
+        body = ClaimAct(kind, leaf, self.today - self.ago(), number, reason)
+        self.put(issuer_entry(body, key(f"payer record {PAYERS.index(number)}")))
+
     def file_again(self) -> None:
         self.authority(self.filing(self.a_body(), cap=99))
 
@@ -480,6 +554,10 @@ class History(RuleBasedStateMachine):
         size, store = len(self.life.entries), self.stores[which]
         wanted = {cert: cbor2.dumps(array) for cert, array in self.life.arrays.items()}
         wanted |= {number.encode(): cbor2.dumps(self.life.filing_array(number)) for number in self.life.filings}
+        for said in self.life.said:
+            if said["kind"] == Kind.CLAIM:
+                wanted[said["leaf"]] = cbor2.dumps(self.life.claim_array(said))
+                wanted |= dict.fromkeys(said["fields"][4], cbor2.dumps([1, said["leaf"]]))
         authority = self.life.authority_array()
         if authority[6] > 1:
             wanted[authority[1].encode()] = cbor2.dumps(authority)

@@ -25,7 +25,9 @@ from tests.support import slow_tree
 SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 IN_FORCE, SUSPENDED, REVOKED, VOID, REPLACED, ENDED = range(1, 7)
 GENESIS, AUTHORITY_CHANGE, LOG_KEY, FILING, FILING_CHANGE, FILING_STATUS, LATE_PERMIT, KEY_STATUS = range(1, 9)
-CATALOGUE, LADDER, _, ISSUE, APPOINT, END, CORRECT, SUSPEND, RESTORE, REVOKE, REISSUE = range(9, 20)
+CATALOGUE, LADDER, PACK, ISSUE, APPOINT, END, CORRECT, SUSPEND, RESTORE, REVOKE, REISSUE = range(9, 20)
+CLAIM, RELEASE, CLAW_BACK, PAY = range(20, 24)
+RESERVED, PAID, RELEASED, CLAWED_BACK, FORFEITED = range(1, 6)
 BRINGS = (ISSUE, APPOINT, REISSUE)
 PREVIOUS = 15  # place in a certificate's array
 PERMIT = 16  # payload key
@@ -82,6 +84,7 @@ def read(entry: bytes) -> dict[str, Any]:
         "issuer": header[15][1],
         "fields": fields,
         "cert": cert,
+        "about": base64.urlsafe_b64decode(subject + "=") if fields[1] >= CLAIM else b"",
         "signed": signed,
         "kid": signed[0][0],
         "leaf": slow_tree.leaf(entry),
@@ -158,6 +161,15 @@ class SlowLife:
             raw = cbor2.dumps(self.filing_array(number))
             place = sha256(b"certledger/map/filing/v1\n" + number.encode()).digest()
             found[place] = sha256(b"certledger/filing-state/v1\n" + raw).digest()
+        for said in self.said:
+            if said["kind"] == CLAIM:
+                raw = cbor2.dumps(self.claim_array(said))
+                place = sha256(b"certledger/map/claim/v1\n" + said["leaf"]).digest()
+                found[place] = sha256(b"certledger/claim-state/v1\n" + raw).digest()
+                for nullifier in said["fields"][4]:  # a later claim overwrites an earlier one
+                    place = sha256(b"certledger/map/nullifier/v1\n" + nullifier).digest()
+                    raw = cbor2.dumps([1, said["leaf"]])
+                    found[place] = sha256(b"certledger/nullifier-state/v1\n" + raw).digest()
         array = self.authority_array()
         if array[6] > 1:
             place = sha256(b"certledger/map/authority/v1\n" + array[1].encode()).digest()
@@ -254,6 +266,11 @@ class SlowLife:
             SUSPEND: self._ruling,
             RESTORE: self._ruling,
             REVOKE: self._ruling,
+            PACK: self._pack,
+            CLAIM: self._claim,
+            PAY: self._claim_act,
+            RELEASE: self._claim_act,
+            CLAW_BACK: self._claim_act,
         }[said["kind"]](said)
         self.said.append(said)
         self._settle(touched or [], before, said["day"])
@@ -401,6 +418,100 @@ class SlowLife:
         for other in self.said:
             if other["kind"] == said["kind"] and other["fields"][2] == said["fields"][2]:
                 raise No("VERSION_EXISTS")
+
+    # ---- packs and claims ---------------------------------------------------------------------------------------
+
+    def _pack(self, said: dict[str, Any]) -> None:
+        if said["single"]:
+            filing = self._issuer(said)
+            if filing["terms"][4] != 1:
+                raise No("NOT_EMPLOYER")
+            if filing["status"] != 1:
+                raise No("FILING_NOT_ACTIVE")
+        else:
+            self._by_authority(said)
+        publisher = said["issuer"] if said["single"] else ""
+        for other in self.said:
+            if other["kind"] == PACK and (other["issuer"] if other["single"] else "") == publisher:
+                ours, theirs = said["fields"], other["fields"]
+                if ours[3] == theirs[3] or (ours[6], ours[2]) == (theirs[6], theirs[2]):
+                    raise No("VERSION_EXISTS")
+
+    def _payer(self, said: dict[str, Any]) -> dict[str, Any]:
+        filing = self._issuer(said)
+        if filing["terms"][4] != 4:
+            raise No("NOT_PAYER")
+        return filing
+
+    def _claim(self, said: dict[str, Any]) -> None:
+        filing, fields, today = self._payer(said), said["fields"], said["day"]
+        if filing["status"] != 1:
+            raise No("FILING_NOT_ACTIVE")
+        if today < filing["terms"][5] or today > filing["terms"][6]:
+            raise No("PAYER_WINDOW")
+        packs = [
+            one for one in self.said if one["kind"] == PACK and not one["single"] and one["fields"][3] == fields[2]
+        ]
+        if not packs or 7 not in packs[0]["fields"]:
+            raise No("PACK_UNKNOWN")
+        pack = packs[0]["fields"]
+        scheme, groups, _, lower, slots = pack[7]
+        if today < pack[4] or (5 in pack and today > pack[5] + 180):
+            raise No("PACK_WINDOW")
+        if scheme not in filing["terms"][13]:
+            raise No("PAYER_SCHEME")
+        if len(fields[4]) != len(groups) + (7 if lower else 1) + (1 if slots else 0):
+            raise No("CLAIM_WIDTH")
+        year = (dt.date(1970, 1, 1) + dt.timedelta(days=today)).year
+        if fields[3] not in (year, year - 1):
+            raise No("CLAIM_YEAR")
+        if fields[6] < today or fields[6] > today + 90:
+            raise No("CLAIM_DAY")
+        for nullifier in fields[4]:
+            if self._taken(nullifier, today):
+                raise No("ALREADY_CLAIMED")
+
+    def _taken(self, nullifier: bytes, today: int) -> bool:
+        """By any claim that was ever made: those that no longer hold are asked too."""
+        for said in self.said:
+            if said["kind"] == CLAIM and nullifier in said["fields"][4]:
+                status = self.claim_array(said)[1]
+                if status in (PAID, FORFEITED) or (status == RESERVED and today <= said["fields"][6]):
+                    return True
+        return False
+
+    def _claim_act(self, said: dict[str, Any]) -> None:
+        filing, kind = self._payer(said), said["kind"]
+        if filing["status"] == 3 or (kind == PAY and filing["status"] != 1):
+            raise No("FILING_NOT_ACTIVE")
+        if said["fields"][5] > said["day"]:
+            raise No("EFFECTIVE_IN_FUTURE")
+        found = [one for one in self.said if one["kind"] == CLAIM and one["leaf"] == said["about"]]
+        if not found or found[0]["issuer"] != said["issuer"]:
+            raise No("CLAIM_UNKNOWN")
+        status = self.claim_array(found[0])[1]
+        if kind == CLAW_BACK:
+            if status != PAID:
+                raise No("CLAIM_NOT_PAID")
+            return
+        if status != RESERVED:
+            raise No("CLAIM_NOT_RESERVED")
+        if said["day"] > found[0]["fields"][6]:
+            raise No("CLAIM_EXPIRED")
+
+    def claim_array(self, claim: dict[str, Any]) -> list[Any]:
+        """A claim as what came after it has left it."""
+        status, last, day = RESERVED, claim, claim["day"]
+        for said in self.said:
+            if said["kind"] in (PAY, RELEASE, CLAW_BACK) and said["about"] == claim["leaf"]:
+                back = FORFEITED if said["fields"].get(4) == 3 else CLAWED_BACK
+                status = {PAY: PAID, RELEASE: RELEASED, CLAW_BACK: back}[said["kind"]]
+                last, day = said, said["fields"][5]
+        fields = claim["fields"]
+        return [
+            1, status, claim["issuer"], fields[2], claim["about"], fields[6], claim["index"], claim["leaf"],
+            last["index"], last["leaf"], day,
+        ]  # fmt: skip
 
     def _filing_status(self, said: dict[str, Any]) -> list[bytes]:
         self._by_authority(said)
