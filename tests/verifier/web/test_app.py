@@ -20,6 +20,7 @@ from tests.support.verdict_samples import NOW_MS, FakeServices, sample
 from verifier.messages import load_messages
 from verifier.verdict import Code
 from verifier.web.app import Readiness, WebSettings, create_app
+from verifier.web.assets import load_assets
 from verifier.web.route import PLAIN, Room, Route
 from verifier.web.routes import ROUTES
 
@@ -366,3 +367,20 @@ async def test_a_room_adds_its_routes_and_is_described() -> None:
         assert "/greeting" in json.loads((await ask(site, "GET", "/openapi.json")).text)["paths"]
     finally:
         await site.stop()
+
+
+async def test_camera_and_webassembly_are_the_scanners_alone() -> None:
+    async with verifier() as (site, _):
+        page = await ask(site, "GET", "/")
+        names = re.findall(r"/static/([\w.-]+)", page.text)
+        worker = next(name for name in load_assets().names.values() if name.startswith("scan-worker."))
+        policies = {path: (await ask(site, "GET", path)).headers for path in
+                    ("/c/valid", "/robots.txt", f"/static/{names[0]}", "/nowhere", f"/static/{worker}")}  # fmt: skip
+    assert "script-src 'self' 'wasm-unsafe-eval';" in page.headers["content-security-policy"]
+    assert (
+        "camera=(self)" in page.headers["permissions-policy"] and "geolocation=()" in page.headers["permissions-policy"]
+    )
+    assert "'unsafe-eval'" not in page.headers["content-security-policy"]
+    for path, headers in policies.items():
+        assert ("wasm-unsafe-eval" in headers["content-security-policy"]) == path.endswith(worker), path
+        assert "camera=()" in headers["permissions-policy"]
