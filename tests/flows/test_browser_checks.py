@@ -20,7 +20,7 @@ from ledger.records.statements import issuer_entry
 from ledger.text import Text
 from tests.support.build_log import FILING, ISSUE_DAY, ORIGIN
 from tests.support.live_site import Lies, LiveSite, live_site
-from verifier.verdict import Verdict
+from verifier.verdict import HeldPost, Verdict
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
@@ -112,6 +112,11 @@ async def test_a_lying_server_turns_the_page_red(live: LiveSite, browser: Browse
         assert verdict.certificate is not None
         return replace(verdict, certificate=replace(verdict.certificate, name="王小丽"))
 
+    def a_post(verdict: Verdict) -> Verdict:
+        assert verdict.certificate is not None
+        post = HeldPost(Text("特级技师", "Special-grade technician"), 7, ISSUE_DAY, None)
+        return replace(verdict, certificate=replace(verdict.certificate, held=post))
+
     def cut(raw: bytes) -> bytes:
         evidence = parse_evidence(raw)
         assert evidence.issued is not None
@@ -121,6 +126,7 @@ async def test_a_lying_server_turns_the_page_red(live: LiveSite, browser: Browse
     lies = [
         Lies(verdict=other_grade),
         Lies(verdict=other_name),
+        Lies(verdict=a_post),
         Lies(evidence=cut),
         Lies(evidence=lambda raw: raw[:-1]),
     ]

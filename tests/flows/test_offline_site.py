@@ -93,6 +93,11 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         await page.click("#update")
         await kit_state(page, "known")
 
+        await page.goto(live.page())  # a live verdict, seen once: it must not come back without a network
+        await page.wait_for_selector("#own[data-outcome=confirmed]", state="attached")
+        await page.goto(live.url + "/offline")
+        await kit_state(page, "known")
+
         await context.set_offline(True)
         await page.reload()
         await kit_state(page, "known")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from ledger.records.qr import format_code
@@ -16,7 +20,8 @@ from tests.support.kits import MAKER_KEY
 from tests.support.live_site import now_ms
 from verifier.__main__ import main
 from verifier.kit.console import PASSPHRASE
-from verifier.kit.key import KEY_FILE
+from verifier.kit.format import open_kit
+from verifier.kit.key import KEY_FILE, own_key
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +93,32 @@ async def test_a_kit_is_made_and_judges_without_ledger_or_replica(
     settings.write_text(stranger.replace(MAKER_KEY.format_vkey(), "x"), "utf-8")
     assert await desk.run("check", desk.text, "--dir", other, "--kit", out) == 2
     assert not (other / KEY_FILE).exists()
+
+
+async def test_serve_offers_what_it_makes_and_browsers_are_told_whose_it_is(desk: Desk) -> None:
+    assert await desk.run("kit", "init", "--dir", desk.folder, "--name", "kit.example/1", "--light") == 0
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "verifier", "serve", "--dir", str(desk.folder), "--port", "0", "--kit",
+        stderr=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        url = ""
+        while "listens on" not in url:
+            url = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
+        async with aiohttp.ClientSession(url.split()[-1]) as session, asyncio.timeout(60):
+            status, raw = 404, b""
+            while status == 404:
+                async with session.get("/kit") as got:
+                    status, raw = got.status, await got.read()
+                await asyncio.sleep(0.05)
+            async with session.get("/v1/trust") as got:
+                told = json.loads(await got.read())
+            async with session.get("/offline") as got:
+                assert got.status == 200
+        own = own_key(desk.folder)
+        assert own is not None and told["kit_keys"] == [own.format_vkey()]
+        assert open_kit(raw, [own]).logs[0].origin == desk.log.origin
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
