@@ -401,3 +401,17 @@ class TestStapleInsideAPdf:
         desk.scanner.attachments = (("x.staple", format_staple(await desk.log.staple(desk.certificate))),)
         verdict = await desk.lookup.by_file(b"%PDF-1.7")
         assert verdict.code is Code.VALID and verdict.source is Source.REPLICA
+
+
+async def test_by_its_key_a_certificate_shows_what_the_log_says_and_nothing_of_the_person(desk: Desk) -> None:
+    key = desk.certificate.issue.cert_key
+    verdict = await desk.lookup.by_key(key)
+    assert verdict.code is Code.VALID and verdict.certificate is not None
+    shown = verdict.certificate
+    assert (shown.name, shown.number, shown.photo) == (None, None, None) and not shown.personal_available
+    assert shown.grade_ordinal == 4 and "envelope" not in desk.ledger.asked, "nobody asks for personal data"
+    assert (await desk.lookup.by_key(bytes(32))).code is Code.NOT_FOUND
+    found = await desk.lookup.holding(key)
+    assert found is not None and found[0] is desk.lookup.logs[0]
+    assert found[1].statement.entry == desk.certificate.statement.entry
+    assert await desk.lookup.holding(bytes(32)) is None

@@ -35,6 +35,7 @@ from verifier.holders.share_store import Listed
 from verifier.holders.shares import DAYS, NAME
 from verifier.messages import say_day_number, say_time
 from verifier.verdict import GREEN, Verdict
+from verifier.watch.store import Watcher
 from verifier.web.answers import chosen_lang
 from verifier.web.state import STATE
 
@@ -78,13 +79,14 @@ async def get_home(request: web.Request) -> web.StreamResponse:
         return page(request, "holder_start.html", passkeys=desk.relying_party is not None)
     kept = await asyncio.gather(*(renewed(desk, session, one) for one in await desk.accounts.certificates(session)))
     verdicts = await asyncio.gather(*(desk.lookup.by_secret(format_secret(one.held.secret)) for one in kept))
+    watchers = [await desk.watches.watchers(one.held.cert_key) for one in kept]
     shares = await desk.shares.listed(session)
     names = {one.id: one.held.face.number for one in kept}
     passkeys = await desk.accounts.passkeys(session)
     return page(
         request,
         "holder_home.html",
-        groups=_groups(request, list(zip(kept, verdicts, strict=True)), lang),
+        groups=_groups(request, list(zip(kept, verdicts, watchers, strict=True)), lang),
         shares=[_share(request, share, names, lang) for share in shares],
         passkeys=[
             {
@@ -108,6 +110,17 @@ async def post_drop_certificate(request: web.Request) -> web.StreamResponse:
     fields, lang = await read_fields(request)
     kept = await kept_of(desk, session, fields.get("id", ""))
     await desk.accounts.drop_certificate(session, kept)
+    return see("/holder", lang)
+
+
+async def post_objection(request: web.Request) -> web.StreamResponse:
+    """Somebody's watch of this holder's certificate ends; they are told that, and nothing more."""
+    session = await acting(request)
+    desk = desk_of(request)
+    fields, lang = await read_fields(request)
+    kept = await kept_of(desk, session, fields.get("id", ""))
+    if not await desk.watches.object_to(kept.held.cert_key, fields.get("watch", "")):
+        raise Rejected(404)
     return see("/holder", lang)
 
 
@@ -135,10 +148,12 @@ async def renewed(desk: Desk, session: Session, kept: Kept) -> Kept:
     return Kept(kept.id, held, kept.created_ms)
 
 
-def _groups(request: web.Request, checked: Sequence[tuple[Kept, Verdict]], lang: str) -> list[dict[str, Any]]:
+def _groups(
+    request: web.Request, checked: Sequence[tuple[Kept, Verdict, list[Watcher]]], lang: str
+) -> list[dict[str, Any]]:
     """Certificates by occupation, each group with the grade that its verdicts call current."""
     groups: dict[str, dict[str, Any]] = {}
-    for kept, verdict in checked:
+    for kept, verdict, watchers in checked:
         view = verdict.certificate
         code = view.occupation_code if view else ""
         group = groups.setdefault(
@@ -146,7 +161,8 @@ def _groups(request: web.Request, checked: Sequence[tuple[Kept, Verdict]], lang:
         )
         if view is not None and view.current is not None:
             group["current"] = view.current.grade.of(lang)
-        group["certificates"].append(_certificate(request, kept, verdict, lang))
+        shown = _certificate(request, kept, verdict, lang)
+        group["certificates"].append(shown | {"watchers": [_watcher(one, lang) for one in watchers]})
     return list(groups.values())
 
 
@@ -167,6 +183,16 @@ def _certificate(request: web.Request, kept: Kept, verdict: Verdict, lang: str) 
         "line": messages.line(verdict).of(lang),
         "checked": say_time(verdict.checked_at_ms, lang),
         "erasable": verdict.proof is not None and verdict.proof.origin in desk_of(request).erasure_keys,
+    }
+
+
+def _watcher(watcher: Watcher, lang: str) -> dict[str, str]:
+    ended = watcher.objected_ms
+    return {
+        "id": watcher.watch_id,
+        "name": watcher.name,
+        "since": say_time(watcher.created_ms, lang),
+        "ended": say_time(ended, lang) if ended is not None else "",
     }
 
 

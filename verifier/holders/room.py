@@ -16,6 +16,7 @@ from verifier.holders.tries import Tries
 from verifier.scanning import Scanner
 from verifier.site.context import Context
 from verifier.site.store import SiteStore
+from verifier.watch.web import watches_of
 from verifier.web.clients import Allowance
 from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Room, Route, Schema
 
@@ -43,6 +44,7 @@ def build_room(context: Context) -> Room:
             Shares(store, context.now_ms, context.random_bytes),
             Tries(store, context.now_ms),
             Requests(store, context.now_ms, context.random_bytes),
+            watches_of(context),
             keys,
             Scanner(),
             relying_party(base, NAME),
@@ -111,6 +113,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/holder/certificates/erasure",
         own_pages.post_erasure,
         "Ask the log's operator to erase the personal data of a certificate, and forget it here",
+        _ACTED,
+        takes=_FORM,
+    ),
+    Route(
+        "POST",
+        "/holder/certificates/objection",
+        account_pages.post_objection,
+        "End somebody's watch of one's certificate",
         _ACTED,
         takes=_FORM,
     ),

@@ -14,6 +14,8 @@ from ledger.records.statements import issuer_entry, parse_statement
 from tests.support.build_log import FILING, ISSUE_DAY
 from tests.support.holder_site import HolderSite, holder_site
 from verifier.holders.desk import to_text
+from verifier.watch.standing import Standing
+from verifier.watch.store import Watch
 
 
 async def correct(site: HolderSite, name: str) -> None:
@@ -81,8 +83,9 @@ async def test_only_pages_of_this_site_change_anything(tmp_path: Path) -> None:
         session, cookie = await site.signed_in()
         (kept,) = await site.desk.accounts.certificates(session)
         form = {"id": to_text(kept.id), "lang": "en"}
-        paths = ("certificates/drop", "certificates/erasure", "certificates/correction", "shares/close", "drop",
-                 "shares/extend", "shares/drop", "passkeys/drop", "sign-out", "shares", "passkeys", "passkeys/options")  # fmt: skip
+        certificates = ("certificates/drop", "certificates/erasure", "certificates/correction")
+        shares = ("shares", "shares/close", "shares/extend", "shares/drop")
+        paths = (*certificates, *shares, "passkeys", "passkeys/options", "passkeys/drop", "sign-out", "drop")
         for path in paths:
             status, _, _ = await site.fetch(f"/holder/{path}", "POST", cookie=cookie, site="cross-site", data=form)
             assert status == 403, path
@@ -98,3 +101,25 @@ async def test_a_deleted_account_is_gone_and_signed_out(tmp_path: Path) -> None:
         assert status == 303 and 'holder=""' in headers["set-cookie"]
         assert await site.desk.accounts.certificates(session) == []
         assert b"Sign in" in (await site.fetch("/holder?lang=en", cookie=cookie))[1]
+
+
+async def test_who_watches_is_seen_and_can_be_ended(tmp_path: Path) -> None:
+    async with holder_site(tmp_path, "one", "two") as site:
+        session, cookie = await site.signed_in()
+        (kept,) = await site.desk.accounts.certificates(session)
+        store, key = site.context.store, kept.held.cert_key
+        await store.execute("INSERT INTO api_key VALUES ($1, $2, $3, 1, NULL, 60, 100)", "k1", "某某人力资源部", b"d")
+        standing = Standing("in_force", 0, "", 4)
+        watch = Watch("ab" * 16, "k1", key, "https://hr.example/hook", "their note", site.now[0], standing)
+        await site.desk.watches.add(watch, b"sealed")
+        _, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
+        text = body.decode()
+        assert "某某人力资源部" in text and "hr.example" not in text and "their note" not in text
+        _, stranger = await site.signed_in(1)
+        form = {"id": to_text(kept.id), "watch": "ab" * 16, "lang": "en"}
+        assert (await site.fetch("/holder/certificates/objection", "POST", cookie=stranger, data=form))[0] == 404
+        assert (await site.fetch("/holder/certificates/objection", "POST", cookie=cookie, data=form))[0] == 303
+        (watcher,) = await site.desk.watches.watchers(key)
+        assert watcher.objected_ms == site.now[0]
+        assert "End it" not in (await site.fetch("/holder?lang=en", cookie=cookie))[1].decode()
+        assert (await site.fetch("/holder/certificates/objection", "POST", cookie=cookie, data=form))[0] == 404
