@@ -11,7 +11,8 @@
     serve   follow the logs and answer over HTTP
     holder-requests  what holders ask to have corrected or erased
     site-store  make the store of accounts, shares and lists, or bring it up to date
-    packs   check, list and compare packs of rules; `eligible` decides on certificates (verifier/eligibility/console.py)
+    packs   check, list, compare and edit packs of rules; `eligible` decides on certificates
+            (verifier/eligibility/console.py); `payroll` and `applications` decide whole sheets of people
     audit   replay a whole log and report; keep following and cosign as an auditor (verifier/audit/console.py)
     kit     make offline kits, to check printed codes without a network (verifier/kit/console.py)
     witness cosign the checkpoints of logs (a program of its own, with keys of its own)
@@ -44,6 +45,7 @@ from verifier.claims import console as claims
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.console import add_as_of, add_refresh, as_of
 from verifier.eligibility import console as eligibility
+from verifier.eligibility.batch import console as batch
 from verifier.hiring.console import add_check_list
 from verifier.holders import console as holders
 from verifier.kit import console as kit
@@ -318,6 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     witness.add_commands(commands)
     claims.add_commands(commands)
     eligibility.add_commands(commands)
+    batch.add_commands(commands)
     kit.add_commands(commands)
     add_receipt_key(commands)
     add_api_key(commands)

@@ -225,6 +225,24 @@ class VerifierSettings:
             )
         ),
     )
+    packs: Path | None = field(
+        default=None,
+        metadata=described(
+            Text(
+                "另有的待遇规则包：每个子目录一个（随程序提供的之外）",
+                "Further packs of rules, one in each folder below (beside those that come with the program)",
+            )
+        ),
+    )
+    wages: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "哪个单位用哪张工资表：“备案号=规则包编号”，只用于该单位自评的证书",
+                "Whose wage table is whose: FILING=pack id each; for certificates of that employer's own staff",
+            )
+        ),
+    )
     host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
     port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
     behind_proxy: bool = field(

@@ -90,11 +90,12 @@ class Lookup:
         """A holder's bundle or staple, a picture or PDF with one of our codes, or a text. The name decides nothing."""
         return (await self.examine(data)).verdict
 
-    async def examine(self, item: str | bytes) -> Examined:
-        """A text or a file as above: the verdict, and what it rests on."""
+    async def examine(self, item: str | bytes, *, faces: bool = True) -> Examined:
+        """A text or a file as above: the verdict, and what it rests on. Without `faces` nobody is asked for personal
+        data."""
         if isinstance(item, str):
-            return await self.judge(self.read_text(item))
-        return await self.judge(*await self.read_file(item))
+            return await self.judge(self.read_text(item), faces=faces)
+        return await self.judge(*await self.read_file(item), faces=faces)
 
     def read_text(self, text: str) -> QrCode | ForeignLink | None:
         """What a text asks about; None: nothing of ours."""
@@ -156,23 +157,25 @@ class Lookup:
         having = [log for log in self.logs if len(self.logs) > 1 and await log.holds(cert_key)]
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
-    async def judge(self, item: Item | ForeignLink | None, page_texts: Sequence[str] = ()) -> Examined:
+    async def judge(
+        self, item: Item | ForeignLink | None, page_texts: Sequence[str] = (), *, faces: bool = True
+    ) -> Examined:
         """The verdict about what was read, and what it rests on. Raises Unavailable without the own store."""
         if item is None or isinstance(item, ForeignLink):
             return Examined(verify(Evidence(item), self.logs[0].trust, self._now_ms()))
         counted = counting(item, await self._answers(item))
         judging = zip(counted.answers, counted.items, strict=True)
-        verdicts = [await self._judge_by(answer, as_item, page_texts) for answer, as_item in judging]
+        verdicts = [await self._judge_by(answer, as_item, page_texts, faces=faces) for answer, as_item in judging]
         if counted.twice:
             self._twice.inc()
         verdict = together(item, counted, verdicts)
         origin = verdict.proof.origin if verdict.proof else None
         return Examined(verdict, next((answer for answer in counted.answers if answer.trust.origin == origin), None))
 
-    async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str]) -> Verdict:
+    async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str], *, faces: bool) -> Verdict:
         face, register = None, answer.register
         logged = None if register is None else register.logged
-        if logged is not None and not (self._offline or isinstance(item, Numbered | Keyed)):
+        if faces and logged is not None and not (self._offline or isinstance(item, Numbered | Keyed)):
             log = next(log for log in self.logs if log.trust is answer.trust)
             face = await log.face(item.secret, logged.state)
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)

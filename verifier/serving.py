@@ -17,6 +17,7 @@ from ledger.edge_connection import EdgeSettings
 from ledger.records.cose import Signer
 from verifier.access.web import build_access
 from verifier.config import VerifierSettings, mark_served
+from verifier.eligibility.site import build_eligibility
 from verifier.hiring.web import build_lists
 from verifier.holders.room import build_room as build_holders
 from verifier.kit.key import believed_makers
@@ -37,7 +38,9 @@ from verifier.web.app import create_app
 from verifier.web.state import WebSettings
 from verifier.web.trust_document import format_trust
 
-ROOMS: Final[tuple[Builder, ...]] = (build_access, build_receipts, build_lists, build_watch, build_holders)
+ROOMS: Final[tuple[Builder, ...]] = (
+    build_access, build_receipts, build_lists, build_watch, build_holders, build_eligibility,
+)  # fmt: skip
 
 
 def serve(

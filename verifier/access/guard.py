@@ -29,8 +29,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANONYMOUS_ROWS: Final = 500  # of a list without a key
 ANONYMOUS_PAIRS: Final = 20  # of them, numbers with names: each is a guess that somebody may be making
 _KEY: Final = web.RequestKey("api_key", ApiKey)
-_LISTS: Final = frozenset({"/lists", "/v1/hiring-lists"})
-_CHECKS: Final = ("/c/", "/verify", "/receipt", "/v1/verify", "/v1/receipts", "/v1/evidence/")
+_LISTS: Final = frozenset(
+    {"/lists", "/v1/hiring-lists", "/payroll", "/v1/payroll-runs", "/applications/batch", "/v1/application-runs"}
+)
+_CHECKS: Final = (
+    "/c/",
+    "/verify",
+    "/receipt",
+    "/v1/verify",
+    "/v1/receipts",
+    "/v1/evidence/",
+    "/applications",
+    "/v1/eligible",
+)
 _MAX_REPEATED: Final = 32 * 1024 * 1024 + 4096
 
 

@@ -31,6 +31,7 @@ from ledger.store.claims import Source, published_pack
 from ledger.text import Text
 from verifier.config import load_folder
 from verifier.eligibility.asking import Shown, examine_shown
+from verifier.eligibility.authoring import console as authoring
 from verifier.eligibility.cases import run_cases, untouched_rows
 from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.difference import differences
@@ -76,6 +77,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     diff.add_argument("old", metavar="OLD")
     diff.add_argument("new", metavar="NEW")
     diff.set_defaults(run=_placed(_diff))
+    authoring.add_commands(kinds, find_pack, _placed)
     for command in (listed, check, cases, diff):
         command.add_argument("--json", action="store_true")
 

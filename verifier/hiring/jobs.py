@@ -90,47 +90,27 @@ class Job:
 Changes = Callable[[str], Awaitable[Mapping[str, str]]]
 
 
-class Jobs:
-    """All lists of one process. `run` answers them, until it is cancelled."""
+class JobQueue:
+    """Jobs of one kind in one process. `run` does them, until it is cancelled."""
 
-    def __init__(
-        self,
-        checker: ListChecker,
-        messages: Messages,
-        now_ms: Callable[[], int],
-        random_bytes: Callable[[int], bytes],
-        changes: Changes | None = None,
-    ) -> None:
-        self._checker = checker
-        self._messages = messages
+    def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._random_bytes = random_bytes
-        self._changes = changes
         self._jobs: dict[str, Job] = {}
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
 
-    def submit(
-        self,
-        raw: bytes,
-        file_name: str,
-        lang: str,
-        *,
-        owner: str = "",
-        max_rows: int,
-        max_pairs: int = MAX_ROWS,
-        longer: bool = False,
-    ) -> Job:
-        """Take a list in. Raises Unavailable when there is no room."""
+    async def _process(self, job: Job) -> None:
+        """Do one job: its result, rows and notes."""
+        raise NotImplementedError
+
+    def admit(self, job: Job) -> None:
+        """Take a job in. Raises Unavailable when there is no room."""
         self.sweep()
         used = sum(job.memory for job in self._jobs.values())
         crowded = len(self._jobs) >= MAX_JOBS or self._waiting.qsize() >= MAX_WAITING
-        if crowded or used + len(raw) > MAX_MEMORY:
-            raise Unavailable("hiring lists fill their memory", retry_after=60, text=_FULL)
-        kept = KEPT_LONGER_MS if longer else KEPT_MS
-        job = Job(self._random_bytes(16).hex(), owner, file_name, lang, max_rows, max_pairs, kept, raw)
+        if crowded or used + job.memory > MAX_MEMORY:
+            raise Unavailable("lists fill their memory", retry_after=60, text=_FULL)
         self._jobs[job.id] = job
         self._waiting.put_nowait(job)
-        return job
 
     def find(self, job_id: str) -> Job | None:
         self.sweep()
@@ -172,6 +152,41 @@ class Jobs:
             job.raw = b""
             job.until_ms = self._now_ms() + (job.kept_ms if job.state is JobState.DONE else FAILED_MS)
             job.finished.set()
+
+
+class Jobs(JobQueue):
+    """All hiring lists of one process."""
+
+    def __init__(
+        self,
+        checker: ListChecker,
+        messages: Messages,
+        now_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        changes: Changes | None = None,
+    ) -> None:
+        super().__init__(now_ms)
+        self._checker = checker
+        self._messages = messages
+        self._random_bytes = random_bytes
+        self._changes = changes
+
+    def submit(
+        self,
+        raw: bytes,
+        file_name: str,
+        lang: str,
+        *,
+        owner: str = "",
+        max_rows: int,
+        max_pairs: int = MAX_ROWS,
+        longer: bool = False,
+    ) -> Job:
+        """Take a list in. Raises Unavailable when there is no room."""
+        kept = KEPT_LONGER_MS if longer else KEPT_MS
+        job = Job(self._random_bytes(16).hex(), owner, file_name, lang, max_rows, max_pairs, kept, raw)
+        self.admit(job)
+        return job
 
     async def _process(self, job: Job) -> None:
         job.state = JobState.READING

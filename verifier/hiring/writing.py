@@ -27,7 +27,7 @@ TYPES: Final = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "csv": "text/csv",
 }
-_CODECS: Final = {
+CODECS: Final = {
     "UTF-8": "utf-8",
     "UTF-8 (BOM)": "utf-8-sig",
     "UTF-16": "utf-16",
@@ -38,7 +38,11 @@ _CODECS: Final = {
 
 def write_result(sheet: Sheet, result: ListResult, messages: Messages, lang: str) -> bytes:
     """The bytes of the file that goes back. Blocks: call it in a thread. Raises Unavailable."""
-    page = page_of(sheet, result, messages, lang)
+    return write_page(page_of(sheet, result, messages, lang))
+
+
+def write_page(page: Page) -> bytes:
+    """The bytes of a page. Blocks: call it in a thread. Raises Unavailable."""
     root = str(Path(ledger.__file__).parents[1])
     command = [sys.executable, "-m", "verifier.hiring.rendering"]
     try:
@@ -67,9 +71,9 @@ def page_of(sheet: Sheet, result: ListResult, messages: Messages, lang: str) -> 
         answering = [say(messages.labels[key], lang) for key in COLUMNS]
         rows.append((sheet.header.row, [*titles, *answering]))
     for row in sheet.rows:
-        cells = [_plain(row.cell(at)) for at in range(len(titles))]
+        cells = [plain_cell(row.cell(at)) for at in range(len(titles))]
         rows.append((row.number, [*cells, *result.rows[row.number].columns]))
-    codec = _CODECS.get(sheet.encoding, "utf-8-sig")
+    codec = CODECS.get(sheet.encoding, "utf-8-sig")
     name = sheet.name or "Sheet1"
     return Page(sheet.kind, name, codec, sheet.separator, rows, summary_lines(result.summary, messages, lang))
 
@@ -105,7 +109,8 @@ _SUMMARY_WORDS: Final = (
 )  # fmt: skip
 
 
-def _plain(cell: Cell) -> Any:
+def plain_cell(cell: Cell) -> Any:
+    """A cell that was read, as a page has it."""
     if isinstance(cell, Odd):
         return cell.shown
     return ["d", cell.isoformat()] if isinstance(cell, dt.date) else cell

@@ -57,15 +57,15 @@ def parse_multipart(content_type: str, body: bytes) -> dict[str, Part]:
     return parts
 
 
-def parse_urlencoded(body: bytes) -> dict[str, str]:
-    """The fields of an `application/x-www-form-urlencoded` body. Raises Malformed."""
+def parse_urlencoded(body: bytes, most: int = MAX_PARTS) -> dict[str, str]:
+    """The fields of an `application/x-www-form-urlencoded` body, at most `most`. Raises Malformed."""
     try:
         pairs = parse_qsl(
             body.decode("ascii"),
             keep_blank_values=True,
             strict_parsing=bool(body),
             errors="strict",
-            max_num_fields=MAX_PARTS,
+            max_num_fields=most,
         )
     except ValueError:
         raise Malformed("form encoding") from None

@@ -50,7 +50,8 @@ async def page(request: web.Request) -> web.StreamResponse:
     else:
         verdict = await settle(state, "page", lambda: state.services.by_secret(secret))
     asked = f"{state.settings.base}/c/{secret}"
-    return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True, asked=asked))
+    means = f"/c/{secret}/means"
+    return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True, asked=asked, means=means))
 
 
 async def form(request: web.Request) -> web.StreamResponse:

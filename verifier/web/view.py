@@ -55,6 +55,7 @@ _PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"),
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
 LOOKUP: Final = "/lookup"  # look-ups by number, and with them matches of ID tails, are offered where this route is
 RECEIPT: Final = "/receipt"  # receipts are offered where this route is
+MEANS: Final = "/c/{secret}/means"  # what a grade means is shown where this route is
 MAX_ASKED: Final = 2048  # characters that a receipt quotes
 _VERDICT: Final = "verdict.html"
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
@@ -147,12 +148,13 @@ class Pages:
         linked: bool,
         match: Match | None = None,
         asked: str = "",
+        means: str = "",
         template: str = _VERDICT,
         **more: object,
     ) -> str:
         """The verdict page, or a room's template that extends it and shows `more`. `linked`: it has an address of its
         own, to switch language, to retry and to ask at. `asked`: the link or text that a receipt can be had of, where
-        receipts are offered."""
+        receipts are offered. `means`: the page that says what the grade means, where there is one."""
         if match is None and linked and LOOKUP in self._offers and template == _VERDICT:
             match = Match("")
         labels = self._messages.labels
@@ -181,6 +183,7 @@ class Pages:
                 "cert_key": proof.cert_key,
             },
             asked=asked if RECEIPT in self._offers and len(asked) <= MAX_ASKED else "",
+            means=means if MEANS in self._offers and verdict.code in VALID_FAMILY else "",
             findings=[self._finding(finding, lang) for finding in verdict.findings],
             green=verdict.code in GREEN,
             dated=verdict.code in (Code.STALE, Code.OFFLINE_BUNDLE_OK),

@@ -1,0 +1,1 @@
+"""Sheets of people from the command line."""

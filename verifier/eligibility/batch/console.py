@@ -1,0 +1,140 @@
+"""What a person types about sheets of people.
+
+    payroll FILE --pack WAGES --out FILE            the staff list back, with the wage of each person
+    applications FILE --pack RULES --out FILE       applications back, each with its decision and why
+
+Exit status: 0 done, 1 when somebody's facts could not be read, 2 a sheet or pack that is refused, 3 could not tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from ledger.client import LedgerClient
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
+from ledger.progress import Progress
+from ledger.records.dates import batch_day, parse_day
+from ledger.reference_data import load_ladder
+from ledger.text import Text
+from verifier.config import VerifierSettings, load_folder
+from verifier.eligibility.console import find_pack
+from verifier.eligibility.gathering import Gatherer
+from verifier.eligibility.pack import Pack, PackKind
+from verifier.eligibility.people import MAX_ROWS
+from verifier.eligibility.running import Runner
+from verifier.eligibility.runs import Desk, Done, Run, answer_sheet, under_of
+from verifier.eligibility.site import open_office
+from verifier.hiring.jobs import KEPT_MS
+from verifier.lookup import Lookup
+from verifier.messages import load_messages
+from verifier.numbers.asking import Asked, Numbers
+from verifier.opened import WAIT_S, bring_up_to_date, known_logs, opened, say_failure
+from verifier.scanning import Scanner
+
+MAX_SHEET: Final = 64 * 1024 * 1024  # bytes
+_LABEL: Final = Text("核验名单", "checking the sheet")
+_WRONG_KIND: Final = Text("应使用工资表以外的规则", "these are for payroll; applications take other rules")
+_NO_WAGES: Final = Text("应使用工资表", "payroll takes a wage table")
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`payroll` and `applications`, among the commands of cert-verifier."""
+    payroll = commands.add_parser("payroll", help="按等级核算工资 / wages of a staff list by grade")
+    payroll.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
+    applications = commands.add_parser("applications", help="批量审核申领 / decide a sheet of applications")
+    for command, wages in ((payroll, True), (applications, False)):
+        command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
+        command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
+        command.add_argument("--out", type=Path, required=True, metavar="FILE", help="结果文件 / where the sheet goes")
+        command.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
+        command.add_argument("--lang", choices=("zh", "en", "both"), default="both")
+        command.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
+        command.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask for proofs")
+        command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+        command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
+        command.set_defaults(run=_run, wages=wages)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = load_folder(options.dir)
+    pack = _pack(options, settings)
+    if options.out.exists():
+        raise Malformed(f"{options.out} 已存在 / exists and is not overwritten")
+    as_of = batch_day(_now_ms()) if options.as_of is None else parse_day(options.as_of)
+    previous = _read(options.previous) if options.wages and options.previous else b""
+    run = Run("", "", options.file.name, options.lang, MAX_ROWS, MAX_ROWS, KEPT_MS, _read(options.file))
+    run.pack, run.as_of, run.previous = pack, as_of, previous
+    done = asyncio.run(_answered(options, settings, run))
+    for note in run.notes:
+        print(note.text.both(), file=sys.stderr)
+    _write(options.out, done.result)
+    for item, content in done.summary:
+        print(f"{item}: {content}")
+    return 1 if any(one.decision is None for one in done.answered) else 0
+
+
+def _pack(options: argparse.Namespace, settings: VerifierSettings) -> Pack:
+    """One of this verifier's own, else one that comes with the program or lies somewhere."""
+    own = open_office(options.dir, settings).packs.get(options.pack)
+    pack = own or find_pack(options.pack)
+    if (pack.kind is PackKind.WAGE_TABLE) is not options.wages:
+        raise Refused("PACK_KIND", options.pack[:80], _NO_WAGES if options.wages else _WRONG_KIND)
+    return pack
+
+
+async def _answered(options: argparse.Namespace, settings: VerifierSettings, run: Run) -> Done:
+    light = options.light or not settings.replica
+    async with AsyncExitStack() as stack:
+        logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
+        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
+        if not light:
+            wait_s = 0.0 if options.offline else WAIT_S
+            held = await stack.enter_async_context(opened(options.dir, settings, _now_ms, share=True, wait_s=wait_s))
+            for known, one in zip(logs, held, strict=True):
+                known.replica = one.replica
+                if options.offline or one.shared:
+                    continue
+                try:
+                    await bring_up_to_date(one, _now_ms, quiet=options.quiet)
+                except CertLedgerError as error:
+                    print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
+        asked_by = []
+        for known, log in zip(logs, settings.logs, strict=True):
+            if log.token and not options.offline:
+                client = LedgerClient(log.ledger_url, token=log.read_token(options.dir))
+                asked_by.append(Asked(known, await stack.enter_async_context(client)))
+        names = Numbers(asked_by, _now_ms) if asked_by else None
+        runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
+        desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup))
+        with Progress(None, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
+            return await answer_sheet(desk, run, lambda done: bar.advance(done - bar.done))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SHEET + 1)
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """For the owner alone, and never over another file. A crash leaves a part of it."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,88 @@
+"""Certificates for rules: what a person shows is checked as on every page, and comes out as a verified certificate or
+as the reason why it does not count.
+
+Without a name or number to compare nobody is asked for personal data: rules read none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ledger.errors import Malformed, Unavailable
+from verifier.carried import Keyed
+from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
+from verifier.eligibility.decision import Rejected
+from verifier.hiring.checking import LookupByName
+from verifier.lookup import Examined, Lookup
+from verifier.verdict import VALID_FAMILY, Code, Verdict, without_item
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """One thing that was shown: its verdict, and what rules get of it (one of the two)."""
+
+    verdict: Verdict
+    certificate: VerifiedCertificate | None = None
+    rejected: Rejected | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.certificate is None) != (self.rejected is None), "it counts, or there is a reason why not"
+
+
+class Gatherer:
+    """Checks what people show, for one verifier. `names`: who looks numbers up with names; None: nobody does."""
+
+    def __init__(self, lookup: Lookup, now_ms: Callable[[], int], names: LookupByName | None = None) -> None:
+        self._lookup = lookup
+        self._now_ms = now_ms
+        self._names = names
+
+    @property
+    def by_number(self) -> bool:
+        """Whether numbers with names can be looked up."""
+        return self._names is not None
+
+    async def of_text(self, text: str, *, faces: bool = False) -> Gathered:
+        """A link, the text of a QR code, or a secret alone."""
+        return await self._of(text.strip(), faces=faces)
+
+    async def of_file(self, data: bytes) -> Gathered:
+        """A picture, a PDF, a bundle or a staple."""
+        return await self._of(data, faces=True)
+
+    async def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Gathered]:
+        """Numbers with names, both in their normal form; one answer each, in order."""
+        if self._names is None:
+            return [self._without(Code.UNAVAILABLE) for _ in pairs]
+        return [await self._numbered(verdict) for verdict in await self._names.by_numbers(pairs)]
+
+    async def _of(self, item: str | bytes, *, faces: bool) -> Gathered:
+        try:
+            return _opened(await self._lookup.examine(item, faces=faces))
+        except Malformed:
+            return self._without(Code.UNREADABLE)
+        except Unavailable:
+            return self._without(Code.UNAVAILABLE)
+
+    async def _numbered(self, verdict: Verdict) -> Gathered:
+        """The certificate behind a verdict about a number, as the log has it now."""
+        if verdict.code not in VALID_FAMILY:
+            return Gathered(verdict, None, rejected(verdict))
+        assert verdict.proof is not None, "green has its proof"
+        try:
+            return _opened(await self._lookup.judge(Keyed(bytes.fromhex(verdict.proof.cert_key))))
+        except Unavailable:
+            return self._without(Code.UNAVAILABLE)
+
+    def _without(self, code: Code) -> Gathered:
+        verdict = without_item(code, self._now_ms())
+        return Gathered(verdict, None, rejected(verdict))
+
+
+def _opened(examined: Examined) -> Gathered:
+    if examined.verdict.code not in VALID_FAMILY:
+        return Gathered(examined.verdict, None, rejected(examined.verdict))
+    answer = examined.answer
+    assert answer is not None and answer.register is not None, "green rests on a register"
+    return Gathered(examined.verdict, verified(examined.verdict, answer.register, answer.trust.catalogue))

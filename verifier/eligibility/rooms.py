@@ -1,0 +1,119 @@
+"""What the handlers of eligibility share: the office behind them, and how a decision is shown on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from ledger.errors import Malformed
+from ledger.records.dates import batch_day, parse_day
+from ledger.records.grades import Ladder
+from ledger.text import Text
+from verifier.eligibility.decision import Decision
+from verifier.eligibility.explain import explain, trace_lines
+from verifier.eligibility.gathering import Gathered, Gatherer
+from verifier.eligibility.offices import Office
+from verifier.eligibility.pack import Pack
+from verifier.eligibility.runs import Runs
+from verifier.eligibility.tables import Outcome
+from verifier.eligibility.wording import ADVICE, RESULTS
+from verifier.messages import Messages
+from verifier.verdict import Verdict
+
+_FAMILIES: Final = {
+    Outcome.ELIGIBLE: ("good", "✓"),
+    Outcome.NOT_ELIGIBLE: ("neutral", "✕"),
+    Outcome.NEEDS_INFORMATION: ("doubt", "?"),
+    Outcome.REVIEW: ("caution", "!"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What the handlers need."""
+
+    office: Office
+    gatherer: Gatherer
+    runs: Runs
+    ladder: Ladder
+    messages: Messages
+    now_ms: Callable[[], int]
+
+    @property
+    def today(self) -> int:
+        return batch_day(self.now_ms())
+
+    def day(self, text: str) -> int:
+        """The day that somebody asks about; today where none is given. Raises Malformed."""
+        return parse_day(text) if text else self.today
+
+    def label(self, key: str, lang: str) -> str:
+        return self.messages.labels[f"eligibility_{key}"].of(lang)
+
+
+COUNTER: Final = web.AppKey("eligibility_counter", Counter)
+
+
+def pack_lines(packs: list[Pack], lang: str) -> list[dict[str, Any]]:
+    """Packs to choose from."""
+    return [{"id": pack.id, "title": pack.title.of(lang), "sample": pack.sample} for pack in packs]
+
+
+def decision_view(decision: Decision, pack: Pack, ladder: Ladder, lang: str) -> dict[str, Any]:
+    """A decision for a template: its band, sentences, sources, and every condition."""
+    family, mark = _FAMILIES[decision.result]
+    said = [text for text in explain(decision, pack, ladder)[1:] if text is not ADVICE]
+    result = RESULTS[decision.result].of(lang)
+    sources = [text.of(lang) for text in said if is_source(text)]
+    return {
+        "family": family,
+        "mark": mark,
+        "result": result[:1].upper() + result[1:],
+        "pack": pack.title.of(lang),
+        "said": [text.of(lang).strip() for text in said if not is_source(text)],
+        "sources": sources,
+        "sample": decision.sample,
+        "trace": [(text.of(lang).startswith("  ") or text.of(lang).startswith("　"), text.of(lang).strip())
+                  for text in trace_lines(decision, pack, ladder)],
+        "digest": decision.digest.hex(),
+    }  # fmt: skip
+
+
+def is_source(text: Text) -> bool:
+    return text.zh.startswith("依据：")
+
+
+def check_view(gathered: Gathered, messages: Messages, lang: str) -> dict[str, Any]:
+    """What the check of one certificate came to, without anything that a page of another person should show."""
+    verdict: Verdict = gathered.verdict
+    wording, view = messages.wordings[verdict.code], verdict.certificate
+    counts = gathered.certificate is not None
+    return {
+        "mark": wording.mark,
+        "title": wording.title.of(lang),
+        "counts": counts,
+        "line": messages.line(verdict).of(lang),
+        "grade": view.grade.of(lang) if view and counts else "",
+        "occupation": " ".join(filter(None, (view.occupation, view.trade))) if view and counts else "",
+        "current": view.current.grade.of(lang) if view and counts and view.current else "",
+    }
+
+
+def other_lang(lang: str) -> str:
+    return "en" if lang == "zh" else "zh"
+
+
+def chosen(fields: Mapping[str, str], lang: str) -> str:
+    """The language of a form's own field, else that of the request."""
+    return fields["lang"] if fields.get("lang") in ("zh", "en") else lang
+
+
+def the_day(counter: Counter, fields: Mapping[str, str]) -> int:
+    """Raises Malformed for what is no day."""
+    text = fields.get("as_of", "").strip()
+    if len(text) > 10:
+        raise Malformed("as_of: yyyy-mm-dd")
+    return counter.day(text)
