@@ -98,6 +98,7 @@ async def get_home(request: web.Request) -> web.StreamResponse:
         days=DAYS,
         correctable=[{"id": name, "name": say(request, words, lang)} for name, words in _CORRECTED_WORDS.items()],
         requests=[_request(request, one, lang) for one in await desk.requests.of(session)],
+        watches=[row for one in kept for row in await _watches(desk, one, lang)],
     )
 
 
@@ -133,6 +134,21 @@ async def renewed(desk: Desk, session: Session, kept: Kept) -> Kept:
         return kept
     await desk.accounts.renew(session, held)
     return Kept(kept.id, held, kept.created_ms)
+
+
+async def _watches(desk: Desk, kept: Kept, lang: str) -> list[dict[str, Any]]:
+    """Who watches a certificate."""
+    return [
+        {
+            "id": to_text(kept.id),
+            "number": kept.held.face.number,
+            "watch": one.watch_id,
+            "name": one.name,
+            "since": say_time(one.created_ms, lang),
+            "objected": say_time(one.objected_ms, lang) if one.objected_ms else "",
+        }
+        for one in await desk.watches.watchers(kept.held.cert_key)
+    ]
 
 
 def _groups(request: web.Request, checked: Sequence[tuple[Kept, Verdict]], lang: str) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from verifier.holders.sealing import TOKEN_BYTES, RandomBytes
 from verifier.holders.share_store import Shares
 from verifier.holders.tries import Tries
 from verifier.lookup import FileReader, Lookup
+from verifier.watch.store import Watches
 from verifier.web.answers import chosen_lang, html
 from verifier.web.clients import Allowance, client_of
 from verifier.web.forms import parse_multipart, parse_urlencoded
@@ -54,6 +55,7 @@ class Desk:
     claims: Allowance
     sign_ins: Allowance
     openings: Allowance  # of shares
+    watches: Watches
 
     @property
     def secure(self) -> bool:

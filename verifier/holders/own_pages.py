@@ -79,6 +79,17 @@ async def post_erasure(request: web.Request) -> web.StreamResponse:
     return see("/holder", lang)
 
 
+async def post_objection(request: web.Request) -> web.StreamResponse:
+    """The holder objects to a watch: it ends, and the watcher is told so."""
+    session = await acting(request)
+    desk = desk_of(request)
+    fields, lang = await read_fields(request)
+    kept = await kept_of(desk, session, fields.get("id", ""))
+    if not await desk.watches.object_to(kept.held.cert_key, fields.get("watch", "")):
+        raise Rejected(404)
+    return see("/holder", lang)
+
+
 async def _bundle(desk: Desk, kept: Kept) -> bytes:
     raw = await desk.lookup.evidence(kept.held.cert_key)
     return bundle_of(kept.held, parse_evidence(raw))

@@ -16,6 +16,7 @@ from verifier.holders.tries import Tries
 from verifier.scanning import Scanner
 from verifier.site.context import Context
 from verifier.site.store import SiteStore
+from verifier.watch.web import watches_of
 from verifier.web.clients import Allowance
 from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Room, Route, Schema
 
@@ -52,6 +53,7 @@ def build_room(context: Context) -> Room:
             claims=Allowance(5.0, 20),
             sign_ins=Allowance(20.0, 40),
             openings=Allowance(20.0, 60),
+            watches=watches_of(context),
         )
 
     return Room(ROUTES, attach)
@@ -111,6 +113,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/holder/certificates/erasure",
         own_pages.post_erasure,
         "Ask the log's operator to erase the personal data of a certificate, and forget it here",
+        _ACTED,
+        takes=_FORM,
+    ),
+    Route(
+        "POST",
+        "/holder/watches/object",
+        own_pages.post_objection,
+        "Object to a watch: it ends",
         _ACTED,
         takes=_FORM,
     ),

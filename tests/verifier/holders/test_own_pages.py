@@ -10,10 +10,13 @@ from pathlib import Path
 from ledger.records.erasure import open_order, public_of
 from tests.support.builders import octets
 from tests.support.holder_site import holder_site
+from verifier.access.keys import ApiKeys
 from verifier.holders.desk import to_text
 from verifier.holders.requests import waiting
 from verifier.holders.shares import Note
 from verifier.verdict import Code
+from verifier.watch.standing import Standing
+from verifier.watch.store import Watch
 
 OPERATOR = octets("operator")
 
@@ -103,3 +106,25 @@ async def test_without_the_operators_key_nobody_can_ask_here(tmp_path: Path) -> 
         form = {"id": to_text(kept.id), "lang": "en"}
         assert (await site.fetch("/holder/certificates/erasure", "POST", cookie=cookie, data=form))[0] == 404
         assert len(await site.desk.accounts.certificates(session)) == 1
+
+
+async def test_who_watches_is_seen_and_can_be_ended(tmp_path: Path) -> None:
+    async with holder_site(tmp_path, "one", "two") as site:
+        session, cookie = await site.signed_in(0)
+        (kept,) = await site.desk.accounts.certificates(session)
+        assert "谁在关注" not in (await site.fetch("/holder?lang=zh", cookie=cookie))[1].decode()
+        watches = site.desk.watches
+        key, _ = await ApiKeys(watches._store, lambda: site.now[0]).add("示例机械厂人事", lambda n: octets("key", n))
+        known = Standing("in_force", 20_000, "00", 4)
+        made = Watch(watches.new_id(), key.id, kept.held.cert_key, "https://hr.example.com/", "", site.now[0], known)
+        await watches.add(made, b"sealed")
+        page = (await site.fetch("/holder?lang=zh", cookie=cookie))[1].decode()
+        assert "谁在关注" in page and "示例机械厂人事" in page and "hr.example.com" not in page
+        form = {"id": to_text(kept.id), "watch": made.id, "lang": "zh"}
+        _, stranger = await site.signed_in(1)
+        assert (await site.fetch("/holder/watches/object", "POST", cookie=stranger, data=form))[0] == 404
+        assert (await site.fetch("/holder/watches/object", "POST", cookie=cookie, data=form))[0] == 303
+        assert (await site.fetch("/holder/watches/object", "POST", cookie=cookie, data=form))[0] == 404
+        page = (await site.fetch("/holder?lang=zh", cookie=cookie))[1].decode()
+        assert "已停止于" in page and "反对并停止" not in page
+        assert [event.kind for event in await watches.events(made.id)] == ["objected"]
