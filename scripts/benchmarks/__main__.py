@@ -4,6 +4,7 @@
     append   statements through a running ledger over HTTP
     pages    a replica of that log, and the page of a scanned certificate
     evidence proofs of state out of that log, and their check
+    lists    a hiring list through a verifier of that log
     issue    the real issuer on a sample roster
     revoke   from a revocation to the verifier that says so, with two witnesses
     audit    a whole audit of a log that was made beforehand
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, auditing, eligibility, issuing, limits, pages, peers, proofs, visibility
+from benchmarks import append, auditing, eligibility, issuing, limits, listing, pages, peers, proofs, visibility
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -34,7 +35,7 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import BATCH, restart_s, running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "evidence", "issue", "audit", "revoke", "eligibility", "peers")
+PARTS = ("limits", "append", "pages", "evidence", "lists", "issue", "audit", "revoke", "eligibility", "peers")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -45,7 +46,7 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
     if "limits" in wanted:
         _say("limits")
         figures += await limits.measure(folder, scale)
-    if wanted & {"append", "pages", "evidence"}:
+    if wanted & {"append", "pages", "evidence", "lists"}:
         _say(f"append: {scale.certificates:,} certificates")
         part = "append"
         try:
@@ -62,6 +63,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                     part = "pages"
                     _say("pages")
                     figures += await pages.measure(log, appended.parcels, scale)
+                if "lists" in wanted:
+                    part = "lists"
+                    _say("lists")
+                    figures += await listing.measure(log, appended.parcels, scale)
             if "append" in wanted:
                 part = "append"
                 label = f"restart of a ledger of {len(appended.parcels) * BATCH:,}, until it is ready"

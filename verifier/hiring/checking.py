@@ -24,6 +24,7 @@ from verifier.verdict import Code, Verdict, without_item
 
 AT_ONCE: Final = 8  # checks between two turns of the loop: about 5 ms
 PAIRS_AT_ONCE: Final = 100
+PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0)  # for a ledger that takes only so many look-ups a second
 _EXPLAINED: Final = COLUMNS.index("hiring_explained")
 
 
@@ -62,6 +63,8 @@ class ListChecker:
         now_ms: Callable[[], int],
         signer: Signer | None = None,
         names: LookupByName | None = None,
+        *,
+        pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         self._lookup = lookup
         self._messages = messages
@@ -69,6 +72,7 @@ class ListChecker:
         self._now_ms = now_ms
         self._signer = signer
         self._names = names
+        self._pauses_s = pauses_s
 
     async def check(
         self,
@@ -130,7 +134,13 @@ class ListChecker:
     async def _by_names(self, questions: Sequence[Question]) -> list[Answer]:
         if self._names is None:
             return [self._unasked(question, "hiring_no_names") for question in questions]
-        verdicts = await self._names.by_numbers([pair_of(question) for question in questions])
+        pairs = [pair_of(question) for question in questions]
+        verdicts = await self._names.by_numbers(pairs)
+        for pause in self._pauses_s:
+            if not any(verdict.code is Code.UNAVAILABLE for verdict in verdicts):
+                break
+            await asyncio.sleep(pause)
+            verdicts = await self._names.by_numbers(pairs)
         return [Answer(question, verdict) for question, verdict in zip(questions, verdicts, strict=True)]
 
     def _unasked(self, question: Question, why: str) -> Answer:

@@ -129,7 +129,20 @@ async def test_numbers_with_names_through_the_index(office: Office) -> None:
     few = await checker.check(read_list(raw, "list.csv"), "zh", max_pairs=2)
     assert codes(few) == ["valid", "not_found", "unavailable"] and "API" in explained(few, 4)
     index.failure = Unavailable("x")
-    assert codes(await checked(office, read_list(raw, "list.csv"), names=numbers)) == ["unavailable"] * 3
+    silent = await checked(office, read_list(raw, "list.csv"), names=numbers, pauses_s=(0.0, 0.0))
+    assert codes(silent) == ["unavailable"] * 3
+
+
+async def test_a_ledger_that_takes_only_so_many_is_asked_again(office: Office) -> None:
+    number, turns = office.certificate.face.number, [Code.UNAVAILABLE, Code.UNAVAILABLE, Code.NOT_FOUND]
+
+    class Busy:
+        async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+            return [without_item(turns.pop(0), 0)]
+
+    raw = csv_of(["编号", "姓名"], [number, "例小明"])
+    result = await checked(office, read_list(raw, ""), names=Busy(), pauses_s=(0.0, 0.0))
+    assert codes(result) == ["not_found"] and turns == []
 
 
 async def test_what_is_watched_and_changed_is_said(office: Office) -> None:
