@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from issuer.console import acts, batches, rosters, setup
+from issuer.console import acts, batches, packs, rosters, setup
 from issuer.console.arguments import make_parser
 from issuer.console.terminal import report_error
 from ledger.errors import CertLedgerError, Unavailable
@@ -38,6 +38,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
     "correct": lambda arguments: asyncio.run(acts.correct(arguments)),
     "reissue": lambda arguments: asyncio.run(acts.reissue(arguments)),
     "appoint": lambda arguments: asyncio.run(acts.appoint(arguments)),
+    "publish-pack": lambda arguments: asyncio.run(packs.publish(arguments)),
     "key": lambda arguments: asyncio.run(acts.key(arguments)),
 }
 

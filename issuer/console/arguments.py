@@ -109,6 +109,14 @@ def make_parser() -> argparse.ArgumentParser:
     _questions(key)
     _passphrase(key)
 
+    pack = _command(commands, "publish-pack", "公布本单位薪酬规则包 / publish the digest of your wage table")
+    pack.add_argument("--id", required=True, help="规则包名称 / name of the pack")
+    pack.add_argument("--version", required=True, help="版本 / version")
+    pack.add_argument("--digest", required=True, metavar="SHA256", help="规则包的摘要 / SHA-256 of the pack")
+    pack.add_argument("--first-day", required=True, metavar="YYYY-MM-DD", help="首日 / first day")
+    pack.add_argument("--last-day", default="", metavar="YYYY-MM-DD", help="末日，可空 / last day; may be left out")
+    _passphrase(pack)
+
     end = _command(commands, "end-appointment", "结束聘任 / end appointments; the date is the last day in the post")
     _act(end)
     _reason(end)

@@ -5,6 +5,7 @@
     3 look-up     the row of (number, name), where it leads to this certificate
     4 number      its row, where the number is still this certificate's
     5 match       the row of each statement and the last four characters of the ID number, found by trial
+    6 links       the rows that lead from claims to this certificate, found by opening those of all claims
 
 The row of the person (track) stays: it is an HMAC that leads to a random id, and without it a later certificate of the
 same person would not join the earlier ones. What the log itself holds is public and says nothing of a person.
@@ -24,6 +25,7 @@ from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.state import CertificateState, certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
+from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import PrivateStore, Purpose, Slot, entry_at
 from ledger.text import Text
@@ -65,6 +67,7 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
             hmacs += await _looked_up(store, index, face, cert_key)  # 3
             hmacs += await _numbered(store, index, face, state)  # 4
         hmacs += await _matched(store, index, leaf, thorough=face is not None)  # 5
+    hmacs += await _linked(store, Nullifiers(index), cert_key)  # 6
     return Erasable(cert_key, tuple(locators), tuple(dict.fromkeys(hmacs)))
 
 
@@ -104,6 +107,18 @@ async def _matched(store: PrivateStore, index: PrivateIndex, leaf: bytes, *, tho
             if found:
                 return list(found)
     return []
+
+
+async def _linked(store: PrivateStore, nullifiers: Nullifiers, cert_key: bytes) -> list[bytes]:
+    found: list[bytes] = []
+    at = ("", -1)
+    while rows := await store.signed_after(*at, _AT_ONCE):
+        at = (rows[-1][0], rows[-1][1].index)
+        claims = {nullifiers.link_hmac(row.cert_key): row.cert_key for _, row in rows if row.kind is Kind.CLAIM}
+        for hmac, link in (await store.index(list(claims))).items():
+            if nullifiers.open_link(claims[hmac], link) == cert_key:
+                found.append(hmac)
+    return found
 
 
 def _usual_tails() -> Iterator[str]:

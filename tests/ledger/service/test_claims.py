@@ -18,6 +18,7 @@ from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
+from ledger.service.erasure import find_erasable
 from ledger.store.claims import claim_states
 from ledger.store.integrate import Integrator
 from ledger.wire import BareSubmission, Logged
@@ -122,6 +123,16 @@ class TestAsking:
             question = asked(newer, "p", pack=OTHER_SCHEME.digest)
             assert await refused_asking(claims, question) == Refusal.ALREADY_CLAIMED, "its group is used up"
             assert isinstance((await claims.put(PAYER, payment(PAYER, made)))[0], int), "the reissue stands for it"
+
+    async def test_erasing_a_certificate_takes_the_links_of_its_claims(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            certificate, other = await issued(claims), await issued(claims, "q")
+            made = await claims.ask(PAYER, asked(certificate, "p"))
+            second = await claims.ask(PAYER, asked(other, "q"), label="other")
+            await claims.put(PAYER, made.submission, second.submission)
+            found = await find_erasable(claims.room.store, claims.desk.index, certificate.secret)
+            assert claims.desk.nullifiers.link_hmac(made.leaf) in found.hmacs
+            assert claims.desk.nullifiers.link_hmac(second.leaf) not in found.hmacs
 
 
 class TestAdmission:
