@@ -29,7 +29,7 @@ from verifier.eligibility.decision import Decision, Rejected
 from verifier.eligibility.engine import rehearse
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.pack import Pack
-from verifier.eligibility.reader import Node, bad, read_toml
+from verifier.eligibility.reader import BadPack, Node, bad, read_toml
 from verifier.eligibility.records import APPOINTMENT, CERTIFICATE, CertificateRecord
 from verifier.eligibility.tables import Outcome
 from verifier.verdict import Code
@@ -83,7 +83,7 @@ def run_case(pack: Pack, case: Case) -> CaseResult:
     try:
         facts = read_facts(case.facts, pack)
     except Refused as error:
-        raise bad(error.code, f"cases.toml: cases/{case.id}: {error.field}", error.text.zh, error.text.en)
+        raise BadPack(error.code, f"cases.toml: cases/{case.id}: {error.field}", error.text)
     decision = rehearse(case.records, facts, pack, case.as_of, case.rejected)
     return CaseResult(case, decision, tuple(_differences(case.expect, decision)))
 

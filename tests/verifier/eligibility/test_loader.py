@@ -224,6 +224,8 @@ def test_a_declared_constraint_that_is_broken() -> None:
         ("NO_SENTENCE", "sentences.toml: reasons.N", ""),
         ("UNUSED", "sentences.toml: reasons.M", '[reasons.N]\nzh = "一"\nen = "n"\n[reasons.M]\nzh = "一"\nen = "n"\n'),
         ("PLACEHOLDER", "sentences.toml: reasons.N", '[reasons.N]\nzh = "一"\nen = "{name}"\n'),
+        ("PLACEHOLDER", "sentences.toml: reasons.N", '[reasons.N]\nzh = "一"\nen = "{value:>999999}"\n'),
+        ("PLACEHOLDER", "sentences.toml: reasons.N", '[reasons.N]\nzh = "一"\nen = "{value"\n'),
         ("MISSING", "sentences.toml: reasons.N: zh", '[reasons.N]\nen = "n"\n'),
         ("TYPE", "sentences.toml: reasons.N: zh", '[reasons.N]\nzh = ""\nen = "n"\n'),
         ("UNUSED", "sentences.toml: labels.m", '[reasons.N]\nzh = "一"\nen = "n"\n[labels.m]\nzh = "一"\nen = "n"\n'),
