@@ -90,8 +90,8 @@ def decided(pack: Pack, case: Case, facts: Mapping[str, Any] | None = None, **ch
 
 _ODD = (
     "true", "0", "-1", "1.5", '"x"', '""', "[]", "[1]", "{}", "{ from = 3 }", "{ absent = true }", "2024-02-29",
-    "[[1]]", '"as_of"', '"cert.grade"', '"history"', "999999999999", "nan", "1979-05-27T07:32:00Z", '"{value}"', '"any"',
-    '"e\u0301"',
+    "[[1]]", '"as_of"', '"cert.grade"', '"history"', "999999999999", "nan", "1979-05-27T07:32:00Z", '"{value}"',
+    '"any"', '"e\u0301"',
 )  # fmt: skip
 
 
