@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 from verifier.eligibility.cases import Case, read_cases
@@ -85,3 +86,32 @@ def decided(pack: Pack, case: Case, facts: Mapping[str, Any] | None = None, **ch
     given = {name: value for name, value in {**case.facts, **(facts or {})}.items() if value is not None}
     as_of = changes.get("as_of", case.as_of)
     return rehearse(changes.get("records", case.records), read_facts(given, pack), pack, as_of, case.rejected)
+
+
+_ODD = (
+    "true", "0", "-1", "1.5", '"x"', '""', "[]", "[1]", "{}", "{ from = 3 }", "{ absent = true }", "2024-02-29",
+    "[[1]]", '"as_of"', '"cert.grade"', '"history"', "999999999999", "nan", "1979-05-27T07:32:00Z", '"{value}"',
+    '"any"', '"e\u0301"',
+)  # fmt: skip
+
+
+def mutated(pack: Pack, random: Random) -> dict[str, bytes]:
+    """The files of a pack with up to three lines of one of them spoiled: dropped, doubled, other values or keys."""
+    files = dict(pack.files)
+    name = random.choice(list(files))
+    lines = files[name].decode().split("\n")
+    for _ in range(random.randint(1, 3)):
+        at, other = random.randrange(len(lines)), random.randrange(len(lines))
+        key, _, value = lines[at].partition("=")
+        spoiled = [
+            [],
+            [lines[at], lines[other]],
+            [f"{key}= {random.choice(_ODD)}"],
+            [f"{random.choice(['x', 'zh', 'id', 'when'])} ={value}"],
+            [f"{key}={lines[other].partition('=')[2]}"],
+            [lines[other]],
+        ]
+        lines[at : at + 1] = random.choice(spoiled)
+        lines = lines or [""]
+    files[name] = "\n".join(lines).encode()
+    return files

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
 
-from ledger.errors import Refused
+from ledger.errors import Malformed, Refused
 from ledger.records.dates import format_day
 from ledger.text import Text
 from verifier.eligibility.certificate import reason_of
@@ -29,7 +29,7 @@ from verifier.eligibility.decision import Decision, Rejected
 from verifier.eligibility.engine import rehearse
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.pack import Pack
-from verifier.eligibility.reader import Node, bad, read_toml
+from verifier.eligibility.reader import BadPack, Node, bad, read_toml
 from verifier.eligibility.records import APPOINTMENT, CERTIFICATE, CertificateRecord
 from verifier.eligibility.tables import Outcome
 from verifier.verdict import Code
@@ -83,7 +83,7 @@ def run_case(pack: Pack, case: Case) -> CaseResult:
     try:
         facts = read_facts(case.facts, pack)
     except Refused as error:
-        raise bad(error.code, f"cases.toml: cases/{case.id}: {error.field}", error.text.zh, error.text.en)
+        raise BadPack(error.code, f"cases.toml: cases/{case.id}: {error.field}", error.text)
     decision = rehearse(case.records, facts, pack, case.as_of, case.rejected)
     return CaseResult(case, decision, tuple(_differences(case.expect, decision)))
 
@@ -106,9 +106,10 @@ def _case(node: Node, certificate: Mapping[str, Any], facts: Mapping[str, Any], 
     note = note_node.pair()
     note_node.end()
     records, rejected, applied_with = list[CertificateRecord](), list[Rejected](), True
-    for at, raw in enumerate(node.take("certificates", [])):
-        if type(raw) is not dict:
-            raise bad("TYPE", node.at("certificates"), "应为表的数组", "must be an array of tables")
+    shown = node.take("certificates", [])
+    if type(shown) is not list or not all(type(raw) is dict for raw in shown):
+        raise bad("TYPE", node.at("certificates"), "应为表的数组", "must be an array of tables")
+    for at, raw in enumerate(shown):
         each = Node({**certificate, **raw}, f"{node.place}: certificates[{at}]")
         status = each.text("status", "")
         if status:
@@ -117,12 +118,15 @@ def _case(node: Node, certificate: Mapping[str, Any], facts: Mapping[str, Any], 
             rejected.append(Rejected(status, reason_of(Code(status))))
             applied_with &= at > 0
             continue
-        records.append(_record(each))
+        try:
+            records.append(_record(each))
+        except Malformed as error:
+            raise BadPack("CERTIFICATE", each.place, Text("不是可用的证书", str(error)))
     given = dict(facts)
     for name in node.words("omit", ()):
         given.pop(name, None)
     given |= node.entries("facts") if node.has("facts") else {}
-    if "history" in given:
+    if type(given.get("history")) is list:
         given["history"] = [_claim(each) for each in given["history"]]
     expect = node.entries("expect")
     wanted = Node(expect, node.at("expect"))
@@ -141,7 +145,7 @@ def _case(node: Node, certificate: Mapping[str, Any], facts: Mapping[str, Any], 
 def _record(node: Node) -> CertificateRecord:
     """A made-up certificate; what it does not say is ordinary: linked, and the highest of its holder."""
     grade = node.number("grade", low=2, high=8)
-    occupation, post = node.text("occupation", "6-18-01-01"), node.take("post", None)
+    occupation, post = node.text("occupation", "6-18-01-01"), node.node("post") if node.has("post") else None
     kind = APPOINTMENT if grade > 6 else CERTIFICATE
     record = CertificateRecord(
         cert_key=case_key(node.text("key", "a")),
@@ -158,9 +162,8 @@ def _record(node: Node) -> CertificateRecord:
         track_highest=node.number("track_highest", grade if kind == CERTIFICATE else 6, low=0, high=6),
     )
     if post is not None:
-        each = Node(post, node.at("post"))
-        span = each.number("grade", low=7, high=8), each.day("from"), each.day("to", 0)
-        each.end()
+        span = post.number("grade", low=7, high=8), post.day("from"), post.day("to", 0)
+        post.end()
         record = replace(record, post=span)
     node.end()
     return record

@@ -67,7 +67,7 @@ def _count(node: Node) -> tuple[int, days.Unit]:
     units = [unit for unit in days.Unit if node.has(unit.value)]
     if len(units) != 1:
         raise bad("CELL", node.at("days | months | years"), "只写其中一项", "give exactly one of them")
-    return node.number(units[0].value, low=0, high=36_525), units[0]
+    return node.number(units[0].value, low=1, high=36_525), units[0]
 
 
 def _window(name: str, node: Node, types: Mapping[str, ValueType], sources: frozenset[str]) -> Derived:

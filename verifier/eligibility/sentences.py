@@ -54,10 +54,9 @@ def read_sentences(
     for code, text in reasons.items():
         if code not in used:
             raise bad("UNUSED", root.at(f"reasons.{code}"), "没有用到", "nothing uses it")
-        for side in (text.zh, text.en):
-            if {field for _, field, _, _ in string.Formatter().parse(side) if field is not None} - _FIELDS:
-                raise bad("PLACEHOLDER", root.at(f"reasons.{code}"), "只能用 {{value}} 和 {{wanted}}",
-                          "only {{value}} and {{wanted}} can be used")  # fmt: skip
+        if not (_fillable(text.zh) and _fillable(text.en)):
+            zh, en = "只能用 {{value}} 和 {{wanted}}", "only {{value}} and {{wanted}} can be used"
+            raise bad("PLACEHOLDER", root.at(f"reasons.{code}"), zh, en)
     known = {name: each.text for name, each in inputs.items()} | {n: p.text for n, p in parameters.items()} | NAMES
     known |= labels
     shown = {column for table in tables for column in table.columns if column != AS_OF}
@@ -85,6 +84,15 @@ def _check_words(root: Node, tables: tuple[Table, ...], words: Mapping[str, Text
     for name in sorted(needed ^ set(words)):
         code, zh, en = ("NO_LABEL", "没有名称", "has no label") if name in needed else ("UNUSED", "没有用到", "unused")
         raise bad(code, root.at(f"words.{name}"), zh, en)
+
+
+def _fillable(side: str) -> bool:
+    """Whether a sentence has no placeholder but the two that an explanation fills in, and those plainly."""
+    try:
+        parts = list(string.Formatter().parse(side))
+    except ValueError:
+        return False
+    return all(field is None or (field in _FIELDS and not spec and not turned) for _, field, spec, turned in parts)
 
 
 def _pair(node: Node) -> Text:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from tests.support.packs import FILES, PACK, TABLES, changed, small
+from ledger.reference_data import load_ladder
+from tests.support.packs import FILES, PACK, TABLES, changed, mutated, small
+from verifier.eligibility.cases import run_cases
+from verifier.eligibility.explain import explain
+from verifier.eligibility.folder import shipped_packs
 from verifier.eligibility.loader import load_pack
 from verifier.eligibility.reader import BadPack
 
@@ -224,6 +230,8 @@ def test_a_declared_constraint_that_is_broken() -> None:
         ("NO_SENTENCE", "sentences.toml: reasons.N", ""),
         ("UNUSED", "sentences.toml: reasons.M", '[reasons.N]\nzh = "一"\nen = "n"\n[reasons.M]\nzh = "一"\nen = "n"\n'),
         ("PLACEHOLDER", "sentences.toml: reasons.N", '[reasons.N]\nzh = "一"\nen = "{name}"\n'),
+        ("PLACEHOLDER", "sentences.toml: reasons.N", '[reasons.N]\nzh = "一"\nen = "{value:>999999}"\n'),
+        ("PLACEHOLDER", "sentences.toml: reasons.N", '[reasons.N]\nzh = "一"\nen = "{value"\n'),
         ("MISSING", "sentences.toml: reasons.N: zh", '[reasons.N]\nen = "n"\n'),
         ("TYPE", "sentences.toml: reasons.N: zh", '[reasons.N]\nzh = ""\nen = "n"\n'),
         ("UNUSED", "sentences.toml: labels.m", '[reasons.N]\nzh = "一"\nen = "n"\n[labels.m]\nzh = "一"\nen = "n"\n'),
@@ -250,3 +258,18 @@ def test_a_key_misspelt_in_a_shipped_pack_names_the_nearest() -> None:
         "tables.toml: tables/subsidy: every.in_national_qery",
     )
     assert "in_national_query" in caught.value.text.en
+
+
+def test_a_spoiled_pack_is_refused_with_a_code_or_decides_as_any_other() -> None:
+    """Whatever is typed into a file: no crash, and a pack that loads can be decided and explained."""
+    packs, refusals = list(shipped_packs().values()), 0
+    for seed in range(150):
+        random = Random(seed)
+        try:
+            pack = load_pack(mutated(random.choice(packs), random))
+            for result in run_cases(pack):
+                assert explain(result.decision, pack, load_ladder()), seed
+        except BadPack as error:
+            assert error.code and error.field and error.text.zh and error.text.en
+            refusals += 1
+    assert 50 < refusals < 150
