@@ -1,5 +1,5 @@
 // The camera: opened when it is asked for, read frame by frame, closed as soon as something was read or nobody looks.
-import { readCanvas } from "./scan-reader.js";
+import { LOOKS, readFrame } from "./scan-reader.js";
 
 const WANTED = {
   audio: false,
@@ -40,14 +40,11 @@ export class Camera {
 
   /** Texts of the first frame that has any; null when the camera is closed before. */
   async read() {
-    while (this.isOpen) {
+    for (let turn = 0; this.isOpen; turn += 1) {
       await this.#frame();
       const { videoWidth: width, videoHeight: height } = this.#video;
       if (!this.isOpen || width === 0) continue;
-      this.#canvas.width = width;
-      this.#canvas.height = height;
-      this.#canvas.getContext("2d", { willReadFrequently: true }).drawImage(this.#video, 0, 0, width, height);
-      const texts = await readCanvas(this.#canvas);
+      const texts = await readFrame(this.#video, width, height, this.#canvas, LOOKS[turn % LOOKS.length]);
       if (this.isOpen && texts.length > 0) return texts;
     }
     return null;

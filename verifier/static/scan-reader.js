@@ -1,6 +1,6 @@
 // The reader of QR codes as the page sees it: a worker that is started when it is first needed.
 
-const LONGEST = 3000; // pixels of a photo's longer side, tried first; larger ones cost time and find nothing more
+const LONGEST = 3000; // pixels of a photo's longer side as it is looked at; larger ones cost time and find nothing more
 
 let worker = null;
 let last = 0;
@@ -34,17 +34,33 @@ export function readCanvas(canvas) {
   });
 }
 
+// How a camera's frames are looked at, in turn: as they are, and the middle enlarged. Modules of less than about four
+// pixels, or blurred ones, are read only so: at 20 cm none of eight frames as it was, all eight enlarged.
+export const LOOKS = [
+  { part: 1, scale: 1 },
+  { part: 2 / 3, scale: 1.5 },
+];
+
+/** The texts in `part` of a frame, around its middle, drawn on `canvas` at `scale`. */
+export function readFrame(source, width, height, canvas, { part, scale }) {
+  const [wide, high] = [width * part, height * part];
+  canvas.width = Math.round(wide * scale);
+  canvas.height = Math.round(high * scale);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  const [left, top] = [(width - wide) / 2, (height - high) / 2];
+  context.drawImage(source, left, top, wide, high, 0, 0, canvas.width, canvas.height);
+  return readCanvas(canvas);
+}
+
 /** The texts of the QR codes in a picture file. Rejects for what is no picture. */
 export async function readPicture(file) {
   const picture = await createImageBitmap(file);
   const canvas = document.createElement("canvas");
-  const scales = [Math.min(1, LONGEST / Math.max(picture.width, picture.height))];
-  if (scales[0] > 0.5) scales.push(scales[0] / 2); // blurred or noisy photos are often read when they are halved
+  const whole = Math.min(1, LONGEST / Math.max(picture.width, picture.height));
+  const scales = picture.width * 1.5 <= LONGEST && picture.height * 1.5 <= LONGEST ? [whole, 1.5] : [whole];
   for (const scale of scales) {
-    canvas.width = Math.max(1, Math.round(picture.width * scale));
-    canvas.height = Math.max(1, Math.round(picture.height * scale));
-    canvas.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0, canvas.width, canvas.height);
-    const texts = await readCanvas(canvas);
+    const texts = await readFrame(picture, picture.width, picture.height, canvas, { part: 1, scale });
     if (texts.length > 0) return texts;
   }
   return [];
