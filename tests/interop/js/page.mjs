@@ -18,6 +18,7 @@ const fragment = await from("fragment.js");
 const names = await from("names.js");
 const kits = await from("kit.js");
 const { judgeOffline } = await from("judge.js");
+const { recheck } = await from("recheck.js");
 const { readTrust } = await from("trust.js");
 
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"));
@@ -76,9 +77,17 @@ async function offline({ text, kit, trust, now }) {
   };
 }
 
+async function page({ page: said, cert_key: key, raw, trust, now, text, bases }) {
+  const read = await readTrust(JSON.parse(trust), null);
+  const code = text ? fragment.parseCode(text, bases) : null;
+  const carried = code ? await fragment.openFragment(code.secret, code.fragment) : null;
+  return recheck({ ...said, certKey: bytes(key) }, bytes(raw), read, now, carried);
+}
+
 const times = (pairs) => new Map(pairs.map(([vkey, time]) => [vkey, BigInt(time)]));
 const questions = {
   evidence,
+  page,
   offline,
   code,
   signature,
