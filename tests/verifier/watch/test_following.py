@@ -140,7 +140,10 @@ async def test_what_is_taken_in_but_not_verified_waits(small: WatchDesk) -> None
     before = small.office.replica.verified
     await small.office.log.rule(Kind.SUSPEND, small.office.certificate)
     await small.office.catch_up()
-    after, small.office.replica.verified = small.office.replica.verified, before  # the checkpoint is still being checked
+    after, small.office.replica.verified = (
+        small.office.replica.verified,
+        before,
+    )  # the checkpoint is still being checked
     assert await small.look() == 0 and await small.kinds(watch) == []
     small.office.replica.verified = after
     assert await small.look() == 1 and await small.kinds(watch) == ["suspended"]
