@@ -132,3 +132,18 @@ async def test_the_next_list_says_it_once(desk: WatchDesk) -> None:
     said = await listed_changes(desk.watches, messages, desk.key.id)
     assert list(said) == [certificate.issue.cert_key.hex()] and "暂停使用" in said[certificate.issue.cert_key.hex()]
     assert await listed_changes(desk.watches, messages, desk.key.id) == {}
+
+
+async def test_what_is_taken_in_but_not_verified_waits(small: WatchDesk) -> None:
+    await small.look()
+    watch = await small.watch(small.office.certificate)
+    before = small.office.replica.verified
+    await small.office.log.rule(Kind.SUSPEND, small.office.certificate)
+    await small.office.catch_up()
+    after, small.office.replica.verified = (
+        small.office.replica.verified,
+        before,
+    )  # the checkpoint is still being checked
+    assert await small.look() == 0 and await small.kinds(watch) == []
+    small.office.replica.verified = after
+    assert await small.look() == 1 and await small.kinds(watch) == ["suspended"]
