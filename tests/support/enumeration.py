@@ -39,6 +39,7 @@ from ledger.wire import Logged
 from tests.support.builders import Certificate
 from tests.support.live_ledger import LAB, LOOKUP_TOKEN, ROOT, LiveLedger, distinct, drafted, live_body
 from verifier.config import LogConfig, VerifierSettings, create_folder
+from verifier.holders.desk import to_text
 from verifier.site.opening import prepare_site
 
 AT_ONCE: Final = 8
@@ -130,8 +131,7 @@ class Guessing:
         elif kind == "secret":
             await self._ask(session, kind, "GET", f"/c/{format_secret(draw.randbytes(16))}?lang=en")
         else:
-            token = "".join(draw.choice("ABCDEFGHJKMNPQRSTVWXYZ0123456789") for _ in range(26))
-            await self._ask(session, kind, "GET", f"/s/{token}?lang=en")
+            await self._ask(session, kind, "GET", f"/s/{to_text(draw.randbytes(16))}?lang=en")
 
     def _absent(self, draw: random.Random, number: str) -> str:
         taken = {one.face.number for one in self.certificates}

@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jinja2
+import pytest
 
 from ledger.edge import start_site
 from ledger.errors import Refused
@@ -40,11 +43,16 @@ from verifier.scanning import Scanner
 from verifier.site.context import Context
 from verifier.site.opening import open_site, prepare_site
 from verifier.trust import Trust
+from verifier.web import view
 from verifier.web.app import create_app
+from verifier.web.assets import load_assets
 from verifier.web.state import WebSettings
 from verifier.web.trust_document import format_trust
 
 TAIL = "123X"
+# Both are the same for every site, and took longer than all the rest of one.
+_site_assets = cache(load_assets)
+_compile = view._compile
 
 
 class HolderLedger(FakeLedger):
@@ -74,6 +82,11 @@ class HolderLedger(FakeLedger):
         content = RestContent(certificate.digests, openings)
         self.rest[locator_of(certificate.secret)] = seal_rest(certificate.holder_code, leaf, bytes(12), content)
         self.tails[cert_key_of(certificate.secret)] = tail
+
+
+@cache
+def _templates_of(sources: tuple[tuple[str, str], ...], labels: tuple[tuple[str, str], ...]) -> jinja2.Environment:
+    return _compile(dict(sources), dict(labels))
 
 
 @dataclass
@@ -166,7 +179,12 @@ async def holder_site(
         context = Context(folder, settings, lookup, lambda: now[0], secrets.token_bytes)
         context.opened = await open_site(place, folder)
         words = format_trust([trust], load_messages())
-        app = create_app(lookup, WebSettings(base=url, trust=words, now_ms=lambda: now[0]), [build_room(context)])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("verifier.web.app.load_assets", _site_assets)
+            patch.setattr(
+                view, "_compile", lambda sources, labels: _templates_of(tuple(sources.items()), tuple(labels.items()))
+            )
+            app = create_app(lookup, WebSettings(base=url, trust=words, now_ms=lambda: now[0]), [build_room(context)])
         served = await start_site(app, "127.0.0.1", port)
         try:
             yield HolderSite(url, folder, log, ledger, replica, lookup, app[DESK], context, now, certificates)
