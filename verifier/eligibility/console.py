@@ -27,7 +27,6 @@ from typing import Any, Final
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
 from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
-from ledger.store.claims import Source, published_pack
 from ledger.text import Text
 from verifier.config import load_folder
 from verifier.eligibility.asking import Shown, examine_shown
@@ -39,8 +38,9 @@ from verifier.eligibility.engine import decide
 from verifier.eligibility.explain import explain, trace_lines, yuan
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.folder import open_pack, shipped_packs
+from verifier.eligibility.gathering import known_pack
 from verifier.eligibility.pack import Pack
-from verifier.eligibility.published import PublishedPack, published
+from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.reader import nearest
 from verifier.eligibility.tables import Outcome
 from verifier.eligibility.view import decision_json
@@ -276,15 +276,7 @@ async def _gathered(
                         print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
         replicas = [known.replica for known in logs if known.replica is not None]
         sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
-        return await examine_shown(lookup, items), [await _published(pack, sources, options.employer) for pack in packs]
-
-
-async def _published(pack: Pack, sources: Sequence[Source], employer: str) -> Pack | PublishedPack:
-    for source in sources:
-        publication = await published_pack(source, pack.digest, employer)
-        if publication is not None:
-            return published(pack, publication)
-    return pack
+        return await examine_shown(lookup, items), [await known_pack(pack, sources, options.employer) for pack in packs]
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import Malformed, Unavailable
+from ledger.store.claims import Source, published_pack
 from verifier.carried import Keyed
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
+from verifier.eligibility.pack import Pack
+from verifier.eligibility.published import PublishedPack, published
 from verifier.hiring.checking import LookupByName
 from verifier.lookup import Examined, Lookup
 from verifier.verdict import VALID_FAMILY, Code, Verdict, without_item
@@ -51,6 +54,12 @@ class Gatherer:
         """A picture, a PDF, a bundle or a staple."""
         return await self._of(data, faces=True)
 
+    async def pack(self, pack: Pack, employer: str = "") -> Pack | PublishedPack:
+        """The pack, published where a replica here knows it to be. `employer`: filing of whose wage table it is."""
+        replicas = [log.replica for log in self._lookup.logs if log.replica is not None]
+        sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
+        return await known_pack(pack, sources, employer)
+
     async def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Gathered]:
         """Numbers with names, both in their normal form; one answer each, in order."""
         if self._names is None:
@@ -78,6 +87,16 @@ class Gatherer:
     def _without(self, code: Code) -> Gathered:
         verdict = without_item(code, self._now_ms())
         return Gathered(verdict, None, rejected(verdict))
+
+
+async def known_pack(pack: Pack, sources: Sequence[Source], employer: str = "") -> Pack | PublishedPack:
+    """The pack as one of these logs publishes it; as it is where none does. Raises Unverified when a log has its digest
+    with other terms."""
+    for source in sources:
+        publication = await published_pack(source, pack.digest, employer)
+        if publication is not None:
+            return published(pack, publication)
+    return pack
 
 
 def _opened(examined: Examined) -> Gathered:

@@ -17,6 +17,7 @@ from verifier.eligibility.facts import Facts, read_facts
 from verifier.eligibility.gathering import Gathered
 from verifier.eligibility.pack import Pack, PackKind
 from verifier.eligibility.people import THIS
+from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.reader import nearest
 
 _UNKNOWN: Final = Text("没有这套规则，最接近的是 {near}", "there are no such rules; the nearest are {near}")
@@ -38,6 +39,10 @@ class Office:
 
     def of_kind(self, *kinds: PackKind) -> list[Pack]:
         return [pack for pack in self.packs.values() if pack.kind in kinds]
+
+    def employer_of(self, pack: Pack) -> str:
+        """The filing number of the employer whose wage table it is; "" for every other pack."""
+        return next((filing for filing, pack_id in self.wages.items() if pack_id == pack.id), "")
 
     def wage_pack(self, filing: str) -> Pack | None:
         """The wage table of the employer with this filing number, if this verifier has one."""
@@ -76,12 +81,15 @@ def facts_of(given: Mapping[str, object], pack: Pack, cert_key: str = "") -> Fac
     return read_facts(raw, pack)
 
 
-def decide_person(gathered: Sequence[Gathered], given: Mapping[str, object], pack: Pack, as_of: int) -> Decision:
+def decide_person(
+    gathered: Sequence[Gathered], given: Mapping[str, object], pack: Pack | PublishedPack, as_of: int
+) -> Decision:
     """The decision about what one person shows. Raises Refused for facts that cannot be read, Malformed for a day."""
     certificates = [each.certificate for each in gathered if each.certificate is not None]
     rejected: list[Rejected] = [each.rejected for each in gathered if each.rejected is not None]
     first = gathered[0].certificate if gathered else None
     if gathered and first is None:
         certificates = []  # what is applied with does not count; another does not take its place
+    plain = pack.pack if isinstance(pack, PublishedPack) else pack
     key = first.record.cert_key.hex() if first else ""
-    return decide(certificates, facts_of(given, pack, key), pack, as_of, rejected)
+    return decide(certificates, facts_of(given, plain, key), pack, as_of, rejected)

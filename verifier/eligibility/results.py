@@ -17,13 +17,13 @@ from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.amounts import Line
-from verifier.eligibility.decision import Decision
+from verifier.eligibility.decision import Basis, Decision
 from verifier.eligibility.explain import explain, yuan
 from verifier.eligibility.kinds import Kind
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.people import Person
 from verifier.eligibility.tables import Outcome
-from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE
+from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE, UNPUBLISHED
 from verifier.hiring.rows import Answer
 from verifier.hiring.summary import Under
 from verifier.messages import Messages, say_time
@@ -195,7 +195,7 @@ class Columns:
 def reasons(decision: Decision, pack: Pack, ladder: Ladder) -> list[Text]:
     """The sentences about this person: without the title, the amounts and what holds for everybody."""
     texts = explain(decision, pack, ladder)[1:]
-    general = (SAMPLE, ADVICE, REHEARSAL)
+    general = (SAMPLE, ADVICE, REHEARSAL, UNPUBLISHED)
     return [text for text in texts if text not in general and not text.zh.startswith(("依据：", "金额：", "　"))]
 
 
@@ -215,6 +215,8 @@ def summary_of(
     lines = [(said["pack"], say(pack.title, lang)), (said["id"], pack.id), (said["digest"], pack.digest.hex())]
     if pack.sample or any(one.decision is not None and one.decision.sample for one in answered):
         lines.append((said["sample"], say(SAMPLE, lang)))
+    if any(one.decision is not None and one.decision.basis is Basis.UNPUBLISHED for one in answered):
+        lines.append((said["sample"], say(UNPUBLISHED, lang)))
     lines += [
         (said["as_of"], format_day(as_of)),
         (said["finished"], say_time(finished_ms, "en" if lang == "en" else "zh")),

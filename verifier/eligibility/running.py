@@ -22,6 +22,7 @@ from verifier.eligibility.gathering import Gathered, Gatherer
 from verifier.eligibility.offices import decide_person
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.people import Person
+from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.results import Answered
 from verifier.hiring.checking import AT_ONCE, PAIRS_AT_ONCE
 from verifier.hiring.rows import Answer, answered, asks_nothing, pair_of
@@ -46,8 +47,11 @@ class Runner:
         pack: Pack,
         as_of: int,
         progress: Callable[[int], None] = lambda done: None,
+        employer: str = "",
     ) -> list[Answered]:
-        """An answer for each person, in order. `progress` hears how many rows are checked."""
+        """An answer for each person, in order. `progress` hears how many rows are checked; `employer`: filing of whose
+        wage table the pack is."""
+        known = await self._gatherer.pack(pack, employer)
         checked: dict[int, tuple[Answer, Gathered]] = {}
         links, pairs = list[Question](), list[Question]()
         for person in people:
@@ -75,7 +79,7 @@ class Runner:
             await asyncio.sleep(0)
         done, shown = list[Answered](), dict[bytes, int]()
         for person in people:
-            done.append(self._decided(person, checked, shown, pack, as_of))  # 4, 5
+            done.append(self._decided(person, checked, shown, pack, known, as_of))  # 4, 5
             if len(done) % _DECIDED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return done
@@ -89,6 +93,7 @@ class Runner:
         checked: dict[int, tuple[Answer, Gathered]],
         shown: dict[bytes, int],
         pack: Pack,
+        known: Pack | PublishedPack,
         as_of: int,
     ) -> Answered:
         found = [checked[question.row] for question in person.questions if question.row in checked]
@@ -101,7 +106,7 @@ class Runner:
         if problems:
             return Answered(person, checks, None, tuple(problems))
         try:
-            return Answered(person, checks, decide_person(gathered, person.facts, pack, as_of))
+            return Answered(person, checks, decide_person(gathered, person.facts, known, as_of))
         except Refused as refused:
             label = (
                 pack.inputs[refused.field].text if refused.field in pack.inputs else Text(refused.field, refused.field)

@@ -38,6 +38,7 @@ class Run(Job):
     pack: Pack | None = None
     as_of: int = 0
     previous: bytes = b""
+    employer: str = ""  # filing of whose wage table it is
     counts: Mapping[str, int] = field(default_factory=dict)
     total: int | None = None
 
@@ -77,11 +78,12 @@ class Runs(JobQueue):
         max_rows: int,
         max_pairs: int,
         longer: bool = False,
+        employer: str = "",
     ) -> Run:
         """Take a sheet in. Raises Unavailable when there is no room."""
         kept = KEPT_LONGER_MS if longer else KEPT_MS
         run = Run(self._random_bytes(16).hex(), "", file_name, lang, max_rows, max_pairs, kept, raw)
-        run.pack, run.as_of, run.previous = pack, as_of, previous
+        run.pack, run.as_of, run.previous, run.employer = pack, as_of, previous, employer
         self.admit(run)
         return run
 
@@ -117,7 +119,7 @@ async def answer_sheet(desk: Desk, run: Run, progress: Callable[[int], None]) ->
     before = await asyncio.to_thread(read_before, run.previous, "") if run.previous else None
     run.rows, run.notes = len(people.sheet.rows), people.sheet.notes
     run.state = JobState.CHECKING
-    answered = await desk.runner.run(people.people, pack, run.as_of, progress)
+    answered = await desk.runner.run(people.people, pack, run.as_of, progress, run.employer)
     run.state = JobState.WRITING
     columns = Columns(pack, desk.ladder, desk.messages, run.lang, before)
     summary = summary_of(columns, answered, run.as_of, desk.now_ms(), desk.under())

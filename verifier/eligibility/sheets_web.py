@@ -203,6 +203,7 @@ async def _taken(request: web.Request, *, wages: bool) -> tuple[Run, str]:
             previous.content if previous is not None and wages else b"",
             max_rows=key.max_rows if key else ANONYMOUS_ROWS,
             max_pairs=key.max_rows if key else ANONYMOUS_PAIRS,
+            employer=counter.office.employer_of(pack),
             longer=fields.get("longer", "") == "yes",
         )
     lang = fields.get("lang", "")

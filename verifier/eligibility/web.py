@@ -136,7 +136,8 @@ async def decide_json(request: web.Request) -> web.StreamResponse:
     if len(asked.certificates) > MAX_SHOWN:
         raise Malformed("certificates: at most 16")
     gathered = [await counter.gatherer.of_text(text) for text in asked.certificates]
-    decision = decide_person(gathered, asked.facts, pack, counter.day(asked.as_of))
+    known = await counter.gatherer.pack(pack, counter.office.employer_of(pack))
+    decision = decide_person(gathered, asked.facts, known, counter.day(asked.as_of))
     return json_body(
         {
             "decision": decision_json(decision, pack, counter.ladder),
@@ -158,7 +159,8 @@ async def _decided_page(
     if not problems:
         gathered = [await counter.gatherer.of_text(text) for text in texts[:MAX_SHOWN]]
         try:
-            decision = decide_person(gathered, filled.facts, pack, the_day(counter, fields))
+            known = await counter.gatherer.pack(pack)
+            decision = decide_person(gathered, filled.facts, known, the_day(counter, fields))
         except Refused as refused:
             problems[refused.field.partition("[")[0]] = refused.text
     return _form_page(

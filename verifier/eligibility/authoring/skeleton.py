@@ -11,6 +11,7 @@ from verifier.eligibility.pack import PackKind
 
 _PACK: Final = """format = "certledger/pack/v1"
 id = "{id}"
+version = "1"
 kind = "{kind}"
 region = "CN"
 zh = "{id}"

@@ -49,6 +49,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     payroll = commands.add_parser("payroll", help="按等级核算工资 / wages of a staff list by grade")
     payroll.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
     applications = commands.add_parser("applications", help="批量审核申领 / decide a sheet of applications")
+    payroll.add_argument(
+        "--employer",
+        default="",
+        metavar="FILING",
+        help="工资表单位的备案号 / filing of the employer",
+    )
     for command, wages in ((payroll, True), (applications, False)):
         command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
         command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
@@ -71,6 +77,7 @@ def _run(options: argparse.Namespace) -> int:
     previous = _read(options.previous) if options.wages and options.previous else b""
     run = Run("", "", options.file.name, options.lang, MAX_ROWS, MAX_ROWS, KEPT_MS, _read(options.file))
     run.pack, run.as_of, run.previous = pack, as_of, previous
+    run.employer = options.employer if options.wages else ""
     done = asyncio.run(_answered(options, settings, run))
     for note in run.notes:
         print(note.text.both(), file=sys.stderr)
