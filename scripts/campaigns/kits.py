@@ -98,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     begun = machine()
     with tempfile.TemporaryDirectory(prefix="kits-") as folder:
         told = asyncio.run(measure(Path(folder), options.count, options.seed))
+    told["seed"] = options.seed
     print(told)
     if options.write:
         print(write_results("kits", begun, told))
