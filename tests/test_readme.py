@@ -70,7 +70,7 @@ def test_options_in_the_operating_guide_exist() -> None:
     seen = 0
     for line in re.findall(r"^    (cert-(?:ledger|issuer|verifier) .+)$", OPERATING, re.MULTILINE):
         program, *words = line.split("#")[0].split()
-        depth = 2 if words[0] in ("authority", "witness", "claims", "kit", "packs") else 1
+        depth = 2 if words[0] in ("authority", "witness", "claims", "kit", "packs", "receipt-key", "api-key") else 1
         text = helped(program.removeprefix("cert-"), *words[:depth])
         for option in (word for word in words if word.startswith("--")):
             assert option in text, (line, option)
