@@ -142,6 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     begun, started = machine(), time.monotonic()
     told = asyncio.run(run(options.count))
+    told["seeds"] = [0, options.count - 1]  # of the frames of each kind
     told["seconds"] = round(time.monotonic() - started)
     print(told)
     if options.write:
