@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(told, flush=True)
             runs.append(told)
     if options.write:
-        print(write_results("claims", begun, {"runs": runs}))
+        print(write_results("claims", begun, {"seed": options.seed, "runs": runs}))
     return 0
 
 
