@@ -5,6 +5,7 @@
     pages    a replica of that log, and the page of a scanned certificate
     evidence proofs of state out of that log, and their check
     lists    a hiring list through a verifier of that log
+    payroll  a payroll through a verifier of that log
     issue    the real issuer on a sample roster
     revoke   from a revocation to the verifier that says so, with two witnesses
     audit    a whole audit of a log that was made beforehand
@@ -27,7 +28,19 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import append, auditing, eligibility, issuing, limits, listing, pages, peers, proofs, visibility
+from benchmarks import (
+    append,
+    auditing,
+    eligibility,
+    issuing,
+    limits,
+    listing,
+    pages,
+    payroll,
+    peers,
+    proofs,
+    visibility,
+)
 from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
@@ -35,7 +48,19 @@ from benchmarks.report import Report, worst, write_section
 from benchmarks.workload import BATCH, restart_s, running_log
 from ledger.errors import CertLedgerError
 
-PARTS = ("limits", "append", "pages", "evidence", "lists", "issue", "audit", "revoke", "eligibility", "peers")
+PARTS = (
+    "limits",
+    "append",
+    "pages",
+    "evidence",
+    "lists",
+    "payroll",
+    "issue",
+    "audit",
+    "revoke",
+    "eligibility",
+    "peers",
+)
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -46,7 +71,7 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
     if "limits" in wanted:
         _say("limits")
         figures += await limits.measure(folder, scale)
-    if wanted & {"append", "pages", "evidence", "lists"}:
+    if wanted & {"append", "pages", "evidence", "lists", "payroll"}:
         _say(f"append: {scale.certificates:,} certificates")
         part = "append"
         try:
@@ -67,6 +92,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                     part = "lists"
                     _say("lists")
                     figures += await listing.measure(log, appended.parcels, scale)
+                if "payroll" in wanted:
+                    part = "payroll"
+                    _say("payroll")
+                    figures += await payroll.measure(log, appended.parcels, scale)
             if "append" in wanted:
                 part = "append"
                 label = f"restart of a ledger of {len(appended.parcels) * BATCH:,}, until it is ready"
