@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ async def test_a_payers_screen_shows_every_condition(office: Office, tmp_path: P
         (raw,) = re.findall(r'<p class="num bytes">([^<]+)</p>', shown)
         decision = parse_decision(base64.b64decode(raw))
         assert decision.basis is Basis.UNPUBLISHED and decision.amount == 200_000
+        assert f"decision {sha256(base64.b64decode(raw)).hexdigest()}" in shown
         replay(base64.b64decode(raw), {pack.digest: pack for pack in shipped_packs().values()}.get)
         none = (await ask(site, "POST", "/applications", data=fields | {"certificates": ""})).text
         assert "a certificate has to be shown" in none
