@@ -245,7 +245,8 @@ def summary_of(
     lines += [(result, str(count)) for result, count in sorted(counts.items())]
     lines += _totals(columns, answered, said)
     if columns.before is not None:
-        gone = [key for key in columns.before if key not in {one.person.id for one in answered}]
+        here = {one.person.id for one in answered}
+        gone = [key for key in columns.before if key not in here]
         lines.append((said["gone"], f"{len(gone)}  {'、'.join(gone[:200])}"))
     used = dict.fromkeys(key for one in answered if one.decision for key in one.decision.sources)
     for key in used:
