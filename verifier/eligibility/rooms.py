@@ -52,7 +52,7 @@ class Counter:
         return parse_day(text) if text else self.today
 
     def label(self, key: str, lang: str) -> str:
-        return self.messages.labels[f"eligibility_{key}"].of(lang)
+        return self.messages.labels[key].of(lang)
 
 
 COUNTER: Final = web.AppKey("eligibility_counter", Counter)

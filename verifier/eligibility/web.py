@@ -265,7 +265,7 @@ def _band_view(band: Band, counter: Counter, lang: str) -> dict[str, Any]:
         "title": band.pack.title.of(lang),
         "sample": band.low.sample,
         "grade": counter.ladder.by_ordinal(band.grade).text.of(lang),
-        "said": counter.label("band_amount", lang).format(amount=said),
+        "said": counter.label("eligibility_band_amount", lang).format(amount=said),
         "lines": [
             (line.text.of(lang), yuan(dict(band.low.lines)[line.id]), yuan(dict(band.high.lines)[line.id]))
             for line in (band.pack.amount.lines if band.pack.amount else ())
