@@ -82,6 +82,8 @@ async def means(request: web.Request) -> web.StreamResponse:
     if gathered.certificate is not None:
         found = meaning_of(gathered.certificate, counter.office, counter.ladder, counter.today)
         views = [(each.open, _chance_view(each, counter, lang)) for each in found.chances]
+        for each, (_, view) in zip(found.chances, views, strict=True):
+            view["unpublished"] = isinstance(await counter.gatherer.pack(each.pack), Pack)
         shown |= {
             "band": _band_view(found.band, counter, lang) if found.band else None,
             "open": [view for is_open, view in views if is_open],

@@ -39,7 +39,18 @@ async def test_what_a_grade_means_is_shown_after_consent(office: Office, tmp_pat
         assert "consent" in asked and "yuan" not in asked
         assert (await ask(site, "POST", f"/c/{secret}/means", data={"lang": "en"})).status == 400
         for lang, words in (
-            ("en", ("5,700", "6,300", "Sample", "Last day to apply 27 May 2027", "2,000 yuan", "assistant title")),
+            (
+                "en",
+                (
+                    "5,700",
+                    "6,300",
+                    "Sample",
+                    "not published on the log",
+                    "Last day to apply 27 May 2027",
+                    "2,000 yuan",
+                    "assistant title",
+                ),
+            ),
             ("zh", ("每月 5,700", "最后申领日 2027-05-27", "2,000 元", "助理级职称", "不保存任何内容")),
         ):
             shown = await ask(site, "POST", f"/c/{secret}/means", data={"consent": "yes", "lang": lang})
