@@ -15,7 +15,7 @@ from ledger.sheets.sheet import Cell, Sheet
 from ledger.text import Text
 from verifier.eligibility.people import PERSON, People, folded
 from verifier.eligibility.results import GRADE, RESULT, TOTAL, Answered, Before, Columns
-from verifier.hiring.rendering import Page
+from verifier.hiring.rendering import SUMMARY_SHEET, Page
 from verifier.hiring.sheets import cell_text, titles_of
 from verifier.hiring.writing import CODECS, plain_cell
 
@@ -47,6 +47,8 @@ def read_before(raw: bytes, file_name: str) -> dict[str, Before]:
         raise Refused("NOT_A_RESULT", "previous", _NOT_ANSWERED.format(titles=titles))
     found: dict[str, Before] = {}
     for row in sheet.rows:
+        if sheet.kind == "csv" and row.cell(0) == SUMMARY_SHEET:
+            break  # what stands below is about the run
         person = cell_text(row.cell(places["person"])).strip()
         if not person or person in found:
             continue  # a further certificate of the same person

@@ -1,7 +1,7 @@
 """What a sheet of people gets back: for each person one row of answers, and a summary of the run. Pure.
 
     result · check · grade now · [appointed grade] · [lines] · [amount · before · change] · until · missing ·
-    explanation
+    explanation · [cert key · SHA-256 of the decision: what a claim of the benefit names]
 
 Amounts are whole fen until they are written; a cell has yuan.
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.amounts import Line
-from verifier.eligibility.decision import Basis, Decision
+from verifier.eligibility.decision import Basis, Decision, format_decision
 from verifier.eligibility.explain import explain, yuan
 from verifier.eligibility.kinds import Kind
 from verifier.eligibility.pack import Pack
@@ -39,6 +40,8 @@ CHANGE: Final = Text("与上次相比", "Compared with last time")
 UNTIL: Final = Text("截止日期", "Until")
 MISSING: Final = Text("缺少的信息", "Facts that are missing")
 EXPLAINED: Final = Text("说明", "Explanation")
+CERT_KEY: Final = Text("证书代号", "Cert key")
+DIGEST: Final = Text("判定的 SHA-256", "SHA-256 of the decision")
 _UNREAD: Final = Text("有信息无法读取，未作判定", "not decided: a fact could not be read")
 _OTHER: Final = Text("第 {row} 行的证书：{said}", "the certificate of row {row}: {said}")
 _WITH: Final = Text("并入第 {row} 行", "goes with row {row}")
@@ -95,7 +98,9 @@ class Columns:
             found += [line.text for line in self.lines]
             found.append(TOTAL)
             found += [] if self.before is None else [BEFORE, CHANGE]
-        return [say(text, self.lang) for text in (*found, UNTIL, MISSING, EXPLAINED)]
+        found += [UNTIL, MISSING, EXPLAINED]
+        found += [CERT_KEY, DIGEST] if self.claimed else []
+        return [say(text, self.lang) for text in found]
 
     def cells(self, one: Answered) -> list[Any]:
         """The cells of a person: texts, and yuan as numbers."""
@@ -112,11 +117,17 @@ class Columns:
             if self.before is not None:
                 was = self.before.get(one.person.id)
                 found += [yuan_cell(was.amount) if was else "", self._change(was, d, grade, result)]
-        return [*found, self._until(d), self._missing(d), "；".join(self._explained(one))]
+        found += [self._until(d), self._missing(d), "；".join(self._explained(one))]
+        return found + (_claim_cells(d) if self.claimed else [])
 
     def beside(self, row: int) -> list[Any]:
         """The cells of a further certificate of the person in `row`."""
         return [say(_WITH.format(row=row), self.lang), *[""] * (len(self.titles()) - 1)]
+
+    @property
+    def claimed(self) -> bool:
+        """Whether what is paid is claimed on the log: a claim names cert key and decision."""
+        return self.pack.claim is not None
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -199,6 +210,12 @@ def reasons(decision: Decision, pack: Pack, ladder: Ladder) -> list[Text]:
     return [text for text in texts if text not in general and not text.zh.startswith(("依据：", "金额：", "　"))]
 
 
+def _claim_cells(d: Decision | None) -> list[Any]:
+    if d is None or d.result is not Outcome.ELIGIBLE or not d.certificates:
+        return ["", ""]
+    return [d.certificates[0].cert_key.hex(), sha256(format_decision(d)).hexdigest()]
+
+
 def yuan_cell(fen: int | None) -> Any:
     """A cell in yuan: a number, empty where there is none."""
     if fen is None:
@@ -228,7 +245,8 @@ def summary_of(
     lines += [(result, str(count)) for result, count in sorted(counts.items())]
     lines += _totals(columns, answered, said)
     if columns.before is not None:
-        gone = [key for key in columns.before if key not in {one.person.id for one in answered}]
+        here = {one.person.id for one in answered}
+        gone = [key for key in columns.before if key not in here]
         lines.append((said["gone"], f"{len(gone)}  {'、'.join(gone[:200])}"))
     used = dict.fromkeys(key for one in answered if one.decision for key in one.decision.sources)
     for key in used:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from ledger.errors import Malformed
 from ledger.records.dates import batch_day, parse_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
-from verifier.eligibility.decision import Decision
+from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.explain import explain, trace_lines
 from verifier.eligibility.gathering import Gathered, Gatherer
 from verifier.eligibility.offices import Office
@@ -51,7 +52,7 @@ class Counter:
         return parse_day(text) if text else self.today
 
     def label(self, key: str, lang: str) -> str:
-        return self.messages.labels[f"eligibility_{key}"].of(lang)
+        return self.messages.labels[key].of(lang)
 
 
 COUNTER: Final = web.AppKey("eligibility_counter", Counter)
@@ -79,6 +80,9 @@ def decision_view(decision: Decision, pack: Pack, ladder: Ladder, lang: str) -> 
         "trace": [(text.of(lang).startswith("  ") or text.of(lang).startswith("　"), text.of(lang).strip())
                   for text in trace_lines(decision, pack, ladder)],
         "digest": decision.digest.hex(),
+        "claim": None
+        if pack.claim is None or not decision.certificates
+        else (decision.certificates[0].cert_key.hex(), sha256(format_decision(decision)).hexdigest()),
     }  # fmt: skip
 
 

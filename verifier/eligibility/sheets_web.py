@@ -44,7 +44,10 @@ from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Route
 from verifier.web.state import STATE
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_KINDS: Final = {True: "payroll", False: "batch"}
+_TITLES: Final = {
+    True: ("eligibility_payroll_title", "eligibility_payroll_lead"),
+    False: ("eligibility_batch_title", "eligibility_batch_lead"),
+}
 _WRONG_KIND: Final = Text(
     "工资核算须用工资表，申领批次须用其他规则", "payroll takes a wage table, applications take other rules"
 )
@@ -146,16 +149,16 @@ async def remove(request: web.Request) -> web.StreamResponse:
 
 def _form(request: web.Request, *, wages: bool) -> web.Response:
     counter, lang = request.app[COUNTER], chosen_lang(request)
-    name = _KINDS[wages]
+    title, lead = _TITLES[wages]
     text = request.app[STATE].pages.render(
         "run_form.html",
         lang,
         switch=f"?lang={other_lang(lang)}",
         wages=wages,
         address="/payroll" if wages else "/applications/batch",
-        title=counter.label(f"{name}_title", lang),
-        lead=counter.label(f"{name}_lead", lang),
-        hint=counter.label("sheet_hint", lang).format(rows=ANONYMOUS_ROWS, mb=MAX_UPLOAD // (1024 * 1024)),
+        title=counter.label(title, lang),
+        lead=counter.label(lead, lang),
+        hint=counter.label("eligibility_sheet_hint", lang).format(rows=ANONYMOUS_ROWS, mb=MAX_UPLOAD // (1024 * 1024)),
         packs=pack_lines(_packs(counter, wages=wages), lang),
         as_of=format_day(counter.today),
         by_number=counter.gatherer.by_number,
@@ -219,7 +222,7 @@ def _run(request: web.Request) -> Run:
 
 
 def _result(counter: Counter, name: str, lang: str) -> str:
-    return counter.label("unread", lang) if name == UNREAD else RESULTS[Outcome(name)].of(lang)
+    return counter.label("eligibility_unread", lang) if name == UNREAD else RESULTS[Outcome(name)].of(lang)
 
 
 def _as_json(run: Run) -> dict[str, Any]:

@@ -82,6 +82,8 @@ async def means(request: web.Request) -> web.StreamResponse:
     if gathered.certificate is not None:
         found = meaning_of(gathered.certificate, counter.office, counter.ladder, counter.today)
         views = [(each.open, _chance_view(each, counter, lang)) for each in found.chances]
+        for each, (_, view) in zip(found.chances, views, strict=True):
+            view["unpublished"] = isinstance(await counter.gatherer.pack(each.pack), Pack)
         shown |= {
             "band": _band_view(found.band, counter, lang) if found.band else None,
             "open": [view for is_open, view in views if is_open],
@@ -265,7 +267,7 @@ def _band_view(band: Band, counter: Counter, lang: str) -> dict[str, Any]:
         "title": band.pack.title.of(lang),
         "sample": band.low.sample,
         "grade": counter.ladder.by_ordinal(band.grade).text.of(lang),
-        "said": counter.label("band_amount", lang).format(amount=said),
+        "said": counter.label("eligibility_band_amount", lang).format(amount=said),
         "lines": [
             (line.text.of(lang), yuan(dict(band.low.lines)[line.id]), yuan(dict(band.high.lines)[line.id]))
             for line in (band.pack.amount.lines if band.pack.amount else ())

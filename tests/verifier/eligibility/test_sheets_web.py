@@ -113,6 +113,8 @@ async def test_a_batch_of_applications(office: Office, tmp_path: Path) -> None:
         titles, *rows = rows_of(back)
         explained = [row[titles.index("Explanation")] for row in rows]
         assert rows[0][titles.index("Amount (yuan)")] == 2000 and rows[0][titles.index("Until")] == "2027-05-27"
+        assert rows[0][titles.index("Cert key")] == office.certificate.issue.cert_key.hex()
+        assert len(rows[0][titles.index("SHA-256 of the decision")]) == 64 and not rows[1][titles.index("Cert key")]
         assert "the same certificate as in row 2" in explained[1]
         assert "cannot be proven" in explained[2] and "a certificate has to be shown" in explained[4]
         assert "must be one of" in explained[5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,18 @@ async def test_what_a_grade_means_is_shown_after_consent(office: Office, tmp_pat
         assert "consent" in asked and "yuan" not in asked
         assert (await ask(site, "POST", f"/c/{secret}/means", data={"lang": "en"})).status == 400
         for lang, words in (
-            ("en", ("5,700", "6,300", "Sample", "Last day to apply 27 May 2027", "2,000 yuan", "assistant title")),
+            (
+                "en",
+                (
+                    "5,700",
+                    "6,300",
+                    "Sample",
+                    "not published on the log",
+                    "Last day to apply 27 May 2027",
+                    "2,000 yuan",
+                    "assistant title",
+                ),
+            ),
             ("zh", ("每月 5,700", "最后申领日 2027-05-27", "2,000 元", "助理级职称", "不保存任何内容")),
         ):
             shown = await ask(site, "POST", f"/c/{secret}/means", data={"consent": "yes", "lang": lang})
@@ -88,6 +100,7 @@ async def test_a_payers_screen_shows_every_condition(office: Office, tmp_path: P
         (raw,) = re.findall(r'<p class="num bytes">([^<]+)</p>', shown)
         decision = parse_decision(base64.b64decode(raw))
         assert decision.basis is Basis.UNPUBLISHED and decision.amount == 200_000
+        assert f"decision {sha256(base64.b64decode(raw)).hexdigest()}" in shown
         replay(base64.b64decode(raw), {pack.digest: pack for pack in shipped_packs().values()}.get)
         none = (await ask(site, "POST", "/applications", data=fields | {"certificates": ""})).text
         assert "a certificate has to be shown" in none
