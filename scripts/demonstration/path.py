@@ -226,8 +226,14 @@ class Demo:
             token="lookup.token",
         )
         add_base(folder / "verifier.toml", self.ports.verifier_url)
+        if not (folder / "receipt.keys").exists():
+            self.programs.run("verifier", "receipt-key", "init", "--dir", folder)
+        if not (folder / "kit-key.json").exists():
+            self.programs.run("verifier", "kit", "init", "--dir", folder, "--name", "verify.example/kit", "--light")
         say(f"启动核验 / starting the verifier at {self.ports.verifier_url}")
-        self.programs.serve("verifier", ["verifier", "serve", "--dir", folder], f"{self.ports.verifier_url}/readyz")
+        self.programs.serve(
+            "verifier", ["verifier", "serve", "--dir", folder, "--kit"], f"{self.ports.verifier_url}/readyz"
+        )
 
     def _report(self) -> None:
         certificates = self._certificates()

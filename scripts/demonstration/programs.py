@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _READY_S = 60.0
-_OWNERS = ("AUTHORITY", "LEDGER", "ISSUER", "WITNESS", "AUDITOR")
+_OWNERS = ("AUTHORITY", "LEDGER", "ISSUER", "WITNESS", "AUDITOR", "VERIFIER", "KIT")
 
 
 class Programs:

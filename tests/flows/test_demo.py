@@ -137,6 +137,22 @@ def test_a_stranger_checks_every_form(demo: DemoRun, form: str) -> None:
     assert verdict["certificate"]["number"] == certificate["number"]
 
 
+def test_an_answer_is_filed_and_a_kit_taken_along(demo: DemoRun, tmp_path: Path) -> None:
+    """What an employer takes home: a receipt that `check` accepts without a network, and a kit for a job fair."""
+    certificate = demo.document["certificates"][4]
+    base = demo.document["verifier_url"]
+    body = json.dumps({"text": certificate["url"]}).encode()
+    request = urllib.request.Request(f"{base}/v1/receipts", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        (tmp_path / "receipt.json").write_bytes(answer.read())
+    status, verdict = check(demo, str(tmp_path / "receipt.json"), "--offline")
+    assert (status, verdict["code"]) == (0, "valid")
+    kit = tmp_path / "fair.kit"
+    kit.write_bytes(fetch(f"{base}/kit"))
+    status, verdict = check(demo, certificate["qr_text"], "--kit", str(kit))
+    assert (status, verdict["code"]) == (0, "offline_bundle_ok")
+
+
 def test_one_changed_letter_is_refused(demo: DemoRun) -> None:
     certificate = demo.document["certificates"][0]
     text = certificate["qr_text"]
