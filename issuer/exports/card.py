@@ -11,7 +11,7 @@ import itertools
 import multiprocessing
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from issuer.exports.facts import NAME, PHOTO, Facts
 from ledger import printing
 from ledger.errors import Unavailable
 from ledger.printing.ornament import GOLD, RED, Colour
+from ledger.process_pool import ProcessPool
 from ledger.records.dates import format_day
 from ledger.text import Text
 
@@ -79,7 +80,7 @@ def draw_cards(
         yield from ((one, draw_card(one, fields, official_host)) for one in facts)
         return
     # spawn: what was unlocked in this process is not in that one.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPool(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         drawn: deque[tuple[Facts, Future[bytes]]] = deque()
         coming = iter(facts)
         try:

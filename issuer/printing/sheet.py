@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from ledger import scan
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.printing.fonts import load_fonts
 from ledger.printing.qr import DOTS_PER_INCH
+from ledger.process_pool import ProcessPool
 from ledger.text import Text
 
 UNREADABLE: Final = Text(
@@ -128,7 +129,7 @@ def _in_parallel(items: Iterable[Item], workers: int) -> Iterator[tuple[int, Pri
     # spawn: the caller may run threads and an event loop, and a forked copy of PDFium's lock could stay taken.
     context = multiprocessing.get_context("spawn")
     numbered = enumerate(items)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=load_fonts) as pool:
+    with ProcessPool(workers, mp_context=context, initializer=load_fonts) as pool:
         waiting: dict[Future[Printed], int] = {}
         try:
             while True:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+from ledger.process_pool import ProcessPool
 from ledger.records.view import People
 from ledger.service.admission import Examined, Examiner
 from ledger.service.examined import pack_item
@@ -24,7 +25,7 @@ from ledger.service.examiners import (
 from ledger.wire import decode_submissions
 
 T = TypeVar("T")
-_Work: TypeAlias = Callable[[ProcessPoolExecutor, int, Any, Submitter], Awaitable[T]]
+_Work: TypeAlias = Callable[[ProcessPool, int, Any, Submitter], Awaitable[T]]
 journal = logging.getLogger(__name__)
 _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
@@ -37,7 +38,7 @@ class Desk:
     def __init__(self, examiner: Examiner, index_key: bytes, count: int) -> None:
         self._examiner, self._count = examiner, count
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="examiner")
-        self._pool: ProcessPoolExecutor | None = start_examiners(count, index_key) if count else None
+        self._pool: ProcessPool | None = start_examiners(count, index_key) if count else None
 
     def warm_up(self) -> None:
         """Start the processes now rather than with the first large request."""
@@ -92,7 +93,9 @@ class Desk:
             return await work(self._pool, min(self._count, 2), what, by)
         except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
             journal.error("an examining process has died; going on without")
-            self._pool = None
+            pool, self._pool = self._pool, None
+            if pool is not None:  # another request may have found out first
+                pool.shutdown(wait=False, cancel_futures=True)
             return None
 
     async def _in_chunks(self, work: Callable[[Sequence[Any]], list[Examined]], items: Sequence[Any]) -> list[Examined]:

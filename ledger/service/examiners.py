@@ -13,13 +13,13 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any
 
 from ledger.errors import Refused
+from ledger.process_pool import ProcessPool
 from ledger.records.handover import pack, unpack
 from ledger.records.state import AuthorityState, FilingState
 from ledger.records.view import Authentic
@@ -42,19 +42,19 @@ class Submitter:
     authority: AuthorityState
 
 
-def start_examiners(count: int, index_key: bytes) -> ProcessPoolExecutor:
+def start_examiners(count: int, index_key: bytes) -> ProcessPool:
     """A pool of `count` processes for `examine_in`."""
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(index_key,))
+    return ProcessPool(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(index_key,))
 
 
-def warm_up(pool: ProcessPoolExecutor | None, count: int) -> None:
+def warm_up(pool: ProcessPool | None, count: int) -> None:
     """Start the processes now rather than with the first large request."""
     if pool is not None:
         for _ in range(count):
             pool.submit(os.getpid)
 
 
-async def examine_in(pool: ProcessPoolExecutor, shares: int, body: bytes, by: Submitter) -> list[Examined]:
+async def examine_in(pool: ProcessPool, shares: int, body: bytes, by: Submitter) -> list[Examined]:
     """Examine the submissions of one request's body in `shares` processes at once, each its part of them.
 
     Raises Malformed as wire.decode_submissions, and BrokenProcessPool when one of the processes has died.
@@ -62,22 +62,18 @@ async def examine_in(pool: ProcessPoolExecutor, shares: int, body: bytes, by: Su
     return [unpack_examined(one) for one in await _in_shares(pool, shares, _examine_share, body, by)]
 
 
-async def examine_for_sequencer(pool: ProcessPoolExecutor, shares: int, body: bytes, by: Submitter) -> list[bytes]:
+async def examine_for_sequencer(pool: ProcessPool, shares: int, body: bytes, by: Submitter) -> list[bytes]:
     """The same in a front: the outcomes as items for the sequencer (examined.py). Raises as `examine_in`."""
     items: list[bytes] = await _in_shares(pool, shares, _examine_share_for_sequencer, body, by)
     return items
 
 
-async def authenticate_in(
-    pool: ProcessPoolExecutor, shares: int, entries: Sequence[bytes], by: Submitter
-) -> list[Examined]:
+async def authenticate_in(pool: ProcessPool, shares: int, entries: Sequence[bytes], by: Submitter) -> list[Examined]:
     """Check form and signatures of entries that a front has examined. Raises BrokenProcessPool."""
     return [unpack_examined(one) for one in await _in_shares(pool, shares, _authenticate_share, list(entries), by)]
 
 
-async def _in_shares(
-    pool: ProcessPoolExecutor, shares: int, work: Callable[..., bytes], what: Any, by: Submitter
-) -> Any:
+async def _in_shares(pool: ProcessPool, shares: int, work: Callable[..., bytes], what: Any, by: Submitter) -> Any:
     """What `work` makes of each item, in order; each process takes every `shares`th."""
     loop = asyncio.get_running_loop()
     parts = await asyncio.gather(*(loop.run_in_executor(pool, work, what, at, shares, by) for at in range(shares)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from multiprocessing import get_context
 from typing import Final
 
+from ledger.process_pool import ProcessPool
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.store.hashes import Hashes
@@ -28,7 +29,7 @@ class Readers:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: ProcessPool | None = None
 
     def pool(self) -> Executor:
         """The processes, made anew when one of them has ended."""
@@ -40,7 +41,7 @@ class Readers:
                 self._pool = None
         if self._pool is None:
             context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin)
+            self._pool = ProcessPool(self._count, mp_context=context, initializer=_begin)
         return self._pool
 
     def close(self) -> None:

@@ -1,0 +1,22 @@
+"""Processes that work for this one, and that cannot keep it from ending when one of them is killed."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+_HANGS = sys.version_info < (3, 11, 7) or sys.version_info[:3] == (3, 12, 0)
+
+
+class ProcessPool(ProcessPoolExecutor):
+    """An executor as the standard library's.
+
+    Before CPython 3.11.7 and 3.12.1 (gh-94777), Debian 12's included, work half-written to a process that was killed
+    keeps the executor's threads, and with them the interpreter, from ever ending: nobody reads the pipe that it is
+    written into, and nobody closes it. `shutdown` closes it here.
+    """
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if _HANGS and self._broken:
+            self._call_queue._reader.close()  # type: ignore[attr-defined]
+        super().shutdown(wait, cancel_futures=cancel_futures)

@@ -1,0 +1,35 @@
+"""A process of a pool that is killed takes nothing else with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_pool_of_which_a_process_died_in_the_middle_of_a_request_ends(tmp_path: Path) -> None:
+    """More is written to it than a pipe holds, and nobody reads: the program goes on and ends all the same."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal\n"
+        "from concurrent.futures.process import BrokenProcessPool\n"
+        "from ledger.process_pool import ProcessPool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPool(1)\n"
+        "    pid = pool.submit(os.getpid).result()\n"
+        "    os.kill(pid, signal.SIGSTOP)\n"
+        "    asked = pool.submit(len, bytes(8_000_000))\n"
+        "    os.kill(pid, signal.SIGKILL)\n"
+        "    try:\n"
+        "        asked.result()\n"
+        "    except BrokenProcessPool:\n"
+        "        pool.shutdown(wait=False)\n"
+        "        print('went on', flush=True)\n",
+        "utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"went on\n"), done.stderr.decode()
