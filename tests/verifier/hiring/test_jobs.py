@@ -99,6 +99,17 @@ async def test_room_is_bounded(office: Office, jobs: Jobs, monkeypatch: pytest.M
     assert jobs.find(taken[0].id) is None
 
 
+async def test_what_was_forgotten_holds_no_memory(office: Office) -> None:
+    """Whoever sends lists and deletes them again fills neither the memory nor the queue."""
+    checker = ListChecker(office.lookup, load_messages(), BASE, lambda: office.now[0])
+    count = iter(range(10_000))
+    idle = Jobs(checker, load_messages(), lambda: office.now[0], lambda size: next(count).to_bytes(size, "big"))
+    forgotten = [sent(idle, bytes(1024)) for _ in range(module.MAX_WAITING)]
+    assert all(idle.forget(job.id) for job in forgotten)
+    assert sum(job.memory for job in forgotten) == 0
+    assert sent(idle, b"x").state is JobState.WAITING, "their places are free again"
+
+
 async def test_what_an_owner_watches_is_said(office: Office) -> None:
     messages = load_messages()
 
