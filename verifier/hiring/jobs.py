@@ -18,8 +18,9 @@ from ledger.edge_log import describe
 from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.notice import Notice
 from ledger.text import Text
-from verifier.hiring.checking import ListChecker, ListResult
+from verifier.hiring.checking import ListChecker
 from verifier.hiring.sheets import MAX_ROWS, HiringList, read_list
+from verifier.hiring.summary import Summary
 from verifier.hiring.writing import TYPES, write_result
 from verifier.messages import Messages
 
@@ -62,7 +63,7 @@ class Job:
     until_ms: int | None = None  # forgotten then
     result: bytes = b""
     kind: str = "xlsx"
-    answers: ListResult | None = None
+    summary: Summary | None = None
     notes: tuple[Notice, ...] = ()
     error: Refused | Unavailable | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -213,4 +214,4 @@ class Jobs(JobQueue):
         answers = await self._checker.check(asked, job.lang, progress, changed, job.max_pairs)
         job.state = JobState.WRITING
         job.result = await asyncio.to_thread(write_result, asked.sheet, answers, self._messages, job.lang)
-        job.answers = answers
+        job.summary = answers.summary  # the answers themselves are in the result, whose bytes are counted
