@@ -134,6 +134,12 @@ STATUS_CORRECTED_LATER: Final = _finding(
     "登记信息已更正，纸面内容可能有误，请联网核验",
     "Details were corrected since; the print may be wrong, so check online",
 )
+STATUS_KEY_STOLEN: Final = _finding(
+    "status",
+    _UNKNOWN,
+    "签发密钥已失密，离线不能证明登记在此之前，请联网核验",
+    "The issuing key was compromised; offline nothing shows that it was entered before, so check online",
+)
 
 CURRENT_HIGHER: Final = _finding(
     "current", _PASS, "已取得更高等级，请联网查看", "A higher grade has been earned since; check online for which"

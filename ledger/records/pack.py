@@ -9,7 +9,7 @@ COSE_Sign1 (issuer id = filing number) and without claim terms. The terms stand 
 because ledger and auditors must know without the pack's bytes what a claim under it takes:
 
     a group       one certificate is used once among all schemes that name the group
-    by trade      a grade is claimed once for each trade of the lineage; else once in the lineage
+    by trade      a grade is claimed once for each trade of the lineage; else once in the lineage; one way in a scheme
     lower grades  who claims a grade has also used up the lower ones
     slots         so many claims of one person in one year of the scheme; 0: no limit
 """
@@ -96,6 +96,16 @@ class Pack:
     def names(self) -> tuple[str, str]:
         """What the statement is found by: its digest, and that its publisher gives a version once."""
         return pack_name(self.digest, self.issuer), f"{self.issuer}/{self.pack_id}/{self.version}"
+
+    @property
+    def ways(self) -> tuple[str, str] | None:
+        """How its scheme counts grades, and the other way: names of which a log has one. None without claim terms.
+
+        A grade is used up under another nullifier in the other way, so a scheme that changed it would pay twice."""
+        if self.terms is None:
+            return None
+        ways = f"{self.terms.scheme} by lineage", f"{self.terms.scheme} by trade"
+        return ways[::-1] if self.terms.by_trade else ways
 
     def as_map(self) -> dict[int, canonical.Value]:
         fields: dict[int, canonical.Value] = {

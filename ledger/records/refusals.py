@@ -21,6 +21,7 @@ class Refusal(StrEnum):
     FILING_EXISTS = "FILING_EXISTS"
     FILING_NOT_ACTIVE = "FILING_NOT_ACTIVE"
     VERSION_EXISTS = "VERSION_EXISTS"
+    SCHEME_COUNTS = "SCHEME_COUNTS"
     REQUESTER = "REQUESTER"
     SCOPE_WINDOW = "SCOPE_WINDOW"
     SCOPE_ROW = "SCOPE_ROW"
@@ -96,6 +97,9 @@ _TEXTS: dict[Refusal, Text] = {
     Refusal.FILING_EXISTS: Text("该备案号已登记，请用备案变更", "This filing exists; use a filing change"),
     Refusal.FILING_NOT_ACTIVE: Text("备案已暂停或取消", "The filing is suspended or cancelled"),
     Refusal.VERSION_EXISTS: Text("该版本已公布", "This version is published already"),
+    Refusal.SCHEME_COUNTS: Text(
+        "该项目的等级已按另一方式计算，请另立项目", "This scheme counts grades in another way; name a new scheme"
+    ),
     Refusal.REQUESTER: Text("请求密钥不属于该备案", "The request key does not belong to this filing"),
     Refusal.SCOPE_WINDOW: Text("发证日期不在备案有效期内", "The issue date is outside the filing's window"),
     Refusal.SCOPE_ROW: Text(

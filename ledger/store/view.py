@@ -225,7 +225,8 @@ class _Loader:
 
     async def pack_names(self, statements: Sequence[Statement]) -> None:
         """Which of their names are taken: one by one, as there may be many packs."""
-        for name in {name for s in statements if isinstance(s.body, Pack) for name in s.body.names}:
+        packs = [s.body for s in statements if isinstance(s.body, Pack)]
+        for name in {name for pack in packs for name in (*pack.names, *(pack.ways or ()))}:
             if await self._store.find_named(int(Kind.PACK), name) is not None:
                 self.view._names.setdefault(Kind.PACK, set()).add(name)
 

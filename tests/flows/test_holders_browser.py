@@ -23,7 +23,9 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from ledger.edge_log import JsonLines
 from ledger.records.secret import format_secret
+from ledger.tlog.policy import Policy, Witness, format_policy
 from tests.support.holder_site import HolderSite, holder_site
+from tests.support.witnesses import Cosigner
 from verifier.holders.desk import from_text
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
@@ -108,6 +110,15 @@ async def share(site: HolderSite, page: Page, *, pin: str = "", purpose: str = "
     return await page.input_value("#link")
 
 
+async def asking_for_a_witness(route: Any) -> None:
+    answer = await route.fetch()
+    said = await answer.json()
+    stranger = Cosigner("witness.example/stranger").ed25519
+    for log in said["logs"]:
+        log["policy"] = format_policy(Policy((), (Witness("s", stranger),), (), "s"))
+    await route.fulfill(response=answer, json=said)
+
+
 async def test_claim_passkey_share_open_close(tmp_path: Path) -> None:
     async with holder_site(tmp_path) as site, chromium() as browser:
         context, holder = await new_page(browser)
@@ -133,8 +144,17 @@ async def test_claim_passkey_share_open_close(tmp_path: Path) -> None:
         assert not any(key in sent for sent in visitor.sent)
         assert visitor.said == [] and visitor.hosts == {f"http:{urlsplit(site.url).netloc}"}
 
+        # A browser that waits for a witness which has not vouched: the band above turns amber, as on a verdict page.
+        strict_context, strict = await new_page(browser)
+        await strict.page.route("**/v1/trust", asking_for_a_witness)
+        await strict.page.goto(link)
+        await strict.page.wait_for_selector(".shared.proven")
+        assert await strict.page.locator(".band").get_attribute("class") == "band caution"
+        assert (await strict.page.title()).startswith("!")
+        await strict_context.close()
+
         await holder.page.goto(f"{site.url}/holder?lang=en")
-        assert "Times opened: 1" in await holder.page.locator("#shares").inner_text()
+        assert "Times opened: 2" in await holder.page.locator("#shares").inner_text()
         await holder.page.click("text=Close now")
         await holder.page.wait_for_selector("text=Closed")
         await visitor.page.reload()

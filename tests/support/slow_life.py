@@ -436,6 +436,11 @@ class SlowLife:
                 ours, theirs = said["fields"], other["fields"]
                 if ours[3] == theirs[3] or (ours[6], ours[2]) == (theirs[6], theirs[2]):
                     raise No("VERSION_EXISTS")
+        for other in self.said:
+            if other["kind"] == PACK and 7 in said["fields"] and 7 in other["fields"]:
+                ours, theirs = said["fields"][7], other["fields"][7]
+                if ours[0] == theirs[0] and ours[2] != theirs[2]:
+                    raise No("SCHEME_COUNTS")
 
     def _payer(self, said: dict[str, Any]) -> dict[str, Any]:
         filing = self._issuer(said)

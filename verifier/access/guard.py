@@ -4,8 +4,9 @@
     2 limit    by key, or by client: an IPv4 address or an IPv6 /48, from the trusted proxy hop only; past it 429
     3 repeat   a POST with `Idempotency-Key` gets the answer of the first one (repeats)
 
-What is limited for clients without a key: checks, receipts and their pages (10 a second, 50 at once), and lists (one a
-minute, 10 at once). A client on loopback is not limited unless a proxy stands in front: then it is whoever that says.
+What is limited for clients without a key: checks, receipts, shares, holders and their pages (10 a second, 50 at once),
+and lists (one a minute, 10 at once). A client on loopback is not limited unless a proxy stands in front: then it is
+whoever that says.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _LISTS: Final = frozenset(
 )
 _CHECKS: Final = (
     "/c/",
+    "/s/",
+    "/holder",
     "/verify",
     "/receipt",
     "/v1/verify",

@@ -23,6 +23,7 @@ from ledger.text import Text
 KEPT_MS: Final = 3_600_000
 MAX_KEY: Final = 100  # characters
 MAX_BODY: Final = 1024 * 1024  # bytes of an answer; a larger one is not kept
+MAX_KEPT: Final = 32 * 1024 * 1024  # bytes of all answers; the oldest go first
 _MOST: Final = 1_000
 _REUSED: Final = Text("同一 Idempotency-Key 用于不同的内容", "This Idempotency-Key was used for something else before")
 
@@ -42,6 +43,7 @@ class _Kept:
     question: bytes
     until_ms: int
     answer: asyncio.Future[Stored | None]
+    size: int = 0  # bytes of the answer
 
 
 class Repeats:
@@ -50,6 +52,12 @@ class Repeats:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._memory = 0
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the answers that are kept."""
+        return self._memory
 
     async def once(self, who: str, key: str, question: bytes, answer: Callable[[], Awaitable[Stored]]) -> Stored:
         """What `answer` gives, or gave. `question`: method, path, type and body. Raises Malformed, Refused, and what
@@ -87,10 +95,18 @@ class Repeats:
     def _end(self, who: str, key: str, kept: _Kept, stored: Stored | None) -> None:
         if not kept.answer.done():
             kept.answer.set_result(stored)
-        if stored is None and self._kept.get((who, key)) is kept:
+        if self._kept.get((who, key)) is not kept:
+            return  # too many came in between
+        if stored is None:
             del self._kept[who, key]
+            return
+        kept.size = len(stored.body)
+        self._memory += kept.size
+        while self._memory > MAX_KEPT:
+            self._drop(next(name for name, one in self._kept.items() if one.size))
 
     def _drop(self, name: tuple[str, str]) -> None:
         kept = self._kept.pop(name)
+        self._memory -= kept.size
         if not kept.answer.done():
             kept.answer.set_result(None)

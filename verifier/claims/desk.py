@@ -97,7 +97,8 @@ class Payer:
         self._ledger, self._now_ms, self._random = ledger, now_ms, random_bytes
 
     async def reserve(self, applications: Sequence[Application]) -> list[Outcome]:
-        """One outcome for each case, in order. A case that has a claim in the log already gets its index.
+        """One outcome for each case, in order. A case that has a claim in the log already gets its index; a reference
+        under which another case holds a claim is refused.
 
         Raises Unavailable when the ledger does not answer (the same call goes on later), Unverified for a receipt that
         does not hold.
@@ -108,9 +109,12 @@ class Payer:
             ready: list[Kept] = []
             for reference, application in wanted.items():
                 kept = self._journal.last(reference)
-                if kept is not None and not kept.answered:
+                holds = kept is not None and ((kept.index is not None and not self._ended(kept)) or not kept.answered)
+                if kept is not None and holds and not _is_of(kept, application):
+                    found[reference] = Outcome(reference, None, _another_case())
+                elif kept is not None and not kept.answered:
                     ready.append(kept)  # 1
-                elif kept is not None and kept.index is not None and not self._ended(kept):
+                elif kept is not None and holds:
                     found[reference] = Outcome(reference, kept.index)
                 else:
                     try:
@@ -243,10 +247,31 @@ def _again(outcome: Outcome, sent: Sequence[Kept]) -> bool:
     return any(kept.reference == outcome.reference for kept in sent)
 
 
-def _last_day(kept: Kept) -> int:
+def _claim_of(kept: Kept) -> Claim:
     body = parse_statement(kept.entry).body
     assert isinstance(body, Claim), "the journal keeps claims"
-    return body.last_day
+    return body
+
+
+def _last_day(kept: Kept) -> int:
+    return _claim_of(kept).last_day
+
+
+def _is_of(kept: Kept, application: Application) -> bool:
+    """Whether a claim is about this case, and not about another one under its reference."""
+    claim, decision = _claim_of(kept), kept.decision
+    said = kept.holder.cert_key, claim.pack, claim.year, decision.amount, decision.decision
+    return said == (
+        application.cert_key, application.pack, application.year, application.amount, application.decision,
+    )  # fmt: skip
+
+
+def _another_case() -> Refused:
+    text = Text(
+        "该案件号下已有另一案件的申领，请先释放，或另用案件号",
+        "Another case holds a claim under this reference: release it first, or use another reference",
+    )
+    return Refused("REFERENCE_USED", "reference", text)
 
 
 def _no_claim() -> Refused:

@@ -99,7 +99,10 @@ def _claim(place: str, raw: Any) -> PastClaim:
         near = nearest(str(next(iter(raw.keys() - _CLAIM_KEYS)))[:80], _CLAIM_KEYS) if isinstance(raw, Mapping) else "-"
         text = Text("不是往次申领的写法，最接近的键是 {near}", "not an earlier claim; the nearest key is {near}")
         raise Refused("FACT_TYPE", place, text.format(near=near))
-    words = [raw.get("scheme"), raw.get("lineage"), raw.get("trade", ""), *raw.get("tags", ())]
+    tags = raw.get("tags", ())
+    if not isinstance(tags, list | tuple | set | frozenset):
+        raise Refused("FACT_TYPE", place, Text("标签应为数组", "tags are an array"))
+    words = [raw.get("scheme"), raw.get("lineage"), raw.get("trade", ""), *tags]
     plain = all(type(word) is str and len(word) <= 64 and canonical.is_plain(word) for word in words)
     grade, key = raw.get("grade"), raw.get("certificate")
     if not plain or type(grade) is not int or not 1 <= grade <= 8:
@@ -111,8 +114,8 @@ def _claim(place: str, raw: Any) -> PastClaim:
     day = _day(place, raw.get("day"))
     if type(day) is not int:
         raise Refused("FACT_TYPE", place, Text("缺少日期", "the day is missing"))
-    tags = frozenset(raw.get("tags", ()))
-    return PastClaim(raw["scheme"], raw["lineage"], raw.get("trade", ""), grade, day, bytes.fromhex(key), tags)
+    named = frozenset(tags)
+    return PastClaim(raw["scheme"], raw["lineage"], raw.get("trade", ""), grade, day, bytes.fromhex(key), named)
 
 
 def _wrong(name: str, type_: ValueType, value: object) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -32,6 +33,21 @@ _FAMILIES: Final = {
 }
 
 
+class Templates:
+    """Empty sheets by pack and language, each made once: whoever asks for one starts no process."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], bytes] = {}
+        self._making = asyncio.Lock()
+
+    async def of(self, pack_id: str, lang: str, make: Callable[[], bytes]) -> bytes:
+        """`make` runs in a thread. Raises what it raises."""
+        async with self._making:
+            if (pack_id, lang) not in self._made:
+                self._made[pack_id, lang] = await asyncio.to_thread(make)
+            return self._made[pack_id, lang]
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """What the handlers need."""
@@ -42,6 +58,7 @@ class Counter:
     ladder: Ladder
     messages: Messages
     now_ms: Callable[[], int]
+    templates: Templates
 
     @property
     def today(self) -> int:

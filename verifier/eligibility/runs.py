@@ -46,6 +46,9 @@ class Run(Job):
     def memory(self) -> int:
         return len(self.raw) + len(self.previous) + len(self.result)
 
+    def let_go(self) -> None:
+        self.raw = self.previous = b""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -95,7 +98,6 @@ class Runs(JobQueue):
         job.counts = dict(sorted(counts.items()))
         amounts = [one.decision.amount for one in done.answered if one.decision and one.decision.amount is not None]
         job.total = sum(amounts) if job.pack.amount is not None else None
-        job.previous = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ The id opens the result: it is in addresses only, and those are in no log.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, Final
 from urllib.parse import quote
@@ -83,7 +82,7 @@ async def template(request: web.Request) -> web.StreamResponse:
     pack = counter.office.find(request.query.get("pack", ""))
     note = "\n".join(text.of(lang) for text in (pack.title,))
     page = Page("xlsx", "Sheet1", "utf-8-sig", "", [(1, list(template_titles(pack, lang)))], [(pack.id, note)])
-    body = await asyncio.to_thread(write_page, page)
+    body = await counter.templates.of(pack.id, lang, lambda: write_page(page))
     headers = {"Content-Disposition": f'attachment; filename="{pack.id}.xlsx"', "X-Robots-Tag": "noindex"}
     return web.Response(body=body, content_type=TYPES["xlsx"], headers=headers)
 

@@ -18,7 +18,7 @@ from verifier.eligibility.folder import open_pack, shipped_packs
 from verifier.eligibility.gathering import Gatherer
 from verifier.eligibility.offices import Office, build_office
 from verifier.eligibility.pack import Pack
-from verifier.eligibility.rooms import COUNTER, Counter
+from verifier.eligibility.rooms import COUNTER, Counter, Templates
 from verifier.eligibility.running import Runner
 from verifier.eligibility.runs import Desk, Runs, under_of
 from verifier.messages import load_messages
@@ -51,7 +51,7 @@ def build_eligibility(context: Context) -> Room:
             await task
 
     def attach(app: web.Application) -> None:
-        app[COUNTER] = Counter(office, gatherer, runs, ladder, messages, context.now_ms)
+        app[COUNTER] = Counter(office, gatherer, runs, ladder, messages, context.now_ms, Templates())
         app.cleanup_ctx.append(working)
 
     return Room((*single.ROUTES, *sheets_web.ROUTES), attach)

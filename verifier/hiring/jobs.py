@@ -18,8 +18,9 @@ from ledger.edge_log import describe
 from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.notice import Notice
 from ledger.text import Text
-from verifier.hiring.checking import ListChecker, ListResult
+from verifier.hiring.checking import ListChecker
 from verifier.hiring.sheets import MAX_ROWS, HiringList, read_list
+from verifier.hiring.summary import Summary
 from verifier.hiring.writing import TYPES, write_result
 from verifier.messages import Messages
 
@@ -62,7 +63,7 @@ class Job:
     until_ms: int | None = None  # forgotten then
     result: bytes = b""
     kind: str = "xlsx"
-    answers: ListResult | None = None
+    summary: Summary | None = None
     notes: tuple[Notice, ...] = ()
     error: Refused | Unavailable | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,6 +86,10 @@ class Job:
     def memory(self) -> int:
         return len(self.raw) + len(self.result)
 
+    def let_go(self) -> None:
+        """Nothing is needed of what was sent."""
+        self.raw = b""
+
 
 # What is said about watched certificates in the lists of one API key, and that it was said.
 Changes = Callable[[str], Awaitable[Mapping[str, str]]]
@@ -106,7 +111,8 @@ class JobQueue:
         """Take a job in. Raises Unavailable when there is no room."""
         self.sweep()
         used = sum(job.memory for job in self._jobs.values())
-        crowded = len(self._jobs) >= MAX_JOBS or self._waiting.qsize() >= MAX_WAITING
+        waiting = sum(one.state is JobState.WAITING for one in self._jobs.values())
+        crowded = len(self._jobs) >= MAX_JOBS or waiting >= MAX_WAITING
         if crowded or used + job.memory > MAX_MEMORY:
             raise Unavailable("lists fill their memory", retry_after=60, text=_FULL)
         self._jobs[job.id] = job
@@ -117,8 +123,12 @@ class JobQueue:
         return self._jobs.get(job_id)
 
     def forget(self, job_id: str) -> bool:
-        """Whether there was such a list. One that is being answered goes on, and its result is dropped."""
-        return self._jobs.pop(job_id, None) is not None
+        """Whether there was such a list. One that is being answered goes on, and its result is dropped; of one that
+        waits only an empty shell stays in the queue."""
+        job = self._jobs.pop(job_id, None)
+        if job is not None and job.state is JobState.WAITING:
+            job.let_go()
+        return job is not None
 
     def sweep(self) -> None:
         now = self._now_ms()
@@ -149,7 +159,7 @@ class JobQueue:
             _log.error("list failed", extra={"fields": describe(error)})
             job.error, job.state = Unavailable("a bug", text=_FAILED), JobState.FAILED
         finally:
-            job.raw = b""
+            job.let_go()
             job.until_ms = self._now_ms() + (job.kept_ms if job.state is JobState.DONE else FAILED_MS)
             job.finished.set()
 
@@ -204,4 +214,4 @@ class Jobs(JobQueue):
         answers = await self._checker.check(asked, job.lang, progress, changed, job.max_pairs)
         job.state = JobState.WRITING
         job.result = await asyncio.to_thread(write_result, asked.sheet, answers, self._messages, job.lang)
-        job.answers = answers
+        job.summary = answers.summary  # the answers themselves are in the result, whose bytes are counted

@@ -118,9 +118,8 @@ async def upload(request: web.Request) -> web.StreamResponse:
 async def page(request: web.Request) -> web.StreamResponse:
     desk, lang, job = request.app[DESK], chosen_lang(request), _job(request)
     labels = desk.messages.labels
-    answers = job.answers
     error = job.error
-    counts = answers.summary.counts if answers else ()
+    counts = job.summary.counts if job.summary else ()
     text = request.app[STATE].pages.render(
         "list.html",
         lang,
@@ -226,7 +225,7 @@ def _as_json(job: Job) -> dict[str, Any]:
         "error": None if job.error is None else _error_json(job.error),
         "notes": [{"code": note.code, **text_json(note.text)} for note in job.notes],
         "result": f"/v1/hiring-lists/{job.id}/result" if job.state is JobState.DONE else None,
-        "summary": job.answers.summary.as_json() if job.answers else None,
+        "summary": job.summary.as_json() if job.summary else None,
     }
 
 

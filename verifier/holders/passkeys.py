@@ -164,7 +164,7 @@ def _checked(verify: Callable[[], T]) -> T:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed("JSON of a passkey's answer") from error
     if not isinstance(found, dict):
         raise Malformed("JSON of a passkey's answer")

@@ -9,12 +9,14 @@
     4 signature   by a record key of its body's filing in the kit               else tampered, issuer_out_of_scope
     5 logged      its place is in the kit's part of the log                     else offline_signature_ok
     6 scope       the filing's terms cover it, unless they have changed since   else issuer_out_of_scope
-    7 status      on no list                                                    else revoked, suspended, ended
+    7 status      on no list, by a key that was never compromised               else revoked, suspended, ended,
+                                                                                offline_signature_ok
     8 current     on no list of superseded ones                                 else said
     9 freshness   the kit is within its limit                                   else stale, never green
 
 What a kit cannot show: that the statement stands in the log at the place that the code names. A body that signs what it
-never enters, or whoever stole its key, gets past a kit and not past a check with a network; the verdict says so.
+never enters, or whoever stole its key, gets past a kit and not past a check with a network; the verdict says so. Once
+the key is known to be stolen, nothing under it is green by a kit, whatever place its code names.
 A refusal by an old kit stands, because revocation does not undo itself.
 """
 
@@ -215,6 +217,9 @@ class _Check:
         if index in lists["corrected"]:
             self._note(steps.STATUS_CORRECTED_LATER)
             return self._signature_only(carried, filing, in_scope=scope, named=False)
+        if key.void_from >= 0:  # whoever has the key chooses the place that a code names
+            self._note(steps.STATUS_KEY_STOLEN)
+            return self._signature_only(carried, filing, in_scope=scope)
         self._note(steps.STATUS_BY_KIT)
         higher = index in lists["superseded"]  # 8
         self._note(steps.CURRENT_HIGHER if higher else steps.CURRENT_BY_KIT)

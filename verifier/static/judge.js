@@ -100,6 +100,10 @@ async function byKey(check, carried, log, filing, key) {
     note(check, "status", "unknown");
     return nothing(check, "offline_signature_ok", shown(check, carried, filing, inScope, "unknown", false));
   }
+  if (key.voidFrom >= 0n) { // whoever has the key chooses the place that a code names
+    note(check, "status", "unknown");
+    return nothing(check, "offline_signature_ok", shown(check, carried, filing, inScope, "unknown"));
+  }
   note(check, "status", "pass");
   const higher = holds(log.lists.superseded, index); // 8
   note(check, "current", "pass");

@@ -1,6 +1,7 @@
 // On a verdict page: fetch the proof, check it here, and say so, or take back what the page says.
 // The words are in the page already (pages/recheck.html); this shows those that apply.
 
+import { replaceBand } from "./band.js";
 import { certKeyOf, openFragment, parseFragmentText, parseSecret } from "./fragment.js";
 import { hex } from "./bytes.js";
 import { CHECKED, recheck } from "./recheck.js";
@@ -61,21 +62,13 @@ async function carriedBy(secret) {
 }
 
 function show(outcome, notes, trust, said) {
-  const replacing = /** @type {HTMLTemplateElement|null} */ (document.querySelector(`[data-band="${outcome}"]`));
   if (outcome === "contradicted") {
     for (const part of document.querySelectorAll("details")) {
       if (part.querySelector("dl, ol, form")) part.remove(); // what the page says; advice stays
     }
     for (const part of document.querySelectorAll(".card, .next")) part.remove();
   }
-  if (replacing) {
-    const title = replacing.content.querySelector("h1")?.textContent ?? "";
-    document.title = `${replacing.dataset.mark} ${title}`;
-    const band = document.querySelector(".band");
-    const when = band?.querySelector(".when");
-    band?.replaceWith(replacing.content.cloneNode(true));
-    if (when && outcome !== "contradicted") document.querySelector(".band > div")?.append(when);
-  }
+  replaceBand(outcome);
   const apply = [outcome, ...notes, ...(trust?.changed ? ["pins"] : [])];
   for (const part of own.querySelectorAll("[data-when]")) {
     const wanted = (part.getAttribute("data-when") ?? "").split(" ");

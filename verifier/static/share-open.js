@@ -9,6 +9,7 @@
 //
 // Only what passed both is shown. While the page is open it asks whether the share is still there.
 
+import { replaceBand } from "./band.js";
 import { fromBase64url, hex, toBase64url } from "./bytes.js";
 import { verifyEvidence } from "./evidence.js";
 import { checkDisclosed } from "./share-proof.js";
@@ -126,7 +127,8 @@ async function provenOf(certKey) { // 4
   throw failed ?? new Error("no log is believed");
 }
 
-/** Raises when what people read above is not what the proof says. @param {Uint8Array} certKey */
+/** Turns the band above amber when the proof is old by this clock; red, and raises, when it says something else than
+ * what people read. @param {Uint8Array} certKey */
 async function checkPage(certKey, raw, trust) {
   const own = document.getElementById("own");
   if (!own) return; // a verdict that no proof can show again, such as "out of date"
@@ -137,7 +139,9 @@ async function checkPage(certKey, raw, trust) {
   const lang = /** @type {"zh"|"en"} */ (own.dataset.lang ?? "zh");
   const page = { code: own.dataset.code ?? "", lang, size: Number(own.dataset.size), shown, certKey };
   const told = await recheck(page, raw, trust, Date.now(), null);
-  if (told.outcome === "contradicted" && !told.newer) throw new Error(told.notes.join("; "));
+  if (told.newer) return; // the register has grown between page and proof
+  if (told.outcome === "stale" || told.outcome === "contradicted") replaceBand(told.outcome);
+  if (told.outcome === "contradicted") throw new Error(told.notes.join("; "));
 }
 
 /** Whether the share is still there; a page of one that is not goes. */

@@ -34,6 +34,10 @@ _REFUSED: Final = Text(
     "A webhook is https://name/path, on port 443 or one above 1023",
 )
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL: Final = ipaddress.ip_network("2000::/3")  # all unicast that IANA has given out (RFC 4291 2.4, RFC 3587)
+# What the standard library of Python 3.11 takes for global in it: documentation (RFC 9637), and of IPv4 protocol
+# assignments with their anycasts (RFC 6890) and the anycast of 6to4 relays, which are nearby machines (RFC 7526).
+_NO_GLOBAL: Final = tuple(map(ipaddress.ip_network, ("3fff::/20", "192.0.0.0/24", "192.88.99.0/24")))
 _NAT64_LOCAL: Final = ipaddress.ip_network("64:ff9b:1::/48")
 
 Resolve = Callable[[str, int], Awaitable[list[tuple[int, str]]]]  # host, port -> (family, address)
@@ -66,8 +70,10 @@ def is_public(text: str) -> bool:
         inside = [one for one in hidden if one is not None]
         if inside:
             return all(is_public(str(one)) for one in inside)
-        if int(address) >> 32 == 0:  # IPv4-compatible, long out of use
+        if address not in _GLOBAL:  # site-local (fec0::/10), IPv4-compatible, and whatever comes
             return False
+    if any(address in network for network in _NO_GLOBAL):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

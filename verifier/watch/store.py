@@ -3,6 +3,9 @@
 One transaction takes a piece of a log's changes: the events of the watches concerned, what was told, and the cursor. A
 crash before its commit leaves the cursor where it was, and the piece is compared again against what was told last, so
 no change is missed and none is told twice.
+
+What an objection ends stays ended: the same API key cannot watch the certificate under another address, nor by removing
+the watch first, of which the objection alone is kept. With its API key a watch ends too.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ from verifier.watch.standing import Change, Standing, changes, parse_standing
 
 MAX_WATCHES: Final = 10_000  # of one API key
 _FULL: Final = Text("该密钥关注的证书已达 {n} 张", "This API key watches {n} certificates already")
+_OBJECTED: Final = Text("持证人反对关注这张证书", "The holder of this certificate objects to its being watched")
+# Of a watch whose API key still counts.
+_COUNTS: Final = "NOT EXISTS (SELECT 1 FROM api_key WHERE api_key.id = watch.key_id AND api_key.revoked_ms IS NOT NULL)"
+_REMOVED: Final = "watch.url = watch.id"  # only the objection is left of it
 _COLUMNS: Final = "id, key_id, cert_key, url, note, created_ms, known, objected_ms"
 
 
@@ -86,7 +93,7 @@ class Watches:
 
     async def add(self, watch: Watch, sealed: bytes) -> tuple[Watch, bool]:
         """Keep a watch; one for the same certificate and address is given back as it is. Whether it is new. Raises
-        Refused when the key watches too many."""
+        Refused when the key watches too many, or the holder objects to its watching."""
         async with self._store().transaction() as tx:
             old = await tx.fetch(
                 f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND cert_key = $2 AND url = $3",  # noqa: S608
@@ -94,6 +101,12 @@ class Watches:
             )  # fmt: skip
             if old:
                 return _watch(old[0]), False
+            objected = await tx.fetch(
+                "SELECT 1 FROM watch WHERE key_id = $1 AND cert_key = $2 AND objected_ms IS NOT NULL LIMIT 1",
+                watch.key_id, watch.cert_key,
+            )  # fmt: skip
+            if objected:
+                raise Refused("WATCH_OBJECTED", "text", _OBJECTED)
             ((count,),) = await tx.fetch("SELECT count(*) FROM watch WHERE key_id = $1", watch.key_id)
             if count >= MAX_WATCHES:
                 raise Refused("TOO_MANY_WATCHES", "key", _FULL.format(n=MAX_WATCHES))
@@ -108,21 +121,34 @@ class Watches:
     async def of_key(self, key_id: str, after: str = "", limit: int = 100) -> list[Watch]:
         """The watches of an API key behind the id `after`, by id."""
         rows = await self._store().fetch(
-            f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND id > $2 ORDER BY id LIMIT $3",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND id > $2 AND NOT {_REMOVED} "  # noqa: S608
+            "ORDER BY id LIMIT $3",
             key_id, after, limit,
         )  # fmt: skip
         return [_watch(row) for row in rows]
 
     async def find(self, key_id: str, watch_id: str) -> Watch | None:
         rows = await self._store().fetch(
-            f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND id = $2",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM watch WHERE key_id = $1 AND id = $2 AND NOT {_REMOVED}",  # noqa: S608
             key_id, watch_id,
         )  # fmt: skip
         return _watch(rows[0]) if rows else None
 
     async def remove(self, key_id: str, watch_id: str) -> bool:
-        """End a watch; its events go with it."""
-        return await self._store().execute("DELETE FROM watch WHERE key_id = $1 AND id = $2", key_id, watch_id) == 1
+        """End a watch; its events go with it. An objection stays, without address, secret and note."""
+        async with self._store().transaction() as tx:
+            gone = await tx.execute(
+                "DELETE FROM watch WHERE key_id = $1 AND id = $2 AND objected_ms IS NULL", key_id, watch_id
+            )
+            if gone == 0:
+                gone = await tx.execute(
+                    "UPDATE watch SET url = id, secret = $1, note = $2 "  # noqa: S608
+                    f"WHERE key_id = $3 AND id = $4 AND NOT {_REMOVED}",
+                    b"", "", key_id, watch_id,
+                )  # fmt: skip
+                if gone == 1:
+                    await tx.execute("DELETE FROM watch_event WHERE watch_id = $1", watch_id)
+        return gone == 1
 
     async def events(self, watch_id: str, limit: int = 100) -> list[Event]:
         """The newest first."""
@@ -137,7 +163,8 @@ class Watches:
         """Who watches a certificate, for its holder."""
         rows = await self._store().fetch(
             "SELECT watch.id, api_key.name, watch.created_ms, watch.objected_ms FROM watch "
-            "JOIN api_key ON api_key.id = watch.key_id WHERE watch.cert_key = $1 ORDER BY watch.created_ms, watch.id",
+            "JOIN api_key ON api_key.id = watch.key_id WHERE watch.cert_key = $1 AND api_key.revoked_ms IS NULL "
+            "ORDER BY watch.created_ms, watch.id",
             cert_key,
         )  # fmt: skip
         return [Watcher(*row) for row in rows]
@@ -162,7 +189,9 @@ class Watches:
 
     async def watched(self) -> dict[bytes, bytes]:
         """Map keys of the certificates that are watched, with their cert keys."""
-        rows = await self._store().fetch("SELECT DISTINCT map_key, cert_key FROM watch WHERE objected_ms IS NULL")
+        rows = await self._store().fetch(
+            f"SELECT DISTINCT map_key, cert_key FROM watch WHERE objected_ms IS NULL AND {_COUNTS}"  # noqa: S608
+        )
         return {bytes(map_key): bytes(cert_key) for map_key, cert_key in rows}
 
     async def advance(
@@ -173,7 +202,8 @@ class Watches:
         async with self._store().transaction() as tx:
             for cert_key, now in standings.items():
                 rows = await tx.fetch(
-                    f"SELECT {_COLUMNS} FROM watch WHERE cert_key = $1 AND objected_ms IS NULL",  # noqa: S608
+                    f"SELECT {_COLUMNS} FROM watch "  # noqa: S608
+                    f"WHERE cert_key = $1 AND objected_ms IS NULL AND {_COUNTS}",
                     cert_key,
                 )
                 for watch in map(_watch, rows):
@@ -193,9 +223,9 @@ class Watches:
         whose process dies is tried again."""
         now = self._now_ms()
         rows = await self._store().fetch(
-            "SELECT watch_event.id, watch_id, kind, body, watch_event.created_ms, due_ms, tries, delivered_ms, "
+            "SELECT watch_event.id, watch_id, kind, body, watch_event.created_ms, due_ms, tries, delivered_ms, "  # noqa: S608
             "watch.url, watch.secret FROM watch_event JOIN watch ON watch.id = watch_event.watch_id "
-            "WHERE due_ms <= $1 ORDER BY due_ms, watch_event.id LIMIT $2",
+            f"WHERE due_ms <= $1 AND {_COUNTS} ORDER BY due_ms, watch_event.id LIMIT $2",
             now, limit,
         )  # fmt: skip
         claimed = []

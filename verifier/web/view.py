@@ -43,8 +43,8 @@ _RECHECKED: Final = VALID_FAMILY | {
 }  # fmt: skip
 # All that recheck-page.js imports, asked for at once instead of level by level.
 _MODULES: Final = (
-    "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "fragment.js", "merkle.js", "names.js", "note.js", "policy.js",
-    "recheck.js", "statement.js", "trust.js",
+    "band.js", "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "fragment.js", "merkle.js", "names.js", "note.js",
+    "policy.js", "recheck.js", "statement.js", "trust.js",
 )  # fmt: skip
 _BANDS: Final = {
     "contradicted": ("bad", "link-broken", "✕", "recheck_contradicted", "recheck_contradicted_line"),

@@ -36,7 +36,13 @@ def apply_pack(view: View, authentic: Authentic, moment: Moment) -> Change:
         by_authority(view, authentic)
     if any(view.published(Kind.PACK, name) for name in pack.names):  # 11
         raise refuse(Refusal.VERSION_EXISTS, "version")
-    return Change(published=tuple((Kind.PACK, name) for name in pack.names))
+    names = list(pack.names)
+    if pack.ways is not None:
+        own, other = pack.ways
+        if view.published(Kind.PACK, other):
+            raise refuse(Refusal.SCHEME_COUNTS, "terms")
+        names += [] if view.published(Kind.PACK, own) else [own]
+    return Change(published=tuple((Kind.PACK, name) for name in names))
 
 
 def apply_claim(view: View, authentic: Authentic, moment: Moment) -> Change:

@@ -78,6 +78,10 @@ async def test_packs_by_digest_and_publisher(tmp_path: Path, kind: StoreKind) ->
         assert await published_pack(log.integrator, wages.digest, BODY.filing.number) == wages
         again = AUTHORITY.sign(replace(make_pack(), first_day=make_pack().first_day + 1))
         assert await refused(log, again) == Refusal.VERSION_EXISTS
+        terms = replace(TERMS, by_trade=not TERMS.by_trade)
+        other = AUTHORITY.sign(make_pack(b"counts otherwise", version="2", terms=terms))
+        assert await refused(log, other) == Refusal.SCHEME_COUNTS
+        await log.add(AUTHORITY.sign(make_pack(b"counts alike", version="3")))
 
 
 async def test_who_replays_it_gets_the_same_set(tmp_path: Path, kind: StoreKind) -> None:

@@ -84,6 +84,16 @@ async def test_limits_count_what_the_proxy_wrote_and_nothing_else(office: Office
             assert got.status == (429 if status == 429 else 415)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("HEAD", "/s/X"), ("GET", "/s/X"), ("POST", "/holder/sign-in"), ("GET", "/holder")]
+)
+async def test_whatever_asks_the_store_is_limited(office: Office, tmp_path: Path, method: str, path: str) -> None:
+    """Shares and holders have limits of their own for guesses, but not for every request."""
+    async with serving(office, tmp_path) as (site, _, _):
+        statuses = [(await ask(site, method, path, **by("192.0.2.1"))).status for _ in range(4)]
+        assert statuses == [404, 404, 404, 429]
+
+
 async def test_a_client_on_loopback_is_itself(office: Office, tmp_path: Path) -> None:
     async with serving(office, tmp_path, behind_proxy=False) as (site, _, _):
         for at in range(6):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable
-from verifier.access.repeats import KEPT_MS, MAX_BODY, Repeats, Stored
+from verifier.access.repeats import KEPT_MS, MAX_BODY, MAX_KEPT, Repeats, Stored
 
 
 def answers(*given: Stored | Exception) -> tuple[list[int], object]:
@@ -59,6 +59,19 @@ async def test_what_failed_is_asked_again() -> None:
     count, answer = answers(large, A)
     assert await repeats.once("me", "large", b"q", answer) == large  # type: ignore[arg-type]
     assert await repeats.once("me", "large", b"q", answer) == A  # type: ignore[arg-type]
+
+
+async def test_answers_fill_no_more_than_their_memory() -> None:
+    """Anybody may name keys; the oldest answers go first, and the newest is always there."""
+    repeats, body = Repeats(lambda: 0), bytes(MAX_BODY)
+    asked = 2 * MAX_KEPT // MAX_BODY
+    for at in range(asked):
+        _, answer = answers(Stored(200, "application/pdf", body))
+        await repeats.once("me", str(at), b"q", answer)  # type: ignore[arg-type]
+        assert repeats.memory <= MAX_KEPT
+    count, answer = answers(A)
+    assert len((await repeats.once("me", str(asked - 1), b"q", answer)).body) == MAX_BODY and count == [0]  # type: ignore[arg-type]
+    assert await repeats.once("me", "0", b"q", answer) == A and count == [1]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 101, "é", "a\nb"])

@@ -70,6 +70,25 @@ async def test_from_reservation_to_claw_back(paying: Paying) -> None:
         assert codes(await payer.pay(["desk b", "unknown"])) == ["logged", "NO_CLAIM"]
 
 
+async def test_a_reference_stands_for_one_case(paying: Paying) -> None:
+    """Else another person's case would get the index of the first, and be paid without a claim of its own."""
+    await paying.certify("desk one", "desk two")
+    one = paying.application("desk one", reference="2026-7")
+    async with paying.payer() as payer:
+        first = await payer.reserve([one])
+        others = (
+            paying.application("desk two", reference="2026-7"),
+            replace(one, amount=one.amount + 1),
+            replace(one, decision=octets("another decision")),
+            replace(one, year=one.year - 1),
+        )
+        for other in others:
+            assert codes(await payer.reserve([other])) == ["REFERENCE_USED"]
+        assert await payer.reserve([replace(one, last_day=one.last_day + 1)]) == first, "the same case is asked again"
+        assert codes(await payer.release(["2026-7"], Reason.OTHER)) == ["logged"]
+        assert codes(await payer.reserve([others[0]])) == ["logged"], "a case that has ended may be decided anew"
+
+
 async def test_another_office_hears_only_that_it_is_claimed(paying: Paying) -> None:
     await paying.certify("desk c")
     async with paying.payer() as payer:

@@ -60,6 +60,8 @@ def test_every_kind() -> None:
         ("history", [{}], "FACT_TYPE"), ("history", [CLAIM | {"shceme": "x"}], "FACT_TYPE"),
         ("history", [CLAIM | {"grade": 9}], "FACT_TYPE"), ("history", [CLAIM | {"certificate": "ab"}], "FACT_TYPE"),
         ("history", [CLAIM | {"day": None}], "FACT_TYPE"), ("history", [CLAIM | {"tags": [1]}], "FACT_TYPE"),
+        ("history", [CLAIM | {"tags": 5}], "FACT_TYPE"), ("history", [{"tags": None}], "FACT_TYPE"),
+        ("history", [CLAIM | {"tags": "abc"}], "FACT_TYPE"), ("history", [CLAIM | {"tags": {"a": 1}}], "FACT_TYPE"),
         ("history", [CLAIM | {"scheme": " x"}], "FACT_TYPE"), ("brn", "2004-02-29", "FACT_UNKNOWN"),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from ledger.edge import Site
 from tests.support.eligibility_site import eligibility_site
 from tests.support.receipt_office import Office, open_office
 from tests.verifier.web.test_app import ask
+from verifier.eligibility import sheets_web
 
 CLAIMS = [
     "申请编号", "链接", "失业保险参保身份", "累计参加失业保险月数", "证书可在全国联网查询",
@@ -150,3 +151,19 @@ async def test_pages_and_what_is_refused(office: Office, tmp_path: Path) -> None
         assert (await ask(site, "POST", f"{address}/forget", allow_redirects=False)).status == 303
         assert (await ask(site, "GET", address)).status == 404
         assert (await ask(site, "GET", "/v1/runs/xyz")).status == 404
+
+
+async def test_a_template_is_written_once(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writing is a process of its own, and anybody may ask for a template as often as they like."""
+    written: list[object] = []
+
+    def write(page: object) -> bytes:
+        written.append(page)
+        return b"PK"
+
+    monkeypatch.setattr(sheets_web, "write_page", write)
+    async with eligibility_site(office, tmp_path) as site:
+        asked = [fetch(site, "/payroll/template?pack=v2017&lang=zh") for _ in range(20)]
+        assert set(await asyncio.gather(*asked)) == {b"PK"} and len(written) == 1
+        await fetch(site, "/payroll/template?pack=v2017&lang=en")
+        assert len(written) == 2

@@ -13,7 +13,7 @@ from ledger.errors import Refused, Unavailable
 from tests.support.build_log import BASE
 from tests.support.receipt_office import Office, open_office
 from verifier.hiring import jobs as module
-from verifier.hiring.checking import ListChecker
+from verifier.hiring.checking import ListChecker, ListResult
 from verifier.hiring.jobs import FAILED_MS, KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
 from verifier.messages import load_messages
 
@@ -97,6 +97,26 @@ async def test_room_is_bounded(office: Office, jobs: Jobs, monkeypatch: pytest.M
         sent(jobs, b"x")
     office.now[0] += FAILED_MS
     assert jobs.find(taken[0].id) is None
+
+
+async def test_an_answered_list_keeps_what_is_counted_and_a_summary(office: Office, jobs: Jobs) -> None:
+    """Its answers in memory are many times the packed sheet, and no limit would see them."""
+    job = sent(jobs, f"链接\n{office.link}\n".encode())
+    await job.finished.wait()
+    assert job.summary is not None and job.summary.rows == 1
+    kept = [getattr(job, name) for name in job.__slots__]
+    assert not any(isinstance(one, ListResult) for one in kept) and job.memory == len(job.result)
+
+
+async def test_what_was_forgotten_holds_no_memory(office: Office) -> None:
+    """Whoever sends lists and deletes them again fills neither the memory nor the queue."""
+    checker = ListChecker(office.lookup, load_messages(), BASE, lambda: office.now[0])
+    count = iter(range(10_000))
+    idle = Jobs(checker, load_messages(), lambda: office.now[0], lambda size: next(count).to_bytes(size, "big"))
+    forgotten = [sent(idle, bytes(1024)) for _ in range(module.MAX_WAITING)]
+    assert all(idle.forget(job.id) for job in forgotten)
+    assert sum(job.memory for job in forgotten) == 0
+    assert sent(idle, b"x").state is JobState.WAITING, "their places are free again"
 
 
 async def test_what_an_owner_watches_is_said(office: Office) -> None:

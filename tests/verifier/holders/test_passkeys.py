@@ -1,10 +1,11 @@
-"""Where there can be passkeys."""
+"""Where there can be passkeys, and what no device has answered."""
 
 from __future__ import annotations
 
 import pytest
 
-from verifier.holders.passkeys import relying_party
+from ledger.errors import Malformed
+from verifier.holders.passkeys import MAX_ANSWER, challenge_of, parse_assertion, relying_party
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,10 @@ def test_a_site_is_known_by_its_host_name(base: str, id_: str | None) -> None:
     party = relying_party(base, "name")
     assert (None if party is None else party.id) == id_
     assert party is None or party.origin == base
+
+
+@pytest.mark.parametrize("body", [b"", b"7", b"{}", b"[" * MAX_ANSWER, b'{"a":' * (MAX_ANSWER // 5), b"\xff", b"{}x"])
+def test_what_no_device_answered(body: bytes) -> None:
+    for read in (challenge_of, parse_assertion):
+        with pytest.raises(Malformed):
+            read(body)

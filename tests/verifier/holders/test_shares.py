@@ -35,7 +35,25 @@ def test_a_share_lasts_some_days_or_to_the_end_of_a_day() -> None:
 
 @pytest.mark.parametrize(
     "period",
-    ["", "0", "8", "-7", "7.0", "٧", "2026-13-01", "x", format_day(TODAY - 1), format_day(TODAY + 367), "9" * 50],
+    [
+        "",
+        "0",
+        "8",
+        "-7",
+        "7.0",
+        "٧",
+        "2026-13-01",
+        "x",
+        format_day(TODAY - 1),
+        format_day(TODAY + 367),
+        "9" * 50,
+        "007",
+        "0007999999",
+        "00300",
+        "0090" + "9" * 60,
+        "9" * 5000,
+        "0007" + "1" * 5000,
+    ],
 )
 def test_other_periods_are_refused(period: str) -> None:
     with pytest.raises(Refused) as caught:

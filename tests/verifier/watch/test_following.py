@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import Refused
 from ledger.records.kinds import Kind
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores, sqlite_store
 from tests.support.watch_desk import Receiver, WatchDesk, open_watch_desk
+from verifier.access.keys import ApiKeys
 from verifier.messages import load_messages
 from verifier.watch.following import Following
 from verifier.watch.listing import listed_changes
@@ -119,6 +121,43 @@ async def test_the_holder_sees_who_watches_and_objects(desk: WatchDesk) -> None:
     await log.rule(Kind.REVOKE, certificate)
     await desk.office.catch_up()
     assert await desk.look() == 0 and await desk.kinds(watch) == ["objected"]
+
+
+async def test_an_objection_outlives_the_watch(desk: WatchDesk) -> None:
+    """Neither another address nor deleting and asking again watches anew what the holder objects to."""
+    certificate, key = desk.office.certificate, desk.office.certificate.issue.cert_key
+    await desk.look()
+    watch = await desk.watch(certificate)
+    assert await desk.watches.object_to(key, watch.id)
+    assert (await desk.watch(certificate)).objected_ms is not None, "the same one, as it is"
+    first, desk.receiver.url = desk.receiver.url, "https://hooks.example.com/again"
+    with pytest.raises(Refused, match="WATCH_OBJECTED"):
+        await desk.watch(certificate)
+    assert await desk.watches.remove(desk.key.id, watch.id)
+    assert await desk.watches.find(desk.key.id, watch.id) is None and await desk.watches.of_key(desk.key.id) == []
+    assert await desk.watches.events(watch.id) == [] and not await desk.watches.remove(desk.key.id, watch.id)
+    for desk.receiver.url in (first, "https://hooks.example.com/again"):
+        with pytest.raises(Refused, match="WATCH_OBJECTED"):
+            await desk.watch(certificate)
+    assert (await desk.watches.watchers(key))[0].objected_ms is not None, "the holder still sees that it ended"
+    kept = await desk.store.fetch("SELECT note, secret FROM watch WHERE cert_key = $1", key)
+    assert [tuple(map(len, row)) for row in kept] == [(0, 0)]
+
+
+async def test_a_revoked_key_is_told_nothing_more(desk: WatchDesk) -> None:
+    log, certificate = desk.office.log, desk.office.certificate
+    await desk.look()
+    watch = await desk.watch(certificate)
+    await log.rule(Kind.SUSPEND, certificate)
+    await desk.office.catch_up()
+    assert await desk.look() == 1
+    keys = ApiKeys(lambda: desk.store, lambda: desk.office.now[0])
+    await keys.revoke(desk.key.id)
+    assert await desk.watches.claim_due(8, 1000) == [], "nor what was waiting"
+    await log.rule(Kind.REVOKE, certificate)
+    await desk.office.catch_up()
+    assert await desk.look() == 0 and await desk.kinds(watch) == ["suspended"]
+    assert await desk.watches.watchers(certificate.issue.cert_key) == [], "nobody watches any more"
 
 
 async def test_the_next_list_says_it_once(desk: WatchDesk) -> None:

@@ -69,6 +69,22 @@ class TestPack:
         assert refusal(log, AUTHORITY.sign(make_pack(b"other bytes"))) is Refusal.VERSION_EXISTS
         log.add(AUTHORITY.sign(make_pack(b"other bytes", version="2")))
 
+    @pytest.mark.parametrize("by_trade", [False, True])
+    def test_a_scheme_counts_grades_in_one_way_for_ever(self, by_trade: bool) -> None:
+        """Else one grade of one certificate is paid under both: its nullifiers have nothing in common."""
+        log = begin(BODY, PAYER)
+        for version, terms, code in (
+            ("1", replace(TERMS, groups=(), by_trade=by_trade), None),
+            ("2", replace(TERMS, groups=(), by_trade=not by_trade), Refusal.SCHEME_COUNTS),
+            ("3", replace(TERMS, groups=("A",), by_trade=by_trade, slots=0), None),
+            ("4", replace(TERMS, scheme="SC-NEW", by_trade=not by_trade), None),
+        ):
+            pack = AUTHORITY.sign(make_pack(version.encode(), version=version, terms=terms))
+            if code is None:
+                log.add(pack)
+            else:
+                assert refusal(log, pack) is code
+
     def test_an_employer_publishes_its_own_and_blocks_nobody(self) -> None:
         log = begin(BODY, PAYER)
         own = make_pack(terms=None)
