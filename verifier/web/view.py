@@ -276,6 +276,7 @@ class Pages:
             "favicon": asset_names["icon.svg"],
             "asset": asset_names,
             "offers": self._offers,
+            "here": "",  # a page's own entry in nav.html, set by the pages that have one
         }
 
     def _start_page(self, template: jinja2.Template, lang: str, base: str, upload_mb: int) -> str:

@@ -23,7 +23,10 @@ from verifier.web.view import LANGS, MAX_PHOTO, Pages
 MESSAGES = load_messages()
 ASSETS = load_assets()
 PAGES = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10)
-CHECKING = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, recheck=True)
+ROOMS = ("/lookup", "/lists", "/holder", "/offline")
+CHECKING = Pages(
+    MESSAGES, ASSETS.names, "https://verify.example", 10, (*ROOMS, "/receipt", "/c/{secret}/means"), recheck=True
+)
 FOLDER = resources.files("verifier.pages")
 PACKAGE = Path(verifier.__file__).parent
 CSS = resources.files("verifier.static").joinpath("page.css").read_text("utf-8")
@@ -161,6 +164,21 @@ def test_a_photo_is_inlined_by_its_kind_and_left_out_when_strange_or_large() -> 
 
     assert "data:image/jpeg;base64,/9j/" in page(b"\xff\xd8\xff" + b"x" * 50)
     assert "<img" not in page(b"<svg onload=x>") and "<img" not in page(b"\xff\xd8\xff" + bytes(MAX_PHOTO))
+
+
+@pytest.mark.parametrize("shut", [None, *ROOMS])
+def test_the_navigation_leads_to_the_rooms_that_are_open_and_to_no_other(shut: str | None) -> None:
+    open_rooms = [room for room in ROOMS if room != shut]
+    pages = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, open_rooms)
+    missing = ErrorAnswer(404, "NOT_FOUND", Text("没有这个页面", "There is no such page"))
+    for html in (pages.start("en"), pages.verdict(sample(Code.VALID), "en", linked=True), pages.error(missing, "en")):
+        nav = re.findall(r"<nav .*?</nav>", html, re.DOTALL)
+        assert len(nav) == 1, "one, and at one place"
+        assert re.findall(r'href="([^"?]*)\?lang=en"', nav[0]) == ["/", *open_rooms]
+        assert shut is None or f'href="{shut}?' not in html
+    verdict = pages.verdict(sample(Code.VALID), "en", linked=True)
+    assert verdict.index("<nav") > verdict.index('class="next"'), "a verdict comes first on the first screen"
+    assert 'href="/?lang=en" aria-current="page"' in pages.start("en")
 
 
 def test_only_a_linked_page_can_switch_language_or_retry() -> None:
