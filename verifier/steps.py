@@ -81,6 +81,12 @@ LOGGED_BY_KIT: Final = _finding(
     "离线包不能证明已登记，只表明所填位置未列为失效",
     "A kit cannot show that this is in the register, only that no list of it names this place",
 )
+LOGGED_SOMEWHERE: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "该机构在多个日志备案，离线不能确定登记在哪一个，请联网核验",
+    "The body is filed in several logs, and offline nothing shows in which it was entered; check online",
+)
 LOGGED_AFTER_KIT: Final = _finding(
     "logged", _UNKNOWN, "登记晚于离线包，状态未知", "Entered after the kit was made; its status is not known"
 )

@@ -24,6 +24,7 @@ from tests.support.build_log import (
     FILING,
     ISSUE_DAY,
     MAP_DEPTH,
+    ORIGIN,
     POLICY,
     WITNESS,
     Certificate,
@@ -93,8 +94,8 @@ class KitDesk:
 
 
 @asynccontextmanager
-async def kit_desk(folder: Path) -> AsyncIterator[KitDesk]:
-    log = await LogBuilder.create(folder / "log.db")
+async def kit_desk(folder: Path, origin: str = ORIGIN) -> AsyncIterator[KitDesk]:
+    log = await LogBuilder.create(folder / "log.db", origin=origin)
     log.cosigned_by = (WITNESS, AUDITOR)
     trust = log.trust(policy=POLICY, map_auditors=AUDITORS)
     store = create_sqlite(folder / "replica.db", private=False)

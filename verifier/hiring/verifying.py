@@ -8,12 +8,14 @@ from typing import Final
 
 from ledger.errors import Malformed, Unverified
 from ledger.sheets.form import Form
+from ledger.sheets.inert import inert
 from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Sheet
 from verifier.hiring.rendering import SUMMARY_SHEET
 from verifier.hiring.rows import COLUMNS
 from verifier.hiring.sheets import LIST, asked_texts, cell_text
 from verifier.hiring.summary import Summary, parse_summary, result_digest
+from verifier.hiring.writing import summary_lines
 from verifier.messages import Messages
 
 # The second sheet has no header: its first line names the verifier, in one of the languages.
@@ -39,6 +41,8 @@ def verify_list(raw: bytes, known_keys: Collection[bytes], messages: Messages) -
     statement = _line(lines, {labels["hiring_statement"].zh, labels["hiring_statement"].en})
     summary = parse_summary(statement, _line(lines, {labels["hiring_signature"].zh, labels["hiring_signature"].en}))
     summary.verify_signature()
+    if not any(lines == _written(sheet, summary, messages, lang) for lang in ("zh", "en", "both")):
+        raise Unverified("the summary is not the one that was signed, or something stands behind it")
     rows = [row for row in sheet.rows if row.number < _end(sheet)]
     last = len(sheet.header.titles) - len(COLUMNS)
     if last < 0:
@@ -65,6 +69,12 @@ def _summary_lines(raw: bytes, sheet: Sheet) -> list[tuple[str, str]]:
     return [(cell_text(row.cell(0)), cell_text(row.cell(1))) for row in rows]
 
 
+def _written(sheet: Sheet, summary: Summary, messages: Messages, lang: str) -> list[tuple[str, str]]:
+    """The lines that `_summary_lines` finds below a list with this summary."""
+    lines = [(inert(item), inert(content)) for item, content in summary_lines(summary, messages, lang)]
+    return lines if sheet.kind == "csv" else lines[1:]  # the first is the header of the second sheet
+
+
 def _end(sheet: Sheet) -> int:
     """The row in a CSV where the summary begins."""
     if sheet.kind != "csv":
@@ -75,5 +85,5 @@ def _end(sheet: Sheet) -> int:
 def _line(lines: list[tuple[str, str]], names: set[str]) -> str:
     for item, content in lines:
         if names & set(item.split(" / ")):
-            return content
+            return content.removeprefix("'")  # base64 that begins with + was made inert
     raise Malformed("an answered list has a summary")

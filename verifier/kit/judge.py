@@ -7,7 +7,7 @@
     2 readable    a code of ours                                                else unreadable
     3 carried     the certificate itself is in it; a link alone needs a network else unavailable, tampered
     4 signature   by a record key of its body's filing in the kit               else tampered, issuer_out_of_scope
-    5 logged      its place is in the kit's part of the log                     else offline_signature_ok
+    5 logged      its place is in the kit's part of the log, and in which       else offline_signature_ok
     6 scope       the filing's terms cover it, unless they have changed since   else issuer_out_of_scope
     7 status      on no list, by a key that was never compromised               else revoked, suspended, ended,
                                                                                 offline_signature_ok
@@ -176,10 +176,11 @@ class _Check:
         if not known:  # 4
             self._note(steps.SIGNATURE_UNFILED if covered and self.fresh else steps.SIGNATURE_NO_KEY)
             return self._unknown(Code.ISSUER_OUT_OF_SCOPE, covered=covered)
-        for log, filing in known:
-            key = filing.key(carried.statement.kid)
-            if key is not None:
-                return self._by_key(carried, log, filing, key)
+        filed_keys = [
+            (log, filing, key) for log, filing in known if (key := filing.key(carried.statement.kid)) is not None
+        ]
+        if filed_keys:
+            return self._by_keys(carried, filed_keys)
         self._note(steps.SIGNATURE_WRONG if covered and self.fresh else steps.SIGNATURE_NO_KEY)
         return self._unknown(Code.TAMPERED, covered=covered)
 
@@ -190,6 +191,20 @@ class _Check:
         if not self.fresh:
             return self._verdict(Code.STALE, None, None, None)
         return self._nothing(code) if code is Code.TAMPERED else self._verdict(code, None, None, None)
+
+    def _by_keys(self, carried: Carried, filed: Sequence[tuple[BelievedLog, KitFiling, KitKey]]) -> Verdict:
+        """A code does not say which log its place is in: where the body is filed in several with one key, as from year
+        to year, only what all of them say is said."""
+        before, verdicts = self.findings, []
+        for one in filed:
+            self.findings = list(before)
+            verdicts.append(self._by_key(carried, *one))
+        if all(verdict.code is verdicts[0].code for verdict in verdicts):
+            return verdicts[0]
+        self.findings = list(before)
+        self._note(steps.SIGNATURE)
+        self._note(steps.LOGGED_SOMEWHERE)
+        return self._signature_only(carried, filed[0][1], in_scope=None)
 
     def _by_key(self, carried: Carried, log: BelievedLog, filing: KitFiling, key: KitKey) -> Verdict:
         try:

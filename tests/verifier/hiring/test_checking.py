@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import zipfile
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from tests.support.receipt_office import SIGNER, Office, open_office
 from verifier.hiring.checking import ListChecker, ListResult
 from verifier.hiring.rows import COLUMNS
 from verifier.hiring.sheets import HiringList, read_list
+from verifier.hiring.summary import summarise
 from verifier.hiring.verifying import verify_list
-from verifier.hiring.writing import write_result
+from verifier.hiring.writing import page_of, write_page, write_result
 from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
 from verifier.verdict import Code, Verdict, without_item
@@ -179,6 +182,41 @@ async def test_the_same_csv_comes_back_and_verifies(office: Office, encoding: st
     lines = back.split(b"\r\n")
     with pytest.raises((Unverified, Malformed)):
         verify_list(b"\r\n".join(lines[:2] + lines[3:]), {SIGNER.public}, MESSAGES)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en", "both"])
+async def test_nothing_is_added_behind_the_rows(office: Office, lang: str) -> None:
+    """What stands in the file below its rows is the summary that was signed, word for word."""
+    asked = read_list(csv_of(["姓名", "链接"], ["例小明", office.link]), "list.csv")
+    back = write_result(asked.sheet, await checked(office, asked, lang), MESSAGES, lang)
+    assert verify_list(back, {SIGNER.public}, MESSAGES).known
+    row = back.split(b"\r\n")[1]
+    title = MESSAGES.wordings[Code.VALID].title
+    count = f"valid  {title.both() if lang == 'both' else title.of(lang)},1".encode()
+    assert count in back
+    for forged in (
+        back + row.replace("例小明".encode(), "张三".encode()) + b"\r\n",
+        back.replace(count, count[:-1] + b"9"),
+    ):
+        with pytest.raises(Unverified):
+            verify_list(forged, {SIGNER.public}, MESSAGES)
+
+
+async def test_a_signature_that_begins_like_a_formula(office: Office) -> None:
+    asked = read_list(csv_of(["姓名", "链接"], ["例小明", office.link]), "list.csv")
+    result = await checked(office, asked, "en")
+    one = result.summary
+    plus = next(
+        made
+        for at in range(10_000)
+        if base64.b64encode(
+            (made := summarise(["valid"], one.digest, one.logs, one.verifier, one.finished_ms + at, SIGNER)).signature
+        ).startswith(b"+")
+    )
+    for kind in ("csv", "xlsx"):
+        page = page_of(asked.sheet, replace(result, summary=plus), MESSAGES, "en")
+        page.kind = kind
+        assert verify_list(write_page(page), {SIGNER.public}, MESSAGES).summary == plus
 
 
 @pytest.mark.parametrize("lang", ["en", "both"])

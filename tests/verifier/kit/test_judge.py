@@ -22,6 +22,7 @@ from tests.support.page_modules import ask, refused
 from tests.support.witnesses import Cosigner
 from verifier.kit.format import Kit, open_kit
 from verifier.kit.judge import believe, can_count, judge
+from verifier.kit.make import make_kit
 from verifier.messages import load_messages
 from verifier.trust import Trust
 from verifier.verdict import GREEN, Source, Verdict
@@ -183,3 +184,26 @@ async def test_a_changed_kit_is_refused_by_both(desk: KitDesk) -> None:
         with pytest.raises((Malformed, Unverified)):
             open_kit(raw, [MAKER_KEY])
         assert refused(theirs) in ("malformed", "unverified")
+
+
+async def test_a_place_in_one_log_is_not_read_in_another(tmp_path: Path) -> None:
+    """A body is filed from year to year, in each year's log with the same key; a code names no log."""
+    (tmp_path / "old").mkdir()
+    async with kit_desk(tmp_path / "old", "old.log.test.example") as old, kit_desk(tmp_path) as new:
+        await old.issue(*(f"of old {at}" for at in range(30)))
+        await live_through(new)
+        for desk in (old, new):
+            await desk.replica.poll(desk.log.time)
+        now = max(old.log.time, new.log.time)
+        logs, trusts = [(old.replica, old.trust), (new.replica, new.trust)], [old.trust, new.trust]
+        texts = [new.texts[name] for name in ("valid", "revoked", "suspended", "replaced")]
+        trust = format_trust(trusts, load_messages(), [MAKER_KEY]).decode()
+        for some in (logs, logs[::-1]):
+            kit = await make_kit(some, now, LIMIT_MS)
+            ours = [judge(item_of(text), believe(kit, trusts, now), trusts[0], now) for text in texts]
+            assert [one.code.value for one in ours] == ["offline_bundle_ok"] + 3 * ["offline_signature_ok"]
+            question = {"ask": "offline", "kit": new.signed(kit).hex(), "now": now, "trust": trust}
+            assert [summary(one) for one in ours] == ask([question | {"text": text} for text in texts])
+        alone = await make_kit(logs[1:], now, LIMIT_MS)
+        said = [python(text, alone, new.trust, now).code.value for text in texts]
+        assert said == ["offline_bundle_ok", "revoked", "suspended", "revoked"]
