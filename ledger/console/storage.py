@@ -30,9 +30,9 @@ from ledger.store.opening import check_place, create_store, open_store, upgrade_
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
 
-_ERASED = Text(
-    "{count} 张证书没有编号行：个人信息已删除，或存储已损坏",
-    "{count} certificates have no number row: their persons were erased, or the store is damaged",
+_NUMBERLESS = Text(
+    "{count} 张证书没有编号行：存储已损坏，这些编号可能被再次使用",
+    "{count} certificates have no number row: the store is damaged, and their numbers could be given again",
 )
 
 
@@ -105,7 +105,7 @@ async def prove(store: Copyable) -> list[str]:
             finally:
                 await scratch.close()
     if numbers.missing:
-        print(_ERASED.format(count=numbers.missing).both(), file=sys.stderr)
+        print(_NUMBERLESS.format(count=numbers.missing).both(), file=sys.stderr)
     return numbers.problems
 
 

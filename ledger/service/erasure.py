@@ -3,12 +3,12 @@
     1 places      the statement that issued it and its corrections; their envelopes' locators follow from the secret
     2 openings    each face envelope, with the secret: number and name
     3 look-up     the row of (number, name), where it leads to this certificate
-    4 number      its row, where the number is still this certificate's
-    5 match       the row of each statement and the last four characters of the ID number, found by trial
-    6 links       the rows that lead from claims to this certificate, found by opening those of all claims
+    4 match       the row of each statement and the last four characters of the ID number, found by trial
+    5 links       the rows that lead from claims to this certificate, found by opening those of all claims
 
-The row of the person (track) stays: it is an HMAC that leads to a random id, and without it a later certificate of the
-same person would not join the earlier ones. What the log itself holds is public and says nothing of a person.
+Two rows stay, HMACs both. That of the number leads to a place in the log, and says of the person nothing that the log
+does not: without it the number could be given to somebody else. That of the person (track) leads to a random id:
+without it a later certificate of the same person would not join the earlier ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.secret import cert_key_of, correction_locator, locator_of
-from ledger.records.state import CertificateState, certificate_map_key, parse_certificate_state
+from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
 from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import PrivateIndex
@@ -65,9 +65,8 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
         face = await _face(store, secret, leaf, locator)  # 2
         if face is not None:
             hmacs += await _looked_up(store, index, face, cert_key)  # 3
-            hmacs += await _numbered(store, index, face, state)  # 4
-        hmacs += await _matched(store, index, leaf, thorough=face is not None)  # 5
-    hmacs += await _linked(store, Nullifiers(index), cert_key)  # 6
+        hmacs += await _matched(store, index, leaf, thorough=face is not None)  # 4
+    hmacs += await _linked(store, Nullifiers(index), cert_key)  # 5
     return Erasable(cert_key, tuple(locators), tuple(dict.fromkeys(hmacs)))
 
 
@@ -89,14 +88,6 @@ async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent
         return [hmac] if sealed and index.open_lookup(number, name, sealed).cert_key == cert_key else []
     except Unverified:
         return []
-
-
-async def _numbered(
-    store: PrivateStore, index: PrivateIndex, face: FaceContent, state: CertificateState
-) -> list[bytes]:
-    hmac = index.number_hmac(face.opening.number)
-    body = (await store.index([hmac])).get(hmac)
-    return [hmac] if body == state.issue_index.to_bytes(8, "big") else []
 
 
 async def _matched(store: PrivateStore, index: PrivateIndex, leaf: bytes, *, thorough: bool) -> list[bytes]:

@@ -2,8 +2,8 @@
 
 A number is in no entry, only under commitments, so nobody can compute from the log which row belongs to which
 certificate. What the log does prove: every row leads to a certificate that no reissue replaced, and no two lead to the
-same one. A certificate without a row is counted, not blamed: erasing a person deletes rows. A row whose HMAC alone was
-changed passes, though its number is free again: only somebody who knows the number could tell.
+same one. A certificate without a row is counted, not blamed: nothing says which row is whose. A row whose HMAC alone
+was changed passes, though its number is free again: only somebody who knows the number could tell.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class NumberRows:
     """What a check has found."""
 
     problems: list[str]
-    missing: int  # certificates whose number has no row: erased, or damage
+    missing: int  # certificates whose number has no row
 
 
 async def check_numbers(store: Copyable, replayed: VersionedStore) -> NumberRows:
