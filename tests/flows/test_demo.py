@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,7 +149,13 @@ def test_an_answer_is_filed_and_a_kit_taken_along(demo: DemoRun, tmp_path: Path)
     status, verdict = check(demo, str(tmp_path / "receipt.json"), "--offline")
     assert (status, verdict["code"]) == (0, "valid")
     kit = tmp_path / "fair.kit"
-    kit.write_bytes(fetch(f"{base}/kit"))
+    for _ in range(60):
+        try:
+            kit.write_bytes(fetch(f"{base}/kit"))
+            break
+        except urllib.error.HTTPError as error:
+            assert error.code == 503, "the first one is being made"
+            time.sleep(0.5)
     status, verdict = check(demo, certificate["qr_text"], "--kit", str(kit))
     assert (status, verdict["code"]) == (0, "offline_bundle_ok")
 

@@ -1,7 +1,7 @@
 """What makes the site work without a network: the kit, the page that checks by it, and what a browser installs.
 
 GET /offline          checks printed codes by the kit, in the browser
-GET /kit              the signed kit; 404 where this verifier makes none
+GET /kit              the signed kit; 404 where this verifier makes none, 503 before the first is made
 GET /sw.js            the service worker, for the whole site
 GET /app.webmanifest  name and icons
 """
@@ -15,6 +15,8 @@ from typing import Final
 from aiohttp import web
 
 from ledger.edge import Rejected
+from ledger.errors import Unavailable
+from ledger.text import Text
 from verifier.kit.shelf import Shelf
 from verifier.verdict import Code
 from verifier.web.answers import SCANNER_HEADERS, chosen_lang, html
@@ -22,6 +24,8 @@ from verifier.web.route import BINARY, ERRORS, HTML, LANG, PLAIN, Room, Route
 from verifier.web.state import STATE
 
 SHELF: Final = web.AppKey("kit shelf", Shelf)
+_FIRST_S: Final = 5  # to ask again for the first kit
+_MAKING: Final = Text("离线包正在制作，请稍后再取", "The offline kit is being made; please fetch it in a moment")
 # What a kit can end in, and the word for its line where that of an online check would not do.
 LINES: Final = {
     Code.OFFLINE_BUNDLE_OK: "kit_line_ok",
@@ -59,8 +63,10 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 async def kit(request: web.Request) -> web.StreamResponse:
     shelf = request.app.get(SHELF)
-    if shelf is None or not shelf.raw:
+    if shelf is None:
         raise Rejected(404)
+    if not shelf.raw:
+        raise Unavailable("the first kit is being made", retry_after=_FIRST_S, text=_MAKING)
     headers = {"Cache-Control": "no-cache", "ETag": shelf.tag}
     if request.headers.get("If-None-Match") == shelf.tag:
         return web.Response(status=304, headers=headers)
@@ -109,7 +115,7 @@ ROUTES: Final = (
         "/kit",
         kit,
         "The signed offline kit (formats.md 12)",
-        {200: {"application/cbor": BINARY}, 304: {}, 404: ERRORS},
+        {200: {"application/cbor": BINARY}, 304: {}, 404: ERRORS, 503: ERRORS},
     ),
     Route("GET", "/sw.js", worker, "The service worker", {200: {"text/javascript": PLAIN}}),
     Route(

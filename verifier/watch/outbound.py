@@ -35,9 +35,9 @@ _REFUSED: Final = Text(
 )
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL: Final = ipaddress.ip_network("2000::/3")  # all unicast that IANA has given out (RFC 4291 2.4, RFC 3587)
-# What the standard library of Python 3.11 takes for global in it: documentation (RFC 9637), and of IPv4 protocol
-# assignments with their anycasts (RFC 6890) and the anycast of 6to4 relays, which are nearby machines (RFC 7526).
-_NO_GLOBAL: Final = tuple(map(ipaddress.ip_network, ("3fff::/20", "192.0.0.0/24", "192.88.99.0/24")))
+# What one release or another of Python 3.11 takes for global: documentation (RFC 9637), protocol assignments of IPv6
+# and of IPv4 with their anycasts (RFC 2928, RFC 6890), and the anycast of 6to4 relays, nearby machines (RFC 7526).
+_NO_GLOBAL: Final = tuple(map(ipaddress.ip_network, ("3fff::/20", "2001::/23", "192.0.0.0/24", "192.88.99.0/24")))
 _NAT64_LOCAL: Final = ipaddress.ip_network("64:ff9b:1::/48")
 
 Resolve = Callable[[str, int], Awaitable[list[tuple[int, str]]]]  # host, port -> (family, address)

@@ -30,9 +30,11 @@ async def served(shelf: Shelf | None) -> AsyncIterator[tuple[Site, aiohttp.Clien
 
 async def test_the_kit_is_served_with_its_tag_or_not_there() -> None:
     shelf = Shelf(MAKER_KEY.name, MAKER, LIMIT_MS, lambda: NOW_MS)
-    for offered in (None, shelf):
-        async with served(offered) as (_, session), session.get("/kit") as got:
-            assert got.status == 404
+    async with served(None) as (_, session), session.get("/kit") as got:
+        assert got.status == 404
+    async with served(shelf) as (_, session), session.get("/kit") as got:
+        assert (got.status, got.headers["Retry-After"]) == (503, "5"), "the first one is being made"
+        assert "正在制作" in await got.text()
     shelf.raw, shelf.tag = b"kit", '"tag"'
     async with served(shelf) as (_, session):
         async with session.get("/kit") as got:
