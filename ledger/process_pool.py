@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 
 _HANGS = sys.version_info < (3, 11, 7) or sys.version_info[:3] == (3, 12, 0)
 
@@ -18,5 +19,6 @@ class ProcessPool(ProcessPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         if _HANGS and self._broken:
-            self._call_queue._reader.close()  # type: ignore[attr-defined]
+            with suppress(OSError):  # the executor's own thread may be closing it too
+                self._call_queue._reader.close()  # type: ignore[attr-defined]
         super().shutdown(wait, cancel_futures=cancel_futures)

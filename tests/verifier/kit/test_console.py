@@ -107,8 +107,8 @@ async def test_serve_offers_what_it_makes_and_browsers_are_told_whose_it_is(desk
         while "listens on" not in url:
             url = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
         async with aiohttp.ClientSession(url.split()[-1]) as session, asyncio.timeout(60):
-            status, raw = 404, b""
-            while status == 404:
+            status, raw = 503, b""
+            while status == 503:
                 async with session.get("/kit") as got:
                     status, raw = got.status, await got.read()
                 await asyncio.sleep(0.05)
