@@ -51,7 +51,7 @@ from verifier.holders import console as holders
 from verifier.kit import console as kit
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
-from verifier.opened import WAIT_S, Opened, bring_up_to_date, known_logs, opened, say_failure
+from verifier.opened import Opened, bring_up_to_date, logs_to_ask, opened, say_failure
 from verifier.receipts.console import add_receipt_key, judge_receipt, receipt_in, receipt_json, say_receipt
 from verifier.receipts.keys import open_receipt_key
 from verifier.replica import Violation
@@ -144,7 +144,7 @@ def _sync(options: argparse.Namespace) -> int:
             print(f"{one.origin}: verified {verified.size} entries, root {verified.root.hex()}")
     failures = [(one.origin, failed) for one, failed in done if failed is not None]
     for origin, failed in failures:
-        print(f"cert-verifier: {origin}: {say_failure(failed)}", file=sys.stderr)
+        _tell(f"{origin}: {say_failure(failed)}")
     return max((_status(failed) for _, failed in failures), default=0, key=(0, 3, 2, 1).index)
 
 
@@ -195,19 +195,12 @@ def _check_receipt(raw: bytes, options: argparse.Namespace, settings: VerifierSe
 async def _checked(item: str | bytes, options: argparse.Namespace, settings: VerifierSettings) -> Verdict:
     if options.kit is not None:
         return await kit.check_by_kit(options.dir, settings, options.kit, item)
-    light = options.light or not settings.replica
     async with AsyncExitStack() as stack:
-        logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
+        logs = await logs_to_ask(
+            options.dir, settings, stack, _now_ms,
+            offline=options.offline, light=options.light, quiet=options.quiet or options.json, tell=_tell,
+        )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline, as_of=as_of(options))
-        if not light:
-            wait_s = 0.0 if options.offline else WAIT_S
-            held = await stack.enter_async_context(opened(options.dir, settings, _now_ms, share=True, wait_s=wait_s))
-            for known, one in zip(logs, held, strict=True):
-                known.replica = one.replica
-                if not options.offline and not one.shared:
-                    failed = await _updated(one, quiet=options.quiet or options.json)
-                    if failed is not None:
-                        print(f"cert-verifier: {one.origin}: {say_failure(failed)}", file=sys.stderr)
         return await (lookup.by_text(item) if isinstance(item, str) else lookup.by_file(item))
 
 
@@ -255,8 +248,12 @@ def _read_item(name: str) -> str | bytes:
     return name
 
 
-def _fail(message: str, error: Exception) -> int:
+def _tell(message: str) -> None:
     print(f"cert-verifier: {message}", file=sys.stderr)
+
+
+def _fail(message: str, error: Exception) -> int:
+    _tell(message)
     return _status(error)
 
 

@@ -23,6 +23,7 @@ from ledger.store.protocol import Store
 from ledger.text import Text
 from verifier.config import LogConfig, VerifierSettings, is_served
 from verifier.known_log import KnownLog
+from verifier.numbers.asking import Asked, Numbers
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust
 
@@ -81,6 +82,55 @@ async def opened(
             source = await stack.enter_async_context(open_log(log.source_url))
             found.append(Opened(log.origin, await _read(store, source, trust, pool, now_ms, shared=shared), shared))
         yield found
+
+
+async def logs_to_ask(
+    folder: Path,
+    settings: VerifierSettings,
+    stack: AsyncExitStack,
+    now_ms: Callable[[], int],
+    *,
+    offline: bool,
+    light: bool,
+    quiet: bool,
+    tell: Callable[[str], None],
+) -> list[KnownLog]:
+    """The logs of a folder for one command, until `stack` is closed: with their replicas unless `light` or the folder
+    keeps none, brought up to date unless `offline`. What keeps one from that is told, and it answers as it is. Raises
+    as `known_logs` and `opened`."""
+    light = light or not settings.replica
+    logs = await known_logs(settings, stack, now_ms, offline=offline, light=light)
+    if light:
+        return logs
+    wait_s = 0.0 if offline else WAIT_S
+    held = await stack.enter_async_context(opened(folder, settings, now_ms, share=True, wait_s=wait_s))
+    for known, one in zip(logs, held, strict=True):
+        known.replica = one.replica
+        if offline or one.shared:
+            continue
+        try:
+            await bring_up_to_date(one, now_ms, quiet=quiet)
+        except CertLedgerError as error:
+            tell(f"{one.origin}: {say_failure(error)}")
+    return logs
+
+
+async def numbers_to_ask(
+    folder: Path,
+    settings: VerifierSettings,
+    logs: Sequence[KnownLog],
+    stack: AsyncExitStack,
+    now_ms: Callable[[], int],
+    *,
+    offline: bool,
+) -> Numbers | None:
+    """Look-ups by number for one command; None where no ledger takes a token of this folder, or `offline`."""
+    asked = []
+    for known, log in zip(logs, settings.logs, strict=True):
+        if log.token and not offline:
+            client = LedgerClient(log.ledger_url, token=log.read_token(folder))
+            asked.append(Asked(known, await stack.enter_async_context(client)))
+    return Numbers(asked, now_ms) if asked else None
 
 
 async def bring_up_to_date(one: Opened, now_ms: Callable[[], int], *, quiet: bool) -> None:

@@ -25,7 +25,6 @@ from ledger.tlog.policy import format_policy
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
 from tests.support.static_log import StaticLog
 from tests.support.witnesses import Cosigner, quorum
-from verifier import __main__ as program
 from verifier import opened
 from verifier.__main__ import main
 from verifier.config import SERVED_FILE, SETTINGS_FILE, is_served, load_folder, mark_served
@@ -274,7 +273,7 @@ class TestCheck:
         assert await asyncio.gather(*(desk.check(format_code(later.code()), "--quiet") for _ in range(4))) == [0] * 4
 
     async def test_waits_no_longer_than_people_do(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(program, "WAIT_S", 0.1)
+        monkeypatch.setattr(opened, "WAIT_S", 0.1)
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
         writer = open_sqlite(desk.store, private=False)  # a long first sync
         assert await desk.check(desk.text, "--quiet") == 0

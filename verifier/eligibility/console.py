@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
@@ -46,7 +46,7 @@ from verifier.eligibility.tables import Outcome
 from verifier.eligibility.view import decision_json
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
-from verifier.opened import WAIT_S, bring_up_to_date, known_logs, opened, say_failure
+from verifier.opened import logs_to_ask
 from verifier.scanning import Scanner
 
 MAX_FACTS: Final = 1024 * 1024  # bytes
@@ -260,20 +260,12 @@ async def _gathered(
 ) -> tuple[Shown, list[Pack | PublishedPack]]:
     """The certificates, checked, and the packs, published where a replica here knows them to be."""
     settings = load_folder(options.dir)
-    light = options.light or not settings.replica
     async with AsyncExitStack() as stack:
-        logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
+        logs = await logs_to_ask(
+            options.dir, settings, stack, _now_ms,
+            offline=options.offline, light=options.light, quiet=True, tell=_tell,
+        )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        if not light:
-            wait_s = 0.0 if options.offline else WAIT_S
-            held = await stack.enter_async_context(opened(options.dir, settings, _now_ms, share=True, wait_s=wait_s))
-            for known, one in zip(logs, held, strict=True):
-                known.replica = one.replica
-                if not options.offline and not one.shared:
-                    try:
-                        await bring_up_to_date(one, _now_ms, quiet=True)
-                    except CertLedgerError as error:
-                        print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
         replicas = [known.replica for known in logs if known.replica is not None]
         sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
         return await examine_shown(lookup, items), [await known_pack(pack, sources, options.employer) for pack in packs]
@@ -310,6 +302,10 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+
+
+def _tell(message: str) -> None:
+    print(f"cert-verifier: {message}", file=sys.stderr)
 
 
 def _now_ms() -> int:

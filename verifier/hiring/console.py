@@ -11,8 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from ledger.client import LedgerClient
-from ledger.errors import CertLedgerError, Malformed, Unavailable
+from ledger.errors import Malformed, Unavailable
 from ledger.progress import Progress
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
@@ -22,8 +21,7 @@ from verifier.hiring.verifying import verify_list
 from verifier.hiring.writing import summary_lines, write_result
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
-from verifier.numbers.asking import Asked, Numbers
-from verifier.opened import WAIT_S, bring_up_to_date, known_logs, opened, say_failure
+from verifier.opened import logs_to_ask, numbers_to_ask
 from verifier.receipts.keys import open_receipt_key, own_public_key
 from verifier.scanning import Scanner
 from verifier.verdict import GREEN
@@ -82,28 +80,14 @@ def _verify(options: argparse.Namespace, settings: VerifierSettings, raw: bytes)
 
 
 async def _check(options: argparse.Namespace, settings: VerifierSettings, asked: HiringList) -> ListResult:
-    light = options.light or not settings.replica
     signer = None if options.unsigned else open_receipt_key(options.dir, options.passphrase_file)
     async with AsyncExitStack() as stack:
-        logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
-        if not light:
-            wait_s = 0.0 if options.offline else WAIT_S
-            held = await stack.enter_async_context(opened(options.dir, settings, _now_ms, share=True, wait_s=wait_s))
-            for known, one in zip(logs, held, strict=True):
-                known.replica = one.replica
-                if options.offline or one.shared:
-                    continue
-                try:
-                    await bring_up_to_date(one, _now_ms, quiet=options.quiet)
-                except CertLedgerError as error:
-                    print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
+        logs = await logs_to_ask(
+            options.dir, settings, stack, _now_ms,
+            offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
+        )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        asked_by = []
-        for known, log in zip(logs, settings.logs, strict=True):
-            if log.token and not options.offline:
-                client = LedgerClient(log.ledger_url, token=log.read_token(options.dir))
-                asked_by.append(Asked(known, await stack.enter_async_context(client)))
-        names = Numbers(asked_by, _now_ms) if asked_by else None
+        names = await numbers_to_ask(options.dir, settings, logs, stack, _now_ms, offline=options.offline)
         checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer, names)
         total = len(asked.questions)
         with Progress(total, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
@@ -127,6 +111,10 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+
+
+def _tell(message: str) -> None:
+    print(f"cert-verifier: {message}", file=sys.stderr)
 
 
 def _now_ms() -> int:

@@ -17,8 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from ledger.client import LedgerClient
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.progress import Progress
 from ledger.records.dates import batch_day, parse_day
 from ledger.reference_data import load_ladder
@@ -34,8 +33,7 @@ from verifier.eligibility.site import open_office
 from verifier.hiring.jobs import KEPT_MS
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
-from verifier.numbers.asking import Asked, Numbers
-from verifier.opened import WAIT_S, bring_up_to_date, known_logs, opened, say_failure
+from verifier.opened import logs_to_ask, numbers_to_ask
 from verifier.scanning import Scanner
 
 MAX_SHEET: Final = 64 * 1024 * 1024  # bytes
@@ -97,27 +95,13 @@ def _pack(options: argparse.Namespace, settings: VerifierSettings) -> Pack:
 
 
 async def _answered(options: argparse.Namespace, settings: VerifierSettings, run: Run) -> Done:
-    light = options.light or not settings.replica
     async with AsyncExitStack() as stack:
-        logs = await known_logs(settings, stack, _now_ms, offline=options.offline, light=light)
+        logs = await logs_to_ask(
+            options.dir, settings, stack, _now_ms,
+            offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
+        )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        if not light:
-            wait_s = 0.0 if options.offline else WAIT_S
-            held = await stack.enter_async_context(opened(options.dir, settings, _now_ms, share=True, wait_s=wait_s))
-            for known, one in zip(logs, held, strict=True):
-                known.replica = one.replica
-                if options.offline or one.shared:
-                    continue
-                try:
-                    await bring_up_to_date(one, _now_ms, quiet=options.quiet)
-                except CertLedgerError as error:
-                    print(f"cert-verifier: {one.origin}: {say_failure(error)}", file=sys.stderr)
-        asked_by = []
-        for known, log in zip(logs, settings.logs, strict=True):
-            if log.token and not options.offline:
-                client = LedgerClient(log.ledger_url, token=log.read_token(options.dir))
-                asked_by.append(Asked(known, await stack.enter_async_context(client)))
-        names = Numbers(asked_by, _now_ms) if asked_by else None
+        names = await numbers_to_ask(options.dir, settings, logs, stack, _now_ms, offline=options.offline)
         runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
         desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup))
         with Progress(None, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
@@ -141,6 +125,10 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+
+
+def _tell(message: str) -> None:
+    print(f"cert-verifier: {message}", file=sys.stderr)
 
 
 def _now_ms() -> int:
