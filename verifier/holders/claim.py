@@ -5,8 +5,9 @@
     2 code      the holder code opens the rest envelope of the commitments that count
     3 face      the secret opens the face envelope
     4 person    the name typed is the one in it, and the ledger says that the ID number ends so. Tries are counted once
-                the holder code was right: it has 128 bits, so nobody guesses it, and whoever only scanned the code
-                cannot use up the tries of the person
+                the holder code was right: it has 128 bits, so nobody guesses it. The ledger counts for itself, five
+                matches a day whoever asks: by those of a verdict page somebody who scanned the code can use up the
+                person's too, who then claims with the bundle or the day after
     5 openings  every opening leads to what was signed
 
 A bundle holds all of it, so that only 1, 2, 3 and 5 are left. Whatever of 2 to 4 is wrong, the answer is the same.
