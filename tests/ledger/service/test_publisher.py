@@ -607,6 +607,7 @@ async def test_a_witness_that_shows_our_own_larger_checkpoint_stops_a_running_lo
             (b,) = await room.draft("b")
             await room.put(b)
             await until(lambda: room.publisher.stopped)
+            await until(lambda: two.requests[-1][1] == three.requests[-1][1] == room.size)  # these were on their way
             sizes = [witness.requests[-1][1] for witness in (one, two, three)]
             with pytest.raises(Unavailable):
                 await room.put(b)
@@ -625,7 +626,7 @@ async def test_control_a_build_that_sends_before_the_commit_is_caught(
     async def send_first(self: Integrator, prepared: Any) -> None:
         room.publisher._hashes.learn(prepared.completed)
         room.publisher.committed(prepared)
-        await asyncio.sleep(0.1)
+        await until(lambda: early)
         await commit(self, prepared)
 
     with pytest.raises(AssertionError, match="not committed"):
