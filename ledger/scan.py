@@ -38,6 +38,7 @@ MAX_ATTACHMENT: Final = 1_000_000  # bytes
 
 MEMORY: Final = 1 << 30  # bytes of address space for one file read apart
 SECONDS: Final = 10  # of processor time
+_WALL: Final = 4  # times as many by the clock: this process may have to wait for its turn
 
 _CHILD: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from ledger import scan; "
@@ -143,7 +144,7 @@ def read_apart(data: bytes, *, memory: int = MEMORY, seconds: int = SECONDS) -> 
         raise Malformed("file: neither a PDF nor a picture")
     child = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[1]), str(memory), str(seconds)]
     try:
-        done = subprocess.run(child, input=data, capture_output=True, timeout=4 * seconds, check=False)  # noqa: S603
+        done = subprocess.run(child, input=data, capture_output=True, timeout=_WALL * seconds, check=False)  # noqa: S603
     except (subprocess.TimeoutExpired, OSError) as error:
         raise Unavailable("the reader of files did not answer", retry_after=seconds) from error
     if done.returncode < 0:  # ended by a signal: the processor limit, or PDFium out of memory

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol
@@ -84,8 +84,10 @@ class Witnesses:
         public: Sequence[str] = (),
         public_pace_s: float = 10.0,
         timeout_s: float = 1.0,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.policy = policy
+        self._rest = rest  # between two heads for the public ones (s)
         self._log, self._counts = the_log, counts
         self._listener: Listener | None = None
         self._pace_s, self._timeout = public_pace_s, aiohttp.ClientTimeout(total=timeout_s)
@@ -163,7 +165,7 @@ class Witnesses:
         """Until cancelled: send what is published to the public witnesses, one head in `public_pace_s` at most."""
         sent: Signed | None = None
         while True:
-            await asyncio.sleep(self._pace_s)
+            await self._rest(self._pace_s)
             newest = published()
             if newest is None or newest is sent:
                 continue

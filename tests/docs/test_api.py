@@ -45,7 +45,7 @@ async def test_what_the_document_says_works(tmp_path: Path) -> None:
                 cwd=tmp_path,
                 env=os.environ | given,
                 capture_output=True,
-                timeout=60,
+                timeout=600,
                 check=True,
             )
             return done.stdout.decode()

@@ -15,8 +15,9 @@ import pytest
 from ledger.errors import Unavailable, Unverified
 from tests.support.failover import Drill, fail_over
 from tests.support.live_ledger import PASSPHRASE, ROOT
-from tests.support.standby import ONE, Pair, crash, make_pair, until, wait_for
+from tests.support.standby import ONE, Pair, apart, crash, make_pair, until, wait_for
 
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 NEVER = ("lost", "duplicated", "forks")
 
 
@@ -101,9 +102,11 @@ async def test_the_old_primary_is_not_gone_on_with(pair: Pair, tmp_path: Path) -
         await drill.open()
         await drill.submit(drill.intend(2))
         pair.left.stop(immediate=True)
-        with pytest.raises((Unavailable, Unverified)):
-            await drill.submit(drill.intend(8), 1.0)
+        sending = asyncio.create_task(drill.submit(drill.intend(8)))
+        await apart(until, lambda: bool(pair.primary.sql(None, WAITING)))  # it is on that one disk
         drill.live.kill()
+        with pytest.raises((Unavailable, Unverified)):
+            await sending
         crash(pair.primary)
         pair.left.start()
         pair.promote()

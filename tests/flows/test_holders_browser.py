@@ -43,7 +43,9 @@ pytestmark = [
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        launched = await playwright.chromium.launch(
+            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield launched
         await launched.close()
 

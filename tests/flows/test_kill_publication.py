@@ -22,7 +22,7 @@ MOMENTS = [(who, mode) for who in (0, 1) for mode in ("honest", "hang")]
 
 async def test_killed_while_a_witness_hears_of_it(tmp_path: Path) -> None:
     body = live_body("heard")
-    live = LiveLedger.create(tmp_path / "log", "heard", policy="policy.txt", witness_timeout_ms=2000)
+    live = LiveLedger.create(tmp_path / "log", "heard", policy="policy.txt")
     heads: dict[int, bytes] = {}
     async with FakeWitness("w1") as one, FakeWitness("w2") as two:
         witnesses = (one, two)
@@ -41,7 +41,7 @@ async def test_killed_while_a_witness_hears_of_it(tmp_path: Path) -> None:
             await live.file(body)
             labels = distinct("heard", len(MOMENTS))
             for label, (who, mode) in zip(labels, MOMENTS, strict=True):
-                async with live.client(body, total_s=5.0) as client:
+                async with live.client(body) as client:
                     (certificate,) = await drafted(client, body, label)
                     await check()
                     assert live.process is not None

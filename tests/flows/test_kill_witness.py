@@ -106,9 +106,12 @@ async def test_killed_at_any_moment_no_answer_is_taken_back(client: Client) -> N
         shown = await client.shown()
         assert (shown[0] if shown else 0) >= answered
         under_way: list[Head] = []
-        asyncio.get_running_loop().call_later(draw.uniform(0.05, 0.5), live.process.kill if live.process else None)
+        assert live.process is not None
+        rest, fuse_s, kill = draw.randint(2, 9), draw.uniform(0.0, 0.03), live.process.kill
         while True:
-            at += 1
+            at, rest = at + 1, rest - 1
+            if rest == 0:
+                asyncio.get_running_loop().call_later(fuse_s, kill)
             leaf = b"%d" % at
             under_way = [log.grown(leaf), log.grown(leaf + b"'", leaf)]
             answers = await asyncio.gather(*(client.add(head.request()) for head in under_way))

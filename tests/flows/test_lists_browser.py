@@ -52,7 +52,7 @@ async def test_a_list_and_a_receipt(
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(jobs, "write_result", slow)
     async with open_hr_site(tmp_path) as hr, async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox"])
         page = await browser.new_page(
             color_scheme="dark", viewport={"width": 360, "height": 740}, accept_downloads=True
         )

@@ -38,7 +38,9 @@ pytestmark = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        launched = await playwright.chromium.launch(
+            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield launched
         await launched.close()
 

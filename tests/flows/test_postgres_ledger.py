@@ -51,7 +51,7 @@ async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Ser
             certificates = dict(zip(labels, await drafted(client, body, *labels), strict=True))
 
         async def submit(some: list[str]) -> None:
-            async with live.client(body, total_s=15.0) as client:
+            async with live.client(body) as client:
                 entries = [certificates[label].submission() for label in some]
                 receipt = await client.submit(entries)
             live.check(receipt, [certificates[label].statement.entry for label in some])

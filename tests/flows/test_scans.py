@@ -79,7 +79,7 @@ class Verifier:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "verifier", *arguments, "--dir", str(self.folder)],
-            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+            cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
     def scan(self, certificate: Certificate) -> str:

@@ -19,7 +19,7 @@ from ledger.request_signing import NonceMemory, open_request
 from ledger.tlog.keys import kid
 from ledger.wire import PersonLineage
 from tests.support.builders import key, make_body
-from tests.support.live_ledger import free_port
+from tests.support.ports import free_port
 
 SIGNER = key("client")
 NOW = 1_790_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
@@ -26,9 +27,10 @@ from ledger.edge import (
     run_app,
     start_site,
 )
-from ledger.edge_connection import client_key
+from ledger.edge_connection import EdgeProtocol, client_key
 from ledger.errors import Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
+from tests.support.timers import HeldTimers
 
 SECRET = "0123456789ABCDEFGHJKMNPQRS"
 
@@ -42,7 +44,7 @@ def make_app(**kw: object) -> web.Application:
 
     async def slow(request: web.Request) -> web.Response:
         request.app[STARTED].set()
-        await asyncio.sleep(0.3)
+        await request.app[GO_ON].wait()
         return web.Response(text="done")
 
     async def big(request: web.Request) -> web.Response:
@@ -65,7 +67,7 @@ def make_app(**kw: object) -> web.Application:
         }[request.match_info["how"]]
 
     app = web.Application()
-    app[STARTED] = asyncio.Event()
+    app[STARTED], app[GO_ON] = asyncio.Event(), asyncio.Event()
     app.router.add_get("/", hello)
     app.router.add_post("/echo", echo)
     app.router.add_get("/slow", slow)
@@ -77,7 +79,13 @@ def make_app(**kw: object) -> web.Application:
     return app
 
 
-STARTED = web.AppKey("started", asyncio.Event)
+STARTED, GO_ON = web.AppKey("started", asyncio.Event), web.AppKey("go on", asyncio.Event)
+PATIENCE_S = 60.0  # longer than any machine needs
+
+
+@pytest.fixture
+async def timers(monkeypatch: pytest.MonkeyPatch) -> HeldTimers:
+    return HeldTimers(monkeypatch, EdgeProtocol, "_header_late", "_body_late", "_unread")
 
 
 @asynccontextmanager
@@ -98,8 +106,15 @@ async def get(site: Site, path: str, method: str = "GET", **kw: object) -> tuple
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """All bytes until the server hangs up; fails the test when it never does."""
-    return await asyncio.wait_for(reader.read(), 5)
+    """All bytes until the server hangs up, be it with a reset because it was still being written to; fails the test
+    when it never does.
+    """
+    got = b""
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := await reader.read(1 << 16):
+                got += chunk
+    return got
 
 
 @asynccontextmanager
@@ -247,43 +262,40 @@ async def test_a_connection_that_never_speaks_is_cut_off() -> None:
         assert (await until_closed(reader)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_the_header_of_a_second_request_has_the_same_deadline() -> None:
-    async with served(header_seconds=0.3) as site, connection(site) as (reader, writer):
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
-        await asyncio.sleep(0.5)  # idle is not slow: the keep-alive time is longer
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readuntil(b"hello")
+async def test_the_header_of_a_second_request_has_the_same_deadline(timers: HeldTimers) -> None:
+    async with served() as site, connection(site) as (reader, writer):
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+            assert timers.running == [], "idle is not slow: the keep-alive time is longer"
         writer.write(b"GET ")
+        await timers.passes("_header_late")
         assert (await until_closed(reader)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_slow_second_header_does_not_cut_the_answer_under_way() -> None:
-    async with served(header_seconds=0.1) as site, connection(site) as (reader, writer):
+async def test_a_slow_second_header_does_not_cut_the_answer_under_way(timers: HeldTimers) -> None:
+    app = make_app()
+    async with served(app) as site, connection(site) as (reader, writer):
         writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await app[STARTED].wait()
         writer.write(b"GET ")
+        await timers.passes("_header_late")
+        app[GO_ON].set()
         answer = await until_closed(reader)
         assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"done")
 
 
 async def test_a_slow_body_is_cut_off_with_408() -> None:
-    async with served(body_seconds=0.3) as site:
-        for _ in range(5):  # a client that goes on sending may be reset before it has read the answer
-            async with connection(site) as (reader, writer):
-                read = asyncio.ensure_future(until_closed(reader))
-                writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n")
-                for _ in range(60):
-                    if read.done():
-                        break
-                    writer.write(b"a")
-                    await asyncio.sleep(0.05)
-                try:
-                    answer = await read
-                    break
-                except ConnectionResetError:
-                    continue
-        assert answer.startswith(b"HTTP/1.1 408 ") and b'"too_slow"' in answer
+    async with served(body_seconds=0.3, header_seconds=60) as site, connection(site) as (reader, writer):
+        read = asyncio.ensure_future(until_closed(reader))
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n")
+        for _ in range(80):
+            writer.write(b"a")
+            await asyncio.sleep(0.05)
+            if read.done():
+                break
+        answer = await read
+    assert answer.startswith(b"HTTP/1.1 408 ") and b'"too_slow"' in answer
 
 
 async def test_a_body_that_nobody_reads_does_not_hold_the_connection() -> None:
@@ -292,13 +304,16 @@ async def test_a_body_that_nobody_reads_does_not_hold_the_connection() -> None:
         assert (await until_closed(reader)).startswith(b"HTTP/1.1 404 ")
 
 
-async def test_a_body_sent_in_pieces_within_the_deadline_arrives() -> None:
-    async with served(header_seconds=0.2, body_seconds=3) as site, connection(site) as (reader, writer):
+async def test_a_body_sent_in_pieces_within_the_deadline_arrives(timers: HeldTimers) -> None:
+    async with served() as site, connection(site) as (reader, writer):
         writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n")
+        await timers.until("_body_late")  # the header's own is over
         for piece in (b"ab", b"cd", b"ef"):
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.01)
+            assert timers.running == ["_body_late"]
             writer.write(piece)
         assert (await reader.readuntil(b"abcdef")).startswith(b"HTTP/1.1 200 ")
+        assert timers.running == []
 
 
 async def test_an_idle_connection_is_closed() -> None:
@@ -308,26 +323,23 @@ async def test_an_idle_connection_is_closed() -> None:
         assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"hello")
 
 
-async def test_a_client_that_does_not_read_is_cut_off() -> None:
-    async with served(body_seconds=0.2) as site, connection(site) as (reader, writer):
+async def test_a_client_that_does_not_read_is_cut_off(timers: HeldTimers) -> None:
+    async with served() as site, connection(site) as (reader, writer):
         writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(0.8)
-        got = 0
-        with pytest.raises(ConnectionError):
-            while chunk := await asyncio.wait_for(reader.read(1 << 20), 5):
-                got += len(chunk)
-            raise ConnectionError("closed early") if got < 20_000_000 else AssertionError("got all of it")
+        await timers.passes("_unread")
+        assert len(await until_closed(reader)) < 20_000_000
 
 
 async def test_one_client_has_at_most_its_connections() -> None:
-    async with served(connections_per_client=3, limit_loopback=True) as site:
+    async with served(connections_per_client=3, limit_loopback=True, header_seconds=600) as site:
         held = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(3)]
         async with connection(site) as (reader, _):
             assert (await until_closed(reader)).startswith(b"HTTP/1.1 429 ")
         held[0][1].close()
         await held[0][1].wait_closed()
-        await asyncio.sleep(0.05)
-        assert (await get(site, "/"))[0] == 200  # a place became free
+        async with asyncio.timeout(PATIENCE_S):  # a place becomes free
+            while (await get(site, "/"))[0] != 200:
+                await asyncio.sleep(0.01)
         for _, writer in held:
             writer.close()
 
@@ -403,7 +415,11 @@ async def test_stopping_finishes_what_is_under_way() -> None:
     site = await start_site(app, "127.0.0.1", 0)
     asked = asyncio.ensure_future(get(site, "/slow"))
     await app[STARTED].wait()
-    await site.stop()
+    stopping = asyncio.ensure_future(site.stop())
+    await asyncio.sleep(0.01)
+    assert not stopping.done()
+    app[GO_ON].set()
+    await stopping
     assert (await asked)[2] == b"done"
     with pytest.raises(OSError):
         await asyncio.open_connection("127.0.0.1", site.port)

@@ -31,5 +31,5 @@ def test_a_pool_of_which_a_process_died_in_the_middle_of_a_request_ends(tmp_path
         "utf-8",
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (0, b"went on\n"), done.stderr.decode()

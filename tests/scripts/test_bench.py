@@ -19,7 +19,7 @@ LIMITS = {
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [ROOT / "scripts" / "bench", *arguments], capture_output=True, text=True, timeout=120, check=False
+        [ROOT / "scripts" / "bench", *arguments], capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -27,7 +27,7 @@ FOLDER = ROOT / "docs" / "campaigns"
 def test_a_small_one(name: str, arguments: list[str], says: str) -> None:
     before = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
     done = subprocess.run(
-        [ROOT / "scripts" / name, *arguments], capture_output=True, text=True, timeout=300, check=False
+        [ROOT / "scripts" / name, *arguments], capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert says in done.stdout

@@ -42,7 +42,7 @@ def installed(clone: Path, *arguments: str, ok: bool = True) -> list[str]:
     asked.unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"PATH": str(clone / "bin")}
     done = subprocess.run(
-        [clone / "scripts" / "setup", *arguments], env=environment, capture_output=True, timeout=60, check=False
+        [clone / "scripts" / "setup", *arguments], env=environment, capture_output=True, timeout=600, check=False
     )
     assert (done.returncode == 0) is ok, done.stderr.decode()
     return [word for word in asked.read_text().split() if word.endswith(".lock")] if asked.exists() else []

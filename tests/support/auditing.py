@@ -91,7 +91,7 @@ async def serving(
 
 
 async def until(ready: object) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not ready():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 

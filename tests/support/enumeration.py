@@ -182,7 +182,7 @@ async def _make_verifier(folder: Path, live: LiveLedger, url: str, port: int) ->
 
 async def _started(url: str) -> bool:
     """Wait until the verifier has all of the log; whether it has shares."""
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(180), aiohttp.ClientSession() as session:
         while True:
             try:
                 async with session.get(url + "/readyz") as answer:

@@ -28,7 +28,7 @@ from tests.support.live_ledger import LiveLedger, distinct, live_body, today, tr
 from tests.support.standby import Pair, apart, crash
 
 _CLIENTS = 4
-_GO_ON_S = 90.0  # how long the log may take to answer again
+_GO_ON_S = 300.0  # how long the log may take to answer again
 Head = tuple[int, bytes]
 
 
@@ -99,7 +99,7 @@ class Drill:
             self.journal.intents[label] = self.body.certificate(label, track=self.tracks[label], day=today() - 3)
         return labels
 
-    async def submit(self, labels: Sequence[str], total_s: float = 5.0) -> None:
+    async def submit(self, labels: Sequence[str], total_s: float = 60.0) -> None:
         """One request. Raises Unavailable or Unverified as the client does."""
         certificates = [self.journal.intents[label] for label in labels]
         async with self.live.client(self.body, total_s=total_s) as client:
@@ -117,7 +117,7 @@ class Drill:
             for at in range(0, len(labels), 200):
                 while True:
                     try:
-                        await self.submit(labels[at : at + 200], 30.0)
+                        await self.submit(labels[at : at + 200])
                         break
                     except (Unavailable, Unverified):
                         await self.revive()
@@ -158,7 +158,7 @@ class Drill:
         while not stop.is_set():
             labels = labels or self.intend(draw.randint(1, 3))
             try:
-                await self.submit(labels)
+                await self.submit(labels, 5.0)
                 labels = []
             except (Unavailable, Unverified):
                 self.journal.unknown += 1

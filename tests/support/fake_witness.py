@@ -30,6 +30,7 @@ from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.note import NoteSignature, VerifierKey, parse_note
 from ledger.tlog.policy import Group, Policy, Witness
 from tests.support.builders import key, octets
+from tests.support.ports import free_port
 
 MODES: Final = (
     "honest", "hang", "reset", "wrong signature", "other checkpoint", "other key", "old time", "409 larger",
@@ -60,7 +61,8 @@ class FakeWitness:
         self.also: list[FakeWitness] = []  # whose lines come along
         self.released = asyncio.Event()
         self.answer: Callable[[], None] = lambda: None
-        self.url = ""
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> FakeWitness:
         await self.start()
@@ -71,18 +73,15 @@ class FakeWitness:
     ) -> None:
         await self.stop()
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self) -> None:
         app = web.Application()
         app.add_routes([web.post("/add-checkpoint", self._post), web.get("/{hash}/checkpoint", self._get)])
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
     async def stop(self) -> None:
-        """Down: connections are refused until `start(witness.port)`."""
+        """Down: connections are refused until `start()`."""
         self.released.set()
         await self._runner.cleanup()
 

@@ -22,7 +22,8 @@ from ledger.service.front_run import FRONT_FILE, FrontSettings, make_front_keys
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import format_settings, load_settings
 from tests.support.builders import Body
-from tests.support.live_ledger import LIGHT, PASSPHRASE, ROOT, START_S, LiveLedger, free_port
+from tests.support.live_ledger import LIGHT, PASSPHRASE, ROOT, START_S, LiveLedger
+from tests.support.ports import free_port
 
 FRONT_PASSPHRASE = b"another passphrase of the tests"
 
@@ -55,8 +56,8 @@ class LiveFront:
                 "public_url": url,
                 "port": int(url.rpartition(":")[2]),
                 "examiners": 0,
-                "answer_ms": 3000,
-                "search_ms": 10_000,
+                "answer_ms": 60_000,
+                "search_ms": 30_000,
                 **settings,
             }
         )

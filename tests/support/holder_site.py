@@ -7,7 +7,6 @@ async with holder_site(folder) as site: site.url, site.claim_fields(), site.desk
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from ledger.records.secret import cert_key_of, format_secret, locator_of
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.text import Text
 from tests.support.build_log import MAP_DEPTH, Certificate, FakeLedger, LogBuilder
+from tests.support.ports import free_port
 from verifier.config import LogConfig, VerifierSettings
 from verifier.holders.accounts import Session
 from verifier.holders.claim import fetch_held
@@ -145,12 +145,6 @@ class HolderSite:
         self.now[0] += ms
         self.ledger.time_ms = self.now[0]
         await self.replica.poll(self.now[0])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

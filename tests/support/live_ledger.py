@@ -15,7 +15,6 @@ import asyncio
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -53,6 +52,7 @@ from tests.support.builders import (
     make_body,
     octets,
 )
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = b"a passphrase of the tests"
@@ -60,7 +60,7 @@ LOOKUP_TOKEN = "5e" * 32  # of the verifier "lab", wherever a test puts `LAB` in
 LAB = format_verifier("lab", LOOKUP_TOKEN)
 LIGHT = Cost(memory_kib=1024, passes=1, lanes=1)
 MAP_DEPTH = 8
-START_S = 60.0  # how long a start may take before the test gives up
+START_S = 180.0  # how long a start may take before the test gives up
 GRADES = (2, 3, 4, 5, 6)
 
 
@@ -80,12 +80,6 @@ def live_body(seed: str = "", **changes: Any) -> Body:
         "request_keys": (FiledKey(body.request.public, day),),
     }
     return replace(body, filing=replace(body.filing, **{**dates, **changes}))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def distinct(prefix: str, count: int) -> list[str]:
@@ -141,7 +135,8 @@ class LiveLedger:
         """`init` without its console. Works inside and outside of a running loop."""
         authority = make_authority(seed, origin=f"log.test.example/{seed}")
         port = free_port()
-        chosen = LedgerSettings(origin=authority.origin, port=port, **settings)
+        patient = {"answer_wait_ms": 30_000, "witness_timeout_ms": 30_000}  # no machine is too slow for an answer
+        chosen = LedgerSettings(origin=authority.origin, port=port, **{**patient, **settings})
         genesis = authority.sign(authority.genesis).entry
         made = create(
             folder,

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.tlog.note import VerifierKey
-from tests.support.live_ledger import ROOT, free_port
+from tests.support.live_ledger import ROOT, START_S
+from tests.support.ports import free_port
 
 PASSPHRASE = "a passphrase of the tests"
-START_S = 60.0
 _RUN = "import sys\nfrom verifier.__main__ import main\n{sabotage}\nsys.exit(main(sys.argv[1:]))\n"
 
 

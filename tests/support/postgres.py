@@ -17,12 +17,11 @@ import itertools
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,11 +30,13 @@ import asyncpg
 import pytest
 
 from ledger.store.postgres_link import Deadlines, parse_place
+from tests.support.ports import free_port
 
 SUPERUSER, OWNER, APPLICATION = "postgres", "ledger_owner", "ledger_app"
 DATABASE, GUARD_DATABASE = "ledger", "ledger_guard"
-QUICK = Deadlines(connect=10.0, command=30.0, lock=0.3, abandoned=20.0, settle=20.0)
-_START_S = 30
+PATIENT = Deadlines(connect=60.0, command=120.0, lock=60.0, abandoned=120.0, settle=120.0)  # for any machine
+HASTY = replace(PATIENT, lock=0.3)  # where somebody else has the lock, and is not going to give it back
+_START_S = 120
 _PREFIX = "ledger-postgres-"
 _NEEDED = ("initdb", "postgres")
 
@@ -165,12 +166,6 @@ def room() -> Path:
     if os.getuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def as_server(*words: str | Path) -> list[str]:

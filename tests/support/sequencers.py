@@ -15,11 +15,11 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -32,10 +32,12 @@ from ledger.tlog.tiles import parse_entries
 from ledger.wire import Logged
 from tests.support import slow_tree
 from tests.support.builders import Body, Certificate
-from tests.support.live_ledger import START_S, LiveLedger, free_port
+from tests.support.live_ledger import START_S, LiveLedger
+from tests.support.ports import free_port
 from tests.support.postgres import GUARD_DATABASE, Server
 
 Head = tuple[int, bytes]
+T = TypeVar("T")
 # How a member that is disturbed may end. Its session can be gone before anybody has taken its place.
 ENDED = {-9: "killed", 1: "taken over", 3: "lost"}
 
@@ -77,19 +79,27 @@ class Fleet:
     async def leader(self, *others: LiveLedger) -> LiveLedger:
         """The first member that is ready, and none of `others`."""
         async with asyncio.timeout(START_S):
-            while True:
+            for patience_s in growing(0.5):
                 for member in self.members:
-                    if member not in others and await status(member, "/readyz") == 200:
+                    if member not in others and await status(member, "/readyz", patience_s) == 200:
                         return member
                 await asyncio.sleep(0.02)
+        raise AssertionError
+
+    async def ask(self, question: Callable[[LiveLedger], Awaitable[T]]) -> T:
+        """What one that leads answers; another one is asked when it loses its place meanwhile."""
+        async with asyncio.timeout(START_S):
+            while True:
+                with suppress(Unavailable, Unverified):
+                    return await question(await self.leader())
 
     async def submit(self, body: Body, certificates: Sequence[Certificate]) -> None:
         """Send to one member after the other until there is a receipt; its answers are kept."""
         async with asyncio.timeout(START_S):
-            while True:
+            for patience_s in growing(self.patience_s):
                 for member in sorted(self.members, key=lambda member: member is not self.newest):
                     with suppress(Unavailable, Unverified):
-                        await self.submit_to(member.client(body, total_s=self.patience_s), certificates)
+                        await self.submit_to(member.client(body, total_s=patience_s), certificates)
                         self.newest = member
                         return
                 await asyncio.sleep(0.05)
@@ -164,10 +174,17 @@ class Fleet:
                 member.kill()
 
 
-async def status(member: LiveLedger, path: str) -> int:
+def growing(patience_s: float) -> Iterator[float]:
+    """How long to wait for one that may be stopped, time after time: a slow machine gets what it needs."""
+    while True:
+        yield patience_s
+        patience_s = min(1.3 * patience_s, 30.0)
+
+
+async def status(member: LiveLedger, path: str, patience_s: float) -> int:
     """The status of an answer; 0 when there is none soon."""
     try:
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(patience_s):
             return (await member.fetch(path))[0]
     except (aiohttp.ClientError, TimeoutError):
         return 0
@@ -195,7 +212,9 @@ async def disturb(fleet: Fleet, draw: random.Random, rounds: int) -> dict[str, i
         os.kill(member.process.pid, signal.SIGCONT)
         if stopped.pop(member.url):  # it ends, unless it was awake again before anybody had noticed
             async with asyncio.timeout(START_S):
-                while member.process.poll() is None and await status(member, "/readyz") != 200:
+                for patience_s in growing(0.5):
+                    if member.process.poll() is not None or await status(member, "/readyz", patience_s) == 200:
+                        return
                     await asyncio.sleep(0.02)
 
     for at in range(rounds):

@@ -9,7 +9,7 @@ room.publisher, room.sequencer, room.answers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from tests.support.fault_store import FaultStore
 from tests.support.stores import SqliteKind, StoreKind
 
 T = TypeVar("T")
+PATIENCE_S = 60.0  # longer than any machine needs; a test that wants something given up on says less itself
 AUTHORITY = make_authority()
 BODY = make_body()
 INDEX = PrivateIndex(octets("index"), lambda count: octets("track", count))
@@ -62,6 +63,7 @@ class Room:
         self.policy: Policy
         self.fatal: asyncio.Future[BaseException]
         self.store: Any
+        self.tasks: list[asyncio.Task[None]]  # of sequencer and publisher, where they run
 
     def now_s(self) -> int:
         return self.wall // 1000
@@ -77,9 +79,9 @@ class Room:
         k: int = 0,
         policy: Policy | None = None,
         public: Sequence[str] = (),
-        pace_s: float = 10.0,
-        timeout_s: float = 0.25,
-        wait_s: float = 5.0,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timeout_s: float = PATIENCE_S,
+        wait_s: float = PATIENCE_S,
         **faults: Any,
     ) -> AsyncIterator[Room]:
         path = self.folder / "log.db"
@@ -112,8 +114,8 @@ class Room:
                 lambda kind, name: self.alarms.append((kind, name)),
             ),
             public=public,
-            public_pace_s=pace_s,
             timeout_s=timeout_s,
+            rest=rest,
         )
         self.publisher = Publisher(
             integrator, self.store, hashes, signer, self.witnesses, self.fatal, on_published=self.shown.append
@@ -132,19 +134,19 @@ class Room:
             queue_limit=queue,
             on_commit=self.committed.extend,
         )
-        tasks: list[asyncio.Task[None]] = []
+        self.tasks = []
         try:
             async with self.witnesses:
                 self.sequencer.check_clock()
                 await self.publisher.start()
                 if run:
-                    tasks = [asyncio.create_task(self.sequencer.run()), asyncio.create_task(self.publisher.run())]
+                    self.tasks = [asyncio.create_task(each.run()) for each in (self.sequencer, self.publisher)]
                 try:
                     yield self
                 finally:
-                    for task in tasks:
+                    for task in self.tasks:
                         task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
+                    await asyncio.gather(*self.tasks, return_exceptions=True)
         finally:
             await signer.close()
             await inner.close()
@@ -192,9 +194,28 @@ class Room:
         return made
 
 
+class Pause:
+    """A pause that ends when the test says so: `rest` in place of a sleep, `over()` in place of time going by."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []  # how long each one would have taken (s)
+        self._ended, self._over = 0, asyncio.Semaphore(0)
+
+    async def rest(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        await self._over.acquire()
+
+    async def over(self) -> None:
+        """End the pause that is under way, or begins next, and wait until the one after has begun."""
+        await until(lambda: len(self.asked) > self._ended)
+        self._ended += 1
+        self._over.release()
+        await until(lambda: len(self.asked) > self._ended)
+
+
 async def until(found: Callable[[], T | None]) -> T:
     """Wait for what another task brings about. The test's own deadline ends it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not (value := found()):
             await asyncio.sleep(0.005)
     return value

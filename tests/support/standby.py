@@ -21,10 +21,11 @@ from typing import Any
 import asyncpg
 import psutil
 
-from tests.support.postgres import SUPERUSER, Server, free_port, needed, new_cluster, room, run_as_server
+from tests.support.ports import free_port
+from tests.support.postgres import SUPERUSER, Server, needed, new_cluster, room, run_as_server
 
 ONE = "FIRST 1 (standby)"  # what either waits for while it is the primary
-_WAIT_S = 30.0
+_WAIT_S = 120.0
 _HANDS = ThreadPoolExecutor(1, thread_name_prefix="servers")
 
 
@@ -49,7 +50,7 @@ class Pair:
 
     def promote(self) -> None:
         self.primary, self.left = self.left, self.primary
-        self.primary.sql(None, "SELECT pg_promote(true, 60)")
+        self.primary.sql(None, "SELECT pg_promote(true, 120)")
 
     def rejoin(self) -> None:
         """Rewind the one that was left, whatever it holds, and let it follow."""

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from ledger.store.opening import create_store, open_store
-from tests.support.postgres import QUICK, postgres_server
+from tests.support.postgres import HASTY, PATIENT, postgres_server
 
 
 class SqliteKind:
@@ -32,7 +32,7 @@ class SqliteKind:
     async def create(self, path: Path, *, private: bool) -> Any:
         return await create_store(str(path), path.parent, private=private)
 
-    async def open(self, path: Path, *, private: bool, read_only: bool = False) -> Any:
+    async def open(self, path: Path, *, private: bool, read_only: bool = False, hasty: bool = False) -> Any:
         return await open_store(str(path), path.parent, private=private, read_only=read_only)
 
     def change(self, path: Path, text: str) -> list[Any]:
@@ -67,10 +67,11 @@ class PostgresKind:
         owner = postgres_server().owner(place) if private else place.replace("ledger_app@", "ledger_owner@")
         use = place if private else owner  # a replica may run as the owner of its tables
         self._places[path] = use
-        return await create_store(use, path.parent, private=private, owner=owner, deadlines=QUICK)
+        return await create_store(use, path.parent, private=private, owner=owner, deadlines=PATIENT)
 
-    async def open(self, path: Path, *, private: bool, read_only: bool = False) -> Any:
-        return await open_store(self.place(path), path.parent, private=private, read_only=read_only, deadlines=QUICK)
+    async def open(self, path: Path, *, private: bool, read_only: bool = False, hasty: bool = False) -> Any:
+        deadlines, place = HASTY if hasty else PATIENT, self.place(path)
+        return await open_store(place, path.parent, private=private, read_only=read_only, deadlines=deadlines)
 
     def change(self, path: Path, text: str) -> list[Any]:
         # x'00' is a bit string there.

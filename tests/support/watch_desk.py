@@ -92,7 +92,7 @@ async def open_watch_desk(office: Office, store: SiteStore, receiver: Receiver, 
     watches = Watches(lambda: store, now, drawn)
     key, sent = await ApiKeys(lambda: store, now).add("示例人事", drawn)
     secrets = Secrets(SIGNER)
-    async with Outbound(loopback=True, total_s=how.get("total_s", 5.0)) as outbound:
+    async with Outbound(loopback=True, total_s=how.get("total_s", 60.0)) as outbound:
         yield WatchDesk(
             office, store, watches, key, sent, secrets, Following(office.lookup.logs, watches),
             Delivery(watches, secrets, outbound, now), receiver,

@@ -530,7 +530,9 @@ async def test_evidence_never_chooses_the_rules(log: LogBuilder) -> None:
     assert verify(Evidence(item, register), trust, log.time).code is Code.WRONG_DOMAIN
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=60
+)
 @given(raw=st.binary(min_size=1, max_size=300), secret=st.binary(min_size=16, max_size=16))
 def test_any_fragment_has_a_verdict(raw: bytes, secret: bytes) -> None:
     trust = _Fixed.trust()

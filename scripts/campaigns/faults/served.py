@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger
 
-START_S = 60.0
+START_S = 180.0
 # Forks once for each line of its input, the folder of a log; says the child's pid at once and, when it has ended, how.
 # What the child prints goes to the file OUT in its folder, and to ERR what it logs.
 _PARENT = """

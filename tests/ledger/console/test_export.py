@@ -155,7 +155,7 @@ async def test_follow_exports_what_is_published(served: Served, tmp_path: Path) 
     try:
         assert process.stdout is not None
         for size in (300, 310):
-            line = await asyncio.wait_for(process.stdout.readline(), 30)
+            line = await asyncio.wait_for(process.stdout.readline(), 120)
             assert json.loads(line)["size"] == size
             assert (tmp_path / "out/checkpoint").read_bytes() == served.log.note()
             served.log.grow(10)

@@ -428,7 +428,7 @@ async def test_every_refusal_of_the_authoritys_statements(live: LiveLedger, home
 
 async def test_a_filing_serves_at_once(live: LiveLedger) -> None:
     body = live_body("prompt", number="Y000051000008")
-    async with live.client(body, total_s=20.0) as client:
+    async with live.client(body) as client:
         with pytest.raises(Exception, match="signature"):
             await tracks_of(client, ["x"])
         await live.file(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import signal
@@ -32,7 +33,7 @@ if __name__ == "__main__":
     pool = start_examiners(1, bytes(32))
     warm_up(pool, 1)
     print(pool.submit(__import__("os").getpid).result(), flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -118,7 +119,8 @@ def test_a_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    deadline = time.monotonic() + 20
-    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "an orphan holds the index keys in memory"
-        time.sleep(0.05)
+    deadline = time.monotonic() + 60
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two questions
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "an orphan holds the index keys in memory"
+            time.sleep(0.05)

@@ -43,7 +43,8 @@ from tests.support.builders import Body
 from tests.support.fault_store import flip
 from tests.support.fronts import LiveFront, internal_url, settings_of
 from tests.support.life_builders import bare, ruling
-from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, free_port, live_body, today
+from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body, today
+from tests.support.ports import free_port
 from tests.support.postgres import APPLICATION, Server, postgres_server
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text("utf-8")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.helpers import TimeoutHandle
 
 from ledger.edge import Site, protect, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Unavailable
-from ledger.service.front_link import SequencerLink
+from ledger.service import front_link as module
+from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.standby import waiting_app
+from tests.support.ports import free_port
+from tests.support.timers import HeldTimers
 
 NONE: Callable[[], dict[str, str]] = dict
 
@@ -24,6 +29,7 @@ class Leader:
     """Answers with what it was asked; `hang` says for how many requests it does not answer at all."""
 
     hang: int = 0
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
     unavailable: bool = False
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -34,7 +40,8 @@ class Leader:
             self.asked.append((request.method, request.raw_path, headers, await request.read()))
             if self.hang:
                 self.hang -= 1
-                await asyncio.sleep(30)
+                self.hanging.set()
+                await asyncio.sleep(600)
             if self.unavailable:
                 raise Unavailable("too many statements are waiting", retry_after=1)
             return web.Response(status=202, body=b"said", headers={"Location": "/x", "Retry-After": "2"})
@@ -58,8 +65,24 @@ async def standby() -> AsyncIterator[Site]:
         await site.stop()
 
 
-def link(*addresses: str, search_s: float = 5.0, answer_s: float = 5.0) -> SequencerLink:
-    return SequencerLink(addresses, answer_s=answer_s, search_s=search_s)
+def link(*addresses: str, search_s: float = 120.0) -> SequencerLink:
+    return SequencerLink(addresses, answer_s=60.0, search_s=search_s)
+
+
+@pytest.fixture
+async def timers(monkeypatch: pytest.MonkeyPatch) -> HeldTimers:
+    """Of the answers; a connection has all the time it needs."""
+    monkeypatch.setattr(module, "_CONNECT_S", 60.0)
+    return HeldTimers(monkeypatch, TimeoutHandle, "__call__")
+
+
+async def answered(leader: Leader, timers: HeldTimers, sending: Coroutine[Any, Any, Answer]) -> Answer:
+    """What comes when the time for the first answer of `leader`, which hangs, is over."""
+    asked = asyncio.create_task(sending)
+    async with asyncio.timeout(60):
+        await leader.hanging.wait()
+    await timers.passes("__call__")
+    return await asked
 
 
 async def test_it_asks_on_until_one_leads_and_stays_with_it() -> None:
@@ -74,8 +97,7 @@ async def test_it_asks_on_until_one_leads_and_stays_with_it() -> None:
 
 async def test_one_that_starts_to_lead_meanwhile_is_found() -> None:
     leader = Leader()
-    async with leader.serve() as first:
-        port = first.port
+    port = free_port()
     async with link(f"http://127.0.0.1:{port}") as sends:
         asking = asyncio.create_task(sends.send("GET", "/checkpoint", NONE, b""))
         await asyncio.sleep(0.3)
@@ -84,18 +106,19 @@ async def test_one_that_starts_to_lead_meanwhile_is_found() -> None:
             assert (await asking).status == 202
 
 
-async def test_one_that_hangs_is_left_after_its_time() -> None:
+async def test_one_that_hangs_is_left_after_its_time(timers: HeldTimers) -> None:
     leader, other = Leader(hang=1), Leader()
-    async with leader.serve() as site, other.serve() as second, link(site.url, second.url, answer_s=0.3) as sends:
-        assert (await sends.send("POST", "/v1/statements", NONE, b"sent twice")).body == b"said"
+    async with leader.serve() as site, other.serve() as second, link(site.url, second.url) as sends:
+        sending = sends.send("POST", "/v1/statements", NONE, b"sent twice")
+        assert (await answered(leader, timers, sending)).body == b"said"
         assert [body for _, _, _, body in leader.asked + other.asked] == [b"sent twice"] * 2
 
 
-async def test_each_attempt_has_headers_of_its_own() -> None:
+async def test_each_attempt_has_headers_of_its_own(timers: HeldTimers) -> None:
     made = iter("12345")
     leader = Leader(hang=1)
-    async with leader.serve() as site, link(site.url, answer_s=0.3) as sends:
-        await sends.send("POST", "/", lambda: {"Front-Time": next(made)}, b"")
+    async with leader.serve() as site, link(site.url) as sends:
+        await answered(leader, timers, sends.send("POST", "/", lambda: {"Front-Time": next(made)}, b""))
         assert [headers["Front-Time"] for _, _, headers, _ in leader.asked] == ["1", "2"]
 
 

@@ -233,7 +233,9 @@ def test_the_memory_is_synchronised_before_it_is_believed(path: Path, monkeypatc
     now(guard.close())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1)), max_size=40))
 def test_no_two_signatures_ever_conflict(
     tmp_path_factory: pytest.TempPathFactory, quick: None, asked: list[tuple[int, int]]

@@ -14,10 +14,9 @@ from ledger.errors import Refused, Unavailable
 from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
 from ledger.store.postgres_link import Deadlines, parse_place
 from tests.support.builders import octets
-from tests.support.postgres import Server, postgres_server
+from tests.support.postgres import PATIENT, Server, postgres_server
 
 ORIGIN, SCHEMA = "log.test.example/guarded", "a_log"
-QUICK = Deadlines(connect=5.0, command=5.0, lock=1.0, abandoned=5.0, settle=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ async def place(server: Server) -> AsyncIterator[str]:
     yield url
 
 
-async def opened(place: str, deadlines: Deadlines = QUICK) -> PostgresGuard:
+async def opened(place: str, deadlines: Deadlines = PATIENT) -> PostgresGuard:
     guard = PostgresGuard(parse_place(place), ORIGIN, deadlines)
     await guard.open(SCHEMA)
     return guard
@@ -70,7 +69,7 @@ async def test_what_is_remembered_already_is_written_again(server: Server, place
 
 async def test_no_signature_where_a_standby_is_demanded_and_nobody_waits_for_one(server: Server, place: str) -> None:
     with pytest.raises(Unavailable, match="require_standby"):
-        await opened(place + "&require_standby=1", replace(QUICK, settle=0.2))
+        await opened(place + "&require_standby=1", replace(PATIENT, settle=0.2))
 
 
 async def test_sequencers_that_race_never_sign_two_roots_of_a_size(place: str) -> None:
@@ -112,9 +111,10 @@ async def test_a_lost_connection_is_made_again(server: Server, place: str) -> No
 
 async def test_a_guard_that_cannot_be_reached_allows_nothing(server: Server) -> None:
     url = server.place("gone", port=1)
+    hasty = replace(PATIENT, settle=0.2)
     with pytest.raises(Unavailable):
-        await opened(url)
-    guard = PostgresGuard(parse_place(url), ORIGIN, QUICK)
+        await opened(url, hasty)
+    guard = PostgresGuard(parse_place(url), ORIGIN, hasty)
     with pytest.raises(Unavailable, match="signer guard"):
         await guard.remember(1, octets("1"))
 
@@ -123,7 +123,7 @@ async def test_it_is_never_made_anew_nor_beside_the_log(server: Server, place: s
     owner = parse_place(server.owner(place))
     with pytest.raises(Refused, match="EXISTS"):
         await create_postgres_guard(parse_place(place), owner, ORIGIN, SCHEMA)
-    other = PostgresGuard(parse_place(place), "log.test.example/other", QUICK)
+    other = PostgresGuard(parse_place(place), "log.test.example/other", PATIENT)
     with pytest.raises(Unavailable, match="no such log"):
         await other.open(SCHEMA)
     await other.close()
@@ -131,7 +131,7 @@ async def test_it_is_never_made_anew_nor_beside_the_log(server: Server, place: s
     beside = parse_place(place).schema
     for attempt in (
         lambda: create_postgres_guard(parse_place(place), owner, "log.test.example/new", beside),
-        lambda: PostgresGuard(parse_place(place), ORIGIN, QUICK).open(beside),
+        lambda: PostgresGuard(parse_place(place), ORIGIN, PATIENT).open(beside),
     ):
         with pytest.raises(Refused, match="GUARD_PLACE"):
             await attempt()

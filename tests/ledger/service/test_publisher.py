@@ -30,7 +30,7 @@ from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.policy import NONE, Policy
 from tests.support.builders import octets
 from tests.support.fake_witness import FakeWitness, Seen
-from tests.support.service_room import BODY, SIGNER, Room, until
+from tests.support.service_room import BODY, PATIENCE_S, SIGNER, Pause, Room, until
 
 
 @asynccontextmanager
@@ -137,11 +137,11 @@ async def test_one_of_three_down_is_not_seen_by_anybody(room: Room) -> None:
             for label in "abc":
                 await put_and_wait(room, label)
             assert room.publisher.alive
-        await three.start(three.port)
+        await three.start()
 
 
 async def test_a_late_cosignature_is_shown_as_well(room: Room) -> None:
-    async with fakes(room, "w1", "w2") as (one, two), room.open(witnesses=[one, two], k=1, timeout_s=5):
+    async with fakes(room, "w1", "w2") as (one, two), room.open(witnesses=[one, two], k=1):
         await until(lambda: two.seen)
         two.mode = "hang"
         await put_and_wait(room, "a")
@@ -154,13 +154,18 @@ async def test_a_late_cosignature_is_shown_as_well(room: Room) -> None:
 
 async def test_public_witnesses_are_sent_to_at_their_pace_and_waited_for_by_nobody(room: Room) -> None:
     async with fakes(room, "own", "public") as (own, public):
-        policy = Policy((), policy_lines(own, public), (), "own")
-        async with room.open(witnesses=[own, public], policy=policy, public=["public"], pace_s=0.3):
-            for label in "abcdef":
-                await put_and_wait(room, label)
-            assert len(public.requests) <= 2 < len(own.requests)
-            await until(lambda: public.key in room.opened().cosigned)
-            assert own.key in room.opened().cosigned
+        policy, pause = Policy((), policy_lines(own, public), (), "own"), Pause()
+        async with room.open(witnesses=[own, public], policy=policy, public=["public"], rest=pause.rest):
+            for turn, labels in enumerate(("abc", "def"), 1):
+                for label in labels:
+                    await put_and_wait(room, label)
+                assert len(public.requests) == turn - 1 and len(own.requests) > 3 * turn, "nothing during a pause"
+                assert public.key not in room.opened().cosigned
+                await pause.over()
+                await until(lambda: public.key in room.opened().cosigned)
+                assert own.key in room.opened().cosigned
+                assert len(public.requests) == turn and public.requests[-1][1] == room.size, "the newest, once"
+            assert set(pause.asked) == {10.0}
 
 
 def policy_lines(*witnesses: FakeWitness) -> Any:
@@ -202,11 +207,12 @@ async def test_refused_statements_do_not_put_off_the_renewal(room: Room, monkeyp
     async with room.open():
         stray = BODY.certificate("stray")  # its track was never drawn
         before = room.published
-        for _ in range(30):
-            (outcome,) = await room.put(stray)
-            assert isinstance(outcome, Refused)
-            await asyncio.sleep(0.01)
-        assert room.published is not before, "renewed although the queue was never quiet for long"
+        async with asyncio.timeout(PATIENCE_S):
+            while room.published is before:  # renewed although the queue is never quiet for long
+                (outcome,) = await room.put(stray)
+                assert isinstance(outcome, Refused)
+                await asyncio.sleep(0.01)
+        monkeypatch.undo()
         assert room.publisher.alive
 
 
@@ -230,6 +236,7 @@ async def test_a_leap_between_commit_and_signature_holds_the_signature_up(
         assert room.published.size == before.size and not room.fatal.done()
         room.wall -= 400_000
         await room.until_published()
+        monkeypatch.undo()
         assert room.published.size > index and room.publisher.alive
 
 
@@ -346,8 +353,8 @@ async def test_a_kill_between_commit_and_publication_is_finished_by_the_next_sta
                 POSITIONS[position](patch, room)
                 candidates = await room.candidates(b)
                 room.sequencer.put(candidates)
-                await until(lambda: room.size > before.size)  # type: ignore[union-attr]
-                await asyncio.sleep(0.1)
+                await until(lambda: any(task.done() for task in room.tasks))
+                assert room.size > before.size  # type: ignore[union-attr]
             head = room.sequencer.integrator.head
             assert head is not None and room.published is before
         room.wall += 2000
@@ -363,7 +370,7 @@ async def test_a_kill_between_commit_and_publication_is_finished_by_the_next_sta
 
 async def test_a_kill_while_one_of_two_witnesses_has_it(room: Room) -> None:
     async with fakes(room, "w1", "w2") as (one, two):
-        async with room.open(witnesses=[one, two], k=2, timeout_s=5):
+        async with room.open(witnesses=[one, two], k=2):
             await put_and_wait(room, "a")
             before = room.published
             two.mode = "hang"
@@ -395,7 +402,7 @@ async def test_a_restart_without_quorum_shows_no_smaller_log_and_takes_nothing(r
             receipt = await room.answers.receipt([index])
             assert receipt is not None and receipt.checkpoint == shown.note
             for witness in (one, two):
-                await witness.start(witness.port)
+                await witness.start()
             await until(lambda: room.publisher.alive)
             await put_and_wait(room, "b")
 
@@ -408,10 +415,10 @@ async def test_a_restart_asks_until_the_silent_could_not_be_a_quorum(room: Room)
         await three.stop()
         async with room.open(witnesses=[one, two, three], k=2, run=False):
             assert not room.publisher._asked, "the two that are silent may have seen more"
-        await two.start(two.port)
+        await two.start()
         async with room.open(witnesses=[one, two, three], k=2, run=False):
             assert room.publisher._asked and room.publisher.alive
-        await three.start(three.port)
+        await three.start()
 
 
 async def test_a_kept_checkpoint_of_another_tree_is_not_shown(room: Room) -> None:
@@ -544,7 +551,7 @@ async def test_a_restored_backup_with_its_guard_is_found_before_the_first_signat
             await one.stop()
         await nothing_is_signed_over_a_restored_store(room, one, two)
         if times == 2:
-            await one.start(one.port)
+            await one.start()
 
 
 async def test_the_same_size_with_another_root_is_found_too(room: Room) -> None:
@@ -600,6 +607,7 @@ async def test_a_witness_that_shows_our_own_larger_checkpoint_stops_a_running_lo
             (b,) = await room.draft("b")
             await room.put(b)
             await until(lambda: room.publisher.stopped)
+            await until(lambda: two.requests[-1][1] == three.requests[-1][1] == room.size)  # these were on their way
             sizes = [witness.requests[-1][1] for witness in (one, two, three)]
             with pytest.raises(Unavailable):
                 await room.put(b)
@@ -618,7 +626,7 @@ async def test_control_a_build_that_sends_before_the_commit_is_caught(
     async def send_first(self: Integrator, prepared: Any) -> None:
         room.publisher._hashes.learn(prepared.completed)
         room.publisher.committed(prepared)
-        await asyncio.sleep(0.1)
+        await until(lambda: early)
         await commit(self, prepared)
 
     with pytest.raises(AssertionError, match="not committed"):

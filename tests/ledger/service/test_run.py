@@ -21,7 +21,7 @@ from ledger.settings import load_settings
 from ledger.store.opening import open_store
 from ledger.wire import Logged
 from tests.support.builders import id_number, make_authority
-from tests.support.live_ledger import LIGHT, PASSPHRASE, LiveLedger, distinct, drafted, live_body
+from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, distinct, drafted, live_body
 
 
 async def make(folder: Path, genesis: bytes, origin: str, **changes: Any) -> tuple[str, ...]:
@@ -253,12 +253,13 @@ async def test_an_examining_process_that_dies_loses_nothing(tmp_path: Path) -> N
             apart = [c for c in psutil.Process(live.process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
             assert len(apart) == 1
             apart[0].kill()
-            for _ in range(50):  # the request that finds out may be told to ask again
-                try:
-                    second = await client.submit([c.submission() for c in made])
-                    break
-                except Unavailable:
-                    await asyncio.sleep(0.1)
+            async with asyncio.timeout(START_S):
+                while True:  # the request that finds out may be told to ask again
+                    try:
+                        second = await client.submit([c.submission() for c in made])
+                        break
+                    except Unavailable:
+                        await asyncio.sleep(0.1)
             assert all(isinstance(answer, Logged) for answer in second.answers)
             assert [a.index for a in second.answers[:40]] == [a.index for a in first.answers]  # type: ignore[union-attr]
             third = await client.submit([c.submission() for c in made])

@@ -21,10 +21,14 @@ from ledger.store.opening import create_store, open_store, unseat_writer
 from ledger.store.postgres_link import parse_place
 from ledger.text import Text
 from tests.support.batches import accept, batch
-from tests.support.postgres import QUICK, Server, postgres_server
+from tests.support.postgres import HASTY, Server, postgres_server
 
 GUARD = "postgresql://role@127.0.0.1/elsewhere"
 SILENCE_MS = 300
+HEARD = (  # of whoever has the lock $1
+    "SELECT state_change FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
+    " AND (classid::bigint << 32 | objid::bigint) = $1"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def server() -> Server:
 @pytest.fixture
 async def leader(server: Server) -> AsyncIterator[tuple[str, Any]]:
     place = server.place("led")
-    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=HASTY)
     await store.append(batch(None), accept)
     yield place, store
     await store.close()
@@ -70,12 +74,16 @@ def test_both_store_and_guard_have_to_be_shared(changes: dict[str, str]) -> None
         check_shared(LedgerSettings(**{"origin": "o.example", "store": place, "guard": GUARD, **changes}))
 
 
-async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(leader: tuple[str, Any]) -> None:
+async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(server: Server, leader: tuple[str, Any]) -> None:
     place, store = leader
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     holding = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal))
-    waiting = asyncio.create_task(take_place(settings(place, 1500), Path()))
-    await asyncio.sleep(2.0)
+    waiting = asyncio.create_task(take_place(settings(place, 60_000), Path()))
+    heard: set[Any] = set()  # when the server heard of it, by its own clock: what `unseat` asks for
+    async with asyncio.timeout(60):
+        while len(heard) < 5:
+            heard.update(server.sql(place, HEARD, parse_place(place).lock))
+            await asyncio.sleep(0.05)
     assert not waiting.done() and not fatal.done(), "one that is heard of keeps its place"
     head = batch(await store.head()).head
     await store.append(batch(await store.head()), accept)
@@ -108,15 +116,18 @@ async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tu
     assert told.code == "TAKEN_OVER"
 
 
-async def test_a_lost_session_that_nobody_took_over_is_made_anew(leader: tuple[str, Any]) -> None:
+async def test_a_lost_session_that_nobody_took_over_is_made_anew(server: Server, leader: tuple[str, Any]) -> None:
     place, store = leader
     await asyncio.sleep(0.1)
     assert await unseat_writer(place, 0.05)
+    async with asyncio.timeout(60):
+        while server.sql(place, HEARD, parse_place(place).lock):
+            await asyncio.sleep(0.01)
     assert not await unseat_writer(place, 0.05), "there is nobody left"
     await store.hold()
     own = Refused("GUARD_BACKWARDS", "size", check_text())
     assert await why_ended(own, store) is own, "an old store is not told as a take-over"
-    assert not await unseat_writer(place, 5.0), "it has just been heard of"
+    assert not await unseat_writer(place, 600.0), "it has just been heard of"
 
 
 def check_text() -> Any:

@@ -10,7 +10,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import aiohttp
@@ -31,6 +31,7 @@ from tests.support import slow_tree
 from tests.support.builders import Body
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.live_ledger import LiveLedger, drafted, live_body
+from tests.support.service_room import PATIENCE_S, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
 SIGNED = ("/v1/statements", "/v1/tracks", "/v1/numbers")
@@ -216,7 +217,7 @@ async def test_bodies_over_the_limit_and_encoded_ones_are_not_read(live: LiveLed
 async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLedger) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(live.url.rsplit(":", 1)[1]))
     writer.write(b"POST /v1/authority HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
-    assert b" 413 " in await asyncio.wait_for(reader.readline(), 20)
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     await writer.wait_closed()
 
@@ -419,22 +420,31 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def witnessed(tmp_path: Path, seed: str) -> AsyncIterator[tuple[LiveLedger, Body, FakeWitness, FakeWitness]]:
+async def witnessed(
+    tmp_path: Path, seed: str, **changes: int
+) -> AsyncIterator[tuple[LiveLedger, Body, FakeWitness, FakeWitness]]:
     """A ledger whose checkpoints need both of two witnesses, with one filing."""
     body = live_body(seed)
-    live = LiveLedger.create(tmp_path / "log", seed, policy="policy.txt", answer_wait_ms=150, witness_timeout_ms=400)
+    live = LiveLedger.create(tmp_path / "log", seed, policy="policy.txt", **changes)
     async with FakeWitness("w1") as one, FakeWitness("w2") as two:
         (live.folder / "policy.txt").write_text(format_policy(policy_of([one, two], 2)), "utf-8")
         await asyncio.to_thread(live.start)
         try:
-            await live.file(body)
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    with suppress(Pending):
+                        await live.file(body)
+                        break
             yield live, body, one, two
         finally:
             await asyncio.to_thread(live.kill)
 
 
 async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_path: Path) -> None:
-    async with witnessed(tmp_path, "pending") as (live, body, one, two), live.client(body) as client:
+    async with (
+        witnessed(tmp_path, "pending", answer_wait_ms=150) as (live, body, one, two),
+        live.client(body) as client,
+    ):
         made = await drafted(client, body, "a", "b")
         submissions = [c.submission() for c in made]
         before = (await live.fetch("/checkpoint"))[2]
@@ -460,12 +470,14 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
             assert (await live.fetch(f"/v1/statements/{path}"))[0] == 404
         now = live.open((await live.fetch("/checkpoint"))[2]).checkpoint
         assert now == live.open(before).checkpoint, "readers keep the old head"
-        assert one.seen is not None and one.seen.checkpoint.size > now.size, "durable, and known to one witness"
-        text = (await live.fetch("/metrics"))[2].decode()
-        assert re.search(r"certledger_pending [1-9]", text) and 'outcome="status 500",witness="w2"' in text
+        await until(lambda: one.seen is not None and one.seen.checkpoint.size > now.size)  # durable, and known to one
+        async with asyncio.timeout(PATIENCE_S):
+            while 'outcome="status 500",witness="w2"' not in (text := (await live.fetch("/metrics"))[2].decode()):
+                await asyncio.sleep(0.05)
+        assert re.search(r"certledger_pending [1-9]", text)
 
         two.mode = "honest"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     receipt = await client.submit(submissions)
@@ -547,6 +559,7 @@ async def test_a_policy_that_cannot_be_read_or_met_stops_the_start(tmp_path: Pat
         process.stdout.close()
         assert words in live.stderr.read_text("utf-8")
     lonely = FakeWitness("w")
+    lonely.url = ""
     policy.write_text(format_policy(policy_of([lonely], 1)), "utf-8")  # no address
     process = live.spawn()
     assert process.wait(60) == 1

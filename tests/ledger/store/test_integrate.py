@@ -80,7 +80,9 @@ async def check_against_slow_twins(log: LogBuilder) -> None:
         assert await log.store.tile(tile.level, tile.index) == slow_tree.tile(tile.level, tile.index, leaves)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(batches=st.lists(st.integers(1, 40), min_size=1, max_size=8), seed=st.integers(0, 2**32))
 async def test_random_batches_agree_with_slow_twins(
     batches: list[int], seed: int, tmp_path_factory: pytest.TempPathFactory
@@ -487,7 +489,8 @@ async def test_a_proof_is_made_although_batches_come_between_its_reads(
             better = log.certificate(f"better {len(batches)}", grade=4 + len(batches), track="one")
             monkeypatch.setattr(log.store, "states", states)  # the batch itself reads too
             batches.append(asyncio.create_task(log.issue(better)))
-            await asyncio.wait(batches, timeout=0.3)
+            # The second proof holds commits off: what is waited for then cannot come.
+            await asyncio.wait(batches, timeout=None if len(batches) == 1 else 0.3)
             monkeypatch.setattr(log.store, "states", slow)
         return rows
 

@@ -130,7 +130,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @settings(
-    max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=st.lists(parts, min_size=1, max_size=4))
 def test_the_same_batches_leave_the_same_rows(pair: Path, history: list[dict[str, Any]]) -> None:

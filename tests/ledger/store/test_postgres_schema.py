@@ -12,7 +12,7 @@ from ledger.store.opening import create_store, open_store, upgrade_store
 from ledger.store.postgres_link import parse_place
 from ledger.store.postgres_schema import APPEND_ONLY
 from tests.support.batches import accept, batch
-from tests.support.postgres import APPLICATION, OWNER, QUICK, Server, postgres_server
+from tests.support.postgres import APPLICATION, HASTY, OWNER, PATIENT, Server, postgres_server
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def server() -> Server:
 @pytest.fixture
 async def place(server: Server) -> str:
     made = server.place("schema")
-    store = await create_store(made, Path(), private=True, owner=server.owner(made), deadlines=QUICK)
+    store = await create_store(made, Path(), private=True, owner=server.owner(made), deadlines=PATIENT)
     await store.append(first := batch(None), accept)
     await store.append(batch(first.head), accept)
     await store.close()
@@ -60,10 +60,10 @@ async def test_a_role_that_could_rewrite_is_refused(server: Server, place: str, 
     for may in ("UPDATE", "DELETE", "TRUNCATE"):
         server.sql(place, f"GRANT {may} ON {table} TO {APPLICATION}")
         with pytest.raises(Refused) as refused:
-            await open_store(place, Path(), private=True, deadlines=QUICK)
+            await open_store(place, Path(), private=True, deadlines=PATIENT)
         assert refused.value.code == "STORE_ROLE"
         server.sql(place, f"REVOKE {may} ON {table} FROM {APPLICATION}")
-    await (await open_store(place, Path(), private=True, deadlines=QUICK)).close()
+    await (await open_store(place, Path(), private=True, deadlines=PATIENT)).close()
 
 
 async def test_so_is_one_that_may_change_a_column_or_become_the_owner(server: Server, place: str) -> None:
@@ -75,18 +75,18 @@ async def test_so_is_one_that_may_change_a_column_or_become_the_owner(server: Se
         server.sql(place, grant)
         try:
             with pytest.raises(Refused, match="STORE_ROLE"):
-                await open_store(place, Path(), private=True, deadlines=QUICK)
+                await open_store(place, Path(), private=True, deadlines=PATIENT)
         finally:
             server.sql(place, revoke)
     with pytest.raises(Refused, match="STORE_ROLE"):
-        await open_store(server.owner(place), Path(), private=True, deadlines=QUICK)
+        await open_store(server.owner(place), Path(), private=True, deadlines=PATIENT)
 
 
 async def test_a_ledger_is_not_made_by_the_role_that_runs_it(server: Server) -> None:
     place = server.place("own")
     for owner in ("", place):
         with pytest.raises(Refused) as refused:
-            await create_store(place, Path(), private=True, owner=owner, deadlines=QUICK)
+            await create_store(place, Path(), private=True, owner=owner, deadlines=PATIENT)
         assert refused.value.code == "STORE_OWNER"
 
 
@@ -102,9 +102,9 @@ async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Se
     for _ in range(2):
         assert await upgrade_store(place, Path(), private=True, owner=owner, dry_run=True) == wanted
         with pytest.raises(Refused, match="SCHEMA"):
-            await open_store(place, Path(), private=True, deadlines=QUICK)
+            await open_store(place, Path(), private=True, deadlines=PATIENT)
     assert await upgrade_store(place, Path(), private=True, owner=owner) == wanted
-    store = await open_store(place, Path(), private=True, deadlines=QUICK)
+    store = await open_store(place, Path(), private=True, deadlines=PATIENT)
     head = await store.head()
     await store.append(batch(head), accept)
     await store.close()
@@ -129,8 +129,8 @@ async def test_drift_is_refused_and_nothing_applied(server: Server, place: str, 
 async def test_no_step_beside_a_running_log_and_none_without_a_log(
     server: Server, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.store.opening.Deadlines", lambda: QUICK)
-    store = await open_store(place, Path(), private=True, deadlines=QUICK)
+    monkeypatch.setattr("ledger.store.opening.Deadlines", lambda: HASTY)
+    store = await open_store(place, Path(), private=True, deadlines=PATIENT)
     with pytest.raises(Refused) as refused:
         await upgrade_store(place, Path(), private=True, owner=server.owner(place))
     assert refused.value.code == "STORE_IN_USE"

@@ -17,7 +17,7 @@ from ledger.store.opening import create_store, open_store
 from ledger.store.protocol import IndexRow, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
 from tests.support.commit_proxy import CommitProxy, commit_proxy
-from tests.support.postgres import QUICK, SUPERUSER, Server, postgres_server
+from tests.support.postgres import HASTY, PATIENT, SUPERUSER, Server, postgres_server
 from tests.support.standby import ONE, Pair, apart, crash, make_pair, until, wait_for
 
 
@@ -35,7 +35,7 @@ async def proxy(server: Server) -> AsyncIterator[CommitProxy]:
 @pytest.fixture
 async def store(server: Server, proxy: CommitProxy) -> AsyncIterator[Any]:
     place = server.place("proxied", port=proxy.port)
-    made = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    made = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     yield made
     await made.close()
 
@@ -80,7 +80,7 @@ async def test_a_commit_that_is_still_on_its_way_is_waited_for(store: Any, proxy
 
 async def test_an_outcome_that_cannot_be_learnt_in_time_is_unknown(server: Server, proxy: CommitProxy) -> None:
     place = server.place("unknown", port=proxy.port)
-    hasty = replace(QUICK, settle=0.5)
+    hasty = replace(PATIENT, settle=0.5)
     store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=hasty)
     await store.append(first := batch(None), accept)
     proxy.cut = "late"
@@ -88,7 +88,7 @@ async def test_an_outcome_that_cannot_be_learnt_in_time_is_unknown(server: Serve
         await store.append(second := batch(first.head), accept)
     proxy.deliver.set()
     await store.close()
-    again = await open_store(place, Path(), private=True, deadlines=replace(QUICK, lock=10.0))
+    again = await open_store(place, Path(), private=True, deadlines=PATIENT)
     assert await again.head() == second.head
     await again.close()
 
@@ -100,10 +100,10 @@ async def test_one_whose_place_was_taken_meanwhile_does_not_wait_for_it(
     """Nobody will give the lock back, so the search for the outcome would only end with its time."""
     await store.append(first := batch(None), accept)
     place = str(store._place.dsn).replace(str(proxy.port), str(server.port)) + f"?schema={store._place.schema}"
-    taking = asyncio.create_task(open_store(place, Path(), private=True, deadlines=replace(QUICK, lock=20.0)))
+    taking = asyncio.create_task(open_store(place, Path(), private=True, deadlines=PATIENT))
     while not server.sql(None, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
         await asyncio.sleep(0.01)
-    proxy.cut = cut
+    proxy.cut, store._writer._deadlines = cut, HASTY
     writing = asyncio.create_task(store.append(second := batch(first.head), accept))
     taken = await taking
     assert await taken.head() == (second.head if cut == "after" else first.head)
@@ -137,7 +137,7 @@ async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: An
 
 async def test_a_server_that_answers_rollback_has_committed_nothing(server: Server) -> None:
     place = server.place("rollback")
-    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     await store.append(first := batch(None), accept)
 
     def spoil(entries: object) -> None:
@@ -162,7 +162,7 @@ async def _swallow(broken: Any) -> None:
 async def test_a_backend_that_is_terminated_at_any_moment_loses_and_doubles_nothing(server: Server) -> None:
     """The caller asks for the head after an error, as a started process does."""
     place = server.place("terminated")
-    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     killer = await asyncpg.connect(host="127.0.0.1", port=server.port, user=SUPERUSER, database="postgres")
     draw, head, done, lost = random.Random(5), None, 0, 0
     while done < 12 or lost < 12:
@@ -191,7 +191,7 @@ async def test_a_backend_that_is_terminated_at_any_moment_loses_and_doubles_noth
 
 async def test_an_idle_writer_whose_connection_died_goes_on(server: Server) -> None:
     place = server.place("idle")
-    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=QUICK)
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     await store.append(first := batch(None), accept)
     server.sql(place, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ledger_app'")
     await store.append(second := batch(first.head), accept)
@@ -209,7 +209,7 @@ def pair() -> Iterator[Pair]:
 async def a_store(pair: Pair, name: str, **changes: float) -> tuple[str, Any, StoredHead]:
     """A store that demands a standby, with one batch."""
     place = pair.place(name, require_standby="1")
-    deadlines = replace(QUICK, **{"command": 10.0, "settle": 10.0, **changes})
+    deadlines = replace(PATIENT, **changes)
     store = await create_store(place, Path(), private=True, owner=pair.primary.owner(place), deadlines=deadlines)
     await store.append(first := batch(None), accept)
     return place, store, first.head
@@ -242,8 +242,9 @@ async def test_a_wait_for_the_standby_that_somebody_ends_is_no_commit(pair: Pair
 
 
 async def test_what_a_crash_left_on_one_disk_is_not_believed_before_the_standby_has_it(pair: Pair) -> None:
-    place, store, first = await a_store(pair, "crash", command=0.5, settle=0.5)
+    place, store, first = await a_store(pair, "crash")
     pair.left.stop(immediate=True)
+    store._writer._deadlines = replace(PATIENT, command=0.5, settle=0.5)
     with pytest.raises(Unavailable, match="unknown"):
         await store.append(second := batch(first), accept)
     await store.close()
@@ -251,10 +252,10 @@ async def test_what_a_crash_left_on_one_disk_is_not_believed_before_the_standby_
     pair.primary.start()
     assert pair.primary.sql(place, "SELECT size FROM head") == [(second.head.size,)], "nobody else has it"
     with pytest.raises(Unavailable):
-        await open_store(place, Path(), private=True, deadlines=replace(QUICK, command=0.5))
+        await open_store(place, Path(), private=True, deadlines=replace(PATIENT, command=0.5))
     pair.left.start()
     until(pair.attached)
-    store = await open_store(place, Path(), private=True, deadlines=QUICK)
+    store = await open_store(place, Path(), private=True, deadlines=PATIENT)
     assert await store.head() == second.head
     await store.close()
 
@@ -269,11 +270,11 @@ async def test_nothing_is_written_where_the_standby_is_let_go(pair: Pair) -> Non
         assert await store.head() == first
         await store.close()
         with pytest.raises(Unavailable, match="require_standby"):
-            await open_store(place, Path(), private=True, deadlines=QUICK)
+            await open_store(place, Path(), private=True, deadlines=PATIENT)
         undemanding = await open_store(place.replace("require_standby=1", "require_standby=0"), Path(), private=True)
         await undemanding.close()
         wait_for(pair.primary, ONE)
-        store = await open_store(place, Path(), private=True, deadlines=replace(QUICK, settle=0.5))
+        store = await open_store(place, Path(), private=True, deadlines=replace(PATIENT, settle=0.5))
         pair.left.stop(immediate=True)
         writing = asyncio.create_task(store.append(batch(first), accept))
         await waiting(pair)
@@ -290,7 +291,7 @@ async def test_nothing_is_written_where_the_standby_is_let_go(pair: Pair) -> Non
 async def test_the_writer_goes_on_with_the_standby_that_was_promoted(pair: Pair) -> None:
     """Twice, so that the primary is once the first and once the second of the hosts. A commit that was on its way when
     the primary died is looked up on the new one, and waits until that has a standby in its turn."""
-    _place, store, head = await a_store(pair, "promoted", settle=60.0)
+    _place, store, head = await a_store(pair, "promoted")
     for _ in range(2):
         until(pair.attached)
         writing = asyncio.create_task(store.append(following := batch(head), accept))

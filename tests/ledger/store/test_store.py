@@ -259,7 +259,7 @@ from ledger.store.postgres_link import Deadlines
 
 async def other():
     try:
-        store = await open_store(sys.argv[1], Path(), private=True, deadlines=Deadlines(lock=0.3))
+        store = await open_store(sys.argv[1], Path(), private=True, deadlines=Deadlines(lock=float(sys.argv[2])))
     except Refused as refused:
         print(refused.code)
     else:
@@ -275,21 +275,21 @@ async def test_a_second_writer_in_this_or_another_process_is_refused(
     kind: StoreKind, store: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused) as refused:
-        await kind.open(tmp_path / LOG, private=True)
+        await kind.open(tmp_path / LOG, private=True, hasty=True)
     assert refused.value.code == "STORE_IN_USE"
-    program = [sys.executable, "-c", OTHER_PROCESS, kind.place(tmp_path / LOG)]
+    program = [sys.executable, "-c", OTHER_PROCESS, kind.place(tmp_path / LOG), "0.3"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "STORE_IN_USE\n"
 
 
 async def test_a_writer_that_was_killed_leaves_no_lock(kind: StoreKind, tmp_path: Path) -> None:
     await (await kind.create(tmp_path / LOG, private=True)).close()
-    program = [sys.executable, "-c", OTHER_PROCESS, kind.place(tmp_path / LOG)]
+    program = [sys.executable, "-c", OTHER_PROCESS, kind.place(tmp_path / LOG), "60"]
     with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"open\n"
         try:
             with pytest.raises(Refused, match="STORE_IN_USE"):
-                await kind.open(tmp_path / LOG, private=True)
+                await kind.open(tmp_path / LOG, private=True, hasty=True)
         finally:
             os.kill(other.pid, signal.SIGKILL)
             other.wait()

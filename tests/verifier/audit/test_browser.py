@@ -44,7 +44,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def test_the_page_fits_every_screen_in_both_languages_and_schemes(desk: Desk) -> None:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
+        )
         for scheme in ("light", "dark"):
             context = await browser.new_context(color_scheme=scheme)
             page = await context.new_page()

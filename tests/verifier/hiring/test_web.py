@@ -62,12 +62,12 @@ def form(raw: bytes, name: str = "list.csv", **fields: str) -> aiohttp.FormData:
 
 
 async def settled(site: Site, job_id: str) -> Any:
-    for _ in range(200):
-        body = (await ask(site, "GET", f"/v1/hiring-lists/{job_id}")).json()
-        if body["state"] in ("done", "failed"):
-            return body
-        await asyncio.sleep(0.05)
-    raise AssertionError("the list did not end")
+    async with asyncio.timeout(120):
+        while True:
+            body = (await ask(site, "GET", f"/v1/hiring-lists/{job_id}")).json()
+            if body["state"] in ("done", "failed"):
+                return body
+            await asyncio.sleep(0.05)
 
 
 async def raw_result(site: Site, path: str) -> bytes:

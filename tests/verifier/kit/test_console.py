@@ -105,8 +105,8 @@ async def test_serve_offers_what_it_makes_and_browsers_are_told_whose_it_is(desk
         assert process.stderr is not None
         url = ""
         while "listens on" not in url:
-            url = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
-        async with aiohttp.ClientSession(url.split()[-1]) as session, asyncio.timeout(60):
+            url = (await asyncio.wait_for(process.stderr.readline(), 180)).decode()
+        async with aiohttp.ClientSession(url.split()[-1]) as session, asyncio.timeout(180):
             status, raw = 503, b""
             while status == 503:
                 async with session.get("/kit") as got:

@@ -18,7 +18,7 @@ async def test_it_is_renewed_and_survives_a_failure(tmp_path: Path) -> None:
         now = [desk.log.time]
         shelf = Shelf(MAKER_KEY.name, MAKER, LIMIT_MS, lambda: now[0])
         async with shelf.kept_fresh([(desk.replica, desk.trust)], every_s=0.02):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while not shelf.raw:
                     await asyncio.sleep(0.01)
                 first, tag = shelf.raw, shelf.tag

@@ -70,10 +70,9 @@ async def test_registered_told_listed_and_ended(office: Office, tmp_path: Path) 
         assert (await ask(site, "GET", "/v1/watches", headers=other)).json() == {"watches": [], "next": None}
         await office.log.rule(Kind.REVOKE, office.certificate)
         await office.catch_up()
-        for _ in range(200):
-            if receiver.got:
-                break
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(120):
+            while not receiver.got:
+                await asyncio.sleep(0.05)
         assert len(receiver.got) == 1
         shown = (await ask(site, "GET", address, headers=mine)).json()
         assert shown["status"] == "revoked" and "secret" not in shown

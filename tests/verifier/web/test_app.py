@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ledger.edge import JsonLines, Site, start_site
+from ledger.edge import Intake, JsonLines, Site, start_site
 from tests.support.verdict_samples import NOW_MS, FakeServices, sample
 from verifier.messages import load_messages
 from verifier.verdict import Code
@@ -205,7 +205,9 @@ async def test_text_over_its_cap_is_unreadable_and_a_huge_paste_is_413() -> None
         assert got.status == 200 and "无法识别二维码" in got.text
 
 
-async def test_uploads_have_a_cap_each_and_together() -> None:
+async def test_uploads_have_a_cap_each_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Intake] = []
+    monkeypatch.setattr("verifier.web.app.Intake", lambda limit: taken.append(Intake(limit)) or taken[-1])
     limits = {"text_limit": 10, "paste_limit": 10, "upload_limit": 20_000, "uploads_memory": 30_000}
     pdf = {"Content-Type": "application/pdf"}
     async with verifier(**limits) as (site, _):
@@ -221,7 +223,9 @@ async def test_uploads_have_a_cap_each_and_together() -> None:
         held, free = asyncio.Event(), asyncio.Event()
         slow = asyncio.ensure_future(ask(site, "POST", "/v1/verify", data=half(), headers=pdf))
         await held.wait()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while taken[0]._used < 19_000:
+                await asyncio.sleep(0.005)
         full = await ask(site, "POST", "/v1/verify", data=bytes(19_000), headers=pdf)
         assert full.status == 503 and full.headers["retry-after"] == "2"
         free.set()

@@ -34,7 +34,9 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        launched = await playwright.chromium.launch(
+            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield launched
         await launched.close()
 
