@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from ledger.edge import CSP
+from verifier.web.moulds import Page
 
 # Of the scanner alone, which reads pictures with WebAssembly: product.md 3.4.
 WASM_CSP: Final = CSP.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
@@ -20,19 +20,20 @@ SCANNER_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
     }
 )
-_GZIP_4K: Final = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
 
 
 def html(
-    request: web.Request, text: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+    request: web.Request, page: str | Page, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """A page. `headers` replace the site's own of the same name (a scanner's policy, say)."""
-    body = text.encode()
+    if isinstance(page, str):
+        page = Page(page.encode())
     sent = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"} | dict(headers or {})
     if takes_gzip(request):
         sent["Content-Encoding"] = "gzip"
-        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_4K, 6)
-        body = packer.compress(body) + packer.flush()
+        body = page.packed()
+    else:
+        body = page.body
     return web.Response(status=status, body=body, content_type="text/html", charset="utf-8", headers=sent)
 
 
