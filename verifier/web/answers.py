@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from ledger.edge import CSP
 from verifier.web.moulds import Page
@@ -21,6 +22,14 @@ SCANNER_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+# Names that need not be folded for each answer.
+_PLAIN: Final[Mapping[str, str]] = {
+    hdrs.VARY: "Accept-Language, Accept-Encoding",
+    istr("X-Robots-Tag"): "noindex",
+    hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
+}
+_PACKED: Final[Mapping[str, str]] = {**_PLAIN, hdrs.CONTENT_ENCODING: "gzip"}
+
 
 def html(
     request: web.Request, page: str | Page, *, status: int = 200, headers: Mapping[str, str] | None = None
@@ -28,13 +37,8 @@ def html(
     """A page. `headers` replace the site's own of the same name (a scanner's policy, say)."""
     if isinstance(page, str):
         page = Page(page.encode())
-    sent = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"} | dict(headers or {})
-    if takes_gzip(request):
-        sent["Content-Encoding"] = "gzip"
-        body = page.packed()
-    else:
-        body = page.body
-    return web.Response(status=status, body=body, content_type="text/html", charset="utf-8", headers=sent)
+    sent, body = (_PACKED, page.packed()) if takes_gzip(request) else (_PLAIN, page.body)
+    return web.Response(status=status, body=body, headers=sent if headers is None else {**sent, **headers})
 
 
 def json_body(body: Mapping[str, object], status: int = 200) -> web.Response:
@@ -43,7 +47,7 @@ def json_body(body: Mapping[str, object], status: int = 200) -> web.Response:
 
 
 def takes_gzip(request: web.Request) -> bool:
-    accepted = request.headers.get("Accept-Encoding", "").lower()
+    accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "").lower()
     return "gzip" in accepted and "gzip;q=0" not in accepted.replace(" ", "")
 
 
@@ -53,7 +57,7 @@ def chosen_lang(request: web.Request) -> str:
     if asked in ("zh", "en"):
         return asked
     best, lang = 0.0, "zh"
-    for item in request.headers.get("Accept-Language", "")[:256].split(","):
+    for item in request.headers.get(hdrs.ACCEPT_LANGUAGE, "")[:256].split(","):
         tag, _, parameters = item.strip().lower().partition(";")
         primary = tag.strip().partition("-")[0]
         if primary in ("zh", "en") and (quality := _quality(parameters)) > best:
