@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,7 @@ def client_key(host: str) -> str:
     return str(address)
 
 
+@lru_cache(1024)  # asked for each request of a connection
 def is_loopback(host: str) -> bool:
     """Whether `host` can only be reached from this machine."""
     if host == "localhost":

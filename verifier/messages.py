@@ -11,7 +11,8 @@ import json
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
@@ -31,7 +32,7 @@ _VALUES: Final[Mapping[Code, frozenset[str]]] = {
     Code.STALE: frozenset({"as_of"}),
 }
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SHANGHAI: Final = timedelta(hours=8)  # fixed: no summer time since 1991
+_SHANGHAI_S: Final = 8 * 3600  # fixed: no summer time since 1991
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def say_day(day: date, lang: str) -> str:
     return day.isoformat() if lang == "zh" else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
+@lru_cache(4096)  # the same days and seconds over and over: of one checkpoint, one batch, one moment of asking
 def say_day_number(day: int, lang: str) -> str:
     """`say_day` of days since 1970-01-01."""
     return say_day(date(1970, 1, 1) + timedelta(days=day), lang)
@@ -117,11 +119,14 @@ def say_day_number(day: int, lang: str) -> str:
 
 def say_time(ms: int, lang: str) -> str:
     """Unix milliseconds as wall time of Asia/Shanghai with its zone, to the second."""
-    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms) + _SHANGHAI
-    clock = local.strftime("%H:%M:%S")
-    if lang == "zh":
-        return f"{local.date().isoformat()} {clock}（UTC+8）"
-    return f"{say_day(local.date(), 'en')} {clock} (UTC+8)"
+    return _say_second(ms // 1000, lang)
+
+
+@lru_cache(4096)
+def _say_second(second: int, lang: str) -> str:
+    day, left = divmod(second + _SHANGHAI_S, 86_400)
+    zone = "（UTC+8）" if lang == "zh" else " (UTC+8)"
+    return f"{say_day_number(day, lang)} {left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}{zone}"
 
 
 def load_messages() -> Messages:

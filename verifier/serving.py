@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -73,6 +74,9 @@ def serve(
             await stack.enter_async_context(following(logs, _now_ms, settings.poll_ms / 1000))
             for known, one in zip(lookup.logs, logs, strict=True):
                 known.replica = one.replica
+            gc.collect()
+            gc.freeze()  # packs, catalogue, templates: nothing of them is garbage before the end
+            gc.set_threshold(50_000, 20, 20)  # what a check makes is gone when it is answered, without any search
             if shelf is not None:
                 sources = [(one.replica, known.trust) for known, one in zip(lookup.logs, logs, strict=True)]
                 await stack.enter_async_context(shelf.kept_fresh(sources))

@@ -8,6 +8,7 @@ Page, API, CSV, receipt and command line all speak this list; the words for each
 from __future__ import annotations
 
 import base64
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,14 +109,14 @@ _EXIT: Final[Mapping[Code, int]] = MappingProxyType(
     }
 )
 
-_HEX: Final = frozenset(string.digits + "abcdef")
+_HASH: Final = re.compile("[0-9a-f]{64}")
 _HOST: Final = frozenset(string.ascii_lowercase + string.digits + "-_:[]?")
 _SHORTENED: Final = frozenset("…")
 _NOT_HOST: Final = {ord(c): "?" for c in map(chr, range(128)) if c not in _HOST}
 
 
 def _is_hash(value: str) -> bool:
-    return len(value) == 64 and set(value) <= _HEX
+    return _HASH.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ Numbers of other schemes (16-digit 职业资格, 13-digit Shanghai, 20-character
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -71,10 +70,7 @@ class CertificateNumber:
     @property
     def grouped(self) -> str:
         """For reading aloud: `Y 0000 51 001064 25 3 000017`."""
-        if self.scheme == OPAQUE:
-            return self.text
-        cuts = (0, 1, 5, 7, 13, 15, 16, 22)
-        return " ".join(self.text[a:b] for a, b in itertools.pairwise(cuts))
+        return self.text if self.scheme == OPAQUE else _grouped_22(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +105,16 @@ def parse_number(text: str) -> CertificateNumber:
         grade_mark=plain[15],
         sequence=int(plain[16:]),
     )
+
+
+def grouped(text: str) -> str:
+    """A number for reading aloud, in its parts where it has some; what is no number of a known form stays as it is."""
+    if _FORM_22.fullmatch(text) and text[5:7] in PROVINCES and text[16:] != "000000":
+        return _grouped_22(text)  # as below, without the doctor
+    try:
+        return parse_number(text).grouped
+    except Refused:
+        return text
 
 
 def check_number(text: str) -> CertificateNumber:
@@ -156,6 +162,10 @@ def diagnose_number(text: str) -> tuple[NumberProblem, ...]:
         strange = tuple(at for at, c in enumerate(plain, 1) if not (c.isascii() and c.isalnum()))
         return (_length(len(plain)), *((_characters(plain, strange),) if strange else ()))
     return tuple(_diagnose_22(plain))
+
+
+def _grouped_22(text: str) -> str:
+    return f"{text[0]} {text[1:5]} {text[5:7]} {text[7:13]} {text[13:15]} {text[15]} {text[16:]}"
 
 
 def _diagnose_22(plain: str) -> list[NumberProblem]:

@@ -8,6 +8,7 @@ that each secret has one spelling. No look-alike is folded (I, L, O are refused,
 from __future__ import annotations
 
 import base64
+import re
 from hashlib import sha256
 from typing import Final
 
@@ -16,7 +17,8 @@ from ledger.errors import Malformed
 SECRET_BYTES: Final = 16
 SECRET_CHARS: Final = 26
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALUES: Final = {char: value for value, char in enumerate(_ALPHABET)}
+_FORM: Final = re.compile(f"[{_ALPHABET}]{{{SECRET_CHARS}}}")
+_DIGITS: Final = str.maketrans(_ALPHABET, "0123456789ABCDEFGHIJKLMNOPQRSTUV")  # as `int` reads base 32
 
 
 def format_secret(secret: bytes) -> str:
@@ -30,12 +32,9 @@ def parse_secret(text: str) -> bytes:
     """The 16 bytes of a text form. Raises Malformed for any other length, letter, case or pad."""
     if len(text) != SECRET_CHARS:
         raise Malformed("a secret has 26 characters")
-    bits = 0
-    for char in text:
-        value = _VALUES.get(char)
-        if value is None:
-            raise Malformed("a secret is written in upper-case Crockford base 32")
-        bits = bits << 5 | value
+    if _FORM.fullmatch(text) is None:
+        raise Malformed("a secret is written in upper-case Crockford base 32")
+    bits = int(text.translate(_DIGITS), 32)
     if bits & 3:
         raise Malformed("the last two bits of a secret's text are zero")
     return (bits >> 2).to_bytes(SECRET_BYTES, "big")

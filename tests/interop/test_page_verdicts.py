@@ -95,7 +95,7 @@ def questions(log: SealedLog, made: dict[str, Any], lang: str) -> dict[str, dict
         register = register_of(open_evidence(evidence, TRUST, now_ms, stapled=True), Source.EVIDENCE)
         face = None if name == "corrected" else FaceContent(each.face)
         verdict = verify(Evidence(QrCode(BASE, each.secret), register, face), TRUST, now_ms)
-        page = Reader(PAGES.verdict(verdict, lang, linked=True))
+        page = Reader(PAGES.verdict(verdict, lang, linked=True).text)
         assert register.logged is not None
         index = register.logged.state.issue_index
         text = format_code(QrCode(BASE, each.secret, format_fragment(each.statement, each.face, index)))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from ledger.edge import CSP
+from verifier.web.moulds import Page
 
 # Of the scanner alone, which reads pictures with WebAssembly: product.md 3.4.
 WASM_CSP: Final = CSP.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
@@ -20,20 +21,24 @@ SCANNER_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
     }
 )
-_GZIP_4K: Final = 16 + 12  # zlib: gzip wrapper, window of 4 KiB
+
+# Names that need not be folded for each answer.
+_PLAIN: Final[Mapping[str, str]] = {
+    hdrs.VARY: "Accept-Language, Accept-Encoding",
+    istr("X-Robots-Tag"): "noindex",
+    hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
+}
+_PACKED: Final[Mapping[str, str]] = {**_PLAIN, hdrs.CONTENT_ENCODING: "gzip"}
 
 
 def html(
-    request: web.Request, text: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+    request: web.Request, page: str | Page, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """A page. `headers` replace the site's own of the same name (a scanner's policy, say)."""
-    body = text.encode()
-    sent = {"Vary": "Accept-Language, Accept-Encoding", "X-Robots-Tag": "noindex"} | dict(headers or {})
-    if takes_gzip(request):
-        sent["Content-Encoding"] = "gzip"
-        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP_4K, 6)
-        body = packer.compress(body) + packer.flush()
-    return web.Response(status=status, body=body, content_type="text/html", charset="utf-8", headers=sent)
+    if isinstance(page, str):
+        page = Page(page.encode())
+    sent, body = (_PACKED, page.packed()) if takes_gzip(request) else (_PLAIN, page.body)
+    return web.Response(status=status, body=body, headers=sent if headers is None else {**sent, **headers})
 
 
 def json_body(body: Mapping[str, object], status: int = 200) -> web.Response:
@@ -42,7 +47,7 @@ def json_body(body: Mapping[str, object], status: int = 200) -> web.Response:
 
 
 def takes_gzip(request: web.Request) -> bool:
-    accepted = request.headers.get("Accept-Encoding", "").lower()
+    accepted = request.headers.get(hdrs.ACCEPT_ENCODING, "").lower()
     return "gzip" in accepted and "gzip;q=0" not in accepted.replace(" ", "")
 
 
@@ -52,7 +57,7 @@ def chosen_lang(request: web.Request) -> str:
     if asked in ("zh", "en"):
         return asked
     best, lang = 0.0, "zh"
-    for item in request.headers.get("Accept-Language", "")[:256].split(","):
+    for item in request.headers.get(hdrs.ACCEPT_LANGUAGE, "")[:256].split(","):
         tag, _, parameters = item.strip().lower().partition(";")
         primary = tag.strip().partition("-")[0]
         if primary in ("zh", "en") and (quality := _quality(parameters)) > best:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -55,6 +56,7 @@ class Allowance:
             self._left.popitem(last=False)
 
 
+@lru_cache(4096)  # a connection asks more than once, and behind a proxy everybody does through a few
 def _network(text: str) -> str:
     try:
         address = ipaddress.ip_address(text.strip("[]").partition("%")[0])

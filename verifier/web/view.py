@@ -1,15 +1,15 @@
 """Verdicts, errors and the start page as HTML: compiled once, filled from the message catalogue.
 
 A page masks the holder's name, takes the issuer's name from the register only, and shows nothing that the
-verdict does not carry.
+verdict does not carry. A verdict page is rendered once for each shape and then filled with the words of each verdict.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -18,25 +18,15 @@ import jinja2
 from markupsafe import Markup, escape
 
 from ledger.edge import ErrorAnswer
-from ledger.errors import Refused
-from ledger.records.dates import batch_day
-from ledger.records.names import mask_name
-from ledger.records.number import parse_number
-from verifier.messages import Messages, say_day_number, say_time
-from verifier.verdict import GREEN, VALID_FAMILY, CertificateView, Code, Finding, IssuerView, Outcome, Source, Verdict
+from verifier.messages import Messages
+from verifier.verdict import GREEN, VALID_FAMILY, Code, Finding, Outcome, Verdict
+from verifier.web.moulds import Mould, Page, mark_of
+from verifier.web.words import COUNT, named, words_of
 
 LANGS: Final = ("zh", "en")
 _HTML_LANG: Final = {"zh": "zh-CN", "en": "en"}
 _MOODS: Final = {Outcome.PASS: "yes", Outcome.FAIL: "no", Outcome.UNKNOWN: "may", Outcome.SKIPPED: "soft"}
 _SCOPES: Final = {True: ("yes", "in_scope"), False: ("no", "out_of_scope"), None: ("may", "scope_unknown")}
-_SOURCES: Final = {
-    Source.REPLICA: "source_replica",
-    Source.EVIDENCE: "source_evidence",
-    Source.BUNDLE: "source_bundle",
-    Source.KIT: "source_kit",
-    Source.CODE: "source_code",
-    Source.INDEX: "source_index",
-}
 # What a browser can check again: a page with the proof of a state, or of an absence.
 _RECHECKED: Final = VALID_FAMILY | {
     Code.SUSPENDED, Code.REVOKED, Code.ENDED, Code.ISSUER_OUT_OF_SCOPE, Code.NOT_FOUND
@@ -51,15 +41,13 @@ _BANDS: Final = {
     "stale": ("caution", "clock", "!", "recheck_stale", "recheck_stale_line"),
     "changed": ("caution", "triangle", "!", "recheck_changed", "recheck_changed_line"),
 }
-_PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
 LOOKUP: Final = "/lookup"  # look-ups by number, and with them matches of ID tails, are offered where this route is
 RECEIPT: Final = "/receipt"  # receipts are offered where this route is
 MEANS: Final = "/c/{secret}/means"  # what a grade means is shown where this route is
 MAX_ASKED: Final = 2048  # characters that a receipt quotes
 _VERDICT: Final = "verdict.html"
-DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
-MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
+_MOULDS: Final = 256  # shapes of pages that are kept; the one that was used longest ago goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +59,26 @@ class Match:
     hidden: tuple[tuple[str, str], ...] = ()
     said: str = ""
     mood: str = ""
+
+
+_ASK: Final = Match("")  # on the page of a link
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """All that the template of a verdict decides by, beside which of its words are there. It holds nothing of one
+    certificate, so that what is rendered from it may be shown with any other of the same shape."""
+
+    lang: str
+    code: Code
+    linked: bool
+    match: bool  # asks for the end of an ID number
+    certificate: bool
+    higher: bool  # another certificate of its holder is the current one
+    issuer: bool
+    in_scope: bool | None
+    proof: bool
+    findings: tuple[Finding, ...]
 
 
 class Pages:
@@ -94,7 +102,6 @@ class Pages:
         icons = json.loads(folder.joinpath("icons.json").read_text("utf-8"))
         self._messages = messages
         self.asset_names = asset_names
-        self._verdict = {lang: templates[lang].get_template(_VERDICT) for lang in LANGS}
         self._error = {lang: templates[lang].get_template("error.html") for lang in LANGS}
         # What does not depend on the request is looked up once, for each language.
         self._common = {lang: self._constants(lang, asset_names) for lang in LANGS}
@@ -109,6 +116,14 @@ class Pages:
             for code, wording in messages.wordings.items()
             for lang in LANGS
         }
+        self._scopes = {
+            (in_scope, lang): {"mood": mood, "scope": messages.labels[label].of(lang)}
+            for in_scope, (mood, label) in _SCOPES.items()
+            for lang in LANGS
+        }
+        self._moulds = OrderedDict[
+            object, tuple[Shape, Mould]
+        ]()  # the shape keeps its findings, by whose id it is found
         self._bands = {lang: self._recheck_bands(icons, lang) if recheck else [] for lang in LANGS}
         self._start = {
             lang: self._start_page(templates[lang].get_template("start.html"), lang, base, upload_mb) for lang in LANGS
@@ -151,56 +166,94 @@ class Pages:
         means: str = "",
         template: str = _VERDICT,
         **more: object,
-    ) -> str:
+    ) -> Page:
         """The verdict page, or a room's template that extends it and shows `more`. `linked`: it has an address of its
         own, to switch language, to retry and to ask at. `asked`: the link or text that a receipt can be had of, where
         receipts are offered. `means`: the page that says what the grade means, where there is one."""
-        if match is None and linked and LOOKUP in self._offers and template == _VERDICT:
-            match = Match("")
-        labels = self._messages.labels
         certificate, issuer = verdict.certificate, verdict.issuer
-        lag = None if verdict.as_of_ms is None else self._messages.age(verdict.checked_at_ms - verdict.as_of_ms, lang)
-        source = labels[_SOURCES[verdict.source]].of(lang)
-        if verdict.source is Source.REPLICA:
-            source = source.format(age=lag) if lag is not None else labels["source_code"].of(lang)
-        proof = verdict.proof
-        page = self._verdict[lang] if template == _VERDICT else self._templates[lang].get_template(template)
-        return page.render(
-            self._common[lang],
-            switch=f"?lang={'en' if lang == 'zh' else 'zh'}" if linked else None,
-            v=self._words[verdict.code, lang] | {"line": self._messages.line(verdict).of(lang)},
-            c=None if certificate is None else self._certificate(certificate, lang),
-            i=None if issuer is None else self._issuer(issuer, lang),
-            p=None
-            if proof is None
-            else {
-                "origin": proof.origin,
-                "index": proof.index,
-                "leaf_hash": proof.leaf_hash,
-                "size": proof.size,
-                "root": proof.root,
-                "time": say_time(proof.checkpoint_time_ms, lang),
-                "cert_key": proof.cert_key,
-            },
+        if match is None and linked and LOOKUP in self._offers and template == _VERDICT:
+            match = _ASK
+        if certificate is None:
+            match = None
+        words = words_of(
+            verdict,
+            lang,
+            self._messages,
             asked=asked if RECEIPT in self._offers and len(asked) <= MAX_ASKED else "",
             means=means if MEANS in self._offers and verdict.code in VALID_FAMILY else "",
-            findings=[self._finding(finding, lang) for finding in verdict.findings],
-            green=verdict.code in GREEN,
-            dated=verdict.code in (Code.STALE, Code.OFFLINE_BUNDLE_OK),
-            match=match if certificate is not None else None,
-            retry=linked and verdict.code in (Code.STALE, Code.UNAVAILABLE),
-            checked=say_time(verdict.checked_at_ms, lang),
-            source=source,
-            as_of=None if verdict.as_of_ms is None else say_time(verdict.as_of_ms, lang),
-            own=None
-            if not linked or not self._bands[lang] or verdict.code not in _RECHECKED
-            else {
-                "code": verdict.code.value,
-                "size": 0 if proof is None else proof.size,
-                "bands": self._bands[lang],
-                "modules": _MODULES,
-            },
-            **more,
+        )
+        current = None if certificate is None else certificate.current
+        decided = (
+            lang,
+            verdict.code,
+            linked,
+            match is not None,
+            certificate is not None,
+            current is not None and not current.is_this,
+            issuer is not None,
+            None if issuer is None else issuer.in_scope,
+            verdict.proof is not None,
+        )
+        if template != _VERDICT or (match is not None and match is not _ASK):
+            shape = Shape(*decided, verdict.findings)
+            return Page(self._rendered(shape, words, template, match=match, **more).encode())
+        # Equal findings are the same few objects (`verifier.steps`): by these alone a look-up need not compare words.
+        key = decided, tuple(map(bool, words)), tuple(map(id, verdict.findings))
+        kept = self._moulds.get(key)
+        if kept is None:
+            shape = Shape(*decided, verdict.findings)
+            marks = [mark_of(place) if word else "" for place, word in enumerate(words)]
+            kept = self._moulds[key] = shape, Mould(self._rendered(shape, marks, template, match=match))
+            if len(self._moulds) > _MOULDS:
+                self._moulds.popitem(last=False)
+        else:
+            self._moulds.move_to_end(key)
+        return kept[1].fill(words)
+
+    def _rendered(
+        self, shape: Shape, words: Sequence[str], template: str, *, match: Match | None, **more: object
+    ) -> str:
+        """What the template makes of a shape and these words, or marks in their places."""
+        assert len(words) == COUNT
+        lang, code, said = shape.lang, shape.code, named(words)
+        labels = self._messages.labels
+        return (
+            self._templates[lang]
+            .get_template(template)
+            .render(
+                self._common[lang],
+                switch=f"?lang={'en' if lang == 'zh' else 'zh'}" if shape.linked else None,
+                v=self._words[code, lang] | {"line": said["line"]},
+                c=said["c"] | {"higher": shape.higher} if shape.certificate else None,
+                i=said["i"] | self._scopes[shape.in_scope, lang] if shape.issuer else None,
+                p=said["p"] if shape.proof else None,
+                asked=said["asked"],
+                means=said["means"],
+                findings=[
+                    {
+                        "mood": _MOODS[finding.outcome],
+                        "word": labels[f"step_{finding.outcome.value}"].of(lang),
+                        "text": finding.text.of(lang),
+                    }
+                    for finding in shape.findings
+                ],
+                green=code in GREEN,
+                dated=code in (Code.STALE, Code.OFFLINE_BUNDLE_OK),
+                match=match,
+                retry=shape.linked and code in (Code.STALE, Code.UNAVAILABLE),
+                checked=said["checked"],
+                source=said["source"],
+                as_of=said["as_of"],
+                own=None
+                if not shape.linked or not self._bands[lang] or code not in _RECHECKED
+                else {
+                    "code": code.value,
+                    "size": said["p"]["size"] or "0",
+                    "bands": self._bands[lang],
+                    "modules": _MODULES,
+                },
+                **more,
+            )
         )
 
     def _recheck_bands(self, icons: Mapping[str, str], lang: str) -> list[tuple[str, dict[str, str]]]:
@@ -210,62 +263,6 @@ class Pages:
             look = {"family": family, "icon": Markup(icons[icon]), "mark": mark}  # noqa: S704  # our own file
             found.append((name, {**look, "title": labels[title].of(lang), "line": labels[line].of(lang)}))
         return found
-
-    def _certificate(self, view: CertificateView, lang: str) -> dict[str, Any]:
-        labels = self._messages.labels
-        current, note = view.current, ""
-        if current is not None and current.is_this:
-            note = labels["current_this"].of(lang)
-        elif current is not None and current.since_day is not None:
-            note = labels["since"].of(lang).format(date=say_day_number(current.since_day, lang))
-        return {
-            "name": None if view.name is None else mask_name(view.name),
-            "photo": None if view.photo is None else _photo_address(view.photo),
-            "grade": view.grade.of(lang),
-            "occupation": view.occupation,
-            "occupation_code": view.occupation_code,
-            "trade": view.trade or "--",
-            "number": None if view.number is None else _grouped(view.number),
-            "issued": say_day_number(view.issue_day, lang),
-            "assessed": None if view.assessment_day is None else say_day_number(view.assessment_day, lang),
-            "post": None if view.post is None else self._term(*view.post, lang),
-            "held": None if view.held is None else view.held.grade.of(lang),
-            "held_note": "" if view.held is None else self._term(view.held.first_day, view.held.last_day, lang),
-            "corrected": None if view.corrected_day is None else say_day_number(view.corrected_day, lang),
-            "delay": self._delay(view, lang),
-            "logged": None if view.logged_at_ms is None else say_time(view.logged_at_ms, lang),
-            "status": labels[f"status_{view.status}"].of(lang),
-            "current": None if current is None else current.grade.of(lang),
-            "current_trade": "" if current is None else current.trade,
-            "current_note": note,
-            "higher": current is not None and not current.is_this,
-        }
-
-    def _term(self, first: int, last: int | None, lang: str) -> str:
-        until = self._messages.labels["open_ended"].of(lang) if last is None else say_day_number(last, lang)
-        return f"{say_day_number(first, lang)} – {until}"
-
-    def _delay(self, view: CertificateView, lang: str) -> str:
-        """What is said of a certificate that was registered long after its issue date: back-dating shows."""
-        days = 0 if view.logged_at_ms is None else batch_day(view.logged_at_ms) - view.issue_day
-        if days <= DELAY_SHOWN_DAYS:
-            return ""
-        labels = self._messages.labels
-        said = labels["delay"].of(lang).format(n=days)
-        return said + " · " + labels["late_entry"].of(lang) if view.late else said
-
-    def _issuer(self, view: IssuerView, lang: str) -> dict[str, str]:
-        mood, label = _SCOPES[view.in_scope]
-        return {
-            "name": view.name,
-            "filing": view.filing_number,
-            "mood": mood,
-            "scope": self._messages.labels[label].of(lang),
-        }
-
-    def _finding(self, finding: Finding, lang: str) -> dict[str, str]:
-        word = self._messages.labels[f"step_{finding.outcome.value}"].of(lang)
-        return {"mood": _MOODS[finding.outcome], "word": word, "text": finding.text.of(lang)}
 
     def _constants(self, lang: str, asset_names: Mapping[str, str]) -> dict[str, Any]:
         return {
@@ -301,19 +298,3 @@ def _compile(sources: Mapping[str, str], labels: Mapping[str, str]) -> jinja2.En
         lstrip_blocks=True,
         auto_reload=False,
     )
-
-
-def _grouped(number: str) -> str:
-    try:
-        return parse_number(number).grouped
-    except Refused:
-        return number
-
-
-def _photo_address(photo: bytes) -> str | None:
-    if len(photo) > MAX_PHOTO:
-        return None
-    for magic, kind in _PHOTO_TYPES:
-        if photo.startswith(magic):
-            return f"data:image/{kind};base64,{base64.b64encode(photo).decode()}"
-    return None

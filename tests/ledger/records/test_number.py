@@ -115,3 +115,20 @@ def test_signed_text_must_be_normal_already() -> None:
 def test_impossible_parts_build_nothing(filing: str, year: int, level: int, sequence: int) -> None:
     with pytest.raises(Malformed):
         numbers.build_number(filing, year, level, sequence)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Y000051001064253000017", "Y 0000 51 001064 25 3 000017"),
+        ("y 0000 51 001064 25 3 000017", "Y 0000 51 001064 25 3 000017"),
+        ("Y00005100106425T000017", "Y 0000 51 001064 25 T 000017"),
+        ("Y000099001064253000017", "Y000099001064253000017"),  # no such province
+        ("Y000051001064253000000", "Y000051001064253000000"),  # no such sequence
+        ("１２３４５６78901", "12345678901"),
+        ("<b>", "<b>"),
+        ("", ""),
+    ],
+)
+def test_any_text_is_grouped_or_stays_as_it_is(text: str, said: str) -> None:
+    assert numbers.grouped(text) == said
