@@ -20,6 +20,7 @@ const kits = await from("kit.js");
 const { judgeOffline } = await from("judge.js");
 const { recheck } = await from("recheck.js");
 const { readTrust } = await from("trust.js");
+const greys = await from("scan-grey.js");
 
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"));
 
@@ -84,11 +85,22 @@ async function page({ page: said, cert_key: key, raw, trust, now, text, bases })
   return recheck({ ...said, certKey: bytes(key) }, bytes(raw), read, now, carried);
 }
 
+async function grey({ plane, width, height, how }) {
+  const picture = { plane: bytes(plane), width, height };
+  const [wide, high] = greys.sizeOf(picture, how);
+  const out = new Uint8Array(wide * high);
+  greys.prepare(picture, how, out);
+  return { wide, high, out: hex(out) };
+}
+
 const times = (pairs) => new Map(pairs.map(([vkey, time]) => [vkey, BigInt(time)]));
 const questions = {
   evidence,
   page,
   offline,
+  grey,
+  part: async ({ look, width, height }) => greys.partOf(look, width, height),
+  light: async ({ pixels, blue_first: blueFirst }) => hex(greys.greyOf(bytes(pixels), blueFirst)),
   code,
   signature,
   cbor: async ({ raw }) => hex(encode(decode(bytes(raw)))),
