@@ -56,6 +56,7 @@ function age(page, told, log, now, notes) {
   const time = Number(told.quorum ?? told.auditorTime ?? told.time) * 1000;
   const fresh = now - log.freshness <= time && time <= now + log.skew;
   if (told.auditorTime === null) notes.push("auditor");
+  if (!hasQuorum(log.pins.policy)) notes.push("unwitnessed");
   if (!log.canCount) notes.push("witness");
   else if (!told.witnessed) return { outcome: downgrade(page), notes };
   if (!fresh) {

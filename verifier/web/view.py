@@ -119,18 +119,18 @@ class Pages:
         `asset["plain name"]`."""
         return self._templates[lang].get_template(name).render(self._common[lang], **({"switch": None} | values))
 
-    def bands(self, lines: Mapping[Code, str], lang: str) -> list[tuple[str, dict[str, Any]]]:
+    def bands(
+        self, lines: Mapping[Code, str], lang: str, titles: Mapping[Code, str]
+    ) -> list[tuple[str, dict[str, Any]]]:
         """How verdicts look, for a page whose browser judges by itself. `lines`: the codes, and the label that takes
-        the place of the code's own line, if any."""
-        labels = self._messages.labels
-        return [
-            (
-                code.value,
-                self._words[code, lang]
-                | {"line": labels[label].of(lang) if label else self._messages.wordings[code].line.of(lang)},
-            )
-            for code, label in lines.items()
-        ]
+        the place of the code's own line, if any; `titles`: labels in the place of its title."""
+        labels, found = self._messages.labels, []
+        for code, label in lines.items():
+            wording = self._messages.wordings[code]
+            line = labels[label] if label else wording.line
+            title = labels[titles[code]] if code in titles else wording.title
+            found.append((code.value, self._words[code, lang] | {"title": title.of(lang), "line": line.of(lang)}))
+        return found
 
     def start(self, lang: str) -> str:
         return self._start[lang]
