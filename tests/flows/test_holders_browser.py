@@ -30,6 +30,8 @@ from ledger.tlog.policy import Policy, Witness, format_policy
 from tests.support.holder_site import HolderSite, holder_site
 from tests.support.witnesses import Cosigner
 from verifier.holders.desk import from_text
+from verifier.watch.standing import Standing
+from verifier.watch.store import Watch
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 PIN = "493817"
@@ -158,6 +160,23 @@ async def test_claim_passkey_share_open_close(tmp_path: Path) -> None:
 
         await holder.page.goto(f"{site.url}/holder?lang=en")
         assert "Times opened: 2" in await holder.page.locator("#shares").inner_text()
+        await holder.page.click("text=Times opened: 2")
+        assert len(await holder.page.locator("#shares details li:visible").all()) == 2, "each view with its time"
+
+        key = site.certificates[0].issue.cert_key
+        api_key = "INSERT INTO api_key VALUES ($1, $2, $3, 1, NULL, 60, 100)"
+        await site.context.store.execute(api_key, "k1", "某某人力资源部", b"d")
+        standing = Standing("in_force", 0, "", 4)
+        watch = Watch("ab" * 16, "k1", key, "https://hr.example/hook", "their note", site.now[0], standing)
+        await site.desk.watches.add(watch, b"sealed")
+        await holder.page.goto(f"{site.url}/holder?lang=en")
+        await holder.page.click("text=Who watches this certificate: 1")
+        assert await holder.page.locator("details[open] >> text=某某人力资源部").is_visible()
+        assert "their note" not in await holder.page.content() and "hr.example" not in await holder.page.content()
+        await holder.page.click("form[action$='objection'] button")
+        await holder.page.wait_for_selector("form[action$='objection']", state="detached")
+        (watcher,) = await site.desk.watches.watchers(key)
+        assert watcher.objected_ms == site.now[0]
         await holder.page.click("text=Close now")
         await holder.page.wait_for_selector("text=Closed")
         await visitor.page.reload()

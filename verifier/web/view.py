@@ -41,10 +41,10 @@ _SOURCES: Final = {
 _RECHECKED: Final = VALID_FAMILY | {
     Code.SUSPENDED, Code.REVOKED, Code.ENDED, Code.ISSUER_OUT_OF_SCOPE, Code.NOT_FOUND
 }  # fmt: skip
-# All that recheck-page.js imports, asked for at once instead of level by level.
+# All that recheck-page.js imports at first, asked for at once instead of level by level.
 _MODULES: Final = (
-    "band.js", "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "fragment.js", "merkle.js", "names.js", "note.js",
-    "policy.js", "recheck.js", "statement.js", "trust.js",
+    "band.js", "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "merkle.js", "names.js", "note.js",
+    "policy.js", "recheck.js", "secret.js", "statement.js", "trust.js",
 )  # fmt: skip
 _BANDS: Final = {
     "contradicted": ("bad", "link-broken", "✕", "recheck_contradicted", "recheck_contradicted_line"),
