@@ -1,7 +1,7 @@
 """Photos of holders: found by name in a folder, reduced to the thumbnail that a scan shows.
 
-The certificate commits to the SHA-256 of the whole file; the thumbnail travels in the face envelope and is also what
-is printed (35 mm at about 240 dpi).
+The certificate commits to the SHA-256 of the thumbnail, which travels in the face envelope, is what is printed (35 mm
+at about 240 dpi), and can be shared by its holder. The whole file stays with the body.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ _FORMATS: Final = ("JPEG", "PNG")
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One holder's picture: SHA-256 of the file as it came, and a JPEG of at most 12 KiB made from it."""
+    """One holder's picture: a JPEG of at most 12 KiB, made from the file as it came."""
 
-    digest: bytes
     thumbnail: bytes
 
     def __post_init__(self) -> None:
-        assert len(self.digest) == 32 and 0 < len(self.thumbnail) <= MAX_THUMBNAIL
+        assert 0 < len(self.thumbnail) <= MAX_THUMBNAIL
+
+    @property
+    def digest(self) -> bytes:
+        """What a certificate commits to."""
+        return sha256(self.thumbnail).digest()
 
 
 def find_photo(folder: Path, given: str, *stems: str) -> Path | None:
@@ -60,7 +64,7 @@ def read_photo(path: Path) -> Photo:
         raise Unavailable(f"a photo cannot be read: {error.strerror}") from error
     if len(original) > MAX_FILE:
         raise Malformed("photo of more than 20 MB")
-    return Photo(sha256(original).digest(), make_thumbnail(original))
+    return Photo(make_thumbnail(original))
 
 
 def make_thumbnail(original: bytes) -> bytes:

@@ -26,6 +26,8 @@ _KNOWN: Final = Text("据此可知", "What this rests on")
 _UNKNOWN: Final = Text("无法得知", "What it cannot tell")
 _SINCE: Final = Text("此后是否被撤销、暂停或更正", "whether it was revoked, suspended or corrected since")
 _LATER: Final = Text("此后登记的证书", "certificates registered since")
+_NAMED: Final = Text("二维码所载序号（未核对）", "place that the code names (not checked)")
+_ENTERED: Final = Text("是否确已登记：须联网核验", "whether it was entered in the register: check with a network")
 _CLOSED: Final = Text("没有登记数据：请先联网运行 sync", "there is no register yet: run sync with a network first")
 _BASED: Final = Text("{source}，截至 {time}（{age}前）", "{source}, as of {time} ({age} before)")
 
@@ -57,7 +59,9 @@ class Printer:
         if verdict.issuer is not None:
             yield self._label("issuer"), f"{verdict.issuer.name} ({verdict.issuer.filing_number})"
         proof = verdict.proof
-        if proof is not None:
+        if proof is not None and verdict.source is Source.KIT:
+            yield self._say(_NAMED), f"{proof.index} < {proof.size}  {proof.origin}"
+        elif proof is not None:
             yield self._label("log_index"), f"{proof.index} < {proof.size}  {proof.origin}"
             yield self._label("leaf_hash"), proof.leaf_hash
             yield self._label("log_root"), proof.root
@@ -100,7 +104,10 @@ class Printer:
 
     def _limits(self, verdict: Verdict) -> Iterator[tuple[str, str]]:
         """What an offline answer rests on and what it leaves open."""
-        if verdict.code not in (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE):
+        by_kit = verdict.source is Source.KIT and verdict.code is Code.OFFLINE_BUNDLE_OK
+        if by_kit:
+            yield self._say(_UNKNOWN), self._say(_ENTERED)
+        elif verdict.code not in (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE):
             return
         if verdict.as_of_ms is None:
             yield self._say(_UNKNOWN), self._say(_CLOSED)

@@ -27,7 +27,7 @@ class Field(IntEnum):
     """The eight places of `rest`, in their fixed order."""
 
     ID_DOCUMENT = 1  # [type code, country, normalised number]
-    PHOTO = 2  # SHA-256 of the image bytes
+    PHOTO = 2  # SHA-256 of the thumbnail in the face envelope
     SCORES = 3
     EMPLOYER = 4
     BIRTH_YEAR = 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import logging
 import os
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from ledger.edge_log import JsonLines
@@ -27,6 +30,8 @@ from ledger.tlog.policy import Policy, Witness, format_policy
 from tests.support.holder_site import HolderSite, holder_site
 from tests.support.witnesses import Cosigner
 from verifier.holders.desk import from_text
+from verifier.watch.standing import Standing
+from verifier.watch.store import Watch
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 PIN = "493817"
@@ -157,6 +162,23 @@ async def test_claim_passkey_share_open_close(tmp_path: Path) -> None:
 
         await holder.page.goto(f"{site.url}/holder?lang=en")
         assert "Times opened: 2" in await holder.page.locator("#shares").inner_text()
+        await holder.page.click("text=Times opened: 2")
+        assert len(await holder.page.locator("#shares details li:visible").all()) == 2, "each view with its time"
+
+        key = site.certificates[0].issue.cert_key
+        api_key = "INSERT INTO api_key VALUES ($1, $2, $3, 1, NULL, 60, 100)"
+        await site.context.store.execute(api_key, "k1", "某某人力资源部", b"d")
+        standing = Standing("in_force", 0, "", 4)
+        watch = Watch("ab" * 16, "k1", key, "https://hr.example/hook", "their note", site.now[0], standing)
+        await site.desk.watches.add(watch, b"sealed")
+        await holder.page.goto(f"{site.url}/holder?lang=en")
+        await holder.page.click("text=Who watches this certificate: 1")
+        assert await holder.page.locator("details[open] >> text=某某人力资源部").is_visible()
+        assert "their note" not in await holder.page.content() and "hr.example" not in await holder.page.content()
+        await holder.page.click("form[action$='objection'] button")
+        await holder.page.wait_for_selector("form[action$='objection']", state="detached")
+        (watcher,) = await site.desk.watches.watchers(key)
+        assert watcher.objected_ms == site.now[0]
         await holder.page.click("text=Close now")
         await holder.page.wait_for_selector("text=Closed")
         await visitor.page.reload()
@@ -280,6 +302,70 @@ async def test_what_was_not_signed_turns_red_although_the_site_passes_it_on(tmp_
         await visitor.page.goto(link.partition("#")[0])
         await visitor.page.wait_for_selector("text=The link is not complete")
         await other.close()
+        await context.close()
+
+
+LOOK_AT_PICTURE = """(async () => {
+  const one = document.querySelector(".shared img");
+  await one.decode();
+  return [one.src, one.alt, one.naturalWidth];
+})()"""
+
+
+def portrait(shade: int) -> bytes:
+    """A small picture with enough in it to be recognised."""
+    out = io.BytesIO()
+    Image.effect_noise((120, 168), 8).point(lambda value: min(255, value + shade)).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+async def test_a_photo_is_shared_as_it_was_signed_or_not_at_all(tmp_path: Path) -> None:
+    signed, other_face = portrait(0), portrait(90)
+    first, second = base64.b64encode(signed).decode(), base64.b64encode(other_face).decode()
+    async with holder_site(tmp_path, photo=signed) as site, chromium() as browser:
+        context, holder = await new_page(browser)
+        page = holder.page
+        await claim(site, page)
+        link = await share(site, page, purpose="job")
+        assert (
+            await page.evaluate("document.querySelector('[data-preview] img').src") == f"data:image/jpeg;base64,{first}"
+        )
+        visiting, visitor = await new_page(browser)
+        await visitor.page.goto(link)
+        await visitor.page.wait_for_selector(".shared.proven img")
+        shown = await visitor.page.evaluate(LOOK_AT_PICTURE)
+        assert shown == [f"data:image/jpeg;base64,{first}", "Photo on the register", 120]
+        assert await axe(visitor.page) == [] and visitor.said == []
+
+        link = await share(site, page, purpose="title")  # name, scores and employer: no photo
+        posted = json.loads([sent for sent in holder.sent if f"{site.url}/holder/shares?" in sent][-1].split("\n")[1])
+        disclosed = opened(link, posted, "")
+        assert set(disclosed) == {"cert_key", "purpose", "recipient", "digests", "shown"}
+        assert set(disclosed["shown"]) == {"name", "employer"} and len(from_text(posted["body"])) < 2048
+
+        place = "**/holder/certificates/*/share?lang=en"
+        for purpose, true, false in (
+            ("job", first, second),
+            ("job", first, "AAAA"),
+            ("title", "&#34;employer&#34;: [4", "&#34;scores&#34;: [4"),  # what was signed, under another name
+        ):
+
+            async def forge(route: Any) -> None:
+                answer = await route.fetch()
+                before = await answer.text()
+                text = before.replace(true, false)  # noqa: B023  # awaited within this turn
+                assert text != before
+                await route.fulfill(response=answer, body=text.replace('value="scores" disabled', 'value="scores"'))
+
+            await page.route(place, forge)
+            link = await share(site, page, purpose=purpose)
+            await page.unroute(place)
+            await visitor.page.goto("about:blank")
+            await visitor.page.goto(link)
+            await visitor.page.wait_for_selector(".shared.refused")
+            assert await visitor.page.locator(".shared img").count() == 0
+            assert "例小明厂" not in await visitor.page.inner_text(".shared")
+        await visiting.close()
         await context.close()
 
 

@@ -237,6 +237,87 @@ def test_names_days_and_times_are_shown_alike() -> None:
     assert ask(questions) == ours
 
 
+def _flat(rows: list[list[int]]) -> bytes:
+    return bytes(value for row in rows for value in row)
+
+
+def _smoothed(rows: list[list[int]]) -> list[list[int]]:
+    high, wide = len(rows), len(rows[0])
+
+    def at(x: int, y: int) -> int:
+        return rows[min(max(y, 0), high - 1)][min(max(x, 0), wide - 1)]
+
+    weights = {-1: 1, 0: 2, 1: 1}
+    return [
+        [
+            (sum(at(x + dx, y + dy) * wx * wy for dx, wx in weights.items() for dy, wy in weights.items()) + 8) >> 4
+            for x in range(wide)
+        ]
+        for y in range(high)
+    ]
+
+
+def _enlarged(rows: list[list[int]]) -> list[list[int]]:
+    """Mitchell's cubic at 1.5 times, without rounding in between."""
+
+    def kernel(t: float) -> float:
+        t = abs(t)
+        return (
+            (7 * t**3 - 12 * t**2 + 16 / 3) / 6
+            if t < 1
+            else (-7 / 3 * t**3 + 12 * t**2 - 20 * t + 32 / 3) / 6
+            if t < 2
+            else 0
+        )
+
+    def line(values: list[float]) -> list[float]:
+        out = []
+        for to in range(len(values) * 3 // 2):
+            place = (to + 0.5) / 1.5 - 0.5
+            near = range(int(place // 1) - 1, int(place // 1) + 3)
+            out.append(sum(values[min(max(x, 0), len(values) - 1)] * kernel(place - x) for x in near))
+        return out
+
+    wide = [line([float(value) for value in row]) for row in rows]
+    columns = [line([row[x] for row in wide]) for x in range(len(wide[0]))]
+    return [[round(min(max(column[y], 0), 255)) for column in columns] for y in range(len(columns[0]))]
+
+
+def test_pictures_are_made_ready_for_the_reader() -> None:
+    draw = random.Random(5)
+    sizes = [(2, 2), (4, 2), (2, 6), (14, 10)]
+    pictures = [[[draw.choice((0, 255, draw.randrange(256))) for _ in range(w)] for _ in range(h)] for w, h in sizes]
+    told = ask(
+        [
+            {"ask": "grey", "plane": _flat(rows).hex(), "width": len(rows[0]), "height": len(rows), "how": how}
+            for rows in pictures
+            for how in ("plain", "smooth", "enlarge")
+        ]
+    )
+    for rows, (plain, smooth, large) in zip(pictures, zip(*[iter(told)] * 3, strict=True), strict=True):
+        assert plain["out"] == _flat(rows).hex()
+        assert smooth["out"] == _flat(_smoothed(rows)).hex()
+        wanted = _flat(_enlarged(rows))
+        assert (large["wide"], large["high"]) == (len(rows[0]) * 3 // 2, len(rows) * 3 // 2)
+        assert max(abs(a - b) for a, b in zip(bytes.fromhex(large["out"]), wanted, strict=True)) <= 4
+
+
+def test_the_part_of_a_picture_that_is_looked_at_lies_in_it() -> None:
+    draw = random.Random(6)
+    sizes = [(1920, 1080), (1080, 1920), (640, 480), (2, 2), (3, 5)]
+    sizes += [(draw.randrange(2, 4000), draw.randrange(2, 4000)) for _ in range(40)]
+    looks = [{"square": square, "part": part, "how": "plain"} for square in (True, False) for part in (1, 2 / 3)]
+    asked = [{"ask": "part", "look": look, "width": w, "height": h} for w, h in sizes for look in looks]
+    for question, told in zip(asked, ask(asked), strict=True):
+        assert all(told[name] % 2 == 0 for name in told) and min(told["width"], told["height"]) >= 2
+        assert told["x"] >= 0 and told["x"] + told["width"] <= question["width"]
+        assert told["y"] >= 0 and told["y"] + told["height"] <= question["height"]
+        middle = told["x"] + told["width"] / 2 - question["width"] / 2
+        assert abs(middle) <= 3 and (not question["look"]["square"] or told["width"] == told["height"])
+    [rgb, bgr] = ask([{"ask": "light", "pixels": "ff000080", "blue_first": blue} for blue in (False, True)])
+    assert (rgb, bgr) == ("4d", "1d")
+
+
 def test_vendored_files_are_those_of_their_packages() -> None:
     folder = Path(verifier.__file__).parent / "static"
     listed = json.loads((folder / "vendored.json").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from ledger.records.qr import Code as QrCode
 from ledger.records.qr import format_code, format_fragment
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.tlog.note import VerifierKey
+from ledger.tlog.policy import NO_WITNESSES
 from tests.support.builders import DAY, ORIGIN, correct, make_authority, make_body, ruling
 from tests.support.page_modules import ask
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
@@ -154,3 +155,6 @@ def test_without_the_printed_code_name_and_number_are_the_sites_word() -> None:
     lone = replace(TRUST, map_auditors=())
     told = ask([{**question, "trust": format_trust([lone], load_messages()).decode()}])
     assert (told[0]["outcome"], told[0]["notes"]) == ("partly", ["auditor"])
+    unseen = replace(TRUST, policy=NO_WITNESSES)
+    told = ask([{**question, "trust": format_trust([unseen], load_messages()).decode()}])
+    assert (told[0]["outcome"], told[0]["notes"]) == ("partly", ["unwitnessed"])

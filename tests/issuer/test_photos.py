@@ -80,7 +80,7 @@ async def test_a_photo_is_committed_to_and_shown(tmp_path: Path) -> None:
     assert found == {(3, "PHOTO_UNREADABLE", "error"), (4, "PHOTO_MISSING", "warning")}
     first, second = outcome.state.logged()
     openings = {opening.field: opening.value for opening in first[0].openings}
-    assert openings[Field.PHOTO] == sha256(picture()).digest()
+    assert openings[Field.PHOTO] == sha256(make_thumbnail(picture())).digest()
     assert Field.PHOTO not in {opening.field for opening in second[0].openings}
     issued = all_issued(outcome.state, setting.desk.settings, outcome.changes)
     faces = [certificate_face(item, outcome.filing, setting.desk.settings) for item in issued]

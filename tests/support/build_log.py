@@ -83,6 +83,7 @@ class Certificate:
     face: FaceOpening
     digests: tuple[bytes, ...]
     openings: tuple[FieldOpening, ...]
+    thumbnail: bytes = b"thumbnail"
 
     def code(self, index: int | None = None, base: str = BASE) -> Code:
         """The QR code: with a fragment when the log index is given."""
@@ -90,7 +91,7 @@ class Certificate:
         return Code(base, self.secret, fragment)
 
     def envelope(self) -> bytes:
-        return seal_face(self.secret, self.statement.leaf_hash, bytes(12), FaceContent(self.face, b"thumbnail"))
+        return seal_face(self.secret, self.statement.leaf_hash, bytes(12), FaceContent(self.face, self.thumbnail))
 
 
 @dataclass
@@ -169,9 +170,10 @@ class LogBuilder:
         track: str | None = None,
         name: str = "例小明",
         signer: Ed25519Signer | None = None,
+        photo: bytes = b"",
         **changes: object,
     ) -> Certificate:
-        """A signed certificate; `label` decides secret, salts and number."""
+        """A signed certificate; `label` decides secret, salts and number. A `photo` is committed to."""
         secret = octets("secret " + label, 16)
         serial = int.from_bytes(octets("serial " + label, 4), "big") % 1_000_000
         face = FaceOpening(octets("face " + label, 16), f"{FILING}26{7 - grade}{serial:06}", name)
@@ -179,6 +181,8 @@ class LogBuilder:
             f: FieldOpening(f, octets(f"field {f} {label}", 16), value)
             for f, value in ((Field.ID_DOCUMENT, ["111", "CHN", "990000200001010000"]), (Field.EMPLOYER, name + "厂"))
         }
+        if photo:
+            openings[Field.PHOTO] = FieldOpening(Field.PHOTO, octets(f"photo {label}", 16), sha256(photo).digest())
         absent = {f: octets(f"absent {f} {label}") for f in Field if f not in openings}
         digests = rest_digests(openings, absent)
         issue = Issue(
@@ -200,7 +204,14 @@ class LogBuilder:
         issue = replace(issue, **changes)  # type: ignore[arg-type]
         statement = parse_statement(issue_entry(issue, signer or self.record_key))
         return Certificate(
-            secret, octets("holder " + label, 16), statement, issue, face, digests, tuple(openings.values())
+            secret,
+            octets("holder " + label, 16),
+            statement,
+            issue,
+            face,
+            digests,
+            tuple(openings[f] for f in sorted(openings)),
+            photo or b"thumbnail",
         )
 
     async def batch(self, entries: Sequence[bytes], *, time: int | None = None) -> list[int]:

@@ -149,12 +149,17 @@ class HolderSite:
 
 @asynccontextmanager
 async def holder_site(
-    folder: Path, *labels: str, place: str = "site.db", now_ms: int | None = None, erasure_key: str = ""
+    folder: Path,
+    *labels: str,
+    place: str = "site.db",
+    now_ms: int | None = None,
+    erasure_key: str = "",
+    photo: bytes = b"",
 ) -> AsyncIterator[HolderSite]:
     port = free_port()
     url = f"http://localhost:{port}"
     log = await LogBuilder.create(folder / "log.db")
-    certificates = [log.certificate(label) for label in labels or ("one",)]
+    certificates = [log.certificate(label, photo=photo) for label in labels or ("one",)]
     await log.issue(*certificates)
     ledger, now = HolderLedger(log), [log.time if now_ms is None else now_ms]
     ledger.time_ms = now[0]

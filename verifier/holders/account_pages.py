@@ -32,7 +32,7 @@ from verifier.holders.desk import (
 )
 from verifier.holders.requests import ERASURE, Request
 from verifier.holders.share_store import Listed
-from verifier.holders.shares import DAYS, NAME
+from verifier.holders.shares import DAYS, NAME, PHOTO
 from verifier.messages import say_day_number, say_time
 from verifier.verdict import GREEN, Verdict
 from verifier.watch.store import Watcher
@@ -47,6 +47,7 @@ PURPOSE_WORDS: Final = {
 }
 _FIELD_WORDS: Final = {
     NAME: "holders_field_name",
+    PHOTO: "photo",
     "document": "holders_field_document",
     "scores": "holders_field_scores",
     "employer": "holders_field_employer",

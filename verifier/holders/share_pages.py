@@ -54,8 +54,8 @@ async def get_share(request: web.Request) -> web.StreamResponse:
     if session is None:
         return see("/holder", lang)
     kept = await renewed(desk, session, await kept_of(desk, session, request.match_info["id"]))
-    verdict = await desk.lookup.by_key(kept.held.cert_key)
-    openings = openings_of(kept.held)
+    verdict = await desk.lookup.by_secret(format_secret(kept.held.secret))  # with the photo
+    openings = openings_of(kept.held, verdict.certificate.photo if verdict.certificate else None)
     today = date_of(batch_day(desk.now_ms()))
     return page(
         request,

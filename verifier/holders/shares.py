@@ -7,8 +7,10 @@ certificate (grade, occupation, body, dates, status) is public under its cert ke
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -22,15 +24,16 @@ from verifier.holders.held import Held
 DAY_MS: Final = 86_400_000
 DAYS: Final = (7, 30, 90)
 LONGEST_DAYS: Final = 366
-MAX_BODY: Final = 32 * 1024  # bytes of ciphertext
+MAX_BODY: Final = 48 * 1024  # bytes of ciphertext: a photo of 12 KiB in base64, and what a rest envelope holds
 MAX_SHARES: Final = 200  # of one account, ended ones included
 WRONG_PINS: Final = 5  # then a share is locked until its holder opens it again
 NAME: Final = "name"  # number and name, which are disclosed together: one digest covers both
+PHOTO: Final = "photo"
 
-# Fields by the names that pages and the browser's modules use. The photo is left out: what was signed is the digest of
-# the original file, which nobody here has, and a thumbnail of the holder's own choosing would prove nothing.
+# Fields by the names that pages and the browser's modules use.
 FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
     {
+        PHOTO: Field.PHOTO,
         "document": Field.ID_DOCUMENT,
         "scores": Field.SCORES,
         "employer": Field.EMPLOYER,
@@ -40,7 +43,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
 )
 PURPOSES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "job": (NAME,),
+        "job": (NAME, PHOTO),
         "subsidy": (NAME, "document"),
         "title": (NAME, "scores", "employer"),
         "custom": (),
@@ -93,8 +96,12 @@ def expiry_of(period: str, now_ms: int) -> int:
     return last_ms(day)
 
 
-def openings_of(held: Held) -> dict[str, object]:
-    """What a holder can choose from, as JSON values for the browser: byte strings are `{"hex": …}`."""
+def openings_of(held: Held, picture: bytes | None = None) -> dict[str, object]:
+    """What a holder can choose from, as JSON values for the browser: byte strings are `{"hex": …}`, the picture base64.
+
+    `picture` is the face envelope's. The photo can be chosen where that is the picture that was signed: older
+    certificates commit to the file that it was made from, which nobody here has.
+    """
     face = held.face
     found: dict[str, object] = {
         NAME: [_plain(face.salt), face.number, face.name],
@@ -102,8 +109,13 @@ def openings_of(held: Held) -> dict[str, object]:
         "cert_key": held.cert_key.hex(),
     }
     for name, field in FIELDS.items():
-        if (opening := held.opening(field)) is not None:
+        opening = held.opening(field)
+        if field is Field.PHOTO and (opening is None or not picture or sha256(picture).digest() != opening.value):
+            continue
+        if opening is not None:
             found[name] = [int(field), _plain(opening.salt), _plain(opening.value)]
+    if PHOTO in found and picture:
+        found["picture"] = base64.b64encode(picture).decode()
     return found
 
 

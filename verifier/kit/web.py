@@ -40,6 +40,7 @@ LINES: Final = {
     Code.ISSUER_OUT_OF_SCOPE: "",
     Code.UNREADABLE: "",
 }
+TITLES: Final = {Code.OFFLINE_BUNDLE_OK: "kit_title_ok"}  # a kit does not prove that the certificate was entered
 _LASTING: Final = ("css", "js", "svg", "png", "wasm")  # static files that the installed site keeps
 
 
@@ -55,7 +56,7 @@ def offline_room(shelf: Shelf | None) -> Room:
 
 async def page(request: web.Request) -> web.StreamResponse:
     state, lang = request.app[STATE], chosen_lang(request)
-    bands = state.pages.bands(LINES, lang)
+    bands = state.pages.bands(LINES, lang, TITLES)
     switch = f"/offline?lang={'en' if lang == 'zh' else 'zh'}"
     text = state.pages.render("offline.html", lang, switch=switch, bands=bands)
     return html(request, text, headers=SCANNER_HEADERS)

@@ -3,11 +3,11 @@
 
 import { concat, form, fromBase64url, same, sha256, toBase64url } from "./bytes.js";
 import { decode, encode, shape } from "./cbor.js";
-import { joinStatement, labelled, parseStatement } from "./statement.js";
+import { bigEndian, certKeyOf, parseSecret } from "./secret.js";
+import { joinStatement, parseStatement } from "./statement.js";
 
 /** @typedef {{salt: Uint8Array, number: string, name: string}} Face */
 
-const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const TAIL = [0, 3, 5, 8, 10, 13, 15, 17]; // digits of so many bytes
 
 /** What a scanned text is: `secret` and `fragment` (maybe empty) of ours, or the foreign `host`. Malformed otherwise.
@@ -21,22 +21,6 @@ export function parseCode(text, bases) {
   form(path.startsWith("/c/"), "not the link of a certificate");
   return { host, secret: parseSecret(path.slice(3)), fragment: parseFragmentText(fragment ?? "") };
 }
-
-/** The 16 bytes of 26 characters of Crockford base 32, in the one spelling. @param {string} text */
-export function parseSecret(text) {
-  form(text.length === 26, "a secret has 26 characters");
-  let bits = 0n;
-  for (const char of text) {
-    const value = ALPHABET.indexOf(char);
-    form(value >= 0, "a secret is written in upper-case Crockford base 32");
-    bits = (bits << 5n) | BigInt(value);
-  }
-  form((bits & 3n) === 0n, "the last two bits of a secret's text are zero");
-  return bigEndian(bits >> 2n, 16);
-}
-
-/** The certificate's public name. @param {Uint8Array} secret */
-export const certKeyOf = (secret) => sha256(labelled("certledger/cert-key/v1", secret));
 
 /** The bytes behind `#`: decimal digits after q, base64url after u; none for "". @param {string} text */
 export function parseFragmentText(text) {
@@ -93,15 +77,6 @@ export const faceDigest = ({ salt, number, name }) => sha256(encode([salt, numbe
 
 /** Whether the opening is what was signed. @param {Face} face @param {Uint8Array} digest */
 export const opens = async (face, digest) => same(await faceDigest(face), digest);
-
-function bigEndian(value, count) {
-  const raw = new Uint8Array(count);
-  for (let at = count - 1; at >= 0; at -= 1) {
-    raw[at] = Number(value & 255n);
-    value >>= 8n;
-  }
-  return raw;
-}
 
 /** First 8 bytes of SHA-256 of a key. @param {Uint8Array} key */
 export const kidOf = async (key) => (await sha256(key)).slice(0, 8);

@@ -22,8 +22,9 @@ const purpose = () => /** @type {RadioNodeList} */ (/** @type {unknown} */ (form
 /** @returns {import("./share-proof.js").Disclosed} */
 function disclosed() {
   const shown = Object.fromEntries(chosen().map((name) => [name, held[name]]));
-  const { cert_key, digests } = held;
-  return { cert_key, purpose: purpose(), recipient: field("recipient").value.trim(), digests, shown };
+  const { cert_key, digests, picture } = held;
+  const made = { cert_key, purpose: purpose(), recipient: field("recipient").value.trim(), digests, shown };
+  return shown.photo ? { ...made, picture } : made;
 }
 
 function preview() { // 1

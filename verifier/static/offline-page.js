@@ -4,7 +4,8 @@
 
 import { isFresh, openKit } from "./kit.js";
 import { judgeOffline } from "./judge.js";
-import { grouped, maskName, sayDay, sayTime } from "./names.js";
+import { maskName } from "./mask.js";
+import { grouped, sayDay, sayTime } from "./names.js";
 import { fetchTrust, pinnedPart, readTrust, recall, remember } from "./trust.js";
 
 const MOST = 1000; // codes of one paste or file

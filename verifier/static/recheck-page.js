@@ -2,9 +2,9 @@
 // The words are in the page already (pages/recheck.html); this shows those that apply.
 
 import { replaceBand } from "./band.js";
-import { certKeyOf, openFragment, parseFragmentText, parseSecret } from "./fragment.js";
 import { hex } from "./bytes.js";
 import { CHECKED, recheck } from "./recheck.js";
+import { certKeyOf, parseSecret } from "./secret.js";
 import { fetchTrust, readTrust, recall, remember } from "./trust.js";
 
 const own = /** @type {HTMLElement} */ (document.getElementById("own"));
@@ -29,13 +29,12 @@ async function run() {
   const certKey = await certKeyOf(secret);
   const pinned = recall();
   const asked = fetch(`/v1/evidence/${hex(certKey)}`, { cache: "no-store" });
-  const [said, got] = await Promise.all([fetchTrust({ cache: "reload" }), asked]);
+  const [said, got, printed] = await Promise.all([fetchTrust({ cache: "reload" }), asked, carriedBy(secret)]);
   if (pinned === null) remember(said);
   const trust = await readTrust(said, pinned);
   if (!got.ok) throw new Error("no evidence");
   const raw = new Uint8Array(await got.arrayBuffer());
   const fetched = performance.now();
-  const printed = await carriedBy(secret);
   const told = printed.torn
     ? { outcome: "contradicted", notes: ["the printed code"], newer: false }
     : await recheck({ ...page, certKey }, raw, trust, Date.now(), printed.carried);
@@ -50,9 +49,11 @@ async function run() {
   show(told.outcome, told.notes, trust, said);
 }
 
-/** What is printed in the code, if the address has it; it never leaves this browser. `torn`: not what was signed. */
+/** What is printed in the code, if the address has it: only then is its reader loaded. It never leaves this browser.
+ * `torn`: not what was signed. */
 async function carriedBy(secret) {
   if (location.hash.length < 2) return { carried: null, torn: false };
+  const { openFragment, parseFragmentText } = await import("./fragment.js");
   try {
     const fragment = parseFragmentText(location.hash.slice(1));
     return { carried: await openFragment(secret, fragment), torn: false };

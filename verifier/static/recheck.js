@@ -10,8 +10,7 @@
 import { Malformed, Unverified, hex, proof, same } from "./bytes.js";
 import { decode } from "./cbor.js";
 import { verifyEvidence } from "./evidence.js";
-import { opens } from "./fragment.js";
-import { dayOf, maskName, sayDay } from "./names.js";
+import { dayOf, sayDay } from "./names.js";
 import { hasQuorum } from "./policy.js";
 import { APPOINT, parseFiling } from "./statement.js";
 
@@ -56,6 +55,7 @@ function age(page, told, log, now, notes) {
   const time = Number(told.quorum ?? told.auditorTime ?? told.time) * 1000;
   const fresh = now - log.freshness <= time && time <= now + log.skew;
   if (told.auditorTime === null) notes.push("auditor");
+  if (!hasQuorum(log.pins.policy)) notes.push("unwitnessed");
   if (!log.canCount) notes.push("witness");
   else if (!told.witnessed) return { outcome: downgrade(page), notes };
   if (!fresh) {
@@ -130,6 +130,7 @@ function codeOf(status, state, certificate, corrected) {
 /** Whether the printed code shows that name and number are those that were signed. Raises when it shows the contrary. */
 async function isNamed(shown, { state, issued, commitments }, carried) {
   if (!carried) return false;
+  const [{ opens }, { maskName }] = await Promise.all([import("./fragment.js"), import("./mask.js")]);
   proof(same(carried.statement.entry, issued.entry) && carried.index === state.issueIndex, "the printed code");
   if (!(await opens(carried.face, commitments.fields.get(12)))) return false; // printed before a correction
   if (shown.name === undefined) return false;

@@ -1,5 +1,6 @@
 // The camera: opened when it is asked for, read frame by frame, closed as soon as something was read or nobody looks.
-import { LOOKS, readFrame } from "./scan-reader.js";
+import { LOOKS } from "./scan-grey.js";
+import { readVideo } from "./scan-reader.js";
 
 const WANTED = {
   audio: false,
@@ -42,9 +43,8 @@ export class Camera {
   async read() {
     for (let turn = 0; this.isOpen; turn += 1) {
       await this.#frame();
-      const { videoWidth: width, videoHeight: height } = this.#video;
-      if (!this.isOpen || width === 0) continue;
-      const texts = await readFrame(this.#video, width, height, this.#canvas, LOOKS[turn % LOOKS.length]);
+      if (!this.isOpen || this.#video.videoWidth === 0) continue;
+      const texts = await readVideo(this.#video, this.#canvas, LOOKS[turn % LOOKS.length]);
       if (this.isOpen && texts.length > 0) return texts;
     }
     return null;

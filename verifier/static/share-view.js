@@ -1,5 +1,7 @@
 // How disclosed fields are shown: the same for the holder's preview and for whoever opens the share.
 
+import { pictureOf } from "./share-proof.js";
+
 /** @param {string} tag @param {string} text @param {string} [className] */
 function element(tag, text, className) {
   const made = document.createElement(tag);
@@ -20,6 +22,11 @@ export function showDisclosed(list, disclosed, names) {
     if (field === "name") {
       const [, number, name] = opening;
       value.append(element("b", name), element("small", number, "num"));
+    } else if (field === "photo") {
+      const picture = document.createElement("img");
+      picture.src = `data:image/${pictureOf(disclosed).kind};base64,${disclosed.picture}`;
+      picture.alt = names[field] ?? field;
+      value.append(picture);
     } else value.append(...textsOf(field, opening[2]).map((text) => element("span", text)));
     row.append(element("dt", names[field] ?? field), value);
     rows.push(row);

@@ -31,10 +31,10 @@ _SCOPES: Final = {True: ("yes", "in_scope"), False: ("no", "out_of_scope"), None
 _RECHECKED: Final = VALID_FAMILY | {
     Code.SUSPENDED, Code.REVOKED, Code.ENDED, Code.ISSUER_OUT_OF_SCOPE, Code.NOT_FOUND
 }  # fmt: skip
-# All that recheck-page.js imports, asked for at once instead of level by level.
+# All that recheck-page.js imports at first, asked for at once instead of level by level.
 _MODULES: Final = (
-    "band.js", "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "fragment.js", "merkle.js", "names.js", "note.js",
-    "policy.js", "recheck.js", "statement.js", "trust.js",
+    "band.js", "bytes.js", "cbor.js", "ed25519.js", "evidence.js", "merkle.js", "names.js", "note.js",
+    "policy.js", "recheck.js", "secret.js", "statement.js", "trust.js",
 )  # fmt: skip
 _BANDS: Final = {
     "contradicted": ("bad", "link-broken", "✕", "recheck_contradicted", "recheck_contradicted_line"),
@@ -134,18 +134,18 @@ class Pages:
         `asset["plain name"]`."""
         return self._templates[lang].get_template(name).render(self._common[lang], **({"switch": None} | values))
 
-    def bands(self, lines: Mapping[Code, str], lang: str) -> list[tuple[str, dict[str, Any]]]:
+    def bands(
+        self, lines: Mapping[Code, str], lang: str, titles: Mapping[Code, str]
+    ) -> list[tuple[str, dict[str, Any]]]:
         """How verdicts look, for a page whose browser judges by itself. `lines`: the codes, and the label that takes
-        the place of the code's own line, if any."""
-        labels = self._messages.labels
-        return [
-            (
-                code.value,
-                self._words[code, lang]
-                | {"line": labels[label].of(lang) if label else self._messages.wordings[code].line.of(lang)},
-            )
-            for code, label in lines.items()
-        ]
+        the place of the code's own line, if any; `titles`: labels in the place of its title."""
+        labels, found = self._messages.labels, []
+        for code, label in lines.items():
+            wording = self._messages.wordings[code]
+            line = labels[label] if label else wording.line
+            title = labels[titles[code]] if code in titles else wording.title
+            found.append((code.value, self._words[code, lang] | {"title": title.of(lang), "line": line.of(lang)}))
+        return found
 
     def start(self, lang: str) -> str:
         return self._start[lang]

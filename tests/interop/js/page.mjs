@@ -16,10 +16,13 @@ const merkle = await from("merkle.js");
 const { verifyEvidence } = await from("evidence.js");
 const fragment = await from("fragment.js");
 const names = await from("names.js");
+const { certKeyOf } = await from("secret.js");
+const { maskName } = await from("mask.js");
 const kits = await from("kit.js");
 const { judgeOffline } = await from("judge.js");
 const { recheck } = await from("recheck.js");
 const { readTrust } = await from("trust.js");
+const greys = await from("scan-grey.js");
 
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"));
 
@@ -50,7 +53,7 @@ async function evidence({ raw, trust, latest, alone }) {
 async function code({ text, bases }) {
   const told = fragment.parseCode(text, bases);
   if (!told.secret) return { host: told.host };
-  const cert = hex(await fragment.certKeyOf(told.secret));
+  const cert = hex(await certKeyOf(told.secret));
   if (!told.fragment.length) return { secret: hex(told.secret), cert_key: cert };
   const { statement, face, index } = await fragment.openFragment(told.secret, told.fragment);
   const opened = { salt: hex(face.salt), number: face.number, name: face.name };
@@ -84,11 +87,22 @@ async function page({ page: said, cert_key: key, raw, trust, now, text, bases })
   return recheck({ ...said, certKey: bytes(key) }, bytes(raw), read, now, carried);
 }
 
+async function grey({ plane, width, height, how }) {
+  const picture = { plane: bytes(plane), width, height };
+  const [wide, high] = greys.sizeOf(picture, how);
+  const out = new Uint8Array(wide * high);
+  greys.prepare(picture, how, out);
+  return { wide, high, out: hex(out) };
+}
+
 const times = (pairs) => new Map(pairs.map(([vkey, time]) => [vkey, BigInt(time)]));
 const questions = {
   evidence,
   page,
   offline,
+  grey,
+  part: async ({ look, width, height }) => greys.partOf(look, width, height),
+  light: async ({ pixels, blue_first: blueFirst }) => hex(greys.greyOf(bytes(pixels), blueFirst)),
   code,
   signature,
   cbor: async ({ raw }) => hex(encode(decode(bytes(raw)))),
@@ -100,7 +114,7 @@ const questions = {
   map: async ({ root, key, value, proof }) =>
     merkle.verifyMap(bytes(root), bytes(key), value === null ? null : bytes(value), bytes(proof)).then(() => true),
   indexes: async ({ raw }) => kits.parseIndexSet(decode(bytes(raw), 1 << 24)),
-  mask: async ({ name }) => names.maskName(name),
+  mask: async ({ name }) => maskName(name),
   day: async ({ day, lang }) => names.sayDay(day, lang),
   time: async ({ ms, lang }) => names.sayTime(ms, lang),
 };

@@ -120,6 +120,8 @@ async def test_a_batch_of_applications(office: Office, tmp_path: Path) -> None:
         assert "cannot be proven" in explained[2] and "a certificate has to be shown" in explained[4]
         assert "must be one of" in explained[5]
         assert dict(rows_of(back, 1))["Total (yuan)"] == "2,000"
+        gone = await ask(site, "POST", f"/runs/{state['id']}/forget", allow_redirects=False)
+        assert (gone.status, gone.headers["location"]) == (303, "/applications/batch")
 
 
 async def test_pages_and_what_is_refused(office: Office, tmp_path: Path) -> None:
@@ -148,7 +150,8 @@ async def test_pages_and_what_is_refused(office: Office, tmp_path: Path) -> None
             await asyncio.sleep(0.02)
         assert "5,900" in text and "Sample" in text
         address = page.partition("?")[0]
-        assert (await ask(site, "POST", f"{address}/forget", allow_redirects=False)).status == 303
+        gone = await ask(site, "POST", f"{address}/forget", allow_redirects=False)
+        assert (gone.status, gone.headers["location"]) == (303, "/payroll")
         assert (await ask(site, "GET", address)).status == 404
         assert (await ask(site, "GET", "/v1/runs/xyz")).status == 404
 

@@ -62,7 +62,7 @@ async def test_what_is_no_share_is_refused(tmp_path: Path) -> None:
             (400, {"body": "*"}),
             (400, {"proof": "AAAA"}),
             (400, {"purpose": "x"}),
-            (400, {"fields": ["photo"]}),
+            (400, {"fields": ["picture"]}),
             (400, {"recipient": "某" * 101}),
             (400, {"extra": 1}),
             (422, {"period": "8"}),

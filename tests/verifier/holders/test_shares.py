@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
 from ledger.errors import Malformed, Refused
+from ledger.records.commitments import Field, FieldOpening
 from ledger.records.dates import batch_day, format_day, last_ms
 from tests.support.builders import octets
 from tests.verifier.holders.test_held import HELD
@@ -66,7 +70,7 @@ def test_a_note_comes_back_and_knows_its_words() -> None:
     assert parse_note(format_note(note)) == note
     for wrong in (
         {"purpose": "other"},
-        {"fields": ("photo",)},
+        {"fields": ("picture",)},
         {"fields": (NAME, NAME)},
         {"recipient": "某" * 101},
         {"token": b""},
@@ -84,3 +88,23 @@ def test_what_can_be_chosen_is_what_is_there() -> None:
     assert set(found) == {NAME, "document", "employer", "digests", "cert_key"}
     assert found["employer"] == [4, {"hex": HELD.openings[1].salt.hex()}, "示例机械有限公司"]
     assert found[NAME] == [{"hex": HELD.face.salt.hex()}, HELD.face.number, HELD.face.name]
+
+
+def test_a_photo_can_be_chosen_where_it_is_the_one_that_was_signed() -> None:
+    picture = b"\xff\xd8\xff picture"
+    for signed, shown, there in (
+        (sha256(picture).digest(), picture, True),
+        (sha256(b"the file it was made from").digest(), picture, False),
+        (sha256(b"").digest(), b"", False),
+        (sha256(picture).digest(), None, False),
+        ("words", picture, False),
+        (None, picture, False),
+    ):
+        opening = FieldOpening(Field.PHOTO, octets("salt", 16), signed) if signed is not None else None
+        first, *others = HELD.openings
+        held = replace(HELD, openings=(first, *([opening] if opening else []), *others))
+        found = json.loads(json.dumps(openings_of(held, shown)))
+        assert ("photo" in found, "picture" in found) == (there, there), signed
+        if there:
+            assert found["photo"] == [2, {"hex": octets("salt", 16).hex()}, {"hex": sha256(picture).hexdigest()}]
+            assert base64.b64decode(found["picture"]) == picture

@@ -81,6 +81,8 @@ async def test_a_kit_is_made_and_judges_without_ledger_or_replica(
         assert await desk.run("check", desk.text, "--dir", folder, "--kit", out) == 0
         said = capsys.readouterr().out
         assert "离线核验有效" in said or "Valid offline" in said
+        assert "是否确已登记" in said or "whether it was entered" in said
+        assert "(not checked)" in said or "（未核对）" in said
         assert await desk.run("check", desk.text[:-3] + "999", "--dir", folder, "--kit", out) in (1, 2)
     written = tmp_path / "code.txt"
     written.write_text(desk.text, "utf-8")

@@ -28,6 +28,7 @@ from tests.support.verdict_samples import NOW_MS, FakeServices
 from verifier.messages import load_messages
 from verifier.verdict import Code
 from verifier.web.app import WebSettings, create_app
+from verifier.web.assets import load_assets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
@@ -135,6 +136,53 @@ async def test_a_printed_certificate_before_the_camera_is_a_verdict(
     assert "/c/{secret}" in logged
     for secret in (site.fragment[:40], format_secret(site.certificate.secret), site.certificate.face.number):
         assert secret not in logged
+
+
+async def test_a_browser_that_hands_no_frames_over_reads_them_from_a_canvas(site: ScanSite, browser: Browser) -> None:
+    async with opened(browser, site, start="delete window.VideoFrame;") as (page, _):
+        await page.click("#scan-start")
+        await page.wait_for_url("**/c/**", timeout=60_000)
+        assert await page.evaluate("location.hash") == "#" + site.fragment
+
+
+FRAMES = """async ([reader, picture]) => {
+const { readFrame, readVideo } = await import(reader);
+const bitmap = await createImageBitmap(new Blob([new Uint8Array(picture)]));
+const [width, height] = [bitmap.width & ~1, bitmap.height & ~1];
+const canvas = new OffscreenCanvas(width, height);
+canvas.getContext("2d").drawImage(bitmap, 0, 0);
+const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+const look = { square: false, part: 1, how: "plain" };
+const told = {};
+for (const format of ["I420", "I422", "NV12", "RGBA", "RGBX", "BGRA", "BGRX", "I420P10"]) {
+  const planar = /^[IN]/.test(format);
+  const wide = format.endsWith("P10") ? 2 : 1;
+  const bytes = planar ? new Uint8Array(width * height * 2 * wide).fill(128) : pixels;
+  if (planar && wide === 1) for (let at = 0; at < width * height; at += 1) bytes[at] = pixels[4 * at];
+  const made = { format, codedWidth: width, codedHeight: height, timestamp: 0 };
+  const frame = new VideoFrame(bytes, made);
+  told[format] = await readFrame(frame, look);
+  if (frame.format !== null) told[format] = "not closed";
+}
+window.VideoFrame = class { constructor() { throw new DOMException("no", "SecurityError"); } };
+const video = document.createElement("video");
+video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+await video.play();
+told.drawn = await readVideo(video, document.createElement("canvas"), look);
+video.srcObject.getTracks()[0].stop();
+return told;
+}"""
+
+
+async def test_every_kind_of_frame_is_read_or_said_not_to_be(site: ScanSite, browser: Browser) -> None:
+    """Cameras give planes of light and colour, or four bytes a pixel; what cannot be read is drawn instead."""
+    reader = f"/static/{load_assets().names['scan-reader.js']}"
+    async with opened(browser, site) as (page, _):
+        told = await page.evaluate(FRAMES, [reader, list(picture("HELLO"))])
+    drawn = told.pop("drawn")
+    assert told.pop("I420P10") is None
+    assert told == {kind: ["HELLO"] for kind in ("I420", "I422", "NV12", "RGBA", "RGBX", "BGRA", "BGRX")}
+    assert isinstance(drawn, list)
 
 
 async def test_twenty_seconds_without_a_code_bring_advice(site: ScanSite, browser: Browser) -> None:
