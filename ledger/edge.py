@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aiohttp import hdrs, http_parser, web
-from multidict import istr
+from multidict import CIMultiDict, istr
 
 from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
 from ledger.edge_log import JsonLines, describe, log
@@ -189,12 +189,16 @@ def _http_answer(status: int, headers: tuple[tuple[str, str], ...] = ()) -> Erro
     return ErrorAnswer(status, code, text, headers=headers, close=status in (408, 413, 415))
 
 
-async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    headers = response.headers
+def secure(headers: CIMultiDict[str], *, hsts: bool) -> None:
+    """Add the security headers that are not there."""
     headers.extend([pair for pair in _NAMED if pair[0] not in headers])
-    if getattr(request.protocol, "hsts", False):
+    if hsts:
         headers["Strict-Transport-Security"] = HSTS
-    headers.popall(hdrs.SERVER, None)
+
+
+async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    secure(response.headers, hsts=getattr(request.protocol, "hsts", False))
+    response.headers.popall(hdrs.SERVER, None)
 
 
 async def read_body(request: web.Request, limit: int, *, on_bytes: Callable[[int], None] | None = None) -> bytes:

@@ -7,6 +7,7 @@ import time
 import traceback
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -32,14 +33,27 @@ class AccessLog(AbstractAccessLogger):
             "bytes": response.body_length,
             "ms": round(time * 1000, 1),
         }
-        # Made by hand: finding the caller and its thread, as Logger.info does, cost a fifth of a short answer.
-        record = logging.LogRecord(self.logger.name, logging.INFO, "", 0, "request", None, None)
-        record.fields = fields
-        self.logger.handle(record)
+        self.logger.handle(_Line(self.logger.name, fields))
 
     @property
     def enabled(self) -> bool:
         return self.logger.isEnabledFor(logging.INFO)
+
+
+class _Line(logging.LogRecord):
+    """What `logging` passes on for an answer, made by hand: finding out caller, thread and process, which the line does
+    not name, cost a fifth of a short answer."""
+
+    def __init__(self, name: str, fields: dict[str, object]) -> None:
+        now = time.time()
+        self.__dict__.update(_NOWHERE, name=name, created=now, msecs=now % 1 * 1000, fields=fields)
+
+
+# All that a record has, for formatters of other programs; None where this one has nothing to say.
+_NOWHERE: Final = {
+    **logging.LogRecord("", logging.INFO, "", 0, "request", None, None).__dict__,
+    **dict.fromkeys(("thread", "threadName", "process", "processName", "taskName")),
+}
 
 
 class JsonLines(logging.Formatter):

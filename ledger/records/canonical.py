@@ -43,6 +43,14 @@ def encode(value: Value) -> bytes:
         raise Malformed("CBOR: text that UTF-8 cannot carry") from error
 
 
+def encode_bytes(value: bytes) -> bytes:
+    """`encode` of a byte string of less than 64 KiB, where many are put together."""
+    length = len(value)
+    if length < 24:
+        return bytes((0x40 | length,)) + value
+    return (bytes((0x58, length)) if length < 256 else b"\x59" + length.to_bytes(2, "big")) + value
+
+
 def decode(raw: bytes, *, limit: int = MAX_BYTES) -> Any:
     """Read one document of at most `limit` bytes.
 

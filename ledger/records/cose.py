@@ -25,6 +25,7 @@ ALG_EDDSA: Final = -8
 CONTENT_CBOR: Final = 60
 _SIGN1: Final = b"\xd2"  # tag 18
 _SIGN: Final = b"\xd8\x62"  # tag 98
+_SIGNER: Final = b"\xa2\x01\x27\x04\x48"  # {1: -8, 4: ...}: the header of a signature, up to the 8 bytes of its kid
 _MAX_SIGNATURES: Final = 16
 _SINGLE_TYPES: Final = (bytes, dict, bytes, bytes)
 _SINGLE_KEYS: Final = {1, 3, 4, 15}
@@ -185,7 +186,7 @@ def _parse_body_header(protected: bytes) -> tuple[str, str]:
 def _parse_part(part: object) -> Signature:
     match part:
         case [bytes(protected), {**unprotected}, bytes(signature)] if not unprotected:
-            match canonical.decode(protected):
-                case {1: -8, 4: bytes(kid), **rest} if not rest:
-                    return _signature(kid, signature)
+            kid = protected[len(_SIGNER) :]
+            if protected[: len(_SIGNER)] == _SIGNER and len(kid) == 8:
+                return _signature(kid, signature)
     raise Malformed("COSE_Sign: a signature is not [{1: -8, 4: kid}, {}, signature]")

@@ -30,8 +30,11 @@ from ledger.tlog.note import NOTE_CEILING
 
 LABEL: Final = "certledger/evidence/v1"
 MAX_EVIDENCE: Final = 160 * 1024
-_FIRST_BYTE: Final = b"\x8d"  # a CBOR array of thirteen
+_BEFORE_KEY: Final = b"\x8d" + canonical.encode(LABEL)  # a CBOR array of thirteen, and its first
+_NOTHING, _ONE, _TWO, _THREE = b"\x80", b"\x81", b"\x82", b"\x83"  # CBOR arrays: their first byte
 _MAX_PATH: Final = 63  # hashes of an inclusion proof
+_HASHES: Final = frozenset({32})  # their lengths
+_HASH: Final = b"\x58\x20"  # a CBOR byte string of 32: what stands before it
 _MAX_SEAL: Final = 256
 _MAX_STATE: Final = 2048
 _MAX_INDEX: Final = 2**63
@@ -108,21 +111,23 @@ def format_evidence(evidence: Evidence) -> bytes:
 
 def format_around(evidence: Evidence) -> tuple[bytes, bytes]:
     """What stands before and behind the checkpoint's CBOR: the same whenever that head is signed again."""
-    highest = evidence.highest
-    parts: list[canonical.Value] = [
-        evidence.seal.entry,
-        list(evidence.seal.inclusion),
-        _placed_value(evidence.next),
-        evidence.map_proof,
-        evidence.state,
-        _placed_value(evidence.issued),
-        [evidence.commitments] if evidence.commitments else [],
-        [evidence.event] if evidence.event else [],
-        evidence.terms,
-        [highest.entry, highest.index, list(highest.inclusion)] if highest else [],
-    ]
-    before = _FIRST_BYTE + canonical.encode(LABEL) + canonical.encode(evidence.cert_key)
-    return before, canonical.encode(parts)[1:]
+    entry, highest = canonical.encode_bytes, evidence.highest
+    # Put together from pieces: a third of the time of one array with all of it, nearly all of which is hashes.
+    behind = (
+        entry(evidence.seal.entry),
+        _path(evidence.seal.inclusion),
+        _placed(evidence.next),
+        entry(evidence.map_proof),
+        entry(evidence.state),
+        _placed(evidence.issued),
+        _ONE + entry(evidence.commitments) if evidence.commitments else _NOTHING,
+        _ONE + entry(evidence.event) if evidence.event else _NOTHING,
+        entry(evidence.terms),
+        _THREE + entry(highest.entry) + canonical.encode(highest.index) + _path(highest.inclusion)
+        if highest
+        else _NOTHING,
+    )
+    return _BEFORE_KEY + entry(evidence.cert_key), b"".join(behind)
 
 
 def parse_evidence(raw: bytes) -> Evidence:
@@ -149,12 +154,18 @@ def parse_evidence(raw: bytes) -> Evidence:
 
 def check_path(path: Sequence[bytes]) -> None:
     """Raises Malformed unless `path` can be an inclusion proof: at most 63 hashes of 32 bytes."""
-    if len(path) > _MAX_PATH or any(len(item) != 32 for item in path):
+    if len(path) > _MAX_PATH or not _HASHES.issuperset(map(len, path)):
         raise Malformed("evidence: an inclusion proof has at most 63 hashes of 32 bytes")
 
 
-def _placed_value(placed: Placed | None) -> list[canonical.Value]:
-    return [placed.entry, list(placed.inclusion)] if placed else []
+def _placed(placed: Placed | None) -> bytes:
+    return _TWO + canonical.encode_bytes(placed.entry) + _path(placed.inclusion) if placed else _NOTHING
+
+
+def _path(path: Sequence[bytes]) -> bytes:
+    """The CBOR array of at most 63 hashes of 32 bytes (`check_path`)."""
+    count = len(path)
+    return _HASH.join((bytes((0x80 | count,)) if count < 24 else bytes((0x98, count)), *path))
 
 
 def _parse_placed(value: list[Any]) -> Placed | None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from ledger.errors import Malformed, Unverified
@@ -184,12 +185,15 @@ def _named(entry: bytes, leaf: bytes, known: Sequence[Statement]) -> Statement:
     return parse_statement(entry)
 
 
+_read_terms = lru_cache(64)(parse_statement)  # of these very bytes: a body's certificates name the same few
+
+
 def _filing(entry: bytes, state: CertificateState) -> Statement | None:
     if not entry:
         return None
     if leaf_hash(entry) != state.filing_leaf:
         raise Unverified("evidence: not the filing that the state names")
-    statement = parse_statement(entry)
+    statement = _read_terms(entry)
     terms = _body(statement, Filing)
     listed = state.kind is Kind.REISSUE or terms.record_key(kid(state.record_key)) is not None
     if terms.number != state.filing_number or not listed:

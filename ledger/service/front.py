@@ -33,7 +33,7 @@ from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.front_view import FrontView
 from ledger.service.metrics import FrontMetrics
 from ledger.service.requester import Requesters
-from ledger.service.tiles import tile_answer
+from ledger.service.tiles import Tiles
 
 journal = logging.getLogger(__name__)
 # Between two hops only (RFC 9110 7.6.1), or made anew by each server.
@@ -59,11 +59,12 @@ class Front:
 
 
 FRONT: Final = web.AppKey("front", Front)
+TILES: Final = web.AppKey("tiles", Tiles)
 
 
 def create_front_app(front: Front) -> web.Application:
     app = web.Application(client_max_size=wire.MAX_BODY)
-    app[FRONT] = front
+    app[FRONT], app[TILES] = front, Tiles(front.view.store)
     app.router.add_post("/v1/statements", post_statements)
     app.router.add_get("/tile/{path:.+}", get_tile)
     app.router.add_get("/livez", get_live)
@@ -94,12 +95,11 @@ async def post_statements(request: web.Request) -> web.Response:
     return _answered(answer)  # c
 
 
-async def get_tile(request: web.Request) -> web.Response:
+async def get_tile(request: web.Request) -> web.StreamResponse:
     """Out of the database, up to the head that the log has kept as published; what lies beyond, only the sequencer
     knows whether it is published. Of a checkpoint nobody else can say that it is the newest: it is passed on."""
-    view = request.app[FRONT].view
     try:
-        return await tile_answer(view.store, request.match_info["path"], await view.kept_size())
+        return await request.app[TILES].answer(request, await request.app[FRONT].view.kept_size())
     except Rejected:
         return await pass_on(request)
 

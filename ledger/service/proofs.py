@@ -19,6 +19,7 @@ from typing import Final
 from aiohttp import web
 
 from ledger.edge import Rejected
+from ledger.edge_ready import Header
 from ledger.errors import Unavailable
 from ledger.records.cose import Signer
 from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
@@ -32,6 +33,22 @@ from ledger.wire import evidence_question
 
 _KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
+_EVIDENCE, _TLOG_PROOF, _RECEIPT = "application/cbor", "text/plain", "application/cose"
+
+
+class Tag:
+    """The ETag of what is answered under one checkpoint, and the headers that go with it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._headers = {**_CORS, "Cache-Control": "no-cache", "ETag": text}
+        self._kinds = {kind: Header(kind, self._headers) for kind in (_EVIDENCE, _TLOG_PROOF, _RECEIPT)}
+
+    def answer(self, request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
+        """`body` of the content type `kind`; 304 to who has it."""
+        if request.headers.get("If-None-Match") == self.text:
+            return web.Response(status=304, headers=self._headers)
+        return self._kinds[kind].answer(request, body)
 
 
 @dataclass(slots=True)
@@ -43,17 +60,17 @@ class Proofs:
     origin: str
     keys: tuple[VerifierKey, ...]
     receipt_key: Signer
-    _head: tuple[Published, Basis, str] | None = None
+    _head: tuple[Published, Basis, Tag] | None = None
     _signature: tuple[bytes, bytes] | None = None  # root, and the receipt key's signature over it
 
-    def head(self) -> tuple[Published, Basis, str]:
+    def head(self) -> tuple[Published, Basis, Tag]:
         """The published head, as a basis for proofs, and its ETag. Raises Unavailable before the first."""
         published = self.published()
         if published is None:
             raise Unavailable("nothing is published yet")
         if self._head is None or self._head[0] is not published:
             basis = Basis(published.size, published.note, self._signed_ms(published.note))
-            self._head = published, basis, f'"{sha256(published.note).hexdigest()[:32]}"'
+            self._head = published, basis, Tag(f'"{sha256(published.note).hexdigest()[:32]}"')
         return self._head
 
     def root_signature(self, root: bytes) -> bytes:
@@ -85,36 +102,36 @@ def add_proofs(app: web.Application, proofs: Proofs) -> None:
     )
 
 
-async def get_evidence(request: web.Request) -> web.Response:
+async def get_evidence(request: web.Request) -> web.StreamResponse:
     proofs = request.app[PROOFS]
     cert_key = _cert_key(request)
     _, basis, tag = proofs.head()
-    size, day = evidence_question(request.query)
+    size, day = evidence_question(request.query) if request.query_string else (None, None)
     if size is not None:
         body = await proofs.prover.at_size(cert_key, size, basis)
     elif day is not None:
         body = await proofs.prover.at_day(cert_key, day, basis)
     else:
         body = await proofs.prover.current(cert_key, basis)
-    return _answer(request, tag, body, "application/cbor")
+    return tag.answer(request, body, _EVIDENCE)
 
 
-async def get_tlog_proof(request: web.Request) -> web.Response:
+async def get_tlog_proof(request: web.Request) -> web.StreamResponse:
     proofs = request.app[PROOFS]
     _, basis, tag = proofs.head()
     standing = await _standing(proofs, _cert_key(request), basis)
     proof = TlogProof(standing.index, standing.placed.inclusion, basis.note, None)
-    return _answer(request, tag, format_tlog_proof(proof), "text/plain")
+    return tag.answer(request, format_tlog_proof(proof), _TLOG_PROOF)
 
 
-async def get_receipt(request: web.Request) -> web.Response:
+async def get_receipt(request: web.Request) -> web.StreamResponse:
     proofs = request.app[PROOFS]
     published, basis, tag = proofs.head()
     standing = await _standing(proofs, _cert_key(request), basis)
     signature = proofs.root_signature(published.root)
     path = standing.placed.inclusion
     receipt = ReceiptOf(proofs.origin, kid(proofs.receipt_key.public), basis.size, standing.index, path, signature)
-    return _answer(request, tag, format_receipt(receipt), "application/cose")
+    return tag.answer(request, format_receipt(receipt), _RECEIPT)
 
 
 async def _standing(proofs: Proofs, cert_key: bytes, basis: Basis) -> Standing:
@@ -129,10 +146,3 @@ def _cert_key(request: web.Request) -> bytes:
     if _KEY.fullmatch(text) is None:
         raise Rejected(404)
     return bytes.fromhex(text)
-
-
-def _answer(request: web.Request, tag: str, body: bytes, kind: str) -> web.Response:
-    headers = {**_CORS, "Cache-Control": "no-cache", "ETag": tag}
-    if request.headers.get("If-None-Match") == tag:
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=body, content_type=kind, headers=headers)

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final
 
 from aiohttp import web
 
 from ledger.edge import Rejected
+from ledger.edge_ready import Header
 from ledger.errors import Malformed, Unavailable
 from ledger.store.protocol import Store
-from ledger.tlog.tiles import EntriesTile, format_entries, parse_tile_path
+from ledger.tlog.tiles import TILE_WIDTH, EntriesTile, format_entries, parse_tile_path
 
 CORS: Final = {"Access-Control-Allow-Origin": "*"}
+KEPT: Final = 1024  # whole tiles of hashes, 8 MiB
 IMMUTABLE: Final = "public, max-age=604800, immutable"
+_HEADER: Final = Header("application/octet-stream", {**CORS, "Cache-Control": IMMUTABLE})
 
 
-async def tile_answer(store: Store, path: str, size: int) -> web.Response:
-    """The tile that `path` (behind /tile/) names in the tree of the first `size` leaves. A partial one is a prefix of
-    what is stored. Raises Rejected(404) where that tree has none."""
-    try:
-        tile = parse_tile_path("tile/" + path)
-    except Malformed:
-        raise Rejected(404) from None
-    if isinstance(tile, EntriesTile):
-        start = tile.index * 256
-        if start + tile.width > size:
+class Tiles:
+    """What is under /tile/ of one log. Whole tiles of hashes are kept in memory: they never change."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: OrderedDict[str, tuple[int, bytes]] = OrderedDict()  # by path: the size that it needs, and the tile
+
+    async def answer(self, request: web.Request, size: int) -> web.StreamResponse:
+        """The tile that `path` (behind /tile/) names in the tree of the first `size` leaves. A partial one is a prefix
+        of what is stored. Raises Rejected(404) where that tree has none."""
+        path = request.match_info["path"]
+        kept = self._kept.get(path)
+        if kept is not None and kept[0] <= size:
+            self._kept.move_to_end(path)
+            return _HEADER.answer(request, kept[1])
+        return _HEADER.answer(request, await self._read(path, size))
+
+    async def _read(self, path: str, size: int) -> bytes:
+        try:
+            tile = parse_tile_path("tile/" + path)
+        except Malformed:
+            raise Rejected(404) from None
+        if isinstance(tile, EntriesTile):
+            start = tile.index * TILE_WIDTH
+            if start + tile.width > size:
+                raise Rejected(404)
+            entries = await self._store.entries(start, start + tile.width)
+            if len(entries) != tile.width:
+                raise Unavailable("an entry is missing; run fsck")
+            return format_entries(entries)
+        needed = tile.index * TILE_WIDTH + tile.width << 8 * tile.level
+        if needed > size:
             raise Rejected(404)
-        entries = await store.entries(start, start + tile.width)
-        if len(entries) != tile.width:
-            raise Unavailable("an entry is missing; run fsck")
-        body = format_entries(entries)
-    else:
-        if tile.index * 256 + tile.width > size >> (8 * tile.level):
-            raise Rejected(404)
-        row = await store.tile(tile.level, tile.index)
+        row = await self._store.tile(tile.level, tile.index)
         if row is None:
             raise Unavailable("a tile is missing; run fsck")
         body = row[: 32 * tile.width]
-    headers = {**CORS, "Cache-Control": IMMUTABLE}
-    return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+        if tile.width == TILE_WIDTH:
+            self._kept[path] = needed, body
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return body

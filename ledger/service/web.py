@@ -19,6 +19,7 @@ from prometheus_client import generate_latest
 
 from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
+from ledger.edge_ready import Header
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.authority import Filing
 from ledger.records.documents import IdDocument
@@ -36,7 +37,7 @@ from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
 from ledger.service.standby import Place
-from ledger.service.tiles import CORS, tile_answer
+from ledger.service.tiles import CORS, Tiles
 from ledger.store.protocol import PrivateStore, Slot, entry_at
 
 _SMALL_BODY: Final = 1024 * 1024
@@ -66,12 +67,14 @@ class Log:
 
 
 LOG: Final = web.AppKey("log", Log)
+TILES: Final = web.AppKey("tiles", Tiles)
+_CHECKPOINT: Final = Header("text/plain; charset=utf-8", {**CORS, "Cache-Control": "no-cache"})
 
 
 def create_app(log: Log) -> web.Application:
     """The application; the caller has started the publisher."""
     app = web.Application(client_max_size=wire.MAX_BODY)
-    app[LOG] = log
+    app[LOG], app[TILES] = log, Tiles(log.store)
     app.add_routes(
         [
             web.get("/checkpoint", get_checkpoint),
@@ -93,23 +96,17 @@ def create_app(log: Log) -> web.Application:
     return app
 
 
-async def get_checkpoint(request: web.Request) -> web.Response:
+async def get_checkpoint(request: web.Request) -> web.StreamResponse:
     publisher = request.app[LOG].publisher
     publisher.check_running()
     if publisher.published is None:
         raise Unavailable("nothing is published yet")
-    return web.Response(
-        body=publisher.published.note,
-        content_type="text/plain",
-        charset="utf-8",
-        headers={**CORS, "Cache-Control": "no-cache"},
-    )
+    return _CHECKPOINT.answer(request, publisher.published.note)
 
 
-async def get_tile(request: web.Request) -> web.Response:
+async def get_tile(request: web.Request) -> web.StreamResponse:
     """A tile or entry bundle of the published tree."""
-    log = request.app[LOG]
-    return await tile_answer(log.store, request.match_info["path"], log.publisher.readable)
+    return await request.app[TILES].answer(request, request.app[LOG].publisher.readable)
 
 
 async def post_statements(request: web.Request) -> web.Response:

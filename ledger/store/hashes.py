@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from ledger.errors import Unavailable
 from ledger.store.protocol import Store
@@ -22,13 +22,16 @@ from ledger.tlog.merkle import (
 from ledger.tlog.merkle import consistency_nodes as consistency_subtrees
 from ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, hashes_from_tiles, tile_of
 
+K = TypeVar("K")
+V = TypeVar("V")
 MEMO_LIMIT: Final = 60_000  # hashes; about 15 MiB
-CROWNS_LIMIT: Final = 16_384  # about 18 MiB, for the lowest tiles of 4 million leaves
-ROWS_LIMIT: Final = 256  # 2 MiB: tiles above the lowest, each over 65,536 leaves or more
+CROWNS_LIMIT: Final = 8192  # about 17 MiB, for the lowest tiles of 2 million leaves
+ROWS_LIMIT: Final = 4096  # whole tiles, 33 MiB: the lowest ones of a million leaves
+ABOVE_LIMIT: Final = 8192  # tiles whose path to the root of one size is kept; about 8 MiB in a log of a million leaves
 _ROW_BYTES: Final = TILE_WIDTH * HASH_BYTES
-_CROWN_LEVEL: Final = 4  # below it a few hashes cost less than remembering every leaf of a large log
-# Where each level of a crown begins: 16 hashes, 8, 4 and 2.
-_CROWN_AT: Final = {4: 0, 5: 16 * HASH_BYTES, 6: 24 * HASH_BYTES, 7: 28 * HASH_BYTES}
+_CROWN_LEVEL: Final = 3  # below it a few hashes cost less than remembering all of them
+# Where each level of a crown begins: 32 hashes, 16, 8, 4 and 2.
+_CROWN_AT: Final = {3: 0, 4: 32 * HASH_BYTES, 5: 48 * HASH_BYTES, 6: 56 * HASH_BYTES, 7: 60 * HASH_BYTES}
 
 
 class Hashes:
@@ -38,7 +41,8 @@ class Hashes:
         self._store = store
         self._memo: dict[Subtree, bytes] = {}
         self._crowns: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # of whole tiles: their upper hashes
-        self._rows: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # whole tiles above the lowest
+        self._rows: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # whole tiles
+        self._above: tuple[int, OrderedDict[int, tuple[bytes, ...]]] = 0, OrderedDict()  # of one size: by lowest tile
         self._edge: tuple[int, dict[int, tuple[bytes, ...]]] = 0, {}  # of one size: ends of its proofs, by height
 
     def learn(self, completed: Mapping[Subtree, bytes]) -> None:
@@ -60,10 +64,23 @@ class Hashes:
     async def inclusion(self, indexes: Sequence[int], size: int) -> list[tuple[bytes, ...]]:
         """An inclusion proof for each index in the tree of `size`."""
         rows: dict[tuple[int, int], bytes] = {}  # neighbours share theirs
+        if self._above[0] != size:
+            self._above = size, OrderedDict()
+        above = self._above[1]
         proofs = []
         for index in indexes:
-            siblings = await self._siblings(index, inclusion_height(index, size), rows)
-            proofs.append((*siblings, *await self._ends(index, size)))
+            height = inclusion_height(index, size)
+            if height < TILE_HEIGHT:
+                siblings = await self._siblings(index, 0, height, rows)
+                proofs.append((*siblings, *await self._ends(index, size)))
+                continue
+            tile = index >> TILE_HEIGHT  # a whole one, whose leaves have the same hashes above it
+            rest = above.get(tile)
+            if rest is None:
+                siblings = await self._siblings(index, 1, height, rows)
+                rest = (*siblings, *await self._ends(index, size))
+                _keep(above, tile, rest, ABOVE_LIMIT)
+            proofs.append((*await self._within(index, rows), *rest))
         return proofs
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
@@ -71,27 +88,47 @@ class Hashes:
         known = await self._load(s for node in consistency_subtrees(old, new) for s in node)
         return prove_consistency(old, new, _reader(known))
 
-    async def _siblings(self, index: int, height: int, rows: dict[tuple[int, int], bytes]) -> list[bytes]:
-        """The complete siblings of a leaf's path at the levels below `height`."""
-        memo = self._memo
-        found = [memo.get((level, index >> level ^ 1)) for level in range(height)]
-        for tile_level in range((height + TILE_HEIGHT - 1) // TILE_HEIGHT):
+    async def _within(self, index: int, rows: dict[tuple[int, int], bytes]) -> Sequence[bytes]:
+        """The siblings of a leaf's path in its lowest tile, a whole one."""
+        place = 0, index >> TILE_HEIGHT
+        row = self._rows.get(place)
+        if row is None:
+            memo = self._memo
+            known = [memo.get((level, index >> level ^ 1)) for level in range(TILE_HEIGHT)]
+            if None not in known:  # of a batch just committed
+                return [hash_ for hash_ in known if hash_ is not None]
+            row = await self._shared_row(place, rows)
+        else:
+            self._rows.move_to_end(place)
+        crown, slot = self._crown(place, row), index & TILE_WIDTH - 1
+        return [_node(row, crown, level, slot >> level ^ 1) for level in range(TILE_HEIGHT)]
+
+    async def _siblings(self, index: int, lowest: int, height: int, rows: dict[tuple[int, int], bytes]) -> list[bytes]:
+        """The complete siblings of a leaf's path below the level `height`, from tiles of level `lowest` on."""
+        memo, start = self._memo, lowest * TILE_HEIGHT
+        found = [memo.get((level, index >> level ^ 1)) for level in range(start, height)]
+        for tile_level in range(lowest, (height + TILE_HEIGHT - 1) // TILE_HEIGHT):
             bottom = tile_level * TILE_HEIGHT
             top = min(bottom + TILE_HEIGHT, height)
-            if None not in found[bottom:top]:
+            if None not in found[bottom - start : top - start]:
                 continue
             place = tile_level, index >> bottom + TILE_HEIGHT
-            row = rows.get(place)
-            if row is None:
-                row = rows[place] = await self._row(place)
+            row = await self._shared_row(place, rows)
             crown = self._crown(place, row) if top - bottom > _CROWN_LEVEL else b""
             slot = index >> bottom & TILE_WIDTH - 1
             for inside in range(top - bottom):
-                if found[bottom + inside] is None:
-                    found[bottom + inside] = hash_ = _node(row, crown, inside, slot >> inside ^ 1)
+                at = bottom - start + inside
+                if found[at] is None:
+                    found[at] = hash_ = _node(row, crown, inside, slot >> inside ^ 1)
                     if tile_level and not crown:  # of a tile that grows, over many leaves
                         self.learn({(bottom + inside, index >> bottom + inside ^ 1): hash_})
         return [hash_ for hash_ in found if hash_ is not None]
+
+    async def _shared_row(self, place: tuple[int, int], rows: dict[tuple[int, int], bytes]) -> bytes:
+        row = rows.get(place)
+        if row is None:
+            row = rows[place] = await self._row(place)
+        return row
 
     async def _ends(self, index: int, size: int) -> tuple[bytes, ...]:
         """What a proof ends with: the path's neighbours along the right edge."""
@@ -113,17 +150,18 @@ class Hashes:
             row = await self._store.tile(*place)
             if row is None:
                 raise Unavailable(f"store: tile {place} is missing; run fsck")
-            if place[0] and len(row) == _ROW_BYTES:
+            if len(row) == _ROW_BYTES:
                 _keep(self._rows, place, row, ROWS_LIMIT)
         return row
 
     def _crown(self, place: tuple[int, int], row: bytes) -> bytes:
-        """The hashes over 16 and more slots of a whole tile; of one that still grows, none."""
+        """The hashes over 8 and more slots of a whole tile; of one that still grows, none."""
         if len(row) != _ROW_BYTES:
             return b""
         crown = self._crowns.get(place)
         if crown is None:
-            level = [_fold(row, at, 16) for at in range(0, TILE_WIDTH, 16)]
+            width = 1 << _CROWN_LEVEL
+            level = [_fold(row, at, width) for at in range(0, TILE_WIDTH, width)]
             levels = [*level]
             while len(level) > 2:
                 pairs = iter(level)
@@ -168,8 +206,8 @@ def _fold(row: bytes, slot: int, count: int) -> bytes:
     return level
 
 
-def _keep(kept: OrderedDict[tuple[int, int], bytes], place: tuple[int, int], value: bytes, limit: int) -> None:
-    kept[place] = value
+def _keep(kept: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
+    kept[key] = value
     if len(kept) > limit:
         kept.popitem(last=False)
 

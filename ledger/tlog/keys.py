@@ -7,6 +7,7 @@ two verifiers would be two truths. ML-DSA-44 (FIPS 204, empty context) is that o
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import nacl.bindings
 import nacl.exceptions
@@ -83,9 +84,12 @@ def verify_ml_dsa_44(public: bytes, message: bytes, signature: bytes) -> None:
     if len(public) != ML_DSA_44_PUBLIC_BYTES:
         raise Malformed("an ML-DSA-44 public key is 1312 bytes")
     try:
-        MLDSA44PublicKey.from_public_bytes(bytes(public)).verify(bytes(signature), bytes(message))
+        _loaded(bytes(public)).verify(bytes(signature), bytes(message))
     except InvalidSignature:
         raise Unverified("the ML-DSA-44 signature does not hold") from None
+
+
+_loaded = lru_cache(64)(MLDSA44PublicKey.from_public_bytes)  # a tenth of a check, and a verifier's keys are few
 
 
 def kid(public: bytes) -> bytes:

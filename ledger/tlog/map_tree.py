@@ -142,8 +142,8 @@ class MapTree:
 
         It is the key's own bucket unless that is empty: then the search ends in another one.
         """
-        path = self._path(key)
-        return path[-1] - (1 << self.depth) if path else None
+        slot = self._landing(key)
+        return slot - (1 << self.depth) if slot else None
 
     def prove(self, key: bytes, bucket_leaves: Sequence[Leaf]) -> MapProof:
         """The presence or absence proof of `key` in the accepted map. `bucket_leaves`: those of
@@ -151,40 +151,38 @@ class MapTree:
 
         Malformed when they are not the leaves that the accepted map has there.
         """
-        path = self._path(key)
-        if not path:
+        slot = self._landing(key)
+        if not slot:
             if bucket_leaves:
                 raise Malformed("map leaves for a bucket that is empty")
             return MapProof((), None)
         below, root = prove_rooted(key, bucket_leaves)
-        if not bucket_leaves or root != self._slot(path[-1]):
+        if not bucket_leaves or root != self._slot(slot):
             raise Malformed("other map leaves than the accepted map has there")
         siblings = list(below.siblings)
         heap = self._heap
         for bit in range(self.depth - 1, -1, -1):
-            at = (path[bit + 1] ^ 1) * HASH_BYTES
-            sibling = heap[at : at + HASH_BYTES]
+            at = (slot ^ 1) * HASH_BYTES
+            slot >>= 1
+            sibling = bytes(heap[at : at + HASH_BYTES])
             if sibling != _NONE:
-                siblings.append((bit, bytes(sibling)))
+                siblings.append((bit, sibling))
         return MapProof(tuple(siblings), below.other)
 
-    def _path(self, key: bytes) -> list[int]:
-        """The heap slots from the top to the bucket where the search for `key` ends; empty in the empty
-        map.
-        """
+    def _landing(self, key: bytes) -> int:
+        """The heap slot of the bucket where the search for `key` ends; 0 in the empty map."""
         bucket = bucket_of(key, self.depth)
         if not self.count:
-            return []
-        heap, slot, path = self._heap, 1, [1]
+            return 0
         own = (1 << self.depth) + bucket
-        if heap[own * HASH_BYTES : (own + 1) * HASH_BYTES] != _NONE:  # as nearly always: so is every slot above it
-            return [own >> shift for shift in range(self.depth, -1, -1)]
+        if self._slot(own) != _NONE:  # as nearly always: so is every slot above it
+            return own
+        heap, slot = self._heap, 1
         for shift in range(self.depth - 1, -1, -1):
             slot = slot << 1 | bucket >> shift & 1
             if heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] == _NONE:
                 slot ^= 1
-            path.append(slot)
-        return path
+        return slot
 
     def _rise(self, nodes: dict[int, bytes]) -> dict[int, bytes]:
         """`nodes` (bucket slots) and every slot above them, recomputed."""

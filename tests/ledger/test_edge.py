@@ -515,3 +515,15 @@ def test_intake_counts_what_is_held_and_lets_go() -> None:
             second(1)
     with intake.held() as again:
         again(10)
+
+
+async def test_a_line_of_the_access_log_is_a_record_for_any_formatter(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ledger.edge.access")
+    async with served() as site:
+        await get(site, "/")
+    (record,) = [r for r in caplog.records if r.name == "ledger.edge.access"]
+    whole = logging.LogRecord("", 20, "", 0, "", None, None).__dict__
+    assert record.__dict__.keys() - whole.keys() <= {"fields", "taskName", "message", "asctime"}
+    assert logging.Formatter(" ".join(f"%({name})s" for name in whole)).format(record)
+    again = logging.makeLogRecord({"created": record.created})
+    assert 0 <= record.msecs < 1000 and int(record.created) == int(again.created)

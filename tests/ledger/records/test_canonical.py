@@ -209,3 +209,8 @@ def test_integers_at_each_border_have_one_length(value: int) -> None:
                 if spelled != raw:
                     with pytest.raises(Malformed):
                         canonical.decode(spelled)
+
+
+@pytest.mark.parametrize("length", [0, 1, 23, 24, 32, 255, 256, 8192, 65_535])
+def test_a_byte_string_alone_is_encoded_as_always(length: int) -> None:
+    assert canonical.encode_bytes(b"x" * length) == canonical.encode(b"x" * length)

@@ -204,3 +204,27 @@ def test_what_follows_a_remembered_header_is_still_read() -> None:
     for bad in (known[:-1], known + b"s", known[:-1] + b"\xff", known[:-44] + b"\x2c" + known[-43:], known[:-43]):
         with pytest.raises(Malformed):
             cose.parse(cose.format_one(bad, b"payload", bytes(64)))
+
+
+def test_the_header_of_a_signature_has_one_spelling() -> None:
+    body, header = cose.body_header("log", "x"), bytes.fromhex("a201270448") + bytes(8)
+
+    def message(header: bytes) -> bytes:
+        return b"\xd8\x62" + cbor2.dumps([body, {}, b"payload", [[header, {}, bytes(64)]]])
+
+    assert cose.parse(message(header)).signatures == (cose.Signature(bytes(8), bytes(64)),)
+    for other in (
+        b"",
+        header[:-1],
+        header + b"\0",
+        canonical.encode({1: -7, 4: bytes(8)}),
+        canonical.encode({1: -8, 4: bytes(9)}),
+        canonical.encode({1: -8, 4: bytes(7)}),
+        canonical.encode({1: -8, 5: bytes(8)}),
+        canonical.encode({1: -8}),
+        canonical.encode({1: -8, 4: bytes(8), 5: 1}),
+        bytes.fromhex("a2044800000000000000000127"),
+        bytes.fromhex("a20127045808") + bytes(8),
+    ):
+        with pytest.raises(Malformed):
+            cose.parse(message(other))

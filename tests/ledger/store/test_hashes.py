@@ -97,6 +97,33 @@ async def test_proofs_through_whole_upper_tiles_which_are_read_once(monkeypatch:
     assert len(few._crowns) <= 3 and not few._rows
 
 
+async def test_whole_tiles_of_leaves_are_read_once_and_the_longest_unasked_gives_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ROWS_LIMIT", 2)
+    monkeypatch.setattr(module, "ABOVE_LIMIT", 2)
+    size = 256 * 4 + 9
+    tiles = GrownTiles(size)
+    hashes = Hashes(tiles)  # type: ignore[arg-type]
+    for index in (0, 300, 17, 600, 255, 300):  # tile 1 is the one to go
+        (proof,) = await hashes.inclusion([index], size)
+        verify_inclusion(octets(index), index, size, proof, tiles.frontier.root())
+        assert len(hashes._rows) <= 2 and len(hashes._above[1]) <= 2
+    lowest = [place for place in tiles.reads if place[0] == 0 and place[1] < 4]
+    assert lowest == [(0, 0), (0, 1), (0, 2), (0, 1)]
+
+
+async def test_proofs_of_one_size_after_another_share_nothing_that_differs() -> None:
+    tiles = GrownTiles(256 * 5)
+    hashes = Hashes(tiles)  # type: ignore[arg-type]
+    leaves = [octets(at) for at in range(256 * 5)]
+    for size in (256 * 3, 256 * 5, 256 * 3, 256 * 3 + 1, 256 * 5):
+        root = Frontier.empty().append(leaves[:size])[0].root()
+        for index in (0, 255, 256, 700):
+            (proof,) = await hashes.inclusion([index], size)
+            verify_inclusion(leaves[index], index, size, proof, root)
+
+
 async def test_a_tile_shorter_than_the_log_is_unavailable() -> None:
     tiles = Tiles()
     tiles.rows[0, 1] = tiles.rows[0, 1][: 40 * 32]
