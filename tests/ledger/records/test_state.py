@@ -31,11 +31,12 @@ from ledger.records.state import (
 from tests.support.builders import NUMBER, make_body, octets
 
 BYTES32 = st.binary(min_size=32, max_size=32)
-INDEX = st.integers(0, 2**40)
+EDGES = [edge + by for edge in (0, 24, 256, 65_536, 2**32) for by in (-1, 0, 1) if edge + by >= 0]
+INDEX = st.integers(0, 2**40) | st.sampled_from(EDGES)
 DAY = st.integers(0, 376_199)
 SUMMARIES = st.builds(
     TrackSummary,
-    st.none() | st.builds(Highest, st.integers(2, 6), st.text("数控车工", max_size=8), BYTES32, INDEX),
+    st.none() | st.builds(Highest, st.integers(2, 6), st.text("数控车工", max_size=8), BYTES32 | st.binary(max_size=40), INDEX),
     st.none() | st.builds(Appointment, st.sampled_from([7, 8]), BYTES32, INDEX, DAY, DAY),
 )
 STATES = st.builds(
@@ -46,15 +47,15 @@ STATES = st.builds(
     later=INDEX,
     status=st.sampled_from(CertificateStatus),
     kind=st.sampled_from([Kind.ISSUE, Kind.APPOINT]),
-    grade=st.integers(2, 8),
-    filing_number=st.just(NUMBER),
+    grade=st.integers(2, 8) | st.integers(-(2**64), 2**64 - 1),  # those a stored row may hold, too
+    filing_number=st.just(NUMBER) | st.text(max_size=30).filter(str.isascii),
     record_key=BYTES32,
     filing_leaf=BYTES32,
     issue_leaf=BYTES32,
     issue_time=st.integers(0, 2**50),
     commitment_leaf=BYTES32,
     event_leaf=BYTES32,
-    effective_day=DAY,
+    effective_day=DAY | st.integers(-25_567, 0),
     event_count=INDEX,
     previous=BYTES32 | st.just(b""),
     successor=BYTES32 | st.just(b""),
@@ -101,6 +102,9 @@ FILING = FilingState(
 @given(STATES)
 def test_certificate_states_round_trip(state: CertificateState) -> None:
     raw = state.encode()
+    assert raw == canonical.encode(state.as_value()) and state.summary.encode() == canonical.encode(
+        state.summary.as_value()
+    )
     assert parse_certificate_state(raw) == state
     assert parse_certificate_state(raw).encode() == raw
     assert state.value() == certificate_value(raw) == sha256(b"certledger/cert-state/v1\n" + raw).digest()
