@@ -17,6 +17,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
+from msgspec import Struct
+
 from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing, check_origin, check_people
@@ -61,8 +63,7 @@ def authority_map_key(origin: str) -> bytes:
     return sha256(b"certledger/map/authority/v1\n" + origin.encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Highest:
+class Highest(Struct, frozen=True):
     """The certificate that carries a track's highest certified grade in force."""
 
     grade: int
@@ -88,8 +89,7 @@ class Appointment:
         return [self.grade, self.cert_key, self.event_index, self.first_day, self.last_day]
 
 
-@dataclass(frozen=True, slots=True)
-class TrackSummary:
+class TrackSummary(Struct, frozen=True):
     """The same in every member of a track, so that one map proof answers for the current grade too."""
 
     highest: Highest | None = None
@@ -182,8 +182,7 @@ class CertificateState:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUse:
+class KeyUse(Struct, frozen=True):
     """A record or request key of a filing, and how many certificates and corrections it has signed."""
 
     public: bytes

@@ -54,12 +54,12 @@ def check_not_cancelled(filing: FilingState) -> None:
 def record_key_of(filing: FilingState, kid: bytes, moment: Moment) -> bytes:
     """Step 5: the record key named `kid`, live at this moment. Raises Refused."""
     at = filing.terms.places.get(kid)
-    if at is None:
-        raise refuse(Refusal.KEY_UNKNOWN, "kid")
-    key = filing.terms.record_keys[at]
-    if filing.record_keys[at].status is not KeyStatus.LIVE or not key.covers(moment.day):
-        raise refuse(Refusal.KEY_NOT_LIVE, "kid")
-    return key.public
+    if at is not None:
+        key = filing.terms.record_keys[at]
+        if filing.record_keys[at].status is not KeyStatus.LIVE or not key.covers(moment.day):
+            raise refuse(Refusal.KEY_NOT_LIVE, "kid")
+        return key.public
+    raise refuse(Refusal.KEY_UNKNOWN, "kid")
 
 
 def count_use(filing: FilingState, public: bytes) -> FilingState:
