@@ -134,6 +134,34 @@ class Thresholds:
         "Certificates of one track in that time that raise an alarm: years of work usually lie between two grades",
         3, 2, 64,
     )  # fmt: skip
+    pass_sat: int = _number(
+        "（需考试人数表）至少多少人参加才比较通过率",
+        "(needs a sheet of sittings) No rate is compared of fewer candidates than this",
+        30, 10, 100_000,
+    )  # fmt: skip
+    pass_bodies: int = _number(
+        "至少与多少家其他机构比较", "No rate is compared with fewer other bodies than this", 3, 2, 1_000
+    )
+    pass_points: int = _number(
+        "通过率与其他机构中位数相差多少个百分点才算离群",
+        "Percentage points off the median of the others from which a rate is an outlier",
+        15, 1, 100,
+    )  # fmt: skip
+    pass_odds: int = _number(
+        "且偶然出现的机会低于 10 的负几次方", "and by chance less often than once in 10 to this power", 6, 2, 30
+    )
+    pass_full_sat: int = _number(
+        "多少人以上的考试全部通过即报警",
+        "Candidates of a sitting from which on it is odd that all passed",
+        100,
+        10,
+        1_000_000,
+    )
+    pass_settle_days: int = _number(
+        "评价后多少天才计入通过率（证书可能尚未登记）",
+        "Days after a sitting before it counts for rates: its certificates may still be on their way",
+        90, 0, 400,
+    )  # fmt: skip
     occupations: int = _number(
         "（需开示）同一人多少个职业即报警", "(needs openings) Occupations of one person that raise an alarm", 4, 2, 100
     )
@@ -170,6 +198,15 @@ class AuditSettings:
             Text(
                 "还从哪些见证方或审计方取检查点来比对（其监测接口的网址前缀）",
                 "Witnesses and auditors whose newest checkpoint is compared too (URL prefix of their monitoring API)",
+            )
+        ),
+    )
+    sittings: Path | None = field(
+        default=None,
+        metadata=described(
+            Text(
+                "考试人数表（xlsx 或 CSV）：与日志比对通过率；空：不比对",
+                "Sheet of sittings (xlsx or CSV) that pass rates are worked out from; empty: none are",
             )
         ),
     )
