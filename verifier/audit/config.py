@@ -14,6 +14,7 @@ from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, Policy, format_policy, parse_policy
+from verifier import listening
 from verifier.audit.store import create_audit_store
 
 SETTINGS_FILE: Final = "audit.toml"
@@ -214,13 +215,11 @@ class AuditSettings:
         default="",
         metadata=described(Text("本审计方签名所用的名称", "This auditor's own name, under which it cosigns")),
     )
-    host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
-    port: int = field(default=8900, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
-    behind_proxy: bool = field(
-        default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
-    )
-    tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
-    tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    host: str = field(default=listening.LOOPBACK, metadata=listening.HOST)
+    port: int = field(default=8900, metadata=listening.PORT)
+    behind_proxy: bool = field(default=False, metadata=listening.BEHIND_PROXY)
+    tls_cert: Path | None = field(default=None, metadata=listening.TLS_CERT)
+    tls_key: Path | None = field(default=None, metadata=listening.TLS_KEY)
     poll_ms: int = field(
         default=2000,
         metadata=described(
@@ -234,8 +233,7 @@ class AuditSettings:
             if not url.startswith(("http://", "https://")) or not url.isascii():
                 raise Malformed("monitors: http(s)://host[:port]")
         parse_policy(self.policy)
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise Malformed("tls_cert and tls_key go together")
+        listening.check_tls(self.tls_cert, self.tls_key)
 
 
 def create_folder(folder: Path, settings: AuditSettings) -> None:
