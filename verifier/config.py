@@ -19,6 +19,7 @@ from ledger.settings import described, format_settings, load_settings
 from ledger.store.opening import check_place, create_store, open_store
 from ledger.text import Text
 from ledger.tlog.note import ED25519, parse_vkey
+from verifier import listening
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
@@ -243,13 +244,11 @@ class VerifierSettings:
             )
         ),
     )
-    host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
-    port: int = field(default=8800, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
-    behind_proxy: bool = field(
-        default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
-    )
-    tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
-    tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    host: str = field(default=listening.LOOPBACK, metadata=listening.HOST)
+    port: int = field(default=8800, metadata=listening.PORT)
+    behind_proxy: bool = field(default=False, metadata=listening.BEHIND_PROXY)
+    tls_cert: Path | None = field(default=None, metadata=listening.TLS_CERT)
+    tls_key: Path | None = field(default=None, metadata=listening.TLS_KEY)
     kit_keys: tuple[str, ...] = field(
         default=(),
         metadata=described(
@@ -292,8 +291,7 @@ class VerifierSettings:
             raise Malformed("without a replica each log needs a ledger_url, to be asked for proofs")
         if any(parse_vkey(vkey).type != ED25519 for vkey in self.kit_keys):
             raise Malformed("kit_keys: the Ed25519 vkeys of makers of kits")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise Malformed("tls_cert and tls_key go together")
+        listening.check_tls(self.tls_cert, self.tls_key)
 
     def trusts(self) -> list[Trust]:
         """What is believed of each log, in their order. Raises Malformed."""

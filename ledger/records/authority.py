@@ -21,7 +21,8 @@ so that it can certify nothing, and an assessment body has no schemes, so that i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -92,7 +93,7 @@ class FiledKey:
 
     @property
     def kid(self) -> bytes:
-        return _kid(self.public)
+        return filed_kid(self.public)
 
     def covers(self, day: int) -> bool:
         return self.first_day <= day and (self.last_day == 0 or day <= self.last_day)
@@ -101,7 +102,7 @@ class FiledKey:
         return [self.algorithm, self.public, self.first_day, self.last_day]
 
 
-_kid = lru_cache(1024)(key_id)  # asked for each statement, of the few keys that are filed
+filed_kid = lru_cache(1024)(key_id)  # asked for each statement, of the few keys that are filed
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Filing:
     latin_name: str = ""
     schemes: tuple[str, ...] = ()  # of benefits; a payer's, rising
     change: bool = False  # a filing-change: the full new terms of a body that is filed already
+    places: Mapping[bytes, int] = field(init=False, compare=False, repr=False)  # kid -> place among the record keys
 
     def __post_init__(self) -> None:
         check_filing_number(self.number)
@@ -164,6 +166,7 @@ class Filing:
         kids = [key.kid for key in self.record_keys + self.request_keys]
         if len(set(kids)) != len(kids):
             raise Malformed("filing: the same key twice; request and record keys are different keys")
+        object.__setattr__(self, "places", {kid: at for at, kid in enumerate(kids[: len(self.record_keys)])})
         if any(grade not in (7, 8) for grade in self.grants) or list(self.grants) != sorted(set(self.grants)):
             raise Malformed("filing: grants are the ordinals 7 and 8")
 
@@ -195,7 +198,8 @@ class Filing:
         return self.number
 
     def record_key(self, kid: bytes) -> FiledKey | None:
-        return next((key for key in self.record_keys if key.kid == kid), None)
+        at = self.places.get(kid)
+        return None if at is None else self.record_keys[at]
 
     def as_map(self) -> dict[int, canonical.Value]:
         fields: dict[int, canonical.Value] = {

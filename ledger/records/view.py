@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
@@ -17,22 +20,25 @@ from ledger.records.statements import Statement
 from ledger.tlog.keys import kid
 
 Member: TypeAlias = tuple[CertificateBody, CertificateState]
+_batch_day = lru_cache(16)(batch_day)  # all statements of a batch ask for it
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """Where and when a statement enters the log."""
 
     index: int  # of its leaf
     time: int  # of its batch, ms
-    day: int = field(init=False)  # the calendar day of the batch in Asia/Shanghai
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "day", batch_day(self.time))
+        _batch_day(self.time)
+
+    @property
+    def day(self) -> int:
+        """The calendar day of the batch in Asia/Shanghai."""
+        return _batch_day(self.time)
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Struct, frozen=True):
     """One certificate, correction or claim that a record key of a filing signed."""
 
     index: int

@@ -237,6 +237,7 @@ class Batch:
 
     def __init__(self, integrator: Integrator, time: int, view: StoreView) -> None:
         self._log = integrator
+        self._start = integrator.size
         self.time = time
         self.view = view
         self._entries: list[Statement] = []
@@ -259,7 +260,7 @@ class Batch:
 
     def moment(self) -> Moment:
         """Where the next statement would stand."""
-        return Moment(self._log.size + len(self._entries), self.time)
+        return Moment(self._start + len(self._entries), self.time)
 
     def add(self, authentic: Authentic) -> int:
         """Fold one statement; its index, or Refused with nothing changed."""
@@ -269,26 +270,26 @@ class Batch:
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
         change = apply(self.view, authentic, moment)
-        self._events += [
-            (cert_key, moment.index)
-            for cert_key, state in change.certificates.items()
-            if (before := self.view.member(cert_key)) is not None and before[1].event_count < state.event_count
-        ]
         self._closed = alone
         self._entries.append(statement)
+        statuses = self._statuses
         for cert_key, state in change.certificates.items():
             before = self.view.member(cert_key)
             gained = int(state.status)
-            self._statuses[gained] = self._statuses.get(gained, 0) + 1
+            statuses[gained] = statuses.get(gained, 0) + 1
             if before is not None:
                 lost = int(before[1].status)
-                self._statuses[lost] = self._statuses.get(lost, 0) - 1
+                statuses[lost] = statuses.get(lost, 0) - 1
+                if before[1].event_count < state.event_count:
+                    self._events.append((cert_key, moment.index))
         row = self.view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
-        self._claims.update(change.claims)
-        self._nullifiers.update(change.nullifiers)
-        self._named += [(int(kind), name, moment.index) for kind, name in change.published]
+        if change.claims or change.nullifiers:
+            self._claims.update(change.claims)
+            self._nullifiers.update(change.nullifiers)
+        if change.published:
+            self._named += [(int(kind), name, moment.index) for kind, name in change.published]
         if row is not None:
             self._signed.append(row)
         return moment.index
@@ -303,6 +304,7 @@ class Batch:
             raise AssertionError("an empty batch has no seal")
         log, before = self._log, self._log.head
         start = log.size
+        assert start == self._start, "a batch is finished on the log that it was begun on"
         covered = start + len(self._entries)
         states = self._state_rows()
         buckets, change = await self._change_map(states, sealed_root)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 from ledger.errors import Damaged, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.view import Signed
@@ -50,8 +52,7 @@ class StoredHead:
     map_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class StateRow:
+class StateRow(Struct, frozen=True):
     """One certificate or filing in the state map."""
 
     map_key: bytes
@@ -70,8 +71,7 @@ class StateVersion:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
+class EntryRow(Struct, frozen=True):
     """One leaf with its place in the hash chain."""
 
     index: int

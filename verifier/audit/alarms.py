@@ -42,6 +42,10 @@ class AlarmCode(StrEnum):
     NUMBER_TWICE = "number_twice"
     MANY_OCCUPATIONS = "many_occupations"
     TWO_PLACES = "two_places"
+    MORE_THAN_SAT = "more_than_sat"
+    SITTING_UNLISTED = "sitting_unlisted"
+    ALL_PASSED = "all_passed"
+    PASS_RATE_OUTLIER = "pass_rate_outlier"  # noqa: S105  # an examination's
 
 
 _E, _W = Severity.ERROR, Severity.WARNING
@@ -161,6 +165,37 @@ CATALOGUE: Final[Mapping[AlarmCode, tuple[Severity, Text]]] = {
         _W,
         Text(
             "同一人于 {day} 在两家机构参加评价", "One person was assessed by two different bodies on {day}"
+        ),
+    ),
+    AlarmCode.MORE_THAN_SAT: (
+        _W,
+        Text(
+            "机构 {filing} {period} 的 {occupation} {level}级评价，人数表上有 {sat} 人参加，日志中却有 {count} 份证书",
+            "Body {filing} has {count} certificates of {occupation}, level {level}, assessed in {period}, when by the"
+            " sheet of sittings {sat} sat",
+        ),
+    ),
+    AlarmCode.SITTING_UNLISTED: (
+        _W,
+        Text(
+            "机构 {subject} 有 {count} 份证书的评价日期在人数表中没有对应的考试",
+            "Body {subject} has {count} certificates assessed on days for which the sheet lists no such sitting",
+        ),
+    ),
+    AlarmCode.ALL_PASSED: (
+        _W,
+        Text(
+            "机构 {filing} {period} 的 {occupation} {level}级评价，{sat} 人参加，全部通过",
+            "All {sat} candidates of body {filing} passed: {occupation}, level {level}, {period}",
+        ),
+    ),
+    AlarmCode.PASS_RATE_OUTLIER: (
+        _W,
+        Text(
+            "机构 {filing} 的 {occupation} {level}级，{sat} 人参加，通过率 {rate}%；"
+            "其他 {others} 家机构的中位数为 {reference}%",
+            "Body {filing} passed {rate}% of {sat} candidates in {occupation}, level {level};"
+            " the median of {others} other bodies is {reference}%",
         ),
     ),
 }  # fmt: skip

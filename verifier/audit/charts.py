@@ -73,6 +73,35 @@ def rows(bars: Sequence[Bar]) -> str:
     return "".join([*parts, "</svg>"])
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A bar of 0 to 100 %, and where a mark stands to compare it with, if there is one."""
+
+    label: str
+    percent: float  # beyond 100 it is drawn as 100; the number says what it is
+    mark: float | None = None
+
+
+def shares(bars: Sequence[Share]) -> str:
+    """Lying bars on one scale of 0 to 100 %, each with its mark."""
+    height = max(len(bars), 1) * _ROW + 8
+    left = min(260, 12 + max((_columns(bar.label) for bar in bars), default=0) * 7)
+    plot = _WIDTH - left - 70
+    parts = [_open(_WIDTH, height)]
+    for at, bar in enumerate(bars):
+        y = at * _ROW + 4
+        width = plot * min(bar.percent, 100) / 100
+        parts.append(
+            f'<text class="name" x="{left - 8}" y="{y + 16}" text-anchor="end">{escape(_cut(bar.label, 34))}</text>'
+            f'<rect class="bar" x="{left}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 8}"/>'
+            f'<text class="tick" x="{left + plot + 8}" y="{y + 16}">{bar.percent:.1f}%</text>'
+        )
+        if bar.mark is not None:
+            x = left + plot * min(bar.mark, 100) / 100
+            parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + _ROW - 2}"/>')
+    return "".join([*parts, "</svg>"])
+
+
 def _open(width: int, height: int) -> str:
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" aria-hidden="true" focusable="false">'

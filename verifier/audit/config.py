@@ -14,6 +14,7 @@ from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, Policy, format_policy, parse_policy
+from verifier import listening
 from verifier.audit.store import create_audit_store
 
 SETTINGS_FILE: Final = "audit.toml"
@@ -134,6 +135,34 @@ class Thresholds:
         "Certificates of one track in that time that raise an alarm: years of work usually lie between two grades",
         3, 2, 64,
     )  # fmt: skip
+    pass_sat: int = _number(
+        "（需考试人数表）至少多少人参加才比较通过率",
+        "(needs a sheet of sittings) No rate is compared of fewer candidates than this",
+        30, 10, 100_000,
+    )  # fmt: skip
+    pass_bodies: int = _number(
+        "至少与多少家其他机构比较", "No rate is compared with fewer other bodies than this", 3, 2, 1_000
+    )
+    pass_points: int = _number(
+        "通过率与其他机构中位数相差多少个百分点才算离群",
+        "Percentage points off the median of the others from which a rate is an outlier",
+        15, 1, 100,
+    )  # fmt: skip
+    pass_odds: int = _number(
+        "且偶然出现的机会低于 10 的负几次方", "and by chance less often than once in 10 to this power", 6, 2, 30
+    )
+    pass_full_sat: int = _number(
+        "多少人以上的考试全部通过即报警",
+        "Candidates of a sitting from which on it is odd that all passed",
+        100,
+        10,
+        1_000_000,
+    )
+    pass_settle_days: int = _number(
+        "评价后多少天才计入通过率（证书可能尚未登记）",
+        "Days after a sitting before it counts for rates: its certificates may still be on their way",
+        90, 0, 400,
+    )  # fmt: skip
     occupations: int = _number(
         "（需开示）同一人多少个职业即报警", "(needs openings) Occupations of one person that raise an alarm", 4, 2, 100
     )
@@ -173,17 +202,24 @@ class AuditSettings:
             )
         ),
     )
+    sittings: Path | None = field(
+        default=None,
+        metadata=described(
+            Text(
+                "考试人数表（xlsx 或 CSV）：与日志比对通过率；空：不比对",
+                "Sheet of sittings (xlsx or CSV) that pass rates are worked out from; empty: none are",
+            )
+        ),
+    )
     name: str = field(
         default="",
         metadata=described(Text("本审计方签名所用的名称", "This auditor's own name, under which it cosigns")),
     )
-    host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
-    port: int = field(default=8900, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
-    behind_proxy: bool = field(
-        default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
-    )
-    tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
-    tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    host: str = field(default=listening.LOOPBACK, metadata=listening.HOST)
+    port: int = field(default=8900, metadata=listening.PORT)
+    behind_proxy: bool = field(default=False, metadata=listening.BEHIND_PROXY)
+    tls_cert: Path | None = field(default=None, metadata=listening.TLS_CERT)
+    tls_key: Path | None = field(default=None, metadata=listening.TLS_KEY)
     poll_ms: int = field(
         default=2000,
         metadata=described(
@@ -197,8 +233,7 @@ class AuditSettings:
             if not url.startswith(("http://", "https://")) or not url.isascii():
                 raise Malformed("monitors: http(s)://host[:port]")
         parse_policy(self.policy)
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise Malformed("tls_cert and tls_key go together")
+        listening.check_tls(self.tls_cert, self.tls_key)
 
 
 def create_folder(folder: Path, settings: AuditSettings) -> None:

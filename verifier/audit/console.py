@@ -228,7 +228,9 @@ def _settings(options: argparse.Namespace) -> AuditSettings:
         text = Text("该目录属于另一日志", "This folder is of another log: the pins differ from its settings")
         raise Refused("OTHER_LOG", str(options.dir), text)
     policy = settings.policy if options.policy is None else _policy(options.policy)
-    return replace(settings, ledger_url=options.url, policy=policy, monitors=(*settings.monitors, *options.monitor))
+    sittings = settings.sittings if options.sittings is None else options.sittings.absolute()
+    monitors = (*settings.monitors, *options.monitor)
+    return replace(settings, ledger_url=options.url, policy=policy, monitors=monitors, sittings=sittings)
 
 
 def _policy(path: Path | None) -> str:
@@ -272,6 +274,8 @@ def _run_parser() -> argparse.ArgumentParser:
                      help="从别处得到的检查点 / a checkpoint that came from elsewhere")  # fmt: skip
     run.add_argument("--openings", action="append", type=Path, default=[], metavar="PATH",
                      help="证书包文件或其目录 / bundle files, or folders of them")  # fmt: skip
+    run.add_argument("--sittings", type=Path, metavar="FILE",
+                     help="考试人数表 / sheet of sittings (xlsx, CSV): how many sat")  # fmt: skip
     run.add_argument("--json", action="store_true")
     run.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
     run.set_defaults(run=_run)

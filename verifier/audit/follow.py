@@ -16,6 +16,7 @@ from ledger.store.hashes import Hashes
 from ledger.store.integrate import Prepared
 from ledger.store.reading import Read
 from ledger.tlog.checkpoint import CosignedCheckpoint
+from verifier.audit.sitting_counts import SittingCounts
 from verifier.audit.statistics import Statistics, fold_stretch, parse_statistics
 from verifier.audit.store import AuditStore
 from verifier.replica import Replica
@@ -65,12 +66,18 @@ class AuditReplica(Replica):
 
     proves = False
     looked_at: CosignedCheckpoint | None = None  # the newest checkpoint that the log showed, believed or not
+    sittings: SittingCounts | None = None
 
     def count(self, store: AuditStore, rush: tuple[int, int], readers: Readers) -> None:
         """Keep the statistics of what `store` holds. `rush`: from how many days and certificates of one track on it
         is listed. Raises Malformed for stored statistics of another version."""
         self._audit_store, self._rush, self._processes = store, rush, readers
         self._load()
+
+    async def count_sittings(self, sittings: SittingCounts) -> None:
+        """Count for these from now on, and what is held already."""
+        await sittings.count_held(self.integrator.store, self.integrator.size)
+        self.sittings = sittings
 
     @property
     def size(self) -> int:
@@ -94,6 +101,8 @@ class AuditReplica(Replica):
         return self._processes.pool() if count >= MANY else super()._readers(count)
 
     async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
+        if self.sittings is not None:
+            await self.sittings.take(prepared, self.integrator.store)
         view, placed = prepared.view, {}
         for statement in prepared.statements:
             if isinstance(statement.body, Issue):
@@ -122,6 +131,8 @@ class AuditReplica(Replica):
     async def _reopen(self) -> None:
         await super()._reopen()
         self._load()
+        if self.sittings is not None:
+            await self.sittings.count_held(self.integrator.store, self.integrator.size)
 
     def _load(self) -> None:
         stored = self._audit_store.statistics()

@@ -15,11 +15,12 @@ from jinja2 import Environment, StrictUndefined
 from ledger.records.dates import format_day, parse_day
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
-from verifier.audit.charts import Bar, columns, rows
+from verifier.audit.charts import Bar, Share, columns, rows, shares
 from verifier.audit.report import PROVES, RESULTS
 
 MAX_COLUMNS: Final = 60
 MAX_ROWS: Final = 12
+MAX_RATES: Final = 200
 _LAG_BINS: Final = ((0, 0), (1, 3), (4, 7), (8, 14), (15, 30), (31, 60), (61, 61))
 _OTHERS: Final = Text("其余机构", "all others")
 
@@ -45,6 +46,7 @@ def report_page(report: Mapping[str, Any], lang: str, *, switch: str = "") -> st
             grades=_chart(rows, _grades(numbers["grades"], lang)),
             statuses=[(_words()["status_" + name].of(lang), count) for name, count in numbers["statuses"].items()],
             occupations=_occupations(numbers["bodies"], lang),
+            pass_rates=_pass_rates(report["pass_rates"], lang),
         )
     )
 
@@ -107,6 +109,24 @@ def _bodies(bodies: list[dict[str, Any]], lang: str) -> list[Bar]:
 def _grades(grades: list[dict[str, Any]], lang: str) -> list[Bar]:
     ladder = load_ladder()
     return [Bar(ladder.by_ordinal(one["grade"]).text.of(lang), one["certificates"]) for one in reversed(grades)]
+
+
+def _pass_rates(found: dict[str, Any] | None, lang: str) -> dict[str, Any] | None:
+    """Chart and table of the rates that stand farthest from the others', the outliers first."""
+    if found is None:
+        return None
+    ladder = load_ladder()
+
+    def far(one: dict[str, Any]) -> float:
+        return 0.0 if one["reference"] is None else abs(one["rate"] - one["reference"])
+
+    ordered = sorted(found["rates"], key=lambda one: (not one["outlier"], -far(one), one["filing"], one["occupation"]))
+    shown = [
+        {**one, "grade": ladder.by_ordinal(one["grade"]).text.of(lang)} for one in ordered[:MAX_RATES]
+    ]  # fmt: skip
+    bars = [Share(f"{one['filing']} {one['occupation']} {7 - raw['grade']}", one["rate"], one["reference"])
+            for one, raw in zip(shown[:MAX_ROWS], ordered, strict=False)]  # fmt: skip
+    return {"svg": shares(bars), "rows": shown, "left_out": len(ordered) - len(shown)}
 
 
 def _occupations(bodies: list[dict[str, Any]], lang: str) -> list[tuple[str, int]]:

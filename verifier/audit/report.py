@@ -11,6 +11,7 @@ from ledger.errors import Unavailable
 from ledger.records.dates import format_day
 from ledger.records.kinds import CertificateStatus, Kind
 from ledger.text import Text
+from verifier.audit import pass_rates
 from verifier.audit.detect import LIMITS
 from verifier.audit.openings import OpeningsResult
 from verifier.audit.run import Audit
@@ -44,6 +45,8 @@ def build_report(
     alarms = audit.alarms()
     done = replica.size - started_at
     problem = audit.findings.unavailable
+    sittings = replica.sittings
+    limits = LIMITS if sittings is None else (pass_rates.BELIEVED, *LIMITS[1:])
     return {
         "schema": SCHEMA,
         "generated": _moment(now_ms),
@@ -76,8 +79,9 @@ def build_report(
         "openings": None
         if openings is None
         else {"checked": openings.checked, "unreadable": openings.unreadable, "alarms": len(openings.alarms)},
+        "pass_rates": None if sittings is None else pass_rates.as_json(sittings, audit.rates()),
         "alarms": [alarm.as_json() for alarm in alarms],
-        "limits": [{"zh": text.zh, "en": text.en} for text in LIMITS],
+        "limits": [{"zh": text.zh, "en": text.en} for text in limits],
     }
 
 
@@ -110,6 +114,13 @@ def report_text(report: dict[str, Any]) -> str:
         opened = report["openings"]
         lines.append(
             f"  核对的开示 / openings checked: {opened['checked']}, 无法读取 / unreadable: {opened['unreadable']}"
+        )
+    if report["pass_rates"] is not None:
+        rates = report["pass_rates"]
+        share = f"{100 * rates['certificates'] / rates['sat']:.1f}%" if rates["sat"] else "–"
+        lines.append(
+            f"  考试人数表 / sheet of sittings: {rates['sittings']:,}, 参加 / sat: {rates['sat']:,},"
+            f" 证书 / certificates: {rates['certificates']:,} ({share})"
         )
     for one in report["alarms"]:
         lines.append(f"  [{one['severity']}] {one['code']}: {one['zh']} / {one['en']}")

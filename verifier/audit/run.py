@@ -25,6 +25,8 @@ from typing import Final
 
 from ledger.client import LedgerClient
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.records.dates import batch_day
+from ledger.reference_data import load_ladder
 from ledger.remote import LogSource, RemoteTree
 from ledger.tlog.checkpoint import open_cosigned, parse_checkpoint
 from ledger.tlog.merkle import leaf_hash, verify_inclusion
@@ -36,6 +38,9 @@ from verifier.audit.detect import detect
 from verifier.audit.evidence import BadEntryProof, Fork, format_evidence
 from verifier.audit.follow import AuditReplica, Readers
 from verifier.audit.heads import Head, HeadRecord
+from verifier.audit.pass_rates import Rate, find_alarms, rates_of
+from verifier.audit.sitting_counts import SittingCounts
+from verifier.audit.sittings import MAX_SHEET, parse_sittings
 from verifier.audit.store import StoreFailed, open_audit_store
 from verifier.replica import Violation
 
@@ -138,6 +143,8 @@ class Audit:
             found.append(alarm(AlarmCode.NO_QUORUM, "log"))
         found += self.openings
         found += detect(self.replica.numbers, self.settings.thresholds)
+        if self.replica.sittings is not None:
+            found += find_alarms(self.replica.sittings, self.rates(), self.settings.thresholds)
         return sorted(found, key=lambda one: one.severity is not Severity.ERROR)
 
     @property
@@ -147,6 +154,11 @@ class Audit:
             return "broken"
         verified = self.replica.verified
         return "undecided" if self.findings.unavailable is not None or verified is None else "sound"
+
+    def rates(self) -> list[Rate]:
+        """Pass rates out of the sheet of sittings; without one there are none."""
+        sittings, last_ms = self.replica.sittings, self.replica.numbers.last_ms
+        return rates_of(sittings, self.settings.thresholds, batch_day(last_ms)) if sittings and last_ms else []
 
     def evidence_files(self) -> list[str]:
         folder = self.folder / EVIDENCE_FOLDER
@@ -234,8 +246,10 @@ class Recorded:
 async def open_audit(
     folder: Path, settings: AuditSettings, source: LogSource, pool: Executor, now_ms: Callable[[], int]
 ) -> AsyncIterator[Audit]:
-    """The folder, opened for one process. Raises Refused when another has it, Unverified when it is damaged."""
+    """The folder, opened for one process. Raises Refused when another has it or the sheet of sittings is wrong,
+    Unverified when it is damaged."""
     pins = settings.pins.build()
+    sittings = None if settings.sittings is None else _read_sittings(folder / settings.sittings)
     store = open_audit_store(folder / STORE_FILE)
     try:
         heads = HeadRecord(folder / HEADS_FILE, pins.origin, pins.keys)
@@ -253,6 +267,8 @@ async def open_audit(
             readers = Readers(min(os.cpu_count() or 1, MAX_READERS))
             try:
                 replica.count(store, (limits.track_days, limits.track_certificates), readers)
+                if sittings is not None:
+                    await replica.count_sittings(sittings)
                 yield Audit(folder, settings, replica, heads, recorded)
             finally:
                 readers.close()
@@ -260,6 +276,15 @@ async def open_audit(
             heads.close()
     finally:
         await store.close()
+
+
+def _read_sittings(path: Path) -> SittingCounts:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_SHEET + 1)
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    return SittingCounts(parse_sittings(raw, path.name, load_ladder()))
 
 
 def exit_code(result: str) -> int:

@@ -21,6 +21,7 @@ from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.tlog.policy import LOG_TYPES
 from ledger.tlog.spelling import check_name
+from verifier import listening
 from verifier.witness.decide import Cosigner
 from verifier.witness.state import WitnessState
 
@@ -56,13 +57,11 @@ class WitnessSettings:
             Text("见证人名称，创建后不可更改", "Name of the witness, like witness.example.org/w1; fixed at creation")
         )
     )
-    host: str = field(default="127.0.0.1", metadata=described(Text("监听地址", "Address to listen on")))
-    port: int = field(default=8900, metadata=described(Text("监听端口", "Port to listen on"), minimum=0, maximum=65535))
-    behind_proxy: bool = field(
-        default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
-    )
-    tls_cert: Path | None = field(default=None, metadata=described(Text("TLS 证书", "TLS certificate chain")))
-    tls_key: Path | None = field(default=None, metadata=described(Text("TLS 私钥", "TLS private key")))
+    host: str = field(default=listening.LOOPBACK, metadata=listening.HOST)
+    port: int = field(default=8900, metadata=listening.PORT)
+    behind_proxy: bool = field(default=False, metadata=listening.BEHIND_PROXY)
+    tls_cert: Path | None = field(default=None, metadata=listening.TLS_CERT)
+    tls_key: Path | None = field(default=None, metadata=listening.TLS_KEY)
     logs: tuple[WitnessedLog, ...] = field(
         default=(),
         metadata=described(
@@ -75,8 +74,7 @@ class WitnessSettings:
 
     def __post_init__(self) -> None:
         check_name(self.name, "the name of the witness")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise Malformed("tls_cert and tls_key go together")
+        listening.check_tls(self.tls_cert, self.tls_key)
         if len({log.origin for log in self.logs}) != len(self.logs):
             raise Malformed("logs: one origin twice")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.records.authority import filed_kid
 from ledger.records.kinds import FilingStatus, KeyStatus
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import AuthorityState, FilingState, KeyUse
@@ -52,21 +53,21 @@ def check_not_cancelled(filing: FilingState) -> None:
 
 def record_key_of(filing: FilingState, kid: bytes, moment: Moment) -> bytes:
     """Step 5: the record key named `kid`, live at this moment. Raises Refused."""
-    for key, use in zip(filing.terms.record_keys, filing.record_keys, strict=True):
-        if key.kid == kid:
-            if use.status is not KeyStatus.LIVE or not key.covers(moment.day):
-                raise refuse(Refusal.KEY_NOT_LIVE, "kid")
-            return key.public
+    at = filing.terms.places.get(kid)
+    if at is not None:
+        key = filing.terms.record_keys[at]
+        if filing.record_keys[at].status is not KeyStatus.LIVE or not key.covers(moment.day):
+            raise refuse(Refusal.KEY_NOT_LIVE, "kid")
+        return key.public
     raise refuse(Refusal.KEY_UNKNOWN, "kid")
 
 
 def count_use(filing: FilingState, public: bytes) -> FilingState:
     """Step 12: one more certificate or correction signed by this key. Raises Refused at its cap."""
-    keys = []
-    for use in filing.record_keys:
-        if use.public == public:
-            if use.used >= filing.terms.cap:
-                raise refuse(Refusal.CAP_REACHED, "kid")
-            use = KeyUse(use.public, use.status, use.used + 1, use.void_from)
-        keys.append(use)
-    return filing.with_record_keys(tuple(keys))
+    keys = filing.record_keys
+    at = filing.terms.places[filed_kid(public)]
+    use = keys[at]
+    if use.used >= filing.terms.cap:
+        raise refuse(Refusal.CAP_REACHED, "kid")
+    more = KeyUse(use.public, use.status, use.used + 1, use.void_from)
+    return filing.with_record_keys((*keys[:at], more, *keys[at + 1 :]))

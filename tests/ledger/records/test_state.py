@@ -8,6 +8,7 @@ import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_row
 
 from ledger.errors import Malformed
 from ledger.records import canonical
@@ -31,11 +32,13 @@ from ledger.records.state import (
 from tests.support.builders import NUMBER, make_body, octets
 
 BYTES32 = st.binary(min_size=32, max_size=32)
-INDEX = st.integers(0, 2**40)
+EDGES = [edge + by for edge in (0, 24, 256, 65_536, 2**32) for by in (-1, 0, 1) if edge + by >= 0]
+INDEX = st.integers(0, 2**40) | st.sampled_from(EDGES)
 DAY = st.integers(0, 376_199)
 SUMMARIES = st.builds(
     TrackSummary,
-    st.none() | st.builds(Highest, st.integers(2, 6), st.text("数控车工", max_size=8), BYTES32, INDEX),
+    st.none()
+    | st.builds(Highest, st.integers(2, 6), st.text("数控车工", max_size=8), BYTES32 | st.binary(max_size=40), INDEX),
     st.none() | st.builds(Appointment, st.sampled_from([7, 8]), BYTES32, INDEX, DAY, DAY),
 )
 STATES = st.builds(
@@ -46,15 +49,15 @@ STATES = st.builds(
     later=INDEX,
     status=st.sampled_from(CertificateStatus),
     kind=st.sampled_from([Kind.ISSUE, Kind.APPOINT]),
-    grade=st.integers(2, 8),
-    filing_number=st.just(NUMBER),
+    grade=st.integers(2, 8) | st.integers(-(2**64), 2**64 - 1),  # those a stored row may hold, too
+    filing_number=st.just(NUMBER) | st.text(max_size=30).filter(str.isascii),
     record_key=BYTES32,
     filing_leaf=BYTES32,
     issue_leaf=BYTES32,
     issue_time=st.integers(0, 2**50),
     commitment_leaf=BYTES32,
     event_leaf=BYTES32,
-    effective_day=DAY,
+    effective_day=DAY | st.integers(-25_567, 0),
     event_count=INDEX,
     previous=BYTES32 | st.just(b""),
     successor=BYTES32 | st.just(b""),
@@ -101,6 +104,9 @@ FILING = FilingState(
 @given(STATES)
 def test_certificate_states_round_trip(state: CertificateState) -> None:
     raw = state.encode()
+    assert raw == canonical.encode(state.as_value()) and state.summary.encode() == canonical.encode(
+        state.summary.as_value()
+    )
     assert parse_certificate_state(raw) == state
     assert parse_certificate_state(raw).encode() == raw
     assert state.value() == certificate_value(raw) == sha256(b"certledger/cert-state/v1\n" + raw).digest()
@@ -361,7 +367,9 @@ def test_an_authority_state_of_another_form_is_malformed(at: int, value: Any) ->
 def test_a_compromised_key_voids_from_its_index() -> None:
     use = KeyUse(octets("key"), KeyStatus.COMPROMISED, 3, 5)
     assert [use.voids(index) for index in (4, 5, 6)] == [False, True, True]
-    assert not replace(use, void_from=-1).voids(0)
-    state = replace(FILING, record_keys=(replace(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),))
+    assert not replace_row(use, void_from=-1).voids(0)
+    state = replace(
+        FILING, record_keys=(replace_row(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),)
+    )
     assert parse_filing_state(state.encode(), TERMS) == state
     assert cbor2.loads(state.encode())[11][0][7] == 5

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_row
 
 from ledger.errors import Unverified
 from ledger.records import status
@@ -205,7 +206,7 @@ class TestIssue:
     @pytest.mark.parametrize("status_", [KeyStatus.RETIRED, KeyStatus.COMPROMISED])
     def test_a_key_that_is_not_live(self, status_: KeyStatus) -> None:
         log = begin()
-        use = replace(log.filings[NUMBER].record_keys[0], status=status_)
+        use = replace_row(log.filings[NUMBER].record_keys[0], status=status_)
         log.filings[NUMBER] = replace(log.filings[NUMBER], record_keys=(use,))
         assert refusal(log, BODY.certificate("a").statement) is Refusal.KEY_NOT_LIVE
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from verifier.audit.charts import Bar, columns, rows
+from verifier.audit.charts import Bar, Share, columns, rows, shares
 
 
 def sizes(svg: str, name: str) -> list[float]:
@@ -39,3 +39,13 @@ def test_nothing_from_a_name_gets_into_the_markup(draw: object) -> None:
     svg = draw([Bar('<script>alert("x")</script>', 3)])  # type: ignore[operator]
     assert "<script" not in svg and "style=" not in svg and "href" not in svg
     assert draw([])  # type: ignore[operator]
+
+
+def test_shares_stand_on_one_scale_with_their_marks() -> None:
+    svg = shares([Share("<b>甲</b>", 50.0, 25.0), Share("乙", 100.0), Share("丙", 140.0, 100.0)])
+    half, whole, over = sizes(svg, "width")
+    assert half == pytest.approx(whole / 2, abs=0.2) and over == whole
+    first, second = (float(line.attrib["x1"]) for line in ElementTree.fromstring(svg).iter("line"))
+    left = sizes(svg, "x")[0]
+    assert (first - left, second - left) == (pytest.approx(whole / 4, abs=0.2), pytest.approx(whole, abs=0.2))
+    assert "140.0%" in svg and "<b>" not in svg and shares([])

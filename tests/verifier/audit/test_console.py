@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from ledger.records.bundle import format_bundle
+from ledger.records.dates import format_day
 from ledger.records.seal import parse_seal
-from tests.support.build_log import FakeLedger, LogBuilder, octets, served
+from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, FakeLedger, LogBuilder, octets, served
 from tests.support.lying_log import RawLog
 from verifier.__main__ import main
 from verifier.audit.config import load_folder
@@ -123,6 +124,26 @@ async def test_what_is_not_as_signed_is_asked_for_again(desk: Desk) -> None:
     assert desk.ledger.asked.count("checkpoint") == 2
     desk.ledger.altered.clear()
     assert await desk.audit() == 0
+
+
+async def test_a_sheet_of_sittings(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await desk.audit(*desk.pins)
+    assert "pass rates need the body's list" in json.dumps(desk.report()["limits"])
+    sheet, day = tmp_path / "sittings.csv", format_day(ISSUE_DAY - 7)
+    sheet.write_text(f"备案号,职业编码,等级,评价日期,参加人数\n{FILING},{OCCUPATION},三级,{day},2\n", "utf-8")
+    assert await desk.audit("--sittings", str(sheet)) == 0  # a warning: not the log's fault
+    assert "[warning] more_than_sat" in capsys.readouterr().out
+    report = desk.report()
+    assert [one["code"] for one in report["alarms"]] == ["more_than_sat"]  # type: ignore[attr-defined]
+    assert "sheet of sittings" in report["limits"][0]["en"]  # type: ignore[index]
+    settings = desk.folder / "audit.toml"
+    settings.write_text('sittings = "../sittings.csv"\n' + settings.read_text("utf-8"), "utf-8")
+    assert await desk.audit("--json") == 0  # as a service finds it, from its own folder
+    assert json.loads(capsys.readouterr().out)["pass_rates"]["certificates"] == 3
+    sheet.write_text(f"备案号,职业编码,等级,评价日期,参加人数\nx,{OCCUPATION},三级,{day},2\n", "utf-8")
+    assert await desk.audit("--sittings", str(sheet)) == 2
+    assert "第 2 行 备案号“x”" in capsys.readouterr().err
+    assert await desk.audit("--sittings", str(tmp_path / "nowhere.csv")) == 3
 
 
 async def test_could_not_tell(desk: Desk) -> None:

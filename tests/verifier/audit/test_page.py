@@ -16,7 +16,7 @@ import pytest
 from tests.support.auditing import NOW, auditing
 from tests.support.build_log import FakeLedger, LogBuilder
 from verifier.audit.config import Thresholds
-from verifier.audit.page import content_policy, report_page
+from verifier.audit.page import MAX_RATES, content_policy, report_page
 from verifier.audit.report import build_report
 
 NAME = "<b onclick=x>机构</b>"
@@ -91,3 +91,35 @@ def test_many_days_and_bodies_still_fit(report: dict[str, Any]) -> None:
     bodies = [{**numbers["bodies"][0], "filing": f"F{n}", "name": f"机构{n}", "certificates": n} for n in range(40)]
     page = report_page({**report, "statistics": {**numbers, "growth": days, "bodies": bodies}}, "zh")
     assert len(page) < 60_000 and "其余机构" in page
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [("zh", ("通过率", "其他机构中位数", "离群")), ("en", ("Pass rates", "Others' median", "outlier"))],
+)
+def test_pass_rates_have_a_chart_and_the_same_as_a_table(
+    report: dict[str, Any], lang: str, words: tuple[str, ...]
+) -> None:
+    assert unescape(report_page(report, lang)).count("s.csv") == 0
+    rate = {"occupation": "6-18-01-01", "grade": 4, "sat": 1_000, "certificates": 700, "others": 3, "reference": 71.0}
+    rates = [{**rate, "filing": f"Y0000510{n:05}", "rate": 70.0, "outlier": False} for n in range(MAX_RATES + 1)]
+    rates.append({**rate, "filing": "Y000051099999", "rate": 99.9, "outlier": True})
+    rates.append({**rate, "filing": "Y000051099998", "rate": 20.0, "outlier": False, "reference": None})
+    found = {"sheet": "<s.csv>", "sittings": 5, "sat": 840, "certificates": 630, "unlisted": 1, "rates": rates}
+    page = report_page({**report, "pass_rates": found}, lang)
+    assert "&lt;s.csv&gt;" in page and all(word in unescape(page) for word in words)
+    assert page.index("Y000051099999 6-18-01-01 3") < page.index("99.9%") < page.index("Y000051000000")  # the chart
+    assert page.count("<tr><td>Y0000510") == MAX_RATES and "<td>99.9%</td><td>71.0%</td>" in page
+    assert 'class="mark"' in page and ": 3</p>" in page  # left out
+    empty = report_page({**report, "pass_rates": {**found, "rates": []}}, lang)
+    assert ("没有满足期限" if lang == "zh" else "old enough") in empty
+
+
+def test_the_least_compared_are_shown_last(report: dict[str, Any]) -> None:
+    rate = {"occupation": "6-18-01-01", "grade": 4, "sat": 100, "certificates": 70, "others": 0, "rate": 70.0}
+    rates = [{**rate, "filing": "Y000051000001", "reference": None, "outlier": False},
+             {**rate, "filing": "Y000051000002", "reference": 75.0, "outlier": False}]  # fmt: skip
+    found = {"sheet": "s", "sittings": 2, "sat": 200, "certificates": 140, "unlisted": 0, "rates": rates}
+    page = report_page({**report, "pass_rates": found}, "en")
+    assert "<td>70.0%</td><td>–</td>" in page
+    assert page.index("<tr><td>Y000051000002") < page.index("<tr><td>Y000051000001")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,7 @@ from ledger.records.kinds import CERTIFICATE_KINDS, ClaimStatus, Kind
 from ledger.records.state import certificate_map_key
 from ledger.store.claims import claim_states, last_claims
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import StoredBatch
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import create_sqlite
 from tests.support.build_log import FILING, MAP_DEPTH, LogBuilder, octets
@@ -128,6 +134,72 @@ async def test_what_was_not_flushed_is_forgotten(tmp_path: Path) -> None:
     assert await store.checkpoint() == b"note"
     await store.close()
     await log.store.close()
+
+
+async def test_a_kill_anywhere_in_a_flush_leaves_all_of_it_or_none(tmp_path: Path) -> None:
+    """Killed before each of its SQL statements in turn, with a page cache so small that it writes out what is not
+    committed yet."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await history(log)
+    batches: list[StoredBatch] = []
+    making = create_audit_store(tmp_path / "made.db")
+    append = making.append
+
+    async def kept(batch: StoredBatch, check: Any) -> None:
+        batches.append(batch)
+        await append(batch, check)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "append", kept)
+        whole = await replay_into(making, log)
+    making.close_now()
+    first, heads = batches[0].head, []
+    for killed_at in range(40):
+        path = tmp_path / f"{killed_at}.db"
+        store = create_audit_store(path)
+        await store.put_meta(SMALL)
+        await store.append(batches[0], lambda _: None)
+        store.flush(first.size, b"first")
+        store.close_now()
+        if (child := os.fork()) == 0:
+            _flush_until(path, batches[1:], killed_at)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        again = open_audit_store(path)
+        head, counted = await again.head(), again.statistics()
+        assert head is not None and counted is not None and head.size == counted[0]
+        assert (head, counted[1]) in ((first, b"first"), (batches[-1].head, b"all"))
+        integrator = await Integrator.open(again)  # whose map is that of the head
+        assert integrator.size == head.size
+        again.close_now()
+        heads.append(head.size)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+    assert len(heads) > 4 and heads[-1] == whole.size and set(heads[:-1]) == {first.size}
+    await log.store.close()
+
+
+def _flush_until(path: Path, batches: Sequence[StoredBatch], statements: int) -> None:
+    """In a process of its own: append, begin to flush, and be killed before so many of its statements were carried
+    out. Never returns."""
+    try:
+        store = open_audit_store(path)
+        store._db.execute("PRAGMA cache_size = 2")
+        for batch in batches:
+            with suppress(StopIteration):
+                store.append(batch, lambda _: None).send(None)
+        left = [statements]
+
+        def trace(_sql: str) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        store._db.set_trace_callback(trace)
+        store.flush(batches[-1].head.size, b"all")
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 async def test_a_stale_writer_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_row
 
 from ledger.errors import Refused
 from ledger.records.authority import FiledKey
@@ -47,7 +48,7 @@ def test_the_key_that_a_statement_names_is_live_in_its_window() -> None:
         terms = replace(BODY.filing, record_keys=(window, second))
         assert code(record_key_of, replace(FILING, terms=terms), first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
     for status in (KeyStatus.RETIRED, KeyStatus.COMPROMISED):
-        uses = (replace(FILING.record_keys[0], status=status), FILING.record_keys[1])
+        uses = (replace_row(FILING.record_keys[0], status=status), FILING.record_keys[1])
         filing = replace(FILING, record_keys=uses)
         assert code(record_key_of, filing, first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
         assert record_key_of(filing, second.kid, NOW) == SECOND.public
