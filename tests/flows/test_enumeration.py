@@ -1,4 +1,4 @@
-"""A slice of scripts/enumeration: guessed numbers and secrets against the real programs."""
+"""A slice of scripts/enumeration: guessed numbers, secrets and tokens of shares against the real programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def test_guesses_disclose_nothing_and_are_answered_alike(tmp_path: Path) -
         assert told["guessed"]["another name"] > 30 and told["guessed"]["absent number"] > 30
         assert told["disclosed"] == 0
         answers = told["answers"]
-        assert answers.pop("control") == 1 and set(answers) >= {"number", "secret"}
+        assert answers.pop("control") == 2 and set(answers) == {"number", "secret", "share"}
         assert set(answers.values()) == {1}, {kind: sorted(guessing.answers[kind])[:2] for kind in answers}
         said = (tmp_path / "verifier.stderr").read_text("utf-8") + (tmp_path / "log.stderr").read_text("utf-8")
         assert '"route":"/v1/lookup"' in said and "Traceback" not in said
