@@ -158,7 +158,7 @@ class Guessing:
     async def _share(self, draw: random.Random) -> None:
         """The first certificate's holder claims it and shares it: open, behind a PIN, closed again."""
         one = self.certificates[0]
-        tail = str(one.openings[0].value[2])[-4:]  # type: ignore[index, call-overload]
+        tail = str(one.openings[0].value[2])[-4:]  # type: ignore[index]
         link, code = f"{self.url}/c/{format_secret(one.secret)}", format_secret(one.holder_code)
         form = aiohttp.FormData(default_to_multipart=True)
         for name, value in {"text": link, "name": one.face.name, "tail": tail, "code": code}.items():
