@@ -116,9 +116,11 @@ class FoundBody(msgspec.Struct):
 
 
 class LookupAnswer(msgspec.Struct):
-    """One answer for each look-up, in order; None for an unknown number and for another name alike."""
+    """One answer for each look-up, in order; None for an unknown number and for another name alike. `unanswered`: where
+    None is no answer, ascending: the ledger knows the number and name, and not what opens the face that counts."""
 
     found: list[FoundBody | None]
+    unanswered: list[int] = []
 
 
 class MatchRequest(msgspec.Struct, forbid_unknown_fields=True):

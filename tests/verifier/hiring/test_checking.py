@@ -148,6 +148,18 @@ async def test_a_ledger_that_takes_only_so_many_is_asked_again(office: Office) -
     assert codes(result) == ["not_found"] and turns == []
 
 
+async def test_one_row_that_has_no_answer_costs_the_others_nothing(office: Office) -> None:
+    """No pause for it, and no second question about rows that are answered."""
+    index, face = FakeIndex(), office.certificate.face
+    index.add(office.certificate)
+    index.unanswered.add((face.number, "例小红"))
+    numbers = Numbers([Asked(office.lookup.logs[0], index)], lambda: office.now[0])
+    raw = csv_of(["证书编号", "姓名"], [face.number, face.name], [face.number, "例小红"], [face.number, "例小绿"])
+    result = await checked(office, read_list(raw, "list.csv"), names=numbers, pauses_s=(1e6,))
+    assert codes(result) == ["valid", "unavailable", "not_found"] and len(index.asked) == 3
+    assert "二维码" in explained(result, 3)
+
+
 async def test_what_is_watched_and_changed_is_said(office: Office) -> None:
     raw = csv_of(["链接"], [office.link], [office.log.certificate("absent").code().link])
     checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0])
