@@ -31,6 +31,7 @@ from verifier.eligibility.tables import Outcome
 from verifier.eligibility.wording import RESULTS
 from verifier.hiring.jobs import JobState
 from verifier.hiring.rendering import Page
+from verifier.hiring.schemas import PROGRESS, RUN
 from verifier.hiring.sheets import parse_lang
 from verifier.hiring.web import MAX_UPLOAD
 from verifier.hiring.writing import TYPES, write_page
@@ -262,7 +263,8 @@ _FORM: Final = {
 }
 _TAKEN: Final = {303: {}, 422: ERRORS} | BODY_ERRORS
 _FILES: Final = dict.fromkeys(TYPES.values(), BINARY)
-_JSON: Final[dict[str, dict[str, Any]]] = {"application/json": {"type": "object"}}
+_JSON: Final = {"application/json": RUN}
+_PROGRESS: Final = {"application/json": PROGRESS}
 _RUN: Final = {202: _JSON, 422: ERRORS} | BODY_ERRORS
 _PACK: Final = {"pack": _STRING}
 ROUTES: Final = (
@@ -279,7 +281,7 @@ ROUTES: Final = (
     Route("GET", "/applications/batch", batch_form, "Page to upload applications", {200: HTML}, query=LANG),
     Route("POST", "/applications/batch", batch, "Take applications in and go on to their page", _TAKEN, takes=_FORM),
     Route("GET", "/runs/{id}", page, "Page of one run", {200: HTML, 404: ERRORS}, query=LANG),
-    Route("GET", "/runs/{id}/state", state, "How far a run is, for its page", {200: _JSON, 404: ERRORS}),
+    Route("GET", "/runs/{id}/state", state, "How far a run is, for its page", {200: _PROGRESS, 404: ERRORS}),
     Route("GET", "/runs/{id}/result", result, "The answered sheet", {200: _FILES, 404: ERRORS}),
     Route("POST", "/runs/{id}/forget", forget, "Delete a run at once", {303: {}, 404: ERRORS}),
     Route(

@@ -28,7 +28,7 @@ from ledger.errors import Malformed, Refused, Unavailable
 from verifier.access.guard import ANONYMOUS_PAIRS, ANONYMOUS_ROWS, key_of
 from verifier.hiring.checking import ListChecker
 from verifier.hiring.jobs import Job, Jobs, JobState
-from verifier.hiring.schemas import FORM_LIST, JOB
+from verifier.hiring.schemas import FORM_LIST, JOB, PROGRESS
 from verifier.hiring.sheets import parse_lang
 from verifier.hiring.writing import TYPES
 from verifier.messages import Messages, load_messages, say_time
@@ -259,7 +259,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/lists/{id}/state",
         state,
         "How far a list is, for its page",
-        {200: {"application/json": {"type": "object"}}, 404: ERRORS},
+        {200: {"application/json": PROGRESS}, 404: ERRORS},
     ),
     Route("GET", "/lists/{id}/result", result, "The answered sheet", {200: _FILES, 404: ERRORS}),
     Route("POST", "/lists/{id}/forget", forget, "Delete a list at once", {303: {}, 404: ERRORS}),
