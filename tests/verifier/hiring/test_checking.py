@@ -21,6 +21,7 @@ from tests.support.build_log import BASE
 from tests.support.number_desk import FakeIndex
 from tests.support.receipt_office import SIGNER, Office, open_office
 from verifier.hiring.checking import ListChecker, ListResult
+from verifier.hiring.rendering import Page, render
 from verifier.hiring.rows import COLUMNS
 from verifier.hiring.sheets import HiringList, read_list
 from verifier.hiring.summary import summarise
@@ -260,6 +261,13 @@ async def test_the_same_workbook_comes_back_and_verifies(office: Office, lang: s
     book.save(out)
     with pytest.raises(Unverified):
         verify_list(out.getvalue(), {SIGNER.public}, MESSAGES)
+
+
+def test_a_sheet_may_be_called_anything() -> None:
+    """Names that no spreadsheet program writes, but a program may."""
+    for name in ("a/b*[c]:?", "x" * 90, "\x07", "=1"):
+        raw = render(Page("xlsx", name, "utf-8-sig", "", [(1, ["a"])], [("b", "c")]))
+        assert len(openpyxl.load_workbook(io.BytesIO(raw)).sheetnames[0]) <= 31
 
 
 async def test_an_archive_of_pictures(office: Office) -> None:
