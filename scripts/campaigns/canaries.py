@@ -22,7 +22,7 @@ from tests.support.canaries import LEAKS, Aviary
 async def fly(seed: int, count: int, *, leaking: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="canaries-") as room:
         async with Aviary.open(Path(room), leaking=leaking) as aviary:
-            return await aviary.run(seed, count)
+            return await aviary.run(seed, count, sheets=not leaking)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ from verifier.site.context import Context
 from verifier.watch.web import build_watch
 from verifier.web.app import create_app
 from verifier.web.route import Room
+from verifier.web.schemas import OPENAPI_DOCUMENT
 from verifier.web.state import WebSettings
 
 HR_ROOMS = (build_access, build_receipts, build_lists, build_watch)
@@ -44,6 +46,11 @@ class HrSite:
     site: Site
     key: str
     app: web.Application
+
+    def described(self) -> dict[str, Any]:
+        """The operations by path, as the site says."""
+        paths: dict[str, Any] = json.loads(self.app[OPENAPI_DOCUMENT])["paths"]
+        return paths
 
     async def sign_in(self) -> tuple[str, bytes]:
         """The cookie of a holder who has the certificate; and its id in the account."""
