@@ -206,19 +206,24 @@ class LedgerClient:
             raise Malformed("the ledger's receipt has another number of answers")
         return receipt
 
-    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> list[wire.FoundBody | None]:
+    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> wire.LookupAnswer:
         """What each number with a name (in their normal forms, at most `wire.MAX_LOOKUPS`) leads to; None where no
-        certificate has this number and this name. Nothing of it is proven: `FaceOpening` and the log do that.
+        certificate has this number and this name, or where the ledger has no answer (`unanswered`). Nothing of it is
+        proven: `FaceOpening` and the log do that.
 
         Raises Unverified when the ledger does not take the token.
         """
         bodies = [wire.LookupBody(number, name) for number, name in pairs]
-        found = wire.decode(await self._ask("/v1/lookup", wire.LookupRequest(bodies)), wire.LookupAnswer).found
-        if len(found) != len(pairs) or any(
-            one and (len(one.cert_key), len(one.salt), len(one.leaf_hash)) != (32, 16, 32) for one in found
+        answer = wire.decode(await self._ask("/v1/lookup", wire.LookupRequest(bodies)), wire.LookupAnswer)
+        if (
+            len(answer.found) != len(pairs)
+            or any(
+                one and (len(one.cert_key), len(one.salt), len(one.leaf_hash)) != (32, 16, 32) for one in answer.found
+            )
+            or not all(0 <= at < len(pairs) and answer.found[at] is None for at in answer.unanswered)
         ):
             raise Malformed("the ledger's answer to a look-up")
-        return found
+        return answer
 
     async def match(self, cert_key: bytes, last4: str) -> bool:
         """Whether the holder's ID number ends so, as far as the ledger knows. Raises Refused("TRIES_USED") after five

@@ -116,9 +116,10 @@ class FoundBody(msgspec.Struct):
 
 
 class LookupAnswer(msgspec.Struct):
-    """One answer for each look-up, in order; None for an unknown number and for another name alike."""
+    """One for each look-up, in order; None for an unknown number and another name alike, and where none is known."""
 
     found: list[FoundBody | None]
+    unanswered: list[int] = []  # places of the latter in `found`
 
 
 class MatchRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -116,6 +116,13 @@ INDEX_WRONG: Final = _finding(
     "账本索引给出的信息与登记记录不符，请报告",
     "What the ledger's index says is not what the register holds; report this",
 )
+INDEX_NO_ANSWER: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "账本无法按该编号和姓名作答（例如换发的证书已作废）：请扫描证书上的二维码",
+    "The ledger has no answer to this number and name (a certificate reissued under it became void, say): scan the "
+    "certificate's code",
+)
 LOGGED_FORK: Final = _finding(
     "logged", _FAIL, "同一日志出现两份不同历史，请立即报告", "The log has signed two histories; report this at once"
 )

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from issuer.exports.facts import NAME, PHOTO, Facts
 from ledger import printing
-from ledger.errors import Unavailable
+from ledger.errors import Malformed, Unavailable
 from ledger.printing.ornament import GOLD, RED, Colour
 from ledger.process_pool import ProcessPool
 from ledger.records.dates import format_day
@@ -34,6 +34,7 @@ _GREY: Final = (107, 105, 102)
 _LEFT, _RIGHT = 80, 1120
 _PHOTO: Final = (180, 252)
 _COLOURS: Final = 64
+_MAX_PIXELS: Final = 1_000_000  # of a thumbnail; ours have 80,640
 _AHEAD: Final = 16  # pictures drawn ahead; keeps memory flat for any roster
 _TITLE: Final = Text("职业技能等级证书", "Certificate of Vocational Skill Level")
 _POST: Final = Text("技能岗位聘任证书", "Certificate of Appointment to a Skill Post")
@@ -137,8 +138,13 @@ def _when(facts: Facts) -> str:
 
 def _paste(card: Image.Image, photo: bytes) -> None:
     left, top = _RIGHT - _PHOTO[0], 196
-    with Image.open(io.BytesIO(photo), formats=("JPEG",)) as picture:
-        shown = picture.convert("RGB")
+    try:
+        with Image.open(io.BytesIO(photo), formats=("JPEG",)) as picture:
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise Malformed("thumbnail of more than a megapixel")
+            shown = picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Malformed("thumbnail: not a JPEG picture") from error
     shown.thumbnail(_PHOTO)
     at = (left + (_PHOTO[0] - shown.width) // 2, top + (_PHOTO[1] - shown.height) // 2)
     card.paste(shown, at)

@@ -1,6 +1,6 @@
 """Questions of verifiers to the private index: a number with a name, and the last four characters of an ID number.
 
-    POST /v1/lookup   numbers with names -> what opens each face and where it is logged, or null
+    POST /v1/lookup   numbers with names -> what opens each face and where it is logged, or null; which have no answer
     POST /v1/match    cert key, last 4   -> yes or no, five times a day for one certificate
 
 A look-up, by number:
@@ -9,11 +9,11 @@ A look-up, by number:
     2 how much     its budget, and the form of every question
     3 row          of (number, name); beside each stands one that is sealed here and now for nobody, so that an unknown
                    number and another name are the same work and the same answer
-    4 open         the row that was found, or that one
+    4 open         the row that was found, or that one; a damaged one is no answer to this question
     5 counts       only while the log has published the certificate, its number has not moved on, and the commitments
                    that count are still those of the row
     6 void         where a reissue became void, its number is again that of the certificate before, whose salt is not
-                   here: unavailable, never a "no"
+                   here: no answer to this question, never a "no", and the others have theirs
 
 Nothing is kept but counts, and neither journal nor errors name what was asked for.
 """
@@ -24,13 +24,14 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from aiohttp import web
 
 from ledger import wire
 from ledger.edge import read_body
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, Unverified
 from ledger.records.commitments import NAME_CHARS, NUMBER_CHARS
 from ledger.records.dates import batch_day
 from ledger.records.issue import Issue
@@ -49,6 +50,13 @@ _LAST4: Final = re.compile(r"[0-9A-Z]{4}")
 journal = logging.getLogger(__name__)
 
 
+class Unanswered(Enum):
+    """Why a number and a name that are known lead to nothing that can be shown."""
+
+    VOID_REISSUE = "void_reissue"  # 6
+    DAMAGED = "damaged"  # 4
+
+
 @dataclass(slots=True)
 class Enquiries:
     """What the handlers need. `published`: leaves under the checkpoint that readers see."""
@@ -61,16 +69,26 @@ class Enquiries:
     now_ms: Callable[[], int]
     steady_s: Callable[[], float]
 
-    async def find(self, questions: Sequence[wire.LookupBody]) -> list[Found | None]:
-        """Steps 3 to 6."""
+    async def find(self, questions: Sequence[wire.LookupBody]) -> list[Found | Unanswered | None]:
+        """Steps 3 to 6, one answer for each question whatever becomes of the others."""
         blanks = [self.index.lookup_row(q.number, q.name, _NOBODY) for q in questions]
         rows = await self.store.index([row.hmac for row in blanks])  # 3
-        found = []
+        found: list[Found | Unanswered | None] = []
         for question, blank in zip(questions, blanks, strict=True):
             sealed = rows.get(blank.hmac, blank.body)
-            opened = self.index.open_lookup(question.number, question.name, sealed)  # 4
+            try:
+                opened = self.index.open_lookup(question.number, question.name, sealed)  # 4
+            except Unverified:
+                journal.error("a look-up row is damaged")
+                found.append(Unanswered.DAMAGED)
+                continue
             state = await self.integrator.certificate(opened.cert_key)
-            found.append(opened if state is not None and await self._counts(opened, state) else None)
+            if state is None:
+                found.append(None)
+            elif await self._moved_back(state):  # 6
+                found.append(Unanswered.VOID_REISSUE)
+            else:
+                found.append(opened if self._counts(opened, state) else None)
         return found
 
     async def match(self, cert_key: bytes, last4: str) -> bool:
@@ -81,11 +99,13 @@ class Enquiries:
         row = self.index.match_row(bytes(32) if state is None else state.commitment_leaf, last4)
         return row.hmac in await self.store.index([row.hmac])
 
-    async def _counts(self, found: Found, state: CertificateState) -> bool:
-        if state.status is CertificateStatus.VOID:  # 6
-            body = parse_statement(await entry_at(self.store, state.issue_index)).body
-            if isinstance(body, Issue) and body.replaces:
-                raise Unavailable("the number of a void reissue: its first certificate is found by its code alone")
+    async def _moved_back(self, state: CertificateState) -> bool:
+        if state.status is not CertificateStatus.VOID:
+            return False
+        body = parse_statement(await entry_at(self.store, state.issue_index)).body
+        return isinstance(body, Issue) and bool(body.replaces)
+
+    def _counts(self, found: Found, state: CertificateState) -> bool:
         moved = state.status is CertificateStatus.REPLACED
         return not moved and found.leaf_hash == state.commitment_leaf and state.issue_index < self.published()  # 5
 
@@ -109,11 +129,12 @@ async def post_lookup(request: web.Request) -> web.Response:
         raise Malformed("a number or a name is missing or too long")
     asked.enquirers.spend(name, len(questions), asked.steady_s())
     journal.info("look-ups", extra={"fields": {"verifier": name, "count": len(questions)}})
+    answers = await asked.find(questions)
     bodies = [
-        None if one is None else wire.FoundBody(one.cert_key, one.salt, one.leaf_hash)
-        for one in await asked.find(questions)
+        wire.FoundBody(one.cert_key, one.salt, one.leaf_hash) if isinstance(one, Found) else None for one in answers
     ]
-    return _json(wire.encode(wire.LookupAnswer(bodies)))
+    unanswered = [at for at, one in enumerate(answers) if isinstance(one, Unanswered)]
+    return _json(wire.encode(wire.LookupAnswer(bodies, unanswered)))
 
 
 async def post_match(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ embedded objects, names that climb out, parts that overlap, and XML with a docum
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 import zlib
@@ -16,6 +17,8 @@ from ledger.text import Text
 MAX_MEMBERS = 200
 MAX_UNPACKED = 200 * 1024 * 1024
 MAX_RATIO = 100
+MAX_DIRECTORY = 512 * 1024  # bytes; 1,000 members with long names
+_END, _END_64, _LOCATOR_64 = 22, 56, 20  # bytes of the records at a zip file's end (APPNOTE 4.3.14 to 4.3.16)
 _RATIO_FLOOR = 1024 * 1024  # small parts compress well and harm nobody
 
 _MACROS = re.compile(r"vbaproject|vbadata|macrosheets/|\.bin$", re.IGNORECASE)
@@ -23,7 +26,28 @@ _PRINTER = re.compile(r"xl/(printerSettings/|styles\.bin|calcChain\.bin)", re.IG
 _EXTERNAL = re.compile(r"xl/(externalLinks/|connections\.xml|queryTables/|model/)", re.IGNORECASE)
 _EMBEDDED = re.compile(r"xl/(embeddings|activeX|ctrlProps)/", re.IGNORECASE)
 _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+_DECLARATION = 1024  # bytes in which the XML declaration ends
 _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
+
+
+def open_archive(raw: bytes) -> zipfile.ZipFile:
+    """The archive, once its directory is known to be small: `zipfile` reads all of it, whatever it says of its size.
+    Refused FILE_MEMBERS, FILE_DAMAGED."""
+    end = raw.rfind(b"PK\x05\x06", max(0, len(raw) - _END - 0xFFFF))
+    if end < 0 or len(raw) - end < _END:
+        raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
+    size = int.from_bytes(raw[end + 12 : end + 16], "little")
+    if raw[max(0, end - _LOCATOR_64) : end].startswith(b"PK\x06\x07"):
+        wide = raw[max(0, end - _LOCATOR_64 - _END_64) : end - _LOCATOR_64]
+        if not wide.startswith(b"PK\x06\x06"):
+            raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
+        size = int.from_bytes(wide[40:48], "little")
+    if size > MAX_DIRECTORY:
+        raise refused("FILE_MEMBERS", "压缩包内文件过多", "too many files inside the archive")
+    try:
+        return zipfile.ZipFile(io.BytesIO(raw))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged") from None
 
 
 def check_container(archive: zipfile.ZipFile) -> None:
@@ -60,7 +84,10 @@ def read_part(archive: zipfile.ZipFile, name: str) -> bytes:
         raw = archive.read(name)
     except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError):
         raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
-    declared = _ENCODING.match(raw[:200].removeprefix(b"\xef\xbb\xbf"))
+    start = raw[:_DECLARATION].removeprefix(b"\xef\xbb\xbf")
+    if start.startswith(b"<?xml") and b"?>" not in start:
+        raise refused("FILE_XML", "文件内部编码不正常", "parts of the file are not UTF-8")
+    declared = _ENCODING.match(start)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00")) or (
         declared and declared.group(1).lower() not in (b"utf-8", b"us-ascii")
     ):

@@ -7,13 +7,15 @@ from typing import Any
 
 from openpyxl.cell import WriteOnlyCell
 
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n")
+# The wide forms too, which East Asian editions of spreadsheet programs take for the ordinary ones.
+_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def inert(text: str) -> str:
-    """`text` so that no spreadsheet program runs it: control characters gone, a ' before = + - @ and blanks."""
+    """`text` so that no spreadsheet program runs it: control characters gone, a ' before = + - @, their wide forms and
+    tabs, also where blanks come first."""
     clean = text if text.isprintable() else "".join(c for c in text if c in "\t\n" or c.isprintable())
-    return f"'{clean}" if clean.startswith(_ACTIVE) else clean
+    return f"'{clean}" if clean.lstrip(" ").startswith(_ACTIVE) else clean
 
 
 def append_texts(page: Any, texts: Sequence[str]) -> None:

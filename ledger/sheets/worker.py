@@ -16,7 +16,6 @@ import datetime as dt
 import io
 import resource
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 from ledger.errors import Refused
 from ledger.records.notice import Notice
 from ledger.sheets.columns import HEADER_ROWS, Header, find_header
-from ledger.sheets.container import check_container, read_part, refused
+from ledger.sheets.container import check_container, open_archive, read_part, refused
 from ledger.sheets.csvtext import header_not_found, too_long
 from ledger.sheets.form import Form, parse_form
 from ledger.sheets.markup import Markup, read_markup
@@ -49,10 +48,7 @@ def limit_this_process() -> None:
 
 def read_workbook(raw: bytes, form: Form) -> Iterator[bytes]:
     """The output lines for one workbook; Refused when it is not one that may be read."""
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(raw))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
+    archive = open_archive(raw)
     check_container(archive)
     parts = {name: read_part(archive, name) for name in archive.namelist() if name.endswith((".xml", ".rels"))}
     locations = sheet_parts(parts)

@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     begun, began = machine(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="schemas-") as room, site_in_a_thread(Path(room)) as hr:
-        sent = fuzz(hr, options.examples, options.seed)
+    with tempfile.TemporaryDirectory(prefix="schemas-") as room, site_in_a_thread(Path(room)) as site:
+        sent = fuzz(site, options.examples, options.seed)
     result = {
         "operations": len(sent),
         "requests": sum(sent.values()),

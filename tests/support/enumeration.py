@@ -7,12 +7,13 @@ it takes to stay under every limit.
 What is counted: guesses by kind, answers by kind that differ from each other once the time of asking is taken out
 (`answers`: there must be one of each), and fields of a certificate in any of them (`disclosed`: there must be none). Of
 look-ups half name a number that exists with another name, half one that does not, and both are the same kind of answer.
+So are a token nobody drew, one a bit away from a share that is open, one of a share that was closed, and any of them
+with the proof of a PIN.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 import random
@@ -34,12 +35,12 @@ import aiohttp
 
 from ledger.errors import Malformed
 from ledger.records.number import parse_number
-from ledger.records.secret import format_secret
+from ledger.records.secret import SECRET_CHARS, format_secret
 from ledger.wire import Logged
 from tests.support.builders import Certificate
 from tests.support.live_ledger import LAB, LOOKUP_TOKEN, ROOT, LiveLedger, distinct, drafted, live_body
 from verifier.config import LogConfig, VerifierSettings, create_folder
-from verifier.holders.desk import to_text
+from verifier.holders.desk import from_text, to_text
 from verifier.site.opening import prepare_site
 
 AT_ONCE: Final = 8
@@ -57,7 +58,8 @@ class Guessing:
 
     url: str
     certificates: list[Certificate]
-    shares: bool  # whether this build has shares
+    closed: str = ""  # token of a share that its holder closed
+    live: list[str] = field(default_factory=list)  # tokens of shares that are open, the second behind a PIN
     answers: dict[str, set[str]] = field(default_factory=dict)
     guessed: Counter[str] = field(default_factory=Counter)
     disclosed: Counter[str] = field(default_factory=Counter)
@@ -84,7 +86,9 @@ class Guessing:
             words = [sys.executable, "-m", "verifier", "serve", "--dir", str(folder / "verifier")]
             with (folder / "verifier.stderr").open("wb") as errors:
                 verifier = subprocess.Popen(words, cwd=ROOT, stderr=errors, env=os.environ | {"PYTHONPATH": str(ROOT)})
-            guessing = cls(url, made, shares=await _started(url))
+            await started(url)
+            guessing = cls(url, made)
+            await guessing.share(draw=random.Random(certificates))
             yield guessing
         finally:
             if verifier is not None:
@@ -96,7 +100,7 @@ class Guessing:
         """`count` guesses of each kind."""
         draw = random.Random(seed)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session:
-            for kind in ("number", "secret", *(["share"] if self.shares else [])):
+            for kind in ("number", "secret", "share"):
                 waiting = iter(range(count))
 
                 async def work(kind: str = kind, waiting: Any = waiting) -> None:
@@ -115,11 +119,15 @@ class Guessing:
         }
 
     async def control(self) -> int:
-        """Fields that a right number with its name does disclose: shows that `disclosed` would notice."""
+        """Fields that a right number with its name, and an open share, do disclose: shows that `disclosed` would
+        notice. 0 when one of them discloses none."""
         one = self.certificates[0]
         async with aiohttp.ClientSession() as session:
             await self._ask(session, "control", "POST", "/v1/lookup", json=_pair(one.face.number, one.face.name))
-        return self.disclosed.pop("control")
+            number = self.disclosed.pop("control")
+            await self._ask(session, "control", "GET", f"/s/{self.live[0]}?lang=en")
+        share = self.disclosed.pop("control")
+        return number + share if number and share else 0
 
     async def _guess(self, session: aiohttp.ClientSession, kind: str, draw: random.Random) -> None:
         if kind == "number":
@@ -131,7 +139,46 @@ class Guessing:
         elif kind == "secret":
             await self._ask(session, kind, "GET", f"/c/{format_secret(draw.randbytes(16))}?lang=en")
         else:
-            await self._ask(session, kind, "GET", f"/s/{to_text(draw.randbytes(16))}?lang=en")
+            token, proof = self._no_share(draw), {"proof": to_text(draw.randbytes(32)), "lang": "en"}
+            if draw.random() < 0.9:
+                await self._ask(session, kind, "GET", f"/s/{token}?lang=en")
+            else:
+                await self._ask(session, kind, "POST", f"/s/{token}?lang=en", data=proof)
+
+    def _no_share(self, draw: random.Random) -> str:
+        """A token that opens nothing: mostly one drawn, else one bit from a live one, or that of the closed share."""
+        among = draw.random()
+        if among < 0.2:
+            return self.closed
+        if among < 0.6:
+            near = int.from_bytes(from_text(draw.choice(self.live)), "big") ^ (1 << draw.randrange(128))
+            return to_text(near.to_bytes(16, "big"))
+        return to_text(draw.randbytes(16))
+
+    async def share(self, draw: random.Random) -> None:
+        """The first certificate's holder claims it and shares it: open, behind a PIN, closed again."""
+        one = self.certificates[0]
+        tail = str(one.openings[0].value[2])[-4:]  # type: ignore[index]
+        link, code = f"{self.url}/c/{format_secret(one.secret)}", format_secret(one.holder_code)
+        form = aiohttp.FormData(default_to_multipart=True)
+        for name, value in {"text": link, "name": one.face.name, "tail": tail, "code": code}.items():
+            form.add_field(name, value)
+        cookies = aiohttp.CookieJar(unsafe=True)  # of an address instead of a name
+        asked = {"Sec-Fetch-Site": "same-origin", "X-Forwarded-For": "192.0.2.1"}
+        async with aiohttp.ClientSession(self.url, headers=asked, cookie_jar=cookies) as holder:
+            async with holder.post("/holder/claim", data=form) as answer:
+                home = await answer.text()
+            id_ = re.findall(r"/holder/certificates/([\w-]{22})/share", home)[0]
+            for proof in ("", to_text(draw.randbytes(32)), ""):
+                token = to_text(draw.randbytes(16))
+                share = {"certificate": id_, "token": token, "body": to_text(draw.randbytes(64)), "proof": proof}
+                more = {"purpose": "job", "fields": ["name"], "recipient": "", "period": "90"}
+                async with holder.post("/holder/shares", json=share | more) as answer:
+                    told = await answer.json()
+                self.live.append(token)
+            self.closed = self.live.pop()
+            async with holder.post("/holder/shares/close", data={"id": told["id"]}, allow_redirects=False) as answer:
+                assert answer.status == 303
 
     def _absent(self, draw: random.Random, number: str) -> str:
         taken = {one.face.number for one in self.certificates}
@@ -149,8 +196,9 @@ class Guessing:
         async with session.request(method, self.url + path, headers={"X-Forwarded-For": address}, **body) as answer:
             text = await answer.text()
         self.seconds.setdefault(kind, []).append(time.perf_counter() - began)
+        said_again = path[3 : 3 + SECRET_CHARS] if kind == "secret" else "\0"  # a page leads to itself by its address
         same = kind if kind in ("secret", "share", "control") else "number"
-        self.answers.setdefault(same, set()).add(f"{answer.status} {_TIMES.sub('', text)}")
+        self.answers.setdefault(same, set()).add(f"{answer.status} {_TIMES.sub('', text).replace(said_again, '')}")
         self.disclosed[kind] += sum(text.count(word) for word in self._fields)
 
     @property
@@ -180,19 +228,17 @@ async def _make_verifier(folder: Path, live: LiveLedger, url: str, port: int) ->
     (folder / "lookup.token").write_text(LOOKUP_TOKEN + "\n")
 
 
-async def _started(url: str) -> bool:
-    """Wait until the verifier has all of the log; whether it has shares."""
+async def started(url: str) -> None:
+    """Wait until the verifier has all of the log."""
     async with asyncio.timeout(180), aiohttp.ClientSession() as session:
         while True:
             try:
                 async with session.get(url + "/readyz") as answer:
                     if answer.status == 200:
-                        break
+                        return
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.1)
-        async with session.get(url + "/openapi.json") as answer:
-            return "/s/{token}" in json.loads(await answer.text())["paths"]
 
 
 def _ks(one: list[float], two: list[float]) -> float:

@@ -123,6 +123,7 @@ class LiveLedger:
     url: str
     keys: tuple[VerifierKey, ...]
     process: subprocess.Popen[bytes] | None = None
+    program: tuple[str, ...] = ("ledger",)  # the module that is run, and words before `serve`
     stderr: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,7 +170,7 @@ class LiveLedger:
         assert self.process is None or self.process.returncode is not None, "it runs already"
         with self.stderr.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ledger", "serve", "--dir", str(self.folder), *words],
+                [sys.executable, "-m", *self.program, "serve", "--dir", str(self.folder), *words],
                 cwd=ROOT,
                 env=os.environ | {"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode()},
                 stdin=subprocess.DEVNULL,

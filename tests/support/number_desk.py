@@ -13,7 +13,7 @@ from ledger.errors import CertLedgerError, Refused
 from ledger.reference_data import load_ladder
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
-from ledger.wire import FoundBody
+from ledger.wire import FoundBody, LookupAnswer
 from tests.support.build_log import BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
@@ -33,18 +33,20 @@ class FakeIndex:
     tries: dict[bytes, int] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     failure: CertLedgerError | None = None
+    unanswered: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, certificate: Certificate, tail: str = "") -> None:
         face, leaf = certificate.face, certificate.statement.leaf_hash
         self.found[face.number, face.name] = FoundBody(certificate.issue.cert_key, face.salt, leaf)
         self.tails[certificate.issue.cert_key] = tail
 
-    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> list[FoundBody | None]:
+    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
         assert len(pairs) <= 500
         if self.failure is not None:
             raise self.failure
         self.asked += pairs
-        return [self.found.get(pair) for pair in pairs]
+        unanswered = [at for at, pair in enumerate(pairs) if pair in self.unanswered]
+        return LookupAnswer([None if pair in self.unanswered else self.found.get(pair) for pair in pairs], unanswered)
 
     async def match(self, cert_key: bytes, last4: str) -> bool:
         if self.failure is not None:

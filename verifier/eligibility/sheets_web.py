@@ -28,6 +28,7 @@ from verifier.eligibility.tables import Outcome
 from verifier.eligibility.wording import RESULTS
 from verifier.hiring.job_room import MAX_UPLOAD, JobRoom, JobWords, read_form
 from verifier.hiring.rendering import Page
+from verifier.hiring.schemas import RUN
 from verifier.hiring.sheets import parse_lang
 from verifier.hiring.writing import TYPES, write_page
 from verifier.web.answers import chosen_lang, html
@@ -182,7 +183,7 @@ _FORM: Final = {
     }
 }
 _TAKEN: Final = {303: {}, 422: ERRORS} | BODY_ERRORS
-_JSON: Final[dict[str, dict[str, Any]]] = {"application/json": {"type": "object"}}
+_JSON: Final = {"application/json": RUN}
 _RUN: Final = {202: _JSON, 422: ERRORS} | BODY_ERRORS
 _PACK: Final = {"pack": _STRING}
 ROUTES: Final = (
@@ -214,5 +215,5 @@ ROUTES: Final = (
         _RUN,
         takes=_FORM,
     ),
-    *RUNS.routes("run", {"type": "object"}),
+    *RUNS.routes("run", RUN),
 )

@@ -39,6 +39,7 @@ from verifier.eligibility.rooms import (
     pack_lines,
     the_day,
 )
+from verifier.eligibility.schemas import DECIDED, MAX_SHOWN, PACKS, QUESTION
 from verifier.eligibility.view import decision_json
 from verifier.messages import say_day_number, say_time
 from verifier.verdict import text_json
@@ -49,7 +50,6 @@ from verifier.web.state import STATE
 
 MAX_FORM: Final = 128 * 1024  # bytes
 MAX_FIELDS: Final = 200
-MAX_SHOWN: Final = 16  # certificates of one person
 MAX_JSON: Final = 512 * 1024
 
 
@@ -302,36 +302,16 @@ def _pack_json(pack: Pack) -> dict[str, Any]:
 
 _FORM: Final = {"application/x-www-form-urlencoded": {"type": "object", "additionalProperties": {"type": "string"}}}
 _PACK: Final = {"pack": {"type": "string"}}
-_QUESTION: Final = {
-    "type": "object",
-    "properties": {
-        "pack": {"type": "string"},
-        "certificates": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_SHOWN},
-        "facts": {"type": "object"},
-        "as_of": {"type": "string"},
-    },
-    "required": ["pack"],
-    "additionalProperties": False,
-}
-_DECIDED: Final = {
-    "type": "object",
-    "properties": {
-        "decision": {"type": "object"},
-        "bytes": {"type": "string", "contentEncoding": "base64"},
-        "checks": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["decision", "bytes", "checks"],
-    "additionalProperties": False,
-}
+_SHOWN: Final = {200: HTML, 404: ERRORS}  # 404: no secret can be spelled so
 _ASKED: Final = {200: HTML, 422: ERRORS} | BODY_ERRORS
 ROUTES: Final = (
-    Route("GET", "/c/{secret}/means", means_ask, "Asks whether to show what a grade means", {200: HTML}, query=LANG),
+    Route("GET", "/c/{secret}/means", means_ask, "Asks whether to show what a grade means", _SHOWN, query=LANG),
     Route(
         "POST",
         "/c/{secret}/means",
         means,
         "What a grade means for its holder: wage band, open subsidies, titles; nothing is stored",
-        _ASKED,
+        _SHOWN | _ASKED,
         takes=_FORM,
     ),
     Route(
@@ -339,7 +319,7 @@ ROUTES: Final = (
         "/c/{secret}/eligible",
         eligible_ask,
         "The rules to choose from, and the facts that one asks for",
-        {200: HTML, 422: ERRORS},
+        _SHOWN | {422: ERRORS},
         query=LANG | _PACK,
     ),
     Route(
@@ -347,7 +327,7 @@ ROUTES: Final = (
         "/c/{secret}/eligible",
         eligible,
         "Am I eligible, what is missing, until when; nothing is stored",
-        _ASKED,
+        _SHOWN | _ASKED,
         takes=_FORM,
     ),
     Route(
@@ -366,14 +346,14 @@ ROUTES: Final = (
         "/v1/packs",
         packs,
         "The rules at hand, their digests and the facts that they ask for",
-        {200: {"application/json": {"type": "object"}}},
+        {200: {"application/json": PACKS}},
     ),
     Route(
         "POST",
         "/v1/eligible",
         decide_json,
         "Check certificates and decide under one pack; 200 for every decision",
-        {200: {"application/json": _DECIDED}, 422: ERRORS} | BODY_ERRORS,
-        takes={"application/json": _QUESTION},
+        {200: {"application/json": DECIDED}, 422: ERRORS} | BODY_ERRORS,
+        takes={"application/json": QUESTION},
     ),
 )  # fmt: skip

@@ -137,10 +137,12 @@ class ListChecker:
         pairs = [pair_of(question) for question in questions]
         verdicts = await self._names.by_numbers(pairs)
         for pause in self._pauses_s:
-            if not any(verdict.code is Code.UNAVAILABLE for verdict in verdicts):
+            again = [at for at, verdict in enumerate(verdicts) if _may_change(verdict)]
+            if not again:
                 break
             await asyncio.sleep(pause)
-            verdicts = await self._names.by_numbers(pairs)
+            for at, verdict in zip(again, await self._names.by_numbers([pairs[at] for at in again]), strict=True):
+                verdicts[at] = verdict
         return [Answer(question, verdict) for question, verdict in zip(questions, verdicts, strict=True)]
 
     def _unasked(self, question: Question, why: str) -> Answer:
@@ -167,6 +169,11 @@ class ListChecker:
         ]
         codes = [result.code for result in found.values()]
         return summarise(codes, result_digest(lines), logs, self._base, self._now_ms(), self._signer)
+
+
+def _may_change(verdict: Verdict) -> bool:
+    """Whether a pause may bring an answer; where a finding says why there is none, it does not."""
+    return verdict.code is Code.UNAVAILABLE and not verdict.findings
 
 
 def _explained(columns: tuple[str, ...], more: str) -> tuple[str, ...]:

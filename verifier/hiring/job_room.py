@@ -19,6 +19,7 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.notice import Notice
 from ledger.text import Text
 from verifier.hiring.jobs import Job, JobQueue, JobState
+from verifier.hiring.schemas import PROGRESS
 from verifier.hiring.writing import TYPES
 from verifier.messages import Messages, say_time
 from verifier.verdict import iso_time, text_json
@@ -161,7 +162,7 @@ class JobRoom(Generic[J]):
                 f"{pages}/state",
                 self.state,
                 f"How far a {name} is, for its page",
-                {200: {"application/json": {"type": "object"}}, 404: ERRORS},
+                {200: {"application/json": PROGRESS}, 404: ERRORS},
             ),
             Route("GET", f"{pages}/result", self.result, "The answered sheet", {200: FILES, 404: ERRORS}),
             Route("POST", f"{pages}/forget", self.forget, f"Delete a {name} at once", {303: {}, 404: ERRORS}),

@@ -6,14 +6,13 @@ of known size. The same limits as for workbooks (security 3.2): bombs, encryptio
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed, Refused
-from ledger.sheets.container import check_overlap, refused
+from ledger.sheets.container import check_overlap, open_archive, refused
 
 MAX_PICTURES: Final = 300
 MAX_PICTURE: Final = 10 * 1024 * 1024  # bytes of one, unpacked
@@ -53,18 +52,15 @@ def is_pictures(raw: bytes) -> bool:
     if not raw.startswith(b"PK"):
         return False
     try:
-        names = zipfile.ZipFile(io.BytesIO(raw)).namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        names = open_archive(raw).namelist()
+    except Refused:
         return False  # the reader of workbooks says what is wrong with it
     return not any(name in ("[Content_Types].xml", "xl/workbook.xml") for name in names)
 
 
 def open_pictures(raw: bytes) -> Pictures:
     """Look at the archive's directory. Raises Refused FILE_*."""
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(raw))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        raise _damaged() from None
+    archive = open_archive(raw)
     members = archive.infolist()
     if len(members) > _MEMBERS:
         raise refused("FILE_MEMBERS", "压缩包内文件过多", "too many files in the archive")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -21,6 +22,8 @@ from openpyxl.cell import WriteOnlyCell
 from ledger.sheets.inert import append_texts, inert
 
 SUMMARY_SHEET: Final = "核验摘要 Summary"
+_NO_NAME: Final = re.compile(r"[\[\]:*?/\\]")  # ECMA-376 18.2.19, and what the programs refuse besides
+_LONGEST_NAME: Final = 31
 _MAX_GAP: Final = 5_000  # blank rows kept between two rows
 
 
@@ -62,7 +65,7 @@ def _render_csv(page: Page) -> bytes:
 
 def _render_xlsx(page: Page) -> bytes:
     book = Workbook(write_only=True)
-    first = book.create_sheet(page.name)
+    first = book.create_sheet(_NO_NAME.sub("_", inert(page.name))[:_LONGEST_NAME])
     for cells in _placed(page.rows):
         first.append(_xlsx_cells(first, cells))
     second = book.create_sheet(SUMMARY_SHEET)

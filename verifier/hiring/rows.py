@@ -126,6 +126,8 @@ def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
     said += [say(text, lang) for text in answer.extra]
     if not said:
         said = [say(messages.line(answer.verdict), lang)]
+        if answer.code is Code.UNAVAILABLE:
+            said += [say(finding.text, lang) for finding in answer.verdict.findings[-1:]]
         if answer.verdict.proof is not None:
             said.append(say(labels["hiring_compare"], lang))
     return said

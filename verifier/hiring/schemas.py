@@ -1,4 +1,4 @@
-"""JSON Schemas of hiring lists."""
+"""JSON Schemas of hiring lists, and of runs, which are worked through as they are."""
 
 from __future__ import annotations
 
@@ -50,14 +50,32 @@ SUMMARY: Final = _object(
     statement={"type": "string", "contentEncoding": "base64"},
     signature=_or_null({"type": "string", "contentEncoding": "base64"}),
 )
+_STATE: Final = {"type": "string", "enum": [state.value for state in JobState]}
+_NOTE: Final = _object(code=_STRING, zh=_STRING, en=_STRING)
+PROGRESS: Final = _object(state=_STATE, rows=_COUNT, done=_COUNT)
 JOB: Final = _object(
     id={"type": "string", "pattern": "^[0-9a-f]{32}$"},
-    state={"type": "string", "enum": [state.value for state in JobState]},
+    state=_STATE,
     rows=_COUNT,
     done=_COUNT,
     until=_or_null({"type": "string", "format": "date-time"}),
-    error=_or_null(_object(code=_STRING, zh=_STRING, en=_STRING)),
-    notes={"type": "array", "items": _object(code=_STRING, zh=_STRING, en=_STRING)},
+    error=_or_null(_NOTE),
+    notes={"type": "array", "items": _NOTE},
     result=_or_null(_STRING),
     summary=_or_null(SUMMARY),
+)
+RUN: Final = _object(
+    id={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    state=_STATE,
+    pack=_STRING,
+    digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
+    as_of={"type": "string", "format": "date"},
+    rows=_COUNT,
+    done=_COUNT,
+    counts={"type": "object", "additionalProperties": _COUNT},
+    total_fen=_or_null({"type": "integer"}),
+    until=_or_null({"type": "string", "format": "date-time"}),
+    error=_or_null(_NOTE),
+    notes={"type": "array", "items": _NOTE},
+    result=_or_null(_STRING),
 )

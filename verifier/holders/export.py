@@ -38,6 +38,11 @@ def bundle_of(held: Held, evidence: Evidence) -> bytes:
     return format_bundle(bundle)
 
 
+def bundle_name(held: Held) -> str:
+    """A file's name of its number: the ledger's word, so that only what numbers are made of gets into it."""
+    return "".join(c for c in held.face.number if c.isascii() and (c.isalnum() or c == "-"))[:64] + ".bundle"
+
+
 def export_zip(
     kept: Sequence[Kept],
     shares: Sequence[Listed],
@@ -61,7 +66,7 @@ def export_zip(
         packed.writestr(zipfile.ZipInfo("export.json", _EARLIEST), text)
         for one in kept:
             if one.id in bundles:
-                name = f"bundles/{one.held.face.number}.bundle"
+                name = f"bundles/{bundle_name(one.held)}"
                 packed.writestr(zipfile.ZipInfo(name, _EARLIEST), bundles[one.id])
     return raw.getvalue()
 

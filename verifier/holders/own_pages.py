@@ -11,7 +11,7 @@ from ledger.records.evidence import parse_evidence
 from verifier.holders.account_pages import kept_of
 from verifier.holders.accounts import Kept
 from verifier.holders.desk import Desk, acting, desk_of, read_fields, see, signed_in
-from verifier.holders.export import bundle_of, export_zip
+from verifier.holders.export import bundle_name, bundle_of, export_zip
 from verifier.holders.requests import CORRECTION, ERASURE
 from verifier.web.answers import chosen_lang
 
@@ -23,7 +23,7 @@ async def get_bundle(request: web.Request) -> web.StreamResponse:
     if session is None:
         return see("/holder", chosen_lang(request))
     kept = await kept_of(desk, session, request.match_info["id"])
-    return _file(await _bundle(desk, kept), f"{kept.held.face.number}.bundle", "application/cbor")
+    return _file(await _bundle(desk, kept), bundle_name(kept.held), "application/cbor")
 
 
 async def get_export(request: web.Request) -> web.StreamResponse:

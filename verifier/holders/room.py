@@ -12,20 +12,51 @@ from verifier.holders.desk import DESK, Desk
 from verifier.holders.passkeys import relying_party
 from verifier.holders.requests import Requests
 from verifier.holders.share_store import Shares
+from verifier.holders.shares import FIELDS, NAME, PURPOSES
 from verifier.holders.tries import Tries
 from verifier.scanning import Scanner
 from verifier.site.context import Context
 from verifier.site.store import SiteStore
 from verifier.watch.web import watches_of
 from verifier.web.clients import Allowance
-from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Room, Route, Schema
+from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, PLAIN, Room, Route, Schema
 
-NAME: Final = "技能等级证书 Skill certificates"  # what a device shows beside a passkey
-_OBJECT: Final[dict[str, Schema]] = {"application/json": {"type": "object"}}
-_FORM: Final[dict[str, Schema]] = {"application/x-www-form-urlencoded": {"type": "object"}}
-_UPLOAD: Final[dict[str, Schema]] = {"multipart/form-data": {"type": "object"}}
-_ACTED: Final = {303: {}, 403: ERRORS, 404: ERRORS} | BODY_ERRORS
-_TOLD: Final = {200: _OBJECT, 403: ERRORS, 404: ERRORS, 422: ERRORS} | BODY_ERRORS
+SITE_NAME: Final = "技能等级证书 Skill certificates"  # what a device shows beside a passkey
+
+
+def _json(closed: bool = True, **properties: Schema) -> dict[str, Schema]:
+    required = list(properties)
+    said = {"type": "object", "properties": properties, "required": required, "additionalProperties": not closed}
+    return {"application/json": said}
+
+
+def _fields(*names: str) -> dict[str, Schema]:
+    properties = dict.fromkeys((*names, "lang"), PLAIN)
+    return {"application/x-www-form-urlencoded": {"type": "object", "properties": properties}}
+
+
+_ID: Final = _fields("id")
+_TRUE: Final[Schema] = {"type": "boolean", "const": True}
+_OBJECT: Final[Schema] = {"type": "object"}
+_ANSWER: Final = _json(closed=False, id=PLAIN, rawId=PLAIN, type=PLAIN, response=_OBJECT)  # WebAuthn 3, 5.1.8
+_CLAIM: Final[dict[str, Schema]] = {
+    "multipart/form-data": {
+        "type": "object",
+        "properties": dict.fromkeys(("text", "name", "tail", "code", "lang"), PLAIN) | {"file": BINARY},
+    }
+}
+_NEW_SHARE: Final = _json(
+    certificate=PLAIN,
+    token=PLAIN,
+    body=PLAIN,
+    proof=PLAIN,
+    purpose={"type": "string", "enum": list(PURPOSES)},
+    fields={"type": "array", "items": {"type": "string", "enum": [NAME, *FIELDS]}, "uniqueItems": True},
+    recipient={"type": "string", "maxLength": 100},
+    period=PLAIN,
+)
+_ACTED: Final = {303: {}, 403: ERRORS, 404: ERRORS, 422: ERRORS} | BODY_ERRORS
+_REFUSED: Final = {403: ERRORS, 404: ERRORS, 422: ERRORS} | BODY_ERRORS
 
 
 def build_room(context: Context) -> Room:
@@ -47,7 +78,7 @@ def build_room(context: Context) -> Room:
             watches_of(context),
             keys,
             Scanner(),
-            relying_party(base, NAME),
+            relying_party(base, SITE_NAME),
             context.now_ms,
             context.random_bytes,
             context.settings.behind_proxy,
@@ -68,21 +99,47 @@ ROUTES: Final[tuple[Route, ...]] = (
         claim_pages.post_claim,
         "Claim a certificate with its code and the claim slip, or with the holder's file",
         {303: {}, 403: ERRORS, 422: HTML} | BODY_ERRORS,
-        takes=_UPLOAD,
+        takes=_CLAIM,
     ),
-    Route("POST", "/holder/passkeys/options", sign_in.post_creation, "What a new passkey needs", _TOLD, takes=_OBJECT),
-    Route("POST", "/holder/passkeys", sign_in.post_passkey, "Add a passkey", _TOLD, takes=_OBJECT),
-    Route("POST", "/holder/passkeys/drop", sign_in.post_drop_passkey, "Remove a passkey", _ACTED, takes=_FORM),
-    Route("POST", "/holder/sign-in/options", sign_in.post_request, "What signing in needs", _TOLD, takes=_OBJECT),
-    Route("POST", "/holder/sign-in", sign_in.post_sign_in, "Sign in with a passkey", _TOLD, takes=_OBJECT),
-    Route("POST", "/holder/sign-out", sign_in.post_sign_out, "Sign out", _ACTED, takes=_FORM),
+    Route(
+        "POST",
+        "/holder/passkeys/options",
+        sign_in.post_creation,
+        "What a new passkey needs: WebAuthn's creation options",
+        {200: _json(closed=False, rp=_OBJECT, user=_OBJECT, challenge=PLAIN)} | _REFUSED,
+    ),
+    Route(
+        "POST",
+        "/holder/passkeys",
+        sign_in.post_passkey,
+        "Add a passkey",
+        {200: _json(added=_TRUE)} | _REFUSED,
+        takes=_ANSWER,
+    ),
+    Route("POST", "/holder/passkeys/drop", sign_in.post_drop_passkey, "Remove a passkey", _ACTED, takes=_ID),
+    Route(
+        "POST",
+        "/holder/sign-in/options",
+        sign_in.post_request,
+        "What signing in needs: WebAuthn's request options",
+        {200: _json(closed=False, challenge=PLAIN, rpId=PLAIN)} | _REFUSED,
+    ),
+    Route(
+        "POST",
+        "/holder/sign-in",
+        sign_in.post_sign_in,
+        "Sign in with a passkey",
+        {200: _json(signed_in=_TRUE)} | _REFUSED,
+        takes=_ANSWER,
+    ),
+    Route("POST", "/holder/sign-out", sign_in.post_sign_out, "Sign out", _ACTED, takes=_fields()),
     Route(
         "POST",
         "/holder/certificates/drop",
         account_pages.post_drop_certificate,
         "Remove a certificate from the account and end its shares",
         _ACTED,
-        takes=_FORM,
+        takes=_ID,
     ),
     Route(
         "GET",
@@ -106,7 +163,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         own_pages.post_correction,
         "Ask the body that issued for a correction",
         _ACTED,
-        takes=_FORM,
+        takes=_fields("id", "field"),
     ),
     Route(
         "POST",
@@ -114,7 +171,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         own_pages.post_erasure,
         "Ask the log's operator to erase the personal data of a certificate, and forget it here",
         _ACTED,
-        takes=_FORM,
+        takes=_ID,
     ),
     Route(
         "POST",
@@ -122,9 +179,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         account_pages.post_objection,
         "End somebody's watch of one's certificate",
         _ACTED,
-        takes=_FORM,
+        takes=_fields("id", "watch"),
     ),
-    Route("POST", "/holder/drop", account_pages.post_drop_account, "Delete the account", _ACTED, takes=_FORM),
+    Route("POST", "/holder/drop", account_pages.post_drop_account, "Delete the account", _ACTED, takes=_fields()),
     Route(
         "GET",
         "/holder/certificates/{id}/share",
@@ -133,16 +190,30 @@ ROUTES: Final[tuple[Route, ...]] = (
         {200: HTML, 303: {}, 404: ERRORS},
         query=LANG,
     ),
-    Route("POST", "/holder/shares", share_pages.post_share, "Make a share", _TOLD, takes=_OBJECT),
-    Route("POST", "/holder/shares/close", share_pages.post_close, "Close a share at once", _ACTED, takes=_FORM),
-    Route("POST", "/holder/shares/extend", share_pages.post_extend, "Extend a share", _ACTED, takes=_FORM),
-    Route("POST", "/holder/shares/drop", share_pages.post_drop, "Forget a share", _ACTED, takes=_FORM),
+    Route(
+        "POST",
+        "/holder/shares",
+        share_pages.post_share,
+        "Make a share that the browser has sealed; bytes as base64url without padding",
+        {200: _json(id=PLAIN, ends=PLAIN)} | _REFUSED,
+        takes=_NEW_SHARE,
+    ),
+    Route("POST", "/holder/shares/close", share_pages.post_close, "Close a share at once", _ACTED, takes=_ID),
+    Route(
+        "POST",
+        "/holder/shares/extend",
+        share_pages.post_extend,
+        "Extend a share",
+        _ACTED,
+        takes=_fields("id", "period"),
+    ),
+    Route("POST", "/holder/shares/drop", share_pages.post_drop, "Forget a share", _ACTED, takes=_ID),
     Route(
         "GET",
         "/s/{token}",
         shared_pages.get_shared,
         "What a holder shares: the certificate as it stands now; one page for every share that does not open",
-        {200: HTML},
+        {200: HTML, 503: ERRORS},
         query=LANG,
     ),
     Route(
@@ -151,6 +222,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         shared_pages.post_shared,
         "The same with the proof of link and PIN",
         {200: HTML} | BODY_ERRORS,
-        takes=_FORM,
+        takes=_fields("proof"),
     ),
 )

@@ -1,24 +1,26 @@
 """Looks a number up together with a name, and matches an ID tail: the ledger's index says which certificate, the
 verifier's own register proves it.
 
-    by_numbers(pairs)            a verdict each; unknown number and other name are the same not_found
+    by_numbers(pairs)            a verdict each, whatever becomes of the others; unknown number and other name are the
+                                 same not_found
     tail_of_secret, tail_of      yes, no, or why it cannot be said
 
-Of several logs all are asked. A "no" needs every one of them: with one of them silent it is `unavailable`. Nothing that
-is asked for is kept or logged.
+Of several logs all are asked. A "no" needs every one of them: with one of them silent it is `unavailable`, and where a
+ledger has no answer to this pair it is so for good, which a finding says. Nothing that is asked for is kept or logged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ledger.errors import CertLedgerError, Refused
+from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.commitments import FaceOpening
 from ledger.records.secret import cert_key_of, parse_secret
-from ledger.wire import MAX_LOOKUPS, FoundBody
+from ledger.wire import MAX_LOOKUPS, FoundBody, LookupAnswer
+from verifier import steps
 from verifier.carried import Numbered
 from verifier.known_log import KnownLog
 from verifier.several import least_favourable
@@ -31,7 +33,7 @@ TRIES_USED: Final = "TRIES_USED"  # the ledger's code
 class Index(Protocol):
     """A ledger that takes our token."""
 
-    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> list[FoundBody | None]: ...
+    async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer: ...
 
     async def match(self, cert_key: bytes, last4: str) -> bool: ...
 
@@ -53,6 +55,15 @@ class Asked:
     index: Index
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What the indexes said of one number and name."""
+
+    found: list[tuple[Asked, FoundBody]] = field(default_factory=list)
+    silent: bool = False  # one of them did not answer
+    unanswered: bool = False  # one of them has no answer to this question
+
+
 class Numbers:
     """Asks every log that has an index. Numbers and names come in their normal form."""
 
@@ -66,8 +77,8 @@ class Numbers:
 
     async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """One verdict for each pair, in order, however many."""
-        found, silent = await self._found(pairs)
-        return [await self._verdict(pair, each, silent) for pair, each in zip(pairs, found, strict=True)]
+        heard = await self._ask(pairs)
+        return [await self._verdict(pair, each) for pair, each in zip(pairs, heard, strict=True)]
 
     async def tail_of_secret(self, secret_text: str, last4: str) -> Tail:
         """Of the certificate with this secret; the holder of a code has it. Raises Malformed."""
@@ -75,35 +86,42 @@ class Numbers:
 
     async def tail_of(self, number: str, name: str, last4: str) -> Tail:
         """Of the certificate with this number and name."""
-        [found], silent = await self._found([(number, name)])
-        if not found:
-            return Tail.UNKNOWN if silent else Tail.OTHER
-        return await self._tail(found[0][1].cert_key, last4)
+        [heard] = await self._ask([(number, name)])
+        if not heard.found:
+            return Tail.UNKNOWN if heard.silent or heard.unanswered else Tail.OTHER
+        return await self._tail(heard.found[0][1].cert_key, last4)
 
-    async def _found(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[tuple[Asked, FoundBody]]], bool]:
-        """For each pair what the indexes have, and whether one of them did not answer."""
-        found: list[list[tuple[Asked, FoundBody]]] = [[] for _ in pairs]
-        silent = False
+    async def _ask(self, pairs: Sequence[tuple[str, str]]) -> list[_Heard]:
+        heard = [_Heard() for _ in pairs]
         for asked in self._asked:
-            try:
-                for start in range(0, len(pairs), MAX_LOOKUPS):
-                    answers = await asked.index.lookup(pairs[start : start + MAX_LOOKUPS])
-                    for at, answer in enumerate(answers, start):
-                        if answer is not None:
-                            found[at].append((asked, answer))
-            except CertLedgerError:
-                silent = True
-        return found, silent
+            for start in range(0, len(pairs), MAX_LOOKUPS):
+                some = heard[start : start + MAX_LOOKUPS]
+                try:
+                    answer = await asked.index.lookup(pairs[start : start + MAX_LOOKUPS])
+                except CertLedgerError:
+                    for each in heard[start:]:
+                        each.silent = True
+                    break
+                for at, (each, found) in enumerate(zip(some, answer.found, strict=True)):
+                    each.unanswered |= at in answer.unanswered
+                    if found is not None:
+                        each.found.append((asked, found))
+        return heard
 
-    async def _verdict(self, pair: tuple[str, str], found: Sequence[tuple[Asked, FoundBody]], silent: bool) -> Verdict:
-        if not found:
-            if silent:
-                return without_item(Code.UNAVAILABLE, self._now_ms(), source=Source.INDEX)
+    async def _verdict(self, pair: tuple[str, str], heard: _Heard) -> Verdict:
+        if not heard.found:
+            if heard.silent or heard.unanswered:
+                why = (steps.INDEX_NO_ANSWER,) if heard.unanswered else ()
+                return without_item(Code.UNAVAILABLE, self._now_ms(), source=Source.INDEX, findings=why)
             return verify(Evidence(Numbered(*pair)), self._asked[0].log.trust, self._now_ms())
         verdicts = []
-        for asked, one in found:
+        for asked, one in heard.found:
             item = Numbered(*pair, one.cert_key, FaceOpening(one.salt, *pair))
-            answer = await asked.log.answer(item)
+            try:
+                answer = await asked.log.answer(item)
+            except Unavailable:
+                verdicts.append(without_item(Code.UNAVAILABLE, self._now_ms(), source=Source.INDEX))
+                continue
             evidence = Evidence(item, answer.register, refuted=answer.refuted)
             verdicts.append(verify(evidence, asked.log.trust, self._now_ms()))
         return least_favourable(verdicts)

@@ -6,6 +6,7 @@ state of the process, so one lock guards it.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +16,7 @@ from ledger.errors import Malformed, Refused
 from ledger.printing.fonts import Fonts, load_fonts
 from ledger.printing.page import GREY, HEIGHT, INK, WIDTH, Page, Style
 from ledger.printing.qr import make_symbol
+from ledger.records.secret import SECRET_CHARS
 from ledger.text import Text
 from verifier.messages import Messages, say_time
 from verifier.receipts.receipt import Receipt, format_receipt
@@ -117,7 +119,8 @@ class _Paper:
         labels, link = self._messages.labels, self._receipt.asked.partition("#")[0]
         bottom, width = 18.0, _RIGHT - _LEFT
         edge = 0.0
-        if link.startswith(f"{self._receipt.verifier}/c/"):
+        # What was asked is a stranger's text: only a certificate's own address becomes a code and a link to tap.
+        if re.fullmatch(re.escape(f"{self._receipt.verifier}/c/") + f"[0-9A-Z]{{{SECRET_CHARS}}}", link, re.ASCII):
             edge = self._page.symbol(make_symbol(link), _RIGHT, bottom, _DOTS, link)
         y = bottom + 24
         for key in ("receipts_again", "receipts_offline", "receipts_person"):

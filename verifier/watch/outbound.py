@@ -39,6 +39,7 @@ _GLOBAL: Final = ipaddress.ip_network("2000::/3")  # all unicast that IANA has g
 # and of IPv4 with their anycasts (RFC 2928, RFC 6890), and the anycast of 6to4 relays, nearby machines (RFC 7526).
 _NO_GLOBAL: Final = tuple(map(ipaddress.ip_network, ("3fff::/20", "2001::/23", "192.0.0.0/24", "192.88.99.0/24")))
 _NAT64_LOCAL: Final = ipaddress.ip_network("64:ff9b:1::/48")
+_ISATAP: Final = frozenset({0x5EFE, 0x0200_5EFE})  # before the last 32 bits, under any prefix (RFC 5214 6.1)
 
 Resolve = Callable[[str, int], Awaitable[list[tuple[int, str]]]]  # host, port -> (family, address)
 
@@ -58,15 +59,18 @@ def check_url(url: str, *, loopback: bool = False) -> str:
 def is_public(text: str) -> bool:
     """Whether an address leads to the public Internet, also by the IPv4 address that is hidden in it."""
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64_LOCAL:
+        if address in _NAT64_LOCAL or address.scope_id is not None:
+            return False
+        last = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if int(address) >> 32 & 0xFFFF_FFFF in _ISATAP and not is_public(str(last)):
             return False
         hidden = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in _NAT64:
-            hidden.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+            hidden.append(last)
         inside = [one for one in hidden if one is not None]
         if inside:
             return all(is_public(str(one)) for one in inside)

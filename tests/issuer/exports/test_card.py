@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import io
+import re
 
+import pytest
 from PIL import Image
 
 from issuer.exports.card import SIZE, draw_card, draw_cards
+from ledger.errors import Malformed
 from tests.support.exporting import make_facts, make_post
 
 HOST = "verify.example"
@@ -48,3 +51,15 @@ def test_another_process_draws_the_same() -> None:
 def test_a_post_shows_its_term() -> None:
     cards = {draw_card(make_post(last_day=last), ("name",), HOST) for last in (0, 21_000, 21_001)}
     assert len(cards) == 3
+
+
+def test_a_thumbnail_that_is_none_is_told() -> None:
+    """A picture of a few bytes can say that it is enormous."""
+    small = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(small, "JPEG")
+    huge = re.sub(
+        rb"(\xff\xc0\x00\x11\x08)....", lambda found: found[1] + b"\xff" * 4, small.getvalue(), flags=re.DOTALL
+    )
+    for thumbnail in (huge, b"x", small.getvalue()[:40]):
+        with pytest.raises(Malformed):
+            draw_card(make_facts(thumbnail=thumbnail), ("photo",), HOST)

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from ledger import wire
-from ledger.errors import Refused, Unavailable, Unverified
+from ledger.errors import Refused, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.records.kinds import Kind
 from ledger.service.enquirers import Enquirers, parse_verifiers
-from ledger.service.enquiries import Enquiries
+from ledger.service.enquiries import Enquiries, Unanswered
+from ledger.service.private_index import Found
 from tests.support.builders import SECOND, Body, Certificate, id_number, key_standing, two_keys
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
 from tests.support.live_ledger import LOOKUP_TOKEN, LiveLedger, drafted
@@ -63,8 +64,8 @@ async def find(asked: Enquiries, *faces: FaceOpening) -> list[bytes | None]:
     """Cert keys, once what was found opens to the very face that was asked for."""
     found = await asked.find([wire.LookupBody(face.number, face.name) for face in faces])
     for face, one in zip(faces, found, strict=True):
-        assert one is None or one.salt == face.salt
-    return [one and one.cert_key for one in found]
+        assert one is None or (isinstance(one, Found) and one.salt == face.salt)
+    return [one.cert_key if isinstance(one, Found) else None for one in found]
 
 
 async def test_number_and_name_together_find_a_certificate(room: Room) -> None:
@@ -101,7 +102,10 @@ async def test_only_the_row_of_the_commitments_that_count(room: Room) -> None:
         again = reissue(BODY, three, "again")
         await put(room, again)
         found = await asked.find([wire.LookupBody(three.face.number, three.face.name)])
-        assert found[0] is not None and (found[0].cert_key, found[0].salt) == (again.issue.cert_key, again.face.salt)
+        assert isinstance(found[0], Found) and (found[0].cert_key, found[0].salt) == (
+            again.issue.cert_key,
+            again.face.salt,
+        )
         assert await asked.match(again.issue.cert_key, LAST4["c"])
 
 
@@ -114,8 +118,32 @@ async def test_the_number_of_a_void_reissue_is_no_no(room: Room) -> None:
         new = reissue(second, old, "new")
         await put(room, new)
         await by_authority(room, key_standing(second.record.public, void_from=room.size - 2))
-        with pytest.raises(Unavailable):
-            await enquiries(room).find([wire.LookupBody(new.face.number, new.face.name)])
+        (other,) = await room.draft("b")
+        await put(room, other)
+        faces = [other.face, new.face, replace(other.face, name="例外人")]
+        found = await enquiries(room).find([wire.LookupBody(face.number, face.name) for face in faces])
+        assert found[1:] == [Unanswered.VOID_REISSUE, None], "and the others have their answers"
+        assert isinstance(found[0], Found) and found[0].cert_key == other.issue.cert_key
+
+
+async def test_a_damaged_row_is_its_own_misfortune(room: Room) -> None:
+    async with room.open():
+        one, two = await room.draft("a", "b")
+        await put(room, one, two)
+        asked = enquiries(room)
+        damaged = INDEX.lookup_row(one.face.number, one.face.name, Found(bytes(32), bytes(16), bytes(32)))
+
+        class Damaged:
+            def __getattr__(self, name: str) -> object:
+                return getattr(room.store, name)
+
+            async def index(self, hmacs: list[bytes]) -> dict[bytes, bytes]:
+                return await room.store.index(hmacs) | {damaged.hmac: damaged.body[:-1]}
+
+        asked.store = Damaged()  # type: ignore[assignment]
+        found = await asked.find([wire.LookupBody(one.face.number, one.face.name) for one in (one, two)])
+        assert found[0] is Unanswered.DAMAGED
+        assert isinstance(found[1], Found) and found[1].cert_key == two.issue.cert_key
 
 
 async def test_an_unknown_certificate_and_a_wrong_tail_are_alike(room: Room) -> None:
@@ -156,7 +184,7 @@ async def test_verifiers_ask_over_http(live: LiveLedger, home: Body) -> None:
         await client.submit([one.submission(), two.submission()])
     async with live.client(token=LOOKUP_TOKEN) as verifier:
         pairs = [(one.face.number, one.face.name), (one.face.number, "例外人")]
-        found = await verifier.lookup(pairs)
+        found = (await verifier.lookup(pairs)).found
         assert found[1] is None and found[0] is not None
         assert FaceOpening(found[0].salt, *pairs[0]).digest() == one.issue.face
         assert found[0].cert_key == one.issue.cert_key and found[0].leaf_hash == one.statement.leaf_hash
@@ -188,7 +216,7 @@ async def test_a_revoked_certificate_is_found_too(live: LiveLedger, home: Body) 
         await client.submit([one.submission()])
         await client.submit([bare(ruling(home, Kind.REVOKE, one, day=one.issue.issue_day))])
     async with live.client(token=LOOKUP_TOKEN) as verifier:
-        assert (await verifier.lookup([(one.face.number, one.face.name)]))[0] is not None
+        assert (await verifier.lookup([(one.face.number, one.face.name)])).found[0] is not None
 
 
 async def test_bodies_of_another_form_are_refused(live: LiveLedger) -> None:

@@ -15,6 +15,7 @@ from issuer.roster.forms import ROSTER
 from ledger.errors import Refused
 from ledger.sheets import container, read, worker
 from ledger.sheets.csvtext import decode
+from ledger.sheets.inert import inert
 from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Odd, Sheet
 
@@ -195,6 +196,47 @@ def test_overlapping_repeated_and_encrypted_members() -> None:
     archive.infolist()[0].filename = archive.infolist()[1].filename
     with pytest.raises(Refused, match="FILE_PATHS"):
         container.check_container(archive)
+
+
+def test_a_directory_that_is_too_large_is_not_read() -> None:
+    """46 bytes an entry: a few megabytes of them would be gigabytes of Python's own records."""
+    member = b"PK\x01\x02" + bytes(24) + (1).to_bytes(2, "little") + bytes(16) + b"a"
+    for count, code in ((20_000, "FILE_MEMBERS"), (300, "FILE_MEMBERS")):
+        directory = member * count
+        sizes = len(directory).to_bytes(4, "little") + bytes(6)
+        entries = (count & 0xFFFF).to_bytes(2, "little") * 2
+        raw = b"PK\x03\x04" + directory + b"PK\x05\x06" + bytes(4) + entries + sizes
+        assert code_of(raw) == code
+        if count > 1_000:
+            with pytest.raises(Refused, match="FILE_MEMBERS"):
+                container.open_archive(raw)
+            wide = b"PK\x06\x06" + bytes(36) + len(directory).to_bytes(8, "little") + bytes(8)
+            end = b"PK\x05\x06" + bytes(4) + entries + b"\xff" * 8 + bytes(2)
+            with pytest.raises(Refused, match="FILE_MEMBERS"):
+                container.open_archive(raw + wide + b"PK\x06\x07" + bytes(16) + end)
+    for damaged in (b"PK\x03\x04", GOOD[:-1], GOOD[:-23] + b"PK\x05\x06", b"PK\x06\x07" + bytes(16) + GOOD[-22:]):
+        with pytest.raises(Refused, match="FILE_DAMAGED"):
+            container.open_archive(damaged)
+    assert container.open_archive(GOOD + b"").namelist()
+
+
+def test_a_declaration_that_does_not_end_is_refused() -> None:
+    far = b"<?xml version='1.0'" + b" " * 2_000 + b"encoding='cp037'?><x/>"
+    assert code_of(repack(GOOD, add={"xl/extra.xml": far})) == "FILE_XML"
+    near = b"<?xml version='1.0'" + b" " * 500 + b"encoding='cp037'?><x/>"
+    assert code_of(repack(GOOD, add={"xl/extra.xml": near})) == "FILE_XML"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@a", "\t=1", "＝1", "＋1", "－1", "＠a", "  =1", " \u200b=1", "\ufeff=1"]
+)
+def test_no_text_starts_a_formula(text: str) -> None:
+    assert inert(text).startswith("'") and inert(inert(text)) == inert(text)
+
+
+def test_ordinary_texts_stay() -> None:
+    for text in ("例小明", "a=1", " 例", "3-4", "", "'x"):
+        assert inert(text) == text
 
 
 def test_a_cell_far_away_costs_nothing() -> None:

@@ -21,6 +21,7 @@ from tests.support.build_log import BASE
 from tests.support.number_desk import FakeIndex
 from tests.support.receipt_office import SIGNER, Office, open_office
 from verifier.hiring.checking import ListChecker, ListResult
+from verifier.hiring.rendering import Page, render
 from verifier.hiring.rows import COLUMNS
 from verifier.hiring.sheets import HiringList, read_list
 from verifier.hiring.summary import summarise
@@ -148,6 +149,18 @@ async def test_a_ledger_that_takes_only_so_many_is_asked_again(office: Office) -
     assert codes(result) == ["not_found"] and turns == []
 
 
+async def test_one_row_that_has_no_answer_costs_the_others_nothing(office: Office) -> None:
+    """No pause for it, and no second question about rows that are answered."""
+    index, face = FakeIndex(), office.certificate.face
+    index.add(office.certificate)
+    index.unanswered.add((face.number, "例小红"))
+    numbers = Numbers([Asked(office.lookup.logs[0], index)], lambda: office.now[0])
+    raw = csv_of(["证书编号", "姓名"], [face.number, face.name], [face.number, "例小红"], [face.number, "例小绿"])
+    result = await checked(office, read_list(raw, "list.csv"), names=numbers, pauses_s=(1e6,))
+    assert codes(result) == ["valid", "unavailable", "not_found"] and len(index.asked) == 3
+    assert "二维码" in explained(result, 3)
+
+
 async def test_what_is_watched_and_changed_is_said(office: Office) -> None:
     raw = csv_of(["链接"], [office.link], [office.log.certificate("absent").code().link])
     checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0])
@@ -248,6 +261,13 @@ async def test_the_same_workbook_comes_back_and_verifies(office: Office, lang: s
     book.save(out)
     with pytest.raises(Unverified):
         verify_list(out.getvalue(), {SIGNER.public}, MESSAGES)
+
+
+def test_a_sheet_may_be_called_anything() -> None:
+    """Names that no spreadsheet program writes, but a program may."""
+    for name in ("a/b*[c]:?", "x" * 90, "\x07", "=1"):
+        raw = render(Page("xlsx", name, "utf-8-sig", "", [(1, ["a"])], [("b", "c")]))
+        assert len(openpyxl.load_workbook(io.BytesIO(raw)).sheetnames[0]) <= 31
 
 
 async def test_an_archive_of_pictures(office: Office) -> None:

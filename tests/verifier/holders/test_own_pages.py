@@ -7,10 +7,13 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+from ledger.records.commitments import FaceOpening
 from ledger.records.erasure import open_order, public_of
 from tests.support.builders import octets
 from tests.support.holder_site import holder_site
 from verifier.holders.desk import to_text
+from verifier.holders.export import bundle_name
+from verifier.holders.held import Held
 from verifier.holders.requests import waiting
 from verifier.holders.shares import Note
 from verifier.verdict import Code
@@ -103,3 +106,16 @@ async def test_without_the_operators_key_nobody_can_ask_here(tmp_path: Path) -> 
         form = {"id": to_text(kept.id), "lang": "en"}
         assert (await site.fetch("/holder/certificates/erasure", "POST", cookie=cookie, data=form))[0] == 404
         assert len(await site.desk.accounts.certificates(session)) == 1
+
+
+def test_a_number_names_a_file_and_nothing_else() -> None:
+    """It is the word of a ledger: no folder, no header and no quote comes out of it."""
+    for number, name in (
+        ("Y000051000001263000001", "Y000051000001263000001.bundle"),
+        ("../../x/Y0", "xY0.bundle"),
+        ('a"\r\nSet-Cookie: b', "aSet-Cookieb.bundle"),
+        ("证书", ".bundle"),
+    ):
+        face = FaceOpening(bytes(16), number, "例")
+        held = Held(bytes(16), bytes(16), face, (bytes(32),) * 8, (), bytes(32))
+        assert bundle_name(held) == name

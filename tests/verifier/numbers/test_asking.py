@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.secret import format_secret
 from ledger.text import Text
-from ledger.wire import FoundBody
+from ledger.wire import FoundBody, LookupAnswer
 from tests.support.number_desk import FakeIndex, number_desk
+from verifier.carried import Item, key_of
+from verifier.known_log import AsOf
 from verifier.numbers.asking import Asked, Numbers, Tail
+from verifier.several import Answer
 from verifier.verdict import Code, Outcome, Source
 
 
@@ -70,6 +74,43 @@ async def test_many_are_asked_in_pieces_and_answered_in_order(tmp_path: Path) ->
         verdicts = await desk.numbers.by_numbers(pairs)
         assert [v.code for v in verdicts].index(Code.VALID) == 700
         assert sum(v.code is Code.NOT_FOUND for v in verdicts) == 1199
+
+
+async def test_one_that_has_no_answer_is_unavailable_and_the_others_have_theirs(tmp_path: Path) -> None:
+    """A ledger that cannot answer one of them, and one whose replica cannot."""
+    async with number_desk(tmp_path, "one", "two") as (desk, [one, two]):
+        pairs = [(one.face.number, one.face.name), (two.face.number, two.face.name), (two.face.number, "例外人")]
+        desk.index.unanswered.add(pairs[1])
+        verdicts = await desk.numbers.by_numbers(pairs)
+        assert [v.code for v in verdicts] == [Code.VALID, Code.UNAVAILABLE, Code.NOT_FOUND]
+        assert "scan the certificate's code" in verdicts[1].findings[0].text.en and verdicts[1].certificate is None
+        assert await desk.numbers.tail_of(*pairs[1], "123X") is Tail.UNKNOWN
+        desk.index.unanswered.clear()
+        known, answer = desk.lookup.logs[0], desk.lookup.logs[0].answer
+
+        async def torn(item: Item, as_of: AsOf | None = None) -> Answer:
+            if key_of(item) == two.issue.cert_key:
+                raise Unavailable("the replica's store is damaged")
+            return await answer(item, as_of)
+
+        known.answer = torn  # type: ignore[method-assign]
+        verdicts = await desk.numbers.by_numbers(pairs)
+        assert [v.code for v in verdicts] == [Code.VALID, Code.UNAVAILABLE, Code.NOT_FOUND]
+
+
+async def test_pieces_that_were_answered_stay_so_when_the_ledger_falls_silent(tmp_path: Path) -> None:
+    async with number_desk(tmp_path, "one") as (desk, _):
+        lookup, turns = desk.index.lookup, iter([True, False, True])
+
+        async def tired(pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
+            if not next(turns):
+                raise Unavailable("later")
+            return await lookup(pairs)
+
+        desk.index.lookup = tired  # type: ignore[method-assign]
+        verdicts = await desk.numbers.by_numbers([("Y000051000001263999999", "例外人")] * 1200)
+        codes = [verdict.code for verdict in verdicts]
+        assert set(codes[:500]) == {Code.NOT_FOUND} and set(codes[500:]) == {Code.UNAVAILABLE}
 
 
 async def test_old_data_and_what_ended_are_said(tmp_path: Path) -> None:

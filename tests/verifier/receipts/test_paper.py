@@ -50,3 +50,19 @@ def test_names_that_the_font_lacks_and_what_is_long() -> None:
 
 def test_a_foreign_text_gets_no_code() -> None:
     assert read_pdf(print_receipt(receipt_of(sample(Code.WRONG_DOMAIN), "https://evil/c/x"), MESSAGES)).qr_texts == ()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        f"{BASE}/c/" + "A" * 2000,
+        f"{BASE}/c/0123456789ABCDEFGHJKMNPQRS/../../elsewhere",
+        f"{BASE}/c/0123456789ABCDEFGHJKMNPQR)",
+        f"{BASE}/c/证书",
+        f"{BASE}/c/0123456789ABCDEFGHJKMNPQRS\n",
+    ],
+)
+def test_only_a_certificates_own_address_becomes_a_code_and_a_link(asked: str) -> None:
+    """The rest is a stranger's text: printed nowhere, and no reason not to print the page."""
+    made = print_receipt(receipt_of(sample(Code.UNREADABLE), asked), MESSAGES)
+    assert read_pdf(made).qr_texts == () and b"/URI" not in made

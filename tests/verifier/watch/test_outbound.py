@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from ledger.errors import Refused, Unavailable
+from tests.support.inward import answers, urls
 from verifier.watch.outbound import Outbound, check_url, is_public
 
 PRIVATE = [
@@ -22,7 +25,10 @@ PRIVATE = [
     "2002:a9fe:a9fe::", "2001:0:7f00:1::", "100::1", "x", "",
     "fec0::1", "feff::a00:1", "3fff::1", "4000::1", "5f00::1", "192.0.0.9", "192.88.99.1", "2001:20::1",
 ]  # fmt: skip
-PUBLIC = ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"]
+PUBLIC = [
+    "8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8",
+    "2606:4700::5efe:808:808",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -107,11 +113,125 @@ async def test_a_name_that_changes_its_mind_is_asked_once(monkeypatch: pytest.Mo
     assert asked == ["hooks.example.com"] and connected == [("93.184.216.34", 443)]
 
 
-async def test_a_redirect_is_an_answer_and_not_followed() -> None:
+# ---- security.md 3.3, SSRF: generated forms, every one refused before anything is connected to -----------------------
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The address of every connection that was begun; none is made."""
+    begun: list[str] = []
+
+    async def connect(*, addr_infos: list[tuple[object, object, object, object, tuple[str, int]]], **_: object) -> None:
+        begun.extend(info[4][0] for info in addr_infos)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("aiohappyeyeballs.start_connection", connect)
+    return begun
+
+
+async def test_no_spelling_of_an_address_inside_is_taken(connections: list[str]) -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[tuple[int, str]]:
+        asked.append(host)
+        return [(socket.AF_INET, "93.184.216.34")]
+
+    written = urls(seed=5)
+    assert len(set(written)) > 2_000
+    async with Outbound(resolve=resolve, total_s=60.0) as outbound:
+        for url in written:
+            with pytest.raises(Refused, match="WEBHOOK_URL"):
+                await outbound.post(url, b"{}", {})
+    assert asked == [] and connections == []
+
+
+async def test_no_answer_of_a_resolver_leads_inside(connections: list[str]) -> None:
+    said = answers(seed=5)
+    assert len(said) > 600
+    turns = iter(said)
+
+    async def resolve(host: str, port: int) -> list[tuple[int, str]]:
+        return [(socket.AF_INET6 if ":" in one else socket.AF_INET, one) for one in next(turns)]
+
+    async with Outbound(resolve=resolve, total_s=60.0) as outbound:
+        for _ in said:
+            with pytest.raises(Unavailable):
+                await outbound.post("https://hooks.example.com/", b"{}", {})
+    assert list(turns) == [] and connections == []
+
+
+async def test_what_was_checked_is_what_is_connected_to(connections: list[str]) -> None:
+    """Each delivery asks once, and believes no earlier answer: a name that turns inside is refused from then on."""
+    draw, said = random.Random(5), []
+    for _ in range(200):
+        said.append(
+            draw.choice([["93.184.216.34"], ["2606:4700::1111", "8.8.8.8"], ["127.0.0.1"], ["10.1.1.1", "::1"]])
+        )
+    turns = iter(said)
+
+    async def resolve(host: str, port: int) -> list[tuple[int, str]]:
+        return [(socket.AF_INET6 if ":" in one else socket.AF_INET, one) for one in next(turns)]
+
+    async with Outbound(resolve=resolve, total_s=60.0) as outbound:
+        for answer in said:
+            before = len(connections)
+            with pytest.raises(Unavailable):
+                await outbound.post("https://hooks.example.com/", b"{}", {})
+            connected = connections[before:]
+            assert sorted(connected) == (sorted(answer) if all(map(is_public, answer)) else [])
+    assert len(connections) > 100 and list(turns) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_taken_is_read_alike_by_what_connects(seed: int) -> None:
+    """Nothing about a URL that is taken is understood in another way by the library that connects."""
+    draw, taken = random.Random(seed), 0
+    pieces = [
+        *"abz09.-:/@?#%\\[]_ \t。é",
+        "https://",
+        "xn--",
+        ".com",
+        "127.0.0.1",
+        "%2f",
+        "%00",
+        ":8443",
+        ":443",
+        "//",
+        "..",
+    ]
+    for _ in range(4_000):
+        url = "https://" * draw.choice((0, 1, 1, 1)) + "".join(
+            draw.choices(["a.b", "c.de/", *pieces], k=draw.randrange(1, 7))
+        )
+        try:
+            check_url(url)
+        except Refused:
+            continue
+        taken += 1
+        read, rest = URL(url), url.removeprefix("https://")
+        authority = rest.partition("/")[0]
+        host, _, port = authority.partition(":")
+        assert (read.scheme, read.raw_host, read.port) == ("https", host, int(port or 443)) and read.user is None
+    assert taken > 50
+
+
+def test_ports() -> None:
+    for port in [*range(1_200), *range(65_500, 65_600)]:
+        url = f"https://hooks.example.com:{port}/"
+        if port == 443 or 1024 <= port <= 65_535:
+            assert check_url(url) == url
+        else:
+            with pytest.raises(Refused):
+                check_url(url)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["http://127.0.0.1:{port}/", "//127.0.0.1:{port}/", "file:///etc/passwd"])
+async def test_no_redirect_is_followed(status: int, where: str) -> None:
     async with listener() as (inside, seen):
 
         async def redirect(_: web.Request) -> web.Response:
-            return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{inside}/"})
+            return web.Response(status=status, headers={"Location": where.format(port=inside)})
 
         app = web.Application()
         app.router.add_post("/", redirect)
@@ -119,6 +239,6 @@ async def test_a_redirect_is_an_answer_and_not_followed() -> None:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with Outbound(loopback=True) as outbound:
-            assert await outbound.post(f"http://127.0.0.1:{runner.addresses[0][1]}/", b"{}", {}) == 307
+            assert await outbound.post(f"http://127.0.0.1:{runner.addresses[0][1]}/", b"{}", {}) == status
         await runner.cleanup()
         assert seen == []
