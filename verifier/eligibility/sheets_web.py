@@ -23,7 +23,7 @@ from verifier.eligibility.explain import yuan
 from verifier.eligibility.pack import Pack, PackKind
 from verifier.eligibility.people import template_titles
 from verifier.eligibility.rooms import COUNTER, Counter, other_lang, pack_lines
-from verifier.eligibility.runs import UNREAD, Run
+from verifier.eligibility.runs import COMPARED_TWICE, UNREAD, Run
 from verifier.eligibility.tables import Outcome
 from verifier.eligibility.wording import RESULTS
 from verifier.hiring.job_room import MAX_UPLOAD, JobRoom, JobWords, read_form
@@ -112,17 +112,21 @@ async def _taken(request: web.Request, *, wages: bool) -> tuple[Run, str]:
         pack, key = counter.office.find(fields.get("pack", "")), key_of(request)
         if (pack.kind is PackKind.WAGE_TABLE) is not wages:
             raise Refused("PACK_KIND", "pack", _WRONG_KIND)
+        as_of, compare = fields.get("as_of", "").strip()[:11], fields.get("compare", "").strip()[:11] if wages else ""
+        if compare and previous is not None and previous.content:
+            raise Refused("COMPARED_TWICE", "compare", COMPARED_TWICE)
         run = counter.runs.submit(
             file.content,
             file.filename or "",
             parse_lang(fields.get("words", "")),
             pack,
-            counter.day(fields.get("as_of", "").strip()[:11]),
+            counter.wage_day(as_of) if wages else counter.day(as_of),
             previous.content if previous is not None and wages else b"",
             max_rows=key.max_rows if key else ANONYMOUS_ROWS,
             max_pairs=key.max_rows if key else ANONYMOUS_PAIRS,
             employer=counter.office.employer_of(pack),
             longer=fields.get("longer", "") == "yes",
+            compare=counter.wage_day(compare) if compare else None,
         )
     return run, fields.get("lang", "")
 
@@ -155,6 +159,7 @@ def _decided(run: Run) -> dict[str, Any]:
         "pack": run.pack.id if run.pack else "",
         "digest": run.pack.digest.hex() if run.pack else "",
         "as_of": format_day(run.as_of),
+        "compare": None if run.compare is None else format_day(run.compare),
         "counts": dict(run.counts),
         "total_fen": run.total,
     }
@@ -176,7 +181,7 @@ _FORM: Final = {
         "properties": {
             "file": {"type": "string", "format": "binary"},
             "previous": {"type": "string", "format": "binary"},
-            **dict.fromkeys(("pack", "as_of", "words", "longer", "lang"), _STRING),
+            **dict.fromkeys(("pack", "as_of", "compare", "words", "longer", "lang"), _STRING),
         },
         "required": ["file", "pack"],
     }
@@ -202,7 +207,8 @@ ROUTES: Final = (
         "POST",
         "/v1/payroll-runs",
         payroll_json,
-        "Work out wages for a staff list (xlsx or CSV), compared with a last result file where one is given",
+        "Work out wages for a staff list (xlsx or CSV) for a day or a month that is over, compared with a last result "
+        "file or with another day where one is given",
         _RUN,
         takes=_FORM,
     ),

@@ -22,6 +22,7 @@ from ledger.errors import Malformed, Refused
 from ledger.records.dates import format_day
 from ledger.records.secret import SECRET_CHARS
 from verifier.eligibility.decision import format_decision
+from verifier.eligibility.earlier import earlier_day
 from verifier.eligibility.explain import yuan
 from verifier.eligibility.form import fields_of, read_form
 from verifier.eligibility.gathering import Gathered
@@ -137,9 +138,11 @@ async def decide_json(request: web.Request) -> web.StreamResponse:
     pack = counter.office.find(asked.pack)
     if len(asked.certificates) > MAX_SHOWN:
         raise Malformed("certificates: at most 16")
-    gathered = [await counter.gatherer.of_text(text) for text in asked.certificates]
+    as_of = counter.day(asked.as_of)
+    day = earlier_day(pack, as_of, counter.today)
+    gathered = [await counter.gatherer.of_text(text, day=day) for text in asked.certificates]
     known = await counter.gatherer.pack(pack, counter.office.employer_of(pack))
-    decision = decide_person(gathered, asked.facts, known, counter.day(asked.as_of))
+    decision = decide_person(gathered, asked.facts, known, as_of)
     return json_body(
         {
             "decision": decision_json(decision, pack, counter.ladder),
@@ -159,10 +162,12 @@ async def _decided_page(
     gathered: list[Gathered] = []
     decision = None
     if not problems:
-        gathered = [await counter.gatherer.of_text(text) for text in texts[:MAX_SHOWN]]
+        as_of = the_day(counter, fields)
+        day = earlier_day(pack, as_of, counter.today)
+        gathered = [await counter.gatherer.of_text(text, day=day) for text in texts[:MAX_SHOWN]]
         try:
             known = await counter.gatherer.pack(pack)
-            decision = decide_person(gathered, filled.facts, known, the_day(counter, fields))
+            decision = decide_person(gathered, filled.facts, known, as_of)
         except Refused as refused:
             problems[refused.field.partition("[")[0]] = refused.text
     return _form_page(

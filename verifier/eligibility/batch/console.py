@@ -1,6 +1,7 @@
 """What a person types about sheets of people.
 
     payroll FILE --pack WAGES --out FILE            the staff list back, with the wage of each person
+        --month 2026-10 --compare 2026-09           as the certificates stood when that month ended, and the one before
     applications FILE --pack RULES --out FILE       applications back, each with its decision and why
 
 Exit status: 0 done, 1 when somebody's facts could not be read, 2 a sheet or pack that is refused, 3 could not tell.
@@ -24,6 +25,7 @@ from ledger.reference_data import load_ladder
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
 from verifier.eligibility.console import find_pack
+from verifier.eligibility.earlier import asked_wage_day
 from verifier.eligibility.gathering import Gatherer
 from verifier.eligibility.pack import Pack, PackKind
 from verifier.eligibility.people import MAX_ROWS
@@ -45,7 +47,13 @@ _NO_WAGES: Final = Text("应使用工资表", "payroll takes a wage table")
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`payroll` and `applications`, among the commands of cert-verifier."""
     payroll = commands.add_parser("payroll", help="按等级核算工资 / wages of a staff list by grade")
-    payroll.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
+    moment = payroll.add_mutually_exclusive_group()
+    moment.add_argument(
+        "--month", metavar="YYYY-MM", help="已结束的月份，按月末状态 / a month that is over, as of its end"
+    )
+    beside = payroll.add_mutually_exclusive_group()
+    beside.add_argument("--compare", metavar="YYYY-MM[-DD]", help="同一名单的对比日 / the same list on another day")
+    beside.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
     applications = commands.add_parser("applications", help="批量审核申领 / decide a sheet of applications")
     payroll.add_argument(
         "--employer",
@@ -57,7 +65,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
         command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
         command.add_argument("--out", type=Path, required=True, metavar="FILE", help="结果文件 / where the sheet goes")
-        command.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
+        day = moment if wages else command
+        day.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
         command.add_argument("--lang", choices=("zh", "en", "both"), default="both")
         command.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
         command.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask for proofs")
@@ -71,11 +80,15 @@ def _run(options: argparse.Namespace) -> int:
     pack = _pack(options, settings)
     if options.out.exists():
         raise Malformed(f"{options.out} 已存在 / exists and is not overwritten")
-    as_of = batch_day(_now_ms()) if options.as_of is None else parse_day(options.as_of)
+    today = batch_day(_now_ms())
+    as_of = today if options.as_of is None else parse_day(options.as_of)
     previous = _read(options.previous) if options.wages and options.previous else b""
     run = Run("", "", options.file.name, options.lang, MAX_ROWS, MAX_ROWS, KEPT_MS, _read(options.file))
     run.pack, run.as_of, run.previous = pack, as_of, previous
-    run.employer = options.employer if options.wages else ""
+    if options.wages:
+        run.employer = options.employer
+        run.as_of = as_of if options.month is None else _month(options.month, today)
+        run.compare = None if options.compare is None else asked_wage_day(options.compare, today)
     done = asyncio.run(_answered(options, settings, run))
     for note in run.notes:
         print(note.text.both(), file=sys.stderr)
@@ -83,6 +96,12 @@ def _run(options: argparse.Namespace) -> int:
     for item, content in done.summary:
         print(f"{item}: {content}")
     return 1 if any(one.decision is None for one in done.answered) else 0
+
+
+def _month(text: str, today: int) -> int:
+    if len(text) != 7:
+        raise Malformed("--month: yyyy-mm")
+    return asked_wage_day(text, today)
 
 
 def _pack(options: argparse.Namespace, settings: VerifierSettings) -> Pack:
