@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.amounts import Line
 from verifier.eligibility.decision import Basis, Decision, format_decision
-from verifier.eligibility.explain import explain, yuan
+from verifier.eligibility.explain import explain, source_text, yuan
 from verifier.eligibility.kinds import Kind
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.people import Person
 from verifier.eligibility.tables import Outcome
-from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE, UNPUBLISHED
+from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE, UNPUBLISHED, day_text
 from verifier.hiring.rows import Answer
 from verifier.hiring.summary import Under
-from verifier.messages import Messages, say_time
+from verifier.messages import Messages, say_day_number, say_time
 from verifier.verdict import VALID_FAMILY
 
 RESULT: Final = Text("判定结果", "Decision")
@@ -83,6 +82,16 @@ class Answered:
 def key_of(person: Person) -> str:
     """Who is compared with whom: by the employee id; without one by the row, which only the same list has."""
     return person.id or f"#{person.row}"
+
+
+def say_day(day: int, lang: str) -> str:
+    """A day in a cell: as everywhere in the language; once in a sheet of both."""
+    return say_day_number(day, "en" if lang == "en" else "zh")
+
+
+def _then(day: int) -> Text:
+    said = day_text(day)
+    return Text(_THEN.zh.format(day=said.zh), _THEN.en.format(day=said.en))
 
 
 def say(text: Text, lang: str) -> str:
@@ -191,7 +200,7 @@ class Columns:
     def _until(self, d: Decision | None) -> str:
         if d is None or d.result is Outcome.NOT_ELIGIBLE:
             return ""
-        return "；".join(format_day(last) for _, _, last in d.windows)
+        return "；".join(say_day(last, self.lang) for _, _, last in d.windows)
 
     def _missing(self, d: Decision | None) -> str:
         if d is None:
@@ -261,9 +270,9 @@ def summary_of(
     if any(one.decision is not None and one.decision.basis is Basis.UNPUBLISHED for one in answered):
         lines.append((said["sample"], say(UNPUBLISHED, lang)))
     lines += [
-        (said["as_of"], format_day(as_of)),
-        *([] if columns.then is None else [(said["stood"], say(_THEN.format(day=format_day(columns.then)), lang))]),
-        *([] if columns.compared is None else [(said["compared"], format_day(columns.compared))]),
+        (said["as_of"], say_day(as_of, lang)),
+        *([] if columns.then is None else [(said["stood"], say(_then(columns.then), lang))]),
+        *([] if columns.compared is None else [(said["compared"], say_day(columns.compared, lang))]),
         (said["finished"], say_time(finished_ms, "en" if lang == "en" else "zh")),
     ]
     for log in logs:
@@ -279,7 +288,8 @@ def summary_of(
     used = dict.fromkeys(key for one in answered if one.decision for key in one.decision.sources)
     for key in used:
         source = pack.sources[key]
-        lines.append((said["source"], f"{source.document} {source.clause} ({format_day(source.day)}) {source.link}"))
+        where = source_text(source).of("en" if lang == "en" else "zh")
+        lines.append((said["source"], f"{where} {source.link}".rstrip()))
     return [*lines, (said["advice"], say(ADVICE, lang))]
 
 

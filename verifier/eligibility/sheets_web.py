@@ -11,6 +11,7 @@ The id opens the result: it is in addresses only, and those are in no log.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -30,6 +31,7 @@ from verifier.hiring.job_room import MAX_UPLOAD, JobRoom, JobWords, read_form
 from verifier.hiring.rendering import Page
 from verifier.hiring.sheets import parse_lang
 from verifier.hiring.writing import TYPES, write_page
+from verifier.messages import say_day_number
 from verifier.web.answers import chosen_lang, html
 from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Route
 from verifier.web.state import STATE
@@ -148,10 +150,17 @@ def _words(request: web.Request, run: Run, lang: str) -> JobWords:
         columns=(label["eligibility_result"], label["eligibility_people"]),
         counts=[(_result(counter, name, lang), count) for name, count in run.counts.items()],
         sample=label["eligibility_sample"] if pack.sample else "",
-        day=f"{label['eligibility_as_of']} {format_day(run.as_of)}",
+        day=_days(run, label, lang),
         total=None if run.total is None else (label["eligibility_total"], yuan(run.total)),
         advice=label["eligibility_advice"],
     )
+
+
+def _days(run: Run, label: Mapping[str, str], lang: str) -> str:
+    said = f"{label['eligibility_as_of']} {say_day_number(run.as_of, lang)}"
+    if run.compare is None:
+        return said
+    return f"{said} · {label['eligibility_compared']} {say_day_number(run.compare, lang)}"
 
 
 def _decided(run: Run) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ledger.records.dates import format_day
 from ledger.records.secret import SECRET_CHARS
 from verifier.eligibility.decision import format_decision
 from verifier.eligibility.earlier import earlier_day
-from verifier.eligibility.explain import yuan
+from verifier.eligibility.explain import source_text, yuan
 from verifier.eligibility.form import fields_of, read_form
 from verifier.eligibility.gathering import Gathered
 from verifier.eligibility.meaning import Band, Chance, meaning_of
@@ -257,12 +257,12 @@ def _chance_view(chance: Chance, counter: Counter, lang: str) -> dict[str, Any]:
         "until": "" if last is None else say_day_number(last, lang),
         "missing": labels,
         "reasons": [text.of(lang) for text in reasons(decision, pack, counter.ladder)] if not chance.open else [],
-        "sources": [f"{s.document} {s.clause} ({format_day(s.day)})" for s in sources] or _all_sources(pack),
+        "sources": [source_text(source).of(lang) for source in sources] or _all_sources(pack, lang),
     }
 
 
-def _all_sources(pack: Pack) -> list[str]:
-    return [f"{s.document} {s.clause} ({format_day(s.day)})" for s in pack.sources.values()]
+def _all_sources(pack: Pack, lang: str) -> list[str]:
+    return [source_text(source).of(lang) for source in pack.sources.values()]
 
 
 def _band_view(band: Band, counter: Counter, lang: str) -> dict[str, Any]:
@@ -277,7 +277,7 @@ def _band_view(band: Band, counter: Counter, lang: str) -> dict[str, Any]:
             (line.text.of(lang), yuan(dict(band.low.lines)[line.id]), yuan(dict(band.high.lines)[line.id]))
             for line in (band.pack.amount.lines if band.pack.amount else ())
         ],
-        "sources": _all_sources(band.pack),
+        "sources": _all_sources(band.pack, lang),
     }
 
 

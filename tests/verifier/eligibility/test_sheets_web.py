@@ -149,7 +149,7 @@ async def test_a_batch_of_applications(office: Office, tmp_path: Path) -> None:
         assert state["counts"] == {"eligible": 1, "needs_information": 3, "unread": 2}
         titles, *rows = rows_of(back)
         explained = [row[titles.index("Explanation")] for row in rows]
-        assert rows[0][titles.index("Amount (yuan)")] == 2000 and rows[0][titles.index("Until")] == "2027-05-27"
+        assert rows[0][titles.index("Amount (yuan)")] == 2000 and rows[0][titles.index("Until")] == "27 May 2027"
         assert rows[0][titles.index("Cert key")] == office.certificate.issue.cert_key.hex()
         assert len(rows[0][titles.index("SHA-256 of the decision")]) == 64 and not rows[1][titles.index("Cert key")]
         assert "the same certificate as in row 2" in explained[1]

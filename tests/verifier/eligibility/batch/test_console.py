@@ -46,7 +46,7 @@ async def test_a_month_is_over_or_is_not_asked_for(desk: Desk, tmp_path: Path) -
     staff.write_text(f"{HEAD}b,,学徒工,2020-01-01,0\n", "utf-8")
     assert await typed("payroll", staff, *words, "--month", "2026-04", "--compare", "2026-03") == 0
     said = desk.capsys.readouterr().out
-    assert "As of: 2026-04-30" in said and "Compared with: 2026-03-31" in said and "at the end of 2026-04-30" in said
+    assert "As of: 30 Apr 2026" in said and "Compared with: 31 Mar 2026" in said and "at the end of 30 Apr 2026" in said
     assert "no change" in out.read_text("utf-8-sig")
     assert await typed("payroll", staff, *words[:-1], tmp_path / "2.csv", "--month", "2999-01") == 2
     assert await typed("payroll", staff, *words[:-1], tmp_path / "3.csv", "--month", "2026-04-30") == 2
