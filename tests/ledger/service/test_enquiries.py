@@ -13,6 +13,7 @@ from ledger.records.commitments import FaceOpening
 from ledger.records.kinds import Kind
 from ledger.service.enquirers import Enquirers, parse_verifiers
 from ledger.service.enquiries import Enquiries
+from ledger.service.lookups import Lookups
 from tests.support.builders import SECOND, Body, Certificate, id_number, key_standing, two_keys
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
 from tests.support.live_ledger import LOOKUP_TOKEN, LiveLedger, drafted
@@ -50,10 +51,7 @@ def enquiries(room: Room, published: int | None = None) -> Enquiries:
 
     return Enquiries(
         Enquirers(parse_verifiers(()), 100),
-        INDEX,
-        room.store,
-        room.sequencer.integrator,
-        size,
+        Lookups(INDEX, room.store, room.sequencer.integrator, size),
         lambda: NOW_MS,
         lambda: 0.0,
     )
@@ -61,7 +59,7 @@ def enquiries(room: Room, published: int | None = None) -> Enquiries:
 
 async def find(asked: Enquiries, *faces: FaceOpening) -> list[bytes | None]:
     """Cert keys, once what was found opens to the very face that was asked for."""
-    found = await asked.find([wire.LookupBody(face.number, face.name) for face in faces])
+    found = await asked.lookups.find([(face.number, face.name) for face in faces])
     for face, one in zip(faces, found, strict=True):
         assert one is None or one.salt == face.salt
     return [one and one.cert_key for one in found]
@@ -100,7 +98,7 @@ async def test_only_the_row_of_the_commitments_that_count(room: Room) -> None:
         assert await asked.match(two.issue.cert_key, id_number("b2")[-4:])
         again = reissue(BODY, three, "again")
         await put(room, again)
-        found = await asked.find([wire.LookupBody(three.face.number, three.face.name)])
+        found = await asked.lookups.find([(three.face.number, three.face.name)])
         assert found[0] is not None and (found[0].cert_key, found[0].salt) == (again.issue.cert_key, again.face.salt)
         assert await asked.match(again.issue.cert_key, LAST4["c"])
 
@@ -115,7 +113,7 @@ async def test_the_number_of_a_void_reissue_is_no_no(room: Room) -> None:
         await put(room, new)
         await by_authority(room, key_standing(second.record.public, void_from=room.size - 2))
         with pytest.raises(Unavailable):
-            await enquiries(room).find([wire.LookupBody(new.face.number, new.face.name)])
+            await enquiries(room).lookups.find([(new.face.number, new.face.name)])
 
 
 async def test_an_unknown_certificate_and_a_wrong_tail_are_alike(room: Room) -> None:
@@ -134,7 +132,7 @@ async def test_an_unknown_certificate_and_a_wrong_tail_are_alike(room: Room) -> 
                 reads.append(len(hmacs))
                 return await room.store.index(hmacs)
 
-        asked.store = Counting()  # type: ignore[assignment]
+        asked.lookups.store = Counting()  # type: ignore[assignment]
         wrong = replace(one.face, name="例外人")
         absent = replace(one.face, number=one.face.number[:-6] + "999999")
         for face in (wrong, absent):
