@@ -132,7 +132,7 @@ async def test_an_unknown_certificate_and_a_wrong_tail_are_alike(room: Room) -> 
                 reads.append(len(hmacs))
                 return await room.store.index(hmacs)
 
-        asked.lookups.store = Counting()  # type: ignore[assignment]
+        asked.lookups = replace(asked.lookups, store=Counting())  # type: ignore[arg-type]
         wrong = replace(one.face, name="例外人")
         absent = replace(one.face, number=one.face.number[:-6] + "999999")
         for face in (wrong, absent):
