@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -17,8 +18,11 @@ from verifier.eligibility.loader import load_pack
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.reader import BadPack
 from verifier.eligibility.replay import replay
+from verifier.eligibility.tables import Outcome
+from verifier.eligibility.wording import RESULTS
 
 PACKS = shipped_packs()
+LADDER = load_ladder()
 _CJK = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -46,7 +50,7 @@ def test_a_worked_case_comes_out_as_stated(pack: Pack, case: Case) -> None:
     raw = format_decision(decision)
     assert format_decision(parse_decision(raw)) == raw
     assert format_decision(replay(raw, {pack.digest: pack}.get)) == raw
-    for text in (*explain(decision, pack, load_ladder()), *trace_lines(decision, pack, load_ladder())):
+    for text in (*explain(decision, pack, LADDER), *trace_lines(decision, pack, LADDER)):
         assert text.zh.strip() and text.en.strip()
         assert "{" not in text.zh + text.en
         assert not raw_names(text, pack), text
@@ -61,6 +65,21 @@ def test_a_raw_name_is_noticed() -> None:
         (good.zh, "standing: civil_servant"), (good.zh, "who: 男性"),
     ):  # fmt: skip
         assert raw_names(Text(zh, en), pack)
+
+
+@pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
+def test_every_outcome_is_explained_in_both_languages(pack: Pack) -> None:
+    """Each result with each reason that the pack or the engine can give, also those that no case comes to."""
+    sample = run_case(pack, read_cases(pack)[0]).decision
+    none = replace(sample, amount=None, period=None, bound=None, lines=(), fired=(), rules=(), nearest="", missing=())
+    plain = len(explain(replace(none, result=Outcome.ELIGIBLE, reasons=()), pack, LADDER))
+    for result in Outcome:
+        for code in pack.reasons:
+            texts = explain(replace(none, result=result, reasons=(code,)), pack, LADDER)
+            said = texts[1]
+            assert len(texts) == plain + 1 and said.zh.strip() and said.en.strip() and said.zh != said.en
+            assert not raw_names(said, pack) and "{" not in said.zh + said.en, said
+            assert RESULTS[result].zh in texts[0].zh and RESULTS[result].en in texts[0].en
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
