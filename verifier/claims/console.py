@@ -26,12 +26,18 @@ from ledger.records.kinds import Reason
 from ledger.records.names import normalise_name
 from ledger.records.number import diagnose_number, normal_text
 from ledger.text import Text
-from verifier.claims.config import JOURNAL_FILE, PayerSettings, create_folder, load_folder, open_keys
+from verifier.claims.config import (
+    JOURNAL_FILE,
+    PASSPHRASE,
+    PROMPT,
+    PayerSettings,
+    create_folder,
+    load_folder,
+    open_keys,
+)
 from verifier.claims.desk import Application, Outcome, Payer
 from verifier.claims.journal import Journal
 
-PASSPHRASE: Final = "CERT_PAYER_PASSPHRASE"  # noqa: S105  # the name of the variable
-_PROMPT: Final = Text("支付机构密钥的口令", "passphrase of the payer's keys")
 _LIGHT: Final = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: never for real keys
 _COLUMNS: Final = (
     "reference", "cert_key", "document_type", "country", "number", "pack", "year", "amount_fen", "decision", "last_day",
@@ -134,7 +140,7 @@ def _printed(number: str, name: str) -> tuple[str, str]:
 
 def _init(options: argparse.Namespace) -> int:
     settings = PayerSettings(options.ledger, options.origin, tuple(options.vkey), options.filing)
-    passphrase = read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file, confirm=True)
+    passphrase = read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file, confirm=True)
     cost = _LIGHT if options.light else PERSON_COST
     keys = create_folder(options.dir, settings, passphrase, created_day=batch_day(_now_ms()), cost=cost)
     public = {"record_key": keys.record.public.hex(), "request_key": keys.request.public.hex()}
@@ -211,7 +217,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _with_payer(options: argparse.Namespace, work: Callable[[Payer], Awaitable[Any]]) -> Any:
     settings = load_folder(options.dir)
-    keys = open_keys(options.dir, read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file))
+    keys = open_keys(options.dir, read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file))
 
     async def run() -> Any:
         with closing(Journal(options.dir / JOURNAL_FILE)) as journal:

@@ -44,6 +44,12 @@ MISSING: Final = Text("缺少的信息", "Facts that are missing")
 EXPLAINED: Final = Text("说明", "Explanation")
 CERT_KEY: Final = Text("证书代号", "Cert key")
 DIGEST: Final = Text("判定的 SHA-256", "SHA-256 of the decision")
+CLAIMED: Final = Text("是否已被申领", "Claimed already?")
+FREE: Final = Text("未被申领", "not claimed")
+_NOT_ASKED: Final = Text(
+    "本次未查询是否已被申领；登记预留时才能确定",
+    "whether anything was claimed already was not asked; reserving it will tell",
+)
 _UNREAD: Final = Text("有信息无法读取，未作判定", "not decided: a fact could not be read")
 _OTHER: Final = Text("第 {row} 行的证书：{said}", "the certificate of row {row}: {said}")
 _WITH: Final = Text("并入第 {row} 行", "goes with row {row}")
@@ -110,6 +116,7 @@ class Columns:
     before: Mapping[str, Before] | None = None
     then: int | None = None  # the day at whose end the certificates stood as they were read; None: now
     compared: int | None = None  # the other day that `before` is about; None: it is a last run
+    taken: Mapping[int, Text] | None = None  # by row of a person, where the ledger was asked what is claimed already
 
     @property
     def grade(self) -> Text:
@@ -134,6 +141,7 @@ class Columns:
             moved = [BEFORE, CHANGE] if self.compared is None else [EARLIER, SINCE]
             found += [] if self.before is None else moved
         found += [UNTIL, MISSING, EXPLAINED]
+        found += [] if self.taken is None else [CLAIMED]
         found += [CERT_KEY, DIGEST] if self.claimed else []
         return [say(text, self.lang) for text in found]
 
@@ -153,6 +161,11 @@ class Columns:
                 was = self.before.get(key_of(one.person))
                 found += [yuan_cell(was.amount) if was else "", self._change(was, d, grade, result)]
         found += [self._until(d), self._missing(d), "；".join(self._explained(one))]
+        if self.taken is not None:
+            told = self.taken.get(one.person.row)
+            found.append("" if told is None else say(told, self.lang))
+            if told is not None and told is not FREE:
+                d = None  # nothing to reserve
         return found + (_claim_cells(d) if self.claimed else [])
 
     def beside(self, row: int) -> list[Any]:
@@ -278,6 +291,8 @@ def summary_of(
     for log in logs:
         lines.append((said["log"], f"{log.origin}  {log.size}  {log.root.hex()}"))
     lines.append((said["people"], str(len(answered))))
+    if columns.claimed and columns.taken is None:
+        lines.append((said["sample"], say(_NOT_ASKED, lang)))
     counts = Counter(columns.result(one.decision) for one in answered)
     lines += [(result, str(count)) for result, count in sorted(counts.items())]
     lines += _totals(columns, answered, said)

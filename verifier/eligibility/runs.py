@@ -14,6 +14,7 @@ from ledger.errors import Refused
 from ledger.records.dates import batch_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
+from verifier.eligibility.claimed import Asking, claimed_already
 from verifier.eligibility.earlier import earlier_day
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.payroll import page_of, read_before
@@ -63,6 +64,7 @@ class Desk:
     messages: Messages
     now_ms: Callable[[], int]
     under: Callable[[], Sequence[Under]]  # the checkpoints that answers rest on
+    asking: Asking | None = None  # of a payer: whether benefits were claimed already
 
 
 class Runs(JobQueue):
@@ -121,7 +123,10 @@ async def answer_sheet(desk: Desk, run: Run, progress: Callable[[int], None]) ->
     pack = run.pack
     assert pack is not None
     run.state = JobState.READING
-    people = await asyncio.to_thread(read_people, run.raw, run.file_name, pack, desk.ladder, run.max_rows)
+    documents = desk.asking is not None and pack.claim is not None
+    people = await asyncio.to_thread(
+        read_people, run.raw, run.file_name, pack, desk.ladder, run.max_rows, documents=documents
+    )
     if sum(not q.link and bool(q.number) for person in people.people for q in person.questions) > run.max_pairs:
         raise Refused("TOO_MANY_PAIRS", "file", _PAIRS.format(n=run.max_pairs))
     columns = Columns(pack, desk.ladder, desk.messages, run.lang)
@@ -133,6 +138,8 @@ async def answer_sheet(desk: Desk, run: Run, progress: Callable[[int], None]) ->
         earlier = await desk.runner.run(people.people, pack, run.compare, employer=run.employer)
         columns = replace(columns, before=columns.before_of(earlier), compared=run.compare)
     answered = await desk.runner.run(people.people, pack, run.as_of, progress, run.employer)
+    if desk.asking is not None and pack.claim is not None:
+        columns = replace(columns, taken=await claimed_already(desk.asking, answered, pack, run.as_of))
     run.state = JobState.WRITING
     columns = replace(columns, then=earlier_day(pack, run.as_of, batch_day(desk.now_ms())))
     summary = summary_of(columns, answered, run.as_of, desk.now_ms(), desk.under())

@@ -3,6 +3,7 @@
     payroll FILE --pack WAGES --out FILE            the staff list back, with the wage of each person
         --month 2026-10 --compare 2026-09           as the certificates stood when that month ended, and the one before
     applications FILE --pack RULES --out FILE       applications back, each with its decision and why
+        --payer DIR                                 and whether it was claimed already, asked with that payer's keys
 
 Exit status: 0 done, 1 when somebody's facts could not be read, 2 a sheet or pack that is refused, 3 could not tell.
 """
@@ -23,6 +24,7 @@ from ledger.progress import Progress
 from ledger.records.dates import batch_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
+from verifier.claims.asking import open_asking
 from verifier.config import VerifierSettings, load_folder
 from verifier.eligibility.console import find_pack
 from verifier.eligibility.earlier import asked_wage_day
@@ -61,6 +63,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILING",
         help="工资表单位的备案号 / filing of the employer",
     )
+    applications.add_argument(
+        "--payer",
+        type=Path,
+        metavar="DIR",
+        help="支付机构目录：查询是否已被申领 / a payer's folder: ask what is claimed",
+    )
+    applications.add_argument("--passphrase-file", type=Path, help="支付机构密钥的口令 / of the payer's keys")
     for command, wages in ((payroll, True), (applications, False)):
         command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
         command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
@@ -122,7 +131,10 @@ async def _answered(options: argparse.Namespace, settings: VerifierSettings, run
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
         names = await numbers_to_ask(options.dir, settings, logs, stack, _now_ms, offline=options.offline)
         runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
-        desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup))
+        asking = None
+        if not options.wages and options.payer is not None:
+            asking = await stack.enter_async_context(open_asking(options.payer, options.passphrase_file))
+        desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup), asking)
         with Progress(None, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
             return await answer_sheet(desk, run, lambda done: bar.advance(done - bar.done))
 
