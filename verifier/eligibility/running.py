@@ -92,11 +92,13 @@ class Runner:
         return done
 
     async def _of_links(self, some: Sequence[Question], day: int | None) -> list[Gathered]:
+        """Of an earlier day one after the other: whoever asks for a map that is being rebuilt takes a place in a short
+        queue, and what finds none is `unavailable`."""
         asked = [
             self._gatherer.of_text(question.link, faces=bool(question.name or question.number), day=day)
             for question in some
         ]
-        return await asyncio.gather(*asked)
+        return await asyncio.gather(*asked) if day is None else [await each for each in asked]
 
     def _decided(
         self,

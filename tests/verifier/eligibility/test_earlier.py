@@ -107,6 +107,15 @@ async def test_the_grade_of_a_past_month_is_that_of_its_last_day(office: Office)
     assert decision is not None and batch_day(decision.evidence[0].time_ms) == last < batch_day(office.now[0])
 
 
+async def test_nobody_waits_in_vain_while_the_map_of_that_day_is_rebuilt(office: Office) -> None:
+    """A run asks for more certificates at once than may wait for one map."""
+    certificates = [office.log.certificate(f"staff {at}") for at in range(12)]
+    await office.log.issue(*certificates)
+    last = await days_later(office, 2)
+    rows = [[f"e{at}", "", one.code().link, "高级工", "2020-01-01", "", "0"] for at, one in enumerate(certificates)]
+    assert said(await wages(office, last, *rows)) == [("valid", 570_000, ())] * 12
+
+
 async def test_numbers_with_names_of_a_past_month(office: Office) -> None:
     last = await days_later(office, 2, ruled(office, Kind.REVOKE, office.certificate))
     pairs = [(office.certificate.face.number, "例小明")]
