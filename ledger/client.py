@@ -21,10 +21,12 @@ import msgspec
 from ledger import wire
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.dates import format_day
+from ledger.records.documents import IdDocument
 from ledger.records.evidence import MAX_EVIDENCE
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
 from ledger.wire import AnySubmission, Asked, PersonLineage, Receipt
+from ledger.wire_holders import HolderAnswer, HolderRequest
 
 CONNECT_S: Final = 5.0
 TOTAL_S: Final = 60.0
@@ -149,6 +151,18 @@ class LedgerClient:
         if len(receipt.answers) != len(submissions):
             raise Malformed("the ledger's receipt has another number of answers")
         return receipt
+
+    async def holders_certificate(self, number: str, name: str, document: IdDocument) -> bytes:
+        """The cert key behind what is printed on a certificate (in normal forms), for the document of its holder.
+        Needs a payer's request key.
+
+        Raises Refused NOT_HOLDER alike for an unknown number, another name and somebody else's document.
+        """
+        body = HolderRequest(number, name, document.type_code, document.country, document.number)
+        found = wire.decode(await self._post("/v1/claims/certificate", wire.encode(body)), HolderAnswer).cert_key
+        if len(found) != 32:
+            raise Malformed("the ledger's answer about a certificate")
+        return found
 
     async def nullifiers(self, asked: Asked) -> tuple[tuple[bytes, ...], bytes]:
         """The nullifiers of a claim, rising, and the voucher to hand in with it. Needs a payer's request key.

@@ -158,12 +158,18 @@ class Lookup:
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
     async def judge(
-        self, item: Item | ForeignLink | None, page_texts: Sequence[str] = (), *, faces: bool = True
+        self,
+        item: Item | ForeignLink | None,
+        page_texts: Sequence[str] = (),
+        *,
+        faces: bool = True,
+        as_of: AsOf | None = None,
     ) -> Examined:
-        """The verdict about what was read, and what it rests on. Raises Unavailable without the own store."""
+        """The verdict about what was read, and what it rests on; with `as_of` about that moment. Raises Unavailable
+        without the own store, Refused when there was no such moment."""
         if item is None or isinstance(item, ForeignLink):
             return Examined(verify(Evidence(item), self.logs[0].trust, self._now_ms()))
-        counted = counting(item, await self._answers(item))
+        counted = counting(item, await self._answers(item, as_of))
         judging = zip(counted.answers, counted.items, strict=True)
         verdicts = [await self._judge_by(answer, as_item, page_texts, faces=faces) for answer, as_item in judging]
         if counted.twice:
@@ -181,11 +187,12 @@ class Lookup:
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)
         return verify(evidence, answer.trust, self._now_ms())
 
-    async def _answers(self, item: Item) -> list[Answer]:
+    async def _answers(self, item: Item, as_of: AsOf | None = None) -> list[Answer]:
         """What every log says. Of an earlier moment: those that had begun by then, and if none had, why not."""
+        moment = as_of or self._as_of
         if len(self.logs) == 1:
-            return [await self.logs[0].answer(item, self._as_of)]
-        asked = await asyncio.gather(*(log.answer(item, self._as_of) for log in self.logs), return_exceptions=True)
+            return [await self.logs[0].answer(item, moment)]
+        asked = await asyncio.gather(*(log.answer(item, moment) for log in self.logs), return_exceptions=True)
         answers, refused = list[Answer](), list[Refused]()
         for log, answer in zip(self.logs, asked, strict=True):
             if isinstance(answer, Answer):

@@ -16,13 +16,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner
 from ledger.errors import Refused
+from ledger.keystore import open_key_file, read_passphrase
 from ledger.progress import Progress
+from ledger.service.claim_links import check_links
 from ledger.service.config import LedgerSettings
 from ledger.service.guards import move_guard
+from ledger.service.nullifiers import Nullifiers
+from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
+from ledger.store.claim_rows import check_claim_rows
 from ledger.store.copying import Copyable, copy_store
 from ledger.store.fsck import fsck
 from ledger.store.numbers import check_numbers
@@ -36,9 +42,19 @@ _NUMBERLESS = Text(
 )
 
 
+_UNLINKED = Text(
+    "{count} 笔申领没有指向证书的行（已删除个人信息，或已损坏）",
+    "{count} claims have no row that leads to their certificate: a person was erased, or rows are lost",
+)
+_PROMPT = Text("日志密钥的口令", "passphrase of the log's keys")
+
+
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check = commands.add_parser("fsck", help="检查存储 / check the store")
     add_folder(check)
+    check.add_argument(
+        "--keys", action="store_true", help="用日志密钥核对申领 / also open the claims' rows with the log's keys"
+    )
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=_fsck)
 
@@ -74,11 +90,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _fsck(arguments: argparse.Namespace) -> int:
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
+    nullifiers = None
+    if arguments.keys:
+        passphrase = read_passphrase(PASSPHRASE, _PROMPT, arguments.passphrase_file)
+        key = open_key_file(arguments.dir / settings.keys, passphrase).key("index", "index").secret
+        nullifiers = Nullifiers(PrivateIndex(key, os.urandom))
 
     async def check() -> list[str]:
         store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
         try:
-            return await prove(store)
+            return await prove(store, nullifiers)
         finally:
             await store.close()
 
@@ -90,9 +111,10 @@ def _fsck(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-async def prove(store: Copyable) -> list[str]:
-    """Everything that is wrong with a ledger's store: its whole log replayed into a scratch file, with progress, and
-    then its number rows. How many of these are missing is said on stderr: erasing a person deletes them."""
+async def prove(store: Copyable, nullifiers: Nullifiers | None = None) -> list[str]:
+    """Everything that is wrong with a ledger's store: its whole log replayed into a scratch file, with progress, then
+    its number rows and those of claims, with `nullifiers` also what only its key opens. How many rows are missing that
+    erasing a person deletes is said on stderr."""
     with tempfile.TemporaryDirectory(prefix="fsck-") as folder, ThreadPoolExecutor(2) as workers:
         scratch = create_sqlite(Path(folder) / "scratch.db", private=True)
         head = await store.head()
@@ -102,11 +124,17 @@ async def prove(store: Copyable) -> list[str]:
                 if problems:
                     return problems
                 numbers = await check_numbers(store, scratch)
+                claims = await check_claim_rows(store, scratch)
+                problems = [*numbers.problems, *claims.problems]
+                if nullifiers is not None:
+                    problems += await check_links(store, scratch, nullifiers)
             finally:
                 await scratch.close()
     if numbers.missing:
         print(_NUMBERLESS.format(count=numbers.missing).both(), file=sys.stderr)
-    return numbers.problems
+    if claims.unlinked:
+        print(_UNLINKED.format(count=claims.unlinked).both(), file=sys.stderr)
+    return problems
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,9 @@
-"""What payers ask: the nullifiers of a claim, and which of their claims are on certificates that are out of force.
+"""What payers ask: which certificate somebody shows, the nullifiers of a claim, and which of their claims are on
+certificates that are out of force.
+
+POST /v1/claims/certificate, signed by a payer's request key, leads from what is printed on a certificate (number and
+name) to its cert key, for the holder's document alone. A number that does not exist, another name and somebody else's
+document are one answer, NOT_HOLDER; and five of those a day for one number and name, or for one certificate.
 
 POST /v1/claims/nullifiers, signed by a payer's request key:
 
@@ -37,15 +42,17 @@ from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import CertificateState, FilingState, certificate_map_key
 from ledger.records.view import Member
 from ledger.service.budget import Budget
+from ledger.service.lookups import Lookups, Unanswered, check_pair
 from ledger.service.nullifiers import Holder, Nullifiers, Voucher, digest_of
 from ledger.service.private_fold import LineageOf, in_force
 from ledger.service.private_index import PrivateIndex
 from ledger.service.requester import Requesters
 from ledger.store.claims import claim_states, last_claims, published_pack
 from ledger.store.integrate import Integrator
-from ledger.store.protocol import PrivateStore, entry_at
+from ledger.store.protocol import PrivateStore, Purpose, entry_at
 from ledger.store.view import Behind, StoreView, certificate_of, load_view
 from ledger.tlog.spelling import parse_decimal
+from ledger.wire_holders import HolderAnswer, HolderRequest
 
 _BODY: Final = 16 * 1024
 _PAGE: Final = 500  # claims looked at for one answer about cases
@@ -62,9 +69,7 @@ journal = logging.getLogger(__name__)
 class ClaimsDesk:
     """Everything these handlers need; one per process."""
 
-    integrator: Integrator
-    store: PrivateStore
-    index: PrivateIndex
+    lookups: Lookups
     nullifiers: Nullifiers
     requesters: Requesters
     lineage_of: LineageOf
@@ -72,24 +77,27 @@ class ClaimsDesk:
     wrong: Budget
 
     @classmethod
-    def open(
-        cls,
-        integrator: Integrator,
-        store: PrivateStore,
-        index: PrivateIndex,
-        requesters: Requesters,
-        lineage_of: LineageOf,
-    ) -> ClaimsDesk:
+    def open(cls, lookups: Lookups, requesters: Requesters, lineage_of: LineageOf) -> ClaimsDesk:
         return cls(
-            integrator,
-            store,
-            index,
-            Nullifiers(index),
+            lookups,
+            Nullifiers(lookups.index),
             requesters,
             lineage_of,
             Budget(_ASKED_PER_S, _ASKED_BURST),
             Budget(_WRONG_A_DAY / 86_400, _WRONG_A_DAY),
         )
+
+    @property
+    def integrator(self) -> Integrator:
+        return self.lookups.integrator
+
+    @property
+    def store(self) -> PrivateStore:
+        return self.lookups.store
+
+    @property
+    def index(self) -> PrivateIndex:
+        return self.lookups.index
 
 
 DESK: Final = web.AppKey("claims", ClaimsDesk)
@@ -97,9 +105,37 @@ DESK: Final = web.AppKey("claims", ClaimsDesk)
 
 def add_claims(app: web.Application, desk: ClaimsDesk) -> None:
     app[DESK] = desk
+    app.router.add_post("/v1/claims/certificate", post_certificate)
     app.router.add_post("/v1/claims/nullifiers", post_nullifiers)
     app.router.add_get("/v1/claims/cases", get_cases)
     app.router.add_get("/v1/packs/{digest}", get_pack)
+
+
+async def post_certificate(request: web.Request) -> web.Response:
+    desk = request.app[DESK]
+    body = await read_body(request, _BODY)
+    filing = await _payer(desk, request, body)
+    said = wire.decode(body, HolderRequest)
+    check_pair(said.certificate, said.name)
+    document = IdDocument(said.document_type, said.country, said.number)
+    desk.asked.take(filing.terms.number, 1, time.monotonic())
+    journal.info("certificate", extra={"fields": {"filing": filing.terms.number}})
+    return _json(HolderAnswer(await find_certificate(desk, said.certificate, said.name, document)))
+
+
+async def find_certificate(desk: ClaimsDesk, number: str, name: str, document: IdDocument) -> bytes:
+    """The cert key behind a printed number and name, for its holder's document. Raises Refused NOT_HOLDER, Unavailable
+    after five of them."""
+    [found] = await desk.lookups.find([(number, name)])
+    if found is None:
+        desk.wrong.take(desk.index.hmac(Purpose.LOOKUP, [number, name]).hex(), 1, time.monotonic())
+        raise refuse(Refusal.NOT_HOLDER, "document")
+    if isinstance(found, Unanswered):
+        raise Unavailable("this number and name lead to nothing that can be shown; use the certificate's code")
+    member = (await _view(desk, found.cert_key)).member(found.cert_key)
+    assert member is not None, "a look-up that counts leads to a certificate"
+    await _check_person(desk, found.cert_key, document, member)
+    return found.cert_key
 
 
 async def post_nullifiers(request: web.Request) -> web.Response:
@@ -250,5 +286,5 @@ def _standing(found: dict[bytes, CertificateState], cert_key: bytes) -> Certific
     return state
 
 
-def _json(answer: wire.NullifiersAnswer | wire.CasesAnswer | wire.PackAnswer) -> web.Response:
+def _json(answer: HolderAnswer | wire.NullifiersAnswer | wire.CasesAnswer | wire.PackAnswer) -> web.Response:
     return web.Response(body=wire.encode(answer), content_type="application/json", charset="utf-8")

@@ -37,6 +37,7 @@ from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.guards import create_guard, open_guard
 from ledger.service.internal import add_internal
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
+from ledger.service.lookups import Lookups
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
 from ledger.service.proofs import Proofs, add_proofs
@@ -231,17 +232,15 @@ async def running(
             receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
             prover = Prover(integrator, hashes, serving)
             proofs = Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key)
+            lookups = Lookups(index, store, integrator, lambda: publisher.published.size if publisher.published else 0)
             enquiries = Enquiries(
                 Enquirers(parse_verifiers(settings.verifiers), settings.lookups_per_s),
-                index,
-                store,
-                integrator,
-                lambda: publisher.published.size if publisher.published else 0,
+                lookups,
                 wall_ms,
                 lambda: steady_ms() / 1000,
             )
             apps = [create_app(log) for _ in settings.listen]
-            claims = ClaimsDesk.open(integrator, store, index, log.requesters, examiner.lineage_of)
+            claims = ClaimsDesk.open(lookups, log.requesters, examiner.lineage_of)
             for app in apps:
                 add_proofs(app, proofs)
                 add_enquiries(app, enquiries)

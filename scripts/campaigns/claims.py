@@ -1,6 +1,7 @@
 """scripts/claims: payers race for the same benefits. On SQLite and on PostgreSQL, over HTTP against a real process:
 
-    race      500 duplicates of a claim on each of 200 certificates, by five payers at once: exactly 200 are reserved
+    race      500 duplicates of a claim on each of 200 certificates, by five payers, each a request on a connection of
+              its own, 500 in flight: exactly 200 are reserved
     killed    the same with fewer copies, while the ledger is killed (-9) again and again
     payments  what was reserved is paid while half of the certificates are revoked or suspended: no payment has an
               index after that of its certificate's revocation
@@ -26,7 +27,9 @@ from tests.support.postgres import postgres_server
 STORES = ("sqlite", "postgresql")
 
 
-async def run(store: str, keys: int, copies: int, payers: int, kills: int, seed: int) -> dict[str, Any]:
+async def run(
+    store: str, keys: int, copies: int, payers: int, kills: int, connections: int, seed: int
+) -> dict[str, Any]:
     """One log: a race, payments with revocations inside, and its replay."""
     server = postgres_server() if store == "postgresql" else None
     place = server.place(f"claims {copies} {kills}") if server else ""
@@ -38,7 +41,7 @@ async def run(store: str, keys: int, copies: int, payers: int, kills: int, seed:
         )
         try:
             told = {"store": store, "certificates": keys, "copies_of_each": copies, "payers": payers, "seed": seed}
-            told |= {"race": await claiming.race(copies, kills=kills)}
+            told |= {"race": await claiming.race(copies, kills=kills, connections=connections)}
             told |= {"payment_run": await claiming.pay(keys // 2)}
             claiming.live.stop()
             told |= {"replay": await claiming.check()}
@@ -53,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keys", type=int, default=200, help="certificates")
     parser.add_argument("--copies", type=int, default=500, help="claims on each")
     parser.add_argument("--payers", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=500, help="one request in flight on each; 0: few, of many")
     parser.add_argument("--killed-copies", type=int, default=50, help="claims on each where the ledger is killed")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -60,8 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     begun, runs = machine(), []
     for store in options.store or STORES:
-        for copies, kills in ((options.copies, 0), (options.killed_copies, options.kills)):
-            told = asyncio.run(run(store, options.keys, copies, options.payers, kills, options.seed))
+        for copies, kills, connections in (
+            (options.copies, 0, options.connections), (options.killed_copies, options.kills, 0),
+        ):  # fmt: skip
+            told = asyncio.run(run(store, options.keys, copies, options.payers, kills, connections, options.seed))
             print(told, flush=True)
             runs.append(told)
     if options.write:

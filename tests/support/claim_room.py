@@ -16,6 +16,7 @@ from ledger.errors import Refused
 from ledger.records.statements import Statement
 from ledger.service.admission import Candidate
 from ledger.service.claims import ClaimsDesk, ask
+from ledger.service.lookups import Lookups
 from ledger.service.private_index import PrivateIndex
 from ledger.wire import AnySubmission, Asked, submission_body
 from tests.support.builders import DAY, Body, octets
@@ -30,7 +31,11 @@ class ClaimRoom:
         self.room = room
         requesters: Any = None  # of HTTP
         index = PrivateIndex(octets("index"), Random(1).randbytes)  # the room's keys
-        self.desk = ClaimsDesk.open(room.sequencer.integrator, room.store, index, requesters, EXAMINER.lineage_of)
+        self.desk = ClaimsDesk.open(
+            Lookups(index, room.store, room.sequencer.integrator, lambda: room.sequencer.integrator.size),
+            requesters,
+            EXAMINER.lineage_of,
+        )
 
     @classmethod
     async def begin(cls, room: Room, *payers: Body) -> ClaimRoom:

@@ -2,6 +2,8 @@
 
 claiming = await Claiming.begin(folder, keys=200, payers=5, store="", owner="")      certificates, filings, a pack
 told = await claiming.race(copies=500, kills=0)         every copy of every claim is answered; what was reserved
+told = await claiming.race(copies=500, connections=500) the same, each copy a request on a connection of its own: all
+                                                        those of one certificate at once, then of the next
 told = await claiming.pay(stop=100)                     a run of payments, with revocations inside of it
 told = await claiming.check()                           the stopped log, replayed; raises AssertionError for what is off
 """
@@ -55,6 +57,8 @@ class Claiming:
     reserved: dict[str, MadeClaim] = field(default_factory=dict)  # certificate's label -> the claim that won
     answers: dict[bytes, int | str] = field(default_factory=dict)  # entry -> index, or code of its refusal
     revoked: dict[str, int] = field(default_factory=dict)  # label -> index
+    in_flight: int = 0  # requests that wait for their answer
+    in_flight_at_most: int = 0
 
     @classmethod
     async def begin(
@@ -78,12 +82,17 @@ class Claiming:
                 assert all(isinstance(answer, Logged) for answer in receipt.answers)
         return cls(live, body, filed, certificates, random.Random(seed))
 
-    async def race(self, copies: int, *, kills: int = 0) -> dict[str, Any]:
+    async def race(self, copies: int, *, kills: int = 0, connections: int = 0) -> dict[str, Any]:
         """`copies` claims on every certificate, dealt to the payers, all under way together. With `kills` the ledger
         is killed that often meanwhile, and whoever got no answer asks again."""
         made = [await self._made(payer, copies // len(self.payers)) for payer in self.payers]
+        how = {"cut": 1, "at_once": connections // len(self.payers)} if connections else {}
+        if connections:
+            order = {label: at for at, label in enumerate(self.certificates)}
+            for own in made:
+                own.sort(key=lambda one: order[one[0]])
         tasks = [
-            asyncio.create_task(self._send(payer, [one.submission for _, one in own]))
+            asyncio.create_task(self._send(payer, [one.submission for _, one in own], **how))
             for payer, own in zip(self.payers, made, strict=True)
         ]
         for _ in range(kills):
@@ -103,7 +112,8 @@ class Claiming:
                     assert label not in self.reserved, f"{label} is reserved twice"
                     self.reserved[label] = one
         assert self.reserved.keys() == self.certificates.keys(), "a certificate is not reserved"
-        return {"statements": sum(map(len, made)), "answers": dict(codes), "kills": kills}
+        told = {"statements": sum(map(len, made)), "answers": dict(codes), "kills": kills}
+        return told | {"connections": connections, "in_flight_at_most": self.in_flight_at_most}
 
     async def pay(self, stop: int) -> dict[str, Any]:
         """Every payer pays what it reserved, while `stop` of the certificates are revoked or suspended."""
@@ -215,11 +225,15 @@ class Claiming:
 
     async def _answered(self, client: LedgerClient, some: Sequence[AnySubmission]) -> None:
         while True:
+            self.in_flight += 1
+            self.in_flight_at_most = max(self.in_flight_at_most, self.in_flight)
             try:
                 receipt = await client.submit(some)
                 break
             except (Pending, Unavailable, Unverified):
                 await asyncio.sleep(_WAIT_S)
+            finally:
+                self.in_flight -= 1
         for one, answer in zip(some, receipt.answers, strict=True):
             told = answer.code if isinstance(answer, Refused) else answer.index
             assert self.answers.setdefault(one.entry, told) == told

@@ -16,6 +16,8 @@ from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.note import VerifierKey, parse_vkey
 from verifier.claims.journal import create_journal
 
+PASSPHRASE: Final = "CERT_PAYER_PASSPHRASE"  # noqa: S105  # the name of the variable
+PROMPT: Final = Text("支付机构密钥的口令", "passphrase of the payer's keys")
 SETTINGS_FILE: Final = "payer.toml"
 KEYS_FILE: Final = "keys.json"
 JOURNAL_FILE: Final = "claims.db"

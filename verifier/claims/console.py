@@ -18,22 +18,32 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.keystore import PERSON_COST, Cost, read_passphrase
 from ledger.records.dates import batch_day, parse_day
 from ledger.records.documents import IdDocument
 from ledger.records.kinds import Reason
+from ledger.records.names import normalise_name
+from ledger.records.number import diagnose_number, normal_text
 from ledger.text import Text
-from verifier.claims.config import JOURNAL_FILE, PayerSettings, create_folder, load_folder, open_keys
+from verifier.claims.config import (
+    JOURNAL_FILE,
+    PASSPHRASE,
+    PROMPT,
+    PayerSettings,
+    create_folder,
+    load_folder,
+    open_keys,
+)
 from verifier.claims.desk import Application, Outcome, Payer
 from verifier.claims.journal import Journal
 
-PASSPHRASE: Final = "CERT_PAYER_PASSPHRASE"  # noqa: S105  # the name of the variable
-_PROMPT: Final = Text("支付机构密钥的口令", "passphrase of the payer's keys")
 _LIGHT: Final = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: never for real keys
 _COLUMNS: Final = (
     "reference", "cert_key", "document_type", "country", "number", "pack", "year", "amount_fen", "decision", "last_day",
 )  # fmt: skip
+_PRINTED: Final = ("certificate", "name")  # what may stand in the place of cert_key
+_BY_NUMBER: Final = tuple(part for name in _COLUMNS for part in (_PRINTED if name == "cert_key" else (name,)))
 _MAX_SHEET: Final = 16 * 1024 * 1024
 _Work = Callable[[Payer], Awaitable[list[Outcome]]]
 
@@ -51,7 +61,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     init.set_defaults(run=_init)
 
     reserve = actions.add_parser("reserve", help="按表预留 / reserve the cases of a sheet; run again to go on")
-    reserve.add_argument("sheet", type=Path, metavar="CSV", help=f"列 / columns: {','.join(_COLUMNS)}")
+    reserve.add_argument(
+        "sheet",
+        type=Path,
+        metavar="CSV",
+        help=f"列 / columns: {','.join(_COLUMNS)}; certificate,name 可代替 cert_key / may stand for cert_key",
+    )
     reserve.set_defaults(run=_reserve)
 
     pay = actions.add_parser("pay", help="登记支付；有序号后方可付款 / log payments; move money only with an index")
@@ -83,8 +98,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def read_sheet(text: str) -> list[Application]:
     """The cases of a CSV with a header line. Raises Malformed naming the row, never a value."""
     reader = csv.DictReader(io.StringIO(text))
-    if set(reader.fieldnames or ()) != set(_COLUMNS):
-        raise Malformed(f"the sheet has exactly these columns: {', '.join(_COLUMNS)}")
+    if set(reader.fieldnames or ()) not in (set(_COLUMNS), set(_BY_NUMBER)):
+        raise Malformed(
+            f"the sheet has exactly these columns: {', '.join(_COLUMNS)}; or certificate, name for cert_key"
+        )
     found: dict[str, Application] = {}
     for number, row in enumerate(reader, 2):
         try:
@@ -99,17 +116,31 @@ def read_sheet(text: str) -> list[Application]:
 
 
 def _application(row: dict[str, Any]) -> Application:
-    keys = [bytes.fromhex(row[name]) for name in ("cert_key", "pack", "decision")]
-    if not row["reference"].strip() or any(len(key) != 32 for key in keys):
+    pack, decision = bytes.fromhex(row["pack"]), bytes.fromhex(row["decision"])
+    printed = None if "cert_key" in row else _printed(row["certificate"], row["name"])
+    cert_key = bytes.fromhex(row["cert_key"]) if printed is None else b""
+    digests = (pack, decision) if printed else (pack, decision, cert_key)
+    if not row["reference"].strip() or any(len(digest) != 32 for digest in digests):
         raise Malformed("a reference, and cert_key, pack and decision of 64 hex digits")
     document = IdDocument(row["document_type"], row["country"], row["number"])
     year, amount = int(row["year"]), int(row["amount_fen"])
-    return Application(row["reference"], keys[0], document, keys[1], year, amount, keys[2], parse_day(row["last_day"]))
+    last = parse_day(row["last_day"])
+    return Application(row["reference"], cert_key, document, pack, year, amount, decision, last, printed)
+
+
+def _printed(number: str, name: str) -> tuple[str, str]:
+    """Number and name in the forms that are looked up. Raises Malformed, without repeating them."""
+    if diagnose_number(number):
+        raise Malformed("not the number of a certificate")
+    try:
+        return normal_text(number), normalise_name(name)[0]
+    except Refused:
+        raise Malformed("not a name") from None
 
 
 def _init(options: argparse.Namespace) -> int:
     settings = PayerSettings(options.ledger, options.origin, tuple(options.vkey), options.filing)
-    passphrase = read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file, confirm=True)
+    passphrase = read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file, confirm=True)
     cost = _LIGHT if options.light else PERSON_COST
     keys = create_folder(options.dir, settings, passphrase, created_day=batch_day(_now_ms()), cost=cost)
     public = {"record_key": keys.record.public.hex(), "request_key": keys.request.public.hex()}
@@ -186,7 +217,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _with_payer(options: argparse.Namespace, work: Callable[[Payer], Awaitable[Any]]) -> Any:
     settings = load_folder(options.dir)
-    keys = open_keys(options.dir, read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file))
+    keys = open_keys(options.dir, read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file))
 
     async def run() -> Any:
         with closing(Journal(options.dir / JOURNAL_FILE)) as journal:

@@ -1,5 +1,7 @@
 """A payer's claims: asked for, signed, kept, sent, and believed when the log proves them.
 
+    0 who       where the case has what is printed on the certificate (number and name), the ledger says which it is,
+                for the document of its holder; its refusal is the answer to the case
     1 go on     a case whose claim has no answer yet is sent again as it was signed
     2 ask       the ledger for nullifiers and voucher; its refusal is the answer to the case
     3 sign      salts and statement
@@ -16,7 +18,7 @@ and claw-backs have no salt: the same statement again is the same bytes, and get
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ledger.errors import Refused, Unverified
@@ -43,13 +45,17 @@ class Application:
     """A case that was decided: this person's certificate, under this pack, this amount."""
 
     reference: str  # the payer's own case number
-    cert_key: bytes  # 32 bytes
+    cert_key: bytes  # 32 bytes; b"": it is `printed` that says which certificate
     document: IdDocument
     pack: bytes  # SHA-256 of the published pack
     year: int  # of the benefit
     amount: int  # fen
     decision: bytes  # SHA-256 of the decision's bytes
     last_day: int  # of the reservation
+    printed: tuple[str, str] | None = None  # number and name on the certificate, in their normal forms
+
+    def __post_init__(self) -> None:
+        assert (self.printed is None) == (len(self.cert_key) == 32), "a cert key, or what is printed"
 
     @property
     def question(self) -> Asked:
@@ -76,6 +82,7 @@ class Case:
 class Ledger(Protocol):
     """What a payer asks a ledger; `ledger.client.LedgerClient` with the payer's request key."""
 
+    async def holders_certificate(self, number: str, name: str, document: IdDocument) -> bytes: ...
     async def nullifiers(self, asked: Asked) -> tuple[tuple[bytes, ...], bytes]: ...
     async def submit(self, submissions: Sequence[AnySubmission]) -> Receipt: ...
     async def cases(self) -> list[CaseBody]: ...
@@ -104,7 +111,12 @@ class Payer:
         does not hold.
         """
         found: dict[str, Outcome] = {}
-        wanted = {one.reference: one for one in applications}
+        wanted: dict[str, Application] = {}
+        for one in applications:
+            try:
+                wanted[one.reference] = await self._identified(one)  # 0
+            except Refused as refusal:
+                found[one.reference] = Outcome(one.reference, None, refusal)
         for _ in range(_TRIES):
             ready: list[Kept] = []
             for reference, application in wanted.items():
@@ -167,6 +179,12 @@ class Payer:
         for (reference, _), answer in zip(ready, answers, strict=True):
             found[reference] = _outcome(reference, answer)
         return [found[reference] for reference in references]
+
+    async def _identified(self, application: Application) -> Application:
+        if application.printed is None:
+            return application
+        cert_key = await self._ledger.holders_certificate(*application.printed, application.document)
+        return replace(application, cert_key=cert_key, printed=None)
 
     async def _signed(self, application: Application) -> Kept:
         nullifiers, voucher = await self._ledger.nullifiers(application.question)  # 2

@@ -11,11 +11,12 @@ from typing import Protocol
 
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
+from verifier.eligibility.earlier import Judge, examined_on
 from verifier.lookup import Examined
 from verifier.verdict import VALID_FAMILY, Verdict
 
 
-class Examiner(Protocol):
+class Examiner(Judge, Protocol):
     """Checks one item: `verifier.lookup.Lookup`."""
 
     async def examine(self, item: str | bytes) -> Examined: ...
@@ -30,20 +31,23 @@ class Shown:
     verdicts: tuple[Verdict, ...]
 
 
-async def examine_shown(examiner: Examiner, items: Sequence[str | bytes]) -> Shown:
-    """Check every item, in order. Raises what the check of one raises (Unavailable)."""
+async def examine_shown(examiner: Examiner, items: Sequence[str | bytes], day: int | None = None) -> Shown:
+    """Check every item, in order; as of the end of `day`, if one is given. Raises what the check of one raises
+    (Unavailable; Refused for a day that the log does not have)."""
     certificates, left_out, verdicts = list[VerifiedCertificate](), list[Rejected](), list[Verdict]()
     first_counts = True
     for at, item in enumerate(items):
         examined = await examiner.examine(item)
+        if day is not None:
+            examined = await examined_on(examiner, examined, day)
         verdicts.append(examined.verdict)
         answer = examined.answer
         if examined.verdict.code not in VALID_FAMILY:
-            left_out.append(rejected(examined.verdict))
+            left_out.append(rejected(examined.verdict, day))
             first_counts &= at > 0
             continue
         assert answer is not None and answer.register is not None, "green rests on a register"
-        found = verified(examined.verdict, answer.register, answer.trust.catalogue)
+        found = verified(examined.verdict, answer.register, answer.trust.catalogue, day)
         if all(found.record.cert_key != other.record.cert_key for other in certificates):
             certificates.append(found)
     return Shown(tuple(certificates) if first_counts else (), tuple(left_out), tuple(verdicts))

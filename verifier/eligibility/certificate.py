@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from ledger.errors import Refused, Unverified
 from ledger.records.appointment import Appoint
+from ledger.records.dates import last_ms
 from ledger.records.issue import Issue
 from ledger.records.occupations import Catalogue
 from ledger.text import Text
@@ -20,8 +21,8 @@ from verifier.verdict import VALID_FAMILY, Code, Verdict
 
 _DOOR: Final = object()
 _EARLIER: Final = Text(
-    "核验的是以往某一时刻的状态，不能据此判定",
-    "it was checked as of an earlier moment, which nothing can be decided on",
+    "核验的是另一时刻的状态，不能据此判定",
+    "it was checked as of another, earlier moment, which nothing can be decided on",
 )
 _NOT_VALID: Final = Text(
     "只有核验结果为有效的证书才能用于资格判定", "only a certificate that was checked and found valid is decided on"
@@ -39,16 +40,21 @@ _REASONS: Final = {
 
 
 class VerifiedCertificate:
-    """One certificate or post in force, and the checkpoint that it was proven at. Made by `verified` alone."""
+    """One certificate or post in force, and the checkpoint that it was proven at. Made by `verified` alone.
 
-    __slots__ = ("proof", "record")
+    `day`: it is as it stood at the end of that day, and good for a wage on that day alone; None: as it stands now.
+    """
+
+    __slots__ = ("day", "proof", "record")
     record: CertificateRecord
     proof: Proof
+    day: int | None
 
-    def __init__(self, door: object, record: CertificateRecord, proof: Proof) -> None:
+    def __init__(self, door: object, record: CertificateRecord, proof: Proof, day: int | None = None) -> None:
         assert door is _DOOR, "a verified certificate comes out of a green verdict"
         object.__setattr__(self, "record", record)
         object.__setattr__(self, "proof", proof)
+        object.__setattr__(self, "day", day)
 
     def __init_subclass__(cls) -> NoReturn:
         raise AssertionError("there is no other kind of verified certificate")
@@ -60,11 +66,11 @@ class VerifiedCertificate:
         raise AssertionError("a verified certificate is not copied past its check")
 
 
-def verified(verdict: Verdict, register: Register, catalogue: Catalogue) -> VerifiedCertificate:
-    """What a green verdict and the register behind it say.
+def verified(verdict: Verdict, register: Register, catalogue: Catalogue, day: int | None = None) -> VerifiedCertificate:
+    """What a green verdict and the register behind it say: now, or at the end of `day`.
 
     Raises Refused (STATUS, NOT_GENUINE, OUT_OF_SCOPE, NOT_PROVEN) for a verdict that is not valid, valid_upgraded or
-    valid_corrected, or is about an earlier moment; Unverified when the register is not the one that it rests on.
+    valid_corrected, or is about another moment; Unverified when the register is not the one that it rests on.
     """
     if verdict.code not in VALID_FAMILY:
         raise Refused(
@@ -75,7 +81,7 @@ def verified(verdict: Verdict, register: Register, catalogue: Catalogue) -> Veri
                 "only a certificate that was checked and is valid is decided on",
             ),
         )
-    if register.historic:
+    if register.historic != (day is not None) or (day is not None and register.time_ms != last_ms(day)):
         raise Refused("NOT_PROVEN", "verdict", _EARLIER)
     logged, shown, proof = register.logged, verdict.certificate, verdict.proof
     assert shown is not None and proof is not None, "green shows the certificate and its proof"
@@ -105,7 +111,7 @@ def verified(verdict: Verdict, register: Register, catalogue: Catalogue) -> Veri
     under = Proof(
         issued.cert_key, proof.origin, register.size, register.root, proof.checkpoint_time_ms, verdict.checked_at_ms
     )
-    return VerifiedCertificate(_DOOR, record, under)
+    return VerifiedCertificate(_DOOR, record, under, day)
 
 
 def reason_of(code: Code) -> str:
@@ -113,7 +119,11 @@ def reason_of(code: Code) -> str:
     return _REASONS.get(code, "NOT_PROVEN")
 
 
-def rejected(verdict: Verdict) -> Rejected:
-    """What a decision may know of a certificate whose verdict is not valid: it was shown, and why it is left out."""
+def rejected(verdict: Verdict, day: int | None = None) -> Rejected:
+    """What a decision may know of a certificate whose verdict is not valid: it was shown, and why it is left out.
+
+    `day`: as of the end of that day. What the log did not have then was not in force, and that is settled.
+    """
     assert verdict.code not in VALID_FAMILY, "a valid certificate is not left out"
-    return Rejected(verdict.code.value, reason_of(verdict.code))
+    absent = day is not None and verdict.code is Code.NOT_FOUND
+    return Rejected(verdict.code.value, "STATUS" if absent else reason_of(verdict.code))

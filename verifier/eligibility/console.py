@@ -34,6 +34,7 @@ from verifier.eligibility.authoring import console as authoring
 from verifier.eligibility.cases import run_cases, untouched_rows
 from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.difference import differences
+from verifier.eligibility.earlier import earlier_day
 from verifier.eligibility.engine import decide
 from verifier.eligibility.explain import explain, trace_lines, yuan
 from verifier.eligibility.facts import read_facts
@@ -221,9 +222,13 @@ def _eligible(options: argparse.Namespace) -> int:
     raw = {} if options.facts is None else _read_facts(options.facts)
     asked = frozenset(name for pack in packs for name in pack.inputs)
     facts = [read_facts(raw, pack, others=asked) for pack in packs]
-    as_of = batch_day(_now_ms()) if options.as_of is None else parse_day(options.as_of)
+    today = batch_day(_now_ms())
+    as_of = today if options.as_of is None else parse_day(options.as_of)
+    days = {earlier_day(pack, as_of, today) for pack in packs}
+    if len(days) > 1:
+        raise Malformed("a wage table about an earlier day is asked for by itself: it reads the certificates of then")
     items = [_read_item(name) for name in options.items]
-    shown, known = asyncio.run(_gathered(options, packs, items))
+    shown, known = asyncio.run(_gathered(options, packs, items, days.pop()))
     decisions = [
         decide(shown.certificates, given, pack, as_of, shown.rejected) for pack, given in zip(known, facts, strict=True)
     ]
@@ -256,9 +261,10 @@ def _print(options: argparse.Namespace, packs: Sequence[Pack], decisions: Sequen
 
 
 async def _gathered(
-    options: argparse.Namespace, packs: Sequence[Pack], items: Sequence[str | bytes]
+    options: argparse.Namespace, packs: Sequence[Pack], items: Sequence[str | bytes], day: int | None
 ) -> tuple[Shown, list[Pack | PublishedPack]]:
-    """The certificates, checked, and the packs, published where a replica here knows them to be."""
+    """The certificates, checked, and the packs, published where a replica here knows them to be. `day`: as they
+    stood at its end."""
     settings = load_folder(options.dir)
     async with AsyncExitStack() as stack:
         logs = await logs_to_ask(
@@ -268,7 +274,9 @@ async def _gathered(
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
         replicas = [known.replica for known in logs if known.replica is not None]
         sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
-        return await examine_shown(lookup, items), [await known_pack(pack, sources, options.employer) for pack in packs]
+        return await examine_shown(lookup, items, day), [
+            await known_pack(pack, sources, options.employer) for pack in packs
+        ]
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 from enum import StrEnum
 
-from ledger.records.dates import FIRST_DAY, LAST_DAY, date_of, day_of
+from ledger.records.dates import FIRST_DAY, LAST_DAY, date_of, day_of, parse_day
 
 
 class MonthEnd(StrEnum):
@@ -30,6 +30,14 @@ class Unit(StrEnum):
 def month_days(year: int, month: int) -> int:
     """28..31."""
     return calendar.monthrange(year, month)[1]
+
+
+def parse_day_or_month(text: str) -> int:
+    """The day `yyyy-mm-dd`, or the last day of the month `yyyy-mm`. Raises Malformed."""
+    if len(text) != 7:
+        return parse_day(text)
+    first = date_of(parse_day(f"{text}-01"))
+    return day_of(first.replace(day=month_days(first.year, first.month)))
 
 
 def add(day: int, count: int, unit: Unit, month_end: MonthEnd) -> int:

@@ -39,7 +39,10 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The checkpoint under which a certificate was proven. Hash and root are raw."""
+    """The checkpoint under which a certificate was proven. Hash and root are raw.
+
+    `time_ms`: the moment that was proven: of the checkpoint, or the end of the earlier day that a wage is about.
+    """
 
     cert_key: bytes
     origin: str

@@ -24,7 +24,7 @@ from verifier.eligibility.decision import MAX_CERTIFICATES, Basis, Decision, Pro
 from verifier.eligibility.facts import Facts
 from verifier.eligibility.judging import Answer, Trace, judge
 from verifier.eligibility.kinds import UNKNOWN, Value
-from verifier.eligibility.pack import Needs, Pack
+from verifier.eligibility.pack import Needs, Pack, PackKind
 from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.records import CertificateRecord, certificate_values
 from verifier.eligibility.tables import AS_OF, Outcome
@@ -43,10 +43,16 @@ def decide(
     """The decision on `as_of` (a day number). The first certificate is the one applied with, the others stand beside.
 
     `rejected`: certificates that were shown and do not count. When the one applied with is among them, `certificates`
-    is empty: another does not take its place. Raises Malformed for a day outside 1900..2999.
+    is empty: another does not take its place. What stood at the end of an earlier day is for a wage on that day alone.
+    Raises Malformed for a day outside 1900..2999.
     """
     assert all(type(each) is VerifiedCertificate for each in certificates), "only verified certificates are decided on"
     records, proofs = [each.record for each in certificates], [each.proof for each in certificates]
+    plain = pack.pack if type(pack) is PublishedPack else pack
+    earlier = {each.day for each in certificates if each.day is not None}
+    if earlier:
+        assert type(plain) is Pack and plain.kind is PackKind.WAGE_TABLE, "benefits go by certificates of today"
+        assert earlier == {as_of}, "certificates of another day than the one asked about"
     if type(pack) is PublishedPack:
         return _evaluate(records, proofs, facts, pack.pack, as_of, rejected, Basis.VERIFIED)
     assert type(pack) is Pack, "a pack is read by the loader"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.errors import Unverified
-from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.amounts import Bound, Period
 from verifier.eligibility.decision import Basis, Decision, TableTrace
 from verifier.eligibility.kinds import ABSENT, UNKNOWN, Kind, Value, ValueType
-from verifier.eligibility.pack import Pack
+from verifier.eligibility.pack import Pack, Source
+from verifier.eligibility.sentences import row_label, table_label
 from verifier.eligibility.tables import ANY, FAIL, OPEN, PASS, Outcome, Table
 from verifier.eligibility.wording import (
     ABSENT_TEXT,
@@ -19,11 +19,15 @@ from verifier.eligibility.wording import (
     NO,
     REHEARSAL,
     RESULTS,
+    ROW,
     SAMPLE,
     SPANS,
+    TABLE,
     UNKNOWN_TEXT,
     UNPUBLISHED,
+    VALUES,
     YES,
+    day_text,
     say_cell,
 )
 
@@ -79,13 +83,11 @@ class _Explainer:
                 yield Text(f"补充后可能还有更多结果：{zh}", f"More may follow with: {en}")
         yield from self._nearest()
         for name, first, last in d.windows:
-            label = pack.labels[name]
-            span = f"{format_day(first)} – {format_day(last)}"
-            yield Text(f"{label.zh}：{span}", f"{label.en}: {span}")
+            label, begins, ends = pack.labels[name], day_text(first), day_text(last)
+            yield Text(f"{label.zh}：{begins.zh} – {ends.zh}", f"{label.en}: {begins.en} – {ends.en}")
         for key in d.sources:
-            source = pack.sources[key]
-            said = f"{source.document} {source.clause} ({format_day(source.day)})"
-            yield Text(f"依据：{said}", f"Source: {said}")
+            said = source_text(pack.sources[key])
+            yield Text(f"依据：{said.zh}", f"Source: {said.en}")
         if d.sample:
             yield SAMPLE
         if d.basis is Basis.UNPUBLISHED:
@@ -96,7 +98,7 @@ class _Explainer:
         for each in self.decision.tables:
             table = self.tables[each.table]
             for row, marks in each.rows:
-                yield Text(f"{each.table}/{row}", f"{each.table}/{row}")
+                yield row_text(self.pack, table, row)
                 yield from self._conditions(table, each, row, marks)
 
     def _amount(self, amount: int, period: Period) -> Text:
@@ -166,6 +168,8 @@ class _Explainer:
 
     def say(self, name: str, value: Value) -> Text:
         """A value of the named input in words."""
+        if name in VALUES and value in VALUES[name]:
+            return VALUES[name][str(value)]
         about = self.pack.inputs.get(name)
         word = self.pack.words.get(f"{name}.{value}") if type(value) is str else None
         return word or self._value(value, self.pack.types[name], about.labels if about else {})
@@ -183,8 +187,7 @@ class _Explainer:
         if type_.kind is Kind.BOOL:
             return YES if value else NO
         if type_.kind is Kind.DATE:
-            day = format_day(value)  # type: ignore[arg-type]
-            return Text(day, day)
+            return day_text(value)  # type: ignore[arg-type]
         if type_.kind is Kind.MONEY:
             return Text(f"{yuan(value)} 元", f"{yuan(value)} yuan")  # type: ignore[arg-type]
         if isinstance(labels, dict) and value in labels:
@@ -194,6 +197,23 @@ class _Explainer:
         if value in SPANS and type_.values == tuple(SPANS):
             return SPANS[str(value)]
         return Text(str(value) or "-", str(value) or "-")
+
+
+def row_text(pack: Pack, table: Table, row: str) -> Text:
+    """The name of a row with that of its table: the pack's own, else which table and row it is."""
+    named = pack.labels.get(table_label(table.id), TABLE.format(n=1 + pack.tables.index(table)))
+    at = next(at for at, each in enumerate(table.rows, 1) if each.id == row)
+    which = pack.labels.get(row_label(table.id, row), ROW.format(n=at))
+    return Text(f"{named.zh}：{which.zh}", f"{named.en}: {which.en}")
+
+
+def source_text(source: Source) -> Text:
+    """Document, clause and date."""
+    day = day_text(source.day)
+    return Text(
+        f"{source.document} {source.clause} ({day.zh})",
+        f"{source.document} {source.clause} ({day.en})",
+    )
 
 
 def yuan(fen: int) -> str:

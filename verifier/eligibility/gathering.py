@@ -14,6 +14,7 @@ from ledger.store.claims import Source, published_pack
 from verifier.carried import Keyed
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
+from verifier.eligibility.earlier import GENUINE, examined_on
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.published import PublishedPack, published
 from verifier.hiring.checking import LookupByName
@@ -28,6 +29,7 @@ class Gathered:
     verdict: Verdict
     certificate: VerifiedCertificate | None = None
     rejected: Rejected | None = None
+    now: Verdict | None = None  # of today, where `verdict` is about an earlier day
 
     def __post_init__(self) -> None:
         assert (self.certificate is None) != (self.rejected is None), "it counts, or there is a reason why not"
@@ -46,9 +48,11 @@ class Gatherer:
         """Whether numbers with names can be looked up."""
         return self._names is not None
 
-    async def of_text(self, text: str, *, faces: bool = False) -> Gathered:
-        """A link, the text of a QR code, or a secret alone."""
-        return await self._of(text.strip(), faces=faces)
+    async def of_text(self, text: str, *, faces: bool = False, day: int | None = None) -> Gathered:
+        """A link, the text of a QR code, or a secret alone. `day`: as it stood at the end of that day.
+
+        Raises Refused when the log had not begun by that day, or it is not over."""
+        return await self._of(text.strip(), faces=faces, day=day)
 
     async def of_file(self, data: bytes) -> Gathered:
         """A picture, a PDF, a bundle or a staple."""
@@ -60,29 +64,39 @@ class Gatherer:
         sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
         return await known_pack(pack, sources, employer)
 
-    async def of_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Gathered]:
-        """Numbers with names, both in their normal form; one answer each, in order."""
+    async def of_pairs(self, pairs: Sequence[tuple[str, str]], day: int | None = None) -> list[Gathered]:
+        """Numbers with names, both in their normal form; one answer each, in order. `day` as of a text."""
         if self._names is None:
             return [self._without(Code.UNAVAILABLE) for _ in pairs]
-        return [await self._numbered(verdict) for verdict in await self._names.by_numbers(pairs)]
+        return [await self._numbered(verdict, day) for verdict in await self._names.by_numbers(pairs)]
 
-    async def _of(self, item: str | bytes, *, faces: bool) -> Gathered:
+    async def _of(self, item: str | bytes, *, faces: bool, day: int | None = None) -> Gathered:
         try:
-            return _opened(await self._lookup.examine(item, faces=faces))
+            return await self._opened(await self._lookup.examine(item, faces=faces), day)
         except Malformed:
             return self._without(Code.UNREADABLE)
         except Unavailable:
             return self._without(Code.UNAVAILABLE)
 
-    async def _numbered(self, verdict: Verdict) -> Gathered:
-        """The certificate behind a verdict about a number, as the log has it now."""
-        if verdict.code not in VALID_FAMILY:
+    async def _numbered(self, verdict: Verdict, day: int | None) -> Gathered:
+        """The certificate behind a verdict about a number, as the log has it."""
+        if verdict.code not in (VALID_FAMILY if day is None else GENUINE):
             return Gathered(verdict, None, rejected(verdict))
-        assert verdict.proof is not None, "green has its proof"
+        assert verdict.proof is not None, "what the log has is proven"
         try:
-            return _opened(await self._lookup.judge(Keyed(bytes.fromhex(verdict.proof.cert_key))))
+            return await self._opened(await self._lookup.judge(Keyed(bytes.fromhex(verdict.proof.cert_key))), day)
         except Unavailable:
             return self._without(Code.UNAVAILABLE)
+
+    async def _opened(self, examined: Examined, day: int | None) -> Gathered:
+        now = None if day is None else examined.verdict
+        if day is not None:
+            examined = await examined_on(self._lookup, examined, day)
+        verdict, answer = examined.verdict, examined.answer
+        if verdict.code not in VALID_FAMILY:
+            return Gathered(verdict, None, rejected(verdict, day), now)
+        assert answer is not None and answer.register is not None, "green rests on a register"
+        return Gathered(verdict, verified(verdict, answer.register, answer.trust.catalogue, day), None, now)
 
     def _without(self, code: Code) -> Gathered:
         verdict = without_item(code, self._now_ms())
@@ -97,11 +111,3 @@ async def known_pack(pack: Pack, sources: Sequence[Source], employer: str = "") 
         if publication is not None:
             return published(pack, publication)
     return pack
-
-
-def _opened(examined: Examined) -> Gathered:
-    if examined.verdict.code not in VALID_FAMILY:
-        return Gathered(examined.verdict, None, rejected(examined.verdict))
-    answer = examined.answer
-    assert answer is not None and answer.register is not None, "green rests on a register"
-    return Gathered(examined.verdict, verified(examined.verdict, answer.register, answer.trust.catalogue))

@@ -1,6 +1,7 @@
 """Payroll: the staff list in, the same sheet back with the wage of each person by the employer's own wage table.
 
-The result file of the last run is given back in to be compared with: person by person by the employee id.
+The result file of the last run is given back in to be compared with: person by person by the employee id. Or the same
+list is worked out for another day too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Cell, Sheet
 from ledger.text import Text
 from verifier.eligibility.people import PERSON, People, folded
-from verifier.eligibility.results import GRADE, RESULT, TOTAL, Answered, Before, Columns
+from verifier.eligibility.results import GRADE, GRADE_THEN, RESULT, TOTAL, Answered, Before, Columns
 from verifier.hiring.rendering import SUMMARY_SHEET, Page
 from verifier.hiring.sheets import cell_text, titles_of
 from verifier.hiring.writing import CODECS, plain_cell
@@ -31,7 +32,7 @@ def _spellings(text: Text) -> tuple[str, ...]:
 _COLUMNS: Final = {
     "person": PERSON,
     "result": _spellings(RESULT),
-    "grade": _spellings(GRADE),
+    "grade": (*_spellings(GRADE), *_spellings(GRADE_THEN)),
     "total": _spellings(TOTAL),
 }
 _RESULT_FILE: Final = Form("result", _COLUMNS, required=("person", "total"), listed=("person", "total"), least=3)

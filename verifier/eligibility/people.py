@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.errors import Refused
+from ledger.errors import Malformed, Refused
+from ledger.records.documents import CITIZEN, IdDocument
 from ledger.records.grades import Ladder, parse_grade
 from ledger.sheets.form import Form
 from ledger.sheets.read import read_sheet_bytes
@@ -28,6 +29,11 @@ MAX_ROWS: Final = 20_000
 PERSON: Final = (
     "工号", "员工编号", "员工号", "人员编号", "申请编号", "employeeid", "staffid", "personid", "applicantid",
 )  # fmt: skip
+_DOCUMENT: Final = {
+    "document": ("证件号码", "身份证号", "身份证号码", "idnumber", "documentnumber"),
+    "document_type": ("证件类型", "documenttype"),
+    "country": ("国籍", "签发国家", "country"),
+}
 THIS: Final = "this"  # in an earlier benefit: of the certificate that is applied with
 _EMPTY: Final = Text("名单没有可处理的行", "The sheet has no row to work on")
 _TOO_LONG: Final = Text("最多 {n} 行，请拆分", "At most {n} rows: split the sheet")
@@ -51,6 +57,7 @@ class Person:
     questions: tuple[Question, ...]  # one for each row; the first is applied with
     facts: Mapping[str, object]  # as `read_facts` takes them
     problems: tuple[Text, ...]
+    document: IdDocument | None = None  # only where a payer asks whether the benefit was claimed
 
     @property
     def row(self) -> int:
@@ -70,6 +77,9 @@ def form_of(pack: Pack) -> Form:
     columns: dict[str, tuple[str, ...]] = {"person": PERSON}
     columns |= {name: LIST.columns[name] for name in ("link", "number", "name")}
     used = {title for titles in columns.values() for title in titles}
+    if pack.claim is not None:
+        columns |= _DOCUMENT
+        used.update(title for titles in _DOCUMENT.values() for title in titles)
     for name, each in pack.inputs.items():
         said = [each.text.zh, name, each.text.en, _short(each.text.zh), _short(each.text.en)]
         titles = tuple(title for title in dict.fromkeys(map(folded, said)) if title and title not in used)
@@ -78,9 +88,12 @@ def form_of(pack: Pack) -> Form:
     return Form("people", columns, required=(), listed=(), least=1)
 
 
-def read_people(raw: bytes, file_name: str, pack: Pack, ladder: Ladder, max_rows: int = MAX_ROWS) -> People:
-    """The people of a workbook or CSV. Blocks: call it in a thread. Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND,
-    LIST_*; Unavailable."""
+def read_people(
+    raw: bytes, file_name: str, pack: Pack, ladder: Ladder, max_rows: int = MAX_ROWS, *, documents: bool = False
+) -> People:
+    """The people of a workbook or CSV; their ID numbers only with `documents`. Blocks: call it in a thread.
+
+    Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND, LIST_*; Unavailable."""
     sheet = read_sheet_bytes(raw, file_name, form_of(pack))
     places = sheet.header.places
     facts = {name.removeprefix("fact:"): at for name, at in places.items() if name.startswith("fact:")}
@@ -91,10 +104,10 @@ def read_people(raw: bytes, file_name: str, pack: Pack, ladder: Ladder, max_rows
         raise Refused("LIST_TOO_LONG", "file", _TOO_LONG.format(n=max_rows))
     if not sheet.rows:
         raise Refused("LIST_EMPTY", "file", _EMPTY)
-    return People(sheet, tuple(_people(sheet, facts, pack, ladder)))
+    return People(sheet, tuple(_people(sheet, facts, pack, ladder, documents=documents)))
 
 
-def _people(sheet: Sheet, facts: Mapping[str, int], pack: Pack, ladder: Ladder) -> Iterator[Person]:
+def _people(sheet: Sheet, facts: Mapping[str, int], pack: Pack, ladder: Ladder, *, documents: bool) -> Iterator[Person]:
     places, together = sheet.header.places, dict[str, list[SheetRow]]()
     for row in sheet.rows:
         said = _text(row, places.get("person"))
@@ -111,7 +124,18 @@ def _people(sheet: Sheet, facts: Mapping[str, int], pack: Pack, ladder: Ladder) 
             if value is not None:
                 given[name] = value
         questions = tuple(_question(row, places) for row in rows)
-        yield Person("" if key.startswith("#") else key, questions, given, tuple(problems))
+        document = _document(rows[0], places) if documents else None
+        yield Person("" if key.startswith("#") else key, questions, given, tuple(problems), document)
+
+
+def _document(row: SheetRow, places: Mapping[str, int]) -> IdDocument | None:
+    """None for an empty cell, and for what is no such document."""
+    number = _text(row, places.get("document"))
+    kind, country = _text(row, places.get("document_type")), _text(row, places.get("country"))
+    try:
+        return IdDocument(kind or CITIZEN, country or "CHN", number) if number else None
+    except Malformed:
+        return None
 
 
 def _question(row: SheetRow, places: Mapping[str, int]) -> Question:

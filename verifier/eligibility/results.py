@@ -14,34 +14,42 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from ledger.records.dates import format_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.amounts import Line
 from verifier.eligibility.decision import Basis, Decision, format_decision
-from verifier.eligibility.explain import explain, yuan
+from verifier.eligibility.explain import explain, source_text, yuan
 from verifier.eligibility.kinds import Kind
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.people import Person
 from verifier.eligibility.tables import Outcome
-from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE, UNPUBLISHED
+from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE, UNPUBLISHED, day_text
 from verifier.hiring.rows import Answer
 from verifier.hiring.summary import Under
-from verifier.messages import Messages, say_time
+from verifier.messages import Messages, say_day_number, say_time
 from verifier.verdict import VALID_FAMILY
 
 RESULT: Final = Text("判定结果", "Decision")
 CHECK: Final = Text("证书核验", "Certificate check")
 GRADE: Final = Text("现等级", "Grade now")
+GRADE_THEN: Final = Text("当日等级", "Grade on that day")
 APPOINTED: Final = Text("聘任等级", "Appointed grade")
 TOTAL: Final = Text("金额合计（元）", "Amount (yuan)")
 BEFORE: Final = Text("上次金额（元）", "Amount last time (yuan)")
 CHANGE: Final = Text("与上次相比", "Compared with last time")
+EARLIER: Final = Text("对比日金额（元）", "Amount on the earlier day (yuan)")
+SINCE: Final = Text("与对比日相比", "Compared with the earlier day")
 UNTIL: Final = Text("截止日期", "Until")
 MISSING: Final = Text("缺少的信息", "Facts that are missing")
 EXPLAINED: Final = Text("说明", "Explanation")
 CERT_KEY: Final = Text("证书代号", "Cert key")
 DIGEST: Final = Text("判定的 SHA-256", "SHA-256 of the decision")
+CLAIMED: Final = Text("是否已被申领", "Claimed already?")
+FREE: Final = Text("未被申领", "not claimed")
+_NOT_ASKED: Final = Text(
+    "本次未查询是否已被申领；登记预留时才能确定",
+    "whether anything was claimed already was not asked; reserving it will tell",
+)
 _UNREAD: Final = Text("有信息无法读取，未作判定", "not decided: a fact could not be read")
 _OTHER: Final = Text("第 {row} 行的证书：{said}", "the certificate of row {row}: {said}")
 _WITH: Final = Text("并入第 {row} 行", "goes with row {row}")
@@ -49,6 +57,7 @@ _NEW: Final = Text("上次没有此人", "not in the last run")
 _MORE: Final = Text("增加 {amount} 元", "{amount} yuan more")
 _LESS: Final = Text("减少 {amount} 元", "{amount} yuan less")
 _SAME: Final = Text("无变化", "no change")
+_THEN: Final = Text("{day} 日终时登记日志中的状态", "at the end of {day}, as the log had them then")
 _MARKS: Final = {
     Outcome.ELIGIBLE: "✓",
     Outcome.NOT_ELIGIBLE: "✕",
@@ -76,29 +85,63 @@ class Answered:
     problems: tuple[Text, ...] = ()
 
 
+def key_of(person: Person) -> str:
+    """Who is compared with whom: by the employee id; without one by the row, which only the same list has."""
+    return person.id or f"#{person.row}"
+
+
+def say_day(day: int, lang: str) -> str:
+    """A day in a cell: as everywhere in the language; once in a sheet of both."""
+    return say_day_number(day, "en" if lang == "en" else "zh")
+
+
+def _then(day: int) -> Text:
+    said = day_text(day)
+    return Text(_THEN.zh.format(day=said.zh), _THEN.en.format(day=said.en))
+
+
 def say(text: Text, lang: str) -> str:
     return text.both() if lang == "both" else text.of(lang)
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """How one run is answered. `before`: by person id, where a last run is compared with."""
+    """How one run is answered. `before`: by `key_of` the person, where it is compared with a last run, or with the same
+    list on another day."""
 
     pack: Pack
     ladder: Ladder
     messages: Messages
     lang: str  # zh, en or both
     before: Mapping[str, Before] | None = None
+    then: int | None = None  # the day at whose end the certificates stood as they were read; None: now
+    compared: int | None = None  # the other day that `before` is about; None: it is a last run
+    taken: Mapping[int, Text] | None = None  # by row of a person, where the ledger was asked what is claimed already
+
+    @property
+    def grade(self) -> Text:
+        return GRADE if self.then is None else GRADE_THEN
+
+    def before_of(self, answered: Sequence[Answered]) -> dict[str, Before]:
+        """What a run says that another is compared with."""
+        return {
+            key_of(one.person): Before(
+                one.decision.amount if one.decision else None, self._grade_now(one), self.result(one.decision)
+            )
+            for one in answered
+        }
 
     def titles(self) -> list[str]:
-        found = [RESULT, CHECK, GRADE]
+        found = [RESULT, CHECK, self.grade]
         if self._appointed is not None:
             found.append(APPOINTED)
         if self.pack.amount is not None:
             found += [line.text for line in self.lines]
             found.append(TOTAL)
-            found += [] if self.before is None else [BEFORE, CHANGE]
+            moved = [BEFORE, CHANGE] if self.compared is None else [EARLIER, SINCE]
+            found += [] if self.before is None else moved
         found += [UNTIL, MISSING, EXPLAINED]
+        found += [] if self.taken is None else [CLAIMED]
         found += [CERT_KEY, DIGEST] if self.claimed else []
         return [say(text, self.lang) for text in found]
 
@@ -115,9 +158,14 @@ class Columns:
             found += [yuan_cell(amounts.get(line.id)) for line in self.lines]
             found.append(yuan_cell(d.amount if d else None))
             if self.before is not None:
-                was = self.before.get(one.person.id)
+                was = self.before.get(key_of(one.person))
                 found += [yuan_cell(was.amount) if was else "", self._change(was, d, grade, result)]
         found += [self._until(d), self._missing(d), "；".join(self._explained(one))]
+        if self.taken is not None:
+            told = self.taken.get(one.person.row)
+            found.append("" if told is None else say(told, self.lang))
+            if told is not None and told is not FREE:
+                d = None  # nothing to reserve
         return found + (_claim_cells(d) if self.claimed else [])
 
     def beside(self, row: int) -> list[Any]:
@@ -165,7 +213,7 @@ class Columns:
     def _until(self, d: Decision | None) -> str:
         if d is None or d.result is Outcome.NOT_ELIGIBLE:
             return ""
-        return "；".join(format_day(last) for _, _, last in d.windows)
+        return "；".join(say_day(last, self.lang) for _, _, last in d.windows)
 
     def _missing(self, d: Decision | None) -> str:
         if d is None:
@@ -197,7 +245,7 @@ class Columns:
         said, moved = [], ((d.amount if d else None) or 0) - (was.amount or 0)
         if moved:
             said.append(say((_MORE if moved > 0 else _LESS).format(amount=yuan(abs(moved))), self.lang))
-        for label, old, new in ((GRADE, was.grade, grade), (RESULT, was.result, result)):
+        for label, old, new in ((self.grade, was.grade, grade), (RESULT, was.result, result)):
             if old != new:
                 said.append(f"{say(label, self.lang)} {old or '—'} → {new or '—'}")
         return "；".join(said) or say(_SAME, self.lang)
@@ -235,23 +283,28 @@ def summary_of(
     if any(one.decision is not None and one.decision.basis is Basis.UNPUBLISHED for one in answered):
         lines.append((said["sample"], say(UNPUBLISHED, lang)))
     lines += [
-        (said["as_of"], format_day(as_of)),
+        (said["as_of"], say_day(as_of, lang)),
+        *([] if columns.then is None else [(said["stood"], say(_then(columns.then), lang))]),
+        *([] if columns.compared is None else [(said["compared"], say_day(columns.compared, lang))]),
         (said["finished"], say_time(finished_ms, "en" if lang == "en" else "zh")),
     ]
     for log in logs:
         lines.append((said["log"], f"{log.origin}  {log.size}  {log.root.hex()}"))
     lines.append((said["people"], str(len(answered))))
+    if columns.claimed and columns.taken is None:
+        lines.append((said["sample"], say(_NOT_ASKED, lang)))
     counts = Counter(columns.result(one.decision) for one in answered)
     lines += [(result, str(count)) for result, count in sorted(counts.items())]
     lines += _totals(columns, answered, said)
-    if columns.before is not None:
-        here = {one.person.id for one in answered}
+    if columns.before is not None and columns.compared is None:
+        here = {key_of(one.person) for one in answered}
         gone = [key for key in columns.before if key not in here]
         lines.append((said["gone"], f"{len(gone)}  {'、'.join(gone[:200])}"))
     used = dict.fromkeys(key for one in answered if one.decision for key in one.decision.sources)
     for key in used:
         source = pack.sources[key]
-        lines.append((said["source"], f"{source.document} {source.clause} ({format_day(source.day)}) {source.link}"))
+        where = source_text(source).of("en" if lang == "en" else "zh")
+        lines.append((said["source"], f"{where} {source.link}".rstrip()))
     return [*lines, (said["advice"], say(ADVICE, lang))]
 
 
@@ -267,7 +320,7 @@ def _totals(columns: Columns, answered: Sequence[Answered], said: Mapping[str, s
     found.append((said["total"], yuan(total)))
     if columns.before is not None:
         before = sum(was.amount or 0 for was in columns.before.values())
-        found.append((said["before"], yuan(before)))
+        found.append((said["before" if columns.compared is None else "earlier"], yuan(before)))
     return found
 
 
@@ -277,11 +330,14 @@ _SUMMARY: Final = {
     "digest": Text("规则的 SHA-256", "SHA-256 of the rules"),
     "sample": Text("注意", "Note"),
     "as_of": Text("判定日", "As of"),
+    "stood": Text("证书状态", "Certificates as they stood"),
+    "compared": Text("对比日", "Compared with"),
     "finished": Text("完成时间", "Finished at"),
     "log": Text("登记日志（名称、条数、根）", "Log (name, size, root)"),
     "people": Text("人数", "People"),
     "total": Text("金额合计（元）", "Total (yuan)"),
     "before": Text("上次合计（元）", "Total last time (yuan)"),
+    "earlier": Text("对比日合计（元）", "Total on the earlier day (yuan)"),
     "gone": Text("上次有、本次没有的人员", "In the last run and not in this one"),
     "source": Text("依据", "Source"),
     "advice": Text("说明", "About this"),

@@ -15,6 +15,7 @@ from ledger.records.dates import batch_day, parse_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.decision import Decision, format_decision
+from verifier.eligibility.earlier import asked_wage_day
 from verifier.eligibility.explain import explain, trace_lines
 from verifier.eligibility.gathering import Gathered, Gatherer
 from verifier.eligibility.offices import Office
@@ -67,6 +68,11 @@ class Counter:
     def day(self, text: str) -> int:
         """The day that somebody asks about; today where none is given. Raises Malformed."""
         return parse_day(text) if text else self.today
+
+    def wage_day(self, text: str) -> int:
+        """The day of a payroll: as `day`, or `yyyy-mm` for the last day of a month that is over. Raises Malformed,
+        Refused MONTH_NOT_OVER."""
+        return asked_wage_day(text, self.today)
 
     def label(self, key: str, lang: str) -> str:
         return self.messages.labels[key].of(lang)

@@ -6,6 +6,8 @@
     4 twice      a certificate that an earlier person of the sheet showed is left to a person to decide
     5 decide     facts that could not be read are told, and nothing is decided without them
 
+A payroll of a day that is over reads the certificates as they stood at its end (`verifier.eligibility.earlier`).
+
 Nothing is kept: certificates, facts and decisions are gone with the run.
 """
 
@@ -13,11 +15,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ledger.errors import Refused
+from ledger.records.dates import batch_day
 from ledger.text import Text
 from verifier.eligibility.certificate import rejected
+from verifier.eligibility.earlier import earlier_day
 from verifier.eligibility.gathering import Gathered, Gatherer
 from verifier.eligibility.offices import decide_person
 from verifier.eligibility.pack import Pack
@@ -27,6 +32,7 @@ from verifier.eligibility.results import Answered
 from verifier.hiring.checking import AT_ONCE, PAIRS_AT_ONCE
 from verifier.hiring.rows import Answer, answered, asks_nothing, pair_of
 from verifier.hiring.sheets import Question
+from verifier.verdict import VALID_FAMILY, Code
 
 _TWICE: Final = Text(
     "与第 {row} 行是同一张证书，请人工处理", "the same certificate as in row {row}: a person has to decide"
@@ -50,7 +56,8 @@ class Runner:
         employer: str = "",
     ) -> list[Answered]:
         """An answer for each person, in order. `progress` hears how many rows are checked; `employer`: filing of whose
-        wage table the pack is."""
+        wage table the pack is. Raises Refused for a day that the log does not have."""
+        day = earlier_day(pack, as_of, batch_day(self._now_ms()))
         known = await self._gatherer.pack(pack, employer)
         checked: dict[int, tuple[Answer, Gathered]] = {}
         links, pairs = list[Question](), list[Question]()
@@ -65,15 +72,15 @@ class Runner:
                     (links if question.link else pairs).append(question)
         for start in range(0, len(links), AT_ONCE):  # 2
             some = links[start : start + AT_ONCE]
-            for question, gathered in zip(some, await asyncio.gather(*map(self._of_link, some)), strict=True):
+            for question, gathered in zip(some, await self._of_links(some, day), strict=True):
                 checked[question.row] = _compared(question, gathered)
             progress(len(checked))
             await asyncio.sleep(0)
         for start in range(0, len(pairs), PAIRS_AT_ONCE):  # 3
             some = pairs[start : start + PAIRS_AT_ONCE]
-            found = await self._gatherer.of_pairs([pair_of(question) for question in some])
+            found = await self._gatherer.of_pairs([pair_of(question) for question in some], day)
             for question, gathered in zip(some, found, strict=True):
-                notes = () if self._gatherer.by_number else ("hiring_no_names",)
+                notes = _notes(gathered) if self._gatherer.by_number else ("hiring_no_names",)
                 checked[question.row] = Answer(question, gathered.verdict, notes), gathered
             progress(len(checked))
             await asyncio.sleep(0)
@@ -84,8 +91,14 @@ class Runner:
                 await asyncio.sleep(0)
         return done
 
-    async def _of_link(self, question: Question) -> Gathered:
-        return await self._gatherer.of_text(question.link, faces=bool(question.name or question.number))
+    async def _of_links(self, some: Sequence[Question], day: int | None) -> list[Gathered]:
+        """Of an earlier day one after the other: whoever asks for a map that is being rebuilt takes a place in a short
+        queue, and what finds none is `unavailable`."""
+        asked = [
+            self._gatherer.of_text(question.link, faces=bool(question.name or question.number), day=day)
+            for question in some
+        ]
+        return await asyncio.gather(*asked) if day is None else [await each for each in asked]
 
     def _decided(
         self,
@@ -116,8 +129,19 @@ class Runner:
 
 
 def _compared(question: Question, gathered: Gathered) -> tuple[Answer, Gathered]:
-    """A certificate that is registered under another name or number than the row says does not count for it."""
-    answer = answered(question, gathered.verdict)
-    if answer.verdict is gathered.verdict:
-        return answer, gathered
+    """A certificate that is registered under another name or number than the row says does not count for it. Whose it
+    is, is what is registered now."""
+    now = gathered.now or gathered.verdict
+    answer = answered(question, now)
+    if answer.verdict is now:
+        return replace(answer, verdict=gathered.verdict, notes=(*answer.notes, *_notes(gathered))), gathered
     return answer, Gathered(answer.verdict, None, rejected(answer.verdict))
+
+
+def _notes(gathered: Gathered) -> tuple[str, ...]:
+    """What a payroll of an earlier day is told besides: keys of the catalogue."""
+    now = gathered.now
+    if now is None or now is gathered.verdict:
+        return ()
+    found = [] if now.code in VALID_FAMILY else ["eligibility_since_not_valid"]
+    return (*found, *(["eligibility_not_logged_then"] if gathered.verdict.code is Code.NOT_FOUND else []))

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ledger.errors import Refused
+from ledger.records.dates import batch_day
 from ledger.records.grades import Ladder
 from ledger.text import Text
+from verifier.eligibility.claimed import Asking, claimed_already
+from verifier.eligibility.earlier import earlier_day
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.payroll import page_of, read_before
 from verifier.eligibility.people import read_people
@@ -28,6 +31,7 @@ _PAIRS = Text(
     "按编号和姓名核验最多 {n} 行，请改用链接",
     "At most {n} rows with numbers and names; use links",
 )
+COMPARED_TWICE = Text("与上次结果和对比日只能选一种", "compare with a last result file or with a day, not both")
 UNREAD = "unread"  # counted beside the results: a fact that could not be read
 
 
@@ -39,6 +43,7 @@ class Run(Job):
     as_of: int = 0
     previous: bytes = b""
     employer: str = ""  # filing of whose wage table it is
+    compare: int | None = None  # the other day that the same list is worked out for
     counts: Mapping[str, int] = field(default_factory=dict)
     total: int | None = None
 
@@ -59,6 +64,7 @@ class Desk:
     messages: Messages
     now_ms: Callable[[], int]
     under: Callable[[], Sequence[Under]]  # the checkpoints that answers rest on
+    asking: Asking | None = None  # of a payer: whether benefits were claimed already
 
 
 class Runs(JobQueue):
@@ -82,11 +88,12 @@ class Runs(JobQueue):
         max_pairs: int,
         longer: bool = False,
         employer: str = "",
+        compare: int | None = None,
     ) -> Run:
         """Take a sheet in. Raises Unavailable when there is no room."""
         kept = KEPT_LONGER_MS if longer else KEPT_MS
         run = Run(self._random_bytes(16).hex(), "", file_name, lang, max_rows, max_pairs, kept, raw)
-        run.pack, run.as_of, run.previous, run.employer = pack, as_of, previous, employer
+        run.pack, run.as_of, run.previous, run.employer, run.compare = pack, as_of, previous, employer, compare
         self.admit(run)
         return run
 
@@ -111,19 +118,30 @@ class Done:
 
 
 async def answer_sheet(desk: Desk, run: Run, progress: Callable[[int], None]) -> Done:
-    """Read, check, decide, write. Raises Refused for a sheet that is none, Unavailable."""
+    """Read, check, decide, write. Raises Refused for a sheet that is none or a day that the log does not have,
+    Unavailable."""
     pack = run.pack
     assert pack is not None
     run.state = JobState.READING
-    people = await asyncio.to_thread(read_people, run.raw, run.file_name, pack, desk.ladder, run.max_rows)
+    documents = desk.asking is not None and pack.claim is not None
+    people = await asyncio.to_thread(
+        read_people, run.raw, run.file_name, pack, desk.ladder, run.max_rows, documents=documents
+    )
     if sum(not q.link and bool(q.number) for person in people.people for q in person.questions) > run.max_pairs:
         raise Refused("TOO_MANY_PAIRS", "file", _PAIRS.format(n=run.max_pairs))
-    before = await asyncio.to_thread(read_before, run.previous, "") if run.previous else None
+    columns = Columns(pack, desk.ladder, desk.messages, run.lang)
+    if run.previous:
+        columns = replace(columns, before=await asyncio.to_thread(read_before, run.previous, ""))
     run.rows, run.notes = len(people.sheet.rows), people.sheet.notes
     run.state = JobState.CHECKING
+    if run.compare is not None:
+        earlier = await desk.runner.run(people.people, pack, run.compare, employer=run.employer)
+        columns = replace(columns, before=columns.before_of(earlier), compared=run.compare)
     answered = await desk.runner.run(people.people, pack, run.as_of, progress, run.employer)
+    if desk.asking is not None and pack.claim is not None:
+        columns = replace(columns, taken=await claimed_already(desk.asking, answered, pack, run.as_of))
     run.state = JobState.WRITING
-    columns = Columns(pack, desk.ladder, desk.messages, run.lang, before)
+    columns = replace(columns, then=earlier_day(pack, run.as_of, batch_day(desk.now_ms())))
     summary = summary_of(columns, answered, run.as_of, desk.now_ms(), desk.under())
     page = await asyncio.to_thread(page_of, people, answered, columns, summary)
     return Done(answered, people.sheet.kind, await asyncio.to_thread(write_page, page), summary)

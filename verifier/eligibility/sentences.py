@@ -1,7 +1,8 @@
 """The words of a pack: a reason for every "no", a label for everything that is shown, in both languages. Pure.
 
 [reasons.MONTHS]                 why not; placeholders {value} and {wanted} are filled by the explanation
-[labels."windows.apply"]         a name for a column, an output or a row that has none
+[labels."windows.apply"]         a name for a column or an output that has none
+[labels."tables.subsidy"]        optional: a name for a table; [labels."subsidy.L3"] for a row of it
 [words."title.assistant"]        a name for a value of a text output
 """
 
@@ -65,12 +66,23 @@ def read_sentences(
     for name in sorted(shown):
         if name not in known:
             raise bad("NO_LABEL", root.at(f"labels.{name}"), "没有名称", "has no label")
-    rows = {f"{table.id}.{row.id}" for table in tables for row in table.rows}
+    rows = {row_label(table.id, row.id) for table in tables for row in table.rows}
+    rows |= {table_label(table.id) for table in tables}
     for name in labels:
         if name not in shown and name not in rows:
             raise bad("UNUSED", root.at(f"labels.{name}"), "没有用到", "nothing uses it")
     _check_words(root, tables, words)
     return Sentences(REASONS | reasons, columns, known, words)
+
+
+def table_label(table: str) -> str:
+    """Under which name the label of a table stands."""
+    return f"tables.{table}"
+
+
+def row_label(table: str, row: str) -> str:
+    """Under which name the label of a row stands."""
+    return f"{table}.{row}"
 
 
 def _check_words(root: Node, tables: tuple[Table, ...], words: Mapping[str, Text]) -> None:

@@ -11,6 +11,7 @@ The id opens the result: it is in addresses only, and those are in no log.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -23,7 +24,7 @@ from verifier.eligibility.explain import yuan
 from verifier.eligibility.pack import Pack, PackKind
 from verifier.eligibility.people import template_titles
 from verifier.eligibility.rooms import COUNTER, Counter, other_lang, pack_lines
-from verifier.eligibility.runs import UNREAD, Run
+from verifier.eligibility.runs import COMPARED_TWICE, UNREAD, Run
 from verifier.eligibility.tables import Outcome
 from verifier.eligibility.wording import RESULTS
 from verifier.hiring.job_room import MAX_UPLOAD, JobRoom, JobWords, read_form
@@ -31,6 +32,7 @@ from verifier.hiring.rendering import Page
 from verifier.hiring.schemas import RUN
 from verifier.hiring.sheets import parse_lang
 from verifier.hiring.writing import TYPES, write_page
+from verifier.messages import say_day_number
 from verifier.web.answers import chosen_lang, html
 from verifier.web.route import BINARY, BODY_ERRORS, ERRORS, HTML, LANG, Route
 from verifier.web.state import STATE
@@ -113,17 +115,21 @@ async def _taken(request: web.Request, *, wages: bool) -> tuple[Run, str]:
         pack, key = counter.office.find(fields.get("pack", "")), key_of(request)
         if (pack.kind is PackKind.WAGE_TABLE) is not wages:
             raise Refused("PACK_KIND", "pack", _WRONG_KIND)
+        as_of, compare = fields.get("as_of", "").strip()[:11], fields.get("compare", "").strip()[:11] if wages else ""
+        if compare and previous is not None and previous.content:
+            raise Refused("COMPARED_TWICE", "compare", COMPARED_TWICE)
         run = counter.runs.submit(
             file.content,
             file.filename or "",
             parse_lang(fields.get("words", "")),
             pack,
-            counter.day(fields.get("as_of", "").strip()[:11]),
+            counter.wage_day(as_of) if wages else counter.day(as_of),
             previous.content if previous is not None and wages else b"",
             max_rows=key.max_rows if key else ANONYMOUS_ROWS,
             max_pairs=key.max_rows if key else ANONYMOUS_PAIRS,
             employer=counter.office.employer_of(pack),
             longer=fields.get("longer", "") == "yes",
+            compare=counter.wage_day(compare) if compare else None,
         )
     return run, fields.get("lang", "")
 
@@ -145,10 +151,17 @@ def _words(request: web.Request, run: Run, lang: str) -> JobWords:
         columns=(label["eligibility_result"], label["eligibility_people"]),
         counts=[(_result(counter, name, lang), count) for name, count in run.counts.items()],
         sample=label["eligibility_sample"] if pack.sample else "",
-        day=f"{label['eligibility_as_of']} {format_day(run.as_of)}",
+        day=_days(run, label, lang),
         total=None if run.total is None else (label["eligibility_total"], yuan(run.total)),
         advice=label["eligibility_advice"],
     )
+
+
+def _days(run: Run, label: Mapping[str, str], lang: str) -> str:
+    said = f"{label['eligibility_as_of']} {say_day_number(run.as_of, lang)}"
+    if run.compare is None:
+        return said
+    return f"{said} · {label['eligibility_compared']} {say_day_number(run.compare, lang)}"
 
 
 def _decided(run: Run) -> dict[str, Any]:
@@ -156,6 +169,7 @@ def _decided(run: Run) -> dict[str, Any]:
         "pack": run.pack.id if run.pack else "",
         "digest": run.pack.digest.hex() if run.pack else "",
         "as_of": format_day(run.as_of),
+        "compare": None if run.compare is None else format_day(run.compare),
         "counts": dict(run.counts),
         "total_fen": run.total,
     }
@@ -177,7 +191,7 @@ _FORM: Final = {
         "properties": {
             "file": {"type": "string", "format": "binary"},
             "previous": {"type": "string", "format": "binary"},
-            **dict.fromkeys(("pack", "as_of", "words", "longer", "lang"), _STRING),
+            **dict.fromkeys(("pack", "as_of", "compare", "words", "longer", "lang"), _STRING),
         },
         "required": ["file", "pack"],
     }
@@ -203,7 +217,8 @@ ROUTES: Final = (
         "POST",
         "/v1/payroll-runs",
         payroll_json,
-        "Work out wages for a staff list (xlsx or CSV), compared with a last result file where one is given",
+        "Work out wages for a staff list (xlsx or CSV) for a day or a month that is over, compared with a last result "
+        "file or with another day where one is given",
         _RUN,
         takes=_FORM,
     ),

@@ -22,7 +22,8 @@ from ledger.errors import Malformed, Refused
 from ledger.records.dates import format_day
 from ledger.records.secret import SECRET_CHARS
 from verifier.eligibility.decision import format_decision
-from verifier.eligibility.explain import yuan
+from verifier.eligibility.earlier import earlier_day
+from verifier.eligibility.explain import source_text, yuan
 from verifier.eligibility.form import fields_of, read_form
 from verifier.eligibility.gathering import Gathered
 from verifier.eligibility.meaning import Band, Chance, meaning_of
@@ -137,9 +138,11 @@ async def decide_json(request: web.Request) -> web.StreamResponse:
     pack = counter.office.find(asked.pack)
     if len(asked.certificates) > MAX_SHOWN:
         raise Malformed("certificates: at most 16")
-    gathered = [await counter.gatherer.of_text(text) for text in asked.certificates]
+    as_of = counter.day(asked.as_of)
+    day = earlier_day(pack, as_of, counter.today)
+    gathered = [await counter.gatherer.of_text(text, day=day) for text in asked.certificates]
     known = await counter.gatherer.pack(pack, counter.office.employer_of(pack))
-    decision = decide_person(gathered, asked.facts, known, counter.day(asked.as_of))
+    decision = decide_person(gathered, asked.facts, known, as_of)
     return json_body(
         {
             "decision": decision_json(decision, pack, counter.ladder),
@@ -159,10 +162,12 @@ async def _decided_page(
     gathered: list[Gathered] = []
     decision = None
     if not problems:
-        gathered = [await counter.gatherer.of_text(text) for text in texts[:MAX_SHOWN]]
+        as_of = the_day(counter, fields)
+        day = earlier_day(pack, as_of, counter.today)
+        gathered = [await counter.gatherer.of_text(text, day=day) for text in texts[:MAX_SHOWN]]
         try:
             known = await counter.gatherer.pack(pack)
-            decision = decide_person(gathered, filled.facts, known, the_day(counter, fields))
+            decision = decide_person(gathered, filled.facts, known, as_of)
         except Refused as refused:
             problems[refused.field.partition("[")[0]] = refused.text
     return _form_page(
@@ -252,12 +257,12 @@ def _chance_view(chance: Chance, counter: Counter, lang: str) -> dict[str, Any]:
         "until": "" if last is None else say_day_number(last, lang),
         "missing": labels,
         "reasons": [text.of(lang) for text in reasons(decision, pack, counter.ladder)] if not chance.open else [],
-        "sources": [f"{s.document} {s.clause} ({format_day(s.day)})" for s in sources] or _all_sources(pack),
+        "sources": [source_text(source).of(lang) for source in sources] or _all_sources(pack, lang),
     }
 
 
-def _all_sources(pack: Pack) -> list[str]:
-    return [f"{s.document} {s.clause} ({format_day(s.day)})" for s in pack.sources.values()]
+def _all_sources(pack: Pack, lang: str) -> list[str]:
+    return [source_text(source).of(lang) for source in pack.sources.values()]
 
 
 def _band_view(band: Band, counter: Counter, lang: str) -> dict[str, Any]:
@@ -272,7 +277,7 @@ def _band_view(band: Band, counter: Counter, lang: str) -> dict[str, Any]:
             (line.text.of(lang), yuan(dict(band.low.lines)[line.id]), yuan(dict(band.high.lines)[line.id]))
             for line in (band.pack.amount.lines if band.pack.amount else ())
         ],
-        "sources": _all_sources(band.pack),
+        "sources": _all_sources(band.pack, lang),
     }
 
 

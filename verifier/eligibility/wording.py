@@ -9,6 +9,7 @@ from ledger.text import Text
 from verifier.eligibility.cells import Cell, Test
 from verifier.eligibility.formulas import EARLY, INSIDE, LATE
 from verifier.eligibility.tables import Outcome
+from verifier.messages import say_day_number
 
 NAMES: Final[dict[str, Text]] = {
     "as_of": Text("判定日", "the day asked about"),
@@ -56,12 +57,36 @@ RESULTS: Final[dict[Outcome, Text]] = {
     Outcome.REVIEW: Text("须由人工审核", "a person has to review it"),
 }
 
+VALUES: Final[dict[str, dict[str, Text]]] = {
+    "cert.kind": {
+        "certificate": Text("职业技能等级证书", "skill-grade certificate"),
+        "appointment": Text("技师岗位聘任", "post as technician"),
+    },
+    "cert.route": {
+        "exam": Text("考核", "examination"),
+        "step_up": Text("晋级评价", "step-up assessment"),
+        "initial": Text("定级评价", "first grading"),
+        "direct": Text("直接认定", "direct recognition"),
+        "competition": Text("以赛代评", "competition"),
+        "exceptional": Text("破格晋升", "exceptional promotion"),
+        "conversion": Text("证书换发", "conversion"),
+        "appointment": Text("评聘", "appointment"),
+    },
+    "cert.audience": {
+        "own_staff": Text("本单位职工", "own staff"),
+        "own_students": Text("本校学生", "own students"),
+        "public": Text("社会人员", "the public"),
+    },
+}
+
 SPANS: Final[dict[str, Text]] = {
     EARLY: Text("尚未开始", "not begun"),
     INSIDE: Text("在期限内", "open"),
     LATE: Text("已过期限", "over"),
 }
 
+TABLE: Final = Text("表 {n}", "table {n}")  # where the pack has no name for it
+ROW: Final = Text("第 {n} 行", "row {n}")
 YES: Final = Text("是", "yes")
 NO: Final = Text("否", "no")
 UNKNOWN_TEXT: Final = Text("未知", "not known")
@@ -91,6 +116,11 @@ _TESTS: Final[dict[Test, Text]] = {
     Test.ABSENT: Text("无", "none"),
 }
 _DATED: Final = {Test.FROM: Text("不早于 {v}", "not before {v}"), Test.TO: Text("不晚于 {v}", "not after {v}")}
+
+
+def day_text(day: int) -> Text:
+    """A day number as it is said everywhere."""
+    return Text(say_day_number(day, "zh"), say_day_number(day, "en"))
 
 
 def say_cell(cell: Cell, say: Callable[[int | str], Text], *, dated: bool = False) -> Text:

@@ -13,6 +13,7 @@ from ledger.__main__ import main
 from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
 from ledger.store.numbers import NumberRows
+from ledger.store.protocol import Purpose
 from tests.support.builders import make_authority
 from tests.support.postgres import postgres_server
 from tests.support.stores import PostgresKind, SqliteKind, StoreKind
@@ -102,6 +103,18 @@ def test_a_certificate_without_a_number_row_is_said_and_no_problem(
     monkeypatch.setattr(storage, "check_numbers", erased)
     code, out, err = run("fsck", "--dir", "log", "--json")
     assert (code, json.loads(out)) == (0, {"problems": []}) and "3 certificates have no number row" in err
+
+
+def test_fsck_checks_the_rows_of_claims_with_and_without_the_keys(run: Run, place: Place) -> None:
+    assert run("fsck", "--dir", "log", "--keys")[0] == 0
+    columns, body = "(hmac, purpose, key_version, body)", "00" * 32
+    place.change(f"INSERT INTO private_index {columns} VALUES (x'{body}', {int(Purpose.CLAIM)}, 1, x'{body}')")
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert code == 1 and "no claim of the log has taken it" in json.loads(out)["problems"][0]
+    place.change("DELETE FROM private_index")
+    place.change(f"INSERT INTO private_index {columns} VALUES (x'{body}', {int(Purpose.LINK)}, 1, x'{'00' * 60}')")
+    code, out, _ = run("fsck", "--dir", "log", "--keys", "--json")
+    assert code == 1 and "of no claim of the log" in json.loads(out)["problems"][-1]
 
 
 def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:

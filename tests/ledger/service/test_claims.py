@@ -18,6 +18,7 @@ from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
+from ledger.service.claims import find_certificate
 from ledger.service.erasure import find_erasable
 from ledger.store.claims import claim_states
 from ledger.store.integrate import Integrator
@@ -133,6 +134,41 @@ class TestAsking:
             found = await find_erasable(claims.room.store, claims.desk.index, certificate.secret)
             assert claims.desk.nullifiers.link_hmac(made.leaf) in found.hmacs
             assert claims.desk.nullifiers.link_hmac(second.leaf) not in found.hmacs
+
+
+class TestByWhatIsPrinted:
+    """An office has the certificate and the ID document, not the cert key."""
+
+    async def test_number_name_and_document_lead_to_the_cert_key(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            made = await issued(claims)
+            found = await find_certificate(claims.desk, made.face.number, made.face.name, asked(made, "p").document)
+            assert found == made.issue.cert_key
+            new = BODY.reissue("new", made)
+            assert isinstance((await claims.room.put(new))[0], int)
+            face = new.face
+            assert await find_certificate(claims.desk, face.number, face.name, asked(made, "p").document) == (
+                new.issue.cert_key
+            )
+
+    async def test_a_no_is_one_no_and_there_are_five_of_it(self, tmp_path: Path) -> None:
+        """Whether the number exists, whose name it bears and whose document fits cannot be told apart."""
+        async with opened(tmp_path) as claims:
+            made = await issued(claims)
+            number, name, own, other = (
+                made.face.number, made.face.name, asked(made, "p").document, asked(made, "q").document,
+            )  # fmt: skip
+            for wrong in ((number, name, other), (number, "例外人", own), (number[:-6] + "999999", name, own)):
+                said = set()
+                for _ in range(5):
+                    with pytest.raises(Refused) as caught:
+                        await find_certificate(claims.desk, *wrong)
+                    said.add((caught.value.code, caught.value.field, caught.value.text))
+                assert len(said) == 1 and said.pop()[0] == Refusal.NOT_HOLDER
+                with pytest.raises(Unavailable):
+                    await find_certificate(claims.desk, *wrong)
+            with pytest.raises(Unavailable):
+                await find_certificate(claims.desk, number, name, own)
 
 
 class TestAdmission:
@@ -327,7 +363,15 @@ class TestOverHttp:
                 await body.nullifiers(asked(certificate, "asks", day=today()))
             with pytest.raises(Refused, match=Refusal.NOT_PAYER):
                 await body.cases()
-        for path, method in (("/v1/claims/cases", "GET"), ("/v1/claims/nullifiers", "POST")):
+            face, document = certificate.face, asked(certificate, "asks").document
+            with pytest.raises(Refused, match=Refusal.NOT_PAYER):
+                await body.holders_certificate(face.number, face.name, document)
+        async with live_claims.client(LIVE) as payer:
+            found = await payer.holders_certificate(face.number, face.name, document)
+            assert found == certificate.issue.cert_key
+        for path, method in (
+            ("/v1/claims/cases", "GET"), ("/v1/claims/nullifiers", "POST"), ("/v1/claims/certificate", "POST"),
+        ):  # fmt: skip
             status, _, raw = await live_claims.fetch(path, method=method, data=b"{}" if method == "POST" else None)
             assert status in (401, 415) and json.loads(raw)["error"]
 

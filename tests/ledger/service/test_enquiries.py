@@ -12,7 +12,8 @@ from ledger.errors import Refused, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.records.kinds import Kind
 from ledger.service.enquirers import Enquirers, parse_verifiers
-from ledger.service.enquiries import Enquiries, Unanswered
+from ledger.service.enquiries import Enquiries
+from ledger.service.lookups import Lookups, Unanswered
 from ledger.service.private_index import Found
 from tests.support.builders import SECOND, Body, Certificate, id_number, key_standing, two_keys
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
@@ -51,10 +52,7 @@ def enquiries(room: Room, published: int | None = None) -> Enquiries:
 
     return Enquiries(
         Enquirers(parse_verifiers(()), 100),
-        INDEX,
-        room.store,
-        room.sequencer.integrator,
-        size,
+        Lookups(INDEX, room.store, room.sequencer.integrator, size),
         lambda: NOW_MS,
         lambda: 0.0,
     )
@@ -62,7 +60,7 @@ def enquiries(room: Room, published: int | None = None) -> Enquiries:
 
 async def find(asked: Enquiries, *faces: FaceOpening) -> list[bytes | None]:
     """Cert keys, once what was found opens to the very face that was asked for."""
-    found = await asked.find([wire.LookupBody(face.number, face.name) for face in faces])
+    found = await asked.lookups.find([(face.number, face.name) for face in faces])
     for face, one in zip(faces, found, strict=True):
         assert one is None or (isinstance(one, Found) and one.salt == face.salt)
     return [one.cert_key if isinstance(one, Found) else None for one in found]
@@ -101,7 +99,7 @@ async def test_only_the_row_of_the_commitments_that_count(room: Room) -> None:
         assert await asked.match(two.issue.cert_key, id_number("b2")[-4:])
         again = reissue(BODY, three, "again")
         await put(room, again)
-        found = await asked.find([wire.LookupBody(three.face.number, three.face.name)])
+        found = await asked.lookups.find([(three.face.number, three.face.name)])
         assert isinstance(found[0], Found) and (found[0].cert_key, found[0].salt) == (
             again.issue.cert_key,
             again.face.salt,
@@ -121,7 +119,7 @@ async def test_the_number_of_a_void_reissue_is_no_no(room: Room) -> None:
         (other,) = await room.draft("b")
         await put(room, other)
         faces = [other.face, new.face, replace(other.face, name="例外人")]
-        found = await enquiries(room).find([wire.LookupBody(face.number, face.name) for face in faces])
+        found = await enquiries(room).lookups.find([(face.number, face.name) for face in faces])
         assert found[1:] == [Unanswered.VOID_REISSUE, None], "and the others have their answers"
         assert isinstance(found[0], Found) and found[0].cert_key == other.issue.cert_key
 
@@ -140,8 +138,8 @@ async def test_a_damaged_row_is_its_own_misfortune(room: Room) -> None:
             async def index(self, hmacs: list[bytes]) -> dict[bytes, bytes]:
                 return await room.store.index(hmacs) | {damaged.hmac: damaged.body[:-1]}
 
-        asked.store = Damaged()  # type: ignore[assignment]
-        found = await asked.find([wire.LookupBody(one.face.number, one.face.name) for one in (one, two)])
+        asked.lookups = replace(asked.lookups, store=Damaged())  # type: ignore[arg-type]
+        found = await asked.lookups.find([(one.face.number, one.face.name) for one in (one, two)])
         assert found[0] is Unanswered.DAMAGED
         assert isinstance(found[1], Found) and found[1].cert_key == two.issue.cert_key
 
@@ -162,7 +160,7 @@ async def test_an_unknown_certificate_and_a_wrong_tail_are_alike(room: Room) -> 
                 reads.append(len(hmacs))
                 return await room.store.index(hmacs)
 
-        asked.store = Counting()  # type: ignore[assignment]
+        asked.lookups = replace(asked.lookups, store=Counting())  # type: ignore[arg-type]
         wrong = replace(one.face, name="例外人")
         absent = replace(one.face, number=one.face.number[:-6] + "999999")
         for face in (wrong, absent):

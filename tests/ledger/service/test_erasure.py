@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ledger import wire
 from ledger.errors import Refused
 from ledger.records.secret import correction_locator, locator_of
 from ledger.service.erasure import find_erasable
@@ -55,7 +54,7 @@ async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None
                 assert await room.store.envelope(place, slot) is None
         asked = enquiries(room)
         faces = [first.face, changed.face, other.face]
-        found = await asked.find([wire.LookupBody(face.number, face.name) for face in faces])
+        found = await asked.lookups.find([(face.number, face.name) for face in faces])
         assert [one is not None for one in found] == [False, False, True]
         assert not await asked.match(first.issue.cert_key, LAST4["a"])
         assert await asked.match(other.issue.cert_key, LAST4["b"])

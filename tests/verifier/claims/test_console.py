@@ -41,6 +41,27 @@ def test_a_sheet_is_reserved_paid_and_listed(
     assert paying.run("cases", "--json") == 0
 
 
+def test_a_sheet_with_what_is_printed(paying: Paying, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Number, name and document in hand are enough; a wrong name is no claim, and says nothing about the number."""
+    asyncio.run(paying.certify("printed a", "printed b"))
+    by_key = paying.sheet(tmp_path / "keys.csv", paying.application("printed a"), paying.application("printed b"))
+    header, *rows = by_key.read_text("utf-8").splitlines()
+    lines = [header.replace("cert_key", "certificate,name")]
+    for label, row in zip(("printed a", "printed b"), rows, strict=True):
+        face = paying.certificates[label].face
+        name = face.name if label == "printed a" else "例外人"
+        lines.append(row.replace(paying.certificates[label].issue.cert_key.hex(), f"{face.number.lower()},{name}"))
+    sheet = tmp_path / "printed.csv"
+    sheet.write_text("\n".join(lines), "utf-8")
+    assert paying.run("reserve", str(sheet), "--json") == 1
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert first["index"] > 0 and (second["index"], second["code"]) == (None, "NOT_HOLDER")
+    assert paying.run("reserve", str(by_key), "--json") == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert again["index"] == first["index"], "the same case, by its cert key"
+    assert paying.run("reserve", str(sheet), "--json") == 1
+
+
 def test_init_makes_a_folder_once(paying: Paying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from verifier.__main__ import main
 
@@ -72,6 +93,9 @@ def test_a_sheet_in_the_right_form() -> None:
         f"{HEADER}\n{ROW.replace('111,CHN', '999,CHN')}",
         f"{HEADER}\n{ROW[1:]}",
         f"{HEADER}\n1",
+        f"{HEADER.replace('cert_key', 'certificate')}\n{ROW}",
+        f"{HEADER.replace('cert_key', 'certificate,name')}\n{ROW.replace(KEY, 'Y00,例小明', 1)}",
+        f"{HEADER.replace('cert_key', 'certificate,name')}\n{ROW.replace(KEY, 'Y000051001064253000017,', 1)}",
     ],
 )
 def test_other_sheets_are_refused_without_repeating_them(text: str) -> None:

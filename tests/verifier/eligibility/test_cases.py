@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from ledger.reference_data import load_ladder
+from ledger.text import Text
 from tests.support.packs import case_of, changed, decided, small
 from verifier.eligibility.cases import Case, read_cases, run_case, run_cases, untouched_rows
 from verifier.eligibility.decision import format_decision, parse_decision
@@ -14,8 +18,27 @@ from verifier.eligibility.loader import load_pack
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.reader import BadPack
 from verifier.eligibility.replay import replay
+from verifier.eligibility.tables import Outcome
+from verifier.eligibility.wording import RESULTS
 
 PACKS = shipped_packs()
+LADDER = load_ladder()
+_CJK = re.compile(r"[\u3400-\u9fff]")
+
+
+def raw_names(text: Text, pack: Pack) -> list[str]:
+    """What nobody but a program reads: names of the engine or the pack, and one language in the other. A source is
+    quoted in its own."""
+    source = text.zh.startswith("依据：")
+    found = [] if source else re.findall(r"[A-Za-z_]{2,}[A-Za-z0-9_./-]*", text.zh)
+    found += re.findall(r"[A-Za-z]+[_/.]\w+|\w+_\w*", text.en)
+    named = {table.id for table in pack.tables} | {row.id for table in pack.tables for row in table.rows}
+    named |= pack.types.keys() | {word for each in pack.inputs.values() for word in each.labels}
+    odd = {name for name in named if not name.isalpha()}  # others could be words
+    found += sorted(odd & set(re.findall(r"[\w./-]+", text.en)))
+    return found if source else found + _CJK.findall(text.en)
+
+
 CASES = [pytest.param(pack, case, id=f"{pack.id}-{case.id}") for pack in PACKS.values() for case in read_cases(pack)]
 
 
@@ -27,9 +50,36 @@ def test_a_worked_case_comes_out_as_stated(pack: Pack, case: Case) -> None:
     raw = format_decision(decision)
     assert format_decision(parse_decision(raw)) == raw
     assert format_decision(replay(raw, {pack.digest: pack}.get)) == raw
-    for text in (*explain(decision, pack, load_ladder()), *trace_lines(decision, pack, load_ladder())):
+    for text in (*explain(decision, pack, LADDER), *trace_lines(decision, pack, LADDER)):
         assert text.zh.strip() and text.en.strip()
         assert "{" not in text.zh + text.en
+        assert not raw_names(text, pack), text
+
+
+def test_a_raw_name_is_noticed() -> None:
+    pack = PACKS["gd-skill"]
+    good = Text("申领对象：男性", "who may apply: men")
+    assert raw_names(good, pack) == []
+    for zh, en in (
+        ("subsidy/male", good.en), ("证书：certificate", good.en), (good.zh, "subsidy/male"), (good.zh, "base: L3"),
+        (good.zh, "standing: civil_servant"), (good.zh, "who: 男性"),
+    ):  # fmt: skip
+        assert raw_names(Text(zh, en), pack)
+
+
+@pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
+def test_every_outcome_is_explained_in_both_languages(pack: Pack) -> None:
+    """Each result with each reason that the pack or the engine can give, also those that no case comes to."""
+    sample = run_case(pack, read_cases(pack)[0]).decision
+    none = replace(sample, amount=None, period=None, bound=None, lines=(), fired=(), rules=(), nearest="", missing=())
+    plain = len(explain(replace(none, result=Outcome.ELIGIBLE, reasons=()), pack, LADDER))
+    for result in Outcome:
+        for code in pack.reasons:
+            texts = explain(replace(none, result=result, reasons=(code,)), pack, LADDER)
+            said = texts[1]
+            assert len(texts) == plain + 1 and said.zh.strip() and said.en.strip() and said.zh != said.en
+            assert not raw_names(said, pack) and "{" not in said.zh + said.en, said
+            assert RESULTS[result].zh in texts[0].zh and RESULTS[result].en in texts[0].en
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))

@@ -180,7 +180,7 @@ async def test_words_for_people_and_packs_that_need_no_certificate(desk: Desk) -
     words = ["eligible", "--dir", str(desk.folder), "--pack", "apprenticeship-nt", "--facts", str(facts), "--trace"]
     assert await asyncio.to_thread(main, [*words, "--lang", "zh"]) == 0
     out = desk.capsys.readouterr().out
-    assert "金额：一次性 217,500 元" in out and "rate/G4" in out and "Amount" not in out
+    assert "金额：一次性 217,500 元" in out and "每人每年标准：高级工" in out and "Amount" not in out
     facts.write_text("[1]", "utf-8")
     assert await asyncio.to_thread(main, words) == 2
     facts.unlink()

@@ -9,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.records.dates import FIRST_DAY, LAST_DAY, format_day, parse_day
-from verifier.eligibility.days import MonthEnd, Unit, add, elapsed, overlap, window_last
+from verifier.eligibility.days import MonthEnd, Unit, add, elapsed, overlap, parse_day_or_month, window_last
 
 CLAMP, NEXT = MonthEnd.CLAMP, MonthEnd.NEXT
 DAYS = st.integers(parse_day("1950-01-01"), parse_day("2100-12-31"))
+
+
+def test_a_month_stands_for_its_last_day() -> None:
+    said = [format_day(parse_day_or_month(text)) for text in ("2024-02", "2025-02", "2026-11", "2026-11-29")]
+    assert said == ["2024-02-29", "2025-02-28", "2026-11-30", "2026-11-29"]
 
 
 @pytest.mark.parametrize(

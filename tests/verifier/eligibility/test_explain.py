@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import Unverified
 from ledger.reference_data import load_ladder
-from tests.support.packs import case_of, decided
+from tests.support.packs import case_of, decided, small
 from verifier.eligibility.explain import explain, trace_lines, yuan
 from verifier.eligibility.folder import shipped_packs
 
@@ -31,7 +31,7 @@ def test_why_two_thousand() -> None:
     assert said("sc-2023", "A1", "en").startswith(
         "Sichuan skill-upgrade subsidy (2023 wording): eligible\n"
         "Amount: 2,000 yuan once\n"
-        "time to apply: 2023-03-10 – 2024-03-10\n"
+        "time to apply: 10 Mar 2023 – 10 Mar 2024\n"
         "Source: "
     )
 
@@ -66,12 +66,19 @@ def test_every_condition_is_listed_with_what_was_read() -> None:
     pack = PACKS["sc-2023"]
     decision = decided(pack, case_of(pack, "A4"), {"in_national_query": None})
     lines = [text.en for text in trace_lines(decision, pack, LADDER)]
-    assert lines[0] == "subsidy/L5"
+    assert lines[0] == "subsidy by grade: Level V"
     assert "  x months of unemployment insurance: 11; wanted: at least 12" in lines
     assert "  ? the certificate is in the national query: not known; wanted: yes" in lines
     assert "  + grade of the certificate: Level V / Junior worker; wanted: Level V / Junior worker" in lines
-    assert sum(line.startswith("subsidy/") for line in lines) == 4
+    assert sum(line.startswith("subsidy by grade: ") for line in lines) == 4
     assert len(lines) == 4 + 4 * 10
+
+
+def test_a_pack_without_names_for_its_rows_still_reads_as_words() -> None:
+    pack = small(cases='[[cases]]\nid = "x"\nnote = { zh = "一", en = "x" }\nas_of = 2024-02-01\nfacts = { n = 9 }\n'
+                       'expect = { result = "not_eligible", reasons = ["N"] }\n')  # fmt: skip
+    (heading, _) = trace_lines(decided(pack, case_of(pack, "x")), pack, LADDER)
+    assert (heading.zh, heading.en) == ("表 1：第 1 行", "table 1: row 1")
 
 
 def test_only_under_its_own_pack() -> None:

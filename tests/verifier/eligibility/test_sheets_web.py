@@ -13,8 +13,10 @@ import openpyxl
 import pytest
 
 from ledger.edge import Site
+from ledger.records.kinds import Kind
 from tests.support.eligibility_site import eligibility_site
 from tests.support.receipt_office import Office, open_office
+from tests.verifier.eligibility.test_earlier import days_later, ruled
 from tests.verifier.web.test_app import ask
 from verifier.eligibility import sheets_web
 
@@ -101,6 +103,40 @@ async def test_a_payroll_and_the_next_one(office: Office, tmp_path: Path) -> Non
         assert summary["上次有、本次没有的人员"] == "1  gone" and summary["上次合计（元）"] == "13,100"
 
 
+async def test_a_past_month_compared_with_the_one_before(office: Office, tmp_path: Path) -> None:
+    """June and May of 2026, asked for in July: suspended in June, so the wage of June has gone, and that of May not."""
+    await days_later(office, 20, ruled(office, Kind.SUSPEND, office.certificate))
+    await days_later(office, 20)
+    raw = xlsx_of(STAFF, ["a", office.link, "高级工", "2020-01-01", 1, "甲"])
+    async with eligibility_site(office, tmp_path) as site:
+        asked = form(raw, pack="wage-sample", words="zh", as_of="2026-06", compare="2026-05-31")
+        state, back = await run(site, "/v1/payroll-runs", asked)
+        assert (state["as_of"], state["compare"]) == ("2026-06-30", "2026-05-31")
+        head, one = rows_of(back)
+        found = dict(zip(head, one, strict=True))
+        assert found["对比日金额（元）"] == 5900 and found["判定结果"] == "✕ 不符合条件"
+        assert "当日等级" in found and "减少 5,900 元" in found["与对比日相比"]
+        summary = dict(rows_of(back, 1))
+        assert summary["证书状态"].startswith("2026-06-30 日终") and summary["对比日合计（元）"] == "5,900"
+        state, back = await run(site, "/v1/payroll-runs", form(raw, pack="wage-sample", as_of="2026-05", words="zh"))
+        assert state["counts"] == {"eligible": 1} and "此后已不是有效状态" in rows_of(back)[1][-1]
+        for wrong, code in (
+            (form(raw, pack="wage-sample", as_of="2026-07"), "MONTH_NOT_OVER"),
+            (form(raw, back, pack="wage-sample", compare="2026-05-31"), "COMPARED_TWICE"),
+        ):
+            assert code in (await ask(site, "POST", "/v1/payroll-runs", data=wrong)).text
+        state, _ = await run(site, "/v1/payroll-runs", form(raw, pack="wage-sample", as_of="2020-01-31"))
+        assert state["state"] == "failed" and state["error"]["code"] == "TOO_EARLY"
+        page = (await ask(site, "GET", "/payroll?lang=en")).text
+        assert 'name="compare"' in page and "as they stood in the log" in page
+        question = {"pack": "wage-sample", "certificates": [office.link], "as_of": "2026-05-31"}
+        assert (await ask(site, "POST", "/v1/eligible", json=question)).json()["checks"] == ["valid"]
+        question["as_of"] = "2026-06-30"
+        assert (await ask(site, "POST", "/v1/eligible", json=question)).json()["checks"] == ["suspended"]
+        question |= {"pack": "sc-2023", "as_of": "2026-05-31"}
+        assert (await ask(site, "POST", "/v1/eligible", json=question)).json()["checks"] == ["suspended"]
+
+
 async def test_a_batch_of_applications(office: Office, tmp_path: Path) -> None:
     good = ["1", office.link, "企业在职职工", 14, "是", "否", "无"]
     absent = office.log.certificate("absent").code().link
@@ -113,7 +149,7 @@ async def test_a_batch_of_applications(office: Office, tmp_path: Path) -> None:
         assert state["counts"] == {"eligible": 1, "needs_information": 3, "unread": 2}
         titles, *rows = rows_of(back)
         explained = [row[titles.index("Explanation")] for row in rows]
-        assert rows[0][titles.index("Amount (yuan)")] == 2000 and rows[0][titles.index("Until")] == "2027-05-27"
+        assert rows[0][titles.index("Amount (yuan)")] == 2000 and rows[0][titles.index("Until")] == "27 May 2027"
         assert rows[0][titles.index("Cert key")] == office.certificate.issue.cert_key.hex()
         assert len(rows[0][titles.index("SHA-256 of the decision")]) == 64 and not rows[1][titles.index("Cert key")]
         assert "the same certificate as in row 2" in explained[1]

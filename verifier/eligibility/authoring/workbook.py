@@ -5,7 +5,8 @@
     params                 id·params  value  source  sample
 
 Rows whose first cell begins with # are for people: types, and names in both languages. What reading changes is the
-rows; everything else of the pack stays, except that comments in the two files are not kept.
+rows, and the names of those that have gone; everything else of the pack stays, except that comments in the files that
+change are not kept.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from verifier.eligibility.authoring.toml_text import format_toml
 from verifier.eligibility.kinds import Kind, ValueType
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.people import folded
+from verifier.eligibility.sentences import row_label
 from verifier.eligibility.tables import Outcome, Row, Table, cell_of
 from verifier.hiring.sheets import cell_text
 
@@ -79,7 +81,18 @@ def read_workbook(raw: bytes, pack: Pack, ladder: Ladder) -> dict[str, bytes]:
     files = dict(pack.files)
     files["pack.toml"] = (_MADE + format_toml(head)).encode()
     files["tables.toml"] = (_MADE + format_toml(body)).encode()
-    return files
+    return files | _without_names_of_gone(pack, body)
+
+
+def _without_names_of_gone(pack: Pack, body: Mapping[str, Any]) -> dict[str, bytes]:
+    """The sentences anew, where rows have gone that had a name: a name that nothing bears is refused."""
+    before = {row_label(table.id, row.id) for table in pack.tables for row in table.rows}
+    gone = before - {row_label(table["id"], row["id"]) for table in body["tables"] for row in table["rows"]}
+    sentences = tomllib.loads(pack.files["sentences.toml"].decode())
+    if not gone & sentences.get("labels", {}).keys():
+        return {}
+    sentences["labels"] = {name: text for name, text in sentences["labels"].items() if name not in gone}
+    return {"sentences.toml": (_MADE + format_toml(sentences)).encode()}
 
 
 def _about(pack: Pack) -> Iterator[tuple[str, str]]:

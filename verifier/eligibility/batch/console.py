@@ -1,7 +1,9 @@
 """What a person types about sheets of people.
 
     payroll FILE --pack WAGES --out FILE            the staff list back, with the wage of each person
+        --month 2026-10 --compare 2026-09           as the certificates stood when that month ended, and the one before
     applications FILE --pack RULES --out FILE       applications back, each with its decision and why
+        --payer DIR                                 and whether it was claimed already, asked with that payer's keys
 
 Exit status: 0 done, 1 when somebody's facts could not be read, 2 a sheet or pack that is refused, 3 could not tell.
 """
@@ -22,8 +24,10 @@ from ledger.progress import Progress
 from ledger.records.dates import batch_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
+from verifier.claims.asking import open_asking
 from verifier.config import VerifierSettings, load_folder
 from verifier.eligibility.console import find_pack
+from verifier.eligibility.earlier import asked_wage_day
 from verifier.eligibility.gathering import Gatherer
 from verifier.eligibility.pack import Pack, PackKind
 from verifier.eligibility.people import MAX_ROWS
@@ -45,7 +49,13 @@ _NO_WAGES: Final = Text("应使用工资表", "payroll takes a wage table")
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`payroll` and `applications`, among the commands of cert-verifier."""
     payroll = commands.add_parser("payroll", help="按等级核算工资 / wages of a staff list by grade")
-    payroll.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
+    moment = payroll.add_mutually_exclusive_group()
+    moment.add_argument(
+        "--month", metavar="YYYY-MM", help="已结束的月份，按月末状态 / a month that is over, as of its end"
+    )
+    beside = payroll.add_mutually_exclusive_group()
+    beside.add_argument("--compare", metavar="YYYY-MM[-DD]", help="同一名单的对比日 / the same list on another day")
+    beside.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
     applications = commands.add_parser("applications", help="批量审核申领 / decide a sheet of applications")
     payroll.add_argument(
         "--employer",
@@ -53,11 +63,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILING",
         help="工资表单位的备案号 / filing of the employer",
     )
+    applications.add_argument(
+        "--payer",
+        type=Path,
+        metavar="DIR",
+        help="支付机构目录：查询是否已被申领 / a payer's folder: ask what is claimed",
+    )
+    applications.add_argument("--passphrase-file", type=Path, help="支付机构密钥的口令 / of the payer's keys")
     for command, wages in ((payroll, True), (applications, False)):
         command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
         command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
         command.add_argument("--out", type=Path, required=True, metavar="FILE", help="结果文件 / where the sheet goes")
-        command.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
+        day = moment if wages else command
+        day.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
         command.add_argument("--lang", choices=("zh", "en", "both"), default="both")
         command.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
         command.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask for proofs")
@@ -71,11 +89,15 @@ def _run(options: argparse.Namespace) -> int:
     pack = _pack(options, settings)
     if options.out.exists():
         raise Malformed(f"{options.out} 已存在 / exists and is not overwritten")
-    as_of = batch_day(_now_ms()) if options.as_of is None else parse_day(options.as_of)
+    today = batch_day(_now_ms())
+    as_of = today if options.as_of is None else parse_day(options.as_of)
     previous = _read(options.previous) if options.wages and options.previous else b""
     run = Run("", "", options.file.name, options.lang, MAX_ROWS, MAX_ROWS, KEPT_MS, _read(options.file))
     run.pack, run.as_of, run.previous = pack, as_of, previous
-    run.employer = options.employer if options.wages else ""
+    if options.wages:
+        run.employer = options.employer
+        run.as_of = as_of if options.month is None else _month(options.month, today)
+        run.compare = None if options.compare is None else asked_wage_day(options.compare, today)
     done = asyncio.run(_answered(options, settings, run))
     for note in run.notes:
         print(note.text.both(), file=sys.stderr)
@@ -83,6 +105,12 @@ def _run(options: argparse.Namespace) -> int:
     for item, content in done.summary:
         print(f"{item}: {content}")
     return 1 if any(one.decision is None for one in done.answered) else 0
+
+
+def _month(text: str, today: int) -> int:
+    if len(text) != 7:
+        raise Malformed("--month: yyyy-mm")
+    return asked_wage_day(text, today)
 
 
 def _pack(options: argparse.Namespace, settings: VerifierSettings) -> Pack:
@@ -103,7 +131,10 @@ async def _answered(options: argparse.Namespace, settings: VerifierSettings, run
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
         names = await numbers_to_ask(options.dir, settings, logs, stack, _now_ms, offline=options.offline)
         runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
-        desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup))
+        asking = None
+        if not options.wages and options.payer is not None:
+            asking = await stack.enter_async_context(open_asking(options.payer, options.passphrase_file))
+        desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup), asking)
         with Progress(None, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
             return await answer_sheet(desk, run, lambda done: bar.advance(done - bar.done))
 

@@ -81,6 +81,18 @@ def test_what_cannot_be_read_says_where(cells: list[tuple[str, str, str, Any]], 
     assert (refused.value.code, refused.value.field) == (code, place)
 
 
+def test_a_row_that_is_taken_out_takes_its_name_with_it() -> None:
+    pack = PACKS["sc-2023"]
+    book = openpyxl.load_workbook(io.BytesIO(changed(pack)))
+    page = book["subsidy"]
+    page.delete_rows(next(row[0].row for row in page.iter_rows(min_row=2) if row[0].value == "L5"))
+    out = io.BytesIO()
+    book.save(out)
+    again = load_pack(read_workbook(out.getvalue(), pack, LADDER))
+    assert [row.id for row in again.table.rows] == ["L4", "L3", "pending"]
+    assert "subsidy.L5" in pack.labels and "subsidy.L5" not in again.labels and "subsidy.L4" in again.labels
+
+
 def test_the_loader_judges_what_was_read() -> None:
     pack = PACKS["sc-2023"]
     raw = changed(pack, ("subsidy", "L3", "if cert.grade", "四级"))

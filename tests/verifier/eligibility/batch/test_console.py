@@ -40,6 +40,18 @@ async def test_a_payroll_compared_with_the_last(desk: Desk, tmp_path: Path) -> N
     assert await typed("payroll", staff, "--out", tmp_path / "4.csv", *words[2:], "--pack", "sc-2023") == 2
 
 
+async def test_a_month_is_over_or_is_not_asked_for(desk: Desk, tmp_path: Path) -> None:
+    staff, out = tmp_path / "staff.csv", tmp_path / "out.csv"
+    words = ["--pack", "wage-sample", "--dir", desk.folder, "--lang", "en", "--quiet", "--out", out]
+    staff.write_text(f"{HEAD}b,,学徒工,2020-01-01,0\n", "utf-8")
+    assert await typed("payroll", staff, *words, "--month", "2026-04", "--compare", "2026-03") == 0
+    said = desk.capsys.readouterr().out
+    assert "As of: 30 Apr 2026" in said and "Compared with: 31 Mar 2026" in said and "at the end of 30 Apr 2026" in said
+    assert "no change" in out.read_text("utf-8-sig")
+    assert await typed("payroll", staff, *words[:-1], tmp_path / "2.csv", "--month", "2999-01") == 2
+    assert await typed("payroll", staff, *words[:-1], tmp_path / "3.csv", "--month", "2026-04-30") == 2
+
+
 async def test_applications_and_packs_of_the_settings(desk: Desk, tmp_path: Path) -> None:
     settings = desk.folder / "verifier.toml"
     assert await typed("packs", "new", "mine", desk.folder / "packs" / "mine", "--kind", "subsidy") == 0

@@ -1,0 +1,180 @@
+"""Certificates as they stood at the end of an earlier day, and a payroll that reads them so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Malformed, Refused
+from ledger.records.dates import MS_PER_DAY, batch_day, format_day, last_ms, parse_day
+from ledger.records.kinds import Kind, Reason
+from ledger.records.life import Listed, Ruling
+from ledger.records.secret import locator_of
+from ledger.records.statements import issuer_entry
+from tests.support.build_log import FILING, Certificate
+from tests.support.receipt_office import Office, open_office
+from tests.support.verdict_samples import sample
+from tests.verifier.eligibility.test_gathering import FACTS, SC, Index
+from tests.verifier.eligibility.test_running import HEAD, LADDER, WAGE, csv_of
+from verifier.eligibility.certificate import rejected
+from verifier.eligibility.decision import Proof
+from verifier.eligibility.earlier import asked_wage_day, earlier_day
+from verifier.eligibility.engine import decide
+from verifier.eligibility.facts import read_facts
+from verifier.eligibility.gathering import Gatherer
+from verifier.eligibility.offices import decide_person
+from verifier.eligibility.people import read_people
+from verifier.eligibility.results import Answered
+from verifier.eligibility.running import Runner
+from verifier.verdict import Code
+
+WAGES = {"appointed_grade": 4, "appointed_from": "2020-01-01", "appointed_to": None, "apprentices": 0}
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
+
+
+async def days_later(office: Office, days: int, *said: bytes) -> int:
+    """Statements in a batch so many days later; the last day before it."""
+    day = batch_day(office.log.time) + days - 1
+    some = said or (issued(office, office.log.certificate(f"in between {days}")),)
+    await office.log.batch(some, time=office.log.time + days * MS_PER_DAY)
+    await office.catch_up()
+    return day
+
+
+def ruled(office: Office, kind: Kind, certificate: Certificate) -> bytes:
+    named = Listed((certificate.issue.cert_key,))
+    said = Ruling(kind, named, Reason.UNDER_REVIEW, batch_day(office.log.time), FILING)
+    return issuer_entry(said, office.log.record_key)
+
+
+def issued(office: Office, certificate: Certificate) -> bytes:
+    office.log.envelopes[locator_of(certificate.secret)] = certificate.envelope()
+    return certificate.statement.entry
+
+
+def gatherer(office: Office, names: Index | None = None) -> Gatherer:
+    return Gatherer(office.lookup, lambda: office.now[0], names)
+
+
+async def wages(office: Office, day: int, *rows: list[str]) -> list[Answered]:
+    people = read_people(csv_of(HEAD, *rows), "staff.csv", WAGE, LADDER)
+    runner = Runner(gatherer(office), lambda: office.now[0])
+    return await runner.run(people.people, WAGE, day)
+
+
+def said(answered: list[Answered]) -> list[tuple[str, int | None, tuple[str, ...]]]:
+    return [
+        (one.checks[0].code.value, one.decision.amount, one.decision.reasons)
+        for one in answered
+        if one.decision is not None
+    ]
+
+
+async def test_the_grade_of_a_past_month_is_that_of_its_last_day(office: Office) -> None:
+    """An upgrade, a suspension and a new certificate after the month change nothing in it; today they do."""
+    higher = office.log.certificate("higher", grade=5, track="one", name="例小明")
+    stopped = office.log.certificate("stopped", name="例停用")
+    await office.log.issue(stopped)
+    await office.catch_up()
+    last = await days_later(office, 3, issued(office, higher), ruled(office, Kind.SUSPEND, stopped))
+    rows = [
+        ["a", "例小明", office.link, "高级工", "2020-01-01", "", "0"],
+        ["b", "例停用", stopped.code().link, "高级工", "2020-01-01", "", "0"],
+        ["c", "例小明", higher.code().link, "技师", "2020-01-01", "", "0"],
+    ]
+    then = await wages(office, last, *rows)
+    now = await wages(office, batch_day(office.now[0]), *rows)
+    assert said(then) == [
+        ("valid", 570_000, ()),
+        ("valid", 570_000, ()),
+        ("not_found", None, ("NOT_CERTIFIED", "STATUS")),
+    ]
+    assert [code for code, _, _ in said(now)] == ["valid_upgraded", "suspended", "valid"]
+    assert said(now)[2][1] == 700_000
+    first = then[0].checks[0].verdict.certificate
+    assert first is not None and first.current is not None and first.current.ordinal == 4
+    assert [one.checks[0].notes for one in then] == [
+        (), ("eligibility_since_not_valid",), ("eligibility_not_logged_then",),
+    ]  # fmt: skip
+    decision = then[0].decision
+    assert decision is not None and batch_day(decision.evidence[0].time_ms) == last < batch_day(office.now[0])
+
+
+async def test_nobody_waits_in_vain_while_the_map_of_that_day_is_rebuilt(office: Office) -> None:
+    """A run asks for more certificates at once than may wait for one map."""
+    certificates = [office.log.certificate(f"staff {at}") for at in range(12)]
+    await office.log.issue(*certificates)
+    last = await days_later(office, 2)
+    rows = [[f"e{at}", "", one.code().link, "高级工", "2020-01-01", "", "0"] for at, one in enumerate(certificates)]
+    assert said(await wages(office, last, *rows)) == [("valid", 570_000, ())] * 12
+
+
+async def test_numbers_with_names_of_a_past_month(office: Office) -> None:
+    last = await days_later(office, 2, ruled(office, Kind.REVOKE, office.certificate))
+    pairs = [(office.certificate.face.number, "例小明")]
+    (then,) = await gatherer(office, Index(office)).of_pairs(pairs, last)
+    (now,) = await gatherer(office, Index(office)).of_pairs(pairs)
+    assert then.certificate is not None and then.now is not None and then.now.code is Code.REVOKED
+    assert now.rejected is not None and now.rejected.reason == "STATUS"
+
+
+async def test_what_was_void_from_the_beginning_never_was_in_force(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = await days_later(office, 2, ruled(office, Kind.REVOKE, office.certificate))
+    assert (await gatherer(office).of_text(office.link, day=last)).certificate is not None
+    monkeypatch.setattr("verifier.eligibility.earlier._void", lambda examined: True)
+    assert (await gatherer(office).of_text(office.link, day=last)).rejected is not None
+
+
+async def test_it_is_good_for_a_wage_on_that_day_and_nothing_else(office: Office) -> None:
+    last = await days_later(office, 2)
+    found = await gatherer(office).of_text(office.link, day=last)
+    assert found.certificate is not None and found.certificate.day == last
+    assert isinstance(found.certificate.proof, Proof)
+    with pytest.raises(AssertionError, match="certificates of today"):
+        decide_person([found], FACTS, SC, last)
+    facts = read_facts(WAGES, WAGE)
+    with pytest.raises(AssertionError, match="another day"):
+        decide([found.certificate], facts, WAGE, last - 1)
+    assert decide([found.certificate], facts, WAGE, last).amount is not None
+
+
+async def test_a_day_that_the_log_does_not_have_ends_the_run(office: Office) -> None:
+    row = ["a", "例小明", office.link, "高级工", "2020-01-01", "", "0"]
+    await days_later(office, 2)
+    with pytest.raises(Refused, match="TOO_EARLY"):
+        await wages(office, batch_day(office.now[0]) - 400, row)
+    ending = batch_day(office.now[0]) + 1
+    await office.log.batch([issued(office, office.log.certificate("late"))], time=last_ms(ending) - 60_000)
+    await office.catch_up()
+    office.now[0] += 120_000  # the day is over, and the newest checkpoint is still of it
+    with pytest.raises(Refused, match="NOT_YET"):
+        await wages(office, ending, row)
+
+
+def test_which_day_is_read() -> None:
+    today = parse_day("2026-11-26")
+    assert earlier_day(WAGE, today - 1, today) == today - 1
+    assert earlier_day(WAGE, today, today) is None
+    assert earlier_day(SC, today - 1, today) is None  # an application may be dated back, its certificate not
+    asked = [format_day(asked_wage_day(text, today)) for text in ("", "2026-10", "2024-02", "2026-11-30")]
+    assert asked == ["2026-11-26", "2026-10-31", "2024-02-29", "2026-11-30"]
+    with pytest.raises(Refused, match="MONTH_NOT_OVER"):
+        asked_wage_day("2026-11", today)
+    for wrong in ("2026", "2026-13", "2026-1-1", "26-10"):
+        with pytest.raises(Malformed):
+            asked_wage_day(wrong, today)
+
+
+def test_what_the_log_did_not_have_is_settled() -> None:
+    verdict = sample(Code.NOT_FOUND)
+    assert (rejected(verdict).reason, rejected(verdict, 20_000).reason) == ("NOT_PROVEN", "STATUS")
+    assert rejected(sample(Code.UNAVAILABLE), 20_000).reason == "NOT_PROVEN"

@@ -1,0 +1,48 @@
+"""Whether the benefits of a sheet were claimed already: asked of the log's ledger by a payer, who alone may ask.
+
+Only what was decided as eligible is asked about, with the ID document of the row. Nothing is stated or reserved: until
+the payer reserves it, somebody else can. The ledger says "already claimed", and neither when nor by whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from ledger.errors import Refused, Unavailable
+from ledger.records.dates import date_of
+from ledger.text import Text
+from ledger.wire import Asked
+from verifier.eligibility.pack import Pack
+from verifier.eligibility.results import FREE, Answered
+from verifier.eligibility.tables import Outcome
+
+_NO_DOCUMENT: Final = Text("未查询：缺少证件号码或格式不对", "not asked: no ID number, or none that can be read")
+_SILENT: Final = Text("暂时无法查询", "could not be asked now")
+
+
+class Asking(Protocol):
+    """A payer's question to the ledger: `verifier.claims.asking.Asking`."""
+
+    async def standing(self, asked: Asked) -> Refused | None: ...
+
+
+async def claimed_already(asking: Asking, answered: Sequence[Answered], pack: Pack, as_of: int) -> dict[int, Text]:
+    """By row of the person what the ledger says; a person without an eligible decision is left out."""
+    found: dict[int, Text] = {}
+    for one in answered:
+        decision = one.decision
+        if decision is None or decision.result is not Outcome.ELIGIBLE or not decision.certificates:
+            continue
+        if one.person.document is None:
+            found[one.person.row] = _NO_DOCUMENT
+            continue
+        cert_key = decision.certificates[0].cert_key
+        asked = Asked(cert_key, one.person.document, pack.digest, date_of(as_of).year)
+        try:
+            refused = await asking.standing(asked)
+        except Unavailable:
+            found[one.person.row] = _SILENT
+        else:
+            found[one.person.row] = FREE if refused is None else refused.text
+    return found
