@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
+
 from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing, check_origin, check_people
@@ -42,8 +44,7 @@ def authority_map_key(origin: str) -> bytes:
     return sha256(b"certledger/map/authority/v1\n" + origin.encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Highest:
+class Highest(msgspec.Struct, frozen=True):
     """The certificate that carries a track's highest certified grade in force."""
 
     grade: int
@@ -55,8 +56,7 @@ class Highest:
         return [self.grade, self.trade, self.cert_key, self.event_index]
 
 
-@dataclass(frozen=True, slots=True)
-class Appointment:
+class Appointment(msgspec.Struct, frozen=True):
     """The current post of a track, which never counts as certified grade."""
 
     grade: int  # 7 or 8
@@ -69,8 +69,7 @@ class Appointment:
         return [self.grade, self.cert_key, self.event_index, self.first_day, self.last_day]
 
 
-@dataclass(frozen=True, slots=True)
-class TrackSummary:
+class TrackSummary(msgspec.Struct, frozen=True):
     """The same in every member of a track, so that one map proof answers for the current grade too."""
 
     highest: Highest | None = None
@@ -117,7 +116,7 @@ class CertificateState:
             raise Malformed("certificate state: of a certificate or an appointment, whose events come after it")
 
     def encode(self) -> bytes:
-        return canonical.encode(
+        return canonical.encode_known(
             [
                 VERSION,
                 int(self.status),
@@ -158,8 +157,7 @@ class CertificateState:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUse:
+class KeyUse(msgspec.Struct, frozen=True):
     """A record or request key of a filing, and how many certificates and corrections it has signed."""
 
     public: bytes

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
+from msgspec.structs import force_setattr
+
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
 from ledger.records.dates import batch_day
+from ledger.records.issue import Issue
 from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.pack import Pack
 from ledger.records.permit import LatePermit
@@ -19,20 +23,18 @@ from ledger.tlog.keys import kid
 Member: TypeAlias = tuple[CertificateBody, CertificateState]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """Where and when a statement enters the log."""
 
     index: int  # of its leaf
     time: int  # of its batch, ms
-    day: int = field(init=False)  # the calendar day of the batch in Asia/Shanghai
+    day: int = 0  # worked out here: the calendar day of the batch in Asia/Shanghai
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "day", batch_day(self.time))
+        force_setattr(self, "day", batch_day(self.time))
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """One certificate, correction or claim that a record key of a filing signed."""
 
     index: int
@@ -130,8 +132,10 @@ class Change:
 
 def signed_row(statement: Statement, index: int) -> tuple[str, Signed] | None:
     """The row by which a filing's certificates, corrections and claims are found again: filing number and row."""
-    body = statement.body
-    if not statement.envelope.single or statement.kind not in _SIGNED:
+    body, envelope = statement.body, statement.envelope
+    if isinstance(body, Issue) and envelope.single:
+        return envelope.issuer, Signed(index, statement.kind, body.cert_key, statement.kid, body.issue_day)
+    if not envelope.single or statement.kind not in _SIGNED:
         return None
     if statement.kind is Kind.CLAIM:
         row = Signed(index, statement.kind, statement.leaf_hash, statement.kid, body.last_day)  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -269,26 +269,25 @@ class Batch:
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
         change = apply(self.view, authentic, moment)
-        self._events += [
-            (cert_key, moment.index)
-            for cert_key, state in change.certificates.items()
-            if (before := self.view.member(cert_key)) is not None and before[1].event_count < state.event_count
-        ]
         self._closed = alone
         self._entries.append(statement)
+        statuses = self._statuses
         for cert_key, state in change.certificates.items():
             before = self.view.member(cert_key)
             gained = int(state.status)
-            self._statuses[gained] = self._statuses.get(gained, 0) + 1
+            statuses[gained] = statuses.get(gained, 0) + 1
             if before is not None:
                 lost = int(before[1].status)
-                self._statuses[lost] = self._statuses.get(lost, 0) - 1
+                statuses[lost] = statuses.get(lost, 0) - 1
+                if before[1].event_count < state.event_count:
+                    self._events.append((cert_key, moment.index))
         row = self.view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         self._claims.update(change.claims)
         self._nullifiers.update(change.nullifiers)
-        self._named += [(int(kind), name, moment.index) for kind, name in change.published]
+        if change.published:
+            self._named += [(int(kind), name, moment.index) for kind, name in change.published]
         if row is not None:
             self._signed.append(row)
         return moment.index
@@ -305,7 +304,7 @@ class Batch:
         start = log.size
         covered = start + len(self._entries)
         states = self._state_rows()
-        buckets, change = await self._change_map(states, sealed_root)
+        buckets, change, held = await self._change_map(states, sealed_root)
         leaves = [statement.leaf_hash for statement in self._entries]
         chain = extend_chain(before.chain if before else CHAIN_START, leaves)
         seal = Seal(covered, self.time, change.root, change.count, chain[-1], before.seal if before else -1).encode()
@@ -330,6 +329,7 @@ class Batch:
             self._signed,
             self._events,
             private or PrivateRows(),
+            held,
         )
         view = self.view
         filings = {number: view.filings[number] for number in self._changed_filings}
@@ -360,9 +360,10 @@ class Batch:
 
     async def _change_map(
         self, states: Sequence[StateRow], sealed_root: bytes | None
-    ) -> tuple[list[tuple[int, bytes]], MapChange]:
+    ) -> tuple[list[tuple[int, bytes]], MapChange, Set[bytes]]:
         depth, tree = self._log.depth, self._log.map
         wanted: dict[int, dict[bytes, bytes]] = {}
+        keys = {row.map_key for row in states}
         for row in states:
             wanted.setdefault(bucket_of(row.map_key, depth), {})[row.map_key] = row.value
         numbers = list(wanted)
@@ -374,7 +375,8 @@ class Batch:
         if sealed_root is not None and change.root != sealed_root:
             check_leaves(tree, numbers, found)
         base = 1 << depth
-        return [(number, change.nodes[base + number]) for number in numbers], change
+        held = {key for leaves in found for key, _ in leaves if key in keys}
+        return [(number, change.nodes[base + number]) for number in numbers], change, held
 
 
 async def _check_ends(store: Store, head: StoredHead) -> tuple[bytes, bytes]:

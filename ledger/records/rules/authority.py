@@ -92,7 +92,6 @@ def apply_filing_change(view: View, authentic: Authentic, moment: Moment) -> Cha
     if not request.keys() <= {key.public for key in body.request_keys}:
         raise refuse(Refusal.KEYS_DROPPED, "request_keys")
     leaf = authentic.statement.leaf_hash
-    fresh = KeyUse(b"", KeyStatus.LIVE, 0)
     changed = replace(
         filing,
         terms=body,
@@ -101,8 +100,8 @@ def apply_filing_change(view: View, authentic: Authentic, moment: Moment) -> Cha
         event_index=moment.index,
         event_leaf=leaf,
         event_count=filing.event_count + 1,
-        record_keys=tuple(record.get(key.public, replace(fresh, public=key.public)) for key in body.record_keys),
-        request_keys=tuple(request.get(key.public, replace(fresh, public=key.public)) for key in body.request_keys),
+        record_keys=tuple(record.get(key.public, KeyUse(key.public, KeyStatus.LIVE, 0)) for key in body.record_keys),
+        request_keys=tuple(request.get(key.public, KeyUse(key.public, KeyStatus.LIVE, 0)) for key in body.request_keys),
     )
     return Change(filings={body.number: changed})
 

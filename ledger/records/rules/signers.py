@@ -62,11 +62,10 @@ def record_key_of(filing: FilingState, kid: bytes, moment: Moment) -> bytes:
 
 def count_use(filing: FilingState, public: bytes) -> FilingState:
     """Step 12: one more certificate or correction signed by this key. Raises Refused at its cap."""
-    keys = []
-    for use in filing.record_keys:
+    keys = list(filing.record_keys)
+    for at, use in enumerate(keys):
         if use.public == public:
             if use.used >= filing.terms.cap:
                 raise refuse(Refusal.CAP_REACHED, "kid")
-            use = KeyUse(use.public, use.status, use.used + 1, use.void_from)
-        keys.append(use)
+            keys[at] = KeyUse(use.public, use.status, use.used + 1, use.void_from)
     return filing.with_record_keys(tuple(keys))

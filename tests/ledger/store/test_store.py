@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
 from ledger.store.protocol import (
@@ -96,7 +97,7 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     first = batch(None)
     await store.append(first, accept)
     second = replace(
-        batch(first.head), states=[replace(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))]
+        batch(first.head), states=[renewed(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))]
     )
     await store.append(second, accept)
     assert await store.entries(0, 4) == [f"entry {at}".encode() for at in range(4)]
@@ -194,8 +195,8 @@ async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind:
     before = await contents(store)
     second = batch(first.head)
     broken = {
-        "index": replace(second, entries=[replace(second.entries[0], index=1), second.entries[1]]),
-        "identity": replace(second, entries=[replace(second.entries[0], identity=h("id 0")), second.entries[1]]),
+        "index": replace(second, entries=[renewed(second.entries[0], index=1), second.entries[1]]),
+        "identity": replace(second, entries=[renewed(second.entries[0], identity=h("id 0")), second.entries[1]]),
         "name": replace(second, named=[(4, "name 0", 2)]),
         "number": replace(second, private=replace(second.private, index=first.private.index)),
     }[what]
@@ -228,7 +229,7 @@ async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:
     again = await store.claim([IndexRow(h(3), Purpose.PERSON, 1, b"late"), IndexRow(h("new"), Purpose.PERSON, 1, b"n")])
     assert again == {h(3): answers[0][h(3)], h("new"): b"n"}
     twice = IndexRow(h("twice"), Purpose.PERSON, 1, b"a")
-    assert await store.claim([twice, replace(twice, body=b"b")]) == {h("twice"): b"a"}
+    assert await store.claim([twice, renewed(twice, body=b"b")]) == {h("twice"): b"a"}
 
 
 async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
@@ -416,11 +417,11 @@ async def test_what_changed_since_a_seal(store: Any) -> None:
 
 async def test_the_next_seal(store: Any) -> None:
     first = batch(None, 3)
-    entries = [replace(row, kind=0 if row.index == 2 else 4) for row in first.entries]
+    entries = [renewed(row, kind=0 if row.index == 2 else 4) for row in first.entries]
     await store.append(replace(first, entries=entries), lambda _: None)
     second = batch(first.head, 2)
     await store.append(
-        replace(second, entries=[replace(row, kind=0 if row.index == 4 else 4) for row in second.entries]),
+        replace(second, entries=[renewed(row, kind=0 if row.index == 4 else 4) for row in second.entries]),
         lambda _: None,
     )
     assert [await store.seal_from(at) for at in range(6)] == [2, 2, 2, 4, 4, None]
