@@ -31,7 +31,7 @@ journal = logging.getLogger(__name__)
 _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
 _MANY: Final = 32  # entries, likewise
-_WAITING: Final = 8 * 1024 * 1024  # bytes of requests under examination: some 5,000 statements, a second or two
+_WAITING: Final = 8 * 1024 * 1024  # bytes of requests under examination: some 5,000 statements
 
 
 class Desk:

@@ -189,7 +189,7 @@ async def test_readers_see_only_what_is_committed(store: Any) -> None:
     assert (await store.head()).size == 4
 
 
-@pytest.mark.parametrize("what", ["index", "identity", "name", "number"])
+@pytest.mark.parametrize("what", ["index", "identity", "name", "number", "state"])
 async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind: StoreKind, what: str) -> None:
     await store.append(first := batch(None), accept)
     before = await contents(store)
@@ -199,10 +199,25 @@ async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind:
         "identity": replace(second, entries=[renewed(second.entries[0], identity=h("id 0")), second.entries[1]]),
         "name": replace(second, named=[(4, "name 0", 2)]),
         "number": replace(second, private=replace(second.private, index=first.private.index)),
+        "state": replace(second, states=first.states, held=frozenset()),
     }[what]
     with pytest.raises(kind.duplicate):
         await store.append(broken, accept)
     assert await contents(store) == before
+
+
+async def test_what_the_map_held_is_kept_and_what_it_did_not_is_new(store: Any) -> None:
+    """The batch says which; one that does not say has every older version kept too."""
+    await store.append(first := batch(None), accept)
+    (old,) = first.states
+    for at, known in enumerate((frozenset({old.map_key}), None), 2):
+        made = batch(await store.head())
+        again, other = renewed(old, value=h(f"later {at}")), made.states[0]
+        await store.append(replace(made, states=[other, again], held=known), accept)
+        assert (await store.states([old.map_key]))[old.map_key].value == again.value
+        assert (await store.states([other.map_key])).keys() == {other.map_key}
+    kept = [version.value for _, version in await store.history_after(b"", -1, 9)]
+    assert kept == [old.value, h("later 2")]
 
 
 async def test_meta_is_fixed_once_written(store: Any) -> None:
