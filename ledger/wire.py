@@ -329,31 +329,25 @@ def submission_body(submission: AnySubmission) -> SubmissionBody:
 
 def submission_of(body: SubmissionBody) -> AnySubmission:
     """Raises Malformed when an opening does not have its form, or some are missing."""
-    match body:
-        case SubmissionBody(
-            face=FaceBody() as face,
-            document=DocumentBody() as document,
-            digests=list(digests),
-            locator=bytes(locator),
-            face_envelope=bytes(face_envelope),
-            rest_envelope=bytes(rest_envelope),
-            claim=None,
-        ):
-            return Submission(
-                body.entry,
-                FaceOpening(face.salt, face.number, face.name),
-                FieldOpening(Field.ID_DOCUMENT, document.salt, [document.type, document.country, document.number]),
-                tuple(digests),
-                locator,
-                face_envelope,
-                rest_envelope,
-            )
-        case SubmissionBody(
-            face=None, document=None, digests=None, locator=None, face_envelope=None, rest_envelope=None, claim=claim
-        ):
+    # Asked one by one: matching a pattern of seven members took as long as several of the checks behind it.
+    face, document, digests, locator = body.face, body.document, body.digests, body.locator
+    face_envelope, rest_envelope, claim = body.face_envelope, body.rest_envelope, body.claim
+    if face is None or document is None or digests is None or locator is None:
+        rest = (face, document, digests, locator, face_envelope, rest_envelope)
+        if rest == (None,) * 6:
             if claim is None:
                 return BareSubmission(body.entry)
             return ClaimSubmission(body.entry, HolderOpening(claim.salt, claim.cert_key), claim.voucher)
+    elif face_envelope is not None and rest_envelope is not None and claim is None:
+        return Submission(
+            body.entry,
+            FaceOpening(face.salt, face.number, face.name),
+            FieldOpening(Field.ID_DOCUMENT, document.salt, [document.type, document.country, document.number]),
+            tuple(digests),
+            locator,
+            face_envelope,
+            rest_envelope,
+        )
     raise Malformed("submission: openings and envelopes go together")
 
 

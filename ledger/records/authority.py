@@ -184,14 +184,18 @@ class Filing:
 
     def covers(self, occupation: str, trade: str, grade: int, audience: int, day: int) -> bool:
         """Whether window and some row allow this certificate at its issue date."""
-        return self.first_day <= day <= self.last_day and any(
-            row.occupation == occupation
-            and row.trade in ("", trade)
-            and grade in row.grades
-            and row.audience == audience
-            and row.first_day <= day
-            for row in self.rows
-        )
+        if not self.first_day <= day <= self.last_day:
+            return False
+        for row in self.rows:  # no generator: it is asked for every certificate, and nearly always the first row does
+            if (
+                row.occupation == occupation
+                and row.trade in ("", trade)
+                and grade in row.grades
+                and row.audience == audience
+                and row.first_day <= day
+            ):
+                return True
+        return False
 
     @property
     def subject(self) -> str:

@@ -34,6 +34,9 @@ _TAGS: Final = dict.fromkeys(
     (*range(6), 25, 28, 29, 30, 35, 36, 37, 43000, 52, 54, 100, 256, 258, 260, 261, 1004, 55799), _refuse_tag
 )
 
+# The bytes before a text of each length below 256 (RFC 8949 3.1: major type 3).
+_TEXT_HEADS: Final = tuple(bytes([0x60 + n] if n < 24 else [0x78, n]) for n in range(256))
+
 
 def encode(value: Value) -> bytes:
     """The one encoding of `value`. Raises Malformed for a value outside the profile (unpaired surrogates too)."""
@@ -73,6 +76,19 @@ def decode(raw: bytes, *, limit: int = MAX_BYTES) -> Any:
     if cbor2.dumps(checked) != raw:
         raise Malformed("not the deterministic encoding of its value")
     return checked
+
+
+def text_item(text: str) -> bytes:
+    """What `encode` writes for a text, where many are put together. Raises Malformed as it does."""
+    if text.isascii():
+        raw = text.encode()
+    else:
+        _check_plain(text, str)
+        try:
+            raw = text.encode()
+        except UnicodeEncodeError as error:
+            raise Malformed("CBOR: text that UTF-8 cannot carry") from error
+    return _TEXT_HEADS[len(raw)] + raw if len(raw) < 256 else encode(text)
 
 
 @lru_cache(1024)  # the same few names, over and over

@@ -17,8 +17,10 @@ from typing import Final, cast
 
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical
+from ledger.records.canonical import text_item
 
 SALT_BYTES: Final = 16
+_SALTED: Final = b"\x83\x50"  # an array of three, which begins with 16 bytes
 NUMBER_CHARS: Final = 64  # certificate numbers have 22; legacy schemes are opaque
 NAME_CHARS: Final = 50  # 民委发〔2016〕33号: name fields hold at least 50 characters
 
@@ -36,6 +38,9 @@ class Field(IntEnum):
     RESERVED_8 = 8
 
 
+_LENGTHS: Final = [32] * len(Field)
+
+
 @dataclass(frozen=True, slots=True)
 class FaceOpening:
     """Opens `face`: the number and the name as printed."""
@@ -51,7 +56,7 @@ class FaceOpening:
             raise Malformed("face opening: number or name missing or too long")
 
     def digest(self) -> bytes:
-        return sha256(canonical.encode([self.salt, self.number, self.name])).digest()
+        return sha256(_SALTED + self.salt + text_item(self.number) + text_item(self.name)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class FieldOpening:
             raise Malformed("field opening: salt has 16 bytes")
 
     def digest(self) -> bytes:
-        return sha256(canonical.encode([int(self.field), self.salt, self.value])).digest()
+        return sha256(b"\x83" + bytes((self.field,)) + b"\x50" + self.salt + _value_item(self.value)).digest()
 
     def as_value(self) -> list[canonical.Value]:
         return [int(self.field), self.salt, self.value]
@@ -75,14 +80,21 @@ class FieldOpening:
 
 def rest_digest(digests: Sequence[bytes]) -> bytes:
     """The digest over all eight places. Raises Malformed unless there are exactly eight of 32 bytes."""
-    if len(digests) != len(Field) or any(len(digest) != 32 for digest in digests):
+    if list(map(len, digests)) != _LENGTHS:
         raise Malformed("rest: exactly 8 digests of 32 bytes")
-    return sha256(canonical.encode(list(digests))).digest()
+    return sha256(b"\x88\x58\x20" + b"\x58\x20".join(digests)).digest()
 
 
 def rest_digests(openings: Mapping[Field, FieldOpening], absent: Mapping[Field, bytes]) -> tuple[bytes, ...]:
     """The eight digests in order; `absent` holds 32 random bytes for every field without an opening."""
     return tuple(openings[field].digest() if field in openings else absent[field] for field in Field)
+
+
+def _value_item(value: canonical.Value) -> bytes:
+    """An ID document's value is a few texts, and is asked for with every certificate."""
+    if type(value) is list and len(value) < 24 and all(type(item) is str for item in value):
+        return bytes((0x80 + len(value),)) + b"".join([text_item(item) for item in value])
+    return canonical.encode(value)
 
 
 def verify_opening(opening: FieldOpening, digests: Sequence[bytes]) -> None:

@@ -47,6 +47,7 @@ _UNCONFIRMED_CITIZEN = "201"  # seen in one issuer's export; meaning not confirm
 _SPECIAL_REGIONS = {"810000": "HKG", "820000": "MAC", "830000": "TWN"}
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643: 2**(17-i) mod 11
 
+_COUNTRY = re.compile(r"[A-Z]{3}")
 _EIGHTEEN = re.compile(r"[0-9]{17}[0-9X]")
 _FIFTEEN = re.compile(r"[0-9]{15}")
 _OLD_PERMANENT = re.compile(r"[A-Z]{3}[0-9]{12}")
@@ -68,8 +69,10 @@ class IdDocument:
     number: str
 
     def __post_init__(self) -> None:
-        if self.type_code not in TYPES or not re.fullmatch(r"[A-Z]{3}", self.country):
+        if self.type_code not in TYPES or not _COUNTRY.fullmatch(self.country):
             raise Malformed("type or country of an identity document")
+        if _EIGHTEEN.fullmatch(self.number):
+            return  # in its normal form whatever the rules below: nearly every number
         if self.number != normal_number(self.number) or not 3 <= len(self.number) <= 30:
             raise Malformed("number of an identity document is not in its normal form")
 

@@ -28,9 +28,6 @@ _SET_ROUTE, _SET_AUDIENCE, _SET_PERMIT = (getattr(Issue, n).__set__ for n in ("r
 _ROUTES: Final = {int(route): route for route in Route}
 _AUDIENCES: Final = {int(audience): audience for audience in Audience}
 _KINDS: Final = {int(kind): kind for kind in Kind}
-_SET_STATEMENT: Final = tuple(
-    getattr(Statement, name).__set__ for name in ("entry", "kind", "body", "envelope", "leaf_hash")
-)
 
 
 def pack(read: Authentic | Statement) -> Any:
@@ -44,7 +41,7 @@ def pack(read: Authentic | Statement) -> Any:
     part = envelope.signatures[0]
     return (
         read.publics[0] if isinstance(read, Authentic) else b"",
-        int(statement.kind), statement.leaf_hash,
+        int(statement.kind),
         (envelope.issuer, envelope.subject, envelope.protected, envelope.payload), part.kid, part.signature,
         int(body.route), int(body.audience), _VALUES(body),
     )  # fmt: skip
@@ -54,7 +51,7 @@ def unpack(entry: bytes, packed: Any) -> Authentic | Statement:
     """What `pack` was given for the statement with these bytes."""
     if packed == b"":
         return parse_statement(entry)
-    public, kind, leaf, (issuer, subject, protected, payload), kid, signature, route, audience, values = packed
+    public, kind, (issuer, subject, protected, payload), kid, signature, route, audience, values = packed
     issue = object.__new__(Issue)
     for put, value in zip(_SETTERS, values):  # noqa: B905  # both are as long as the class has fields
         put(issue, value)
@@ -62,7 +59,5 @@ def unpack(entry: bytes, packed: Any) -> Authentic | Statement:
     _SET_AUDIENCE(issue, _AUDIENCES[audience])
     _SET_PERMIT(issue, None)
     envelope = Envelope(issuer, subject, protected, payload, (Signature(kid, signature),), True)
-    statement = object.__new__(Statement)
-    for put, value in zip(_SET_STATEMENT, (entry, _KINDS[kind], issue, envelope, leaf)):  # noqa: B905
-        put(statement, value)
+    statement = Statement(entry, _KINDS[kind], issue, envelope)
     return authenticated_elsewhere(statement, public) if public else statement

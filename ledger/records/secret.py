@@ -7,7 +7,7 @@ that each secret has one spelling. No look-alike is folded (I, L, O are refused,
 
 from __future__ import annotations
 
-import base64
+import binascii
 import re
 from hashlib import sha256
 from typing import Final
@@ -19,6 +19,8 @@ SECRET_CHARS: Final = 26
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _FORM: Final = re.compile(f"[{_ALPHABET}]{{{SECRET_CHARS}}}")
 _DIGITS: Final = str.maketrans(_ALPHABET, "0123456789ABCDEFGHIJKLMNOPQRSTUV")  # as `int` reads base 32
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 5
+_TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 
 def format_secret(secret: bytes) -> str:
@@ -62,15 +64,16 @@ def correction_locator(secret: bytes, leaf: bytes) -> bytes:
 def subject_of(cert_key: bytes) -> str:
     """The cert key as COSE subject: base64url without padding, 43 characters."""
     assert len(cert_key) == 32
-    return base64.urlsafe_b64encode(cert_key).rstrip(b"=").decode()
+    return binascii.b2a_base64(cert_key, newline=False)[:43].translate(_TO_URL).decode()
 
 
 def parse_subject(text: str) -> bytes:
     """The cert key of a subject; raises Malformed for any other spelling."""
     try:
-        cert_key = base64.b64decode(text + "=", altchars=b"-_", validate=True)
+        cert_key = binascii.a2b_base64(text.translate(_TO_STANDARD) + "=")
     except ValueError as error:
         raise Malformed("subject is not base64url of a cert key") from error
+    # Read leniently and written again: whatever is not the one spelling differs here.
     if len(cert_key) != 32 or subject_of(cert_key) != text:
         raise Malformed("subject is not the one base64url spelling of a cert key")
     return cert_key

@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
-from msgspec import Struct
+import msgspec
 
 from ledger.errors import Malformed
 from ledger.records import canonical
@@ -63,7 +63,7 @@ def authority_map_key(origin: str) -> bytes:
     return sha256(b"certledger/map/authority/v1\n" + origin.encode()).digest()
 
 
-class Highest(Struct, frozen=True):
+class Highest(msgspec.Struct, frozen=True):
     """The certificate that carries a track's highest certified grade in force."""
 
     grade: int
@@ -75,8 +75,7 @@ class Highest(Struct, frozen=True):
         return [self.grade, self.trade, self.cert_key, self.event_index]
 
 
-@dataclass(frozen=True, slots=True)
-class Appointment:
+class Appointment(msgspec.Struct, frozen=True):
     """The current post of a track, which never counts as certified grade."""
 
     grade: int  # 7 or 8
@@ -89,7 +88,7 @@ class Appointment:
         return [self.grade, self.cert_key, self.event_index, self.first_day, self.last_day]
 
 
-class TrackSummary(Struct, frozen=True):
+class TrackSummary(msgspec.Struct, frozen=True):
     """The same in every member of a track, so that one map proof answers for the current grade too."""
 
     highest: Highest | None = None
@@ -182,7 +181,7 @@ class CertificateState:
         )  # fmt: skip
 
 
-class KeyUse(Struct, frozen=True):
+class KeyUse(msgspec.Struct, frozen=True):
     """A record or request key of a filing, and how many certificates and corrections it has signed."""
 
     public: bytes

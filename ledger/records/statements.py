@@ -7,16 +7,19 @@ have signed depends on the state of the log, which only the fold knows (status.p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical, cose
 from ledger.records.appointment import CertificateBody, parse_appoint
 from ledger.records.authority import Filing, Genesis, Published, parse_filing, parse_genesis, parse_published
 from ledger.records.claim import Claim, ClaimAct, parse_claim, parse_claim_act
-from ledger.records.issue import Issue, parse_issue
+from ledger.records.issue import Issue, parse_issue, read_issue
 from ledger.records.kinds import Kind
 from ledger.records.life import Correct, EndAppointment, Ruling, parse_correct, parse_end_appointment, parse_ruling
 from ledger.records.pack import Pack, parse_pack
@@ -45,25 +48,24 @@ IssuerBody: TypeAlias = CertificateBody | EndAppointment | Ruling | Correct | Ke
 Body: TypeAlias = AuthorityBody | IssuerBody
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """A well-formed signed statement whose signatures are still to be checked."""
 
     entry: bytes  # the exact bytes that become the leaf
     kind: Kind
     body: Body
     envelope: cose.Envelope
-    leaf_hash: bytes = field(init=False, compare=False, repr=False)  # asked for again and again
+    # Worked out here, whatever was given, because they are asked for again and again.
+    leaf_hash: bytes = b""
+    identity: bytes = (
+        b""  # what makes a retry the same statement: SHA-256 of the bytes, or for tag 98 of what is signed
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "leaf_hash", leaf_hash(self.entry))
-
-    @property
-    def identity(self) -> bytes:
-        """What makes a retry the same statement: SHA-256 of the bytes, or of protected ‖ payload for tag 98."""
-        if self.envelope.single:
-            return sha256(self.entry).digest()
-        return sha256(self.envelope.protected + self.envelope.payload).digest()
+        envelope = self.envelope
+        signed = self.entry if envelope.single else envelope.protected + envelope.payload
+        force_setattr(self, "leaf_hash", leaf_hash(self.entry))
+        force_setattr(self, "identity", sha256(signed).digest())
 
     @property
     def kid(self) -> bytes:
@@ -140,6 +142,10 @@ def parse_proposal(protected: bytes, payload: bytes) -> tuple[str, Body]:
 def parse_statement(entry: bytes) -> Statement:
     """Read one entry. Raises Malformed unless it is in the one spelling of a known kind."""
     envelope = cose.parse(entry)
+    if envelope.single:
+        issue = read_issue(envelope.issuer, envelope.subject, envelope.payload)
+        if issue is not None:
+            return Statement(entry, issue.kind, issue, envelope)
     fields = canonical.decode(envelope.payload)
     if not isinstance(fields, dict):
         raise Malformed("statement: payload is not a map")

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
-from msgspec import Struct
+import msgspec
 
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
 from ledger.records.dates import batch_day
+from ledger.records.issue import Issue
 from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.pack import Pack
 from ledger.records.permit import LatePermit
@@ -23,7 +24,7 @@ Member: TypeAlias = tuple[CertificateBody, CertificateState]
 _batch_day = lru_cache(16)(batch_day)  # all statements of a batch ask for it
 
 
-class Moment(Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True):
     """Where and when a statement enters the log."""
 
     index: int  # of its leaf
@@ -38,7 +39,7 @@ class Moment(Struct, frozen=True):
         return _batch_day(self.time)
 
 
-class Signed(Struct, frozen=True):
+class Signed(msgspec.Struct, frozen=True):
     """One certificate, correction or claim that a record key of a filing signed."""
 
     index: int
@@ -136,8 +137,10 @@ class Change:
 
 def signed_row(statement: Statement, index: int) -> tuple[str, Signed] | None:
     """The row by which a filing's certificates, corrections and claims are found again: filing number and row."""
-    body = statement.body
-    if not statement.envelope.single or statement.kind not in _SIGNED:
+    body, envelope = statement.body, statement.envelope
+    if isinstance(body, Issue) and envelope.single:
+        return envelope.issuer, Signed(index, statement.kind, body.cert_key, statement.kid, body.issue_day)
+    if not envelope.single or statement.kind not in _SIGNED:
         return None
     if statement.kind is Kind.CLAIM:
         row = Signed(index, statement.kind, statement.leaf_hash, statement.kid, body.last_day)  # type: ignore[union-attr]

@@ -24,8 +24,12 @@ A crash in here leaves nothing behind: no state is kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
+
+import msgspec
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.appointment import Appoint, CertificateBody
@@ -48,12 +52,15 @@ from ledger.records.view import People
 from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import Found, PrivateIndex
 from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
-from ledger.tlog.merkle import leaf_hash
 from ledger.wire import AnySubmission, BareSubmission, ClaimSubmission, Submission, SubmissionBody, submission_of
 
+_Opened: TypeAlias = Issue | Appoint | Correct  # what comes with openings; here so that it is not made each time
+_SEQUENCE: Final = re.compile(r"(?!000000)[0-9]{6}")
+_REMEMBERED: Final = 4096  # beginnings of numbers with what they have to fit; about 1 MiB
 
-@dataclass(frozen=True, slots=True)
-class PrivatePart:
+
+# These are frozen structs as the rows of a store are: one of each for every certificate, on either side.
+class PrivatePart(msgspec.Struct, frozen=True, array_like=True, tag="person"):
     """What a certificate leaves in the ledger's own tables, and what its track must be."""
 
     filing_number: str  # of the body that submitted it
@@ -64,7 +71,7 @@ class PrivatePart:
     person_hmac: bytes  # in the lineage of the certificate; of a correction b"": only the log knows its occupation
     match: IndexRow
     lookup: IndexRow
-    envelopes: tuple[EnvelopeRow, ...]
+    envelopes: tuple[EnvelopeRow, EnvelopeRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,7 @@ class ClaimPart:
         return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A statement that passed every check that can be made before its batch."""
 
     authentic: Authentic
@@ -98,8 +104,7 @@ class Candidate:
         return len(self.statement.entry) + sum(len(envelope.body) for envelope in envelopes)
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(msgspec.Struct, frozen=True):
     """The outcome for one submission; `identity` is None when the bytes are not a statement at all."""
 
     identity: bytes | None
@@ -112,6 +117,7 @@ class Examiner:
     def __init__(self, index: PrivateIndex, ladder: Ladder, catalogue: Catalogue) -> None:
         self._index, self._ladder, self._catalogue = index, ladder, catalogue
         self._nullifiers = Nullifiers(index)
+        self._numbers: dict[tuple[object, ...], bool] = {}  # what `_fits` came to, without the last six digits
 
     def examine(
         self, bodies: Sequence[SubmissionBody], filing: FilingState, authority: AuthorityState
@@ -161,7 +167,7 @@ class Examiner:
             said = statement.body
             if isinstance(said, Claim) or statement.kind is Kind.PAY:
                 return Examined(identity, Candidate(authentic, self._claim_part(said, submission)))
-            if not isinstance(said, Issue | Appoint | Correct):
+            if not isinstance(said, _Opened):
                 if not isinstance(submission, BareSubmission):
                     raise refuse(Refusal.OPENING_UNWANTED, "face, document")
                 return Examined(identity, Candidate(authentic, None))
@@ -171,9 +177,9 @@ class Examiner:
                 # Its track would be the person's own, and would then be closed to every linked certificate.
                 raise refuse(Refusal.PERSON_UNLINKED, "person_unlinked")
             document = _open(submission, said)  # 7
-            if not isinstance(said, Correct):
-                self._check_number(submission, said)  # 9
-            return Examined(identity, Candidate(authentic, self._private_part(submission, said, document, filing)))
+            if not isinstance(said, Correct) and not self._fits(submission.face.number, said):  # 9
+                raise refuse(Refusal.NUMBER, "number")
+            return Examined(identity, Candidate(authentic, self._private_part(submission, statement, document, filing)))
         except Refused as refusal:
             return Examined(identity, refusal)
 
@@ -208,35 +214,50 @@ class Examiner:
             raise refuse(Refusal.OPENING_CLAIM, "holder, nullifiers")
         return ClaimPart(holder, voucher.track_id, voucher.barred)
 
-    def _check_number(self, submission: Submission, body: CertificateBody) -> None:
+    def _fits(self, number: str, body: CertificateBody) -> bool:
+        """Step 9: whether a number has its form and says of the certificate what its statement says."""
+        said = body.filing_number, body.issue_day, body.grade, _schemes(body)
+        if _SEQUENCE.fullmatch(number, 16):
+            # The six digits at its end say nothing: what stands before them is the same in a whole roster.
+            asked = number[:16], *said
+            known = self._numbers.get(asked)
+            if known is None:
+                if len(self._numbers) >= _REMEMBERED:
+                    self._numbers.clear()
+                known = self._numbers[asked] = self._check_number(number, *said)
+            return known
+        return self._check_number(number, *said)
+
+    def _check_number(
+        self, number: str, filing_number: str, issue_day: int, grade: int, schemes: tuple[str, ...]
+    ) -> bool:
         try:
-            number = check_number(submission.face.number)
+            read = check_number(number)
         except (Malformed, Refused):
-            raise refuse(Refusal.NUMBER, "number") from None
-        problems = cross_check(
-            number,
-            filing_number=body.filing_number,
+            return False
+        return read.scheme in schemes and not cross_check(
+            read,
+            filing_number=filing_number,
             window=None,
-            issue_day=body.issue_day,
-            grade_ordinal=body.grade,
+            issue_day=issue_day,
+            grade_ordinal=grade,
             ladder=self._ladder,
         )
-        if problems or number.scheme not in _schemes(body):
-            raise refuse(Refusal.NUMBER, "number")
 
     def _private_part(
-        self, submission: Submission, body: CertificateBody | Correct, document: IdDocument, filing: FilingState
+        self, submission: Submission, statement: Statement, document: IdDocument, filing: FilingState
     ) -> PrivatePart:
-        face, index, leaf = submission.face, self._index, leaf_hash(submission.entry)
-        person_hmac = b""
+        face, index, leaf, body = submission.face, self._index, statement.leaf_hash, statement.body
+        assert isinstance(body, _Opened)
+        person, person_hmac = document.identity, b""
         if not isinstance(body, Correct):
-            person_hmac = index.person_hmac(*document.identity, self.lineage_of(body.occupation))
+            person_hmac = index.person_hmac(*person, self.lineage_of(body.occupation))
         return PrivatePart(
             filing_number=filing.terms.number,
             number=face.number,
             name=face.name,
             number_hmac=index.number_hmac(face.number),
-            person=document.identity,
+            person=person,
             person_hmac=person_hmac,
             match=index.match_row(leaf, document.last4),
             lookup=index.lookup_row(face.number, face.name, Found(body.cert_key, face.salt, leaf)),
@@ -282,12 +303,9 @@ def _open(submission: Submission, said: CertificateBody | Correct) -> IdDocument
         raise refuse(Refusal.OPENING_REST, "digests") from None
     try:
         verify_opening(submission.document, submission.digests)
-        match submission.document.value:
-            case [str(kind), str(country), str(number)]:
-                document = IdDocument(kind, country, number)
-                _ = document.identity  # a number that cannot name a person is refused here
-            case _:
-                raise Malformed("an ID document's value is [type, country, number]")
+        # Three texts, as `wire.submission_of` makes it.
+        document = IdDocument(*cast("list[str]", submission.document.value))
+        _ = document.identity  # a number that cannot name a person is refused here
     except (Malformed, Unverified):
         raise refuse(Refusal.OPENING_DOCUMENT, "document") from None
     try:

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+from ledger.errors import Unavailable
 from ledger.process_pool import ProcessPool
 from ledger.records.view import People
 from ledger.service.admission import Examined, Examiner
@@ -30,6 +31,7 @@ journal = logging.getLogger(__name__)
 _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
 _MANY: Final = 32  # entries, likewise
+_WAITING: Final = 8 * 1024 * 1024  # bytes of requests under examination: some 5,000 statements
 
 
 class Desk:
@@ -39,14 +41,16 @@ class Desk:
         self._examiner, self._count = examiner, count
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="examiner")
         self._pool: ProcessPool | None = start_examiners(count, index_key) if count else None
+        self._apart_now = self._apart_bytes = 0  # requests that are with the processes
 
     def warm_up(self) -> None:
         """Start the processes now rather than with the first large request."""
         warm_up(self._pool, self._count)
 
     async def examine(self, body: bytes, by: Submitter) -> list[Examined]:
-        """The outcomes for the submissions of one request's body. Raises Malformed as wire.decode_submissions."""
-        found = await self._apart(examine_in, body, len(body) >= _APART, by)
+        """The outcomes for the submissions of one request's body. Raises Malformed as wire.decode_submissions, and
+        Unavailable when there is too much to examine already."""
+        found = await self._apart(examine_in, body, len(body), by)
         if found is not None:
             return found
         work = partial(self._examiner.examine, filing=by.filing, authority=by.authority)
@@ -54,14 +58,14 @@ class Desk:
 
     async def examine_for_sequencer(self, body: bytes, by: Submitter) -> list[bytes]:
         """The same, as items for the sequencer (examined.py)."""
-        found = await self._apart(examine_for_sequencer, body, len(body) >= _APART, by)
+        found = await self._apart(examine_for_sequencer, body, len(body), by)
         if found is not None:
             return found
         return [pack_item(one) for one in await self.examine(body, by)]
 
     async def authenticate(self, entries: Sequence[bytes], by: Submitter) -> list[Examined]:
         """Form, key and signatures of entries whose openings a front has examined."""
-        found = await self._apart(authenticate_in, entries, len(entries) >= _MANY, by)
+        found = await self._apart(authenticate_in, entries, sum(map(len, entries)), by, len(entries) >= _MANY)
         if found is not None:
             return found
 
@@ -84,19 +88,31 @@ class Desk:
         self,
         work: _Work[T],
         what: Any,
-        large: bool,
+        size: int,
         by: Submitter,
+        large: bool | None = None,
     ) -> T | None:
-        if self._pool is None or not large:
+        if self._pool is None or not (size >= _APART if large is None else large):
             return None
+        if self._apart_now and self._apart_bytes + size > _WAITING:
+            # Before the queue of the sequencer is asked: whatever waits here longer would only be refused there.
+            raise Unavailable("too many statements are being examined", retry_after=1)
+        # A request alone is shared out, for its own sake; of several each goes to one process, because every share has
+        # to read the whole of its request.
+        shares = 1 if self._apart_now else min(self._count, 2)
+        self._apart_now += 1
+        self._apart_bytes += size
         try:
-            return await work(self._pool, min(self._count, 2), what, by)
+            return await work(self._pool, shares, what, by)
         except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
             journal.error("an examining process has died; going on without")
             pool, self._pool = self._pool, None
             if pool is not None:  # another request may have found out first
                 pool.shutdown(wait=False, cancel_futures=True)
             return None
+        finally:
+            self._apart_now -= 1
+            self._apart_bytes -= size
 
     async def _in_chunks(self, work: Callable[[Sequence[Any]], list[Examined]], items: Sequence[Any]) -> list[Examined]:
         loop, found = asyncio.get_running_loop(), []

@@ -26,7 +26,7 @@ from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.claim import HolderOpening
 from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
 from ledger.service.private_index import KEY_VERSION
-from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
+from ledger.store.protocol import EnvelopeRow, IndexRow
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 
@@ -48,31 +48,6 @@ class RefusedItem(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
     en: str
 
 
-class RowItem(msgspec.Struct, array_like=True, frozen=True):
-    hmac: bytes
-    purpose: int
-    version: int
-    body: bytes
-
-
-class EnvelopeItem(msgspec.Struct, array_like=True, frozen=True):
-    locator: bytes
-    slot: int
-    body: bytes
-
-
-class PrivateItem(msgspec.Struct, array_like=True, frozen=True, tag="person"):
-    filing_number: str
-    number: str
-    name: str
-    number_hmac: bytes
-    person: tuple[str, str, str]
-    person_hmac: bytes
-    match: RowItem
-    lookup: RowItem
-    envelopes: tuple[EnvelopeItem, EnvelopeItem]
-
-
 class ClaimItem(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
     salt: bytes
     cert_key: bytes
@@ -82,7 +57,7 @@ class ClaimItem(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
 
 class CheckedItem(msgspec.Struct, array_like=True, frozen=True, tag="checked"):
     entry: bytes
-    private: PrivateItem | ClaimItem | None
+    private: PrivatePart | ClaimItem | None
 
 
 Item = RefusedItem | CheckedItem
@@ -103,7 +78,7 @@ class _RawBody(msgspec.Struct, array_like=True):
 
 
 def _form() -> bytes:
-    kinds = (RefusedItem, RowItem, EnvelopeItem, PrivateItem, ClaimItem, CheckedItem, _Body)
+    kinds = (RefusedItem, IndexRow, EnvelopeRow, PrivatePart, ClaimItem, CheckedItem, _Body)
     fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
     return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
 
@@ -116,26 +91,18 @@ def pack_item(examined: Examined) -> bytes:
     """One outcome as its item of a body."""
     outcome = examined.outcome
     if isinstance(outcome, Refused):
-        text = outcome.text
-        return msgspec.msgpack.encode(RefusedItem(examined.identity, outcome.code, outcome.field, text.zh, text.en))
+        return msgspec.msgpack.encode(refused_item(examined.identity, outcome))
     part = outcome.private
-    private: PrivateItem | ClaimItem | None = None
+    private: PrivatePart | ClaimItem | None
     if isinstance(part, ClaimPart):
         private = ClaimItem(part.holder.salt, part.holder.cert_key, part.track_id, part.barred)
-    elif part is not None:
-        first, second = (EnvelopeItem(row.locator, int(row.slot), row.body) for row in part.envelopes)
-        private = PrivateItem(
-            part.filing_number,
-            part.number,
-            part.name,
-            part.number_hmac,
-            part.person,
-            part.person_hmac,
-            _row_item(part.match),
-            _row_item(part.lookup),
-            (first, second),
-        )
+    else:
+        private = part
     return msgspec.msgpack.encode(CheckedItem(outcome.statement.entry, private))
+
+
+def refused_item(identity: bytes | None, refusal: Refused) -> RefusedItem:
+    return RefusedItem(identity, refusal.code, refusal.field, refusal.text.zh, refusal.text.en)
 
 
 def format_examined(filing: str, items: Sequence[bytes], *, form: bytes = FORM) -> bytes:
@@ -168,21 +135,7 @@ def unpack_item(item: Item, checked: Examined | None) -> Examined:
     if isinstance(part, ClaimItem):
         claim = ClaimPart(HolderOpening(part.salt, part.cert_key), part.track_id, part.barred)
         return Examined(checked.identity, Candidate(checked.outcome.authentic, claim))
-    try:
-        private = PrivatePart(
-            part.filing_number,
-            part.number,
-            part.name,
-            part.number_hmac,
-            part.person,
-            part.person_hmac,
-            _row_of(part.match),
-            _row_of(part.lookup),
-            tuple(EnvelopeRow(one.locator, Slot(one.slot), one.body) for one in part.envelopes),
-        )
-    except ValueError as error:
-        raise Malformed("examined submissions: a purpose or slot that does not exist") from error
-    return Examined(checked.identity, Candidate(checked.outcome.authentic, private))
+    return Examined(checked.identity, Candidate(checked.outcome.authentic, part))
 
 
 def front_key(index_key: bytes) -> bytes:
@@ -207,11 +160,3 @@ def _mac(key: bytes, time: str, body: bytes) -> str:
     made = hmac.new(key, time.encode("utf-8", "replace") + b"\n", sha256)
     made.update(body)
     return made.hexdigest()
-
-
-def _row_item(row: IndexRow) -> RowItem:
-    return RowItem(row.hmac, int(row.purpose), row.key_version, row.body)
-
-
-def _row_of(item: RowItem) -> IndexRow:
-    return IndexRow(item.hmac, Purpose(item.purpose), item.version, item.body)

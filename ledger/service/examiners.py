@@ -8,7 +8,6 @@ with the one that started it. They start with `warm_up`, or with the first reque
 from __future__ import annotations
 
 import asyncio
-import marshal
 import os
 import pickle
 import signal
@@ -16,21 +15,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import Any
+from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
 
 from ledger.errors import Refused
 from ledger.process_pool import ProcessPool
-from ledger.records.handover import pack, unpack
+from ledger.records.issue import Issue
 from ledger.records.state import AuthorityState, FilingState
-from ledger.records.view import Authentic
+from ledger.records.statements import parse_statement
+from ledger.records.view import authenticated_elsewhere
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner, PrivatePart
-from ledger.service.examined import pack_item
+from ledger.service.examined import RefusedItem, pack_item, refused_item, unpack_item
 from ledger.service.private_index import PrivateIndex
-from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
-from ledger.text import Text
 from ledger.wire import decode_submissions
 
+T = TypeVar("T")
+_ITEMS: Final = msgspec.msgpack.Decoder(list[bytes])
 _here: list[Examiner] = []  # of a worker process: exactly one
 
 
@@ -59,99 +61,98 @@ async def examine_in(pool: ProcessPool, shares: int, body: bytes, by: Submitter)
 
     Raises Malformed as wire.decode_submissions, and BrokenProcessPool when one of the processes has died.
     """
-    return [unpack_examined(one) for one in await _in_shares(pool, shares, _examine_share, body, by)]
+    return _in_turn([_unpack(part) for part in await _in_shares(pool, shares, _examine_share, body, by)])
 
 
 async def examine_for_sequencer(pool: ProcessPool, shares: int, body: bytes, by: Submitter) -> list[bytes]:
     """The same in a front: the outcomes as items for the sequencer (examined.py). Raises as `examine_in`."""
-    items: list[bytes] = await _in_shares(pool, shares, _examine_share_for_sequencer, body, by)
-    return items
+    parts = await _in_shares(pool, shares, _examine_share_for_sequencer, body, by)
+    return _in_turn([_ITEMS.decode(part) for part in parts])
 
 
 async def authenticate_in(pool: ProcessPool, shares: int, entries: Sequence[bytes], by: Submitter) -> list[Examined]:
     """Check form and signatures of entries that a front has examined. Raises BrokenProcessPool."""
-    return [unpack_examined(one) for one in await _in_shares(pool, shares, _authenticate_share, list(entries), by)]
+    parts = await _in_shares(pool, shares, _authenticate_share, list(entries), by)
+    return _in_turn([_unpack(part) for part in parts])
 
 
-async def _in_shares(pool: ProcessPool, shares: int, work: Callable[..., bytes], what: Any, by: Submitter) -> Any:
-    """What `work` makes of each item, in order; each process takes every `shares`th."""
+async def _in_shares(
+    pool: ProcessPool, shares: int, work: Callable[..., bytes], what: Any, by: Submitter
+) -> Sequence[bytes]:
+    """What `work` makes of the items; each process takes every `shares`th."""
     loop = asyncio.get_running_loop()
-    parts = await asyncio.gather(*(loop.run_in_executor(pool, work, what, at, shares, by) for at in range(shares)))
-    found: list[list[Any]] = [marshal.loads(part) for part in parts]  # noqa: S302  # from our own processes
-    return [found[at % shares][at // shares] for at in range(sum(map(len, found)))]
+    return await asyncio.gather(*(loop.run_in_executor(pool, work, what, at, shares, by) for at in range(shares)))
+
+
+def _in_turn(parts: Sequence[Sequence[T]]) -> list[T]:
+    """What was shared out, in order again."""
+    shares = len(parts)
+    return [parts[at % shares][at // shares] for at in range(sum(map(len, parts)))]
 
 
 def _examine_share(body: bytes, start: int, step: int, by: Submitter) -> bytes:
     """In a process of the pool: every `step`th submission from `start` on."""
     submissions = decode_submissions(body)[start::step]
-    return marshal.dumps([pack_examined(one) for one in _here[0].examine(submissions, by.filing, by.authority)])
+    return _pack(_here[0].examine(submissions, by.filing, by.authority))
 
 
 def _examine_share_for_sequencer(body: bytes, start: int, step: int, by: Submitter) -> bytes:
     submissions = decode_submissions(body)[start::step]
-    return marshal.dumps([pack_item(one) for one in _here[0].examine(submissions, by.filing, by.authority)])
+    return _ENCODE.encode([pack_item(one) for one in _here[0].examine(submissions, by.filing, by.authority)])
 
 
 def _authenticate_share(entries: Sequence[bytes], start: int, step: int, by: Submitter) -> bytes:
     examiner = _here[0]
-    found = [examiner.authenticate(entry, by.filing, by.authority) for entry in entries[start::step]]
-    return marshal.dumps([pack_examined(one) for one in found])
+    return _pack([examiner.authenticate(entry, by.filing, by.authority) for entry in entries[start::step]])
 
 
-# How what was examined crosses over. Pickling these classes field by field took longer than the signature check.
-def pack_examined(examined: Examined) -> Any:
-    """Flat values for marshal."""
+class _Passed(msgspec.Struct, array_like=True, tag="passed"):
+    """A statement of one signer that was found in order, with the key its signature was checked under."""
+
+    entry: bytes
+    public: bytes
+    private: PrivatePart | None
+
+
+_Packed: TypeAlias = bytes | RefusedItem | _Passed
+
+
+# Certificates are not pickled: asking their classes for one field after the other took longer than the signature check.
+# Read again from the entry they cost less than any list of their fields.
+def pack_examined(examined: Examined) -> _Packed:
+    """One outcome, as it crosses over."""
     outcome = examined.outcome
     if isinstance(outcome, Refused):
-        return examined.identity, outcome.code, outcome.field, outcome.text.zh, outcome.text.en
-    packed = pack(outcome.authentic)
-    if packed == b"" or isinstance(outcome.private, ClaimPart):
+        return refused_item(examined.identity, outcome)
+    statement, private = outcome.statement, outcome.private
+    if not isinstance(statement.body, Issue) or isinstance(private, ClaimPart):
         return pickle.dumps(examined)
-    return examined.identity, outcome.statement.entry, packed, _pack_private(outcome.private)
+    return _Passed(statement.entry, outcome.authentic.publics[0], private)
 
 
-def unpack_examined(packed: Any) -> Examined:
+def unpack_examined(packed: _Packed) -> Examined:
     """What `pack_examined` was given, in this same program's other process."""
-    if isinstance(packed, bytes):
-        found = pickle.loads(packed)  # noqa: S301  # from our own process
-        assert isinstance(found, Examined)
-        return found
-    if len(packed) == 5:
-        identity, code, field, zh, en = packed
-        return Examined(identity, Refused(code, field, Text(zh, en)))
-    identity, entry, statement, private = packed
-    authentic = unpack(entry, statement)
-    assert isinstance(authentic, Authentic), "examined: its signature was checked"
-    return Examined(identity, Candidate(authentic, _unpack_private(private)))
+    if isinstance(packed, _Passed):
+        statement = parse_statement(packed.entry)
+        authentic = authenticated_elsewhere(statement, packed.public)
+        return Examined(statement.identity, Candidate(authentic, packed.private))
+    if isinstance(packed, RefusedItem):
+        return unpack_item(packed, None)
+    found = pickle.loads(packed)  # noqa: S301  # from our own process
+    assert isinstance(found, Examined)
+    return found
 
 
-def _pack_private(part: PrivatePart | None) -> Any:
-    if part is None:
-        return None
-    return (
-        part.filing_number, part.number, part.name, part.number_hmac, part.person, part.person_hmac,
-        _pack_row(part.match), _pack_row(part.lookup),
-        [(row.locator, int(row.slot), row.body) for row in part.envelopes],
-    )  # fmt: skip
+def _pack(found: Sequence[Examined]) -> bytes:
+    return _ENCODE.encode([pack_examined(one) for one in found])
 
 
-def _unpack_private(packed: Any) -> PrivatePart | None:
-    if packed is None:
-        return None
-    filing, number, name, number_hmac, person, person_hmac, match, lookup, envelopes = packed
-    rows = tuple(EnvelopeRow(locator, Slot(slot), body) for locator, slot, body in envelopes)
-    return PrivatePart(
-        filing, number, name, number_hmac, person, person_hmac, _unpack_row(match), _unpack_row(lookup), rows
-    )
+def _unpack(packed: bytes) -> list[Examined]:
+    return [unpack_examined(one) for one in _DECODE.decode(packed)]
 
 
-def _pack_row(row: IndexRow) -> tuple[bytes, int, int, bytes]:
-    return row.hmac, int(row.purpose), row.key_version, row.body
-
-
-def _unpack_row(packed: tuple[bytes, int, int, bytes]) -> IndexRow:
-    hmac, purpose, version, body = packed
-    return IndexRow(hmac, Purpose(purpose), version, body)
+_ENCODE: Final = msgspec.msgpack.Encoder()
+_DECODE: Final = msgspec.msgpack.Decoder(list[_Packed])
 
 
 def _begin(index_key: bytes) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ledger.errors import Unavailable, Unverified
-from ledger.records.appointment import Appoint
+from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.claim import Claim, ClaimAct
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
@@ -34,7 +34,7 @@ from ledger.records.transitions import Act, after
 from ledger.records.view import Member, View
 from ledger.service.admission import Candidate, ClaimPart, PrivatePart
 from ledger.service.nullifiers import Nullifiers
-from ledger.service.private_index import PrivateIndex
+from ledger.service.private_index import PrivateIndex, number_row
 from ledger.store.integrate import Batch
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, StateRow, entry_at
 from ledger.store.view import Behind
@@ -96,7 +96,7 @@ class PrivateFold:
         if isinstance(body, Correct):
             self._check_correct(part, body, batch)
             return
-        assert isinstance(body, Issue | Appoint)
+        assert isinstance(body, CertificateBody)
         replaced = self._replaced(body, batch)
         if self._index_of(part) != (replaced and replaced.issue_index):  # 9
             if replaced is not None:
@@ -118,13 +118,13 @@ class PrivateFold:
                     self._take_nullifier(self._nullifiers.taken_row(nullifier, leaf))
             return
         self._envelopes += part.envelopes
-        if isinstance(body, Issue | Appoint) and not body.replaces:
-            rows = (self._index.number_row(part.number, index), part.match, part.lookup)
+        if isinstance(body, CertificateBody) and not body.replaces:
+            rows = (number_row(part.number_hmac, index), part.match, part.lookup)
             self._new += rows
             self._known[rows[0].hmac] = rows[0].body
             return
         if isinstance(body, Issue):
-            self._renew(self._index.number_row(part.number, index))
+            self._renew(number_row(part.number_hmac, index))
         self._new.append(part.match)
         self._renew(part.lookup)
 

@@ -44,13 +44,33 @@ _QUEUE_BYTES: Final = 64 * 1024 * 1024  # of statements and envelopes waiting
 
 
 @dataclass(slots=True)
+class _Request:
+    """The candidates that came together: one future for all, as each wakes up its waiter at a cost of its own."""
+
+    answer: asyncio.Future[list[int | Refused]]
+    outcomes: list[int | Refused]
+    missing: int
+
+    def settle(self, place: int, outcome: int | Refused) -> None:
+        self.outcomes[place] = outcome
+        self.missing -= 1
+        if not self.missing and not self.answer.done():
+            self.answer.set_result(self.outcomes)
+
+    def fail(self, error: Unavailable) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
 class _Waiting:
     candidate: Candidate
-    answer: asyncio.Future[int | Refused]
+    request: _Request
+    place: int  # in its request
 
 
 class Sequencer:
-    """Runs as one task. Requests wait on futures that carry an index or a refusal."""
+    """Runs as one task. Requests wait on futures that carry an index or a refusal for each candidate."""
 
     def __init__(
         self,
@@ -86,7 +106,7 @@ class Sequencer:
             raise Unavailable("the log has no entry yet: run init")
         self._clock.batch_time(self.integrator.head.time)
 
-    def put(self, candidates: Sequence[Candidate]) -> list[asyncio.Future[int | Refused]]:
+    def put(self, candidates: Sequence[Candidate]) -> asyncio.Future[list[int | Refused]]:
         """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue), and while
         no statement may be taken.
         """
@@ -95,11 +115,12 @@ class Sequencer:
         if len(self._queue) + len(candidates) > self._queue_limit or self._waiting_bytes + size > _QUEUE_BYTES:
             raise Unavailable("too many statements are waiting", retry_after=1)
         self._waiting_bytes += size
-        loop = asyncio.get_running_loop()
-        waiting = [_Waiting(candidate, loop.create_future()) for candidate in candidates]
-        self._queue.extend(waiting)
+        request = _Request(asyncio.get_running_loop().create_future(), [0] * len(candidates), len(candidates))
+        if not candidates:
+            request.answer.set_result([])
+        self._queue.extend([_Waiting(candidate, request, place) for place, candidate in enumerate(candidates)])
         self._wake.set()
-        return [item.answer for item in waiting]
+        return request.answer
 
     async def run(self) -> None:
         """Until cancelled. An error from step 4 on is put into `fatal` and ends the loop."""
@@ -126,8 +147,7 @@ class Sequencer:
 
     def _fail_waiting(self, error: Unavailable) -> None:
         for item in self._queue:
-            if not item.answer.done():
-                item.answer.set_exception(error)
+            item.request.fail(error)
         self._queue.clear()
         self._waiting_bytes = 0
 
@@ -142,12 +162,10 @@ class Sequencer:
             outcomes = await self._sequence(taken)
         except BaseException:
             for item in taken:
-                if not item.answer.done():
-                    item.answer.set_exception(Unavailable("outcome unknown; ask again", retry_after=5))
+                item.request.fail(Unavailable("outcome unknown; ask again", retry_after=5))
             raise
         for item, outcome in zip(taken, outcomes, strict=True):
-            if not item.answer.done():
-                item.answer.set_result(outcome)
+            item.request.settle(item.place, outcome)
 
     async def _sequence(self, taken: Sequence[_Waiting]) -> Sequence[int | Refused]:
         head = self.integrator.head
@@ -175,7 +193,7 @@ class Sequencer:
                 break
             item = self._queue.popleft()
             self._waiting_bytes -= item.candidate.size
-            if not item.answer.cancelled():
+            if not item.request.answer.done():  # given up, or failed with another part of its request
                 taken.append(item)
                 size += len(item.candidate.statement.entry)
             if alone:

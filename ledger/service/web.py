@@ -6,10 +6,10 @@ cached. No access log names a locator. Requests that write are signed with the f
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -246,10 +246,10 @@ async def sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
         else:
             answers.append(None)
             candidates.append(item.outcome)
-    settled = iter(await asyncio.gather(*log.sequencer.put(candidates)) if candidates else ())
+    settled = iter(await log.sequencer.put(candidates) if candidates else ())
     final = [next(settled) if answer is None else answer for answer in answers]
-    for outcome in final:
-        log.metrics.answered.labels(outcome.code if isinstance(outcome, Refused) else "logged").inc()
+    for code, count in Counter(outcome.code if isinstance(outcome, Refused) else "logged" for outcome in final).items():
+        log.metrics.answered.labels(code).inc(count)
     receipt = await log.answers.receipt(final)
     if receipt is None:
         pending = sorted(

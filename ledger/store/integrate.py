@@ -13,7 +13,7 @@ root, equal key count. Nothing here signs, and nothing here trusts the sender of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -307,7 +307,7 @@ class Batch:
         assert start == self._start, "a batch is finished on the log that it was begun on"
         covered = start + len(self._entries)
         states = self._state_rows()
-        buckets, change = await self._change_map(states, sealed_root)
+        buckets, change, held = await self._change_map(states, sealed_root)
         leaves = [statement.leaf_hash for statement in self._entries]
         chain = extend_chain(before.chain if before else CHAIN_START, leaves)
         seal = Seal(covered, self.time, change.root, change.count, chain[-1], before.seal if before else -1).encode()
@@ -322,17 +322,9 @@ class Batch:
         ]
         rows.append(EntryRow(covered, seal, chain[-1], _SEAL_KIND, sha256(seal).digest()))
         stored = StoredBatch(
-            before,
-            head,
-            rows,
-            tiles,
-            states,
-            buckets,
-            self._named,
-            self._signed,
-            self._events,
-            private or PrivateRows(),
-        )
+            before, head, rows, tiles, states, buckets, self._named, self._signed, self._events,
+            private or PrivateRows(), held,
+        )  # fmt: skip
         view = self.view
         filings = {number: view.filings[number] for number in self._changed_filings}
         return Prepared(
@@ -362,9 +354,10 @@ class Batch:
 
     async def _change_map(
         self, states: Sequence[StateRow], sealed_root: bytes | None
-    ) -> tuple[list[tuple[int, bytes]], MapChange]:
+    ) -> tuple[list[tuple[int, bytes]], MapChange, Set[bytes]]:
         depth, tree = self._log.depth, self._log.map
         wanted: dict[int, dict[bytes, bytes]] = {}
+        keys = {row.map_key for row in states}
         for row in states:
             wanted.setdefault(bucket_of(row.map_key, depth), {})[row.map_key] = row.value
         numbers = list(wanted)
@@ -376,7 +369,8 @@ class Batch:
         if sealed_root is not None and change.root != sealed_root:
             check_leaves(tree, numbers, found)
         base = 1 << depth
-        return [(number, change.nodes[base + number]) for number in numbers], change
+        held = {key for leaves in found for key, _ in leaves if key in keys}
+        return [(number, change.nodes[base + number]) for number in numbers], change, held
 
 
 async def _check_ends(store: Store, head: StoredHead) -> tuple[bytes, bytes]:

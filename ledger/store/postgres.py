@@ -74,14 +74,15 @@ class PostgresStore:
             swapped = await session.execute(sql.SWAP_HEAD, *fields, batch.before.size, batch.before.root)
         if swapped.split()[-1] != "1":
             raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
-        states = {s.map_key: (s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states}
+        fresh, later = batch.state_values()
         signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
         await self._copy(
             session, sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries]
         )
         await self._put(session, sql.PUT_TILE, {(level, at): (level, at, body) for level, at, body in batch.tiles})
-        await session.execute(sql.KEEP_STATE, list(states))
-        await self._put(session, sql.PUT_STATE, states)
+        await session.execute(sql.KEEP_STATE, [values[0] for values in later])
+        await self._put(session, sql.PUT_STATE, {values[0]: values for values in later})
+        await self._copy(session, sql.NEW_STATE, fresh)
         await self._put(session, sql.PUT_BUCKET, {bucket: (bucket, root) for bucket, root in batch.buckets})
         await self._copy(session, sql.PUT_NAMED, batch.named)
         await self._copy(session, sql.PUT_SIGNED, signed)

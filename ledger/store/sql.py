@@ -36,8 +36,8 @@ KEEP_STATE: Final = (
     "INSERT INTO state_history (map_key, since, value, body)"
     " SELECT map_key, since, value, body FROM state WHERE map_key = ANY($1)"
 )
-PUT_STATE: Final = (
-    "INSERT INTO state (map_key, value, since, subject, track, body) VALUES ($1, $2, $3, $4, $5, $6)"
+NEW_STATE: Final = "INSERT INTO state (map_key, value, since, subject, track, body) VALUES ($1, $2, $3, $4, $5, $6)"
+PUT_STATE: Final = NEW_STATE + (
     " ON CONFLICT (map_key) DO UPDATE SET"
     " value = excluded.value, since = excluded.since, track = excluded.track, body = excluded.body"
 )

@@ -32,7 +32,7 @@ from ledger.store.protocol import (
     index_values,
     signed_row,
 )
-from ledger.store.sqlite_text import any_of, numbered, pieces, rows_of
+from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
 from ledger.store.sqlite_wal import Copier, connect
 from ledger.text import Text
 
@@ -99,12 +99,11 @@ class SqliteStore:
                 raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
             write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries])
             write(sql.PUT_TILE, batch.tiles)
-            for keys in pieces([state.map_key for state in batch.states]):
+            fresh, later = batch.state_values()
+            for keys in pieces([values[0] for values in later]):
                 self._writer.execute(any_of(sql.KEEP_STATE, len(keys)), keys)
-            write(
-                sql.PUT_STATE,
-                [(s.map_key, s.value, head.seal, s.subject, s.track, s.body) for s in batch.states],
-            )
+            write(sql.PUT_STATE, later)
+            write(sql.NEW_STATE, fresh)
             write(sql.PUT_BUCKET, batch.buckets)
             write(sql.PUT_NAMED, batch.named)
             write(sql.PUT_SIGNED, [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed])
@@ -140,7 +139,12 @@ class SqliteStore:
         return [StateRow(*row) for row in self._each(sql.TRACK, track_ids)]
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
-        return [self._all(sql.LEAVES, low, high) for low, high in ranges]
+        found: list[list[tuple[bytes, bytes]]] = [[] for _ in ranges]
+        for piece in pieces([(place, low, high) for place, (low, high) in enumerate(ranges)]):
+            asked = [value for each in piece for value in each]
+            for place, key, value in self._all(each_range(sql.LEAVES, len(piece)), *asked):
+                found[place].append((key, value))
+        return found
 
     async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
         row = self._one(sql.STATE_AS_OF, map_key, seal)

@@ -34,6 +34,19 @@ def rows_of(text: str, count: int) -> str:
     return text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
 
 
+@cache
+def each_range(select: str, count: int) -> str:
+    """(key, value) of one range `$1`..`$2`, for `count` ranges that come as place, low, high: rows (place, key, value).
+    A CROSS JOIN begins with its left side, so that each range is looked for in the index of the right one."""
+    one = re.sub(
+        r"^SELECT (.*) FROM (.*) ORDER BY (\w+)$",
+        r"SELECT asked.column1, \1 FROM asked CROSS JOIN \2 ORDER BY 1, \3",
+        select,
+    )
+    asked = ", ".join(["(?, ?, ?)"] * count)
+    return f"WITH asked AS (VALUES {asked}) " + one.replace("$1", "asked.column2").replace("$2", "asked.column3")
+
+
 def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """`items` in runs of few different lengths, so that few SQL texts are compiled."""
     at = 0

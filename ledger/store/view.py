@@ -122,21 +122,27 @@ class StoreView:
                 body = before[0]
                 del self._tracks[before[1].track_id][cert_key]
             self._put(cert_key, (body, state))
+        found = signed_row(statement, moment.index)
+        if found is not None:
+            self._signed.setdefault(found[0], []).append(found[1])
+        self._entries[moment.index] = statement
+        if not isinstance(statement.body, Issue):
+            self._take_rare(change, statement, moment)
+        return found
+
+    def _take_rare(self, change: Change, statement: Statement, moment: Moment) -> None:
+        """What no certificate changes."""
+        body = statement.body
         for kind, name in change.published:
             self._names.setdefault(kind, set()).add(name)
         self._claims.update(change.claims)
         self._nullifiers.update(change.nullifiers)
-        if isinstance(statement.body, Pack) and not statement.body.issuer:
-            self._packs[statement.body.digest] = statement.body
-        if isinstance(statement.body, LatePermit):
-            self._permits[statement.leaf_hash] = statement.body
-        found = signed_row(statement, moment.index)
-        if found is not None:
-            self._signed.setdefault(found[0], []).append(found[1])
-        if isinstance(statement.body, Correct):
-            self._corrections.setdefault(statement.body.cert_key, []).append((moment.index, statement))
-        self._entries[moment.index] = statement
-        return found
+        if isinstance(body, Pack) and not body.issuer:
+            self._packs[body.digest] = body
+        if isinstance(body, LatePermit):
+            self._permits[statement.leaf_hash] = body
+        if isinstance(body, Correct):
+            self._corrections.setdefault(body.cert_key, []).append((moment.index, statement))
 
     def _put(self, cert_key: bytes, member: Member) -> None:
         self._members[cert_key] = member

@@ -45,7 +45,9 @@ from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, describe_machine
 from benchmarks.processes import Failed, Scale
 from benchmarks.report import Report, worst, write_section
+from benchmarks.stores import EMBEDDED, POSTGRES, other_store
 from benchmarks.workload import BATCH, restart_s, running_log
+from demonstration.settings import set_toml
 from ledger.errors import CertLedgerError
 
 PARTS = (
@@ -64,7 +66,9 @@ PARTS = (
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
-async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[Figure], dict[str, str], list[float]]:
+async def _measure(
+    folder: Path, scale: Scale, wanted: set[str], store: str
+) -> tuple[list[Figure], dict[str, str], list[float]]:
     figures: list[Figure] = []
     failed: dict[str, str] = {}
     others: list[float] = []
@@ -75,7 +79,7 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
         _say(f"append: {scale.certificates:,} certificates")
         part = "append"
         try:
-            async with running_log(folder) as log:
+            async with other_store(store) as place, running_log(folder, visibility.witnesses, place) as log:
                 appended = await append.measure(log, scale)
                 others = appended.others
                 if "append" in wanted:
@@ -96,9 +100,10 @@ async def _measure(folder: Path, scale: Scale, wanted: set[str]) -> tuple[list[F
                     part = "payroll"
                     _say("payroll")
                     figures += await payroll.measure(log, appended.parcels, scale)
-            if "append" in wanted:
+            if "append" in wanted and store == EMBEDDED:
                 part = "append"
                 label = f"restart of a ledger of {len(appended.parcels) * BATCH:,}, until it is ready"
+                set_toml(log.folder / "log" / "ledger.toml", policy="")  # its witnesses have ended
                 figures.append(Figure("append.restart", label, "s", (await restart_s(log),), 10, True))
         except (Failed, CertLedgerError, AssertionError) as error:
             failed[part] = f"{type(error).__name__}: {error}"
@@ -139,6 +144,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small and short: the shape, not the figures")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be given again")
     parser.add_argument("--certificates", type=int, help="in the log at the end of the append part")
+    parser.add_argument(
+        "--store", choices=(EMBEDDED, POSTGRES), default=EMBEDDED, help="what the log of the append part is kept in"
+    )
     parser.add_argument("--audited", type=int, help="certificates of the log that the audit part makes and audits")
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of the table")
     parser.add_argument("--write", action="store_true", help="update the generated section of docs/performance.md")
@@ -155,7 +163,9 @@ def main() -> int:
         tempfile.TemporaryDirectory(dir=options.dir) as name,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        figures, failed, others = runner.run(_measure(Path(name).absolute(), scale, set(options.only or PARTS)))
+        figures, failed, others = runner.run(
+            _measure(Path(name).absolute(), scale, set(options.only or PARTS), options.store)
+        )
     report = Report(machine, options.quick, tuple(figures), failed, worst(others))
     print(json.dumps(report.as_json(), ensure_ascii=False, indent=1) if options.json else report.as_text())
     if options.write:

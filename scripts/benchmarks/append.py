@@ -1,8 +1,12 @@
 """Statements through the whole ledger: HTTP, request signature, admission, fold, seal, fsync, checkpoint, receipt.
 
-`cert-ledger serve` runs as its own process on the embedded store with real fsync; this process sends certificates
-that were signed beforehand. An answer counts when it is a receipt under a published checkpoint; one receipt of every
-run is then verified as an issuer would.
+`cert-ledger serve` runs as its own process, on the embedded store or on PostgreSQL with real fsync, with two witnesses
+of which both must cosign; this process sends certificates that were signed beforehand. An answer counts when it is a
+receipt under a published checkpoint; one receipt of every run is then verified as an issuer would.
+
+CPU time is that of the ledger with its examining processes, of what runs beside it (witnesses, database), and of this
+process, which sends. At last far more is sent at once than the log may queue: each request is answered, with a receipt
+or with 503.
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from hashlib import sha256
 from os import urandom
 
 import aiohttp
+import psutil
 
 from benchmarks.figures import Figure, quantile
-from benchmarks.machine import cpu_seconds, watch_others
+from benchmarks.machine import cpu_seconds, tree_cpu_seconds, watch_others
 from benchmarks.processes import Failed, Scale
 from benchmarks.workload import BATCH, Parcel, RunningLog, draw_parcels, request_key
 from issuer.config import LogTrust
@@ -29,6 +34,7 @@ from ledger.wire import Logged, receipt_of
 CONNECTIONS = 6  # requests in flight at saturation
 SHARE = 0.7  # of the saturation rate, for the latency that users see
 SINGLES = 100  # statements sent alone to an idle log
+FLOOD = 80  # requests at once: 20,000 statements, several times what may wait
 _PATH = "/v1/statements"
 
 
@@ -57,7 +63,8 @@ class Appended:
 
 async def measure(log: RunningLog, scale: Scale) -> Appended:
     """Fill the log to `scale.certificates`, measuring each stretch."""
-    rates, latencies, cpu, others = [], [], [], []
+    rates, latencies, others = [], [], []
+    cpu: dict[str, list[float]] = {"own": [], "beside": [], "sender": []}
     memory: list[tuple[int, float]] = []
     done: list[Parcel] = []
     stretches = max(3, scale.certificates // scale.stretch)
@@ -70,17 +77,21 @@ async def measure(log: RunningLog, scale: Scale) -> Appended:
             parcels, rate = await draw_parcels(client, number * scale.stretch, scale.stretch)
             tracks.append(rate)
             with watch_others() as busy:
-                before = cpu_seconds(log.process)
+                before = _spent(log)
                 sent = await _closed(session, log, parcels, CONNECTIONS)
-                spent = cpu_seconds(log.process) - before
+                spent = _spent(log)
             rates.append(sent.rate)
             latencies.append(sent.latencies)
-            cpu.append(spent / sent.statements * 1e6)
+            for name, seconds in spent.items():
+                cpu[name].append((seconds - before[name]) / sent.statements * 1e6)
             others.append(busy.others)
             done += parcels
             memory.append((len(done) * BATCH, log.process.memory_info().rss / 2**20))
         calm = await _calm(session, log, client_rate=sorted(rates)[len(rates) // 2], first=300_000, scale=scale)
         single = await _single(session, log, 350_000, min(SINGLES, scale.stretch // 10))
+        floods = FLOOD if scale.runs >= 5 else FLOOD // 4
+        sent = await _flood(log, 400_000, floods)
+        flood, turned_away = sent.latencies, sent.turned_away
     figures = [
         Figure(
             "append.rate", f"statements acknowledged, {CONNECTIONS} requests of {BATCH} in flight", "/s",
@@ -92,18 +103,26 @@ async def measure(log: RunningLog, scale: Scale) -> Appended:
         Figure("append.calm_p99", "a request at 70 % load, p99", "ms", _ms([calm.latencies], 0.99), 1000, True),
         Figure("append.single_p50", "one statement alone, idle log, median", "ms", _ms([single], 0.5)),
         Figure("append.single_p99", "one statement alone, idle log, p99", "ms", _ms([single], 0.99)),
-        Figure("append.cpu", "CPU time of the ledger per statement", "µs", tuple(cpu)),
+        Figure("append.cpu", "CPU time of the ledger per statement", "µs", tuple(cpu["own"]), 200, True),
+        Figure("append.cpu_beside", "the same of what runs beside it", "µs", tuple(cpu["beside"])),
+        Figure("append.cpu_sender", "the same of the load generator", "µs", tuple(cpu["sender"])),
+        Figure("append.flood", f"{floods} requests at once: longest wait, receipt or 503", "ms", _ms([flood], 1.0)),
+        Figure("append.flood_503", f"{floods} requests at once: answered 503", "", (float(turned_away),)),
         Figure("append.tracks", "tracks drawn (before signing), 1 connection", "/s", tuple(tracks)),
-        Figure("append.bytes", "store of the ledger, per certificate", "bytes", (_stored(log) / (len(done) * BATCH),)),
         Figure("append.memory_first", f"memory of the ledger at {memory[0][0]:,}", "MiB", (memory[0][1],)),
         Figure("append.memory_last", f"memory of the ledger at {memory[-1][0]:,}", "MiB", (memory[-1][1],), 300, True),
     ]  # fmt: skip
+    store = log.folder / "log" / "log.db"
+    if store.exists():  # without what is only in its write-ahead log yet
+        size = store.stat().st_size / (len(done) * BATCH)
+        figures.append(Figure("append.bytes", "store of the ledger, per certificate", "bytes", (size,)))
     return Appended(figures, done, others)
 
 
-def _stored(log: RunningLog) -> int:
-    """Bytes of the store's file, without what is only in its write-ahead log yet."""
-    return (log.folder / "log" / "log.db").stat().st_size
+def _spent(log: RunningLog) -> dict[str, float]:
+    """CPU seconds so far: of the ledger, of our other children, and of this process."""
+    here, own = psutil.Process(), tree_cpu_seconds(log.process)
+    return {"own": own, "beside": tree_cpu_seconds(here) - cpu_seconds(here) - own, "sender": cpu_seconds(here)}
 
 
 async def _closed(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequence[Parcel], connections: int) -> Sent:
@@ -150,8 +169,26 @@ async def _single(session: aiohttp.ClientSession, log: RunningLog, first: int, c
     return (await _closed(session, log, parcels, 1)).latencies
 
 
-async def _submit(session: aiohttp.ClientSession, log: RunningLog, parcel: Parcel, sent: Sent) -> bytes:
-    """Send until it is answered with a receipt; every certificate in it must have been logged."""
+async def _flood(log: RunningLog, first: int, count: int) -> Sent:
+    """Every request at once, each on a connection of its own and sent once; latency to whichever answer."""
+    async with log.client() as client:
+        parcels, _ = await draw_parcels(client, first, count * BATCH)
+    sent = Sent()
+    async with aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def one(parcel: Parcel) -> None:
+            began = time.perf_counter()
+            await _submit(session, log, parcel, sent, again=False)
+            sent.latencies.append(time.perf_counter() - began)
+
+        await asyncio.gather(*map(one, parcels))
+    return sent
+
+
+async def _submit(
+    session: aiohttp.ClientSession, log: RunningLog, parcel: Parcel, sent: Sent, *, again: bool = True
+) -> bytes:
+    """Send until it is answered with a receipt (or once); every certificate in it must have been logged."""
     url, body = log.url + _PATH, parcel.body
     while True:
         headers = {"Content-Type": "application/json", "Idempotency-Key": sha256(body).hexdigest()}
@@ -162,6 +199,8 @@ async def _submit(session: aiohttp.ClientSession, log: RunningLog, parcel: Parce
             raw = await response.read()
         if response.status == 503:
             sent.turned_away += 1
+            if not again:
+                return raw
             await asyncio.sleep(0.05)
             continue
         if response.status != 200 or raw.count(b'"answer":"logged"') != len(parcel.entries):

@@ -67,6 +67,17 @@ def cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+def tree_cpu_seconds(process: psutil.Process) -> float:
+    """The same of a process and all that it has started and that still run."""
+    total = cpu_seconds(process)
+    for child in process.children(recursive=True):
+        try:
+            total += cpu_seconds(child)
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
 def _busy_seconds() -> float:
     times = psutil.cpu_times()
     return float(sum(times[:7]) - times.idle - times.iowait)

@@ -137,16 +137,16 @@ async def nobody(_folder: Path, _vkeys: Sequence[str]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running_log(folder: Path, beside: Beside = nobody) -> AsyncIterator[RunningLog]:
+async def running_log(folder: Path, beside: Beside = nobody, store: Sequence[str] = ()) -> AsyncIterator[RunningLog]:
     """Make a log in `folder` with the product's own commands and run it. `beside` runs what it needs, and gets its
-    vkeys before it serves."""
+    vkeys before it serves; `store` are the arguments of `init` for another store than the embedded one."""
     authority = Authority(today())
     genesis = folder / "genesis.cose"
     genesis.write_bytes(authority.genesis())
     port, home = free_port(), folder / "log"
     run(
         ["-m", "ledger", "init", "--dir", str(home), "--origin", ORIGIN, "--genesis", str(genesis), "--light",
-         "--port", str(port)],
+         "--port", str(port), *store],
         folder, _SECRET,
     )  # fmt: skip
     pins = json.loads((home / "trust.json").read_bytes())

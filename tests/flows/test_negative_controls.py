@@ -15,6 +15,7 @@ from typing import Any
 
 import cbor2
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
 from ledger.records import cose, evidence_check
@@ -108,7 +109,7 @@ def test_histories_notice_an_approver_counted_twice(monkeypatch: pytest.MonkeyPa
         protected, _, payload, parts = cbor2.loads(raw[2:])
         once = parse(raw[:2] + cbor2.dumps([protected, {}, payload, parts[:1]]))
         signatures = tuple(cose.Signature(cbor2.loads(own)[4], signature) for own, _, signature in parts)
-        return replace(once, signatures=signatures)
+        return renewed(once, signatures=signatures)
 
     monkeypatch.setattr(cose, "parse", lenient)
     with pytest.raises(AssertionError, match="codes differ"):

@@ -7,7 +7,6 @@ await claims.put(payer, made.submission)                         indexes, and co
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -50,7 +49,8 @@ class ClaimRoom:
         assert authority is not None
         examined = EXAMINER.examine_authority(statement.entry, authority)
         assert isinstance(examined.outcome, Candidate), examined.outcome
-        return await self.room.sequencer.put([examined.outcome])[0]
+        (outcome,) = await self.room.sequencer.put([examined.outcome])
+        return outcome
 
     async def examined(self, by: Body, *submissions: AnySubmission) -> list[Candidate | Refused]:
         integrator = self.room.sequencer.integrator
@@ -62,8 +62,7 @@ class ClaimRoom:
     async def put(self, by: Body, *submissions: AnySubmission) -> list[int | str]:
         """Indexes, and the codes of refusals."""
         outcomes = await self.examined(by, *submissions)
-        futures = self.room.sequencer.put([one for one in outcomes if isinstance(one, Candidate)])
-        settled = iter(await asyncio.gather(*futures))
+        settled = iter(await self.room.sequencer.put([one for one in outcomes if isinstance(one, Candidate)]))
         final = [next(settled) if isinstance(one, Candidate) else one for one in outcomes]
         return [one.code if isinstance(one, Refused) else one for one in final]
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
@@ -181,7 +181,11 @@ class Room:
         return found  # type: ignore[return-value]
 
     async def put(self, *certificates: Certificate) -> list[int | Refused | BaseException]:
-        return await asyncio.gather(*self.sequencer.put(await self.candidates(*certificates)), return_exceptions=True)
+        outcomes = self.sequencer.put(await self.candidates(*certificates))
+        try:
+            return list(await outcomes)
+        except Unavailable as error:
+            return [error] * len(certificates)
 
     async def draft(self, *labels: str, **changes: Any) -> list[Certificate]:
         """Certificates with the tracks that the private index holds."""

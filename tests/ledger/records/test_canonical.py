@@ -214,3 +214,26 @@ def test_integers_at_each_border_have_one_length(value: int) -> None:
 @pytest.mark.parametrize("length", [0, 1, 23, 24, 32, 255, 256, 8192, 65_535])
 def test_a_byte_string_alone_is_encoded_as_always(length: int) -> None:
     assert canonical.encode_bytes(b"x" * length) == canonical.encode(b"x" * length)
+
+
+@given(st.text(max_size=300) | st.text("例小红", max_size=100) | st.text("ab", max_size=300))
+def test_a_text_alone_is_written_as_in_an_array(text: str) -> None:
+    try:
+        expected = canonical.encode([text])[1:]
+    except Malformed:
+        with pytest.raises(Malformed):
+            canonical.text_item(text)
+    else:
+        assert canonical.text_item(text) == expected
+
+
+@pytest.mark.parametrize("length", [0, 1, 23, 24, 255, 256, 65_535])
+def test_byte_strings_of_each_length_alone(length: int) -> None:
+    assert canonical.encode_bytes(bytes(length)) == canonical.encode(bytes(length))
+    assert canonical.text_item("x" * length) == canonical.encode("x" * length)
+
+
+def test_what_cannot_be_text_is_not_written() -> None:
+    for text in ("e\u0301", "\ud800", "x\ud800"):
+        with pytest.raises(Malformed):
+            canonical.text_item(text)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Malformed, Unverified
 from ledger.records.authority import FiledKey
@@ -188,7 +189,7 @@ def test_a_signature_under_another_key_than_the_states_is_refused() -> None:
     log = SealedLog()
     one = body().certificate("p3", grade=3, person="p")
     entry = one.statement.entry
-    forged = replace(one.statement, entry=entry[:-1] + bytes([entry[-1] ^ 1]))
+    forged = renewed(one.statement, entry=entry[:-1] + bytes([entry[-1] ^ 1]))
     ruler = authority()
     log.batch([ruler.sign(ruler.genesis), ruler.sign(body().filing)])
     log.batch([forged], TIME + DAY_MS // 2)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ledger.errors import Malformed
 from ledger.records import canonical
 from ledger.records.dates import LAST_DAY
-from ledger.records.issue import Issue, parse_issue
+from ledger.records.issue import Issue, parse_issue, read_issue
 from ledger.records.kinds import Audience, Kind, Route
 from ledger.records.permit import PermitProof
+from ledger.records.secret import parse_subject
 from ledger.records.statements import issue_entry
 from tests.support.builders import NUMBER, make_body, octets
 from tests.support.parsing import check_prefixes, check_strict
@@ -68,6 +69,55 @@ def test_every_public_field_is_in_the_payload() -> None:
     payloads |= {ISSUE.payload(), replace(ISSUE, grade=5, level=2).payload()}
     assert len(payloads) == len(others) + 2
     assert {field.name for field in fields(Issue)} == {*others, "grade", "level", "cert_key", "filing_number"}
+
+
+def _slowly(subject: str, payload: bytes) -> Issue | None:
+    """As it is read without remembering anything; None when it is malformed."""
+    try:
+        return parse_issue(NUMBER, parse_subject(subject), canonical.decode(payload))
+    except Malformed:
+        return None
+
+
+@settings(max_examples=100)
+@given(ISSUES, ISSUES)
+def test_a_remembered_beginning_reads_as_the_whole(one: Issue, other: Issue) -> None:
+    """Also with the end of another certificate, which was not there when the beginning was read."""
+    mixed = replace(one, track_id=other.track_id, face=other.face, rest=other.rest, cert_key=other.cert_key)
+    for issue in (one, other, mixed):
+        read = read_issue(NUMBER, issue.subject, issue.payload())
+        assert (read is None) == issue.person_unlinked, "what stands behind the three strings is read whole"
+        assert read in (None, issue) and _slowly(issue.subject, issue.payload()) == issue
+        assert read is None or [type(getattr(read, f.name)) for f in fields(Issue)] == [
+            type(getattr(issue, f.name)) for f in fields(Issue)
+        ]
+
+
+def test_no_changed_byte_is_read_otherwise_than_whole() -> None:
+    payload = ISSUE.payload()
+    assert read_issue(NUMBER, ISSUE.subject, payload) == ISSUE
+    for at in range(len(payload)):
+        for changed in (
+            payload[:at] + bytes([payload[at] ^ 1 << at % 8]) + payload[at + 1 :],
+            payload[:at],
+            payload[at:],
+        ):
+            read = read_issue(NUMBER, ISSUE.subject, changed)
+            assert read is None or read == _slowly(ISSUE.subject, changed)
+    with pytest.raises(Malformed):
+        read_issue(NUMBER, ISSUE.subject[:-1] + "=", payload)
+
+
+@pytest.mark.parametrize(
+    "swallow", [b"\x58\x58", b"\x78\x58", b"\x50", b"\x42", b"\x19", b"\x82", b"\xa1", b"\x0d\x58\x20"]
+)
+def test_a_beginning_that_takes_in_part_of_the_end_is_none(swallow: bytes) -> None:
+    payload = ISSUE.payload()
+    head, tail = payload[:-88], payload[-88:]
+    for at in range(len(head)):
+        changed = head[:at] + swallow + tail
+        read = read_issue(NUMBER, ISSUE.subject, changed)
+        assert read is None or read == _slowly(ISSUE.subject, changed)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace as replace_row
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Malformed
 from ledger.records import canonical
@@ -367,9 +367,7 @@ def test_an_authority_state_of_another_form_is_malformed(at: int, value: Any) ->
 def test_a_compromised_key_voids_from_its_index() -> None:
     use = KeyUse(octets("key"), KeyStatus.COMPROMISED, 3, 5)
     assert [use.voids(index) for index in (4, 5, 6)] == [False, True, True]
-    assert not replace_row(use, void_from=-1).voids(0)
-    state = replace(
-        FILING, record_keys=(replace_row(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),)
-    )
+    assert not renewed(use, void_from=-1).voids(0)
+    state = replace(FILING, record_keys=(renewed(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),))
     assert parse_filing_state(state.encode(), TERMS) == state
     assert cbor2.loads(state.encode())[11][0][7] == 5

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace as replace_row
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Unverified
 from ledger.records import status
@@ -162,8 +162,8 @@ class TestAuthentic:
         forged = BODY.certificate("a", signer=forger).statement
         assert refusal(begin(), authenticate_record(forged, forger.public)) is Refusal.KEY_UNKNOWN
         part = forged.envelope.signatures[0]
-        renamed = replace(part, kid=BODY.filing.record_keys[0].kid)
-        posing = replace(forged, envelope=replace(forged.envelope, signatures=(renamed,)))
+        renamed = renewed(part, kid=BODY.filing.record_keys[0].kid)
+        posing = renewed(forged, envelope=renewed(forged.envelope, signatures=(renamed,)))
         assert refusal(begin(), authenticate_record(posing, forger.public)) is Refusal.KEY_UNKNOWN
 
     def test_the_authority_cannot_sign_a_certificate(self) -> None:
@@ -206,7 +206,7 @@ class TestIssue:
     @pytest.mark.parametrize("status_", [KeyStatus.RETIRED, KeyStatus.COMPROMISED])
     def test_a_key_that_is_not_live(self, status_: KeyStatus) -> None:
         log = begin()
-        use = replace_row(log.filings[NUMBER].record_keys[0], status=status_)
+        use = renewed(log.filings[NUMBER].record_keys[0], status=status_)
         log.filings[NUMBER] = replace(log.filings[NUMBER], record_keys=(use,))
         assert refusal(log, BODY.certificate("a").statement) is Refusal.KEY_NOT_LIVE
 

@@ -20,16 +20,20 @@ from ledger.records.dates import date_of
 from ledger.records.envelope import MAX_ENVELOPE
 from ledger.records.kinds import Audience, FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.life import Listed, Range, Ruling
-from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
+from ledger.records.permit import LatePermit, PermitProof, permit_root, permitted_hash, prove_permitted
 from ledger.records.refusals import Refusal, text_of
 from ledger.records.rotation import LogKey
 from ledger.records.statements import AuthorityBody, Statement, issue_entry, issuer_entry, parse_statement
 from ledger.records.supervision import FilingStanding, KeyStanding
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.service import admission
+from ledger.service.admission import Examiner
 from ledger.wire import BareSubmission, Logged, Submission
-from tests.support.builders import NUMBER, OCCUPATION, Body, Certificate, id_number, key, make_authority
+from tests.support.builders import NUMBER, OCCUPATION, Body, Certificate, id_number, key, make_authority, make_body
 from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, bare, correction, end, post, reissue, ruling
 from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
+from tests.support.service_room import INDEX
 
 _labels = itertools.count()
 
@@ -261,6 +265,36 @@ async def test_the_number_agrees_with_filing_year_and_grade(
     year = date_of(certificate.issue.issue_day).year
     (outcome,) = await answer(live, home, renumbered(home, certificate, number(certificate.face.number, year)))
     refused(outcome, Refusal.NUMBER, "number")
+
+
+def test_what_is_remembered_of_numbers_is_what_they_would_be_judged_by() -> None:
+    """Each question twice, and in both orders: of the filing, day, grade and kinds that a number has to fit."""
+    examiner = Examiner(INDEX, load_ladder(), load_catalogue())
+    certificate = make_body().certificate("n")
+    number, issue = certificate.face.number, certificate.issue
+    numbers = [
+        number,
+        number[:16] + "000007",
+        number[:16] + "000000",
+        number[:16] + "00000７",
+        number[:-1],
+        number + "1",
+    ]
+    numbers += [number[:15] + mark + number[16:] for mark in "12345A0"] + [number.lower(), "123456789"]
+    bodies = [
+        issue,
+        replace(issue, issue_day=issue.issue_day - 366),
+        replace(issue, grade=5, level=2),
+        replace(issue, grade=4, level=3),
+        replace(issue, filing_number="Y000051000002"),
+        replace(issue, permit=PermitProof(bytes(32), 0, ())),
+    ]
+    asked = [(number, body) for number in numbers for body in bodies]
+    for text, body in (*asked, *reversed(asked)):
+        fresh = Examiner(INDEX, load_ladder(), load_catalogue())
+        said = body.filing_number, body.issue_day, body.grade, admission._schemes(body)
+        assert examiner._fits(text, body) == fresh._check_number(text, *said)
+    assert examiner._fits(number, issue) and not all(examiner._fits(number, body) for body in bodies)
 
 
 async def test_a_number_is_given_once(live: LiveLedger, home: Body) -> None:

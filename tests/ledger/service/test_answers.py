@@ -62,7 +62,7 @@ async def test_a_statement_whose_seal_is_missing_gets_no_other_time(room: Room) 
         (first,) = await room.put(*await room.draft("a"))
         (second,) = await room.put(*await room.draft("b"))
         assert isinstance(first, int) and isinstance(second, int)
-        assert await room.answers.receipt([first]) is not None
+        assert await room.answers.receipt([first, second]) is not None
         room.kind.change(room.folder / "log.db", f"UPDATE entry SET idx = 100000 WHERE idx = {first + 1}")
         with pytest.raises(Unavailable, match="seal"):
             await room.answers.receipt([first])

@@ -213,8 +213,7 @@ class TestAdmission:
             batch = await integrator.begin([moved], integrator.head.time + 1)  # type: ignore[union-attr]
             batch.add(authenticate_authority(moved, AUTHORITY.genesis))
             await integrator.commit(await batch.finish())
-            (answer,) = claims.room.sequencer.put(outcomes)  # type: ignore[arg-type]
-            outcome = await answer
+            (outcome,) = await claims.room.sequencer.put(outcomes)  # type: ignore[arg-type]
             assert isinstance(outcome, Refused) and outcome.code == Refusal.CLAIM_OUTDATED
 
     async def test_a_higher_grade_that_is_claimed_meanwhile(self, tmp_path: Path) -> None:
@@ -244,7 +243,7 @@ class TestPayment:
             stops = [BareSubmission(BODY.sign(ruling(kinds[at % 2], one)).entry) for at, one in enumerate(certificates)]
             rulings = await claims.examined(BODY, *stops)
             order = [*run[:3], *rulings[2:6], *run[3:]]
-            answers = await asyncio.gather(*claims.room.sequencer.put(order))  # type: ignore[arg-type]
+            answers = await claims.room.sequencer.put(order)  # type: ignore[arg-type]
             outcomes = [one.code if isinstance(one, Refused) else "logged" for one in answers]
             in_time, stopped, behind = outcomes[:3], outcomes[3:7], outcomes[7:]
             assert in_time == ["logged"] * 3 and stopped == ["logged"] * 4
@@ -269,7 +268,7 @@ async def test_of_many_duplicates_at_once_one_is_reserved(name: str, tmp_path: P
                 made = await claims.ask(payer, asked(one, f"k{at}"), label=f"{at} {copy}")
                 waiting += [(at, *await claims.examined(payer, made.submission))]
         waiting.sort(key=lambda item: hash(item[1].statement.entry))  # type: ignore[union-attr]
-        answers = await asyncio.gather(*claims.room.sequencer.put([one for _, one in waiting]))  # type: ignore[misc]
+        answers = await claims.room.sequencer.put([one for _, one in waiting])  # type: ignore[misc]
         won = sorted(at for (at, _), answer in zip(waiting, answers, strict=True) if isinstance(answer, int))
         assert won == [0, 1, 2, 3]
         assert {answer.code for answer in answers if isinstance(answer, Refused)} == {Refusal.ALREADY_CLAIMED}

@@ -30,7 +30,7 @@ async def put(room: Room, *made: Certificate | Correction) -> None:
     bodies = [submission_body(each.submission()) for each in made]
     examined = EXAMINER.examine(bodies, filing, room.sequencer.integrator.authority)
     candidates = [each.outcome for each in examined if isinstance(each.outcome, Candidate)]
-    answers = [await answer for answer in room.sequencer.put(candidates)]
+    answers = await room.sequencer.put(candidates)
     assert len(answers) == len(made) and all(isinstance(answer, int) for answer in answers), answers
     await room.until_published()
 
@@ -40,7 +40,7 @@ async def by_authority(room: Room, said: object) -> None:
     statement = AUTHORITY.sign(said)  # type: ignore[arg-type]
     examined = EXAMINER.examine_authority(statement.entry, room.sequencer.integrator.authority)
     assert isinstance(examined.outcome, Candidate)
-    [answer] = [await each for each in room.sequencer.put([examined.outcome])]
+    (answer,) = await room.sequencer.put([examined.outcome])
     assert isinstance(answer, int)
     await room.until_published()
 

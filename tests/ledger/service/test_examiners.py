@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import marshal
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
-from ledger.errors import Malformed, Refused
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.kinds import Kind
 from ledger.service import examiners
 from ledger.service.admission import Candidate, Examined
+from ledger.service.desk import Desk
 from ledger.service.examiners import Submitter
 from ledger.wire import SubmissionBody, SubmitRequest, encode, submission_body
 from tests.support.builders import octets
@@ -79,7 +80,7 @@ async def test_what_was_examined_crosses_whole(room: Room) -> None:
     kinds = [type(each.outcome) for each in here]
     assert kinds == [Candidate, Refused, Candidate, Refused, Candidate, Candidate]
     for each in here:
-        came = examiners.unpack_examined(marshal.loads(marshal.dumps(examiners.pack_examined(each))))
+        came = examiners._unpack(examiners._pack([each]))[0]
         assert said(came) == said(each)
         if isinstance(each.outcome, Candidate) and each.outcome.private is not None:
             assert isinstance(came.outcome, Candidate) and came.outcome.private == each.outcome.private
@@ -124,3 +125,39 @@ def test_a_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline, "an orphan holds the index keys in memory"
             time.sleep(0.05)
+
+
+async def test_a_request_alone_is_shared_out_and_more_than_fits_is_refused(room: Room) -> None:
+    """What is under examination is bounded, but for one request, which may be as large as any."""
+    async with room.open(run=False):
+        by = await submitter(room)
+    desk = Desk(EXAMINER, octets("index"), 2)
+    go, shared = asyncio.Event(), []
+
+    async def work(_pool: object, shares: int, what: str, _by: Submitter) -> str:
+        shared.append(shares)
+        await go.wait()
+        return what
+
+    def asked(what: str, size: int) -> asyncio.Task[str | None]:
+        return asyncio.create_task(desk._apart(work, what, size, by))
+
+    mib = 1024 * 1024
+    try:
+        assert await desk._apart(work, "small", 100, by) is None, "not worth the way"
+        large = asked("large", 24 * mib)
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable) as full:
+            await desk._apart(work, "more", mib, by)
+        assert full.value.retry_after == 1 and not go.is_set()
+        go.set()
+        assert await large == "large"
+        go.clear()
+        several = [asked(str(at), 3 * mib) for at in range(3)]
+        await asyncio.sleep(0)
+        go.set()
+        said = await asyncio.gather(*several, return_exceptions=True)
+        assert said[:2] == ["0", "1"] and isinstance(said[2], Unavailable)
+        assert shared == [2, 2, 1] and await desk._apart(work, "later", 3 * mib, by) == "later"
+    finally:
+        desk.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ledger.errors import Refused, Unverified
@@ -38,7 +39,7 @@ async def put(room: Room, *made: Made) -> list[int | Refused]:
     examined = EXAMINER.examine([submission_body(each.submission()) for each in made], filing, authority)
     candidates = [each.outcome for each in examined if isinstance(each.outcome, Candidate)]
     assert len(candidates) == len(made), examined
-    return [await answer for answer in room.sequencer.put(candidates)]
+    return await room.sequencer.put(candidates)
 
 
 async def logged(room: Room, *made: Made) -> list[int]:
@@ -85,7 +86,9 @@ async def matches(room: Room, cert_key: bytes, person: str) -> bool:
 
 async def track(room: Room, person: str) -> bytes:
     """The track that the ledger draws for a person."""
-    row = replace(INDEX.track_row("111", "CHN", id_number(person), OCCUPATION), body=octets(f"t {person}", 16))
+    row = msgspec.structs.replace(
+        INDEX.track_row("111", "CHN", id_number(person), OCCUPATION), body=octets(f"t {person}", 16)
+    )
     return (await room.store.claim([row]))[row.hmac]
 
 
@@ -139,8 +142,7 @@ async def test_a_reissue_takes_number_and_look_up_along(room: Room) -> None:
 async def by_authority(room: Room, said: AuthorityBody) -> int:
     examined = EXAMINER.examine_authority(AUTHORITY.sign(said).entry, AUTHORITY.genesis)
     assert isinstance(examined.outcome, Candidate), examined
-    (answer,) = room.sequencer.put([examined.outcome])
-    index = await answer
+    (index,) = await room.sequencer.put([examined.outcome])
     assert isinstance(index, int), index
     return index
 

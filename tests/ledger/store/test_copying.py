@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace as replace_row
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
 from ledger.store import copying
@@ -57,7 +57,7 @@ async def grown(kind: StoreKind, path: Path, batches: int = 3) -> Any:
 
 def _same_state(before: StoredHead) -> Any:
     made = batch(before, 1)
-    state = replace_row(made.states[0], map_key=h("key 0"))
+    state = renewed(made.states[0], map_key=h("key 0"))
     return replace(made, states=[state], private=PrivateRows())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Unavailable
 from ledger.store.opening import create_store, open_store
@@ -128,7 +129,7 @@ async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: An
         proxy.cut = cut
         with pytest.raises(Unavailable, match="unknown"):
             await store.claim([row])
-    assert await store.claim([replace(row, body=b"other")]) == {row.hmac: b"track"}
+    assert await store.claim([renewed(row, body=b"other")]) == {row.hmac: b"track"}
     proxy.cut = "after"
     with pytest.raises(Unavailable, match="unknown"):
         await store.put_checkpoint(b"note")

@@ -9,6 +9,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Unverified
 from ledger.records.authority import FiledKey, Published
@@ -228,7 +229,7 @@ async def test_the_first_bad_entry_is_named_whatever_is_wrong_behind_it(
     good = BODY.certificate("good").statement
     inadmissible = BODY.certificate("twin", track=made.issue.track_id).statement
     unsigned = BODY.certificate("b", signer=key("stranger")).statement
-    malformed = replace(good, entry=good.entry[:-1])
+    malformed = renewed(good, entry=good.entry[:-1])
     for first, second in permutations((inadmissible, unsigned, malformed, made.statement), 2):
         said = await resealed(life.integrator, [good, first, second], seal, workers)
         assert said.startswith(f"entry {size + 1}:"), said

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from msgspec.structs import replace as replace_row
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
 from ledger.store.protocol import (
@@ -97,7 +97,7 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     first = batch(None)
     await store.append(first, accept)
     second = replace(
-        batch(first.head), states=[replace_row(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))]
+        batch(first.head), states=[renewed(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))]
     )
     await store.append(second, accept)
     assert await store.entries(0, 4) == [f"entry {at}".encode() for at in range(4)]
@@ -189,20 +189,35 @@ async def test_readers_see_only_what_is_committed(store: Any) -> None:
     assert (await store.head()).size == 4
 
 
-@pytest.mark.parametrize("what", ["index", "identity", "name", "number"])
+@pytest.mark.parametrize("what", ["index", "identity", "name", "number", "state"])
 async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind: StoreKind, what: str) -> None:
     await store.append(first := batch(None), accept)
     before = await contents(store)
     second = batch(first.head)
     broken = {
-        "index": replace(second, entries=[replace_row(second.entries[0], index=1), second.entries[1]]),
-        "identity": replace(second, entries=[replace_row(second.entries[0], identity=h("id 0")), second.entries[1]]),
+        "index": replace(second, entries=[renewed(second.entries[0], index=1), second.entries[1]]),
+        "identity": replace(second, entries=[renewed(second.entries[0], identity=h("id 0")), second.entries[1]]),
         "name": replace(second, named=[(4, "name 0", 2)]),
         "number": replace(second, private=replace(second.private, index=first.private.index)),
+        "state": replace(second, states=first.states, held=frozenset()),
     }[what]
     with pytest.raises(kind.duplicate):
         await store.append(broken, accept)
     assert await contents(store) == before
+
+
+async def test_what_the_map_held_is_kept_and_what_it_did_not_is_new(store: Any) -> None:
+    """The batch says which; one that does not say has every older version kept too."""
+    await store.append(first := batch(None), accept)
+    (old,) = first.states
+    for at, known in enumerate((frozenset({old.map_key}), None), 2):
+        made = batch(await store.head())
+        again, other = renewed(old, value=h(f"later {at}")), made.states[0]
+        await store.append(replace(made, states=[other, again], held=known), accept)
+        assert (await store.states([old.map_key]))[old.map_key].value == again.value
+        assert (await store.states([other.map_key])).keys() == {other.map_key}
+    kept = [version.value for _, version in await store.history_after(b"", -1, 9)]
+    assert kept == [old.value, h("later 2")]
 
 
 async def test_meta_is_fixed_once_written(store: Any) -> None:
@@ -229,7 +244,7 @@ async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:
     again = await store.claim([IndexRow(h(3), Purpose.PERSON, 1, b"late"), IndexRow(h("new"), Purpose.PERSON, 1, b"n")])
     assert again == {h(3): answers[0][h(3)], h("new"): b"n"}
     twice = IndexRow(h("twice"), Purpose.PERSON, 1, b"a")
-    assert await store.claim([twice, replace(twice, body=b"b")]) == {h("twice"): b"a"}
+    assert await store.claim([twice, renewed(twice, body=b"b")]) == {h("twice"): b"a"}
 
 
 async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
@@ -417,11 +432,11 @@ async def test_what_changed_since_a_seal(store: Any) -> None:
 
 async def test_the_next_seal(store: Any) -> None:
     first = batch(None, 3)
-    entries = [replace_row(row, kind=0 if row.index == 2 else 4) for row in first.entries]
+    entries = [renewed(row, kind=0 if row.index == 2 else 4) for row in first.entries]
     await store.append(replace(first, entries=entries), lambda _: None)
     second = batch(first.head, 2)
     await store.append(
-        replace(second, entries=[replace_row(row, kind=0 if row.index == 4 else 4) for row in second.entries]),
+        replace(second, entries=[renewed(row, kind=0 if row.index == 4 else 4) for row in second.entries]),
         lambda _: None,
     )
     assert [await store.seal_from(at) for at in range(6)] == [2, 2, 2, 4, 4, None]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from msgspec.structs import replace as replace_row
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused
 from ledger.records.authority import FiledKey
@@ -48,7 +48,7 @@ def test_the_key_that_a_statement_names_is_live_in_its_window() -> None:
         terms = replace(BODY.filing, record_keys=(window, second))
         assert code(record_key_of, replace(FILING, terms=terms), first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
     for status in (KeyStatus.RETIRED, KeyStatus.COMPROMISED):
-        uses = (replace_row(FILING.record_keys[0], status=status), FILING.record_keys[1])
+        uses = (renewed(FILING.record_keys[0], status=status), FILING.record_keys[1])
         filing = replace(FILING, record_keys=uses)
         assert code(record_key_of, filing, first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
         assert record_key_of(filing, second.kid, NOW) == SECOND.public
@@ -95,6 +95,6 @@ def test_every_statement_of_a_body_is_by_a_live_record_key_of_its_own_filing(sta
     log = begin(BODY)
     log.add(BODY.sign(key_standing(BODY.record.public, KeyStatus.RETIRED), signer=SECOND))
     assert refusal(log, authentic) is Refusal.KEY_NOT_LIVE
-    part = replace(statement.envelope.signatures[0], kid=BODY.filing.record_keys[1].kid)
-    posing = replace(statement, envelope=replace(statement.envelope, signatures=(part,)))
+    part = renewed(statement.envelope.signatures[0], kid=BODY.filing.record_keys[1].kid)
+    posing = renewed(statement, envelope=renewed(statement.envelope, signatures=(part,)))
     assert refusal(begin(BODY), authenticate_record(posing, BODY.record.public)) is Refusal.KEY_UNKNOWN
