@@ -204,10 +204,11 @@ class Prover:
         return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
 
     async def _newest_seal(self, basis: Basis) -> tuple[Placed, Seal]:
-        if self._size != basis.size or self._newest is None:
-            (placed,) = await self._placed([basis.size - 1], basis.size)
-            if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
-                self._size = basis.size
-                self._kept.clear()
-            self._newest = placed, parse_seal(placed.entry)
-        return self._newest
+        if self._size == basis.size and self._newest is not None:
+            return self._newest
+        (placed,) = await self._placed([basis.size - 1], basis.size)
+        newest = placed, parse_seal(placed.entry)
+        if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
+            self._size, self._newest = basis.size, newest
+            self._kept.clear()
+        return newest

@@ -154,10 +154,12 @@ async def test_an_older_basis_between_newer_ones(tmp_path: Path, kind: str) -> N
     await site.log.issue(one)
     site.publish()
     new, key = site.basis, one.issue.cert_key
-    for basis, exists in ((new, True), (old, False), (new, True), (old, False)):
+    for at, (basis, exists) in enumerate(((new, True), (old, False), (new, True), (old, False))):
         site.basis = basis
         for _ in range(2):
             assert (site.check(await site.prover.current(key, basis), key).state is not None) == exists
+        nobody = octets(f"not asked for before {at}")
+        assert site.check(await site.prover.current(nobody, basis), nobody).state is None
     await site.log.store.close()
 
 
