@@ -21,7 +21,7 @@ from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator
 from verifier.carried import Item, certificate_body, key_of, open_carried
-from verifier.proven import open_evidence
+from verifier.proven import Opener
 from verifier.register import FiledTerms, Logged, Register, register_of
 from verifier.replica import Replica
 from verifier.several import Answer
@@ -83,6 +83,7 @@ class KnownLog:
         self._now_ms = now_ms
         self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
         self._proofs = proofs
+        self._opener = Opener(trust)
         self._known: OrderedDict[bytes, tuple[int, Logged | None, FiledTerms | None]] = OrderedDict()
 
     async def answer(self, item: Item, as_of: AsOf | None = None) -> Answer:
@@ -156,7 +157,7 @@ class KnownLog:
             raw = await proofs.evidence(cert_key, size=asked.size, day=asked.day)
         except Unavailable:
             return None
-        proven = open_evidence(parse_evidence(raw), self.trust, self._now_ms())
+        proven = self._opener.open(parse_evidence(raw), self._now_ms())
         state, time_ms = proven.state, None
         if state.cert_key != cert_key or (asked == AsOf() and not state.is_current):
             raise Unverified("evidence of something else than was asked for")

@@ -15,7 +15,7 @@ from ledger.records.issue import Issue
 from ledger.records.life import Correct
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement
-from ledger.records.status import Authentic, authenticate_record
+from ledger.records.status import Authentic
 from verifier.carried import certificate_body
 from verifier.proven import Proven
 from verifier.verdict import Source
@@ -103,9 +103,9 @@ def register_of(proven: Proven, source: Source, *, time_ms: int | None = None, v
     checkpoint = state.opened.checkpoint
     logged = filing = None
     if state.state is not None:
-        assert state.issued is not None, "a proven state comes with its statement"
+        assert state.authentic is not None, "a proven state comes with its statement"
         logged = Logged(
-            authenticate_record(state.issued, state.state.record_key),
+            state.authentic,
             state.state,
             certificate_body(state.highest) if state.highest else None,
             None if state.commitments is state.issued else state.commitments,

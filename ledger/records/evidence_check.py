@@ -2,6 +2,8 @@
 
     verify_evidence(evidence, origin, keys, policy, auditors) -> ProvenState      or raises Unverified, Malformed
     verify_stapled(…)                                                 the same for the compact form, Ed25519 lines only
+    open_cosigned, seal_under(evidence, opened), prove_in(evidence, sealed)    1, then 2 and 3, then the rest: answers
+                                                                      with one checkpoint and seal share what is theirs
 
     1 checkpoint   the pinned log keys signed it, and the policy's quorum of witnesses stands behind it
     2 seal         it is a leaf of that tree at the place it names; a current answer's is the last leaf (rule R1)
@@ -34,6 +36,7 @@ from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.seal import Seal, parse_seal
 from ledger.records.state import CertificateState, certificate_map_key, certificate_value, parse_certificate_state
 from ledger.records.statements import Statement, parse_statement
+from ledger.records.view import Authentic, authenticate_record
 from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
 from ledger.tlog.keys import kid
 from ledger.tlog.map_proof import parse_map_proof, verify_absence, verify_presence
@@ -45,19 +48,35 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """A seal that stands under an opened checkpoint, with the next one where it is older. Made by `seal_under` only."""
+
+    opened: CosignedCheckpoint
+    seal: Seal
+    next: Seal | None
+    own: Placed  # what of the evidence was checked
+    after: Placed | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProvenState:
-    """What was so at the seal, for certain. Made by `verify_evidence` and `prove_under` only."""
+    """What was so at the seal, for certain. Made by `verify_evidence` and `prove_in` only."""
 
     cert_key: bytes
     opened: CosignedCheckpoint
     seal: Seal
     next: Seal | None  # None: the seal is the newest under the checkpoint
     state: CertificateState | None  # None: the log had issued no such certificate
-    issued: Statement | None = None
+    authentic: Authentic | None = None  # the statement that issued it, signed under the state's record key
     commitments: Statement | None = None  # the statement with the current commitments: often `issued`
     event: Statement | None = None  # that of the last event: often `issued`
     filing: Statement | None = None  # the terms under which it was issued; None: left out
     highest: Statement | None = None  # behind the track's highest grade; None: none, this one, or left out
+
+    @property
+    def issued(self) -> Statement | None:
+        """The statement that issued it; None: there is no such certificate."""
+        return None if self.authentic is None else self.authentic.statement
 
     @property
     def is_current(self) -> bool:
@@ -126,9 +145,23 @@ def verify_stapled(
 
 def prove_under(evidence: Evidence, opened: CosignedCheckpoint) -> ProvenState:
     """Steps 2 to 8, under a checkpoint that was opened from this evidence's own note (or is it, byte for byte)."""
+    return prove_in(evidence, seal_under(evidence, opened))
+
+
+def seal_under(evidence: Evidence, opened: CosignedCheckpoint) -> Sealed:
+    """Steps 2 and 3, under a checkpoint as `prove_under` wants it."""
     if opened.note != evidence.checkpoint:
         raise Unverified("evidence: under another checkpoint")
     seal, following = _seals(evidence, opened)
+    return Sealed(opened, seal, following, evidence.seal, evidence.next)
+
+
+def prove_in(evidence: Evidence, sealed: Sealed) -> ProvenState:
+    """Steps 4 to 8, in a seal that was checked for this evidence, or for other evidence with the same checkpoint, seal
+    and next seal, byte for byte. Raises Unverified when it has others."""
+    opened, seal, following = sealed.opened, sealed.seal, sealed.next
+    if (opened.note, sealed.own, sealed.after) != (evidence.checkpoint, evidence.seal, evidence.next):
+        raise Unverified("evidence: under another checkpoint or seal")
     map_key, proof = certificate_map_key(evidence.cert_key), parse_map_proof(evidence.map_proof)
     if not evidence.state:  # 4
         verify_absence(seal.map_root, map_key, proof)
@@ -136,12 +169,15 @@ def prove_under(evidence: Evidence, opened: CosignedCheckpoint) -> ProvenState:
     verify_presence(seal.map_root, map_key, certificate_value(evidence.state), proof)
     state = parse_certificate_state(evidence.state)  # 5
     assert evidence.issued is not None, "checked when the evidence was made"
-    issued = _issued(evidence.issued, evidence.cert_key, state, seal, opened)
+    authentic = _issued(evidence.issued, evidence.cert_key, state, seal, opened)
+    issued = authentic.statement
     commitments = _named(evidence.commitments, state.commitment_leaf, [issued])  # 7
     event = _named(evidence.event, state.event_leaf, [issued, commitments])
     filing = _filing(evidence.terms, state)
     highest = _highest(evidence, state, seal, opened)
-    return ProvenState(evidence.cert_key, opened, seal, following, state, issued, commitments, event, filing, highest)
+    return ProvenState(
+        evidence.cert_key, opened, seal, following, state, authentic, commitments, event, filing, highest
+    )
 
 
 def _seals(evidence: Evidence, opened: CosignedCheckpoint) -> tuple[Seal, Seal | None]:
@@ -161,7 +197,7 @@ def _seals(evidence: Evidence, opened: CosignedCheckpoint) -> tuple[Seal, Seal |
 
 def _issued(
     placed: Placed, cert_key: bytes, state: CertificateState, seal: Seal, opened: CosignedCheckpoint
-) -> Statement:
+) -> Authentic:
     if leaf_hash(placed.entry) != state.issue_leaf or state.issue_index >= seal.covered:  # 6
         raise Unverified("evidence: not the statement that the state names")
     _included(placed, state.issue_index, opened)
@@ -169,8 +205,7 @@ def _issued(
     _check_issue(statement, cert_key, state.grade)
     if statement.kind is not state.kind:
         raise Unverified("evidence: the state is of another kind of certificate")
-    statement.verify_signature(state.record_key)
-    return statement
+    return authenticate_record(statement, state.record_key)
 
 
 def _named(entry: bytes, leaf: bytes, known: Sequence[Statement]) -> Statement:

@@ -73,6 +73,15 @@ class Authentic:
         self.publics = publics
         self.threshold = threshold
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Authentic):
+            return NotImplemented
+        mine, theirs = (self.statement, self.publics, self.threshold), (other.statement, other.publics, other.threshold)
+        return mine == theirs
+
+    def __hash__(self) -> int:
+        return hash((self.statement.leaf_hash, self.publics, self.threshold))
+
 
 _MADE_HERE: Final = object()
 

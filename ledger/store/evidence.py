@@ -30,6 +30,7 @@ from ledger.tlog.map_proof import Leaf, format_map_proof
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import leaf_hash
 
+_KEPT_SEALS: Final = 64
 KEPT: Final = 8192  # answers of the published head, about 3 KiB each
 _KEPT_TERMS: Final = 256
 _TERMS_INDEX, _TERMS_LEAF = 3, 4  # places in the array of a filing's state
@@ -61,6 +62,7 @@ class Prover:
         self._size = 0  # of the head that the kept answers are about
         self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._newest: tuple[Placed, Seal] | None = None
+        self._older: OrderedDict[tuple[int, int], tuple[Placed, Placed]] = OrderedDict()  # seal, and size of the head
         self._note = b"", b""  # the last checkpoint, and its CBOR
         self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
 
@@ -103,12 +105,23 @@ class Prover:
         if seal.covered >= basis.size - 1:
             return await self.current(cert_key, basis)
         tree = await self._history.map_at(seal)
-        following = await self._store.seal_from(seal.covered + 1)
-        if following is None:
-            raise Unavailable("store: the seal after an older one is not found; run fsck")
-        own, after = await self._placed([seal.covered, following], basis.size)
+        own, after = await self._older_seal(seal, basis)
         before, behind = format_around(await self._evidence(cert_key, basis, tree, own, seal, after))
-        return before + canonical.encode(basis.note) + behind
+        return before + self._encoded(basis.note) + behind
+
+    async def _older_seal(self, seal: Seal, basis: Basis) -> tuple[Placed, Placed]:
+        """An older seal and the one behind it in the tree of the head: every answer as of a day has the same two."""
+        key = seal.covered, basis.size
+        placed = self._older.get(key)
+        if placed is None:
+            following = await self._store.seal_from(seal.covered + 1)
+            if following is None:
+                raise Unavailable("store: the seal after an older one is not found; run fsck")
+            own, after = await self._placed([seal.covered, following], basis.size)
+            placed = self._older[key] = own, after
+            while len(self._older) > _KEPT_SEALS:
+                self._older.popitem(last=False)
+        return placed
 
     async def _evidence(
         self, cert_key: bytes, basis: Basis, tree: MapTree, own: Placed, seal: Seal, after: Placed | None
@@ -204,10 +217,11 @@ class Prover:
         return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
 
     async def _newest_seal(self, basis: Basis) -> tuple[Placed, Seal]:
-        if self._size != basis.size or self._newest is None:
-            (placed,) = await self._placed([basis.size - 1], basis.size)
-            if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
-                self._size = basis.size
-                self._kept.clear()
-            self._newest = placed, parse_seal(placed.entry)
-        return self._newest
+        if self._size == basis.size and self._newest is not None:
+            return self._newest
+        (placed,) = await self._placed([basis.size - 1], basis.size)
+        newest = placed, parse_seal(placed.entry)
+        if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
+            self._size, self._newest = basis.size, newest
+            self._kept.clear()
+        return newest

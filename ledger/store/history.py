@@ -20,6 +20,7 @@ from ledger.store.protocol import VersionedStore, entry_at
 from ledger.text import Text
 from ledger.tlog.map_tree import MapTree, bucket_of
 
+KEPT_DAYS: Final = 64
 KEPT_MAPS: Final = 2  # 16 MiB each at the usual depth
 _WAITING: Final = 4  # requests for maps that are not kept; more are told to come back
 _PIECE: Final = 1024  # keys read at a time
@@ -36,6 +37,7 @@ class History:
     def __init__(self, integrator: Integrator) -> None:
         self._integrator = integrator
         self._store = cast("VersionedStore", integrator.store)
+        self._days: OrderedDict[int, Seal] = OrderedDict()  # the last seal of a day that is over stays that
         self._kept: OrderedDict[int, MapTree] = OrderedDict()  # by index of the seal
         self._building = asyncio.Lock()
         self._waiting = 0
@@ -58,6 +60,15 @@ class History:
             raise Refused("NOT_YET", "date", _TOO_LATE)
         if batch_day(newest.time) <= day:
             return newest
+        found = self._days.get(day)
+        if found is None:
+            found = self._days[day] = await self._last_of(day, newest)
+            while len(self._days) > KEPT_DAYS:
+                self._days.popitem(last=False)
+        return found
+
+    async def _last_of(self, day: int, newest: Seal) -> Seal:
+        """The last seal of a day before that of `newest`, or of an earlier one."""
         low, high = -1, newest  # of seals: low is of the day or earlier, or the beginning; high is later
         found: Seal | None = None
         while True:

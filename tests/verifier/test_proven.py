@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger.errors import Malformed
+from ledger.errors import Malformed, Unverified
 from ledger.records.bundle import Bundle, format_bundle, parse_bundle
 from ledger.records.dates import last_ms
 from ledger.records.evidence import Evidence as Proof
+from ledger.records.evidence import Placed
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.staple import Staple
@@ -32,8 +33,9 @@ from tests.support.build_log import (
 from tests.support.build_log import (
     register_of as replica_of,
 )
+from verifier import proven as proven_module
 from verifier import steps
-from verifier.proven import open_evidence
+from verifier.proven import Opener, Proven, open_evidence
 from verifier.register import register_of
 from verifier.trust import Trust
 from verifier.verdict import GREEN, Code, Finding, Source, Verdict, exit_code
@@ -250,3 +252,98 @@ async def test_lines_left_out_never_make_a_bundle_better(log: LogBuilder) -> Non
         kept = b"".join(line for at, line in enumerate(lines) if mask >> at & 1)
         cut = replace(bundle, evidence=replace(bundle.evidence, checkpoint=head + b"\n\n" + kept))
         assert (carried(log, cut).code in GREEN) == (mask == 15)
+
+
+async def several(log: LogBuilder) -> tuple[list[Proof], list[Proof]]:
+    """Answers under one checkpoint about three certificates and nobody, as of a past day and now; the first two have
+    one track."""
+    some = [log.certificate("a", grade=3, track="t"), log.certificate("b", grade=5, track="t"), log.certificate("c")]
+    await log.issue(*some)
+    await log.batch([ruling(log, Kind.SUSPEND, some[0])], time=log.time + DAY_MS)
+    keys = [one.issue.cert_key for one in (*some, log.certificate("nobody"))]
+    note, day = log.checkpoint(), TIME // DAY_MS
+    then = [await log.evidence(key, note=note, day=day) for key in keys]
+    return then, [await log.evidence(key, note=note) for key in keys]
+
+
+def come_to(opened: Callable[[], Proven]) -> Proven | type[Exception]:
+    try:
+        return opened()
+    except (Malformed, Unverified) as error:
+        return type(error)
+
+
+async def test_answers_in_a_row_come_to_what_each_comes_to_alone(log: LogBuilder) -> None:
+    """Whatever parts of other answers an answer has, and whatever came before it."""
+    then, now = await several(log)
+    opener, trust, held, refused = Opener(trust_of(log)), trust_of(log), 0, 0
+    answers = [then[0], then[1], then[3], replace(now[0], checkpoint=log.checkpoint())]
+    for one in answers:
+        for other in answers:
+            for name in Proof.__slots__:
+                try:
+                    mixed = replace(one, **{name: getattr(other, name)})
+                except Malformed:
+                    continue
+                alone = come_to(lambda mixed=mixed: open_evidence(mixed, trust, log.time))  # type: ignore[misc]
+                assert come_to(lambda mixed=mixed: opener.open(mixed, log.time)) == alone, name  # type: ignore[misc]
+                held, refused = held + isinstance(alone, Proven), refused + isinstance(alone, type)
+    assert held > 50 and refused > 30
+
+
+async def test_a_wrong_root_seal_or_row_is_refused_after_a_right_one(log: LogBuilder) -> None:
+    (first, second, _, _), _ = await several(log)
+    assert second.next is not None and second.issued is not None
+    good = second.checkpoint
+    root = good.split(b"\n")[2]
+    wrong = bytes([second.seal.entry[-1] ^ 1])
+    cases = {
+        "old root": {"checkpoint": good.replace(root, root[:4] + bytes([root[4] ^ 1]) + root[5:])},
+        "log signature": {"checkpoint": good.replace(good[-9:-5], b"AAAA")},
+        "seal": {"seal": Placed(second.seal.entry[:-1] + wrong, second.seal.inclusion)},
+        "place of the seal": {"seal": Placed(second.seal.entry, second.seal.inclusion[::-1])},
+        "seal of another day": {"seal": second.next},
+        "next seal": {"next": Placed(second.next.entry[:-1] + wrong, second.next.inclusion)},
+        "no next seal": {"next": None},
+        "map proof": {"map_proof": first.map_proof},
+        "state": {"state": second.state[:-1] + bytes([second.state[-1] ^ 1])},
+        "issuer signature": {"issued": Placed(second.issued.entry[:-1] + b"\0", second.issued.inclusion)},
+        "place of the issue": {"issued": Placed(second.issued.entry, first.seal.inclusion)},
+        "another certificate": {"cert_key": first.cert_key},
+    }
+    opener = Opener(trust_of(log))
+    for what, change in cases.items():
+        assert opener.open(first, log.time).state.state is not None
+        with pytest.raises((Malformed, Unverified)):
+            opener.open(replace(second, **change), log.time)  # type: ignore[arg-type]
+        assert opener.open(second, log.time).state.state is not None, what
+    with pytest.raises(Unverified):
+        Opener(trust_of(log, keys=LogBuilder(log.store, log.integrator, seed="x").trust().keys)).open(first, log.time)
+
+
+async def test_one_checkpoint_and_seal_are_checked_once(log: LogBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    then, now = await several(log)
+    counted = {"open_cosigned": 0, "seal_under": 0, "prove_in": 0}
+    for name in counted:
+        whole = getattr(proven_module, name)
+
+        def count(*given: Any, name: str = name, whole: Callable[..., Any] = whole, **how: Any) -> Any:
+            counted[name] += 1
+            return whole(*given, **how)
+
+        monkeypatch.setattr(proven_module, name, count)
+    opener = Opener(trust_of(log))
+    for proof in (*then, *then, *now):
+        opener.open(proof, log.time)
+    assert counted == {"open_cosigned": 1, "seal_under": 2, "prove_in": 12}
+
+
+async def test_which_cosignatures_count_is_asked_again_when_the_clock_moves(log: LogBuilder) -> None:
+    """A witness whose clock runs ahead: short of the quorum now, and not for ever."""
+    one = await issued(log)
+    trust = trust_of(log)
+    ahead = await log.evidence(one.issue.cert_key, time_ms=log.time + trust.max_skew_ms + 5000)
+    opener = Opener(trust)
+    for late, counts in ((0, False), (4999, False), (5000, True), (0, False)):
+        found = opener.open(ahead, log.time + late)
+        assert found.witnessed is counts and found == open_evidence(ahead, trust, log.time + late)

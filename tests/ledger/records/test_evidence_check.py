@@ -10,7 +10,14 @@ from ledger.errors import Malformed, Unverified
 from ledger.records.authority import FiledKey
 from ledger.records.dates import batch_day
 from ledger.records.evidence import Evidence, Placed, format_evidence, parse_evidence
-from ledger.records.evidence_check import ProvenState, prove_under, verify_evidence, verify_stapled
+from ledger.records.evidence_check import (
+    ProvenState,
+    prove_in,
+    prove_under,
+    seal_under,
+    verify_evidence,
+    verify_stapled,
+)
 from ledger.records.kinds import CertificateStatus
 from ledger.records.seal import Seal
 from ledger.tlog.checkpoint import open_cosigned
@@ -156,6 +163,28 @@ def test_the_policy_and_keys_are_the_callers() -> None:
     opened = open_cosigned(LOG.checkpoint(auditor=False), ORIGIN, KEYS, POLICY, (AUDITOR_KEY,), undated_s=1)
     with pytest.raises(Unverified):
         prove_under(evidence, opened)
+
+
+def test_a_seal_that_was_checked_serves_what_has_the_same_one_byte_for_byte() -> None:
+    note, (first, second) = LOG.checkpoint(), LOG.seals[:2]
+    opened = open_cosigned(note, ORIGIN, KEYS, POLICY, (AUDITOR_KEY,), undated_s=1)
+    older, other, later = (
+        replace(LOG.evidence(key, covered=covered), checkpoint=note)
+        for key, covered in ((P3, first), (Q, first), (P3, second))
+    )
+    sealed = seal_under(older, opened)
+    for evidence in (older, other):
+        assert prove_in(evidence, sealed) == prove_under(evidence, opened)
+    wrong = (
+        later,
+        replace(older, checkpoint=LOG.checkpoint(auditor=False)),
+        replace(older, seal=Placed(older.seal.entry, ())),
+        replace(older, next=later.next),
+        replace(older, next=None),
+    )
+    for evidence in wrong:
+        with pytest.raises(Unverified):
+            prove_in(evidence, sealed)
 
 
 def test_days() -> None:

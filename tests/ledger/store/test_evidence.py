@@ -154,10 +154,12 @@ async def test_an_older_basis_between_newer_ones(tmp_path: Path, kind: str) -> N
     await site.log.issue(one)
     site.publish()
     new, key = site.basis, one.issue.cert_key
-    for basis, exists in ((new, True), (old, False), (new, True), (old, False)):
+    for at, (basis, exists) in enumerate(((new, True), (old, False), (new, True), (old, False))):
         site.basis = basis
         for _ in range(2):
             assert (site.check(await site.prover.current(key, basis), key).state is not None) == exists
+        nobody = octets(f"not asked for before {at}")
+        assert site.check(await site.prover.current(nobody, basis), nobody).state is None
     await site.log.store.close()
 
 
@@ -177,6 +179,23 @@ async def test_a_missing_entry_is_unavailable_and_no_bug(tmp_path: Path) -> None
     again = await Integrator.open(site.log.store)
     with pytest.raises(Unavailable, match="entry 1 is missing"):
         await again.filing(FILING)
+
+
+async def test_an_older_seal_stands_otherwise_under_every_head(tmp_path: Path) -> None:
+    """What is kept of a past day is of one head: asked again under the next, and under the one before."""
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    await site.log.issue(one)
+    day, key, bases = batch_day(site.log.time), one.issue.cert_key, list[Basis]()
+    for at in range(4):
+        await site.log.batch([site.log.certificate(f"later {at}").statement.entry], time=site.log.time + DAY)
+        site.publish()
+        bases.append(site.basis)
+        for basis in (*bases, site.basis):
+            site.basis = basis
+            for asked in range(day, batch_day(basis.time_ms) + 1):
+                site.check(await site.prover.at_day(key, asked, basis), key).check_day(asked)
+    await site.log.store.close()
 
 
 async def test_standing(tmp_path: Path) -> None:

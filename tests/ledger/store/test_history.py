@@ -57,14 +57,16 @@ async def test_batches_that_are_committed_while_it_builds_do_not_disturb(tmp_pat
 async def test_the_last_seal_of_a_day(tmp_path: Path) -> None:
     log, history, seals = await built(tmp_path / "log.db")
     found = [parse_seal((await log.store.entries(index, index + 1))[0]) for index in seals]
+    for published in (4, 7, len(found), len(found), 7):  # what is kept of a shorter log serves a longer one
+        newest = found[published - 1]
+        for day in range(batch_day(TIME) - 1, batch_day(newest.time) + 4):
+            of_day = [seal for seal in found[:published] if batch_day(seal.time) <= day]
+            if of_day:
+                assert await history.seal_of_day(day, newest, newest.time + 3 * DAY) == of_day[-1]
+            else:
+                with pytest.raises(Refused, match="TOO_EARLY"):
+                    await history.seal_of_day(day, newest, newest.time + 3 * DAY)
     newest = found[-1]
-    for day in range(batch_day(TIME) - 1, batch_day(newest.time) + 4):
-        of_day = [seal for seal in found if batch_day(seal.time) <= day]
-        if of_day:
-            assert await history.seal_of_day(day, newest, newest.time + 3 * DAY) == of_day[-1]
-        else:
-            with pytest.raises(Refused, match="TOO_EARLY"):
-                await history.seal_of_day(day, newest, newest.time + 3 * DAY)
     with pytest.raises(Refused, match="NOT_YET"):
         await history.seal_of_day(batch_day(newest.time) + 1, newest, newest.time)
     assert await history.seal_of_day(batch_day(newest.time), newest, newest.time) == newest

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.errors import Malformed, Refused
 from ledger.records.dates import MS_PER_DAY, batch_day, format_day, last_ms, parse_day
+from ledger.records.evidence import format_evidence, parse_evidence
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.secret import locator_of
 from ledger.records.statements import issuer_entry
+from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
 from tests.support.build_log import FILING, Certificate
 from tests.support.receipt_office import Office, open_office
 from tests.support.verdict_samples import sample
@@ -114,6 +118,38 @@ async def test_nobody_waits_in_vain_while_the_map_of_that_day_is_rebuilt(office:
     last = await days_later(office, 2)
     rows = [[f"e{at}", "", one.code().link, "高级工", "2020-01-01", "", "0"] for at, one in enumerate(certificates)]
     assert said(await wages(office, last, *rows)) == [("valid", 570_000, ())] * 12
+
+
+async def test_the_old_checkpoint_is_opened_once_for_a_run_and_a_tampered_row_counts_for_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = [office.log.certificate(f"staff {at}") for at in range(6)]
+    await office.log.issue(*certificates)
+    last = await days_later(office, 2)
+    rows = [[f"e{at}", "", one.code().link, "高级工", "2020-01-01", "", "0"] for at, one in enumerate(certificates)]
+    opened, given = list[bytes](), office.replica.evidence
+
+    def count(note: bytes, *rest: Any, **how: Any) -> CosignedCheckpoint:
+        opened.append(note)
+        return open_cosigned(note, *rest, **how)
+
+    async def altered(cert_key: bytes, **asked: Any) -> bytes:
+        raw = await given(cert_key, **asked)
+        evidence, at = parse_evidence(raw), [one.issue.cert_key for one in certificates].index(cert_key)
+        changes: dict[int, dict[str, Any]] = {
+            1: {"checkpoint": evidence.checkpoint.replace(b"\n\n", b"x\n\n", 1)},
+            2: {"seal": evidence.next},
+            3: {"state": evidence.state[:-1] + bytes([evidence.state[-1] ^ 1])},
+        }
+        return format_evidence(replace(evidence, **changes.get(at, {})))
+
+    monkeypatch.setattr("verifier.proven.open_cosigned", count)
+    assert said(await wages(office, last, *rows)) == [("valid", 570_000, ())] * 6
+    assert len(opened) == 1
+    monkeypatch.setattr(office.replica, "evidence", altered)
+    found = await wages(office, last, *rows)
+    assert [code for code, _, _ in said(found)] == ["valid", *["unavailable"] * 3, "valid", "valid"]
+    assert [amount for _, amount, _ in said(found)] == [570_000, None, None, None, 570_000, 570_000]
 
 
 async def test_numbers_with_names_of_a_past_month(office: Office) -> None:
