@@ -22,7 +22,7 @@ from tests.support.schema_fuzz import fuzz, site_in_a_thread
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/schema-fuzz", description=__doc__)
     parser.add_argument("--examples", type=int, default=200, help="requests to each operation")
-    parser.add_argument("--seed", type=int, default=0, help="0: always the same requests")
+    parser.add_argument("--seed", type=int, default=0, help="other requests; the same seed sends the same")
     parser.add_argument("--write", action="store_true", help="write docs/campaigns/schemas.json")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
