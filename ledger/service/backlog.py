@@ -23,7 +23,7 @@ from typing import Final
 from ledger.errors import Malformed, Unavailable
 
 LONGEST_S: Final = 2.0  # what a statement may be expected to wait before its turn
-START: Final = 500.0  # statements a second, believed before there is a measurement, with the weight of one second
+START: Final = 400.0  # statements a second, believed before there is a measurement, with the weight of one second
 LEAST: Final = 25.0  # statements a second; no estimate is below, so that 50 are let in whatever was measured
 _FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
 _MEMORY_S: Final = 3.0  # of busy time, after which a measurement counts 1/e
