@@ -26,6 +26,7 @@ from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
 from ledger.errors import Unavailable, Unverified
 from ledger.records.state import FilingState
+from ledger.service.backlog import Backlog, count_statements
 from ledger.service.desk import Desk
 from ledger.service.examined import PATH, VERSION, format_examined, sign_examined
 from ledger.service.examiners import Submitter
@@ -55,6 +56,7 @@ class Front:
     link: SequencerLink
     key: bytes  # of front and sequencer
     intake: Intake
+    backlog: Backlog  # of what is examined here; behind it the sequencer has its own
     metrics: FrontMetrics
 
 
@@ -81,7 +83,9 @@ async def post_statements(request: web.Request) -> web.Response:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
     filing = await _requester(front, request, body)  # a
     by = Submitter(filing, await front.view.authority())
-    items = await front.desk.examine_for_sequencer(body, by)  # b
+    with front.backlog.through(count_statements(body)):
+        items = await front.desk.examine_for_sequencer(body, by)  # b
+        front.backlog.finished(len(items))
     examined = format_examined(filing.terms.number, items)
     front.metrics.statements.inc(len(items))
     with front.metrics.waited.time():

@@ -20,6 +20,7 @@ from ledger.keystore import Cost, KeyFile, SecretKey, create_key_file
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.request_signing import NonceMemory
 from ledger.service.admission import Examiner
+from ledger.service.backlog import Backlog
 from ledger.service.desk import Desk
 from ledger.service.examined import front_key
 from ledger.service.front import Front, create_front_app
@@ -152,7 +153,9 @@ async def serve_front(
         requesters = Requesters(
             settings.public_url, view.keys, view.filing, NonceMemory(not_before_s=-(-time.time_ns() // 10**9))
         )
-        front = Front(view, requesters, desk, link, front_key(index_key), Intake(_INTAKE_BYTES), make_front_metrics())
+        backlog, key = Backlog(time.monotonic), front_key(index_key)
+        metrics = make_front_metrics(backlog)
+        front = Front(view, requesters, desk, link, key, Intake(_INTAKE_BYTES), backlog, metrics)
         edge = EdgeSettings(behind_proxy=settings.behind_proxy)
         site = await start_site(create_front_app(front), settings.host, settings.port, edge)
         stack.push_async_callback(site.stop)

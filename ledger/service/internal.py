@@ -6,6 +6,7 @@ Beside it stands the whole ordinary application, to which fronts pass on everyth
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -23,13 +24,14 @@ from ledger.service.examined import (
     PATH,
     TIME_HEADER,
     CheckedItem,
+    Item,
     check_examined,
     front_key,
     parse_examined,
     unpack_item,
 )
 from ledger.service.examiners import Submitter
-from ledger.service.web import LOG, sequence
+from ledger.service.web import LOG, Log, sequence
 
 _KEY: Final = web.AppKey("front_key", bytes)
 
@@ -60,13 +62,15 @@ async def post_examined(request: web.Request) -> web.Response:
     if filing is None:
         raise refuse(Refusal.FILING_UNKNOWN, "filing_number")
     assert integrator.authority is not None
+    by = Submitter(filing, integrator.authority)
+    return await sequence(log, len(items), lambda: _examined_again(log, items, by))  # 5
+
+
+async def _examined_again(log: Log, items: Sequence[Item], by: Submitter) -> list[Examined]:
     entries = [item.entry for item in items if isinstance(item, CheckedItem)]
-    checked = iter(await log.desk.authenticate(entries, Submitter(filing, integrator.authority)))  # 3
-    examined = []
-    for item in items:
-        found = unpack_item(item, next(checked) if isinstance(item, CheckedItem) else None)
-        examined.append(_with_openings(found))  # 4
-    return await sequence(log, examined)  # 5
+    checked = iter(await log.desk.authenticate(entries, by))  # 3
+    found = [unpack_item(item, next(checked) if isinstance(item, CheckedItem) else None) for item in items]
+    return [_with_openings(each) for each in found]  # 4
 
 
 def _with_openings(examined: Examined) -> Examined:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from ledger.service.backlog import Backlog
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 
@@ -39,8 +40,10 @@ class FrontMetrics:
     waited: Histogram  # s for the sequencer's answer, the search for one included; its count is that of the bodies
 
 
-def make_front_metrics() -> FrontMetrics:
+def make_front_metrics(backlog: Backlog) -> FrontMetrics:
     registry = CollectorRegistry()
+    wait = Gauge("certledger_front_wait_seconds", "Expected wait for examination", registry=registry)
+    wait.set_function(lambda: backlog.wait_s)
     return FrontMetrics(
         registry,
         Counter("certledger_front_statements", "Statements examined", registry=registry),
@@ -62,6 +65,8 @@ def watch(metrics: Metrics, sequencer: Sequencer, publisher: Publisher) -> None:
     gauge("certledger_log_size", "Leaves").set_function(lambda: sequencer.integrator.size)
     gauge("certledger_pending", "Leaves committed and not published").set_function(lambda: publisher.pending)
     gauge("certledger_waiting", "Statements waiting").set_function(lambda: sequencer.waiting)
+    gauge("certledger_wait_seconds", "Expected wait of what comes now").set_function(lambda: sequencer.backlog.wait_s)
+    gauge("certledger_rate", "Statements a second when busy").set_function(lambda: sequencer.backlog.rate)
     gauge("certledger_stopped", "1 when the log must not sign").set_function(lambda: publisher.stopped is not None)
     gauge("certledger_head_age_seconds", "Since the newest publication").set_function(lambda: publisher.age_s)
     gauge("certledger_last_batch_seconds", "Log time of the last batch").set_function(

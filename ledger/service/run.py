@@ -27,6 +27,7 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.request_signing import NonceMemory
 from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
+from ledger.service.backlog import Backlog
 from ledger.service.budget import Budget
 from ledger.service.claims import ClaimsDesk, add_claims
 from ledger.service.clock import LogClock
@@ -200,6 +201,7 @@ async def running(
             index,
             fatal,
             examiner.lineage_of,
+            Backlog(lambda: steady_ms() / 1000),
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
             on_commit=learn,

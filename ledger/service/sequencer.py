@@ -30,6 +30,7 @@ from ledger.records.repeated import acts_again
 from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
+from ledger.service.backlog import Backlog
 from ledger.service.clock import ClockStopped, LogClock
 from ledger.service.private_fold import LineageOf, PrivateFold, behind
 from ledger.service.private_index import PrivateIndex
@@ -82,12 +83,13 @@ class Sequencer:
         index: PrivateIndex,
         fatal: asyncio.Future[BaseException],
         lineage_of: LineageOf,
+        backlog: Backlog,
         *,
         batch_limit: int,
         queue_limit: int,
         on_commit: Callable[[Sequence[Candidate]], None] = lambda _: None,
     ) -> None:
-        self.integrator = integrator
+        self.integrator, self.backlog = integrator, backlog
         self._store, self._hashes, self._publisher = store, hashes, publisher
         self._clock, self._fatal = clock, fatal
         self._index, self._lineage_of = index, lineage_of
@@ -107,8 +109,8 @@ class Sequencer:
         self._clock.batch_time(self.integrator.head.time)
 
     def put(self, candidates: Sequence[Candidate]) -> asyncio.Future[list[int | Refused]]:
-        """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue), and while
-        no statement may be taken.
+        """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue: this bounds
+        memory, and `backlog` what a statement waits), and while no statement may be taken.
         """
         self._publisher.check_taking()
         size = sum(candidate.size for candidate in candidates)
@@ -164,6 +166,7 @@ class Sequencer:
             for item in taken:
                 item.request.fail(Unavailable("outcome unknown; ask again", retry_after=5))
             raise
+        self.backlog.finished(len(taken))
         for item, outcome in zip(taken, outcomes, strict=True):
             item.request.settle(item.place, outcome)
 

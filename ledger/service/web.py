@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ from ledger.records.refusals import Refusal, refuse
 from ledger.records.repeated import UNNUMBERED
 from ledger.service.admission import Candidate, Examined
 from ledger.service.answers import Answers
+from ledger.service.backlog import count_statements
 from ledger.service.budget import Budget
 from ledger.service.desk import Desk
 from ledger.service.examiners import Submitter
@@ -118,7 +119,8 @@ async def post_statements(request: web.Request) -> web.Response:
     filing = await log.requesters.open(request, body, suspended=True)
     authority = log.sequencer.integrator.authority
     assert authority is not None
-    return await sequence(log, await log.desk.examine(body, Submitter(filing, authority)))
+    by = Submitter(filing, authority)
+    return await sequence(log, count_statements(body), lambda: log.desk.examine(body, by))
 
 
 async def get_statement(request: web.Request) -> web.Response:
@@ -140,8 +142,11 @@ async def post_authority(request: web.Request) -> web.Response:
     entry = wire.decode(await read_body(request, _SMALL_BODY), wire.AuthorityRequest).entry
     authority = log.sequencer.integrator.authority
     assert authority is not None
-    examined = await log.desk.examine_authority(entry, authority)
-    return await sequence(log, [_own_request_keys(log, examined)])
+
+    async def examine() -> list[Examined]:
+        return [_own_request_keys(log, await log.desk.examine_authority(entry, authority))]
+
+    return await sequence(log, 1, examine)
 
 
 async def post_tracks(request: web.Request) -> web.Response:
@@ -230,8 +235,27 @@ def _own_request_keys(log: Log, examined: Examined) -> Examined:
     return examined
 
 
-async def sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
-    """The answer to examined submissions: stored ones for what is logged already; the rest goes to the sequencer in
+async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequence[Examined]]]) -> web.Response:
+    """The answer to a request of about `count` submissions. Raises Unavailable, before it is examined, when it would
+    wait too long; waiting for publication is no part of that."""
+    with log.sequencer.backlog.through(count):
+        examined = await examine()
+        final = await _settled(log, examined)
+    for code, number in Counter(one.code if isinstance(one, Refused) else "logged" for one in final).items():
+        log.metrics.answered.labels(code).inc(number)
+    receipt = await log.answers.receipt(final)
+    if receipt is None:
+        pending = sorted(
+            (outcome, item.identity)
+            for outcome, item in zip(final, examined, strict=True)
+            if isinstance(outcome, int) and item.identity is not None and not log.answers.covered(outcome)
+        )
+        return _pending([identity for _, identity in pending])
+    return _receipt(receipt)
+
+
+async def _settled(log: Log, examined: Sequence[Examined]) -> list[int | Refused]:
+    """The outcomes of examined submissions: stored ones for what is logged already; the rest goes to the sequencer in
     order, and so does what is logged and may have been undone since."""
     identities = [item.identity for item in examined if item.identity is not None]
     known = await log.store.find(identities)  # 3
@@ -246,19 +270,10 @@ async def sequence(log: Log, examined: Sequence[Examined]) -> web.Response:
         else:
             answers.append(None)
             candidates.append(item.outcome)
+    if len(candidates) < len(answers):
+        log.sequencer.backlog.finished(len(answers) - len(candidates))
     settled = iter(await log.sequencer.put(candidates) if candidates else ())
-    final = [next(settled) if answer is None else answer for answer in answers]
-    for code, count in Counter(outcome.code if isinstance(outcome, Refused) else "logged" for outcome in final).items():
-        log.metrics.answered.labels(code).inc(count)
-    receipt = await log.answers.receipt(final)
-    if receipt is None:
-        pending = sorted(
-            (outcome, item.identity)
-            for outcome, item in zip(final, examined, strict=True)
-            if isinstance(outcome, int) and item.identity is not None and not log.answers.covered(outcome)
-        )
-        return _pending([identity for _, identity in pending])
-    return _receipt(receipt)
+    return [next(settled) if answer is None else answer for answer in answers]
 
 
 def _receipt(receipt: wire.Receipt) -> web.Response:

@@ -18,6 +18,7 @@ from ledger.errors import Refused, Unavailable
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
+from ledger.service.backlog import Backlog
 from ledger.service.clock import LogClock
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
@@ -130,6 +131,7 @@ class Room:
             INDEX,
             self.fatal,
             EXAMINER.lineage_of,
+            Backlog(lambda: self.steady / 1000),
             batch_limit=limit,
             queue_limit=queue,
             on_commit=self.committed.extend,

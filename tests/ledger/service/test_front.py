@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 
+from ledger.edge import Intake, start_site
 from ledger.errors import Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
@@ -23,6 +25,7 @@ from ledger.records.state import AuthorityState, FilingState, KeyUse
 from ledger.records.supervision import FilingStanding
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.backlog import LONGEST_S, START, Backlog
 from ledger.service.examined import (
     FORM,
     MAC_HEADER,
@@ -34,10 +37,13 @@ from ledger.service.examined import (
     pack_item,
     sign_examined,
 )
+from ledger.service.front import Front, create_front_app
+from ledger.service.front_link import Answer
+from ledger.service.metrics import make_front_metrics
 from ledger.service.private_index import PrivateIndex
 from ledger.service.tiles import IMMUTABLE
 from ledger.store.postgres_link import parse_place
-from ledger.wire import Logged, submission_body
+from ledger.wire import Logged, SubmitRequest, encode, submission_body
 from tests.ledger.service.test_admission import OPENINGS
 from tests.support.builders import Body
 from tests.support.fault_store import flip
@@ -159,6 +165,50 @@ async def test_its_meters_are_its_own(pair: Pair) -> None:
     assert after["certledger_front_statements_total"] == before["certledger_front_statements_total"] + 3
     waited = "certledger_front_sequencer_seconds_count"
     assert after[waited] == before[waited] + 1 and "certledger_log_size" not in after
+    assert after["certledger_front_wait_seconds"] == 0
+
+
+async def test_what_would_wait_too_long_is_refused_before_it_is_examined() -> None:
+    now, handed = [0.0], []
+    backlog = Backlog(lambda: now[0])
+    body = encode(SubmitRequest([submission_body(HOME.certificate(str(at)).submission()) for at in range(2)]))
+
+    async def nothing(*_: object, **__: object) -> Any:
+        return None
+
+    async def examine(_body: bytes, _by: object) -> list[bytes]:
+        assert backlog.wait_s == 2 / START
+        now[0] += 0.001
+        return [REFUSAL, REFUSAL]
+
+    async def send(_method: str, path: str, _sign: object, _body: bytes) -> Answer:
+        handed.append((path, backlog.wait_s))
+        return Answer(200, {}, b"{}")
+
+    async def filing(*_: object, **__: object) -> Any:
+        return SimpleNamespace(terms=HOME.filing)
+
+    front: Any = Front(
+        SimpleNamespace(authority=nothing, store=None),  # type: ignore[arg-type]
+        SimpleNamespace(open=filing),  # type: ignore[arg-type]
+        SimpleNamespace(examine_for_sequencer=examine),  # type: ignore[arg-type]
+        SimpleNamespace(send=send),  # type: ignore[arg-type]
+        bytes(32),
+        Intake(1024 * 1024),
+        backlog,
+        make_front_metrics(backlog),
+    )
+    site = await start_site(create_front_app(front), "127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession() as session:
+            with backlog.through(int(START * LONGEST_S) + 1):
+                async with session.post(site.url + "/v1/statements", data=body) as full:
+                    assert (full.status, full.headers["Retry-After"], handed) == (503, "2", [])
+            async with session.post(site.url + "/v1/statements", data=body) as taken:
+                assert taken.status == 200 and handed == [(PATH, 0)], "its wait for the sequencer is not counted here"
+    finally:
+        await site.stop()
+    assert backlog.rate > START, "what was examined is measured"
 
 
 async def test_each_refusal_is_the_same_as_without_it(pair: Pair) -> None:

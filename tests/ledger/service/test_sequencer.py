@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from ledger.errors import Refused, Unavailable
 from ledger.records.seal import is_seal, parse_seal
 from ledger.service import sequencer as module
+from ledger.service.admission import Candidate
+from ledger.service.backlog import START
 from tests.support.builders import DAY
 from tests.support.service_room import BODY, Room
 from tests.support.stores import KINDS
@@ -136,3 +139,25 @@ async def test_a_key_that_died_meanwhile_does_not_change_the_first_answer(room: 
         again, late = await room.put(a, b)
     assert again == index
     assert isinstance(late, Refused) and late.code == "ISSUED_TOO_LATE"
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_batches_tell_what_a_busy_log_can_do(tmp_path: Path, busy: bool) -> None:
+    room = Room(tmp_path)
+
+    class Slow(list[Candidate]):
+        """Each batch takes 400 ms: 20 statements a second."""
+
+        def extend(self, batch: Iterable[Candidate]) -> None:
+            super().extend(batch)
+            room.wall += 400
+            room.steady += 400
+
+    room.committed = Slow()
+    async with room.open(limit=8):
+        made = await room.draft(*(f"busy {at}" for at in range(24)))
+        backlog = room.sequencer.backlog
+        with backlog.through(300 if busy else len(made)):
+            assert all(isinstance(answer, int) for answer in await room.put(*made))
+        assert (20 < backlog.rate < START) if busy else backlog.rate == START
+        assert backlog.wait_s == 0

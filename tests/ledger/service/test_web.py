@@ -9,20 +9,29 @@ import random
 import re
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
 
 from ledger import wire
 from ledger.client import Pending
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
+from ledger.records.refusals import Refusal, refuse
 from ledger.records.secret import locator_of
 from ledger.records.statements import parse_statement
+from ledger.service.admission import Examined
+from ledger.service.answers import Answers
+from ledger.service.backlog import LONGEST_S, START
+from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
+from ledger.service.web import sequence
+from ledger.store.hashes import Hashes
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
 from ledger.tlog.tiles import parse_entries
@@ -31,7 +40,7 @@ from tests.support import slow_tree
 from tests.support.builders import Body
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.live_ledger import LiveLedger, drafted, live_body
-from tests.support.service_room import PATIENCE_S, until
+from tests.support.service_room import PATIENCE_S, Room, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
 SIGNED = ("/v1/statements", "/v1/tracks", "/v1/numbers")
@@ -345,6 +354,7 @@ async def test_health_and_metrics_name_nobody(live: LiveLedger, home: Body) -> N
     size = await size_of(live)
     text = (await live.fetch("/metrics"))[2].decode()
     assert f"certledger_log_size {float(size)}" in text
+    assert "certledger_wait_seconds 0.0" in text and re.search(r"certledger_rate [1-9]", text)
     assert re.search(r'certledger_statements_total\{outcome="logged"\} [1-9]', text)
     assert home.filing.number not in text
     assert len(text.splitlines()) < 200
@@ -417,6 +427,38 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
             assert all(isinstance(answer, Logged) for answer in receipt.answers)
     finally:
         small.stop()
+
+
+async def test_what_would_wait_too_long_is_refused_before_it_is_examined(tmp_path: Path) -> None:
+    room, inside, asked = Room(tmp_path), [], []
+
+    class Asked(Answers):
+        async def receipt(self, answers: Sequence[int | Refused], *, wait: bool = True) -> wire.Receipt | None:
+            inside.append(room.sequencer.backlog.wait_s)
+            return await super().receipt(answers, wait=wait)
+
+    async with FakeWitness("w", room.now_s) as witness, room.open(witnesses=[witness], k=1):
+        witness.mode = "500"
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer,
+            store=room.store,
+            metrics=make_metrics(),
+            answers=Asked(room.publisher, room.store, Hashes(room.store), 0),
+        )
+        (found,) = await room.candidates(*await room.draft("a"))
+
+        async def examine() -> list[Examined]:
+            asked.append(room.sequencer.backlog.wait_s)
+            unknown = Examined(None, refuse(Refusal.MALFORMED, "entry"))
+            return [Examined(found.statement.identity, found), unknown]
+
+        with room.sequencer.backlog.through(int(START * LONGEST_S) + 1):
+            with pytest.raises(Unavailable) as full:
+                await sequence(log, 2, examine)
+            assert full.value.retry_after == 2 and not asked
+        answer = await sequence(log, 2, examine)
+    assert answer.status == 202 and asked == [2 / START]
+    assert inside == [0], "without a quorum of witnesses statements wait for it, but nobody waits for them"
 
 
 @asynccontextmanager

@@ -1,0 +1,111 @@
+"""How long a statement that comes now would wait, and the refusal of what would wait too long.
+
+Expected wait = statements ahead of it, under examination and in the queue together, divided by the rate at which a busy
+pipeline lets them out. What a pipeline lets out while little comes says nothing about what it could: one statement
+alone takes as long as a few hundred together, for the fsync is theirs in common. So the rate is learnt in two ways:
+
+    a full     between two batches with a backlog all the time, enough of it to fill batches: what left in between is
+               what it can do, more or less than was believed
+    b alone    a busy period, from nothing inside to nothing inside: what left is the least it can do, so that it may
+               raise the estimate and never lowers it. Without it an estimate that a stalled disk had brought down would
+               let in too little to be ever measured again
+
+Idle time is not looked at: after a quiet night the last rate holds. Pure: the clock is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import ceil, exp
+from typing import Final
+
+from ledger.errors import Malformed, Unavailable
+
+LONGEST_S: Final = 2.0  # what a statement may be expected to wait before its turn
+START: Final = 400.0  # statements a second, believed before there is a measurement, with the weight of one second
+LEAST: Final = 25.0  # statements a second; no estimate is below, so that 50 are let in whatever was measured
+_FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
+_MEMORY_S: Final = 3.0  # of busy time, after which a measurement counts 1/e
+_COME_AGAIN_S: Final = 60  # the longest Retry-After
+
+
+def count_statements(body: bytes) -> int:
+    """About how many submissions a request's body holds, before it is decoded: one `"entry"` each."""
+    return max(1, body.count(b'"entry"'))
+
+
+class Backlog:
+    """Statements on their way through a pipeline, and the rate at which it works. `now_s`: a steady clock, in seconds.
+
+    `through` surrounds the way of a request; `finished` is told of statements that have come out, in the lumps in which
+    they do: a whole batch at once.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._inside = 0
+        self._left, self._busy_s = START, 1.0  # decayed sums; the rate is their quotient
+        self._full_since: float | None = None  # when statements last came out, if the backlog was full ever since
+        self._alone_since: float | None = None  # when the first came in, unless the rate was measured in full since
+        self._alone = 0  # statements that came out since then
+
+    @property
+    def rate(self) -> float:
+        """Statements a second that a busy pipeline lets out."""
+        return max(LEAST, self._left / self._busy_s)
+
+    @property
+    def wait_s(self) -> float:
+        """What a statement that comes now would wait before its turn."""
+        return self._inside / self.rate
+
+    @contextmanager
+    def through(self, count: int) -> Iterator[None]:
+        """A request of `count` statements is inside for as long as this lasts. Nothing inside: it is taken, whatever
+        its size. Raises Unavailable, saying when to come again, when it would wait longer than LONGEST_S.
+        """
+        if self.wait_s > LONGEST_S:
+            again = ceil(self.wait_s - LONGEST_S / 2)  # half of what may wait is gone by then
+            raise Unavailable("too many statements are waiting", retry_after=min(again, _COME_AGAIN_S))
+        if not self._inside:
+            self._alone_since, self._alone = self._now_s(), 0
+        self._inside += count
+        try:
+            yield
+        except Malformed:  # examined it was, and the next one's turn comes
+            self.finished(count)
+            raise
+        finally:
+            self._inside -= count
+            if self._inside < self._full:
+                self._full_since = None
+            if not self._inside:
+                self._learn_alone()
+
+    def finished(self, count: int) -> None:
+        """So many statements have come out, all at once and just now; their requests may still be inside."""
+        now = self._now_s()
+        if self._full_since is not None:  # a
+            self._learn(count, now - self._full_since)
+            self._alone_since = None
+        self._alone += count
+        self._full_since = now if self._inside >= self._full else None
+
+    @property
+    def _full(self) -> float:
+        """Half of what is let in, where that is less: a low estimate can be measured, too."""
+        return min(_FULL, self.rate * LONGEST_S / 2)
+
+    def _learn_alone(self) -> None:
+        if self._alone_since is not None:
+            seconds = self._now_s() - self._alone_since
+            if self._alone > seconds * self.rate:  # b
+                self._learn(self._alone, seconds)
+
+    def _learn(self, count: int, seconds: float) -> None:
+        """`count` statements in `seconds`, spread evenly over them, into sums that forget exponentially."""
+        kept = exp(-seconds / _MEMORY_S)
+        weight = _MEMORY_S * (1 - kept)  # of the stretch, in seconds
+        self._left = self._left * kept + count * (weight / seconds if weight else 1.0)
+        self._busy_s = self._busy_s * kept + weight
