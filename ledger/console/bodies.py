@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -112,8 +113,7 @@ def _filing(table: _Table, today: int) -> Filing:
 
 
 def _filing_change(table: _Table, today: int) -> Filing:
-    terms = _filing(table, today)
-    return Filing(**{name: getattr(terms, name) for name in Filing.__slots__} | {"change": True})
+    return replace(_filing(table, today), change=True)
 
 
 def _pack(table: _Table, today: int) -> Pack:

@@ -75,7 +75,12 @@ class MapTree:
 
     @classmethod
     def restore(cls, depth: int, roots: Mapping[int, bytes], count: int) -> MapTree:
-        """The tree over bucket roots that were kept, with the key count that was kept beside them."""
+        """The tree over bucket roots that were kept, with the key count that was kept beside them.
+
+        Raises Malformed for a root that is none, or of a bucket that there is not.
+        """
+        if not all(len(root) == HASH_BYTES and 0 <= bucket < 1 << depth for bucket, root in roots.items()):
+            raise Malformed("the root of a map bucket has 32 bytes, and its bucket a place in the tree")
         tree = cls(depth)
         tree.count = count
         tree._write(tree._rise({(1 << depth) + bucket: root for bucket, root in roots.items()}))

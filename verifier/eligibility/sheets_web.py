@@ -158,10 +158,10 @@ def _words(request: web.Request, run: Run, lang: str) -> JobWords:
 
 
 def _days(run: Run, label: Mapping[str, str], lang: str) -> str:
-    said = f"{label['eligibility_as_of']} {say_day_number(run.as_of, lang)}"
-    if run.compare is None:
-        return said
-    return f"{said} · {label['eligibility_compared']} {say_day_number(run.compare, lang)}"
+    said = [label["eligibility_as_of"], say_day_number(run.as_of, lang)]
+    if run.compare is not None:
+        said += ["·", label["eligibility_compared"], say_day_number(run.compare, lang)]
+    return " ".join(said)
 
 
 def _decided(run: Run) -> dict[str, Any]:

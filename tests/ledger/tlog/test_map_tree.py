@@ -144,6 +144,12 @@ def test_changes_that_do_not_fit_are_refused(changed: dict[int, list[Leaf]], del
         MapTree(4).prepare(changed, delta)
 
 
+@pytest.mark.parametrize("roots", [{0: bytes(31)}, {0: bytes(33)}, {16: bytes(32)}, {-1: bytes(32)}])
+def test_kept_roots_that_are_none_are_refused(roots: dict[int, bytes]) -> None:
+    with pytest.raises(Malformed):
+        MapTree.restore(4, roots, 1)
+
+
 def test_build_wants_ascending_leaves() -> None:
     leaves = [(bytes([i]) * 32, bytes(32)) for i in range(3)]
     for wrong in (leaves[::-1], [leaves[0], leaves[0]]):

@@ -54,7 +54,7 @@ class TestPacks:
         assert main(["packs", "list"]) == 0 and "[示例 / sample]" in capsys.readouterr().out
         assert main(["packs", "check", str(SHIPPED / "sc-2023")]) == 0
         out = capsys.readouterr().out
-        assert shipped_packs()["sc-2023"].digest.hex() in out and "31 cases" in out
+        assert shipped_packs()["sc-2023"].digest.hex() in out and "42 cases" in out
 
     def test_a_failing_case_and_a_row_without_one(self, tmp_path: Path, capsys: Capture) -> None:
         files = changed("sc-2023", "tables.toml", "amount = 150000", "amount = 160000")
@@ -63,7 +63,7 @@ class TestPacks:
         assert "x A6: amount: 150000, 160000" in capsys.readouterr().out
         assert main(["packs", "cases", folder, "--json"]) == 1
         cases = json.loads(capsys.readouterr().out)
-        assert cases["untouched"] == [] and len(cases["cases"]) == 31
+        assert cases["untouched"] == [] and len(cases["cases"]) == 42
         (tmp_path / "p" / "cases.toml").write_text("", "utf-8")
         assert main(["packs", "cases", folder]) == 0
         assert "? subsidy/L3: 没有案例 / no case touches it" in capsys.readouterr().out
