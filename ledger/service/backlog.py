@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from math import ceil, exp
 from typing import Final
 
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Unavailable
+from ledger.wire import MAX_SUBMISSIONS
 
 LONGEST_S: Final = 2.0  # what a statement may be expected to wait before its turn
 START: Final = 400.0  # statements a second, believed before there is a measurement, with the weight of one second
@@ -31,8 +32,9 @@ _COME_AGAIN_S: Final = 60  # the longest Retry-After
 
 
 def count_statements(body: bytes) -> int:
-    """About how many submissions a request's body holds, before it is decoded: one `"entry"` each."""
-    return max(1, body.count(b'"entry"'))
+    """About how many submissions a request's body holds, before it is decoded: one `"entry"` each. No more than one may
+    hold, whatever its bytes say: else a body of nothing but this word would keep all others out."""
+    return min(max(1, body.count(b'"entry"')), MAX_SUBMISSIONS)
 
 
 class Backlog:
@@ -73,9 +75,6 @@ class Backlog:
         self._inside += count
         try:
             yield
-        except Malformed:  # examined it was, and the next one's turn comes
-            self.finished(count)
-            raise
         finally:
             self._inside -= count
             if self._inside < self._full:

@@ -126,15 +126,19 @@ async def post_certificate(request: web.Request) -> web.Response:
 async def find_certificate(desk: ClaimsDesk, number: str, name: str, document: IdDocument) -> bytes:
     """The cert key behind a printed number and name, for its holder's document. Raises Refused NOT_HOLDER, Unavailable
     after five of them."""
+    # Counted by what was asked, known or not: counted by cert key, which the public log names, tries used up elsewhere
+    # would tell which number and name are this one's.
+    tries = desk.index.hmac(Purpose.LOOKUP, [number, name]).hex()
+    desk.wrong.take(tries, 1, time.monotonic())
     [found] = await desk.lookups.find([(number, name)])
     if found is None:
-        desk.wrong.take(desk.index.hmac(Purpose.LOOKUP, [number, name]).hex(), 1, time.monotonic())
         raise refuse(Refusal.NOT_HOLDER, "document")
     if isinstance(found, Unanswered):
         raise Unavailable("this number and name lead to nothing that can be shown; use the certificate's code")
     member = (await _view(desk, found.cert_key)).member(found.cert_key)
     assert member is not None, "a look-up that counts leads to a certificate"
-    await _check_person(desk, found.cert_key, document, member)
+    await _check_person(desk, document, member)
+    desk.wrong.give_back(tries, 1)
     return found.cert_key
 
 
@@ -156,7 +160,10 @@ async def ask(desk: ClaimsDesk, filing: FilingState, asked: wire.Asked, day: int
     terms = await _terms(desk, filing, asked.pack)  # a
     view = await _view(desk, asked.cert_key)
     member = in_force(view, asked.cert_key, day)  # b
-    await _check_person(desk, asked.cert_key, asked.document, member)  # c
+    tries = asked.cert_key.hex()
+    desk.wrong.take(tries, 1, time.monotonic())
+    await _check_person(desk, asked.document, member)  # c
+    desk.wrong.give_back(tries, 1)
     first = await _first(desk, view, member[0])
     said, state = member
     holder = Holder(asked.cert_key, first, state.track_id, said.trade, state.grade, asked.document.identity)
@@ -240,14 +247,11 @@ async def _view(desk: ClaimsDesk, cert_key: bytes) -> StoreView:
     return await _settled(lambda: load_view(desk.integrator, [], Behind([cert_key])))
 
 
-async def _check_person(desk: ClaimsDesk, cert_key: bytes, document: IdDocument, member: Member) -> None:
-    """Step c. A try is taken before anything is compared, and given back when it was the right document."""
-    name, now = cert_key.hex(), time.monotonic()
-    desk.wrong.take(name, 1, now)
+async def _check_person(desk: ClaimsDesk, document: IdDocument, member: Member) -> None:
+    """Step c. The caller takes a try before anything is compared, and gives it back when it was the right document."""
     hmac = desk.index.person_hmac(*document.identity, desk.lineage_of(member[0].occupation))
     if (await desk.store.index([hmac])).get(hmac) != member[1].track_id:
         raise refuse(Refusal.NOT_HOLDER, "document")
-    desk.wrong.give_back(name, 1)
 
 
 async def _first(desk: ClaimsDesk, view: StoreView, body: CertificateBody) -> bytes:

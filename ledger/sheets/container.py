@@ -37,13 +37,16 @@ def open_archive(raw: bytes) -> zipfile.ZipFile:
     if end < 0 or len(raw) - end < _END:
         raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
     size = int.from_bytes(raw[end + 12 : end + 16], "little")
+    said = place = end - _LOCATOR_64 - _END_64
     if raw[max(0, end - _LOCATOR_64) : end].startswith(b"PK\x06\x07"):
         wide = raw[max(0, end - _LOCATOR_64 - _END_64) : end - _LOCATOR_64]
         if not wide.startswith(b"PK\x06\x06"):
             raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
-        size = int.from_bytes(wide[40:48], "little")
+        size, said = int.from_bytes(wide[40:48], "little"), int.from_bytes(raw[end - 12 : end - 4], "little")
     if size > MAX_DIRECTORY:
         raise refused("FILE_MEMBERS", "压缩包内文件过多", "too many files inside the archive")
+    if said != place:  # where later versions of `zipfile` would read another record
+        raise refused("FILE_DAMAGED", "文件已损坏", "the file is damaged")
     try:
         return zipfile.ZipFile(io.BytesIO(raw))
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):

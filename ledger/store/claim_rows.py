@@ -60,6 +60,7 @@ async def check_claim_rows(store: Copyable, replayed: VersionedStore) -> ClaimRo
             problems += [
                 f"claim at index {claim.index}: its nullifier {one.hex()} has no row" for one in own if one not in rows
             ]
+        problems = problems[:_LIMIT]
     found, more = await _check_taken(store, replayed)
     problems = (problems + more)[:_LIMIT]
     if not problems and found != taken:

@@ -88,6 +88,12 @@ async def test_other_requests_are_answered_as_always(kind: dict[str, str]) -> No
     assert ready[2].startswith(b"HTTP/1.1 200") if more else ready[2] == BODY
 
 
+async def test_an_older_client_that_stays_is_answered_in_its_own_version() -> None:
+    kind = {"version": "1.0", "more": "Connection: keep-alive\r\n"}
+    ready, usual = [split(await exchange(request(path, **kind) + LAST)) for path in ("/ready", "/usual")]
+    assert ready[:2] == usual[:2] and ready[0].startswith(b"HTTP/1.0 200")
+
+
 async def test_large_and_empty_bodies_and_requests_sent_together() -> None:
     received = await exchange(b"".join(map(request, ("/large", "/empty", "/ready"))) + LAST)
     _, lines, rest = split(received)

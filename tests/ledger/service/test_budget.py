@@ -33,6 +33,17 @@ def test_a_refusal_takes_nothing_and_rest_fills_no_more_than_the_burst() -> None
         budget.take("a", 1, 10_000.0)
 
 
+def test_names_that_have_all_of_theirs_again_are_forgotten() -> None:
+    budget = Budget(1.0, 2)
+    for at in range(10_000):
+        budget.take(str(at), 1, float(at))
+    assert len(budget._left) < 2_000
+    budget.give_back("0", 1)
+    budget.take("9999", 1, 9_999.0)
+    with pytest.raises(Unavailable):
+        budget.take("9999", 1, 9_999.0)
+
+
 def test_a_clock_that_goes_back_gives_nothing() -> None:
     budget = Budget(10.0, 10)
     budget.take("a", 10, 100.0)

@@ -170,6 +170,16 @@ class TestByWhatIsPrinted:
             with pytest.raises(Unavailable):
                 await find_certificate(claims.desk, number, name, own)
 
+    async def test_tries_used_up_by_cert_key_do_not_tell_whose_number_and_name_they_are(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            made = await issued(claims)
+            for _ in range(5):
+                assert await refused_asking(claims, asked(made, "q")) == Refusal.NOT_HOLDER
+            for name in (made.face.name, "例外人"):
+                with pytest.raises(Refused) as caught:
+                    await find_certificate(claims.desk, made.face.number, name, asked(made, "q").document)
+                assert caught.value.code == Refusal.NOT_HOLDER
+
 
 class TestAdmission:
     async def test_what_comes_with_a_claim_is_what_was_signed(self, tmp_path: Path) -> None:

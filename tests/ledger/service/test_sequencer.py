@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -161,3 +162,16 @@ async def test_batches_tell_what_a_busy_log_can_do(tmp_path: Path, busy: bool) -
             assert all(isinstance(answer, int) for answer in await room.put(*made))
         assert (20 < backlog.rate < START) if busy else backlog.rate == START
         assert backlog.wait_s == 0
+
+
+async def test_what_nobody_waits_for_any_more_is_not_logged(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    async with room.open(run=False):
+        given_up, waited_for = [await room.candidates(*await room.draft(label)) for label in "ab"]
+        room.sequencer.put(given_up).cancel()
+        answer = room.sequencer.put(waited_for)
+        task = asyncio.create_task(room.sequencer.run())
+        (index,) = await answer
+        task.cancel()
+        assert isinstance(index, int) and room.size == index + 2, "one statement and its seal"
+        assert await room.store.find([given_up[0].statement.identity]) == {}

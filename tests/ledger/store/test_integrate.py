@@ -323,7 +323,7 @@ async def test_an_empty_store_opens_empty(tmp_path: Path) -> None:
 async def test_the_second_fold_of_one_number_uses_the_first_ones_state(log: LogBuilder) -> None:
     """Use counts of a key add up inside a batch and across batches."""
     filing = replace(log.filing(number="Y000051000002"), cap=3)
-    await log.batch([log._authority(filing)])
+    await log.batch([log.by_authority(filing)])
     made = [log.certificate(f"n{at}", filing_number="Y000051000002") for at in range(4)]
     await log.issue(*made[:2])
     await log.issue(made[2])
