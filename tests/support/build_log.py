@@ -27,7 +27,7 @@ from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.qr import Code, format_fragment
 from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.staple import Staple, compact
-from ledger.records.statements import Statement, issue_entry, issuer_entry, parse_statement, propose
+from ledger.records.statements import AuthorityBody, Statement, issue_entry, issuer_entry, parse_statement, propose
 from ledger.records.status import authenticate_authority, authenticate_record
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.store.evidence import Basis, Prover
@@ -152,12 +152,12 @@ class LogBuilder:
         return replace(filing, **changes)  # type: ignore[arg-type]
 
     def genesis_entry(self) -> bytes:
-        return self._authority(self.genesis())
+        return self.by_authority(self.genesis())
 
     def filing_entry(self, **changes: object) -> bytes:
-        return self._authority(self.filing(**changes))
+        return self.by_authority(self.filing(**changes))
 
-    def _authority(self, body: Genesis | Filing) -> bytes:
+    def by_authority(self, body: AuthorityBody) -> bytes:
         proposal = propose(self.origin, body)
         parts = tuple(sign_part(proposal.protected, proposal.payload, person) for person in self.people[:2])
         return proposal.signed(parts)

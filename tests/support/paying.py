@@ -87,6 +87,11 @@ class Paying:
             today() + 30,
         )
 
+    def printed(self, label: str) -> tuple[str, str]:
+        """Number and name on it."""
+        face = self.certificates[label].face
+        return face.number, face.name
+
     def sheet(self, path: Path, *applications: Application) -> Path:
         lines = ["reference,cert_key,document_type,country,number,pack,year,amount_fen,decision,last_day"]
         for one in applications:

@@ -1,7 +1,8 @@
 """A payer's claims: asked for, signed, kept, sent, and believed when the log proves them.
 
     0 who       where the case has what is printed on the certificate (number and name), the ledger says which it is,
-                for the document of its holder; its refusal is the answer to the case
+                for the document of its holder; its refusal is the answer to the case. A claim without an answer goes on
+                (1) without this question
     1 go on     a case whose claim has no answer yet is sent again as it was signed
     2 ask       the ledger for nullifiers and voucher; its refusal is the answer to the case
     3 sign      salts and statement
@@ -114,14 +115,16 @@ class Payer:
         wanted: dict[str, Application] = {}
         for one in applications:
             try:
-                wanted[one.reference] = await self._identified(one)  # 0
+                wanted[one.reference] = self._under_way(one) or await self._identified(one)  # 0
             except Refused as refusal:
-                found[one.reference] = Outcome(one.reference, None, refusal)
+                kept = self._journal.last(one.reference)
+                held = kept is not None and self._holds(kept)  # "not its holder" alone would hide what is in the log
+                found[one.reference] = Outcome(one.reference, None, _another_case() if held else refusal)
         for _ in range(_TRIES):
             ready: list[Kept] = []
             for reference, application in wanted.items():
                 kept = self._journal.last(reference)
-                holds = kept is not None and ((kept.index is not None and not self._ended(kept)) or not kept.answered)
+                holds = kept is not None and self._holds(kept)
                 if kept is not None and holds and not _is_of(kept, application):
                     found[reference] = Outcome(reference, None, _another_case())
                 elif kept is not None and not kept.answered:
@@ -186,6 +189,16 @@ class Payer:
         cert_key = await self._ledger.holders_certificate(*application.printed, application.document)
         return replace(application, cert_key=cert_key, printed=None)
 
+    def _under_way(self, application: Application) -> Application | None:
+        """The case with the cert key of its own claim, which was signed and has no answer yet; else None.
+
+        Who the number leads to was learned then; what became of it since must not keep the claim from being sent again.
+        """
+        kept = self._journal.last(application.reference)
+        if application.printed is None or kept is None or kept.answered:
+            return None
+        return replace(application, cert_key=kept.holder.cert_key, printed=None)
+
     async def _signed(self, application: Application) -> Kept:
         nullifiers, voucher = await self._ledger.nullifiers(application.question)  # 2
         holder = HolderOpening(self._random(16), application.cert_key)  # 3
@@ -211,6 +224,10 @@ class Payer:
         """One that was signed before and not refused: it is sent as it is, whatever day it is now."""
         acts = [act for act in self._journal.acts(kept.leaf) if act.kind is kind and not act.code]
         return acts[-1] if acts else None
+
+    def _holds(self, kept: Kept) -> bool:
+        """Whether a claim has no answer yet, or is in the log and has not ended."""
+        return not kept.answered or (kept.index is not None and not self._ended(kept))
 
     def _ended(self, kept: Kept) -> bool:
         """Whether the claim was released or clawed back, or its reservation is over without a payment."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
-from verifier.eligibility.earlier import Judge, examined_on
+from verifier.eligibility.earlier import Judge, examined_on, track_stands
 from verifier.lookup import Examined
 from verifier.verdict import VALID_FAMILY, Verdict
 
@@ -47,7 +47,8 @@ async def examine_shown(examiner: Examiner, items: Sequence[str | bytes], day: i
             first_counts &= at > 0
             continue
         assert answer is not None and answer.register is not None, "green rests on a register"
-        found = verified(examined.verdict, answer.register, answer.trust.catalogue, day)
+        track = day is None or await track_stands(examiner, examined)
+        found = verified(examined.verdict, answer.register, answer.trust.catalogue, day, track=track)
         if all(found.record.cert_key != other.record.cert_key for other in certificates):
             certificates.append(found)
     return Shown(tuple(certificates) if first_counts else (), tuple(left_out), tuple(verdicts))

@@ -66,8 +66,11 @@ class VerifiedCertificate:
         raise AssertionError("a verified certificate is not copied past its check")
 
 
-def verified(verdict: Verdict, register: Register, catalogue: Catalogue, day: int | None = None) -> VerifiedCertificate:
-    """What a green verdict and the register behind it say: now, or at the end of `day`.
+def verified(
+    verdict: Verdict, register: Register, catalogue: Catalogue, day: int | None = None, *, track: bool = True
+) -> VerifiedCertificate:
+    """What a green verdict and the register behind it say: now, or at the end of `day`. Without `track` nothing is
+    known of the person's other certificates: what the register said of them then is void now.
 
     Raises Refused (STATUS, NOT_GENUINE, OUT_OF_SCOPE, NOT_PROVEN) for a verdict that is not valid, valid_upgraded or
     valid_corrected, or is about another moment; Unverified when the register is not the one that it rests on.
@@ -93,6 +96,7 @@ def verified(verdict: Verdict, register: Register, catalogue: Catalogue, day: in
         raise Unverified("a register of something else than the verdict's certificate")
     occupation = catalogue.find(issued.occupation)
     highest, post = state.summary.highest, state.summary.appointment
+    track = track and not issued.person_unlinked
     record = CertificateRecord(
         cert_key=issued.cert_key,
         kind=APPOINTMENT if isinstance(issued, Appoint) else CERTIFICATE,
@@ -104,9 +108,9 @@ def verified(verdict: Verdict, register: Register, catalogue: Catalogue, day: in
         filing=issued.filing_number,
         route=issued.route.name.lower() if isinstance(issued, Issue) else "appointment",
         audience=issued.audience.name.lower() if isinstance(issued, Issue) else "",
-        linked=not issued.person_unlinked,
-        track_highest=highest.grade if highest and not issued.person_unlinked else 0,
-        post=(post.grade, post.first_day, post.last_day) if post else None,
+        linked=track,
+        track_highest=highest.grade if highest and track else 0,
+        post=(post.grade, post.first_day, post.last_day) if post and (track or issued.person_unlinked) else None,
     )
     under = Proof(
         issued.cert_key, proof.origin, register.size, register.root, proof.checkpoint_time_ms, verdict.checked_at_ms

@@ -3,6 +3,7 @@
     1 now    the check of every page: what is shown is genuine, and whose it is
     2 void   what was void from its beginning (a stolen key) was never in force, whatever the log said then
     3 then   the same certificate by its cert key, as the log had it at the end of the day, with its proof
+    4 track  where the grade or post of its track rested on another certificate that is void now, the track says nothing
 
 Only a wage table is asked about an earlier day. Whoever applies for a benefit needs a certificate that is in force now,
 also where the application is dated back.
@@ -30,6 +31,9 @@ _MONTH: Final = Text(
     "{month} is not over: say the day (yyyy-mm-dd) to work it out for",
 )
 _NOT_OVER: Final = Text("该日在登记日志中尚未结束，请稍后再试", "That day is not over in the log yet: try again later")
+
+
+TRACK_VOID: Final = "eligibility_track_void"  # what a person is told (4): a key of the catalogue
 
 
 class Judge(Protocol):
@@ -68,7 +72,21 @@ async def examined_on(judge: Judge, now: Examined, day: int) -> Examined:
     return then
 
 
+async def track_stands(judge: Judge, then: Examined) -> bool:
+    """Whether nothing that the track's grade and post of then rest on is void now (4). Raises Unavailable."""
+    register = then.answer.register if then.answer else None
+    if register is None or register.logged is None:
+        return True
+    own, summary = register.logged.issued.cert_key, register.logged.state.summary
+    behind = {one.cert_key for one in (summary.highest, summary.appointment) if one is not None} - {own}
+    for cert_key in sorted(behind):
+        if _void(await judge.judge(Keyed(cert_key))):
+            return False
+    return True
+
+
 def _void(examined: Examined) -> bool:
+    """Also where the register does not say: what is not known to have been in force does not count."""
     register = examined.answer.register if examined.answer else None
     logged = register.logged if register else None
-    return logged is not None and logged.state.status is CertificateStatus.VOID
+    return logged is None or logged.state.status is CertificateStatus.VOID

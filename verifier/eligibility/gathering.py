@@ -14,7 +14,7 @@ from ledger.store.claims import Source, published_pack
 from verifier.carried import Keyed
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
-from verifier.eligibility.earlier import GENUINE, examined_on
+from verifier.eligibility.earlier import GENUINE, examined_on, track_stands
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.published import PublishedPack, published
 from verifier.hiring.checking import LookupByName
@@ -30,6 +30,7 @@ class Gathered:
     certificate: VerifiedCertificate | None = None
     rejected: Rejected | None = None
     now: Verdict | None = None  # of today, where `verdict` is about an earlier day
+    track: bool = True  # False: what the register said of the person's track then rests on what is void now
 
     def __post_init__(self) -> None:
         assert (self.certificate is None) != (self.rejected is None), "it counts, or there is a reason why not"
@@ -96,7 +97,9 @@ class Gatherer:
         if verdict.code not in VALID_FAMILY:
             return Gathered(verdict, None, rejected(verdict, day), now)
         assert answer is not None and answer.register is not None, "green rests on a register"
-        return Gathered(verdict, verified(verdict, answer.register, answer.trust.catalogue, day), None, now)
+        track = day is None or await track_stands(self._lookup, examined)
+        found = verified(verdict, answer.register, answer.trust.catalogue, day, track=track)
+        return Gathered(verdict, found, None, now, track)
 
     def _without(self, code: Code) -> Gathered:
         verdict = without_item(code, self._now_ms())

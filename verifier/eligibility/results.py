@@ -18,6 +18,7 @@ from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.amounts import Line
 from verifier.eligibility.decision import Basis, Decision, format_decision
+from verifier.eligibility.earlier import TRACK_VOID
 from verifier.eligibility.explain import explain, source_text, yuan
 from verifier.eligibility.kinds import Kind
 from verifier.eligibility.pack import Pack
@@ -204,7 +205,8 @@ class Columns:
         view = one.checks[0].verdict.certificate if one.checks else None
         if view is None or one.checks[0].code not in VALID_FAMILY:
             return ""
-        return say(view.current.grade if view.current is not None else view.grade, self.lang)
+        known = view.current is not None and TRACK_VOID not in one.checks[0].notes
+        return say(view.current.grade if known and view.current else view.grade, self.lang)
 
     def _value(self, d: Decision | None, name: str) -> str:
         value = dict(d.facts).get(name) if d else None

@@ -22,7 +22,7 @@ from ledger.errors import Refused
 from ledger.records.dates import batch_day
 from ledger.text import Text
 from verifier.eligibility.certificate import rejected
-from verifier.eligibility.earlier import earlier_day
+from verifier.eligibility.earlier import TRACK_VOID, earlier_day
 from verifier.eligibility.gathering import Gathered, Gatherer
 from verifier.eligibility.offices import decide_person
 from verifier.eligibility.pack import Pack
@@ -94,10 +94,10 @@ class Runner:
     async def _of_links(self, some: Sequence[Question], day: int | None) -> list[Gathered]:
         """Of an earlier day one after the other: whoever asks for a map that is being rebuilt takes a place in a short
         queue, and what finds none is `unavailable`."""
-        asked = [
+        asked = (
             self._gatherer.of_text(question.link, faces=bool(question.name or question.number), day=day)
             for question in some
-        ]
+        )
         return await asyncio.gather(*asked) if day is None else [await each for each in asked]
 
     def _decided(
@@ -144,4 +144,5 @@ def _notes(gathered: Gathered) -> tuple[str, ...]:
     if now is None or now is gathered.verdict:
         return ()
     found = [] if now.code in VALID_FAMILY else ["eligibility_since_not_valid"]
+    found += [] if gathered.track else [TRACK_VOID]
     return (*found, *(["eligibility_not_logged_then"] if gathered.verdict.code is Code.NOT_FOUND else []))

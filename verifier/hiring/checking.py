@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from ledger.errors import Malformed, Unavailable
 from ledger.records.cose import Signer
+from verifier import steps
 from verifier.hiring.rows import COLUMNS, Answer, answered, asks_nothing, columns_of, pair_of, say
 from verifier.hiring.sheets import MAX_ROWS, HiringList, Question, asked_texts
 from verifier.hiring.summary import Summary, Under, result_digest, summarise
@@ -172,8 +173,8 @@ class ListChecker:
 
 
 def _may_change(verdict: Verdict) -> bool:
-    """Whether a pause may bring an answer; where a finding says why there is none, it does not."""
-    return verdict.code is Code.UNAVAILABLE and not verdict.findings
+    """Whether a pause may bring an answer; where the ledger has none to give, it does not."""
+    return verdict.code is Code.UNAVAILABLE and steps.INDEX_NO_ANSWER not in verdict.findings
 
 
 def _explained(columns: tuple[str, ...], more: str) -> tuple[str, ...]:

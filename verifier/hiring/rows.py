@@ -13,6 +13,7 @@ from ledger.errors import Refused
 from ledger.records.names import normalise_name
 from ledger.records.number import diagnose_number, normal_text
 from ledger.text import Text
+from verifier import steps
 from verifier.hiring.sheets import Question
 from verifier.messages import Messages, say_time
 from verifier.verdict import CertificateView, Code, Verdict, iso_day, without_item
@@ -126,8 +127,8 @@ def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
     said += [say(text, lang) for text in answer.extra]
     if not said:
         said = [say(messages.line(answer.verdict), lang)]
-        if answer.code is Code.UNAVAILABLE:
-            said += [say(finding.text, lang) for finding in answer.verdict.findings[-1:]]
+        if steps.INDEX_NO_ANSWER in answer.verdict.findings:
+            said.append(say(steps.INDEX_NO_ANSWER.text, lang))
         if answer.verdict.proof is not None:
             said.append(say(labels["hiring_compare"], lang))
     return said

@@ -11,6 +11,7 @@ import pytest
 
 from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.kinds import Kind, Reason
+from ledger.text import Text
 from ledger.wire import AnySubmission, BareSubmission, Receipt
 from tests.support.builders import octets, ruling
 from tests.support.live_ledger import today
@@ -25,7 +26,14 @@ class Between:
 
     def __init__(self, inner: Any, lose: str = "", spoil: str = "") -> None:
         self._inner, self._lose, self._spoil = inner, lose, spoil
-        self.asked = 0
+        self.asked = self.looked = 0
+
+    async def holders_certificate(self, number: str, name: str, document: Any) -> bytes:
+        self.looked += 1
+        if self._lose == "number":
+            raise Refused("NOT_HOLDER", "document", Text("证件不符", "another document"))
+        found: bytes = await self._inner.holders_certificate(number, name, document)
+        return found
 
     async def nullifiers(self, asked: Any) -> Any:
         self.asked += 1
@@ -87,6 +95,24 @@ async def test_a_reference_stands_for_one_case(paying: Paying) -> None:
         assert await payer.reserve([replace(one, last_day=one.last_day + 1)]) == first, "the same case is asked again"
         assert codes(await payer.release(["2026-7"], Reason.OTHER)) == ["logged"]
         assert codes(await payer.reserve([others[0]])) == ["logged"], "a case that has ended may be decided anew"
+
+
+@pytest.mark.parametrize(("lose", "code", "looked"), [("", "REFERENCE_USED", 1), ("answer", "logged", 0)])
+async def test_what_became_of_a_number_does_not_hide_a_claim(paying: Paying, lose: str, code: str, looked: int) -> None:
+    """A claim without an answer is sent again as it was signed; of one that is in the log is said that there is one."""
+    label = f"desk printed {lose}"
+    await paying.certify(label)
+    printed = replace(paying.application(label), cert_key=b"", printed=paying.printed(label))
+    async with paying.payer(lambda inner: Between(inner, lose)) as payer:
+        if lose:
+            with pytest.raises(Unavailable):
+                await payer.reserve([printed])
+        else:
+            assert codes(await payer.reserve([printed])) == ["logged"]
+    gone = Between(None, "number")
+    async with paying.payer(lambda inner: gone.__init__(inner, "number") or gone) as payer:  # type: ignore[misc]
+        assert codes(await payer.reserve([printed])) == [code] and gone.looked == looked
+        assert codes(await payer.reserve([replace(printed, reference=f"{label} anew")])) == ["NOT_HOLDER"]
 
 
 async def test_another_office_hears_only_that_it_is_claimed(paying: Paying) -> None:

@@ -18,13 +18,14 @@ from ledger.records.secret import locator_of
 from ledger.records.statements import issuer_entry
 from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
 from tests.support.build_log import FILING, Certificate
+from tests.support.builders import key_standing
 from tests.support.receipt_office import Office, open_office
 from tests.support.verdict_samples import sample
 from tests.verifier.eligibility.test_gathering import FACTS, SC, Index
 from tests.verifier.eligibility.test_running import HEAD, LADDER, WAGE, csv_of
 from verifier.eligibility.certificate import rejected
 from verifier.eligibility.decision import Proof
-from verifier.eligibility.earlier import asked_wage_day, earlier_day
+from verifier.eligibility.earlier import TRACK_VOID, asked_wage_day, earlier_day
 from verifier.eligibility.engine import decide
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.gathering import Gatherer
@@ -161,13 +162,27 @@ async def test_numbers_with_names_of_a_past_month(office: Office) -> None:
     assert now.rejected is not None and now.rejected.reason == "STATUS"
 
 
-async def test_what_was_void_from_the_beginning_never_was_in_force(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_void_from_the_beginning_never_was_in_force(office: Office) -> None:
+    """Neither shown itself, nor as the grade that the track had then; what was revoked later was."""
+    stolen, index = office.log.certificate("stolen", grade=5, track="one", name="例小明"), office.log.integrator.size
+    await office.log.issue(stolen)
+    await office.catch_up()
+    last = await days_later(office, 2)
+    rows = [
+        ["a", "例小明", office.link, "技师", "2020-01-01", "", "0"],
+        ["b", "例小明", stolen.code().link, "技师", "2020-01-01", "", "0"],
+    ]
+    assert [amount for _, amount, _ in said(await wages(office, last, *rows))] == [700_000, 700_000]
+    standing = key_standing(office.log.record_key.public, void_from=index, number=FILING)
+    await days_later(office, 1, office.log.by_authority(standing))
+    shown, itself = await wages(office, last, *rows)
+    assert [amount for _, amount, _ in said([shown, itself])] == [None, None]
+    assert shown.checks[0].notes == (TRACK_VOID,)
+
+
+async def test_what_was_revoked_later_was_in_force(office: Office) -> None:
     last = await days_later(office, 2, ruled(office, Kind.REVOKE, office.certificate))
     assert (await gatherer(office).of_text(office.link, day=last)).certificate is not None
-    monkeypatch.setattr("verifier.eligibility.earlier._void", lambda examined: True)
-    assert (await gatherer(office).of_text(office.link, day=last)).rejected is not None
 
 
 async def test_it_is_good_for_a_wage_on_that_day_and_nothing_else(office: Office) -> None:

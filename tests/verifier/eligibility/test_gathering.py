@@ -80,7 +80,7 @@ async def test_a_decision_counts_only_under_rules_that_the_log_knows(office: Off
 
     assert await decided() == (Outcome.ELIGIBLE, Basis.UNPUBLISHED)
     said = Publication(SC.id, SC.version, SC.digest, SC.first_day, SC.last_day or 0, SC.claim)
-    await office.log.batch([office.log._authority(said)])  # type: ignore[arg-type]
+    await office.log.batch([office.log.by_authority(said)])  # type: ignore[arg-type]
     await office.catch_up()
     assert await decided() == (Outcome.ELIGIBLE, Basis.VERIFIED)
 

@@ -44,7 +44,7 @@ async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
 async def test_a_decision_counts_under_the_pack_that_the_log_has(log: LogBuilder) -> None:
     certificate = log.certificate("one")
     await log.issue(certificate)
-    await log.batch([log._authority(publication(PACK))])
+    await log.batch([log.by_authority(publication(PACK))])
     found, facts, day = await verified_of(log, certificate), read_facts(FACTS, PACK), batch_day(log.time)
     said = await published_pack(log.integrator, PACK.digest)
     assert said is not None

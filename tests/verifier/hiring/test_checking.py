@@ -20,6 +20,7 @@ from ledger.records.qr import format_code
 from tests.support.build_log import BASE
 from tests.support.number_desk import FakeIndex
 from tests.support.receipt_office import SIGNER, Office, open_office
+from verifier import steps
 from verifier.hiring.checking import ListChecker, ListResult
 from verifier.hiring.rendering import Page, render
 from verifier.hiring.rows import COLUMNS
@@ -29,7 +30,7 @@ from verifier.hiring.verifying import verify_list
 from verifier.hiring.writing import page_of, write_page, write_result
 from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
-from verifier.verdict import Code, Verdict, without_item
+from verifier.verdict import Code, Finding, Verdict, without_item
 
 MESSAGES = load_messages()
 
@@ -137,12 +138,13 @@ async def test_numbers_with_names_through_the_index(office: Office) -> None:
     assert codes(silent) == ["unavailable"] * 3
 
 
-async def test_a_ledger_that_takes_only_so_many_is_asked_again(office: Office) -> None:
+@pytest.mark.parametrize("findings", [(), (steps.READABLE,)], ids=["no step", "some steps"])
+async def test_a_ledger_that_takes_only_so_many_is_asked_again(office: Office, findings: tuple[Finding, ...]) -> None:
     number, turns = office.certificate.face.number, [Code.UNAVAILABLE, Code.UNAVAILABLE, Code.NOT_FOUND]
 
     class Busy:
         async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
-            return [without_item(turns.pop(0), 0)]
+            return [replace(without_item(turns.pop(0), 0), findings=findings)]
 
     raw = csv_of(["编号", "姓名"], [number, "例小明"])
     result = await checked(office, read_list(raw, ""), names=Busy(), pauses_s=(0.0, 0.0))

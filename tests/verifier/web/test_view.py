@@ -17,6 +17,7 @@ import verifier
 from ledger.edge import ErrorAnswer
 from ledger.text import Text
 from tests.support.verdict_samples import NAME, NUMBER, certificate, sample
+from verifier import steps
 from verifier.messages import FAMILIES, load_messages
 from verifier.verdict import GREEN, SHOWS_NOTHING, Code, HeldPost, Verdict
 from verifier.web.assets import load_assets
@@ -143,6 +144,21 @@ def test_a_page_filled_into_the_mould_of_another_is_the_page_rendered_for_itself
         assert filled.text == pages.verdict(verdict, lang, linked=True, asked=bad, means=bad).text
         if verdict.certificate is not None:  # a match that was asked for is rendered and not filled
             assert filled.text == pages.verdict(verdict, lang, linked=True, asked=bad, means=bad, match=Match("")).text
+
+
+def test_findings_are_of_the_page_itself() -> None:
+    pages = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, OFFERS, recheck=True)
+    for one, other in ((steps.HOST, steps.HOST_ASKED), (steps.HOST_ASKED, steps.HOST)):
+        page = pages.verdict(replace(sample(Code.VALID), findings=(one, steps.READABLE)), "zh", linked=True).text
+        assert one.text.zh in page and other.text.zh not in page
+
+
+def test_a_question_with_its_answer_is_in_no_mould() -> None:
+    pages = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, OFFERS, recheck=True)
+    for own, other, mood in (("111AAA", "222BBB", "yes"), ("222BBB", "111AAA", "no")):
+        match = Match("/lookup", (("number", own),), "answer", mood)
+        page = pages.verdict(sample(Code.VALID), "zh", linked=False, match=match).text
+        assert own in page and other not in page
 
 
 def test_moulds_are_bounded() -> None:
