@@ -23,6 +23,7 @@ from tests.support.receipt_office import Office, open_office
 from tests.support.verdict_samples import sample
 from tests.verifier.eligibility.test_gathering import FACTS, SC, Index
 from tests.verifier.eligibility.test_running import HEAD, LADDER, WAGE, csv_of
+from verifier.carried import Keyed
 from verifier.eligibility.certificate import rejected
 from verifier.eligibility.decision import Proof
 from verifier.eligibility.earlier import TRACK_VOID, asked_wage_day, earlier_day
@@ -33,6 +34,7 @@ from verifier.eligibility.offices import decide_person
 from verifier.eligibility.people import read_people
 from verifier.eligibility.results import Answered
 from verifier.eligibility.running import Runner
+from verifier.known_log import AsOf, KnownLog
 from verifier.verdict import Code
 
 WAGES = {"appointed_grade": 4, "appointed_from": "2020-01-01", "appointed_to": None, "apprentices": 0}
@@ -183,6 +185,21 @@ async def test_what_was_void_from_the_beginning_never_was_in_force(office: Offic
 async def test_what_was_revoked_later_was_in_force(office: Office) -> None:
     last = await days_later(office, 2, ruled(office, Kind.REVOKE, office.certificate))
     assert (await gatherer(office).of_text(office.link, day=last)).certificate is not None
+
+
+@pytest.mark.parametrize("off", [0, -4, 1])
+async def test_a_ledger_that_answers_with_another_day_is_not_believed(office: Office, off: int) -> None:
+    await days_later(office, 3)
+    last = await days_later(office, 4)
+
+    class Giving:
+        async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+            assert day == last
+            return await office.replica.evidence(cert_key, day=last + off)
+
+    known = KnownLog(office.log.trust(), lambda: office.now[0], proofs=Giving())
+    answer = await known.answer(Keyed(office.certificate.issue.cert_key), AsOf(day=last))
+    assert (answer.register is not None) == (off == 0), "nor is anything of it kept"
 
 
 async def test_it_is_good_for_a_wage_on_that_day_and_nothing_else(office: Office) -> None:
