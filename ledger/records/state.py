@@ -12,7 +12,6 @@ Absent values are empty strings or arrays, never null. The arrays are given fiel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
@@ -110,8 +109,7 @@ class TrackSummary(msgspec.Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateState:
+class CertificateState(msgspec.Struct, frozen=True):
     """One certificate at one index of the log. Digests are 32 bytes; times ms; dates days."""
 
     status: CertificateStatus
@@ -173,7 +171,7 @@ class CertificateState:
         return self.settled(summary, self.value())
 
     def settled(self, summary: TrackSummary, previous: bytes) -> CertificateState:
-        """The same with these two, as `dataclasses.replace` would do it at several times the cost."""
+        """The same with these two, as `replace` would do it at several times the cost."""
         return CertificateState(
             self.status, self.kind, self.grade, self.filing_number, self.record_key, self.filing_leaf,
             self.issue_index, self.issue_leaf, self.issue_time, self.commitment_leaf, self.event_index,
@@ -193,8 +191,7 @@ class KeyUse(msgspec.Struct, frozen=True):
         return 0 <= self.void_from <= index
 
 
-@dataclass(frozen=True, slots=True)
-class FilingState:
+class FilingState(msgspec.Struct, frozen=True):
     """One filing at one index of the log, with the terms of the statement that is in force."""
 
     status: FilingStatus
@@ -245,8 +242,7 @@ class FilingState:
         return sha256(b"certledger/filing-state/v1\n" + self.encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorityState:
+class AuthorityState(msgspec.Struct, frozen=True):
     """Who rules the log, and what the authority says about the log's own keys."""
 
     origin: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
@@ -131,17 +130,16 @@ class View(Protocol):
         """The leaf hash of the claim that took it last."""
 
 
-@dataclass(slots=True)
-class Change:
+class Change(msgspec.Struct):
     """What one statement changes. Keys are subjects: filing number, cert key, leaf hash of a claim, nullifier."""
 
     authority: AuthorityState | None = None
-    filings: dict[str, FilingState] = field(default_factory=dict)
-    certificates: dict[bytes, CertificateState] = field(default_factory=dict)
+    filings: dict[str, FilingState] = {}
+    certificates: dict[bytes, CertificateState] = {}
     issued: tuple[bytes, CertificateBody] | None = None  # a cert key that is new, and its statement
     published: tuple[tuple[Kind, str], ...] = ()  # what this statement is found by
-    claims: dict[bytes, ClaimState] = field(default_factory=dict)
-    nullifiers: dict[bytes, bytes] = field(default_factory=dict)  # leaf hash of the claim that takes it
+    claims: dict[bytes, ClaimState] = {}
+    nullifiers: dict[bytes, bytes] = {}  # leaf hash of the claim that takes it
 
 
 def signed_row(statement: Statement, index: int) -> tuple[str, Signed] | None:

@@ -9,8 +9,10 @@ evidence fail.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
+
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
 from ledger.records import cose
@@ -184,7 +186,7 @@ class FakeLog:
             corrects = isinstance(body, Correct) and body.cert_key == cert_key
             if corrects or status is not state.status:
                 leaf = statement.leaf_hash
-                self._states[cert_key] = replace(
+                self._states[cert_key] = renewed(
                     state,
                     status=status,
                     event_index=index,

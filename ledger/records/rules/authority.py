@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ledger.records.authority import Filing, Genesis, Published
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from ledger.errors import Unverified
 from ledger.records.appointment import Appoint, CertificateBody

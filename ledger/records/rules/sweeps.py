@@ -6,8 +6,9 @@ They fold eagerly: each certificate concerned, and its track, gets its new value
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from ledger.records.appointment import CertificateBody
 from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingStatus, KeyStatus, Kind

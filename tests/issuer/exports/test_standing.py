@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from issuer.exports import standing
 from issuer.exports.standing import INVALID, SUPERSEDED, SUSPENDED, VALID, Standing, standing_of
@@ -48,7 +48,7 @@ def test_whatever_is_over_is_revoked(status: CertificateStatus) -> None:
 def test_what_counts_as_a_higher_grade() -> None:
     for highest in (Highest(3, "", OTHER, 9), Highest(2, "", OTHER, 9), Highest(4, "", KEY, 9)):
         assert not standing_of(KEY, state(highest=highest), newest=True).superseded, "equal, lower, or this one"
-    post = replace(state(highest=Highest(6, "", OTHER, 9)), kind=Kind.APPOINT, grade=7)
+    post = renewed(state(highest=Highest(6, "", OTHER, 9)), kind=Kind.APPOINT, grade=7)
     assert not standing_of(KEY, post, newest=True).superseded
 
 

@@ -116,7 +116,7 @@ def test_certificate_states_round_trip(state: CertificateState) -> None:
 def test_filing_states_round_trip(
     status: FilingStatus, terms_index: int, count: int, key_status: KeyStatus, used: int
 ) -> None:
-    state = replace(
+    state = renewed(
         FILING,
         status=status,
         terms_index=terms_index,
@@ -188,7 +188,7 @@ def test_a_new_summary_keeps_the_old_value_reachable() -> None:
     summary = TrackSummary(Highest(5, "", octets("better"), 9))
     changed = STATE.with_summary(summary)
     assert changed.previous == STATE.value() and changed.summary == summary
-    assert replace(changed, summary=STATE.summary, previous=b"") == STATE
+    assert renewed(changed, summary=STATE.summary, previous=b"") == STATE
 
 
 def test_every_prefix_is_malformed_and_every_flip_is_another_state_or_malformed() -> None:
@@ -368,6 +368,6 @@ def test_a_compromised_key_voids_from_its_index() -> None:
     use = KeyUse(octets("key"), KeyStatus.COMPROMISED, 3, 5)
     assert [use.voids(index) for index in (4, 5, 6)] == [False, True, True]
     assert not renewed(use, void_from=-1).voids(0)
-    state = replace(FILING, record_keys=(renewed(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),))
+    state = renewed(FILING, record_keys=(renewed(FILING.record_keys[0], status=KeyStatus.COMPROMISED, void_from=5),))
     assert parse_filing_state(state.encode(), TERMS) == state
     assert cbor2.loads(state.encode())[11][0][7] == 5

@@ -207,13 +207,13 @@ class TestIssue:
     def test_a_key_that_is_not_live(self, status_: KeyStatus) -> None:
         log = begin()
         use = renewed(log.filings[NUMBER].record_keys[0], status=status_)
-        log.filings[NUMBER] = replace(log.filings[NUMBER], record_keys=(use,))
+        log.filings[NUMBER] = renewed(log.filings[NUMBER], record_keys=(use,))
         assert refusal(log, BODY.certificate("a").statement) is Refusal.KEY_NOT_LIVE
 
     @pytest.mark.parametrize("status_", [FilingStatus.SUSPENDED, FilingStatus.CANCELLED])
     def test_a_filing_that_is_not_active(self, status_: FilingStatus) -> None:
         log = begin()
-        log.filings[NUMBER] = replace(log.filings[NUMBER], status=status_)
+        log.filings[NUMBER] = renewed(log.filings[NUMBER], status=status_)
         assert refusal(log, BODY.certificate("a").statement) is Refusal.FILING_NOT_ACTIVE
 
     @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ class TestIssue:
         key_ok = replace(body.filing, record_keys=(FiledKey(BODY.record.public, WINDOW[0]),))
 
         def state(terms: Filing, filing_status: FilingStatus, used: int = 1) -> None:
-            log.filings[NUMBER] = replace(
+            log.filings[NUMBER] = renewed(
                 log.filings[NUMBER],
                 terms=terms,
                 status=filing_status,
@@ -447,7 +447,7 @@ class TestTrack:
         first = BODY.certificate("a", grade=4, person="p")
         log.add(first.statement)
         cert_key = first.issue.cert_key
-        gone = replace(log.certificates[cert_key], status=status_)
+        gone = renewed(log.certificates[cert_key], status=status_)
         log.certificates[cert_key] = gone
         log.view._put(cert_key, (first.issue, gone))
         lower = BODY.certificate("l", grade=2, person="p")

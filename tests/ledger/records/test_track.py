@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused
 from ledger.records.appointment import Appoint, CertificateBody
@@ -28,7 +29,7 @@ def member(
     log.add(made.statement)
     return made.issue.cert_key, (
         made.issue,
-        replace(log.state(made), status=status, issue_index=index, event_index=index),
+        renewed(log.state(made), status=status, issue_index=index, event_index=index),
     )
 
 
@@ -38,7 +39,7 @@ def post(
     _cert_key, (body, state) = member("base " + label, grade=6)
     assert isinstance(body, Issue)
     made = BODY.post(label, grade=grade, last_day=last_day, track_id=body.track_id).appoint
-    return made.cert_key, (made, replace(state, status=status, grade=grade))
+    return made.cert_key, (made, renewed(state, status=status, grade=grade))
 
 
 class TestSummary:
@@ -116,15 +117,15 @@ class TestSettling:
 
     def test_every_member_whose_summary_differs_gets_the_new_one_and_its_old_value(self) -> None:
         log, lower, higher = self.two()
-        gone = replace(log.certificates[higher], status=CertificateStatus.REVOKED, event_index=9)
+        gone = renewed(log.certificates[higher], status=CertificateStatus.REVOKED, event_index=9)
         settled = settle(log.view, {higher: gone}, {}, NOW)
         summary = TrackSummary(Highest(3, "", lower, 2))
-        assert settled[higher] == replace(gone, summary=summary, previous=log.certificates[higher].value())
+        assert settled[higher] == renewed(gone, summary=summary, previous=log.certificates[higher].value())
         assert settled[lower] == log.certificates[lower].with_summary(summary)
 
     def test_a_change_that_leaves_the_summary_alone_leaves_the_others_alone(self) -> None:
         log, lower, _ = self.two()
-        gone = replace(log.certificates[lower], status=CertificateStatus.SUSPENDED)
+        gone = renewed(log.certificates[lower], status=CertificateStatus.SUSPENDED)
         settled = settle(log.view, {lower: gone}, {}, NOW)
         assert set(settled) == {lower} and settled[lower].summary == log.certificates[lower].summary
 
@@ -132,7 +133,7 @@ class TestSettling:
         log, lower, higher = self.two()
         other = BODY.certificate("o", grade=2, person="q")
         log.add(other.statement)
-        moved = replace(log.certificates[higher], track_id=other.issue.track_id)
+        moved = renewed(log.certificates[higher], track_id=other.issue.track_id)
         settled = settle(log.view, {higher: moved}, {}, NOW)
         assert set(settled) == {lower, higher, other.issue.cert_key}
         assert settled[lower].summary.highest == Highest(3, "", lower, 2)
@@ -143,7 +144,7 @@ class TestSettling:
         log, lower, higher = self.two()
 
         def gone(cert_key: bytes) -> CertificateState:
-            return replace(log.certificates[cert_key], status=CertificateStatus.VOID)
+            return renewed(log.certificates[cert_key], status=CertificateStatus.VOID)
 
         settled = settle(log.view, {lower: gone(lower), higher: gone(higher)}, {}, NOW)
         assert [state.summary for state in settled.values()] == [TrackSummary(), TrackSummary()]
@@ -154,7 +155,7 @@ class TestSettling:
     def test_a_new_certificate_has_no_value_before(self) -> None:
         log, _lower, higher = self.two()
         made = BODY.certificate("n", grade=6, person="p")
-        fresh = replace(log.certificates[higher], grade=6, issue_index=4, event_index=4)
+        fresh = renewed(log.certificates[higher], grade=6, issue_index=4, event_index=4)
         settled = settle(log.view, {made.issue.cert_key: fresh}, {made.issue.cert_key: made.issue}, NOW)
         assert len(settled) == 3 and settled[made.issue.cert_key].previous == b""
         assert {state.summary.highest for state in settled.values()} == {Highest(6, "", made.issue.cert_key, 4)}

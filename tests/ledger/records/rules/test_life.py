@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.life import Range
@@ -247,7 +246,7 @@ class TestCorrect:
         log.add(signed)
         state = log.state(made)
         assert state.commitment_leaf == state.event_leaf == signed.leaf_hash and state.event_count == 2
-        expected = replace(
+        expected = renewed(
             before,
             commitment_leaf=signed.leaf_hash,
             event_leaf=signed.leaf_hash,

@@ -46,16 +46,16 @@ def test_the_key_that_a_statement_names_is_live_in_its_window() -> None:
     assert code(record_key_of, FILING, b"whatever", NOW) == ("KEY_UNKNOWN", "kid")
     for window in (FiledKey(first.public, DAY + 1), FiledKey(first.public, WINDOW[0], DAY - 1)):
         terms = replace(BODY.filing, record_keys=(window, second))
-        assert code(record_key_of, replace(FILING, terms=terms), first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
+        assert code(record_key_of, renewed(FILING, terms=terms), first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
     for status in (KeyStatus.RETIRED, KeyStatus.COMPROMISED):
         uses = (renewed(FILING.record_keys[0], status=status), FILING.record_keys[1])
-        filing = replace(FILING, record_keys=uses)
+        filing = renewed(FILING, record_keys=uses)
         assert code(record_key_of, filing, first.kid, NOW) == ("KEY_NOT_LIVE", "kid")
         assert record_key_of(filing, second.kid, NOW) == SECOND.public
 
 
 def test_a_use_counts_for_its_key_up_to_the_cap() -> None:
-    capped = replace(FILING, terms=replace(FILING.terms, cap=1))
+    capped = renewed(FILING, terms=replace(FILING.terms, cap=1))
     once = count_use(capped, SECOND.public)
     assert [use.used for use in once.record_keys] == [0, 1]
     assert code(count_use, once, SECOND.public) == ("CAP_REACHED", "kid")
@@ -64,7 +64,7 @@ def test_a_use_counts_for_its_key_up_to_the_cap() -> None:
 
 @pytest.mark.parametrize("status", FilingStatus)
 def test_a_suspended_body_only_takes_away_and_a_cancelled_one_states_nothing(status: FilingStatus) -> None:
-    filing = replace(FILING, status=status)
+    filing = renewed(FILING, status=status)
     if status is FilingStatus.ACTIVE:
         check_active(filing)
     else:
