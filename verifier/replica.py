@@ -21,6 +21,7 @@ itself. A kill at any moment leaves whole batches, from which the next start goe
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -44,7 +45,8 @@ from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Policy
 
 T = TypeVar("T")
-STRETCH: Final = 16 * WIDTH  # entries proven and held in memory at a time
+STRETCH: Final = 16 * WIDTH  # entries proven at a time
+AHEAD: Final = 3  # stretches fetched, or on their way, while one is folded: the fold waits for nobody
 MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
@@ -260,34 +262,46 @@ class Replica:
             await self._prove_prefix(remote, frontier, size, root)
         pending: list[bytes] = []
         reads: list[Read] = []
-        ahead: asyncio.Task[_Fetched] | None = asyncio.create_task(self._fetch(remote, frontier, size, root))
+        ahead: deque[asyncio.Task[_Fetched]] = deque()
+        asked = frontier.size
+
+        async def fetch(before: asyncio.Task[_Fetched] | None, reached: Frontier) -> _Fetched:
+            return await self._fetch(remote, reached if before is None else (await before)[2], size, root)
+
         try:
-            while ahead is not None:
-                entries, reading, frontier = await ahead
-                more = frontier.size < size
-                ahead = asyncio.create_task(self._fetch(remote, frontier, size, root)) if more else None
+            while ahead or asked < size:
+                while asked < size and len(ahead) < AHEAD:
+                    ahead.append(asyncio.create_task(fetch(ahead[-1] if ahead else None, frontier)))
+                    asked = self._end(asked, size)
+                entries, reading, frontier = await ahead[0]
+                ahead.popleft()
                 reads += await reading
                 pending += entries
                 pending, reads = await self._take_in(pending, reads, progress)
                 if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
                     raise Violation("no seal in sight", index=self.integrator.size)
         finally:
-            if ahead is not None:
-                ahead.cancel()
+            for task in ahead:
+                task.cancel()
+            for task in ahead:
                 with suppress(asyncio.CancelledError, CertLedgerError):
-                    await ahead
+                    await task
         if pending:  # 9
             raise Violation("the checkpoint does not end with a seal", index=size - 1)
 
     async def _fetch(self, remote: RemoteTree, frontier: Frontier, size: int, root: bytes) -> _Fetched:
         """The next stretch, proven to lie under the root, and what is being read of it on other cores."""
         start = frontier.size
-        end = min(start - start % WIDTH + self._stretch, size)
+        end = self._end(start, size)
         entries = await _well_formed(remote.entries(start, end), start)
         reached, _ = frontier.append([leaf_hash(entry) for entry in entries])
         await self._prove_stretch(remote, reached, start, entries, size, root)  # 4
         keys = self.integrator.record_keys
         return entries, asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys)), reached
+
+    def _end(self, start: int, size: int) -> int:
+        """Where a stretch from `start` on ends."""
+        return min(start - start % WIDTH + self._stretch, size)
 
     def _readers(self, count: int) -> Executor:
         """Who reads `count` entries ahead of the fold: for subclasses with processes at hand."""

@@ -21,7 +21,7 @@ from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import leaf_hash
-from ledger.tlog.tiles import format_entries, parse_entries
+from ledger.tlog.tiles import EntriesTile, format_entries, parse_entries, parse_tile_path
 from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
 from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
@@ -102,6 +102,34 @@ class TestFollowing:
         assert await other.head() == log.integrator.head
         assert sizes == sorted(sizes) and len(sizes) == 6 and sizes[-1] == log.integrator.size
         await other.close()
+
+    async def test_little_lies_ahead_of_the_fold_and_what_came_before_a_failure_is_kept(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("verifier.replica.AHEAD", 2)
+        for _ in range(13):
+            await issue(log, 99)
+        ledger, asked = FakeLedger(log), []
+        bundles = log.integrator.size // 256
+        assert bundles == 5
+
+        class Source(FakeLedger):
+            async def tile(self, path: str) -> bytes:
+                tile = parse_tile_path(path)
+                if isinstance(tile, EntriesTile):
+                    asked.append((tile.index, replica.integrator.size))
+                    if tile.index == bundles:
+                        raise Unavailable("no answer")
+                return await ledger.tile(path)
+
+        replica = await start(store, Source(log), log.trust(), pool)
+        with pytest.raises(Unavailable):
+            await replica.poll(NOW)
+        assert [index for index, _ in asked] == list(range(bundles + 1))
+        # Of what is not folded yet: the stretch that is being folded, with what waits for its seal, and two more.
+        assert all(index * 256 <= size + 100 + 3 * 256 for index, size in asked)
+        assert any(index * 256 > size + 256 for index, size in asked[2:])
+        assert replica.integrator.size > bundles * 256 - 100
 
     async def test_idle_log_renews_its_time(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
         ledger = FakeLedger(log)
