@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor
@@ -23,6 +24,7 @@ from verifier.replica import Replica
 
 MANY: Final = 2_048  # entries of one stretch from which on processes read them
 FLUSH: Final = 131_072  # entries between two commits: what a kill costs at most
+_YIELD: Final = 10  # how much nicer readers are than the fold, which all of them wait for and which is one thread
 
 
 class Readers:
@@ -58,6 +60,7 @@ def spare_collector() -> None:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
+    os.nice(_YIELD)
     spare_collector()
 
 

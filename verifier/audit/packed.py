@@ -55,12 +55,12 @@ def pack_leaf(key: bytes, value: bytes, place: int) -> bytes:
     return key + value + place.to_bytes(8, "big")
 
 
-def newest_leaves(packed: bytes, fresh: Sequence[bytes] = ()) -> tuple[list[bytes], bool]:
+def newest_leaves(packed: bytes) -> tuple[list[bytes], bool]:
     """The leaves of a bucket rising by key, the last one of each key; and whether there were others of the same key.
 
-    `packed` is in the order in which they came, `fresh` came after it. Raises Malformed.
+    `packed` is in the order in which they came. Raises Malformed.
     """
-    came = [*_split(packed, LEAF_BYTES), *fresh]
+    came = _split(packed, LEAF_BYTES)
     newest = {leaf[:_KEY]: leaf for leaf in came}
     return sorted(newest.values()), len(newest) < len(came)
 
