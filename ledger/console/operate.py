@@ -17,6 +17,7 @@ from pathlib import Path
 from ledger.console.paths import add_folder, add_owner, read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import JsonLines
+from ledger.errors import Malformed
 from ledger.keystore import Cost, KeyFile, open_key_file, public_part, read_passphrase
 from ledger.records.dates import batch_day
 from ledger.reference_data import import_catalogue_file, load_catalogue
@@ -24,8 +25,10 @@ from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import make_next_keys
 from ledger.service.run import RECEIPT_KEY, SETTINGS_FILE, create, serve
 from ledger.settings import load_settings
+from ledger.store.integrate import MAP_DEPTH
 from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
+from ledger.tlog.map_tree import MAX_DEPTH
 from ledger.tlog.note import ED25519, VerifierKey
 
 PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
@@ -46,6 +49,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_owner(init, "guard")
     init.add_argument("--light", action="store_true", help="演示用的轻量口令强化 / cheap key stretching, for demos")
+    init.add_argument(
+        "--map-depth", type=int, default=MAP_DEPTH, metavar="BITS",
+        help="状态表分桶的位数，创建后不能更改；千万级以上用 20 至 22 / bits of a key that name its bucket of the "
+        "state map, fixed at creation: 20 to 22 for more than ten million certificates (64 bytes of memory a bucket)",
+    )  # fmt: skip
     init.set_defaults(run=_init)
 
     server = commands.add_parser("serve", help="运行日志服务 / run the log")
@@ -69,6 +77,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _init(arguments: argparse.Namespace) -> int:
+    if not 8 <= arguments.map_depth <= MAX_DEPTH:
+        raise Malformed(f"--map-depth: 8 to {MAX_DEPTH}")
     settings = LedgerSettings(
         origin=arguments.origin,
         store=arguments.store,
@@ -91,6 +101,7 @@ def _init(arguments: argparse.Namespace) -> int:
             passphrase,
             cost=cost,
             now_ms=now_ms,
+            map_depth=arguments.map_depth,
             store_owner=arguments.store_owner,
             guard_owner=arguments.guard_owner,
         )

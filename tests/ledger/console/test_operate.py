@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -59,6 +60,18 @@ def test_init_is_once_and_serve_never_creates(run: Run) -> None:
     code, _, err = init(run)
     assert code == 1 and err
     assert {path: path.read_bytes() for path in Path("log").iterdir()} == before
+
+
+def test_the_depth_of_the_state_map_is_fixed_at_creation(run: Run) -> None:
+    for depth in ("7", "25"):
+        code, _, err = init(run, "--map-depth", depth)
+        assert code == 2 and "--map-depth" in err and not Path("log").exists()
+    assert init(run, "--map-depth", "12")[0] == 0
+    store = sqlite3.connect("log/log.db")
+    assert store.execute("SELECT value FROM meta WHERE name = 'map_depth'").fetchall() == [(b"\x0c",)]
+    store.close()
+    code, _, err = run("fsck", "--dir", "log")
+    assert code == 0, err
 
 
 def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
