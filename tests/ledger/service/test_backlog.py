@@ -120,7 +120,7 @@ def test_little_load_is_no_measure_of_what_could_be_done(pause: float, fixed: fl
     machine = Machine(fixed, 1 / 5000)
     machine.work(every(max(pause, 2 * (fixed + count / 5000)), 400 * pause, count))
     assert machine.backlog.rate >= START and not machine.refused
-    assert all(machine.offer(100) for _ in range(8))
+    assert all(machine.offer(100) for _ in range(7))
 
 
 @settings(max_examples=25)
@@ -170,7 +170,7 @@ def test_singles_are_let_in_whatever_was_measured() -> None:
             ways.enter_context(backlog.through(1))
         with pytest.raises(Unavailable) as full:
             ways.enter_context(backlog.through(1))
-        assert full.value.retry_after == 2
+        assert full.value.retry_after == 1
     assert backlog.wait_s == 0
 
 
@@ -186,7 +186,7 @@ def test_it_says_when_to_come_again_and_is_right(count: int) -> None:
         with pytest.raises(Unavailable) as full, backlog.through(1):
             raise AssertionError("it was let in")
         again = full.value.retry_after
-        assert again == 60 or (again is not None and wait - LONGEST_S < again <= wait), "room by then, not long empty"
+        assert again == 60 or (again is not None and wait - LONGEST_S < again < wait + 1), "room by then, not long empty"
         assert backlog.wait_s == wait
 
 
