@@ -9,6 +9,7 @@
     issue    the real issuer on a sample roster
     revoke   from a revocation to the verifier that says so, with two witnesses
     audit    a whole audit of a log that was made beforehand
+    growth   a ledger that holds many certificates: its start, what it still takes in, its audit
     eligibility decisions with their trace and bytes, and loading all packs
     peers    an append-only tree library and a plain table on the same entries
 
@@ -32,6 +33,7 @@ from benchmarks import (
     append,
     auditing,
     eligibility,
+    growing,
     issuing,
     limits,
     listing,
@@ -59,6 +61,7 @@ PARTS = (
     "payroll",
     "issue",
     "audit",
+    "growth",
     "revoke",
     "eligibility",
     "peers",
@@ -119,6 +122,12 @@ async def _measure(
             figures += await auditing.measure(folder, scale)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["audit"] = f"{type(error).__name__}: {error}"
+    if "growth" in wanted:
+        _say(f"growth: {scale.grown:,} certificates")
+        try:
+            figures += await growing.measure(folder, scale)
+        except (Failed, CertLedgerError, AssertionError) as error:
+            failed["growth"] = f"{type(error).__name__}: {error}"
     if "revoke" in wanted:
         _say("revoke: two witnesses and a verifier")
         try:
@@ -148,6 +157,7 @@ def main() -> int:
         "--store", choices=(EMBEDDED, POSTGRES), default=EMBEDDED, help="what the log of the append part is kept in"
     )
     parser.add_argument("--audited", type=int, help="certificates of the log that the audit part makes and audits")
+    parser.add_argument("--grown", type=int, help="certificates of the ledger that the growth part fills beforehand")
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of the table")
     parser.add_argument("--write", action="store_true", help="update the generated section of docs/performance.md")
     parser.add_argument("--dir", type=Path, default=ROOT / "bench-data", help="scratch folder, on the disk to measure")
@@ -157,6 +167,8 @@ def main() -> int:
         scale = replace(scale, certificates=options.certificates)
     if options.audited is not None:
         scale = replace(scale, audited=options.audited)
+    if options.grown is not None:
+        scale = replace(scale, grown=options.grown)
     options.dir.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(options.dir.absolute())
     with (

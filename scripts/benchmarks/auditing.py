@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -42,7 +43,7 @@ ORIGIN = "bench.cert-ledger.example/1"
 DAY = 20_300
 BODIES = 20
 BATCH = 1_000
-_KEYS = 16  # record keys of a body, so that no cap is met at a million
+KEYS = 16  # record keys of a body, so that no cap is met at a million
 _PIECE = 5_000
 _WATCH_S = 0.5
 
@@ -58,7 +59,9 @@ async def measure(folder: Path, scale: Scale) -> list[Figure]:
     rates, peaks = [], []
     async with started(serve, folder / "static.log", port, "/checkpoint"):
         for number in range(max(1, scale.runs // 2)):
-            report, peak = await asyncio.to_thread(_audit, folder / f"audit-{number}", f"http://127.0.0.1:{port}", pins)
+            report, peak, _ = await asyncio.to_thread(
+                audit, folder / f"audit-{number}", f"http://127.0.0.1:{port}", pins
+            )
             if report["result"] != "sound" or report["replayed"] != pins["size"]:
                 raise Failed(f"the audit came to {report['result']} at {report['replayed']}")
             rates.append(float(report["run"]["entries_per_second"]))
@@ -70,18 +73,24 @@ async def measure(folder: Path, scale: Scale) -> list[Figure]:
     ]
 
 
-def _audit(folder: Path, url: str, pins: dict[str, Any]) -> tuple[dict[str, Any], float]:
+def audit(folder: Path, url: str, pins: dict[str, Any]) -> tuple[dict[str, Any], float, float]:
+    """Audit the log at `url` into `folder`: the report, the peak of memory in MiB, and CPU seconds of all processes."""
     keys = [part for key in pins["log_keys"] for part in ("--vkey", key)]
     command = [sys.executable, "-m", "verifier", "audit", url, "--dir", str(folder), "--quiet"]
     command += ["--origin", pins["origin"], *keys, "--genesis", pins["genesis"]]
-    peak = 0.0
+    peak, before = 0.0, _children_s()
     with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, cwd=folder.parent) as child:
         while child.poll() is None:
             peak = max(peak, _memory_mib(child.pid))
             time.sleep(_WATCH_S)
     if child.returncode != 0:
         raise Failed(f"audit: exit {child.returncode}")
-    return json.loads((folder / "report.json").read_bytes()), peak
+    return json.loads((folder / "report.json").read_bytes()), peak, _children_s() - before
+
+
+def _children_s() -> float:
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _memory_mib(pid: int) -> float:
@@ -176,7 +185,7 @@ class _Tiles:
 
 def record_publics() -> dict[bytes, bytes]:
     """The record keys of every body, by kid."""
-    return {kid(key.public): key.public for body in range(BODIES) for key in _record_keys(body)}
+    return {kid(key.public): key.public for body in range(BODIES) for key in record_keys(body)}
 
 
 def filings(authority: Authority) -> list[bytes]:
@@ -203,7 +212,7 @@ def _in_batches(pool: ProcessPoolExecutor, count: int) -> Iterator[list[bytes]]:
 
 def _sign(span: tuple[int, int, int]) -> list[bytes]:
     first, end, count = span
-    keys = [_record_keys(body) for body in range(BODIES)]
+    keys = [record_keys(body) for body in range(BODIES)]
     return [_entry(serial, count, keys) for serial in range(first, end)]
 
 
@@ -215,7 +224,7 @@ def _entry(serial: int, count: int, keys: list[list[Ed25519Signer]]) -> bytes:
     day = DAY + serial * _span(count) // count
     issue = Issue(
         cert_key=_octets(f"c{serial}"),
-        filing_number=_number(body),
+        filing_number=number_of(body),
         occupation=OCCUPATION,
         trade="",
         grade=grade,
@@ -229,18 +238,18 @@ def _entry(serial: int, count: int, keys: list[list[Ed25519Signer]]) -> bytes:
         face=_octets(f"f{serial}"),
         rest=_octets(f"x{serial}"),
     )
-    return issue_entry(issue, keys[body][serial // BODIES % _KEYS])
+    return issue_entry(issue, keys[body][serial // BODIES % KEYS])
 
 
 def _filing(authority: Authority, body: int) -> bytes:
     since = DAY - 90
     return authority.filing(
-        number=_number(body),
+        number=number_of(body),
         name=f"性能测试评价机构{body}（样本）",
         first_day=since,
         last_day=DAY + 900,
         rows=(FilingRow(OCCUPATION, "", (2, 3, 4, 5, 6), Audience.PUBLIC, since),),
-        record_keys=tuple(FiledKey(key.public, since) for key in _record_keys(body)),
+        record_keys=tuple(FiledKey(key.public, since) for key in record_keys(body)),
         request_keys=(FiledKey(Ed25519Signer(_octets(f"request {body}")).public, since),),
     )
 
@@ -250,12 +259,12 @@ def _span(count: int) -> int:
     return min(300, count // 500)
 
 
-def _number(body: int) -> str:
+def number_of(body: int) -> str:
     return f"S{body + 1:04d}51000001"
 
 
-def _record_keys(body: int) -> list[Ed25519Signer]:
-    return [Ed25519Signer(_octets(f"record {body}/{number}")) for number in range(_KEYS)]
+def record_keys(body: int) -> list[Ed25519Signer]:
+    return [Ed25519Signer(_octets(f"record {body}/{number}")) for number in range(KEYS)]
 
 
 def _octets(label: str) -> bytes:

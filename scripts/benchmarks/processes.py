@@ -34,15 +34,27 @@ class Scale:
     stretch: int  # certificates of one append run
     roster: int  # rows
     audited: int  # certificates of the log that is audited
+    grown: int  # certificates of the ledger that was filled beforehand
     pages: int  # different certificates asked for in turn; a verifier keeps 1,024 envelopes
 
     @classmethod
     def full(cls) -> Scale:
-        return cls(runs=5, seconds=5.0, certificates=100_000, stretch=10_000, roster=1_000, audited=100_000, pages=800)
+        return cls(
+            runs=5,
+            seconds=5.0,
+            certificates=100_000,
+            stretch=10_000,
+            roster=1_000,
+            audited=100_000,
+            grown=100_000,
+            pages=800,
+        )
 
     @classmethod
     def quick(cls) -> Scale:
-        return cls(runs=3, seconds=1.0, certificates=4_000, stretch=1_000, roster=40, audited=5_000, pages=100)
+        return cls(
+            runs=3, seconds=1.0, certificates=4_000, stretch=1_000, roster=40, audited=5_000, grown=4_000, pages=100
+        )
 
 
 class Failed(Exception):

@@ -33,6 +33,9 @@ from ledger.records.kinds import Audience, IssuerKind, Route
 from ledger.records.number import build_number
 from ledger.records.secret import cert_key_of, locator_of
 from ledger.records.statements import issue_entry, propose
+from ledger.service.config import LedgerSettings
+from ledger.service.run import SETTINGS_FILE
+from ledger.settings import load_settings
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import leaf_hash
 from ledger.wire import PersonLineage, Submission
@@ -140,25 +143,36 @@ async def nobody(_folder: Path, _vkeys: Sequence[str]) -> AsyncIterator[None]:
 async def running_log(folder: Path, beside: Beside = nobody, store: Sequence[str] = ()) -> AsyncIterator[RunningLog]:
     """Make a log in `folder` with the product's own commands and run it. `beside` runs what it needs, and gets its
     vkeys before it serves; `store` are the arguments of `init` for another store than the embedded one."""
-    authority = Authority(today())
+    make_log(folder, store)
+    async with served_log(folder, beside) as log:
+        async with log.client() as client:
+            await client.submit_authority(Authority(today()).filing())
+        yield log
+
+
+def make_log(folder: Path, options: Sequence[str] = ()) -> None:
+    """`cert-ledger init` in `folder`, with these arguments more. Raises Failed."""
     genesis = folder / "genesis.cose"
-    genesis.write_bytes(authority.genesis())
-    port, home = free_port(), folder / "log"
+    genesis.write_bytes(Authority(today()).genesis())
     run(
-        ["-m", "ledger", "init", "--dir", str(home), "--origin", ORIGIN, "--genesis", str(genesis), "--light",
-         "--port", str(port), *store],
+        ["-m", "ledger", "init", "--dir", str(folder / "log"), "--origin", ORIGIN, "--genesis", str(genesis), "--light",
+         "--port", str(free_port()), *options],
         folder, _SECRET,
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def served_log(folder: Path, beside: Beside = nobody) -> AsyncIterator[RunningLog]:
+    """Run the log that lies in `folder`; requests may be signed at once. Raises Failed."""
+    home = folder / "log"
     pins = json.loads((home / "trust.json").read_bytes())
+    port = load_settings(LedgerSettings, home / SETTINGS_FILE).port
     async with (
         beside(folder, tuple(pins["log_keys"])),
         started(_serve(folder), folder / "ledger.log", port, "/readyz", _SECRET) as process,
     ):
-        log = RunningLog(folder, f"http://127.0.0.1:{port}", process, tuple(pins["log_keys"]), pins["genesis"])
-        async with log.client() as client:
-            await client.submit_authority(authority.filing())
         await asyncio.sleep(1.1)  # a request signed in the second of the start is refused
-        yield log
+        yield RunningLog(folder, f"http://127.0.0.1:{port}", process, tuple(pins["log_keys"]), pins["genesis"])
 
 
 async def restart_s(log: RunningLog) -> float:
@@ -187,12 +201,12 @@ async def draw_parcels(client: LedgerClient, first: int, count: int, batch: int 
 
 def _draw(first: int, tracks: Sequence[bytes], day: int) -> Parcel:
     signer = record_key(first // (_CAP // 2) % _SPARE_KEYS)
-    drawn = [_certificate(first + at, track, day, signer) for at, track in enumerate(tracks)]
+    drawn = [certificate(first + at, track, day, signer) for at, track in enumerate(tracks)]
     body = wire.encode(wire.SubmitRequest([wire.submission_body(submission) for _, submission in drawn]))
     return Parcel(body, tuple(s.entry for _, s in drawn), tuple(secret for secret, _ in drawn))
 
 
-def _certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> tuple[bytes, Submission]:
+def certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> tuple[bytes, Submission]:
     """As an issuer draws it: a name, an ID document, an employer and a birth year; no photo."""
     secret, holder_code = os.urandom(16), os.urandom(16)
     grade = 2 + serial % 4
