@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import cbor2
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.records import canonical
 from ledger.records.commitments import Field
@@ -66,11 +66,11 @@ def samples() -> list[tuple[str, bytes]]:
     found.append(("claim-decision", cbor2.dumps([bytes.fromhex(decision[0]), decision[1], bytes.fromhex(decision[2])])))
     state = parse_certificate_state(next(raw for rule, raw in found if rule == "certificate-state"))
     summary = TrackSummary(Highest(5, TRADE, octets("k"), 9), Appointment(7, octets("a"), 10, 20_600, 0))
-    later = replace(state, status=CertificateStatus.REPLACED, successor=octets("s"), summary=summary).with_summary(
+    later = renewed(state, status=CertificateStatus.REPLACED, successor=octets("s"), summary=summary).with_summary(
         summary
     )
     found.append(("certificate-state", later.encode()))
-    found.append(("certificate-state", replace(later, kind=Kind.APPOINT, grade=7).encode()))
+    found.append(("certificate-state", renewed(later, kind=Kind.APPOINT, grade=7).encode()))
     id_document = FULL.openings[0]
     assert id_document.field is Field.ID_DOCUMENT
     found.append(("id-document", canonical.encode(id_document.value)))

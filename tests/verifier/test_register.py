@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Unverified
 from ledger.records.appointment import Appoint
@@ -172,7 +173,7 @@ async def test_a_register_with_other_statements_than_the_state_names_is_damaged(
         replace(logged, event=None),
         replace(logged, event=logged.statement),
         replace(logged, commitments=logged.event),
-        replace(logged, state=replace(logged.state, commitment_leaf=logged.state.event_leaf), commitments=logged.event),
+        replace(logged, state=renewed(logged.state, commitment_leaf=logged.state.event_leaf), commitments=logged.event),
     ]
     for bad in damaged:
         with pytest.raises(Unverified):

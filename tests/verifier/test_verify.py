@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Malformed
 from ledger.records.bundle import Bundle
@@ -245,7 +246,7 @@ class TestTampered:
         broken = replace(register, logged=other.logged)
         assert judge(log, certificate.code(index), broken).code is Code.UNAVAILABLE
         assert register.logged is not None
-        wrong_key = replace(register.logged.state, record_key=Ed25519Signer(octets("thief")).public)
+        wrong_key = renewed(register.logged.state, record_key=Ed25519Signer(octets("thief")).public)
         broken = replace(register, logged=replace(register.logged, state=wrong_key))
         assert judge(log, certificate.code(index), broken).code is Code.UNAVAILABLE
 
@@ -385,7 +386,7 @@ class TestStatus:
     async def test_out_of_force(self, log: LogBuilder, status: CertificateStatus, code: Code, late: int) -> None:
         certificate, index, register = await issued(log)
         assert register.logged is not None
-        state = replace(register.logged.state, status=status, summary=TrackSummary())
+        state = renewed(register.logged.state, status=status, summary=TrackSummary())
         changed = replace(register, logged=replace(register.logged, state=state))
         verdict = judge(log, certificate.code(index), changed, now=log.time + late)
         assert verdict.code is code

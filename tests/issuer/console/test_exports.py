@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace as renewed
 from openbadgeslib.ob3.ldp import OB3LdpVerifier
 from openbadgeslib.ob3.verifier import OB3VerificationError
 from openvc.did.base import DidResolverRegistry
@@ -271,7 +271,7 @@ def earn_higher_grade(body: Exporting, number: str) -> None:
         if state.status is CertificateStatus.IN_FORCE and state.issue_index == place_of(body, number):
             assert parse_statement(entry).leaf_hash == state.issue_leaf
             higher = Highest(state.grade + 1, "", b"h" * 32, len(body.log.entries))
-            body.log._states[cert_key] = replace(state, summary=TrackSummary(higher))
+            body.log._states[cert_key] = renewed(state, summary=TrackSummary(higher))
     body.log.add_authority(body.log.filing_terms)  # anything, so that a seal covers it
 
 

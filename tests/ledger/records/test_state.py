@@ -179,7 +179,7 @@ def test_every_field_changes_the_value() -> None:
         "track_id": octets("x", 16),
         "summary": TrackSummary(),
     }
-    values = {replace(STATE, **{name: value}).value() for name, value in other.items()}
+    values = {renewed(STATE, **{name: value}).value() for name, value in other.items()}
     assert set(other) == set(CertificateState.__slots__)
     assert len(values | {STATE.value()}) == len(other) + 1
 

@@ -186,7 +186,9 @@ def test_it_says_when_to_come_again_and_is_right(count: int) -> None:
         with pytest.raises(Unavailable) as full, backlog.through(1):
             raise AssertionError("it was let in")
         again = full.value.retry_after
-        assert again == 60 or (again is not None and wait - LONGEST_S < again < wait + 1), "room by then, not long empty"
+        assert again == 60 or (again is not None and wait - LONGEST_S < again < wait + 1), (
+            "room by then, not long empty"
+        )
         assert backlog.wait_s == wait
 
 

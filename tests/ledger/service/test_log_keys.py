@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
 from ledger.keystore import open_key_file
@@ -66,7 +66,7 @@ def test_only_the_named_pair_signs(tmp_path: Path) -> None:
     first, second = (open_key_file(tmp_path / file_of(pair[0]), PASSPHRASE) for pair in pairs)
     state = AuthorityState("log.example", (octets("k"),), 1)
     assert log_signer("log.example", first, state, lambda _: second).vkeys[0].public == pairs[0][0]
-    named = replace(state, log_keys=pairs[1])
+    named = renewed(state, log_keys=pairs[1])
     assert log_signer("log.example", first, named, lambda _: second).vkeys[1].public == pairs[1][1]
     with pytest.raises(Refused) as caught:
         log_signer("log.example", first, named, lambda _: first)

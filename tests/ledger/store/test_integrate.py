@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as renewed
 
 from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.kinds import FilingStatus, Kind
@@ -349,7 +350,7 @@ async def test_a_state_is_believed_only_as_the_sealed_map_proves_it(log: LogBuil
     honest = await log.integrator.certificate(one.issue.cert_key)
     assert honest is not None
     assert await log.integrator.certificate(bytes(32)) is None, "absence is proven too"
-    body = replace(honest, grade=6).encode()
+    body = renewed(honest, grade=6).encode()
     edits: list[tuple[str, tuple[object, ...]]] = [
         ("UPDATE state SET body = ? WHERE map_key = ?", (body, key)),
         ("UPDATE state SET body = ?, value = ? WHERE map_key = ?", (body, certificate_value(body), key)),
