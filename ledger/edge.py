@@ -26,6 +26,7 @@ from aiohttp import hdrs, http_parser, web
 from multidict import CIMultiDict, istr
 
 from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
+from ledger.edge_direct import DIRECT
 from ledger.edge_log import JsonLines, describe, log
 from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
@@ -285,6 +286,9 @@ async def start_site(app: web.Application, host: str, port: int, settings: EdgeS
     """
     limits = settings or EdgeSettings()
     assert _add_security_headers in app.on_response_prepare, "protect(app) comes first"
+    direct = app.get(DIRECT)
+    if direct is not None and (len(app.middlewares) > 1 or len(app.on_response_prepare) > 1):
+        raise AssertionError("a direct answer passes by whatever else looks at requests or changes answers")
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise AssertionError("aiohttp runs without its C parser")
     local = is_loopback(host)
@@ -309,7 +313,7 @@ async def start_site(app: web.Application, host: str, port: int, settings: EdgeS
     hsts = not local if context is not None else limits.behind_proxy
     try:
         server = await asyncio.get_running_loop().create_server(
-            lambda: EdgeProtocol(manager, limits, clients, hsts=hsts),
+            lambda: EdgeProtocol(manager, limits, clients, hsts=hsts, direct=direct),
             host,
             port,
             ssl=context,

@@ -26,13 +26,12 @@ class AccessLog(AbstractAccessLogger):
         if isinstance(request, web.Request):
             resource = request.match_info.route.resource
             route = resource.canonical if resource is not None else "unmatched"
-        fields = {
-            "method": request.method if len(request.method) <= 10 else "-",
-            "route": route,
-            "status": response.status,
-            "bytes": response.body_length,
-            "ms": round(time * 1000, 1),
-        }
+        method = request.method if len(request.method) <= 10 else "-"
+        self.line(method, route, response.status, response.body_length, time)
+
+    def line(self, method: str, route: str, status: int, size: int, seconds: float) -> None:
+        """Write the line of one answer of `size` bytes, header included."""
+        fields = {"method": method, "route": route, "status": status, "bytes": size, "ms": round(seconds * 1000, 1)}
         self.logger.handle(_Line(self.logger.name, fields))
 
     @property
