@@ -6,9 +6,9 @@ aiohttp takes longer for a task, a request, its routes and its writer than a sho
 looks whether what has arrived is one plain GET of something that lies ready. In any doubt it goes the usual way, which
 gives the same bytes, the same access line and the same deadlines. A direct answer is given when all of this holds:
 
-    1 idle       nothing is under way on this connection, nothing waits in it, and nobody has told it to end
+    1 idle       aiohttp waits for a request: none is under way, none is kept, and nobody has told the connection to end
     2 boundary   aiohttp's parser has read everything before as whole requests: what arrives begins a new one
-    3 room       nothing that was written is still unread by the client's side of the socket
+    3 room       all that was written before has left this process
     4 line       `GET`, a path of plain characters, `HTTP/1.1`, in one small piece together with all that follows
     5 header     lines of the form `Name: value`, each name once and one of those that change nothing, a Host among
                  them, then the blank line, and nothing behind it
@@ -121,11 +121,11 @@ class DirectConnection(RequestHandler):
     def answered(self, data: bytes) -> bool:
         """Whether `data` was one request, and has its answer. False: nothing was done."""
         waiter, transport = self._waiter, self.transport
-        if waiter is None or waiter.done() or self._messages or self._close or self._force_close:  # 1
+        if waiter is None or waiter.done() or self._close or self._force_close:  # 1
             return False
-        if not self._at_boundary or self._upgraded:  # 2
+        if not self._at_boundary:  # 2
             return False
-        if transport is None or transport.is_closing() or self._paused or transport.get_write_buffer_size():  # 3
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():  # 3
             return False
         began = self._loop.time()
         found = None if self.direct is None else self.direct.find(data, hsts=self.hsts)  # 4, 5, 6
@@ -137,9 +137,7 @@ class DirectConnection(RequestHandler):
         assert self._manager is not None
         self._manager.requests_count += 1
         now = self._loop.time()
-        self._next_keepalive_close_time = now + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+        self._next_keepalive_close_time = now + self._keepalive_timeout  # the timer runs, and looks here when it ends
         if self._logging_enabled and isinstance(self.access_logger, AccessLog):
             self.access_logger.line("GET", route, 200, len(answer), now - began)
         return True
@@ -152,6 +150,5 @@ class DirectConnection(RequestHandler):
             requests == 1
             and data.endswith(_BLANK)
             and not self._upgraded
-            and bool(self._messages)
             and self._messages[-1][1] is EMPTY_PAYLOAD
         )

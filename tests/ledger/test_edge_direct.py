@@ -285,6 +285,9 @@ async def test_the_half_of_a_request_is_not_the_beginning_of_what_follows() -> N
         assert await compare([hidden, GET, GET]) == 0, "the bytes of a body, or behind it"
     assert await compare([POST + b"\r\n\r\n", GET, GET]) == 1, "once the parser is known to stand between two again"
     assert await compare([POST[:-2], b"\r\n", b"\r\n\r\n", GET, GET]) == 1
+    for behind in (GET + GET_TILE, USUAL["upgrade"], b"\r\n"):
+        assert await compare([GET, behind, GET, GET]) == 2, "or the data was not one request"
+    assert await compare([GET, GET + b"\r\n\r\n\r\n", GET, GET]) == 3, "blank lines before a request are skipped"
 
 
 PARTS = st.one_of(
@@ -496,15 +499,24 @@ def test_one_answer_never_fills_a_transport() -> None:
 
 
 async def test_a_connection_that_was_told_to_end_gives_no_answer() -> None:
-    for end in ("close", "force_close"):
-        server = make_server(direct=True)
-        async with in_memory(server.app) as connect:
-            line = connect()
-            await line.send(GET)
-            getattr(line.protocol, end)()
+    server = make_server(direct=True)
+    async with in_memory(server.app) as connect:
+        early, ended, cut, stopped, broken = [connect() for _ in range(5)]
+        early.protocol.close()  # before it began to listen
+        for line in (ended, cut, stopped, broken):
+            assert await line.send(GET)
+        ended.protocol.close()
+        cut.protocol.force_close()
+        stopping = asyncio.ensure_future(stopped.protocol.shutdown())
+        await asyncio.sleep(0)
+        broken.closed = True  # the transport knows, and nobody has been told yet
+        for line in (early, ended, cut, stopped, broken):
+            before = line.written
             line.protocol.data_received(GET)
-            assert line.written.count(b"HTTP/1.1 200") == 1 and await line.send(GET) == b""
-            assert server.asked == []
+            assert await line.send() == b"" and line.written == before
+        ended.protocol.force_close()
+        await stopping
+    assert server.asked == ["/checkpoint"], "of the broken one, whose answer has nowhere to go"
 
 
 async def test_stopping_ends_idle_connections() -> None:
