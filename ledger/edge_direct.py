@@ -77,14 +77,14 @@ class Direct:
         """Steps 4 to 6: the route's pattern and the whole answer; None when there is any doubt."""
         if len(data) > MOST_ASKED or (line := _LINE.match(data)) is None:  # 4
             return None
-        header = data[line.end() :]
-        if header not in self._plain and not self._learn(header):  # 5
-            return None
         path = line[1].decode()
-        for prefix, route, lookup in self._places:  # 6
+        for prefix, route, lookup in self._places:
             if path.startswith(prefix):
+                header = data[line.end() :]
+                if header not in self._plain and not self._learn(header):  # 5
+                    return None
                 try:
-                    answer = lookup(path[len(prefix) :], hsts)
+                    answer = lookup(path[len(prefix) :], hsts)  # 6
                 except Exception:  # noqa: BLE001  # the ordinary handler meets it too, and says what it is
                     return None
                 return None if answer is None or len(answer) > MOST_SENT else (route, answer)
@@ -147,8 +147,5 @@ class DirectConnection(RequestHandler):
         It does behind one request without a body, in data that ends with a blank line. Behind a request that ended
         before, that line would have ended another one, and blank lines before a request are none of its bytes."""
         self._at_boundary = (
-            requests == 1
-            and data.endswith(_BLANK)
-            and not self._upgraded
-            and self._messages[-1][1] is EMPTY_PAYLOAD
+            requests == 1 and data.endswith(_BLANK) and not self._upgraded and self._messages[-1][1] is EMPTY_PAYLOAD
         )

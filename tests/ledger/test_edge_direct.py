@@ -281,7 +281,8 @@ async def test_the_half_of_a_request_is_not_the_beginning_of_what_follows() -> N
     for at in range(1, len(GET)):
         assert await compare([GET[:at], GET]) == 0
         assert await compare([GET, GET[:at], GET_TILE, GET]) == 1
-    for hidden in (POST, POST + b"\r\n", lines_of(b"Host: x", b"Content-Length: 400")):
+    chunked = lines_of(b"Host: x", b"Transfer-Encoding: chunked")
+    for hidden in (POST, POST + b"\r\n", lines_of(b"Host: x", b"Content-Length: 400"), chunked, chunked + b"26\r\n"):
         assert await compare([hidden, GET, GET]) == 0, "the bytes of a body, or behind it"
     assert await compare([POST + b"\r\n\r\n", GET, GET]) == 1, "once the parser is known to stand between two again"
     assert await compare([POST[:-2], b"\r\n", b"\r\n\r\n", GET, GET]) == 1
@@ -364,6 +365,17 @@ async def test_nothing_overtakes_an_answer_that_is_under_way() -> None:
         assert server.asked == ["/slow", "/tile/0/000", "/checkpoint"]
         await line.send(GET)
         assert len(server.asked) == 3, "and the next is direct again"
+
+
+async def test_nothing_overtakes_what_has_arrived_in_the_same_turn_of_the_loop() -> None:
+    server = make_server(direct=True)
+    async with in_memory(server.app) as connect:
+        line = connect()
+        await line.send()
+        for piece in (lines_of(b"Host: x", b"X-Any: y", path=b"/tile/0/000"), GET, GET[:9], GET[9:], GET_TILE):
+            line.protocol.data_received(piece)
+        answers = (await line.send()).split(b"HTTP/1.1 200 OK\r\n")[1:]
+        assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [TILE, NOTE, NOTE, TILE]
 
 
 async def test_requests_sent_together_are_answered_in_their_order() -> None:
@@ -449,11 +461,11 @@ async def test_keep_alive_begins_anew_with_each_answer(monkeypatch: pytest.Monke
         loop, real = asyncio.get_running_loop(), asyncio.get_running_loop().time
         monkeypatch.setattr(loop, "time", lambda: real() + 999)
         await line.send(GET)
-        line.protocol._process_keepalive()  # what was due at 1000
-        assert not line.closed
-        monkeypatch.setattr(loop, "time", lambda: real() + 2100)
-        line.protocol._process_keepalive()
-        assert line.closed and server.asked == []
+        for later, ended in ((1500, False), (2100, True)):  # it was due at 1000, and then at 1999
+            monkeypatch.setattr(loop, "time", lambda later=later: real() + later)
+            line.protocol._process_keepalive()
+            assert line.closed == ended
+        assert server.asked == []
 
 
 async def test_an_idle_connection_is_closed_after_a_direct_answer() -> None:
