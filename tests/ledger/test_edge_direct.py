@@ -219,6 +219,8 @@ USUAL = {
     "body": lines_of(b"Host: x", b"Content-Length: 3") + b"abc",
     "a body like an end": lines_of(b"Host: x", b"Content-Length: 4") + b"\r\n\r\n",
     "bytes behind": GET + b"abc",
+    "a byte behind": GET + b"a",
+    "a letter like a line's end": GET + b"\n",
     "chunked": lines_of(b"Host: x", b"Transfer-Encoding: chunked") + b"0\r\n\r\n",
     "identity": lines_of(b"Host: x", b"Transfer-Encoding: identity"),
     "both lengths": lines_of(b"Host: x", b"Content-Length: 4", b"Transfer-Encoding: chunked") + b"0\r\n\r\n",
@@ -352,6 +354,18 @@ def test_a_plain_header_is_lines_of_known_names(names: list[bytes], data: st.Dat
     header = b"".join(b"%b: %b\r\n" % pair for pair in zip(names, values, strict=True)) + b"\r\n"
     assert is_plain(header) == expected
     assert not is_plain(header[:-1]) and not is_plain(header + b"\r\n") and not is_plain(header + header)
+
+
+async def test_a_body_that_has_not_come_is_no_boundary() -> None:
+    async with in_memory(make_server(direct=True).app) as connect:
+        for head, boundary in (
+            (GET, True),
+            (POST, False),
+            (lines_of(b"Host: x", b"Transfer-Encoding: chunked"), False),
+        ):
+            line = connect()
+            await line.send(lines_of(b"Host: x", b"X-Any: y"), head)
+            assert line.protocol._at_boundary == boundary
 
 
 async def test_nothing_overtakes_an_answer_that_is_under_way() -> None:
@@ -519,7 +533,7 @@ async def test_a_connection_that_was_told_to_end_gives_no_answer() -> None:
             assert await line.send(GET)
         ended.protocol.close()
         cut.protocol.force_close()
-        stopping = asyncio.ensure_future(stopped.protocol.shutdown())
+        stopping = asyncio.ensure_future(stopped.protocol.shutdown(0.05))
         await asyncio.sleep(0)
         broken.closed = True  # the transport knows, and nobody has been told yet
         for line in (early, ended, cut, stopped, broken):
