@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import secrets
 import signal
 import ssl
@@ -27,7 +26,7 @@ from multidict import CIMultiDict, istr
 
 from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
 from ledger.edge_direct import DIRECT
-from ledger.edge_log import JsonLines, describe, log
+from ledger.edge_log import describe, log, start_logging
 from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 
@@ -335,10 +334,7 @@ def run_app(
     on_ready: Callable[[Site], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop gracefully. Logs go to stderr as JSON lines."""
-    if not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(JsonLines())
-        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    start_logging()
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
