@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from ledger.edge_connection import Clients, EdgeProtocol, EdgeSettings
@@ -103,6 +104,15 @@ async def in_memory(app: web.Application, limits: EdgeSettings | None = None) ->
             line.abort()
         await asyncio.sleep(0)
         await runner.cleanup()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """The access lines since last asked, without how long it took. `caplog` listens to ledger.edge.access."""
+    lines = [dict(record.fields) for record in caplog.records if record.name == "ledger.edge.access"]  # type: ignore[attr-defined]
+    caplog.clear()
+    for line in lines:
+        del line["ms"]
+    return lines
 
 
 def undated(written: bytes) -> bytes:

@@ -22,7 +22,7 @@ from ledger.store.evidence import Basis
 from ledger.tlog.policy import NO_WITNESSES
 from ledger.tlog.proof import parse_tlog_proof, verify_tlog_proof
 from tests.support.builders import Body, Certificate, octets
-from tests.support.in_memory import in_memory, undated
+from tests.support.in_memory import in_memory, said, undated
 from tests.support.live_ledger import LiveLedger, distinct, drafted, today
 
 LABELS = distinct("proofs", 3)
@@ -147,7 +147,10 @@ class Memory:
         return self.kept.get((cert_key, basis.note))
 
 
-async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ledger.edge.access")
     monkeypatch.setattr(Proofs, "_signed_ms", lambda self, note: 0)
     heads: list[Any] = [None]
     prover, ways = Memory(), []
@@ -183,9 +186,10 @@ async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(monk
                 for other in (path.upper(), path + "?size=9x", path + "/", path[:-1], path + "/other", path + "?"):
                     await ask(other)
                 assert sha256(key + note).digest() in answers[-8] and tag.encode() in answers[-8]
-        ways.append((answers, proved))
-    (direct_answers, few), (usual_answers, all_of_them) = ways
-    assert direct_answers == usual_answers and direct_answers[0].startswith(b"HTTP/1.1 503 ")
+        ways.append((answers, proved, said(caplog)))
+    (direct_answers, few, lines), (usual_answers, all_of_them, usual_lines) = ways
+    assert direct_answers == usual_answers and lines == usual_lines and len(lines) == len(direct_answers)
+    assert direct_answers[0].startswith(b"HTTP/1.1 503 ")
     assert (few, all_of_them) == ([1, 1, 1], [3, 3, 3])
     assert [answer[9:12] for answer in direct_answers[1:5]] == [b"200", b"200", b"200", b"304"]
 

@@ -40,7 +40,7 @@ from ledger.wire import Logged
 from tests.support import slow_tree
 from tests.support.builders import Body
 from tests.support.fake_witness import FakeWitness, policy_of
-from tests.support.in_memory import in_memory, undated
+from tests.support.in_memory import in_memory, said, undated
 from tests.support.live_ledger import LiveLedger, drafted, live_body
 from tests.support.service_room import PATIENCE_S, Room, until
 
@@ -634,13 +634,14 @@ class CountedRows:
         return bytes([level, index]) * 4096
 
 
-async def test_what_lies_ready_is_what_the_handlers_say_at_that_moment() -> None:
+async def test_what_lies_ready_is_what_the_handlers_say_at_that_moment(caplog: pytest.LogCaptureFixture) -> None:
     """Through every state of the publisher, and back to a smaller tree: with direct answers and without."""
     paths = ("/checkpoint", "/tile/0/000", "/tile/0/001", "/tile/1/000", "/tile/0/001.p/5", "/checkpoint/", "/tile/0/0")
     states: list[tuple[bytes | None, int, bool]] = [
         (None, 0, False), (b"one", 512, False), (b"one, signed again", 512, False), (b"two", 70_000, False),
         (b"two", 70_000, True), (b"two", 511, False), (b"three", 513, False),
     ]  # fmt: skip
+    caplog.set_level("INFO", "ledger.edge.access")
     runs = []
     for direct in (True, False):
         publisher, store = Shown(), CountedRows()
@@ -657,7 +658,7 @@ async def test_what_lies_ready_is_what_the_handlers_say_at_that_moment() -> None
                     answers.append(undated(await line.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())))
             manager = line.protocol._manager
             assert manager is not None
-            runs.append((answers, manager.requests_count))
+            runs.append((answers, manager.requests_count, said(caplog)))
     assert runs[0] == runs[1]
     codes = [answer[9:12].decode() for answer in runs[0][0]]
     by_state = [codes[at : at + len(paths)] for at in range(0, len(codes), 2 * len(paths))]
