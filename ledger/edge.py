@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import secrets
 import signal
 import ssl
@@ -26,7 +25,8 @@ from aiohttp import hdrs, http_parser, web
 from multidict import CIMultiDict, istr
 
 from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
-from ledger.edge_log import JsonLines, describe, log
+from ledger.edge_direct import DIRECT
+from ledger.edge_log import describe, log, start_logging
 from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 
@@ -285,6 +285,9 @@ async def start_site(app: web.Application, host: str, port: int, settings: EdgeS
     """
     limits = settings or EdgeSettings()
     assert _add_security_headers in app.on_response_prepare, "protect(app) comes first"
+    direct = app.get(DIRECT)
+    if direct is not None and (len(app.middlewares) > 1 or len(app.on_response_prepare) > 1):
+        raise AssertionError("a direct answer passes by whatever else looks at requests or changes answers")
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise AssertionError("aiohttp runs without its C parser")
     local = is_loopback(host)
@@ -309,7 +312,7 @@ async def start_site(app: web.Application, host: str, port: int, settings: EdgeS
     hsts = not local if context is not None else limits.behind_proxy
     try:
         server = await asyncio.get_running_loop().create_server(
-            lambda: EdgeProtocol(manager, limits, clients, hsts=hsts),
+            lambda: EdgeProtocol(manager, limits, clients, hsts=hsts, direct=direct),
             host,
             port,
             ssl=context,
@@ -331,10 +334,7 @@ def run_app(
     on_ready: Callable[[Site], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop gracefully. Logs go to stderr as JSON lines."""
-    if not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(JsonLines())
-        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    start_logging()
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from ledger.edge_direct import Direct, DirectConnection
 from ledger.edge_log import AccessLog, access, describe, log
 
 _BAD = {"code": "bad_request", "zh": "请求格式不正确", "en": "The request is not well formed"}
@@ -84,8 +84,8 @@ class Clients:
             del self._count[key]
 
 
-class EdgeProtocol(RequestHandler):
-    """aiohttp's connection with deadlines. One timer at a time is enough:
+class EdgeProtocol(DirectConnection):
+    """aiohttp's connection with deadlines, and with what `direct` answers at once. One timer at a time is enough:
 
     header  runs from connecting, or from the first byte of a later request, until its blank line
     body    runs from there until the last byte
@@ -93,9 +93,11 @@ class EdgeProtocol(RequestHandler):
     (an idle connection has aiohttp's own keep-alive timer)
     """
 
-    __slots__ = ("_body", "_clients", "_header_since", "_key", "_limits", "_timer", "_write_timer", "hsts")
+    __slots__ = ("_body", "_clients", "_header_since", "_key", "_limits", "_timer", "_write_timer")
 
-    def __init__(self, manager: web.Server, limits: EdgeSettings, clients: Clients, *, hsts: bool) -> None:
+    def __init__(
+        self, manager: web.Server, limits: EdgeSettings, clients: Clients, *, hsts: bool, direct: Direct | None
+    ) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -106,7 +108,7 @@ class EdgeProtocol(RequestHandler):
             auto_decompress=False,
             timeout_ceil_threshold=3600.0,
         )
-        self.hsts = hsts
+        self.hsts, self.direct, self._at_boundary = hsts, direct, True
         self._limits = limits
         self._clients = clients
         self._key: str | None = ""
@@ -134,8 +136,12 @@ class EdgeProtocol(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.answered(data):
+            self._stop_timer()  # of the header
+            return
         seen = self._request_count
         super().data_received(data)
+        self.note_boundary(data, self._request_count - seen)
         if self._force_close or self._close:
             return
         if self._request_count != seen:  # a header came to its end; its body may still be on the way

@@ -7,7 +7,7 @@ import time
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 from aiohttp import web
@@ -26,13 +26,12 @@ class AccessLog(AbstractAccessLogger):
         if isinstance(request, web.Request):
             resource = request.match_info.route.resource
             route = resource.canonical if resource is not None else "unmatched"
-        fields = {
-            "method": request.method if len(request.method) <= 10 else "-",
-            "route": route,
-            "status": response.status,
-            "bytes": response.body_length,
-            "ms": round(time * 1000, 1),
-        }
+        method = request.method if len(request.method) <= 10 else "-"
+        self.line(method, route, response.status, response.body_length, time)
+
+    def line(self, method: str, route: str, status: int, size: int, seconds: float) -> None:
+        """Write the line of one answer of `size` bytes, header included."""
+        fields = {"method": method, "route": route, "status": status, "bytes": size, "ms": round(seconds * 1000, 1)}
         self.logger.handle(_Line(self.logger.name, fields))
 
     @property
@@ -46,7 +45,7 @@ class _Line(logging.LogRecord):
 
     def __init__(self, name: str, fields: dict[str, object]) -> None:
         now = time.time()
-        self.__dict__.update(_NOWHERE, name=name, created=now, msecs=now % 1 * 1000, fields=fields)
+        self.__dict__ = {**_NOWHERE, "name": name, "created": now, "msecs": now % 1 * 1000, "fields": fields}
 
 
 # All that a record has, for formatters of other programs; None where this one has nothing to say.
@@ -61,15 +60,35 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "t": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
+            "t": _moment(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
-        line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
             line.update(describe(record.exc_info[1]))
         return _JSON.encode(line).decode()
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Stderr passes each line on by itself: to flush it once more for each took as long as the line's JSON."""
+
+    def flush(self) -> None:
+        if not getattr(self.stream, "line_buffering", False):
+            super().flush()
+
+
+def start_logging() -> None:
+    """JSON lines on stderr, unless the program logs somewhere already."""
+    handler = _Stderr()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+@lru_cache(2)  # a busy service writes many lines in a millisecond
+def _moment(ms: int) -> str:
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
 
 
 @lru_cache(2)

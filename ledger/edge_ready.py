@@ -5,7 +5,7 @@
 
 aiohttp fills a dictionary of ten headers for each answer, asks who wants to add to it, and writes it out again, which
 took as long as all the rest of a short answer. What is sent is the same, in another order. Whatever is not a plain GET
-on a connection that stays open is answered the usual way.
+on a connection that stays open is answered the usual way. `ledger.edge_direct` sends the same bytes without a request.
 """
 
 from __future__ import annotations
@@ -35,14 +35,19 @@ class Header:
     def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         """The 200 answer with this body. Nothing may be changed in it."""
         if request.method == "GET" and request.version == HttpVersion11 and request.keep_alive:
-            return _Ready(self._strict if getattr(request.protocol, "hsts", False) else self._plain, body)
+            return _Ready(self, getattr(request.protocol, "hsts", False), body)
         return web.Response(body=body, headers=self._headers)
+
+    def whole(self, body: bytes, hsts: bool) -> bytes:
+        """All bytes of that answer, as of now."""
+        ending = b"Content-Length: %d\r\nDate: %s\r\n\r\n" % (len(body), _date(int(time.time())))
+        return b"".join((self._strict if hsts else self._plain, ending, body))
 
 
 class _Ready(web.StreamResponse):
-    def __init__(self, header: bytes, body: bytes) -> None:
+    def __init__(self, header: Header, hsts: bool, body: bytes) -> None:
         super().__init__()
-        self._header, self._content = header, body
+        self._header, self._hsts, self._content = header, hsts, body
         self._keep_alive = True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -54,8 +59,7 @@ class _Ready(web.StreamResponse):
         writer = self._payload_writer
         if writer is None:
             return
-        ending = b"Content-Length: %d\r\nDate: %s\r\n\r\n" % (len(self._content), _date(int(time.time())))
-        await writer.write_eof(b"".join((self._header, ending, self._content)))
+        await writer.write_eof(self._header.whole(self._content, self._hsts))
         self._eof_sent, self._payload_writer, self._body_length = True, None, writer.output_size
 
 

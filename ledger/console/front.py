@@ -6,9 +6,10 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from ledger.console.operate import PASSPHRASE, loop_factory, start_logging
+from ledger.console.operate import PASSPHRASE, loop_factory
 from ledger.console.paths import add_folder
 from ledger.edge import Site
+from ledger.edge_log import start_logging
 from ledger.keystore import SERVICE_COST, Cost, open_key_file, read_passphrase
 from ledger.service.config import LedgerSettings
 from ledger.service.front_run import FRONT_FILE, FrontSettings, make_front_keys, serve_front

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from ledger.console.paths import add_folder, add_owner, read_file, write_new
 from ledger.edge import Site
-from ledger.edge_log import JsonLines
+from ledger.edge_log import start_logging
 from ledger.errors import Malformed
 from ledger.keystore import Cost, KeyFile, open_key_file, public_part, read_passphrase
 from ledger.records.dates import batch_day
@@ -180,13 +179,6 @@ def _unlock(folder: Path, passphrase: bytes, name: str) -> KeyFile:
 
 def _inside(folder: Path, path: Path) -> Path:
     return path if path.is_absolute() else folder / path
-
-
-def start_logging() -> None:
-    """JSON lines on stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -19,6 +19,7 @@ from typing import Final
 from aiohttp import web
 
 from ledger.edge import Rejected
+from ledger.edge_direct import add_direct
 from ledger.edge_ready import Header
 from ledger.errors import Unavailable
 from ledger.records.cose import Signer
@@ -50,6 +51,10 @@ class Tag:
             return web.Response(status=304, headers=self._headers)
         return self._kinds[kind].answer(request, body)
 
+    def whole(self, body: bytes, kind: str, hsts: bool) -> bytes:
+        """All bytes of `answer` to who has nothing."""
+        return self._kinds[kind].whole(body, hsts)
+
 
 @dataclass(slots=True)
 class Proofs:
@@ -73,6 +78,15 @@ class Proofs:
             self._head = published, basis, Tag(f'"{sha256(published.note).hexdigest()[:32]}"')
         return self._head
 
+    def ready(self, cert_key: str, hsts: bool) -> bytes | None:
+        """All bytes of the answer of `get_evidence` to a question without a query, where it is remembered
+        (`ledger.edge_direct`). Raises Unavailable before the first head."""
+        if _KEY.fullmatch(cert_key) is None:
+            return None
+        _, basis, tag = self.head()
+        body = self.prover.remembered(bytes.fromhex(cert_key), basis)
+        return None if body is None else tag.whole(body, _EVIDENCE, hsts)
+
     def root_signature(self, root: bytes) -> bytes:
         """The receipt key's signature, made once for a head."""
         if self._signature is None or self._signature[0] != root:
@@ -93,6 +107,7 @@ PROOFS: Final = web.AppKey("proofs", Proofs)
 def add_proofs(app: web.Application, proofs: Proofs) -> None:
     """Serve the three routes of this module in `app`."""
     app[PROOFS] = proofs
+    add_direct(app, "/v1/evidence/", "/v1/evidence/{cert_key}", proofs.ready)
     app.add_routes(
         [
             web.get("/v1/evidence/{cert_key}", get_evidence),

@@ -30,11 +30,20 @@ class Tiles:
         """The tile that `path` (behind /tile/) names in the tree of the first `size` leaves. A partial one is a prefix
         of what is stored. Raises Rejected(404) where that tree has none."""
         path = request.match_info["path"]
+        body = self._whole(path, size)
+        return _HEADER.answer(request, await self._read(path, size) if body is None else body)
+
+    def ready(self, path: str, size: int, hsts: bool) -> bytes | None:
+        """All bytes of that answer, where it is kept in memory (`ledger.edge_direct`)."""
+        body = self._whole(path, size)
+        return None if body is None else _HEADER.whole(body, hsts)
+
+    def _whole(self, path: str, size: int) -> bytes | None:
         kept = self._kept.get(path)
-        if kept is not None and kept[0] <= size:
-            self._kept.move_to_end(path)
-            return _HEADER.answer(request, kept[1])
-        return _HEADER.answer(request, await self._read(path, size))
+        if kept is None or kept[0] > size:
+            return None
+        self._kept.move_to_end(path)
+        return kept[1]
 
     async def _read(self, path: str, size: int) -> bytes:
         try:

@@ -19,6 +19,7 @@ from prometheus_client import generate_latest
 
 from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
+from ledger.edge_direct import add_direct
 from ledger.edge_ready import Header
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.authority import Filing
@@ -93,16 +94,27 @@ def create_app(log: Log) -> web.Application:
             web.get("/metrics", get_metrics),
         ]
     )
+    add_direct(app, "/checkpoint", "/checkpoint", lambda rest, hsts: None if rest else _ready_checkpoint(log, hsts))
+    tiles = app[TILES]
+    add_direct(app, "/tile/", "/tile/{path}", lambda path, hsts: tiles.ready(path, log.publisher.readable, hsts))
     protect(app, statuses={Unverified: 401})
     return app
 
 
 async def get_checkpoint(request: web.Request) -> web.StreamResponse:
-    publisher = request.app[LOG].publisher
-    publisher.check_running()
-    if publisher.published is None:
+    return _CHECKPOINT.answer(request, _note(request.app[LOG]))
+
+
+def _ready_checkpoint(log: Log, hsts: bool) -> bytes:
+    """All bytes of that answer. Raises what it raises."""
+    return _CHECKPOINT.whole(_note(log), hsts)
+
+
+def _note(log: Log) -> bytes:
+    log.publisher.check_running()
+    if log.publisher.published is None:
         raise Unavailable("nothing is published yet")
-    return _CHECKPOINT.answer(request, publisher.published.note)
+    return log.publisher.published.note
 
 
 async def get_tile(request: web.Request) -> web.StreamResponse:

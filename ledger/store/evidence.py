@@ -68,8 +68,8 @@ class Prover:
 
     async def current(self, cert_key: bytes, basis: Basis) -> bytes:
         """The answer at the head's own seal."""
-        around = self._kept.get(cert_key) if self._size == basis.size else None
-        if around is None:
+        kept = self.remembered(cert_key, basis)
+        if kept is None:
             newest, seal = await self._newest_seal(basis)
             tree = self._serving.map if self._serving.size == basis.size else await self._history.map_at(seal)
             around = format_around(await self._evidence(cert_key, basis, tree, newest, seal, None))
@@ -77,7 +77,13 @@ class Prover:
                 self._kept[cert_key] = around
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-        return around[0] + self._encoded(basis.note) + around[1]
+            kept = around[0] + self._encoded(basis.note) + around[1]
+        return kept
+
+    def remembered(self, cert_key: bytes, basis: Basis) -> bytes | None:
+        """The answer at the head's own seal, if it was made before under a head of this size."""
+        around = self._kept.get(cert_key) if self._size == basis.size else None
+        return None if around is None else around[0] + self._encoded(basis.note) + around[1]
 
     async def at_size(self, cert_key: bytes, size: int, basis: Basis) -> bytes:
         """The answer as of the first `size` leaves, which a seal must end. Raises Refused NO_SUCH_SIZE."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from ledger.edge import JsonLines
+from ledger.edge_log import JsonLines
 from tests.support.hr_site import open_hr_site
 from tests.support.receipt_office import SIGNER
 from verifier.hiring import jobs

@@ -19,7 +19,6 @@ from ledger.edge import (
     CSP,
     EdgeSettings,
     Intake,
-    JsonLines,
     Site,
     is_loopback,
     protect,
@@ -28,6 +27,7 @@ from ledger.edge import (
     start_site,
 )
 from ledger.edge_connection import EdgeProtocol, client_key
+from ledger.edge_log import JsonLines
 from ledger.errors import Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 from tests.support.timers import HeldTimers

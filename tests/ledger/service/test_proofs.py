@@ -1,19 +1,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiohttp import web
 
-from ledger.errors import Refused
+from ledger.edge import protect
+from ledger.edge_direct import DIRECT
+from ledger.errors import Refused, Unavailable
 from ledger.keystore import public_part
 from ledger.records.dates import format_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
 from ledger.records.receipt import open_receipt
+from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.run import RECEIPT_KEY
+from ledger.store.evidence import Basis
 from ledger.tlog.policy import NO_WITNESSES
 from ledger.tlog.proof import parse_tlog_proof, verify_tlog_proof
 from tests.support.builders import Body, Certificate, octets
+from tests.support.in_memory import in_memory, said, undated
 from tests.support.live_ledger import LiveLedger, distinct, drafted, today
 
 LABELS = distinct("proofs", 3)
@@ -121,3 +130,73 @@ async def test_no_cache_can_pass_off_an_old_answer(live: LiveLedger, home: Body)
 async def test_other_questions_are_refused(live: LiveLedger, path: str, status: int) -> None:
     found, headers, _ = await live.fetch(path)
     assert found == status and headers["cache-control"] == "no-store"
+
+
+class Memory:
+    """A prover that remembers what it was asked for under one note, and counts what it had to prove."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[bytes, bytes], bytes] = {}
+        self.proved: list[bytes] = []
+
+    async def current(self, cert_key: bytes, basis: Basis) -> bytes:
+        self.proved.append(cert_key)
+        return self.kept.setdefault((cert_key, basis.note), sha256(cert_key + basis.note).digest() * 60)
+
+    def remembered(self, cert_key: bytes, basis: Basis) -> bytes | None:
+        return self.kept.get((cert_key, basis.note))
+
+
+async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ledger.edge.access")
+    monkeypatch.setattr(Proofs, "_signed_ms", lambda self, note: 0)
+    heads: list[Any] = [None]
+    prover, ways = Memory(), []
+    key = octets("a certificate")
+    path = f"/v1/evidence/{key.hex()}"
+    for direct in (True, False):
+        prover.kept.clear()
+        heads[:] = [None]
+        proofs = Proofs(prover, lambda: heads[-1], "x", (), None)  # type: ignore[arg-type]
+        app = web.Application()
+        add_proofs(app, proofs)
+        protect(app)
+        if not direct:
+            del app[DIRECT]
+        answers: list[bytes] = []
+        proved: list[int] = []
+        async with in_memory(app) as connect:
+            line = connect()
+
+            async def ask(target: str, more: str = "", line: Any = line, answers: list[bytes] = answers) -> None:
+                sent = f"GET {target} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode()
+                answers.append(undated(await line.send(sent)))
+
+            await ask(path)
+            for note in (b"one", b"one, signed again", b"two"):
+                heads.append(SimpleNamespace(size=9, note=note))
+                before = len(prover.proved)
+                for _ in range(3):
+                    await ask(path)
+                proved.append(len(prover.proved) - before)
+                tag = proofs.head()[2].text
+                await ask(path, f"If-None-Match: {tag}\r\n")
+                for other in (path.upper(), path + "?size=9x", path + "/", path[:-1], path + "/other", path + "?"):
+                    await ask(other)
+                assert sha256(key + note).digest() in answers[-8] and tag.encode() in answers[-8]
+        ways.append((answers, proved, said(caplog)))
+    (direct_answers, few, lines), (usual_answers, all_of_them, usual_lines) = ways
+    assert direct_answers == usual_answers and lines == usual_lines and len(lines) == len(direct_answers)
+    assert direct_answers[0].startswith(b"HTTP/1.1 503 ")
+    assert (few, all_of_them) == ([1, 1, 1], [3, 3, 3])
+    assert [answer[9:12] for answer in direct_answers[1:5]] == [b"200", b"200", b"200", b"304"]
+
+
+def test_nothing_lies_ready_before_the_first_head_nor_for_what_is_no_key() -> None:
+    proofs = Proofs(Memory(), lambda: None, "x", (), None)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable):
+        proofs.ready("00" * 32, False)
+    for text in ("", "00" * 31, "00" * 33, "0A" * 32, "00" * 32 + "/receipt", "\u0660" * 64):
+        assert proofs.ready(text, False) is None

@@ -74,6 +74,31 @@ async def test_what_grows_and_bundles_are_not_kept() -> None:
     assert len(tiles._kept) == 1
 
 
+async def test_what_is_kept_lies_ready_for_trees_that_have_it() -> None:
+    rows = Rows()
+    tiles = Tiles(rows)  # type: ignore[arg-type]
+    assert tiles.ready("0/001", 512, False) is None, "not before somebody asked"
+    whole = await ask(tiles, "0/001", 512)
+    for size, hsts in ((512, False), (1 << 20, True)):
+        answer = tiles.ready("0/001", size, hsts)
+        assert answer is not None and answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"\r\n\r\n" + whole)
+        assert (b"\r\nStrict-Transport-Security: " in answer) == hsts
+    assert tiles.ready("0/001", 511, False) is None
+    for path in ("0/001.p/5", "0/1", "0/001/", "", "entries/001", "0/000"):
+        assert tiles.ready(path, 1 << 20, False) is None
+    assert rows.reads == [(0, 1)]
+
+
+async def test_being_asked_directly_keeps_a_tile_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 2)
+    tiles = Tiles(Rows())  # type: ignore[arg-type]
+    await ask(tiles, "0/000", 1 << 20)
+    await ask(tiles, "0/001", 1 << 20)
+    assert tiles.ready("0/000", 1 << 20, False)
+    await ask(tiles, "0/002", 1 << 20)
+    assert tiles.ready("0/000", 1 << 20, False) and tiles.ready("0/001", 1 << 20, False) is None
+
+
 async def test_the_longest_unasked_tile_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEPT", 2)
     rows = Rows()

@@ -20,6 +20,7 @@ import pytest
 
 from ledger import wire
 from ledger.client import Pending
+from ledger.edge_direct import DIRECT
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
@@ -30,7 +31,7 @@ from ledger.service.answers import Answers
 from ledger.service.backlog import LONGEST_S, START
 from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
-from ledger.service.web import sequence
+from ledger.service.web import create_app, sequence
 from ledger.store.hashes import Hashes
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
@@ -39,6 +40,7 @@ from ledger.wire import Logged
 from tests.support import slow_tree
 from tests.support.builders import Body
 from tests.support.fake_witness import FakeWitness, policy_of
+from tests.support.in_memory import in_memory, said, undated
 from tests.support.live_ledger import LiveLedger, drafted, live_body
 from tests.support.service_room import PATIENCE_S, Room, until
 
@@ -608,3 +610,60 @@ async def test_a_policy_that_cannot_be_read_or_met_stops_the_start(tmp_path: Pat
     assert process.stdout is not None
     process.stdout.close()
     assert "bad_policy" in live.stderr.read_text("utf-8")
+
+
+class Shown:
+    """A publisher as readers see it."""
+
+    def __init__(self) -> None:
+        self.published: Any = None
+        self.readable = 0
+        self.ended = False
+
+    def check_running(self) -> None:
+        if self.ended:
+            raise Unavailable("the log is stopping; ask again", retry_after=5)
+
+
+class CountedRows:
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def tile(self, level: int, index: int) -> bytes:
+        self.reads += 1
+        return bytes([level, index]) * 4096
+
+
+async def test_what_lies_ready_is_what_the_handlers_say_at_that_moment(caplog: pytest.LogCaptureFixture) -> None:
+    """Through every state of the publisher, and back to a smaller tree: with direct answers and without."""
+    paths = ("/checkpoint", "/tile/0/000", "/tile/0/001", "/tile/1/000", "/tile/0/001.p/5", "/checkpoint/", "/tile/0/0")
+    states: list[tuple[bytes | None, int, bool]] = [
+        (None, 0, False), (b"one", 512, False), (b"one, signed again", 512, False), (b"two", 70_000, False),
+        (b"two", 70_000, True), (b"two", 511, False), (b"three", 513, False),
+    ]  # fmt: skip
+    caplog.set_level("INFO", "ledger.edge.access")
+    runs = []
+    for direct in (True, False):
+        publisher, store = Shown(), CountedRows()
+        app = create_app(SimpleNamespace(publisher=publisher, store=store))  # type: ignore[arg-type]
+        if not direct:
+            del app[DIRECT]
+        answers = []
+        async with in_memory(app) as connect:
+            line = connect(hsts=True)
+            for note, size, ended in states:
+                publisher.published = None if note is None else SimpleNamespace(note=note, size=size)
+                publisher.readable, publisher.ended = size, ended
+                for path in paths * 2:
+                    answers.append(undated(await line.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())))
+            manager = line.protocol._manager
+            assert manager is not None
+            runs.append((answers, manager.requests_count, said(caplog)))
+    assert runs[0] == runs[1]
+    codes = [answer[9:12].decode() for answer in runs[0][0]]
+    by_state = [codes[at : at + len(paths)] for at in range(0, len(codes), 2 * len(paths))]
+    whole, small = ["200", "200", "200", "404", "200", "404", "404"], ["200", "200", "404", "404", "200", "404", "404"]
+    large = ["200", "200", "200", "200", "200", "404", "404"]
+    ended = ["503", *large[1:]]
+    nothing = ["503", *["404"] * 6]
+    assert by_state == [nothing, whole, whole, large, ended, small, whole]

@@ -95,7 +95,9 @@ async def test_what_is_committed_but_not_published_is_not_shown(tmp_path: Path) 
     low, high = site.log.certificate("low", grade=3, track="t"), site.log.certificate("high", grade=5, track="t")
     await site.log.issue(low)
     site.publish()
+    assert site.prover.remembered(low.issue.cert_key, site.basis) is None
     before = await site.prover.current(low.issue.cert_key, site.basis)
+    assert site.prover.remembered(low.issue.cert_key, site.basis) == before
     fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
     for at in range(5):
         await site.log.issue(high if at == 2 else site.log.certificate(f"other {at}"))
@@ -104,8 +106,11 @@ async def test_what_is_committed_but_not_published_is_not_shown(tmp_path: Path) 
         assert site.check(await fresh.current(high.issue.cert_key, site.basis), high.issue.cert_key).state is None
         assert await fresh.standing(high.issue.cert_key, site.basis) is None
         fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
+    earlier = site.basis
     site.publish()
+    assert site.prover.remembered(low.issue.cert_key, site.basis) is None, "what is remembered is of another head"
     assert (await site.current(low.issue.cert_key)).highest == high.statement
+    assert site.prover.remembered(low.issue.cert_key, earlier) is None
     await site.log.store.close()
 
 
@@ -118,6 +123,8 @@ async def test_the_same_head_signed_again_changes_the_checkpoint_only(tmp_path: 
     site.basis = Basis(site.basis.size, site.log.checkpoint(site.log.time + 60_000), site.log.time + 60_000)
     second = parse_evidence(await site.prover.current(one.issue.cert_key, site.basis))
     assert first.checkpoint != second.checkpoint
+    remembered = site.prover.remembered(one.issue.cert_key, site.basis)
+    assert remembered is not None and parse_evidence(remembered).checkpoint == second.checkpoint
     assert (first.map_proof, first.issued, first.seal) == (second.map_proof, second.issued, second.seal)
     assert (await site.current(one.issue.cert_key)).time_ms == site.basis.time_ms
     await site.log.store.close()

@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ledger.edge import JsonLines, Site
+from ledger.edge import Site
+from ledger.edge_log import JsonLines
 from ledger.errors import Unavailable
 from ledger.records.number import parse_number
 from ledger.records.secret import format_secret

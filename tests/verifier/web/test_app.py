@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ledger.edge import Intake, JsonLines, Site, start_site
+from ledger.edge import Intake, Site, start_site
+from ledger.edge_log import JsonLines
 from tests.support.verdict_samples import NOW_MS, FakeServices, sample
 from verifier.messages import load_messages
 from verifier.verdict import Code

@@ -19,7 +19,8 @@ import pytest_asyncio
 import qrcode
 from playwright.async_api import Browser, Page, Request, async_playwright
 
-from ledger.edge import JsonLines, start_site
+from ledger.edge import start_site
+from ledger.edge_log import JsonLines
 from ledger.records.secret import format_secret
 from tests.support.build_log import BASE
 from tests.support.camera import jpeg
