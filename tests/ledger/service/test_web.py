@@ -457,7 +457,7 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined(tmp_pat
         with room.sequencer.backlog.through(int(START * LONGEST_S) + 1):
             with pytest.raises(Unavailable) as full:
                 await sequence(log, 2, examine)
-            assert full.value.retry_after == 2 and not asked
+            assert full.value.retry_after == 1 and not asked
         answer = await sequence(log, 2, examine)
     assert answer.status == 202 and asked == [2 / START]
     assert inside == [0], "without a quorum of witnesses statements wait for it, but nobody waits for them"
@@ -496,7 +496,7 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
         with pytest.raises(Pending) as pending:
             await client.submit(submissions)
         identities = [c.statement.identity for c in made]
-        assert list(pending.value.identities) == identities and pending.value.retry_after == 2
+        assert list(pending.value.identities) == identities and pending.value.retry_after == 1
 
         raw = wire.encode(wire.SubmitRequest([wire.submission_body(s) for s in submissions]))
         status, headers, answer = await signed_raw(live, body, "/v1/statements", raw)
