@@ -21,6 +21,7 @@ from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator
 from verifier.carried import Item, certificate_body, key_of, open_carried
+from verifier.links import Links
 from verifier.proven import Opener
 from verifier.register import FiledTerms, Logged, Register, register_of
 from verifier.replica import Replica
@@ -84,7 +85,8 @@ class KnownLog:
         self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
         self._proofs = proofs
         self._opener = Opener(trust)
-        self._known: OrderedDict[bytes, tuple[int, Logged | None, FiledTerms | None]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[int, Logged, FiledTerms | None]] = OrderedDict()
+        self.links = Links(trust)
 
     async def answer(self, item: Item, as_of: AsOf | None = None) -> Answer:
         """What this log says about an item now, or about an earlier moment. Raises Unavailable when the own store is
@@ -196,11 +198,14 @@ class KnownLog:
             size, logged, filing = replica.integrator.size, None, None
             state = await replica.integrator.certificate(cert_key)
             if state is not None:
-                logged = await read_logged(replica.integrator, state)
+                # The statements that a state names never change, and their signatures do not either.
+                same = known is not None and known[1].state == state
+                logged = known[1] if known and same else await read_logged(replica.integrator, state)
                 filing = await _filed(replica, state.filing_number)
             if replica.integrator.size == size:  # else some of it is older than the rest
                 if logged is not None:
                     self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
+                    self._known.move_to_end(cert_key)
                 if len(self._known) > _KEPT:
                     self._known.popitem(last=False)
                 return logged, filing

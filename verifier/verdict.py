@@ -11,7 +11,7 @@ import base64
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -228,6 +228,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     proof: ProofView | None
     detail: Mapping[str, str]
+    public: Verdict | None = field(init=False, default=None, compare=False, repr=False)  # what `links` made it from
 
     def __post_init__(self) -> None:
         shown = (self.certificate, self.issuer, self.proof)
