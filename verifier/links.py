@@ -58,7 +58,8 @@ class Links:
         cert_key = key_of(item)
         moment = self._trust.is_fresh(register.time_ms, now_ms), batch_day(now_ms), evidence.offline
         kept = self._kept.get(cert_key)
-        if kept is None or kept.register != register or kept.moment != moment:  # 1, 2
+        same = kept is not None and (kept.register is register or kept.register == register)
+        if kept is None or not same or kept.moment != moment:  # 1, 2
             verdict = verify(replace(evidence, face=None), self._trust, now_ms)
             kept = self._kept[cert_key] = _Kept(register, moment, verdict, logged.face)
             if len(self._kept) > _KEPT:

@@ -185,7 +185,7 @@ class Lookup:
     async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str], *, faces: bool) -> Verdict:
         face, register = None, answer.register
         logged = None if register is None else register.logged
-        log = next(log for log in self.logs if log.trust is answer.trust)
+        log = self.logs[0] if len(self.logs) == 1 else next(log for log in self.logs if log.trust is answer.trust)
         if faces and logged is not None and not self._offline and not isinstance(item, Numbered | Keyed):
             face = await log.face(item.secret, logged.state)
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)

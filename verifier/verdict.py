@@ -239,7 +239,7 @@ class Verdict:
         if self.code in GREEN:
             assert self.proof is not None and self.as_of_ms is not None, "green needs a proof and its time"
             assert self.issuer is not None and self.source not in (Source.CODE, Source.INDEX)
-            assert all(f.outcome is not Outcome.FAIL for f in self.findings), "green has no failed step"
+            assert Outcome.FAIL not in [f.outcome for f in self.findings], "green has no failed step"
         if self.code in VALID_FAMILY:
             assert self.certificate is not None and self.certificate.status == "in_force"
         if self.code is Code.VALID_UPGRADED:
