@@ -184,7 +184,7 @@ class Pages:
             words = words_of(verdict, lang, self._messages, asked=asked, means=means)
             if shaped:
                 return self._mould(verdict, lang, words, linked, match).fill(words)
-            shape = Shape(*_decided(verdict, lang, linked, match), verdict.findings)
+            shape = Shape(*(*_decided(verdict, lang, linked, match), verdict.findings))
             return Page(self._rendered(shape, words, template, match=match, **more).encode())
         momentary = momentary_of(verdict, lang, self._messages, asked=asked, means=means)
         known = id(public), lang, linked, match is None, tuple(map(bool, momentary))
@@ -205,7 +205,7 @@ class Pages:
         key = decided, tuple(map(bool, words)), tuple(map(id, verdict.findings))
         kept = self._moulds.get(key)
         if kept is None:
-            shape = Shape(*decided, verdict.findings)
+            shape = Shape(*(*decided, verdict.findings))
             marks = [mark_of(place) if word else "" for place, word in enumerate(words)]
             mould = Mould(self._rendered(shape, marks, _VERDICT, match=match), MOMENTARY)
             kept = self._moulds[key] = shape, mould
