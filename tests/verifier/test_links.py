@@ -14,14 +14,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec import structs
 
 from ledger.edge import start_site
 from ledger.records.envelope import FaceContent
 from ledger.records.kinds import Kind
 from ledger.records.secret import format_secret, locator_of
+from ledger.records.state import Appointment
 from ledger.scan import PdfScan
 from ledger.store.sqlite import create_sqlite
-from tests.support.build_log import BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, register_of
+from tests.support.build_log import BASE, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, register_of
 from verifier import known_log, links
 from verifier.known_log import ENVELOPE_KEPT_MS, KnownLog
 from verifier.links import Links
@@ -85,6 +87,24 @@ async def test_a_link_is_judged_as_if_it_were_the_first(log: LogBuilder) -> None
         Code.VALID, Code.VALID_UPGRADED, Code.VALID_CORRECTED, Code.SUSPENDED, Code.REVOKED, Code.STALE,
         Code.ISSUER_OUT_OF_SCOPE, Code.UNAVAILABLE, Code.NOT_FOUND, Code.OFFLINE_SIGNATURE_OK, Code.TAMPERED,
     }  # fmt: skip
+
+
+async def test_a_day_that_is_over_is_over_within_one_checkpoint(log: LogBuilder) -> None:
+    """A post's last day ends at midnight in Shanghai, while everything else is as it was."""
+    certificate = log.certificate("one")
+    await log.issue(certificate)
+    register = await register_of(log, certificate)
+    assert register.logged is not None
+    state = register.logged.state
+    post = Appointment(7, bytes(32), 1, ISSUE_DAY - 9, ISSUE_DAY + 3)
+    state = replace(state, summary=structs.replace(state.summary, appointment=post))
+    midnight = (ISSUE_DAY + 4) * 86_400_000 - 8 * 3_600_000
+    register = replace(register, logged=replace(register.logged, state=state), time_ms=midnight - 2000)
+    judged, evidence = Links(log.trust()), Evidence(certificate.code(), register)
+    for now, held in ((midnight - 1, True), (midnight, False), (midnight - 1, True)):
+        verdict = judged.judge(evidence, now)
+        assert verdict == verify(evidence, log.trust(), now)
+        assert verdict.certificate is not None and (verdict.certificate.held is not None) is held
 
 
 async def test_nothing_of_a_person_is_kept(log: LogBuilder) -> None:
