@@ -19,7 +19,7 @@ from ledger.records.secret import correction_locator, locator_of
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
-from ledger.store.integrate import Integrator
+from ledger.store.integrate import Integrator, Prepared
 from verifier.carried import Item, certificate_body, key_of, open_carried
 from verifier.links import Links
 from verifier.proven import Opener
@@ -66,9 +66,8 @@ class AsOf:
 
 @dataclass(slots=True)
 class _Known:
-    """What a replica of `size` leaves says of a certificate, and the answer that was last made of it."""
+    """What a replica says of a certificate, and the answer that was last made of it."""
 
-    size: int
     logged: Logged
     filing: FiledTerms | None
     under: Verified | None = None
@@ -96,7 +95,8 @@ class KnownLog:
         self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
         self._proofs = proofs
         self._opener = Opener(trust)
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()  # cert key -> what no batch has changed since
+        self._watched: Integrator | None = None  # which tells of its batches
         self.links = Links(trust)
 
     async def answer(self, item: Item, as_of: AsOf | None = None) -> Answer:
@@ -206,26 +206,39 @@ class KnownLog:
         return known.register
 
     async def _certificate(self, replica: Replica, cert_key: bytes) -> _Known | None:
+        integrator = replica.integrator
+        if integrator is not self._watched:
+            self._known.clear()
+            self._watched = integrator
+            integrator.watchers.append(self._changed)
         known = self._known.get(cert_key)
-        if known is not None and known.size == replica.integrator.size:
+        if known is not None:
             self._known.move_to_end(cert_key)
             return known
         for _ in range(_READINGS):
-            size, found = replica.integrator.size, None
-            state = await replica.integrator.certificate(cert_key)
+            size, found = integrator.size, None
+            state = await integrator.certificate(cert_key)
             if state is not None:
-                # The statements that a state names never change, and their signatures do not either.
-                same = known is not None and known.logged.state == state
-                logged = known.logged if known and same else await read_logged(replica.integrator, state)
-                found = _Known(size, logged, await _filed(replica, state.filing_number))
-            if replica.integrator.size == size:  # else some of it is older than the rest
+                found = _Known(await read_logged(integrator, state), await _filed(replica, state.filing_number))
+            if replica.integrator is integrator and integrator.size == size:  # else some of it is older than the rest
                 if found is not None:
                     self._known[cert_key] = found  # only what exists: guesses cannot fill this
-                    self._known.move_to_end(cert_key)
                 if len(self._known) > _KEPT:
                     self._known.popitem(last=False)
                 return found
         raise Unavailable("the replica is changing too fast to be read")
+
+    def _changed(self, prepared: Prepared) -> None:
+        """A batch was committed: forget each certificate whose state it changed, and those of a body with other terms.
+        All else that was read of a certificate are entries, which never change."""
+        for row in prepared.stored.states:
+            self._known.pop(row.subject, None)
+        for number, filing in prepared.filings.items():
+            terms = FiledTerms(filing.terms, filing.terms_leaf)
+            theirs = [key for key, known in self._known.items() if known.logged.state.filing_number == number]
+            for key in theirs:
+                if self._known[key].filing != terms:
+                    del self._known[key]
 
     async def _carried_filing(self, replica: Replica, item: Item) -> FiledTerms | None:
         try:

@@ -57,6 +57,8 @@ async def test_a_link_is_judged_as_if_it_were_the_first(log: LogBuilder) -> None
     late = {one.secret: await register_of(log, one) for one in certificates}
     renewed = {secret: replace(register, time_ms=log.time + 200_000) for secret, register in late.items()}
     halted = {secret: replace(register, halted=True) for secret, register in late.items()}
+    past = {secret: replace(register, historic=True) for secret, register in late.items()}
+    behind = {secret: replace(register, size=2) for secret, register in late.items()}
     mixed = {one.secret: late[other.secret] for one, other in ((plain, upgraded), (upgraded, plain))}
     nobody = {strange.secret: replace(late[strange.secret], logged=None)}
     damaged = {plain.secret: replace(late[plain.secret], filing=None)}
@@ -72,7 +74,7 @@ async def test_a_link_is_judged_as_if_it_were_the_first(log: LogBuilder) -> None
     cases = [
         (Evidence(one.code(), registers[one.secret], face, offline), now)
         for one in certificates
-        for registers in (early, late, renewed, halted, mixed, nobody, damaged, unfiled)
+        for registers in (early, late, renewed, halted, past, behind, mixed, nobody, damaged, unfiled)
         if one.secret in registers
         for face, now, offline in product(faces(one), moments, (False, True))
     ]
@@ -156,7 +158,8 @@ async def test_what_is_the_same_is_worked_out_once(log: LogBuilder, monkeypatch:
         return runs - before
 
     assert [ask(one), ask(one), ask(one, log.time + 1000), ask(two)] == [1, 0, 0, 1]
-    for changes in ({"root": bytes(32)}, {"halted": True}, {"overtaken": True}, {"witnessed": False}, {}):
+    assert ask(one, root=bytes(32), size=9, time_ms=log.time + 1) == 0, "under another checkpoint"
+    for changes in ({"halted": True}, {"overtaken": True}, {"witnessed": False}, {"vouched": False}, {}):
         assert ask(one, **changes) == 1
     assert ask(one, log.time + 301_000) == 1, "it has grown old"
     assert ask(two) == 0
@@ -233,6 +236,10 @@ async def test_the_next_page_sees_what_changed(log: LogBuilder, tmp_path: Path) 
         assert 'data-f="status"' not in old and 'data-f="name"' not in old
         await site.follow()
         assert 'data-f="status">In force<' in await site.page()
+        assert "新名称" not in await site.page()
+        await log.batch([log.filing_entry(name="新名称", change=True)])
+        await site.follow()
+        assert "新名称" in await site.page()
         site.replica.halted = Violation("for the test")
         assert 'data-f="status"' not in await site.page()
 
@@ -271,5 +278,11 @@ async def test_a_state_that_is_the_same_is_not_read_again(
         assert reads == 1 and str(site.replica.integrator.size) in page
         await log.issue(log.certificate("better", track="one", grade=5))
         await site.follow()
-        assert "Senior" in await site.page() or reads == 2
+        await site.page()
         assert reads == 2
+        await site.replica._reopen()
+        await site.page()
+        assert reads == 3, "what was read of another store's state counts no more"
+        await log.rule(Kind.REVOKE, site.certificate)
+        await site.follow()
+        assert 'data-f="status">Revoked<' in await site.page()

@@ -38,20 +38,20 @@ _C: Final = len(_PAGE)
 _I: Final = _C + len(_CERTIFICATE)
 _P: Final = _I + len(_ISSUER)
 COUNT: Final = _P + len(_PROOF)
-# Where stands what another moment or another question changes, and what is of the person. All other words of a page are
-# the same in every verdict with the same `public`.
+# Where stands what another moment, checkpoint or question changes, and what is of the person. All other words of a page
+# are the same in every verdict with the same `public`.
 MOMENTARY: Final = (
-    *map(_PAGE.index, ("line", "checked", "source", "asked", "means")),
+    *range(_C),
     *(_C + _CERTIFICATE.index(name) for name in ("name", "photo", "number")),
+    *(_P + _PROOF.index(name) for name in ("size", "root", "time")),
 )
 
 
 def words_of(verdict: Verdict, lang: str, messages: Messages, *, asked: str = "", means: str = "") -> list[str]:
     """All words of a page, COUNT of them."""
-    certificate, issuer, proof, as_of_ms = verdict.certificate, verdict.issuer, verdict.proof, verdict.as_of_ms
+    certificate, issuer, proof = verdict.certificate, verdict.issuer, verdict.proof
     words = [
-        *("",) * (_C - 1),  # momentary
-        "" if as_of_ms is None else say_time(as_of_ms, lang),
+        *("",) * _C,  # momentary
         *(_NO_CERTIFICATE if certificate is None else _certificate(certificate, lang, messages)),
         *(_NO_ISSUER if issuer is None else (issuer.name, issuer.filing_number)),
         *(
@@ -61,9 +61,9 @@ def words_of(verdict: Verdict, lang: str, messages: Messages, *, asked: str = ""
                 proof.origin,
                 str(proof.index),
                 proof.leaf_hash,
-                str(proof.size),
-                proof.root,
-                say_time(proof.checkpoint_time_ms, lang),
+                "",  # size, root and time: momentary
+                "",
+                "",
                 proof.cert_key,
             )
         ),
@@ -77,7 +77,8 @@ def momentary_of(
     verdict: Verdict, lang: str, messages: Messages, *, asked: str = "", means: str = ""
 ) -> tuple[str, ...]:
     """The words of the places MOMENTARY."""
-    as_of_ms, source, view = verdict.as_of_ms, messages.labels[_SOURCES[verdict.source]].of(lang), verdict.certificate
+    as_of_ms, view, proof = verdict.as_of_ms, verdict.certificate, verdict.proof
+    source = messages.labels[_SOURCES[verdict.source]].of(lang)
     if verdict.source is Source.REPLICA:
         source = (
             messages.labels["source_code"].of(lang)
@@ -90,9 +91,11 @@ def momentary_of(
         source,
         asked,
         means,
+        "" if as_of_ms is None else say_time(as_of_ms, lang),
         "" if view is None or view.name is None else mask_name(view.name),
         "" if view is None or view.photo is None else _photo_address(view.photo),
         "" if view is None or view.number is None else grouped(view.number),
+        *(("", "", "") if proof is None else (str(proof.size), proof.root, say_time(proof.checkpoint_time_ms, lang))),
     )
 
 
