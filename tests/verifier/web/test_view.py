@@ -179,11 +179,10 @@ def test_a_page_filled_into_the_cast_of_another_is_the_page_rendered_for_itself(
                     cases.append((given_out(public, person, checked_at_ms=at), name or ""))
                     if public.proof is not None and public.as_of_ms is not None:  # and under another checkpoint
                         later = public.as_of_ms + at
-                        proof = replace(public.proof, size=public.proof.size + at, root="%064x" % at)
+                        proof = replace(public.proof, size=public.proof.size + at, root=f"{at:064x}")
                         proof = replace(proof, checkpoint_time_ms=later)
                         cases.append((given_out(public, person, proof=proof, as_of_ms=later), bad))
             cases.append((given_out(public, checked_at_ms=len(cases) * 61_000), ""))
-    cases *= 2
     fresh = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, OFFERS, recheck=True)
     random.Random(1).shuffle(cases)
     for (verdict, asked), lang, linked in product(cases, LANGS, (True, False)):
