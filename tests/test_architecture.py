@@ -26,7 +26,8 @@ _ISSUER = (
 _VERIFIER = (
     *_BASE, "verifier", "ledger.records", "ledger.tlog", "ledger.store", "ledger.client", "ledger.settings",
     "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
-    "ledger.edge_log", "ledger.remote", "ledger.log_folder", "ledger.printing", "ledger.sheets", "ledger.process_pool",
+    "ledger.edge_log", "ledger.edge_ready", "ledger.remote", "ledger.log_folder", "ledger.printing", "ledger.sheets",
+    "ledger.process_pool",
 )  # fmt: skip
 _KEYS = (*_VERIFIER, "ledger.keystore")
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -59,6 +60,7 @@ _PURE_VERIFIER = (
     "views",
     "refresh",
     "several",
+    "links",
     "numbers.doctor",
     *(
         f"eligibility.{name}"

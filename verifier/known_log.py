@@ -19,11 +19,12 @@ from ledger.records.secret import correction_locator, locator_of
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
-from ledger.store.integrate import Integrator
+from ledger.store.integrate import Integrator, Prepared
 from verifier.carried import Item, certificate_body, key_of, open_carried
+from verifier.links import Links
 from verifier.proven import Opener
 from verifier.register import FiledTerms, Logged, Register, register_of
-from verifier.replica import Replica
+from verifier.replica import Replica, Verified
 from verifier.several import Answer
 from verifier.trust import Trust
 from verifier.verdict import Source
@@ -63,6 +64,16 @@ class AsOf:
     day: int | None = None
 
 
+@dataclass(slots=True)
+class _Known:
+    """What a replica says of a certificate, and the answer that was last made of it."""
+
+    logged: Logged
+    filing: FiledTerms | None
+    under: Verified | None = None
+    register: Register | None = None
+
+
 class KnownLog:
     """One log. `replica` is set once it is open; before, it has no answer. With `proofs` it has none and asks for
     evidence instead. Without `envelopes` personal data is unavailable."""
@@ -84,7 +95,9 @@ class KnownLog:
         self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
         self._proofs = proofs
         self._opener = Opener(trust)
-        self._known: OrderedDict[bytes, tuple[int, Logged | None, FiledTerms | None]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()  # cert key -> what no batch has changed since
+        self._watched: Integrator | None = None  # which tells of its batches
+        self.links = Links(trust)
 
     async def answer(self, item: Item, as_of: AsOf | None = None) -> Answer:
         """What this log says about an item now, or about an earlier moment. Raises Unavailable when the own store is
@@ -176,35 +189,56 @@ class KnownLog:
         replica = self.replica
         if replica is None or replica.verified is None:
             return None
-        verified = replica.verified
+        verified, halted = replica.verified, replica.halted is not None
         try:
-            logged, filing = await self._certificate(replica, key_of(item))
-            if logged is not None and logged.state.issue_index >= verified.size:
-                logged = None  # taken in, but not under a verified checkpoint yet
-            if logged is None:
+            known = await self._certificate(replica, key_of(item))
+            # What is taken in, but not under a verified checkpoint yet, is not there.
+            if known is None or known.logged.state.issue_index >= verified.size:
                 filing = await self._carried_filing(replica, item)
+                return Register(verified.size, verified.root, verified.time_ms, None, filing, halted)
         except (Malformed, Unverified) as error:
             raise Unavailable("the replica's store is damaged") from error
-        return Register(verified.size, verified.root, verified.time_ms, logged, filing, replica.halted is not None)
+        if known.under is not verified or known.register is None or known.register.halted != halted:
+            known.under, known.register = (
+                verified,
+                Register(verified.size, verified.root, verified.time_ms, known.logged, known.filing, halted),
+            )
+        return known.register
 
-    async def _certificate(self, replica: Replica, cert_key: bytes) -> tuple[Logged | None, FiledTerms | None]:
+    async def _certificate(self, replica: Replica, cert_key: bytes) -> _Known | None:
+        integrator = replica.integrator
+        if integrator is not self._watched:
+            self._known.clear()
+            self._watched = integrator
+            integrator.watchers.append(self._changed)
         known = self._known.get(cert_key)
-        if known is not None and known[0] == replica.integrator.size:
+        if known is not None:
             self._known.move_to_end(cert_key)
-            return known[1], known[2]
+            return known
         for _ in range(_READINGS):
-            size, logged, filing = replica.integrator.size, None, None
-            state = await replica.integrator.certificate(cert_key)
+            size, found = integrator.size, None
+            state = await integrator.certificate(cert_key)
             if state is not None:
-                logged = await read_logged(replica.integrator, state)
-                filing = await _filed(replica, state.filing_number)
-            if replica.integrator.size == size:  # else some of it is older than the rest
-                if logged is not None:
-                    self._known[cert_key] = size, logged, filing  # only what exists: guesses cannot fill this
+                found = _Known(await read_logged(integrator, state), await _filed(replica, state.filing_number))
+            if replica.integrator is integrator and integrator.size == size:  # else some of it is older than the rest
+                if found is not None:
+                    self._known[cert_key] = found  # only what exists: guesses cannot fill this
                 if len(self._known) > _KEPT:
                     self._known.popitem(last=False)
-                return logged, filing
+                return found
         raise Unavailable("the replica is changing too fast to be read")
+
+    def _changed(self, prepared: Prepared) -> None:
+        """A batch was committed: forget each certificate whose state it changed, and those of a body with other terms.
+        All else that was read of a certificate are entries, which never change."""
+        for row in prepared.stored.states:
+            self._known.pop(row.subject, None)
+        for number, filing in prepared.filings.items():
+            terms = FiledTerms(filing.terms, filing.terms_leaf)
+            theirs = [key for key, known in self._known.items() if known.logged.state.filing_number == number]
+            for key in theirs:
+                if self._known[key].filing != terms:
+                    del self._known[key]
 
     async def _carried_filing(self, replica: Replica, item: Item) -> FiledTerms | None:
         try:

@@ -169,7 +169,11 @@ class Lookup:
         without the own store, Refused when there was no such moment."""
         if item is None or isinstance(item, ForeignLink):
             return Examined(verify(Evidence(item), self.logs[0].trust, self._now_ms()))
-        counted = counting(item, await self._answers(item, as_of))
+        answers = await self._answers(item, as_of)
+        if len(answers) == 1:  # what follows comes to the same then
+            verdict = await self._judge_by(answers[0], item, page_texts, faces=faces)
+            return Examined(verdict, answers[0] if verdict.proof else None)
+        counted = counting(item, answers)
         judging = zip(counted.answers, counted.items, strict=True)
         verdicts = [await self._judge_by(answer, as_item, page_texts, faces=faces) for answer, as_item in judging]
         if counted.twice:
@@ -181,11 +185,11 @@ class Lookup:
     async def _judge_by(self, answer: Answer, item: Item, page_texts: Sequence[str], *, faces: bool) -> Verdict:
         face, register = None, answer.register
         logged = None if register is None else register.logged
-        if faces and logged is not None and not (self._offline or isinstance(item, Numbered | Keyed)):
-            log = next(log for log in self.logs if log.trust is answer.trust)
+        log = self.logs[0] if len(self.logs) == 1 else next(log for log in self.logs if log.trust is answer.trust)
+        if faces and logged is not None and not self._offline and not isinstance(item, Numbered | Keyed):
             face = await log.face(item.secret, logged.state)
         evidence = Evidence(item, register, face, self._offline, tuple(page_texts), answer.refuted)
-        return verify(evidence, answer.trust, self._now_ms())
+        return log.links.judge(evidence, self._now_ms())
 
     async def _answers(self, item: Item, as_of: AsOf | None = None) -> list[Answer]:
         """What every log says. Of an earlier moment: those that had begun by then, and if none had, why not."""

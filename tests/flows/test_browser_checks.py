@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 from playwright.async_api import Browser, Page, async_playwright
 
 from ledger.records.evidence import format_evidence, parse_evidence
@@ -108,16 +109,18 @@ async def test_a_lying_server_turns_the_page_red(live: LiveSite, browser: Browse
         assert verdict.certificate is not None and verdict.certificate.current is not None
         text = Text("一级/高级技师", "Level I / Senior technician")
         current = replace(verdict.certificate.current, grade=text, ordinal=6)
-        return replace(verdict, certificate=replace(verdict.certificate, grade=text, grade_ordinal=6, current=current))
+        return replace(
+            verdict, certificate=structs.replace(verdict.certificate, grade=text, grade_ordinal=6, current=current)
+        )
 
     def other_name(verdict: Verdict) -> Verdict:
         assert verdict.certificate is not None
-        return replace(verdict, certificate=replace(verdict.certificate, name="王小丽"))
+        return replace(verdict, certificate=structs.replace(verdict.certificate, name="王小丽"))
 
     def a_post(verdict: Verdict) -> Verdict:
         assert verdict.certificate is not None
         post = HeldPost(Text("特级技师", "Special-grade technician"), 7, ISSUE_DAY, None)
-        return replace(verdict, certificate=replace(verdict.certificate, held=post))
+        return replace(verdict, certificate=structs.replace(verdict.certificate, held=post))
 
     def cut(raw: bytes) -> bytes:
         evidence = parse_evidence(raw)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import replace
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from ledger.errors import Malformed, Unavailable
@@ -113,9 +113,9 @@ def sample(code: Code) -> Verdict:
     shown = certificate()
     if code is Code.VALID_UPGRADED:
         higher = CurrentGrade(Text("二级/技师", "Level II / Technician"), 5, "", False, 20_513)
-        shown = replace(shown, current=higher)
+        shown = structs.replace(shown, current=higher)
     if code is Code.VALID_CORRECTED:
-        shown = replace(shown, corrected_day=shown.issue_day + 40)
+        shown = structs.replace(shown, corrected_day=shown.issue_day + 40)
     status = {
         Code.SUSPENDED: "suspended",
         Code.REVOKED: "revoked",
@@ -124,10 +124,10 @@ def sample(code: Code) -> Verdict:
     }
     if code in status:
         lower = CurrentGrade(Text("四级/中级工", "Level IV / Intermediate worker"), 3, "", False, 19_000)
-        shown = replace(shown, status=status[code], current=lower)
+        shown = structs.replace(shown, status=status[code], current=lower)
     offline = code is Code.OFFLINE_SIGNATURE_OK
     if offline:
-        shown = replace(shown, current=None, photo=None, logged_at_ms=None, person_linked=False)
+        shown = structs.replace(shown, current=None, photo=None, logged_at_ms=None, person_linked=False)
     lag = {Code.STALE: 7 * 3_600_000, Code.OFFLINE_BUNDLE_OK: 3 * 3_600_000}.get(code, 4_000)
     scope = code is not Code.ISSUER_OUT_OF_SCOPE
     return Verdict(

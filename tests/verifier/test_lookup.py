@@ -102,9 +102,9 @@ async def test_what_is_read_on_both_sides_of_a_batch_is_read_again(desk: Desk, m
         return state
 
     monkeypatch.setattr(integrator, "certificate", slow)
-    logged, _ = await desk.lookup.logs[0]._certificate(desk.replica, desk.certificate.issue.cert_key)
+    known = await desk.lookup.logs[0]._certificate(desk.replica, desk.certificate.issue.cert_key)
     monkeypatch.undo()
-    assert logged is not None and logged.state == await read(desk.certificate.issue.cert_key)
+    assert known is not None and known.logged.state == await read(desk.certificate.issue.cert_key)
 
 
 class TestText:

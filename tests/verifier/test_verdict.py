@@ -11,6 +11,7 @@ from importlib import resources
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.support.verdict_samples import NOW_MS, certificate, sample
 from verifier.messages import add_words, build_messages, load_messages, say_day_number, say_time
@@ -57,18 +58,18 @@ def test_green_needs_proof_time_issuer_and_no_failed_step(code: Code) -> None:
 
 
 def test_valid_is_in_force_and_upgraded_names_another_grade() -> None:
-    revoked = replace(certificate(), status="revoked", current=None)
+    revoked = structs.replace(certificate(), status="revoked", current=None)
     with pytest.raises(AssertionError):
         replace(sample(Code.VALID), certificate=revoked)
     with pytest.raises(AssertionError):
         replace(sample(Code.VALID_UPGRADED), certificate=certificate())
     with pytest.raises(AssertionError):
-        replace(sample(Code.VALID_UPGRADED), certificate=replace(certificate(), current=None))
+        replace(sample(Code.VALID_UPGRADED), certificate=structs.replace(certificate(), current=None))
 
 
 def test_an_offline_signature_knows_no_status() -> None:
     with pytest.raises(AssertionError):
-        replace(sample(Code.OFFLINE_SIGNATURE_OK), certificate=replace(certificate(), photo=None))
+        replace(sample(Code.OFFLINE_SIGNATURE_OK), certificate=structs.replace(certificate(), photo=None))
 
 
 def test_views_refuse_what_cannot_be() -> None:
@@ -81,7 +82,7 @@ def test_views_refuse_what_cannot_be() -> None:
         {"status": "revoked"},  # yet claims to be the current grade
     ):
         with pytest.raises(AssertionError):
-            replace(good, **change)
+            structs.replace(good, **change)
     proof = sample(Code.VALID).proof
     assert proof is not None
     for change in ({"index": proof.size}, {"root": "AB" * 32}, {"leaf_hash": "ab"}):

@@ -15,7 +15,7 @@ from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
 from ledger.errors import Malformed, Unavailable
 from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
-from verifier.web.answers import SCANNER_HEADERS, WASM_CSP, chosen_lang, html, json_body, takes_gzip
+from verifier.web.answers import SCANNER_HEADERS, WASM_CSP, chosen_lang, html, json_body, ready_html, takes_gzip
 from verifier.web.forms import parse_multipart, parse_urlencoded
 from verifier.web.state import STATE, State
 
@@ -51,7 +51,8 @@ async def page(request: web.Request) -> web.StreamResponse:
         verdict = await settle(state, "page", lambda: state.services.by_secret(secret))
     asked = f"{state.settings.base}/c/{secret}"
     means = f"/c/{secret}/means"
-    return html(request, state.pages.verdict(verdict, chosen_lang(request), linked=True, asked=asked, means=means))
+    shown = state.pages.verdict(verdict, chosen_lang(request), linked=True, asked=asked, means=means)
+    return ready_html(request, shown)
 
 
 async def form(request: web.Request) -> web.StreamResponse:

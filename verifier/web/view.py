@@ -20,8 +20,8 @@ from markupsafe import Markup, escape
 from ledger.edge import ErrorAnswer
 from verifier.messages import Messages
 from verifier.verdict import GREEN, VALID_FAMILY, Code, Finding, Outcome, Verdict
-from verifier.web.moulds import Mould, Page, mark_of
-from verifier.web.words import COUNT, named, words_of
+from verifier.web.moulds import Cast, Mould, Page, mark_of
+from verifier.web.words import COUNT, MOMENTARY, momentary_of, named, words_of
 
 LANGS: Final = ("zh", "en")
 _HTML_LANG: Final = {"zh": "zh-CN", "en": "en"}
@@ -48,6 +48,7 @@ MEANS: Final = "/c/{secret}/means"  # what a grade means is shown where this rou
 MAX_ASKED: Final = 2048  # characters that a receipt quotes
 _VERDICT: Final = "verdict.html"
 _MOULDS: Final = 256  # shapes of pages that are kept; the one that was used longest ago goes
+_CASTS: Final = 2048  # pages without what is of a person, a moment or a question, of about 4 KB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class Pages:
         self._moulds = OrderedDict[
             object, tuple[Shape, Mould]
         ]()  # the shape keeps its findings, by whose id it is found
+        self._casts = OrderedDict[object, tuple[Verdict, Cast]]()  # the same with what is public of a verdict
         self._bands = {lang: self._recheck_bands(icons, lang) if recheck else [] for lang in LANGS}
         self._start = {
             lang: self._start_page(templates[lang].get_template("start.html"), lang, base, upload_mb) for lang in LANGS
@@ -170,45 +172,48 @@ class Pages:
         """The verdict page, or a room's template that extends it and shows `more`. `linked`: it has an address of its
         own, to switch language, to retry and to ask at. `asked`: the link or text that a receipt can be had of, where
         receipts are offered. `means`: the page that says what the grade means, where there is one."""
-        certificate, issuer = verdict.certificate, verdict.issuer
         if match is None and linked and LOOKUP in self._offers and template == _VERDICT:
             match = _ASK
-        if certificate is None:
+        if verdict.certificate is None:
             match = None
-        words = words_of(
-            verdict,
-            lang,
-            self._messages,
-            asked=asked if RECEIPT in self._offers and len(asked) <= MAX_ASKED else "",
-            means=means if MEANS in self._offers and verdict.code in VALID_FAMILY else "",
-        )
-        current = None if certificate is None else certificate.current
-        decided = (
-            lang,
-            verdict.code,
-            linked,
-            match is not None,
-            certificate is not None,
-            current is not None and not current.is_this,
-            issuer is not None,
-            None if issuer is None else issuer.in_scope,
-            verdict.proof is not None,
-        )
-        if template != _VERDICT or (match is not None and match is not _ASK):
-            shape = Shape(*decided, verdict.findings)
+        asked = asked if RECEIPT in self._offers and len(asked) <= MAX_ASKED else ""
+        means = means if MEANS in self._offers and verdict.code in VALID_FAMILY else ""
+        public = verdict.public
+        shaped = template == _VERDICT and (match is None or match is _ASK)
+        if public is None or not shaped:
+            words = words_of(verdict, lang, self._messages, asked=asked, means=means)
+            if shaped:
+                return self._mould(verdict, lang, words, linked, match).fill(words)
+            shape = Shape(*(*_decided(verdict, lang, linked, match), verdict.findings))
             return Page(self._rendered(shape, words, template, match=match, **more).encode())
+        momentary = momentary_of(verdict, lang, self._messages, asked=asked, means=means)
+        known = id(public), lang, linked, match is None, tuple(map(bool, momentary))
+        kept = self._casts.get(known)
+        if kept is None:
+            words = words_of(verdict, lang, self._messages, asked=asked, means=means)
+            kept = self._casts[known] = public, Cast(self._mould(verdict, lang, words, linked, match), words)
+            if len(self._casts) > _CASTS:
+                self._casts.popitem(last=False)
+        else:
+            self._casts.move_to_end(known)
+        return kept[1].fill(momentary)
+
+    def _mould(self, verdict: Verdict, lang: str, words: Sequence[str], linked: bool, match: Match | None) -> Mould:
+        """The mould of this verdict's shape."""
         # Equal findings are the same few objects (`verifier.steps`): by these alone a look-up need not compare words.
+        decided = _decided(verdict, lang, linked, match)
         key = decided, tuple(map(bool, words)), tuple(map(id, verdict.findings))
         kept = self._moulds.get(key)
         if kept is None:
-            shape = Shape(*decided, verdict.findings)
+            shape = Shape(*(*decided, verdict.findings))
             marks = [mark_of(place) if word else "" for place, word in enumerate(words)]
-            kept = self._moulds[key] = shape, Mould(self._rendered(shape, marks, template, match=match))
+            mould = Mould(self._rendered(shape, marks, _VERDICT, match=match), MOMENTARY)
+            kept = self._moulds[key] = shape, mould
             if len(self._moulds) > _MOULDS:
                 self._moulds.popitem(last=False)
         else:
             self._moulds.move_to_end(key)
-        return kept[1].fill(words)
+        return kept[1]
 
     def _rendered(
         self, shape: Shape, words: Sequence[str], template: str, *, match: Match | None, **more: object
@@ -285,6 +290,23 @@ class Pages:
             text_hint=labels["text_hint"].of(lang).format(base=base),
             file_hint=labels["file_hint"].of(lang).format(mb=upload_mb),
         )
+
+
+def _decided(verdict: Verdict, lang: str, linked: bool, match: Match | None) -> tuple[Any, ...]:
+    """All of a shape but its findings."""
+    certificate, issuer = verdict.certificate, verdict.issuer
+    current = None if certificate is None else certificate.current
+    return (
+        lang,
+        verdict.code,
+        linked,
+        match is not None,
+        certificate is not None,
+        current is not None and not current.is_this,
+        issuer is not None,
+        None if issuer is None else issuer.in_scope,
+        verdict.proof is not None,
+    )
 
 
 def _compile(sources: Mapping[str, str], labels: Mapping[str, str]) -> jinja2.Environment:

@@ -27,7 +27,7 @@ _SOURCES: Final = {
     Source.CODE: "source_code",
     Source.INDEX: "source_index",
 }
-_PAGE: Final = ("line", "checked", "source", "as_of", "asked", "means")
+_PAGE: Final = ("line", "checked", "source", "asked", "means", "as_of")
 _CERTIFICATE: Final = (
     "name", "photo", "grade", "occupation", "occupation_code", "trade", "number", "issued", "assessed", "post", "held",
     "held_note", "corrected", "delay", "logged", "status", "current", "current_trade", "current_note",
@@ -38,25 +38,20 @@ _C: Final = len(_PAGE)
 _I: Final = _C + len(_CERTIFICATE)
 _P: Final = _I + len(_ISSUER)
 COUNT: Final = _P + len(_PROOF)
+# Where stands what another moment, checkpoint or question changes, and what is of the person. All other words of a page
+# are the same in every verdict with the same `public`.
+MOMENTARY: Final = (
+    *range(_C),
+    *(_C + _CERTIFICATE.index(name) for name in ("name", "photo", "number")),
+    *(_P + _PROOF.index(name) for name in ("size", "root", "time")),
+)
 
 
 def words_of(verdict: Verdict, lang: str, messages: Messages, *, asked: str = "", means: str = "") -> list[str]:
     """All words of a page, COUNT of them."""
-    labels, certificate, issuer, proof = messages.labels, verdict.certificate, verdict.issuer, verdict.proof
-    as_of_ms, source = verdict.as_of_ms, labels[_SOURCES[verdict.source]].of(lang)
-    if verdict.source is Source.REPLICA:
-        source = (
-            labels["source_code"].of(lang)
-            if as_of_ms is None
-            else source.format(age=messages.age(verdict.checked_at_ms - as_of_ms, lang))
-        )
-    return [
-        messages.line(verdict).of(lang),
-        say_time(verdict.checked_at_ms, lang),
-        source,
-        "" if as_of_ms is None else say_time(as_of_ms, lang),
-        asked,
-        means,
+    certificate, issuer, proof = verdict.certificate, verdict.issuer, verdict.proof
+    words = [
+        *("",) * _C,  # momentary
         *(_NO_CERTIFICATE if certificate is None else _certificate(certificate, lang, messages)),
         *(_NO_ISSUER if issuer is None else (issuer.name, issuer.filing_number)),
         *(
@@ -66,13 +61,42 @@ def words_of(verdict: Verdict, lang: str, messages: Messages, *, asked: str = ""
                 proof.origin,
                 str(proof.index),
                 proof.leaf_hash,
-                str(proof.size),
-                proof.root,
-                say_time(proof.checkpoint_time_ms, lang),
+                "",  # size, root and time: momentary
+                "",
+                "",
                 proof.cert_key,
             )
         ),
     ]
+    for place, word in zip(MOMENTARY, momentary_of(verdict, lang, messages, asked=asked, means=means), strict=True):
+        words[place] = word
+    return words
+
+
+def momentary_of(
+    verdict: Verdict, lang: str, messages: Messages, *, asked: str = "", means: str = ""
+) -> tuple[str, ...]:
+    """The words of the places MOMENTARY."""
+    as_of_ms, view, proof = verdict.as_of_ms, verdict.certificate, verdict.proof
+    source = messages.labels[_SOURCES[verdict.source]].of(lang)
+    if verdict.source is Source.REPLICA:
+        source = (
+            messages.labels["source_code"].of(lang)
+            if as_of_ms is None
+            else source.format(age=messages.age(verdict.checked_at_ms - as_of_ms, lang))
+        )
+    return (
+        messages.line(verdict).of(lang),
+        say_time(verdict.checked_at_ms, lang),
+        source,
+        asked,
+        means,
+        "" if as_of_ms is None else say_time(as_of_ms, lang),
+        "" if view is None or view.name is None else mask_name(view.name),
+        "" if view is None or view.photo is None else _photo_address(view.photo),
+        "" if view is None or view.number is None else grouped(view.number),
+        *(("", "", "") if proof is None else (str(proof.size), proof.root, say_time(proof.checkpoint_time_ms, lang))),
+    )
 
 
 def named(words: Sequence[str]) -> dict[str, Any]:
@@ -97,13 +121,13 @@ def _certificate(view: CertificateView, lang: str, messages: Messages) -> tuple[
     elif current is not None and current.since_day is not None:
         note = labels["since"].of(lang).format(date=say_day_number(current.since_day, lang))
     return (
-        "" if view.name is None else mask_name(view.name),
-        "" if view.photo is None else _photo_address(view.photo),
+        "",  # name and photo: momentary
+        "",
         view.grade.of(lang),
         view.occupation,
         view.occupation_code,
         view.trade or "--",
-        "" if view.number is None else grouped(view.number),
+        "",  # number: momentary
         say_day_number(view.issue_day, lang),
         "" if view.assessment_day is None else say_day_number(view.assessment_day, lang),
         "" if view.post is None else _term(*view.post, lang, messages),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cbor2
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -123,6 +124,48 @@ SALT = octets("salt", 16)
 def test_a_face_envelope_with_other_content_is_unavailable_not_malformed(value: Any) -> None:
     with pytest.raises(Unavailable):
         open_face(SECRET, LEAF, sealed(value, FACE_INFO))
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_face_is_read_as_the_profile_of_cbor_reads_it(data: st.DataObject) -> None:
+    """Whatever an envelope holds: what opens is what the general reader makes of it, and nothing else opens."""
+    texts = st.text("1例é́\0a", max_size=60) | st.text(max_size=300)
+    value = [data.draw(st.binary(min_size=16, max_size=16)), data.draw(texts), data.draw(texts), data.draw(st.binary())]
+    raw = bytearray(cbor2.dumps(value))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(raw)))
+        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    sealed_face = NONCE + AESGCM(HKDF(SHA256(), 32, salt=None, info=FACE_INFO).derive(SECRET)).encrypt(
+        NONCE, bytes(raw), LEAF
+    )
+    try:
+        salt, number, name, thumbnail = canonical.decode(bytes(raw), limit=MAX_ENVELOPE)
+        wanted = FaceContent(FaceOpening(salt, number, name), thumbnail)
+        known = [type(item) for item in (salt, number, name, thumbnail)] == [bytes, str, str, bytes]
+    except (Malformed, TypeError, ValueError):
+        known = False
+    if known:
+        assert open_face(SECRET, LEAF, sealed_face) == wanted
+    else:
+        with pytest.raises(Unavailable):
+            open_face(SECRET, LEAF, sealed_face)
+
+
+@pytest.mark.parametrize("length", [0, 1, 23, 24, 255, 256, MAX_THUMBNAIL])
+def test_lengths_have_one_spelling(length: int) -> None:
+    heads = [bytes([0x40 + length % 24]), bytes([0x58, length % 256])]
+    heads += [b"\x59" + length.to_bytes(2), b"\x5a" + length.to_bytes(4), b"\x5f"]
+    shortest = canonical.encode(bytes(length)).removesuffix(bytes(length))
+    for head in heads:
+        raw = b"\x84\x50" + SALT + b"\x611\x612" + head + bytes(length)
+        key = HKDF(SHA256(), 32, salt=None, info=FACE_INFO).derive(SECRET)
+        envelope = NONCE + AESGCM(key).encrypt(NONCE, raw, LEAF)
+        if head == shortest:
+            assert open_face(SECRET, LEAF, envelope).thumbnail == bytes(length)
+        else:
+            with pytest.raises(Unavailable):
+                open_face(SECRET, LEAF, envelope)
 
 
 EIGHT = list(DIGESTS)

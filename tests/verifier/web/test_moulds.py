@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from verifier.web.moulds import Mould, Page, mark_of
+from verifier.web.moulds import Cast, Mould, Page, mark_of
 
 TEXTS = st.sampled_from(["", "a", "<b>例</b>", "<p>一段较长的文字</p>" * 9, "".join(map(str, range(400))) * 2])
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -26,6 +26,34 @@ def test_a_filled_page_is_its_texts_and_its_escaped_words(texts: list[str], data
         wanted = "".join(text + str(escape(words[at])) for text, at in zip(texts, places, strict=False)) + texts[-1]
         page = mould.fill(words)
         assert page.text == wanted and page.body == wanted.encode()
+        assert gzip.decompress(page.packed()) == page.body
+
+
+@given(st.lists(TEXTS, min_size=3, max_size=9), st.data())
+def test_a_cast_filled_is_the_mould_filled(texts: list[str], data: st.DataObject) -> None:
+    """Whichever words are momentary, and however long: the same page, and a stream that gives it."""
+    places = data.draw(st.lists(st.integers(0, 3), min_size=len(texts) - 1, max_size=len(texts) - 1))
+    momentary = data.draw(st.lists(st.integers(0, 3), unique=True))
+    rendered = "".join(text + mark_of(place) for text, place in zip(texts, places, strict=False)) + texts[-1]
+    mould = Mould(rendered, momentary)
+    words = data.draw(st.lists(WORDS, min_size=4, max_size=4))
+    cast = Cast(mould, words)
+    for _ in range(2):
+        for place in momentary:
+            words[place] = data.draw(WORDS | st.integers(0, 70_000).map("例".__mul__))
+        page = cast.fill([words[place] for place in momentary])
+        assert page.body == mould.fill(words).body
+        assert gzip.decompress(page.packed()) == page.body
+
+
+def test_what_is_momentary_goes_in_as_it_is_while_it_is_short() -> None:
+    made = random.Random(1)
+    texts = [made.randbytes(300).hex() for _ in range(2)]
+    cast = Cast(Mould(mark_of(0).join(texts) + mark_of(1) + "<p>" + "例" * 60, [0]), ["", made.randbytes(40).hex()])
+    short, long = (cast.fill([word]) for word in ("A" * 100, "A" * 9000))
+    assert b"A" * 100 in short.packed() and b"A" * 100 not in long.packed()
+    assert len(long.packed()) < len(short.packed()) + 100
+    for page in (short, long):
         assert gzip.decompress(page.packed()) == page.body
 
 

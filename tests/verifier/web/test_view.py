@@ -8,18 +8,22 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
+from itertools import product
 from pathlib import Path
 
 import pytest
 from markupsafe import escape
+from msgspec import structs
 
 import verifier
 from ledger.edge import ErrorAnswer
+from ledger.records.names import mask_name
+from ledger.records.number import grouped
 from ledger.text import Text
 from tests.support.verdict_samples import NAME, NUMBER, certificate, sample
 from verifier import steps
 from verifier.messages import FAMILIES, load_messages
-from verifier.verdict import GREEN, SHOWS_NOTHING, Code, HeldPost, Verdict
+from verifier.verdict import GREEN, SHOWS_NOTHING, CertificateView, Code, HeldPost, Verdict
 from verifier.web.assets import load_assets
 from verifier.web.moulds import packed
 from verifier.web.view import LANGS, Match, Pages
@@ -122,9 +126,9 @@ def test_a_page_filled_into_the_mould_of_another_is_the_page_rendered_for_itself
         if seen is not None and issuer is not None:
             post = HeldPost(Text("特级技师", "Special technician"), 7, 20_400, None)
             for view in (
-                replace(seen, name=bad, number=bad, occupation=bad, trade=bad, grade=Text(bad, bad)),
-                replace(seen, name=None, number=None, photo=None, personal_available=False),
-                replace(seen, photo=None, late=True, issue_day=20_000, held=post, assessment_day=None),
+                structs.replace(seen, name=bad, number=bad, occupation=bad, trade=bad, grade=Text(bad, bad)),
+                structs.replace(seen, name=None, number=None, photo=None, personal_available=False),
+                structs.replace(seen, photo=None, late=True, issue_day=20_000, held=post, assessment_day=None),
             ):
                 verdicts.append(replace(verdict, certificate=view))
             for body in (replace(issuer, name=bad), replace(issuer, in_scope=None)):
@@ -144,6 +148,61 @@ def test_a_page_filled_into_the_mould_of_another_is_the_page_rendered_for_itself
         assert filled.text == pages.verdict(verdict, lang, linked=True, asked=bad, means=bad).text
         if verdict.certificate is not None:  # a match that was asked for is rendered and not filled
             assert filled.text == pages.verdict(verdict, lang, linked=True, asked=bad, means=bad, match=Match("")).text
+
+
+def given_out(public: Verdict, view: CertificateView | None = None, **changes: object) -> Verdict:
+    """As `verifier.links` gives a verdict away."""
+    made = replace(public, certificate=view or public.certificate, **changes)  # type: ignore[arg-type]
+    object.__setattr__(made, "public", public)
+    return made
+
+
+def test_a_page_filled_into_the_cast_of_another_is_the_page_rendered_for_itself() -> None:
+    """Verdicts with the same public part differ in person and moment: each page has its own, and none of it is kept."""
+    bad, seen = "<img src=x>{{7*7}}'&\0\ue0001\ue001", certificate()
+    pages = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, OFFERS, recheck=True)
+    cases = []
+    for code in (Code.VALID, Code.VALID_UPGRADED, Code.SUSPENDED, Code.REVOKED, Code.NOT_FOUND, Code.STALE):
+        for grade in ("一", "二"):
+            public = sample(code)
+            if public.certificate is not None:
+                view = structs.replace(public.certificate, grade=Text(grade, grade))
+                bare = structs.replace(view, name=None, number=None, photo=None, personal_available=False)
+                public = replace(public, certificate=bare)
+                for name, number, photo in (
+                    (seen.name, NUMBER, None),
+                    (bad, bad, b"\xff\xd8\xff" + bytes(9000)),
+                    (bad, NUMBER, b""),
+                ):
+                    person = structs.replace(view, name=name, number=number, photo=photo)
+                    at = len(cases) * 61_000
+                    cases.append((given_out(public, person, checked_at_ms=at), name or ""))
+                    if public.proof is not None and public.as_of_ms is not None:  # and under another checkpoint
+                        later = public.as_of_ms + at
+                        proof = replace(public.proof, size=public.proof.size + at, root=f"{at:064x}")
+                        proof = replace(proof, checkpoint_time_ms=later)
+                        cases.append((given_out(public, person, proof=proof, as_of_ms=later), bad))
+            cases.append((given_out(public, checked_at_ms=len(cases) * 61_000), ""))
+    fresh = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, OFFERS, recheck=True)
+    random.Random(1).shuffle(cases)
+    for (verdict, asked), lang, linked in product(cases, LANGS, (True, False)):
+        page = pages.verdict(verdict, lang, linked=linked, asked=asked, means=asked)
+        fresh._moulds.clear()
+        assert page.text == fresh.verdict(replace(verdict), lang, linked=linked, asked=asked, means=asked).text
+        assert gzip.decompress(page.packed()) == page.body
+    assert 0 < len(pages._casts) < 4 * len(cases)
+    kept = [piece for _, cast in pages._casts.values() for piece in (*cast._pieces, *cast._packed)]
+    for personal in (str(escape(bad)), mask_name(str(seen.name)), grouped(NUMBER), "/9j/", "data:image"):
+        assert not any(personal.encode() in piece for piece in kept)
+
+
+def test_casts_are_bounded() -> None:
+    pages = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("verifier.web.view._CASTS", 3)
+        for _ in range(5):
+            pages.verdict(given_out(sample(Code.VALID)), "zh", linked=True)
+    assert len(pages._casts) == 3
 
 
 def test_findings_are_of_the_page_itself() -> None:
@@ -182,14 +241,14 @@ def test_a_full_page_names_everything_in_order() -> None:
 def test_the_current_grade_shows_only_for_a_linked_person() -> None:
     verdict = sample(Code.VALID)
     assert 'id="current"' in PAGES.verdict(verdict, "zh", linked=True).text
-    alone = replace(verdict, certificate=replace(certificate(), current=None, person_linked=False))
+    alone = replace(verdict, certificate=structs.replace(certificate(), current=None, person_linked=False))
     assert 'id="current"' not in PAGES.verdict(alone, "zh", linked=True).text
     raised = PAGES.verdict(sample(Code.VALID_UPGRADED), "en", linked=True).text
     assert 'id="current" class="mark"' in raised and "since 1 Mar 2026" in raised
 
 
 def test_missing_personal_details_are_said_and_not_taken_for_tampering() -> None:
-    bare = replace(certificate(), number=None, name=None, photo=None, personal_available=False)
+    bare = structs.replace(certificate(), number=None, name=None, photo=None, personal_available=False)
     page = read(replace(sample(Code.VALID), certificate=bare))
     assert MESSAGES.labels["name_unavailable"].zh in page.text and "证书有效" in page.text
 
@@ -212,7 +271,7 @@ def test_hostile_values_are_escaped() -> None:
     assert verdict.issuer is not None
     hostile = replace(
         verdict,
-        certificate=replace(certificate(), occupation=bad, trade=bad, number=bad, grade=Text(bad, bad)),
+        certificate=structs.replace(certificate(), occupation=bad, trade=bad, number=bad, grade=Text(bad, bad)),
         issuer=replace(verdict.issuer, name=bad),
     )
     html = PAGES.verdict(hostile, "zh", linked=True).text
@@ -222,7 +281,7 @@ def test_hostile_values_are_escaped() -> None:
 def test_a_photo_is_inlined_by_its_kind_and_left_out_when_strange_or_large() -> None:
     def page(photo: bytes) -> str:
         return PAGES.verdict(
-            replace(sample(Code.VALID), certificate=replace(certificate(), photo=photo)), "zh", linked=True
+            replace(sample(Code.VALID), certificate=structs.replace(certificate(), photo=photo)), "zh", linked=True
         ).text
 
     assert "data:image/jpeg;base64,/9j/" in page(b"\xff\xd8\xff" + b"x" * 50)
@@ -258,8 +317,9 @@ def test_only_a_linked_page_can_switch_language_or_retry() -> None:
 def test_the_page_and_its_style_fit_in_14_kb() -> None:
     for code in Code:
         for lang in LANGS:
-            html = CHECKING.verdict(sample(code), lang, linked=True).packed()
-            assert len(html) + len(ASSETS.files[ASSETS.names["page.css"]].packed) <= 14 * 1024
+            for verdict in (sample(code), given_out(sample(code))):  # out of a mould, out of a cast
+                html = CHECKING.verdict(verdict, lang, linked=True).packed()
+                assert len(html) + len(ASSETS.files[ASSETS.names["page.css"]].packed) <= 14 * 1024
 
 
 def test_a_browser_is_given_what_it_checks_and_only_where_there_is_something() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ledger.text import Text
 from tests.support.verdict_samples import NAME, NUMBER, certificate, sample
@@ -39,7 +40,7 @@ def test_the_words_of_a_certificate() -> None:
 
 def test_what_a_certificate_may_have_besides() -> None:
     held = HeldPost(Text("特级技师", "Special technician"), 7, 20_400, None)
-    view = replace(certificate(), held=held, late=True, issue_day=20_000, photo=bytes(MAX_PHOTO + 1), name=None)
+    view = structs.replace(certificate(), held=held, late=True, issue_day=20_000, photo=bytes(MAX_PHOTO + 1), name=None)
     said = named(words_of(replace(sample(Code.VALID), certificate=view), "en", MESSAGES))["c"]
     assert said["held"] == "Special technician" and said["held_note"].startswith("8 Nov 2025 – ")
     assert "·" in said["delay"] and said["photo"] == "" and said["name"] == ""
