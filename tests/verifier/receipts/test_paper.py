@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.scan import read_pdf
 from ledger.tlog.keys import Ed25519Signer
@@ -43,7 +44,7 @@ def test_one_page_for_every_colour(code: Code) -> None:
 def test_names_that_the_font_lacks_and_what_is_long() -> None:
     verdict = sample(Code.VALID)
     assert verdict.certificate is not None
-    rare = replace(verdict, certificate=replace(verdict.certificate, name="\U0002a6d6\U000310f0" + "长" * 120))
+    rare = replace(verdict, certificate=renewed(verdict.certificate, name="\U0002a6d6\U000310f0" + "长" * 120))
     text = "".join(read_pdf(print_receipt(receipt_of(rare), MESSAGES)).page_texts[0].split())
     assert "[U+310F0]" in text and "长长" in text
 
