@@ -112,7 +112,7 @@ async def _openings(sources: Sequence[Path], audit: Audit) -> OpeningsResult | N
     if not sources:
         return None
     found = await check_openings(
-        sources, audit.replica.entry, load_ladder(), audit.settings.thresholds.occupations, audit.replica.commitments
+        sources, audit.replica.entry, audit.replica.certificate, load_ladder(), audit.settings.thresholds.occupations
     )
     audit.openings = found.alarms
     return found
