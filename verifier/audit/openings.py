@@ -52,6 +52,7 @@ class OpeningsResult:
     checked: int
     unreadable: int  # files that are no bundles
     alarms: tuple[Alarm, ...]
+    unread: int = 0  # files whose turn has not come, of the service's folder
 
 
 class OpeningsCheck:
