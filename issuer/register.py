@@ -15,7 +15,7 @@ from issuer.state import BatchState
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.issue import Issue
 from ledger.records.kinds import Kind, Reason
-from ledger.records.life import Correct, EndAppointment, Ruling
+from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
 from ledger.records.secret import cert_key_of
 from ledger.records.statements import Body, parse_statement
 
@@ -31,6 +31,7 @@ class Changes:
     events: dict[bytes, int] = field(default_factory=dict)  # log index of the last statement of ours
     issued: list[tuple[SignedCertificate, Placed]] = field(default_factory=list)  # reissues and posts
     ruled: set[tuple[bytes, Kind, Reason, int]] = field(default_factory=set)  # cert key, what, why, effective day
+    ranges: set[tuple[Range, Kind, Reason, int]] = field(default_factory=set)  # the same of whole stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,10 @@ def read_changes(acts: Iterable[NamedState]) -> Changes:
             said = parse_statement(statement.entry).body
             for named in statement.about:
                 _mark(changes, named.cert_key, answer)
-                if isinstance(said, Ruling | EndAppointment):
+                if isinstance(said, EndAppointment) or (isinstance(said, Ruling) and isinstance(said.whom, Listed)):
                     changes.ruled.add((named.cert_key, said.kind, said.reason, said.effective_day))
+            if isinstance(said, Ruling) and isinstance(said.whom, Range):
+                changes.ranges.add((said.whom, said.kind, said.reason, said.effective_day))
         for certificate, answer in state.logged():
             cert_key = cert_key_of(certificate.secret)
             _mark(changes, cert_key, answer)

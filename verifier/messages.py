@@ -17,10 +17,12 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
+from ledger.records.dates import batch_day
 from ledger.text import Text
 from verifier.verdict import Code, Verdict, text_json, to_json
 
 FAMILIES: Final = frozenset({"good", "outline", "caution", "bad", "doubt", "neutral", "offline"})
+DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 MARKS: Final = frozenset("✓✕?!")
 # Values a sentence may name, by the code that provides them.
 _VALUES: Final[Mapping[Code, frozenset[str]]] = {
@@ -86,6 +88,16 @@ class Messages:
             if seconds >= unit:
                 return self.labels[label].of(lang).format(n=seconds // unit)
         return self.labels["now"].of(lang)
+
+    def delay(self, issue_day: int, logged_at_ms: int | None, *, late: bool) -> Text | None:
+        """What is said of a certificate that was entered long after its issue date, wherever one is shown: back-dating
+        shows. `late`: under a permit of the authority. None where there is nothing to say."""
+        days = 0 if logged_at_ms is None else batch_day(logged_at_ms) - issue_day
+        if days <= DELAY_SHOWN_DAYS:
+            return None
+        said = self.labels["delay"].format(n=days)
+        permitted = self.labels["late_entry"]
+        return Text(f"{said.zh} · {permitted.zh}", f"{said.en} · {permitted.en}") if late else said
 
     def _values(self, verdict: Verdict, lang: str) -> dict[str, str]:
         values = {

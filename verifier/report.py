@@ -79,7 +79,10 @@ class Printer:
         yield self._label("grade"), self._say(view.grade)
         yield self._label("occupation"), f"{view.occupation} ({view.occupation_code})"
         yield self._label("trade"), _printable(view.trade) or "--"
-        yield self._label("issued"), self._day(view.issue_day)
+        delay = self._messages.delay(view.issue_day, view.logged_at_ms, late=view.late)
+        yield self._label("issued"), self._day(view.issue_day) + ("" if delay is None else f"  ({self._say(delay)})")
+        if view.logged_at_ms is not None:
+            yield self._label("logged"), self._time(view.logged_at_ms)
         yield self._label("status"), self._label(f"status_{view.status}")
         if view.current is not None:
             trade = f"  {view.current.trade}" if view.current.trade else ""

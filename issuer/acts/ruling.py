@@ -100,8 +100,8 @@ class RulingAct:
         return Checked(tuple(item for item in found if item.row not in wrong), (*source.problems, *problems))
 
     def _ruled(self, held: Held, reason: Reason, day: int) -> bool:
-        """Whether this would be the very bytes of a statement that is in the log: the ledger would answer with that
-        one's place, and nothing would happen."""
+        """Whether this could be the very bytes of a statement that is in the log: the ledger would answer with that
+        one's place, and nothing would happen. (Of a list, which is made later, as far as one certificate says.)"""
         return (held.cert_key, self._kind, reason, day) in self._register.changes.ruled
 
     def preview(self, items: Sequence[Item]) -> list[str]:
@@ -152,7 +152,7 @@ class RangeAct:
         held = self._register.between(self._range.first, self._range.last)
         if not held:
             reading.add("number", "RANGE_EMPTY", _RANGE_EMPTY)
-        if any((one.cert_key, self._kind, reason, day) in self._register.changes.ruled for one in held):
+        if (self._range, self._kind, reason, day) in self._register.changes.ranges:  # the very bytes, as in _ruled
             reading.add("number", "SAME_AGAIN", _SAME)
         if reading.wrong or reason is None or day is None:
             return Checked((), tuple(reading.problems))

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from ledger.wire import Logged
 from tests.support.builders import id_number, make_authority, sign_together
 from tests.support.live_ledger import ROOT, LiveLedger, live_body, today
 from tests.support.memory_log import MemoryLog
+from verifier.audit.console import main as audit
 
 S = CertificateStatus
 NUMBER = "Y000051000031"
@@ -85,6 +87,14 @@ class Office:
 
     def desk(self) -> Desk:
         return open_desk(self.folder, lambda: PASSPHRASE.encode())
+
+    def audited(self) -> int:
+        """The exit code of an audit of the whole log with every bundle that the issuer's folder holds."""
+        vkeys = [part for key in self.live.keys for part in ("--vkey", key.format_vkey())]
+        pins = ["--origin", self.live.authority.origin, *vkeys, "--genesis", sha256(self.entries()[0]).hexdigest()]
+        return audit(
+            [self.live.url, "--dir", str(self.work / "audit"), "--quiet", *pins, "--openings", str(self.folder)]
+        )
 
     def held(self, number: str) -> Held:
         found = open_register(self.desk()).find(number)
@@ -188,6 +198,9 @@ def test_suspend_restore_and_revoke_by_sheet(office: Office) -> None:
     at = held.placed.proof.index
     assert office.act("suspend", "--range", at, at, "--reason", "other") == 0
     assert office.state(held.number).status is S.SUSPENDED
+    first = office.held(two).placed.proof.index
+    assert office.act("revoke", "--range", first, 9999, "--reason", "fraud") == 0, "it was revoked for that today"
+    assert {office.state(n).status for n in office.numbers if office.held(n).placed.proof.index >= first} == {S.REVOKED}
 
 
 def test_corrections_by_the_body_and_by_the_authority(office: Office) -> None:
@@ -222,7 +235,7 @@ def test_corrections_by_the_body_and_by_the_authority(office: Office) -> None:
     assert not any("#q" in text for text in (*found.qr_texts, *found.page_texts))
 
 
-def test_reissue_appoint_and_end(office: Office) -> None:
+def test_reissue_appoint_and_end(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     top, one = office.numbers[0], office.numbers[1]
     old = office.held(one)
     assert office.act("reissue", "--number", one) == 0
@@ -243,6 +256,9 @@ def test_reissue_appoint_and_end(office: Office) -> None:
     assert summary.appointment is not None and summary.appointment.cert_key == body.cert_key
     assert office.act("end-appointment", "--number", number, "--date", format_day(today())) == 0
     assert office.state(number).status is S.ENDED and office.state(top).summary.appointment is None
+    bundles = [path.stem for path in office.folder.rglob("*.certbundle")]
+    assert bundles.count(one) == 2 and number in bundles
+    assert office.audited() == 0, capsys.readouterr().out
 
 
 def test_other_people_take_over_the_authority(office: Office) -> None:

@@ -15,6 +15,7 @@ from ledger.remote import LogSource
 from tests.support.build_log import MAP_DEPTH, ORIGIN, TIME, LogBuilder, octets
 from verifier.audit.config import STORE_FILE, AuditSettings, PinsConfig, create_folder
 from verifier.audit.cosign import STATE_FILE, MapAuditor, create_keys
+from verifier.audit.openings_folder import OpeningsFolder
 from verifier.audit.run import Audit, open_audit
 from verifier.audit.service import Service
 from verifier.audit.statistics import Statistics
@@ -78,12 +79,17 @@ class Clock:
 
 @asynccontextmanager
 async def serving(
-    tmp_path: Path, log: LogBuilder, source: LogSource, clock: Clock, every_s: float = 0.01
+    tmp_path: Path,
+    log: LogBuilder,
+    source: LogSource,
+    clock: Clock,
+    every_s: float = 0.01,
+    openings: OpeningsFolder | None = None,
 ) -> AsyncIterator[tuple[Service, MapAuditor]]:
     (tmp_path / "keys").mkdir(exist_ok=True)
     cosigner = make_keys(tmp_path / "keys")
     state = WitnessState(tmp_path / "keys" / STATE_FILE)
-    service = Service(clock.ms, every_s)
+    service = Service(clock.ms, every_s, openings)
     auditor = MapAuditor(cosigner, {log.origin: log.signer.vkeys}, state, clock.s, service.judge, service.check_ready)
     async with auditing(tmp_path / "a", log, source) as audit, service.running(audit, auditor):
         yield service, auditor

@@ -211,6 +211,16 @@ class AuditSettings:
             )
         ),
     )
+    openings: Path | None = field(
+        default=None,
+        metadata=described(
+            Text(
+                "证书包（*.certbundle）所在目录：核对编号、姓名与同一人的证书，目录有变即再读；空：不核对",
+                "Folder of bundles (*.certbundle): numbers, names and persons are checked, again when it changes;"
+                " empty: none are",
+            )
+        ),
+    )
     name: str = field(
         default="",
         metadata=described(Text("本审计方签名所用的名称", "This auditor's own name, under which it cosigns")),

@@ -41,6 +41,7 @@ from verifier.audit.cosign import STATE_FILE, MapAuditor, create_keys, open_cosi
 from verifier.audit.evidence import MAX_BYTES, Fork, parse_evidence, verify_evidence
 from verifier.audit.follow import spare_collector
 from verifier.audit.openings import OpeningsResult, check_openings
+from verifier.audit.openings_folder import open_folder
 from verifier.audit.page import report_page
 from verifier.audit.report import build_report, format_report, report_text, write_file
 from verifier.audit.run import Audit, exit_code, open_audit
@@ -85,7 +86,8 @@ async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
             began, held = time.monotonic(), audit.replica.size
             await _look(audit, quiet=options.quiet)
             seconds = time.monotonic() - began
-            openings = await _openings(options.openings, audit)
+            own = [] if settings.openings is None else [options.dir / settings.openings]
+            openings = await _openings(options.openings or own, audit)
             report = build_report(audit, _now_ms(), seconds=seconds, started_at=held, openings=openings)
             _write(options.dir, report)
             sys.stdout.write(format_report(report).decode() if options.json else report_text(report))
@@ -112,7 +114,7 @@ async def _openings(sources: Sequence[Path], audit: Audit) -> OpeningsResult | N
     if not sources:
         return None
     found = await check_openings(
-        sources, audit.replica.entry, load_ladder(), audit.settings.thresholds.occupations, audit.replica.commitments
+        sources, audit.replica.entry, audit.replica.certificate, load_ladder(), audit.settings.thresholds.occupations
     )
     audit.openings = found.alarms
     return found
@@ -150,7 +152,10 @@ def _serve(options: argparse.Namespace) -> int:
     passphrase = read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file)
     cosigner = open_cosigner(options.dir, settings.name, passphrase)
     pins, state = settings.pins.build(), WitnessState(options.dir / STATE_FILE)
-    service = Service(_now_ms, settings.poll_ms / 1000)
+    openings = None
+    if settings.openings is not None:
+        openings = open_folder(options.dir / settings.openings, load_ladder(), settings.thresholds.occupations)
+    service = Service(_now_ms, settings.poll_ms / 1000, openings)
     auditor = MapAuditor(
         cosigner,
         {pins.origin: pins.keys},

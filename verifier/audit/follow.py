@@ -13,6 +13,7 @@ from typing import Final
 from ledger.process_pool import ProcessPool
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
+from ledger.records.state import CertificateState
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Prepared
 from ledger.store.reading import Read
@@ -95,10 +96,9 @@ class AuditReplica(Replica):
         found = await self.integrator.store.entries(index, index + 1)
         return found[0] if found else None
 
-    async def commitments(self, cert_key: bytes) -> bytes:
-        """The leaf hash of the statement with a certificate's current commitments; b"" when there is no such one."""
-        state = await self.integrator.certificate(cert_key)
-        return b"" if state is None else state.commitment_leaf
+    async def certificate(self, cert_key: bytes) -> CertificateState | None:
+        """What our own copy says of a certificate; None when it has no such one."""
+        return await self.integrator.certificate(cert_key)
 
     def _readers(self, count: int) -> Executor:
         return self._processes.pool() if count >= MANY else super()._readers(count)

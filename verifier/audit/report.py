@@ -78,7 +78,12 @@ def build_report(
         "statistics": _statistics(numbers),
         "openings": None
         if openings is None
-        else {"checked": openings.checked, "unreadable": openings.unreadable, "alarms": len(openings.alarms)},
+        else {
+            "checked": openings.checked,
+            "unreadable": openings.unreadable,
+            "unread": openings.unread,
+            "alarms": len(openings.alarms),
+        },
         "pass_rates": None if sittings is None else pass_rates.as_json(sittings, audit.rates()),
         "alarms": [alarm.as_json() for alarm in alarms],
         "limits": [{"zh": text.zh, "en": text.en} for text in limits],

@@ -26,6 +26,7 @@ from typing import Final
 from ledger.client import LedgerClient
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
 from ledger.records.dates import batch_day
+from ledger.records.refusals import Refusal
 from ledger.reference_data import load_ladder
 from ledger.remote import LogSource, RemoteTree
 from ledger.tlog.checkpoint import open_cosigned, parse_checkpoint
@@ -46,8 +47,8 @@ from verifier.replica import Violation
 
 # Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.
 SCOPE_CODES: Final = frozenset(
-    {"FILING_UNKNOWN", "FILING_NOT_ACTIVE", "SCOPE_WINDOW", "SCOPE_ROW", "SCOPE_GRANT", "CAP_REACHED",
-     "ISSUED_TOO_LATE", "ISSUED_IN_FUTURE"}
+    {Refusal.FILING_UNKNOWN, Refusal.FILING_NOT_ACTIVE, Refusal.SCOPE_WINDOW, Refusal.SCOPE_ROW, Refusal.GRANT,
+     Refusal.CAP_REACHED, Refusal.ISSUED_TOO_LATE, Refusal.ISSUED_IN_FUTURE}
 )  # fmt: skip
 _REFUSED: Final = "not admissible: "
 MAX_READERS: Final = 4

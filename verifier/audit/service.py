@@ -20,6 +20,7 @@ from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint
 from verifier.audit.alarms import Alarm, Severity
 from verifier.audit.cosign import MapAuditor
+from verifier.audit.openings_folder import OpeningsFolder
 from verifier.audit.report import build_report
 from verifier.audit.run import Audit
 
@@ -38,8 +39,9 @@ class Service:
     _auditor: MapAuditor
     _loop: asyncio.AbstractEventLoop
 
-    def __init__(self, now_ms: Callable[[], int], every_s: float) -> None:
+    def __init__(self, now_ms: Callable[[], int], every_s: float, openings: OpeningsFolder | None = None) -> None:
         self.failed: CertLedgerError | None = None
+        self._openings = openings
         self._now_ms, self._every_s = now_ms, every_s
         self._poke = asyncio.Event()
         self._looked = asyncio.Condition()
@@ -68,6 +70,7 @@ class Service:
         while True:
             try:
                 await self.audit.look(self._now_ms())
+                await self._open()
                 self._announce()
                 await self._cosign()
             except CertLedgerError as error:
@@ -83,10 +86,19 @@ class Service:
                     await self._poke.wait()
             self._poke.clear()
 
+    async def _open(self) -> None:
+        """Check some of the openings that stand in the folder of the settings."""
+        if self._openings is not None:
+            replica = self.audit.replica
+            found = await self._openings.look(self._now_ms(), replica.size, replica.entry, replica.certificate)
+            self.audit.openings = found.alarms
+
     def report(self) -> dict[str, Any]:
         """The report of the last look, worked out once for each look."""
         if self._report is None:
-            self._report = build_report(self.audit, self._now_ms())
+            self._report = build_report(
+                self.audit, self._now_ms(), openings=None if self._openings is None else self._openings.result
+            )
         return self._report
 
     def check_ready(self) -> None:

@@ -131,7 +131,9 @@ def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
             said.append(say(steps.INDEX_NO_ANSWER.text, lang))
         if answer.verdict.proof is not None:
             said.append(say(labels["hiring_compare"], lang))
-    return said
+    view = answer.verdict.certificate
+    delay = None if view is None else messages.delay(view.issue_day, view.logged_at_ms, late=view.late)
+    return said if delay is None else [*said, say(delay, lang)]
 
 
 def _is_of(question: Question, view: CertificateView) -> bool:

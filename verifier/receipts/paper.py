@@ -16,6 +16,7 @@ from ledger.errors import Malformed, Refused
 from ledger.printing.fonts import Fonts, load_fonts
 from ledger.printing.page import GREY, HEIGHT, INK, WIDTH, Page, Style
 from ledger.printing.qr import make_symbol
+from ledger.records.dates import parse_day
 from ledger.records.secret import SECRET_CHARS
 from ledger.text import Text
 from verifier.messages import Messages, say_time
@@ -86,16 +87,17 @@ class _Paper:
                 ("grade", _both(found["grade"])),
                 ("occupation", f"{found['occupation']}  {found['occupation_code']}"),
                 ("trade", found["trade"] or "--"),
-                ("issued", found["issue_date"]),
+                ("issued", found["issue_date"] + self._delay(found)),
                 ("status", self._messages.labels[f"status_{found['status']}"].both()),
             ]
+            if found["logged_at"]:
+                rows.append(("logged", _time(_ms(found["logged_at"]))))
             if found["current"]:
                 rows.append(("current", _both(found["current"]["grade"]) + _since(found["current"])))
         if verdict["issuer"]:
             rows.append(("issuer", f"{verdict['issuer']['name']}  {verdict['issuer']['filing_number']}"))
         if verdict["as_of"]:
-            moment = datetime.fromisoformat(verdict["as_of"])
-            rows.append(("data_as_of", _time(round(moment.timestamp() * 1000))))
+            rows.append(("data_as_of", _time(_ms(verdict["as_of"]))))
         if verdict["proof"]:
             proof: Mapping[str, Any] = verdict["proof"]
             rows += [
@@ -108,6 +110,11 @@ class _Paper:
             rows.append(("receipts_file", receipt.file_digest.hex()))
         rows.append(("receipts_key", receipt.public.hex()))
         return rows
+
+    def _delay(self, found: Mapping[str, Any]) -> str:
+        day, logged = parse_day(found["issue_date"]), found["logged_at"]
+        said = self._messages.delay(day, None if logged is None else _ms(logged), late=found["late_entry"])
+        return "" if said is None else f"  ({said.both()})"
 
     def _row(self, label: Text, value: str) -> None:
         self._fit(_LEFT, self._y, label.both(), Style(8.5, GREY), _VALUE - _LEFT - 3)
@@ -148,6 +155,10 @@ def _both(text: Mapping[str, str]) -> str:
 
 def _since(current: Mapping[str, Any]) -> str:
     return f"  ({current['since']})" if current["since"] else ""
+
+
+def _ms(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _time(ms: int) -> str:

@@ -10,14 +10,12 @@ import base64
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ledger.records.dates import batch_day
 from ledger.records.names import mask_name
 from ledger.records.number import grouped
 from verifier.messages import Messages, say_day_number, say_time
 from verifier.verdict import CertificateView, Source, Verdict
 
 MAX_PHOTO: Final = 24 * 1024  # bytes; a larger one would delay the page and is left out
-DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
 _PHOTO_TYPES: Final = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 _SOURCES: Final = {
     Source.REPLICA: "source_replica",
@@ -149,12 +147,8 @@ def _term(first: int, last: int | None, lang: str, messages: Messages) -> str:
 
 
 def _delay(view: CertificateView, lang: str, messages: Messages) -> str:
-    """What is said of a certificate that was registered long after its issue date: back-dating shows."""
-    days = 0 if view.logged_at_ms is None else batch_day(view.logged_at_ms) - view.issue_day
-    if days <= DELAY_SHOWN_DAYS:
-        return ""
-    said = messages.labels["delay"].of(lang).format(n=days)
-    return said + " · " + messages.labels["late_entry"].of(lang) if view.late else said
+    said = messages.delay(view.issue_day, view.logged_at_ms, late=view.late)
+    return "" if said is None else said.of(lang)
 
 
 def _photo_address(photo: bytes) -> str:

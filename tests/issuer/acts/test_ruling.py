@@ -88,6 +88,31 @@ async def test_a_stretch_of_the_log(setting: ActSetting) -> None:
     assert not await range_(Kind.SUSPEND, "核查中", (10**6, 10**7)), "nothing of ours stands there"
 
 
+async def test_a_stretch_goes_on_where_a_sheet_began(setting: ActSetting) -> None:
+    """Two are revoked by sheet, then the whole stretch for the same reason on the same day, and the other way round."""
+    held = setting.register().between(0, 2**40)
+    numbers = [one.number for one in held]
+
+    async def range_(kind: Kind, reason: str) -> list[str]:
+        first, last = held[0].placed.proof.index, 9999
+        source = one_line(RULINGS, reason=reason, number=f"{first}-{last}")
+        done = await setting.perform(
+            kind.name.lower(), source, lambda f, r, today: RangeAct(kind, f, r, today, first=first, last=last)
+        )
+        return [problem.code for problem in done.checked.problems]
+
+    sheet = setting.rulings((numbers[0], "核查中", ""), (numbers[1], "核查中", ""))
+    assert (await setting.rule(Kind.SUSPEND, sheet)).clean
+    assert await range_(Kind.SUSPEND, "核查中") == []
+    assert {setting.status(n) for n in numbers} == {CertificateStatus.SUSPENDED}
+    assert await range_(Kind.RESTORE, "核查无误") == []
+    assert await range_(Kind.SUSPEND, "核查中") == ["SAME_AGAIN"], "this is the very act"
+    one = setting.rulings((numbers[3], "核查中", ""), name="one.csv")
+    assert (await setting.rule(Kind.SUSPEND, one)).clean, "a stretch is not a list"
+    assert setting.status(numbers[3]) is CertificateStatus.SUSPENDED
+    assert [type(body.whom) for body in rulings_of(setting)] == [Listed, Range, Range, Listed]
+
+
 async def test_only_posts_are_ended(setting: ActSetting) -> None:
     source = one_line(ENDS, number=setting.numbers[0], effective_date=format_day(TODAY))
     done = await setting.perform(

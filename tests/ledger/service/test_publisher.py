@@ -615,7 +615,47 @@ async def test_a_witness_that_shows_our_own_larger_checkpoint_stops_a_running_lo
             assert [witness.requests[-1][1] for witness in (one, two, three)] == sizes, "nothing more is sent"
 
 
+async def answered_only_after_the_commit(room: Room, answered: asyncio.Event) -> None:
+    """The check: when a submitter has its receipt, another reader of the file finds the statement there."""
+    try:
+        (index,) = await room.put(*await room.draft("a"))
+        assert isinstance(index, int)
+        assert await room.answers.receipt([index]) is not None
+        with sqlite3.connect(f"file:{room.folder / 'log.db'}?mode=ro", uri=True) as connection:
+            (size,) = connection.execute("SELECT size FROM head").fetchone()
+        connection.close()
+        assert index < size, "answered before it was committed"
+    finally:
+        answered.set()
+
+
+async def test_nobody_is_answered_before_the_commit(room: Room) -> None:
+    async with room.open():
+        await answered_only_after_the_commit(room, asyncio.Event())
+
+
 # Broken builds (security.md 2.4): each of the checks above has to notice.
+
+
+async def test_control_a_build_that_answers_before_the_commit_is_caught(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = asyncio.Event()
+    late: list[asyncio.Task[None]] = []
+    commit = Integrator.commit
+
+    async def answer_first(self: Integrator, prepared: Any) -> None:
+        async def then() -> None:
+            await answered.wait()
+            await commit(self, prepared)
+
+        late.append(asyncio.create_task(then()))
+
+    async with room.open():
+        monkeypatch.setattr(Integrator, "commit", answer_first)
+        with pytest.raises(AssertionError, match="answered before it was committed"):
+            await answered_only_after_the_commit(room, answered)
+        await asyncio.gather(*late)
 
 
 async def test_control_a_build_that_sends_before_the_commit_is_caught(

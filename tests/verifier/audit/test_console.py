@@ -21,11 +21,12 @@ import pytest
 from ledger.records.bundle import format_bundle
 from ledger.records.dates import format_day
 from ledger.records.seal import parse_seal
+from ledger.settings import format_settings
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, FakeLedger, LogBuilder, octets, served
 from tests.support.lying_log import RawLog
 from verifier.__main__ import main
-from verifier.audit.config import load_folder
-from verifier.audit.console import REPORT_HTML, REPORT_HTML_EN, REPORT_JSON
+from verifier.audit.config import SETTINGS_FILE, load_folder
+from verifier.audit.console import PASSPHRASE, REPORT_HTML, REPORT_HTML_EN, REPORT_JSON
 from verifier.audit.report import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -177,10 +178,27 @@ async def test_openings_and_checkpoints_from_elsewhere(desk: Desk, tmp_path: Pat
     (tmp_path / "elsewhere").write_bytes(desk.log.checkpoint())
     more = ("--openings", str(tmp_path / "out"), "--checkpoint", str(tmp_path / "elsewhere"))
     assert await desk.audit(*desk.pins, *more) == 0
-    assert desk.report()["openings"] == {"checked": 1, "unreadable": 0, "alarms": 0}
+    assert desk.report()["openings"] == {"checked": 1, "unreadable": 0, "unread": 0, "alarms": 0}
     assert "elsewhere" in str(desk.report()["heads"])
     (tmp_path / "elsewhere").write_bytes(b"no checkpoint")
     assert await desk.audit("--checkpoint", str(tmp_path / "elsewhere")) == 2
+    settings = replace(load_folder(desk.folder), openings=Path("../out"))
+    (desk.folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
+    assert await desk.audit() == 0
+    assert desk.report()["openings"] == {"checked": 1, "unreadable": 0, "unread": 0, "alarms": 0}, "by the settings"
+
+
+async def test_a_service_without_its_folder_of_openings_does_not_start(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSPHRASE, "of the tests")
+    pins = desk.pins
+    words = ("--dir", str(desk.folder), "--ledger", desk.url, "--name", "auditor.example/a1", "--light", *pins)
+    assert await desk.run("init", *words) == 0
+    settings = replace(load_folder(desk.folder), openings=Path("nowhere"))
+    (desk.folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
+    assert await desk.run("serve", "--dir", str(desk.folder), "--port", "0") == 3
+    assert "no such folder" in capsys.readouterr().err
 
 
 async def test_killed_and_run_again(desk: Desk) -> None:

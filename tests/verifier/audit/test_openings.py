@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from issuer.acts.correction import CorrectAct
+from issuer.acts.lines import read_sheet
+from issuer.acts.outcome import issued_by
+from issuer.acts.post import AppointAct
+from issuer.acts.reissue import ReissueAct
+from issuer.results import Issued, all_issued, prepare_folder, write_bundles
+from issuer.roster.forms import CORRECTIONS, POSTS, REISSUES
 from ledger.errors import Unavailable
+from ledger.printing.fonts import load_fonts
 from ledger.records.authority import FilingRow
-from ledger.records.bundle import format_bundle
+from ledger.records.bundle import format_bundle, parse_bundle
 from ledger.records.commitments import FaceOpening
+from ledger.records.dates import date_of, format_day
+from ledger.records.evidence import parse_evidence
 from ledger.records.kinds import Audience, Reason
 from ledger.records.life import Correct
+from ledger.records.secret import cert_key_of
+from ledger.records.state import CertificateState
 from ledger.records.statements import issuer_entry
 from ledger.reference_data import load_ladder
 from ledger.tlog.merkle import leaf_hash
 from tests.support.build_log import FILING, ISSUE_DAY, Certificate, LogBuilder, octets
+from tests.support.builders import id_number
+from tests.support.fake_log import FILING_NUMBER, ORIGIN
+from tests.support.issuer_acts import ActSetting, act_setting
+from tests.support.issuer_desk import TODAY
 from verifier.audit.alarms import AlarmCode
-from verifier.audit.openings import OpeningsCheck, check_openings
+from verifier.audit.openings import OpeningsCheck, check_openings, index_of
 
 
 @pytest.fixture
@@ -139,16 +156,13 @@ async def test_files_and_folders(log: LogBuilder, tmp_path: Path) -> None:
     async def entry_at(at: int) -> bytes | None:
         return certificate.statement.entry if at == index else None
 
-    async def current_of(cert_key: bytes) -> bytes:
-        assert cert_key == certificate.issue.cert_key
-        return certificate.statement.leaf_hash
-
-    found = await check_openings([tmp_path / "out"], entry_at, load_ladder(), 4, current_of)
+    state_of = log.integrator.certificate
+    found = await check_openings([tmp_path / "out"], entry_at, state_of, load_ladder(), 4)
     assert (found.checked, found.unreadable, found.alarms) == (1, 1, ())
-    found = await check_openings([folder / "a.certbundle"], entry_at, load_ladder(), 4, current_of)
+    found = await check_openings([folder / "a.certbundle"], entry_at, state_of, load_ladder(), 4)
     assert found.checked == 1
     with pytest.raises(Unavailable):
-        await check_openings([tmp_path / "nowhere"], entry_at, load_ladder(), 4, current_of)
+        await check_openings([tmp_path / "nowhere"], entry_at, state_of, load_ladder(), 4)
 
 
 async def test_the_openings_of_a_correction_hold_while_it_is_in_force(log: LogBuilder) -> None:
@@ -166,3 +180,99 @@ async def test_the_openings_of_a_correction_hold_while_it_is_in_force(log: LogBu
         check.add(bundle, certificate.statement.entry, current)
         assert [one.code for one in check.result().alarms] == codes
     assert index == 3
+
+
+# What an issuer's own commands leave in its result folders, of an honest log.
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> ActSetting:
+    return asyncio.run(act_setting(tmp_path, grants=(7,)))
+
+
+async def handed_over(issuer: ActSetting, name: str, issued: Sequence[Issued]) -> Path:
+    """The bundles of an act in a result folder, with proofs as the log gives them now."""
+    log, out = issuer.setting.log, issuer.folder / "results" / name
+    prepare_folder(out)
+    evidence = {one.number: parse_evidence(await log.evidence(cert_key_of(one.certificate.secret))) for one in issued}
+    write_bundles(out, issued, evidence)
+    return out
+
+
+async def found_in(issuer: ActSetting, *folders: Path) -> list[tuple[str, tuple[int, ...]]]:
+    log = issuer.setting.log
+
+    async def entry_at(index: int) -> bytes | None:
+        return log.entries[index] if index < len(log.entries) else None
+
+    async def state_of(cert_key: bytes) -> CertificateState | None:
+        return log._states.get(cert_key)
+
+    result = await check_openings(folders, entry_at, state_of, load_ladder(), 4)
+    assert result.checked and not result.unreadable
+    return [(str(one.code), one.entries) for one in result.alarms]
+
+
+async def rostered(issuer: ActSetting) -> Path:
+    desk = issuer.setting.desk
+    (batch,) = [state for _, state in desk.batches()]
+    return await handed_over(issuer, "roster", all_issued(batch, desk.settings, issuer.register().changes))
+
+
+async def reissued(issuer: ActSetting, name: str, **options: object) -> Path:
+    source = read_sheet(issuer.sheet("reissue.csv", ("证书编号",), (issuer.numbers[0],)), REISSUES)
+    done = await issuer.perform("reissue", source, ReissueAct, **options)
+    assert done.clean
+    return await handed_over(issuer, name, issued_by(done, issuer.setting.desk.settings))
+
+
+async def test_an_honest_issuers_reissues_keep_their_number(issuer: ActSetting) -> None:
+    made = [await rostered(issuer), await reissued(issuer, "once"), await reissued(issuer, "twice", again=True)]
+    assert await found_in(issuer, *made) == []
+    assert await found_in(issuer, made[2], made[0]) == [], "what came between need not be among them"
+    (number, other) = issuer.numbers[:2]
+    bundle = parse_bundle((made[0] / "bundles" / f"{other}.certbundle").read_bytes())
+    check = OpeningsCheck(load_ladder(), 4)
+    for count, first in enumerate((b"", b"", octets("another line"))):
+        check.add(bundle, bundle.entry, b"", first)
+        assert len(check.result().alarms) == (count == 2)
+    assert check.result().alarms[0].code is AlarmCode.NUMBER_TWICE and number != other
+
+
+async def test_an_honest_issuers_posts(issuer: ActSetting) -> None:
+    day = format_day(TODAY)
+    number = f"{FILING_NUMBER}{date_of(TODAY).year % 100:02}T000001"
+    cells = {
+        "姓名": "例小聘", "证件类型": "居民身份证", "证件号码": id_number("post"), "职业名称": "车工",
+        "岗位": "特级技师", "证书编号": number, "文件日期": day, "聘期开始": day, "聘期结束": "",
+        "聘任文件": "示例聘字1号", "前置证书编号": issuer.numbers[0],
+    }  # fmt: skip
+    source = read_sheet(issuer.sheet("posts.csv", tuple(cells), tuple(cells.values())), POSTS)
+    done = await issuer.perform(
+        "appoint", source, lambda f, r, today: AppointAct(f, r, today, fonts=load_fonts(), photos=None)
+    )
+    assert done.clean, done.checked.problems
+    out = await handed_over(issuer, "posts", issued_by(done, issuer.setting.desk.settings))
+    assert await found_in(issuer, await rostered(issuer), out) == []
+    (path,) = out.rglob("*.certbundle")
+    bundle = parse_bundle(path.read_bytes())
+    other = FaceOpening(bundle.face.salt, bundle.face.number, "别人")
+    path.write_bytes(format_bundle(replace(bundle, face=other)))
+    assert await found_in(issuer, out) == [(AlarmCode.OPENING_MISMATCH, (index_of(bundle),))]
+
+
+async def test_an_honest_issuers_corrections_of_the_same_certificate(issuer: ActSetting) -> None:
+    folders = [await rostered(issuer)]
+    for name in ("例改名", "例又改"):
+        line = (issuer.numbers[0], name, "姓名变更")
+        source = read_sheet(issuer.sheet(f"{name}.csv", ("证书编号", "新姓名", "原因"), line), CORRECTIONS)
+        done = await issuer.perform(
+            "correct", source, lambda f, r, today: CorrectAct(f, r, today, origin=ORIGIN, fonts=load_fonts())
+        )
+        assert done.clean, done.checked.problems
+        folders.append(await handed_over(issuer, name, issued_by(done, issuer.setting.desk.settings)))
+    assert await found_in(issuer, *folders) == []
+    (path,) = folders[1].rglob("*.certbundle")
+    bundle = parse_bundle(path.read_bytes())
+    path.write_bytes(format_bundle(replace(bundle, face=replace(bundle.face, name="别人"))))
+    assert await found_in(issuer, folders[1]) == [(AlarmCode.OPENING_MISMATCH, (index_of(bundle),))]

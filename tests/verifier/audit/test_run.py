@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from ledger.records.appointment import Appoint
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
+from ledger.records.refusals import Refusal
+from ledger.records.rules import certificates, signers
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
 from ledger.records.statements import issue_entry, issuer_entry
 from ledger.tlog.add_checkpoint import checkpoint_path
@@ -25,7 +30,7 @@ from tests.support.build_log import FILING, ISSUE_DAY, FakeLedger, LogBuilder, o
 from tests.support.lying_log import RawLog
 from verifier.audit.config import EVIDENCE_FOLDER, Thresholds
 from verifier.audit.evidence import BadEntryProof, Fork, parse_evidence, verify_evidence
-from verifier.audit.run import MONITOR_MS, Audit, exit_code
+from verifier.audit.run import MONITOR_MS, SCOPE_CODES, Audit, exit_code
 
 
 @pytest.fixture
@@ -197,6 +202,30 @@ async def test_out_of_scope(log: LogBuilder, tmp_path: Path) -> None:
     async with auditing(tmp_path / "a", log, RawLog(log, resealed(entries))) as audit:
         await broken(audit, "scope_violation", len(entries) - 2)
         assert "SCOPE_ROW" in audit.alarms()[0].text.en
+
+
+async def test_a_post_that_was_not_granted(log: LogBuilder, tmp_path: Path) -> None:
+    assert log.filing().grants == ()
+    of = log.certificate("post").issue
+    post = Appoint(
+        of.cert_key, FILING, of.occupation, "", 7, ISSUE_DAY, ISSUE_DAY, 0, "示例聘字1号", of.track_id, of.face,
+        of.rest, prerequisite=log.certificate("0-1").issue.cert_key,
+    )  # fmt: skip
+    entries = [*(await entries_of(log)), issue_entry(post, log.record_key)]
+    entries.append(replace(parse_seal(entries[-2]), time=log.time + 5000).encode())
+    async with auditing(tmp_path / "a", log, RawLog(log, resealed(entries))) as audit:
+        await broken(audit, "scope_violation", len(entries) - 2)
+        assert "GRANT" in audit.alarms()[0].text.en
+
+
+def test_every_refusal_about_scope_is_told_as_one() -> None:
+    judges = (
+        certificates.check_scope, certificates.check_grant, signers.check_active, signers.check_not_cancelled,
+        signers.count_use,
+    )  # fmt: skip
+    told = {code for judge in judges for code in re.findall(r"Refusal\.(\w+)", inspect.getsource(judge))}
+    assert told == {"SCOPE_WINDOW", "SCOPE_ROW", "GRANT", "FILING_NOT_ACTIVE", "CAP_REACHED"}
+    assert told | {"FILING_UNKNOWN", "ISSUED_TOO_LATE", "ISSUED_IN_FUTURE"} == SCOPE_CODES <= set(Refusal)
 
 
 async def test_a_forged_signature(log: LogBuilder, tmp_path: Path) -> None:

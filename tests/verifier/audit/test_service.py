@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import Refused, Unavailable
+from ledger.records.bundle import format_bundle
+from ledger.records.commitments import FaceOpening
+from ledger.reference_data import load_ladder
 from ledger.store.hashes import Hashes
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
 from tests.support.auditing import NOW, Clock, serving, size_cosigned, until
-from tests.support.build_log import FakeLedger, LogBuilder
+from tests.support.build_log import FILING, FakeLedger, LogBuilder, octets
+from verifier.audit.openings_folder import LIST_MS, open_folder
 from verifier.audit.service import RENEW_S
 from verifier.audit.store import StoreFailed
 
@@ -72,6 +77,28 @@ async def test_each_alarm_is_a_line_once(log: LogBuilder, tmp_path: Path, caplog
         with pytest.raises(Refused):  # nothing of it any more
             await asyncio.to_thread(auditor.add, format_add_checkpoint(request))
         await fork.store.close()
+
+
+async def test_openings_put_into_its_folder_raise_alarms(
+    log: LogBuilder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faces = [FaceOpening(octets(f"face {n}", 16), f"{FILING}263000007", "例小明") for n in range(2)]
+    made = [replace(log.certificate(f"n{n}", face=face.digest()), face=face) for n, face in enumerate(faces)]
+    await log.issue(*made)
+    given, clock = tmp_path / "given", Clock()
+    given.mkdir()
+    openings = open_folder(given, load_ladder(), 4)
+    with caplog.at_level(logging.WARNING, "verifier.audit"):
+        async with serving(tmp_path, log, FakeLedger(log), clock, openings=openings) as (service, auditor):
+            await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+            assert service.report()["openings"] == {"checked": 0, "unreadable": 0, "unread": 0, "alarms": 0}
+            for n, certificate in enumerate(made):
+                (given / f"{n}.certbundle").write_bytes(format_bundle(await log.bundle(certificate)))
+            clock.now_ms += LIST_MS
+            await until(lambda: service.standing["number_twice"] == 1)
+            report = service.report()
+            assert report["openings"]["checked"] == 2 and report["result"] == "broken" == service.audit.result
+            assert made[0].face.number not in str(report) + caplog.text
 
 
 async def test_a_log_that_asks_is_answered_after_the_replay(log: LogBuilder, tmp_path: Path) -> None:
