@@ -43,6 +43,7 @@ from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_ch
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Policy
+from verifier.former import FormerKeys, UnknownKeys, open_known
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven at a time
@@ -60,6 +61,8 @@ class Pins(Protocol):
     def origin(self) -> str: ...
     @property
     def keys(self) -> tuple[VerifierKey, ...]: ...
+    @property
+    def former(self) -> tuple[FormerKeys, ...]: ...
     @property
     def genesis(self) -> bytes: ...
     @property
@@ -101,6 +104,9 @@ class Replica:
     ) -> None:
         self._adopt(integrator)
         self.verified: Verified | None = None
+        self._before: Verified | None = (
+            None  # kept under former keys: the log went on from it, nothing else is believed
+        )
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
         self.target: int | None = None  # size that a poll under way is heading for
@@ -128,7 +134,8 @@ class Replica:
     ) -> Self:
         """Continue from what `store` holds. Raises Unverified when it is damaged or of another log.
 
-        Its checkpoint counts again only if it still has the policy's quorum, of cosignatures not later than `now_ms`.
+        Its checkpoint counts again only under the log's present keys and if it still has the policy's quorum, of
+        cosignatures not later than `now_ms`.
         """
         self = cls(await Integrator.open(store), source, trust, pool, stretch)
         head = self.integrator.head
@@ -139,11 +146,18 @@ class Replica:
             raise Unverified("the store holds another log than the pinned one")
         note = await store.checkpoint()
         if note is not None:
-            opened = open_checkpoint(note, trust.origin, trust.keys)
+            try:
+                opened, former = open_known(note, trust.origin, trust.keys, trust.former)
+            except UnknownKeys:
+                return self  # the log's keys have changed since: the next poll brings a new one
             if opened.checkpoint.size > head.size:
                 raise Unverified("the store is older than its own checkpoint; make a new one with init")
             if await self.root_at(opened.checkpoint.size) != opened.checkpoint.root:
                 raise Unverified("the store's checkpoint is not of its entries")
+            if former:
+                moment = opened.time_s * 1000
+                self._before = Verified(opened.checkpoint.size, opened.checkpoint.root, moment, moment)
+                return self
             with suppress(Unverified):  # kept under another policy: the next poll brings a better one
                 self.verified = _verified(self._with_quorum(note, now_ms))
         return self
@@ -205,7 +219,7 @@ class Replica:
 
     async def _compare(self, opened: OpenedCheckpoint) -> None:
         """What the log signed against what we hold, whoever else stands behind it."""
-        checkpoint, known = opened.checkpoint, self.verified
+        checkpoint, known = opened.checkpoint, self.verified or self._before
         if checkpoint.size > self.integrator.size:
             return
         if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:
