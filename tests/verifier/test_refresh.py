@@ -8,7 +8,7 @@ import pytest
 
 from ledger.errors import Refused, Unverified
 from ledger.records.kinds import Kind, Reason
-from ledger.records.life import Listed, Ruling
+from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.staple import compact
 from ledger.records.statements import issuer_entry
 from ledger.tlog.note import parse_note
@@ -150,4 +150,21 @@ async def test_new_evidence_has_to_be_of_the_very_statement_in_the_file(log: Log
         with pytest.raises(Refused) as refused:
             refreshed(item, await log.evidence(one.issue.cert_key), log.trust(), log.time)
         assert refused.value.code == "FORKED"
+    await thief.store.close()
+
+
+async def test_a_name_that_only_the_file_knows_does_not_survive(log: LogBuilder, tmp_path: Path) -> None:
+    thief = await LogBuilder.create(tmp_path / "thief.db")
+    thief.pair = "stranger"
+    one = log.certificate("one")
+    face = replace(one.face, salt=octets("new salt", 16), name="张冒名")
+    for each in (log, thief):
+        await each.issue(one)
+    body = Correct(one.issue.cert_key, Reason.NAME_CHANGED, ISSUE_DAY + 1, face.digest(), one.issue.rest, b"", FILING)
+    await thief.batch([issuer_entry(body, thief.record_key)])
+    for item in (await thief.bundle(one), await thief.staple(one)):
+        newer = await log.evidence(one.issue.cert_key)
+        assert refreshed(item, newer, log.trust(), log.time).face == one.face
+        with pytest.raises(Unverified):
+            refreshed(replace(item, face=face), newer, log.trust(), log.time)
     await thief.store.close()
