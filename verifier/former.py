@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from ledger.errors import Malformed, Unverified
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey, parse_note
+from ledger.tlog.policy import Policy
 
 Keys: TypeAlias = Sequence[VerifierKey]
 
@@ -39,6 +40,23 @@ class FormerKeys:
         check_pair(self.keys)
         if self.until_ms < 0:
             raise Malformed("former keys: a last moment after 1970")
+
+
+class Pins(Protocol):
+    """What of a `Trust` following a log needs."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]: ...
+    @property
+    def former(self) -> tuple[FormerKeys, ...]: ...
+    @property
+    def genesis(self) -> bytes: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def max_skew_ms(self) -> int: ...
 
 
 def check_pair(keys: Keys) -> None:

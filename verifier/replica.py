@@ -27,7 +27,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
+from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
@@ -41,9 +41,7 @@ from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
-from ledger.tlog.note import VerifierKey
-from ledger.tlog.policy import Policy
-from verifier.former import FormerKeys, UnknownKeys, open_known
+from verifier.former import Pins, UnknownKeys, open_known
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven at a time
@@ -52,23 +50,6 @@ MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
 _PENDING_NODES: Final = 40_000  # of the map while a long log is taken in: only its end will be proven from
-
-
-class Pins(Protocol):
-    """What of a `Trust` following a log needs."""
-
-    @property
-    def origin(self) -> str: ...
-    @property
-    def keys(self) -> tuple[VerifierKey, ...]: ...
-    @property
-    def former(self) -> tuple[FormerKeys, ...]: ...
-    @property
-    def genesis(self) -> bytes: ...
-    @property
-    def policy(self) -> Policy: ...
-    @property
-    def max_skew_ms(self) -> int: ...
 
 
 class Violation(Unverified):
@@ -104,9 +85,7 @@ class Replica:
     ) -> None:
         self._adopt(integrator)
         self.verified: Verified | None = None
-        self._before: Verified | None = (
-            None  # kept under former keys: the log went on from it, nothing else is believed
-        )
+        self._before: Verified | None = None  # kept under former keys: the log goes on from there, and it is no news
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
         self.target: int | None = None  # size that a poll under way is heading for
