@@ -54,6 +54,7 @@ _PURE_VERIFIER = (
     "carried",
     "steps",
     "trust",
+    "former",
     "printed",
     "proven",
     "register",

@@ -10,6 +10,7 @@ A fragment proves nothing alone: its key is in the register. A bundle and a stap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.errors import Malformed, Unverified
@@ -17,7 +18,6 @@ from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening, rest_digest, verify_opening
 from ledger.records.envelope import holder_tag
-from ledger.records.evidence_check import ProvenState
 from ledger.records.issue import Issue
 from ledger.records.life import Correct
 from ledger.records.qr import Code, open_fragment
@@ -25,6 +25,7 @@ from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple
 from ledger.records.state import parse_certificate_state
 from ledger.records.statements import Statement, parse_statement
+from verifier.former import UnknownKeys
 from verifier.proven import Proven, open_evidence
 from verifier.trust import Trust
 
@@ -85,16 +86,26 @@ def key_of(item: Item) -> bytes:
 
 
 def verify_carried(item: Bundle | Staple, carried: Carried, trust: Trust, now_ms: int) -> Proven:
-    """Check that all parts belong together and stand in the pinned log. Raises Unverified, Malformed."""
+    """Check that all parts belong together and stand in the pinned log. Raises Unverified, Malformed; UnknownKeys when
+    they belong together, but nothing more can be said because the log's keys of that time are not known here."""
     # 1. The secret names this certificate, and the holder code belongs to it.
     if cert_key_of(item.secret) != carried.issue.cert_key or item.evidence.cert_key != carried.issue.cert_key:
         raise Unverified("the secret is that of another certificate")
     if isinstance(item, Bundle) and holder_tag(item.holder_code, carried.statement.leaf_hash) != item.holder_tag:
         raise Unverified("the holder code is that of another certificate")
     # 2. The evidence holds: the log's keys, seal, state, statement (records/evidence_check.py).
-    proven = open_evidence(item.evidence, trust, now_ms, stapled=isinstance(item, Staple))
+    try:
+        proven = open_evidence(item.evidence, trust, now_ms, stapled=isinstance(item, Staple), carried=True)
+    except UnknownKeys:
+        claimed = parse_statement(item.evidence.commitments) if item.evidence.commitments else None
+        _check_openings(item, [carried.issue, *_corrections(claimed)])
+        raise
     # 3. Every opening leads to its digest, and the digests to what was signed: at first, or by a correction since.
-    signed = [carried.issue, *_corrected(proven.state)]
+    _check_openings(item, [carried.issue, *_corrections(proven.state.commitments)])
+    return proven
+
+
+def _check_openings(item: Bundle | Staple, signed: Sequence[CertificateBody | Correct]) -> None:
     if item.face.digest() not in [body.face for body in signed]:
         raise Unverified("number or name are not those that were signed")
     if isinstance(item, Bundle):
@@ -102,7 +113,6 @@ def verify_carried(item: Bundle | Staple, carried: Carried, trust: Trust, now_ms
             raise Unverified("the field digests are not those that were signed")
         for opening in item.openings:
             verify_opening(opening, item.digests)
-    return proven
 
 
 def certificate_body(statement: Statement) -> CertificateBody:
@@ -112,6 +122,6 @@ def certificate_body(statement: Statement) -> CertificateBody:
     return statement.body
 
 
-def _corrected(proven: ProvenState) -> list[Correct]:
-    body = proven.commitments.body if proven.commitments else None
+def _corrections(commitments: Statement | None) -> list[Correct]:
+    body = commitments.body if commitments else None
     return [body] if isinstance(body, Correct) else []

@@ -20,6 +20,7 @@ from ledger.store.opening import check_place, create_store, open_store
 from ledger.text import Text
 from ledger.tlog.note import ED25519, parse_vkey
 from verifier import listening
+from verifier.former_config import FORMER, FormerKeysConfig
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
 SETTINGS_FILE: Final = "verifier.toml"
@@ -125,6 +126,7 @@ class LogConfig:
             Text("允许日志时钟超前的秒数", "Seconds the log's clock may be ahead"), minimum=0, maximum=3600
         ),
     )
+    former_keys: tuple[FormerKeysConfig, ...] = field(default=(), metadata=described(FORMER))
 
     def __post_init__(self) -> None:
         if self.ledger_url and (
@@ -176,6 +178,7 @@ class LogConfig:
             load_catalogue(),
             policy=self.policy,
             map_auditors=self.map_auditors,
+            former=[pair.build() for pair in self.former_keys],
             freshness_s=self.freshness_s,
             max_skew_s=self.max_skew_s,
             bundle_age_s=self.bundle_age_s,

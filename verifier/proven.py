@@ -12,6 +12,7 @@ from ledger.records.evidence import Evidence
 from ledger.records.evidence_check import ProvenState, Sealed, prove_in, seal_under, verify_evidence, verify_stapled
 from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
+from verifier.former import Keys, check_until, keys_of
 from verifier.trust import Trust
 
 
@@ -28,17 +29,31 @@ class Proven:
         return self.state.opened.auditor_time_s is not None
 
 
-def open_evidence(evidence: Evidence, trust: Trust, now_ms: int, *, stapled: bool = False) -> Proven:
-    """Check evidence under the pinned keys. Raises Unverified (or Malformed) when it does not prove what it says."""
+def open_evidence(
+    evidence: Evidence, trust: Trust, now_ms: int, *, stapled: bool = False, carried: bool = False
+) -> Proven:
+    """Check evidence under the pinned keys. Raises Unverified (or Malformed) when it does not prove what it says.
+
+    `carried`: it comes out of a file or receipt and not from the log of today, so that a former pair of keys may have
+    signed it: then no time in it, the log's or a cosigner's, is later than that pair's last moment. Raises UnknownKeys
+    when none of the keys that are believed for its time signed it.
+    """
     check = verify_stapled if stapled else verify_evidence
     latest_s = (now_ms + trust.max_skew_ms) // 1000
-    pinned = evidence, trust.origin, trust.keys
+    keys: Keys = trust.keys
+    until_ms = None
+    if carried:
+        keys, until_ms = keys_of(evidence.checkpoint, trust.origin, trust.keys, trust.former)
+        latest_s = latest_s if until_ms is None else min(latest_s, until_ms // 1000)
+    pinned = evidence, trust.origin, keys
     try:
-        return Proven(check(*pinned, trust.policy, trust.map_auditors, latest_s=latest_s), witnessed=True)
+        proven = Proven(check(*pinned, trust.policy, trust.map_auditors, latest_s=latest_s), witnessed=True)
     except Unverified:
         if not trust.policy.has_quorum:
             raise
-    return Proven(check(*pinned, NO_WITNESSES, trust.map_auditors, latest_s=latest_s), witnessed=False)
+        proven = Proven(check(*pinned, NO_WITNESSES, trust.map_auditors, latest_s=latest_s), witnessed=False)
+    check_until(proven.state.opened.log_time_s, until_ms)
+    return proven
 
 
 class Opener:

@@ -2,7 +2,8 @@
 
     refreshed(item, evidence, trust, now) -> bundle or staple      or raises Unverified, Refused
 
-    1 the file holds together as it is
+    1 the file holds together as it is; where the log's keys of that time are not known here, its proof is worth
+      nothing, and the file has to hold together with the new evidence instead
     2 the new evidence is the current answer about the same certificate, holds, and has the witness quorum
     3 it is not older than what the file has: neither size nor time goes back, and one size has one root
     4 it goes on from there: the same statement, and no fewer events
@@ -21,6 +22,7 @@ from ledger.records.evidence import Evidence
 from ledger.records.staple import Staple, compact
 from ledger.text import Text
 from verifier.carried import open_carried, verify_carried
+from verifier.former import UnknownKeys
 from verifier.proven import Proven, open_evidence
 from verifier.trust import Trust
 
@@ -40,13 +42,21 @@ def refreshed(item: Bundle | Staple, evidence: Evidence, trust: Trust, now_ms: i
     """The same file with newer evidence. Raises Unverified; Refused OLDER, FORKED, UNWITNESSED."""
     carried = open_carried(item)
     assert carried is not None, "a bundle or a staple carries its statement"
-    old = verify_carried(item, carried, trust, now_ms)  # 1
+    try:
+        old = verify_carried(item, carried, trust, now_ms)  # 1
+    except UnknownKeys:
+        old = None
     new = open_evidence(evidence, trust, now_ms)  # 2
     if evidence.cert_key != item.evidence.cert_key or not new.state.is_current:
         raise Unverified("evidence of something else than was asked for")
     if not new.witnessed:
         raise Refused("UNWITNESSED", "evidence", _UNWITNESSED)
-    _check_later(old, new)
+    if old is not None:
+        _check_later(old, new)
+    elif evidence.issued is None or evidence.issued.entry != item.entry:
+        raise Refused("FORKED", "evidence", _FORKED)
+    else:
+        verify_carried(replace(item, evidence=evidence), carried, trust, now_ms)  # 1
     if isinstance(item, Bundle):
         return replace(item, evidence=evidence)
     return replace(item, evidence=stapled(evidence, trust, now_ms))

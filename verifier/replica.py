@@ -27,7 +27,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
+from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
@@ -41,8 +41,7 @@ from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
-from ledger.tlog.note import VerifierKey
-from ledger.tlog.policy import Policy
+from verifier.former import Pins, UnknownKeys, open_known
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven at a time
@@ -51,21 +50,6 @@ MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
 _PENDING_NODES: Final = 40_000  # of the map while a long log is taken in: only its end will be proven from
-
-
-class Pins(Protocol):
-    """What of a `Trust` following a log needs."""
-
-    @property
-    def origin(self) -> str: ...
-    @property
-    def keys(self) -> tuple[VerifierKey, ...]: ...
-    @property
-    def genesis(self) -> bytes: ...
-    @property
-    def policy(self) -> Policy: ...
-    @property
-    def max_skew_ms(self) -> int: ...
 
 
 class Violation(Unverified):
@@ -101,6 +85,7 @@ class Replica:
     ) -> None:
         self._adopt(integrator)
         self.verified: Verified | None = None
+        self._before: Verified | None = None  # kept under former keys: the log goes on from there, and it is no news
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
         self.target: int | None = None  # size that a poll under way is heading for
@@ -128,7 +113,8 @@ class Replica:
     ) -> Self:
         """Continue from what `store` holds. Raises Unverified when it is damaged or of another log.
 
-        Its checkpoint counts again only if it still has the policy's quorum, of cosignatures not later than `now_ms`.
+        Its checkpoint counts again only under the log's present keys and if it still has the policy's quorum, of
+        cosignatures not later than `now_ms`.
         """
         self = cls(await Integrator.open(store), source, trust, pool, stretch)
         head = self.integrator.head
@@ -139,11 +125,18 @@ class Replica:
             raise Unverified("the store holds another log than the pinned one")
         note = await store.checkpoint()
         if note is not None:
-            opened = open_checkpoint(note, trust.origin, trust.keys)
+            try:
+                opened, former = open_known(note, trust.origin, trust.keys, trust.former)
+            except UnknownKeys:
+                return self  # the log's keys have changed since: the next poll brings a new one
             if opened.checkpoint.size > head.size:
                 raise Unverified("the store is older than its own checkpoint; make a new one with init")
             if await self.root_at(opened.checkpoint.size) != opened.checkpoint.root:
                 raise Unverified("the store's checkpoint is not of its entries")
+            if former:
+                moment = opened.time_s * 1000
+                self._before = Verified(opened.checkpoint.size, opened.checkpoint.root, moment, moment)
+                return self
             with suppress(Unverified):  # kept under another policy: the next poll brings a better one
                 self.verified = _verified(self._with_quorum(note, now_ms))
         return self
@@ -205,7 +198,7 @@ class Replica:
 
     async def _compare(self, opened: OpenedCheckpoint) -> None:
         """What the log signed against what we hold, whoever else stands behind it."""
-        checkpoint, known = opened.checkpoint, self.verified
+        checkpoint, known = opened.checkpoint, self.verified or self._before
         if checkpoint.size > self.integrator.size:
             return
         if checkpoint.size == 0 or await self.root_at(checkpoint.size) != checkpoint.root:

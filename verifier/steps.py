@@ -45,6 +45,12 @@ CARRIED_ASKED: Final = _finding("carried", _SKIPPED, "没有扫描二维码", "N
 CARRIED_WRONG: Final = _finding(
     "carried", _FAIL, "自带内容互相矛盾或已被改动", "What it carries contradicts itself or was altered"
 )
+CARRIED_UNPROVEN: Final = _finding(
+    "carried",
+    _UNKNOWN,
+    "文件中的证明由本机不认识的日志密钥签署，未予采用；请用 refresh 更新该文件",
+    "The proof in the file is under log keys that are not known here and was not used; refresh the file",
+)
 
 PRINT_OTHER: Final = _finding(
     "carried", _FAIL, "文件上的文字与二维码中签名的内容不一致", "The words on the page are not those signed in its code"
@@ -89,6 +95,12 @@ LOGGED_SOMEWHERE: Final = _finding(
 )
 LOGGED_AFTER_KIT: Final = _finding(
     "logged", _UNKNOWN, "登记晚于离线包，状态未知", "Entered after the kit was made; its status is not known"
+)
+CORRECTION_UNPROVEN: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "文件中的姓名或编号并非登记日志现有的，其来历无法核对",
+    "Name or number in the file are not those in the register, and where they came from cannot be checked",
 )
 LOGGED_REFUTED: Final = _finding(
     "logged", _UNKNOWN, "账本给出的证明不成立，请报告", "The proof that the ledger gave does not hold; report this"

@@ -13,9 +13,9 @@ from typing import Final
 from ledger.errors import Malformed
 from ledger.records.grades import Ladder
 from ledger.records.occupations import Catalogue
-from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
-from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
+from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, WITNESS_TYPES, Policy, format_policy, parse_policy
+from verifier.former import FormerKeys, check_former, check_pair
 
 FRESHNESS_S: Final = 300  # a checkpoint is renewed every 60 s; five misses are an outage
 SKEW_S: Final = 60
@@ -42,13 +42,11 @@ class Trust:
     policy: Policy = NO_WITNESSES  # who has to stand behind a checkpoint beside the log; its time is then the freshness
     bundle_age_ms: int = BUNDLE_AGE_S * 1000  # how old the checkpoint in a holder's file may be to count as valid
     map_auditors: tuple[VerifierKey, ...] = ()  # one of them vouches for state that no own replica has recomputed
+    former: tuple[FormerKeys, ...] = ()  # with which the log signed before: for what is kept and carried alone
 
     def __post_init__(self) -> None:
-        types = sorted(key.type for key in self.keys)
-        if types != [ED25519, ML_DSA_44_COSIGNATURE]:
-            raise Malformed("trust: the log has exactly one Ed25519 and one ML-DSA-44 key")
-        if any(key.name != self.origin for key in self.keys):
-            raise Malformed("trust: a log key of another origin")
+        check_pair(self.keys)
+        check_former(self.origin, self.keys, self.former)
         if len(self.genesis) != 32 or not self.bases:
             raise Malformed("trust: a digest of 32 bytes and at least one official address")
         for base in self.bases:
@@ -59,7 +57,8 @@ class Trust:
             raise Malformed("trust: a holder's file may be up to a year old")
         if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
             raise Malformed("trust: a map auditor's key is of a cosignature type")
-        public = [key.public for key in (*self.keys, *self.policy.keys, *self.map_auditors)]
+        former = [key for pair in self.former for key in pair.keys]
+        public = [key.public for key in (*self.keys, *former, *self.policy.keys, *self.map_auditors)]
         if len(set(public)) != len(public):
             raise Malformed("trust: log, witnesses and map auditors are different parties with different keys")
 
@@ -87,6 +86,7 @@ def build_trust(
     *,
     policy: str = NO_QUORUM,
     map_auditors: Sequence[str] = (),
+    former: Sequence[FormerKeys] = (),
     freshness_s: int = FRESHNESS_S,
     max_skew_s: int = SKEW_S,
     bundle_age_s: int = BUNDLE_AGE_S,
@@ -109,6 +109,7 @@ def build_trust(
         bundle_age_ms=bundle_age_s * 1000,
         policy=parse_policy(policy),
         map_auditors=tuple(parse_vkey(text) for text in map_auditors),
+        former=tuple(former),
     )
 
 

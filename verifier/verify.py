@@ -4,6 +4,7 @@
     2 readable      it is a code or bundle of ours                              else unreadable
     3 carried       what it carries holds together by itself, and a PDF's words
                     say what its code says                                      else tampered
+                    a proof under log keys that are not known here is left out, and the rest judged as a code is
     4 signature     a record key of the filing signed it       else tampered; no filing: issuer_out_of_scope
     5 logged        the register holds exactly these bytes at this place, or has the
                     number and name that were asked for under its signature; and
@@ -41,6 +42,7 @@ from ledger.records.staple import Staple
 from ledger.records.state import CertificateState
 from verifier import steps
 from verifier.carried import Carried, Item, Numbered, key_of, open_carried, verify_carried
+from verifier.former import UnknownKeys
 from verifier.printed import pages_say, wording_of
 from verifier.proven import Proven
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -100,6 +102,7 @@ class _Check:
         self.findings: list[Finding] = []
         self.register = evidence.register
         self.proven: Proven | None = None  # by what the item carries
+        self.unproven = False  # it carries a proof that nothing here can judge
         self.fresh = self.register is not None and self._is_fresh(self.register)
 
     def run(self) -> Verdict:
@@ -121,13 +124,15 @@ class _Check:
             if isinstance(item, Bundle | Staple):
                 assert carried is not None, "a bundle carries its statement"
                 self.proven = verify_carried(item, carried, self.trust, self.now_ms)
+        except UnknownKeys:
+            self.unproven = True
         except (Malformed, Unverified):
             self._note(steps.CARRIED_WRONG)
             return self._nothing(Code.TAMPERED)
         if carried is not None and not self._printed(carried.issue, carried.face, None):
             self._note(steps.PRINT_OTHER)
             return self._nothing(Code.TAMPERED)
-        self._note(steps.CARRIED if carried else steps.CARRIED_NONE)
+        self._note(steps.CARRIED_UNPROVEN if self.unproven else steps.CARRIED if carried else steps.CARRIED_NONE)
         if carried is not None and self.proven is not None:
             self._choose(carried, register_of(self.proven, Source.BUNDLE))
         if self.register is None:
@@ -200,15 +205,16 @@ class _Check:
             self._note(steps.SIGNATURE_WRONG)
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
+        face = carried.face if carried.face.digest() == carried.issue.face or not self.unproven else None
         if not self.fresh:  # 5: it may be newer than this register
             self._note(steps.LOGGED_UNKNOWN)
-            return self._signature_only(carried.issue, carried.face, filing) if self.evidence.offline else self._stale()
+            return self._signature_only(carried.issue, face, filing) if self.evidence.offline else self._stale()
         self._note(steps.LOGGED_NOT)
         try:
             check_filed(filing, carried.issue)  # 6
         except Refused:
             self._note(steps.SCOPE_NOT)
-            view = certificate_view(carried.issue, carried.face, None, self.trust)
+            view = certificate_view(carried.issue, face, None, self.trust)
             return self._verdict(Code.ISSUER_OUT_OF_SCOPE, view, issuer_view(filing, in_scope=False), None)
         return self._nothing(Code.NOT_FOUND)
 
@@ -235,6 +241,9 @@ class _Check:
         if carried and (carried.statement.entry != statement.entry or carried.index != state.issue_index):  # 5
             self._note(steps.LOGGED_OTHER)
             return self._nothing(Code.TAMPERED)
+        if carried and self.unproven and carried.face.digest() not in (issue.face, logged.face):
+            self._note(steps.CORRECTION_UNPROVEN)  # the words of another correction, or of none
+            return self._nothing(Code.UNAVAILABLE)
         self._note(steps.SIGNATURE)
         face = self._face(logged.face, carried)
         if isinstance(item, Numbered) and face is None:  # 5: it opens another certificate, or commitments of before

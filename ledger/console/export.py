@@ -12,21 +12,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import CertLedgerError, Malformed, Unavailable
+from ledger.errors import Malformed, Unavailable
 from ledger.export.folder import FolderPlace
 from ledger.export.s3 import S3Place, read_bucket
 from ledger.export.tiles import Export, Exported
-from ledger.keystore import public_part
 from ledger.log_folder import open_log
 from ledger.progress import Progress
 from ledger.service.config import LedgerSettings
-from ledger.service.log_keys import ED25519 as ED25519_NAME
-from ledger.service.log_keys import ML_DSA_44 as ML_DSA_NAME
+from ledger.service.log_keys import log_keys
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.text import Text
-from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
-from ledger.tlog.note import ED25519, VerifierKey
 
 EVERY_S: Final = 10
 _MAX_PAUSE_S: Final = 120.0
@@ -129,21 +125,3 @@ def local_url(settings: LedgerSettings) -> str:
     """Where a ledger with these settings listens, seen from its own machine."""
     host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104  # not bound here
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
-def log_keys(folder: Path, settings: LedgerSettings) -> list[tuple[VerifierKey, VerifierKey]]:
-    """The public halves of every pair of log keys in the folder: which of them signs now, the log decides."""
-    first = settings.keys if settings.keys.is_absolute() else folder / settings.keys
-    pairs = []
-    for path in (first, *sorted(folder.glob("log-keys-*.json"))):
-        public = {key.name: key.public for key in public_part(path)}
-        ed25519, ml_dsa = public.get(ED25519_NAME), public.get(ML_DSA_NAME)
-        if ed25519 is None or ml_dsa is None:
-            raise CertLedgerError(f"{path.name} has no log keys")
-        pairs.append(
-            (
-                VerifierKey(settings.origin, ED25519, ed25519),
-                VerifierKey(settings.origin, ML_DSA_44_COSIGNATURE, ml_dsa),
-            )
-        )
-    return pairs

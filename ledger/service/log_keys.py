@@ -13,14 +13,20 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from ledger.errors import Refused, Unavailable
-from ledger.keystore import Cost, KeyFile, create_key_file, new_key
-from ledger.records.state import AuthorityState
+from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.keystore import Cost, KeyFile, create_key_file, new_key, public_part
+from ledger.records.state import AuthorityState, authority_map_key, parse_authority_state
+from ledger.service.config import LedgerSettings
+from ledger.store.protocol import VersionedStore
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
+from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
+from ledger.tlog.note import ED25519 as NOTE_ED25519
+from ledger.tlog.note import VerifierKey
 
 ED25519, ML_DSA_44 = "log-ed25519", "log-ml-dsa-44"  # names in a key file
+_READ = 64  # versions of the authority's state at a time
 _MISSING = Text(
     "主管部门指定的日志密钥不在本目录（{name}），请从密钥备份取回后再启动",
     "The log keys that the authority has named are not in this folder ({name}); bring them back, then start again",
@@ -47,6 +53,40 @@ def make_next_keys(
 def file_of(ed25519: bytes) -> str:
     """The file in the log's folder that holds the pair with this Ed25519 public key."""
     return f"log-keys-{sha256(ed25519).hexdigest()[:16]}.json"
+
+
+def log_keys(folder: Path, settings: LedgerSettings) -> list[tuple[VerifierKey, VerifierKey]]:
+    """The public halves of every pair of log keys in the folder: which of them signs now, the log decides."""
+    first = settings.keys if settings.keys.is_absolute() else folder / settings.keys
+    pairs = []
+    for path in (first, *sorted(folder.glob("log-keys-*.json"))):
+        public = {key.name: key.public for key in public_part(path)}
+        ed25519, ml_dsa = public.get(ED25519), public.get(ML_DSA_44)
+        if ed25519 is None or ml_dsa is None:
+            raise CertLedgerError(f"{path.name} has no log keys")
+        pairs.append(_pair(settings.origin, ed25519, ml_dsa))
+    return pairs
+
+
+async def own_keys(folder: Path, settings: LedgerSettings, store: VersionedStore) -> tuple[VerifierKey, ...]:
+    """Every key whose signature is this log's own word: of the pairs in its folder, that of `next-keys` too, and of
+    those that its log-key statements named before the last one, whose private halves may be gone.
+
+    A store from before a change of keys knows nothing of the later pair; the folder does.
+    """
+    pairs = log_keys(folder, settings)
+    authority, since, found = authority_map_key(settings.origin), -1, [b""] * _READ
+    while len(found) == _READ:
+        read = await store.history_after(authority, since, _READ)
+        found = [version.body for map_key, version in read if map_key == authority]
+        since = read[-1][1].since if read else since
+        named = [parse_authority_state(body).log_keys for body in found]
+        pairs += [_pair(settings.origin, *keys) for keys in named if keys]
+    return tuple(dict.fromkeys(key for pair in pairs for key in pair))
+
+
+def _pair(origin: str, ed25519: bytes, ml_dsa: bytes) -> tuple[VerifierKey, VerifierKey]:
+    return VerifierKey(origin, NOTE_ED25519, ed25519), VerifierKey(origin, ML_DSA_44_COSIGNATURE, ml_dsa)
 
 
 def log_signer(

@@ -37,7 +37,7 @@ from ledger.service.enquirers import Enquirers, parse_verifiers
 from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.guards import create_guard, open_guard
 from ledger.service.internal import add_internal
-from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer
+from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer, own_keys
 from ledger.service.lookups import Lookups
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import PrivateIndex
@@ -160,7 +160,7 @@ async def running(
             load_policy(folder, settings),
             TheLog(
                 settings.origin,
-                signer.vkeys,
+                await own_keys(folder, settings, store),
                 lambda: integrator.size,
                 hashes.root,
                 hashes.consistency,

@@ -8,7 +8,8 @@ One submission (C2SP tlog-witness, add-checkpoint):
     3 409       it saw another size: a smaller one is sent again from there; a larger one than was ever signed, or no
                 size at all, is looked into (5)
     4 422       it refuses the proof: looked into (5)
-    5 look      its read API shows the newest checkpoint that it cosigned. One that bears the log's own signature and is
+    5 look      its read API shows the newest checkpoint that it cosigned. One that bears the log's own signature, under
+                whichever of its pairs of keys (the present one, a former one, one made for later), and is
                 not of our tree is a contradiction: the log has signed what its store does not hold, and must sign
                 nothing more. A bare claim is an alarm and a failure of this witness, nothing else
     6 else      a failure of this witness
@@ -36,7 +37,7 @@ from ledger.tlog.add_checkpoint import (
     parse_size,
 )
 from ledger.tlog.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
-from ledger.tlog.note import NoteSignature, VerifierKey, open_note
+from ledger.tlog.note import NoteSignature, VerifierKey, open_note, parse_note
 from ledger.tlog.policy import Witness
 
 CLOCKS_S: Final = 300  # how far a witness's clock and ours may differ
@@ -66,7 +67,7 @@ class TheLog:
     """What a witness client has to know of the log it works for."""
 
     origin: str
-    keys: tuple[VerifierKey, ...]
+    keys: tuple[VerifierKey, ...]  # every one of its own: present, former, and made for later
     size: Callable[[], int]  # leaves committed
     root_at: Callable[[int], Awaitable[bytes]]
     consistency: Callable[[int, int], Awaitable[tuple[bytes, ...]]]
@@ -171,7 +172,7 @@ class WitnessLink:
         if shown is not None and size and (size > self._log.size() or await self._log.root_at(size) != shown.root):
             raise Contradiction(self.name, shown)
         if status == 200 and not size:
-            self._alarm("shows a checkpoint that is not ours", self.name)
+            self._alarm(self._foreign(raw), self.name)
         if claimed is not None and claimed > max(signed_size, size):
             self._alarm("claims a larger size", self.name)
         return size or None
@@ -183,6 +184,16 @@ class WitnessLink:
         except (Malformed, Unverified):
             return None
         return checkpoint if checkpoint.origin == self._log.origin else None
+
+    def _foreign(self, raw: bytes) -> str:
+        """The alarm for a note that none of our keys signed. One of our origin with more than we hold may be our own,
+        under keys that were named after this store was copied; nobody can tell, so it is a bare claim."""
+        try:
+            claimed = parse_checkpoint(parse_note(raw).text)
+        except Malformed:
+            return "shows a checkpoint that is not ours"
+        more = claimed.origin == self._log.origin and claimed.size > self._log.size()
+        return "shows a larger size under unknown keys" if more else "shows a checkpoint that is not ours"
 
     def _open_lines(self, checkpoint: Checkpoint, raw: bytes) -> tuple[Cosignature, ...]:
         text, now_s = format_checkpoint(checkpoint), self._log.now_s()

@@ -105,6 +105,7 @@ class LogBuilder:
     time: int = TIME
     envelopes: dict[bytes, bytes] = field(default_factory=dict)
     cosigned_by: tuple[str, ...] = ()  # names of COSIGNERS that cosign every checkpoint
+    pair: str = ""  # another one: the log has changed its keys
 
     @classmethod
     async def create(
@@ -124,7 +125,9 @@ class LogBuilder:
     @property
     def signer(self) -> CheckpointSigner:
         return CheckpointSigner(
-            self.origin, Ed25519Signer(octets("log ed" + self.seed)), MlDsa44Signer(octets("log ml" + self.seed))
+            self.origin,
+            Ed25519Signer(octets("log ed" + self.seed + self.pair)),
+            MlDsa44Signer(octets("log ml" + self.seed + self.pair)),
         )
 
     @property

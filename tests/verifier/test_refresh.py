@@ -8,11 +8,12 @@ import pytest
 
 from ledger.errors import Refused, Unverified
 from ledger.records.kinds import Kind, Reason
-from ledger.records.life import Listed, Ruling
+from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.staple import compact
 from ledger.records.statements import issuer_entry
 from ledger.tlog.note import parse_note
-from tests.support.build_log import AUDITOR, AUDITORS, FILING, ISSUE_DAY, POLICY, WITNESS, LogBuilder
+from tests.support.build_log import AUDITOR, AUDITORS, FILING, ISSUE_DAY, POLICY, WITNESS, LogBuilder, octets
+from verifier.former import FormerKeys
 from verifier.refresh import refreshed, stapled
 
 AGE = 86_400_000
@@ -111,3 +112,59 @@ async def test_a_staple_keeps_the_lines_that_its_reader_needs(log: LogBuilder) -
     full = await log.evidence(one.issue.cert_key)
     small = stapled(full, log.trust(policy=POLICY, map_auditors=AUDITORS), log.time)
     assert small == compact(full) and len(parse_note(small.checkpoint).signatures) == 3
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["former pair pinned", "not pinned"])
+async def test_a_file_from_before_the_log_changed_its_keys(log: LogBuilder, known: bool) -> None:
+    one = log.certificate("one")
+    await log.issue(one)
+    bundle, staple, former = await log.bundle(one), await log.staple(one), FormerKeys(log.signer.vkeys, log.time)
+    await log.issue(log.certificate("two"))
+    log.pair = "second"
+    trust, newer = log.trust(former=(former,) * known), await log.evidence(one.issue.cert_key)
+    again = refreshed(bundle, newer, trust, log.time)
+    assert again == replace(bundle, evidence=newer)
+    assert refreshed(staple, newer, trust, log.time) == replace(staple, evidence=compact(newer))
+    for other in (log.certificate("two"), log.certificate("never")):
+        with pytest.raises((Refused, Unverified)):
+            refreshed(bundle, await log.evidence(other.issue.cert_key), trust, log.time)
+    first, *openings = bundle.openings
+    for change in (
+        {"holder_tag": octets("x", 32)},
+        {"face": replace(bundle.face, name="别人")},
+        {"digests": bundle.digests[::-1]},
+        {"openings": (replace(first, salt=bytes(16)), *openings)},
+    ):
+        with pytest.raises(Unverified):
+            refreshed(replace(bundle, **change), newer, trust, log.time)
+
+
+async def test_new_evidence_has_to_be_of_the_very_statement_in_the_file(log: LogBuilder, tmp_path: Path) -> None:
+    """Also where nothing of the old proof can be judged: a forged statement is not made genuine by a refresh."""
+    thief = await LogBuilder.create(tmp_path / "thief.db", seed="thief")
+    one, forged = log.certificate("one"), thief.certificate("one", grade=4)
+    await log.issue(one)
+    await thief.issue(forged)
+    assert forged.issue.cert_key == one.issue.cert_key
+    for item in (await thief.bundle(forged), await thief.staple(forged)):
+        with pytest.raises(Refused) as refused:
+            refreshed(item, await log.evidence(one.issue.cert_key), log.trust(), log.time)
+        assert refused.value.code == "FORKED"
+    await thief.store.close()
+
+
+async def test_a_name_that_only_the_file_knows_does_not_survive(log: LogBuilder, tmp_path: Path) -> None:
+    thief = await LogBuilder.create(tmp_path / "thief.db")
+    thief.pair = "stranger"
+    one = log.certificate("one")
+    face = replace(one.face, salt=octets("new salt", 16), name="张冒名")
+    for each in (log, thief):
+        await each.issue(one)
+    body = Correct(one.issue.cert_key, Reason.NAME_CHANGED, ISSUE_DAY + 1, face.digest(), one.issue.rest, b"", FILING)
+    await thief.batch([issuer_entry(body, thief.record_key)])
+    for item in (await thief.bundle(one), await thief.staple(one)):
+        newer = await log.evidence(one.issue.cert_key)
+        assert refreshed(item, newer, log.trust(), log.time).face == one.face
+        with pytest.raises(Unverified):
+            refreshed(replace(item, face=face), newer, log.trust(), log.time)
+    await thief.store.close()

@@ -25,6 +25,7 @@ from ledger.tlog.tiles import EntriesTile, format_entries, parse_entries, parse_
 from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
 from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
+from verifier.former import FormerKeys
 from verifier.proven import open_evidence
 from verifier.replica import Replica, Violation
 from verifier.trust import Trust
@@ -637,6 +638,83 @@ class TestQuorum:
             assert (again.verified and again.verified.time_ms) == (expected and expected * 1000)
             assert again.integrator.size == replica.integrator.size
         await store.close()
+
+
+class TestKeysThatChanged:
+    """What was kept under keys of before is no news, and nothing that stops the replica."""
+
+    @pytest.mark.parametrize("known", [True, False], ids=["former pair pinned", "not pinned"])
+    async def test_the_next_poll_brings_a_new_checkpoint(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor, known: bool
+    ) -> None:
+        await issue(log, 3)
+        ledger = FakeLedger(log)
+        await (await start(store, ledger, log.trust(), pool)).poll(NOW)
+        former = FormerKeys(log.signer.vkeys, log.time)
+        log.pair = "second"
+        trust = log.trust(former=(former,) * known)
+        replica = await start(store, ledger, trust, pool)
+        assert replica.verified is None and replica.integrator.size == log.integrator.size
+        with pytest.raises(Unavailable):
+            await replica.evidence(log.certificate("one").issue.cert_key)
+        await replica.poll(NOW)
+        assert replica.verified is not None and replica.verified.size == log.integrator.size
+        await issue(log, 2, "more")
+        await replica.poll(NOW)
+        assert replica.verified.size == log.integrator.size
+        assert (await start(store, ledger, trust, pool)).verified == replica.verified
+
+    async def test_the_old_pair_brings_nothing_new(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        await issue(log, 3)
+        former = FormerKeys(log.signer.vkeys, log.time)
+        trust = log.trust(keys=replace(log, pair="second").signer.vkeys, former=(former,))
+        with pytest.raises(Violation) as caught:
+            await (await start(store, FakeLedger(log), trust, pool)).poll(NOW)
+        assert not caught.value.proven
+
+    async def test_a_log_that_shrank_with_the_change_is_found(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        await issue(log, 3)
+        ledger, small = FakeLedger(log), log.integrator.head
+        await issue(log, 3, "lost")
+        await (await start(store, ledger, log.trust(), pool)).poll(NOW)
+        assert small is not None
+        former = FormerKeys(log.signer.vkeys, log.time)
+        log.pair = "second"
+        ledger.altered["checkpoint"] = log.signer.sign(
+            Checkpoint(log.origin, small.size, small.root), log.time // 1000 + 1
+        )
+        with pytest.raises(Violation, match="checkpoint of size") as caught:
+            await (await start(store, ledger, log.trust(former=(former,)), pool)).poll(NOW)
+        assert caught.value.proven
+
+    async def test_another_history_under_the_new_pair_is_a_fork(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor, tmp_path: Path
+    ) -> None:
+        await issue(log, 3)
+        await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
+        other = await LogBuilder.create(tmp_path / "other.db")
+        other.pair = "second"
+        await issue(other, 3, "other")
+        replica = await start(store, FakeLedger(other), other.trust(), pool)
+        with pytest.raises(Violation) as caught:
+            await replica.poll(NOW)
+        assert caught.value.proven and replica.halted is not None
+        await other.store.close()
+
+    async def test_a_damaged_note_is_damage_and_no_change_of_keys(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
+        head = log.integrator.head
+        assert head is not None
+        former = FormerKeys(log.signer.vkeys, log.time)
+        for root, size in ((octets("other root"), head.size), (head.root, head.size + 1)):
+            await store.put_checkpoint(log.signer.sign(Checkpoint(log.origin, size, root), log.time // 1000))
+            for trust in (log.trust(), log.trust(keys=replace(log, pair="x").signer.vkeys, former=(former,))):
+                with pytest.raises(Unverified):
+                    await start(store, FakeLedger(log), trust, pool)
 
 
 class TestEvidence:

@@ -13,6 +13,7 @@ from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.note import ED25519, VerifierKey
 from ledger.tlog.policy import NO_WITNESSES, Group, Policy, Witness, format_policy
 from tests.support.witnesses import Cosigner, quorum
+from verifier.former import FormerKeys
 from verifier.trust import NO_QUORUM, Trust, build_trust, check_base
 
 ORIGIN = "log.test.example"
@@ -119,6 +120,24 @@ def test_witnesses_and_map_auditors_are_read() -> None:
     trust = build(policy="# ours\n" + format_policy(policy), map_auditors=auditors)
     assert trust.policy == policy
     assert trust.map_auditors == (AUDITOR.ed25519, AUDITOR.ml_dsa)
+
+
+def test_former_pairs_are_the_logs_own_and_nobody_elses() -> None:
+    before = CheckpointSigner(ORIGIN, Ed25519Signer(b"f" * 32), MlDsa44Signer(b"n" * 32)).vkeys
+    former = FormerKeys(before, 1)
+    assert build(former=[former]).former == (former,) and build().former == ()
+    assert build().is_fresh(1, 1), "and freshness asks for nothing of it"
+    elsewhere = CheckpointSigner("log.example", Ed25519Signer(b"f" * 32), MlDsa44Signer(b"n" * 32)).vkeys
+    itself = Policy((), (Witness("log", before[1]),), (Group("g", 1, ("log",)),), "g")
+    for changes in (
+        {"former": [former, former]},
+        {"former": [FormerKeys(SIGNER.vkeys, 1)]},
+        {"former": [FormerKeys(elsewhere, 1)]},
+        {"former": [former], "policy": format_policy(itself)},
+        {"former": [former], "map_auditors": [before[1].format_vkey()]},
+    ):
+        with pytest.raises(Malformed):
+            build(**changes)
 
 
 def test_one_party_is_not_two() -> None:

@@ -11,11 +11,12 @@ from ledger.errors import Malformed, Refused
 from ledger.log_folder import check_log_url
 from ledger.settings import described, format_settings, load_settings
 from ledger.text import Text
-from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
-from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
+from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, Policy, format_policy, parse_policy
 from verifier import listening
 from verifier.audit.store import create_audit_store
+from verifier.former import FormerKeys, check_former, check_pair
+from verifier.former_config import FORMER, FormerKeysConfig
 
 SETTINGS_FILE: Final = "audit.toml"
 STORE_FILE: Final = "audit.db"
@@ -33,6 +34,7 @@ class Pins:
     keys: tuple[VerifierKey, ...]
     genesis: bytes
     max_skew_ms: int
+    former: tuple[FormerKeys, ...] = ()  # with which the log signed before: for heads that somebody kept
     policy: Policy = NO_WITNESSES  # an auditor takes in whatever the log signed; who cosigned it is another question
 
 
@@ -55,6 +57,7 @@ class PinsConfig:
             Text("允许日志时钟超前的秒数", "Seconds the log's clock may be ahead"), minimum=0, maximum=3600
         ),
     )
+    former_keys: tuple[FormerKeysConfig, ...] = field(default=(), metadata=described(FORMER))
 
     def __post_init__(self) -> None:
         self.build()
@@ -62,13 +65,12 @@ class PinsConfig:
     def build(self) -> Pins:
         """Raises Malformed when the words cannot be trusted as they stand."""
         keys = tuple(parse_vkey(text) for text in self.log_keys)
-        if sorted(key.type for key in keys) != [ED25519, ML_DSA_44_COSIGNATURE]:
-            raise Malformed("pins: the log has exactly one Ed25519 and one ML-DSA-44 key")
-        if any(key.name != self.origin for key in keys):
-            raise Malformed("pins: a log key of another origin")
+        former = tuple(pair.build() for pair in self.former_keys)
+        check_pair(keys)
+        check_former(self.origin, keys, former)
         if _HEX32.fullmatch(self.genesis) is None:
             raise Malformed("pins: genesis is 64 lower-case hex digits")
-        return Pins(self.origin, keys, bytes.fromhex(self.genesis), self.max_skew_s * 1000)
+        return Pins(self.origin, keys, bytes.fromhex(self.genesis), self.max_skew_s * 1000, former)
 
 
 def _number(zh: str, en: str, default: int, minimum: int, maximum: int) -> int:

@@ -31,6 +31,7 @@ from ledger.errors import Malformed, Refused, Unverified
 from ledger.keystore import PERSON_COST, read_passphrase
 from ledger.log_folder import open_log
 from ledger.progress import Progress
+from ledger.records.dates import LAST_DAY, last_ms
 from ledger.reference_data import load_ladder
 from ledger.text import Text
 from ledger.tlog.note import NOTE_CEILING, parse_vkey
@@ -47,6 +48,7 @@ from verifier.audit.report import build_report, format_report, report_text, writ
 from verifier.audit.run import Audit, exit_code, open_audit
 from verifier.audit.service import Service
 from verifier.audit.web import create_app
+from verifier.former import FormerKeys
 from verifier.witness.config import LIGHT_COST
 from verifier.witness.state import WitnessState
 from verifier.witness.web import log_fork
@@ -59,6 +61,7 @@ REPORT_HTML: Final = "report.html"
 REPORT_HTML_EN: Final = "report.en.html"
 _THREADS: Final = 2
 _AGAIN_S: Final = 1.0  # before an answer that does not fit is asked for once more
+_EVER_MS: Final = last_ms(LAST_DAY)  # until when a pair counts that somebody types beside a file of evidence
 _COMMANDS: Final = ("init", "serve", "evidence")
 
 
@@ -194,9 +197,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _evidence(options: argparse.Namespace) -> int:
     evidence = parse_evidence(_read(options.file, MAX_BYTES))
-    keys = [parse_vkey(text) for text in options.vkey]
+    keys = tuple(parse_vkey(text) for text in options.vkey)
+    former = [FormerKeys(keys[at : at + 2], _EVER_MS) for at in range(2, len(keys), 2)]
     try:
-        opened = verify_evidence(evidence, options.origin, keys)
+        opened = verify_evidence(evidence, options.origin, keys[:2], former)
     except Unverified as error:
         print(f"证据不成立 / the evidence does not hold: {error}")
         return 1
@@ -315,7 +319,12 @@ def _commands() -> argparse.ArgumentParser:
     evidence = commands.add_parser("evidence", help="核对证据文件 / check a file of evidence")
     evidence.add_argument("file", type=Path, metavar="FILE")
     evidence.add_argument("--origin", required=True, help="日志名称 / name of the log")
-    evidence.add_argument("--vkey", required=True, action="append", help="日志公钥，两个 / log keys, give both")
+    evidence.add_argument(
+        "--vkey",
+        required=True,
+        action="append",
+        help="日志公钥，两个；换过密钥的，再逐对给出以前的 / log keys, give both; then those of before, pair by pair",
+    )
     evidence.set_defaults(run=_evidence)
     return parser
 

@@ -11,7 +11,7 @@ A file is JSON, in one spelling (`format_evidence`), of one of two kinds:
 
 Checked by `verify_evidence` in these steps:
 
-    1  both notes (or the one) are signed by every pinned log key, under the pinned origin
+    1  both notes (or the one) are signed by both pinned log keys, of today or of before, under the pinned origin
     2  fork: 0 < older.size <= newer.size and prefix_root != older.root
     3  fork: the consistency proof leads from prefix_root at older.size to newer
     4  entry: the inclusion proof leads from the entry at index to the checkpoint
@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.errors import Malformed, Unverified
-from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
+from ledger.tlog.checkpoint import OpenedCheckpoint
 from ledger.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.tlog.note import NOTE_CEILING, VerifierKey
 from ledger.tlog.spelling import format_base64, parse_base64, parse_hash
+from verifier.former import FormerKeys, open_known
 
 FORMAT: Final = "certledger/evidence-against-a-log/v1"
 MAX_BYTES: Final = 1024 * 1024
@@ -63,18 +64,20 @@ class BadEntryProof:
 Evidence = Fork | BadEntryProof
 
 
-def verify_evidence(evidence: Evidence, origin: str, keys: Sequence[VerifierKey]) -> tuple[OpenedCheckpoint, ...]:
-    """The checkpoints that convict the log, older first. `origin` and `keys` are the reader's own pins, never the
-    file's. Raises Unverified when the file proves nothing against that log, Malformed for notes of another form.
+def verify_evidence(
+    evidence: Evidence, origin: str, keys: Sequence[VerifierKey], former: Sequence[FormerKeys] = ()
+) -> tuple[OpenedCheckpoint, ...]:
+    """The checkpoints that convict the log, older first. `origin`, `keys` and `former` are the reader's own pins, never
+    the file's. Raises Unverified when the file proves nothing against that log, Malformed for notes of another form.
     """
     if isinstance(evidence, Fork):
-        older, newer = (open_checkpoint(note, origin, keys) for note in (evidence.older, evidence.newer))  # 1
+        older, newer = (open_known(note, origin, keys, former)[0] for note in (evidence.older, evidence.newer))  # 1
         a, b = older.checkpoint, newer.checkpoint
         if not 0 < a.size <= b.size or evidence.prefix_root == a.root:  # 2
             raise Unverified("the two checkpoints may well be of one history")
         verify_consistency(a.size, evidence.prefix_root, b.size, b.root, evidence.proof)  # 3
         return older, newer
-    opened = open_checkpoint(evidence.checkpoint, origin, keys)  # 1
+    opened, _ = open_known(evidence.checkpoint, origin, keys, former)  # 1
     head = opened.checkpoint
     verify_inclusion(leaf_hash(evidence.entry), evidence.index, head.size, evidence.inclusion, head.root)  # 4
     return (opened,)

@@ -22,10 +22,10 @@ from typing import Any, Final, Protocol
 
 from ledger.errors import CertLedgerError, Unavailable
 from ledger.remote import LogSource, RemoteTree
-from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.note import VerifierKey
 from verifier.audit.evidence import Fork
+from verifier.former import FormerKeys, open_known
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS head (
@@ -78,8 +78,8 @@ class Copy(Protocol):
 class HeadRecord:
     """The file. Raises Unavailable when the disk does not answer."""
 
-    def __init__(self, path: Path, origin: str, keys: Sequence[VerifierKey]) -> None:
-        self._origin, self._keys = origin, tuple(keys)
+    def __init__(self, path: Path, origin: str, keys: Sequence[VerifierKey], former: Sequence[FormerKeys] = ()) -> None:
+        self._origin, self._keys, self._former = origin, tuple(keys), tuple(former)
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -93,7 +93,7 @@ class HeadRecord:
 
     def see(self, note: bytes, source: str, now_ms: int) -> Head:
         """Keep a checkpoint. Raises Unverified when the log did not sign it, Malformed when it is none."""
-        opened = open_checkpoint(note, self._origin, self._keys)
+        opened, _ = open_known(note, self._origin, self._keys, self._former)
         checkpoint = opened.checkpoint
         values = (checkpoint.size, checkpoint.root, now_ms, opened.time_s, source[:200], note)
         self._run(_SEE, values)
@@ -160,7 +160,8 @@ class HeadRecord:
         return None if root == ours.root else self._fork(ours.note, head.note, root, tuple(proof))
 
     def _fork(self, older: bytes, newer: bytes, root: bytes, proof: tuple[bytes, ...]) -> Fork:
-        return Fork(self._origin, tuple(key.format_vkey() for key in self._keys), older, newer, root, proof)
+        keys = [*self._keys, *(key for pair in self._former for key in pair.keys)]
+        return Fork(self._origin, tuple(key.format_vkey() for key in keys), older, newer, root, proof)
 
     def _judge(self, head: Head, *, fits: bool, evidence: bytes) -> None:
         self._run("INSERT OR IGNORE INTO compared VALUES (?, ?, ?, ?)", (head.size, head.root, fits, evidence))

@@ -167,7 +167,7 @@ class Audit:
 
     async def _has_quorum(self) -> bool:
         note = await self.replica.integrator.store.checkpoint()
-        if note is None:
+        if note is None or self.replica.verified is None:  # kept under keys of before: not the newest checkpoint
             return True
         latest_s = (self._now_ms + self.pins.max_skew_ms) // 1000
         try:
@@ -253,7 +253,7 @@ async def open_audit(
     sittings = None if settings.sittings is None else _read_sittings(folder / settings.sittings)
     store = open_audit_store(folder / STORE_FILE)
     try:
-        heads = HeadRecord(folder / HEADS_FILE, pins.origin, pins.keys)
+        heads = HeadRecord(folder / HEADS_FILE, pins.origin, pins.keys, pins.former)
         try:
 
             def see(note: bytes, name: str) -> None:

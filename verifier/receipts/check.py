@@ -2,7 +2,8 @@
 
     1 signature   holds under the key that the receipt names, and the receipt is not from the future   else tampered
     2 signer      that key is one that the reader knows, or not
-    3 evidence    opens under the log's pinned keys, by what was signed until the receipt's moment     else tampered
+    3 evidence    opens under the log's pinned keys, of today or before, by what was signed until the receipt's moment
+                                                            else tampered; keys not known here: unavailable
     4 verdict     the same `verify` as ever, at the receipt's moment, over that evidence and what was asked
     5 agreement   it comes to the code that the receipt says, or says that it cannot tell              else tampered
 
@@ -24,6 +25,7 @@ from ledger.records.evidence import parse_evidence
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink, parse_code
 from ledger.tlog.note import parse_note
+from verifier.former import UnknownKeys
 from verifier.proven import open_evidence
 from verifier.receipts.receipt import Receipt
 from verifier.register import register_of
@@ -65,6 +67,8 @@ def check_receipt(receipt: Receipt, trusts: Sequence[Trust], known_keys: Collect
         return Checked(receipt, verdict, known, proven=False)
     try:
         verdict = recomputed(receipt, trusts, vouched=known)  # 3, 4
+    except UnknownKeys:
+        return Checked(receipt, without_item(Code.UNAVAILABLE, at), known, proven=False)
     except (Malformed, Unverified):
         return altered
     if verdict.code.value != receipt.code and verdict.code not in _CANNOT_TELL:  # 5
@@ -77,7 +81,7 @@ def recomputed(receipt: Receipt, trusts: Sequence[Trust], *, vouched: bool) -> V
     is of a log that is not pinned."""
     evidence = parse_evidence(receipt.evidence)
     trust = _trust_of(evidence.checkpoint, trusts)
-    proven = open_evidence(evidence, trust, receipt.checked_at_ms)
+    proven = open_evidence(evidence, trust, receipt.checked_at_ms, carried=True)
     item = _item(receipt, trust)
     register = register_of(proven, Source.EVIDENCE, vouched=proven.audited or vouched)
     face = FaceContent(receipt.face, b"") if receipt.face else None

@@ -15,14 +15,14 @@ import pytest
 from aiohttp import web
 
 from ledger.__main__ import main
-from ledger.console.export import follow, local_url, log_keys
+from ledger.console.export import follow, local_url
 from ledger.console.operate import PASSPHRASE
 from ledger.errors import Malformed, Unavailable
 from ledger.export.place import OtherBytes
 from ledger.keystore import open_key_file
 from ledger.records.statements import parse_statement
 from ledger.service.config import LedgerSettings
-from ledger.service.log_keys import log_signer
+from ledger.service.log_keys import log_keys, log_signer
 from tests.support.builders import make_authority
 from tests.support.object_store import ObjectStore
 from tests.support.tile_log import TileLog

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,11 @@ from ledger.errors import Refused, Unavailable
 from ledger.keystore import open_key_file
 from ledger.records.rotation import LogKey
 from ledger.records.state import AuthorityState
-from ledger.service.log_keys import file_of, log_signer, make_next_keys
+from ledger.records.status import authenticate_authority
+from ledger.service.config import LedgerSettings
+from ledger.service.log_keys import file_of, log_signer, make_next_keys, own_keys
+from ledger.store.integrate import Integrator
+from ledger.store.sqlite import open_sqlite
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey
@@ -57,8 +64,32 @@ async def test_a_log_goes_on_under_the_keys_that_the_authority_named(tmp_path: P
         (live.folder / file_of(publics[0])).rename(tmp_path / "away")
         with pytest.raises(AssertionError):
             live.start()
+        (tmp_path / "away").rename(live.folder / file_of(publics[0]))
+        await every_pair_that_it_ever_had(live, new, tmp_path)
     finally:
         live.kill()
+
+
+async def every_pair_that_it_ever_had(live: LiveLedger, second: Sequence[VerifierKey], work: Path) -> None:
+    """Also one that the log named and whose file was destroyed since, and one that nothing names yet."""
+    settings = LedgerSettings(live.authority.origin)
+    store = open_sqlite(live.folder / settings.store, private=True)
+    try:
+        assert set(await own_keys(live.folder, settings, store)) == {*live.keys, *second}
+        third, fourth = (made(live.folder, settings.origin, label, PASSPHRASE) for label in ("third", "fourth"))
+        integrator = await Integrator.open(store)
+        for at, publics in enumerate((third, fourth)):
+            statement = live.authority.sign(LogKey(today() + at, *publics))
+            batch = await integrator.begin([statement], time.time_ns() // 1_000_000 + 60_000 + at)
+            assert integrator.authority is not None
+            batch.add(authenticate_authority(statement, integrator.authority))
+            await integrator.commit(await batch.finish())
+        for label in (second[0].public, third[0]):
+            shutil.move(live.folder / file_of(label), work / file_of(label))
+        named = [VerifierKey(settings.origin, ED25519, public) for public in (third[0], fourth[0])]
+        assert {*live.keys, *second, *named} <= set(await own_keys(live.folder, settings, store))
+    finally:
+        await store.close()
 
 
 def test_only_the_named_pair_signs(tmp_path: Path) -> None:

@@ -586,7 +586,7 @@ async def test_a_bare_claim_only_raises_an_alarm(room: Room) -> None:
         async with room.open(witnesses=[one, two, three], k=2):
             await put_and_wait(room, "b")
             assert room.publisher.stopped is None and room.publisher.alive
-            assert ("shows a checkpoint that is not ours", "w1") in room.alarms
+            assert ("shows a larger size under unknown keys", "w1") in room.alarms
             await until(lambda: ("claims a larger size", "w1") in room.alarms)
             assert one.key not in room.opened().cosigned
 

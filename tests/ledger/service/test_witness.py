@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
@@ -174,13 +174,36 @@ async def test_what_others_signed_is_no_contradiction(desk: Desk, mode: str) -> 
     other_log = CheckpointSigner("log.test.example/other", Ed25519Signer(octets("ed")), MlDsa44Signer(octets("ml")))
     elsewhere = Checkpoint("log.test.example/other", 50, octets("r"))
     desk.witness.mode = mode
-    for checkpoint, note in (
-        (head(50).checkpoint, head(50, signer=stranger).note),
-        (head(50).checkpoint, other_log.sign(elsewhere, NOW)),
+    for checkpoint, note, alarm in (
+        (head(40).checkpoint, head(40, signer=stranger).note, "shows a checkpoint that is not ours"),
+        (head(41).checkpoint, head(41, signer=stranger).note, "shows a larger size under unknown keys"),
+        (head(50).checkpoint, other_log.sign(elsewhere, NOW), "shows a checkpoint that is not ours"),
     ):
+        desk.alarms.clear()
         desk.witness.seen = Seen(checkpoint, note)
         await failure(lambda: desk.link.submit(head(9)))
-        assert ("shows a checkpoint that is not ours", "w") in desk.alarms
+        assert {kind for kind, _ in desk.alarms} - {"claims a larger size"} == {alarm}
+
+
+@pytest.mark.parametrize("which", ["before", "next"])
+async def test_every_pair_of_the_log_is_its_own(desk: Desk, which: str) -> None:
+    """What the log signed before its keys changed is no alarm, and what it signed after a copy was made stops it."""
+    before, following = (
+        CheckpointSigner(ORIGIN, Ed25519Signer(octets(f"ed {label}")), MlDsa44Signer(octets(f"ml {label}")))
+        for label in ("before", "next")
+    )
+    every = (*SIGNER.vkeys, *before.vkeys, *following.vkeys)
+    desk.link._log = replace(desk.link._log, keys=every)
+    signer = before if which == "before" else following
+    desk.witness.seen = Seen(head(7).checkpoint, head(7, signer=signer).note)
+    await desk.link.ask(None)
+    assert desk.link.asked and desk.alarms == []
+    await desk.link.submit(head(9))
+    assert desk.witness.requests == [(7, 9)]
+    for shown in (head(41, signer=signer), head(9, of=octets("fork"), signer=signer)):
+        desk.witness.seen = Seen(shown.checkpoint, shown.note)
+        with pytest.raises(Contradiction):
+            await desk.link.ask(None)
 
 
 async def test_asking_takes_what_it_shows(desk: Desk) -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import CertLedgerError, Malformed, Refused
+from ledger.tlog.checkpoint import CheckpointSigner
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from tests.support.auditing import settings_of
 from tests.support.build_log import LogBuilder
+from tests.verifier.test_former import FIRST
 from verifier.audit.config import SETTINGS_FILE, AuditSettings, Thresholds, create_folder, load_folder
+from verifier.former_config import FormerKeysConfig
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "auditing.md"
 
@@ -31,6 +35,21 @@ def test_reads_back(settings: AuditSettings, tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         load_folder(tmp_path / "b")
     assert caught.value.code == "NOT_INITIALISED"
+
+
+def test_former_keys_are_read_back_and_must_be_others(settings: AuditSettings, tmp_path: Path) -> None:
+    before = FormerKeysConfig(tuple(key.format_vkey() for key in FIRST.vkeys), "2026-11-26")
+    with pytest.raises(Malformed):
+        replace(settings.pins, former_keys=(before,))  # of another log
+    log = CheckpointSigner(settings.pins.origin, Ed25519Signer(b"f" * 32), MlDsa44Signer(b"n" * 32))
+    pair = FormerKeysConfig(tuple(key.format_vkey() for key in log.vkeys), "2026-11-26")
+    changed = replace(settings, pins=replace(settings.pins, former_keys=(pair,)))
+    create_folder(tmp_path / "a", changed)
+    assert load_folder(tmp_path / "a") == changed
+    assert [former.keys for former in changed.pins.build().former] == [log.vkeys]
+    for wrong in ((pair, pair), (replace(pair, log_keys=settings.pins.log_keys),)):
+        with pytest.raises(Malformed):
+            replace(settings.pins, former_keys=wrong)
 
 
 def test_untrustworthy_words_are_refused(settings: AuditSettings) -> None:

@@ -95,6 +95,10 @@ async def test_a_broken_log_exits_with_1_and_its_evidence_holds(desk: Desk, caps
     assert await desk.run(*command) == 0
     assert "two heads that do not fit" in capsys.readouterr().out
     assert await desk.run(*command[:2], "--origin", "other.example", *desk.pins[2:-2]) == 1
+    others = [part for key in replace(desk.log, pair="x").signer.vkeys for part in ("--vkey", key.format_vkey())]
+    assert await desk.run(*command[:4], *others) == 1
+    assert await desk.run(*command[:4], *others, *desk.pins[2:-2]) == 0, "a pair of before, beside the present one"
+    assert await desk.run(*command, *others[:2]) == 2
     (desk.folder / "junk").write_text("{}")
     assert await desk.run("evidence", str(desk.folder / "junk"), *desk.pins[:-2]) == 2
     assert await desk.run("evidence", str(desk.folder / "nowhere"), *desk.pins[:-2]) == 2

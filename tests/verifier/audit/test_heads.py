@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from ledger.tlog.merkle import fold_right
 from tests.support.build_log import FakeLedger, LogBuilder, octets
 from verifier.audit.evidence import Fork, format_evidence, parse_evidence, verify_evidence
 from verifier.audit.heads import HeadRecord
+from verifier.former import FormerKeys
 
 
 @dataclass
@@ -170,3 +171,31 @@ async def test_nothing_can_be_taken_back(desk: Desk, tmp_path: Path) -> None:
     again = HeadRecord(tmp_path / "heads.db", desk.log.origin, desk.log.signer.vkeys)
     assert again.count() == 1
     again.close()
+
+
+async def test_heads_from_before_the_log_changed_its_keys(desk: Desk, tmp_path: Path) -> None:
+    """They are kept, they are compared, and they convict: also a log that forked with the change."""
+    log, size = desk.log, desk.log.integrator.size
+    copy = OurCopy(log, size)
+    desk.see(7, octets("x"), time_s=log.time // 1000)
+    desk.record.close()
+    former, old = FormerKeys(log.signer.vkeys, log.time), log.signer
+    log.pair = "second"
+    pins = log.origin, log.signer.vkeys
+    desk.record = HeadRecord(tmp_path / "heads.db", *pins, (former,))
+    desk.see(size, await copy.root_at(size))
+    kept = old.sign(Checkpoint(log.origin, 5, await copy.root_at(5)), log.time // 1000)
+    assert desk.record.see(kept, "a file", 5).size == 5
+    for note in (
+        old.sign(Checkpoint(log.origin, 8, octets("y")), log.time // 1000 + 1),
+        replace(log, pair="third").checkpoint(),
+    ):
+        with pytest.raises(Unverified):
+            desk.record.see(note, "later", 5)
+    assert await desk.compare() == [] and desk.record.count() == 3
+    (raw,) = desk.written
+    fork = parse_evidence(raw)
+    assert isinstance(fork, Fork) and len(fork.vkeys) == 4
+    assert [opened.checkpoint.size for opened in verify_evidence(fork, *pins, (former,))] == [7, size]
+    with pytest.raises(Unverified):
+        verify_evidence(fork, *pins)

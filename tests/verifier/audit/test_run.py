@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from ledger.errors import Unverified
 from ledger.records.appointment import Appoint
+from ledger.records.dates import batch_day, format_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.refusals import Refusal
@@ -25,12 +28,13 @@ from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Policy, Witness, format_policy
 from ledger.tlog.tiles import format_entries, parse_entries
-from tests.support.auditing import NOW, auditing, codes
+from tests.support.auditing import NOW, auditing, codes, settings_of
 from tests.support.build_log import FILING, ISSUE_DAY, FakeLedger, LogBuilder, octets
 from tests.support.lying_log import RawLog
 from verifier.audit.config import EVIDENCE_FOLDER, Thresholds
 from verifier.audit.evidence import BadEntryProof, Fork, parse_evidence, verify_evidence
-from verifier.audit.run import MONITOR_MS, SCOPE_CODES, Audit, exit_code
+from verifier.audit.run import MONITOR_MS, SCOPE_CODES, Audit, exit_code, open_audit
+from verifier.former_config import FormerKeysConfig
 
 
 @pytest.fixture
@@ -362,6 +366,33 @@ async def test_a_policy_that_nobody_meets(log: LogBuilder, tmp_path: Path) -> No
     async with auditing(tmp_path / "a", log, FakeLedger(log), policy=policy) as audit:
         await audit.look(NOW)
         assert audit.result == "sound" and codes(audit) == ["no_quorum"]  # a warning
+
+
+async def test_a_folder_from_before_the_log_changed_its_keys(log: LogBuilder, tmp_path: Path) -> None:
+    """It opens, raises no alarm over what it holds, takes heads of then, and goes on under the keys of now."""
+    await log.issue(log.certificate("one"))
+    ledger, note = FakeLedger(log), log.checkpoint()
+    async with auditing(tmp_path / "a", log, ledger) as audit:
+        await audit.look(NOW)
+    pair = FormerKeysConfig(tuple(key.format_vkey() for key in log.signer.vkeys), format_day(batch_day(log.time)))
+    log.pair = "second"
+    settings = settings_of(log)
+    known = replace(settings, pins=replace(settings.pins, former_keys=(pair,)))
+    for each in (known, settings):
+        with ThreadPoolExecutor(2) as pool:
+            async with open_audit(tmp_path / "a", each, ledger, pool, lambda: NOW) as audit:
+                ledger.down = True
+                await audit.look(NOW)
+                assert (audit.result, codes(audit), audit.replica.size) == ("undecided", [], log.integrator.size)
+                if each is known:
+                    assert audit.see(note, "a file", NOW).size == log.integrator.size
+                    continue
+                with pytest.raises(Unverified):
+                    audit.see(note, "a file", NOW)
+                ledger.down = False
+                await log.issue(log.certificate("two"))
+                await audit.look(NOW)
+                assert (audit.result, codes(audit), audit.replica.size) == ("sound", [], log.integrator.size)
 
 
 async def test_detectors_speak_with_the_thresholds_of_the_settings(log: LogBuilder, tmp_path: Path) -> None:

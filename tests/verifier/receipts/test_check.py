@@ -14,6 +14,7 @@ from ledger.records.qr import format_code
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import AUDITOR, AUDITORS, octets
 from tests.support.receipt_office import SIGNER, YEARS, Office, open_office
+from verifier.former import FormerKeys
 from verifier.receipts.receipt import sign_receipt
 from verifier.verdict import Code
 
@@ -122,3 +123,14 @@ async def test_texts_that_no_receipt_can_quote(office: Office) -> None:
     for text in ("", " ", "\ud800", "x" * 2049):
         with pytest.raises(Malformed):
             await office.receipts.of_text(text)
+
+
+async def test_a_receipt_from_before_the_log_changed_its_keys(office: Office) -> None:
+    receipt = await office.receipts.of_text(office.link)
+    former = FormerKeys(office.log.signer.vkeys, office.log.time)
+    office.log.pair = "second"
+    checked = office.check(receipt, former=(former,))
+    assert (checked.verdict.code, checked.proven) == (Code.VALID, True)
+    for pairs in ((), (replace(former, until_ms=office.log.time - 1),)):
+        unknown = office.check(receipt, former=pairs)
+        assert (unknown.verdict.code, unknown.proven) == (Code.UNAVAILABLE, False), "nobody altered it"
