@@ -54,13 +54,13 @@ from verifier.messages import load_messages
 from verifier.opened import Opened, bring_up_to_date, logs_to_ask, opened, say_failure
 from verifier.receipts.console import add_receipt_key, judge_receipt, receipt_in, receipt_json, say_receipt
 from verifier.receipts.keys import open_receipt_key
-from verifier.replica import Violation
 from verifier.report import Printer
 from verifier.scanning import Scanner
 from verifier.serving import serve
 from verifier.site.opening import prepare_site
 from verifier.trust import NO_QUORUM
 from verifier.verdict import Code, Verdict, exit_code, without_item
+from verifier.violation import Violation
 from verifier.witness import console as witness
 
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin

@@ -43,6 +43,7 @@ from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_ch
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Policy
+from verifier.violation import ClocksDiffer, Unwitnessed, Violation
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven at a time
@@ -66,16 +67,6 @@ class Pins(Protocol):
     def policy(self) -> Policy: ...
     @property
     def max_skew_ms(self) -> int: ...
-
-
-class Violation(Unverified):
-    """The log, or whoever serves it, broke a rule. `index` is the first bad entry, where one is to blame."""
-
-    def __init__(self, message: str, *, index: int | None = None, proven: bool = True) -> None:
-        super().__init__(message if index is None else f"entry {index}: {message}")
-        self.reason = message
-        self.index = index
-        self.proven = proven  # by the log's own signatures, so that trying again is pointless
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +94,7 @@ class Replica:
         self.verified: Verified | None = None
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
+        self.answered = False  # some poll went well
         self.target: int | None = None  # size that a poll under way is heading for
         self._source = source
         self._trust = trust
@@ -159,7 +151,7 @@ class Replica:
             opened = self._open(await self._checkpoint(), now_ms)  # 1
             await self._compare(opened)  # 2
             await self._follow(self._require_quorum(opened.note, now_ms), progress)  # 3
-            self.problem = None
+            self.problem, self.answered = None, True
         except Violation as violation:
             self.problem = violation
             if violation.proven:
@@ -200,7 +192,7 @@ class Replica:
         except (Malformed, Unverified) as error:
             raise Violation(f"checkpoint: {error}", proven=False) from error
         if opened.time_s * 1000 > now_ms + self._trust.max_skew_ms:
-            raise Violation("checkpoint: its time is in the future", proven=False)
+            raise ClocksDiffer("checkpoint: its time is in the future")
         return opened
 
     async def _compare(self, opened: OpenedCheckpoint) -> None:
@@ -221,7 +213,7 @@ class Replica:
         try:
             return self._with_quorum(note, now_ms)
         except (Malformed, Unverified) as error:
-            raise Violation(f"checkpoint: {error}", proven=False) from error
+            raise Unwitnessed(f"checkpoint: {error}") from error
 
     async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         checkpoint = opened.checkpoint

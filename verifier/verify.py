@@ -41,6 +41,8 @@ from ledger.records.staple import Staple
 from ledger.records.state import CertificateState
 from verifier import steps
 from verifier.carried import Carried, Item, Numbered, key_of, open_carried, verify_carried
+from verifier.causes import Cause
+from verifier.hosts import shown_host
 from verifier.printed import pages_say, wording_of
 from verifier.proven import Proven
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -54,10 +56,17 @@ from verifier.verdict import (
     Source,
     Verdict,
     iso_day,
-    shown_host,
     without_item,
 )
-from verifier.views import certificate_view, check_filed, ended_day, issuer_view, proof_view, reason_of
+from verifier.views import (
+    certificate_view,
+    check_filed,
+    ended_day,
+    issuer_view,
+    proof_view,
+    reason_of,
+    suspension_of,
+)
 
 _STATUS_CODE: Final = {
     CertificateStatus.SUSPENDED: Code.SUSPENDED,
@@ -280,11 +289,13 @@ class _Check:
         self, status: CertificateStatus, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView
     ) -> Verdict:
         code = _STATUS_CODE[status]
-        detail = {}
-        if code is not Code.SUSPENDED:
-            detail["since"] = iso_day(ended_day(logged.issued, logged.state))
+        detail, reason = {"since": iso_day(ended_day(logged.issued, logged.state))}, None
+        if code is Code.SUSPENDED:
+            cause, reason = suspension_of(logged)
+            detail["cause"] = cause
         if code is Code.REVOKED:
             reason = reason_of(logged)
+        if reason is not None:
             detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
@@ -298,7 +309,29 @@ class _Check:
 
     def _stale(self) -> Verdict:
         self._note_freshness()
-        return self._verdict(Code.STALE, None, None, None)
+        return self._verdict(Code.STALE, None, None, None, cause=self._cause())
+
+    def _cause(self) -> Cause:
+        """Why it cannot be said how things stand now."""
+        register = self.register
+        assert register is not None, "stale data is data"
+        if register.halted:
+            return Cause.STOPPED if register.lag is Cause.STOPPED else Cause.HALTED
+        if not register.witnessed:
+            return Cause.QUORUM
+        if not register.vouched:
+            return Cause.AUDITOR
+        if register.overtaken:
+            return Cause.OVERTAKEN
+        if register.time_ms > self.now_ms + self.trust.max_skew_ms:
+            return Cause.CLOCK
+        if self.fresh:
+            return Cause.BEHIND
+        if register.source is Source.BUNDLE:
+            return Cause.CARRIED
+        if register.source is Source.EVIDENCE:
+            return Cause.QUORUM if self.trust.policy.has_quorum else Cause.QUIET
+        return register.lag
 
     def _nothing(self, code: Code, **detail: str) -> Verdict:
         if self.register is not None and code not in (Code.WRONG_DOMAIN, Code.UNREADABLE):
@@ -343,7 +376,7 @@ class _Check:
     def _note_freshness(self) -> None:
         register = self.register
         if register is not None and register.halted:
-            self._note(steps.FRESH_HALTED)
+            self._note(steps.FRESH_STOPPED if register.lag is Cause.STOPPED else steps.FRESH_HALTED)
         elif register is not None and not register.witnessed:
             self._note(steps.QUORUM_MISSING)
         elif register is not None and not register.vouched:

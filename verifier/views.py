@@ -15,6 +15,7 @@ from ledger.records.state import CertificateState
 from ledger.records.status import check_grant, check_scope
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.text import Text
+from verifier.causes import Cause
 from verifier.register import FiledTerms, Logged, Register
 from verifier.trust import Trust
 from verifier.verdict import CertificateView, CurrentGrade, HeldPost, IssuerView, ProofView
@@ -82,6 +83,16 @@ def reason_of(logged: Logged) -> Text:
     if isinstance(body, KeyStanding):
         return _KEY_VOID
     return _FILING_CANCELLED if isinstance(body, FilingStanding) else _SEE_REGISTER
+
+
+def suspension_of(logged: Logged) -> tuple[Cause, Text | None]:
+    """By whom a certificate was suspended, and why, where the statement that did it says so."""
+    body = logged.event.body if logged.event else None
+    if isinstance(body, Ruling):
+        return (Cause.ISSUER if body.issuer else Cause.AUTHORITY), reason_text(body.reason)
+    if isinstance(body, FilingStanding):
+        return Cause.FILING, reason_text(body.reason)
+    return Cause.REGISTER, None
 
 
 def issuer_view(filing: FiledTerms, *, in_scope: bool | None) -> IssuerView:

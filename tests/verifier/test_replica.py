@@ -26,8 +26,9 @@ from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, oct
 from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.proven import open_evidence
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.trust import Trust
+from verifier.violation import Violation
 
 NOW = TIME + 60_000
 
