@@ -20,6 +20,7 @@ from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator, Prepared
+from ledger.store.protocol import entry_at
 from verifier.carried import Item, certificate_body, key_of, open_carried
 from verifier.causes import Cause
 from verifier.links import Links
@@ -118,6 +119,13 @@ class KnownLog:
     async def holds(self, cert_key: bytes) -> bool:
         """Whether the replica has such a certificate."""
         return self.replica is not None and await self.replica.integrator.certificate(cert_key) is not None
+
+    async def entry(self, index: int) -> bytes | None:
+        """What the replica holds at a place that it has verified. Raises Unavailable."""
+        replica = self.replica
+        if replica is None or replica.verified is None or index >= replica.verified.size:
+            return None
+        return await entry_at(replica.integrator.store, index)
 
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
         """The proof of a certificate's state out of the own replica, for others. Raises Unavailable, Refused."""
