@@ -53,8 +53,8 @@ from verifier.kit import console as kit
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import Opened, bring_up_to_date, logs_to_ask, opened, say_failure
-from verifier.placed import is_place_proof
-from verifier.placing import judge_placed, placed_exit, placed_json, say_placed
+from verifier.places.console import judge_placed, placed_exit, placed_json, say_placed
+from verifier.places.placed import is_place_proof
 from verifier.receipts.console import add_receipt_key, judge_receipt, receipt_in, receipt_json, say_receipt
 from verifier.receipts.keys import open_receipt_key
 from verifier.report import Printer

@@ -32,7 +32,7 @@ from typing import ClassVar, Final, Protocol, Self, TypeAlias, TypeVar
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
 from ledger.remote import WIDTH, LogSource, RemoteTree
-from ledger.store.evidence import Basis, Prover
+from ledger.store.evidence import Basis, Prover, Standing
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store, entry_at
@@ -245,6 +245,15 @@ class Replica:
         if day is not None:
             return await self._prover.at_day(cert_key, day, basis)
         return await self._prover.current(cert_key, basis)
+
+    async def standing(self, cert_key: bytes) -> tuple[bytes, Standing] | None:
+        """The note of the newest verified checkpoint, and where in its tree the statement stands that issued a
+        certificate; None when it has no such."""
+        verified, note = self.verified, await self.integrator.store.checkpoint()
+        if verified is None or note is None:
+            raise Unavailable("nothing is verified yet")
+        found = await self._prover.standing(cert_key, Basis(verified.size, note, verified.time_ms))
+        return None if found is None else (note, found)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root

@@ -1,4 +1,4 @@
-"""How `check` judges a proof file (`verifier.placed`), and how it tells what that proves."""
+"""How `check` judges a proof file (`placed`), and how it tells what that proves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verifier import steps
 from verifier.config import VerifierSettings
 from verifier.messages import Messages, say_time
 from verifier.opened import logs_to_ask
-from verifier.placed import Placed, PlaceProof, parse_place_proof, trust_of, verify_place_of
+from verifier.places.placed import Placed, PlaceProof, parse_place_proof, trust_of, verify_place_of
 from verifier.verdict import iso_time
 
 
@@ -77,12 +77,12 @@ def say_placed(placed: Placed, messages: Messages, lang: str | None) -> str:
     def lines() -> Iterator[str]:
         labels = messages.labels
         few = placed.witnessed is False
-        yield ("? " if few else "✓ ") + said(labels["placed_title"])
+        yield ("? " if few else "✓ ") + said(labels["places_title"])
         for label, value in _facts(placed, "en" if lang == "en" else "zh"):
             yield f"  {said(labels[label])}: {value}"
         if few:
             yield f"  ? {said(steps.QUORUM_MISSING.text)}"
-        yield f"  {said(labels['placed_limits'])}"
+        yield "  " + said(labels["places_limits"])
 
     return "\n".join(lines()) + "\n"
 
@@ -92,7 +92,7 @@ def _facts(placed: Placed, lang: str) -> Iterator[tuple[str, str]]:
     yield "log_name", placed.origin
     yield "log_index", f"{placed.index} < {placed.size}"
     yield "leaf_hash", placed.leaf_hash.hex()
-    yield "placed_kind", statement.kind.name.lower() if statement else "seal"
+    yield "places_kind", statement.kind.name.lower() if statement else "seal"
     body = statement.body if statement else None
     if isinstance(body, Issue | Appoint):
         yield "cert_key", body.cert_key.hex()
