@@ -322,6 +322,12 @@ async def test_serve_follows_and_answers(desk: Desk) -> None:
             async with session.get(f"/c/{format_secret(desk.certificate.secret)}") as answer:
                 page = await answer.text()
             assert answer.status == 200 and "证书有效" in page and "例小明" not in page  # masked
+            path = f"/v1/evidence/{desk.certificate.issue.cert_key.hex()}/tlog-proof"
+            assert f'href="{path}"' in page
+            async with session.get(path) as answer:
+                file = desk.folder / "one.tlog-proof"
+                file.write_bytes(await answer.read())
+            assert answer.status == 200 and await desk.run("check", str(file), "--dir", str(desk.folder)) == 0
             assert is_served(desk.folder)
             later = desk.log.certificate("later")
             await desk.log.issue(later)
