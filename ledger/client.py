@@ -23,6 +23,7 @@ from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.dates import format_day
 from ledger.records.documents import IdDocument
 from ledger.records.evidence import MAX_EVIDENCE
+from ledger.records.receipt import MAX_RECEIPT
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
 from ledger.wire import AnySubmission, Asked, PersonLineage, Receipt
@@ -121,6 +122,11 @@ class LedgerClient:
         if day is not None:
             query = f"?date={format_day(day)}"
         return await self._get(f"/v1/evidence/{cert_key.hex()}{query}", MAX_EVIDENCE)
+
+    async def receipt(self, cert_key: bytes) -> bytes:
+        """The RFC 9942 receipt of the statement that issued a certificate: bytes for `open_receipt`. Raises
+        Refused("not_found")."""
+        return await self._get(f"/v1/evidence/{cert_key.hex()}/receipt", MAX_RECEIPT)
 
     async def filing(self, number: str) -> tuple[bytes, int]:
         """The statement with a filing's terms, and its index. Raises Refused("not_found")."""

@@ -27,6 +27,7 @@ _VERIFIER = (
     *_BASE, "verifier", "ledger.records", "ledger.tlog", "ledger.store", "ledger.client", "ledger.settings",
     "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
     "ledger.edge_log", "ledger.edge_ready", "ledger.remote", "ledger.log_folder", "ledger.printing", "ledger.sheets",
+    "ledger.downloads",
     "ledger.process_pool",
 )  # fmt: skip
 _KEYS = (*_VERIFIER, "ledger.keystore")
@@ -63,6 +64,10 @@ _PURE_VERIFIER = (
     "several",
     "links",
     "numbers.doctor",
+    "causes",
+    "hosts",
+    "violation",
+    "places.placed",
     *(
         f"eligibility.{name}"
         for name in (

@@ -3,7 +3,8 @@
     init    make the folder: trust settings and an empty replica
     add-log believe one more log
     sync    bring the replicas up to date
-    check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day; or a receipt
+    check   judge one link, QR text, bundle, PDF, picture or text file; now, or as of an earlier day; or a receipt; or
+            whether a tlog-proof or RFC 9942 receipt puts a statement into the log
     check-list   check a hiring list, or whether an answered one is as it was signed
     api-key      make, list and revoke API keys of HR systems
     receipt-key  make the key that signs receipts and the summaries of lists
@@ -52,15 +53,17 @@ from verifier.kit import console as kit
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import Opened, bring_up_to_date, logs_to_ask, opened, say_failure
+from verifier.places.console import judge_placed, placed_exit, placed_json, say_placed
+from verifier.places.placed import is_place_proof
 from verifier.receipts.console import add_receipt_key, judge_receipt, receipt_in, receipt_json, say_receipt
 from verifier.receipts.keys import open_receipt_key
-from verifier.replica import Violation
 from verifier.report import Printer
 from verifier.scanning import Scanner
 from verifier.serving import serve
 from verifier.site.opening import prepare_site
 from verifier.trust import NO_QUORUM
 from verifier.verdict import Code, Verdict, exit_code, without_item
+from verifier.violation import Violation
 from verifier.witness import console as witness
 
 MAX_INPUT: Final = 20_000_000  # bytes of a file or of stdin
@@ -120,6 +123,7 @@ def _log_of(options: argparse.Namespace) -> LogConfig:
         tiles_url=options.tiles,
         store=options.store,
         policy=NO_QUORUM if options.policy is None else _read_policy(options.policy),
+        receipt_key=options.receipt_key,
         map_auditors=tuple(options.map_auditor),
         token=options.token,
     )
@@ -168,6 +172,10 @@ def _with_replica(folder: Path) -> VerifierSettings:
 def _check(options: argparse.Namespace) -> int:
     settings, messages = load_folder(options.dir), load_messages()
     item = _read_item(options.item)
+    if isinstance(item, bytes) and is_place_proof(item):
+        placed = asyncio.run(judge_placed(item, options, settings, _now_ms, _tell))
+        print(placed_json(placed) if options.json else say_placed(placed, messages, options.lang).rstrip())
+        return placed_exit(placed)
     receipt = asyncio.run(receipt_in(item, Scanner()))
     if receipt is not None:
         return _check_receipt(receipt, options, settings)
@@ -347,6 +355,9 @@ def _add_log_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--vkey", required=True, action="append", help="日志公钥，两个 / log keys, give both")
     command.add_argument("--genesis", required=True, metavar="HEX", help="第 0 条的 SHA-256 / SHA-256 of entry 0")
     command.add_argument("--policy", type=Path, metavar="FILE", help="见证策略 / witness policy (C2SP tlog-policy)")
+    command.add_argument(
+        "--receipt-key", default="", metavar="HEX", help="日志收据公钥 / key of the log's RFC 9942 receipts"
+    )
     command.add_argument(
         "--map-auditor",
         action="append",

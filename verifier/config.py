@@ -104,6 +104,15 @@ class LogConfig:
             Text("状态审计员公钥；无本机副本时须有其一签署", "Keys of map auditors, needed without an own replica")
         ),
     )
+    receipt_key: str = field(
+        default="",
+        metadata=described(
+            Text(
+                "日志收据公钥（十六进制，见账本 trust.json）；空：不能核对 RFC 9942 收据",
+                "Key of the log's RFC 9942 receipts in hex, from the ledger's trust.json; empty: none can be checked",
+            )
+        ),
+    )
     freshness_s: int = field(
         default=FRESHNESS_S,
         metadata=described(
@@ -177,6 +186,7 @@ class LogConfig:
             load_ladder(),
             load_catalogue(),
             policy=self.policy,
+            receipt_key=self.receipt_key,
             map_auditors=self.map_auditors,
             former=[pair.build() for pair in self.former_keys],
             freshness_s=self.freshness_s,

@@ -20,7 +20,9 @@ from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator, Prepared
+from ledger.store.protocol import entry_at
 from verifier.carried import Item, certificate_body, key_of, open_carried
+from verifier.causes import Cause
 from verifier.links import Links
 from verifier.proven import Opener
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -28,6 +30,7 @@ from verifier.replica import Replica, Verified
 from verifier.several import Answer
 from verifier.trust import Trust
 from verifier.verdict import Source
+from verifier.violation import ClocksDiffer, Unwitnessed
 
 ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
 ENVELOPE_KEPT_MS: Final = 60_000
@@ -117,6 +120,13 @@ class KnownLog:
         """Whether the replica has such a certificate."""
         return self.replica is not None and await self.replica.integrator.certificate(cert_key) is not None
 
+    async def entry(self, index: int) -> bytes | None:
+        """What the replica holds at a place that it has verified. Raises Unavailable."""
+        replica = self.replica
+        if replica is None or replica.verified is None or index >= replica.verified.size:
+            return None
+        return await entry_at(replica.integrator.store, index)
+
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
         """The proof of a certificate's state out of the own replica, for others. Raises Unavailable, Refused."""
         if self.replica is None:
@@ -190,20 +200,37 @@ class KnownLog:
         if replica is None or replica.verified is None:
             return None
         verified, halted = replica.verified, replica.halted is not None
+        lag = self._lag(replica, verified.time_ms)
         try:
             known = await self._certificate(replica, key_of(item))
             # What is taken in, but not under a verified checkpoint yet, is not there.
             if known is None or known.logged.state.issue_index >= verified.size:
                 filing = await self._carried_filing(replica, item)
-                return Register(verified.size, verified.root, verified.time_ms, None, filing, halted)
+                return Register(verified.size, verified.root, verified.time_ms, None, filing, halted, lag=lag)
         except (Malformed, Unverified) as error:
             raise Unavailable("the replica's store is damaged") from error
-        if known.under is not verified or known.register is None or known.register.halted != halted:
-            known.under, known.register = (
-                verified,
-                Register(verified.size, verified.root, verified.time_ms, known.logged, known.filing, halted),
-            )
-        return known.register
+        last = known.register
+        if known.under is not verified or last is None or (last.halted, last.lag) != (halted, lag):
+            size, root, time_ms = verified.size, verified.root, verified.time_ms
+            last = Register(size, root, time_ms, known.logged, known.filing, halted, lag=lag)
+            known.under, known.register = verified, last
+        return last
+
+    def _lag(self, replica: Replica, time_ms: int) -> Cause:
+        """Why a replica has nothing newer than `time_ms`; of one that is up to date, nothing that counts."""
+        if replica.halted is not None:
+            return Cause.HALTED if replica.halted.proven else Cause.STOPPED
+        if self.trust.is_fresh(time_ms, self._now_ms()):
+            return Cause.UNREACHED
+        problem = replica.problem
+        if isinstance(problem, Unwitnessed):
+            return Cause.QUORUM
+        if isinstance(problem, ClocksDiffer):
+            return Cause.CLOCK
+        if problem is not None or not replica.answered:
+            return Cause.UNREACHED
+        # It answers with what we have: no newer cosignatures, or nothing at all.
+        return Cause.QUORUM if self.trust.policy.has_quorum else Cause.QUIET
 
     async def _certificate(self, replica: Replica, cert_key: bytes) -> _Known | None:
         integrator = replica.integrator

@@ -1,7 +1,8 @@
 """Scanned links, judged as `verify` judges them; what is public of a verdict is worked out once, while it is the same.
 
     1 same     kept is what `verify` said when nothing of the person was known. It counts while all that the register
-               says of the certificate is equal: state, statements, filing, and whether the replica has halted
+               says of the certificate is equal: state, statements, filing, whether the replica has halted, and why
+               there is nothing newer
     2 now      and while, at this very moment, that answer is as fresh as it was then, on the same day
     3 proof    under another checkpoint it stands with that one's size, root and time
     4 person   number, name and photo come out of the envelope of this question, if it opens the digest that counts.
@@ -32,7 +33,8 @@ _KEPT: Final = 4096  # certificates
 
 @dataclass(slots=True)
 class _Kept:
-    moment: tuple[bool, int, bool]  # fresh, the day, and whether nobody tried to bring the register up to date
+    # Fresh, ahead of our clock, the day, and whether nobody tried to bring the register up to date.
+    moment: tuple[bool, bool, int, bool]
     verdict: Verdict
     face: bytes  # the digest that a face has to open
     under: Register  # the newest one that it was found to hold for
@@ -44,8 +46,9 @@ class _Kept:
         return register is own or (
             (register.logged is own.logged or register.logged == own.logged)
             and register.filing == own.filing
-            and (register.halted, register.source, register.witnessed, register.vouched, register.overtaken)
-            == (own.halted, own.source, own.witnessed, own.vouched, own.overtaken)
+            and (register.halted, register.lag, register.source, register.witnessed, register.vouched)
+            == (own.halted, own.lag, own.source, own.witnessed, own.vouched)
+            and register.overtaken == own.overtaken
         )
 
 
@@ -71,7 +74,9 @@ class Links:
         ):
             return verify(evidence, self._trust, now_ms)
         cert_key = key_of(item)
-        moment = self._trust.is_fresh(register.time_ms, now_ms), batch_day(now_ms), evidence.offline
+        fresh = self._trust.is_fresh(register.time_ms, now_ms)
+        ahead = register.time_ms > now_ms + self._trust.max_skew_ms
+        moment = fresh, ahead, batch_day(now_ms), evidence.offline
         kept = self._kept.get(cert_key)
         if kept is None or not kept.holds_for(register) or kept.moment != moment:  # 1, 2
             verdict = verify(replace(evidence, face=None), self._trust, now_ms)

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from ledger.records.dates import batch_day
 from ledger.text import Text
-from verifier.verdict import Code, Verdict, text_json, to_json
+from verifier.causes import Cause
+from verifier.verdict import CAUSES, Code, Verdict, cause_of, text_json, to_json
 
 FAMILIES: Final = frozenset({"good", "outline", "caution", "bad", "doubt", "neutral", "offline"})
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
@@ -33,13 +34,25 @@ _VALUES: Final[Mapping[Code, frozenset[str]]] = {
     Code.OFFLINE_BUNDLE_OK: frozenset({"as_of", "age"}),
     Code.STALE: frozenset({"as_of"}),
 }
+_CAUSE_VALUES: Final[Mapping[Code, frozenset[str]]] = {Code.STALE: frozenset({"as_of", "age"})}  # beside its detail
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SHANGHAI_S: Final = 8 * 3600  # fixed: no summer time since 1991
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What one cause of a code reads like; `line` may still name values."""
+
+    line: Text
+    next_steps: tuple[Text, ...]
+
+    def __post_init__(self) -> None:
+        assert self.next_steps, "something can always be done"
+
+
+@dataclass(frozen=True, slots=True)
 class Wording:
-    """How one code looks and reads; `line` may still name values."""
+    """How one code looks and reads; `line` may still name values. It and `next_steps` are for no cause at all."""
 
     family: str  # colour family, one of FAMILIES
     icon: str  # id in pages/icons.json
@@ -47,6 +60,10 @@ class Wording:
     title: Text
     line: Text
     next_steps: tuple[Text, ...]
+    causes: Mapping[Cause, Said]
+
+    def said(self, cause: Cause | None) -> Said:
+        return Said(self.line, self.next_steps) if cause is None else self.causes[cause]
 
     def __post_init__(self) -> None:
         assert self.family in FAMILIES and self.mark in MARKS and self.icon and self.next_steps
@@ -61,13 +78,19 @@ class Messages:
 
     def line(self, verdict: Verdict) -> Text:
         """The one-line meaning with the values of this verdict in it."""
-        template = self.wordings[verdict.code].line
-        if verdict.code not in _VALUES:
+        template, cause = self.wordings[verdict.code].line, cause_of(verdict)
+        if cause is not None:
+            template = self.wordings[verdict.code].causes[cause].line
+        elif verdict.code not in _VALUES:
             return template
         return Text(
             template.zh.format(**self._values(verdict, "zh")),
             template.en.format(**self._values(verdict, "en")),
         )
+
+    def next_steps(self, code: Code, cause: Cause | None) -> tuple[Text, ...]:
+        """What to do about a verdict of this code and cause."""
+        return self.wordings[code].said(cause).next_steps
 
     def as_json(self, verdict: Verdict) -> dict[str, object]:
         """`to_json` plus the words of the code: title, line, next (list), each {"zh", "en"}."""
@@ -75,7 +98,7 @@ class Messages:
         return to_json(verdict) | {
             "title": text_json(wording.title),
             "line": text_json(self.line(verdict)),
-            "next": [text_json(step) for step in wording.next_steps],
+            "next": [text_json(step) for step in self.next_steps(verdict.code, cause_of(verdict))],
         }
 
     def labels_in(self, lang: str) -> dict[str, str]:
@@ -104,7 +127,7 @@ class Messages:
             key: say_day(date.fromisoformat(value), lang) if key == "since" else value
             for key, value in verdict.detail.items()
         }
-        if verdict.code is Code.REVOKED:
+        if f"reason_{lang}" in values:
             values["reason"] = values[f"reason_{lang}"]
         if verdict.as_of_ms is not None:
             values["as_of"] = say_time(verdict.as_of_ms, lang)
@@ -171,13 +194,34 @@ def build_messages(raw: Mapping[str, Any]) -> Messages:
             _text(entry["title"]),
             _text(entry["line"]),
             tuple(_text(step) for step in entry["next"]),
+            MappingProxyType({Cause(cause): _said(said) for cause, said in entry.get("causes", {}).items()}),
         )
         for lang in ("zh", "en"):
-            named = {field for _, field, _, _ in string.Formatter().parse(wording.line.of(lang)) if field}
-            assert named == _VALUES.get(code, frozenset()), f"values of {name}"
+            assert _named(wording.line, lang) == _VALUES.get(code, frozenset()), f"values of {name}"
+        _check_causes(code, wording)
         wordings[code] = wording
     labels = {key: _text(entry) for key, entry in raw["labels"].items()}
     return Messages(MappingProxyType(wordings), MappingProxyType(labels))
+
+
+def _check_causes(code: Code, wording: Wording) -> None:
+    """Each cause of the code reads in both languages, and says all that its detail holds."""
+    known = CAUSES.get(code, {})
+    assert set(wording.causes) == set(known), f"causes of {code}"
+    for cause, keys in known.items():
+        told = {"reason" if key.startswith("reason_") else key for key in keys}
+        for lang in ("zh", "en"):
+            named = _named(wording.causes[cause].line, lang)
+            assert told <= named <= told | _CAUSE_VALUES.get(code, frozenset()), f"values of {code} {cause}"
+
+
+def _named(text: Text, lang: str) -> set[str]:
+    return {field for _, field, _, _ in string.Formatter().parse(text.of(lang)) if field}
+
+
+def _said(entry: Mapping[str, Any]) -> Said:
+    assert set(entry) == {"line", "next"}, "a cause has a line and next steps"
+    return Said(_text(entry["line"]), tuple(_text(step) for step in entry["next"]))
 
 
 def _text(entry: Mapping[str, str]) -> Text:

@@ -24,8 +24,9 @@ from ledger.text import Text
 from verifier.config import LogConfig, VerifierSettings, is_served
 from verifier.known_log import KnownLog
 from verifier.numbers.asking import Asked, Numbers
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.trust import Trust
+from verifier.violation import Violation
 
 WAIT_S: Final = 10.0  # for another `check` or `sync` to finish with a replica
 LOOK_S: Final = 0.05
@@ -197,7 +198,7 @@ class _Halt:
     def __call__(self, done: asyncio.Task[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
             _log.critical("replica stopped by a bug", exc_info=error)
-            self.replica.halted = Violation("the follower stopped because of a bug")
+            self.replica.halted = Violation("the follower stopped because of a bug", proven=False)
 
 
 async def _open_store(folder: Path, log: LogConfig, *, share: bool, wait_s: float) -> tuple[Store, bool]:

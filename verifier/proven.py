@@ -84,12 +84,13 @@ class Opener:
     def _checkpoint(self, note: bytes, now_ms: int) -> tuple[CosignedCheckpoint, bool]:
         latest_s, kept = (now_ms + self._trust.max_skew_ms) // 1000, self._opened
         if kept is None or kept[:2] != (note, latest_s):  # a second later other cosignatures may count
-            kept = self._opened = note, latest_s, *_open(note, self._trust, latest_s)
+            kept = self._opened = note, latest_s, *open_note(note, self._trust, latest_s)
         return kept[2:]
 
 
-def _open(note: bytes, trust: Trust, latest_s: int) -> tuple[CosignedCheckpoint, bool]:
-    """The checkpoint, and whether it has the policy's quorum."""
+def open_note(note: bytes, trust: Trust, latest_s: int) -> tuple[CosignedCheckpoint, bool]:
+    """The checkpoint, and whether it has the policy's quorum, of cosignatures not later than `latest_s`. Raises
+    Unverified and Malformed."""
     pinned = note, trust.origin, trust.keys
     try:
         return open_cosigned(*pinned, trust.policy, trust.map_auditors, latest_s=latest_s), True

@@ -17,6 +17,7 @@ from ledger.records.state import CertificateState
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic
 from verifier.carried import certificate_body
+from verifier.causes import Cause
 from verifier.proven import Proven
 from verifier.verdict import Source
 
@@ -94,6 +95,7 @@ class Register:
     vouched: bool = True  # the state was recomputed here, or a pinned map auditor says that it is right
     overtaken: bool = False  # the log is closed, and what its successor says is not known
     historic: bool = False  # somebody asked for an earlier moment; it does not grow old
+    lag: Cause = Cause.UNREACHED  # why there is nothing newer, should it be too old
 
 
 def register_of(proven: Proven, source: Source, *, time_ms: int | None = None, vouched: bool | None = None) -> Register:

@@ -32,7 +32,7 @@ from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
 from ledger.remote import WIDTH, LogSource, RemoteTree
-from ledger.store.evidence import Basis, Prover
+from ledger.store.evidence import Basis, Prover, Standing
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator, Prepared
 from ledger.store.protocol import Store, entry_at
@@ -42,6 +42,7 @@ from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from verifier.former import Pins, UnknownKeys, open_known
+from verifier.violation import ClocksDiffer, Unwitnessed, Violation
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven at a time
@@ -50,16 +51,6 @@ MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
 _PENDING_NODES: Final = 40_000  # of the map while a long log is taken in: only its end will be proven from
-
-
-class Violation(Unverified):
-    """The log, or whoever serves it, broke a rule. `index` is the first bad entry, where one is to blame."""
-
-    def __init__(self, message: str, *, index: int | None = None, proven: bool = True) -> None:
-        super().__init__(message if index is None else f"entry {index}: {message}")
-        self.reason = message
-        self.index = index
-        self.proven = proven  # by the log's own signatures, so that trying again is pointless
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +79,7 @@ class Replica:
         self._before: Verified | None = None  # kept under former keys: the log goes on from there, and it is no news
         self.halted: Violation | None = None
         self.problem: CertLedgerError | None = None  # of the last poll
+        self.answered = False  # some poll went well
         self.target: int | None = None  # size that a poll under way is heading for
         self._source = source
         self._trust = trust
@@ -152,7 +144,7 @@ class Replica:
             opened = self._open(await self._checkpoint(), now_ms)  # 1
             await self._compare(opened)  # 2
             await self._follow(self._require_quorum(opened.note, now_ms), progress)  # 3
-            self.problem = None
+            self.problem, self.answered = None, True
         except Violation as violation:
             self.problem = violation
             if violation.proven:
@@ -193,7 +185,7 @@ class Replica:
         except (Malformed, Unverified) as error:
             raise Violation(f"checkpoint: {error}", proven=False) from error
         if opened.time_s * 1000 > now_ms + self._trust.max_skew_ms:
-            raise Violation("checkpoint: its time is in the future", proven=False)
+            raise ClocksDiffer("checkpoint: its time is in the future")
         return opened
 
     async def _compare(self, opened: OpenedCheckpoint) -> None:
@@ -214,7 +206,7 @@ class Replica:
         try:
             return self._with_quorum(note, now_ms)
         except (Malformed, Unverified) as error:
-            raise Violation(f"checkpoint: {error}", proven=False) from error
+            raise Unwitnessed(f"checkpoint: {error}") from error
 
     async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         checkpoint = opened.checkpoint
@@ -246,6 +238,15 @@ class Replica:
         if day is not None:
             return await self._prover.at_day(cert_key, day, basis)
         return await self._prover.current(cert_key, basis)
+
+    async def standing(self, cert_key: bytes) -> tuple[bytes, Standing] | None:
+        """The note of the newest verified checkpoint, and where in its tree the statement stands that issued a
+        certificate; None when it has no such."""
+        verified, note = self.verified, await self.integrator.store.checkpoint()
+        if verified is None or note is None:
+            raise Unavailable("nothing is verified yet")
+        found = await self._prover.standing(cert_key, Basis(verified.size, note, verified.time_ms))
+        return None if found is None else (note, found)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root

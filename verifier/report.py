@@ -10,7 +10,7 @@ from typing import Final
 
 from ledger.text import Text
 from verifier.messages import Messages, say_day_number, say_time
-from verifier.verdict import CertificateView, Code, CurrentGrade, Outcome, Source, Verdict
+from verifier.verdict import CertificateView, Code, CurrentGrade, Outcome, Source, Verdict, cause_of
 
 _COLOURS: Final = {"good": "32", "outline": "32", "caution": "33", "bad": "31"}  # families; others stay plain
 _OUTCOMES: Final = {Outcome.PASS: "+", Outcome.FAIL: "x", Outcome.UNKNOWN: "?"}
@@ -47,7 +47,10 @@ class Printer:
             head = f"\x1b[1;{_COLOURS[wording.family]}m{head}\x1b[0m"
         lines = [head, f"  {self._say(self._messages.line(verdict))}", ""]
         lines += [f"  {label}: {value}" for label, value in self._facts(verdict)]
-        lines += [f"  {self._label('next')}: {self._say(step)}" for step in wording.next_steps]
+        lines += [
+            f"  {self._label('next')}: {self._say(step)}"
+            for step in self._messages.next_steps(verdict.code, cause_of(verdict))
+        ]
         lines += ["", f"  {self._label('details')}"]
         done = (finding for finding in verdict.findings if finding.outcome is not Outcome.SKIPPED)
         lines += [f"  {_OUTCOMES[finding.outcome]} {self._say(finding.text)}" for finding in done]

@@ -30,6 +30,7 @@ from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
 from verifier.numbers.web import numbers_room
 from verifier.opened import following, opened
+from verifier.places.web import places_room
 from verifier.receipts.web import build_receipts
 from verifier.scanning import Scanner
 from verifier.site.context import Builder, Context
@@ -95,6 +96,7 @@ def serve(
     if context.numbers is not None:
         ladder = lookup.logs[0].trust.ladder
         rooms.append(numbers_room(context.numbers, ladder, _now_ms, behind_proxy=settings.behind_proxy))
+    rooms.append(places_room(lookup, list(zip(settings.trusts(), clients, strict=True))))
     trust = format_trust(settings.trusts(), load_messages(), believed_makers(folder, settings))
     rooms.append(offline_room(shelf))
     app = create_app(lookup, WebSettings(base=settings.bases[0], trust=trust), rooms)

@@ -175,6 +175,7 @@ def _followed(answer: Answer, answers: Sequence[Answer], seen: frozenset[str] = 
             witnessed=later.witnessed,
             overtaken=later.overtaken,
             halted=register.halted or later.halted,
+            lag=register.lag if register.halted else later.lag,
         ),
     )
 

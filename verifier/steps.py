@@ -183,6 +183,12 @@ FRESH_NOT: Final = _finding("freshness", _UNKNOWN, "登记数据不是最新", "
 FRESH_HALTED: Final = _finding(
     "freshness", _FAIL, "登记日志出现异常，已停止更新", "The log broke its rules; updates have stopped"
 )
+FRESH_STOPPED: Final = _finding(
+    "freshness",
+    _UNKNOWN,
+    "本机的登记副本因故障停止更新",
+    "This verifier's own copy stopped following because of a fault of its own",
+)
 
 QUORUM_MISSING: Final = _finding(
     "freshness", _UNKNOWN, "见证人签署不足，可能不是当前状态", "Too few witnesses stand behind this; it may be old"

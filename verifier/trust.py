@@ -41,6 +41,7 @@ class Trust:
     catalogue: Catalogue
     policy: Policy = NO_WITNESSES  # who has to stand behind a checkpoint beside the log; its time is then the freshness
     bundle_age_ms: int = BUNDLE_AGE_S * 1000  # how old the checkpoint in a holder's file may be to count as valid
+    receipt_key: bytes = b""  # Ed25519, of the log's RFC 9942 receipts; b"": they cannot be checked here
     map_auditors: tuple[VerifierKey, ...] = ()  # one of them vouches for state that no own replica has recomputed
     former: tuple[FormerKeys, ...] = ()  # with which the log signed before: for what is kept and carried alone
 
@@ -57,8 +58,11 @@ class Trust:
             raise Malformed("trust: a holder's file may be up to a year old")
         if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
             raise Malformed("trust: a map auditor's key is of a cosignature type")
+        if len(self.receipt_key) not in (0, 32):
+            raise Malformed("trust: a receipt key has 32 bytes")
         former = [key for pair in self.former for key in pair.keys]
         public = [key.public for key in (*self.keys, *former, *self.policy.keys, *self.map_auditors)]
+        public += [self.receipt_key] if self.receipt_key else []
         if len(set(public)) != len(public):
             raise Malformed("trust: log, witnesses and map auditors are different parties with different keys")
 
@@ -85,6 +89,7 @@ def build_trust(
     catalogue: Catalogue,
     *,
     policy: str = NO_QUORUM,
+    receipt_key: str = "",
     map_auditors: Sequence[str] = (),
     former: Sequence[FormerKeys] = (),
     freshness_s: int = FRESHNESS_S,
@@ -97,6 +102,8 @@ def build_trust(
     """
     if _HEX32.fullmatch(genesis) is None:
         raise Malformed("trust: genesis is 64 lower-case hex digits")
+    if receipt_key and _HEX32.fullmatch(receipt_key) is None:
+        raise Malformed("trust: receipt_key is 64 lower-case hex digits")
     return Trust(
         origin=origin,
         keys=tuple(parse_vkey(text) for text in log_keys),
@@ -108,6 +115,7 @@ def build_trust(
         catalogue=catalogue,
         bundle_age_ms=bundle_age_s * 1000,
         policy=parse_policy(policy),
+        receipt_key=bytes.fromhex(receipt_key),
         map_auditors=tuple(parse_vkey(text) for text in map_auditors),
         former=tuple(former),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +19,8 @@ from typing import Final
 import msgspec
 
 from ledger.text import Text
+from verifier.causes import STALE_BY, SUSPENDED_BY, Cause
+from verifier.hosts import shown_host
 
 
 class Code(StrEnum):
@@ -89,6 +90,21 @@ DETAIL_KEYS: Final[Mapping[Code, frozenset[str]]] = MappingProxyType(
         Code.ENDED: frozenset({"since"}),
     }
 )
+# The same where a cause is named, beside `cause` itself. A suspension that only a list names has none.
+CAUSES: Final[Mapping[Code, Mapping[Cause, frozenset[str]]]] = MappingProxyType(
+    {Code.SUSPENDED: SUSPENDED_BY, Code.STALE: STALE_BY}
+)
+
+
+def detail_keys(code: Code, cause: str | None) -> frozenset[str]:
+    """The keys of a verdict's detail. Raises ValueError for a cause that the code does not have."""
+    if cause is None:
+        return DETAIL_KEYS.get(code, frozenset())
+    keys = CAUSES.get(code, {}).get(Cause(cause))
+    if keys is None:
+        raise ValueError(f"{code} has no cause {cause}")
+    return keys | {"cause"}
+
 
 _EXIT: Final[Mapping[Code, int]] = MappingProxyType(
     {
@@ -112,9 +128,6 @@ _EXIT: Final[Mapping[Code, int]] = MappingProxyType(
 )
 
 _HASH: Final = re.compile("[0-9a-f]{64}")
-_HOST: Final = frozenset(string.ascii_lowercase + string.digits + "-_:[]?")
-_SHORTENED: Final = frozenset("…")
-_NOT_HOST: Final = {ord(c): "?" for c in map(chr, range(128)) if c not in _HOST}
 
 
 def _is_hash(value: str) -> bool:
@@ -252,12 +265,18 @@ class Verdict:
             assert self.as_of_ms is not None, "stale says how old the data is"
         if self.code is Code.OFFLINE_SIGNATURE_OK:
             assert self.certificate is not None and self.certificate.status == "unknown"
-        assert frozenset(self.detail) == DETAIL_KEYS.get(self.code, frozenset()), "detail fits the code"
+        assert frozenset(self.detail) == detail_keys(self.code, self.detail.get("cause")), "detail fits the code"
         if "since" in self.detail:
             date.fromisoformat(self.detail["since"])
         for key in {"found_host", "official_host"} & frozenset(self.detail):
             assert self.detail[key] == shown_host(self.detail[key]), "hosts pass through shown_host"
         object.__setattr__(self, "detail", MappingProxyType(dict(self.detail)))
+
+
+def cause_of(verdict: Verdict) -> Cause | None:
+    """The cause that its detail names."""
+    cause = verdict.detail.get("cause")
+    return None if cause is None else Cause(cause)
 
 
 def without_item(
@@ -302,27 +321,6 @@ def to_json(verdict: Verdict) -> dict[str, object]:
         "proof": None if verdict.proof is None else _proof_json(verdict.proof),
         "detail": dict(verdict.detail),
     }
-
-
-def shown_host(netloc: str) -> str:
-    """A foreign `host[:port]` made safe to show: no user name before it, lower case, other scripts as punycode.
-
-    Shortened in the middle to 48 characters, because the end of a host says whose it is. Fit for any input;
-    applying it twice changes nothing.
-    """
-    host = netloc[-2048:].rpartition("@")[2].lower()
-    plain = ".".join(_ascii_label(label) for label in host.split("."))
-    if len(plain) > 48:
-        plain = f"{plain[:8]}…{plain[-39:]}"
-    return plain or "?"
-
-
-def _ascii_label(label: str) -> str:
-    if label.isascii():
-        return "".join(c if c in _HOST else "?" for c in label)
-    if set(label) - _SHORTENED <= _HOST:
-        return label  # already shortened by us
-    return "xn--" + label.encode("punycode", "replace").decode("ascii", "replace").translate(_NOT_HOST)
 
 
 def text_json(text: Text) -> dict[str, str]:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed, Refused, Unverified
-from ledger.records.appointment import Appoint, CertificateBody
+from ledger.records.appointment import CertificateBody
 from ledger.records.bundle import Bundle
 from ledger.records.commitments import FaceOpening
 from ledger.records.dates import batch_day
@@ -39,10 +39,11 @@ from ledger.records.kinds import CertificateStatus
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink
 from ledger.records.staple import Staple
-from ledger.records.state import CertificateState
 from verifier import steps
 from verifier.carried import Carried, Item, Numbered, key_of, open_carried, verify_carried
+from verifier.causes import Cause
 from verifier.former import UnknownKeys
+from verifier.hosts import shown_host
 from verifier.printed import pages_say, wording_of
 from verifier.proven import Proven
 from verifier.register import FiledTerms, Logged, Register, register_of
@@ -56,10 +57,18 @@ from verifier.verdict import (
     Source,
     Verdict,
     iso_day,
-    shown_host,
     without_item,
 )
-from verifier.views import certificate_view, check_filed, ended_day, issuer_view, proof_view, reason_of
+from verifier.views import (
+    certificate_view,
+    check_filed,
+    ended_day,
+    issuer_view,
+    proof_view,
+    reason_of,
+    status_on,
+    suspension_of,
+)
 
 _STATUS_CODE: Final = {
     CertificateStatus.SUSPENDED: Code.SUSPENDED,
@@ -259,7 +268,7 @@ class _Check:
             return self._signature_only(issue, face, None)
         issuer = issuer_view(filing, in_scope=True)
         day = batch_day(register.time_ms if register.historic else self.now_ms)
-        status = _status(issue, state, day)
+        status = status_on(issue, state, day)
         view = certificate_view(
             issue, face, self.evidence.face, self.trust, logged=logged, status=status.name.lower(), day=day
         )
@@ -289,11 +298,13 @@ class _Check:
         self, status: CertificateStatus, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView
     ) -> Verdict:
         code = _STATUS_CODE[status]
-        detail = {}
-        if code is not Code.SUSPENDED:
-            detail["since"] = iso_day(ended_day(logged.issued, logged.state))
+        detail, reason = {"since": iso_day(ended_day(logged.issued, logged.state))}, None
+        if code is Code.SUSPENDED:
+            cause, reason = suspension_of(logged)
+            detail["cause"] = cause
         if code is Code.REVOKED:
             reason = reason_of(logged)
+        if reason is not None:
             detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
@@ -307,7 +318,29 @@ class _Check:
 
     def _stale(self) -> Verdict:
         self._note_freshness()
-        return self._verdict(Code.STALE, None, None, None)
+        return self._verdict(Code.STALE, None, None, None, cause=self._cause())
+
+    def _cause(self) -> Cause:
+        """Why it cannot be said how things stand now."""
+        register = self.register
+        assert register is not None, "stale data is data"
+        if register.halted:
+            return Cause.STOPPED if register.lag is Cause.STOPPED else Cause.HALTED
+        if not register.witnessed:
+            return Cause.QUORUM
+        if not register.vouched:
+            return Cause.AUDITOR
+        if register.overtaken:
+            return Cause.OVERTAKEN
+        if register.time_ms > self.now_ms + self.trust.max_skew_ms:
+            return Cause.CLOCK
+        if self.fresh:
+            return Cause.BEHIND
+        if register.source is Source.BUNDLE:
+            return Cause.CARRIED
+        if register.source is Source.EVIDENCE:
+            return Cause.QUORUM if self.trust.policy.has_quorum else Cause.QUIET
+        return register.lag
 
     def _nothing(self, code: Code, **detail: str) -> Verdict:
         if self.register is not None and code not in (Code.WRONG_DOMAIN, Code.UNREADABLE):
@@ -352,7 +385,7 @@ class _Check:
     def _note_freshness(self) -> None:
         register = self.register
         if register is not None and register.halted:
-            self._note(steps.FRESH_HALTED)
+            self._note(steps.FRESH_STOPPED if register.lag is Cause.STOPPED else steps.FRESH_HALTED)
         elif register is not None and not register.witnessed:
             self._note(steps.QUORUM_MISSING)
         elif register is not None and not register.vouched:
@@ -363,10 +396,3 @@ class _Check:
             self._note(steps.HISTORIC)
         else:
             self._note(steps.FRESH if self.fresh else steps.FRESH_NOT)
-
-
-def _status(issue: CertificateBody, state: CertificateState, day: int) -> CertificateStatus:
-    """The state's own on that day, but that a post whose last day is over has ended without anybody saying so."""
-    if state.status is CertificateStatus.IN_FORCE and isinstance(issue, Appoint) and 0 < issue.last_day < day:
-        return CertificateStatus.ENDED
-    return state.status

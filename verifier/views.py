@@ -15,6 +15,7 @@ from ledger.records.state import CertificateState
 from ledger.records.status import check_grant, check_scope
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.text import Text
+from verifier.causes import Cause
 from verifier.register import FiledTerms, Logged, Register
 from verifier.trust import Trust
 from verifier.verdict import CertificateView, CurrentGrade, HeldPost, IssuerView, ProofView
@@ -84,6 +85,16 @@ def reason_of(logged: Logged) -> Text:
     return _FILING_CANCELLED if isinstance(body, FilingStanding) else _SEE_REGISTER
 
 
+def suspension_of(logged: Logged) -> tuple[Cause, Text | None]:
+    """By whom a certificate was suspended, and why, where the statement that did it says so."""
+    body = logged.event.body if logged.event else None
+    if isinstance(body, Ruling):
+        return (Cause.ISSUER if body.issuer else Cause.AUTHORITY), reason_text(body.reason)
+    if isinstance(body, FilingStanding):
+        return Cause.FILING, reason_text(body.reason)
+    return Cause.REGISTER, None
+
+
 def issuer_view(filing: FiledTerms, *, in_scope: bool | None) -> IssuerView:
     return IssuerView(filing.terms.number, filing.terms.name, in_scope=in_scope)
 
@@ -130,3 +141,10 @@ def _current(issue: CertificateBody, logged: Logged, trust: Trust) -> CurrentGra
         is_this=is_this,
         since_day=behind.issue_day if behind else None,
     )
+
+
+def status_on(issue: CertificateBody, state: CertificateState, day: int) -> CertificateStatus:
+    """The state's own on that day, but that a post whose last day is over has ended without anybody saying so."""
+    if state.status is CertificateStatus.IN_FORCE and isinstance(issue, Appoint) and 0 < issue.last_day < day:
+        return CertificateStatus.ENDED
+    return state.status

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 from ledger.console.operate import PASSPHRASE
@@ -29,7 +30,7 @@ from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.claim_rows import check_claim_rows
-from ledger.store.copying import Copyable, copy_store
+from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
 from ledger.store.fsck import fsck
 from ledger.store.numbers import check_numbers
 from ledger.store.opening import check_place, create_store, open_store, upgrade_store
@@ -99,6 +100,7 @@ def _fsck(arguments: argparse.Namespace) -> int:
     async def check() -> list[str]:
         store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
         try:
+            await check_whole(store)
             return await prove(store, nullifiers)
         finally:
             await store.close()
@@ -178,7 +180,7 @@ def _migrate_guard(arguments: argparse.Namespace) -> int:
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    """Begins anew each time: a crash leaves a file named .partial, which is no backup."""
+    """Begins anew each time: a crash, or a store that is damaged, leaves a file named .partial, which is no backup."""
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
     out: Path = arguments.out.absolute()
     partial = out.with_name(out.name + ".partial")
@@ -194,14 +196,13 @@ def _backup(arguments: argparse.Namespace) -> int:
             await source.close()
 
     code = asyncio.run(run())
-    if code == 0:
-        partial.rename(out)
-        _remove(partial)
-        folder = os.open(out.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    partial.rename(out)
+    _remove(partial)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return code
 
 
@@ -221,26 +222,34 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) -> int:
-    """Copy into a store that is made here, or was left without a head by the same command; then prove what it holds."""
+    """Copy into a store that is made here, or was left without a head by the same command. It gets its head when what
+    it holds is proven; raises DamagedCopy, its problems printed, when it is not."""
     try:
         target = await create_store(target_name, folder, private=True, owner=owner)
     except Refused as refusal:
         if refusal.code != "EXISTS":
             raise
         target = await open_store(target_name, folder, private=True)
-    try:
-        with Progress(None, Text("复制", "copying"), sys.stderr, time.monotonic) as bar:
+    with ExitStack() as shown:
+        bar = shown.enter_context(Progress(None, Text("复制", "copying"), sys.stderr, time.monotonic))
 
-            def reached(done: int, total: int) -> None:
-                bar.total = total
-                bar.advance(done - bar.done)
+        def reached(done: int, total: int) -> None:
+            bar.total = total
+            bar.advance(done - bar.done)
 
-            head = await copy_store(source, target, reached)
-        problems = await prove(target)
-    finally:
-        await target.close()
-    print("\n".join(problems) or f"size {head.size} root {head.root.hex()}")
-    return 1 if problems else 0
+        async def proven(copied: Copyable) -> list[str]:
+            shown.close()
+            return await prove(copied)
+
+        try:
+            head = await copy_store(source, target, proven, reached)
+        except DamagedCopy as damaged:
+            print("\n".join(damaged.problems))
+            raise
+        finally:
+            await target.close()
+    print(f"size {head.size} root {head.root.hex()}")
+    return 0
 
 
 def _remove(path: Path) -> None:

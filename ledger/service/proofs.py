@@ -1,7 +1,8 @@
 """Evidence, proof files and receipts over HTTP: what anybody may carry away and check without this server.
 
     GET /v1/evidence/{cert key}                   records/evidence.py; ?size=N or ?date=YYYY-MM-DD: of an older seal
-    GET /v1/evidence/{cert key}/tlog-proof        C2SP tlog-proof of the statement that issued the certificate
+    GET /v1/evidence/{cert key}/tlog-proof        C2SP tlog-proof of the statement that issued the certificate, which
+                                                  is its `extra`: checked with nothing but the pinned keys
     GET /v1/evidence/{cert key}/receipt           RFC 9942 receipt of the same
 
 An unknown certificate has evidence too: that of its absence. Every answer is immutable for its checkpoint, which its
@@ -18,6 +19,7 @@ from typing import Final
 
 from aiohttp import web
 
+from ledger.downloads import RECEIPT, TLOG_PROOF, Download
 from ledger.edge import Rejected
 from ledger.edge_direct import add_direct
 from ledger.edge_ready import Header
@@ -34,7 +36,7 @@ from ledger.wire import evidence_question
 
 _KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
-_EVIDENCE, _TLOG_PROOF, _RECEIPT = "application/cbor", "text/plain", "application/cose"
+_EVIDENCE: Final = "application/cbor"
 
 
 class Tag:
@@ -43,17 +45,24 @@ class Tag:
     def __init__(self, text: str) -> None:
         self.text = text
         self._headers = {**_CORS, "Cache-Control": "no-cache", "ETag": text}
-        self._kinds = {kind: Header(kind, self._headers) for kind in (_EVIDENCE, _TLOG_PROOF, _RECEIPT)}
+        self._evidence = Header(_EVIDENCE, self._headers)
 
-    def answer(self, request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
-        """`body` of the content type `kind`; 304 to who has it."""
+    def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        """Evidence; 304 to who has it."""
         if request.headers.get("If-None-Match") == self.text:
             return web.Response(status=304, headers=self._headers)
-        return self._kinds[kind].answer(request, body)
+        return self._evidence.answer(request, body)
 
-    def whole(self, body: bytes, kind: str, hsts: bool) -> bytes:
+    def download(self, request: web.Request, body: bytes, kind: Download, cert_key: bytes) -> web.StreamResponse:
+        """A file about one certificate, for a browser to keep."""
+        if request.headers.get("If-None-Match") == self.text:
+            return web.Response(status=304, headers=self._headers)
+        headers = {**self._headers, **kind.headers(cert_key)}
+        return web.Response(body=body, content_type=kind.content_type, headers=headers)
+
+    def whole(self, body: bytes, hsts: bool) -> bytes:
         """All bytes of `answer` to who has nothing."""
-        return self._kinds[kind].whole(body, hsts)
+        return self._evidence.whole(body, hsts)
 
 
 @dataclass(slots=True)
@@ -85,7 +94,7 @@ class Proofs:
             return None
         _, basis, tag = self.head()
         body = self.prover.remembered(bytes.fromhex(cert_key), basis)
-        return None if body is None else tag.whole(body, _EVIDENCE, hsts)
+        return None if body is None else tag.whole(body, hsts)
 
     def root_signature(self, root: bytes) -> bytes:
         """The receipt key's signature, made once for a head."""
@@ -128,25 +137,27 @@ async def get_evidence(request: web.Request) -> web.StreamResponse:
         body = await proofs.prover.at_day(cert_key, day, basis)
     else:
         body = await proofs.prover.current(cert_key, basis)
-    return tag.answer(request, body, _EVIDENCE)
+    return tag.answer(request, body)
 
 
 async def get_tlog_proof(request: web.Request) -> web.StreamResponse:
     proofs = request.app[PROOFS]
     _, basis, tag = proofs.head()
-    standing = await _standing(proofs, _cert_key(request), basis)
-    proof = TlogProof(standing.index, standing.placed.inclusion, basis.note, None)
-    return tag.answer(request, format_tlog_proof(proof), _TLOG_PROOF)
+    cert_key = _cert_key(request)
+    standing = await _standing(proofs, cert_key, basis)
+    proof = TlogProof(standing.index, standing.placed.inclusion, basis.note, standing.placed.entry)
+    return tag.download(request, format_tlog_proof(proof), TLOG_PROOF, cert_key)
 
 
 async def get_receipt(request: web.Request) -> web.StreamResponse:
     proofs = request.app[PROOFS]
     published, basis, tag = proofs.head()
-    standing = await _standing(proofs, _cert_key(request), basis)
+    cert_key = _cert_key(request)
+    standing = await _standing(proofs, cert_key, basis)
     signature = proofs.root_signature(published.root)
     path = standing.placed.inclusion
     receipt = ReceiptOf(proofs.origin, kid(proofs.receipt_key.public), basis.size, standing.index, path, signature)
-    return tag.answer(request, format_receipt(receipt), _RECEIPT)
+    return tag.download(request, format_receipt(receipt), RECEIPT, cert_key)
 
 
 async def _standing(proofs: Proofs, cert_key: bytes, basis: Basis) -> Standing:

@@ -51,6 +51,7 @@ from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.settings import format_settings
+from ledger.store.copying import check_whole
 from ledger.store.evidence import Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import MAP_DEPTH, Integrator
@@ -145,6 +146,7 @@ async def running(
     place = Place(settings.takeover_ms / 1000, lambda: steady_ms() / 1000)
     holding = asyncio.create_task(hold_place(store, place, fatal))
     try:
+        await check_whole(store)
         if await store.meta("origin") != settings.origin.encode():
             raise Refused("ORIGIN", "origin", Text("存储属于另一日志", "The store belongs to another log"))
         clock = LogClock(wall_ms, steady_ms)

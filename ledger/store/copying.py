@@ -1,22 +1,26 @@
 """A ledger's store copied into an empty one of either kind: row by row, in the order of the keys, in bounded memory.
 
-    1 mark       the target remembers the head that it becomes a copy of; another one is refused from then on
-    2 rows       each table in pages, one commit a page, from behind the last row that the target holds already
+    1 mark       the target remembers the head that it becomes a copy of; another one is refused from then on. A crash
+                 before it leaves an empty store, behind it one that everybody refuses by its mark (`check_whole`)
+    2 rows       each table in pages, one commit a page, from behind the last row that the target holds already. A crash
+                 leaves whole pages, which are not copied again
     3 count      every table has as many rows as the source: what was claimed in the private index meanwhile shows here
-    4 head       last. Until then the target has no head, and nothing serves it
+    4 proof      fsck over the copied rows, against the head that they become a copy of. A crash, or a row that is
+                 wrong, leaves all rows and no head; the same copy again comes straight to this proof
+    5 head       last, in one commit. A crash before it is one of 4; behind it the copy is whole, proven, and the same
+                 copy again is refused as NOT_EMPTY
 
-A crash anywhere leaves a target without a head; the same copy, made again from the same head, goes on in it. That the
-rows are right is for fsck to say, afterwards.
+Until 5 the target has no head, and nothing serves it: what is served is proven.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol, cast
 
 from ledger.errors import Refused, Unavailable
 from ledger.store import sql
-from ledger.store.protocol import PrivateStore, StoredHead
+from ledger.store.protocol import PrivateStore, Store, StoredHead
 from ledger.text import Text
 
 _PAGE: Final = 2048  # rows; an entry is at most 8 KiB
@@ -39,6 +43,16 @@ _CHANGED: Final = Text(
     "复制期间源存储有变化；请清空目标后重新复制",
     "The source changed while it was copied: begin again with an empty target",
 )
+_UNPROVEN: Final = Text(
+    "副本未完成或未通过检查，不能使用：请用同一命令（restore 或 migrate-store）继续；检查不通过的请清空，换完好的来源",
+    "A copy that is not finished, or did not pass its check, is not used: run the same restore or migrate-store again; "
+    "where the check fails, empty it and copy from a sound source",
+)
+_DAMAGED: Final = Text(
+    "复制的内容未通过检查，副本没有启用，也不会被使用：请清空目标，换用完好的来源",
+    "What was copied did not pass its check. The copy has no head and nothing serves it: empty the target and copy "
+    "from a sound source",
+)
 
 
 class Copyable(PrivateStore, Protocol):
@@ -48,14 +62,48 @@ class Copyable(PrivateStore, Protocol):
     async def fill(self, insert: str, rows: Sequence[Sequence[Any]]) -> None: ...
 
 
+class DamagedCopy(Refused):
+    """What was copied is not a sound log. `problems` is all that fsck found."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("COPY_DAMAGED", "target", _DAMAGED)
+        self.problems = tuple(problems)
+
+
+class _Headed:
+    """A copy as it will be with its head, for the proof that decides whether it gets one."""
+
+    def __init__(self, copy: Copyable, head: StoredHead) -> None:
+        self._copy, self._head = copy, head
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._copy, name)
+
+    async def head(self) -> StoredHead:
+        return self._head
+
+
+async def check_whole(store: Store) -> None:
+    """Raise Refused("UNPROVEN_COPY") for a store that a copy was begun in and not ended: whoever serves, checks or
+    copies a log asks this first."""
+    if await store.head() is None and await store.meta(_MARK) is not None:
+        raise Refused("UNPROVEN_COPY", "store", _UNPROVEN)
+
+
 async def copy_store(
-    source: Copyable, target: Copyable, progress: Callable[[int, int], None] = lambda done, total: None
+    source: Copyable,
+    target: Copyable,
+    prove: Callable[[Copyable], Awaitable[list[str]]],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoredHead:
-    """Copy all of a ledger's store; the head that both then have. `progress` gets (done, total) rows.
+    """Copy all of a ledger's store; the head that both then have. `prove` says what is wrong with a store. `progress`
+    gets (done, total) rows.
 
     Nothing else may write to either: `source` is a snapshot, or held by its lock. Raises Refused("NOT_EMPTY") when the
-    target has a head, Refused("META_FIXED") when it was begun from another one, Refused("COPY_CHANGED") after 3.
+    target has a head, Refused("META_FIXED") when it was begun from another one, Refused("COPY_CHANGED") after 3,
+    DamagedCopy after 4, Refused("UNPROVEN_COPY") when the source is a copy that was not ended.
     """
+    await check_whole(source)
     head = await source.head()
     if head is None:
         raise Unavailable("the source has no head: it was never initialised")
@@ -69,11 +117,13 @@ async def copy_store(
         done = await _copy_table(source, target, insert, width, done, lambda at: progress(at, total))
     if [await _count(target, insert) for insert, _ in _TABLES] != counts:  # 3
         raise Refused("COPY_CHANGED", "source", _CHANGED)
+    if problems := await prove(cast(Copyable, _Headed(target, head))):  # 4
+        raise DamagedCopy(problems)
     note = await source.checkpoint()
     if note is not None:
         await target.put_checkpoint(note)
     row = (1, head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
-    await target.fill(sql.PUT_HEAD, [row])  # 4
+    await target.fill(sql.PUT_HEAD, [row])  # 5
     return head
 
 

@@ -25,7 +25,8 @@ from ledger.store.sqlite import create_sqlite
 from ledger.tlog.merkle import leaf_hash
 from tests.support.build_log import MAP_DEPTH, LogBuilder
 from tests.support.lying_log import RawLog
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
+from verifier.violation import Violation
 
 BATCH = 1000
 

@@ -25,7 +25,8 @@ from tests.support.build_log import BASE, MAP_DEPTH, TIME, LogBuilder
 from tests.support.live_ledger import LiveLedger, drafted, live_body
 from tests.support.static_log import StaticLog
 from verifier.__main__ import main
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
+from verifier.violation import Violation
 
 NOW = TIME + 60_000
 SIZE = 300  # roughly: more than a bundle

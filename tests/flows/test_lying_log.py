@@ -40,9 +40,10 @@ from tests.support.build_log import (
 from tests.support.lying_log import RawLog
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.trust import Trust
 from verifier.verdict import GREEN, VALID_FAMILY, Code
+from verifier.violation import Violation
 
 SKEW_MS = 20_000
 

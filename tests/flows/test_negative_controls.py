@@ -32,7 +32,8 @@ from tests.support.build_log import FakeLedger, LogBuilder
 from tests.support.evidence_judges import product, slow, wrong_answers
 from tests.support.histories import History
 from tests.support.slow_life import cert_value
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
+from verifier.violation import Violation
 
 EVERYTHING = [(bytes(32), b"\xff" * 32)]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 
 from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from ledger.errors import Malformed, Unavailable
 from ledger.text import Text
+from verifier.hosts import shown_host
 from verifier.verdict import (
+    CAUSES,
     GREEN,
     SHOWS_NOTHING,
     CertificateView,
@@ -22,7 +25,6 @@ from verifier.verdict import (
     ProofView,
     Source,
     Verdict,
-    shown_host,
     without_item,
 )
 from verifier.web.state import Readiness
@@ -37,6 +39,8 @@ DETAIL = {
     },
     Code.REVOKED: {"since": "2026-03-01", "reason_zh": "评价资料不实", "reason_en": "false assessment records"},
     Code.ENDED: {"since": "2026-03-01"},
+    Code.SUSPENDED: {"cause": "issuer", "since": "2026-03-01", "reason_zh": "核查中", "reason_en": "under review"},
+    Code.STALE: {"cause": "unreached"},
 }
 STEPS = (
     ("host", "二维码指向官方网址", "The code leads to the official site"),
@@ -151,6 +155,16 @@ def sample(code: Code) -> Verdict:
         ),
         detail=detail,
     )
+
+
+def caused() -> list[Verdict]:
+    """A verdict of every cause of every code that has any."""
+    values = {"since": "2026-03-01", "reason_zh": "核查中", "reason_en": "under review"}
+    return [
+        replace(sample(code), detail={"cause": cause.value, **{key: values[key] for key in keys}})
+        for code, causes in CAUSES.items()
+        for cause, keys in causes.items()
+    ]
 
 
 class FakeServices:

@@ -25,13 +25,15 @@ from ledger.scan import PdfScan
 from ledger.store.sqlite import create_sqlite
 from tests.support.build_log import BASE, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, register_of
 from verifier import known_log, links
+from verifier.causes import Cause
 from verifier.known_log import ENVELOPE_KEPT_MS, KnownLog
 from verifier.links import Links
 from verifier.lookup import Lookup
 from verifier.register import FiledTerms
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.verdict import Code
 from verifier.verify import Evidence, verify
+from verifier.violation import Violation
 from verifier.web.app import WebSettings, create_app
 
 
@@ -57,6 +59,8 @@ async def test_a_link_is_judged_as_if_it_were_the_first(log: LogBuilder) -> None
     late = {one.secret: await register_of(log, one) for one in certificates}
     renewed = {secret: replace(register, time_ms=log.time + 200_000) for secret, register in late.items()}
     halted = {secret: replace(register, halted=True) for secret, register in late.items()}
+    silent = {secret: replace(register, lag=Cause.QUIET) for secret, register in late.items()}
+    stopped = {secret: replace(register, halted=True, lag=Cause.STOPPED) for secret, register in late.items()}
     past = {secret: replace(register, historic=True) for secret, register in late.items()}
     behind = {secret: replace(register, size=2) for secret, register in late.items()}
     mixed = {one.secret: late[other.secret] for one, other in ((plain, upgraded), (upgraded, plain))}
@@ -74,7 +78,7 @@ async def test_a_link_is_judged_as_if_it_were_the_first(log: LogBuilder) -> None
     cases = [
         (Evidence(one.code(), registers[one.secret], face, offline), now)
         for one in certificates
-        for registers in (early, late, renewed, halted, past, behind, mixed, nobody, damaged, unfiled)
+        for registers in (early, late, renewed, halted, silent, stopped, past, behind, mixed, nobody, damaged, unfiled)
         if one.secret in registers
         for face, now, offline in product(faces(one), moments, (False, True))
     ]

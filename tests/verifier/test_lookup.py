@@ -23,10 +23,13 @@ from ledger.records.state import CertificateState
 from ledger.scan import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
+from tests.support.witnesses import Cosigner, quorum
+from verifier.causes import Cause
 from verifier.known_log import ENVELOPE_KEPT_MS, KnownLog
 from verifier.lookup import Lookup
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.verdict import Code, Source
+from verifier.violation import ClocksDiffer, Unwitnessed, Violation
 from verifier.web.state import Readiness
 
 
@@ -366,6 +369,42 @@ class TestReady:
         ready = desk.lookup.ready()
         assert not ready.ok and _condition(ready)["halted"] is True
         assert (await desk.lookup.by_text(desk.text)).code is Code.STALE
+
+    async def test_what_is_stale_names_its_cause(self, desk: Desk) -> None:
+        async def cause() -> str:
+            verdict = await desk.lookup.by_text(desk.text)
+            assert verdict.code is Code.STALE
+            return verdict.detail["cause"]
+
+        desk.now[0] += 300_001
+        assert await cause() == "quiet", "the ledger answered, and had nothing newer"
+        desk.ledger.down = True
+        with pytest.raises(Unavailable):
+            await desk.replica.poll(desk.now[0])
+        assert await cause() == "unreached"
+        desk.ledger.down, desk.ledger.time_ms = False, desk.now[0] + 10**9
+        with pytest.raises(ClocksDiffer):
+            await desk.replica.poll(desk.now[0])
+        assert await cause() == "clock"
+        desk.replica.problem = Unwitnessed("too few")
+        assert await cause() == "quorum"
+        desk.replica.halted = Violation("the follower stopped because of a bug", proven=False)
+        assert await cause() == "stopped"
+        desk.replica.halted = Violation("a second history")
+        assert await cause() == "halted"
+        desk.now[0] -= 300_001
+        assert await cause() == "halted", "however new"
+        desk.replica.halted, desk.now[0] = None, desk.now[0] - 10**9
+        assert await cause() == "clock", "our own is behind"
+
+    async def test_a_quorum_that_nobody_renewed_is_the_cause(self, desk: Desk) -> None:
+        known, time_ms = desk.lookup.logs[0], desk.log.time
+        desk.now[0] += 300_001
+        assert known._lag(desk.replica, time_ms) is Cause.QUIET
+        known.trust = desk.log.trust(policy=quorum(1, Cosigner("w1")))
+        assert known._lag(desk.replica, time_ms) is Cause.QUORUM
+        desk.replica.answered = False
+        assert known._lag(desk.replica, time_ms) is Cause.UNREACHED
 
     async def test_says_what_went_wrong_by_class_only(self, desk: Desk) -> None:
         desk.ledger.down = True

@@ -24,13 +24,14 @@ from ledger.store.sqlite import open_sqlite
 from ledger.tlog.policy import format_policy
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
 from tests.support.static_log import StaticLog
+from tests.support.verdict_samples import caused
 from tests.support.witnesses import Cosigner, quorum
 from verifier import opened
 from verifier.__main__ import main
 from verifier.config import SERVED_FILE, SETTINGS_FILE, is_served, load_folder, mark_served
 from verifier.messages import load_messages
 from verifier.report import Printer
-from verifier.verdict import Code, without_item
+from verifier.verdict import Code, cause_of, without_item
 from verifier.verify import Evidence, verify
 
 HOUR_MS = 3_600_000
@@ -321,6 +322,12 @@ async def test_serve_follows_and_answers(desk: Desk) -> None:
             async with session.get(f"/c/{format_secret(desk.certificate.secret)}") as answer:
                 page = await answer.text()
             assert answer.status == 200 and "证书有效" in page and "例小明" not in page  # masked
+            path = f"/v1/evidence/{desk.certificate.issue.cert_key.hex()}/tlog-proof"
+            assert f'href="{path}"' in page
+            async with session.get(path) as answer:
+                file = desk.folder / "one.tlog-proof"
+                file.write_bytes(await answer.read())
+            assert answer.status == 200 and await desk.run("check", str(file), "--dir", str(desk.folder)) == 0
             assert is_served(desk.folder)
             later = desk.log.certificate("later")
             await desk.log.issue(later)
@@ -342,6 +349,16 @@ class TestPrinter:
             text = Printer(messages, None, colour=False).block(without_item(code, 0))
             wording = messages.wordings[code]
             assert text.startswith(f"{wording.mark} {wording.title.zh} / {wording.title.en}")
+
+    def test_a_cause_brings_its_own_line_and_steps(self) -> None:
+        messages = load_messages()
+        for verdict in caused():
+            text = Printer(messages, "en", colour=False).block(verdict)
+            assert messages.line(verdict).en in text
+            steps = [line for line in text.splitlines() if line.startswith(f"  {messages.labels['next'].en}: ")]
+            assert len(steps) == len(messages.next_steps(verdict.code, cause_of(verdict)))
+            pointless = verdict.detail["cause"] in ("halted", "stopped", "clock", "carried", "kit")
+            assert ("Retry" in text) == (verdict.code is Code.STALE and not pointless)
 
     async def test_signed_text_cannot_drive_the_terminal(self, desk: Desk) -> None:
         hostile = desk.log.certificate("hostile", name="例\x1b[2J\u202e")

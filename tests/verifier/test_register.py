@@ -21,9 +21,11 @@ from ledger.records.secret import cert_key_of
 from ledger.records.statements import AuthorityBody, issue_entry, issuer_entry, propose
 from ledger.records.supervision import FilingStanding, KeyStanding
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, Certificate, LogBuilder, octets, register_of
+from verifier.causes import Cause
 from verifier.register import Logged
 from verifier.verdict import Code, Verdict
 from verifier.verify import Evidence, verify
+from verifier.views import suspension_of
 
 DAY = ISSUE_DAY + 1  # of the log's first batches
 DAY_MS = 86_400_000
@@ -79,6 +81,37 @@ async def test_suspended_restored_revoked_and_restored_by_the_authority(log: Log
     back = Ruling(Kind.RESTORE, Listed((certificate.issue.cert_key,)), Reason.DECIDED_IN_ERROR, DAY)
     await log.batch([by_authority(log, back)])
     assert (await judged(log, certificate)).code is Code.VALID
+
+
+async def test_a_suspension_says_by_whom_since_when_and_why(log: LogBuilder) -> None:
+    certificate, _ = await issued(log)
+    by_issuer = ruling(log, Kind.SUSPEND, certificate, Reason.IRREGULAR_ASSESSMENT)
+    whom = Listed((certificate.issue.cert_key,))
+    for entry, detail in (
+        (by_issuer, {"cause": "issuer", "reason_zh": "考核评价违规", "reason_en": "irregular assessment"}),
+        (
+            by_authority(log, Ruling(Kind.SUSPEND, whom, Reason.FRAUD, DAY)),
+            {"cause": "authority", "reason_zh": "弄虚作假", "reason_en": "obtained by fraud"},
+        ),
+        (
+            by_authority(log, FilingStanding(FILING, FilingStatus.SUSPENDED, Reason.UNDER_REVIEW, ISSUE_DAY)),
+            {"cause": "filing", "reason_zh": "核查中", "reason_en": "under review"},
+        ),
+    ):
+        await log.batch([entry])
+        verdict = await judged(log, certificate)
+        since = "2026-05-27" if detail["cause"] == "filing" else "2026-05-28"
+        assert verdict.code is Code.SUSPENDED and dict(verdict.detail) == {"since": since, **detail}
+        if detail["cause"] != "filing":
+            back = Reason.CLEARED if detail["cause"] == "issuer" else Reason.DECIDED_IN_ERROR
+            await log.batch([by_authority(log, Ruling(Kind.RESTORE, whom, back, DAY))])
+
+
+async def test_a_suspension_by_a_statement_about_something_else_sends_to_the_register(log: LogBuilder) -> None:
+    certificate, _ = await issued(log)
+    register = await register_of(log, certificate)
+    assert register.logged is not None
+    assert suspension_of(register.logged) == (Cause.REGISTER, None)
 
 
 async def test_the_higher_grade_revoked_brings_the_lower_back(log: LogBuilder) -> None:

@@ -27,8 +27,9 @@ from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.former import FormerKeys
 from verifier.proven import open_evidence
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.trust import Trust
+from verifier.violation import Violation
 
 NOW = TIME + 60_000
 

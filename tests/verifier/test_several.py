@@ -28,8 +28,9 @@ from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, TIME, Certificate, FakeLedger, LogBuilder, octets
 from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
-from verifier.replica import Replica, Violation
+from verifier.replica import Replica
 from verifier.verdict import GREEN, Code, Source, Verdict
+from verifier.violation import Violation
 
 FIRST, SECOND = "log.test.example/2026", "log.test.example/2027"
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000

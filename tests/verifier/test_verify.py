@@ -21,6 +21,8 @@ from ledger.records.qr import ForeignLink, format_code, parse_code
 from ledger.records.state import TrackSummary
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import BASE, ISSUE_DAY, Certificate, LogBuilder, octets, register_of
+from verifier.carried import Numbered
+from verifier.causes import Cause
 from verifier.register import Register
 from verifier.steps import ORDER
 from verifier.trust import Trust
@@ -439,13 +441,34 @@ class TestFreshness:
             assert verdict.certificate is not None and verdict.certificate.current is None
         assert judge(log, certificate.code(), register, offline=True).code is Code.VALID
 
+    async def test_stale_says_what_is_missing(self, log: LogBuilder) -> None:
+        certificate, _, register = await issued(log)
+        late = log.time + 10**9
+        for change, now, cause in (
+            ({"witnessed": False}, log.time, "quorum"),
+            ({"vouched": False}, log.time, "auditor"),
+            ({"overtaken": True}, log.time, "overtaken"),
+            ({}, log.time - 10**9, "clock"),
+            ({}, late, "unreached"),
+            ({"lag": Cause.QUIET}, late, "quiet"),
+            ({"source": Source.EVIDENCE}, late, "quiet"),
+            ({"source": Source.BUNDLE}, late + 40 * 86_400_000, "carried"),
+        ):
+            verdict = judge(log, certificate.code(), replace(register, **change), now=now)
+            assert verdict.code is Code.STALE and dict(verdict.detail) == {"cause": cause}
+        named = Numbered(certificate.face.number, certificate.face.name, certificate.issue.cert_key, certificate.face)
+        behind = judge(log, named, await register_of(log, log.certificate("never")))
+        assert behind.code is Code.STALE and behind.detail["cause"] == "behind"
+
     async def test_a_halted_replica_is_never_green(self, log: LogBuilder) -> None:
         certificate, index, register = await issued(log)
         halted = replace(register, halted=True)
         for item in (certificate.code(), certificate.code(index), await log.bundle(certificate)):
             verdict = judge(log, item, halted)
-            assert verdict.code is Code.STALE
+            assert verdict.code is Code.STALE and verdict.detail["cause"] == "halted"
             assert outcome(verdict, "freshness") is Outcome.FAIL
+            stopped = judge(log, item, replace(halted, lag=Cause.STOPPED))
+            assert stopped.detail["cause"] == "stopped" and outcome(stopped, "freshness") is Outcome.UNKNOWN
         unknown = log.certificate("never")
         assert judge(log, unknown.code(), await register_of(log, unknown, halted=True)).code is Code.STALE
 

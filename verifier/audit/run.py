@@ -43,7 +43,7 @@ from verifier.audit.pass_rates import Rate, find_alarms, rates_of
 from verifier.audit.sitting_counts import SittingCounts
 from verifier.audit.sittings import MAX_SHEET, parse_sittings
 from verifier.audit.store import StoreFailed, open_audit_store
-from verifier.replica import Violation
+from verifier.violation import Violation
 
 # Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.
 SCOPE_CODES: Final = frozenset(

@@ -39,6 +39,8 @@ from ledger.tlog.note import ED25519
 from ledger.tlog.policy import NO_WITNESSES, Policy
 from verifier import steps
 from verifier.carried import Carried, open_carried
+from verifier.causes import Cause
+from verifier.hosts import shown_host
 from verifier.kit.format import Kit, KitFiling, KitKey, KitLog
 from verifier.printed import pages_say, wording_of
 from verifier.trust import Trust
@@ -51,7 +53,6 @@ from verifier.verdict import (
     Source,
     Verdict,
     iso_day,
-    shown_host,
     without_item,
 )
 from verifier.views import certificate_view
@@ -189,7 +190,7 @@ class _Check:
         if not covered:
             return self._nothing(Code.UNAVAILABLE)
         if not self.fresh:
-            return self._verdict(Code.STALE, None, None, None)
+            return self._verdict(Code.STALE, None, None, None, cause=Cause.KIT)
         return self._nothing(code) if code is Code.TAMPERED else self._verdict(code, None, None, None)
 
     def _by_keys(self, carried: Carried, filed: Sequence[tuple[BelievedLog, KitFiling, KitKey]]) -> Verdict:
@@ -239,7 +240,8 @@ class _Check:
         higher = index in lists["superseded"]  # 8
         self._note(steps.CURRENT_HIGHER if higher else steps.CURRENT_BY_KIT)
         if not self.fresh:  # 9
-            return self._verdict(Code.STALE, self._view(carried), _issuer(filing, in_scope=scope), None)
+            issuer = _issuer(filing, in_scope=scope)
+            return self._verdict(Code.STALE, self._view(carried), issuer, None, cause=Cause.KIT)
         view = self._view(carried, "in_force")
         return self._verdict(
             Code.OFFLINE_BUNDLE_OK, view, _issuer(filing, in_scope=scope), self._proof(carried, log)

@@ -30,7 +30,7 @@ from verifier.proven import open_evidence
 from verifier.receipts.receipt import Receipt
 from verifier.register import register_of
 from verifier.trust import Trust
-from verifier.verdict import DETAIL_KEYS, SHOWS_NOTHING, Code, Source, Verdict, without_item
+from verifier.verdict import SHOWS_NOTHING, Code, Source, Verdict, detail_keys, without_item
 from verifier.verify import Evidence, verify
 
 # Answers that a receipt may hold without evidence: they show nothing of a certificate.
@@ -114,8 +114,10 @@ def _unproven_code(receipt: Receipt) -> Code | None:
 def _said(receipt: Receipt, code: Code) -> Verdict:
     """The verdict in a receipt of a known verifier that has no evidence."""
     said = receipt.verdict.get("detail")
-    detail = {name: str(said[name]) for name in DETAIL_KEYS.get(code, ()) if isinstance(said, dict) and name in said}
+    told = {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
     try:
+        keys = detail_keys(code, told.get("cause"))
+        detail = {name: value for name, value in told.items() if name in keys}
         as_of = receipt.verdict.get("as_of")
         as_of_ms = None if as_of is None else round(datetime.fromisoformat(str(as_of)).timestamp() * 1000)
         return Verdict(code, receipt.checked_at_ms, as_of_ms, Source.CODE, None, None, (), None, detail)

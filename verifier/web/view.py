@@ -18,8 +18,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from ledger.edge import ErrorAnswer
+from verifier.causes import Cause
 from verifier.messages import Messages
-from verifier.verdict import GREEN, VALID_FAMILY, Code, Finding, Outcome, Verdict
+from verifier.verdict import GREEN, VALID_FAMILY, Code, Finding, Outcome, Verdict, cause_of
 from verifier.web.moulds import Cast, Mould, Page, mark_of
 from verifier.web.words import COUNT, MOMENTARY, momentary_of, named, words_of
 
@@ -41,6 +42,7 @@ _BANDS: Final = {
     "stale": ("caution", "clock", "!", "recheck_stale", "recheck_stale_line"),
     "changed": ("caution", "triangle", "!", "recheck_changed", "recheck_changed_line"),
 }
+_POINTLESS: Final = (Cause.HALTED, Cause.STOPPED)  # to try again
 _LABEL: Final = re.compile(r"\{\{ t\.(\w+) \}\}")
 LOOKUP: Final = "/lookup"  # look-ups by number, and with them matches of ID tails, are offered where this route is
 RECEIPT: Final = "/receipt"  # receipts are offered where this route is
@@ -72,6 +74,7 @@ class Shape:
 
     lang: str
     code: Code
+    cause: Cause | None
     linked: bool
     match: bool  # asks for the end of an ID number
     certificate: bool
@@ -112,7 +115,6 @@ class Pages:
                 "icon": Markup(icons[wording.icon]),  # noqa: S704  # our own file
                 "mark": wording.mark,
                 "title": wording.title.of(lang),
-                "next": [step.of(lang) for step in wording.next_steps],
             }
             for code, wording in messages.wordings.items()
             for lang in LANGS
@@ -228,7 +230,11 @@ class Pages:
             .render(
                 self._common[lang],
                 switch=f"?lang={'en' if lang == 'zh' else 'zh'}" if shape.linked else None,
-                v=self._words[code, lang] | {"line": said["line"]},
+                v=self._words[code, lang]
+                | {
+                    "line": said["line"],
+                    "next": [step.of(lang) for step in self._messages.next_steps(code, shape.cause)],
+                },
                 c=said["c"] | {"higher": shape.higher} if shape.certificate else None,
                 i=said["i"] | self._scopes[shape.in_scope, lang] if shape.issuer else None,
                 p=said["p"] if shape.proof else None,
@@ -245,7 +251,7 @@ class Pages:
                 green=code in GREEN,
                 dated=code in (Code.STALE, Code.OFFLINE_BUNDLE_OK),
                 match=match,
-                retry=shape.linked and code in (Code.STALE, Code.UNAVAILABLE),
+                retry=shape.linked and code in (Code.STALE, Code.UNAVAILABLE) and shape.cause not in _POINTLESS,
                 checked=said["checked"],
                 source=said["source"],
                 as_of=said["as_of"],
@@ -299,6 +305,7 @@ def _decided(verdict: Verdict, lang: str, linked: bool, match: Match | None) -> 
     return (
         lang,
         verdict.code,
+        cause_of(verdict),
         linked,
         match is not None,
         certificate is not None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from ledger.console.operate import PASSPHRASE
 from ledger.store.numbers import NumberRows
 from ledger.store.protocol import Purpose
 from tests.support.builders import make_authority
+from tests.support.live_ledger import ROOT
 from tests.support.postgres import postgres_server
 from tests.support.stores import PostgresKind, SqliteKind, StoreKind
 
@@ -220,6 +223,65 @@ def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None
     assert code == 0, err
     assert head_of(saved) == head_of(restored)
     assert run("fsck", "--dir", "log")[0] == 0
+    code, _, err = run("restore", "--dir", "log", "--from", "backup", *fresh.owner)
+    assert code == 1 and "NOT_EMPTY" in err, "it ended"
     settings.write_text(settings.read_text("utf-8").replace("/operate", "/other").replace(name, "third.db"), "utf-8")
     code, _, err = run("restore", "--dir", "log", "--from", "backup")
     assert code == 1 and "ORIGIN" in err and not Path("log/third.db").exists()
+
+
+def lose_store(place: Place) -> None:
+    """The folder's log is lost; an empty place of the same kind is where its store is to be."""
+    fresh = make("postgres" if place.owner else "sqlite")
+    name = fresh.name if place.owner else "fresh.db"
+    settings = Path("log/ledger.toml")
+    settings.write_text(settings.read_text("utf-8").replace(f'"{place.name}"', f'"{name}"'), "utf-8")
+
+
+def serve() -> subprocess.CompletedProcess[str]:
+    """`cert-ledger serve`, which must end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "ledger", "serve", "--dir", str(Path("log").absolute())],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_damaged_backup_is_never_served(run: Run, place: Place) -> None:
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    SqliteKind().change(Path("backup"), "UPDATE entry SET chain = x'00' WHERE idx = 0 RETURNING 1")
+    lose_store(place)
+    for _ in range(2):
+        code, out, err = run("restore", "--dir", "log", "--from", "backup", *place.owner)
+        assert code == 1 and "entry 0" in out and "COPY_DAMAGED" in err and "size" not in out
+    served = serve()
+    assert served.returncode == 1 and "UNPROVEN_COPY" in served.stderr and "restore" in served.stderr
+    for words in (["fsck"], ["backup", "--out", "of-a-copy"]):
+        code, _, err = run(words[0], "--dir", "log", *words[1:])
+        assert code == 1 and "UNPROVEN_COPY" in err
+    assert not Path("of-a-copy").exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_restore_that_was_killed_in_its_check_goes_on_with_it(
+    run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, saved, _ = run("backup", "--dir", "log", "--out", "backup")
+    assert code == 0
+    lose_store(place)
+    restore = ["restore", "--dir", "log", "--from", "backup", *place.owner]
+
+    async def killed(*_: object) -> list[str]:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "fsck", killed)
+        with pytest.raises(Killed):
+            run(*restore)
+    assert "UNPROVEN_COPY" in run("fsck", "--dir", "log")[2]
+    code, out, err = run(*restore)
+    assert code == 0, err
+    assert head_of(out) == head_of(saved)
+    assert run("fsck", "--dir", "log")[0] == 0

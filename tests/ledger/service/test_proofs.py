@@ -85,8 +85,12 @@ async def test_downloads(live: LiveLedger, home: Body) -> None:
     assert status == 200 and headers["content-type"].startswith("text/plain")
     proof = parse_tlog_proof(raw)
     verify_tlog_proof(proof, one.statement.entry, live.authority.origin, live.keys)
+    assert proof.extra == one.statement.entry, "the file needs nothing beside it"
+    name = one.issue.cert_key.hex()[:16]
+    assert headers["content-disposition"] == f'attachment; filename="{name}.tlog-proof"'
     status, headers, raw = await live.fetch(path + "/receipt")
     assert (status, headers["content-type"]) == (200, "application/cose")
+    assert headers["content-disposition"] == f'attachment; filename="{name}.receipt.cose"'
     (public,) = [key.public for key in public_part(live.folder / "keys.json") if key.name == RECEIPT_KEY]
     assert public is not None
     receipt = open_receipt(raw, one.statement.entry, live.authority.origin, public)

@@ -12,7 +12,7 @@ from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
 from ledger.store import copying
-from ledger.store.copying import copy_store
+from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
 from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
 from tests.support.stores import KINDS, PostgresKind, SqliteKind, StoreKind
@@ -38,6 +38,11 @@ class Dying:
             raise Dies
         self.pages -= 1
         await self.inner.fill(insert, rows)
+
+
+async def sound(copied: Copyable) -> list[str]:
+    assert await copied.head() is not None, "proven as it will be"
+    return []
 
 
 async def grown(kind: StoreKind, path: Path, batches: int = 3) -> Any:
@@ -78,13 +83,13 @@ async def test_every_way_copies_everything(tmp_path: Path, one: str, other: str,
     source = await grown(KINDS[one](), tmp_path / "source.db")
     target = await KINDS[other]().create(tmp_path / "target.db", private=True)
     steps: list[tuple[int, int]] = []
-    head = await copy_store(source, target, lambda done, total: steps.append((done, total)))
+    head = await copy_store(source, target, sound, lambda done, total: steps.append((done, total)))
     assert head == await source.head() == await target.head()
     assert await everything(source) == await everything(target)
     assert await contents(source) == await contents(target)
     assert steps == sorted(steps) and steps[-1][0] == steps[-1][1] > 20
     with pytest.raises(Refused) as refused:
-        await copy_store(source, target)
+        await copy_store(source, target, sound)
     assert refused.value.code == "NOT_EMPTY"
     await target.append(batch(head), accept)  # and it goes on
     await source.close()
@@ -99,11 +104,14 @@ async def test_a_copy_that_died_anywhere_has_no_head_and_goes_on(tmp_path: Path,
     died = 0
     while await target.head() is None:
         try:
-            await copy_store(source, Dying(target, 3))
+            await copy_store(source, Dying(target, 3), sound)
         except Dies:
             died += 1
             assert await target.head() is None
+            with pytest.raises(Refused, match="UNPROVEN_COPY"):
+                await check_whole(target)
     assert died > 5
+    await check_whole(target)
     assert await everything(source) == await everything(target)
     await source.close()
     await target.close()
@@ -113,10 +121,10 @@ async def test_a_copy_that_was_begun_from_another_head_is_not_gone_on_with(tmp_p
     source = await grown(SqliteKind(), tmp_path / "source.db")
     target = await PostgresKind().create(tmp_path / "target.db", private=True)
     with pytest.raises(Dies):
-        await copy_store(source, Dying(target, 3))
+        await copy_store(source, Dying(target, 3), sound)
     await source.append(batch(await source.head()), accept)
     with pytest.raises(Refused, match="META_FIXED"):
-        await copy_store(source, target)
+        await copy_store(source, target, sound)
     assert await target.head() is None
     await source.close()
     await target.close()
@@ -127,12 +135,44 @@ async def test_a_claim_made_meanwhile_is_missed_by_nobody(tmp_path: Path) -> Non
     source = await grown(SqliteKind(), tmp_path / "source.db")
     target = await SqliteKind().create(tmp_path / "target.db", private=True)
     with pytest.raises(Dies):
-        await copy_store(source, Dying(target, 10))  # all but the head
+        await copy_store(source, Dying(target, 10), sound)  # all but the head
     await source.claim([IndexRow(bytes(32), Purpose.PERSON, 1, b"track")])
     with pytest.raises(Refused) as refused:
-        await copy_store(source, target)
+        await copy_store(source, target, sound)
     assert refused.value.code == "COPY_CHANGED"
     assert await target.head() is None
+    await source.close()
+    await target.close()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_nothing_has_a_head_before_its_proof(tmp_path: Path, kind: str) -> None:
+    source = await grown(SqliteKind(), tmp_path / "source.db")
+    target = await KINDS[kind]().create(tmp_path / "target.db", private=True)
+    await check_whole(target)
+
+    async def dies(copied: Copyable) -> list[str]:
+        assert await copied.head() == await source.head()
+        assert await copied.entries(0, 3) == await source.entries(0, 3)
+        raise Dies
+
+    async def damaged(copied: Copyable) -> list[str]:
+        return ["entry 1: row differs"]
+
+    with pytest.raises(Dies):
+        await copy_store(source, target, dies)
+    for _ in range(2):
+        with pytest.raises(DamagedCopy) as found:
+            await copy_store(source, target, damaged)
+        assert found.value.problems == ("entry 1: row differs",)
+        assert await target.head() is None and await target.checkpoint() is None
+        with pytest.raises(Refused, match="UNPROVEN_COPY"):
+            await check_whole(target)
+        with pytest.raises(Refused, match="UNPROVEN_COPY"):
+            await copy_store(target, source, sound)
+    assert await copy_store(source, target, sound) == await source.head()
+    await check_whole(target)
+    assert await everything(source) == await everything(target)
     await source.close()
     await target.close()
 
@@ -141,6 +181,6 @@ async def test_nothing_is_copied_from_a_store_without_a_log(tmp_path: Path) -> N
     source = await SqliteKind().create(tmp_path / "source.db", private=True)
     target = await SqliteKind().create(tmp_path / "target.db", private=True)
     with pytest.raises(Unavailable):
-        await copy_store(source, target)
+        await copy_store(source, target, sound)
     await source.close()
     await target.close()

@@ -13,7 +13,7 @@ from tests.support.build_log import ORIGIN
 from tests.support.kits import LIMIT_MS, kit_desk, live_through
 from verifier.kit.format import LISTS
 from verifier.kit.make import make_kit
-from verifier.replica import Violation
+from verifier.violation import Violation
 
 
 async def test_the_lists_name_everything_and_nothing_else(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.kits import LIMIT_MS, MAKER, MAKER_KEY, kit_desk, live_through
 from verifier.kit.format import open_kit
 from verifier.kit.shelf import Shelf
-from verifier.replica import Violation
+from verifier.violation import Violation
 
 
 async def test_it_is_renewed_and_survives_a_failure(tmp_path: Path) -> None:

@@ -82,6 +82,19 @@ async def test_without_evidence_only_the_signer_counts(office: Office, text: str
     assert office.check(receipt, known=False).verdict.code is Code.UNAVAILABLE
 
 
+@pytest.mark.parametrize("detail", [{}, {"cause": "halted"}, {"cause": "halted", "more": "x"}, {"cause": "bored"}, "x"])
+async def test_what_was_stale_then_keeps_its_cause(office: Office, detail: object) -> None:
+    """Receipts of before name none; of what they should not say nothing is shown."""
+    receipt = await office.receipts.of_text("nothing")
+    said = {**receipt.verdict, "code": "stale", "as_of": "2026-05-28T00:00:00.000Z", "detail": detail}
+    checked = office.check(sign_receipt(replace(receipt, verdict=said), SIGNER)).verdict
+    if detail == {"cause": "bored"}:
+        assert checked.code is Code.UNAVAILABLE
+    else:
+        named = isinstance(detail, dict) and "cause" in detail
+        assert checked.code is Code.STALE and dict(checked.detail) == ({"cause": "halted"} if named else {})
+
+
 async def test_a_corrected_name_is_the_one_that_counts(office: Office) -> None:
     await office.log.correct(office.certificate, "例小红")
     await office.catch_up()

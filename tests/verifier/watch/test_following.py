@@ -97,7 +97,7 @@ async def test_pieces_end_anywhere(small: WatchDesk, monkeypatch: pytest.MonkeyP
 
 
 async def test_a_halted_replica_tells_nothing(small: WatchDesk) -> None:
-    from verifier.replica import Violation
+    from verifier.violation import Violation
 
     await small.look()
     await small.watch(small.office.certificate)

@@ -20,10 +20,11 @@ from ledger.edge import ErrorAnswer
 from ledger.records.names import mask_name
 from ledger.records.number import grouped
 from ledger.text import Text
-from tests.support.verdict_samples import NAME, NUMBER, certificate, sample
+from tests.support.verdict_samples import NAME, NUMBER, caused, certificate, sample
 from verifier import steps
+from verifier.causes import Cause
 from verifier.messages import FAMILIES, load_messages
-from verifier.verdict import GREEN, SHOWS_NOTHING, CertificateView, Code, HeldPost, Verdict
+from verifier.verdict import GREEN, SHOWS_NOTHING, CertificateView, Code, HeldPost, Verdict, cause_of
 from verifier.web.assets import load_assets
 from verifier.web.moulds import packed
 from verifier.web.view import LANGS, Match, Pages
@@ -33,7 +34,8 @@ MESSAGES = load_messages()
 ASSETS = load_assets()
 PAGES = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10)
 ROOMS = ("/lookup", "/lists", "/holder", "/offline")
-OFFERS = (*ROOMS, "/receipt", "/c/{secret}/means")
+FILES = tuple(f"/v1/evidence/{{cert_key}}/{name}" for name in ("tlog-proof", "receipt"))
+OFFERS = (*ROOMS, "/receipt", "/c/{secret}/means", *FILES)
 CHECKING = Pages(MESSAGES, ASSETS.names, "https://verify.example", 10, OFFERS, recheck=True)
 FOLDER = resources.files("verifier.pages")
 PACKAGE = Path(verifier.__file__).parent
@@ -85,7 +87,8 @@ def test_the_band_says_it_in_words_shape_and_title(code: Code, lang: str) -> Non
     band = next(attrs for _, attrs in page.tags if attrs.get("role") == "status")
     assert wording.family in str(band["class"]).split()
     assert any(tag == "svg" and attrs.get("aria-hidden") == "true" for tag, attrs in page.tags)
-    for text in (wording.title, MESSAGES.line(verdict), *wording.next_steps):
+    following = MESSAGES.next_steps(code, cause_of(verdict))
+    for text in (wording.title, MESSAGES.line(verdict), *following):
         assert text.of(lang) in page.text
     assert page.tags[0] == ("html", {"lang": "zh-CN" if lang == "zh" else "en"})
     assert ("✓" in page.title) == (code in GREEN)
@@ -305,6 +308,17 @@ def test_the_navigation_leads_to_the_rooms_that_are_open_and_to_no_other(shut: s
     verdict = pages.verdict(sample(Code.VALID), "en", linked=True).text
     assert verdict.index("<nav") > verdict.index('class="next"'), "a verdict comes first on the first screen"
     assert 'href="/?lang=en" aria-current="page"' in pages.start("en")
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_page_says_the_cause_and_what_to_do_about_it(lang: str) -> None:
+    """One after the other through the same moulds: none shows another one's words."""
+    for verdict in caused():
+        page, cause = read(verdict, lang), cause_of(verdict)
+        for text in (MESSAGES.line(verdict), *MESSAGES.next_steps(verdict.code, cause)):
+            assert text.of(lang) in page.text
+        again = MESSAGES.labels["retry"].of(lang) in page.text
+        assert again == (verdict.code is Code.STALE and cause not in (Cause.HALTED, Cause.STOPPED))
 
 
 def test_only_a_linked_page_can_switch_language_or_retry() -> None:

@@ -1,0 +1,113 @@
+"""Proof files over real HTTP, from the verdict page's links to the check of what was saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ledger.downloads import RECEIPT, TLOG_PROOF
+from ledger.edge import Site, start_site
+from ledger.errors import Refused, Unavailable
+from ledger.text import Text
+from ledger.tlog.keys import Ed25519Signer
+from tests.support.build_log import BASE, octets
+from tests.support.place_proofs import RECEIPTS, receipt_file
+from tests.support.receipt_office import Office, open_office
+from tests.verifier.web.test_app import ask
+from verifier.places.placed import parse_place_proof, verify_place_of
+from verifier.places.web import places_room
+from verifier.web.app import create_app
+from verifier.web.state import WebSettings
+
+
+class Ledger:
+    """Gives the receipt that it was given."""
+
+    raw = b""
+    wrong: Exception | None = None
+    asked = 0
+
+    async def receipt(self, cert_key: bytes) -> bytes:
+        self.asked += 1
+        if self.wrong is not None:
+            raise self.wrong
+        return self.raw
+
+
+@asynccontextmanager
+async def serving(office: Office, ledger: Ledger, *, pinned: bool = True) -> AsyncIterator[Site]:
+    trust = office.log.trust(receipt_key=RECEIPTS.public if pinned else b"")
+    office.lookup.logs[0].trust = trust
+    room = places_room(office.lookup, [(trust, ledger)])
+    web = WebSettings(BASE, now_ms=lambda: office.now[0])
+    site = await start_site(create_app(office.lookup, web, [room]), "127.0.0.1", 0)
+    try:
+        yield site
+    finally:
+        await site.stop()
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path) as opened:
+        yield opened
+
+
+async def test_from_the_page_to_the_check(office: Office) -> None:
+    ledger, key = Ledger(), office.certificate.issue.cert_key.hex()
+    ledger.raw = await receipt_file(office.log, office.certificate)
+    async with serving(office, ledger) as site:
+        page = (await ask(site, "GET", f"/c/{office.link.rpartition('/')[2]}")).text
+        links = re.findall(r'<a href="(/v1/evidence/[^"]+)" download>', page)
+        assert links == [f"/v1/evidence/{key}/tlog-proof", f"/v1/evidence/{key}/receipt"]
+        for link, kind in zip(links, (TLOG_PROOF, RECEIPT), strict=True):
+            async with aiohttp.ClientSession() as session, session.get(site.url + link) as got:
+                body = await got.read()
+            assert got.status == 200 and got.content_type == kind.content_type
+            named = f'attachment; filename="{key[:16]}.{kind.ending}"'
+            assert got.headers["Content-Disposition"] == named
+            assert (await ask(site, "GET", link, headers={"If-None-Match": got.headers["ETag"]})).status == 304
+            proof, trust = parse_place_proof(body), office.lookup.logs[0].trust
+            placed = verify_place_of(proof, body, office.certificate.statement.entry, trust, office.now[0])
+            assert placed.index == office.index and placed.entry == office.certificate.statement.entry
+
+
+async def test_only_what_holds_is_handed_on(office: Office) -> None:
+    ledger, path = Ledger(), f"/v1/evidence/{office.certificate.issue.cert_key.hex()}/receipt"
+    other = office.log.certificate("other")
+    await office.log.issue(other)
+    await office.catch_up()
+    lies = (
+        b"nonsense",
+        await receipt_file(office.log, other),
+        await receipt_file(office.log, office.certificate, Ed25519Signer(octets("somebody"))),
+    )
+    async with serving(office, ledger) as site:
+        for ledger.raw in lies:
+            assert (await ask(site, "GET", path)).status == 503
+        for ledger.wrong in (Unavailable("away"), Refused("not_found", "", Text("无", "none"))):
+            assert (await ask(site, "GET", path)).status == 503
+
+
+async def test_without_a_pinned_key_there_is_no_receipt_and_no_link(office: Office) -> None:
+    key = office.certificate.issue.cert_key.hex()
+    async with serving(office, Ledger(), pinned=False) as site:
+        page = (await ask(site, "GET", f"/c/{office.link.rpartition('/')[2]}")).text
+        assert "/tlog-proof" in page and "/receipt" not in page
+        assert (await ask(site, "GET", f"/v1/evidence/{key}/receipt")).status == 404
+
+
+async def test_of_nobody_there_is_none_and_no_ledger_is_asked(office: Office) -> None:
+    ledger = Ledger()
+    async with serving(office, ledger) as site:
+        for text in ("00" * 32, "00" * 31, "0A" * 32, "x"):
+            for kind in ("tlog-proof", "receipt"):
+                assert (await ask(site, "GET", f"/v1/evidence/{text}/{kind}")).status == 404
+        assert ledger.asked == 0
+        nobody = (await ask(site, "GET", f"/c/{office.log.certificate('never').code().link.rpartition('/')[2]}")).text
+        assert "/v1/evidence/" not in nobody

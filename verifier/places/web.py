@@ -1,0 +1,120 @@
+"""Proof files of a certificate's entry, for whoever reads a verdict page to keep.
+
+tlog-proof   made here, out of the own replica, under the newest checkpoint that it verified
+receipt      only the log can sign one: asked of its ledger, and handed on when it holds under the pinned key for
+             the statement that the replica has. There are none of a log without such a pin
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from ledger.downloads import RECEIPT, TLOG_PROOF, Download
+from ledger.edge import Rejected
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.receipt import open_receipt
+from ledger.store.evidence import Standing
+from ledger.tlog.proof import TlogProof, format_tlog_proof
+from verifier.known_log import KnownLog
+from verifier.lookup import Lookup
+from verifier.trust import Trust
+from verifier.web.route import BINARY, ERRORS, PLAIN, Room, Route, Schema
+
+_CERT_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Receipts(Protocol):
+    """The ledger, as far as it is asked for receipts."""
+
+    async def receipt(self, cert_key: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    lookup: Lookup
+    ledgers: Mapping[str, Receipts]  # by origin, of the logs whose receipt key is pinned
+
+
+DESK = web.AppKey("places", Desk)
+
+
+def places_room(lookup: Lookup, ledgers: Sequence[tuple[Trust, Receipts | None]]) -> Room:
+    """`ledgers`: of each log, the ledger that is asked for receipts."""
+    signing = {trust.origin: ledger for trust, ledger in ledgers if ledger is not None and trust.receipt_key}
+
+    def attach(app: web.Application) -> None:
+        app[DESK] = Desk(lookup, signing)
+
+    return Room((_PROOF_ROUTE, _RECEIPT_ROUTE) if signing else (_PROOF_ROUTE,), attach)
+
+
+async def tlog_proof(request: web.Request) -> web.StreamResponse:
+    cert_key = _asked(request)
+    _, note, found = await _standing(request.app[DESK], cert_key)
+    proof = TlogProof(found.index, found.placed.inclusion, note, found.placed.entry)
+    return _file(request, format_tlog_proof(proof), TLOG_PROOF, cert_key)
+
+
+async def receipt(request: web.Request) -> web.StreamResponse:
+    cert_key, desk = _asked(request), request.app[DESK]
+    log, _, found = await _standing(desk, cert_key)
+    ledger = desk.ledgers.get(log.trust.origin)
+    if ledger is None:
+        raise Rejected(404)
+    try:
+        raw = await ledger.receipt(cert_key)
+        opened = open_receipt(raw, found.placed.entry, log.trust.origin, log.trust.receipt_key)
+        if opened.index != found.index:
+            raise Unverified("a receipt of another place")
+    except (Malformed, Unverified, Refused) as error:
+        raise Unavailable("the ledger gave no receipt that holds") from error
+    return _file(request, raw, RECEIPT, cert_key)
+
+
+async def _standing(desk: Desk, cert_key: bytes) -> tuple[KnownLog, bytes, Standing]:
+    """The log that counts for a certificate, its newest checkpoint, and where its statement stands. 404 without one."""
+    holding = await desk.lookup.holding(cert_key)
+    if holding is None or holding[0].replica is None:
+        raise Rejected(404)
+    found = await holding[0].replica.standing(cert_key)
+    if found is None:
+        raise Rejected(404)
+    return holding[0], *found
+
+
+def _asked(request: web.Request) -> bytes:
+    text = request.match_info["cert_key"]
+    if _CERT_KEY.fullmatch(text) is None:
+        raise Rejected(404)
+    return bytes.fromhex(text)
+
+
+def _file(request: web.Request, body: bytes, kind: Download, cert_key: bytes) -> web.StreamResponse:
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": tag, "Access-Control-Allow-Origin": "*"}
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=kind.content_type, headers=headers | kind.headers(cert_key))
+
+
+_FAILURES: Final[dict[int, dict[str, Schema]]] = {304: {}} | dict.fromkeys((404, 503), ERRORS)
+_PROOF_ROUTE: Final = Route(
+    "GET",
+    "/v1/evidence/{cert_key}/tlog-proof",
+    tlog_proof,
+    "C2SP tlog-proof of the statement that issued a certificate, which is its extra; says nothing of its state",
+    {200: {TLOG_PROOF.content_type: PLAIN}} | _FAILURES,
+)
+_RECEIPT_ROUTE: Final = Route(
+    "GET",
+    "/v1/evidence/{cert_key}/receipt",
+    receipt,
+    "RFC 9942 COSE receipt of the same, from the log; where its receipt key is pinned",
+    {200: {RECEIPT.content_type: BINARY}} | _FAILURES,
+)
