@@ -26,7 +26,7 @@ from ledger.edge_ready import Header
 from ledger.errors import Unavailable
 from ledger.records.cose import Signer
 from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
-from ledger.service.publisher import Published
+from ledger.service.cosigned import Published
 from ledger.store.evidence import Basis, Prover, Standing
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.keys import kid

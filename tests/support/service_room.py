@@ -22,7 +22,8 @@ from ledger.service.backlog import Backlog
 from ledger.service.clock import LogClock
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
-from ledger.service.publisher import Published, Publisher
+from ledger.service.cosigned import Published
+from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
 from ledger.service.witness import TheLog
