@@ -4,8 +4,8 @@ Three kinds, by the policy and the settings:
 
     own       what the quorum is made of: get every head before it is published, and are waited for until the quorum is
               there; one that fails is left alone for a while, twice as long each time
-    beyond    what the quorum does not name, such as map auditors, who can replay only what everybody may read: get every
-              head right after it was published; one that fails gets it again, after such pauses, while it is the newest
+    beyond    what the quorum does not name, such as map auditors, who can replay only what everybody may read: get
+              every head right after it was published; one that fails gets the newest again, after such pauses
     public    get one head in `public_pace_s` at most
 
 Nobody waits for the last two. Of heads that pile up while a witness is busy it gets the newest.

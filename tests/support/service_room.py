@@ -20,9 +20,9 @@ from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
 from ledger.service.backlog import Backlog
 from ledger.service.clock import LogClock
+from ledger.service.cosigned import Published
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
-from ledger.service.cosigned import Published
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner

@@ -151,7 +151,9 @@ async def test_a_failing_disk_ends_it(log: LogBuilder, tmp_path: Path, monkeypat
             service.check_ready()
 
 
-async def test_a_log_that_asks_about_an_older_head_than_the_newest_gets_its_line(log: LogBuilder, tmp_path: Path) -> None:
+async def test_a_log_that_asks_about_an_older_head_than_the_newest_gets_its_line(
+    log: LogBuilder, tmp_path: Path
+) -> None:
     """Under a stream of batches the replay is often further than the head that the log has just asked about."""
     async with serving(tmp_path, log, FakeLedger(log), Clock(), every_s=3000) as (_, auditor):
         await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
