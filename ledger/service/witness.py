@@ -109,7 +109,7 @@ class WitnessLink:
         self.keys = tuple(line.key for line in lines)
         self.asked = False  # it has said what it saw before the first signature
         self._old = 0  # leaves it saw last, as far as is known
-        self._timeout = session.timeout if limit_s is None else aiohttp.ClientTimeout(total=limit_s)
+        self._timeout = None if limit_s is None else aiohttp.ClientTimeout(total=limit_s)
         self._url, self._log, self._session, self._alarm = url.rstrip("/"), the_log, session, alarm
 
     async def submit(self, signed: Signed) -> tuple[Cosignature, ...]:
@@ -228,7 +228,8 @@ class WitnessLink:
     async def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, str, float, bytes]:
         """Status, content type, Retry-After (s) and body of one request. No redirect is followed. Raises Failed."""
         try:
-            asked = self._session.request(method, url, data=body, allow_redirects=False, timeout=self._timeout)
+            limit = self._timeout or self._session.timeout
+            asked = self._session.request(method, url, data=body, allow_redirects=False, timeout=limit)
             async with asked as answer:
                 raw = bytearray()
                 async for chunk in answer.content.iter_chunked(16 * 1024):
