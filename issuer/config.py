@@ -17,6 +17,7 @@ from ledger.records.number import check_filing_number
 from ledger.settings import described, load_settings
 from ledger.text import Text
 from ledger.tlog.note import VerifierKey, parse_vkey
+from ledger.tlog.policy import WITNESS_TYPES
 
 SETTINGS_FILE: Final = "issuer.toml"
 _BASE_URL: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -31,12 +32,15 @@ class LogTrust:
     origin: str
     keys: tuple[VerifierKey, ...]
     genesis_sha256: bytes  # of the bytes of entry 0
+    map_auditors: tuple[VerifierKey, ...] = ()  # whose line papers should bear: one of them is enough
 
     def __post_init__(self) -> None:
         if not self.keys or any(key.name != self.origin for key in self.keys):
             raise Malformed("log keys: at least one, each named by the origin")
         if len(self.genesis_sha256) != 32:
             raise Malformed("SHA-256 of entry 0: 64 hex digits")
+        if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
+            raise Malformed("a map auditor's key is of a cosignature type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,15 @@ class IssuerSettings:
     filing_number: str = field(metadata=described(Text("备案号", "Number of the filing (备案)")))
     verify_url: str = field(
         metadata=described(Text("二维码指向的官方核验网址", "Official address that the printed codes lead to"))
+    )
+    map_auditors: tuple[str, ...] = field(
+        default=(),
+        metadata=described(
+            Text(
+                "映射审计员公钥：发出的证明等其中一家签署，没有副本的核验方才能离线核验",
+                "Keys of map auditors: papers wait for the line of one, which verifiers without a replica need offline",
+            )
+        ),
     )
     query_url: str = field(
         default="",
@@ -132,7 +145,8 @@ class IssuerSettings:
             digest = bytes.fromhex(self.genesis_sha256)
         except ValueError as error:
             raise Malformed("genesis_sha256: 64 hex digits") from error
-        return LogTrust(self.origin, tuple(parse_vkey(line) for line in self.log_keys), digest)
+        keys, auditors = (tuple(map(parse_vkey, lines)) for lines in (self.log_keys, self.map_auditors))
+        return LogTrust(self.origin, keys, digest, auditors)
 
     @property
     def compromised(self) -> dict[bytes, tuple[KeyStatus, int]]:

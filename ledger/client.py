@@ -26,6 +26,7 @@ from ledger.records.evidence import MAX_EVIDENCE
 from ledger.records.receipt import MAX_RECEIPT
 from ledger.request_signing import Signer, sign_request
 from ledger.text import Text
+from ledger.tlog.note import VerifierKey
 from ledger.wire import AnySubmission, Asked, PersonLineage, Receipt
 from ledger.wire_holders import HolderAnswer, HolderRequest
 
@@ -112,15 +113,24 @@ class LedgerClient:
                 return None
             raise
 
-    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
+    async def evidence(
+        self,
+        cert_key: bytes,
+        *,
+        size: int | None = None,
+        day: int | None = None,
+        cosigned: Sequence[VerifierKey] = (),
+    ) -> bytes:
         """What the log says about a certificate (32 bytes) now, as of its first `size` leaves, or as of the end of a
-        day (days since 1970, Asia/Shanghai): bytes for `parse_evidence`, an absence too.
+        day (days since 1970, Asia/Shanghai): bytes for `parse_evidence`, an absence too. `cosigned`: under the newest
+        head that one of these keys cosigned (16 at most), which may be a little older than the newest.
 
         Raises Refused NO_SUCH_SIZE, NOT_YET, TOO_EARLY.
         """
-        query = "" if size is None else f"?size={size}"
-        if day is not None:
-            query = f"?date={format_day(day)}"
+        asked = {"size": str(size)} if size is not None else {} if day is None else {"date": format_day(day)}
+        if cosigned:
+            asked["cosigned"] = ",".join(key.key_id.hex() for key in cosigned)
+        query = "?" + "&".join(f"{name}={value}" for name, value in asked.items()) if asked else ""
         return await self._get(f"/v1/evidence/{cert_key.hex()}{query}", MAX_EVIDENCE)
 
     async def receipt(self, cert_key: bytes) -> bytes:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import os
 import re
 from pathlib import Path
 
 import pytest
 
+from ledger.tlog.policy import parse_policy
+from tests.support.witnesses import Cosigner
 from verifier.messages import load_messages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +79,19 @@ def test_options_in_the_operating_guide_exist() -> None:
             assert option in text, (line, option)
             seen += 1
     assert seen > 20
+
+
+def test_the_policy_of_the_guide_with_an_auditor_asks_it_beyond_the_quorum() -> None:
+    start = OPERATING.index("## Witnesses of the log")
+    part = OPERATING[start : OPERATING.index("### Rollback")]
+    lines = re.findall(r"^    ((?:witness|group|quorum) .+)$", part, re.MULTILINE)
+    keys = (Cosigner(f"{at}.example/w").ed25519.format_vkey() for at in itertools.count())
+    ordered = sorted(lines, key=lambda line: ("witness", "group", "quorum").index(line.split()[0]))
+    policy = parse_policy("".join(re.sub("<vkey>", lambda _: next(keys), line) + "\n" for line in ordered))
+    names = {witness.name for witness in policy.witnesses}
+    asked = {member for group in policy.groups for member in group.members}
+    assert policy.has_quorum and names - asked == {"auditor1", "auditor2"}
+    assert len({witness.url for witness in policy.witnesses if witness.name not in asked}) == 1
 
 
 def test_quoted_verdicts_are_the_programs_words() -> None:

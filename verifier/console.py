@@ -14,16 +14,17 @@ from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
 from ledger.records.dates import parse_day
-from ledger.records.evidence import parse_evidence
+from ledger.records.evidence import Evidence, parse_evidence
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
 from verifier.config import load_folder
 from verifier.known_log import AsOf
 from verifier.messages import say_time
 from verifier.opened import no_ledger
-from verifier.proven import open_evidence
+from verifier.proven import Proven, open_evidence
 from verifier.refresh import refreshed
 from verifier.several import origin_of
+from verifier.vouched import vouched_evidence
 
 
 def add_as_of(check: argparse.ArgumentParser) -> None:
@@ -59,16 +60,19 @@ def _refresh(options: argparse.Namespace) -> int:
     if not log.ledger_url:
         raise no_ledger(origin)
 
-    async def fetch() -> bytes:
-        async with LedgerClient(log.ledger_url) as client:
-            return await client.evidence(cert_key_of(item.secret))
-
-    evidence = parse_evidence(asyncio.run(fetch()))
     now_ms = time.time_ns() // 1_000_000
     trust = log.build(settings.bases)
+
+    async def fetch() -> tuple[Evidence, Proven]:
+        async with LedgerClient(log.ledger_url) as client:
+            evidence = parse_evidence(await client.evidence(cert_key_of(item.secret)))
+            newest = evidence, open_evidence(evidence, trust, now_ms)
+            return await vouched_evidence(newest, client, trust, now_ms)
+
+    evidence, proven = asyncio.run(fetch())
     new = refreshed(item, evidence, trust, now_ms)
     _replace(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
-    as_of_ms = open_evidence(evidence, trust, now_ms).state.time_ms
+    as_of_ms = proven.state.time_ms
     print(f"{options.file}: 证明已更新，截至 / proof refreshed, as of {say_time(as_of_ms, 'zh')}")
     return 0
 

@@ -31,6 +31,7 @@ from verifier.several import Answer
 from verifier.trust import Trust
 from verifier.verdict import Source
 from verifier.violation import ClocksDiffer, Unwitnessed
+from verifier.vouched import CosignedProofs, vouched_evidence
 
 ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
 ENVELOPE_KEPT_MS: Final = 60_000
@@ -51,12 +52,6 @@ class Ledger(EnvelopeSource, Protocol):
     """The ledger, as far as a claim asks it something."""
 
     async def match(self, cert_key: bytes, last4: str) -> bool: ...
-
-
-class Proofs(Protocol):
-    """Who gives evidence: a ledger, or the own replica."""
-
-    async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ class KnownLog:
         envelopes: EnvelopeSource | None = None,
         *,
         replica: Replica | None = None,
-        proofs: Proofs | None = None,
+        proofs: CosignedProofs | None = None,
         envelope_s: float = ENVELOPE_S,
     ) -> None:
         self.trust = trust
@@ -180,7 +175,11 @@ class KnownLog:
             raw = await proofs.evidence(cert_key, size=asked.size, day=asked.day)
         except Unavailable:
             return None
-        proven = self._opener.open(parse_evidence(raw), self._now_ms())
+        evidence = parse_evidence(raw)
+        proven = self._opener.open(evidence, self._now_ms())
+        if self._proofs is not None and evidence.cert_key == cert_key:
+            newest, moment = (evidence, proven), {"size": asked.size, "day": asked.day}
+            _, proven = await vouched_evidence(newest, self._proofs, self.trust, self._now_ms(), **moment)
         state, time_ms = proven.state, None
         if state.cert_key != cert_key or (asked == AsOf() and not state.is_current):
             raise Unverified("evidence of something else than was asked for")

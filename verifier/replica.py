@@ -211,7 +211,9 @@ class Replica:
     async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         checkpoint = opened.checkpoint
         if checkpoint.size <= self.integrator.size:
-            if self.verified is None or opened.time_s * 1000 > self.verified.time_ms:
+            known, kept = self.verified, await self.integrator.store.checkpoint() or b""
+            shown = opened.time_s * 1000, len(opened.note)  # a note grows by lines that come later: a map auditor's
+            if known is None or (checkpoint.size >= known.size and shown > (known.time_ms, len(kept))):
                 await self._keep(opened)
             return
         self.target = checkpoint.size

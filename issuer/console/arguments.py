@@ -25,6 +25,10 @@ def make_parser() -> argparse.ArgumentParser:
     init.add_argument("--ledger", required=True, metavar="URL", help="账本地址 / where the ledger answers")
     init.add_argument("--origin", required=True, help="日志名称 / name of the log")
     init.add_argument("--vkey", required=True, action="append", metavar="LINE", help="日志公钥 / log key; give both")
+    init.add_argument(
+        "--map-auditor", action="append", default=[], metavar="LINE",
+        help="映射审计员公钥：证明等其签署 / a map auditor's key: papers wait for its line",
+    )  # fmt: skip
     init.add_argument("--filing", required=True, metavar="NUMBER", help="备案号 / filing number")
     init.add_argument("--verify-url", required=True, metavar="URL", help="官方核验网址 / official verifying address")
     init.add_argument("--query-url", default="", metavar="URL", help="机构查询网址 / the body's own query page")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from issuer import results
 from issuer.console.rosters import print_with_bar
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json, tell
+from issuer.console.waiting import tell_without, told_waiting
 from issuer.desk import Desk, open_desk
-from issuer.proofs import newest_evidence
+from issuer.proofs import LINE_S, newest_evidence
 from issuer.receipt import Placed
 from issuer.register import read_changes
 from issuer.state import BatchState
@@ -36,21 +37,27 @@ async def print_again(arguments: Namespace) -> int:
     filing = desk.saved_filing()
     wanted = normal_text(arguments.number) if arguments.number else None
     printed: list[Printed] = []
+    less: list[str] = []
     changes = read_changes(desk.acts())
     for batch_id, state in (*desk.batches(), *desk.acts()):
         issued = results.all_issued(state, desk.settings, changes)
         chosen = [item for item in issued if wanted in (None, item.number)]
         if chosen:
             out = arguments.out or desk.results_folder(batch_id)
+            trust = desk.settings.trust
             async with LedgerClient(desk.settings.ledger_url) as client:
-                evidence = await newest_evidence(out, chosen, client, desk.settings.trust, asyncio.sleep)
+                with told_waiting(quiet=arguments.json) as watch:
+                    wait_s = 0 if less else LINE_S  # an auditor that is down is not waited for once a batch
+                    evidence = await newest_evidence(out, chosen, client, trust, asyncio.sleep, watch, wait_s)
+            less += tell_without(evidence, trust)
             results.prepare_folder(out)
             staples = results.write_bundles(out, chosen, evidence)
             printed += print_with_bar(out, chosen, filing, desk.settings, staples, again=True, quiet=arguments.json)
     if not printed:
         raise Refused("nothing_to_print", "number", _UNKNOWN if wanted else _NOTHING)
     if arguments.json:
-        say_json({"printed": [{"pdf": str(item.path), "kept": item.kept, "code": item.code} for item in printed]})
+        done = [{"pdf": str(item.path), "kept": item.kept, "code": item.code} for item in printed]
+        say_json({"printed": done, "without_auditor_line": less})
     for item in printed:
         if item.note is not None:
             tell(f"{item.path.name}: {item.code}  {item.note.both()}")

@@ -17,10 +17,11 @@ from issuer.acts.lines import parse_reason
 from issuer.batch import Step, World
 from issuer.config import IssuerSettings
 from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
+from issuer.console.waiting import tell_without, told_waiting
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk, replace_file
 from issuer.examine import Examined, open_roster
 from issuer.late import draft_late, format_request, issue_permitted, read_permit
-from issuer.proofs import EvidenceClient, missing_evidence
+from issuer.proofs import EvidenceClient, Watch, missing_evidence
 from issuer.roster.report import render_report, write_fix_sheet
 from ledger.client import LedgerClient
 from ledger.errors import Malformed
@@ -113,12 +114,15 @@ async def issue(arguments: Namespace) -> int:
                 confirm=confirm,
             )
         out = arguments.out or desk.results_folder(outcome.batch_id)
-        evidence = await batch_evidence(out, outcome, desk.settings, client)
+        with told_waiting(quiet=arguments.json) as lines:
+            evidence = await batch_evidence(out, outcome, desk.settings, client, lines)
+    less = tell_without(evidence, desk.settings.trust)
     summary, printed = write_everything(
         out, outcome, desk.settings, evidence, pdfs=not arguments.no_pdf, quiet=arguments.json
     )
     if arguments.json:
-        say_json({"out": str(out), **summary, "report": report_value(outcome.examined)})
+        report = report_value(outcome.examined)
+        say_json({"out": str(out), **summary, "without_auditor_line": less, "report": report})
     else:
         if not shown and not outcome.clean:
             show_report(outcome.examined)
@@ -158,14 +162,14 @@ async def late_permit(arguments: Namespace) -> int:
 
 
 async def batch_evidence(
-    out: Path, outcome: Outcome, settings: IssuerSettings, client: EvidenceClient
+    out: Path, outcome: Outcome, settings: IssuerSettings, client: EvidenceClient, watch: Watch
 ) -> dict[str, Evidence]:
     """The proof of every certificate of a batch, by number: fetched for those that have no bundle yet.
 
     Raises Unavailable (nothing is lost: the next run goes on here), Unverified.
     """
     issued = results.all_issued(outcome.state, settings, outcome.changes)
-    return await missing_evidence(out, issued, client, settings.trust, asyncio.sleep)
+    return await missing_evidence(out, issued, client, settings.trust, asyncio.sleep, watch)
 
 
 def write_everything(

@@ -69,6 +69,7 @@ async def init(arguments: Namespace) -> int:
             filing_number=arguments.filing,
             verify_url=arguments.verify_url.rstrip("/"),
             query_url=arguments.query_url,
+            map_auditors=tuple(arguments.map_auditor),
         )
         filing, proven = await fetch_filing(client, settings.trust, settings.filing_number, genesis, _now_ms())
     try:

@@ -7,7 +7,8 @@ from typing import Final
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.seal import Seal, is_seal, parse_seal
-from ledger.service.publisher import Published, Publisher
+from ledger.service.cosigned import Published
+from ledger.service.publisher import Publisher
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import PrivateStore
 from ledger.wire import Logged, Receipt

@@ -1,18 +1,22 @@
 """Evidence, proof files and receipts over HTTP: what anybody may carry away and check without this server.
 
-    GET /v1/evidence/{cert key}                   records/evidence.py; ?size=N or ?date=YYYY-MM-DD: of an older seal
+    GET /v1/evidence/{cert key}                   records/evidence.py; ?size=N or ?date=YYYY-MM-DD: of an older seal;
+                                                  ?cosigned=KEYID,…: under the newest head with a line of one of these
     GET /v1/evidence/{cert key}/tlog-proof        C2SP tlog-proof of the statement that issued the certificate, which
                                                   is its `extra`: checked with nothing but the pinned keys
     GET /v1/evidence/{cert key}/receipt           RFC 9942 receipt of the same
 
 An unknown certificate has evidence too: that of its absence. Every answer is immutable for its checkpoint, which its
 ETag names; it is asked for again each time, so that no cache can pass off an old state as the present one.
+
+A map auditor's line comes a moment after a head was published. Who needs it asks for the head that has it: seconds old
+under a stream of batches, and dated by its own cosignatures, so that whoever asks sees how old it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -23,10 +27,10 @@ from ledger.downloads import RECEIPT, TLOG_PROOF, Download
 from ledger.edge import Rejected
 from ledger.edge_direct import add_direct
 from ledger.edge_ready import Header
-from ledger.errors import Unavailable
+from ledger.errors import Malformed, Unavailable
 from ledger.records.cose import Signer
 from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
-from ledger.service.publisher import Published
+from ledger.service.cosigned import Published
 from ledger.store.evidence import Basis, Prover, Standing
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.keys import kid
@@ -34,6 +38,7 @@ from ledger.tlog.note import VerifierKey, parse_note
 from ledger.tlog.proof import TlogProof, format_tlog_proof
 from ledger.wire import evidence_question
 
+_KEY_IDS: Final = re.compile(r"[0-9a-f]{8}(,[0-9a-f]{8}){0,15}", re.ASCII)
 _KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 _EVIDENCE: Final = "application/cbor"
@@ -67,14 +72,17 @@ class Tag:
 
 @dataclass(slots=True)
 class Proofs:
-    """What the handlers need. `published` gives the newest head; `keys` are the log's, `receipt_key` its own."""
+    """What the handlers need. `published` gives the newest head, `cosigned` the newest with a line of one of these key
+    IDs; `keys` are the log's, `receipt_key` its own."""
 
     prover: Prover
     published: Callable[[], Published | None]
+    cosigned: Callable[[Sequence[bytes]], Published | None]
     origin: str
     keys: tuple[VerifierKey, ...]
     receipt_key: Signer
     _head: tuple[Published, Basis, Tag] | None = None
+    _cosigned: tuple[Published, Basis, Tag] | None = None
     _signature: tuple[bytes, bytes] | None = None  # root, and the receipt key's signature over it
 
     def head(self) -> tuple[Published, Basis, Tag]:
@@ -83,8 +91,7 @@ class Proofs:
         if published is None:
             raise Unavailable("nothing is published yet")
         if self._head is None or self._head[0] is not published:
-            basis = Basis(published.size, published.note, self._signed_ms(published.note))
-            self._head = published, basis, Tag(f'"{sha256(published.note).hexdigest()[:32]}"')
+            self._head = self._named(published)
         return self._head
 
     def ready(self, cert_key: str, hsts: bool) -> bytes | None:
@@ -95,6 +102,19 @@ class Proofs:
         _, basis, tag = self.head()
         body = self.prover.remembered(bytes.fromhex(cert_key), basis)
         return None if body is None else tag.whole(body, hsts)
+
+    def cosigned_head(self, key_ids: Sequence[bytes]) -> tuple[Published, Basis, Tag]:
+        """As `head`, of the newest one with such a line; the newest of all when none has one."""
+        published = self.cosigned(key_ids)
+        if published is None:
+            return self.head()
+        if self._cosigned is None or self._cosigned[0] is not published:
+            self._cosigned = self._named(published)
+        return self._cosigned
+
+    def _named(self, published: Published) -> tuple[Published, Basis, Tag]:
+        basis = Basis(published.size, published.note, self._signed_ms(published.note))
+        return published, basis, Tag(f'"{sha256(published.note).hexdigest()[:32]}"')
 
     def root_signature(self, root: bytes) -> bytes:
         """The receipt key's signature, made once for a head."""
@@ -129,8 +149,13 @@ def add_proofs(app: web.Application, proofs: Proofs) -> None:
 async def get_evidence(request: web.Request) -> web.StreamResponse:
     proofs = request.app[PROOFS]
     cert_key = _cert_key(request)
-    _, basis, tag = proofs.head()
-    size, day = evidence_question(request.query) if request.query_string else (None, None)
+    size = day = None
+    if request.query_string:
+        key_ids, moment = cosigned_question(request.query)
+        size, day = evidence_question(moment)
+        _, basis, tag = proofs.cosigned_head(key_ids) if key_ids else proofs.head()
+    else:
+        _, basis, tag = proofs.head()
     if size is not None:
         body = await proofs.prover.at_size(cert_key, size, basis)
     elif day is not None:
@@ -138,6 +163,17 @@ async def get_evidence(request: web.Request) -> web.StreamResponse:
     else:
         body = await proofs.prover.current(cert_key, basis)
     return tag.answer(request, body)
+
+
+def cosigned_question(query: Mapping[str, str]) -> tuple[tuple[bytes, ...], dict[str, str]]:
+    """The key IDs of `?cosigned=`, none without it, and the rest of the question. Raises Malformed."""
+    rest = dict(query)
+    text = rest.pop("cosigned", None)
+    if text is None:
+        return (), rest
+    if _KEY_IDS.fullmatch(text) is None:
+        raise Malformed("?cosigned= is 1 to 16 key IDs of 8 hex digits, with commas between")
+    return tuple(map(bytes.fromhex, text.split(","))), rest
 
 
 async def get_tlog_proof(request: web.Request) -> web.StreamResponse:

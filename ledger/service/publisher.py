@@ -7,6 +7,8 @@ The sequencer commits (1-4) and goes on; this task always takes the newest commi
     7 cosign    by the witnesses of the policy, until they satisfy its quorum
     8 publish   durably where there is a quorum, so that a restart without one shows no smaller log; then readers see it
     9 answer    index and proofs under it (answers.py)
+   10 beyond    who the quorum does not name (map auditors) is shown it; a line that comes is shown with the head while
+                that is the newest, and remembered with it until there is one on a newer head (cosigned.py)
 
 Before the first signature of a process:
 
@@ -30,11 +32,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.service.clock import ClockStopped
+from ledger.service.cosigned import LastCosigned, Published
 from ledger.service.signer import HeadSigner
 from ledger.service.witness import Contradiction, Signed
 from ledger.service.witnesses import Witnesses
@@ -66,23 +69,6 @@ _STOPPED: Final = Text(
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What readers see: one signed head, and the seal that ends it."""
-
-    signed: Signed
-    note: bytes  # with the cosignatures
-    seal: bytes  # the entry
-
-    @property
-    def size(self) -> int:
-        return self.signed.checkpoint.size
-
-    @property
-    def root(self) -> bytes:
-        return self.signed.checkpoint.root
-
-
-@dataclass(frozen=True, slots=True)
 class _Committed:
     head: StoredHead
     seal: bytes
@@ -105,6 +91,7 @@ class Publisher:
         on_published: Callable[[Published], None] = lambda _: None,
     ) -> None:
         self.published: Published | None = None
+        self.last_cosigned = LastCosigned()
         self.stopped: Text | None = None  # what people are told when it must not sign
         self._integrator, self._store, self._signer, self._witnesses = integrator, store, signer, witnesses
         self._hashes, self._fatal, self._on_published = hashes, fatal, on_published
@@ -206,8 +193,19 @@ class Publisher:
         if self._on_its_way is signed:
             self._late += lines
         elif self.published is not None and self.published.signed is signed and self.stopped is None:
-            note = add_cosignatures(self.published.note, lines)
-            self._show(replace(self.published, note=note))
+            self._show(self.published.bearing(lines))
+
+    def answered(self, published: Published, lines: Sequence[NoteSignature]) -> None:
+        """10: lines from beyond the quorum. They are about size and root, so that one also goes with the same head when
+        it was signed again meanwhile."""
+        if self.stopped is not None or self.published is None:
+            return
+        if self.published.signed.checkpoint == published.signed.checkpoint:
+            published = self.published.bearing(lines)
+            self._show(published)
+        else:
+            published = published.bearing(lines)
+        self.last_cosigned.take(published, lines)
 
     def contradicted(self, found: Contradiction) -> None:
         """Step c, whenever a witness shows it: nothing is signed any more."""
@@ -274,7 +272,8 @@ class Publisher:
                 if self._halted():
                     return False
             note = add_cosignatures(signed.note, (*lines, *self._late))
-            self._show(Published(signed, note, newest.seal))
+            self._show(published := Published(signed, note, newest.seal))
+            self._witnesses.published(published)  # 10
             return True
         finally:
             self._on_its_way = None

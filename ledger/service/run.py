@@ -235,7 +235,8 @@ async def running(
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
             receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
             prover = Prover(integrator, hashes, serving)
-            proofs = Proofs(prover, lambda: publisher.published, settings.origin, signer.vkeys, receipt_key)
+            heads = (lambda: publisher.published), publisher.last_cosigned.newest
+            proofs = Proofs(prover, *heads, settings.origin, signer.vkeys, receipt_key)
             lookups = Lookups(index, store, integrator, lambda: publisher.published.size if publisher.published else 0)
             enquiries = Enquiries(
                 Enquirers(parse_verifiers(settings.verifiers), settings.lookups_per_s),

@@ -93,7 +93,8 @@ class Failed(Exception):
 
 
 class WitnessLink:
-    """One address with all the policy's keys there. `alarm` hears claims that nobody can check."""
+    """One address with all the policy's keys there. `alarm` hears claims that nobody can check. `limit_s`: for a whole
+    answer, where it is not the session's."""
 
     def __init__(
         self,
@@ -102,11 +103,13 @@ class WitnessLink:
         the_log: TheLog,
         session: aiohttp.ClientSession,
         alarm: Callable[[str, str], None],
+        limit_s: float | None = None,
     ) -> None:
         self.name = lines[0].name
         self.keys = tuple(line.key for line in lines)
         self.asked = False  # it has said what it saw before the first signature
         self._old = 0  # leaves it saw last, as far as is known
+        self._timeout = None if limit_s is None else aiohttp.ClientTimeout(total=limit_s)
         self._url, self._log, self._session, self._alarm = url.rstrip("/"), the_log, session, alarm
 
     async def submit(self, signed: Signed) -> tuple[Cosignature, ...]:
@@ -225,7 +228,9 @@ class WitnessLink:
     async def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, str, float, bytes]:
         """Status, content type, Retry-After (s) and body of one request. No redirect is followed. Raises Failed."""
         try:
-            async with self._session.request(method, url, data=body, allow_redirects=False) as answer:
+            limit = self._timeout or self._session.timeout
+            asked = self._session.request(method, url, data=body, allow_redirects=False, timeout=limit)
+            async with asked as answer:
                 raw = bytearray()
                 async for chunk in answer.content.iter_chunked(16 * 1024):
                     raw += chunk

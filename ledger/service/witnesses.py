@@ -1,8 +1,14 @@
 """All witnesses of the log's policy: who is asked when, and whether what came back is enough.
 
-Own witnesses get every published head, and are waited for until the quorum is there; one that fails is left alone for a
-while, twice as long each time. Public ones get one head in `public_pace_s` at most, and nobody waits for them. Of heads
-that pile up while a witness is busy it gets the newest.
+Three kinds, by the policy and the settings:
+
+    own       what the quorum is made of: get every head before it is published, and are waited for until the quorum is
+              there; one that fails is left alone for a while, twice as long each time
+    beyond    what the quorum does not name, such as map auditors, who can replay only what everybody may read: get
+              every head right after it was published; one that fails gets the newest again, after such pauses
+    public    get one head in `public_pace_s` at most
+
+Nobody waits for the last two. Of heads that pile up while a witness is busy it gets the newest.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from typing import Final, Protocol
 import aiohttp
 
 from ledger.errors import Refused
+from ledger.service.cosigned import Published
 from ledger.service.witness import Contradiction, Cosignature, Failed, Signed, TheLog, WitnessLink
 from ledger.text import Text
 from ledger.tlog.note import NoteSignature, VerifierKey
@@ -24,6 +31,7 @@ from ledger.tlog.policy import Policy, Witness
 
 log = logging.getLogger(__name__)
 _BACK_OFF_S: Final = (0.25, 10.0)  # after the first failure, and at most
+_BEYOND_S: Final = 10.0  # for an answer of those beyond the quorum: longer than a map auditor takes to replay
 _UNKNOWN_NAME: Final = Text("策略中没有名为 {name} 的见证者", "the policy has no witness called {name}")
 _OWN_SHORT: Final = Text(
     "仅凭有地址且非公共的见证者无法达到法定数",
@@ -45,6 +53,9 @@ class Listener(Protocol):
     def late(self, signed: Signed, lines: Sequence[NoteSignature]) -> None:
         """Lines that came after the quorum, or from public witnesses."""
 
+    def answered(self, published: Published, lines: Sequence[NoteSignature]) -> None:
+        """Lines of those beyond the quorum, for a head that readers saw; it may not be the newest any more."""
+
     def contradicted(self, found: Contradiction) -> None: ...
     def end(self, error: BaseException) -> None:
         """No witness's fault: a store that does not answer, a bug."""
@@ -61,6 +72,7 @@ class _Place:
     failures: int = 0
     not_before: float = 0.0  # the loop's time
     wanted: Signed | None = None
+    shown: Published | None = None  # what one beyond the quorum has still to get
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
@@ -92,7 +104,10 @@ class Witnesses:
         self._listener: Listener | None = None
         self._pace_s, self._timeout = public_pace_s, aiohttp.ClientTimeout(total=timeout_s)
         self._places = _places(policy, public)
-        self._own = [place for place in self._places if not place.public]
+        asked_for = _asked_for(policy)
+        apart = [place for place in self._places if not place.public]
+        self._own = [place for place in apart if any(line.name in asked_for for line in place.lines)]
+        self._beyond = [place for place in apart if place not in self._own]
         if policy.has_quorum and policy.quorum_time({line.key: 1 for p in self._own for line in p.lines}) is None:
             raise Refused("bad_policy", "policy", _OWN_SHORT)
         self._session: aiohttp.ClientSession | None = None
@@ -105,7 +120,8 @@ class Witnesses:
     async def __aenter__(self) -> Witnesses:
         self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
         for place in self._places:
-            place.link = WitnessLink(place.url, place.lines, self._log, self._session, self._alarm)
+            limit_s = _BEYOND_S if place in self._beyond else None
+            place.link = WitnessLink(place.url, place.lines, self._log, self._session, self._alarm, limit_s)
         return self
 
     async def __aexit__(
@@ -151,6 +167,13 @@ class Witnesses:
             await self._progress.wait()
         return tuple(found.line for found in self._got.values()) if self._satisfied() else None
 
+    def published(self, head: Published) -> None:
+        """Readers see this head: those beyond the quorum get it. Their lines go to the listener."""
+        for place in self._beyond:
+            place.shown = head
+            if place.task is None or place.task.done():
+                place.task = asyncio.create_task(self._attend(place))
+
     def doubt_clock(self) -> bool:
         """Whether those that date their lines otherwise than our clock are a quorum: then it is ours that is wrong."""
         times = {line.key: 1 for place in self._other_clock for line in place.lines}
@@ -159,7 +182,8 @@ class Witnesses:
     def next_try(self) -> float:
         """The loop's time at which the first witness that failed may be asked again."""
         now = asyncio.get_running_loop().time()
-        return min((p.not_before for p in self._places if p.not_before > now), default=now + _BACK_OFF_S[0])
+        asked = (place for place in self._places if place not in self._beyond)
+        return min((place.not_before for place in asked if place.not_before > now), default=now + _BACK_OFF_S[0])
 
     async def pace(self, published: Callable[[], Signed | None]) -> None:
         """Until cancelled: send what is published to the public witnesses, one head in `public_pace_s` at most."""
@@ -196,16 +220,32 @@ class Witnesses:
         try:
             while (signed := place.wanted) is not None:
                 place.wanted = None
-                self._take(place, signed, await self._submit(place, signed))
+                self._take(place, signed, await self._submit(place, signed) or ())
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not be lost with this task
             self._heard.end(error)
 
-    async def _submit(self, place: _Place, signed: Signed) -> tuple[Cosignature, ...]:
+    async def _attend(self, place: _Place) -> None:
+        """Give one beyond the quorum the newest head until it has answered."""
+        loop = asyncio.get_running_loop()
+        try:
+            while place.shown is not None:
+                await asyncio.sleep(max(0.0, place.not_before - loop.time()))
+                head, place.shown = place.shown, None
+                found = await self._submit(place, head.signed)
+                if found:
+                    self._heard.answered(head, [each.line for each in found])
+                elif found is None:
+                    place.shown = place.shown or head
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not be lost with this task
+            self._heard.end(error)
+
+    async def _submit(self, place: _Place, signed: Signed) -> tuple[Cosignature, ...] | None:
+        """What came of it: lines, none when the log has to stop, or None when the witness failed."""
         try:
             found = await place.open.submit(signed)
         except Failed as failure:
             self._ill(place, failure)
-            return ()
+            return None
         except Contradiction as contradiction:
             self._heard.contradicted(contradiction)
             return ()
@@ -250,6 +290,17 @@ class Witnesses:
     def _alarm(self, kind: str, witness: str) -> None:
         log.error("alarm: a witness " + kind, extra={"fields": {"witness": witness}})
         self._counts.alarm(kind, witness)
+
+
+def _asked_for(policy: Policy) -> set[str]:
+    """The names that the quorum is made of, directly or through groups."""
+    groups = {group.name: group.members for group in policy.groups}
+    found, left = set[str](), [policy.quorum]
+    while left:
+        name = left.pop()
+        found.add(name)
+        left += groups.get(name, ())
+    return found
 
 
 def _places(policy: Policy, public: Sequence[str]) -> list[_Place]:

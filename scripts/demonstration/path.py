@@ -196,6 +196,7 @@ class Demo:
             self.programs.run(
                 "issuer", "init", "--dir", folder, "--ledger", self.ports.ledger_url, "--origin", ORIGIN, *keys,
                 "--genesis", pins["genesis"], "--filing", SAMPLE_FILING, "--verify-url", self.ports.verifier_url,
+                *(argument for key in self._auditor_keys() for argument in ("--map-auditor", key)),
             )  # fmt: skip
         set_toml(folder / "issuer.toml", ledger_url=self.ports.ledger_url, verify_url=self.ports.verifier_url)
         roster = self.folder / "roster.xlsx"

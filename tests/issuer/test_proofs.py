@@ -1,17 +1,37 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from issuer.proofs import ATTEMPTS, Judge, fetch_evidence, kept_evidence, newest_evidence
+from issuer.config import LogTrust
+from issuer.proofs import (
+    ATTEMPTS,
+    LINE_S,
+    TOGETHER,
+    Judge,
+    fetch_evidence,
+    kept_evidence,
+    missing_evidence,
+    newest_evidence,
+    without_line,
+)
 from issuer.results import Issued, all_issued, bundle_path, prepare_folder, write_bundles
 from ledger.errors import CertLedgerError, Unavailable, Unverified
 from ledger.records.evidence import Evidence, parse_evidence
 from ledger.records.evidence_check import verify_evidence
+from ledger.records.kinds import CertificateStatus, Kind, Reason
+from ledger.records.life import Listed, Ruling
 from ledger.records.secret import cert_key_of
+from ledger.records.state import parse_certificate_state
+from ledger.records.statements import issuer_entry
+from ledger.tlog.checkpoint import open_cosigned
+from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import NO_WITNESSES
+from ledger.wire import BareSubmission
+from tests.support.fake_log import AUDITOR
 from tests.support.issuer_desk import Setting, sample, set_up, write_csv
 
 
@@ -101,3 +121,67 @@ async def test_what_bundles_have_serves_where_the_ledger_does_not_answer(setting
     assert kept_evidence(out, issued, trust).keys() == {item.number for item in issued[1:]}
     with pytest.raises(Unavailable):
         await newest_evidence(out, issued, setting.log, trust, sleep)
+
+
+def audited(setting: Setting) -> LogTrust:
+    return replace(setting.desk.settings.trust, map_auditors=(AUDITOR.ed25519, AUDITOR.ml_dsa))
+
+
+async def test_papers_wait_for_an_auditors_line(setting: Setting, tmp_path: Path) -> None:
+    issued, trust, out = await logged(setting, tmp_path, 12), audited(setting), tmp_path / "out"
+    setting.log.line_after = 2 * TOGETHER + 3  # the third time it comes for some, and at once for the rest
+    waits: list[float] = []
+    watched: list[tuple[int, float]] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    found = await missing_evidence(out, issued, setting.log, trust, wait, lambda *seen: watched.append(seen))
+    assert waits == [0.5, 1.0] and watched == [(12, 0), (12, 0.5)]
+    assert sorted(found) == sorted(item.number for item in issued) and without_line(found, trust) == []
+    for one in found.values():
+        opened = open_cosigned(one.checkpoint, trust.origin, trust.keys, NO_WITNESSES, trust.map_auditors)
+        assert opened.auditor_time_s is not None
+
+
+async def test_nobody_waits_longer_than_was_announced(setting: Setting, tmp_path: Path) -> None:
+    issued, trust, out = await logged(setting, tmp_path, 2), audited(setting), tmp_path / "out"
+    setting.log.line_after = 10**9
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    found = await newest_evidence(out, issued, setting.log, trust, wait)
+    assert sum(waits) == LINE_S and min(waits) > 0 and max(waits) <= 5
+    assert without_line(found, trust) == sorted(item.number for item in issued), "they carry what there is"
+    waits.clear()
+    found = await newest_evidence(out, issued, setting.log, trust, wait, wait_s=0)
+    assert waits == [] and len(without_line(found, trust)) == 2
+    setting.log.line_after = 0
+    assert without_line(await newest_evidence(out, issued, setting.log, trust, wait), trust) == []
+
+
+async def test_an_older_head_with_a_line_hides_nothing(setting: Setting, tmp_path: Path) -> None:
+    """Offline it would count for a month: what happened since must be in it."""
+    issued, trust, out = await logged(setting, tmp_path, 1), audited(setting), tmp_path / "out"
+    key = cert_key_of(issued[0].certificate.secret)
+    under_line = await setting.log.evidence(key, cosigned=trust.map_auditors)
+    day, number = issued[0].placed.time // 86_400_000, setting.desk.settings.filing_number
+    ruling = Ruling(Kind.SUSPEND, Listed((key,)), Reason.UNDER_REVIEW, day, number)
+    assert setting.desk.record is not None
+    await setting.log.submit([BareSubmission(issuer_entry(ruling, setting.desk.record))])
+
+    class Behind:
+        async def evidence(self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = ()) -> bytes:
+            return under_line if cosigned else await setting.log.evidence(cert_key)
+
+    (found,) = (await newest_evidence(out, issued, Behind(), trust, sleep)).values()
+    assert parse_certificate_state(found.state).status is CertificateStatus.SUSPENDED
+    assert without_line({"it": found}, trust) == ["it"]
+
+
+async def test_without_auditors_in_the_settings_nobody_waits(setting: Setting, tmp_path: Path) -> None:
+    issued, trust, out = await logged(setting, tmp_path, 2), setting.desk.settings.trust, tmp_path / "out"
+    found = await missing_evidence(out, issued, setting.log, trust, sleep)
+    assert without_line(found, trust) == [] and setting.log.asked_for_lines == 0

@@ -90,7 +90,9 @@ async def serving(
     cosigner = make_keys(tmp_path / "keys")
     state = WitnessState(tmp_path / "keys" / STATE_FILE)
     service = Service(clock.ms, every_s, openings)
-    auditor = MapAuditor(cosigner, {log.origin: log.signer.vkeys}, state, clock.s, service.judge, service.check_ready)
+    logs = {log.origin: log.signer.vkeys}
+    judged = service.judge, service.check_ready
+    auditor = MapAuditor(cosigner, logs, state, clock.s, *judged, on_asked=service.asked)
     async with auditing(tmp_path / "a", log, source) as audit, service.running(audit, auditor):
         yield service, auditor
     state.close()

@@ -32,9 +32,13 @@ from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.map import format_map_proof, map_root, prove
 from ledger.tlog.merkle import Frontier, leaf_hash, prove_inclusion
+from ledger.tlog.note import VerifierKey
 from ledger.tlog.tiles import format_entries, parse_tile_path
 from ledger.wire import BareSubmission, Logged, PersonLineage, Receipt, Submission
+from tests.support.witnesses import Cosigner
+from tests.support.witnesses import cosigned as with_lines
 
+AUDITOR = Cosigner("auditor.example/fake")
 ORIGIN = "fake.example/log"
 FILING_NUMBER = "Y000051990001"
 BODY = "示例职业技能评价中心（样本）"
@@ -74,6 +78,8 @@ class FakeLog:
     filing_terms: Filing
     now_ms: int
     entries: list[bytes] = field(default_factory=list)
+    asked_for_lines: int = 0
+    line_after: int = 0
     losses: list[str] = field(default_factory=list)  # "before" or "after", one for each call of submit
     submits: int = 0
     refuse_numbers: set[str] = field(default_factory=set)
@@ -156,14 +162,18 @@ class FakeLog:
         path = prove_inclusion(size - 1, size, self._read)
         return Receipt(answers, await self.checkpoint(), self.entries[-1], path)
 
-    async def evidence(self, cert_key: bytes) -> bytes:
+    async def evidence(self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = ()) -> bytes:
+        """`cosigned`: with the auditor's line, once `line_after` such questions were asked."""
         if self.silent:
             raise Unavailable("no answer", retry_after=1)
-        self.proven += 1
+        self.proven += not cosigned
+        self.asked_for_lines += bool(cosigned)
         size, leaves, state = len(self.entries), self._leaves(), self._states.get(cert_key)
         proof = format_map_proof(prove(certificate_map_key(cert_key), leaves))
         seal = Placed(self.entries[-1], prove_inclusion(size - 1, size, self._read))
         note = await self.checkpoint()
+        if cosigned and self.asked_for_lines > self.line_after:
+            note = with_lines(note, {AUDITOR: self.now_ms // 1000})
         if state is None:
             return format_evidence(Evidence(cert_key, note, seal, None, proof, b""))
         issued = Placed(self.entries[state.issue_index], prove_inclusion(state.issue_index, size, self._read))

@@ -68,7 +68,7 @@ class Setting:
 
     async def write(self, out: Path, outcome: Outcome, **options: Any) -> tuple[dict[str, Any], list[Any]]:
         """Step 6, with evidence from the log."""
-        evidence = await batch_evidence(out, outcome, self.desk.settings, self.log)
+        evidence = await batch_evidence(out, outcome, self.desk.settings, self.log, lambda papers, seconds: None)
         return write_everything(out, outcome, self.desk.settings, evidence, **options)
 
 

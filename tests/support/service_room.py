@@ -20,9 +20,10 @@ from ledger.service.admission import Candidate, Examiner
 from ledger.service.answers import Answers
 from ledger.service.backlog import Backlog
 from ledger.service.clock import LogClock
+from ledger.service.cosigned import Published
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
-from ledger.service.publisher import Published, Publisher
+from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
 from ledger.service.witness import TheLog

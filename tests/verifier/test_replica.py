@@ -89,6 +89,25 @@ class TestFollowing:
         )
         assert replica.problem is None and replica.target is None
 
+    async def test_a_line_that_comes_later_is_kept_with_the_checkpoint(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        """A map auditor's comes after publication: whoever gets a proof from this copy may need it."""
+        ledger, auditor, key = FakeLedger(log), Cosigner("auditor.example/late"), bytes(32)
+        replica = await start(store, ledger, log.trust(), pool)
+        plain = log.checkpoint()
+        older = cosigned(plain, {auditor: log.time // 1000 - 9})
+        await issue(log, 1)
+        bare, bearing = log.checkpoint(), cosigned(log.checkpoint(), {auditor: log.time // 1000})
+        for shown, kept in ((bare, bare), (bearing, bearing), (bare, bearing)):
+            ledger.altered["checkpoint"] = shown
+            await replica.poll(NOW)
+            assert parse_evidence(await replica.evidence(key)).checkpoint == kept
+        ledger.altered["checkpoint"] = older
+        with pytest.raises(Violation):
+            await replica.poll(NOW)
+        assert await store.checkpoint() == bearing
+
     async def test_follows_growth_across_tiles(
         self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor
     ) -> None:

@@ -167,6 +167,7 @@ def _serve(options: argparse.Namespace) -> int:
         service.judge,
         service.check_ready,
         log_fork,
+        service.asked,
     )
     app = create_app(service, auditor)
 

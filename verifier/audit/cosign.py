@@ -34,7 +34,8 @@ _ED25519, _ML_DSA = "ed25519", "ml-dsa-44"  # names in the key file, and kinds
 
 class MapAuditor(Witness):
     """`judge(note, checkpoint)` is step 0: it returns or raises, and may block; it is called on worker threads.
-    `ready()` raises Unavailable while the replay does not go on."""
+    `ready()` raises Unavailable while the replay does not go on. `on_asked()`: somebody asks from outside; on a worker
+    thread too."""
 
     def __init__(
         self,
@@ -45,12 +46,17 @@ class MapAuditor(Witness):
         judge: Callable[[bytes, Checkpoint], None],
         ready: Callable[[], None],
         on_fork: Callable[[Fork], None] = lambda fork: None,
+        on_asked: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(cosigner, logs, state, now_s, on_fork)
-        self._judge, self._ready = judge, ready
+        self._judge, self._ready, self._on_asked = judge, ready, on_asked
 
     def add(self, raw: bytes) -> tuple[NoteSignature, ...]:
         """As a witness's, after step 0."""
+        self._on_asked()
+        return self._decide(raw)
+
+    def _decide(self, raw: bytes) -> tuple[NoteSignature, ...]:
         note = parse_add_checkpoint(raw).note
         checkpoint = parse_checkpoint(parse_note(note).text)
         if checkpoint.origin in self.logs:
@@ -63,7 +69,7 @@ class MapAuditor(Witness):
 
     def add_own(self, old: int, proof: Sequence[bytes], note: bytes) -> None:
         """Cosign a checkpoint that the replica itself has come to: the same decision, asked from within."""
-        self.add(format_add_checkpoint(AddCheckpoint(old, tuple(proof), note)))
+        self._decide(format_add_checkpoint(AddCheckpoint(old, tuple(proof), note)))
 
 
 def create_keys(

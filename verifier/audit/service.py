@@ -26,7 +26,8 @@ from verifier.audit.run import Audit
 
 JUDGE_S: Final = 8.0  # how long a log that asks is kept waiting for the replay
 RENEW_S: Final = 60  # an idle log's cosignature is renewed when it is so old
-_ITS_TURN_MS: Final = 5_000
+_ITS_TURN_MS: Final = 5_000  # after a log has asked, cosigning is left to its asking
+_AGAIN_S: Final = 0.1  # between the first two looks while a log waits for an answer; then twice as long each time
 _OTHER: Final = Text("与本方重放所得不同", "Not what was found here by replaying")
 _BROKEN: Final = Text("日志违反规则，不再签署", "The log broke a rule; nothing of it is cosigned any more")
 journal = logging.getLogger("verifier.audit")
@@ -45,7 +46,8 @@ class Service:
         self._now_ms, self._every_s = now_ms, every_s
         self._poke = asyncio.Event()
         self._looked = asyncio.Condition()
-        self._asked = (0, 0)  # size that a log has just asked about, and when (ms)
+        self._asked_ms: int | None = None  # when a log asked last
+        self._waiting = 0  # requests of a log that wait for the replay
         self.standing: Counter[str] = Counter()  # alarms by code, of the last look
         self.sound = False
         self.size = 0
@@ -67,6 +69,7 @@ class Service:
 
     async def _follow(self) -> None:
         """Look until cancelled, or until our own disk fails."""
+        pause = _AGAIN_S
         while True:
             try:
                 await self.audit.look(self._now_ms())
@@ -81,8 +84,9 @@ class Service:
                 async with self._looked:
                     self._report = None
                     self._looked.notify_all()
+            pause = min(2 * pause, self._every_s) if self._waiting else _AGAIN_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._every_s):
+                async with asyncio.timeout(pause if self._waiting else self._every_s):
                     await self._poke.wait()
             self._poke.clear()
 
@@ -106,6 +110,10 @@ class Service:
         if self.failed is not None or self.audit.replica.verified is None:
             raise Unavailable("nothing was verified yet, or the auditor has stopped", retry_after=10)
 
+    def asked(self) -> None:
+        """A log asks for a cosignature. From any thread."""
+        self._asked_ms = self._now_ms()
+
     def judge(self, note: bytes, checkpoint: Checkpoint) -> None:
         """Step 0 of the map auditor, from a worker thread. Raises Unavailable or Refused."""
         waiting: Future[None] = asyncio.run_coroutine_threadsafe(self._replayed(note, checkpoint), self._loop)
@@ -119,11 +127,15 @@ class Service:
         replica = self.audit.replica
         if checkpoint.size > replica.size:
             self.audit.see(note, "add-checkpoint", self._now_ms(), follow=True)
-            self._asked = checkpoint.size, self._now_ms()
             self._poke.set()
-            with suppress(TimeoutError):
+            self._waiting += 1
+            try:
                 async with asyncio.timeout(JUDGE_S), self._looked:
                     await self._looked.wait_for(lambda: self._knows(checkpoint.size) or self._stopped())
+            except TimeoutError:
+                pass
+            finally:
+                self._waiting -= 1
         if self._stopped():
             raise Refused("LOG_BROKEN", "checkpoint", _BROKEN)
         if not self._knows(checkpoint.size):
@@ -147,9 +159,8 @@ class Service:
         verified = replica.verified
         if verified is None or self._stopped():
             return
-        size, asked_ms = self._asked
-        if verified.size == size and self._now_ms() - asked_ms < _ITS_TURN_MS:
-            return  # the log that asked is about to get it
+        if self._asked_ms is not None and self._now_ms() - self._asked_ms < _ITS_TURN_MS:
+            return  # it asks about every head: a newer one cosigned here would refuse it the one that it shows
         seen = auditor.seen(self.audit.pins.origin)
         if verified.size < seen.size or (
             verified.size == seen.size and self._now_ms() // 1000 - seen.time_s < RENEW_S

@@ -10,13 +10,13 @@ from aiohttp import web
 
 from ledger.edge import protect
 from ledger.edge_direct import DIRECT
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.keystore import public_part
 from ledger.records.dates import format_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
 from ledger.records.receipt import open_receipt
-from ledger.service.proofs import Proofs, add_proofs
+from ledger.service.proofs import Proofs, add_proofs, cosigned_question
 from ledger.service.run import RECEIPT_KEY
 from ledger.store.evidence import Basis
 from ledger.tlog.policy import NO_WITNESSES
@@ -163,7 +163,7 @@ async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(
     for direct in (True, False):
         prover.kept.clear()
         heads[:] = [None]
-        proofs = Proofs(prover, lambda: heads[-1], "x", (), None)  # type: ignore[arg-type]
+        proofs = Proofs(prover, lambda: heads[-1], lambda _: None, "x", (), None)  # type: ignore[arg-type]
         app = web.Application()
         add_proofs(app, proofs)
         protect(app)
@@ -199,8 +199,30 @@ async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(
 
 
 def test_nothing_lies_ready_before_the_first_head_nor_for_what_is_no_key() -> None:
-    proofs = Proofs(Memory(), lambda: None, "x", (), None)  # type: ignore[arg-type]
+    proofs = Proofs(Memory(), lambda: None, lambda _: None, "x", (), None)  # type: ignore[arg-type]
     with pytest.raises(Unavailable):
         proofs.ready("00" * 32, False)
     for text in ("", "00" * 31, "00" * 33, "0A" * 32, "00" * 32 + "/receipt", "\u0660" * 64):
         assert proofs.ready(text, False) is None
+
+
+@pytest.mark.parametrize("text", ["", "0", "0000000g", "ABCDEF01", "00000000,", ",".join(["00000000"] * 17), "all"])
+def test_a_question_for_no_key_is_malformed(text: str) -> None:
+    with pytest.raises(Malformed):
+        cosigned_question({"cosigned": text})
+
+
+def test_a_question_for_lines_leaves_the_rest() -> None:
+    assert cosigned_question({"size": "5", "cosigned": "00000001,abcdef01"}) == (
+        (b"\0\0\0\1", b"\xab\xcd\xef\1"), {"size": "5"},
+    )  # fmt: skip
+    assert cosigned_question({"date": "2026-01-01"}) == ((), {"date": "2026-01-01"})
+
+
+async def test_where_nobody_cosigned_the_newest_head_answers(live: LiveLedger) -> None:
+    key = octets("nobody at all")
+    async with live.client() as client:
+        asked = proven(live, await client.evidence(key, cosigned=live.keys), key)
+        assert asked.size == proven(live, await client.evidence(key), key).size
+        with pytest.raises(Refused):
+            await client.evidence(key, cosigned=live.keys * 9)

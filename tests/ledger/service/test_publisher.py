@@ -168,6 +168,54 @@ async def test_public_witnesses_are_sent_to_at_their_pace_and_waited_for_by_nobo
             assert set(pause.asked) == {10.0}
 
 
+async def test_an_auditors_line_comes_after_publication_and_is_shown_with_the_head(room: Room) -> None:
+    async with fakes(room, "own", "auditor") as (own, auditor):
+        before: list[tuple[int, int]] = []
+        heard = auditor.answer
+
+        def hear() -> None:
+            heard()
+            before.append((auditor.requests[-1][1], room.published.size if room.published else 0))
+
+        auditor.answer = hear
+        async with room.open(witnesses=[own, auditor], policy=Policy((), policy_lines(own, auditor), (), "own")):
+            for label in "abc":
+                await put_and_wait(room, label)
+                await until(lambda: auditor.key in signers(room))
+                assert own.key in signers(room) and room.opened().checkpoint.size == room.size
+            assert before and all(size <= shown for size, shown in before), "nothing that nobody can read"
+
+
+async def test_a_head_with_an_auditors_line_is_remembered_when_newer_ones_have_none(room: Room) -> None:
+    async with (
+        fakes(room, "own", "auditor") as (own, auditor),
+        room.open(witnesses=[own, auditor], policy=Policy((), policy_lines(own, auditor), (), "own")),
+    ):
+        ids = [auditor.key.key_id]
+        await put_and_wait(room, "a")
+        await until(lambda: auditor.key in signers(room))
+        auditor.mode = "hang"
+        before = len(auditor.requests)
+        await put_and_wait(room, "b")
+        asked = room.size
+        await until(lambda: len(auditor.requests) > before)
+        await put_and_wait(room, "c")
+        remembered = room.publisher.last_cosigned.newest(ids)
+        assert remembered is not None and remembered.size < asked, "the one before"
+        auditor.released.set()  # it answers for the head of "b", which is not the newest any more
+        await until(lambda: room.publisher.last_cosigned.newest(ids).size >= asked)  # type: ignore[union-attr]
+        remembered = room.publisher.last_cosigned.newest(ids)
+        assert remembered is not None
+        opened = open_cosigned(remembered.note, SIGNER.origin, SIGNER.vkeys, room.policy, [])
+        assert {own.key, auditor.key} <= opened.cosigned.keys()
+        assert parse_seal(remembered.seal).covered == remembered.size - 1
+        auditor.mode = "honest"
+
+
+def signers(room: Room) -> Any:
+    return room.opened().cosigned
+
+
 def policy_lines(*witnesses: FakeWitness) -> Any:
     from ledger.tlog.policy import Witness
 

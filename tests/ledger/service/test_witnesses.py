@@ -11,6 +11,7 @@ import pytest
 
 from ledger.errors import Refused, Unavailable
 from ledger.service import witnesses as module
+from ledger.service.cosigned import Published
 from ledger.service.witness import Contradiction, Signed, TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.tlog.checkpoint import Checkpoint, add_cosignatures, open_cosigned
@@ -33,6 +34,9 @@ class Ear:
 
     def late(self, signed: Signed, lines: Sequence[NoteSignature]) -> None:
         self.lines += [(signed.checkpoint.size, line.name) for line in lines]
+
+    def answered(self, published: Published, lines: Sequence[NoteSignature]) -> None:
+        self.lines += [(published.size, line.name) for line in lines]
 
     def contradicted(self, found: Contradiction) -> None:
         self.contradictions.append(found)
@@ -65,6 +69,10 @@ async def fakes(*names: str) -> Any:
     finally:
         for witness in made:
             await witness.stop()
+
+
+def shown(size: int) -> Published:
+    return Published(head(size), head(size).note, b"")
 
 
 def names_of(lines: Sequence[NoteSignature] | None) -> set[str]:
@@ -172,11 +180,64 @@ async def test_without_a_quorum_nobody_is_waited_for() -> None:
         async with client(policy) as (all_of, ear):
             assert await all_of.ask(None), "nobody could be a quorum"
             assert await all_of.cosign(head(5)) == ()
+            all_of.published(shown(5))
             one.mode = "honest"
             one.released.set()
             await until(lambda: ear.lines == [(5, "w")])
     async with client(Policy((), (), (), NONE)) as (nobody, _):
         assert await nobody.ask(None) and await nobody.cosign(head(5)) == ()
+
+
+def with_auditor(own: FakeWitness, auditor: FakeWitness) -> Policy:
+    lines = tuple(Witness(one.name, one.key, one.url) for one in (own, auditor))
+    return Policy((), lines, (Group("all", 1, ("own",)), Group("enough", 1, ("all",))), "enough")
+
+
+async def test_who_is_not_in_the_quorum_hears_of_nothing_before_it_is_published() -> None:
+    async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):
+        assert names_of(await all_of.cosign(head(5))) == {"own"}
+        assert auditor.requests == []
+        all_of.published(shown(5))
+        await until(lambda: ear.lines == [(5, "auditor")])
+        assert names_of(await all_of.cosign(head(6))) == {"own"}
+        all_of.published(shown(6))
+        await until(lambda: ear.lines == [(5, "auditor"), (6, "auditor")])
+        assert auditor.requests == [(0, 5), (5, 6)] and own.requests == [(0, 5), (5, 6)]
+
+
+async def test_one_beyond_the_quorum_that_fails_gets_the_newest_head_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BACK_OFF_S", (0.01, 0.02))
+    async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):
+        auditor.mode = "500"
+        all_of.published(shown(5))
+        await until(lambda: len(auditor.requests) >= 3)
+        all_of.published(shown(6))
+        await until(lambda: auditor.requests[-1] == (0, 6))
+        auditor.mode = "honest"
+        await until(lambda: ear.lines == [(6, "auditor")])
+        assert ear.errors == [] and own.requests == []
+
+
+async def test_one_beyond_the_quorum_never_hurries_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BACK_OFF_S", (3000.0, 3000.0))
+    async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):
+        auditor.mode = "500"
+        all_of.published(shown(5))
+        await until(lambda: ("auditor", "status 500") in ear.outcomes)
+        own.mode = "500"
+        assert await all_of.cosign(head(5)) is None
+        held = {place.open.name: place.not_before for place in all_of._places}
+        assert held["auditor"] < held["own"] == all_of.next_try()
+
+
+async def test_a_contradiction_from_beyond_the_quorum_stops_the_log_and_is_not_asked_again() -> None:
+    async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):
+        larger = Checkpoint(ORIGIN, 41, octets("larger"))
+        auditor.seen, auditor.mode = Seen(larger, SIGNER.sign(larger, NOW)), "409 larger"
+        all_of.published(shown(5))
+        await until(lambda: ear.contradictions)
+        await until(lambda: all(place.task is None or place.task.done() for place in all_of._places))
+        assert [found.shown for found in ear.contradictions] == [larger] and len(auditor.requests) == 1
 
 
 async def test_asking_is_done_when_the_silent_could_not_be_a_quorum() -> None:

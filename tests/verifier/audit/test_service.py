@@ -149,3 +149,45 @@ async def test_a_failing_disk_ends_it(log: LogBuilder, tmp_path: Path, monkeypat
         assert size_cosigned(auditor, log) == before
         with pytest.raises(Unavailable):
             service.check_ready()
+
+
+async def test_a_log_that_asks_about_an_older_head_than_the_newest_gets_its_line(
+    log: LogBuilder, tmp_path: Path
+) -> None:
+    """Under a stream of batches the replay is often further than the head that the log has just asked about."""
+    async with serving(tmp_path, log, FakeLedger(log), Clock(), every_s=3000) as (_, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        for labels in ("cd", "ef"):
+            old = log.integrator.size
+            await log.issue(log.certificate(labels[0]))
+            asked, note = log.integrator.size, log.checkpoint()
+            await log.issue(log.certificate(labels[1]))
+            for size, told in ((asked, note), (log.integrator.size, log.checkpoint())):
+                proof = await Hashes(log.store).consistency(old, size)
+                lines = await asyncio.to_thread(auditor.add, format_add_checkpoint(AddCheckpoint(old, proof, told)))
+                assert lines and size_cosigned(auditor, log) == size
+                old = size
+
+
+async def test_while_a_log_waits_the_auditor_looks_again_soon(
+    log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was published may take a moment until every server has it."""
+    monkeypatch.setattr("verifier.audit.service.JUDGE_S", 120.0)
+    ledger = FakeLedger(log)
+    async with serving(tmp_path, log, ledger, Clock(), every_s=3000) as (_, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        old = log.integrator.size
+        await log.issue(log.certificate("more"))
+        serve, failures = ledger.tile, [Unavailable("not there yet")] * 3
+
+        async def behind(path: str) -> bytes:
+            if failures:
+                raise failures.pop()
+            return await serve(path)
+
+        ledger.tile = behind  # type: ignore[method-assign]
+        proof = await Hashes(log.store).consistency(old, log.integrator.size)
+        raw = format_add_checkpoint(AddCheckpoint(old, proof, log.checkpoint()))
+        assert await asyncio.to_thread(auditor.add, raw)
+        assert not failures and size_cosigned(auditor, log) == log.integrator.size
