@@ -496,7 +496,7 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
         with pytest.raises(Pending) as pending:
             await client.submit(submissions)
         identities = [c.statement.identity for c in made]
-        assert list(pending.value.identities) == identities and pending.value.retry_after == 1
+        assert list(pending.value.identities) == identities and pending.value.retry_after == 2
 
         raw = wire.encode(wire.SubmitRequest([wire.submission_body(s) for s in submissions]))
         status, headers, answer = await signed_raw(live, body, "/v1/statements", raw)
