@@ -16,7 +16,6 @@ from ledger.records.authority import Genesis
 from ledger.records.kinds import Kind
 from ledger.records.state import AuthorityState, FilingState, authority_map_key, filing_map_key
 from ledger.records.statements import parse_statement
-from ledger.store.copying import check_whole
 from ledger.store.protocol import StateRow, Store
 from ledger.store.standing import authority_of, filing_of
 from ledger.text import Text
@@ -41,9 +40,7 @@ class FrontView:
 
     @classmethod
     async def open(cls, store: Store, origin: str, now_s: Callable[[], float]) -> FrontView:
-        """Raises Refused for another log's store and for a copy that was not ended, Unavailable where there is no log
-        yet."""
-        await check_whole(store)
+        """Raises Refused for another log's store, Unavailable where there is no log yet."""
         if await store.meta("origin") != origin.encode():
             raise Refused("ORIGIN", "origin", _ORIGIN)
         entries = await store.entries(0, 1)
