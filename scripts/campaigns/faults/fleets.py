@@ -21,24 +21,25 @@ from tests.support.sequencers import Fleet, disturb
 ROUNDS = 20
 SIZES = (2, 5)
 _CLIENTS, _EACH = 2, 2
-_PEOPLE = 4_000
+_PEOPLE, _DRAWN = 4_000, 1_000  # tracks are drawn for so many in a request
 
 
 async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[str]:
     """`count` rounds in one fleet, of two sequencers or five by turns."""
     size = SIZES[seed % len(SIZES)]
-    body, draw, counts = live_body(f"fleet {seed}"), random.Random(f"fleet {seed}"), Counter[str]()
+    body, draw, counts = live_body(f"fleet-{seed}"), random.Random(f"fleet-{seed}"), Counter[str]()
     folder = room / f"piece {seed}"
-    fleet = await asyncio.to_thread(Fleet.create, postgres_server(), folder, f"fleet {seed}", size, takeover_ms=2000)
+    fleet = await asyncio.to_thread(Fleet.create, postgres_server(), folder, f"fleet-{seed}", size, takeover_ms=2000)
     fleet.patience_s = 0.7
     try:
         await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
         await fleet.ask(lambda leader: leader.file(body))
-        labels = distinct(f"fleet {seed}", _PEOPLE)
+        labels = distinct(f"fleet-{seed}", _PEOPLE)
 
         async def draft(leader: LiveLedger) -> Sequence[Certificate]:
             async with leader.client(body, total_s=120) as client:
-                return await drafted(client, body, *labels)
+                parts = [await drafted(client, body, *labels[at : at + _DRAWN]) for at in range(0, _PEOPLE, _DRAWN)]
+            return [certificate for part in parts for certificate in part]
 
         certificates, done = iter(await fleet.ask(draft)), asyncio.Event()
         async with fleet.watched():
