@@ -24,7 +24,6 @@ from ledger.errors import CertLedgerError, Unavailable
 from ledger.records.status import authenticate_record
 from ledger.service.answers import Answers
 from ledger.store.integrate import Integrator
-from ledger.store.sqlite import open_sqlite
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
 STORE_STEPS = ("entries", "tiles", "states", "map", "head", "check", "commit", "publish")
@@ -136,9 +135,7 @@ class Failpoints:
         trial, template = TRIALS[number], self._small
         large = trial.size in LARGE
         folder = self._room / f"trial {number}"
-        live = template.copy(folder)
-        if large:
-            self._store.put_back(await self._filled(), folder)
+        live = template.copy(folder, await self._filled() if large else None)
         start = FILLED if large else FILED
         # The tree before the batch, and the batch: it ends with a seal at `size`.
         before = trial.size - 5 if large else 259 if trial.size > 258 else FILED
@@ -181,20 +178,20 @@ class Failpoints:
         self._witness.tell(oracle)
         sender.journal.close()
         counts: Counter[str] = Counter(await judge(live, oracle, self._store, check=check))
+        self._store.discard(folder)
         counts.update(trials=1, starts=starts + 1, fired=fault.fired, unfired=not fault.fired, wrong=fault.early)
         return counts
 
     async def _filled(self) -> Path:
-        """A backup of the template with certificates of nobody, up to the last tile but one."""
+        """The template with certificates of nobody, up to the last tile but one."""
         if self._large is None:
             live = self._small.copy(self._room / "large")
-            store = open_sqlite(live.folder / "log.db", private=True)
+            store = await self._store.open(live.folder)
             try:
                 await fill(await Integrator.open(store), self._small, FILLED)
             finally:
                 await store.close()
-            self._large = self._room / "filled"
-            self._store.back_up(live.folder, self._large)
+            self._large = live.folder
         return self._large
 
 

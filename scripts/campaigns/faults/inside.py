@@ -136,6 +136,7 @@ class Template:
     live: LiveLedger
     body: Body
     clock: Clock
+    store: StoreKind
     certificates: list[Certificate]
     witnesses: list[FakeWitness] = field(default_factory=list)
     quorum: int = 0
@@ -163,7 +164,7 @@ class Template:
             chosen["policy"] = "policy.txt"
         live = LiveLedger.create(folder, seed, **chosen)
         body = live_body(seed)
-        made = cls(live, body, clock, [], list(witnesses), quorum)
+        made = cls(live, body, clock, store, [], list(witnesses), quorum)
         made.write_policy(live)
         async with inside(live, clock):
             for at in range(_TRIES):  # a witness may have been too slow for the start
@@ -186,9 +187,10 @@ class Template:
         if self.witnesses:
             (live.folder / "policy.txt").write_text(format_policy(policy_of(self.witnesses, self.quorum)), "utf-8")
 
-    def copy(self, folder: Path) -> LiveLedger:
-        """The same log elsewhere; its witnesses have seen nothing of it yet."""
-        shutil.copytree(self.live.folder, folder)
+    def copy(self, folder: Path, of: Path | None = None) -> LiveLedger:
+        """The same log elsewhere, or as it has grown in the folder `of`; its witnesses have seen nothing of it yet."""
+        shutil.copytree(of or self.live.folder, folder)
+        self.store.own(folder, of or self.live.folder)
         for witness in self.witnesses:
             witness.seen, witness.mode = None, "honest"
         return replace(self.live, folder=folder, process=None)

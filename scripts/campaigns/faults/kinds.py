@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaigns.faults import clocks, databases, disks, failpoints, flips, kills, restores, rivals, torn, witnessing
+from campaigns.faults import (
+    clocks,
+    databases,
+    disks,
+    failpoints,
+    fleets,
+    flips,
+    kills,
+    restores,
+    rivals,
+    torn,
+    witnessing,
+)
 from campaigns.faults.postgres import Postgres
 from campaigns.faults.stores import Sqlite
 
@@ -39,7 +51,9 @@ def alone(run: Callable[[Path, Any, int, int], Awaitable[Counter[str]]]) -> Sess
 
 
 KINDS = {
-    "failpoints": Kind(len(failpoints.TRIALS), 1, failpoints.session, "each step, lost or kept, at each tile edge"),
+    "failpoints": Kind(
+        len(failpoints.TRIALS), 1, failpoints.session, "each step, lost or kept, at each tile edge", _BOTH
+    ),
     "kills": Kind(2000, kills.PIECE, alone(kills.run_piece), "kill -9 at random moments under load", _BOTH),
     "full": Kind(100, 1, disks.full_session, "a disk that is full, and has room again"),
     "eio": Kind(60, 1, alone(disks.run_eio), "EIO from one fdatasync or pwrite"),
@@ -49,6 +63,9 @@ KINDS = {
     "witnesses": Kind(len(witnessing.TRIALS), 1, witnessing.session, "witnesses that are down, slow or lie"),
     "flips": Kind(10_000, 250, flips.session, "one bit in a row, in the file or in the guard", _BOTH),
     "rivals": Kind(30, 3, alone(rivals.run), "a second ledger while the first stands still"),
+    "fleets": Kind(
+        200, fleets.ROUNDS, alone(fleets.run), "two or five sequencers, stopped, killed and woken", ("postgres",)
+    ),
     "commits": Kind(
         1000, databases.PIECE, alone(databases.run_commits), "the answer to a COMMIT never comes", ("postgres",)
     ),

@@ -6,29 +6,37 @@ a lost process, session or answer, not a power cut.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 
-from campaigns.faults.stores import Sqlite, prove
+from campaigns.faults.stores import STEPS, Fault, Sqlite, prove
 from ledger.__main__ import main
 from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
-from ledger.store.opening import open_store
+from ledger.store import postgres_link, postgres_writer
+from ledger.store.opening import create_store, open_store
+from ledger.store.postgres_link import Deadlines, Place, parse_place
 from tests.support.fault_store import flip
 from tests.support.postgres import Server, postgres_server
 
 _PORT = re.compile(r"@127\.0\.0\.1:\d+")
 _BITS = {"smallint": 15, "integer": 31, "bigint": 48}
+_TABLES = (
+    "SELECT table_name::text FROM information_schema.tables"
+    " WHERE table_schema = current_schema() AND table_name <> 'migration' ORDER BY 1"
+)
 _COLUMNS = (
     "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns"
     " WHERE table_schema = current_schema() AND table_name <> 'migration' ORDER BY 1, 2"
@@ -47,6 +55,35 @@ class Postgres:
     def settings(self, folder: Path) -> dict[str, Any]:
         place = self.server.place(folder.name)
         return {"store": place, "store_owner": self.server.owner(place)}
+
+    def own(self, folder: Path, of: Path) -> None:
+        """A schema as the product makes it, filled by the superuser."""
+        path, place = folder / SETTINGS_FILE, self.server.place(folder.name)
+        source = _place(of)
+        text = path.read_text("utf-8")
+        assert text.count(source) == 1
+        path.write_text(text.replace(source, place), "utf-8")
+
+        async def make() -> None:
+            await (await create_store(place, folder, private=True, owner=self.server.owner(place))).close()
+
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(asyncio.run, make()).result()
+        schema = parse_place(source).schema
+        for (table,) in self.server.sql(place, _TABLES):
+            self.server.sql(place, f'INSERT INTO "{table}" SELECT * FROM "{schema}"."{table}"')
+
+    def discard(self, folder: Path) -> None:
+        place = _place(folder)
+        self.server.sql(place, f'DROP SCHEMA "{parse_place(place).schema}" CASCADE')
+
+    @contextmanager
+    def failing(self, fault: Fault) -> Iterator[None]:
+        async def connect(place: Place, deadlines: Deadlines) -> Any:
+            return _Failing(await postgres_link.connect(place, deadlines), fault)
+
+        with patch.object(postgres_writer, "connect", connect):
+            yield
 
     def put_between(self, folder: Path, port: int) -> None:
         """A stopped log reaches its store through the proxy on `port` from now on; checks go past it."""
@@ -103,6 +140,50 @@ class Postgres:
 
     # Pages of the cluster are the server's own matter: it has checksums for them. A row stands in their place.
     flipped_file: Callable[[Postgres, Path, random.Random], contextlib.AbstractContextManager[str]] = flipped_row
+
+
+class _Failing:
+    """A writer's session that fails at one step; of a COMMIT, whichever way, it is over with it."""
+
+    def __init__(self, inner: Any, fault: Fault) -> None:
+        self._inner, self._fault = inner, fault
+        self._commit = ""  # the step that a COMMIT would be now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def execute(self, text: str, *values: Any, **how: Any) -> Any:
+        step = next((step for begin, step in STEPS if text.startswith(begin)), "")
+        if text == "BEGIN":
+            self._commit = ""
+        elif text == "COMMIT":
+            step = self._commit
+        return await self._at(step, lambda: self._inner.execute(text, *values, **how))
+
+    async def fetch(self, text: str, *values: Any, **how: Any) -> Any:
+        step = next((step for begin, step in STEPS if text.startswith(begin)), "")
+        return await self._at(step, lambda: self._inner.fetch(text, *values, **how))
+
+    async def copy_records_to_table(self, table: str, **how: Any) -> Any:
+        step = {"entry": "entries", "state": "states"}.get(table, "")
+        return await self._at(step, lambda: self._inner.copy_records_to_table(table, **how))
+
+    async def _at(self, step: str, act: Callable[[], Awaitable[Any]]) -> Any:
+        if step in ("entries", "publish"):
+            self._commit = {"entries": "commit", "publish": "published"}[step]
+        commits = step in ("commit", "published")
+        if step == "published":  # what `publish` keeps is kept by its commit
+            step = "publish" if self._fault.kept else ""
+        elif step == "publish" and self._fault.kept:
+            step = ""
+        if not self._fault.strikes(step):
+            return await act()
+        result = await act() if self._fault.kept else None
+        if step == "check" and self._fault.kept:  # memory that went bad between the server and us
+            return [(flip(row[0], 77),) for row in result]
+        if commits:
+            self._inner.terminate()
+        raise ConnectionResetError(104, "Connection reset by peer")
 
 
 def _place(folder: Path) -> str:

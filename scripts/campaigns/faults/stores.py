@@ -50,6 +50,12 @@ class StoreKind(Protocol):
         """A context in which stores that are opened fail at `fault`: entries tiles states map head check commit
         publish."""
 
+    def own(self, folder: Path, of: Path) -> None:
+        """A store of its own, with the same rows, for a stopped log whose folder is a copy of the folder `of`."""
+
+    def discard(self, folder: Path) -> None:
+        """Give up what `own` made beside the folder."""
+
     def back_up(self, folder: Path, to: Path) -> None:
         """A whole copy of the store, also beside a running log."""
 
@@ -82,7 +88,7 @@ class StoreKind(Protocol):
         """The growing tile's row has only so many bytes in there."""
 
 
-_STEPS = (
+STEPS = (
     ("INSERT INTO entry ", "entries"),
     ("INSERT INTO tile ", "tiles"),
     ("INSERT INTO state ", "states"),
@@ -104,7 +110,7 @@ class _Failing:
         return getattr(self._inner, name)
 
     def execute(self, text: str, *values: Any) -> Any:
-        step = next((step for begin, step in _STEPS if text.startswith(begin)), "")
+        step = next((step for begin, step in STEPS if text.startswith(begin)), "")
         if text.startswith("BEGIN"):
             self._commit = ""
         elif step in ("entries", "publish"):
@@ -141,6 +147,12 @@ class Sqlite:
 
     def settings(self, folder: Path) -> dict[str, Any]:
         return {}
+
+    def own(self, folder: Path, of: Path) -> None:
+        return  # it lies in the folder
+
+    def discard(self, folder: Path) -> None:
+        return
 
     @contextmanager
     def failing(self, fault: Fault) -> Iterator[None]:
