@@ -39,6 +39,11 @@ def failpoint(step: str, kept: bool, size: int = 7) -> int:
 
 # Kind: the pieces of the slice, (seed, how many).
 ON_POSTGRES: dict[str, list[tuple[int, int]]] = {
+    "failpoints": [
+        (failpoint("states", kept=False), 1),
+        (failpoint("commit", kept=False), 1),
+        (failpoint("commit", kept=True), 1),
+    ],
     "kills": [(1, 2)],
     "restores": [(0, 3)],
     "flips": [(0, 6)],
@@ -69,6 +74,11 @@ SLICES: dict[str, list[tuple[int, int]]] = {
 MISSING: dict[str, Callable[[], str]] = {"full": disks.no_full_disk, "eio": disks.no_tracer}
 
 
+def test_every_kind_has_a_slice() -> None:
+    for store, slices in (("sqlite", set(SLICES)), ("postgres", {*ON_POSTGRES, "fleets"})):  # its: test_sequencers.py
+        assert slices == {name for name, kind in KINDS.items() if store in kind.stores}
+
+
 async def pieces(kind: str, store: str, room: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     async with KINDS[kind].session(room, STORES[store]) as piece:
@@ -77,12 +87,17 @@ async def pieces(kind: str, store: str, room: Path) -> Counter[str]:
     return counts
 
 
-@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if "postgres" in kind.stores])
+# A slice of `fleets` is tests/flows/test_sequencers.py.
+@pytest.mark.parametrize(
+    "kind", [name for name, kind in KINDS.items() if "postgres" in kind.stores and name != "fleets"]
+)
 async def test_on_postgres_a_slice_of(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restores, "STAGES", 2)
     counts = await pieces(kind, "postgres", tmp_path)
     assert not {name: counts[name] for name in BAD if counts[name]}
     match kind:
+        case "failpoints":
+            assert counts["trials"] == 3 and counts["fired"] == 5  # a lost answer is looked up, and the batch stands
         case "kills":
             assert counts["kills"] == 2 and counts["requests unknown"] > 0
         case "restores":
