@@ -222,15 +222,23 @@ def _entry(serial: int, count: int, keys: list[list[Ed25519Signer]]) -> bytes:
     holder = serial - 5_000 if upgrade else serial
     body, grade = holder * 7 % BODIES, 2 + holder % 3 + upgrade
     day = DAY + serial * _span(count) // count
+    signer = keys[body][serial // BODIES % KEYS]
+    return signed_certificate(serial, holder, body, grade, day - serial * 31 % 18, day - 25, signer)
+
+
+def signed_certificate(
+    serial: int, holder: int, body: int, grade: int, issue_day: int, assessment_day: int, signer: Ed25519Signer
+) -> bytes:
+    """The entry of certificate `serial`, in the track of `holder`."""
     issue = Issue(
         cert_key=_octets(f"c{serial}"),
-        filing_number=number_of(body),
+        filing_number=_number(body),
         occupation=OCCUPATION,
         trade="",
         grade=grade,
         level=7 - grade,
-        issue_day=day - serial * 31 % 18,
-        assessment_day=day - 25,
+        issue_day=issue_day,
+        assessment_day=assessment_day,
         route=Route.EXAM,
         standard=f"GZB-{OCCUPATION}",
         audience=Audience.PUBLIC,
@@ -238,13 +246,13 @@ def _entry(serial: int, count: int, keys: list[list[Ed25519Signer]]) -> bytes:
         face=_octets(f"f{serial}"),
         rest=_octets(f"x{serial}"),
     )
-    return issue_entry(issue, keys[body][serial // BODIES % KEYS])
+    return issue_entry(issue, signer)
 
 
 def _filing(authority: Authority, body: int) -> bytes:
     since = DAY - 90
     return authority.filing(
-        number=number_of(body),
+        number=_number(body),
         name=f"性能测试评价机构{body}（样本）",
         first_day=since,
         last_day=DAY + 900,
@@ -259,7 +267,7 @@ def _span(count: int) -> int:
     return min(300, count // 500)
 
 
-def number_of(body: int) -> str:
+def _number(body: int) -> str:
     return f"S{body + 1:04d}51000001"
 
 

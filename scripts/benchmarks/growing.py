@@ -8,7 +8,7 @@
 
 What the private index and the envelopes of the filled certificates hold is random, of the length that real ones have:
 they are rows to grow by, and nobody asks for them. Filling takes most of the time, so give --dir: a log that was filled
-is used again, with what earlier runs added to it.
+stays as it is and is used again; each run works on a copy of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import asyncio
 import gc
 import json
 import os
+import shutil
 import sys
 import time
 from collections import deque
@@ -33,7 +34,6 @@ from benchmarks import append, auditing, visibility
 from benchmarks.figures import Figure
 from benchmarks.processes import Scale, free_port, run, started
 from benchmarks.workload import (
-    OCCUPATION,
     ORIGIN,
     Authority,
     certificate,
@@ -44,9 +44,7 @@ from benchmarks.workload import (
     today,
 )
 from demonstration.settings import set_toml
-from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, Route
-from ledger.records.statements import issue_entry, parse_statement
+from ledger.records.statements import parse_statement
 from ledger.records.view import authenticate_authority, authenticated_elsewhere
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
@@ -62,25 +60,21 @@ _SEALED_LOOKUP = 12 + 32 + 16 + 32 + 16  # bytes: nonce, cert key, salt, leaf ha
 
 
 async def measure(folder: Path, scale: Scale) -> list[Figure]:
-    home = folder.parent / f"grown-{scale.grown}"
-    if not (home / "filled.json").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        make_log(home, ["--map-depth", str(depth_for(scale.grown))])
-        began = time.perf_counter()
-        size, entries = await _fill(home / "log" / "log.db", scale.grown)
-        spent = time.perf_counter() - began
-        (home / "filled.json").write_text(json.dumps({"bytes": size, "entries": entries, "seconds": spent}))
-    filled = json.loads((home / "filled.json").read_text())
+    kept, home = folder.parent / f"grown-{scale.grown}", folder / "grown"
+    if not (kept / "filled").exists():
+        shutil.rmtree(kept, ignore_errors=True)  # of a fill that was ended
+        kept.mkdir(parents=True)
+        make_log(kept, ["--map-depth", str(depth_for(scale.grown))])
+        await _fill(kept / "log" / "log.db", scale.grown)
+        (kept / "filled").touch()
+    shutil.copytree(kept, home)
     said = f"at {scale.grown:,} certificates"
-    set_toml(home / "log" / "ledger.toml", policy="")
-    size = (filled["bytes"] / scale.grown,)
+    size = ((home / "log" / "log.db").stat().st_size / scale.grown,)
     figures = [Figure("growth.bytes", f"store of the ledger {said}, per certificate", "bytes", size)]
     few = replace(scale, certificates=STRETCHES * scale.stretch)
     async with served_log(home, visibility.witnesses) as log:
         async with log.client() as client:
-            if not (home / "filed").exists():
-                await client.submit_authority(Authority(today()).filing())
-                (home / "filed").touch()
+            await client.submit_authority(Authority(today()).filing())
         appended = await append.measure(log, few)
     taken = {figure.name: figure for figure in appended.figures}
     for key, label in (
@@ -164,8 +158,8 @@ class _Bulk(SqliteStore):
             os.close(self._lock)
 
 
-async def _fill(path: Path, count: int) -> tuple[int, int]:
-    """`count` certificates of twenty bodies; bytes of the file and entries of the log afterwards."""
+async def _fill(path: Path, count: int) -> None:
+    """`count` certificates of twenty bodies."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     store = _Bulk(path)
@@ -195,7 +189,6 @@ async def _fill(path: Path, count: int) -> tuple[int, int]:
                 rate = done / (time.monotonic() - began)
                 print(f"filled {done:,} of {count:,}, {rate:,.0f}/s", file=sys.stderr, flush=True)
     store.finish()
-    return path.stat().st_size, integrator.size
 
 
 def _signed(pool: ProcessPoolExecutor, count: int, day: int) -> Iterator[list[bytes]]:
@@ -214,24 +207,9 @@ def _sign(first: int, end: int, day: int) -> list[bytes]:
 
 
 def _entry(serial: int, day: int) -> bytes:
-    body, grade = serial % auditing.BODIES, 2 + serial % 4
-    issue = Issue(
-        cert_key=_octets(b"c", serial),
-        filing_number=auditing.number_of(body),
-        occupation=OCCUPATION,
-        trade="",
-        grade=grade,
-        level=7 - grade,
-        issue_day=day,
-        assessment_day=day - 7,
-        route=Route.EXAM,
-        standard=f"GZB-{OCCUPATION}",
-        audience=Audience.PUBLIC,
-        track_id=_octets(b"t", serial)[:16],
-        face=_octets(b"f", serial),
-        rest=_octets(b"r", serial),
-    )
-    return issue_entry(issue, _signers(body)[serial // auditing.BODIES % auditing.KEYS])
+    body = serial % auditing.BODIES
+    signer = _signers(body)[serial // auditing.BODIES % auditing.KEYS]
+    return auditing.signed_certificate(serial, serial, body, 2 + serial % 4, day, day - 7, signer)
 
 
 def _signers(body: int) -> list[Ed25519Signer]:
