@@ -39,6 +39,7 @@ TOGETHER: Final = 8  # requests under way
 ATTEMPTS: Final = 5
 _LONGEST_WAIT_S: Final = 30
 LINE_S: Final = 30  # papers wait so long for a map auditor's line
+_ANSWER_S: Final = 5  # for one answer to that question
 _LINE_PAUSES_S: Final = (0.5, 4.0)  # the first one, and the longest: each is twice the one before
 
 Watch = Callable[[int, float], None]  # papers that wait for a line, seconds waited so far
@@ -132,16 +133,20 @@ async def with_lines(
     judge, found = Judge(trust), dict(newest)
     left = [item for item in issued if not judge.has_line(newest[item.number])]
     waited, (pause, longest) = 0.0, _LINE_PAUSES_S
+    clock = asyncio.get_running_loop().time
+    began, unasked = clock(), len(left)
     while left:
-        some = left[:TOGETHER]
+        some, rest = left[:TOGETHER], left[TOGETHER:]
+        unasked -= len(some)
         answers = await asyncio.gather(*(_ask_line(item, newest, client, judge, trust) for item in some))  # 2
         better = {item.number: one for item, one in zip(some, answers, strict=True) if one is not None}
         found |= better
-        left = [item for item in left if item.number not in better]
-        if better or not left:
+        left = rest + [item for item in some if item.number not in better]  # whoever gets none keeps nobody from theirs
+        late = clock() - began >= LINE_S  # answers that do not come take their time too
+        if better or not left or (unasked > 0 and not late):
             continue
         watch(len(left), waited)
-        if waited >= wait_s:
+        if waited >= wait_s or late:
             break  # 3
         pause = min(pause, wait_s - waited)
         await sleep(pause)
@@ -154,9 +159,10 @@ async def _ask_line(
 ) -> Evidence | None:
     """Evidence with a line that says what the newest says; None when there is none yet."""
     try:
-        raw = await client.evidence(cert_key_of(item.certificate.secret), cosigned=trust.map_auditors)
+        async with asyncio.timeout(_ANSWER_S):
+            raw = await client.evidence(cert_key_of(item.certificate.secret), cosigned=trust.map_auditors)
         evidence = judge.check(item, parse_evidence(raw))
-    except CertLedgerError:  # no answer, or one under an older head, where it was not so yet
+    except (CertLedgerError, TimeoutError):  # no answer, or one under an older head, where it was not so yet
         return None
     return evidence if judge.has_line(evidence) and evidence.state == newest[item.number].state else None
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +130,7 @@ def audited(setting: Setting) -> LogTrust:
 
 async def test_papers_wait_for_an_auditors_line(setting: Setting, tmp_path: Path) -> None:
     issued, trust, out = await logged(setting, tmp_path, 12), audited(setting), tmp_path / "out"
-    setting.log.line_after = 2 * TOGETHER + 3  # the third time it comes for some, and at once for the rest
+    setting.log.line_after = 3 * TOGETHER + 3  # all were asked, some again; then it comes, and at once for the rest
     waits: list[float] = []
     watched: list[tuple[int, float]] = []
 
@@ -185,3 +186,35 @@ async def test_without_auditors_in_the_settings_nobody_waits(setting: Setting, t
     issued, trust, out = await logged(setting, tmp_path, 2), setting.desk.settings.trust, tmp_path / "out"
     found = await missing_evidence(out, issued, setting.log, trust, sleep)
     assert without_line(found, trust) == [] and setting.log.asked_for_lines == 0
+
+
+@pytest.mark.parametrize("wait_s", [LINE_S, 0])
+async def test_who_gets_no_line_keeps_nobody_from_theirs(setting: Setting, tmp_path: Path, wait_s: int) -> None:
+    issued, trust, out = await logged(setting, tmp_path, TOGETHER + 1), audited(setting), tmp_path / "out"
+    setting.log.line_after = 0
+    changed = {cert_key_of(item.certificate.secret) for item in issued[:TOGETHER]}
+
+    class Some:
+        async def evidence(self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = ()) -> bytes:
+            if cosigned and cert_key in changed:
+                raise Unavailable("changed since the last line")
+            return await setting.log.evidence(cert_key, cosigned=cosigned)
+
+    found = await newest_evidence(out, issued, Some(), trust, sleep, wait_s=wait_s)
+    assert without_line(found, trust) == sorted(item.number for item in issued[:TOGETHER])
+
+
+async def test_an_answer_that_never_comes_is_waited_for_as_long_as_is_said(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("issuer.proofs._ANSWER_S", 0.01)
+    issued, trust = await logged(setting, tmp_path, 1), audited(setting)
+
+    class Silent:
+        async def evidence(self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = ()) -> bytes:
+            if cosigned:
+                await asyncio.Event().wait()
+            return await setting.log.evidence(cert_key)
+
+    found = await newest_evidence(tmp_path / "out", issued, Silent(), trust, sleep)
+    assert without_line(found, trust) == [issued[0].number]
