@@ -34,8 +34,8 @@ _ED25519, _ML_DSA = "ed25519", "ml-dsa-44"  # names in the key file, and kinds
 
 class MapAuditor(Witness):
     """`judge(note, checkpoint)` is step 0: it returns or raises, and may block; it is called on worker threads.
-    `ready()` raises Unavailable while the replay does not go on. `on_asked()`: somebody asks from outside; on a worker
-    thread too."""
+    `ready()` raises Unavailable while the replay does not go on. `on_asked()`: somebody outside was answered; on a
+    worker thread too."""
 
     def __init__(
         self,
@@ -52,9 +52,11 @@ class MapAuditor(Witness):
         self._judge, self._ready, self._on_asked = judge, ready, on_asked
 
     def add(self, raw: bytes) -> tuple[NoteSignature, ...]:
-        """As a witness's, after step 0."""
+        """As a witness's, after step 0. Only who was answered has asked: nobody else can keep the auditor from its own
+        turn."""
+        lines = self._decide(raw)
         self._on_asked()
-        return self._decide(raw)
+        return lines
 
     def _decide(self, raw: bytes) -> tuple[NoteSignature, ...]:
         note = parse_add_checkpoint(raw).note

@@ -92,8 +92,8 @@ class AuditReplica(Replica):
         return await Hashes(self.integrator.store).consistency(old, new)
 
     async def entry(self, index: int) -> bytes | None:
-        """One entry of our own copy."""
-        found = await self.integrator.store.entries(index, index + 1)
+        """One entry of our own copy; None where it has none, whatever somebody else's file says."""
+        found = await self.integrator.store.entries(index, index + 1) if 0 <= index < self.size else ()
         return found[0] if found else None
 
     async def certificate(self, cert_key: bytes) -> CertificateState | None:

@@ -177,6 +177,8 @@ async def check_bundle(check: OpeningsCheck, bundle: Bundle, entry_at: EntryAt, 
 def read_bundle(path: Path) -> Bundle | None:
     """The bundle in a file, None when it holds none. Raises Unavailable when it cannot be read."""
     try:
+        if path.exists() and not path.is_file():  # of a pipe nobody knows when it says something
+            return None
         with path.open("rb") as file:
             raw = file.read(MAX_BUNDLE + 1)
         bundle = parse_bundle(raw)

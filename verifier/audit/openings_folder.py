@@ -138,5 +138,8 @@ def _listing(folder: Path) -> tuple[dict[Path, _Look], int]:
             stat = path.stat()
         except FileNotFoundError:
             continue
+        except OSError:  # a link to itself, for one: read, and counted as unreadable
+            looks[path] = -1, -1
+            continue
         looks[path] = stat.st_size, stat.st_mtime_ns
     return looks, max(0, count - MAX_FILES)

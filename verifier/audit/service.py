@@ -159,7 +159,7 @@ class Service:
         verified = replica.verified
         if verified is None or self._stopped():
             return
-        if self._asked_ms is not None and self._now_ms() - self._asked_ms < _ITS_TURN_MS:
+        if self._waiting or (self._asked_ms is not None and self._now_ms() - self._asked_ms < _ITS_TURN_MS):
             return  # it asks about every head: a newer one cosigned here would refuse it the one that it shows
         seen = auditor.seen(self.audit.pins.origin)
         if verified.size < seen.size or (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as renewed
 
 from issuer.acts.correction import CorrectAct
 from issuer.acts.lines import read_sheet
@@ -26,7 +28,7 @@ from ledger.records.evidence import parse_evidence
 from ledger.records.kinds import Audience, Reason
 from ledger.records.life import Correct
 from ledger.records.secret import cert_key_of
-from ledger.records.state import CertificateState
+from ledger.records.state import CertificateState, parse_certificate_state
 from ledger.records.statements import issuer_entry
 from ledger.reference_data import load_ladder
 from ledger.tlog.merkle import leaf_hash
@@ -36,7 +38,7 @@ from tests.support.fake_log import FILING_NUMBER, ORIGIN
 from tests.support.issuer_acts import ActSetting, act_setting
 from tests.support.issuer_desk import TODAY
 from verifier.audit.alarms import AlarmCode
-from verifier.audit.openings import OpeningsCheck, check_openings, index_of
+from verifier.audit.openings import OpeningsCheck, check_bundle, check_openings, index_of, read_bundle
 
 
 @pytest.fixture
@@ -276,3 +278,35 @@ async def test_an_honest_issuers_corrections_of_the_same_certificate(issuer: Act
     bundle = parse_bundle(path.read_bytes())
     path.write_bytes(format_bundle(replace(bundle, face=replace(bundle.face, name="别人"))))
     assert await found_in(issuer, folders[1]) == [(AlarmCode.OPENING_MISMATCH, (index_of(bundle),))]
+
+
+@pytest.mark.parametrize("logged", [False, True])
+async def test_a_correction_that_is_none_of_this_certificate(log: LogBuilder, logged: bool) -> None:
+    """One that was never logged, or that is of another certificate, makes no other face true."""
+    one, two = log.certificate("a"), log.certificate("b")
+    await log.issue(one, two)
+    face = FaceOpening(octets("new salt", 16), one.face.number, "例大明")
+    whose = two if logged else one
+    body = Correct(whose.issue.cert_key, Reason.NAME_CHANGED, ISSUE_DAY, face.digest(), one.issue.rest, issuer=FILING)
+    entry, at = issuer_entry(body, log.record_key), log.integrator.size
+    if logged:
+        await log.batch([entry])
+    bundle = await log.bundle(one)
+    state = parse_certificate_state(bundle.evidence.state)
+    state = renewed(state, event_index=at) if logged else state
+    bundle = replace(bundle, face=face, evidence=replace(bundle.evidence, state=state.encode(), commitments=entry))
+
+    async def entry_at(index: int) -> bytes | None:
+        return next(iter(await log.store.entries(index, index + 1)), None)
+
+    check = OpeningsCheck(load_ladder(), 4)
+    await check_bundle(check, bundle, entry_at, log.integrator.certificate)
+    assert [one.code for one in check.result().alarms] == [AlarmCode.OPENING_MISMATCH]
+
+
+def test_what_is_no_file_is_unreadable_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.certbundle")
+    (tmp_path / "self.certbundle").symlink_to("self.certbundle")
+    assert read_bundle(tmp_path / "pipe.certbundle") is None
+    with pytest.raises(Unavailable):
+        read_bundle(tmp_path / "self.certbundle")

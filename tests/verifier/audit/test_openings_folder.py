@@ -18,7 +18,7 @@ from ledger.reference_data import load_ladder
 from tests.support.build_log import FILING, Certificate, LogBuilder, octets
 from verifier.audit import openings_folder
 from verifier.audit.openings import OpeningsResult
-from verifier.audit.openings_folder import LIST_MS, OpeningsFolder, open_folder
+from verifier.audit.openings_folder import LIST_MS, OpeningsFolder, _listing, open_folder
 
 
 @dataclass
@@ -148,3 +148,11 @@ async def test_a_folder_that_goes_takes_nothing_along(desk: Desk, caplog: pytest
     assert "FileNotFoundError" in caplog.text
     with pytest.raises(Unavailable):
         open_folder(desk.folder.folder, load_ladder(), 4)
+
+
+async def test_a_link_to_itself_blinds_nobody(tmp_path: Path) -> None:
+    (tmp_path / "a.certbundle").write_bytes(b"no bundle")
+    (tmp_path / "b.certbundle").symlink_to("b.certbundle")
+    os.mkfifo(tmp_path / "c.certbundle")
+    looks, beyond = _listing(tmp_path)
+    assert [path.name for path in looks] == ["a.certbundle", "b.certbundle", "c.certbundle"] and beyond == 0

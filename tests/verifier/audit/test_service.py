@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as renewed
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.bundle import format_bundle
 from ledger.records.commitments import FaceOpening
+from ledger.records.state import parse_certificate_state
 from ledger.reference_data import load_ladder
 from ledger.store.hashes import Hashes
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
@@ -191,3 +194,34 @@ async def test_while_a_log_waits_the_auditor_looks_again_soon(
         raw = format_add_checkpoint(AddCheckpoint(old, proof, log.checkpoint()))
         assert await asyncio.to_thread(auditor.add, raw)
         assert not failures and size_cosigned(auditor, log) == log.integrator.size
+
+
+async def test_who_gets_no_answer_does_not_keep_the_auditor_from_its_turn(log: LogBuilder, tmp_path: Path) -> None:
+    clock = Clock()
+    async with serving(tmp_path, log, FakeLedger(log), clock) as (_, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        await log.issue(log.certificate("more"))
+
+        def asked() -> bool:
+            with suppress(CertLedgerError):
+                auditor.add(b"junk")
+            clock.now_ms += 1000
+            return size_cosigned(auditor, log) == log.integrator.size
+
+        await until(asked)
+
+
+@pytest.mark.parametrize("at", [2**63, 2**64 - 1])
+async def test_no_bundle_stops_the_service(log: LogBuilder, tmp_path: Path, at: int) -> None:
+    one = log.certificate("z")
+    await log.issue(one)
+    bundle = await log.bundle(one)
+    state = renewed(parse_certificate_state(bundle.evidence.state), event_index=at)
+    evidence = replace(bundle.evidence, state=state.encode(), commitments=b"x")
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a.certbundle").write_bytes(format_bundle(replace(bundle, evidence=evidence)))
+    folder = open_folder(given, load_ladder(), 4)
+    async with serving(tmp_path, log, FakeLedger(log), Clock(), openings=folder) as (service, _):
+        await until(lambda: service.failed is not None or service.report()["openings"]["checked"] == 1)
+        assert service.failed is None
