@@ -263,8 +263,11 @@ class Witnesses:
 
     async def _ask(self, place: _Place, stored: Signed | None) -> None:
         try:
-            await place.open.ask(stored)
+            async with asyncio.timeout(self._timeout.total if place in self._beyond else None):
+                await place.open.ask(stored)
             self._well(place, "asked")
+        except TimeoutError:
+            self._ill(place, Failed("timeout"))
         except Failed as failure:
             self._ill(place, failure)
 

@@ -16,9 +16,13 @@ from ledger.records.dates import format_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
 from ledger.records.receipt import open_receipt
+from ledger.service.cosigned import Published
 from ledger.service.proofs import Proofs, add_proofs, cosigned_question
 from ledger.service.run import RECEIPT_KEY
+from ledger.service.witness import Signed
 from ledger.store.evidence import Basis
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NO_WITNESSES
 from ledger.tlog.proof import parse_tlog_proof, verify_tlog_proof
 from tests.support.builders import Body, Certificate, octets
@@ -226,3 +230,18 @@ async def test_where_nobody_cosigned_the_newest_head_answers(live: LiveLedger) -
         assert asked.size == proven(live, await client.evidence(key), key).size
         with pytest.raises(Refused):
             await client.evidence(key, cosigned=live.keys * 9)
+
+
+def test_the_newest_cosigned_head_answers() -> None:
+    signer = CheckpointSigner("log.example", Ed25519Signer(octets("ed")), MlDsa44Signer(octets("ml")))
+
+    def head(size: int) -> Published:
+        checkpoint = Checkpoint("log.example", size, octets(f"root {size}"))
+        note = signer.sign(checkpoint, 1_790_000_000)
+        return Published(Signed(checkpoint, note), note, b"")
+
+    now = [head(5)]
+    proofs = Proofs(None, lambda: None, lambda ids: now[0], "log.example", signer.vkeys, None)  # type: ignore[arg-type]
+    assert proofs.cosigned_head([b"1234"])[1].size == 5
+    now[0] = head(6)
+    assert proofs.cosigned_head([b"1234"])[1].size == 6

@@ -768,3 +768,24 @@ async def test_every_head_extends_the_one_before(room: Room) -> None:
 
 def test_the_policy_that_asks_for_nobody_is_the_default() -> None:
     assert not Policy((), (), (), NONE).has_quorum
+
+
+async def test_a_line_of_an_older_head_never_goes_on_the_newest(room: Room) -> None:
+    async with (
+        fakes(room, "own", "auditor") as (own, auditor),
+        room.open(witnesses=[own, auditor], policy=Policy((), policy_lines(own, auditor), (), "own")),
+    ):
+        await put_and_wait(room, "a")
+        await until(lambda: auditor.key in signers(room))
+        auditor.mode = "hang"
+        await put_and_wait(room, "b")
+        older = room.published
+        await put_and_wait(room, "c")
+        newest = room.published
+        room.publisher.answered(older, [auditor.cosign(older.signed.checkpoint)])
+        assert room.published is newest
+        remembered = room.publisher.last_cosigned.newest([auditor.key.key_id])
+        assert remembered is not None and remembered.size == older.size
+        assert auditor.key in open_cosigned(remembered.note, SIGNER.origin, SIGNER.vkeys, room.policy, []).cosigned
+        auditor.mode = "honest"
+        auditor.released.set()

@@ -313,3 +313,34 @@ def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(Refused, match="cannot make up the quorum"):
         Witnesses(policy_of([one, two], 2), the_log, counts)
     Witnesses(policy_of([one, two], 1), the_log, counts)
+
+
+async def test_a_start_waits_for_no_auditor_longer_than_for_a_witness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BEYOND_S", 10_000.0)
+    async with fakes("own", "auditor") as (own, auditor):
+        await auditor.stop()
+        over = asyncio.Event()
+
+        async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await over.wait()
+            writer.close()
+
+        silent = await asyncio.start_server(say_nothing, "127.0.0.1", auditor.port)
+        async with asyncio.timeout(120), client(with_auditor(own, auditor), timeout_s=0.5) as (all_of, ear):
+            await all_of.ask(None)
+            assert ("auditor", "timeout") in ear.outcomes
+        over.set()
+        silent.close()
+        await auditor.start()
+
+
+async def test_an_auditor_that_fails_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BACK_OFF_S", (3000.0, 3000.0))
+    async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):
+        auditor.mode = "500"
+        all_of.published(shown(5))
+        await until(lambda: ("auditor", "status 500") in ear.outcomes)
+        all_of.published(shown(6))
+        for _ in range(50):
+            await asyncio.sleep(0.002)
+        assert len(auditor.requests) == 1
