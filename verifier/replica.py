@@ -61,6 +61,7 @@ class Verified:
     root: bytes
     time_ms: int  # how fresh it is: the quorum's newest moment, or the log's where the policy has no quorum
     log_time_ms: int  # from the log's own timestamped signature
+    note: bytes
 
 
 _Fetched: TypeAlias = tuple[list[bytes], Awaitable[list[Read]], Frontier]
@@ -127,7 +128,7 @@ class Replica:
                 raise Unverified("the store's checkpoint is not of its entries")
             if former:
                 moment = opened.time_s * 1000
-                self._before = Verified(opened.checkpoint.size, opened.checkpoint.root, moment, moment)
+                self._before = Verified(opened.checkpoint.size, opened.checkpoint.root, moment, moment, note)
                 return self
             with suppress(Unverified):  # kept under another policy: the next poll brings a better one
                 self.verified = _verified(self._with_quorum(note, now_ms))
@@ -231,10 +232,7 @@ class Replica:
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
         """The proof of a certificate's state under the newest verified checkpoint, out of this copy: as
         `LedgerClient.evidence`. Raises Unavailable before the first checkpoint."""
-        verified, note = self.verified, await self.integrator.store.checkpoint()
-        if verified is None or note is None:
-            raise Unavailable("nothing is verified yet")
-        basis = Basis(verified.size, note, verified.time_ms)
+        basis = self._basis()
         if size is not None:
             return await self._prover.at_size(cert_key, size, basis)
         if day is not None:
@@ -244,11 +242,16 @@ class Replica:
     async def standing(self, cert_key: bytes) -> tuple[bytes, Standing] | None:
         """The note of the newest verified checkpoint, and where in its tree the statement stands that issued a
         certificate; None when it has no such."""
-        verified, note = self.verified, await self.integrator.store.checkpoint()
-        if verified is None or note is None:
+        basis = self._basis()
+        found = await self._prover.standing(cert_key, basis)
+        return None if found is None else (basis.note, found)
+
+    def _basis(self) -> Basis:
+        """What proofs are made under. Not the store's note: while the next one is kept, that is the newer of two."""
+        verified = self.verified
+        if verified is None:
             raise Unavailable("nothing is verified yet")
-        found = await self._prover.standing(cert_key, Basis(verified.size, note, verified.time_ms))
-        return None if found is None else (note, found)
+        return Basis(verified.size, verified.note, verified.time_ms)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         size, root = opened.checkpoint.size, opened.checkpoint.root
@@ -391,4 +394,4 @@ def _leads(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequen
 
 def _verified(opened: CosignedCheckpoint) -> Verified:
     checkpoint = opened.checkpoint
-    return Verified(checkpoint.size, checkpoint.root, opened.time_s * 1000, opened.log_time_s * 1000)
+    return Verified(checkpoint.size, checkpoint.root, opened.time_s * 1000, opened.log_time_s * 1000, opened.note)

@@ -152,6 +152,26 @@ class TestFollowing:
         assert any(index * 256 > size + 256 for index, size in asked[2:])
         assert replica.integrator.size > bundles * 256 - 100
 
+    async def test_a_proof_is_of_one_checkpoint_also_while_the_next_is_kept(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = log.certificate("one")
+        await log.issue(one)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        await replica.poll(NOW)
+        before, put, seen = replica.verified, store.put_checkpoint, []
+
+        async def look(note: bytes) -> None:
+            await put(note)
+            seen.append((await replica.evidence(one.issue.cert_key), await replica.standing(one.issue.cert_key)))
+
+        monkeypatch.setattr(store, "put_checkpoint", look)
+        await issue(log, 3)
+        await replica.poll(NOW)
+        ((raw, standing),) = seen
+        assert before is not None and standing is not None and standing[0] == before.note
+        assert open_evidence(parse_evidence(raw), log.trust(), NOW).state.size == before.size
+
     async def test_idle_log_renews_its_time(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
         ledger = FakeLedger(log)
         replica = await start(store, ledger, log.trust(), pool)
