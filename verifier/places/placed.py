@@ -11,7 +11,7 @@ bears a time and its witnesses; of a receipt only the root is signed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from ledger.errors import Unavailable, Unverified
@@ -21,6 +21,7 @@ from ledger.records.statements import Statement, parse_statement
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import parse_note
 from ledger.tlog.proof import HEADER, TlogProof, parse_tlog_proof, verify_tlog_proof
+from verifier.former import check_until, keys_of
 from verifier.proven import open_note
 from verifier.trust import Trust
 
@@ -87,6 +88,10 @@ def verify_place_of(proof: PlaceProof, raw: bytes, entry: bytes | None, trust: T
             raise Unavailable(f"no receipt_key is set for {trust.origin}: it is in the ledger's trust.json")
         open_receipt(raw, statement, trust.origin, trust.receipt_key)  # 3
         return Placed(trust.origin, proof.index, proof.size, statement, None, None)
-    verify_tlog_proof(proof, statement, trust.origin, trust.keys)  # 3
-    opened, witnessed = open_note(proof.checkpoint, trust, (now_ms + trust.max_skew_ms) // 1000)
+    keys, until_ms = keys_of(proof.checkpoint, trust.origin, trust.keys, trust.former)  # 3, a file may be of before
+    verify_tlog_proof(proof, statement, trust.origin, keys)
+    latest_ms = now_ms + trust.max_skew_ms
+    latest_ms = latest_ms if until_ms is None else min(latest_ms, until_ms)
+    opened, witnessed = open_note(proof.checkpoint, replace(trust, keys=tuple(keys), former=()), latest_ms // 1000)
+    check_until(opened.log_time_s, until_ms)
     return Placed(trust.origin, proof.index, opened.checkpoint.size, statement, opened.time_s * 1000, witnessed)

@@ -12,6 +12,7 @@ from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import POLICY, WITNESS, Certificate, LogBuilder, octets
 from tests.support.place_proofs import RECEIPTS, proof_file, receipt_file
+from verifier.former import FormerKeys
 from verifier.places.placed import Placed, is_place_proof, parse_place_proof, trust_of, verify_place_of
 from verifier.trust import Trust
 
@@ -106,3 +107,26 @@ def test_other_files_are_none() -> None:
         assert is_place_proof(raw)
         with pytest.raises(Malformed):
             parse_place_proof(raw)
+
+
+async def test_a_file_of_before_the_logs_keys_changed_counts_by_the_former_pair(log: LogBuilder) -> None:
+    log.cosigned_by = (WITNESS,)
+    one = await issued(log)
+    raw = await proof_file(log, one)
+    before, trust = log.signer.vkeys, log.trust(policy=POLICY)
+    now = replace(trust, keys=replace(log, pair="second").signer.vkeys)
+    with pytest.raises(Unverified):
+        judged(log, raw, trust=now)
+    placed = judged(log, raw, trust=replace(now, former=(FormerKeys(before, log.time + 5_000),)))
+    assert placed == judged(log, raw, trust=trust) and placed.witnessed
+    with pytest.raises(Unverified):
+        judged(log, raw, trust=replace(now, former=(FormerKeys(before, log.time - 5_000),)))
+
+
+async def test_a_witness_of_the_future_is_none(log: LogBuilder) -> None:
+    log.cosigned_by = (WITNESS,)
+    one = await issued(log)
+    raw, trust = await proof_file(log, one), log.trust(policy=POLICY)
+    early = log.time - trust.max_skew_ms - 60_000
+    assert judged(log, raw, trust=trust).witnessed
+    assert not verify_place_of(parse_place_proof(raw), raw, None, trust, early).witnessed
