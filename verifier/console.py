@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from verifier.known_log import AsOf
 from verifier.messages import say_time
 from verifier.opened import no_ledger
 from verifier.proven import Proven, open_evidence
-from verifier.refresh import refreshed
+from verifier.refresh import newest_refreshed
 from verifier.several import origin_of
 from verifier.vouched import vouched_evidence
 
@@ -63,14 +64,13 @@ def _refresh(options: argparse.Namespace) -> int:
     now_ms = time.time_ns() // 1_000_000
     trust = log.build(settings.bases)
 
-    async def fetch() -> tuple[Evidence, Proven]:
+    async def fetch() -> Sequence[tuple[Evidence, Proven]]:
         async with LedgerClient(log.ledger_url) as client:
             evidence = parse_evidence(await client.evidence(cert_key_of(item.secret)))
             newest = evidence, open_evidence(evidence, trust, now_ms)
-            return await vouched_evidence(newest, client, trust, now_ms)
+            return await vouched_evidence(newest, client, trust, now_ms), newest
 
-    evidence, proven = asyncio.run(fetch())
-    new = refreshed(item, evidence, trust, now_ms)
+    new, proven = newest_refreshed(item, asyncio.run(fetch()), trust, now_ms)
     _replace(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
     as_of_ms = proven.state.time_ms
     print(f"{options.file}: 证明已更新，截至 / proof refreshed, as of {say_time(as_of_ms, 'zh')}")

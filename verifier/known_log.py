@@ -179,7 +179,9 @@ class KnownLog:
         proven = self._opener.open(evidence, self._now_ms())
         if self._proofs is not None and evidence.cert_key == cert_key:
             newest, moment = (evidence, proven), {"size": asked.size, "day": asked.day}
-            _, proven = await vouched_evidence(newest, self._proofs, self.trust, self._now_ms(), **moment)
+            _, found = await vouched_evidence(newest, self._proofs, self.trust, self._now_ms(), **moment)
+            if asked != AsOf() or self.trust.is_fresh(found.state.time_ms, self._now_ms()):
+                proven = found  # a line of long ago is none: then the newest says that it lacks one
         state, time_ms = proven.state, None
         if state.cert_key != cert_key or (asked == AsOf() and not state.is_current):
             raise Unverified("evidence of something else than was asked for")

@@ -13,6 +13,7 @@ What a file loses by it: nothing. Of a staple, again only the Ed25519 lines are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -54,12 +55,27 @@ def refreshed(item: Bundle | Staple, evidence: Evidence, trust: Trust, now_ms: i
     if old is not None:
         _check_later(old, new)
     elif evidence.issued is None or evidence.issued.entry != item.entry:
-        raise Refused("FORKED", "evidence", _FORKED)
+        raise Unverified("the log holds no such statement, or another one, for this certificate")
     else:
         verify_carried(replace(item, evidence=evidence), carried, trust, now_ms)  # 1
     if isinstance(item, Bundle):
         return replace(item, evidence=evidence)
     return replace(item, evidence=stapled(evidence, trust, now_ms))
+
+
+def newest_refreshed(
+    item: Bundle | Staple, answers: Sequence[tuple[Evidence, Proven]], trust: Trust, now_ms: int
+) -> tuple[Bundle | Staple, Proven]:
+    """`refreshed` with the first of these answers that is not older than the file, and what that answer proves: one
+    that an auditor vouches for may be under a head of before. Raises as `refreshed` for the last one."""
+    *better, (last, proven) = answers
+    for evidence, vouched in better:
+        try:
+            return refreshed(item, evidence, trust, now_ms), vouched
+        except Refused as refusal:
+            if refusal.code != "OLDER":
+                raise
+    return refreshed(item, last, trust, now_ms), proven
 
 
 def stapled(evidence: Evidence, trust: Trust, now_ms: int) -> Evidence:

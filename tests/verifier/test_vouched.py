@@ -20,6 +20,7 @@ from tests.support.build_log import AUDITOR, AUDITORS, POLICY, WITNESS, Certific
 from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
 from verifier.proven import open_evidence
+from verifier.refresh import newest_refreshed
 from verifier.trust import Trust
 from verifier.verdict import Code
 from verifier.vouched import vouched_evidence
@@ -158,3 +159,46 @@ async def test_a_proof_that_does_not_hold_is_not_passed_over(desk: Desk) -> None
     for lie in lies:
         with pytest.raises((Unverified, Malformed)):
             await vouched_evidence(newest, Lying(lie), desk.trust, desk.log.time)
+
+
+async def test_a_head_without_the_quorum_is_no_better_than_one_without_the_line(desk: Desk) -> None:
+    log = desk.log
+    log.cosigned_by = (AUDITOR,)
+    await log.issue(log.certificate("a"))
+    desk.ledger.vouched = Basis(log.integrator.size, log.checkpoint(), log.time)
+    log.cosigned_by = (WITNESS,)
+    await log.issue(log.certificate("b"))
+    evidence = parse_evidence(await desk.ledger.evidence(desk.one.issue.cert_key))
+    newest = evidence, open_evidence(evidence, desk.trust, log.time)
+    assert await vouched_evidence(newest, desk.ledger, desk.trust, log.time) is newest
+
+
+async def test_a_line_of_long_ago_is_a_missing_line_and_not_missing_witnesses(desk: Desk) -> None:
+    now_ms = desk.ledger.vouched.time_ms + 3_600_000
+
+    class Now(Ledger):
+        async def evidence(
+            self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = (), **asked: int | None
+        ) -> bytes:
+            if cosigned:
+                return await super().evidence(cert_key, cosigned=cosigned, **asked)
+            note = desk.log.checkpoint(time_ms=now_ms)
+            return await desk.log.prover().current(cert_key, Basis(desk.log.integrator.size, note, now_ms))
+
+    known = KnownLog(desk.trust, lambda: now_ms, proofs=Now(desk.log, desk.ledger.vouched))
+    verdict = await Lookup([known], None, lambda: now_ms).by_secret(format_secret(desk.one.secret))
+    assert (verdict.code, verdict.detail["cause"], verdict.as_of_ms) == (Code.STALE, "auditor", now_ms)
+
+
+async def test_a_file_newer_than_the_last_line_is_refreshed_by_the_newest(desk: Desk) -> None:
+    log, trust = desk.log, desk.trust
+    file = await log.bundle(desk.one)
+    await log.issue(log.certificate("later"))
+    evidence = parse_evidence(await desk.ledger.evidence(desk.one.issue.cert_key))
+    newest = evidence, open_evidence(evidence, trust, log.time)
+    vouched = await vouched_evidence(newest, desk.ledger, trust, log.time)
+    assert vouched is not newest
+    new, proven = newest_refreshed(file, (vouched, newest), trust, log.time)
+    assert new == replace(file, evidence=evidence) and proven is newest[1]
+    older = replace(file, evidence=vouched[0])
+    assert newest_refreshed(older, (vouched, newest), trust, log.time)[1] is vouched[1]
