@@ -3,7 +3,8 @@
 A look, numbered:
 
     1 list      at most once in LIST_MS, the bundles there now: the first MAX_FILES by name. When one that was checked
-                has changed or is gone, all are checked anew; until that is done what was found before stands
+                has changed or is gone, all are checked anew; until that is done what was found before stands, and no
+                further change begins it again: a folder that changes all the time is found out too
     2 wait      a bundle whose entry is not replayed yet stays unread until it is
     3 check     at most AT_ONCE of those not read yet: a look for openings never keeps the replay waiting for long
 
@@ -66,7 +67,7 @@ class OpeningsFolder:
         todo = [path for path in self._there if self._is_due(path, size)]
         for path in todo[:AT_ONCE]:
             await self._read(path, size, entry_at, state_of)
-        unread = len(self._there) - len(self._checked) - len(self._none) + self._left_out
+        unread = len(self._there.keys() - self._checked.keys() - self._none.keys()) + self._left_out
         if self._anew and len(todo) > AT_ONCE:
             self.result = replace(self.result, unread=unread)
         elif todo or self._anew or unread != self.result.unread or len(self._none) != self.result.unreadable:
@@ -85,7 +86,7 @@ class OpeningsFolder:
         for known in (self._none, self._waiting):
             for path in known.keys() - self._there.keys():
                 del known[path]
-        if any(self._there.get(path) != look for path, look in self._checked.items()):
+        if not self._anew and any(self._there.get(path) != look for path, look in self._checked.items()):
             self._check, self._checked = OpeningsCheck(self._ladder, self._occupations), {}
             self._anew = True
 

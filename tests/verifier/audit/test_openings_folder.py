@@ -123,6 +123,22 @@ async def test_a_little_at_a_time_and_what_was_found_stands_meanwhile(
     assert [await desk.look() for _ in range(2)] == [(3, 0, 1, 1), (2, 0, 0, 1)]
 
 
+async def test_a_folder_that_changes_all_the_time_is_found_out_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openings_folder, "AT_ONCE", 1)
+    one, two = await two_of_one_number(desk)
+    first = await desk.put("a", one)
+    for _ in range(2):
+        await desk.look()
+    await desk.put("b", two)
+    await desk.put("c", one)
+    found = []
+    for moment in range(1, 9):
+        os.utime(first, ns=(moment, moment))
+        desk.now_ms += LIST_MS
+        found.append((await desk.look())[3])
+    assert found[-1] == 1, found
+
+
 async def test_no_more_than_so_many(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openings_folder, "MAX_FILES", 1)
     monkeypatch.setattr(openings_folder, "MAX_ALARMS", 0)
