@@ -33,7 +33,7 @@ from ledger.store.protocol import (
     signed_row,
 )
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
-from ledger.store.sqlite_wal import Copier, connect
+from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class SqliteStore:
         self._lock = None if read_only else _lock(path)
         try:
             self._reader = connect(path)
-            self._writer = connect(path, threads=True)
+            self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
                 os.close(self._lock)

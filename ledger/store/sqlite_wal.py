@@ -6,17 +6,18 @@ import sqlite3
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-_CACHE_KIB = 32 * 1024
+CACHE_KIB = 32 * 1024
+WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
 _COPY_PAGES = 32_000  # of 4 KiB, written since the last copy
 _WAL_LIMIT = 128_000
 
 
-def connect(path: Path, *, threads: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, threads: bool = False, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # Copier does it, so that no COMMIT waits for it
     except BaseException:
         connection.close()

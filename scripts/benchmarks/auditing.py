@@ -226,12 +226,16 @@ def _entry(serial: int, count: int, keys: list[list[Ed25519Signer]]) -> bytes:
     return signed_certificate(serial, holder, body, grade, day - serial * 31 % 18, day - 25, signer)
 
 
+def cert_key(serial: int) -> bytes:
+    return _octets(f"c{serial}")
+
+
 def signed_certificate(
     serial: int, holder: int, body: int, grade: int, issue_day: int, assessment_day: int, signer: Ed25519Signer
 ) -> bytes:
     """The entry of certificate `serial`, in the track of `holder`."""
     issue = Issue(
-        cert_key=_octets(f"c{serial}"),
+        cert_key=cert_key(serial),
         filing_number=_number(body),
         occupation=OCCUPATION,
         trade="",

@@ -2,7 +2,8 @@
 
     1 make    `cert-ledger init`
     2 fill    the product's own fold, map, seals and rows, without HTTP, admission and fsync: one transaction
-    3 serve   with two witnesses that both must cosign; a further filing; statements over HTTP as in `append`
+    3 serve   with two witnesses that both must cosign; a further filing; statements over HTTP as in `append`; evidence
+              of certificates all over the log
     4 start   once more, until it is ready
     5 audit   its tiles, exported, by `cert-verifier audit`, every signature
 
@@ -17,6 +18,7 @@ import asyncio
 import gc
 import json
 import os
+import random
 import shutil
 import sys
 import time
@@ -30,7 +32,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks import append, auditing, visibility
+from benchmarks import append, auditing, proofs, visibility
 from benchmarks.figures import Figure
 from benchmarks.processes import Scale, free_port, run, started
 from benchmarks.workload import (
@@ -52,6 +54,7 @@ from ledger.store.sqlite import SqliteStore
 from ledger.tlog.keys import Ed25519Signer
 
 BATCH = 2_000  # statements under one seal
+ASKED = 60_000  # certificates that evidence is asked of, in turn
 STRETCHES = 4  # of appended statements, the first of which only warms up
 _PIECE = 4_000  # signed by one task
 _AHEAD = 8  # such tasks
@@ -76,6 +79,7 @@ async def measure(folder: Path, scale: Scale) -> list[Figure]:
         async with log.client() as client:
             await client.submit_authority(Authority(today()).filing())
         appended = await append.measure(log, few)
+        asked = await proofs.first_asked(log, _cert_keys(scale.grown, ASKED), scale)
     taken = {figure.name: figure for figure in appended.figures}
     for key, label in (
         ("rate", "statements acknowledged"),
@@ -84,11 +88,22 @@ async def measure(folder: Path, scale: Scale) -> list[Figure]:
         ("memory_last", "memory of the ledger"),
     ):
         figures.append(replace(taken[f"append.{key}"], name=f"growth.{key}", text=f"{label} {said}", target=None))
+    figures += [
+        Figure("growth.evidence", f"evidence first asked {said}", "/s", asked.rates),
+        Figure("growth.evidence_cpu", f"CPU time of the ledger per such answer {said}", "µs", asked.cpu),
+        Figure("growth.evidence_p99", f"the same at {proofs.CALM}/s, p99 {said}", "ms", asked.calm, 20, True),
+    ]
     set_toml(home / "log" / "ledger.toml", policy="")  # its witnesses have ended
     figures.append(
         Figure("growth.restart", f"restart {said}, until it is ready", "s", (await restart_s(log),), 10, True)
     )
     return figures + await _audited(home, said)
+
+
+def _cert_keys(count: int, most: int) -> list[bytes]:
+    """Of filled certificates all over the log, in no order."""
+    serials = random.Random(2).sample(range(count), min(count, most))
+    return [auditing.cert_key(serial) for serial in serials]
 
 
 def depth_for(count: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from benchmarks.figures import Figure, quantile
@@ -28,27 +29,41 @@ CALM = 100  # requests a second
 KEPT = 500  # certificates that `again` asks for
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Evidence of certificates that nobody asked for before: one figure for each run."""
+
+    rates: tuple[float, ...]  # a second
+    cpu: tuple[float, ...]  # µs of the ledger for an answer
+    calm: tuple[float, ...]  # p99 at CALM requests a second, ms
+
+
+async def first_asked(log: RunningLog, keys: Sequence[bytes], scale: Scale) -> Asked:
+    """Other certificates of `keys` in each run, more than the ledger keeps: none is answered from memory."""
+    host, port = _address(log)
+    rates, cpu, calm = [], [], []
+    for run in range(scale.runs):
+        fresh = _questions(log, keys[run % 4 :: 4])
+        before = cpu_seconds(log.process)
+        load = _good(await closed_loop(host, port, fresh, scale.seconds, CONNECTIONS))
+        cpu.append((cpu_seconds(log.process) - before) / len(load.latencies) * 1e6)
+        rates.append(load.rate)
+        calm.append(quantile(_good(await open_loop(host, port, fresh, scale.seconds, CALM)).latencies, 0.99) * 1000)
+    return Asked(tuple(rates), tuple(cpu), tuple(calm))
+
+
 async def measure(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> list[Figure]:
     """`parcels`: what is on the log."""
     keys = [cert_key_of(secret) for parcel in parcels for secret in parcel.secrets]
     random.Random(2).shuffle(keys)
-    address = urlsplit(log.url)
-    host, port = address.hostname or "", address.port or 0
-
-    def asked(some: Sequence[bytes]) -> list[bytes]:
-        return [get_request(f"/v1/evidence/{key.hex()}", f"{host}:{port}") for key in some]
-
-    first, again, cpu, calm, tiles, checkpoints = [], [], [], [], [], []
+    host, port = _address(log)
+    first = await first_asked(log, keys, scale)
+    again, tiles, checkpoints = [], [], []
     fixed = [get_request(f"/tile/0/{at:03d}", f"{host}:{port}") for at in range(min(len(keys) >> 8, 400))]
-    for run in range(scale.runs):
-        # Other certificates in each run, and more than the ledger keeps, so that none is answered from memory.
-        fresh = asked(keys[run % 4 :: 4])
-        before = cpu_seconds(log.process)
-        load = _good(await closed_loop(host, port, fresh, scale.seconds, CONNECTIONS))
-        cpu.append((cpu_seconds(log.process) - before) / len(load.latencies) * 1e6)
-        first.append(load.rate)
-        calm.append(quantile(_good(await open_loop(host, port, fresh, scale.seconds, CALM)).latencies, 0.99) * 1000)
-        again.append(_good(await closed_loop(host, port, asked(keys[:KEPT]), scale.seconds, CONNECTIONS)).rate)
+    for _ in range(scale.runs):
+        again.append(
+            _good(await closed_loop(host, port, _questions(log, keys[:KEPT]), scale.seconds, CONNECTIONS)).rate
+        )
         tiles.append(_good(await closed_loop(host, port, fixed, scale.seconds, CONNECTIONS)).rate)
         note = [get_request("/checkpoint", f"{host}:{port}")]
         checkpoints.append(_good(await closed_loop(host, port, note, scale.seconds, CONNECTIONS)).rate)
@@ -60,14 +75,24 @@ async def measure(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> l
             "evidence.first",
             "evidence of a certificate nobody asked for",
             "/s",
-            tuple(first),
+            first.rates,
             3000,
             against="limits.aiohttp_hello",
         ),
-        Figure("evidence.cpu", "CPU time of the ledger per answer, first asked", "µs", tuple(cpu)),
-        Figure("evidence.calm_p99", f"evidence, first asked, at {CALM}/s, p99", "ms", tuple(calm), 20, True),
+        Figure("evidence.cpu", "CPU time of the ledger per answer, first asked", "µs", first.cpu),
+        Figure("evidence.calm_p99", f"evidence, first asked, at {CALM}/s, p99", "ms", first.calm, 20, True),
         *await _checked(log, keys[: 200 if scale.runs < 5 else 1000], scale),
     ]
+
+
+def _address(log: RunningLog) -> tuple[str, int]:
+    address = urlsplit(log.url)
+    return address.hostname or "", address.port or 0
+
+
+def _questions(log: RunningLog, keys: Sequence[bytes]) -> list[bytes]:
+    host, port = _address(log)
+    return [get_request(f"/v1/evidence/{key.hex()}", f"{host}:{port}") for key in keys]
 
 
 async def _checked(log: RunningLog, keys: Sequence[bytes], scale: Scale) -> list[Figure]:
