@@ -7,8 +7,6 @@ receipt      only the log can sign one: asked of its ledger, and handed on when 
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -24,9 +22,8 @@ from ledger.tlog.proof import TlogProof, format_tlog_proof
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.trust import Trust
+from verifier.web.answers import asked_cert_key, proof_file
 from verifier.web.route import BINARY, ERRORS, PLAIN, Room, Route, Schema
-
-_CERT_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Receipts(Protocol):
@@ -55,14 +52,14 @@ def places_room(lookup: Lookup, ledgers: Sequence[tuple[Trust, Receipts | None]]
 
 
 async def tlog_proof(request: web.Request) -> web.StreamResponse:
-    cert_key = _asked(request)
+    cert_key = asked_cert_key(request)
     _, note, found = await _standing(request.app[DESK], cert_key)
     proof = TlogProof(found.index, found.placed.inclusion, note, found.placed.entry)
     return _file(request, format_tlog_proof(proof), TLOG_PROOF, cert_key)
 
 
 async def receipt(request: web.Request) -> web.StreamResponse:
-    cert_key, desk = _asked(request), request.app[DESK]
+    cert_key, desk = asked_cert_key(request), request.app[DESK]
     log, _, found = await _standing(desk, cert_key)
     ledger = desk.ledgers.get(log.trust.origin)
     if ledger is None:
@@ -88,19 +85,8 @@ async def _standing(desk: Desk, cert_key: bytes) -> tuple[KnownLog, bytes, Stand
     return holding[0], *found
 
 
-def _asked(request: web.Request) -> bytes:
-    text = request.match_info["cert_key"]
-    if _CERT_KEY.fullmatch(text) is None:
-        raise Rejected(404)
-    return bytes.fromhex(text)
-
-
-def _file(request: web.Request, body: bytes, kind: Download, cert_key: bytes) -> web.StreamResponse:
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"Cache-Control": "no-cache", "ETag": tag, "Access-Control-Allow-Origin": "*"}
-    if request.headers.get("If-None-Match") == tag:
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=body, content_type=kind.content_type, headers=headers | kind.headers(cert_key))
+def _file(request: web.Request, body: bytes, kind: Download, cert_key: bytes) -> web.Response:
+    return proof_file(request, body, kind.content_type, kind.headers(cert_key))
 
 
 _FAILURES: Final[dict[int, dict[str, Schema]]] = {304: {}} | dict.fromkeys((404, 503), ERRORS)

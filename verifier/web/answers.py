@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -11,7 +13,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import istr
 
-from ledger.edge import CSP
+from ledger.edge import CSP, Rejected
 from ledger.edge_ready import Header
 from verifier.web.moulds import Page
 
@@ -24,6 +26,8 @@ SCANNER_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_CERT_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PROOF: Final[Mapping[str, str]] = {hdrs.CACHE_CONTROL: "no-cache", hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*"}
 _HTML: Final = "text/html; charset=utf-8"
 # Names that need not be folded for each answer.
 _PLAIN: Final[Mapping[str, str]] = {
@@ -54,6 +58,25 @@ def ready_html(request: web.Request, page: Page) -> web.StreamResponse:
 def json_body(body: Mapping[str, object], status: int = 200) -> web.Response:
     text = json.dumps(body, ensure_ascii=False)
     return web.Response(status=status, text=text, content_type="application/json")
+
+
+def asked_cert_key(request: web.Request) -> bytes:
+    """The cert key in the path, 32 bytes. Raises Rejected (404) where there is none."""
+    text = request.match_info["cert_key"]
+    if _CERT_KEY.fullmatch(text) is None:
+        raise Rejected(404)
+    return bytes.fromhex(text)
+
+
+def proof_file(
+    request: web.Request, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A proof about one certificate for anybody, asked for again each time; 304 to who has these bytes."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    sent = {**_PROOF, hdrs.ETAG: tag}
+    if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
+        return web.Response(status=304, headers=sent)
+    return web.Response(body=body, content_type=content_type, headers=sent | dict(headers or {}))
 
 
 def takes_gzip(request: web.Request) -> bool:

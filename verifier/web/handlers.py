@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -15,7 +13,17 @@ from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
 from ledger.errors import Malformed, Unavailable
 from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
-from verifier.web.answers import SCANNER_HEADERS, WASM_CSP, chosen_lang, html, json_body, ready_html, takes_gzip
+from verifier.web.answers import (
+    SCANNER_HEADERS,
+    WASM_CSP,
+    asked_cert_key,
+    chosen_lang,
+    html,
+    json_body,
+    proof_file,
+    ready_html,
+    takes_gzip,
+)
 from verifier.web.forms import parse_multipart, parse_urlencoded
 from verifier.web.state import STATE, State
 
@@ -25,7 +33,6 @@ RAW_TYPES = frozenset(
     {"application/pdf", "application/cbor", "application/octet-stream", "image/jpeg", "image/png", "image/webp"}
 )
 Check = Callable[[], Awaitable[Verdict]]
-_CERT_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class TextQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -102,16 +109,10 @@ async def read_text_question(request: web.Request, state: State) -> str:
 
 async def evidence(request: web.Request) -> web.StreamResponse:
     """The proof of a certificate's state, an absence too, for whoever has no replica. Asked for again each time."""
-    text = request.match_info["cert_key"]
-    if _CERT_KEY.fullmatch(text) is None:
-        raise Rejected(404)
+    cert_key = asked_cert_key(request)
     size, day = evidence_question(request.query)
-    body = await request.app[STATE].services.evidence(bytes.fromhex(text), size=size, day=day)
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"Cache-Control": "no-cache", "ETag": tag, "Access-Control-Allow-Origin": "*"}
-    if request.headers.get("If-None-Match") == tag:
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=body, content_type="application/cbor", headers=headers)
+    body = await request.app[STATE].services.evidence(cert_key, size=size, day=day)
+    return proof_file(request, body, "application/cbor")
 
 
 async def trust(request: web.Request) -> web.StreamResponse:
