@@ -44,6 +44,7 @@ from ledger.sheets.problem import Problem
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 
+_FETCH_IT = "any command that reaches the ledger fetches it anew"
 KEYS, PUBLIC_KEYS = "issuer.keys", "public.json"
 RECORD_KEY, REQUEST_KEY = "record", "request"  # names inside the key file
 GENESIS, FILING = "genesis.entry", "filing.tlog-proof"
@@ -101,7 +102,11 @@ class Desk:
 
     def saved_filing(self) -> Filing:
         """The terms as last seen on the log. Raises Unavailable when they were never seen; as `open_filing`."""
-        return open_filing(_read(self.folder / FILING), self.settings.trust, self.settings.filing_number)
+        path = self.folder / FILING
+        try:
+            return open_filing(_read(path), self.settings.trust, self.settings.filing_number)
+        except Unverified as error:
+            raise Unverified(f"{path} is not proven under the keys in issuer.toml ({error}): {_FETCH_IT}") from error
 
     def genesis(self) -> bytes:
         return _read(self.folder / GENESIS)
@@ -117,6 +122,13 @@ class Desk:
         if not known:
             replace_file(self.folder / FILING, proven)
         return filing
+
+    async def newest_filing(self, client: LogClient, now_ms: int) -> Filing:
+        """The terms as the log has them now, or as last seen where it does not answer. Raises as both."""
+        try:
+            return await self.current_filing(client, now_ms)
+        except Unavailable:
+            return self.saved_filing()
 
 
 @dataclass(frozen=True, slots=True)

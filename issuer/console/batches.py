@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -34,7 +35,8 @@ async def print_again(arguments: Namespace) -> int:
     A certificate that was reissued is printed under its new secret only; a corrected one with what it says now.
     """
     desk = open_desk(arguments.dir, lambda: passphrase(arguments), request=False)
-    filing = desk.saved_filing()
+    async with LedgerClient(desk.settings.ledger_url) as client:
+        filing = await desk.newest_filing(client, _now_ms())
     wanted = normal_text(arguments.number) if arguments.number else None
     printed: list[Printed] = []
     less: list[str] = []
@@ -100,3 +102,7 @@ def _line(desk: Desk, batch_id: bytes, state: BatchState) -> dict[str, object]:
         "unanswered": signed - placed - refused,
         "results": str(desk.results_folder(batch_id)),
     }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
 import pytest
 
 from issuer.console import rosters
+from issuer.desk import FILING
+from ledger.tlog.proof import format_tlog_proof, parse_tlog_proof
 from tests.support.fake_log import FILING_NUMBER, ORIGIN, FakeLog, make_filing
 from tests.support.issuer_desk import NOW_MS, PASSPHRASE, TODAY, VERIFY_URL, Crash, sample, write_csv
 from tests.support.issuer_shell import Shell, make_shell
@@ -140,6 +143,19 @@ def test_results_of_another_roster_are_not_overwritten(ready: Shell, tmp_path: P
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
     assert ready("issue", first, "--yes", "--out", out, "--no-pdf")[0] == 0, "the same roster again"
     assert ready("issue", second, "--yes", "--out", tmp_path / "other", "--no-pdf")[0] == 0
+
+
+def test_a_log_that_changed_its_keys(ready: Shell, tmp_path: Path) -> None:
+    """The filing kept from before is proven under keys that are pinned no longer: as good as one that says nothing."""
+    roster = write_csv(tmp_path / "r.csv", sample(1))
+    assert ready("issue", roster, "--yes", "--out", tmp_path / "out")[0] == 0
+    kept = ready.folder / FILING
+    proof = parse_tlog_proof(kept.read_bytes())
+    kept.write_bytes(format_tlog_proof(replace(proof, checkpoint=proof.checkpoint[:-40] + b"A" * 39 + b"\n")))
+    code, _, err = ready("check", roster, "--offline")
+    assert code == 1 and FILING in err and "issuer.toml" in err and "fetches it anew" in err
+    assert ready("print")[0] == 0
+    assert ready("check", roster, "--offline")[0] == 0
 
 
 def test_without_yes_nothing_is_signed_off_a_terminal(ready: Shell, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from issuer.__main__ import main
-from issuer.console import acts, rosters, setup
+from issuer.console import acts, batches, rosters, setup
 from ledger.errors import Unavailable
 from tests.support.fake_log import FILING_NUMBER, ORIGIN, FakeLog, make_filing
 from tests.support.issuer_desk import NOW_MS, PASSPHRASE, TODAY, VERIFY_URL
@@ -55,6 +56,16 @@ class Shell:
         return self
 
 
+class Nobody:
+    """A ledger that answers no question."""
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def ask(*_: object, **__: object) -> None:
+            raise Unavailable("the ledger did not answer")
+
+        return ask
+
+
 def make_shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     shell = Shell(folder, capsys)
 
@@ -62,15 +73,13 @@ def make_shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         def __init__(self, base_url: str, *, signer: object = None) -> None:
             pass
 
-        async def __aenter__(self) -> FakeLog:
-            if shell.log is None:
-                raise Unavailable("the ledger did not answer")
-            return shell.log
+        async def __aenter__(self) -> FakeLog | Nobody:
+            return shell.log or Nobody()
 
         async def __aexit__(self, *_: object) -> None:
             return None
 
-    for module in (acts, rosters, setup):
+    for module in (acts, batches, rosters, setup):
         monkeypatch.setattr(module, "LedgerClient", Client)
         monkeypatch.setattr(module, "_now_ms", lambda: NOW_MS)
     monkeypatch.setenv("CERT_ISSUER_PASSPHRASE", PASSPHRASE.decode())
