@@ -789,3 +789,42 @@ async def test_a_line_of_an_older_head_never_goes_on_the_newest(room: Room) -> N
         assert auditor.key in open_cosigned(remembered.note, SIGNER.origin, SIGNER.vkeys, room.policy, []).cosigned
         auditor.mode = "honest"
         auditor.released.set()
+
+
+async def test_a_line_goes_with_its_head_when_that_was_signed_again_meanwhile(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        fakes(room, "own", "auditor") as (own, auditor),
+        room.open(witnesses=[own, auditor], policy=Policy((), policy_lines(own, auditor), (), "own")),
+    ):
+        auditor.mode = "hang"
+        await put_and_wait(room, "a")
+        before = room.published
+        monkeypatch.setattr(module, "RENEW_S", 0.01)
+        room.wall += 90_000
+        room.steady += 90_000
+        room.publisher._renew_at = 0.0
+        room.publisher._wake.set()
+        renewed = await until(lambda: room.published if room.published is not before else None)
+        monkeypatch.setattr(module, "RENEW_S", 600.0)
+        assert renewed.size == before.size and renewed.note != before.note
+        room.publisher.answered(before, [auditor.cosign(before.signed.checkpoint)])
+        assert auditor.key in signers(room)
+        auditor.mode = "honest"
+        auditor.released.set()
+
+
+async def test_a_stopped_log_shows_no_line_that_comes_afterwards(room: Room) -> None:
+    async with (
+        fakes(room, "own", "auditor") as (own, auditor),
+        room.open(witnesses=[own, auditor], policy=Policy((), policy_lines(own, auditor), (), "own")),
+    ):
+        auditor.mode = "hang"
+        await put_and_wait(room, "a")
+        before, room.publisher.stopped = room.published, "stopped"
+        room.publisher.answered(before, [auditor.cosign(before.signed.checkpoint)])
+        assert room.published is before
+        assert room.publisher.last_cosigned.newest([auditor.key.key_id]) is None
+        auditor.mode = "honest"
+        auditor.released.set()
