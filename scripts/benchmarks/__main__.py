@@ -9,6 +9,7 @@
     issue    the real issuer on a sample roster
     revoke   from a revocation to the verifier that says so, with two witnesses
     audit    a whole audit of a log that was made beforehand
+    sustained the load of append for many minutes; only with --minutes
     growth   a ledger that holds many certificates: its start, what it still takes in, its audit
     eligibility decisions with their trace and bytes, and loading all packs
     peers    an append-only tree library and a plain table on the same entries
@@ -41,6 +42,7 @@ from benchmarks import (
     payroll,
     peers,
     proofs,
+    sustained,
     visibility,
 )
 from benchmarks.figures import Figure
@@ -61,6 +63,7 @@ PARTS = (
     "payroll",
     "issue",
     "audit",
+    "sustained",
     "growth",
     "revoke",
     "eligibility",
@@ -122,6 +125,15 @@ async def _measure(
             figures += await auditing.measure(folder, scale)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["audit"] = f"{type(error).__name__}: {error}"
+    if "sustained" in wanted and scale.minutes:
+        _say(f"sustained: {scale.minutes} minutes")
+        home = folder / "sustained"
+        home.mkdir()
+        try:
+            async with other_store(store) as place, running_log(home, visibility.witnesses, place) as log:
+                figures += await sustained.measure(log, scale.minutes)
+        except (Failed, CertLedgerError, AssertionError) as error:
+            failed["sustained"] = f"{type(error).__name__}: {error}"
     if "growth" in wanted:
         _say(f"growth: {scale.grown:,} certificates")
         try:
@@ -158,6 +170,7 @@ def main() -> int:
     )
     parser.add_argument("--audited", type=int, help="certificates of the log that the audit part makes and audits")
     parser.add_argument("--grown", type=int, help="certificates of the ledger that the growth part fills beforehand")
+    parser.add_argument("--minutes", type=int, help="how long the sustained part lasts; there is none without")
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of the table")
     parser.add_argument("--write", action="store_true", help="update the generated section of docs/performance.md")
     parser.add_argument("--dir", type=Path, default=ROOT / "bench-data", help="scratch folder, on the disk to measure")
@@ -169,6 +182,8 @@ def main() -> int:
         scale = replace(scale, audited=options.audited)
     if options.grown is not None:
         scale = replace(scale, grown=options.grown)
+    if options.minutes is not None:
+        scale = replace(scale, minutes=options.minutes)
     options.dir.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(options.dir.absolute())
     with (

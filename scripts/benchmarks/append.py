@@ -134,7 +134,7 @@ async def _closed(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequ
         while waiting:
             parcel = waiting.pop()
             began = time.perf_counter()
-            raw = await _submit(session, log, parcel, sent)
+            raw = await send(session, log, parcel, sent)
             sent.latencies.append(time.perf_counter() - began)
             last[:] = [(parcel, raw)]
 
@@ -155,7 +155,7 @@ async def _calm(session: aiohttp.ClientSession, log: RunningLog, client_rate: fl
     async def one(number: int, parcel: Parcel) -> None:
         due = began + number * pause
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        await _submit(session, log, parcel, sent)
+        await send(session, log, parcel, sent)
         sent.latencies.append(time.perf_counter() - due)
 
     await asyncio.gather(*(one(number, parcel) for number, parcel in enumerate(parcels)))
@@ -178,14 +178,14 @@ async def _flood(log: RunningLog, first: int, count: int) -> Sent:
 
         async def one(parcel: Parcel) -> None:
             began = time.perf_counter()
-            await _submit(session, log, parcel, sent, again=False)
+            await send(session, log, parcel, sent, again=False)
             sent.latencies.append(time.perf_counter() - began)
 
         await asyncio.gather(*map(one, parcels))
     return sent
 
 
-async def _submit(
+async def send(
     session: aiohttp.ClientSession, log: RunningLog, parcel: Parcel, sent: Sent, *, again: bool = True
 ) -> bytes:
     """Send until it is answered with a receipt (or once); every certificate in it must have been logged."""

@@ -35,6 +35,7 @@ class Scale:
     roster: int  # rows
     audited: int  # certificates of the log that is audited
     grown: int  # certificates of the ledger that was filled beforehand
+    minutes: int  # of the sustained load
     pages: int  # different certificates asked for in turn; a verifier keeps 1,024 envelopes
 
     @classmethod
@@ -47,13 +48,22 @@ class Scale:
             roster=1_000,
             audited=100_000,
             grown=100_000,
+            minutes=0,
             pages=800,
         )
 
     @classmethod
     def quick(cls) -> Scale:
         return cls(
-            runs=3, seconds=1.0, certificates=4_000, stretch=1_000, roster=40, audited=5_000, grown=4_000, pages=100
+            runs=3,
+            seconds=1.0,
+            certificates=4_000,
+            stretch=1_000,
+            roster=40,
+            audited=5_000,
+            grown=4_000,
+            minutes=0,
+            pages=100,
         )
 
 
