@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.postgres import Server, postgres_server
 from tests.support.sequencers import Fleet, disturb, status
 
-ROUNDS = 6
+ROUNDS = 4  # `scripts/faults --kind fleets` has hundreds
 
 
 @pytest.fixture

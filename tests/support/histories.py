@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import pickle
 import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +79,7 @@ TRUST = Trust(
 )
 DAY_MS = 86_400_000
 EVERYTHING = [(bytes(32), b"\xff" * 32)]
+NAMES = ("ledger", "replica")
 NUMBERS = ("Y000051000001", "S000151000002")
 PAYERS = ("Z000051000001", "Z000051000002")
 TERMS = ClaimTerms("A", ("G",), by_trade=False, lower_grades=False, slots=2)  # three nullifiers
@@ -95,6 +97,34 @@ WEIGHTS = {
 }  # fmt: skip
 
 
+class AtOnce(Executor):
+    """In the place of worker threads, which so short pieces of work do not repay."""
+
+    def submit(self, work: Callable[..., T], /, *args: Any, **named: Any) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(work(*args, **named))
+        except BaseException as error:
+            done.set_exception(error)
+        return done
+
+
+AT_ONCE = AtOnce()
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where every history begins: after the first batch, which is always the same, with all that was checked of it."""
+
+    files: dict[str, bytes]
+    life: bytes
+    time: int
+    codes: Counter[str]
+
+
+BEGINNING: list[Beginning] = []  # made and checked by the first history of this process
+
+
 class History(RuleBasedStateMachine):
     """One log from its genesis on."""
 
@@ -102,7 +132,6 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.room = Path(tempfile.mkdtemp(prefix="history-", dir=RAM if RAM.is_dir() else None))
-        self.workers = ThreadPoolExecutor(1)
         self.life = SlowLife()
         self.time = TIME
         self.pending: list[bytes] = []
@@ -118,8 +147,8 @@ class History(RuleBasedStateMachine):
         self.anew: tuple[int, tuple[dict[bytes, bytes], bytes, bytes]] | None = None
         self.steps = 0
         self.draw = random.Random(0)
-        self.stores = [self._create(name) for name in ("ledger", "replica")]
-        self.logs = [self.run(Integrator.open(store)) for store in self.stores]
+        self.stores: list[Any] = []
+        self.logs: list[Integrator] = []
 
     def _create(self, name: str) -> Any:
         store = create_sqlite(self.room / name, private=False)
@@ -127,10 +156,8 @@ class History(RuleBasedStateMachine):
         return store
 
     def run(self, work: Awaitable[T]) -> T:
-        async def main() -> T:
-            return await work
-
-        return self.runner.run(main())
+        """On the loop itself: `Runner.run` would set and reset the signal handlers around each of these many calls."""
+        return self.runner.get_loop().run_until_complete(work)
 
     def teardown(self) -> None:
         try:
@@ -138,11 +165,10 @@ class History(RuleBasedStateMachine):
                 self.seal(1)
                 for which in range(2):
                     self.open_again(which)
-                    self._check_head(which)
+                    self.run(self._check_head(which))
         finally:
             for store in self.stores:
                 store.close_now()
-            self.workers.shutdown()
             self.runner.close()
             shutil.rmtree(self.room)
 
@@ -151,6 +177,16 @@ class History(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 2**32 - 1))
     def begin(self, seed: int) -> None:
         self.seed = seed
+        if BEGINNING:
+            self._begin_from(BEGINNING[0])
+        else:
+            self._begin_anew()
+            BEGINNING.append(self._beginning())
+        self.act(seed)
+
+    def _begin_anew(self) -> None:
+        self.stores = [self._create(name) for name in NAMES]
+        self.logs = [self.run(Integrator.open(store)) for store in self.stores]
         keys = tuple(sorted(person.public for person in self.people))
         self.authority(Genesis(ORIGIN, keys, 2, WINDOW[0]))
         for at in range(2):
@@ -158,7 +194,25 @@ class History(RuleBasedStateMachine):
             self.authority(self.payer(at))
         self.authority(self.a_pack(0))
         self.seal(1)
-        self.act(seed)
+
+    def _beginning(self) -> Beginning:
+        """Both stores as files, closed; and the twin beside them."""
+        for store in self.stores:
+            store.close_now()
+        files = {path.name: path.read_bytes() for path in self.room.iterdir()}
+        self._open()
+        return Beginning(files, pickle.dumps(self.life), self.time, self.codes.copy())
+
+    def _begin_from(self, beginning: Beginning) -> None:
+        for name, raw in beginning.files.items():
+            (self.room / name).write_bytes(raw)
+        self._open()
+        self.life, self.time = pickle.loads(beginning.life), beginning.time
+        self.codes.update(beginning.codes)
+
+    def _open(self) -> None:
+        self.stores = [open_sqlite(self.room / name, private=False) for name in NAMES]
+        self.logs = [self.run(Integrator.open(store)) for store in self.stores]
 
     def filing(self, at: int, **changes: Any) -> Filing:
         keys = [[FiledKey(key(f"{what} {at} {n}").public, WINDOW[0]) for n in range(2)] for what in ("record", "ask")]
@@ -504,8 +558,11 @@ class History(RuleBasedStateMachine):
             return
         self.time += pause
         entries, self.pending = self.pending, []
+        self.run(self._seal(entries))
+
+    async def _seal(self, entries: list[bytes]) -> None:
         start, self.agree = len(self.life.entries), False
-        codes = self.run(self._ledger(entries))
+        codes = await self._ledger(entries)
         wanted = self.life.batch(entries, self.time)
         differ = [
             (code, other, read(entry)["fields"])
@@ -514,16 +571,16 @@ class History(RuleBasedStateMachine):
         ]
         assert not differ, f"codes differ (product, twin, statement): {differ}"
         self.codes.update(codes)
-        self._check(0, start)
+        await self._check(0, start)
         new = self.life.entries[start:]
         if new:
-            self.run(self.logs[1].commit(self.run(replay_stretch(self.logs[1], new, self.workers))))
+            await self.logs[1].commit(await replay_stretch(self.logs[1], new, AT_ONCE))
             if len(self.life.seals) % 3:
-                self._check_head(1)
+                await self._check_head(1)
             else:
-                self._check(1, start)
-                self._prove()
-            self._scan()
+                await self._check(1, start)
+                await self._prove()
+            await self._scan()
         self.agree = True
 
     async def _ledger(self, entries: list[bytes]) -> list[str]:
@@ -549,7 +606,7 @@ class History(RuleBasedStateMachine):
             await log.commit(await batch.finish())
         return codes
 
-    def _check(self, which: int, start: int) -> None:
+    async def _check(self, which: int, start: int) -> None:
         """Entries from `start` on, the head, the whole map and every state of one of the two."""
         size, store = len(self.life.entries), self.stores[which]
         wanted = {cert: cbor2.dumps(array) for cert, array in self.life.arrays.items()}
@@ -562,7 +619,7 @@ class History(RuleBasedStateMachine):
         if authority[6] > 1:
             wanted[authority[1].encode()] = cbor2.dumps(authority)
         leaves, _, _ = self._anew()
-        rows = self.run(store.states(list(leaves)))
+        rows = await store.states(list(leaves))
         found = {row.subject: row.body for row in rows.values()}
         different = [
             f"{name.hex()}\n  {cbor2.loads(found[name]) if name in found else None}\n  {cbor2.loads(body)}"
@@ -570,24 +627,24 @@ class History(RuleBasedStateMachine):
             if found.get(name) != body
         ]
         assert not different, "states differ (product, twin):\n" + "\n".join(different)
-        (stored,) = self.run(store.leaves(EVERYTHING))
+        (stored,) = await store.leaves(EVERYTHING)
         assert dict(stored) == leaves
-        assert self.run(store.entries(start, size + 1)) == self.life.entries[start:]
-        self._check_head(which)
+        assert await store.entries(start, size + 1) == self.life.entries[start:]
+        await self._check_head(which)
 
-    def _scan(self) -> None:
+    async def _scan(self) -> None:
         """Scan, at the replica, every certificate whose state has changed."""
         for cert, array in self.life.arrays.items():
             if self.scanned.get(cert) == array:
                 continue
             self.scanned[cert] = array
-            evidence = Evidence(QrCode(BASE, self.secrets[cert]), self.run(self._register(cert)))
+            evidence = Evidence(QrCode(BASE, self.secrets[cert]), await self._register(cert))
             verdict = verify(evidence, TRUST, self.time)
             wanted = self.life.verdict(cert, self.today)
             assert verdict.code == wanted, (cert.hex(), verdict.code, wanted, verdict.findings, array)
             self.verdicts[verdict.code.value] += 1
 
-    def _prove(self) -> None:
+    async def _prove(self) -> None:
         """Have the replica prove a state, and the slow verifier judge the proof: of a certificate, and of nobody."""
         size, (_, root, _) = len(self.life.entries), self._anew()
         text = f"{ORIGIN}\n{size}\n{base64.b64encode(root).decode()}\n"
@@ -597,7 +654,7 @@ class History(RuleBasedStateMachine):
         log = self.logs[1]
         prover = Prover(log, Hashes(self.stores[1]), Serving(log))
         for cert in (*list(self.life.arrays)[-1:], octets("nobody")):
-            told = slow_proofs.check(self.run(prover.current(cert, basis)), trust)
+            told = slow_proofs.check(await prover.current(cert, basis), trust)
             array = self.life.arrays.get(cert)
             assert (told["cert_key"], told["size"], told["seal"]) == (cert.hex(), size, size - 1)
             assert told["status"] == (array[1] if array else 0)
@@ -616,25 +673,25 @@ class History(RuleBasedStateMachine):
     def _anew(self) -> tuple[dict[bytes, bytes], bytes, bytes]:
         """The state map, the root of the log and that of the map, from scratch for each size."""
         if self.anew is None or self.anew[0] != len(self.life.entries):
-            leaves = self.life.map()
-            self.anew = len(self.life.entries), (leaves, self.life.root(), slow_tree.map_root(leaves))
+            leaves, map_root = self.life.sealed
+            self.anew = len(self.life.entries), (leaves, self.life.root(), map_root)
         return self.anew[1]
 
-    def _check_head(self, which: int) -> None:
+    async def _check_head(self, which: int) -> None:
         """Rule R1, the tree and the map under the head, against trees that are made anew."""
         size, (_, root, map_root) = len(self.life.entries), self._anew()
         store = self.stores[which]
-        head = self.run(store.head())
+        head = await store.head()
         assert head is not None and head == self.logs[which].head
         assert (head.size, head.root, head.map_root, head.chain) == (size, root, map_root, self.life.chain)
-        last = cbor2.loads(self.run(store.entries(size - 1, size))[0])
+        last = cbor2.loads((await store.entries(size - 1, size))[0])
         assert (last[0], last[1], last[3]) == ("certledger/seal/v1", size - 1, map_root)
 
     @rule(which=st.integers(0, 1))
     def open_again(self, which: int) -> None:
         self.restarts += 1
         self.stores[which].close_now()
-        self.stores[which] = open_sqlite(self.room / ("ledger", "replica")[which], private=False)
+        self.stores[which] = open_sqlite(self.room / NAMES[which], private=False)
         self.logs[which] = self.run(Integrator.open(self.stores[which]))
 
 

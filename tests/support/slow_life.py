@@ -111,6 +111,7 @@ class SlowLife:
     filings: dict[str, dict[str, Any]] = field(default_factory=dict)
     authority: dict[str, Any] | None = None
     seals: list[int] = field(default_factory=list)
+    sealed: tuple[dict[bytes, bytes], bytes] = field(default_factory=lambda: ({}, b""))  # state map, its root; newest
     chain: bytes = bytes(32)
 
     # ---- batches ------------------------------------------------------------------------------------------------
@@ -138,9 +139,10 @@ class SlowLife:
             codes.append("")
         if taken:
             leaves = self.map()
+            self.sealed = leaves, slow_tree.map_root(leaves)
             last = self.seals[-1] if self.seals else -1
             covered = len(self.entries)
-            seal = ["certledger/seal/v1", covered, time, slow_tree.map_root(leaves), len(leaves), self.chain, last]
+            seal = ["certledger/seal/v1", covered, time, self.sealed[1], len(leaves), self.chain, last]
             self._append(cbor2.dumps(seal))
             self.seals.append(covered)
         return codes

@@ -72,7 +72,7 @@ def map_root(leaves: dict[bytes, bytes], bit: int = 0) -> bytes:
 
 
 def _bit(key: bytes, bit: int) -> int:
-    return int(bin(int.from_bytes(b"\x01" + key, "big"))[3 + bit])
+    return key[bit // 8] >> 7 - bit % 8 & 1
 
 
 def climbs(leaf_: bytes, index: int, size: int, path: list[bytes], root_: bytes) -> bool:

@@ -16,7 +16,7 @@ from verifier.replica import Replica
 from verifier.trust import Trust
 
 EVERY_S: Final = 1800.0
-_AGAIN_S: Final = 15.0  # after a failure: a replica that has nothing verified yet, say
+_AGAIN_S: Final = (0.5, 15.0)  # after a failure, twice as long each time: nothing is verified in the first moments
 _log = logging.getLogger("verifier")
 
 
@@ -51,11 +51,12 @@ class Shelf:
                 await task
 
     async def _renew_for_ever(self, sources: Sequence[tuple[Replica, Trust]], every_s: float) -> None:
+        again_s, longest_s = _AGAIN_S
         while True:
             try:
                 await self.renew(sources)
-                pause = every_s
+                pause, again_s = every_s, _AGAIN_S[0]
             except CertLedgerError as error:
                 _log.warning("no new kit: %s", type(error).__name__)
-                pause = _AGAIN_S
+                pause, again_s = again_s, min(2 * again_s, longest_s)
             await asyncio.sleep(pause)
