@@ -213,12 +213,22 @@ HISTORIC: Final = _finding(
     "freshness", _PASS, "所查为历史状态，截至所示时间", "The state of an earlier time, as of the time shown"
 )
 
+OUTDATED: Final = _finding(
+    "correction",
+    _UNKNOWN,
+    "所核验的二维码或文件中的个人信息，不是登记现在认定的",
+    "The personal details in what was checked are not the ones that the register stands by now",
+)
+
 _SKIPPED_TEXT: Final = Text("前一步已有结论，未再进行", "Not needed after an earlier step")
+_USUAL: Final = tuple(step for step in ORDER if step != OUTDATED.step)
 _REST: Final = {step: Finding(step, _SKIPPED, _SKIPPED_TEXT) for step in ORDER}
 
 
 def complete(done: list[Finding]) -> tuple[Finding, ...]:
-    """The findings in the order of the steps, each step once; those that were not done are marked as skipped."""
+    """The findings in the order of the steps, each step once; those that were not done are marked as skipped. Whether
+    what was checked is of before a correction is told only where it is."""
     by_step = {finding.step: finding for finding in done}
     assert len(by_step) == len(done), "each step ends once"
-    return tuple(by_step.get(step, _REST[step]) for step in ORDER)
+    order = ORDER if OUTDATED.step in by_step else _USUAL
+    return tuple(by_step.get(step, _REST[step]) for step in order)

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from ledger.text import Text
-from verifier.causes import STALE_BY, SUSPENDED_BY, Cause
+from verifier.causes import REVOKED_BY, STALE_BY, SUSPENDED_BY, Cause
 from verifier.hosts import shown_host
 
 
@@ -90,9 +90,9 @@ DETAIL_KEYS: Final[Mapping[Code, frozenset[str]]] = MappingProxyType(
         Code.ENDED: frozenset({"since"}),
     }
 )
-# The same where a cause is named, beside `cause` itself. A suspension that only a list names has none.
+# The same where a cause is named, beside `cause` itself. What only a list names has none, nor has a ruling.
 CAUSES: Final[Mapping[Code, Mapping[Cause, frozenset[str]]]] = MappingProxyType(
-    {Code.SUSPENDED: SUSPENDED_BY, Code.STALE: STALE_BY}
+    {Code.SUSPENDED: SUSPENDED_BY, Code.REVOKED: REVOKED_BY, Code.STALE: STALE_BY}
 )
 
 

@@ -56,18 +56,15 @@ from verifier.verdict import (
     ProofView,
     Source,
     Verdict,
-    iso_day,
     without_item,
 )
 from verifier.views import (
     certificate_view,
     check_filed,
-    ended_day,
     issuer_view,
     proof_view,
-    reason_of,
     status_on,
-    suspension_of,
+    why_not_in_force,
 )
 
 _STATUS_CODE: Final = {
@@ -255,6 +252,8 @@ class _Check:
             return self._nothing(Code.UNAVAILABLE)
         self._note(steps.SIGNATURE)
         face = self._face(logged.face, carried)
+        if carried and carried.face.digest() != logged.face:
+            self._note(steps.OUTDATED)
         if isinstance(item, Numbered) and face is None:  # 5: it opens another certificate, or commitments of before
             self._note(steps.INDEX_WRONG)
             return self._nothing(Code.UNAVAILABLE)
@@ -298,14 +297,7 @@ class _Check:
         self, status: CertificateStatus, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView
     ) -> Verdict:
         code = _STATUS_CODE[status]
-        detail, reason = {"since": iso_day(ended_day(logged.issued, logged.state))}, None
-        if code is Code.SUSPENDED:
-            cause, reason = suspension_of(logged)
-            detail["cause"] = cause
-        if code is Code.REVOKED:
-            reason = reason_of(logged)
-        if reason is not None:
-            detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
+        detail = why_not_in_force(code, logged)
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
 
