@@ -101,9 +101,10 @@ class Printer:
             yield self._label("corrected"), self._day(view.corrected_day)
 
     def _since(self, current: CurrentGrade) -> str:
-        if current.is_this or current.since_day is None:
-            return ""
-        return "  " + self._say(self._messages.labels["since"].format(date=self._day(current.since_day)))
+        said, labels = "", self._messages.labels
+        if not current.is_this and current.since_day is not None:
+            said = "  " + self._say(labels["since"].format(date=self._day(current.since_day)))
+        return f"{said}  ({self._say(labels['current_log'].format(log=current.log))})" if current.log else said
 
     def _term(self, first: int, last: int | None) -> str:
         return f"{self._day(first)} – {self._label('open_ended') if last is None else self._day(last)}"

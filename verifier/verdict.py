@@ -143,6 +143,7 @@ class CurrentGrade:
     trade: str  # may be empty
     is_this: bool  # the scanned certificate itself is the highest
     since_day: int | None
+    log: str = ""  # origin of the one log that this is known of, where several are believed
 
     def __post_init__(self) -> None:
         assert 1 <= self.ordinal <= 8, "ordinal runs from 1 to 8"
@@ -377,6 +378,7 @@ def _current_json(view: CurrentGrade) -> dict[str, object]:
         "trade": view.trade,
         "is_this": view.is_this,
         "since": None if view.since_day is None else iso_day(view.since_day),
+        "log": view.log or None,
     }
 
 

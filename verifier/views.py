@@ -166,6 +166,7 @@ def _current(issue: CertificateBody, logged: Logged, trust: Trust) -> CurrentGra
         trade=highest.trade,
         is_this=is_this,
         since_day=behind.issue_day if behind else None,
+        log="" if trust.alone else trust.origin,
     )
 
 

@@ -126,6 +126,11 @@ async def test_the_higher_grade_revoked_brings_the_lower_back(log: LogBuilder) -
     await log.batch([ruling(log, Kind.REVOKE, high, Reason.ISSUED_IN_ERROR)])
     again = await judged(log, low)
     assert again.code is Code.VALID and again.certificate is not None and again.certificate.current is not None
+    register = await register_of(log, low)
+    for alone, named in ((True, ""), (False, log.trust().origin)):
+        trust = replace(log.trust(), alone=alone)
+        among = verify(Evidence(low.code(), register), trust, log.time).certificate
+        assert among is not None and among.current is not None and among.current.log == named
     assert again.certificate.current.is_this
     gone = await judged(log, high)
     assert gone.code is Code.REVOKED and gone.certificate is not None and gone.certificate.current is not None
@@ -151,7 +156,7 @@ async def test_a_correction_shows_the_corrected_name_and_nothing_of_the_old_one(
     for unnamed in (old, printed):
         assert messages.line(unnamed).en.endswith("and the print may be out of date")
         assert "do not rely on the print" in messages.unnamed(unnamed).en, "never: compare the print"
-    assert messages.line(verdict).en == "Rely on this page, not the print"
+    assert messages.line(verdict).en == "Rely on the details shown here, not the print"
     assert [finding.step for finding in printed.findings][-1] == "correction", "what was scanned is of before"
     assert "correction" not in [finding.step for finding in verdict.findings], "a bare link carries nothing"
 

@@ -101,10 +101,19 @@ def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]
         holder = view.name or ""
         trade = f" {view.trade}" if view.trade else ""
         grade = f"{view.occupation}{trade} {say(view.grade, lang)}"
+        if view.post is not None:
+            grade += f" ({_term(*view.post, messages, lang)})"
         status = say(messages.labels[f"status_{view.status}"], lang)
         if view.current is not None:
-            since = "" if view.current.since_day is None else f" ({iso_day(view.current.since_day)})"
-            current = say(view.current.grade, lang) + since
+            notes = [] if view.current.since_day is None else [iso_day(view.current.since_day)]
+            if view.current.log:
+                notes.append(say(messages.labels["current_log"].format(log=view.current.log), lang))
+            named = f"{view.current.trade} " if view.current.trade else ""
+            current = named + say(view.current.grade, lang) + (f" ({'; '.join(notes)})" if notes else "")
+        if view.held is not None:
+            term = _term(view.held.first_day, view.held.last_day, messages, lang)
+            held = f"{say(messages.labels['held'], lang)}: {say(view.held.grade, lang)} ({term})"
+            current = "；".join(filter(None, (current, held)))
     return (
         f"{wording.mark} {say(wording.title, lang)}",
         verdict.code.value,
@@ -119,6 +128,10 @@ def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]
 
 def say(text: Text, lang: str) -> str:
     return text.both() if lang == "both" else text.of(lang)
+
+
+def _term(first: int, last: int | None, messages: Messages, lang: str) -> str:
+    return f"{iso_day(first)} – {say(messages.labels['open_ended'], lang) if last is None else iso_day(last)}"
 
 
 def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:

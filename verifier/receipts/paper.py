@@ -120,7 +120,10 @@ class _Paper:
             rows.append(("corrected", found["corrected"]))
         if current:
             trade = f"{current['trade']}  " if current["trade"] else ""
-            note = labels["current_this"].both() if current["is_this"] else current["since"]
+            notes = [labels["current_this"].both() if current["is_this"] else current["since"]]
+            if current.get("log"):  # receipts of before have no such key
+                notes.append(labels["current_log"].format(log=current["log"]).both())
+            note = "; ".join(filter(None, notes))
             rows.append(("current", trade + _both(current["grade"]) + (f"  ({note})" if note else "")))
         if held:
             rows.append(("held", f"{_both(held['grade'])}  {self._term(held)}"))

@@ -119,6 +119,8 @@ def _certificate(view: CertificateView, unnamed: str, lang: str, messages: Messa
         note = labels["current_this"].of(lang)
     elif current is not None and current.since_day is not None:
         note = labels["since"].of(lang).format(date=say_day_number(current.since_day, lang))
+    if current is not None and current.log:
+        note = " · ".join(filter(None, (note, labels["current_log"].of(lang).format(log=current.log))))
     return (
         "",  # name and photo: momentary
         "",
