@@ -20,7 +20,7 @@ from typing import Any, Final
 from ledger.records.dates import batch_day
 from ledger.text import Text
 from verifier.causes import Cause
-from verifier.steps import HISTORIC, OUTDATED
+from verifier.steps import HISTORIC, OUTDATED, POST_UNFOUNDED
 from verifier.verdict import CAUSES, GREEN, Code, Verdict, cause_of, text_json, to_json
 
 FAMILIES: Final = frozenset({"good", "outline", "caution", "bad", "doubt", "neutral", "offline"})
@@ -98,6 +98,8 @@ class Messages:
         elif view is not None and verdict.code in GREEN and view.post is not None and _to_come(view.post[0], verdict):
             label, day = self.labels["post_to_come"], view.post[0]
             return Text(*(label.of(lang).format(date=say_day_number(day, lang)) for lang in ("zh", "en")))
+        elif verdict.code is Code.VALID and view is not None and view.post and POST_UNFOUNDED in verdict.findings:
+            return self.labels["post_unfounded"]
         elif verdict.code is Code.VALID_CORRECTED and view is not None and not view.personal_available:
             return self.labels["corrected_unopened"]
         elif verdict.code not in _VALUES:

@@ -178,6 +178,13 @@ CURRENT_NONE: Final = _finding(
     "Not linked to other certificates; no current grade claimed",
 )
 
+POST_UNFOUNDED: Final = _finding(
+    "current",
+    _UNKNOWN,
+    "岗位所依据的高级技师证书现在不是有效状态",
+    "The senior technician's certificate that the post builds on is not in force now",
+)
+
 FRESH: Final = _finding("freshness", _PASS, "登记数据为最新", "The register's data is recent")
 FRESH_NOT: Final = _finding("freshness", _UNKNOWN, "登记数据不是最新", "The register's data is not recent")
 FRESH_HALTED: Final = _finding(

@@ -59,6 +59,7 @@ from verifier.verdict import (
     without_item,
 )
 from verifier.views import (
+    about_current,
     certificate_view,
     check_filed,
     issuer_view,
@@ -285,7 +286,7 @@ class _Check:
             self._note(steps.STATUS_NOT)
             return self._out_of_force(status, logged, view, issuer, proof)
         self._note(steps.STATUS if logged.correction is None else steps.STATUS_CORRECTED)
-        self._note(steps.CURRENT if view.current else steps.CURRENT_NONE)  # 8
+        self._note(about_current(issue, view))  # 8
         if not self.fresh:  # 9
             return self._signature_only(issue, face, filing) if self.evidence.offline else self._stale()
         self._note_freshness()

@@ -15,11 +15,13 @@ from ledger.records.state import CertificateState
 from ledger.records.status import check_grant, check_scope
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.text import Text
+from verifier import steps
 from verifier.causes import Cause
 from verifier.register import FiledTerms, Logged, Register
 from verifier.trust import Trust
-from verifier.verdict import CertificateView, Code, CurrentGrade, HeldPost, IssuerView, ProofView, iso_day
+from verifier.verdict import CertificateView, Code, CurrentGrade, Finding, HeldPost, IssuerView, ProofView, iso_day
 
+_FIRST_POST: Final = 7  # 特级技师
 _REPLACED: Final = Text("已换发新证书", "a new certificate replaced it")
 _KEY_VOID: Final = Text("签发密钥已失效", "signed with a key that was compromised")
 _FILING_CANCELLED: Final = Text("发证机构备案已取消", "the issuing body's filing was cancelled")
@@ -119,6 +121,15 @@ def why_not_in_force(code: Code, logged: Logged) -> dict[str, str]:
     if reason is not None:
         detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
     return detail
+
+
+def about_current(issue: CertificateBody, view: CertificateView) -> Finding:
+    """Step 8: what is known of the current grade. A post as 特级技师 builds on a 高级技师's certificate of its track;
+    when that is revoked, the post stands until its body ends it, and readers are told."""
+    current = view.current.ordinal if view.current is not None else 0
+    if isinstance(issue, Appoint) and issue.grade == _FIRST_POST and issue.prerequisite and current < _FIRST_POST - 1:
+        return steps.POST_UNFOUNDED
+    return steps.CURRENT if current else steps.CURRENT_NONE
 
 
 def issuer_view(filing: FiledTerms, *, in_scope: bool | None) -> IssuerView:

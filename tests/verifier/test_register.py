@@ -24,6 +24,7 @@ from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, Certificate, 
 from verifier.causes import Cause
 from verifier.messages import load_messages
 from verifier.register import Logged
+from verifier.steps import POST_UNFOUNDED
 from verifier.verdict import Code, Verdict
 from verifier.verify import Evidence, verify
 from verifier.views import suspension_of
@@ -207,6 +208,11 @@ async def test_a_post_is_shown_beside_the_certificate_and_ends_by_its_date_or_by
     assert over.code is Code.ENDED and over.detail["since"] == "2026-06-27"
     after = await judged(log, certificate, later=31 * DAY_MS)
     assert after.certificate is not None and after.certificate.held is None
+    assert POST_UNFOUNDED not in held.findings
+    await log.batch([ruling(log, Kind.REVOKE, certificate, Reason.FRAUD)])
+    without = await judged(log, made)
+    assert without.code is Code.VALID and POST_UNFOUNDED in without.findings, "the post stands until its body ends it"
+    assert "is not in force: ask the employer" in load_messages().line(without).en
     end = EndAppointment(post.cert_key, Reason.POST_ENDED, DAY, FILING)
     await log.batch([issuer_entry(end, log.record_key)])
     ended = await judged(log, made)
