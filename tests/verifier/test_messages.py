@@ -18,7 +18,7 @@ from verifier.messages import DELAY_SHOWN_DAYS, load_messages
 from verifier.receipts.paper import print_receipt
 from verifier.receipts.receipt import Receipt, sign_receipt, without_photo
 from verifier.report import Printer
-from verifier.verdict import CertificateView, Code, HeldPost, Verdict
+from verifier.verdict import GREEN, CertificateView, Code, HeldPost, Verdict
 from verifier.web.words import named, words_of
 
 MESSAGES = load_messages()
@@ -88,6 +88,12 @@ def test_a_current_grade_among_several_logs_names_the_one_that_it_is_known_of(sh
         among = replace(alone, certificate=renewed(alone.certificate, current=current))
         assert "log.example/2026" in shown(among) and "仅就登记日志" in shown(among)  # type: ignore[operator]
         assert "仅就登记日志" not in shown(alone)  # type: ignore[operator]
+
+
+def test_only_a_good_row_asks_to_compare_photo_and_id() -> None:
+    for code in Code:
+        asked = "请核对本人照片和身份证件" in sheet(sample(code))
+        assert asked is (code in GREEN), "nobody compares the photo of a revoked certificate"
 
 
 @pytest.mark.parametrize("shown", [page, terminal, paper, sheet])

@@ -16,7 +16,7 @@ from ledger.text import Text
 from verifier import steps
 from verifier.hiring.sheets import Question
 from verifier.messages import Messages, say_time
-from verifier.verdict import CertificateView, Code, Verdict, iso_day, without_item
+from verifier.verdict import GREEN, CertificateView, Code, Verdict, iso_day, without_item
 
 # The columns that answer, in order: their keys among the words.
 COLUMNS: Final = (
@@ -142,7 +142,7 @@ def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
         said = [say(messages.line(answer.verdict), lang)]
         if steps.INDEX_NO_ANSWER in answer.verdict.findings:
             said.append(say(steps.INDEX_NO_ANSWER.text, lang))
-        if answer.verdict.proof is not None:
+        if answer.verdict.code in GREEN:
             said.append(say(labels["hiring_compare"], lang))
     view = answer.verdict.certificate
     delay = None if view is None else messages.delay(view.issue_day, view.logged_at_ms, late=view.late)
