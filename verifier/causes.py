@@ -20,6 +20,10 @@ class Cause(StrEnum):
     FILING = "filing"  # the authority suspended the body's filing
     REGISTER = "register"  # by a statement about something else, such as a reissue that became void
 
+    # revoked: by what, where that is no ruling about this certificate
+    REPLACED = "replaced"  # a new certificate stands in its place: the holder has that one
+    KEY = "key"  # signed with a key that was compromised; `filing`: the authority cancelled the body's filing
+
     # stale
     HALTED = "halted"  # the log is proven to have broken its rules: trying again is pointless
     STOPPED = "stopped"  # this verifier's follower ended by a fault of its own
@@ -39,6 +43,9 @@ _WHY: Final = frozenset({"since", "reason_zh", "reason_en"})
 SUSPENDED_BY: Final[Mapping[Cause, frozenset[str]]] = MappingProxyType(
     {Cause.ISSUER: _WHY, Cause.AUTHORITY: _WHY, Cause.FILING: _WHY, Cause.REGISTER: frozenset({"since"})}
 )
+REVOKED_BY: Final[Mapping[Cause, frozenset[str]]] = MappingProxyType(
+    dict.fromkeys((Cause.REPLACED, Cause.KEY, Cause.FILING), _WHY)
+)
 STALE_BY: Final[Mapping[Cause, frozenset[str]]] = MappingProxyType(
-    dict.fromkeys([cause for cause in Cause if cause not in SUSPENDED_BY], frozenset())
+    dict.fromkeys([cause for cause in Cause if cause not in {*SUSPENDED_BY, *REVOKED_BY}], frozenset())
 )

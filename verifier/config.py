@@ -308,7 +308,7 @@ class VerifierSettings:
 
     def trusts(self) -> list[Trust]:
         """What is believed of each log, in their order. Raises Malformed."""
-        return [log.build(self.bases) for log in self.logs]
+        return [replace(log.build(self.bases), alone=len(self.logs) == 1) for log in self.logs]
 
 
 async def create_folder(folder: Path, settings: VerifierSettings) -> None:

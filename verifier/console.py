@@ -9,23 +9,36 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
 from ledger.records.dates import parse_day
 from ledger.records.evidence import Evidence, parse_evidence
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
+from ledger.scan import sniff
+from ledger.text import Text
+from verifier import steps
 from verifier.config import load_folder
 from verifier.known_log import AsOf
-from verifier.messages import say_time
+from verifier.messages import load_messages, say_time
 from verifier.opened import no_ledger
 from verifier.proven import Proven, open_evidence
 from verifier.refresh import newest_refreshed
 from verifier.several import origin_of
+from verifier.verdict import Verdict
+from verifier.verify import Evidence as CheckEvidence
+from verifier.verify import verify
 from verifier.vouched import vouched_evidence
+
+_PRINTED: Final = Text(
+    "PDF 和图片不能更新，请更新同一证书的 .certbundle 或 .staple 文件；PDF 请发证机构重印",
+    "A PDF or picture cannot be refreshed: give the certificate's .certbundle or .staple file, or have the paper "
+    "printed again by its issuer",
+)
 
 
 def add_as_of(check: argparse.ArgumentParser) -> None:
@@ -74,7 +87,18 @@ def _refresh(options: argparse.Namespace) -> int:
     _replace(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
     as_of_ms = proven.state.time_ms
     print(f"{options.file}: 证明已更新，截至 / proof refreshed, as of {say_time(as_of_ms, 'zh')}")
+    print(_worth(verify(CheckEvidence(new, offline=True), trust, now_ms)))
     return 0
+
+
+def _worth(verdict: Verdict) -> str:
+    """What the file is worth to whoever is shown it: a newer proof may be of a revocation."""
+    messages = load_messages()
+    wording = messages.wordings[verdict.code]
+    lines = [f"{wording.mark} {wording.title.both()}: {messages.line(verdict).both()}"]
+    if steps.OUTDATED in verdict.findings:
+        lines.append(f"? {steps.OUTDATED.text.both()}")
+    return "\n".join(lines)
 
 
 def _read(path: Path) -> Bundle | Staple:
@@ -85,6 +109,8 @@ def _read(path: Path) -> Bundle | Staple:
         raise Unavailable(f"cannot read {path}: {error.strerror}") from error
     if len(raw) > max(MAX_BUNDLE, MAX_STAPLE):
         raise Malformed("not a holder's file")
+    if sniff(raw) != "cbor-or-other":
+        raise Refused("PRINTED", "file", _PRINTED)
     return parse_bundle(raw) if raw[:1] == BUNDLE_START else parse_staple(raw)
 
 

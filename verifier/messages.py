@@ -20,7 +20,8 @@ from typing import Any, Final
 from ledger.records.dates import batch_day
 from ledger.text import Text
 from verifier.causes import Cause
-from verifier.verdict import CAUSES, Code, Verdict, cause_of, text_json, to_json
+from verifier.steps import HISTORIC, OUTDATED, POST_UNFOUNDED
+from verifier.verdict import CAUSES, GREEN, Code, Verdict, cause_of, text_json, to_json
 
 FAMILIES: Final = frozenset({"good", "outline", "caution", "bad", "doubt", "neutral", "offline"})
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration
@@ -78,15 +79,41 @@ class Messages:
 
     def line(self, verdict: Verdict) -> Text:
         """The one-line meaning with the values of this verdict in it."""
-        template, cause = self.wordings[verdict.code].line, cause_of(verdict)
+        said = self._meant(verdict)
+        if not any(finding is HISTORIC for finding in verdict.findings):
+            return said
+        label = self.labels["valid_then" if said == self.wordings[Code.VALID].line else "then"]
+        assert verdict.as_of_ms is not None, "an earlier moment is told"
+        then = {lang: say_time(verdict.as_of_ms, lang) for lang in ("zh", "en")}
+        return Text(
+            label.zh.format(as_of=then["zh"], line=said.zh),
+            label.en.format(as_of=then["en"], line=said.en),
+        )
+
+    def _meant(self, verdict: Verdict) -> Text:
+        """The line, of whatever moment the verdict is about."""
+        template, cause, view = self.wordings[verdict.code].line, cause_of(verdict), verdict.certificate
         if cause is not None:
             template = self.wordings[verdict.code].causes[cause].line
+        elif view is not None and verdict.code in GREEN and view.post is not None and _to_come(view.post[0], verdict):
+            label, day = self.labels["post_to_come"], view.post[0]
+            return Text(*(label.of(lang).format(date=say_day_number(day, lang)) for lang in ("zh", "en")))
+        elif verdict.code is Code.VALID and view is not None and view.post and POST_UNFOUNDED in verdict.findings:
+            return self.labels["post_unfounded"]
+        elif verdict.code is Code.VALID_CORRECTED and view is not None and not view.personal_available:
+            return self.labels["corrected_unopened"]
         elif verdict.code not in _VALUES:
             return template
         return Text(
             template.zh.format(**self._values(verdict, "zh")),
             template.en.format(**self._values(verdict, "en")),
         )
+
+    def unnamed(self, verdict: Verdict) -> Text:
+        """What stands where a name would, when it could not be opened."""
+        view = verdict.certificate
+        corrected = view is not None and view.corrected_day is not None
+        return self.labels["name_outdated" if corrected or OUTDATED in verdict.findings else "name_unavailable"]
 
     def next_steps(self, code: Code, cause: Cause | None) -> tuple[Text, ...]:
         """What to do about a verdict of this code and cause."""
@@ -139,6 +166,13 @@ class Messages:
             since = current.since_day
             values["current_since"] = "" if since is None else comma + say_day_number(since, lang)
         return values
+
+
+def _to_come(first_day: int, verdict: Verdict) -> bool:
+    """Whether a post begins only after the day that the verdict is about."""
+    then = any(finding is HISTORIC for finding in verdict.findings)
+    asked = verdict.as_of_ms if then and verdict.as_of_ms is not None else verdict.checked_at_ms
+    return first_day > batch_day(asked)
 
 
 def say_day(day: date, lang: str) -> str:

@@ -42,7 +42,7 @@ from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
 from verifier.former import Pins, UnknownKeys, open_known
-from verifier.violation import ClocksDiffer, Unwitnessed, Violation
+from verifier.violation import NOT_PINNED, ClocksDiffer, Unwitnessed, Violation
 
 T = TypeVar("T")
 STRETCH: Final = 16 * WIDTH  # entries proven at a time
@@ -348,7 +348,7 @@ class Replica:
     async def _integrate(self, stretch: Sequence[bytes], reads: Sequence[Read]) -> None:
         start = self.integrator.size
         if start == 0 and sha256(stretch[0]).digest() != self._trust.genesis:  # 5
-            raise Violation("not the pinned genesis", index=0)
+            raise Violation(NOT_PINNED, index=0)
         try:
             prepared = await replay_stretch(self.integrator, stretch, self._pool, reads)  # 6, 7, 8
         except BadEntry as bad:

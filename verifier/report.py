@@ -58,7 +58,7 @@ class Printer:
 
     def _facts(self, verdict: Verdict) -> Iterator[tuple[str, str]]:
         if verdict.certificate is not None:
-            yield from self._certificate(verdict.certificate)
+            yield from self._certificate(verdict.certificate, self._messages.unnamed(verdict))
         if verdict.issuer is not None:
             yield self._label("issuer"), f"{verdict.issuer.name} ({verdict.issuer.filing_number})"
         proof = verdict.proof
@@ -73,12 +73,12 @@ class Printer:
             yield self._label("data_as_of"), self._time(verdict.as_of_ms)
         yield from self._limits(verdict)
 
-    def _certificate(self, view: CertificateView) -> Iterator[tuple[str, str]]:
+    def _certificate(self, view: CertificateView, unnamed: Text) -> Iterator[tuple[str, str]]:
         if view.personal_available:
             yield self._label("holder"), _printable(view.name or "")
             yield self._label("number"), _printable(view.number or "")
         else:
-            yield self._label("holder"), self._label("name_unavailable")
+            yield self._label("holder"), self._say(unnamed)
         yield self._label("grade"), self._say(view.grade)
         yield self._label("occupation"), f"{view.occupation} ({view.occupation_code})"
         yield self._label("trade"), _printable(view.trade) or "--"
@@ -101,9 +101,10 @@ class Printer:
             yield self._label("corrected"), self._day(view.corrected_day)
 
     def _since(self, current: CurrentGrade) -> str:
-        if current.is_this or current.since_day is None:
-            return ""
-        return "  " + self._say(self._messages.labels["since"].format(date=self._day(current.since_day)))
+        said, labels = "", self._messages.labels
+        if not current.is_this and current.since_day is not None:
+            said = "  " + self._say(labels["since"].format(date=self._day(current.since_day)))
+        return f"{said}  ({self._say(labels['current_log'].format(log=current.log))})" if current.log else said
 
     def _term(self, first: int, last: int | None) -> str:
         return f"{self._day(first)} – {self._label('open_ended') if last is None else self._day(last)}"

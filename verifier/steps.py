@@ -178,6 +178,13 @@ CURRENT_NONE: Final = _finding(
     "Not linked to other certificates; no current grade claimed",
 )
 
+POST_UNFOUNDED: Final = _finding(
+    "current",
+    _UNKNOWN,
+    "岗位所依据的高级技师证书现在不是有效状态",
+    "The senior technician's certificate that the post builds on is not in force now",
+)
+
 FRESH: Final = _finding("freshness", _PASS, "登记数据为最新", "The register's data is recent")
 FRESH_NOT: Final = _finding("freshness", _UNKNOWN, "登记数据不是最新", "The register's data is not recent")
 FRESH_HALTED: Final = _finding(
@@ -213,12 +220,22 @@ HISTORIC: Final = _finding(
     "freshness", _PASS, "所查为历史状态，截至所示时间", "The state of an earlier time, as of the time shown"
 )
 
+OUTDATED: Final = _finding(
+    "correction",
+    _UNKNOWN,
+    "所核验的二维码或文件中的个人信息，不是登记现在认定的",
+    "The personal details in what was checked are not the ones that the register stands by now",
+)
+
 _SKIPPED_TEXT: Final = Text("前一步已有结论，未再进行", "Not needed after an earlier step")
+_USUAL: Final = tuple(step for step in ORDER if step != OUTDATED.step)
 _REST: Final = {step: Finding(step, _SKIPPED, _SKIPPED_TEXT) for step in ORDER}
 
 
 def complete(done: list[Finding]) -> tuple[Finding, ...]:
-    """The findings in the order of the steps, each step once; those that were not done are marked as skipped."""
+    """The findings in the order of the steps, each step once; those that were not done are marked as skipped. Whether
+    what was checked is of before a correction is told only where it is."""
     by_step = {finding.step: finding for finding in done}
     assert len(by_step) == len(done), "each step ends once"
-    return tuple(by_step.get(step, _REST[step]) for step in ORDER)
+    order = ORDER if OUTDATED.step in by_step else _USUAL
+    return tuple(by_step.get(step, _REST[step]) for step in order)

@@ -44,6 +44,7 @@ class Trust:
     receipt_key: bytes = b""  # Ed25519, of the log's RFC 9942 receipts; b"": they cannot be checked here
     map_auditors: tuple[VerifierKey, ...] = ()  # one of them vouches for state that no own replica has recomputed
     former: tuple[FormerKeys, ...] = ()  # with which the log signed before: for what is kept and carried alone
+    alone: bool = True  # False: other logs are believed beside it, and tracks do not reach from one into another
 
     def __post_init__(self) -> None:
         check_pair(self.keys)

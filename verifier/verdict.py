@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from ledger.text import Text
-from verifier.causes import STALE_BY, SUSPENDED_BY, Cause
+from verifier.causes import REVOKED_BY, STALE_BY, SUSPENDED_BY, Cause
 from verifier.hosts import shown_host
 
 
@@ -90,9 +90,9 @@ DETAIL_KEYS: Final[Mapping[Code, frozenset[str]]] = MappingProxyType(
         Code.ENDED: frozenset({"since"}),
     }
 )
-# The same where a cause is named, beside `cause` itself. A suspension that only a list names has none.
+# The same where a cause is named, beside `cause` itself. What only a list names has none, nor has a ruling.
 CAUSES: Final[Mapping[Code, Mapping[Cause, frozenset[str]]]] = MappingProxyType(
-    {Code.SUSPENDED: SUSPENDED_BY, Code.STALE: STALE_BY}
+    {Code.SUSPENDED: SUSPENDED_BY, Code.REVOKED: REVOKED_BY, Code.STALE: STALE_BY}
 )
 
 
@@ -143,6 +143,7 @@ class CurrentGrade:
     trade: str  # may be empty
     is_this: bool  # the scanned certificate itself is the highest
     since_day: int | None
+    log: str = ""  # origin of the one log that this is known of, where several are believed
 
     def __post_init__(self) -> None:
         assert 1 <= self.ordinal <= 8, "ordinal runs from 1 to 8"
@@ -377,6 +378,7 @@ def _current_json(view: CurrentGrade) -> dict[str, object]:
         "trade": view.trade,
         "is_this": view.is_this,
         "since": None if view.since_day is None else iso_day(view.since_day),
+        "log": view.log or None,
     }
 
 

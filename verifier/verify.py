@@ -56,18 +56,16 @@ from verifier.verdict import (
     ProofView,
     Source,
     Verdict,
-    iso_day,
     without_item,
 )
 from verifier.views import (
+    about_current,
     certificate_view,
     check_filed,
-    ended_day,
     issuer_view,
     proof_view,
-    reason_of,
     status_on,
-    suspension_of,
+    why_not_in_force,
 )
 
 _STATUS_CODE: Final = {
@@ -255,6 +253,8 @@ class _Check:
             return self._nothing(Code.UNAVAILABLE)
         self._note(steps.SIGNATURE)
         face = self._face(logged.face, carried)
+        if carried and carried.face.digest() != logged.face:
+            self._note(steps.OUTDATED)
         if isinstance(item, Numbered) and face is None:  # 5: it opens another certificate, or commitments of before
             self._note(steps.INDEX_WRONG)
             return self._nothing(Code.UNAVAILABLE)
@@ -286,7 +286,7 @@ class _Check:
             self._note(steps.STATUS_NOT)
             return self._out_of_force(status, logged, view, issuer, proof)
         self._note(steps.STATUS if logged.correction is None else steps.STATUS_CORRECTED)
-        self._note(steps.CURRENT if view.current else steps.CURRENT_NONE)  # 8
+        self._note(about_current(issue, view))  # 8
         if not self.fresh:  # 9
             return self._signature_only(issue, face, filing) if self.evidence.offline else self._stale()
         self._note_freshness()
@@ -298,14 +298,7 @@ class _Check:
         self, status: CertificateStatus, logged: Logged, view: CertificateView, issuer: IssuerView, proof: ProofView
     ) -> Verdict:
         code = _STATUS_CODE[status]
-        detail, reason = {"since": iso_day(ended_day(logged.issued, logged.state))}, None
-        if code is Code.SUSPENDED:
-            cause, reason = suspension_of(logged)
-            detail["cause"] = cause
-        if code is Code.REVOKED:
-            reason = reason_of(logged)
-        if reason is not None:
-            detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
+        detail = why_not_in_force(code, logged)
         self._note_freshness()
         return self._verdict(code, view, issuer, proof, **detail)
 

@@ -15,11 +15,13 @@ from ledger.records.state import CertificateState
 from ledger.records.status import check_grant, check_scope
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.text import Text
+from verifier import steps
 from verifier.causes import Cause
 from verifier.register import FiledTerms, Logged, Register
 from verifier.trust import Trust
-from verifier.verdict import CertificateView, CurrentGrade, HeldPost, IssuerView, ProofView
+from verifier.verdict import CertificateView, Code, CurrentGrade, Finding, HeldPost, IssuerView, ProofView, iso_day
 
+_FIRST_POST: Final = 7  # 特级技师
 _REPLACED: Final = Text("已换发新证书", "a new certificate replaced it")
 _KEY_VOID: Final = Text("签发密钥已失效", "signed with a key that was compromised")
 _FILING_CANCELLED: Final = Text("发证机构备案已取消", "the issuing body's filing was cancelled")
@@ -85,6 +87,16 @@ def reason_of(logged: Logged) -> Text:
     return _FILING_CANCELLED if isinstance(body, FilingStanding) else _SEE_REGISTER
 
 
+def revocation_of(logged: Logged) -> Cause | None:
+    """What made it invalid, where that was no ruling about it: what to do next then depends on it."""
+    if logged.state.status is CertificateStatus.REPLACED:
+        return Cause.REPLACED
+    body = logged.event.body if logged.event else None
+    if isinstance(body, KeyStanding):
+        return Cause.KEY
+    return Cause.FILING if isinstance(body, FilingStanding) else None
+
+
 def suspension_of(logged: Logged) -> tuple[Cause, Text | None]:
     """By whom a certificate was suspended, and why, where the statement that did it says so."""
     body = logged.event.body if logged.event else None
@@ -93,6 +105,31 @@ def suspension_of(logged: Logged) -> tuple[Cause, Text | None]:
     if isinstance(body, FilingStanding):
         return Cause.FILING, reason_text(body.reason)
     return Cause.REGISTER, None
+
+
+def why_not_in_force(code: Code, logged: Logged) -> dict[str, str]:
+    """The detail of a verdict `suspended`, `revoked` or `ended`: since when, and by what and why."""
+    detail = {"since": iso_day(ended_day(logged.issued, logged.state))}
+    cause: Cause | None = None
+    reason: Text | None = None
+    if code is Code.SUSPENDED:
+        cause, reason = suspension_of(logged)
+    elif code is Code.REVOKED:
+        cause, reason = revocation_of(logged), reason_of(logged)
+    if cause is not None:
+        detail["cause"] = cause.value
+    if reason is not None:
+        detail |= {"reason_zh": reason.zh, "reason_en": reason.en}
+    return detail
+
+
+def about_current(issue: CertificateBody, view: CertificateView) -> Finding:
+    """Step 8: what is known of the current grade. A post as 特级技师 builds on a 高级技师's certificate of its track;
+    when that is revoked, the post stands until its body ends it, and readers are told."""
+    current = view.current.ordinal if view.current is not None else 0
+    if isinstance(issue, Appoint) and issue.grade == _FIRST_POST and issue.prerequisite and current < _FIRST_POST - 1:
+        return steps.POST_UNFOUNDED
+    return steps.CURRENT if current else steps.CURRENT_NONE
 
 
 def issuer_view(filing: FiledTerms, *, in_scope: bool | None) -> IssuerView:
@@ -140,6 +177,7 @@ def _current(issue: CertificateBody, logged: Logged, trust: Trust) -> CurrentGra
         trade=highest.trade,
         is_this=is_this,
         since_day=behind.issue_day if behind else None,
+        log="" if trust.alone else trust.origin,
     )
 
 

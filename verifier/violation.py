@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.errors import Unverified
+
+NOT_PINNED: Final = "not the pinned genesis"
 
 
 class Violation(Unverified):

@@ -34,6 +34,7 @@ async def test_one_more_log(tmp_path: Path) -> None:
     assert "# 我们的" in path.read_text("utf-8"), "what people wrote stays"
     assert {one.place for one in settings.logs} == {one.name for one in tmp_path.glob("*.db")}
     assert [trust.freshness_ms for trust in settings.trusts()] == [300_000, 900_000]
+    assert [trust.alone for trust in settings.trusts()] == [False, False] and SETTINGS.trusts()[0].alone
     before = path.read_bytes()
     with pytest.raises(Refused) as refused:
         await add_log(tmp_path, SECOND)

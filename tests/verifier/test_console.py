@@ -179,3 +179,22 @@ async def test_refresh(desk: Desk, tmp_path: Path) -> None:
         bundle.write_bytes(content)
         assert await desk.run("refresh", bundle) == status
     assert await desk.run("refresh", tmp_path / "none") == 3
+    printed = tmp_path / "certificate.pdf"
+    printed.write_bytes(b"%PDF-1.7\n")
+    desk.capsys.readouterr()
+    assert await desk.run("refresh", printed) == 2
+    assert ".certbundle" in desk.capsys.readouterr().err
+
+
+async def test_refresh_says_what_the_file_is_worth_now(desk: Desk, tmp_path: Path) -> None:
+    """A holder who hears no more than "refreshed" hands over the proof of a suspension as if it were a good one."""
+    await desk.init("--no-replica")
+    bundle = tmp_path / "one.certbundle"
+    bundle.write_bytes(format_bundle(await desk.log.bundle(desk.one)))
+    desk.capsys.readouterr()
+    assert await desk.run("refresh", bundle) == 0
+    assert "✓ 离线核验有效 / Valid offline" in desk.capsys.readouterr().out
+    await desk.suspend(desk.log.time + 1000)
+    assert await desk.run("refresh", bundle) == 0
+    said = desk.capsys.readouterr().out
+    assert "! 证书暂停使用 / Suspended" in said and "under review" in said and "Valid" not in said

@@ -22,7 +22,9 @@ from ledger.records.statements import AuthorityBody, issue_entry, issuer_entry, 
 from ledger.records.supervision import FilingStanding, KeyStanding
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, Certificate, LogBuilder, octets, register_of
 from verifier.causes import Cause
+from verifier.messages import load_messages
 from verifier.register import Logged
+from verifier.steps import POST_UNFOUNDED
 from verifier.verdict import Code, Verdict
 from verifier.verify import Evidence, verify
 from verifier.views import suspension_of
@@ -78,6 +80,7 @@ async def test_suspended_restored_revoked_and_restored_by_the_authority(log: Log
     verdict = await judged(log, certificate)
     assert verdict.code is Code.REVOKED
     assert verdict.detail["reason_en"] == "obtained by fraud" and verdict.detail["since"] == "2026-05-28"
+    assert "cause" not in verdict.detail, "a ruling about this very certificate"
     back = Ruling(Kind.RESTORE, Listed((certificate.issue.cert_key,)), Reason.DECIDED_IN_ERROR, DAY)
     await log.batch([by_authority(log, back)])
     assert (await judged(log, certificate)).code is Code.VALID
@@ -124,6 +127,11 @@ async def test_the_higher_grade_revoked_brings_the_lower_back(log: LogBuilder) -
     await log.batch([ruling(log, Kind.REVOKE, high, Reason.ISSUED_IN_ERROR)])
     again = await judged(log, low)
     assert again.code is Code.VALID and again.certificate is not None and again.certificate.current is not None
+    register = await register_of(log, low)
+    for alone, named in ((True, ""), (False, log.trust().origin)):
+        trust = replace(log.trust(), alone=alone)
+        among = verify(Evidence(low.code(), register), trust, log.time).certificate
+        assert among is not None and among.current is not None and among.current.log == named
     assert again.certificate.current.is_this
     gone = await judged(log, high)
     assert gone.code is Code.REVOKED and gone.certificate is not None and gone.certificate.current is not None
@@ -145,6 +153,13 @@ async def test_a_correction_shows_the_corrected_name_and_nothing_of_the_old_one(
     printed = verify(Evidence(certificate.code(index), register), log.trust(), log.time)
     assert printed.code is Code.VALID_CORRECTED and printed.certificate is not None
     assert printed.certificate.name is None, "the old print carries the old name"
+    messages = load_messages()
+    for unnamed in (old, printed):
+        assert messages.line(unnamed).en.endswith("and the print may be out of date")
+        assert "do not rely on the print" in messages.unnamed(unnamed).en, "never: compare the print"
+    assert messages.line(verdict).en == "Rely on the details shown here, not the print"
+    assert [finding.step for finding in printed.findings][-1] == "correction", "what was scanned is of before"
+    assert "correction" not in [finding.step for finding in verdict.findings], "a bare link carries nothing"
 
 
 async def test_a_reissue_replaces_and_the_new_paper_is_valid(log: LogBuilder) -> None:
@@ -153,6 +168,7 @@ async def test_a_reissue_replaces_and_the_new_paper_is_valid(log: LogBuilder) ->
     (index,) = await log.batch([new.statement.entry])
     gone = await judged(log, old)
     assert gone.code is Code.REVOKED and gone.detail["reason_en"] == "a new certificate replaced it"
+    assert gone.detail["cause"] == "replaced", "an honest holder has the new one: nobody is sent to appeal"
     register = await register_of(log, new)
     assert verify(Evidence(new.code(index), register), log.trust(), log.time).code is Code.VALID
 
@@ -165,10 +181,12 @@ async def test_a_compromised_key_and_a_cancelled_filing_say_so(log: LogBuilder) 
     assert (await judged(log, first)).code is Code.VALID
     void = await judged(log, second)
     assert void.code is Code.REVOKED and void.detail["reason_en"] == "signed with a key that was compromised"
+    assert void.detail["cause"] == "key"
     cancelled = FilingStanding(FILING, FilingStatus.CANCELLED, Reason.OUT_OF_SCOPE, ISSUE_DAY)
     await log.batch([by_authority(log, cancelled)])
     verdict = await judged(log, first)
     assert verdict.code is Code.REVOKED and verdict.detail["reason_en"] == "the issuing body's filing was cancelled"
+    assert verdict.detail["cause"] == "filing"
 
 
 async def test_a_post_is_shown_beside_the_certificate_and_ends_by_its_date_or_by_a_statement(log: LogBuilder) -> None:
@@ -190,6 +208,11 @@ async def test_a_post_is_shown_beside_the_certificate_and_ends_by_its_date_or_by
     assert over.code is Code.ENDED and over.detail["since"] == "2026-06-27"
     after = await judged(log, certificate, later=31 * DAY_MS)
     assert after.certificate is not None and after.certificate.held is None
+    assert POST_UNFOUNDED not in held.findings
+    await log.batch([ruling(log, Kind.REVOKE, certificate, Reason.FRAUD)])
+    without = await judged(log, made)
+    assert without.code is Code.VALID and POST_UNFOUNDED in without.findings, "the post stands until its body ends it"
+    assert "is not in force: ask the employer" in load_messages().line(without).en
     end = EndAppointment(post.cert_key, Reason.POST_ENDED, DAY, FILING)
     await log.batch([issuer_entry(end, log.record_key)])
     ended = await judged(log, made)

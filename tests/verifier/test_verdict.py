@@ -10,12 +10,15 @@ from importlib import resources
 import pytest
 from msgspec import structs
 
+from ledger.records.dates import batch_day
 from tests.support.verdict_samples import NOW_MS, caused, certificate, sample
 from verifier.causes import Cause
 from verifier.messages import add_words, build_messages, load_messages, say_day_number, say_time
+from verifier.steps import HISTORIC, complete
 from verifier.verdict import (
     GREEN,
     SHOWS_NOTHING,
+    VALID_FAMILY,
     Code,
     Finding,
     Outcome,
@@ -117,7 +120,7 @@ def test_a_cause_is_one_of_its_code_with_exactly_its_values() -> None:
 
 def test_what_a_cause_tells_whom_to_ask_and_what_is_pointless() -> None:
     messages = load_messages()
-    said = {cause_of(one): messages.as_json(one) for one in caused()}
+    said = {cause_of(one): messages.as_json(one) for one in caused() if one.code is not Code.REVOKED}
     issuer, authority = "Contact issuer", "Ask the authority"
     asked = {cause: [step["en"] for step in body["next"]] for cause, body in said.items()}  # type: ignore[attr-defined]
     assert issuer in asked[Cause.ISSUER] and authority not in asked[Cause.ISSUER]
@@ -128,6 +131,9 @@ def test_what_a_cause_tells_whom_to_ask_and_what_is_pointless() -> None:
         "en": "The authority has suspended the issuer's filing, for what it issued since 1 Mar 2026; reason: under "
         "review. Do not rely on it now",
     }
+    void = {cause_of(one): str(messages.as_json(one)["next"]) for one in caused() if one.code is Code.REVOKED}
+    assert "Ask the holder for the new certificate" in void[Cause.REPLACED] and "appeal" not in void[Cause.REPLACED]
+    assert "Ask the issuer" in void[Cause.KEY] and "Ask the authority" in void[Cause.FILING]
     assert "Retry" not in asked[Cause.HALTED] + asked[Cause.STOPPED]
     assert "Nothing newer has been reached for 7 h" in said[Cause.UNREACHED]["line"]["en"]  # type: ignore[index]
     lines = [(body["line"]["zh"], body["line"]["en"]) for body in said.values()]  # type: ignore[index]
@@ -228,6 +234,35 @@ def test_sentences_of_the_product_are_word_for_word() -> None:
     assert line[Code.OFFLINE_BUNDLE_OK].zh == "数据截至2026-11-22 17:10:03（UTC+8）（3 小时前）"
     assert "zscx.osta-query.example" in line[Code.WRONG_DOMAIN].en
     assert line[Code.UNAVAILABLE].en == "This does not mean it is invalid"
+
+
+def test_what_was_so_at_an_earlier_moment_is_never_said_of_now() -> None:
+    messages = load_messages()
+    for code in (*VALID_FAMILY, Code.SUSPENDED, Code.REVOKED, Code.ENDED):
+        now = sample(code)
+        then = replace(now, findings=complete([HISTORIC]))
+        zh, en = messages.line(then).zh, messages.line(then).en
+        assert "截至2026-11-22 20:09:59（UTC+8）" in zh and "此后情况未核对" in zh
+        assert "s of 22 Nov 2026 20:09:59 (UTC+8)" in en and "what happened since was not checked" in en
+        if code is Code.VALID:
+            assert "当前" not in zh and "in good standing then" in en
+        else:
+            assert zh.endswith(messages.line(now).zh) and en.endswith(messages.line(now).en)
+
+
+def test_a_post_that_has_not_begun_is_not_in_good_standing_yet() -> None:
+    messages, day = load_messages(), batch_day(NOW_MS)
+    for code in (Code.VALID, Code.OFFLINE_BUNDLE_OK):
+        made = sample(code)
+        assert made.certificate is not None
+        for first, said in ((day + 1, True), (day, False)):
+            post = replace(made, certificate=structs.replace(made.certificate, post=(first, None)))
+            assert ("it is not held yet" in messages.line(post).en) is said
+            assert (messages.line(post).zh == "聘期自2026-11-23开始，尚未到任") is said
+    valid = sample(Code.VALID)
+    earlier = structs.replace(certificate(), post=(day, None))
+    then = replace(valid, certificate=earlier, as_of_ms=NOW_MS - 86_400_000, findings=complete([HISTORIC]))
+    assert "it is not held yet" in messages.line(then).en, "by the day that was asked about"
 
 
 def test_not_found_never_says_fake() -> None:

@@ -42,7 +42,8 @@ def judge(
 ) -> Verdict:
     now = more.pop("now", log.time)
     verdict = verify(Evidence(item, register, **more), log.trust(), now)  # type: ignore[arg-type]
-    assert tuple(finding.step for finding in verdict.findings) == ORDER
+    told = tuple(finding.step for finding in verdict.findings)
+    assert told == ORDER or (told == ORDER[:-1] and ORDER[-1] == "correction")
     return verdict
 
 

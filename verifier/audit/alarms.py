@@ -28,6 +28,7 @@ class AlarmCode(StrEnum):
     SEAL_MISMATCH = "seal_mismatch"
     SCOPE_VIOLATION = "scope_violation"
     RULE_BROKEN = "rule_broken"
+    OTHER_GENESIS = "other_genesis"
     NOT_AS_SIGNED = "not_as_signed"
     HEAD_UNREACHED = "head_unreached"
     NO_QUORUM = "no_quorum"
@@ -74,6 +75,14 @@ CATALOGUE: Final[Mapping[AlarmCode, tuple[Severity, Text]]] = {
     AlarmCode.RULE_BROKEN: (
         _E,
         Text("第 {index} 条违反日志规则：{reason}", "Entry {index} breaks a rule of the log: {reason}"),
+    ),
+    AlarmCode.OTHER_GENESIS: (
+        _E,
+        Text(
+            "第 0 条不是所固定的创世条目：请先核对 --genesis 是否抄错，或是否为另一日志的；无误则日志换掉了开头",
+            "Entry 0 is not the pinned genesis: first compare the pin, which may be mistyped or another log's; if it is"
+            " right, the log has another beginning than the one that was published",
+        ),
     ),
     AlarmCode.NOT_AS_SIGNED: (
         _E,

@@ -43,7 +43,7 @@ from verifier.audit.pass_rates import Rate, find_alarms, rates_of
 from verifier.audit.sitting_counts import SittingCounts
 from verifier.audit.sittings import MAX_SHEET, parse_sittings
 from verifier.audit.store import StoreFailed, open_audit_store
-from verifier.violation import Violation
+from verifier.violation import NOT_PINNED, Violation
 
 # Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.
 SCOPE_CODES: Final = frozenset(
@@ -301,6 +301,8 @@ def _alarm_of(violation: Violation) -> Alarm:
     if index is None:
         return alarm(AlarmCode.INCONSISTENCY, "log", reason=violation.reason)
     reason = violation.reason
+    if reason == NOT_PINNED:
+        return alarm(AlarmCode.OTHER_GENESIS, "log", entries)
     code = AlarmCode.RULE_BROKEN
     if reason.removeprefix(_REFUSED) in SCOPE_CODES:
         code = AlarmCode.SCOPE_VIOLATION

@@ -16,7 +16,7 @@ from ledger.text import Text
 from verifier import steps
 from verifier.hiring.sheets import Question
 from verifier.messages import Messages, say_time
-from verifier.verdict import CertificateView, Code, Verdict, iso_day, without_item
+from verifier.verdict import GREEN, CertificateView, Code, Verdict, iso_day, without_item
 
 # The columns that answer, in order: their keys among the words.
 COLUMNS: Final = (
@@ -101,10 +101,19 @@ def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]
         holder = view.name or ""
         trade = f" {view.trade}" if view.trade else ""
         grade = f"{view.occupation}{trade} {say(view.grade, lang)}"
+        if view.post is not None:
+            grade += f" ({_term(*view.post, messages, lang)})"
         status = say(messages.labels[f"status_{view.status}"], lang)
         if view.current is not None:
-            since = "" if view.current.since_day is None else f" ({iso_day(view.current.since_day)})"
-            current = say(view.current.grade, lang) + since
+            notes = [] if view.current.since_day is None else [iso_day(view.current.since_day)]
+            if view.current.log:
+                notes.append(say(messages.labels["current_log"].format(log=view.current.log), lang))
+            named = f"{view.current.trade} " if view.current.trade else ""
+            current = named + say(view.current.grade, lang) + (f" ({'; '.join(notes)})" if notes else "")
+        if view.held is not None:
+            term = _term(view.held.first_day, view.held.last_day, messages, lang)
+            held = f"{say(messages.labels['held'], lang)}: {say(view.held.grade, lang)} ({term})"
+            current = "；".join(filter(None, (current, held)))
     return (
         f"{wording.mark} {say(wording.title, lang)}",
         verdict.code.value,
@@ -121,6 +130,10 @@ def say(text: Text, lang: str) -> str:
     return text.both() if lang == "both" else text.of(lang)
 
 
+def _term(first: int, last: int | None, messages: Messages, lang: str) -> str:
+    return f"{iso_day(first)} – {say(messages.labels['open_ended'], lang) if last is None else iso_day(last)}"
+
+
 def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
     labels = messages.labels
     said = [say(labels[key], lang) for key in answer.notes]
@@ -129,7 +142,7 @@ def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
         said = [say(messages.line(answer.verdict), lang)]
         if steps.INDEX_NO_ANSWER in answer.verdict.findings:
             said.append(say(steps.INDEX_NO_ANSWER.text, lang))
-        if answer.verdict.proof is not None:
+        if answer.verdict.code in GREEN:
             said.append(say(labels["hiring_compare"], lang))
     view = answer.verdict.certificate
     delay = None if view is None else messages.delay(view.issue_day, view.logged_at_ms, late=view.late)

@@ -154,17 +154,25 @@ def _groups(
 ) -> list[dict[str, Any]]:
     """Certificates by occupation, each group with the grade that its verdicts call current."""
     groups: dict[str, dict[str, Any]] = {}
+    verdicts: dict[str, list[Verdict]] = {}
     for kept, verdict, watchers in checked:
         view = verdict.certificate
         code = view.occupation_code if view else ""
         group = groups.setdefault(
-            code, {"occupation": view.occupation if view else "", "code": code, "current": "", "certificates": []}
+            code, {"occupation": view.occupation if view else "", "code": code, "certificates": []}
         )
-        if view is not None and view.current is not None:
-            group["current"] = view.current.grade.of(lang)
+        verdicts.setdefault(code, []).append(verdict)
         shown = _certificate(request, kept, verdict, lang)
         group["certificates"].append(shown | {"watchers": [_watcher(one, lang) for one in watchers]})
-    return list(groups.values())
+    return [group | {"current": current_of(verdicts[code], lang)} for code, group in groups.items()]
+
+
+def current_of(verdicts: Sequence[Verdict], lang: str) -> str:
+    """The highest grade that any of a holder's certificates in one occupation calls current, or "": those of another
+    log, or of the track that a correction has parted, know only of their own."""
+    found = [verdict.certificate.current for verdict in verdicts if verdict.certificate is not None]
+    known = [current for current in found if current is not None]
+    return max(known, key=lambda current: current.ordinal).grade.of(lang) if known else ""
 
 
 def _certificate(request: web.Request, kept: Kept, verdict: Verdict, lang: str) -> dict[str, Any]:

@@ -92,8 +92,7 @@ class _Paper:
             ]
             if found["logged_at"]:
                 rows.append(("logged", _time(_ms(found["logged_at"]))))
-            if found["current"]:
-                rows.append(("current", _both(found["current"]["grade"]) + _since(found["current"])))
+            rows += self._more(found)
         if verdict["issuer"]:
             rows.append(("issuer", f"{verdict['issuer']['name']}  {verdict['issuer']['filing_number']}"))
         if verdict["as_of"]:
@@ -110,6 +109,28 @@ class _Paper:
             rows.append(("receipts_file", receipt.file_digest.hex()))
         rows.append(("receipts_key", receipt.public.hex()))
         return rows
+
+    def _more(self, found: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What not every certificate has, as pages and `check` say it."""
+        labels, rows = self._messages.labels, list[tuple[str, str]]()
+        current, held = found["current"], found["held_post"]
+        if found["post"]:
+            rows.append(("post_days", self._term(found["post"])))
+        if found["corrected"]:
+            rows.append(("corrected", found["corrected"]))
+        if current:
+            trade = f"{current['trade']}  " if current["trade"] else ""
+            notes = [labels["current_this"].both() if current["is_this"] else current["since"]]
+            if current.get("log"):  # receipts of before have no such key
+                notes.append(labels["current_log"].format(log=current["log"]).both())
+            note = "; ".join(filter(None, notes))
+            rows.append(("current", trade + _both(current["grade"]) + (f"  ({note})" if note else "")))
+        if held:
+            rows.append(("held", f"{_both(held['grade'])}  {self._term(held)}"))
+        return rows
+
+    def _term(self, days: Mapping[str, Any]) -> str:
+        return f"{days['first_day']} – {days['last_day'] or self._messages.labels['open_ended'].both()}"
 
     def _delay(self, found: Mapping[str, Any]) -> str:
         day, logged = parse_day(found["issue_date"]), found["logged_at"]
@@ -151,10 +172,6 @@ class _Paper:
 
 def _both(text: Mapping[str, str]) -> str:
     return f"{text['zh']} / {text['en']}"
-
-
-def _since(current: Mapping[str, Any]) -> str:
-    return f"  ({current['since']})" if current["since"] else ""
 
 
 def _ms(moment: str) -> int:

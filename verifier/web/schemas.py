@@ -40,7 +40,9 @@ _DAY: Final[Schema] = {"type": "string", "format": "date"}
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _TEXT: Final = _object(zh=_STRING, en=_STRING)
 
-_CURRENT: Final = _object(grade=_TEXT, ordinal=_ORDINAL, trade=_STRING, is_this=_BOOLEAN, since=_or_null(_DAY))
+_CURRENT: Final = _object(
+    grade=_TEXT, ordinal=_ORDINAL, trade=_STRING, is_this=_BOOLEAN, since=_or_null(_DAY), log=_or_null(_STRING)
+)
 _CERTIFICATE: Final = _object(
     number=_or_null(_STRING),
     name=_or_null(_STRING),

@@ -27,8 +27,8 @@ _SOURCES: Final = {
 }
 _PAGE: Final = ("line", "checked", "source", "asked", "means", "as_of")
 _CERTIFICATE: Final = (
-    "name", "photo", "grade", "occupation", "occupation_code", "trade", "number", "issued", "assessed", "post", "held",
-    "held_note", "corrected", "delay", "logged", "status", "current", "current_trade", "current_note",
+    "name", "photo", "unnamed", "grade", "occupation", "occupation_code", "trade", "number", "issued", "assessed",
+    "post", "held", "held_note", "corrected", "delay", "logged", "status", "current", "current_trade", "current_note",
 )  # fmt: skip
 _ISSUER: Final = ("name", "filing")
 _PROOF: Final = ("origin", "index", "leaf_hash", "size", "root", "time", "cert_key")
@@ -48,9 +48,10 @@ MOMENTARY: Final = (
 def words_of(verdict: Verdict, lang: str, messages: Messages, *, asked: str = "", means: str = "") -> list[str]:
     """All words of a page, COUNT of them."""
     certificate, issuer, proof = verdict.certificate, verdict.issuer, verdict.proof
+    unnamed = messages.unnamed(verdict).of(lang)
     words = [
         *("",) * _C,  # momentary
-        *(_NO_CERTIFICATE if certificate is None else _certificate(certificate, lang, messages)),
+        *(_NO_CERTIFICATE if certificate is None else _certificate(certificate, unnamed, lang, messages)),
         *(_NO_ISSUER if issuer is None else (issuer.name, issuer.filing_number)),
         *(
             _NO_PROOF
@@ -112,15 +113,18 @@ _NO_ISSUER: Final = ("",) * len(_ISSUER)
 _NO_PROOF: Final = ("",) * len(_PROOF)
 
 
-def _certificate(view: CertificateView, lang: str, messages: Messages) -> tuple[str, ...]:
+def _certificate(view: CertificateView, unnamed: str, lang: str, messages: Messages) -> tuple[str, ...]:
     labels, current, held, note = messages.labels, view.current, view.held, ""
     if current is not None and current.is_this:
         note = labels["current_this"].of(lang)
     elif current is not None and current.since_day is not None:
         note = labels["since"].of(lang).format(date=say_day_number(current.since_day, lang))
+    if current is not None and current.log:
+        note = " · ".join(filter(None, (note, labels["current_log"].of(lang).format(log=current.log))))
     return (
         "",  # name and photo: momentary
         "",
+        unnamed,
         view.grade.of(lang),
         view.occupation,
         view.occupation_code,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from tests.support.build_log import FakeLedger, LogBuilder
 from verifier.audit.config import Thresholds
 from verifier.audit.page import MAX_RATES, content_policy, report_page
 from verifier.audit.report import build_report
+from verifier.messages import load_messages
+from verifier.verdict import STATUSES
 
 NAME = "<b onclick=x>机构</b>"
 
@@ -78,6 +82,17 @@ def test_numbers_alarms_and_limits(report: dict[str, Any]) -> None:
     assert en.count("<table>") == 6 and en.count("<svg") == 4
     assert re.search(r"<td>三级/高级工</td><td>3</td>", zh)
     assert re.search(r"<td>in force</td><td>4</td>", en)
+
+
+def test_statuses_have_the_words_of_verdicts_and_say_what_they_count(report: dict[str, Any]) -> None:
+    """More of them than certificates where some were reissued: a reader adds them up."""
+    raw = json.loads(resources.files("verifier.audit").joinpath("words.json").read_bytes())
+    labels = load_messages().labels
+    for status in STATUSES - {"unknown"}:
+        assert raw[f"status_{status}"][0] == labels[f"status_{status}"].zh
+    assert "换发前后各计一张" in report_page(report, "zh") and "a certificate and its reissue are two" in report_page(
+        report, "en"
+    )
 
 
 def test_a_broken_log_says_where(report: dict[str, Any]) -> None:

@@ -356,7 +356,8 @@ async def test_another_genesis(log: LogBuilder, tmp_path: Path) -> None:
     raw = RawLog(log, await other.store.entries(0, 2))
     raw.entries[0] = log.filing_entry()
     async with auditing(tmp_path / "a", log, RawLog(log, raw.entries)) as audit:
-        await broken(audit, "rule_broken", 0)
+        await broken(audit, "other_genesis", 0)
+        assert "first compare the pin" in audit.alarms()[0].text.en
     await other.store.close()
 
 

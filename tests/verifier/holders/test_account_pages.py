@@ -13,7 +13,10 @@ from ledger.records.secret import correction_locator
 from ledger.records.statements import issuer_entry, parse_statement
 from tests.support.build_log import FILING, ISSUE_DAY
 from tests.support.holder_site import HolderSite, holder_site
+from tests.support.verdict_samples import sample
+from verifier.holders.account_pages import current_of
 from verifier.holders.desk import to_text
+from verifier.verdict import Code
 from verifier.watch.standing import Standing
 from verifier.watch.store import Watch
 
@@ -55,6 +58,14 @@ async def test_certificates_stand_by_occupation_with_the_current_grade(tmp_path:
         await site.pass_time(1000)
         _, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
         assert "Current grade in this occupation <b>Level II / Technician</b>" in body.decode()
+
+
+def test_the_highest_of_what_several_logs_call_current() -> None:
+    low, high = sample(Code.REVOKED), sample(Code.VALID_UPGRADED)
+    for verdicts in ([low, high], [high, low], [sample(Code.NOT_FOUND), high]):
+        assert current_of(verdicts, "zh") == "二级/技师"
+    assert current_of([low], "en") == "Level IV / Intermediate worker"
+    assert current_of([sample(Code.NOT_FOUND)], "zh") == ""
 
 
 async def test_after_a_correction_the_new_name_is_shown_and_shared(tmp_path: Path) -> None:
