@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.keystore import open_key_file, read_passphrase
 from ledger.progress import Progress
 from ledger.service.claim_links import check_links
@@ -31,7 +31,7 @@ from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.claim_rows import check_claim_rows
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
-from ledger.store.fsck import fsck
+from ledger.store.fsck import damage_of, fsck
 from ledger.store.numbers import check_numbers
 from ledger.store.opening import check_place, create_store, open_store, upgrade_store
 from ledger.store.sqlite import create_sqlite
@@ -105,7 +105,12 @@ def _fsck(arguments: argparse.Namespace) -> int:
         finally:
             await store.close()
 
-    problems = asyncio.run(check())
+    try:
+        problems = asyncio.run(check())
+    except Unavailable as error:
+        if (damage := damage_of(error)) is None:
+            raise
+        problems = [damage]
     if arguments.json:
         print(json.dumps({"problems": problems}, ensure_ascii=False))
     else:

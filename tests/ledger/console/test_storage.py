@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
 from ledger.store.numbers import NumberRows
 from ledger.store.protocol import Purpose
+from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.builders import make_authority
 from tests.support.live_ledger import ROOT
 from tests.support.postgres import postgres_server
@@ -120,6 +122,29 @@ def test_fsck_checks_the_rows_of_claims_with_and_without_the_keys(run: Run, plac
     assert code == 1 and "of no claim of the log" in json.loads(out)["problems"][-1]
 
 
+def test_a_database_file_that_lost_pages_is_damaged(run: Run) -> None:
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    os.truncate("log/log.db", os.stat("log/log.db").st_size // 4096 * 2048)
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert code == 1 and "the database is damaged" in json.loads(out)["problems"][0]
+
+
+def test_a_backup_without_room_for_its_check_says_that_and_not_damaged(
+    run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small /tmp is no damage of the log: who reads COPY_DAMAGED begins to look for an older backup."""
+
+    def no_room(path: Path, *, private: bool) -> SqliteStore:
+        scratch = create_sqlite(path, private=private)
+        scratch._writer.execute("PRAGMA query_only = ON")  # as a full disk: nothing can be written
+        return scratch
+
+    monkeypatch.setattr(storage, "create_sqlite", no_room)
+    code, out, err = run("backup", "--dir", "log", "--out", "backup")
+    assert code == 3 and "scratch store of the check" in err and "TMPDIR" in err and "COPY_DAMAGED" not in err + out
+
+
 def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
     assert run("fsck", "--dir", "log")[0] == 3
     words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
@@ -200,6 +225,13 @@ def test_a_damaged_store_is_not_copied_as_sound(run: Run, place: Place) -> None:
     place.change("UPDATE entry SET chain = x'00' WHERE idx = 0")
     code, out, _ = run("backup", "--dir", "log", "--out", "backup")
     assert code == 1 and "entry 0" in out and not Path("backup").exists()
+
+
+def test_a_backup_into_no_folder_says_so(run: Run) -> None:
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    code, _, err = run("backup", "--dir", "log", "--out", "absent/backup")
+    assert code == 3 and "absent" in err
 
 
 def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None:
