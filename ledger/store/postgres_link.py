@@ -214,7 +214,8 @@ def unavailable(doing: str) -> Iterator[None]:
 
 def said(error: BaseException) -> str:
     """One line of an error, without the rows that a server puts into DETAIL."""
-    words = str(error.args[0]).split("\n")[0] if error.args else ""
+    words = (isinstance(error, OSError) and error.strerror) or (str(error.args[0]) if error.args else "")
+    words = words.split("\n")[0]
     return f"{type(error).__name__} {words}".strip()
 
 
