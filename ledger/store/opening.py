@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ledger.errors import Malformed, Refused
 from ledger.store.postgres import PostgresStore, open_postgres
 from ledger.store.postgres_link import SCHEME, Deadlines, Place, parse_place
-from ledger.store.postgres_schema import create_schema, upgrade_schema
+from ledger.store.postgres_schema import EXISTS, check_no_schema, create_schema, upgrade_schema
 from ledger.store.postgres_writer import unseat
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite, upgrade_sqlite
 from ledger.text import Text
@@ -56,6 +56,15 @@ async def unseat_writer(store: str, silence_s: float) -> bool:
     The writer of a file ends with its process, and there is nobody to unseat.
     """
     return is_postgres(store) and await unseat(parse_place(store), Deadlines(), silence_s)
+
+
+async def check_no_store(store: str, folder: Path, *, private: bool, owner: str = "") -> None:
+    """Raise what `create_store` would, as far as that can be known without making anything."""
+    if is_postgres(store):
+        place = parse_place(store)
+        await check_no_schema(place, _owner(place, owner, private), Deadlines())
+    elif (folder / store).exists():
+        raise Refused("EXISTS", str(folder / store), EXISTS)
 
 
 async def create_store(

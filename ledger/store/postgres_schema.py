@@ -24,6 +24,7 @@ _REPLACED: Final = ("head", "tile", "state", "map_bucket", "checkpoint", "privat
 _STEPS: Final = "SELECT name, digest FROM migration"
 _RECORD: Final = "INSERT INTO migration (name, digest) VALUES ($1, $2)"
 _PRESENT: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+EXISTS: Final = Text("存储已存在", "The store exists already")
 _ROLE: Final = Text(
     "数据库角色可以修改或删除日志条目；请以受限角色运行，表由另一角色拥有",
     "This role could change or delete entries: run as a role that cannot, with the tables owned by another",
@@ -54,12 +55,23 @@ async def check_role(fetch: Fetch) -> None:
         raise Refused("STORE_ROLE", "store", _ROLE)
 
 
+async def check_no_schema(place: Place, owner: Place, deadlines: Deadlines) -> None:
+    """Both roles reach the server, it is one that may be used, and there is no store at `place` yet: what
+    `create_schema` and the first `open` would find out when something is half made. Raises as they do."""
+    session = await connect(place, deadlines)
+    await end(session)
+
+    async def look(session: Any) -> None:
+        await _check_new(session, place)
+
+    await _as_owner(place, owner, deadlines, look)
+
+
 async def create_schema(place: Place, owner: Place, deadlines: Deadlines, *, private: bool) -> None:
     """Make the tables as `owner` for the role of `place`. Raises Refused when they are there."""
 
     async def work(session: Any) -> None:
-        if await session.fetchval("SELECT to_regclass('migration')") is not None:
-            raise Refused("EXISTS", str(place), Text("存储已存在", "The store exists already"))
+        await _check_new(session, place)
         if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
             await session.execute(f'CREATE SCHEMA "{place.schema}"')
         await _apply(session, place, private=private)
@@ -84,6 +96,11 @@ async def upgrade_schema(
 
     await _as_owner(place, owner, deadlines, work)
     return names
+
+
+async def _check_new(session: Any, place: Place) -> None:
+    if await session.fetchval("SELECT to_regclass('migration')") is not None:
+        raise Refused("EXISTS", str(place), EXISTS)
 
 
 async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Callable[[Any], Awaitable[None]]) -> None:
