@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ledger.errors import Malformed, Refused
 from ledger.store.postgres import PostgresStore, open_postgres
@@ -13,6 +13,7 @@ from ledger.store.postgres_writer import unseat
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite, upgrade_sqlite
 from ledger.text import Text
 
+_STEPS: Final = Deadlines(command=14_400.0)  # an index over a large log is one statement
 Opened: TypeAlias = SqliteStore | PostgresStore
 _OWNER = Text(
     "账本的表须由另一角色拥有：请给出拥有者地址（--store-owner）",
@@ -86,7 +87,7 @@ async def upgrade_store(
     is changed. Raises Refused on drift and when the store is in use."""
     if is_postgres(store):
         place = parse_place(store)
-        return await upgrade_schema(place, _owner(place, owner, private), Deadlines(), private=private, dry_run=dry_run)
+        return await upgrade_schema(place, _owner(place, owner, private), _STEPS, private=private, dry_run=dry_run)
     return upgrade_sqlite(folder / store, private=private, dry_run=dry_run)
 
 

@@ -64,11 +64,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. `settle` bounds the search for the outcome of a commit whose answer was lost; it is longer than
-    `abandoned`, after which the server itself rolls back what nobody goes on with."""
+    """Seconds. `command` bounds a statement of a session that writes, `read` one of those that only read. `settle`
+    bounds the search for the outcome of a commit whose answer was lost; it is longer than `abandoned`, after which the
+    server itself rolls back what nobody goes on with."""
 
     connect: float = 10.0
     command: float = 60.0
+    read: float = 60.0
     lock: float = 5.0
     abandoned: float = 30.0
     settle: float = 60.0

@@ -15,7 +15,9 @@ import pytest
 from ledger.__main__ import main
 from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
+from ledger.store import copying
 from ledger.store.numbers import NumberRows
+from ledger.store.postgres import PostgresStore
 from ledger.store.protocol import Purpose
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.builders import make_authority
@@ -219,6 +221,25 @@ def test_migrate_store_there_and_back(run: Run) -> None:
     settings.write_text(settings.read_text("utf-8").replace('"log.db"', f'"{server.name}"'), "utf-8")
     made.path.unlink()
     assert run("fsck", "--dir", "log")[0] == 0, "the folder's log is on the server now"
+
+
+def test_counting_a_large_table_is_given_its_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count of 10^8 rows takes minutes; with the minute that a statement of a running log has, no backup ends."""
+    made, other, seen = make("postgres"), make("postgres"), set()
+    words = ["--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run("init", *words, *made.init)[0] == 0
+    counted = copying._count
+
+    async def count(store: copying.Copyable, insert: str) -> int:
+        if isinstance(store, PostgresStore):
+            ((limit,),) = await store.page("SELECT current_setting('statement_timeout')")
+            seen.add((store._writer is None, limit))
+        return await counted(store, insert)
+
+    monkeypatch.setattr(copying, "_count", count)
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    assert run("migrate-store", made.name, other.name, *other.owner)[0] == 0
+    assert seen == {(True, "4h"), (False, "4h")}
 
 
 def test_a_damaged_store_is_not_copied_as_sound(run: Run, place: Place) -> None:

@@ -8,6 +8,8 @@ import asyncpg
 import pytest
 
 from ledger.errors import Refused, Unavailable
+from ledger.store import postgres_schema
+from ledger.store.migrations import Migration, migrations
 from ledger.store.opening import create_store, open_store, upgrade_store
 from ledger.store.postgres_link import parse_place
 from ledger.store.postgres_schema import APPEND_ONLY
@@ -108,6 +110,17 @@ async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Se
     head = await store.head()
     await store.append(batch(head), accept)
     await store.close()
+
+
+async def test_a_step_over_a_large_log_is_given_its_time(
+    server: Server, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index over 10^7 entries takes longer than a statement of a running log may: such a log was never upgraded."""
+    step = Migration("0099_index", "CREATE TABLE seen AS SELECT current_setting('statement_timeout') AS took")
+    steps = [*migrations(private=True), step]
+    monkeypatch.setattr(postgres_schema, "migrations", lambda *, private: steps)
+    assert await upgrade_store(place, Path(), private=True, owner=server.owner(place)) == [step.name]
+    assert server.sql(place, "SELECT took FROM seen") == [("4h",)]
 
 
 @pytest.mark.parametrize(
