@@ -36,7 +36,8 @@ _KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
 _GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND (size < $2 OR size = $2 AND root = $3)"
 _COULD: Final = (
     "SELECT has_table_privilege('guard', 'INSERT') OR has_table_privilege('guard', 'DELETE')"
-    " OR has_table_privilege('guard', 'TRUNCATE')"
+    " OR has_table_privilege('guard', 'TRUNCATE') OR has_any_column_privilege('guard', 'INSERT')"
+    " OR (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = 'guard'::regclass)"
 )
 _LOG_HERE: Final = (
     "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"

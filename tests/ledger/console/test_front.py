@@ -85,6 +85,8 @@ def test_more_keys_than_it_may_have_are_refused(run: Run, monkeypatch: pytest.Mo
         ("store", "postgresql://reader:secret@h/log"),
         ("sequencers", ()),
         ("sequencers", ("127.0.0.1:8701",)),
+        ("sequencers", ("http://127.0.0.1:8701", "http://log-b.internal:8701")),
+        ("sequencers", ("http://[2001:db8::7]:8701",)),
     ],
 )
 def test_settings_that_cannot_be_are_refused(run: Run, name: str, value: object) -> None:
