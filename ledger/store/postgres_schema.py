@@ -24,6 +24,14 @@ _REPLACED: Final = ("head", "tile", "state", "map_bucket", "checkpoint", "privat
 _STEPS: Final = "SELECT name, digest FROM migration"
 _RECORD: Final = "INSERT INTO migration (name, digest) VALUES ($1, $2)"
 _PRESENT: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+_UNLOGGED: Final = (
+    "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')"
+    " AND relpersistence <> 'p' ORDER BY relname"
+)
+_EMPTIED: Final = Text(
+    "表 {table} 不写预写日志（UNLOGGED），服务器崩溃后会被清空",
+    "Table {table} is UNLOGGED: a crash of the server empties it, and a standby has none of it",
+)
 EXISTS: Final = Text("存储已存在", "The store exists already")
 _ROLE: Final = Text(
     "数据库角色可以修改或删除日志条目；请以受限角色运行，表由另一角色拥有",
@@ -32,7 +40,8 @@ _ROLE: Final = Text(
 
 
 async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
-    """Refuse to run on a store whose schema is not exactly this version's. Raises Unavailable when there is none."""
+    """Refuse to run on a store whose schema is not exactly this version's, or that has a table which a crash of the
+    server empties. Raises Unavailable when there is none."""
     try:
         done = {row["name"]: row["digest"] for row in await fetch(_STEPS)}
     except Unavailable as error:
@@ -41,6 +50,8 @@ async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
         raise
     if missing_steps(migrations(private=private), done, str(place)):
         raise Refused("SCHEMA", str(place), Text("存储结构与程序版本不符", "Store schema of another version"))
+    for row in await fetch(_UNLOGGED):
+        raise Refused("NOT_DURABLE", row["relname"], _EMPTIED.format(table=row["relname"]))
 
 
 async def check_role(fetch: Fetch) -> None:

@@ -112,6 +112,17 @@ async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Se
     await store.close()
 
 
+@pytest.mark.parametrize("table", ["private_index", "envelope", "entry"])
+async def test_a_table_that_a_crash_empties_is_refused(server: Server, place: str, table: str) -> None:
+    server.sql(place, f"ALTER TABLE {table} SET UNLOGGED")
+    for read_only in (False, True):
+        with pytest.raises(Refused) as refused:
+            await open_store(place, Path(), private=True, read_only=read_only, deadlines=PATIENT)
+        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", table)
+    server.sql(place, f"ALTER TABLE {table} SET LOGGED")
+    await (await open_store(place, Path(), private=True, deadlines=PATIENT)).close()
+
+
 async def test_a_step_over_a_large_log_is_given_its_time(
     server: Server, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
