@@ -13,6 +13,7 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.store.drift import MIGRATION_TABLE, postgres_drift, refuse_drift
 from ledger.store.migrations import Migration, migrations, missing_steps
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.store.postgres_text import ddl
@@ -94,13 +95,16 @@ async def create_schema(place: Place, owner: Place, deadlines: Deadlines, *, pri
 async def upgrade_schema(
     place: Place, owner: Place, deadlines: Deadlines, *, private: bool, dry_run: bool
 ) -> list[str]:
-    """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift."""
+    """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift: another step than
+    ours, or tables that are not what the steps make."""
     names: list[str] = []
 
     async def work(session: Any) -> None:
         if await session.fetchval("SELECT to_regclass('migration')") is None:
             raise Unavailable(f"no store at {place}: run init first")
         names.extend(step.name for step in await _missing(session, place, private=private))
+        done = [step for step in migrations(private=private) if step.name not in names]
+        refuse_drift(await postgres_drift(session, done), str(place))
         if not dry_run:
             await _apply(session, place, private=private)
             await _grant(session, place, owner)
@@ -136,7 +140,7 @@ async def _missing(session: Any, place: Place, *, private: bool) -> list[Migrati
 
 
 async def _apply(session: Any, place: Place, *, private: bool) -> None:
-    await session.execute(ddl("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)"))
+    await session.execute(ddl(MIGRATION_TABLE))
     for step in await _missing(session, place, private=private):
         await session.execute(ddl(";\n".join(step.statements())))
         await session.execute(_RECORD, step.name, step.digest)
