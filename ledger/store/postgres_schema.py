@@ -14,7 +14,7 @@ import asyncpg
 
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.store.drift import MIGRATION_TABLE, postgres_drift, refuse_drift
-from ledger.store.migrations import Migration, migrations, missing_steps
+from ledger.store.migrations import OLDER, Migration, migrations, missing_steps
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
@@ -50,7 +50,7 @@ async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
             raise Unavailable(f"no store at {place}: run init first") from error
         raise
     if missing_steps(migrations(private=private), done, str(place)):
-        raise Refused("SCHEMA", str(place), Text("存储结构与程序版本不符", "Store schema of another version"))
+        raise Refused("SCHEMA", str(place), OLDER)
     for row in await fetch(_UNLOGGED):
         raise Refused("NOT_DURABLE", row["relname"], _EMPTIED.format(table=row["relname"]))
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
-from ledger.store.migrations import Migration, migrations, missing_steps
+from ledger.store.migrations import OLDER, Migration, migrations, missing_steps
 from ledger.store.protocol import (
     EntryRow,
     IndexRow,
@@ -283,7 +283,7 @@ class SqliteStore:
     def check_migrations(self) -> None:
         """Refuse to run on a store whose schema is not exactly this version's."""
         if self._missing():
-            raise Refused("SCHEMA", str(self._path), Text("存储结构与程序版本不符", "Store schema of another version"))
+            raise Refused("SCHEMA", str(self._path), OLDER)
 
     def _missing(self) -> list[Migration]:
         try:
