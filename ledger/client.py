@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -49,6 +50,9 @@ class Pending(Unavailable):
     def __init__(self, identities: tuple[bytes, ...], retry_after: int) -> None:
         super().__init__("logged, but not published yet; ask again", retry_after=retry_after)
         self.identities = identities
+
+
+_CODE: Final = re.compile(r"[A-Za-z_]{1,40}", re.ASCII)  # whatever else a server sends is not repeated
 
 
 class _ErrorPart(msgspec.Struct):
@@ -323,12 +327,13 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 def _failure(status: int, raw: bytes, retry: str) -> Exception:
     retry_after = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else None
-    if status in (429, 503) or status >= 500:
-        return Unavailable(f"the ledger answered {status}", retry_after=retry_after)
     try:
         error: Any = msgspec.json.decode(raw, type=_ErrorBody).error
     except msgspec.DecodeError:
         error = _ErrorPart()
+    if status in (429, 503) or status >= 500:  # one that stands by says so: the address is another's
+        said = f"{status} ({error.code})" if _CODE.fullmatch(error.code) else str(status)
+        return Unavailable(f"the ledger answered {said}", retry_after=retry_after)
     if status == 404:
         return Refused("not_found", "path", Text("账本中没有", "The ledger does not have it"))
     if status == 401:

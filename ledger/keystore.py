@@ -145,13 +145,18 @@ def new_key(kind: str, label: str, *, created_day: int, random_bytes: Callable[[
     return SecretKey(kind, label, secret, _PUBLIC_OF[kind](secret), created_day)
 
 
+def check_passphrase(passphrase: bytes) -> None:
+    """Raise Refused for a passphrase under which no new key file is made."""
+    if len(passphrase) < MIN_PASSPHRASE:
+        text = Text("口令至少需要 {n} 个字节", "a passphrase needs at least {n} bytes")
+        raise Refused("passphrase_too_short", "passphrase", text.format(n=MIN_PASSPHRASE))
+
+
 def seal_keys(
     keys: Mapping[str, SecretKey], passphrase: bytes, *, cost: Cost, random_bytes: Callable[[int], bytes]
 ) -> bytes:
     """The bytes of a key file. Refused: passphrase too short. Malformed: names, number of keys."""
-    if len(passphrase) < MIN_PASSPHRASE:
-        text = Text("口令至少需要 {n} 个字节", "a passphrase needs at least {n} bytes")
-        raise Refused("passphrase_too_short", "passphrase", text.format(n=MIN_PASSPHRASE))
+    check_passphrase(passphrase)
     if not 1 <= len(keys) <= MAX_KEYS:
         raise Malformed("number of keys in a key file")
     public = [PublicKey(name, k.kind, k.label, k.created_day, k.public) for name, k in keys.items()]

@@ -90,8 +90,9 @@ def described(
 def load_settings(cls: type[T], source: str | Path, *, environ: Mapping[str, str] = os.environ) -> T:
     """Read TOML text, or the file at a Path, into `cls`.
 
-    Relative Path values of a file are relative to its folder, so that programs can be started anywhere; of a
-    text, they stay as they are. BadSettings lists all problems; Unavailable when the file cannot be read.
+    Relative Path values of a file, defaults too, are relative to its folder, so that programs can be started
+    anywhere; of a text, they stay as they are. BadSettings lists all problems; Unavailable when the file cannot be
+    read.
     """
     base = None
     if isinstance(source, Path):
@@ -149,8 +150,9 @@ class _Reader:
                 values[name] = self._value(kind, self._environ[about.env], key, about)
             elif name in table:
                 values[name] = self._value(kind, table[name], key, about)
-            elif _default(field) is not dataclasses.MISSING:
-                continue
+            elif (default := _default(field)) is not dataclasses.MISSING:
+                if self._base and isinstance(default, Path):  # as if it had been written into the file
+                    values[name] = self._base / default
             elif dataclasses.is_dataclass(kind):
                 values[name] = self.table(kind, {}, key + ".")
             else:

@@ -65,7 +65,12 @@ async def _run(arguments: argparse.Namespace, settings: LedgerSettings) -> None:
     url = arguments.ledger or local_url(settings)
     async with open_log(url) as source, open_place(arguments.to, os.environ) as place:
         export = Export(source, place, settings.origin, log_keys(arguments.folder, settings))
-        await _once(export, arguments)
+        try:
+            await _once(export, arguments)
+        except Unavailable as error:
+            if not arguments.follow:
+                raise
+            _say_cannot(error)
         if arguments.follow:
             await follow(lambda: _once(export, arguments), float(arguments.every), asyncio.sleep)
 
@@ -82,7 +87,11 @@ async def follow(
             pause_s = every_s
         except Unavailable as error:
             pause_s = min(2 * pause_s, max(_MAX_PAUSE_S, every_s))
-            print(f"暂时无法导出 / cannot export now: {error}", file=sys.stderr, flush=True)
+            _say_cannot(error)
+
+
+def _say_cannot(error: Unavailable) -> None:
+    print(f"暂时无法导出 / cannot export now: {error}", file=sys.stderr, flush=True)
 
 
 async def _once(export: Export, arguments: argparse.Namespace) -> None:

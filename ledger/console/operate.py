@@ -13,7 +13,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from ledger.console.paths import add_folder, add_owner, read_file, write_new
+from ledger.console.paths import add_folder, add_owner, check_new, read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import start_logging
 from ledger.errors import Malformed
@@ -31,6 +31,8 @@ from ledger.tlog.map_tree import MAX_DEPTH
 from ledger.tlog.note import ED25519, VerifierKey
 
 PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
+
+TRUST_FILE = "trust.json"  # what everybody pins
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,6 +88,7 @@ def _init(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         public_url=arguments.public_url,
     )
+    check_new(arguments.dir / TRUST_FILE)
     genesis = read_file(arguments.genesis, 8192)
     passphrase = read_passphrase(
         PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file, confirm=True
@@ -112,7 +115,7 @@ def _init(arguments: argparse.Namespace) -> int:
         "genesis": sha256(genesis).hexdigest(),
         "receipt_key": receipts.hex(),
     }
-    write_new(arguments.dir / "trust.json", json.dumps(pins, indent=1).encode() + b"\n")
+    write_new(arguments.dir / TRUST_FILE, json.dumps(pins, indent=1).encode() + b"\n")
     print(json.dumps(pins, indent=1))
     return 0
 

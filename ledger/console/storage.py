@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.keystore import open_key_file, read_passphrase
 from ledger.progress import Progress
 from ledger.service.claim_links import check_links
@@ -31,9 +31,10 @@ from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.claim_rows import check_claim_rows
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
-from ledger.store.fsck import fsck
+from ledger.store.fsck import damage_of, fsck
 from ledger.store.numbers import check_numbers
 from ledger.store.opening import check_place, create_store, open_store, upgrade_store
+from ledger.store.postgres_link import Deadlines
 from ledger.store.sqlite import create_sqlite
 from ledger.text import Text
 
@@ -47,6 +48,7 @@ _UNLINKED = Text(
     "{count} 笔申领没有指向证书的行（已删除个人信息，或已损坏）",
     "{count} claims have no row that leads to their certificate: a person was erased, or rows are lost",
 )
+_WHOLE_TABLES = Deadlines(read=14_400.0)  # a copy counts its rows: one statement, some seconds a million of them
 _PROMPT = Text("日志密钥的口令", "passphrase of the log's keys")
 
 
@@ -98,14 +100,19 @@ def _fsck(arguments: argparse.Namespace) -> int:
         nullifiers = Nullifiers(PrivateIndex(key, os.urandom))
 
     async def check() -> list[str]:
-        store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
+        store = await open_store(settings.store, arguments.dir, private=True, read_only=True, deadlines=_WHOLE_TABLES)
         try:
             await check_whole(store)
             return await prove(store, nullifiers)
         finally:
             await store.close()
 
-    problems = asyncio.run(check())
+    try:
+        problems = asyncio.run(check())
+    except Unavailable as error:
+        if (damage := damage_of(error)) is None:
+            raise
+        problems = [damage]
     if arguments.json:
         print(json.dumps({"problems": problems}, ensure_ascii=False))
     else:
@@ -162,7 +169,7 @@ def _migrate_store(arguments: argparse.Namespace) -> int:
     check_place(arguments.target)
 
     async def run() -> int:
-        source = await open_store(arguments.source, Path(), private=True)  # as its writer: nobody else goes on in it
+        source = await open_store(arguments.source, Path(), private=True, deadlines=_WHOLE_TABLES)  # its only writer
         try:
             return await _copy(source, arguments.target, Path(), arguments.store_owner)
         finally:
@@ -189,7 +196,7 @@ def _backup(arguments: argparse.Namespace) -> int:
     _remove(partial)
 
     async def run() -> int:
-        source = await open_store(settings.store, arguments.dir, private=True, read_only=True)
+        source = await open_store(settings.store, arguments.dir, private=True, read_only=True, deadlines=_WHOLE_TABLES)
         try:
             return await _copy(source, str(partial), Path(), "")
         finally:
@@ -225,11 +232,11 @@ async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) ->
     """Copy into a store that is made here, or was left without a head by the same command. It gets its head when what
     it holds is proven; raises DamagedCopy, its problems printed, when it is not."""
     try:
-        target = await create_store(target_name, folder, private=True, owner=owner)
+        target = await create_store(target_name, folder, private=True, owner=owner, deadlines=_WHOLE_TABLES)
     except Refused as refusal:
         if refusal.code != "EXISTS":
             raise
-        target = await open_store(target_name, folder, private=True)
+        target = await open_store(target_name, folder, private=True, deadlines=_WHOLE_TABLES)
     with ExitStack() as shown:
         bar = shown.enter_context(Progress(None, Text("复制", "copying"), sys.stderr, time.monotonic))
 

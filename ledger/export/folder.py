@@ -12,6 +12,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOTDIR
+from os import strerror
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -103,9 +105,13 @@ class FolderPlace:
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
-            with suppress(FileExistsError):  # two tiles of one folder at once
+            try:
                 each.mkdir()
-            each.chmod(_FOLDER_MODE)
+                each.chmod(_FOLDER_MODE)  # of what was made here, and of nothing else that may have this name
+            except FileExistsError:
+                if not each.is_dir():
+                    raise NotADirectoryError(ENOTDIR, strerror(ENOTDIR)) from None
+                # made by another tile of this folder
             self._touched.add(each.parent)
 
 

@@ -49,7 +49,8 @@ class Bucket:
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)
         local = parts.scheme == "http" and parts.hostname in _LOOPBACK
-        if not (parts.scheme == "https" or local) or not parts.netloc or parts.path not in ("", "/") or parts.query:
+        plain = bool(parts.netloc) and "@" not in parts.netloc  # keys come from their own variables, and sign
+        if not (parts.scheme == "https" or local) or not plain or parts.path not in ("", "/") or parts.query:
             raise Malformed("object store: the endpoint is https://host[:port]; plain http only on loopback")
         if _BUCKET.fullmatch(self.name) is None or (self.prefix and _PREFIX.fullmatch(self.prefix) is None):
             raise Malformed("object store: s3://bucket or s3://bucket/prefix, in unreserved characters")

@@ -12,9 +12,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from ledger.edge import Intake, Site, start_site
-from ledger.edge_connection import EdgeSettings
+from ledger.edge_connection import EdgeSettings, is_loopback
 from ledger.errors import Malformed, Refused
 from ledger.keystore import Cost, KeyFile, SecretKey, create_key_file
 from ledger.reference_data import load_catalogue, load_ladder
@@ -39,6 +40,10 @@ FRONT_FILE: Final = "front.toml"
 INDEX: Final = "index"  # the one key that a front has
 _INTAKE_BYTES: Final = 96 * 1024 * 1024  # of request bodies arriving at the same time
 _STORE: Final = Text("前端只能读取 PostgreSQL 存储", "A front reads a store on PostgreSQL")
+_PLAIN: Final = Text(
+    "到本机以外的定序进程须用 https：证书编号、姓名和证件号码经此传送",
+    "A sequencer outside loopback is reached over https: numbers, names and ID numbers pass this wire",
+)
 _TOO_MUCH: Final = Text(
     "前端的密钥文件只应含索引密钥：请用 cert-ledger front-keys 生成",
     "A front's key file holds the index key alone: make it with cert-ledger front-keys",
@@ -116,6 +121,9 @@ class FrontSettings:
             raise Refused("FRONT_STORE", "store", _STORE)
         if not self.sequencers or not all(url.startswith(("http://", "https://")) for url in self.sequencers):
             raise Malformed("sequencers: at least one http(s)://host:port")
+        for url in self.sequencers:
+            if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
+                raise Refused("FRONT_PLAIN", "sequencers", _PLAIN)
 
 
 def make_front_keys(path: Path, ledger: KeyFile, passphrase: bytes, *, cost: Cost) -> None:

@@ -27,6 +27,7 @@ NOTHING: Final = (0, bytes(32))  # size and root of a guard that has seen nothin
 _MAGIC: Final = b"certledger/guard"  # 16 bytes
 _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
 _IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
+EXISTS: Final = Text("签名守卫已存在", "The signer guard exists")
 _BACKWARDS: Final = Text(
     "存储比签名守卫记录的旧：可能恢复了旧备份，拒绝签名。请从镜像补齐后再启动",
     "The store is older than what was signed: an old backup? Refusing to sign. Refill it from a mirror first",
@@ -105,7 +106,7 @@ class FileGuard:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError as error:
-            raise Refused("EXISTS", str(path), Text("签名守卫已存在", "The signer guard exists")) from error
+            raise Refused("EXISTS", str(path), EXISTS) from error
         try:
             os.pwrite(handle, 2 * _slot(0, *NOTHING), 0)
             os.fsync(handle)

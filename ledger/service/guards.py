@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ledger.errors import Refused
-from ledger.service.guard import FileGuard, Guard
-from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
+from ledger.service.guard import EXISTS, FileGuard, Guard
+from ledger.service.postgres_guard import SAME_PLACE, PostgresGuard, check_no_postgres_guard, create_postgres_guard
 from ledger.store.opening import is_postgres
-from ledger.store.postgres_link import parse_place
+from ledger.store.postgres_link import Place, parse_place
 from ledger.text import Text
 
 _OWNER = Text(
@@ -31,16 +32,28 @@ async def open_guard(guard: str, folder: Path, origin: str, store: str) -> Guard
     return opened
 
 
+async def check_no_guard(guard: str, folder: Path, origin: str, store: str, *, owner: str = "") -> None:
+    """Raise what `create_guard` would, as far as that can be known without making anything, and before the log of
+    `store` is made."""
+    if not is_postgres(guard):
+        if (folder / guard).exists():
+            raise Refused("EXISTS", str(folder / guard), EXISTS)
+        return
+    place, made_by = _places(guard, owner)
+    if is_postgres(store):
+        log = parse_place(store)
+        if (log.hosts, urlsplit(log.dsn).path) == (place.hosts, urlsplit(place.dsn).path):
+            raise Refused("GUARD_PLACE", "guard", SAME_PLACE)  # under one name; another one shows when both are there
+    await check_no_postgres_guard(place, made_by, origin, _schema(store))
+
+
 async def create_guard(guard: str, folder: Path, origin: str, store: str, *, owner: str = "") -> None:
     """Make a new guard that has seen nothing, durable on return. Raises Refused when there is one. `owner` is the
     address under which a database's table is made: always another role's. A crash in here leaves none, or a new one."""
     if not is_postgres(guard):
         FileGuard.create(folder / guard)
         return
-    place, made_by = parse_place(guard, "guard"), parse_place(owner or guard, "guard")
-    if made_by.role == place.role:
-        raise Refused("GUARD_OWNER", "guard", _OWNER)
-    await create_postgres_guard(place, made_by, origin, _schema(store))
+    await create_postgres_guard(*_places(guard, owner), origin, _schema(store))
 
 
 async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner: str) -> Path:
@@ -53,15 +66,21 @@ async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner
     """
     if not is_postgres(target):
         raise Refused("GUARD_TARGET", "guard", _TARGET)
-    place, made_by = parse_place(target, "guard"), parse_place(owner or target, "guard")
-    if made_by.role == place.role:
-        raise Refused("GUARD_OWNER", "guard", _OWNER)
+    place, made_by = _places(target, owner)
     held = FileGuard(guard)  # 1
     try:
         await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
         return guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
     finally:
         await held.close()
+
+
+def _places(guard: str, owner: str) -> tuple[Place, Place]:
+    """Where a guard lies, for the role of the log and for the owner of its table. Raises Refused, Malformed."""
+    place, made_by = parse_place(guard, "guard"), parse_place(owner or guard, "guard")
+    if made_by.role == place.role:
+        raise Refused("GUARD_OWNER", "guard", _OWNER)
+    return place, made_by
 
 
 def _schema(store: str) -> str:

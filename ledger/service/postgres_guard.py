@@ -21,7 +21,7 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.errors import Refused, Unavailable
-from ledger.service.guard import NOTHING, check_follows
+from ledger.service.guard import EXISTS, NOTHING, check_follows
 from ledger.store.postgres_link import Deadlines, Place, check_server, check_standby, connect, end, unavailable
 from ledger.text import Text
 
@@ -36,13 +36,14 @@ _KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
 _GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND (size < $2 OR size = $2 AND root = $3)"
 _COULD: Final = (
     "SELECT has_table_privilege('guard', 'INSERT') OR has_table_privilege('guard', 'DELETE')"
-    " OR has_table_privilege('guard', 'TRUNCATE')"
+    " OR has_table_privilege('guard', 'TRUNCATE') OR has_any_column_privilege('guard', 'INSERT')"
+    " OR (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = 'guard'::regclass)"
 )
 _LOG_HERE: Final = (
     "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     " WHERE relname = 'entry' AND nspname = $1)"
 )
-_SAME_PLACE: Final = Text(
+SAME_PLACE: Final = Text(
     "签名守卫必须放在另一个数据库中，不得与日志同库",
     "The signer guard must be in another database than the log",
 )
@@ -56,7 +57,25 @@ async def _check_apart(session: Any, store_schema: str) -> None:
     """Raise Refused when the tables of the log are here too, under whatever name of the server: one backup would then
     hold both."""
     if await session.fetchval(_LOG_HERE, store_schema):
-        raise Refused("GUARD_PLACE", "guard", _SAME_PLACE)
+        raise Refused("GUARD_PLACE", "guard", SAME_PLACE)
+
+
+async def check_no_postgres_guard(
+    place: Place, owner: Place, origin: str, store_schema: str, deadlines: Deadlines = DEADLINES
+) -> None:
+    """Both roles reach the server, it is one that may be used, and it has no guard of this log yet. Raises as
+    create_postgres_guard, without making anything."""
+    for role in (place, owner):
+        session = await connect(replace(role, schema=place.schema), deadlines)
+        try:
+            with unavailable("guard"):
+                await check_server(session, place)
+                await _check_apart(session, store_schema)
+                there = role is owner and await session.fetchval("SELECT to_regclass('guard')") is not None
+                if there and await session.fetchrow(_KNOWN, origin) is not None:
+                    raise Refused("EXISTS", str(place), EXISTS)
+        finally:
+            await end(session)
 
 
 async def create_postgres_guard(
@@ -80,7 +99,7 @@ async def create_postgres_guard(
                 await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
                 await session.execute(_TABLE)
                 if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
-                    raise Refused("EXISTS", str(place), Text("签名守卫已存在", "The signer guard exists"))
+                    raise Refused("EXISTS", str(place), EXISTS)
                 if place.role and place.role != owner.role:
                     role = place.role.replace('"', '""')
                     await session.execute(

@@ -16,7 +16,7 @@ from aiohttp import web
 from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.keystore import Cost, KeyFile, create_key_file, new_key
+from ledger.keystore import Cost, KeyFile, check_passphrase, create_key_file, new_key
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind
@@ -35,7 +35,7 @@ from ledger.service.config import LedgerSettings
 from ledger.service.desk import Desk
 from ledger.service.enquirers import Enquirers, parse_verifiers
 from ledger.service.enquiries import Enquiries, add_enquiries
-from ledger.service.guards import create_guard, open_guard
+from ledger.service.guards import check_no_guard, create_guard, open_guard
 from ledger.service.internal import add_internal
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer, own_keys
 from ledger.service.lookups import Lookups
@@ -55,7 +55,7 @@ from ledger.store.copying import check_whole
 from ledger.store.evidence import Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import MAP_DEPTH, Integrator
-from ledger.store.opening import create_store, open_store
+from ledger.store.opening import check_no_store, create_store, open_store
 from ledger.store.protocol import PrivateStore
 from ledger.store.serving import Serving
 from ledger.text import Text
@@ -85,13 +85,25 @@ async def create(
     """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin. `store_owner` and
     `guard_owner` are the addresses under which the tables of a PostgreSQL store and guard are made.
 
-    Raises Refused when anything is there already. A crash in here leaves a folder that `serve` refuses and that a
-    person removes; no signature has left it.
+        1 look      whatever can be known to refuse is asked before anything is made: an address, a password, a
+                    passphrase, or what is there already. A crash before 2 leaves an empty folder at most
+        2 make      store, keys, guard. A crash leaves a folder that `serve` refuses and that a person removes, with the
+                    schemas of a database; no signature has left it
+        3 settle    the settings, without which nothing starts
+
+    Raises Refused when anything is there already.
     """
     statement = parse_statement(genesis_entry)
     if not isinstance(statement.body, Genesis) or statement.body.origin != settings.origin:
         raise Malformed("the first statement must be the genesis of this origin")
     authentic = authenticate_authority(statement, statement.body)
+    check_passphrase(passphrase)  # 1
+    for name in (settings.keys, SETTINGS_FILE):
+        if (folder / name).exists():
+            text = Text("{path} 已存在，不会被覆盖", "{path} exists and is not overwritten")
+            raise Refused("EXISTS", str(folder / name), text.format(path=folder / name))
+    await check_no_store(settings.store, folder, private=True, owner=store_owner)
+    await check_no_guard(settings.guard, folder, settings.origin, settings.store, owner=guard_owner)
     folder.mkdir(parents=True, exist_ok=True)
     day = batch_day(now_ms)
     keys = {
@@ -100,7 +112,7 @@ async def create(
         RECEIPT_KEY: new_key("ed25519", f"{settings.origin} receipts", created_day=day, random_bytes=random_bytes),
         "index": new_key("index", "private index", created_day=day, random_bytes=random_bytes),
     }
-    store = await create_store(settings.store, folder, private=True, owner=store_owner)  # the likeliest to fail
+    store = await create_store(settings.store, folder, private=True, owner=store_owner)  # 2
     try:
         create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
         await create_guard(settings.guard, folder, settings.origin, settings.store, owner=guard_owner)
@@ -111,7 +123,7 @@ async def create(
         await integrator.commit(await batch.finish())
     finally:
         await store.close()
-    (folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
+    (folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")  # 3
     signer = CheckpointSigner(
         settings.origin,
         Ed25519Signer(keys[ED25519].secret),

@@ -3,15 +3,19 @@
 The log is replayed from its bytes into a scratch store through the same fold; then chain, tiles, state rows with their
 older versions and bucket roots, and what later statements find again by filing, certificate or name, are compared with
 what the replay gave. Returns the list of everything wrong; empty means sound.
+
+What only keeps the check from being made (a disk without room for the scratch store, a database that went away) is no
+problem of the store, and raised; a database that says itself that its pages are damaged is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from hashlib import sha256
 
-from ledger.errors import CertLedgerError
+from ledger.errors import CertLedgerError, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.seal import is_seal
 from ledger.store.integrate import Integrator
@@ -21,6 +25,7 @@ from ledger.tlog.tiles import tiles_for_size
 
 _READ = 1024  # entries a read
 _LIMIT = 100  # problems reported
+_DAMAGED = ("XX001", "XX002")
 
 
 async def fsck(
@@ -29,36 +34,83 @@ async def fsck(
     workers: Executor,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
-    """Check `store`; `scratch` is an empty store of the same kind. `progress` gets (done, total) entries."""
+    """Check `store`; `scratch` is an empty store of the same kind. `progress` gets (done, total) entries. Raises
+    Unavailable when the check cannot be made to its end."""
     problems: list[str] = []
+    try:
+        await _check(store, scratch, workers, progress, problems)
+    except Unavailable as error:
+        if (damage := damage_of(error)) is None:
+            raise
+        problems.append(damage)
+    return problems[:_LIMIT]
+
+
+def damage_of(error: Unavailable) -> str | None:
+    """What is wrong with a store, where its own database refused to read it as damaged: SQLite's CORRUPT,
+    PostgreSQL's data_corrupted and index_corrupted. None for anything else that keeps a store from answering."""
+    cause = error.__cause__
+    sqlite, postgres = getattr(cause, "sqlite_errorname", None), getattr(cause, "sqlstate", None)
+    damaged = postgres in _DAMAGED or str(sqlite).startswith("SQLITE_CORRUPT")
+    return f"the database is damaged: {error}" if damaged else None
+
+
+@contextmanager
+def _in_scratch() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as error:
+        raise Unavailable(f"the scratch store of the check (TMPDIR says where): {error}") from error
+
+
+def _problem(error: CertLedgerError) -> str:
+    """What a store's rows do not say, for the list; raised on where it is the world that did not answer: that has a
+    cause outside of us."""
+    if isinstance(error, Unavailable) and error.__cause__ is not None:
+        raise error
+    return str(error)
+
+
+async def _check(
+    store: VersionedStore,
+    scratch: VersionedStore,
+    workers: Executor,
+    progress: Callable[[int, int], None],
+    problems: list[str],
+) -> None:
     head = await store.head()
     if head is None:
-        return ["the store has no head: it was never initialised"]
+        problems.append("the store has no head: it was never initialised")
+        return
     depth = await store.meta("map_depth")
     if depth is not None:
-        await scratch.put_meta({"map_depth": depth})
+        with _in_scratch():
+            await scratch.put_meta({"map_depth": depth})
     replayed = await Integrator.open(scratch)
     pending: list[bytes] = []
     unchecked: list[EntryRow] = []  # read, but after the last seal that the replay has reached
     for start in range(0, head.size, _READ):
         rows = await store.rows(start, min(start + _READ, head.size))
         if [row.index for row in rows] != list(range(start, min(start + _READ, head.size))):
-            return [*problems, f"entry {start + len(rows)}: missing"]
+            problems.append(f"entry {start + len(rows)}: missing")
+            return
         for row in rows:
             problems += _check_row(row)
             pending.append(row.body)
             unchecked.append(row)
             if is_seal(row.body):
                 try:
-                    await replayed.commit(await replay_stretch(replayed, pending, workers))
+                    with _in_scratch():
+                        await replayed.commit(await replay_stretch(replayed, pending, workers))
                 except CertLedgerError as error:
-                    return [*problems, str(error)][:_LIMIT]
+                    problems.append(_problem(error))
+                    return
                 pending = []
         problems += await _check_chain(scratch, [row for row in unchecked if row.index < replayed.size])
         unchecked = [row for row in unchecked if row.index >= replayed.size]
         progress(rows[-1].index + 1, head.size)
         if len(problems) > _LIMIT:
-            return problems[:_LIMIT]
+            return
     if pending:
         problems.append(f"entry {head.size - 1}: the log does not end with a seal")
     if replayed.head != head:
@@ -69,7 +121,7 @@ async def fsck(
     try:
         problems += await _check_signed(store, scratch)
     except CertLedgerError as error:
-        problems.append(str(error))
+        problems.append(_problem(error))
     problems += await _check_events(store, scratch)
     for kind in (Kind.FILING, Kind.LATE_PERMIT, Kind.CATALOGUE, Kind.LADDER, Kind.PACK):
         if await store.named(int(kind)) != await scratch.named(int(kind)):
@@ -77,8 +129,7 @@ async def fsck(
     try:
         await Integrator.open(store)
     except CertLedgerError as error:
-        problems.append(str(error))
-    return problems[:_LIMIT]
+        problems.append(_problem(error))
 
 
 def _check_row(row: EntryRow) -> list[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ledger.errors import Malformed, Refused
+from ledger.store.drift import refuse_drift, sqlite_drift
+from ledger.store.migrations import migrations
 from ledger.store.postgres import PostgresStore, open_postgres
 from ledger.store.postgres_link import SCHEME, Deadlines, Place, parse_place
-from ledger.store.postgres_schema import create_schema, upgrade_schema
+from ledger.store.postgres_schema import EXISTS, check_no_schema, create_schema, upgrade_schema
 from ledger.store.postgres_writer import unseat
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite, upgrade_sqlite
 from ledger.text import Text
 
+_STEPS: Final = Deadlines(command=14_400.0)  # an index over a large log is one statement
 Opened: TypeAlias = SqliteStore | PostgresStore
 _OWNER = Text(
     "账本的表须由另一角色拥有：请给出拥有者地址（--store-owner）",
@@ -58,6 +61,15 @@ async def unseat_writer(store: str, silence_s: float) -> bool:
     return is_postgres(store) and await unseat(parse_place(store), Deadlines(), silence_s)
 
 
+async def check_no_store(store: str, folder: Path, *, private: bool, owner: str = "") -> None:
+    """Raise what `create_store` would, as far as that can be known without making anything."""
+    if is_postgres(store):
+        place = parse_place(store)
+        await check_no_schema(place, _owner(place, owner, private), Deadlines())
+    elif (folder / store).exists():
+        raise Refused("EXISTS", str(folder / store), EXISTS)
+
+
 async def create_store(
     store: str, folder: Path, *, private: bool, owner: str = "", deadlines: Deadlines | None = None
 ) -> Opened:
@@ -74,11 +86,14 @@ async def upgrade_store(
     store: str, folder: Path, *, private: bool, owner: str = "", dry_run: bool = False
 ) -> list[str]:
     """Bring the schema up to this version, and return the names of the steps that were missing. With `dry_run` nothing
-    is changed. Raises Refused on drift and when the store is in use."""
+    is changed. Raises Refused on drift, also of single columns and indexes, and when the store is in use."""
     if is_postgres(store):
         place = parse_place(store)
-        return await upgrade_schema(place, _owner(place, owner, private), Deadlines(), private=private, dry_run=dry_run)
-    return upgrade_sqlite(folder / store, private=private, dry_run=dry_run)
+        return await upgrade_schema(place, _owner(place, owner, private), _STEPS, private=private, dry_run=dry_run)
+    missing = upgrade_sqlite(folder / store, private=private, dry_run=True)
+    done = [step for step in migrations(private=private) if step.name not in missing]
+    refuse_drift(sqlite_drift(folder / store, done), str(folder / store))
+    return missing if dry_run else upgrade_sqlite(folder / store, private=private, dry_run=False)
 
 
 def _owner(place: Place, owner: str, private: bool) -> Place:

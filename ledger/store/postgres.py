@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from ledger.errors import Refused, Unavailable
@@ -265,7 +266,8 @@ async def open_postgres(
     `read_only` opens a snapshot beside a running writer: nothing can be written, and later batches are not seen.
     """
     deadlines = deadlines or Deadlines()
-    reads = await Snapshot.open(place, deadlines) if read_only else ReadPool(place, deadlines)
+    reading = replace(deadlines, command=deadlines.read)
+    reads = await Snapshot.open(place, reading) if read_only else ReadPool(place, reading)
     writer = None if read_only else Writer(place, deadlines)
     store = PostgresStore(place, reads, writer, private=private)
     try:

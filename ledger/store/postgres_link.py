@@ -64,11 +64,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. `settle` bounds the search for the outcome of a commit whose answer was lost; it is longer than
-    `abandoned`, after which the server itself rolls back what nobody goes on with."""
+    """Seconds. `command` bounds a statement of a session that writes, `read` one of those that only read. `settle`
+    bounds the search for the outcome of a commit whose answer was lost; it is longer than `abandoned`, after which the
+    server itself rolls back what nobody goes on with."""
 
     connect: float = 10.0
     command: float = 60.0
+    read: float = 60.0
     lock: float = 5.0
     abandoned: float = 30.0
     settle: float = 60.0
@@ -214,7 +216,8 @@ def unavailable(doing: str) -> Iterator[None]:
 
 def said(error: BaseException) -> str:
     """One line of an error, without the rows that a server puts into DETAIL."""
-    words = str(error.args[0]).split("\n")[0] if error.args else ""
+    words = (isinstance(error, OSError) and error.strerror) or (str(error.args[0]) if error.args else "")
+    words = words.split("\n")[0]
     return f"{type(error).__name__} {words}".strip()
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.store.migrations import Migration, migrations, missing_steps
+from ledger.store.drift import MIGRATION_TABLE, postgres_drift, refuse_drift
+from ledger.store.migrations import OLDER, Migration, migrations, missing_steps
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
@@ -24,6 +25,15 @@ _REPLACED: Final = ("head", "tile", "state", "map_bucket", "checkpoint", "privat
 _STEPS: Final = "SELECT name, digest FROM migration"
 _RECORD: Final = "INSERT INTO migration (name, digest) VALUES ($1, $2)"
 _PRESENT: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+_UNLOGGED: Final = (
+    "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')"
+    " AND relpersistence <> 'p' ORDER BY relname"
+)
+_EMPTIED: Final = Text(
+    "表 {table} 不写预写日志（UNLOGGED），服务器崩溃后会被清空",
+    "Table {table} is UNLOGGED: a crash of the server empties it, and a standby has none of it",
+)
+EXISTS: Final = Text("存储已存在", "The store exists already")
 _ROLE: Final = Text(
     "数据库角色可以修改或删除日志条目；请以受限角色运行，表由另一角色拥有",
     "This role could change or delete entries: run as a role that cannot, with the tables owned by another",
@@ -31,7 +41,8 @@ _ROLE: Final = Text(
 
 
 async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
-    """Refuse to run on a store whose schema is not exactly this version's. Raises Unavailable when there is none."""
+    """Refuse to run on a store whose schema is not exactly this version's, or that has a table which a crash of the
+    server empties. Raises Unavailable when there is none."""
     try:
         done = {row["name"]: row["digest"] for row in await fetch(_STEPS)}
     except Unavailable as error:
@@ -39,7 +50,9 @@ async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
             raise Unavailable(f"no store at {place}: run init first") from error
         raise
     if missing_steps(migrations(private=private), done, str(place)):
-        raise Refused("SCHEMA", str(place), Text("存储结构与程序版本不符", "Store schema of another version"))
+        raise Refused("SCHEMA", str(place), OLDER)
+    for row in await fetch(_UNLOGGED):
+        raise Refused("NOT_DURABLE", row["relname"], _EMPTIED.format(table=row["relname"]))
 
 
 async def check_role(fetch: Fetch) -> None:
@@ -54,12 +67,23 @@ async def check_role(fetch: Fetch) -> None:
         raise Refused("STORE_ROLE", "store", _ROLE)
 
 
+async def check_no_schema(place: Place, owner: Place, deadlines: Deadlines) -> None:
+    """Both roles reach the server, it is one that may be used, and there is no store at `place` yet: what
+    `create_schema` and the first `open` would find out when something is half made. Raises as they do."""
+    session = await connect(place, deadlines)
+    await end(session)
+
+    async def look(session: Any) -> None:
+        await _check_new(session, place)
+
+    await _as_owner(place, owner, deadlines, look)
+
+
 async def create_schema(place: Place, owner: Place, deadlines: Deadlines, *, private: bool) -> None:
     """Make the tables as `owner` for the role of `place`. Raises Refused when they are there."""
 
     async def work(session: Any) -> None:
-        if await session.fetchval("SELECT to_regclass('migration')") is not None:
-            raise Refused("EXISTS", str(place), Text("存储已存在", "The store exists already"))
+        await _check_new(session, place)
         if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
             await session.execute(f'CREATE SCHEMA "{place.schema}"')
         await _apply(session, place, private=private)
@@ -71,19 +95,27 @@ async def create_schema(place: Place, owner: Place, deadlines: Deadlines, *, pri
 async def upgrade_schema(
     place: Place, owner: Place, deadlines: Deadlines, *, private: bool, dry_run: bool
 ) -> list[str]:
-    """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift."""
+    """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift: another step than
+    ours, or tables that are not what the steps make."""
     names: list[str] = []
 
     async def work(session: Any) -> None:
         if await session.fetchval("SELECT to_regclass('migration')") is None:
             raise Unavailable(f"no store at {place}: run init first")
         names.extend(step.name for step in await _missing(session, place, private=private))
+        done = [step for step in migrations(private=private) if step.name not in names]
+        refuse_drift(await postgres_drift(session, done), str(place))
         if not dry_run:
             await _apply(session, place, private=private)
             await _grant(session, place, owner)
 
     await _as_owner(place, owner, deadlines, work)
     return names
+
+
+async def _check_new(session: Any, place: Place) -> None:
+    if await session.fetchval("SELECT to_regclass('migration')") is not None:
+        raise Refused("EXISTS", str(place), EXISTS)
 
 
 async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Callable[[Any], Awaitable[None]]) -> None:
@@ -108,7 +140,7 @@ async def _missing(session: Any, place: Place, *, private: bool) -> list[Migrati
 
 
 async def _apply(session: Any, place: Place, *, private: bool) -> None:
-    await session.execute(ddl("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)"))
+    await session.execute(ddl(MIGRATION_TABLE))
     for step in await _missing(session, place, private=private):
         await session.execute(ddl(";\n".join(step.statements())))
         await session.execute(_RECORD, step.name, step.digest)

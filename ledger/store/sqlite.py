@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
-from ledger.store.migrations import Migration, migrations, missing_steps
+from ledger.store.migrations import OLDER, Migration, migrations, missing_steps
 from ledger.store.protocol import (
     EntryRow,
     IndexRow,
@@ -283,7 +283,7 @@ class SqliteStore:
     def check_migrations(self) -> None:
         """Refuse to run on a store whose schema is not exactly this version's."""
         if self._missing():
-            raise Refused("SCHEMA", str(self._path), Text("存储结构与程序版本不符", "Store schema of another version"))
+            raise Refused("SCHEMA", str(self._path), OLDER)
 
     def _missing(self) -> list[Migration]:
         try:
@@ -386,12 +386,14 @@ def upgrade_sqlite(path: Path, *, private: bool, dry_run: bool) -> list[str]:
 
 
 def _lock(path: Path) -> int:
-    handle = os.open(path.with_suffix(path.suffix + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path.with_suffix(path.suffix + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"no store can be written at {path}: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
-        raise Refused(
-            "STORE_IN_USE", str(path), Text("存储正被另一进程使用", "Another process has the store")
-        ) from error
+        text = Text("存储正被另一进程使用", "Another process has the store")
+        raise Refused("STORE_IN_USE", str(path), text) from error
     return handle

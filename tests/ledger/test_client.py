@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -111,6 +113,17 @@ async def test_retry_after_is_read_when_it_is_a_number(text: str, seconds: int |
         with pytest.raises(Unavailable) as failure:
             await client.checkpoint()
     assert failure.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("standby", "503 (standby)"), ("<b>", "503"), ("x" * 41, "503"), ("a\nb", "503"), ("", "503"), ("暂停", "503")],
+)
+async def test_a_code_is_said_and_nothing_else_that_a_server_sends(code: str, said: str) -> None:
+    body = json.dumps({"error": {"code": code, "zh": "<b>", "en": "<b>"}}).encode()
+    async with served(fixed(503, body)) as client:
+        with pytest.raises(Unavailable, match=f"^{re.escape(f'the ledger answered {said}')}$"):
+            await client.checkpoint()
 
 
 async def test_nobody_there_is_unavailable() -> None:

@@ -107,6 +107,17 @@ def test_paths_of_a_file_start_at_its_folder(tmp_path: Path, monkeypatch: pytest
     assert load_settings(Service, path.read_text(), environ={}).folder == Path("state")
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    keys: Path = field(default=Path("keys.json"), metadata=described(say("keys")))
+
+
+def test_a_default_path_is_as_if_it_stood_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_bytes(b"")
+    assert load_settings(Usual, tmp_path / "empty.toml", environ={}) == Usual(tmp_path / "keys.json")
+    assert load_settings(Usual, "", environ={}) == Usual()
+
+
 def test_everything_wrong_is_listed_at_once_where_it_stands() -> None:
     assert problems(
         """\

@@ -34,7 +34,9 @@ from tests.support.ports import free_port
 
 SUPERUSER, OWNER, APPLICATION = "postgres", "ledger_owner", "ledger_app"
 DATABASE, GUARD_DATABASE = "ledger", "ledger_guard"
-PATIENT = Deadlines(connect=60.0, command=120.0, lock=60.0, abandoned=120.0, settle=120.0)  # for any machine
+PATIENT = Deadlines(  # for any machine
+    connect=60.0, command=120.0, read=120.0, lock=60.0, abandoned=120.0, settle=120.0
+)
 HASTY = replace(PATIENT, lock=0.3)  # where somebody else has the lock, and is not going to give it back
 _START_S = 120
 _PREFIX = "ledger-postgres-"

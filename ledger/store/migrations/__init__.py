@@ -7,9 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from typing import Final
 
 from ledger.errors import Refused
 from ledger.text import Text
+
+OLDER: Final = Text(
+    "存储结构比程序旧：请停止服务并用 migrate 升级（核验方的副本可重新生成）",
+    "The store's schema is older than this program: stop what runs on it and bring it up with migrate (a verifier's "
+    "replica can also be made again)",
+)
+_ANOTHER: Final = Text(
+    "存储结构比程序新，或属于另一程序：请用相同版本的程序",
+    "The store's schema is newer than this program, or of another one: use the version that it was made with",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +58,5 @@ def missing_steps(wanted: Sequence[Migration], done: Mapping[str, bytes], where:
     Raises Refused("SCHEMA") on drift: a step with another text, an unknown one, or one missing before a later one.
     """
     if {step.name: step.digest for step in wanted[: len(done)]} != dict(done):
-        raise Refused("SCHEMA", where, Text("存储结构与程序版本不符", "Store schema of another version"))
+        raise Refused("SCHEMA", where, _ANOTHER)
     return list(wanted[len(done) :])

@@ -146,14 +146,17 @@ async def test_follows_through_an_outage(capsys: pytest.CaptureFixture[str]) -> 
     assert max(pauses) == 120
 
 
-async def test_follow_exports_what_is_published(served: Served, tmp_path: Path) -> None:
+async def test_follow_waits_for_a_ledger_and_exports_what_is_published(served: Served, tmp_path: Path) -> None:
+    served.log.down = True
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ledger", "export-tiles", "log", "--to", "out", "--follow", "--every", "1", "--json",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
     )  # fmt: skip
     try:
-        assert process.stdout is not None
+        assert process.stdout is not None and process.stderr is not None
+        await asyncio.wait_for(process.stderr.readuntil(b"cannot export now"), 120)
+        served.log.down = False
         for size in (300, 310):
             line = await asyncio.wait_for(process.stdout.readline(), 120)
             assert json.loads(line)["size"] == size

@@ -64,6 +64,10 @@ def test_it_starts_only_with_its_own_key_and_a_database(run: Run) -> None:
     assert run("front-keys", "--dir", "log", "--out", "front/keys.json", "--light")[0] == 0
     code, err = run("front", "--dir", "front")
     assert code == 3 and "store" in err
+    text = Path("front", FRONT_FILE).read_text("utf-8")
+    Path("front", FRONT_FILE).write_text(text.replace('keys = "keys.json"', ""), "utf-8")  # as operating.md has it
+    code, err = run("front", "--dir", "front")
+    assert code == 3 and "store" in err, "its keys are beside its settings, wherever it is started"
 
 
 def test_more_keys_than_it_may_have_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +85,8 @@ def test_more_keys_than_it_may_have_are_refused(run: Run, monkeypatch: pytest.Mo
         ("store", "postgresql://reader:secret@h/log"),
         ("sequencers", ()),
         ("sequencers", ("127.0.0.1:8701",)),
+        ("sequencers", ("http://127.0.0.1:8701", "http://log-b.internal:8701")),
+        ("sequencers", ("http://[2001:db8::7]:8701",)),
     ],
 )
 def test_settings_that_cannot_be_are_refused(run: Run, name: str, value: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,7 +15,7 @@ from ledger.console.operate import PASSPHRASE
 from ledger.records.occupations import parse_catalogue
 from ledger.tlog.note import parse_vkey
 from tests.support.builders import make_authority
-from tests.support.postgres import postgres_server
+from tests.support.postgres import GUARD_DATABASE, postgres_server
 
 AUTHORITY = make_authority("operate", origin="log.test.example/operate")
 GENESIS = AUTHORITY.sign(AUTHORITY.genesis).entry
@@ -78,14 +77,52 @@ def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
     server = postgres_server()
     place = server.place("init guard")
     assert init(run, "--guard", place)[0] == 1
-    assert not Path("log/trust.json").exists()
-    shutil.rmtree("log")
+    assert not Path("log").exists()
     code, _, err = init(run, "--guard", place, "--guard-owner", server.owner(place))
     assert code == 0, err
     assert server.sql(place, "SELECT origin, size FROM guard") == [(AUTHORITY.origin, 0)]
     assert place in Path("log/ledger.toml").read_text("utf-8") and not Path("log/guard").exists()
     code, _, err = run("serve", "--dir", "log", "--standby")
     assert code == 1 and "STANDBY" in err, "a store in a file is not shared"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["passphrase", "guard's address", "guard's role", "guard beside", "store's role", "keys", "guard", "trust"]
+)
+def test_an_init_that_is_refused_leaves_nothing_in_its_way(
+    run: Run, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """A schema or file that was left would have the right words refused as EXISTS, until a person drops tables."""
+    server = postgres_server()
+    store, guard = server.place("init store"), server.place("init guard", database=GUARD_DATABASE)
+    words = {
+        "--store": store, "--store-owner": server.owner(store), "--guard": guard, "--guard-owner": server.owner(guard)
+    }  # fmt: skip
+    bad, file = dict(words), None
+    with monkeypatch.context() as patch:
+        if wrong == "passphrase":
+            patch.setenv(PASSPHRASE, "short")
+        elif wrong == "guard's address":
+            bad["--guard"] = bad["--guard"].replace(f":{server.port}/", ":1/")
+        elif wrong == "guard's role":
+            bad["--guard"] = bad["--guard"].replace("ledger_app@", "nobody_here@")
+        elif wrong == "guard beside":
+            bad["--guard"] = store.replace("schema=", "schema=g_")
+            bad["--guard-owner"] = bad["--store-owner"]
+        elif wrong == "store's role":
+            bad["--store"] = store.replace("ledger_app@", "nobody_here@")
+        else:
+            Path("log").mkdir()
+            file = Path("log", {"keys": "keys.json", "guard": "guard", "trust": "trust.json"}[wrong])
+            file.write_bytes(b"mine")
+            if wrong == "guard":
+                bad = {"--store": store, "--store-owner": server.owner(store)}
+        assert init(run, *(word for pair in bad.items() for word in pair))[0] in (1, 3)
+    if file is not None:
+        assert file.read_bytes() == b"mine"
+        file.unlink()
+    code, _, err = init(run, *(word for pair in words.items() for word in pair))
+    assert code == 0, err
 
 
 def test_a_guard_is_moved_into_a_database(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,11 @@ import pytest
 from ledger.__main__ import main
 from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
+from ledger.store import copying
 from ledger.store.numbers import NumberRows
+from ledger.store.postgres import PostgresStore
 from ledger.store.protocol import Purpose
+from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.builders import make_authority
 from tests.support.live_ledger import ROOT
 from tests.support.postgres import postgres_server
@@ -120,6 +124,29 @@ def test_fsck_checks_the_rows_of_claims_with_and_without_the_keys(run: Run, plac
     assert code == 1 and "of no claim of the log" in json.loads(out)["problems"][-1]
 
 
+def test_a_database_file_that_lost_pages_is_damaged(run: Run) -> None:
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    os.truncate("log/log.db", os.stat("log/log.db").st_size // 4096 * 2048)
+    code, out, _ = run("fsck", "--dir", "log", "--json")
+    assert code == 1 and "the database is damaged" in json.loads(out)["problems"][0]
+
+
+def test_a_backup_without_room_for_its_check_says_that_and_not_damaged(
+    run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small /tmp is no damage of the log: who reads COPY_DAMAGED begins to look for an older backup."""
+
+    def no_room(path: Path, *, private: bool) -> SqliteStore:
+        scratch = create_sqlite(path, private=private)
+        scratch._writer.execute("PRAGMA query_only = ON")  # as a full disk: nothing can be written
+        return scratch
+
+    monkeypatch.setattr(storage, "create_sqlite", no_room)
+    code, out, err = run("backup", "--dir", "log", "--out", "backup")
+    assert code == 3 and "scratch store of the check" in err and "TMPDIR" in err and "COPY_DAMAGED" not in err + out
+
+
 def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
     assert run("fsck", "--dir", "log")[0] == 3
     words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
@@ -168,7 +195,7 @@ def test_a_ledger_on_postgres_needs_another_owner(run: Run) -> None:
     words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
     code, _, err = run(*words, "--store", made.name)
     assert code == 1 and "STORE_OWNER" in err
-    assert not list(Path("log").iterdir()), "nothing was made"
+    assert not Path("log").exists(), "nothing was made"
     assert run(*words, *made.init)[0] == 0
 
 
@@ -196,10 +223,36 @@ def test_migrate_store_there_and_back(run: Run) -> None:
     assert run("fsck", "--dir", "log")[0] == 0, "the folder's log is on the server now"
 
 
+def test_counting_a_large_table_is_given_its_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count of 10^8 rows takes minutes; with the minute that a statement of a running log has, no backup ends."""
+    made, other, seen = make("postgres"), make("postgres"), set()
+    words = ["--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run("init", *words, *made.init)[0] == 0
+    counted = copying._count
+
+    async def count(store: copying.Copyable, insert: str) -> int:
+        if isinstance(store, PostgresStore):
+            ((limit,),) = await store.page("SELECT current_setting('statement_timeout')")
+            seen.add((store._writer is None, limit))
+        return await counted(store, insert)
+
+    monkeypatch.setattr(copying, "_count", count)
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    assert run("migrate-store", made.name, other.name, *other.owner)[0] == 0
+    assert seen == {(True, "4h"), (False, "4h")}
+
+
 def test_a_damaged_store_is_not_copied_as_sound(run: Run, place: Place) -> None:
     place.change("UPDATE entry SET chain = x'00' WHERE idx = 0")
     code, out, _ = run("backup", "--dir", "log", "--out", "backup")
     assert code == 1 and "entry 0" in out and not Path("backup").exists()
+
+
+def test_a_backup_into_no_folder_says_so(run: Run) -> None:
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    code, _, err = run("backup", "--dir", "log", "--out", "absent/backup")
+    assert code == 3 and "absent" in err
 
 
 def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None:

@@ -103,10 +103,14 @@ async def test_a_torn_write_is_not_there(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
+    """It stays as it is: a password file must not become readable by everybody because somebody mistook its name."""
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(Unavailable):
-        async with FolderPlace(tmp_path / "file"):
-            pass
+    (tmp_path / "file").chmod(0o600)
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(Unavailable, match="Not a directory"):
+            async with FolderPlace(place):
+                pass
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
 
 async def test_what_an_ended_run_has_left_is_synced_by_the_next(

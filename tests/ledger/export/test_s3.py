@@ -118,6 +118,7 @@ async def test_other_keys_are_refused(store: ObjectStore) -> None:
         ("s3://", {}), ("s3://B", {}), ("s3://logs/a b", {}), ("s3://logs//a", {}), ("s3://logs/../x/", {}),
         (URL, {"AWS_ENDPOINT_URL": "http://store.example"}), (URL, {"AWS_ENDPOINT_URL": "https://store.example/x"}),
         (URL, {"AWS_ENDPOINT_URL": "ftp://store.example"}), (URL, {"AWS_REGION": "a/b"}),
+        (URL, {"AWS_ENDPOINT_URL": "https://name:secret@store.example"}),
         (URL, {"AWS_ACCESS_KEY_ID": ""}), (URL, {"AWS_SECRET_ACCESS_KEY": ""}),
     ],
 )  # fmt: skip
@@ -126,8 +127,9 @@ def test_what_cannot_be_used(url: str, changes: dict[str, str]) -> None:
     if url == "s3://logs/../x/":
         assert read_bucket(url, environ)[0].prefix == "../x", "a name like any other: nothing resolves it"
         return
-    with pytest.raises(Malformed):
+    with pytest.raises(Malformed) as refused:
         read_bucket(url, environ)
+    assert "secret" not in str(refused.value)
 
 
 def test_without_an_endpoint_it_is_the_region_s() -> None:

@@ -144,6 +144,15 @@ async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await session.execute(text)
     await session.close()
-    server.sql(place, "GRANT DELETE ON guard TO ledger_app")
-    with pytest.raises(Refused, match="GUARD_ROLE"):
-        await opened(place)
+    for grant, revoke in (
+        ("GRANT DELETE ON guard TO ledger_app", "REVOKE DELETE ON guard FROM ledger_app"),
+        ("GRANT INSERT (origin, size, root) ON guard TO ledger_app", "REVOKE INSERT ON guard FROM ledger_app"),
+        ("GRANT ledger_owner TO ledger_app", "REVOKE ledger_owner FROM ledger_app"),  # it may become the owner
+    ):
+        server.sql(place, grant)
+        try:
+            with pytest.raises(Refused, match="GUARD_ROLE"):
+                await opened(place)
+        finally:
+            server.sql(place, revoke)
+    await (await opened(place)).close()

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
-from ledger.store.fsck import _READ, fsck
+from ledger.store.fsck import _READ, damage_of, fsck
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from tests.support.build_log import LogBuilder
 from tests.support.builders import DAY, correct, late, make_authority, make_body, ruling
@@ -254,6 +256,58 @@ async def test_damage_to_what_later_statements_look_for_is_found(
 async def test_the_list_of_problems_is_bounded(small: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:
     path = damaged(small, tmp_path, lambda raw: raw.execute("UPDATE entry SET chain = x'00'") and None)
     assert 1 < len(await check(path, tmp_path, workers)) <= 100
+
+
+async def test_no_room_for_the_check_is_no_problem_of_the_store(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor
+) -> None:
+    store = open_sqlite(small, private=False, read_only=True)
+    scratch = create_sqlite(tmp_path / "scratch.db", private=False)
+    scratch._writer.execute("PRAGMA max_page_count = 1")  # all that it has: SQLite says "full" at the next one
+    with pytest.raises(Unavailable, match=r"scratch store of the check.*full"):
+        await fsck(store, scratch, workers)
+    await store.close()
+    await scratch.close()
+
+
+@pytest.mark.parametrize("asked", ["signed_after", "rows"])
+async def test_a_store_that_goes_away_is_no_problem_of_its_rows(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    store = open_sqlite(small, private=False, read_only=True)
+    scratch = create_sqlite(tmp_path / "scratch.db", private=False)
+
+    async def gone(*_: object) -> object:
+        raise Unavailable("store: read: ConnectionResetError") from ConnectionResetError()
+
+    monkeypatch.setattr(store, asked, gone, raising=True)
+    with pytest.raises(Unavailable, match="ConnectionResetError"):
+        await fsck(store, scratch, workers)
+    await store.close()
+    await scratch.close()
+
+
+async def test_pages_that_the_database_calls_damaged_are_a_problem(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor
+) -> None:
+    path = damaged(small, tmp_path, lambda raw: None)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xff" * (path.stat().st_size // 4))
+    problems = await check(path, tmp_path, workers)
+    assert problems == ["the database is damaged: store: database disk image is malformed"]
+
+
+def test_postgres_says_damage_in_two_words() -> None:
+    def caused(error: Exception) -> Unavailable:
+        found = Unavailable("store: read")
+        found.__cause__ = error
+        return found
+
+    assert damage_of(caused(asyncpg.DataCorruptedError("invalid page in block 3"))) is not None
+    assert damage_of(caused(asyncpg.IndexCorruptedError("unexpected zero page"))) is not None
+    assert damage_of(caused(asyncpg.QueryCanceledError("canceling statement"))) is None
+    assert damage_of(Unavailable("nobody there")) is None
 
 
 async def test_a_store_beside_its_writer_is_sound(tmp_path: Path, workers: ThreadPoolExecutor) -> None:

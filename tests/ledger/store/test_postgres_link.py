@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.store.opening import create_store, open_store
-from ledger.store.postgres_link import Deadlines, ReadPool, connect, parse_place
+from ledger.store.postgres_link import Deadlines, ReadPool, connect, parse_place, said
 from tests.support.batches import accept, batch
 from tests.support.postgres import PATIENT, Server, postgres_server
 
@@ -120,8 +121,17 @@ async def test_the_password_comes_from_the_environment_and_is_never_shown(
 
 
 async def test_nobody_listens(server: Server) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="ConnectionRefusedError Connect call failed"):
         await open_store("postgresql://a@127.0.0.1:1/db", Path(), private=True, deadlines=PATIENT)
+
+
+def test_an_error_of_the_system_is_said_in_words() -> None:
+    """Its number alone ("SSLCertVerificationError 1") tells nobody which setting to look at."""
+    failed = ssl.SSLCertVerificationError(1, "certificate verify failed: Hostname mismatch")
+    assert said(failed) == "SSLCertVerificationError certificate verify failed: Hostname mismatch"
+    assert said(FileNotFoundError(2, "No such file or directory")) == "FileNotFoundError No such file or directory"
+    assert said(asyncpg.PostgresError("first\nsecond")) == "PostgresError first"
+    assert (said(TimeoutError()), said(OSError("words"))) == ("TimeoutError", "OSError words")
 
 
 @pytest.mark.parametrize("level", ["off", "local", "remote_write"])

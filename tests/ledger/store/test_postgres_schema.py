@@ -8,6 +8,8 @@ import asyncpg
 import pytest
 
 from ledger.errors import Refused, Unavailable
+from ledger.store import postgres_schema
+from ledger.store.migrations import Migration, migrations
 from ledger.store.opening import create_store, open_store, upgrade_store
 from ledger.store.postgres_link import parse_place
 from ledger.store.postgres_schema import APPEND_ONLY
@@ -101,13 +103,35 @@ async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Se
     wanted = ["0003_life", "0004_history"]
     for _ in range(2):
         assert await upgrade_store(place, Path(), private=True, owner=owner, dry_run=True) == wanted
-        with pytest.raises(Refused, match="SCHEMA"):
+        with pytest.raises(Refused, match=r"SCHEMA.*older than this program.*migrate"):
             await open_store(place, Path(), private=True, deadlines=PATIENT)
     assert await upgrade_store(place, Path(), private=True, owner=owner) == wanted
     store = await open_store(place, Path(), private=True, deadlines=PATIENT)
     head = await store.head()
     await store.append(batch(head), accept)
     await store.close()
+
+
+@pytest.mark.parametrize("table", ["private_index", "envelope", "entry"])
+async def test_a_table_that_a_crash_empties_is_refused(server: Server, place: str, table: str) -> None:
+    server.sql(place, f"ALTER TABLE {table} SET UNLOGGED")
+    for read_only in (False, True):
+        with pytest.raises(Refused) as refused:
+            await open_store(place, Path(), private=True, read_only=read_only, deadlines=PATIENT)
+        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", table)
+    server.sql(place, f"ALTER TABLE {table} SET LOGGED")
+    await (await open_store(place, Path(), private=True, deadlines=PATIENT)).close()
+
+
+async def test_a_step_over_a_large_log_is_given_its_time(
+    server: Server, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index over 10^7 entries takes longer than a statement of a running log may: such a log was never upgraded."""
+    step = Migration("0099_index", "CREATE TABLE seen AS SELECT current_setting('statement_timeout') AS took")
+    steps = [*migrations(private=True), step]
+    monkeypatch.setattr(postgres_schema, "migrations", lambda *, private: steps)
+    assert await upgrade_store(place, Path(), private=True, owner=server.owner(place)) == [step.name]
+    assert server.sql(place, "SELECT took FROM seen") == [("4h",)]
 
 
 @pytest.mark.parametrize(

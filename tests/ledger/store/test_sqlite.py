@@ -116,6 +116,13 @@ def test_a_file_that_is_no_store_is_a_clear_error(tmp_path: Path, content: bytes
             open_sqlite(path, private=True)
 
 
+def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder in ("absent", "file"):
+        with pytest.raises(Unavailable, match="no store can be written at"):
+            create_sqlite(tmp_path / folder / "log.db", private=True)
+
+
 def test_every_commit_is_synchronous(tmp_path: Path) -> None:
     store = create_sqlite(tmp_path / "log.db", private=True)
     # What survives a power cut is SQLite's promise under these two settings, so they are pinned.

@@ -1,0 +1,118 @@
+"""Whatever somebody changes in a store's tables by hand is named, on both kinds, and a store of our own has none."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import Refused
+from ledger.store.drift import differences, postgres_drift
+from ledger.store.migrations import migrations
+from ledger.store.opening import create_store, upgrade_store
+from ledger.store.postgres_link import connect, parse_place
+from tests.support.postgres import PATIENT, SUPERUSER, Server, postgres_server
+
+# A change, and what is said of it.
+CHANGES = {
+    "DROP INDEX state_track": "index state_track: missing",
+    "CREATE INDEX mine ON entry (kind)": "index mine: no step made it",
+    "CREATE TABLE mine (x bigint)": "mine: no step made it",
+    "CREATE VIEW mine AS SELECT 1 AS x": "mine: no step made it",
+    "ALTER TABLE entry ADD COLUMN note text": "entry",
+    "ALTER TABLE event RENAME COLUMN idx TO at": "event",
+    "DROP TABLE envelope": "envelope",
+}
+POSTGRES_ONLY = {
+    "ALTER TABLE entry ALTER COLUMN chain DROP NOT NULL": "column entry.chain: changed",
+    "ALTER TABLE entry ALTER COLUMN kind TYPE integer": "column entry.kind: changed",
+    "ALTER TABLE entry ALTER COLUMN kind SET DEFAULT 7": "column entry.kind: changed",
+    'ALTER TABLE named ALTER COLUMN name TYPE text COLLATE "en-x-icu"': "column named.name: changed",
+    "ALTER TABLE entry DROP CONSTRAINT entry_identity_key": "constraint entry.entry_identity_key: missing",
+    "ALTER TABLE head DROP CONSTRAINT head_one_check": "constraint head.head_one_check: missing",
+    "CREATE RULE quiet AS ON INSERT TO entry DO INSTEAD NOTHING": "rule entry.quiet: no step made it",
+    "CREATE TRIGGER quiet BEFORE UPDATE ON head FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()": (
+        "trigger head.quiet: no step made it"
+    ),
+    "ALTER TABLE entry ENABLE ROW LEVEL SECURITY": "row security of entry: no step made it",
+    "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'state_since'::regclass": "index state_since: changed",
+}
+SQLITE_ONLY = {
+    "CREATE TRIGGER quiet BEFORE INSERT ON entry BEGIN SELECT RAISE(IGNORE); END": "trigger quiet: no step made it"
+}
+
+
+@pytest.fixture
+def server() -> Server:
+    return postgres_server()
+
+
+async def upgrade(folder: Path) -> list[str]:
+    dry = await upgrade_store("log.db", folder, private=True, dry_run=True)
+    assert await upgrade_store("log.db", folder, private=True) == dry
+    return dry
+
+
+@pytest.mark.parametrize(("change", "named"), (CHANGES | SQLITE_ONLY).items())
+async def test_a_changed_file_is_refused_by_what_was_changed(tmp_path: Path, change: str, named: str) -> None:
+    await (await create_store("log.db", tmp_path, private=True)).close()
+    assert await upgrade(tmp_path) == []
+    with sqlite3.connect(tmp_path / "log.db") as raw:
+        raw.execute(change)
+    raw.close()
+    for dry_run in (True, False):
+        with pytest.raises(Refused) as found:
+            await upgrade_store("log.db", tmp_path, private=True, dry_run=dry_run)
+        assert found.value.code == "SCHEMA_CHANGED" and named in found.value.text.en
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_a_schema_of_our_own_has_no_drift_and_a_changed_one_is_refused(server: Server, private: bool) -> None:
+    place = server.place(f"drift {private}")
+    owner = server.owner(place)
+    run_by = place if private else owner
+    await (await create_store(run_by, Path(), private=private, owner=owner, deadlines=PATIENT)).close()
+    assert await upgrade_store(run_by, Path(), private=private, owner=owner) == []
+    server.sql(place, "DROP INDEX state_track")
+    server.sql(place, "ALTER TABLE entry ALTER COLUMN kind TYPE integer")
+    for dry_run in (True, False):
+        with pytest.raises(Refused) as found:
+            await upgrade_store(run_by, Path(), private=private, owner=owner, dry_run=dry_run)
+        assert found.value.code == "SCHEMA_CHANGED"
+        assert "column entry.kind: changed; index state_track: missing" in found.value.text.en
+
+
+async def test_every_change_of_a_schema_is_named(server: Server) -> None:
+    place = server.place("drift")
+    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)).close()
+    superuser = replace(parse_place(place.replace("ledger_app@", f"{SUPERUSER}@")), role=SUPERUSER)
+    session = await connect(superuser, PATIENT)
+    steps = migrations(private=True)
+    for change, named in (CHANGES | POSTGRES_ONLY).items():
+        undo = session.transaction()
+        await undo.start()
+        await session.execute(change)
+        assert named in "; ".join(await postgres_drift(session, steps)), change
+        await undo.rollback()
+    assert await postgres_drift(session, steps) == []
+    await session.close()
+
+
+async def test_a_store_of_before_is_compared_with_the_steps_that_it_has(tmp_path: Path) -> None:
+    await (await create_store("log.db", tmp_path, private=True)).close()
+    with sqlite3.connect(tmp_path / "log.db") as raw:
+        raw.execute("DROP INDEX state_since")
+        raw.execute("DELETE FROM migration WHERE name = '0004_history'")
+    raw.close()
+    assert await upgrade(tmp_path) == ["0004_history"]
+    assert await upgrade(tmp_path) == []
+
+
+def test_differences_have_three_kinds_in_order() -> None:
+    assert differences({"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"}) == [
+        "a: missing",
+        "b: changed",
+        "d: no step made it",
+    ]
