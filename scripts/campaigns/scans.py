@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import sys
 import tempfile
 import time
@@ -34,13 +35,15 @@ KEPT = 20  # of so many sequences' certificates one more stays in force
 BROKEN = {"goes on with what it once knew": FORGETS, "starts from an old store": GOES_BACK}
 
 
-async def run_processes(seed: int, count: int, a_round: int, sabotage: str = "") -> Rounds:
-    """One log with its programs, in rounds of `a_round` sequences."""
+async def run_processes(seed: int, count: int, a_round: int, until_s: float, sabotage: str = "") -> Rounds:
+    """One log with its programs, in rounds of `a_round` sequences; none begins after `until_s` (time.monotonic)."""
     rounds = [min(a_round, count - at) for at in range(0, count, a_round)]
     people = sum(some + some // KEPT + 1 for some in rounds)
     with tempfile.TemporaryDirectory(prefix="scans-") as room:
         async with Rounds.open(Path(room), seed, people, sabotage=sabotage) as running:
             for some in rounds:
+                if time.monotonic() > until_s:
+                    break
                 await running.round(some, kept=some // KEPT + 1)
                 done = f"{running.counts['sequences']} sequences, {running.violations.total()} violations"
                 print(f"seed {seed}{' (broken)' if sabotage else ''}: {done}", flush=True)
@@ -48,11 +51,13 @@ async def run_processes(seed: int, count: int, a_round: int, sabotage: str = "")
         return running
 
 
-async def run_all(seed: int, count: int, a_round: int, logs: int, control: int) -> tuple[dict[str, Any], bool]:
+async def run_all(
+    seed: int, count: int, a_round: int, logs: int, control: int, until_s: float
+) -> tuple[dict[str, Any], bool]:
     """Logs side by side, and the broken builds; what is told of them, and whether all is well."""
     shares = [count // logs + (at < count % logs) for at in range(logs)]
-    sound = [run_processes(seed + at, share, a_round) for at, share in enumerate(shares) if share]
-    broken = [run_processes(seed, control, control, code) for code in BROKEN.values()] if control else []
+    sound = [run_processes(seed + at, share, a_round, until_s) for at, share in enumerate(shares) if share]
+    broken = [run_processes(seed, control, control, until_s, code) for code in BROKEN.values()] if control else []
     done = await asyncio.gather(*sound, *broken)
     counts, violations, found = Counter[str](), Counter[str](), list[str]()
     for one in done[: len(sound)]:
@@ -102,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first log; the next has the next")
     parser.add_argument("--round", type=int, default=100, help="sequences between two times that all programs end")
     parser.add_argument("--logs", type=int, default=1, help="logs side by side, with programs of their own")
+    parser.add_argument("--minutes", type=float, help="begin no further round after so long")
     parser.add_argument("--control", type=int, default=12, help="sequences of each broken build; 0: none")
     parser.add_argument("--write", action="store_true", help="write this kind into docs/campaigns/scans.json")
     options = parser.parse_args(arguments)
@@ -109,7 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.kind == "room":
         told, well = run_rooms(options.seed, options.count)
     else:
-        run = run_all(options.seed, options.count, options.round, options.logs, options.control)
+        until_s = started + 60 * (options.minutes or math.inf)
+        run = run_all(options.seed, options.count, options.round, options.logs, options.control, until_s)
         told, well = asyncio.run(run)
     told |= {"machine": begun, "seconds": round(time.monotonic() - started)}
     print(json.dumps(told, ensure_ascii=False, indent=1))

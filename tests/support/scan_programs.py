@@ -5,7 +5,7 @@
     await programs.end(draw)                           all that run, each by a drawn signal at a drawn moment
 
 A log, its witnesses (each must cosign), a map auditor, `cert-verifier serve` over a replica of its own; and the folder
-of a verifier without one, for which every check is a process.
+of a verifier without one, for which every check is a process. With `few` only the log and the verifier over a replica.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ elif sum(path.stat().st_size for path in replica) > 400_000:
     for path in replica:
         shutil.copy(path, old)
 """
+_WITNESSES = 2
 _WITNESS_TIMEOUT_MS = 5_000
 
 
@@ -63,17 +64,21 @@ _WITNESS_TIMEOUT_MS = 5_000
 class Programs:
     live: LiveLedger
     witnesses: list[LiveWitness]
-    auditor: LiveAuditor
+    auditor: LiveAuditor | None
     verifier: LiveVerifier  # `serve`, with a replica
-    light: LiveVerifier  # without one
+    light: LiveVerifier | None  # without one
     sabotage: str = ""  # Python statements in the process of `verifier`: a broken build
     counts: Counter[str] = field(default_factory=Counter)
     running: set[str] = field(default_factory=set)
 
     @classmethod
-    async def create(cls, folder: Path, seed: str, *, witnesses: int = 2, sabotage: str = "") -> Programs:
-        live = LiveLedger.create(folder / "log", seed, policy="policy.txt", witness_timeout_ms=_WITNESS_TIMEOUT_MS)
-        names = [f"witness{at}" for at in range(1, witnesses + 1)]
+    async def create(cls, folder: Path, seed: str, *, few: bool = False, sabotage: str = "") -> Programs:
+        if few:
+            live = LiveLedger.create(folder / "log", seed, examiners=0)
+            return cls(live, [], None, await LiveVerifier.create(folder / "verifier", live), None, sabotage)
+        how = {"policy": "policy.txt", "witness_timeout_ms": _WITNESS_TIMEOUT_MS, "examiners": 0}
+        live = LiveLedger.create(folder / "log", seed, **how)
+        names = [f"witness{at}" for at in range(1, _WITNESSES + 1)]
         makers = [(LiveWitness.create, folder / name, live.keys, f"{name}.example/scans") for name in names]
         *made, auditor = await asyncio.gather(
             *(asyncio.to_thread(*maker) for maker in makers),
@@ -89,7 +94,7 @@ class Programs:
 
     @property
     def names(self) -> list[str]:
-        return ["ledger", *(f"witness {at}" for at in range(1, len(self.witnesses) + 1)), "auditor", "verifier"]
+        return list(self._all())
 
     async def start(self, draw: random.Random, *, apart_s: float = 0.3) -> None:
         """Returns when all listen. Nobody waits for another: each may find the others not there yet."""
@@ -118,17 +123,18 @@ class Programs:
         await asyncio.gather(*(end(name, draw.uniform(0, apart_s), draw.random() < killed) for name in names))
 
     def _start(self, name: str) -> Callable[[], object]:
-        if name == "verifier":
-            return lambda: self.verifier.start(self.sabotage)
-        return {"ledger": self.live.start, "auditor": self.auditor.start}.get(name) or self._witness(name).start
+        one = self._all()[name]
+        return (lambda: self.verifier.start(self.sabotage)) if one is self.verifier else one.start
 
     def _end(self, name: str, *, kill: bool) -> Callable[[], object]:
-        named = {"ledger": self.live, "auditor": self.auditor, "verifier": self.verifier}
-        one = named.get(name) or self._witness(name)
+        one = self._all()[name]
         return one.kill if kill else one.stop
 
-    def _witness(self, name: str) -> LiveWitness:
-        return self.witnesses[int(name.split()[1]) - 1]
+    def _all(self) -> dict[str, LiveLedger | LiveWitness | LiveAuditor | LiveVerifier]:
+        found: dict[str, LiveLedger | LiveWitness | LiveAuditor | LiveVerifier]
+        found = {"ledger": self.live, "verifier": self.verifier}
+        found |= {f"witness {at}": one for at, one in enumerate(self.witnesses, 1)}
+        return found | ({"auditor": self.auditor} if self.auditor else {})
 
 
 def _at(policy: Policy, url: str) -> Policy:
