@@ -42,7 +42,7 @@ from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Range, Ruling, Whom
 from ledger.records.secret import format_secret
 from ledger.records.statements import issuer_entry
-from ledger.wire import BareSubmission, Logged
+from ledger.wire import MAX_SUBMISSIONS, BareSubmission, Logged
 from tests.support.builders import Body, Certificate
 from tests.support.live_ledger import distinct, drafted, live_body, today
 from tests.support.live_verifier import LiveVerifier
@@ -162,15 +162,16 @@ class Rounds:
     async def _issue(self, count: int) -> list[Held]:
         labels, self.labels = self.labels[:count], self.labels[count:]
         assert len(labels) == count, "no people are left"
+        held: list[Held] = []
         async with self.programs.live.client(self.body) as client:
-            made = await drafted(client, self.body, *labels)
-            receipt = await client.submit([one.submission() for one in made])
-            held = []
-            for one, answer in zip(made, receipt.answers, strict=True):
-                assert isinstance(answer, Logged), answer
-                evidence = parse_evidence(await client.evidence(one.issue.cert_key))
-                link = f"{self.programs.verifier.url}/c/{format_secret(one.secret)}"
-                held.append(Held(one, answer.index, link, format_bundle(one.bundle(evidence))))
+            for at in range(0, count, MAX_SUBMISSIONS):
+                made = await drafted(client, self.body, *labels[at : at + MAX_SUBMISSIONS])
+                receipt = await client.submit([one.submission() for one in made])
+                for one, answer in zip(made, receipt.answers, strict=True):
+                    assert isinstance(answer, Logged), answer
+                    evidence = parse_evidence(await client.evidence(one.issue.cert_key))
+                    link = f"{self.programs.verifier.url}/c/{format_secret(one.secret)}"
+                    held.append(Held(one, answer.index, link, format_bundle(one.bundle(evidence))))
         return held
 
     def _judge(self, held: Sequence[Held]) -> None:
