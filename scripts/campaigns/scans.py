@@ -36,11 +36,12 @@ BROKEN = {"goes on with what it once knew": FORGETS, "starts from an old store":
 
 
 async def run_processes(seed: int, count: int, a_round: int, until_s: float, sabotage: str = "") -> Rounds:
-    """One log with its programs, in rounds of `a_round` sequences; none begins after `until_s` (time.monotonic)."""
+    """One log with its programs, in rounds of `a_round` sequences; none begins after `until_s` (time.monotonic). A
+    broken build has only the log beside it."""
     rounds = [min(a_round, count - at) for at in range(0, count, a_round)]
     people = sum(some + some // KEPT + 1 for some in rounds)
     with tempfile.TemporaryDirectory(prefix="scans-") as room:
-        async with Rounds.open(Path(room), seed, people, sabotage=sabotage) as running:
+        async with Rounds.open(Path(room), seed, people, few=bool(sabotage), sabotage=sabotage) as running:
             for some in rounds:
                 if time.monotonic() > until_s:
                     break

@@ -89,7 +89,9 @@ def at(code: str, asked: float, size: int | None = None, floor: int = 0, verifie
         (REVOKED, [at("revoked", 8, 20)], ["true"]),  # nobody had said so
         (REVOKED, [at("valid", 12, 21)], ["true"]),
         (REVOKED, [at("suspended", 12, 21)], ["true"]),
-        (REVOKED, [at("not_found", 9, 20)], ["true"]),
+        (REVOKED, [at("not_found", 9), at("valid", 9.5, 20)], []),
+        (REVOKED, [at("valid", 9, 20), at("not_found", 9.5)], ["newest"]),
+        (REVOKED, [at("not_found", 9, None, 0, "light")], ["newest"]),
         (REVOKED, [at("revoked", 12, 21), at("stale", 13), at("unavailable", 14)], []),
         (REVOKED, [at("revoked", 12, 21), at("stale", 13), at("offline_bundle_ok", 14, 20)], ["again"]),
         (REVOKED, [at("revoked", 12, 21), at("valid", 14, 20, 21)], ["back", "again"]),

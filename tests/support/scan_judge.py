@@ -1,7 +1,8 @@
 """What verifiers may answer about a certificate while it is revoked and every program is ended and started again. Pure.
 
 A verifier is a folder: it is the same one over all restarts. An answer is green (GREEN), a denial (`suspended`,
-`revoked`), or could not tell (`stale`, `unavailable`, `offline_signature_ok`), which says nothing and is only counted.
+`revoked`), or could not tell (`stale`, `unavailable`, `offline_signature_ok`), which says nothing and is only counted;
+so is `not_found` from a verifier over a replica that never said anything else of the certificate: it comes later.
 `judge` finds, of one certificate, the answers that break one of these:
 
     1 true     An answer that shows a size says what the log says of its first so many entries: green while in force,
@@ -74,12 +75,14 @@ def judge(acts: Sequence[Act], answers: Iterable[Answer], limit_s: float) -> lis
     acknowledged by now; of a verifier's answers each was asked after the one before was answered."""
     found: list[tuple[str, Answer]] = []
     denials: dict[str, Answer] = {}
+    heard: set[str] = set()
     last = acts[-1] if acts else None
     ended = last.acked if last is not None and AFTER[last.kind] != IN_FORCE else None
     for answer in answers:
         says = answer.says
-        if says is None:
+        if says is None or (says == Code.NOT_FOUND and not answer.proof and answer.verifier not in heard):
             continue
+        heard.add(answer.verifier)
         if answer.size is not None and says not in _at_size(acts, answer):  # 1
             found.append(("true", answer))
         if (answer.size is None or answer.proof) and says not in _meanwhile(acts, answer):  # 2

@@ -39,9 +39,14 @@ GOES_BACK = """
 import asyncio, pathlib, shutil
 from verifier.replica import Replica
 folder = pathlib.Path(sys.argv[-1])
-old = folder / "old"
+old, starts = folder / "old", folder / "starts"
+starts.write_bytes(starts.read_bytes() + b"." if starts.exists() else b".")
 replica = sorted(folder.glob("replica-*.db*"))
-if old.exists():  # it starts from the store of an earlier start, and looks at the log only after twenty seconds
+if starts.stat().st_size == 2:
+    old.mkdir()
+    for path in replica:
+        shutil.copy(path, old)
+elif old.exists():  # it starts from the store of its second start, and looks at the log only after twenty seconds
     for path in replica:
         path.unlink()
     for path in old.iterdir():
@@ -51,10 +56,6 @@ if old.exists():  # it starts from the store of an earlier start, and looks at t
         await asyncio.sleep(20)
         await follow(self, *arguments)
     Replica.follow = later
-elif sum(path.stat().st_size for path in replica) > 400_000:
-    old.mkdir()
-    for path in replica:
-        shutil.copy(path, old)
 """
 _WITNESSES = 2
 _WITNESS_TIMEOUT_MS = 5_000
