@@ -357,6 +357,29 @@ class TestRegister:
         assert (await desk.lookup.by_text(desk.text)).code is Code.VALID
         assert (await desk.lookup.by_secret(format_secret(other.secret))).code is Code.REVOKED
 
+    async def test_a_file_from_before_does_not_undo_what_was_taken_in(self, desk: Desk) -> None:
+        """The replica's checkpoint is old, the file newer than it, and the revocation newer than both."""
+        desk.now[0] += 600_000
+        desk.ledger.time_ms = desk.log.time = desk.now[0]
+        desk.log.cosigned_by = (AUDITOR,)
+        trust = desk.log.trust(map_auditors=AUDITORS)
+        known = KnownLog(trust, lambda: desk.now[0], replica=desk.replica)
+        lookup = Lookup([known], desk.scanner, lambda: desk.now[0])
+        await desk.log.issue(desk.log.certificate("other"))
+        file = format_bundle(await desk.log.bundle(desk.certificate))
+        assert (await lookup.by_file(file)).code is Code.OFFLINE_BUNDLE_OK
+        await desk.log.rule(Kind.REVOKE, desk.certificate)
+        desk.ledger.time_ms = desk.now[0] = desk.log.time
+
+        def stop(size: int) -> None:
+            if size == desk.log.integrator.size:
+                raise Unavailable("the network went away")
+
+        with pytest.raises(Unavailable):
+            await desk.replica.poll(desk.now[0], stop)
+        assert (await lookup.by_text(desk.text)).code is Code.REVOKED
+        assert (await lookup.by_file(file)).code is Code.REVOKED
+
     async def test_before_the_first_sync(self, desk: Desk) -> None:
         lookup = Lookup([KnownLog(desk.log.trust(), lambda: desk.now[0])], desk.scanner, lambda: desk.now[0])
         assert (await lookup.by_text(desk.text)).code is Code.UNAVAILABLE
