@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,46 +37,62 @@ KEPT = 20  # of so many sequences' certificates one more stays in force
 BROKEN = {"goes on with what it once knew": FORGETS, "starts from an old store": GOES_BACK}
 
 
-async def run_processes(seed: int, count: int, a_round: int, until_s: float, sabotage: str = "") -> Rounds:
-    """One log with its programs, in rounds of `a_round` sequences; none begins after `until_s` (time.monotonic). A
-    broken build has only the log beside it."""
-    rounds = [min(a_round, count - at) for at in range(0, count, a_round)]
-    people = sum(some + some // KEPT + 1 for some in rounds)
-    with tempfile.TemporaryDirectory(prefix="scans-") as room:
-        async with Rounds.open(Path(room), seed, people, few=bool(sabotage), sabotage=sabotage) as running:
-            for some in rounds:
-                if time.monotonic() > until_s:
-                    break
-                await running.round(some, kept=some // KEPT + 1)
-                done = f"{running.counts['sequences']} sequences, {running.violations.total()} violations"
-                print(f"seed {seed}{' (broken)' if sabotage else ''}: {done}", flush=True)
-        running.counts += running.programs.counts
-        return running
+@dataclass
+class Campaign:
+    """Logs side by side, each with its programs, in rounds of `a_round` sequences; no round begins after `until_s`."""
 
+    seed: int
+    a_round: int
+    until_s: float
+    save: Callable[[dict[str, Any]], None]  # called after every round
+    logs: list[Rounds] = field(default_factory=list)
+    noticed: dict[str, dict[str, int]] = field(default_factory=dict)  # violations of broken builds
 
-async def run_all(
-    seed: int, count: int, a_round: int, logs: int, control: int, until_s: float
-) -> tuple[dict[str, Any], bool]:
-    """Logs side by side, and the broken builds; what is told of them, and whether all is well."""
-    shares = [count // logs + (at < count % logs) for at in range(logs)]
-    sound = [run_processes(seed + at, share, a_round, until_s) for at, share in enumerate(shares) if share]
-    broken = [run_processes(seed, control, control, until_s, code) for code in BROKEN.values()] if control else []
-    done = await asyncio.gather(*sound, *broken)
-    counts, violations, found = Counter[str](), Counter[str](), list[str]()
-    for one in done[: len(sound)]:
-        counts, violations = counts + one.counts, violations + one.violations
-        found += one.found
-    noticed = {name: dict(one.violations) for name, one in zip(BROKEN, done[len(sound) :], strict=False)}
-    told = {
-        "seeds": [seed, seed + len(sound) - 1],
-        "sequences_of_a_round": a_round,
-        "counts": dict(sorted(counts.items())),
-        "longest_until_turned_s": round(max(one.turn_s for one in done[: len(sound)]), 1),
-        "violations": dict(violations),
-        "found": found[:20],
-        "broken_builds": noticed,
-    }
-    return told, not violations and all(noticed.values())
+    async def run(self, count: int, logs: int, control: int) -> bool:
+        """`control`: sequences of each broken build. Whether all is well."""
+        shares = [count // logs + (at < count % logs) for at in range(logs)]
+        sound = [self._sound(self.seed + at, share) for at, share in enumerate(shares) if share]
+        await asyncio.gather(*sound, *(self._broken(name, control) for name in BROKEN if control))
+        return not any(one.violations for one in self.logs) and all(self.noticed.values())
+
+    async def _sound(self, seed: int, count: int) -> None:
+        rounds = [min(self.a_round, count - at) for at in range(0, count, self.a_round)]
+        people = sum(some + some // KEPT + 1 for some in rounds)
+        with tempfile.TemporaryDirectory(prefix="scans-") as room:
+            async with Rounds.open(Path(room), seed, people) as running:
+                self.logs.append(running)
+                for some in rounds:
+                    if time.monotonic() > self.until_s:
+                        break
+                    await running.round(some, kept=some // KEPT + 1)
+                    self._say(f"seed {seed}", running)
+                    self.save(self.told())
+
+    async def _broken(self, name: str, count: int) -> None:
+        """With nothing but the log beside it."""
+        with tempfile.TemporaryDirectory(prefix="scans-") as room:
+            async with Rounds.open(Path(room), self.seed, count + 1, few=True, sabotage=BROKEN[name]) as running:
+                await running.round(count, kept=1)
+                self._say(name, running)
+                self.noticed[name] = dict(running.violations)
+
+    def _say(self, what: str, running: Rounds) -> None:
+        print(f"{what}: {running.counts['sequences']} sequences, {running.violations.total()} violations", flush=True)
+
+    def told(self) -> dict[str, Any]:
+        """Of the rounds that are over; scans of those under way are counted too, and judged when they are over."""
+        counts, violations = Counter[str](), Counter[str]()
+        for one in self.logs:
+            counts, violations = counts + one.counts + one.programs.counts, violations + one.violations
+        return {
+            "seeds": [self.seed, self.seed + len(self.logs) - 1],
+            "sequences_of_a_round": self.a_round,
+            "counts": dict(sorted(counts.items())),
+            "longest_until_turned_s": round(max(one.turn_s for one in self.logs), 1),
+            "violations": dict(violations),
+            "found": [line for one in self.logs for line in one.found][:20],
+            "broken_builds": self.noticed,
+        }
 
 
 async def run_log(seed: int, count: int) -> tuple[Counter[str], int]:
@@ -113,18 +131,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write this kind into docs/campaigns/scans.json")
     options = parser.parse_args(arguments)
     begun, started = machine(), time.monotonic()
+
+    def save(told: dict[str, Any]) -> None:
+        told |= {"machine": begun, "seconds": round(time.monotonic() - started)}
+        if options.write:
+            path = FOLDER / "scans.json"
+            kinds = json.loads(path.read_text("utf-8"))["kinds"] if path.exists() else {}
+            write_results("scans", begun, {"seeds": told["seeds"], "kinds": kinds | {options.kind: told}})
+
     if options.kind == "room":
         told, well = run_rooms(options.seed, options.count)
     else:
         until_s = started + 60 * (options.minutes or math.inf)
-        run = run_all(options.seed, options.count, options.round, options.logs, options.control, until_s)
-        told, well = asyncio.run(run)
-    told |= {"machine": begun, "seconds": round(time.monotonic() - started)}
+        campaign = Campaign(options.seed, options.round, until_s, save)
+        well = asyncio.run(campaign.run(options.count, options.logs, options.control))
+        told = campaign.told()
+    save(told)
     print(json.dumps(told, ensure_ascii=False, indent=1))
-    if options.write:
-        path = FOLDER / "scans.json"
-        kinds = json.loads(path.read_text("utf-8"))["kinds"] if path.exists() else {}
-        print(write_results("scans", begun, {"seeds": told["seeds"], "kinds": kinds | {options.kind: told}}))
     return 0 if well else 1
 
 

@@ -39,15 +39,9 @@ GOES_BACK = """
 import asyncio, pathlib, shutil
 from verifier.replica import Replica
 folder = pathlib.Path(sys.argv[-1])
-old, starts = folder / "old", folder / "starts"
-starts.write_bytes(starts.read_bytes() + b"." if starts.exists() else b".")
-replica = sorted(folder.glob("replica-*.db*"))
-if starts.stat().st_size == 2:
-    old.mkdir()
-    for path in replica:
-        shutil.copy(path, old)
-elif old.exists():  # it starts from the store of its second start, and looks at the log only after twenty seconds
-    for path in replica:
+old = folder / "old"
+if old.exists():  # it starts from the store of before, and looks at the log only after twenty seconds
+    for path in folder.glob("replica-*.db*"):
         path.unlink()
     for path in old.iterdir():
         shutil.copy(path, folder)
@@ -56,6 +50,14 @@ elif old.exists():  # it starts from the store of its second start, and looks at
         await asyncio.sleep(20)
         await follow(self, *arguments)
     Replica.follow = later
+keep = Replica._keep
+async def kept(self, opened):
+    await keep(self, opened)
+    if self.integrator.size > 8 and not old.exists():
+        old.mkdir()
+        for path in folder.glob("replica-*.db*"):
+            shutil.copy(path, old)
+Replica._keep = kept
 """
 _WITNESSES = 2
 _WITNESS_TIMEOUT_MS = 5_000

@@ -61,6 +61,7 @@ _ACT_S: Final = (
 _PAUSE_S: Final = 0.2  # before those are scanned again that have not turned
 _SCANS_PER_S: Final = 5
 _CLIENTS: Final = 4
+_AT_ONCE: Final = 8  # scans of different certificates
 _OLD: Final = 40
 _WAYS: Final = ("one by one", "one by one", "in a list", "over a range", "by turns")
 _BY_AUTHORITY: Final = 0.3
@@ -269,8 +270,13 @@ class Rounds:
             await asyncio.sleep(1 / _SCANS_PER_S)
 
     async def _scan_all(self, held: Sequence[Held], form: str) -> None:
-        for one in held:
-            await self._scan(one, form)
+        waiting = iter(held)
+
+        async def work() -> None:
+            for one in waiting:
+                await self._scan(one, form)
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
 
     async def _turn(self, held: Sequence[Held]) -> None:
         """Until both verifiers say of each what the log says. Raises TimeoutError when one never does."""
