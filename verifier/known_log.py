@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
 from ledger.records.dates import last_ms
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.evidence import parse_evidence
+from ledger.records.kinds import CertificateStatus
 from ledger.records.secret import correction_locator, locator_of
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
@@ -208,6 +209,10 @@ class KnownLog:
             if known is None or known.logged.state.issue_index >= verified.size:
                 filing = await self._carried_filing(replica, item)
                 return Register(verified.size, verified.root, verified.time_ms, None, filing, halted, lag=lag)
+            # Nor is anybody in force by it: what the verified checkpoint says is said. A refusal stands at once.
+            if replica.integrator.size > verified.size and known.logged.state.status is CertificateStatus.IN_FORCE:
+                proven = await self._by_evidence(key_of(item), AsOf())
+                return None if proven is None else replace(proven, halted=halted, lag=lag)
         except (Malformed, Unverified) as error:
             raise Unavailable("the replica's store is damaged") from error
         last = known.register

@@ -97,6 +97,11 @@ class Register:
     historic: bool = False  # somebody asked for an earlier moment; it does not grow old
     lag: Cause = Cause.UNREACHED  # why there is nothing newer, should it be too old
 
+    def knows_more_than(self, size: int) -> bool:
+        """Whether something became of the certificate that `size` leaves do not say. Those of its own checkpoint may
+        not say so either: a replica takes entries in before it keeps the checkpoint that covers them."""
+        return self.logged is not None and self.logged.state.event_index >= size
+
 
 def register_of(proven: Proven, source: Source, *, time_ms: int | None = None, vouched: bool | None = None) -> Register:
     """What evidence says. `time_ms`: the earlier moment that was asked about; `vouched`: whether somebody else than a

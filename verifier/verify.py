@@ -168,7 +168,7 @@ class _Check:
         own = self.register
         if own is not None:
             behind = own.logged is None and carried.index >= own.size
-            older = not self.fresh and theirs.time_ms > own.time_ms
+            older = not self.fresh and theirs.time_ms > own.time_ms and not own.knows_more_than(theirs.size)
             if own.halted or own.historic or not (behind or older):
                 return
         self.register, self.fresh = theirs, self._is_fresh(theirs)

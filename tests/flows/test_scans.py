@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import random
-import subprocess
-import sys
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ledger.records.evidence import format_evidence
-from ledger.records.kinds import Kind, Reason
-from ledger.records.life import Listed, Ruling
+from ledger.records.kinds import Kind
 from ledger.records.secret import format_secret
-from ledger.records.statements import issuer_entry
-from ledger.wire import BareSubmission, Logged
-from tests.support.build_log import AUDITOR, AUDITORS, BASE, POLICY, WITNESS, FakeLedger, LogBuilder
-from tests.support.builders import Certificate
-from tests.support.live_ledger import ROOT, LiveLedger, distinct, drafted, live_body, today
+from tests.support.build_log import AUDITOR, AUDITORS, POLICY, WITNESS, FakeLedger, LogBuilder
+from tests.support.scan_judge import Act, Answer, judge
+from tests.support.scan_rounds import Rounds
 from tests.support.scanning import Scanning
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
@@ -66,57 +60,57 @@ async def test_the_harness_sees_a_verifier_that_forgets(tmp_path: Path) -> None:
     await scanning.close()
 
 
-class Verifier:
-    """A verifier's folder; every scan is a process of its own."""
-
-    def __init__(self, live: LiveLedger, folder: Path) -> None:
-        self.folder = folder
-        genesis = sha256(live.authority.sign(live.authority.genesis).entry).hexdigest()
-        pins = ["--ledger", live.url, "--origin", live.authority.origin, "--genesis", genesis, "--base", BASE]
-        keys = [word for key in live.keys for word in ("--vkey", key.format_vkey())]
-        assert self.run("init", *pins, *keys).returncode == 0
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "verifier", *arguments, "--dir", str(self.folder)],
-            cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-
-    def scan(self, certificate: Certificate) -> str:
-        done = self.run("check", format_secret(certificate.secret), "--json")
-        assert done.returncode in (0, 1), done.stderr
-        return str(json.loads(done.stdout)["code"])
+async def test_real_processes_ended_in_between(tmp_path: Path) -> None:
+    """One small round of `scripts/scans`: the log and a verifier, ended and started again twice."""
+    async with Rounds.open(tmp_path, 3, 7, few=True) as rounds:
+        await rounds.round(6, kept=1)
+    assert not rounds.violations, rounds.found
+    counts = rounds.counts + rounds.programs.counts
+    assert counts["sequences"] == 6 and counts["replica: revoked"] >= 18 and counts["replica: valid"] >= 10
+    assert sum(counts[f"{name} {how}"] for name in ("ledger", "verifier") for how in ("stopped", "killed")) == 6
 
 
-async def test_real_processes_killed_in_between(tmp_path: Path) -> None:
-    """The same with a ledger that is killed with SIGKILL and scans that are a process each."""
-    live, body = LiveLedger.create(tmp_path / "log", "scans"), live_body("scans")
-    live.start()
-    try:
-        await live.file(body)
-        async with live.client(body) as client:
-            made = await drafted(client, body, *distinct("scan", 3))
-            receipt = await client.submit([one.submission() for one in made])
-        assert all(isinstance(answer, Logged) for answer in receipt.answers), receipt.answers
-        verifier = Verifier(live, tmp_path / "verifier")
-        codes: dict[bytes, list[str]] = {one.secret: [await asyncio.to_thread(verifier.scan, one)] for one in made}
-        for at, kind in enumerate((Kind.REVOKE, Kind.SUSPEND, Kind.REVOKE)):
-            live.kill()
-            live.start()
-            whom = Listed((made[at].issue.cert_key,))
-            ruling = Ruling(kind, whom, Reason.FRAUD, today(), body.filing.number)
-            async with live.client(body) as client:
-                receipt = await client.submit([BareSubmission(issuer_entry(ruling, body.record))])
-            assert isinstance(receipt.answers[0], Logged), receipt.answers
-            live.kill()
-            live.start()
-            for one in made[: at + 1]:
-                codes[one.secret].append(await asyncio.to_thread(verifier.scan, one))
-    finally:
-        live.kill()
-    assert [codes[one.secret] for one in made] == [
-        ["valid", "revoked", "revoked", "revoked"], ["valid", "suspended", "suspended"], ["valid", "revoked"],
-    ]  # fmt: skip
+REVOKED = [Act(Kind.REVOKE, sent=10.0, acked=11.0, index=20)]
+RESTORED = [
+    Act(Kind.SUSPEND, sent=10.0, acked=11.0, index=20),
+    Act(Kind.RESTORE, sent=12.0, acked=13.0, index=22),
+]
+
+
+def at(code: str, asked: float, size: int | None = None, floor: int = 0, verifier: str = "replica") -> Answer:
+    return Answer(verifier, code, asked, asked + 0.1, size, floor, proof=verifier == "light")
+
+
+@pytest.mark.parametrize(
+    ("acts", "answers", "found"),
+    [
+        (REVOKED, [at("valid", 9, 20), at("valid", 11.5, 20), at("revoked", 12, 21)], []),  # it had not heard of it yet
+        (REVOKED, [at("revoked", 10.5, 20)], []),  # taken in, no checkpoint yet
+        (REVOKED, [at("revoked", 8, 20)], ["true"]),  # nobody had said so
+        (REVOKED, [at("valid", 12, 21)], ["true"]),
+        (REVOKED, [at("suspended", 12, 21)], ["true"]),
+        (REVOKED, [at("not_found", 9), at("valid", 9.5, 20)], []),
+        (REVOKED, [at("valid", 9, 20), at("not_found", 9.5)], ["newest"]),
+        (REVOKED, [at("not_found", 9, None, 0, "light")], ["newest"]),
+        (REVOKED, [at("revoked", 12, 21), at("stale", 13), at("unavailable", 14)], []),
+        (REVOKED, [at("revoked", 12, 21), at("stale", 13), at("offline_bundle_ok", 14, 20)], ["again"]),
+        (REVOKED, [at("revoked", 12, 21), at("valid", 14, 20, 21)], ["back", "again"]),
+        (REVOKED, [at("valid", 14, 20, 21)], ["back"]),
+        (REVOKED, [at("valid", 12, 20), at("valid", 511.5, 20)], ["late"]),
+        (REVOKED, [at("valid", 9, None, 0, "light"), at("valid", 10.5, None, 0, "light")], []),
+        (REVOKED, [at("valid", 11.5, None, 0, "light")], ["newest"]),
+        (REVOKED, [at("valid", 11.5, 20, 0, "light")], ["newest"]),
+        (REVOKED, [at("revoked", 12, 21), at("valid", 11.9, 20, 0)], ["again"]),
+        (REVOKED, [at("revoked", 12, 21), at("valid", 10.9, 20, 0, "light")], []),  # each is judged by itself
+        (RESTORED, [at("suspended", 11.5, 21), at("valid", 14, 23)], []),
+        (RESTORED, [at("suspended", 11.5, 21), at("valid", 14, 21, 21)], ["true", "again"]),
+        (RESTORED, [at("suspended", 11.5, None, 0, "light"), at("valid", 14, None, 0, "light")], []),
+        (RESTORED, [at("suspended", 14, None, 0, "light")], ["newest"]),
+        ([], [at("valid", 9, 20), at("valid", 900, 40)], []),
+    ],
+)
+def test_what_counts_as_a_violation(acts: list[Act], answers: list[Answer], found: list[str]) -> None:
+    assert [rule for rule, _ in judge(acts, answers, 500.0)] == found
 
 
 async def test_a_thousand_stale_heads(tmp_path: Path) -> None:

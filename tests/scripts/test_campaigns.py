@@ -18,7 +18,7 @@ FOLDER = ROOT / "docs" / "campaigns"
     ("name", "arguments", "says"),
     [
         ("histories", ["--count", "2", "--steps", "3", "--workers", "1"], "'different': []"),
-        ("scans", ["--count", "4"], "'seeds_with_violations': []"),
+        ("scans", ["--kind", "room", "--count", "4"], '"seeds_with_violations": []'),
         ("faults", ["--kind", "restores", "--count", "2"], "no violation"),
         ("kits", ["--count", "2000"], "'certificates': 2000"),
         ("lies", ["--entries", "300", "--lies", "1"], "'found_in_the_truth': -1"),

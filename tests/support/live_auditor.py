@@ -1,7 +1,7 @@
 """A real auditing service on a loopback port, in a folder of its own, following a real ledger.
 
 auditor = LiveAuditor.create(tmp_path / "auditor", live)     keys, settings, empty store; nothing runs yet
-auditor.start() ... auditor.stop()                           SIGTERM, by pid
+auditor.start() ... auditor.stop() or auditor.kill()         SIGTERM or SIGKILL, by pid
 """
 
 from __future__ import annotations
@@ -66,8 +66,14 @@ class LiveAuditor:
         assert f":{self.port}" in said, said
 
     def stop(self) -> int:
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        return self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         self.process.communicate(timeout=START_S)
         return self.process.returncode
 

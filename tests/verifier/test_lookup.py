@@ -16,6 +16,7 @@ from PIL import Image
 
 from ledger.errors import Malformed, Unavailable
 from ledger.records.bundle import format_bundle
+from ledger.records.kinds import Kind
 from ledger.records.qr import format_code
 from ledger.records.secret import format_secret, locator_of
 from ledger.records.staple import format_staple
@@ -330,6 +331,54 @@ class TestRegister:
         assert desk.replica.integrator.size > desk.replica.verified.size  # type: ignore[union-attr]
         assert (await desk.lookup.by_secret(format_secret(late.secret))).code is Code.NOT_FOUND
         assert (await desk.lookup.by_text(desk.text)).code is Code.VALID
+
+    async def test_what_no_checkpoint_ends_yet_makes_nothing_green_and_a_refusal_at_once(self, desk: Desk) -> None:
+        other = desk.log.certificate("other")
+        await desk.log.issue(other)
+        await desk.log.rule(Kind.SUSPEND, desk.certificate)
+        await desk.pass_time(1000)
+        assert (await desk.lookup.by_text(desk.text)).code is Code.SUSPENDED
+
+        def stop(_size: int) -> None:
+            raise Unavailable("the network went away")
+
+        for kind, one in ((Kind.RESTORE, desk.certificate), (Kind.REVOKE, other)):
+            await desk.log.rule(kind, one)
+            with pytest.raises(Unavailable):
+                await desk.replica.poll(desk.log.time, stop)
+        verified = desk.replica.verified
+        assert verified is not None and desk.replica.integrator.size > verified.size
+        for _ in range(2):  # what was read before is known then
+            restored = await desk.lookup.by_text(desk.text)
+            assert restored.code is Code.SUSPENDED and restored.proof is not None
+            assert restored.proof.size == verified.size and restored.source is Source.REPLICA
+            assert (await desk.lookup.by_secret(format_secret(other.secret))).code is Code.REVOKED
+        await desk.pass_time(1000)
+        assert (await desk.lookup.by_text(desk.text)).code is Code.VALID
+        assert (await desk.lookup.by_secret(format_secret(other.secret))).code is Code.REVOKED
+
+    async def test_a_file_from_before_does_not_undo_what_was_taken_in(self, desk: Desk) -> None:
+        """The replica's checkpoint is old, the file newer than it, and the revocation newer than both."""
+        desk.now[0] += 600_000
+        desk.ledger.time_ms = desk.log.time = desk.now[0]
+        desk.log.cosigned_by = (AUDITOR,)
+        trust = desk.log.trust(map_auditors=AUDITORS)
+        known = KnownLog(trust, lambda: desk.now[0], replica=desk.replica)
+        lookup = Lookup([known], desk.scanner, lambda: desk.now[0])
+        await desk.log.issue(desk.log.certificate("other"))
+        file = format_bundle(await desk.log.bundle(desk.certificate))
+        assert (await lookup.by_file(file)).code is Code.OFFLINE_BUNDLE_OK
+        await desk.log.rule(Kind.REVOKE, desk.certificate)
+        desk.ledger.time_ms = desk.now[0] = desk.log.time
+
+        def stop(size: int) -> None:
+            if size == desk.log.integrator.size:
+                raise Unavailable("the network went away")
+
+        with pytest.raises(Unavailable):
+            await desk.replica.poll(desk.now[0], stop)
+        assert (await lookup.by_text(desk.text)).code is Code.REVOKED
+        assert (await lookup.by_file(file)).code is Code.REVOKED
 
     async def test_before_the_first_sync(self, desk: Desk) -> None:
         lookup = Lookup([KnownLog(desk.log.trust(), lambda: desk.now[0])], desk.scanner, lambda: desk.now[0])
