@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ledger.addresses import check_ledger_url
 from ledger.errors import Malformed
 from ledger.records.dates import parse_day
 from ledger.records.kinds import Audience, KeyStatus, Route
@@ -129,6 +130,7 @@ class IssuerSettings:
         for address in (self.ledger_url, self.verify_url):
             if _BASE_URL.fullmatch(address) is None:
                 raise Malformed("ledger_url, verify_url: scheme://host[:port], lower case, no path")
+        check_ledger_url(self.ledger_url, "ledger_url")
         if self.export_url and _EXPORT_URL.fullmatch(self.export_url) is None:
             raise Malformed("export_url: https://host[:port][/path], host in lower case, no slash at the end")
         check_filing_number(self.filing_number)

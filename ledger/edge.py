@@ -24,7 +24,8 @@ from typing import Final
 from aiohttp import hdrs, http_parser, web
 from multidict import CIMultiDict, istr
 
-from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings, is_loopback
+from ledger.addresses import is_loopback
+from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings
 from ledger.edge_direct import DIRECT
 from ledger.edge_log import describe, log, start_logging
 from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified

@@ -9,12 +9,12 @@ import asyncio
 import ipaddress
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from ledger.addresses import is_loopback
 from ledger.edge_direct import Direct, DirectConnection
 from ledger.edge_log import AccessLog, access, describe, log
 
@@ -236,14 +236,3 @@ def client_key(host: str) -> str:
         if not address.is_loopback:
             return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)).network_address)
     return str(address)
-
-
-@lru_cache(1024)  # asked for each request of a connection
-def is_loopback(host: str) -> bool:
-    """Whether `host` can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from ledger.addresses import check_ledger_url
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.log_folder import check_log_url
 from ledger.reference_data import load_catalogue, load_ladder
@@ -138,10 +139,8 @@ class LogConfig:
     former_keys: tuple[FormerKeysConfig, ...] = field(default=(), metadata=described(FORMER))
 
     def __post_init__(self) -> None:
-        if self.ledger_url and (
-            not self.ledger_url.startswith(("http://", "https://")) or not self.ledger_url.isascii()
-        ):
-            raise Malformed("ledger_url: http(s)://host[:port]")
+        if self.ledger_url:
+            check_ledger_url(self.ledger_url, "ledger_url")
         if self.tiles_url:
             check_log_url(self.tiles_url)
         if self.token is not None and not self.ledger_url:

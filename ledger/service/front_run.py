@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from ledger.addresses import is_loopback
 from ledger.edge import Intake, Site, start_site
-from ledger.edge_connection import EdgeSettings, is_loopback
+from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused
 from ledger.keystore import Cost, KeyFile, SecretKey, create_key_file
 from ledger.reference_data import load_catalogue, load_ladder

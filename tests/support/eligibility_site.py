@@ -20,7 +20,7 @@ from verifier.web.state import WebSettings
 async def eligibility_site(office: Office, folder: Path, wages: str = f"{FILING}=wage-sample") -> AsyncIterator[Site]:
     log = office.log
     keys = tuple(key.format_vkey() for key in log.signer.vkeys)
-    config = LogConfig(log.origin, keys, log.trust().genesis.hex(), "http://ledger")
+    config = LogConfig(log.origin, keys, log.trust().genesis.hex(), "https://ledger")
     settings = VerifierSettings((BASE,), (config,), wages=(wages,) if wages else ())
     ids = iter(range(1, 100))
     context = Context(folder, settings, office.lookup, lambda: office.now[0], lambda n: next(ids).to_bytes(n, "big"))

@@ -8,4 +8,4 @@ from verifier.config import LogConfig, VerifierSettings
 
 def settings_of(log: LogBuilder) -> VerifierSettings:
     vkeys = tuple(key.format_vkey() for key in log.signer.vkeys)
-    return VerifierSettings((BASE,), (LogConfig(log.origin, vkeys, log.trust().genesis.hex(), "http://ledger"),))
+    return VerifierSettings((BASE,), (LogConfig(log.origin, vkeys, log.trust().genesis.hex(), "https://ledger"),))

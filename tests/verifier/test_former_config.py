@@ -34,7 +34,7 @@ def test_what_is_no_pair_or_day_is_refused(keys: tuple[str, ...], until: str) ->
 
 
 def test_settings_hold_them_and_refuse_what_they_do_not_know() -> None:
-    log = LogConfig(ORIGIN, PRESENT, "00" * 32, "http://ledger", former_keys=(FormerKeysConfig(WORDS, "2026-11-26"),))
+    log = LogConfig(ORIGIN, PRESENT, "00" * 32, "https://ledger", former_keys=(FormerKeysConfig(WORDS, "2026-11-26"),))
     text = format_settings(VerifierSettings(("https://v.example",), (log,)))
     (trust,) = load_settings(VerifierSettings, text).trusts()
     assert [pair.keys for pair in trust.former] == [FIRST.vkeys] and trust.keys == SECOND.vkeys

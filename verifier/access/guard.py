@@ -18,8 +18,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from ledger.addresses import is_loopback
 from ledger.edge import Rejected, Throttled, keep_body, read_body
-from ledger.edge_connection import is_loopback
 from ledger.errors import Unavailable
 from verifier.access.keys import ApiKey, ApiKeys
 from verifier.access.repeats import Repeats, Stored

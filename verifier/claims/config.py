@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ledger.addresses import check_ledger_url
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.records.authority import PAYER_LETTER, check_filing_number
@@ -38,6 +39,7 @@ class PayerSettings:
     filing_number: str = field(metadata=described(Text("支付机构备案号", "Number of the payer's filing")))
 
     def __post_init__(self) -> None:
+        check_ledger_url(self.ledger_url, "ledger_url")
         check_filing_number(self.filing_number)
         if self.filing_number[0] != PAYER_LETTER:
             raise Malformed("filing_number: a payer's begins with Z")
