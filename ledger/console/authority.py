@@ -28,16 +28,21 @@ from ledger.records.authority import Genesis, Published
 from ledger.records.dates import day_of
 from ledger.records.kinds import Kind
 from ledger.records.proposal import MAX_PROPOSAL, format_proposal, read_proposal
+from ledger.records.rotation import AuthorityChange
 from ledger.records.statements import AuthorityBody, Proposal, parse_proposal, propose
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
-from ledger.tlog.keys import Ed25519Signer
+from ledger.tlog.keys import Ed25519Signer, kid
 from ledger.wire import Logged, Receipt
 
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
 _SIGNATURE = "certledger/signature/v1"
 _ASK_TIMES = 30
 _SHANGHAI = timezone(timedelta(hours=8))
+_MUST_SIGN = Text(
+    "{key} 没有签名：如果是新加入的密钥，必须也签名，否则日志会拒绝",
+    "{key} has not signed: when it joins the authority it must sign too, or the log refuses",
+)
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +158,12 @@ def _combine(arguments: argparse.Namespace) -> int:
             raise Refused("other_proposal", str(path), Text("签名属于另一份提案", "Signature of another proposal"))
         parts.append(cose.Signature(hex_bytes(document.get("kid"), 8), hex_bytes(document.get("signature"), 64)))
     write_new(arguments.out, proposal.signed(tuple(parts)))
+    _, body = parse_proposal(proposal.protected, proposal.payload)
+    if isinstance(body, AuthorityChange):
+        signed = {part.kid for part in parts}
+        for key in body.keys:
+            if kid(key) not in signed:
+                print(_MUST_SIGN.format(key=key.hex()).both(), file=sys.stderr)
     return 0
 
 

@@ -108,6 +108,17 @@ def test_digests_are_those_of_what_is_installed(run: Run, what: str, kind: Kind)
     assert parse_statement(Path("p.cose").read_bytes()).kind is kind
 
 
+def test_who_joins_has_to_sign_too(run: Run) -> None:
+    publics = people(run)
+    lines = ", ".join(f'"{public}"' for public in publics)
+    Path("change.toml").write_text(f"keys = [{lines}]\nthreshold = 2\n", "utf-8")
+    assert run("propose", "authority-change", "--origin", ORIGIN, "--from", "change.toml", "--out", "c.json")[0] == 0
+    some, last = sign(run, "c.json", 0, 1), sign(run, "c.json", 2)
+    code, _, err = run("combine", "c.json", *some, "--out", "some.cose")
+    assert code == 0 and publics[2] in err and publics[0] not in err and "没有签名" in err
+    assert run("combine", "c.json", *some, *last, "--out", "all.cose")[2] == ""
+
+
 def test_nothing_is_overwritten(run: Run) -> None:
     propose_genesis(run)
     (part,) = sign(run, "genesis.json", 0)
