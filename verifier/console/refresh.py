@@ -18,7 +18,7 @@ from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundl
 from ledger.records.evidence import Evidence, parse_evidence
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
-from ledger.scan import sniff
+from ledger.scan_apart import sniff
 from ledger.text import Text
 from verifier import steps
 from verifier.config import load_folder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ledger.errors import Malformed, Refused
 from ledger.keystore import read_passphrase
-from ledger.scan import sniff
+from ledger.scan_apart import sniff
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
 from verifier.lookup import FileReader
