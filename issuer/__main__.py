@@ -11,7 +11,6 @@ from pkgutil import resolve_name
 from typing import Final
 
 from issuer.console.arguments import make_parser
-from issuer.console.terminal import report_error
 from ledger.errors import CertLedgerError, Unavailable
 
 _INTERRUPTED: Final = 130
@@ -42,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except CertLedgerError as error:
-        return report_error(error, as_json=arguments.json)
+        return _fail(error, arguments)
     except OSError as error:  # a disk or terminal that fails where no message of its own was due
-        return report_error(Unavailable(error.strerror or "input or output failed"), as_json=arguments.json)
+        return _fail(Unavailable(error.strerror or "input or output failed"), arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -56,6 +55,12 @@ def _run(arguments: Namespace) -> int:
 
         done = run(done)
     return int(done)
+
+
+def _fail(error: CertLedgerError, arguments: Namespace) -> int:
+    from issuer.console.terminal import report_error  # loads what opens keys
+
+    return report_error(error, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def sniff(data: bytes) -> Literal["pdf", "picture", "cbor-or-other"]:
 
 def read_apart(data: bytes, *, memory: int = MEMORY, seconds: int = SECONDS) -> PdfScan:
     """What `scan.read_pdf` or `scan.read_picture` finds, read in a child process with at most `memory` bytes of address
-    space and `seconds` of processor time. Blocks for 0.3 s and more: call it in a thread. Pictures carry no attachments.
+    space and `seconds` of processor time. Blocks for 0.3 s and more: call it in a thread. Pictures carry no
+    attachments.
 
     Raises Malformed as those two do, when the file is neither, and when it exceeds the limits; Unavailable when no
     answer came within four times `seconds` of wall clock.
