@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from inspect import iscoroutine
+from pkgutil import resolve_name
 from typing import Final
 
-from issuer.console import acts, batches, packs, rosters, setup
 from issuer.console.arguments import make_parser
-from issuer.console.terminal import report_error
 from ledger.errors import CertLedgerError, Unavailable
 
 _INTERRUPTED: Final = 130
 
-
-def _export(arguments: Namespace) -> int:
-    from issuer.console import exports  # loads a JSON-LD processor, which no other command needs
-
-    return asyncio.run(exports.export(arguments))
-
-
-_COMMANDS: Final[Mapping[str, Callable[..., int]]] = {
-    "keygen": setup.keygen,
-    "init": lambda arguments: asyncio.run(setup.init(arguments)),
-    "check": lambda arguments: asyncio.run(rosters.check(arguments)),
-    "issue": lambda arguments: asyncio.run(rosters.issue(arguments)),
-    "late-permit": lambda arguments: asyncio.run(rosters.late_permit(arguments)),
-    "print": lambda arguments: asyncio.run(batches.print_again(arguments)),
-    "export": _export,
-    "status": batches.status,
-    **dict.fromkeys(
-        ("suspend", "restore", "revoke", "end-appointment"), lambda arguments: asyncio.run(acts.rule(arguments))
-    ),
-    "correct": lambda arguments: asyncio.run(acts.correct(arguments)),
-    "reissue": lambda arguments: asyncio.run(acts.reissue(arguments)),
-    "appoint": lambda arguments: asyncio.run(acts.appoint(arguments)),
-    "publish-pack": lambda arguments: asyncio.run(packs.publish(arguments)),
-    "key": lambda arguments: asyncio.run(acts.key(arguments)),
+# What runs a command, as "module:function": imported when the command is called, as in the other two programs.
+_COMMANDS: Final[Mapping[str, str]] = {
+    "keygen": "issuer.console.setup:keygen",
+    "init": "issuer.console.setup:init",
+    "check": "issuer.console.rosters:check",
+    "issue": "issuer.console.rosters:issue",
+    "late-permit": "issuer.console.rosters:late_permit",
+    "print": "issuer.console.batches:print_again",
+    "export": "issuer.console.exports:export",
+    "status": "issuer.console.batches:status",
+    **dict.fromkeys(("suspend", "restore", "revoke", "end-appointment"), "issuer.console.acts:rule"),
+    "correct": "issuer.console.acts:correct",
+    "reissue": "issuer.console.acts:reissue",
+    "appoint": "issuer.console.acts:appoint",
+    "publish-pack": "issuer.console.packs:publish",
+    "key": "issuer.console.acts:key",
 }
 
 
@@ -48,13 +39,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = make_parser().parse_args(argv)
     os.umask(0o077)
     try:
-        return _COMMANDS[arguments.command](arguments)
+        return _run(arguments)
     except CertLedgerError as error:
-        return report_error(error, as_json=arguments.json)
+        return _fail(error, arguments)
     except OSError as error:  # a disk or terminal that fails where no message of its own was due
-        return report_error(Unavailable(error.strerror or "input or output failed"), as_json=arguments.json)
+        return _fail(Unavailable(error.strerror or "input or output failed"), arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _run(arguments: Namespace) -> int:
+    done = resolve_name(_COMMANDS[arguments.command])(arguments)
+    if iscoroutine(done):
+        from asyncio import run
+
+        done = run(done)
+    return int(done)
+
+
+def _fail(error: CertLedgerError, arguments: Namespace) -> int:
+    from issuer.console.terminal import report_error  # loads what opens keys
+
+    return report_error(error, as_json=arguments.json)
 
 
 if __name__ == "__main__":

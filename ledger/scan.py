@@ -4,7 +4,7 @@ Shared by issuer (decode what was printed) and verifier (`check FILE`, uploads).
 judged before anything is decoded, pages and pixels are bounded, and whatever a decoder trips over becomes
 `Malformed`. Not pure: it calls zxing-cpp, Pillow and PDFium (not safe in threads: one lock guards it).
 Our own buffers are bounded, PDFium's time and memory are not: a 1 MB PDF can cost 3 GB and half a minute (tried).
-So files of strangers go through `read_apart`, which does the same in a process of its own with limits.
+So files of strangers go through `ledger.scan_apart`, which has this done in a process of its own with limits.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from __future__ import annotations
 import io
 import math
 import resource
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import cbor2
 import pypdfium2
@@ -26,9 +23,9 @@ import pypdfium2.raw as pdfium
 import zxingcpp
 from PIL import Image
 
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed
+from ledger.scan_apart import MAX_FILE, PdfScan, sniff
 
-MAX_FILE: Final = 20_000_000  # bytes
 MAX_PIXELS: Final = 50_000_000  # of a picture, before decoding
 MAX_PAGES: Final = 10
 MAX_PAGE_PIXELS: Final = 16_000_000  # of one rendered page; A4 at 300 dpi has 8.7 million
@@ -36,45 +33,13 @@ MAX_PAGE_TEXT: Final = 20_000  # characters
 MAX_ATTACHMENTS: Final = 16
 MAX_ATTACHMENT: Final = 1_000_000  # bytes
 
-MEMORY: Final = 1 << 30  # bytes of address space for one file read apart
-SECONDS: Final = 10  # of processor time
-_WALL: Final = 4  # times as many by the clock: this process may have to wait for its turn
-
-_CHILD: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from ledger import scan; "
-    "scan.answer_apart(int(sys.argv[2]), int(sys.argv[3]))"
-)
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-_MAGIC: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
 _PAGE_DPI: Final = (300, 200, 450, 120)  # the first one that finds something in the file wins
 _QR: Final = zxingcpp.barcode_formats_from_str("QRCode")
 _PDFIUM: Final = threading.Lock()
 _UNSEEN: Final = frozenset({pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP})
 # What PDFium calls a hyphen at the end of a line (it leaves the line end out), and a glyph without a known character.
 _CHARACTERS: Final = {0x02: "-\r\n", 0x00: "\ufffd"}
-
-
-@dataclass(frozen=True, slots=True)
-class PdfScan:
-    """What a PDF carries: QR texts in page order, top to bottom, each once; embedded files (name, bytes);
-    the text layer of each page as a reader sees it: empty where it is a picture only, or a scan whose recognised
-    words lie unseen behind it."""
-
-    qr_texts: tuple[str, ...]
-    attachments: tuple[tuple[str, bytes], ...]
-    page_texts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        assert len(set(self.qr_texts)) == len(self.qr_texts), "each text once"
-
-
-def sniff(data: bytes) -> Literal["pdf", "picture", "cbor-or-other"]:
-    """Tell by the first bytes which reader fits. File names and content types are never asked."""
-    if data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"%PDF-"):
-        return "pdf"
-    if data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return "picture"
-    return "cbor-or-other"
 
 
 def read_picture(data: bytes) -> list[str]:
@@ -129,33 +94,6 @@ def read_pdf_region(data: bytes, *, page: int, box: tuple[float, float, float, f
         if not 0 <= page < document.page_count():
             raise Malformed(f"PDF has no page {page}")
         return _decode(document.draw(page, dpi, box))
-
-
-def read_apart(data: bytes, *, memory: int = MEMORY, seconds: int = SECONDS) -> PdfScan:
-    """What `read_pdf` or `read_picture` finds, read in a child process with at most `memory` bytes of address space
-    and `seconds` of processor time. Blocks for 0.3 s and more: call it in a thread. Pictures carry no attachments.
-
-    Raises Malformed as those two do, when the file is neither, and when it exceeds the limits; Unavailable when no
-    answer came within four times `seconds` of wall clock.
-    """
-    if len(data) > MAX_FILE:
-        raise Malformed("file: over 20 MB")
-    if sniff(data) == "cbor-or-other":
-        raise Malformed("file: neither a PDF nor a picture")
-    child = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[1]), str(memory), str(seconds)]
-    try:
-        done = subprocess.run(child, input=data, capture_output=True, timeout=_WALL * seconds, check=False)  # noqa: S603
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise Unavailable("the reader of files did not answer", retry_after=seconds) from error
-    if done.returncode < 0:  # ended by a signal: the processor limit, or PDFium out of memory
-        raise Malformed("file: too costly to read")
-    if done.returncode > 0:
-        raise Unavailable("the reader of files failed", retry_after=seconds)
-    answer = cbor2.loads(done.stdout)
-    if isinstance(answer, str):
-        raise Malformed(answer)
-    texts, attachments, words = answer
-    return PdfScan(tuple(texts), tuple((name, content) for name, content in attachments), tuple(words))
 
 
 def answer_apart(memory: int, seconds: int) -> None:

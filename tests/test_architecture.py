@@ -20,14 +20,16 @@ MAX_LINES = 400
 _BASE = ("ledger.errors", "ledger.text")
 _ISSUER = (
     *_BASE, "issuer", "ledger.records", "ledger.tlog", "ledger.client", "ledger.keystore", "ledger.settings",
-    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.request_signing",
-    "ledger.printing", "ledger.sheets", "ledger.process_pool", "ledger.addresses",
+    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.scan_apart", "ledger.reference_data",
+    "ledger.request_signing", "ledger.printing", "ledger.sheets", "ledger.process_pool", "ledger.addresses",
+    "ledger.commands",
 )  # fmt: skip
 _VERIFIER = (
     *_BASE, "verifier", "ledger.records", "ledger.tlog", "ledger.store", "ledger.client", "ledger.settings",
-    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
+    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.scan_apart",
+    "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
     "ledger.edge_log", "ledger.edge_ready", "ledger.remote", "ledger.log_folder", "ledger.printing", "ledger.sheets",
-    "ledger.downloads", "ledger.process_pool", "ledger.addresses",
+    "ledger.downloads", "ledger.process_pool", "ledger.addresses", "ledger.commands",
 )  # fmt: skip
 _KEYS = (*_VERIFIER, "ledger.keystore")
 ALLOWED: dict[str, tuple[str, ...]] = {

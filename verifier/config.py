@@ -376,3 +376,11 @@ def load_folder(folder: Path) -> VerifierSettings:
     if not (folder / SETTINGS_FILE).exists():
         raise Refused("NOT_INITIALISED", str(folder), Text("该目录尚未初始化", "Run init for this folder first"))
     return load_settings(VerifierSettings, folder / SETTINGS_FILE)
+
+
+def load_replicas(folder: Path) -> VerifierSettings:
+    """The settings of a folder that keeps replicas. Raises Refused for one that does not, and as `load_folder`."""
+    settings = load_folder(folder)
+    if not settings.replica:
+        raise Refused("NO_REPLICA", str(folder), Text("该目录不保存副本", "This folder keeps no replica"))
+    return settings

@@ -22,7 +22,7 @@ from ledger.records.qr import Code as QrCode
 from ledger.records.secret import SECRET_CHARS, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
 from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
-from ledger.scan import PdfScan, sniff
+from ledger.scan_apart import PdfScan, sniff
 from verifier.carried import Item, Keyed, Numbered
 from verifier.known_log import BEFORE, AsOf, KnownLog
 from verifier.register import Logged
@@ -30,7 +30,7 @@ from verifier.replica import Verified
 from verifier.several import Answer, counting, together
 from verifier.verdict import Verdict
 from verifier.verify import Evidence, verify
-from verifier.web.state import Readiness
+from verifier.web.readiness import Readiness
 
 
 class FileReader(Protocol):

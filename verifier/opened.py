@@ -26,7 +26,7 @@ from verifier.known_log import KnownLog
 from verifier.numbers.asking import Asked, Numbers
 from verifier.replica import Replica
 from verifier.trust import Trust
-from verifier.violation import Violation
+from verifier.violation import Violation, say_failure
 
 WAIT_S: Final = 10.0  # for another `check` or `sync` to finish with a replica
 LOOK_S: Final = 0.05
@@ -168,17 +168,6 @@ def no_ledger(origin: str) -> Refused:
     """What needs the ledger's own answers cannot be done for a log that is only read as files."""
     text = Text("日志 {o} 未设置账本地址", "No ledger_url is set for the log {o}")
     return Refused("NO_LEDGER", origin, text.format(o=origin))
-
-
-def say_failure(error: CertLedgerError) -> str:
-    """What went wrong while a log was followed, for people."""
-    if isinstance(error, Refused):
-        return error.text.both()
-    if isinstance(error, Violation) and error.proven:
-        return f"日志违反规则，已停止 / the log broke a rule, so following has stopped: {error}"
-    if isinstance(error, Unverified):
-        return f"未通过验证 / does not verify: {error}"
-    return f"暂时无法更新 / cannot be brought up to date now: {error}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from ledger.scan import PdfScan, read_apart
+from ledger.scan_apart import PdfScan, read_apart
 
 AT_ONCE: Final = 2
 
 
 class Scanner:
-    """Runs `ledger.scan.read_apart` off the event loop, at most two at a time."""
+    """Runs `ledger.scan_apart.read_apart` off the event loop, at most two at a time."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(AT_ONCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.errors import Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
 
 NOT_PINNED: Final = "not the pinned genesis"
 
@@ -31,3 +31,21 @@ class ClocksDiffer(Violation):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, proven=False)
+
+
+def say_failure(error: CertLedgerError) -> str:
+    """What went wrong while a log was followed, for people."""
+    if isinstance(error, Refused):
+        return error.text.both()
+    if isinstance(error, Violation) and error.proven:
+        return f"日志违反规则，已停止 / the log broke a rule, so following has stopped: {error}"
+    if isinstance(error, Unverified):
+        return f"未通过验证 / does not verify: {error}"
+    return f"暂时无法更新 / cannot be brought up to date now: {error}"
+
+
+def exit_status(error: Exception) -> int:
+    """How a command that ended with it exits."""
+    if isinstance(error, Unverified):
+        return 3 if isinstance(error, Violation) and not error.proven else 1
+    return 2 if isinstance(error, Refused | Malformed) else 3

@@ -45,8 +45,8 @@ _MUST_SIGN = Text(
 )
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="action", required=True)
+def add_authority(authority: argparse.ArgumentParser) -> None:
+    commands = authority.add_subparsers(dest="action", required=True)
 
     keygen = commands.add_parser("keygen", help="生成一把主管部门密钥 / make one authority key")
     keygen.add_argument("--out", type=Path, required=True)

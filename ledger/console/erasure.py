@@ -39,14 +39,12 @@ class Order(msgspec.Struct):
     order: str = ""
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    key = commands.add_parser(
-        "erasure-key", help="给出接收删除申请的公钥 / the key for which verifiers seal orders of erasure"
-    )
+def add_erasure_key(key: argparse.ArgumentParser) -> None:
     add_folder(key)
     key.set_defaults(run=_key)
 
-    erase = commands.add_parser("erase", help="删除个人信息 / erase what is kept of persons, as they asked")
+
+def add_erase(erase: argparse.ArgumentParser) -> None:
     add_folder(erase)
     add_owner(erase)
     erase.add_argument(

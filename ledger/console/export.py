@@ -29,8 +29,7 @@ _MAX_PAUSE_S: Final = 120.0
 _LABEL: Final = Text("导出日志", "exporting the log")
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    export = commands.add_parser("export-tiles", help="将日志导出为文件 / write the log out as files")
+def add_export_tiles(export: argparse.ArgumentParser) -> None:
     export.add_argument("folder", type=Path, metavar="FOLDER", help="日志目录 / the log's folder")
     export.add_argument(
         "--to",

@@ -21,15 +21,15 @@ FRONT_PASSPHRASE = "CERT_LEDGER_FRONT_PASSPHRASE"  # noqa: S105  # the name of t
 _FRONT = Text("前端密钥的口令", "passphrase of the front's key")
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    server = commands.add_parser("front", help="运行前端进程 / run a front")
+def add_front(server: argparse.ArgumentParser) -> None:
     server.add_argument(
         "--dir", type=Path, required=True, help=f"含 {FRONT_FILE} 的目录 / the folder with {FRONT_FILE}"
     )
     server.add_argument("--passphrase-file", type=Path)
     server.set_defaults(run=_serve)
 
-    keys = commands.add_parser("front-keys", help="为前端生成密钥文件 / write the key file of a front")
+
+def add_front_keys(keys: argparse.ArgumentParser) -> None:
     add_folder(keys)
     keys.add_argument("--out", type=Path, required=True, help="前端的密钥文件 / the front's key file")
     keys.add_argument("--front-passphrase-file", type=Path)

@@ -35,8 +35,7 @@ PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
 TRUST_FILE = "trust.json"  # what everybody pins
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    init = commands.add_parser("init", help="创建日志 / create a log")
+def add_init(init: argparse.ArgumentParser) -> None:
     add_folder(init)
     init.add_argument("--origin", required=True, help="日志名称 / name of the log, like ledger.example.org/2026")
     init.add_argument("--genesis", type=Path, required=True, help="已签署的创世语句 / the signed genesis statement")
@@ -57,19 +56,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     init.set_defaults(run=_init)
 
-    server = commands.add_parser("serve", help="运行日志服务 / run the log")
+
+def add_serve(server: argparse.ArgumentParser) -> None:
     add_folder(server)
     server.add_argument(
         "--standby", action="store_true", help="另一进程主持时待命，随时接管 / stand by while another process leads"
     )
     server.set_defaults(run=_serve)
 
-    following = commands.add_parser("next-keys", help="生成下一对日志密钥 / make the log's next keys")
+
+def add_next_keys(following: argparse.ArgumentParser) -> None:
     add_folder(following)
     following.add_argument("--light", action="store_true", help="演示用 / cheap key stretching, for demos")
     following.set_defaults(run=_next_keys)
 
-    catalogue = commands.add_parser("catalogue", help="职业目录 / the occupation catalogue")
+
+def add_catalogue(catalogue: argparse.ArgumentParser) -> None:
     catalogue.add_argument("action", choices=["import"])
     catalogue.add_argument("source", type=Path, help="xlsx 或 CSV / xlsx or CSV")
     catalogue.add_argument("--version", required=True)

@@ -52,8 +52,7 @@ _WHOLE_TABLES = Deadlines(read=14_400.0)  # a copy counts its rows: one statemen
 _PROMPT = Text("日志密钥的口令", "passphrase of the log's keys")
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = commands.add_parser("fsck", help="检查存储 / check the store")
+def add_fsck(check: argparse.ArgumentParser) -> None:
     add_folder(check)
     check.add_argument(
         "--keys", action="store_true", help="用日志密钥核对申领 / also open the claims' rows with the log's keys"
@@ -61,30 +60,35 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=_fsck)
 
-    steps = commands.add_parser("migrate", help="升级存储结构 / bring the store's schema up to this version")
+
+def add_migrate(steps: argparse.ArgumentParser) -> None:
     add_folder(steps)
     add_owner(steps)
     steps.add_argument("--dry-run", action="store_true", help="只列出缺少的步骤 / only say which steps are missing")
     steps.set_defaults(run=_migrate)
 
-    move = commands.add_parser("migrate-store", help="复制到另一存储 / copy a store into an empty one of either kind")
+
+def add_migrate_store(move: argparse.ArgumentParser) -> None:
     move.add_argument("source", metavar="FROM", help="SQLite 文件或 postgresql://… / SQLite file or postgresql://…")
     move.add_argument("target", metavar="TO")
     add_owner(move)
     move.set_defaults(run=_migrate_store)
 
-    guard = commands.add_parser("migrate-guard", help="把签名守卫移入数据库 / move the signer guard into a database")
+
+def add_migrate_guard(guard: argparse.ArgumentParser) -> None:
     add_folder(guard)
     guard.add_argument("target", metavar="TO", help="postgresql://…")
     add_owner(guard, "guard")
     guard.set_defaults(run=_migrate_guard)
 
-    save = commands.add_parser("backup", help="备份 / write a checked copy of the store into one file")
+
+def add_backup(save: argparse.ArgumentParser) -> None:
     add_folder(save)
     save.add_argument("--out", type=Path, required=True, help="新文件 / a new file")
     save.set_defaults(run=_backup)
 
-    back = commands.add_parser("restore", help="恢复 / fill the folder's empty store from a backup")
+
+def add_restore(back: argparse.ArgumentParser) -> None:
     add_folder(back)
     add_owner(back)
     back.add_argument("--from", type=Path, required=True, dest="source", help="备份文件 / the backup")

@@ -8,10 +8,7 @@ import secrets
 from ledger.service.enquirers import format_verifier
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = commands.add_parser(
-        "verifier-token", help="为核验方生成查询令牌 / make a token for a verifier's look-ups"
-    )
+def add_verifier_token(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", help="核验方名称，如 province / a name for the verifier")
     command.set_defaults(run=_token)
 

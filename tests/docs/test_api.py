@@ -18,8 +18,7 @@ from tests.support.receipt_office import SIGNER
 from tests.support.watch_desk import Receiver
 from verifier.hiring.verifying import verify_list
 from verifier.messages import load_messages
-from verifier.receipts.paper import ATTACHED
-from verifier.receipts.receipt import parse_receipt
+from verifier.receipts.receipt import ATTACHED, parse_receipt
 from verifier.verdict import Code
 
 ROOT = Path(__file__).parents[2]

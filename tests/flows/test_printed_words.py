@@ -13,7 +13,8 @@ from issuer.printing.slip import ClaimSlip
 from ledger.printing.fonts import Fonts, load_fonts
 from ledger.records.envelope import FaceContent
 from ledger.records.qr import format_code, parse_code
-from ledger.scan import PdfScan, read_pdf
+from ledger.scan import read_pdf
+from ledger.scan_apart import PdfScan
 from tests.support.build_log import BASE, FILING, ISSUE_DAY, Certificate, LogBuilder, register_of
 from verifier.verdict import Code
 from verifier.verify import Evidence, Register, verify

@@ -56,7 +56,7 @@ async def test_papers_that_are_missing_are_made(
 
 def test_a_batch_without_pdfs_loads_none_of_what_draws_them() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "import sys, issuer.__main__; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, issuer.console.rosters, issuer.console.acts; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

@@ -15,7 +15,7 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from ledger import scan
+from ledger import scan, scan_apart
 from ledger.errors import Malformed, Unavailable
 
 
@@ -54,7 +54,7 @@ def pdf(pages: Sequence[Sequence[str]], size: tuple[float, float] = (595.0, 842.
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_every_format_is_sniffed_and_read(kind: str) -> None:
     data = encoded(code("https://v.example.org/c/A#q123"), kind)
-    assert scan.sniff(data) == "picture"
+    assert scan_apart.sniff(data) == "picture"
     assert scan.read_picture(data) == ["https://v.example.org/c/A#q123"]
 
 
@@ -112,7 +112,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(edge: int) -> None:
 def test_files_over_the_ceiling_are_refused_unread(read) -> None:  # type: ignore[no-untyped-def]
     for start in (b"%PDF-1.7\n", b"\xff\xd8\xff"):
         with pytest.raises(Malformed):
-            read(start + bytes(scan.MAX_FILE))
+            read(start + bytes(scan_apart.MAX_FILE))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x00" * 100, b"%PDF-1.7", b"\xff\xd8\xff", b"GIF89a", b"BM"])
@@ -148,13 +148,13 @@ def test_damaged_pdfs_give_a_scan_or_malformed(cut: int, at: int, patch: bytes) 
     data = PDF[: len(PDF) - cut]
     data = data[:at] + patch + data[at + len(patch) :]
     with contextlib.suppress(Malformed):
-        assert isinstance(scan.read_pdf(data), scan.PdfScan)
+        assert isinstance(scan.read_pdf(data), scan_apart.PdfScan)
 
 
 def test_a_pdf_gives_all_texts_of_all_pages_once() -> None:
     data = pdf([["first", "second"], [], ["third", "first"]])
-    assert scan.sniff(data) == "pdf"
-    assert scan.read_pdf(data) == scan.PdfScan(("first", "second", "third"), (), ("", "", ""))
+    assert scan_apart.sniff(data) == "pdf"
+    assert scan.read_pdf(data) == scan_apart.PdfScan(("first", "second", "third"), (), ("", "", ""))
 
 
 def test_a_pdf_without_codes_is_an_empty_scan() -> None:
@@ -230,20 +230,20 @@ def test_raster_reads_raw_grey_pixels() -> None:
 
 
 def test_sniffing_goes_by_content() -> None:
-    assert scan.sniff(b"\xef\xbb\xbf\n%PDF-1.4") == "pdf"
+    assert scan_apart.sniff(b"\xef\xbb\xbf\n%PDF-1.4") == "pdf"
     for other in (b"", b"\xd2\x84", b"PK\x03\x04", b"RIFF0000WAVE", b'{"a":"%PDF-"}'):
-        assert scan.sniff(other) == "cbor-or-other"
+        assert scan_apart.sniff(other) == "cbor-or-other"
 
 
 def test_reading_apart_gives_the_same_answers() -> None:
     data = pdf([["first"], ["second"]])
-    assert scan.read_apart(data) == scan.read_pdf(data)
+    assert scan_apart.read_apart(data) == scan.read_pdf(data)
     files = (("a.cose", bytes(range(256))),)
-    assert scan.read_apart(with_attachments(files)).attachments == files
-    assert scan.read_apart(PICTURE) == scan.PdfScan(("mutate me",), ())
-    for broken in (b"", b"text", b"%PDF-1.7", PICTURE[:60], b"\xff\xd8\xff" + bytes(scan.MAX_FILE)):
+    assert scan_apart.read_apart(with_attachments(files)).attachments == files
+    assert scan_apart.read_apart(PICTURE) == scan_apart.PdfScan(("mutate me",), ())
+    for broken in (b"", b"text", b"%PDF-1.7", PICTURE[:60], b"\xff\xd8\xff" + bytes(scan_apart.MAX_FILE)):
         with pytest.raises(Malformed):
-            scan.read_apart(broken)
+            scan_apart.read_apart(broken)
 
 
 def words_pdf(draw: Callable[[Canvas], None]) -> bytes:
@@ -307,18 +307,18 @@ def bomb(size: int) -> bytes:
 
 
 def test_a_pdf_that_unpacks_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_WALL", 300)  # the limit of processor time is to strike, on a busy machine too
-    assert scan.read_apart(bomb(1 << 20)).qr_texts == ()
+    monkeypatch.setattr(scan_apart, "_WALL", 300)  # the limit of processor time is to strike, on a busy machine too
+    assert scan_apart.read_apart(bomb(1 << 20)).qr_texts == ()
     with pytest.raises(Malformed):
-        scan.read_apart(bomb(512 << 20), memory=700 << 20)
+        scan_apart.read_apart(bomb(512 << 20), memory=700 << 20)
     with pytest.raises(Malformed):
-        scan.read_apart(bomb(512 << 20), memory=8 << 30, seconds=2)
+        scan_apart.read_apart(bomb(512 << 20), memory=8 << 30, seconds=2)
 
 
 def test_a_reader_that_breaks_says_nothing_about_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_CHILD", "raise SystemExit(1)")
+    monkeypatch.setattr(scan_apart, "_CHILD", "raise SystemExit(1)")
     with pytest.raises(Unavailable):
-        scan.read_apart(PICTURE)
-    monkeypatch.setattr(scan, "_CHILD", "import time; time.sleep(600)")
+        scan_apart.read_apart(PICTURE)
+    monkeypatch.setattr(scan_apart, "_CHILD", "import time; time.sleep(600)")
     with pytest.raises(Unavailable):
-        scan.read_apart(PICTURE, seconds=0.1)  # type: ignore[arg-type]
+        scan_apart.read_apart(PICTURE, seconds=0.1)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.scan import PdfScan
+from ledger.scan_apart import PdfScan
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import BASE, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, octets

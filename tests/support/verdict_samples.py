@@ -27,7 +27,7 @@ from verifier.verdict import (
     Verdict,
     without_item,
 )
-from verifier.web.state import Readiness
+from verifier.web.readiness import Readiness
 
 NOW_MS = 1_795_349_403_000  # 2026-11-22 20:10:03 in Shanghai
 NAME = "欧阳测样"

@@ -21,7 +21,7 @@ from ledger.records.envelope import FaceContent
 from ledger.records.kinds import Kind
 from ledger.records.secret import format_secret, locator_of
 from ledger.records.state import Appointment
-from ledger.scan import PdfScan
+from ledger.scan_apart import PdfScan
 from ledger.store.sqlite import create_sqlite
 from tests.support.build_log import BASE, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, register_of
 from verifier import known_log, links

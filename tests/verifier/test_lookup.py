@@ -21,7 +21,7 @@ from ledger.records.qr import format_code
 from ledger.records.secret import format_secret, locator_of
 from ledger.records.staple import format_staple
 from ledger.records.state import CertificateState
-from ledger.scan import PdfScan
+from ledger.scan_apart import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
 from tests.support.witnesses import Cosigner, quorum

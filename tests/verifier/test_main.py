@@ -35,6 +35,15 @@ from verifier.verdict import Code, cause_of, without_item
 from verifier.verify import Evidence, verify
 
 HOUR_MS = 3_600_000
+ROOT = Path(__file__).parents[2]
+_SAYS_MODULES = """
+import sys
+from verifier.__main__ import main
+status = main(sys.argv[1:])
+print(*sys.modules)
+sys.exit(status)
+"""
+NOT_FOR_A_CHECK = {"PIL", "jinja2", "openpyxl", "pypdfium2", "qrcode", "reportlab", "webauthn", "zxingcpp"}
 
 
 def now_ms() -> int:
@@ -186,6 +195,18 @@ class TestCheck:
             assert out.startswith("✓ 证书有效 / Valid\n")
             assert "例小明" in out and desk.certificate.face.number in out
             assert "\x1b" not in out  # no colour away from a terminal
+
+    async def test_waits_for_nothing_that_only_others_need(self, desk: Desk, tmp_path: Path) -> None:
+        assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0
+        (tmp_path / "bundle").write_bytes(desk.bundle)
+        check = ["check", str(tmp_path / "bundle"), "--dir", str(desk.folder), "--offline"]
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", _SAYS_MODULES, *check, cwd=ROOT, stdout=-1)
+        out, _ = await process.communicate()
+        said, _, loaded = out.decode().rstrip().rpartition("\n")
+        assert process.returncode == 0
+        assert said.startswith("✓ ")
+        assert not NOT_FOR_A_CHECK & {name.partition(".")[0] for name in loaded.split()}
+        assert "verifier.serving" not in loaded.split()
 
     async def test_stdin(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         for content in (desk.bundle, desk.text.encode()):

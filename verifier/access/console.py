@@ -23,8 +23,7 @@ _ONCE = Text("请立即保存，之后无法再次显示", "Keep it now: it cann
 _REVOKED = Text("{id} 已停用，五秒内生效", "{id} is revoked and ends within five seconds")
 
 
-def add_api_key(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    keys = commands.add_parser("api-key", help="人事系统的 API 密钥 / API keys of HR systems")
+def add_api_key(keys: argparse.ArgumentParser) -> None:
     actions = keys.add_subparsers(required=True, metavar="ACTION")
     add = actions.add_parser("add", help="新建 / make one")
     add.add_argument("name", metavar="NAME", help="给谁用 / whose it is")

@@ -48,8 +48,7 @@ _MAX_SHEET: Final = 16 * 1024 * 1024
 _Work = Callable[[Payer], Awaitable[list[Outcome]]]
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    claims = commands.add_parser("claims", help="待遇申领：预留、支付、释放、追回 / reserve, pay, release, claw back")
+def add_claims(claims: argparse.ArgumentParser) -> None:
     actions = claims.add_subparsers(required=True, metavar="ACTION")
 
     init = actions.add_parser("init", help="初始化支付机构目录 / make a payer's folder: keys, journal, settings")

@@ -60,9 +60,7 @@ _EXIT: Final = {
 }
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """`packs` and `eligible`, among the commands of cert-verifier."""
-    packs = commands.add_parser("packs", help="待遇规则包 / packs of rules")
+def add_packs(packs: argparse.ArgumentParser) -> None:
     kinds = packs.add_subparsers(required=True, metavar="COMMAND")
     listed = kinds.add_parser("list", help="随程序提供的规则包 / the packs that come with the program")
     listed.set_defaults(run=_placed(_list))
@@ -82,7 +80,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for command in (listed, check, cases, diff):
         command.add_argument("--json", action="store_true")
 
-    eligible = commands.add_parser("eligible", help="凭证书判定待遇资格 / decide what a certificate entitles to")
+
+def add_eligible(eligible: argparse.ArgumentParser) -> None:
     eligible.add_argument(
         "items", metavar="X", nargs="*", help="链接、二维码内容或文件，第一个用于申领 / the first is applied with"
     )

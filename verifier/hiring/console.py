@@ -32,8 +32,7 @@ _GOOD: Final = Text("{path}：与签名一致", "{path}: as it was signed")
 _STRANGER: Final = Text("签名公钥在此未知：{key}", "the signing key is not known here: {key}")
 
 
-def add_check_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = commands.add_parser("check-list", help="核验名单 / check a hiring list, and get the same sheet back")
+def add_check_list(check: argparse.ArgumentParser) -> None:
     check.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV, zip")
     what = check.add_mutually_exclusive_group(required=True)
     what.add_argument("--out", type=Path, metavar="FILE", help="结果文件 / where the answered sheet goes")

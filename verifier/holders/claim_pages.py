@@ -11,7 +11,7 @@ from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.bundle import FIRST_BYTE, MAX_BUNDLE, parse_bundle
 from ledger.records.qr import MAX_TEXT, Code, parse_code
 from ledger.records.secret import SECRET_CHARS, cert_key_of, parse_secret
-from ledger.scan import sniff
+from ledger.scan_apart import sniff
 from ledger.text import Text
 from verifier.holders.claim import claim_by_bundle, claim_by_slip, read_slip
 from verifier.holders.desk import Desk, desk_of, from_here, page, read_upload, see, sign_in, signed_in, spend

@@ -17,13 +17,10 @@ from verifier.site.opening import open_site
 _NONE = Text("没有待处理的此申请", "No such request is waiting")
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        "holder-requests", help="持证人的更正与删除申请 / what holders ask to have corrected or erased"
-    )
+def add_holder_requests(command: argparse.ArgumentParser) -> None:
     command.add_argument("--done", action="append", default=[], metavar="ID", help="标记为已处理 / mark as acted on")
     command.set_defaults(run=run)
-    return command
+    command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -35,8 +35,7 @@ _NO_MAKER: Final = Text(
 )
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    kit = commands.add_parser("kit", help="制作离线包 / make offline kits, to check printed codes without a network")
+def add_kit(kit: argparse.ArgumentParser) -> None:
     actions = kit.add_subparsers(required=True, metavar="ACTION")
 
     init = actions.add_parser("init", help="建立签名密钥 / make the key that signs kits")
@@ -53,17 +52,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for command in (init, make):
         command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
         command.add_argument("--passphrase-file", type=Path)
-
-
-def add_option(check: argparse.ArgumentParser) -> None:
-    """The option of `check` that judges by a kit alone."""
-    check.add_argument("--kit", type=Path, metavar="FILE", help="只凭离线包核验 / judge by an offline kit alone")
-
-
-def add_serving(serve: argparse.ArgumentParser) -> None:
-    """The options of `serve` that have it offer kits."""
-    serve.add_argument("--kit", action="store_true", help="提供离线包 / offer offline kits, signed with the kit key")
-    serve.add_argument("--kit-passphrase-file", type=Path)
 
 
 def open_shelf(options: argparse.Namespace, settings: VerifierSettings) -> Shelf:

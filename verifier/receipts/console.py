@@ -9,15 +9,14 @@ from pathlib import Path
 
 from ledger.errors import Malformed, Refused
 from ledger.keystore import read_passphrase
-from ledger.scan import sniff
+from ledger.scan_apart import sniff
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
 from verifier.lookup import FileReader
 from verifier.messages import Messages, say_time
 from verifier.receipts.check import Checked, check_receipt
 from verifier.receipts.keys import PASSPHRASE, PROMPT, create_receipt_key, own_public_key
-from verifier.receipts.paper import ATTACHED
-from verifier.receipts.receipt import is_receipt, parse_receipt
+from verifier.receipts.receipt import ATTACHED, is_receipt, parse_receipt
 from verifier.verdict import Code, without_item
 
 _HEAD = Text("核验回执：{time}，核验方 {verifier}", "Verification receipt of {time}, checked by {verifier}")
@@ -27,8 +26,7 @@ _PROVEN = Text("登记日志的证明与结论一致", "the log's own proof lead
 _SAID = Text("结论只凭核验方的签名", "the answer rests on the verifier's signature alone")
 
 
-def add_receipt_key(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    keys = commands.add_parser("receipt-key", help="核验回执的签名密钥 / the key that signs receipts and lists")
+def add_receipt_key(keys: argparse.ArgumentParser) -> None:
     actions = keys.add_subparsers(required=True, metavar="ACTION")
     init = actions.add_parser("init", help="生成密钥 / make the key")
     init.add_argument("--passphrase-file", type=Path)

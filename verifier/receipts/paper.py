@@ -20,10 +20,9 @@ from ledger.records.dates import parse_day
 from ledger.records.secret import SECRET_CHARS
 from ledger.text import Text
 from verifier.messages import Messages, say_time
-from verifier.receipts.receipt import Receipt, format_receipt
+from verifier.receipts.receipt import ATTACHED, Receipt, format_receipt
 from verifier.verdict import Code
 
-ATTACHED: Final = "receipt.json"
 _LEFT: Final = 22.0  # mm
 _RIGHT: Final = WIDTH - 22.0
 _VALUE: Final = 72.0

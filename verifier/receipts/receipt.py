@@ -33,6 +33,7 @@ from ledger.tlog.keys import ED25519_SIGNATURE_BYTES, verify_ed25519
 
 LABEL: Final = "certledger/verification-receipt/v1"
 MAX_RECEIPT: Final = 512 * 1024  # bytes of JSON
+ATTACHED: Final = "receipt.json"  # what a printed receipt embeds it as
 MAX_ASKED: Final = 2048  # characters
 _MAX_STATEMENT: Final = MAX_EVIDENCE + 16 * 1024
 _MAX_TIME: Final = 2**53

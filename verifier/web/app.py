@@ -11,10 +11,11 @@ from verifier.messages import load_messages
 from verifier.web.assets import load_assets
 from verifier.web.handlers import render_error
 from verifier.web.openapi import format_openapi
+from verifier.web.readiness import Readiness
 from verifier.web.route import Room
 from verifier.web.routes import ROUTES
 from verifier.web.schemas import OPENAPI_DOCUMENT
-from verifier.web.state import STATE, Meters, Readiness, Services, State, WebSettings
+from verifier.web.state import STATE, Meters, Services, State, WebSettings
 from verifier.web.view import Pages
 
 __all__ = ["Readiness", "Services", "WebSettings", "create_app"]

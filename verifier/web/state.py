@@ -18,15 +18,8 @@ from ledger.edge import Intake
 from verifier.messages import Messages
 from verifier.verdict import Code, Verdict
 from verifier.web.assets import Asset
+from verifier.web.readiness import Readiness
 from verifier.web.view import Pages
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether this verifier can answer now; `detail` says why not, as JSON. It holds no identifiers of certificates."""
-
-    ok: bool
-    detail: Mapping[str, object]
 
 
 class Services(Protocol):

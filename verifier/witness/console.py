@@ -34,8 +34,7 @@ PASSPHRASE: Final = "CERT_WITNESS_PASSPHRASE"  # noqa: S105  # the name of the v
 _PROMPT: Final = Text("见证人密钥的口令", "passphrase of the witness's keys")
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    witness = commands.add_parser("witness", help="为日志见证（联署检查点） / cosign the checkpoints of logs")
+def add_witness(witness: argparse.ArgumentParser) -> None:
     actions = witness.add_subparsers(required=True, metavar="ACTION")
 
     init = actions.add_parser("init", help="初始化见证人 / make a witness: keys, empty state, settings")

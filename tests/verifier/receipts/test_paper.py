@@ -13,8 +13,8 @@ from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import BASE, octets
 from tests.support.verdict_samples import NOW_MS, sample
 from verifier.messages import load_messages
-from verifier.receipts.paper import ATTACHED, print_receipt
-from verifier.receipts.receipt import Receipt, parse_receipt, sign_receipt, without_photo
+from verifier.receipts.paper import print_receipt
+from verifier.receipts.receipt import ATTACHED, Receipt, parse_receipt, sign_receipt, without_photo
 from verifier.verdict import Code, CurrentGrade, HeldPost, Verdict
 
 MESSAGES = load_messages()

@@ -46,9 +46,7 @@ _WRONG_KIND: Final = Text("应使用工资表以外的规则", "these are for pa
 _NO_WAGES: Final = Text("应使用工资表", "payroll takes a wage table")
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """`payroll` and `applications`, among the commands of cert-verifier."""
-    payroll = commands.add_parser("payroll", help="按等级核算工资 / wages of a staff list by grade")
+def add_payroll(payroll: argparse.ArgumentParser) -> None:
     moment = payroll.add_mutually_exclusive_group()
     moment.add_argument(
         "--month", metavar="YYYY-MM", help="已结束的月份，按月末状态 / a month that is over, as of its end"
@@ -56,13 +54,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     beside = payroll.add_mutually_exclusive_group()
     beside.add_argument("--compare", metavar="YYYY-MM[-DD]", help="同一名单的对比日 / the same list on another day")
     beside.add_argument("--previous", type=Path, metavar="FILE", help="上次的结果 / result file of the last run")
-    applications = commands.add_parser("applications", help="批量审核申领 / decide a sheet of applications")
     payroll.add_argument(
         "--employer",
         default="",
         metavar="FILING",
         help="工资表单位的备案号 / filing of the employer",
     )
+    _add_sheet(payroll, moment, wages=True)
+
+
+def add_applications(applications: argparse.ArgumentParser) -> None:
     applications.add_argument(
         "--payer",
         type=Path,
@@ -70,18 +71,21 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="支付机构目录：查询是否已被申领 / a payer's folder: ask what is claimed",
     )
     applications.add_argument("--passphrase-file", type=Path, help="支付机构密钥的口令 / of the payer's keys")
-    for command, wages in ((payroll, True), (applications, False)):
-        command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
-        command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
-        command.add_argument("--out", type=Path, required=True, metavar="FILE", help="结果文件 / where the sheet goes")
-        day = moment if wages else command
-        day.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
-        command.add_argument("--lang", choices=("zh", "en", "both"), default="both")
-        command.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
-        command.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask for proofs")
-        command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
-        command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
-        command.set_defaults(run=_run, wages=wages)
+    _add_sheet(applications, applications, wages=False)
+
+
+def _add_sheet(command: argparse.ArgumentParser, day: argparse._ActionsContainer, *, wages: bool) -> None:
+    """What both have in common; `day` takes the option of the day."""
+    command.add_argument("file", type=Path, metavar="FILE", help="xlsx, CSV")
+    command.add_argument("--pack", required=True, help="编号、目录或文件 / id, folder or file")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="结果文件 / where the sheet goes")
+    day.add_argument("--as-of", metavar="YYYY-MM-DD", help="判定日，默认今天 / the day asked about: today")
+    command.add_argument("--lang", choices=("zh", "en", "both"), default="both")
+    command.add_argument("--offline", action="store_true", help="不联网，只用本机副本 / use only what is here")
+    command.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask for proofs")
+    command.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    command.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
+    command.set_defaults(run=_run, wages=wages)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What `cert-verifier` types about holders' files and earlier moments: `refresh`, `--as-of`."""
+"""`cert-verifier refresh`: a newer proof, put into a holder's bundle or staple."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
-from ledger.records.dates import parse_day
 from ledger.records.evidence import Evidence, parse_evidence
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
-from ledger.scan import sniff
+from ledger.scan_apart import sniff
 from ledger.text import Text
 from verifier import steps
 from verifier.config import load_folder
-from verifier.known_log import AsOf
 from verifier.messages import load_messages, say_time
 from verifier.opened import no_ledger
 from verifier.proven import Proven, open_evidence
@@ -41,26 +39,10 @@ _PRINTED: Final = Text(
 )
 
 
-def add_as_of(check: argparse.ArgumentParser) -> None:
-    """The options of `check` that ask about an earlier moment, and without a replica."""
-    check.add_argument("--light", action="store_true", help="不用本机副本，向账本取证明 / ask the ledger for a proof")
-    moment = check.add_mutually_exclusive_group()
-    moment.add_argument("--as-of", metavar="YYYY-MM-DD", help="该日结束时的状态 / the state at the end of that day")
-    moment.add_argument("--as-of-size", type=int, metavar="N", help="日志前 N 条时的状态 / as of the first N leaves")
-
-
-def as_of(options: argparse.Namespace) -> AsOf | None:
-    """The earlier moment that was asked about. Raises Malformed."""
-    if options.as_of is not None:
-        return AsOf(day=parse_day(options.as_of))
-    return None if options.as_of_size is None else AsOf(size=options.as_of_size)
-
-
-def add_refresh(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    refresh = commands.add_parser("refresh", help="更新持证人文件中的证明 / put a newer proof into a holder's file")
+def add_refresh(refresh: argparse.ArgumentParser) -> None:
     refresh.add_argument("file", type=Path, metavar="BUNDLE")
+    refresh.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     refresh.set_defaults(run=_refresh)
-    return refresh
 
 
 def _refresh(options: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""What the operator of a verifier and who checks a certificate type."""

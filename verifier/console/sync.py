@@ -1,0 +1,62 @@
+"""`cert-verifier sync`: the replicas, brought up to date."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from ledger.errors import CertLedgerError
+from verifier.config import load_replicas
+from verifier.opened import Opened, bring_up_to_date, opened
+from verifier.violation import exit_status, say_failure
+
+
+def add_sync(sync: argparse.ArgumentParser) -> None:
+    sync.add_argument("--json", action="store_true")
+    sync.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
+    sync.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    sync.set_defaults(run=_sync)
+
+
+def _sync(options: argparse.Namespace) -> int:
+    settings = load_replicas(options.dir)
+
+    async def run() -> list[tuple[Opened, CertLedgerError | None]]:
+        async with opened(options.dir, settings, _now_ms) as logs:
+            return [(one, await _updated(one, quiet=options.quiet)) for one in logs]
+
+    done = asyncio.run(run())
+    for one, failed in done:
+        verified = one.replica.verified
+        if failed is not None or verified is None:
+            continue
+        if options.json:
+            facts = {"origin": one.origin, "size": verified.size, "root": verified.root.hex()}
+            print(json.dumps(facts | {"time_ms": verified.time_ms}))
+        else:
+            print(f"{one.origin}: verified {verified.size} entries, root {verified.root.hex()}")
+    failures = [(one.origin, failed) for one, failed in done if failed is not None]
+    for origin, failed in failures:
+        _tell(f"{origin}: {say_failure(failed)}")
+    return max((exit_status(failed) for _, failed in failures), default=0, key=(0, 3, 2, 1).index)
+
+
+async def _updated(one: Opened, *, quiet: bool) -> CertLedgerError | None:
+    """What kept this log from being brought up to date; the others go on."""
+    try:
+        await bring_up_to_date(one, _now_ms, quiet=quiet)
+    except CertLedgerError as error:
+        return error
+    return None
+
+
+def _tell(message: str) -> None:
+    print(f"cert-verifier: {message}", file=sys.stderr)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
