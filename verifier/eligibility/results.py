@@ -49,6 +49,10 @@ CERT_KEY: Final = Text("证书代号", "Cert key")
 DIGEST: Final = Text("判定的 SHA-256", "SHA-256 of the decision")
 CLAIMED: Final = Text("是否已被申领", "Claimed already?")
 FREE: Final = Text("未被申领", "not claimed")
+_FREE_IN: Final = Text(
+    "在登记日志 {log} 中未被申领；其他登记日志中同一人的申领查不到，请申请人说明",
+    "not claimed in the log {log}; what the person claimed in other logs cannot be seen here: ask the applicant",
+)
 _NOT_ASKED: Final = Text(
     "本次未查询是否已被申领；登记预留时才能确定",
     "whether anything was claimed already was not asked; reserving it will tell",
@@ -166,7 +170,7 @@ class Columns:
         found += [self._until(d), self._missing(d), "；".join(self._explained(one))]
         if self.taken is not None:
             told = self.taken.get(one.person.row)
-            found.append("" if told is None else say(told, self.lang))
+            found.append("" if told is None else say(_free_in(d) if d and told is FREE else told, self.lang))
             if told is not None and told is not FREE:
                 d = None  # nothing to reserve
         return found + (_claim_cells(d) if self.claimed else [])
@@ -274,6 +278,11 @@ def _logs_of(one: Answered) -> tuple[str, ...]:
         return logs_of(one.decision)
     view = one.checks[0].verdict.certificate if one.checks and one.checks[0].code in VALID_FAMILY else None
     return (view.current.log,) if view is not None and view.current is not None and view.current.log else ()
+
+
+def _free_in(d: Decision) -> Text:
+    """That nothing was claimed: claims of a person do not reach from one log into another, as tracks do not."""
+    return FREE if d.certificates[0].alone else _FREE_IN.format(log=d.evidence[0].origin)
 
 
 def _claim_cells(d: Decision | None) -> list[Any]:

@@ -16,7 +16,10 @@ from ledger.errors import Malformed
 from ledger.records.dates import batch_day
 from ledger.reference_data import load_ladder
 from tests.support.eligibility import record as drawn
+from tests.support.eligibility_site import eligibility_site
+from tests.support.receipt_office import open_office
 from tests.verifier.test_several import FIRST, SECOND, Desk, Followed
+from tests.verifier.web.test_app import ask
 from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.explain import explain, trace_lines
 from verifier.eligibility.folder import shipped_packs
@@ -32,6 +35,7 @@ from verifier.eligibility.results import Columns
 from verifier.eligibility.running import Runner
 from verifier.eligibility.view import decision_json
 from verifier.known_log import KnownLog
+from verifier.lookup import Lookup
 from verifier.messages import load_messages
 
 PACKS = shipped_packs()
@@ -156,3 +160,23 @@ def test_records_of_one_log_are_read_as_before_and_those_of_several_together() -
     assert certificate_values(elsewhere, base.issue_day)["cert.highest"] == 2, "of the same occupation only"
     unlinked = [replace(apart[0], linked=False, track_highest=0)]
     assert certificate_values(unlinked, base.issue_day)["cert.highest"] is UNKNOWN
+
+
+async def test_pages_and_api_say_it_where_several_logs_are_believed(tmp_path: Path) -> None:
+    async with open_office(tmp_path) as office:
+        secret, now = office.link.rpartition("/")[2], office.now[0]
+        facts = {"appointed_grade": 4, "appointed_from": "2020-01-01", "apprentices": 0}
+        body = {"pack": "wage-sample", "certificates": [office.link], "facts": facts}
+        for alone in (True, False):
+            trust = replace(office.lookup.logs[0].trust, alone=alone)
+            known = KnownLog(trust, lambda: now, office.ledger, replica=office.replica)
+            office.lookup = Lookup([known], office.pictures, lambda: now)
+            async with eligibility_site(office, tmp_path) as site:
+                said = (await ask(site, "POST", "/v1/eligible", json=body)).json()
+                assert said["decision"]["known_of"] == ([] if alone else [trust.origin])
+                assert ("仅就登记日志" in str(said["decision"]["explanation"])) is not alone
+                assert ("仅就登记日志" in str(said["decision"]["trace"])) is not alone
+                for path, sent in (("means", {"consent": "yes"}), ("eligible", {"pack": SUBSIDY.id})):
+                    for lang, words in (("zh", "仅就登记日志"), ("en", f"as far as the log {trust.origin} goes")):
+                        page = await ask(site, "POST", f"/c/{secret}/{path}", data=sent | {"lang": lang})
+                        assert page.status == 200 and (words in page.text) is not alone, (path, lang)
