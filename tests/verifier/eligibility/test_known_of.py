@@ -176,7 +176,11 @@ async def test_pages_and_api_say_it_where_several_logs_are_believed(tmp_path: Pa
                 assert said["decision"]["known_of"] == ([] if alone else [trust.origin])
                 assert ("仅就登记日志" in str(said["decision"]["explanation"])) is not alone
                 assert ("仅就登记日志" in str(said["decision"]["trace"])) is not alone
-                for path, sent in (("means", {"consent": "yes"}), ("eligible", {"pack": SUBSIDY.id})):
+                for path, sent in (
+                    ("means", {"consent": "yes"}),
+                    ("eligible", {"pack": SUBSIDY.id}),
+                    ("eligible", {"pack": TITLE.id}),
+                ):
                     for lang, words in (("zh", "仅就登记日志"), ("en", f"as far as the log {trust.origin} goes")):
                         page = await ask(site, "POST", f"/c/{secret}/{path}", data=sent | {"lang": lang})
                         assert page.status == 200 and (words in page.text) is not alone, (path, lang)
