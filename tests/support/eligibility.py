@@ -95,4 +95,4 @@ async def verified_of(log: LogBuilder, certificate: Certificate) -> VerifiedCert
     """The certificate as it stands in the log now, through the whole check."""
     register = await register_of(log, certificate)
     verdict = verify(Evidence(certificate.code(), register), log.trust(), log.time)
-    return verified(verdict, register, log.trust().catalogue)
+    return verified(verdict, register, log.trust())

@@ -48,7 +48,7 @@ async def examine_shown(examiner: Examiner, items: Sequence[str | bytes], day: i
             continue
         assert answer is not None and answer.register is not None, "green rests on a register"
         track = day is None or await track_stands(examiner, examined)
-        found = verified(examined.verdict, answer.register, answer.trust.catalogue, day, track=track)
+        found = verified(examined.verdict, answer.register, answer.trust, day, track=track)
         if all(found.record.cert_key != other.record.cert_key for other in certificates):
             certificates.append(found)
     return Shown(tuple(certificates) if first_counts else (), tuple(left_out), tuple(verdicts))

@@ -12,11 +12,11 @@ from ledger.errors import Refused, Unverified
 from ledger.records.appointment import Appoint
 from ledger.records.dates import last_ms
 from ledger.records.issue import Issue
-from ledger.records.occupations import Catalogue
 from ledger.text import Text
 from verifier.eligibility.decision import Proof, Rejected
 from verifier.eligibility.records import APPOINTMENT, CERTIFICATE, CertificateRecord
 from verifier.register import Register
+from verifier.trust import Trust
 from verifier.verdict import VALID_FAMILY, Code, Verdict
 
 _DOOR: Final = object()
@@ -67,10 +67,11 @@ class VerifiedCertificate:
 
 
 def verified(
-    verdict: Verdict, register: Register, catalogue: Catalogue, day: int | None = None, *, track: bool = True
+    verdict: Verdict, register: Register, trust: Trust, day: int | None = None, *, track: bool = True
 ) -> VerifiedCertificate:
     """What a green verdict and the register behind it say: now, or at the end of `day`. Without `track` nothing is
-    known of the person's other certificates: what the register said of them then is void now.
+    known of the person's other certificates: what the register said of them then is void now. `trust`: what is
+    believed of the register's log.
 
     Raises Refused (STATUS, NOT_GENUINE, OUT_OF_SCOPE, NOT_PROVEN) for a verdict that is not valid, valid_upgraded or
     valid_corrected, or is about another moment; Unverified when the register is not the one that it rests on.
@@ -94,7 +95,7 @@ def verified(
     same = (proof.cert_key, proof.root) == (issued.cert_key.hex(), register.root.hex()) and proof.size == register.size
     if not same or (shown.grade_ordinal, shown.issue_day) != (issued.grade, issued.issue_day):
         raise Unverified("a register of something else than the verdict's certificate")
-    occupation = catalogue.find(issued.occupation)
+    occupation = trust.catalogue.find(issued.occupation)
     highest, post = state.summary.highest, state.summary.appointment
     track = track and not issued.person_unlinked
     record = CertificateRecord(
@@ -111,6 +112,7 @@ def verified(
         linked=track,
         track_highest=highest.grade if highest and track else 0,
         post=(post.grade, post.first_day, post.last_day) if post and (track or issued.person_unlinked) else None,
+        alone=trust.alone,
     )
     under = Proof(
         issued.cert_key, proof.origin, register.size, register.root, proof.checkpoint_time_ms, verdict.checked_at_ms

@@ -26,7 +26,7 @@ from verifier.eligibility.judging import Answer, Trace, judge
 from verifier.eligibility.kinds import UNKNOWN, Value
 from verifier.eligibility.pack import Needs, Pack, PackKind
 from verifier.eligibility.published import PublishedPack
-from verifier.eligibility.records import CertificateRecord, certificate_values
+from verifier.eligibility.records import CertificateRecord, certificate_values, held_on
 from verifier.eligibility.tables import AS_OF, Outcome
 
 _DAY_MS: Final = 86_400_000
@@ -179,14 +179,13 @@ def _without(answer: Answer, records: Sequence[CertificateRecord], rejected: Seq
 
 def _values(records: Sequence[CertificateRecord], facts: Facts, pack: Pack, as_of: int) -> dict[str, Value]:
     date = date_of(as_of)
-    held = [record for at, record in enumerate(records) if at == 0 or record.issue_day <= as_of]
     values: dict[str, Value] = {
         AS_OF: as_of,
         "as_of.year": date.year,
         "as_of.month": date.month,
         "as_of.month_days": days.month_days(date.year, date.month),
         "cert.key": records[0].cert_key if records else b"",
-        **certificate_values(held, as_of),
+        **certificate_values(held_on(records, as_of), as_of),
         **facts.values,
         **pack.constants,
     }

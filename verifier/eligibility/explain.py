@@ -10,6 +10,7 @@ from ledger.text import Text
 from verifier.eligibility.amounts import Bound, Period
 from verifier.eligibility.decision import Basis, Decision, TableTrace
 from verifier.eligibility.kinds import ABSENT, UNKNOWN, Kind, Value, ValueType
+from verifier.eligibility.known_of import known_of_text, resting, rests_on
 from verifier.eligibility.pack import Pack, Source
 from verifier.eligibility.sentences import row_label, table_label
 from verifier.eligibility.tables import ANY, FAIL, OPEN, PASS, Outcome, Table
@@ -36,6 +37,7 @@ _PERIODS = {
     Period.MONTH: Text("每月", "a month"),
     Period.YEAR: Text("每年", "a year"),
 }
+_KNOWN_OF = Text("{zh}（仅就登记日志 {logs} 而言）", "{en} (as far as the log {logs} goes)")
 _MARKS = {PASS: "+", FAIL: "x", OPEN: "?", ANY: "·"}
 
 
@@ -57,6 +59,8 @@ class _Explainer:
             raise Unverified("a decision under another pack")
         self.decision, self.pack, self.ladder = decision, pack, ladder
         self.tables = {table.id: table for table in pack.tables}
+        self.logs = rests_on(decision, pack)
+        self.resting = resting(pack) if self.logs else frozenset()
 
     def sentences(self) -> Iterator[Text]:
         d, pack = self.decision, self.pack
@@ -85,6 +89,8 @@ class _Explainer:
         for name, first, last in d.windows:
             label, begins, ends = pack.labels[name], day_text(first), day_text(last)
             yield Text(f"{label.zh}：{begins.zh} – {ends.zh}", f"{label.en}: {begins.en} – {ends.en}")
+        if self.logs:
+            yield known_of_text(self.logs)
         for key in d.sources:
             said = source_text(pack.sources[key])
             yield Text(f"依据：{said.zh}", f"Source: {said.en}")
@@ -158,6 +164,8 @@ class _Explainer:
                 continue
             wanted = say_cell(cell, lambda v, n=name: self.say(n, v), dated=self._dated(name))  # type: ignore[misc]
             label, value = self.pack.labels[name], self.say(name, read)
+            if name in self.resting:
+                value = _KNOWN_OF.format(zh=value.zh, en=value.en, logs=", ".join(self.logs))
             yield Text(
                 f"　{_MARKS[mark]} {label.zh}：{value.zh}；要求 {wanted.zh}",
                 f"  {_MARKS[mark]} {label.en}: {value.en}; wanted: {wanted.en}",

@@ -98,7 +98,7 @@ class Gatherer:
             return Gathered(verdict, None, rejected(verdict, day), now)
         assert answer is not None and answer.register is not None, "green rests on a register"
         track = day is None or await track_stands(self._lookup, examined)
-        found = verified(verdict, answer.register, answer.trust.catalogue, day, track=track)
+        found = verified(verdict, answer.register, answer.trust, day, track=track)
         return Gathered(verdict, found, None, now, track)
 
     def _without(self, code: Code) -> Gathered:

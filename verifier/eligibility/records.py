@@ -55,6 +55,7 @@ class CertificateRecord:
     linked: bool  # False: nothing is known of the person's other certificates
     track_highest: int  # ordinal of the highest certificate in force; 0: none, or not known
     post: tuple[int, int, int] | None = None  # grade, first and last day (0: open) of the track's current post
+    alone: bool = True  # False: other logs are believed beside its own, and the track says nothing of what they have
 
     def __post_init__(self) -> None:
         if len(self.cert_key) != 32 or self.kind not in (CERTIFICATE, APPOINTMENT):
@@ -76,14 +77,33 @@ class CertificateRecord:
         return 7 - self.grade if self.kind == CERTIFICATE else None
 
 
+def held_on(records: Sequence[CertificateRecord], as_of: int) -> list[CertificateRecord]:
+    """The one that is applied with, and the others that were issued by that day."""
+    return [record for at, record in enumerate(records) if at == 0 or record.issue_day <= as_of]
+
+
+def highest_of(records: Sequence[CertificateRecord]) -> int:
+    """Ordinal of the highest certified grade that is proven in the occupation of the first of them; 0: none.
+
+    A track ends with its log: where several logs are believed, each certificate speaks for its own.
+    """
+    first = records[0]
+    same = [record for record in records if record.lineage == first.lineage]
+    tracks = [record.track_highest for record in same if record is first or not (first.alone or record.alone)]
+    return max([*tracks, *(record.grade for record in same if record.kind == CERTIFICATE)])
+
+
+def highest_known(records: Sequence[CertificateRecord]) -> bool:
+    """Whether anything is known of it: a higher one that is shown settles it for a person who is not linked."""
+    return records[0].linked or highest_of(records) > records[0].grade
+
+
 def certificate_values(records: Sequence[CertificateRecord], as_of: int) -> dict[str, Value]:
     """Everything rules can read of the certificates; the first is the one that is applied with."""
     if not records:
         return {**dict.fromkeys(CERTIFICATE_TYPES, ABSENT), "others.occupations": 0}
     first, others = records[0], records[1:]
-    same = [r.grade for r in others if r.lineage == first.lineage and r.kind == CERTIFICATE]
-    highest = max([first.track_highest, *same, first.grade if first.kind == CERTIFICATE else 0])
-    known = first.linked or highest > first.grade  # a higher one that is shown settles it either way
+    highest, known = highest_of(records), highest_known(records)
     return {
         "cert.kind": first.kind,
         "cert.occupation": first.occupation,
@@ -97,9 +117,16 @@ def certificate_values(records: Sequence[CertificateRecord], as_of: int) -> dict
         "cert.filing": first.filing,
         "cert.highest": (highest or ABSENT) if known else UNKNOWN,
         "cert.holds_higher": first.kind == CERTIFICATE and highest > first.grade if known else UNKNOWN,
-        "cert.post_grade": _post_grade(first, as_of),
+        "cert.post_grade": _highest_post(records, as_of),
         "others.occupations": len({r.lineage for r in others if r.kind == CERTIFICATE} - {first.lineage}),
     }
+
+
+def _highest_post(records: Sequence[CertificateRecord], as_of: int) -> Value:
+    first = records[0]
+    apart = [] if first.alone else [one for one in records[1:] if one.lineage == first.lineage and not one.alone]
+    posts = [value for value in (_post_grade(record, as_of) for record in (first, *apart)) if type(value) is int]
+    return max(posts) if posts else _post_grade(first, as_of)
 
 
 def _post_grade(record: CertificateRecord, as_of: int) -> Value:
@@ -112,10 +139,11 @@ def _post_grade(record: CertificateRecord, as_of: int) -> Value:
 
 
 def record_value(record: CertificateRecord) -> list[canonical.Value]:
-    """The record as an array of a decision's bytes."""
+    """The record as an array of a decision's bytes. With one log alone nothing is added to it."""
     return [
         record.cert_key, record.kind, record.occupation, record.lineage, record.trade, record.grade, record.issue_day,
         record.filing, record.route, record.audience, int(record.linked), record.track_highest, list(record.post or ()),
+        *([] if record.alone else [0]),
     ]  # fmt: skip
 
 
@@ -124,10 +152,12 @@ _SHAPE: Final = (bytes, str, str, str, str, int, int, str, str, str, int, int, l
 
 def parse_record(value: object) -> CertificateRecord:
     """Raises Malformed for anything that `record_value` would not have made."""
-    if type(value) is not list or tuple(map(type, value)) != _SHAPE or value[10] not in (0, 1):
+    if type(value) is not list or tuple(map(type, value[:13])) != _SHAPE or value[10] not in (0, 1):
+        raise Malformed("certificate record: shape")
+    if len(value) > 13 and (len(value) > 14 or type(value[13]) is not int or value[13] != 0):
         raise Malformed("certificate record: shape")
     post = value[12]
     if len(post) not in (0, 3) or not all(type(each) is int for each in post):
         raise Malformed("certificate record: a post")
-    a, b, c, d, e, f, g, h, i, j, linked, highest, _ = value
-    return CertificateRecord(a, b, c, d, e, f, g, h, i, j, linked == 1, highest, tuple(post) or None)
+    a, b, c, d, e, f, g, h, i, j, linked, highest = value[:12]
+    return CertificateRecord(a, b, c, d, e, f, g, h, i, j, linked == 1, highest, tuple(post) or None, len(value) == 13)

@@ -21,8 +21,10 @@ from verifier.eligibility.decision import Basis, Decision, format_decision
 from verifier.eligibility.earlier import TRACK_VOID
 from verifier.eligibility.explain import explain, source_text, yuan
 from verifier.eligibility.kinds import Kind
+from verifier.eligibility.known_of import known_of_text, logs_of
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.people import Person
+from verifier.eligibility.records import held_on, highest_of
 from verifier.eligibility.tables import Outcome
 from verifier.eligibility.wording import ADVICE, REHEARSAL, RESULTS, SAMPLE, UNPUBLISHED, day_text
 from verifier.hiring.rows import Answer
@@ -47,6 +49,10 @@ CERT_KEY: Final = Text("证书代号", "Cert key")
 DIGEST: Final = Text("判定的 SHA-256", "SHA-256 of the decision")
 CLAIMED: Final = Text("是否已被申领", "Claimed already?")
 FREE: Final = Text("未被申领", "not claimed")
+_FREE_IN: Final = Text(
+    "在登记日志 {log} 中未被申领；其他登记日志中同一人的申领查不到，请申请人说明",
+    "not claimed in the log {log}; what the person claimed in other logs cannot be seen here: ask the applicant",
+)
 _NOT_ASKED: Final = Text(
     "本次未查询是否已被申领；登记预留时才能确定",
     "whether anything was claimed already was not asked; reserving it will tell",
@@ -164,7 +170,7 @@ class Columns:
         found += [self._until(d), self._missing(d), "；".join(self._explained(one))]
         if self.taken is not None:
             told = self.taken.get(one.person.row)
-            found.append("" if told is None else say(told, self.lang))
+            found.append("" if told is None else say(_free_in(d) if d and told is FREE else told, self.lang))
             if told is not None and told is not FREE:
                 d = None  # nothing to reserve
         return found + (_claim_cells(d) if self.claimed else [])
@@ -202,6 +208,10 @@ class Columns:
         return f"{wording.mark} {say(wording.title, self.lang)}"
 
     def _grade_now(self, one: Answered) -> str:
+        """Of the first certificate's track; with several logs the highest that any certificate of the person proves."""
+        held = [] if one.decision is None else held_on(one.decision.certificates, one.decision.as_of)
+        if held and not held[0].alone and (highest := highest_of(held)):
+            return say(self.ladder.by_ordinal(highest).text, self.lang)
         view = one.checks[0].verdict.certificate if one.checks else None
         if view is None or one.checks[0].code not in VALID_FAMILY:
             return ""
@@ -239,7 +249,9 @@ class Columns:
                 )
         if one.decision is not None:
             said += [say(text, self.lang) for text in reasons(one.decision, self.pack, self.ladder)]
-        return said
+        logs = _logs_of(one)
+        known = say(known_of_text(logs), self.lang) if logs else ""
+        return said if not known or known in said else [*said, known]
 
     def _change(self, was: Before | None, d: Decision | None, grade: str, result: str) -> str:
         if was is None:
@@ -258,6 +270,19 @@ def reasons(decision: Decision, pack: Pack, ladder: Ladder) -> list[Text]:
     texts = explain(decision, pack, ladder)[1:]
     general = (SAMPLE, ADVICE, REHEARSAL, UNPUBLISHED)
     return [text for text in texts if text not in general and not text.zh.startswith(("依据：", "金额：", "　"))]
+
+
+def _logs_of(one: Answered) -> tuple[str, ...]:
+    """Of which logs the grade in the row is known, where several are believed."""
+    if one.decision is not None and one.decision.certificates:
+        return logs_of(one.decision)
+    view = one.checks[0].verdict.certificate if one.checks and one.checks[0].code in VALID_FAMILY else None
+    return (view.current.log,) if view is not None and view.current is not None and view.current.log else ()
+
+
+def _free_in(d: Decision) -> Text:
+    """That nothing was claimed: claims of a person do not reach from one log into another, as tracks do not."""
+    return FREE if d.certificates[0].alone else _FREE_IN.format(log=d.evidence[0].origin)
 
 
 def _claim_cells(d: Decision | None) -> list[Any]:

@@ -18,6 +18,7 @@ from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.earlier import asked_wage_day
 from verifier.eligibility.explain import explain, trace_lines
 from verifier.eligibility.gathering import Gathered, Gatherer
+from verifier.eligibility.known_of import known_of_text, rests_on
 from verifier.eligibility.offices import Office
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.runs import Runs
@@ -99,6 +100,7 @@ def decision_view(decision: Decision, pack: Pack, ladder: Ladder, lang: str) -> 
         "pack": pack.title.of(lang),
         "said": [text.of(lang).strip() for text in said if not is_source(text)],
         "sources": sources,
+        "known_of": bool(rests_on(decision, pack)),  # then `said` has it
         "sample": decision.sample,
         "trace": [(text.of(lang).startswith("  ") or text.of(lang).startswith("　"), text.of(lang).strip())
                   for text in trace_lines(decision, pack, ladder)],
@@ -118,6 +120,7 @@ def check_view(gathered: Gathered, messages: Messages, lang: str) -> dict[str, A
     verdict: Verdict = gathered.verdict
     wording, view = messages.wordings[verdict.code], verdict.certificate
     counts = gathered.certificate is not None
+    log = view.current.log if view and view.current else ""
     return {
         "mark": wording.mark,
         "title": wording.title.of(lang),
@@ -126,6 +129,7 @@ def check_view(gathered: Gathered, messages: Messages, lang: str) -> dict[str, A
         "grade": view.grade.of(lang) if view and counts else "",
         "occupation": " ".join(filter(None, (view.occupation, view.trade))) if view and counts else "",
         "current": view.current.grade.of(lang) if view and counts and view.current else "",
+        "log": known_of_text((log,)).of(lang) if counts and log else "",
     }
 
 

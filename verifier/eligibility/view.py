@@ -9,6 +9,7 @@ from ledger.records.grades import Ladder
 from ledger.text import Text
 from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.explain import explain, trace_lines
+from verifier.eligibility.known_of import rests_on
 from verifier.eligibility.pack import Pack
 from verifier.verdict import iso_time, text_json
 
@@ -57,6 +58,7 @@ def decision_json(decision: Decision, pack: Pack, ladder: Ladder, *, trace: bool
             }
             for proof in d.evidence
         ],
+        "known_of": list(rests_on(d, pack)),  # logs; [] where one is believed alone, or the pack does not ask
         "left_out": [{"code": each.code, "reason": each.reason} for each in d.rejected],
         "explanation": [text_json(text) for text in explain(d, pack, ladder)],
         "trace": [text_json(text) for text in trace_lines(d, pack, ladder)] if trace else [],

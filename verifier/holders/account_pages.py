@@ -164,7 +164,11 @@ def _groups(
         verdicts.setdefault(code, []).append(verdict)
         shown = _certificate(request, kept, verdict, lang)
         group["certificates"].append(shown | {"watchers": [_watcher(one, lang) for one in watchers]})
-    return [group | {"current": current_of(verdicts[code], lang)} for code, group in groups.items()]
+    label = request.app[STATE].messages.labels["current_log"].of(lang)
+    for code, group in groups.items():
+        logs = logs_of(verdicts[code])
+        group |= {"current": current_of(verdicts[code], lang), "note": label.format(log=logs) if logs else ""}
+    return list(groups.values())
 
 
 def current_of(verdicts: Sequence[Verdict], lang: str) -> str:
@@ -173,6 +177,12 @@ def current_of(verdicts: Sequence[Verdict], lang: str) -> str:
     found = [verdict.certificate.current for verdict in verdicts if verdict.certificate is not None]
     known = [current for current in found if current is not None]
     return max(known, key=lambda current: current.ordinal).grade.of(lang) if known else ""
+
+
+def logs_of(verdicts: Sequence[Verdict]) -> str:
+    """The logs that this is known of, where several are believed: what somebody has in others is not in the account."""
+    views = [verdict.certificate for verdict in verdicts if verdict.certificate is not None]
+    return "、".join(sorted({view.current.log for view in views if view.current is not None and view.current.log}))
 
 
 def _certificate(request: web.Request, kept: Kept, verdict: Verdict, lang: str) -> dict[str, Any]:

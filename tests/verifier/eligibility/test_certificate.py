@@ -16,9 +16,9 @@ from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.statements import issuer_entry
-from ledger.reference_data import load_catalogue
 from tests.support.build_log import FILING, ISSUE_DAY, LogBuilder, register_of
 from tests.support.eligibility import verified_of
+from tests.support.histories import TRUST as NOBODY
 from tests.support.packs import case_of
 from tests.support.verdict_samples import sample
 from verifier.eligibility.cases import run_case
@@ -46,7 +46,7 @@ async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
 @pytest.mark.parametrize("code", [code for code in Code if code not in VALID_FAMILY])
 def test_no_other_verdict_opens_the_door(code: Code) -> None:
     with pytest.raises(Refused) as caught:
-        verified(sample(code), Register(1, bytes(32), 0, None, None), load_catalogue())
+        verified(sample(code), Register(1, bytes(32), 0, None, None), NOBODY)
     assert caught.value.code == reason_of(code)
     left_out = rejected(sample(code))
     assert (left_out.code, left_out.reason) == (code.value, reason_of(code))
@@ -101,7 +101,7 @@ async def test_a_revoked_one_is_refused_and_a_register_of_another_moment_too(log
     await log.issue(certificate, other)
     register = await register_of(log, certificate)
     verdict = verify(Evidence(certificate.code(), register), log.trust(), log.time)
-    catalogue = load_catalogue()
+    trust = log.trust()
     for wrong in (
         replace(register, size=register.size + 1),
         replace(register, root=bytes(32)),
@@ -109,9 +109,9 @@ async def test_a_revoked_one_is_refused_and_a_register_of_another_moment_too(log
         await register_of(log, other),
     ):
         with pytest.raises(Unverified):
-            verified(verdict, wrong, catalogue)
+            verified(verdict, wrong, trust)
     with pytest.raises(Refused, match="earlier moment"):
-        verified(verdict, replace(register, historic=True), catalogue)
+        verified(verdict, replace(register, historic=True), trust)
     said = Ruling(Kind.REVOKE, Listed((certificate.issue.cert_key,)), Reason.FRAUD, ISSUE_DAY + 1, FILING)
     await log.batch([issuer_entry(said, log.record_key)])
     with pytest.raises(Refused, match="STATUS"):

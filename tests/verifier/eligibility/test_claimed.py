@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ from verifier.eligibility.people import read_people
 from verifier.eligibility.running import Runner
 from verifier.eligibility.runs import Desk, Run, answer_sheet
 from verifier.hiring.jobs import KEPT_MS
+from verifier.known_log import KnownLog
+from verifier.lookup import Lookup
 from verifier.messages import load_messages
 
 ID = "110101199003070011"
@@ -52,7 +56,7 @@ async def answered(office: Office, asking: Ledger | None, document: str = ID, mo
     run.pack, run.as_of = SC, batch_day(now)
     runner = Runner(Gatherer(office.lookup, lambda: now), lambda: now)
     done = await answer_sheet(Desk(runner, LADDER, load_messages(), lambda: now, list, asking), run, lambda _: None)
-    return [line.split(",") for line in done.result.decode("utf-8-sig").splitlines()]
+    return list(csv.reader(done.result.decode("utf-8-sig").splitlines()))
 
 
 def told(rows: list[list[str]]) -> tuple[str, str]:
@@ -93,3 +97,13 @@ async def test_without_a_payer_it_is_said_that_nobody_asked_and_no_document_is_r
     assert person.document is None
     (person,) = read_people(raw, "claims.csv", SC, LADDER, documents=True).people
     assert person.document is not None
+
+
+async def test_among_several_logs_free_is_said_of_the_log_that_was_asked(office: Office) -> None:
+    known, now = office.lookup.logs[0], office.now[0]
+    trust = replace(known.trust, alone=False)
+    several = KnownLog(trust, lambda: now, office.ledger, replica=office.replica)
+    among = replace(office, lookup=Lookup([several], office.pictures, lambda: now))
+    said, cert_key = told(await answered(among, Ledger(None)))
+    assert f"在登记日志 {trust.origin} 中未被申领" in said and f"not claimed in the log {trust.origin}" in said
+    assert cert_key == office.certificate.issue.cert_key.hex(), "it can be reserved all the same"

@@ -19,6 +19,7 @@ from verifier.eligibility.engine import rehearse
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.folder import shipped_packs
 from verifier.eligibility.loader import load_pack
+from verifier.eligibility.records import CertificateRecord
 from verifier.eligibility.replay import replay
 from verifier.eligibility.tables import Outcome
 
@@ -131,6 +132,17 @@ def test_the_bytes_do_not_change_from_version_to_version(facts: dict[str, int], 
     pack = small()
     decision = rehearse((), read_facts(facts, pack), pack, parse_day("2024-02-29"))
     assert sha256(format_decision(decision)).hexdigest() == digest
+
+
+def test_the_bytes_with_a_certificate_of_one_log_do_not_change_either() -> None:
+    """As above: worked out before records could say that other logs are believed beside theirs."""
+    pack, day = small(), parse_day("2024-02-29")
+    record = CertificateRecord(
+        bytes(32), "certificate", "6-18-01-01", "6-18-01-01", "", 3, day - 30, "Y000051000001", "exam", "public",
+        linked=True, track_highest=4, post=(7, day, 0),
+    )  # fmt: skip
+    raw = format_decision(rehearse((record,), read_facts({"n": 10}, pack), pack, day))
+    assert sha256(raw).hexdigest() == "2f91a6eda7ab1d0798ef5ff404075632d74e8a1b9f03a2e392c96d944bd459ae"
 
 
 def test_outputs_by_name() -> None:

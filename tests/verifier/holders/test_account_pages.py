@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace as renewed
+
 from ledger.records.commitments import rest_digest
 from ledger.records.envelope import FaceContent, RestContent, seal_face, seal_rest
 from ledger.records.kinds import Reason
@@ -14,8 +16,9 @@ from ledger.records.statements import issuer_entry, parse_statement
 from tests.support.build_log import FILING, ISSUE_DAY
 from tests.support.holder_site import HolderSite, holder_site
 from tests.support.verdict_samples import sample
-from verifier.holders.account_pages import current_of
+from verifier.holders.account_pages import current_of, logs_of
 from verifier.holders.desk import to_text
+from verifier.known_log import KnownLog
 from verifier.verdict import Code
 from verifier.watch.standing import Standing
 from verifier.watch.store import Watch
@@ -53,6 +56,13 @@ async def test_certificates_stand_by_occupation_with_the_current_grade(tmp_path:
         text = body.decode()
         assert "车工" in text and "Current grade in this occupation <b>Level III / Senior worker</b>" in text
         assert "Valid" in text and "例小明" in text
+        assert "as far as the log" not in text
+        known = site.lookup.logs[0]
+        trust = replace(known.trust, alone=False)
+        site.lookup.logs = [KnownLog(trust, lambda: site.now[0], site.ledger, replica=site.replica)]
+        _, body, _ = await site.fetch("/holder?lang=en", cookie=cookie)
+        assert f"<small>as far as the log {trust.origin} goes</small>" in body.decode()
+        site.lookup.logs = [known]
         higher = site.log.certificate("higher", grade=5, track="one")
         await site.log.issue(higher)
         await site.pass_time(1000)
@@ -66,6 +76,16 @@ def test_the_highest_of_what_several_logs_call_current() -> None:
         assert current_of(verdicts, "zh") == "二级/技师"
     assert current_of([low], "en") == "Level IV / Intermediate worker"
     assert current_of([sample(Code.NOT_FOUND)], "zh") == ""
+
+
+def test_among_several_logs_the_account_says_of_which_the_grade_is_known() -> None:
+    alone = sample(Code.VALID_UPGRADED)
+    assert alone.certificate is not None and alone.certificate.current is not None
+    among = [
+        replace(alone, certificate=renewed(alone.certificate, current=replace(alone.certificate.current, log=log)))
+        for log in ("log.example/2027", "log.example/2026", "log.example/2026")
+    ]
+    assert logs_of([*among, sample(Code.NOT_FOUND)]) == "log.example/2026、log.example/2027" and logs_of([alone]) == ""
 
 
 async def test_after_a_correction_the_new_name_is_shown_and_shared(tmp_path: Path) -> None:
