@@ -282,10 +282,11 @@ def two_keys(**changes: Any) -> Body:
 
 
 def id_number(person: str) -> str:
-    """An invented resident identity number: region 009900 is not assigned, the check digit is right."""
+    """An invented resident identity number: regions 0099xx are not assigned, the check digit is right. There are more
+    than a billion, so that no two of a log's thousands are the same."""
     draw = int.from_bytes(octets("id " + person, 8), "big")
     born = f"{1960 + draw % 40}{draw // 40 % 12 + 1:02}{draw // 480 % 28 + 1:02}"
-    first17 = f"009900{born}{draw // 13_440 % 1000:03}"
+    first17 = f"0099{draw // 13_440_000 % 100:02}{born}{draw // 13_440 % 1000:03}"
     return first17 + check_digit(first17)
 
 

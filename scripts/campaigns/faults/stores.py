@@ -158,8 +158,8 @@ class Sqlite:
     def failing(self, fault: Fault) -> Iterator[None]:
         real = sqlite.connect
 
-        def connect(path: Path, *, threads: bool = False) -> Any:
-            made = real(path, threads=threads)
+        def connect(path: Path, *, threads: bool = False, **more: int) -> Any:
+            made = real(path, threads=threads, **more)
             return _Failing(made, fault) if threads else made
 
         with patch.object(sqlite, "connect", connect):
