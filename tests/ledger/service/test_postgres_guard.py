@@ -147,12 +147,18 @@ async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -
     for grant, revoke in (
         ("GRANT DELETE ON guard TO ledger_app", "REVOKE DELETE ON guard FROM ledger_app"),
         ("GRANT INSERT (origin, size, root) ON guard TO ledger_app", "REVOKE INSERT ON guard FROM ledger_app"),
-        ("GRANT ledger_owner TO ledger_app", "REVOKE ledger_owner FROM ledger_app"),  # it may become the owner
+        ("GRANT ledger_owner TO ledger_app", "REVOKE ledger_owner FROM ledger_app"),
+        (  # it has none of the owner's rights, and may become the owner
+            "ALTER ROLE ledger_app NOINHERIT;GRANT ledger_owner TO ledger_app",
+            "REVOKE ledger_owner FROM ledger_app;ALTER ROLE ledger_app INHERIT",
+        ),
     ):
-        server.sql(place, grant)
+        for text in grant.split(";"):
+            server.sql(place, text)
         try:
             with pytest.raises(Refused, match="GUARD_ROLE"):
                 await opened(place)
         finally:
-            server.sql(place, revoke)
+            for text in revoke.split(";"):
+                server.sql(place, text)
     await (await opened(place)).close()
