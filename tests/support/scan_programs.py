@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ledger.tlog.policy import Group, Policy, format_policy, parse_policy
+from demonstration.settings import all_of, at_address
+from ledger.tlog.policy import format_policy, parse_policy
 from tests.support.live_auditor import LiveAuditor
 from tests.support.live_ledger import LiveLedger
 from tests.support.live_verifier import LiveVerifier
@@ -87,7 +88,7 @@ class Programs:
             *(asyncio.to_thread(*maker) for maker in makers),
             asyncio.to_thread(LiveAuditor.create, folder / "auditor", live, "auditor.example/scans"),
         )
-        policy = _all_of([_at(parse_policy(one.policy), one.url) for one in made])
+        policy = all_of([at_address(parse_policy(one.policy), one.url) for one in made])
         asked = replace(policy, witnesses=(*policy.witnesses, *auditor.policy_lines))
         (live.folder / "policy.txt").write_text(format_policy(asked), "utf-8")
         pins = {"policy": format_policy(policy), "map_auditors": tuple(key.format_vkey() for key in auditor.keys)}
@@ -138,14 +139,3 @@ class Programs:
         found = {"ledger": self.live, "verifier": self.verifier}
         found |= {f"witness {at}": one for at, one in enumerate(self.witnesses, 1)}
         return found | ({"auditor": self.auditor} if self.auditor else {})
-
-
-def _at(policy: Policy, url: str) -> Policy:
-    return replace(policy, witnesses=tuple(replace(witness, url=url) for witness in policy.witnesses))
-
-
-def _all_of(policies: list[Policy]) -> Policy:
-    witnesses = tuple(witness for policy in policies for witness in policy.witnesses)
-    groups = tuple(group for policy in policies for group in policy.groups)
-    every = Group("all", len(policies), tuple(policy.quorum for policy in policies))
-    return Policy((), witnesses, (*groups, every), every.name)
