@@ -20,7 +20,8 @@ from ledger.records.secret import correction_locator, locator_of
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.status import authenticate_record
-from ledger.store.integrate import Integrator, Prepared
+from ledger.store.batch import Prepared
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import entry_at
 from verifier.carried import Item, certificate_body, key_of, open_carried
 from verifier.causes import Cause

@@ -32,9 +32,10 @@ from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
 from ledger.remote import WIDTH, LogSource, RemoteTree
+from ledger.store.batch import Prepared
 from ledger.store.evidence import Basis, Prover, Standing
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Integrator, Prepared
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store, entry_at
 from ledger.store.reading import BadEntry, Read, read_entries
 from ledger.store.replay import replay_stretch, split_sealed

@@ -35,7 +35,7 @@ from ledger.records.view import Member, View
 from ledger.service.admission import Candidate, ClaimPart, PrivatePart
 from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import PrivateIndex, number_row
-from ledger.store.integrate import Batch
+from ledger.store.batch import Batch
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, StateRow, entry_at
 from ledger.store.view import Behind
 

@@ -41,8 +41,9 @@ from ledger.service.cosigned import LastCosigned, Published
 from ledger.service.signer import HeadSigner
 from ledger.service.witness import Contradiction, Signed
 from ledger.service.witnesses import Witnesses
+from ledger.store.batch import Prepared
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Integrator, Prepared
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateStore, StoredHead, entry_at
 from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, add_cosignatures, open_checkpoint

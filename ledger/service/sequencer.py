@@ -35,8 +35,9 @@ from ledger.service.clock import ClockStopped, LogClock
 from ledger.service.private_fold import LineageOf, PrivateFold, behind
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
+from ledger.store.batch import Batch
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Batch, Integrator
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows, PrivateStore
 
 log = logging.getLogger(__name__)

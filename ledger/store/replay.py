@@ -29,7 +29,8 @@ from ledger.records.seal import is_seal, parse_seal, verify_seal_of
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.view import People
-from ledger.store.integrate import Batch, Integrator, Prepared
+from ledger.store.batch import Batch, Prepared
+from ledger.store.integrate import Integrator
 from ledger.store.reading import BadEntry, Read, read_entries
 
 __all__ = ["BadEntry", "replay_stretch", "split_sealed"]

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from ledger.store.integrate import Integrator, Prepared
+from ledger.store.batch import Prepared
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import StoredHead
 from ledger.tlog.map_tree import MapChange, MapTree
 

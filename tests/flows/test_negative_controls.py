@@ -23,7 +23,8 @@ from ledger.records.rules import certificates, life, sweeps
 from ledger.records.state import certificate_value
 from ledger.records.status import authenticate_record
 from ledger.store import sql
-from ledger.store.integrate import Batch, Integrator
+from ledger.store.batch import Batch
+from ledger.store.integrate import Integrator
 from ledger.store.protocol import StoredBatch
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from ledger.store.view import load_view

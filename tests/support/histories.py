@@ -44,9 +44,10 @@ from ledger.records.statements import AuthorityBody, Statement, issue_entry, iss
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.reference_data import load_catalogue, load_ladder
+from ledger.store.batch import Batch
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Batch, Integrator
+from ledger.store.integrate import Integrator
 from ledger.store.replay import replay_stretch
 from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite, open_sqlite

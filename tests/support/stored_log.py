@@ -10,7 +10,8 @@ from typing import Any
 from ledger.records.authority import Filing, Genesis
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic, authenticate_authority, authenticate_record
-from ledger.store.integrate import Batch, Integrator
+from ledger.store.batch import Batch
+from ledger.store.integrate import Integrator
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.builders import TIME, Authority, Body, make_authority, make_body
 

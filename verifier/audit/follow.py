@@ -14,8 +14,8 @@ from ledger.process_pool import ProcessPool
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.records.state import CertificateState
+from ledger.store.batch import Prepared
 from ledger.store.hashes import Hashes
-from ledger.store.integrate import Prepared
 from ledger.store.reading import Read
 from ledger.tlog.checkpoint import CosignedCheckpoint
 from verifier.audit.sitting_counts import SittingCounts

@@ -18,7 +18,7 @@ from ledger.records.kinds import CertificateStatus
 from ledger.records.seal import is_seal
 from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
-from ledger.store.integrate import Prepared
+from ledger.store.batch import Prepared
 from ledger.store.protocol import Store
 from verifier.audit.sittings import Sittings
 
