@@ -193,7 +193,7 @@ async def send(
     while True:
         headers = {"Content-Type": "application/json", "Idempotency-Key": sha256(body).hexdigest()}
         headers |= sign_request(
-            "POST", url, headers, body, signer=request_key(), now_s=int(time.time()), nonce=urandom(16)
+            "POST", url, headers, body, signer=request_key(parcel.sender), now_s=int(time.time()), nonce=urandom(16)
         )
         async with session.post(url, data=body, headers=headers) as response:
             raw = await response.read()

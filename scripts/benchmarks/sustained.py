@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from benchmarks.append import CONNECTIONS, Sent, send
 from benchmarks.figures import Figure, quantile
 from benchmarks.machine import tree_cpu_seconds
 from benchmarks.processes import Failed
-from benchmarks.workload import BATCH, Parcel, RunningLog, draw_parcels
+from benchmarks.workload import BATCH, Authority, Parcel, RunningLog, draw_parcels, today
 
-RATE = 2_300  # statements a second that are drawn for; in ten minutes nearly what the keys of one filing may sign
-_DRAWN = 100_000  # at a time
+RATE = 3_600  # statements a second that are drawn for
+_OF_A_BODY = 180_000  # of the 200,000 persons that one may name at once
+_DRAWN = 90_000  # at a time
 _FILE = 40  # requests in one file
 
 
@@ -78,20 +79,27 @@ def _each_minute(moments: Sequence[float], began: float, minutes: int) -> tuple[
 
 
 async def _draw(log: RunningLog, count: int) -> list[Path]:
-    """`count` certificates in requests, on disk."""
-    files: list[Path] = []
+    """`count` certificates in requests, on disk: of as many bodies as it takes, their requests in turn."""
+    bodies = -(-count // _OF_A_BODY)
+    share = -(-count // bodies)
     folder = log.folder / "drawn"
     folder.mkdir()
-    async with log.client() as client:
-        for first in range(0, count, _DRAWN):
-            parcels, _ = await draw_parcels(client, first, min(_DRAWN, count - first))
-            for at in range(0, len(parcels), _FILE):
-                files.append(folder / f"{len(files):06d}")
-                files[-1].write_bytes(pickle.dumps(parcels[at : at + _FILE]))
-    return files
+    by_body: list[list[Path]] = []
+    for body in range(bodies):
+        files: list[Path] = []
+        async with log.client(body) as client:
+            if body:
+                await client.submit_authority(Authority(today()).filing(body, name=f"性能测试评价机构 {body}（样本）"))
+            for first in range(0, share, _DRAWN):
+                parcels, _ = await draw_parcels(client, first, min(_DRAWN, share - first), body=body)
+                for at in range(0, len(parcels), _FILE):
+                    files.append(folder / f"{body:03d}-{len(files):06d}")
+                    files[-1].write_bytes(pickle.dumps(parcels[at : at + _FILE]))
+        by_body.append(files)
+    return [file for files in zip(*by_body, strict=True) for file in files]
 
 
-async def _parcels(files: Sequence[Path]) -> AsyncIterator[Parcel]:
+async def _parcels(files: Sequence[Path]) -> AsyncGenerator[Parcel, None]:
     """What `_draw` wrote, the next file read ahead."""
     ahead: asyncio.Task[list[Parcel]] | None = None
     for at in range(len(files) + 1):

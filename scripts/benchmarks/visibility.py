@@ -18,7 +18,7 @@ import aiohttp
 
 from benchmarks.figures import Figure, quantile
 from benchmarks.processes import Failed, Scale, free_port, run, started
-from benchmarks.workload import FILING, ORIGIN, RunningLog, draw_parcels, record_key, running_log, today
+from benchmarks.workload import ORIGIN, RunningLog, draw_parcels, filing_number, record_key, running_log, today
 from demonstration.settings import all_of, at_address, set_toml
 from ledger import wire
 from ledger.client import LedgerClient
@@ -101,7 +101,7 @@ async def _submitted(client: LedgerClient, body: bytes, secrets: Sequence[bytes]
 
 
 async def _revoke(client: LedgerClient, secret: bytes) -> None:
-    ruling = Ruling(Kind.REVOKE, Listed((cert_key_of(secret),)), Reason.ISSUED_IN_ERROR, today(), FILING)
+    ruling = Ruling(Kind.REVOKE, Listed((cert_key_of(secret),)), Reason.ISSUED_IN_ERROR, today(), filing_number())
     answer = (await client.submit([BareSubmission(issuer_entry(ruling, record_key(0)))])).answers[0]
     if not isinstance(answer, Logged):
         raise Failed(f"not revoked on {ORIGIN}: {answer}")

@@ -41,7 +41,6 @@ from ledger.tlog.merkle import leaf_hash
 from ledger.wire import PersonLineage, Submission
 
 ORIGIN = "bench.cert-ledger.example/1"
-FILING = "Y000051990002"
 OCCUPATION = "4-10-01-05"
 BATCH = 250  # statements of one request
 _TRACKS = 1_000  # persons of one request
@@ -64,20 +63,22 @@ class Authority:
     def genesis(self) -> bytes:
         return self._signed(Genesis(ORIGIN, tuple(person.public for person in self.people), 2, self.day - 100))
 
-    def filing(self, **changes: Any) -> bytes:
-        """The filing under which the append part submits, or another with these fields changed."""
+    def filing(self, body: int = 0, **changes: Any) -> bytes:
+        """The filing of an assessment body; the append part submits under that of body 0."""
         since = self.day - 400
         return self._signed(
             replace(
                 Filing(
-                    number=FILING,
+                    number=filing_number(body),
                     name="性能测试评价机构（样本）",
                     kind=IssuerKind.SOCIAL_BODY,
                     first_day=since,
                     last_day=self.day + 400,
                     rows=(FilingRow(OCCUPATION, "", (2, 3, 4, 5), Audience.PUBLIC, since),),
-                    record_keys=tuple(FiledKey(record_key(number).public, since) for number in range(_SPARE_KEYS)),
-                    request_keys=(FiledKey(request_key().public, since),),
+                    record_keys=tuple(
+                        FiledKey(record_key(number, body).public, since) for number in range(_SPARE_KEYS)
+                    ),
+                    request_keys=(FiledKey(request_key(body).public, since),),
                     cap=_CAP,
                 ),
                 **changes,
@@ -105,25 +106,30 @@ class RunningLog:
         keys = [argument for key in self.vkeys for argument in ("--vkey", key)]
         return ["--ledger", self.url, "--origin", ORIGIN, *keys, "--genesis", self.genesis_sha256]
 
-    def client(self) -> LedgerClient:
-        return LedgerClient(self.url, signer=request_key(), total_s=120)
+    def client(self, body: int = 0) -> LedgerClient:
+        return LedgerClient(self.url, signer=request_key(body), total_s=120)
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One request, ready to send: its JSON body, the entries in it, and the secrets of its certificates."""
+    """One request, ready to send: its JSON body, the entries in it, the secrets of its certificates, and who sends."""
 
     body: bytes
     entries: tuple[bytes, ...]
     secrets: tuple[bytes, ...]
+    sender: int = 0
 
 
-def record_key(number: int) -> Ed25519Signer:
-    return Ed25519Signer(_seed(f"record {number}"))
+def filing_number(body: int = 0) -> str:
+    return f"Y{body:04d}51990002"
 
 
-def request_key() -> Ed25519Signer:
-    return Ed25519Signer(_seed("request"))
+def record_key(number: int, body: int = 0) -> Ed25519Signer:
+    return Ed25519Signer(_seed(f"record {number} of {body}"))
+
+
+def request_key(body: int = 0) -> Ed25519Signer:
+    return Ed25519Signer(_seed(f"request of {body}"))
 
 
 def today() -> int:
@@ -183,36 +189,39 @@ async def restart_s(log: RunningLog) -> float:
         return time.perf_counter() - began
 
 
-async def draw_parcels(client: LedgerClient, first: int, count: int, batch: int = BATCH) -> tuple[list[Parcel], float]:
-    """`count` new certificates from serial `first` on, in requests of `batch`; and tracks a second of the ledger."""
-    people = [_person(serial) for serial in range(first, first + count)]
+async def draw_parcels(
+    client: LedgerClient, first: int, count: int, batch: int = BATCH, body: int = 0
+) -> tuple[list[Parcel], float]:
+    """`count` new certificates of a body (its `client`) from serial `first` on, in requests of `batch`; and tracks a
+    second of the ledger."""
+    people = [_person(serial, body) for serial in range(first, first + count)]
     tracks: list[bytes] = []
     began = time.perf_counter()
     for at in range(0, count, _TRACKS):
         tracks += await client.tracks(people[at : at + _TRACKS])
     rate = count / (time.perf_counter() - began)
     day = today()
-    jobs = [(first + at, tracks[at : at + batch], day) for at in range(0, count, batch)]
+    jobs = [(first + at, tracks[at : at + batch], day, body) for at in range(0, count, batch)]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         loop = asyncio.get_running_loop()
         parcels = await asyncio.gather(*(loop.run_in_executor(pool, _draw, *job) for job in jobs))
     return parcels, rate
 
 
-def _draw(first: int, tracks: Sequence[bytes], day: int) -> Parcel:
-    signer = record_key(first // (_CAP // 2) % _SPARE_KEYS)
-    drawn = [certificate(first + at, track, day, signer) for at, track in enumerate(tracks)]
+def _draw(first: int, tracks: Sequence[bytes], day: int, sender: int) -> Parcel:
+    signer = record_key(first // (_CAP // 2) % _SPARE_KEYS, sender)
+    drawn = [certificate(first + at, track, day, signer, sender) for at, track in enumerate(tracks)]
     body = wire.encode(wire.SubmitRequest([wire.submission_body(submission) for _, submission in drawn]))
-    return Parcel(body, tuple(s.entry for _, s in drawn), tuple(secret for secret, _ in drawn))
+    return Parcel(body, tuple(s.entry for _, s in drawn), tuple(secret for secret, _ in drawn), sender)
 
 
-def certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> tuple[bytes, Submission]:
+def certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer, body: int = 0) -> tuple[bytes, Submission]:
     """As an issuer draws it: a name, an ID document, an employer and a birth year; no photo."""
     secret, holder_code = os.urandom(16), os.urandom(16)
     grade = 2 + serial % 4
-    number = build_number(FILING, date_of(day).year, 7 - grade, serial // 4 + 1)  # unique with its level
+    number = build_number(filing_number(body), date_of(day).year, 7 - grade, serial // 4 + 1)  # unique with its level
     face = FaceOpening(os.urandom(16), number, f"例{chr(0x4E00 + serial % 5000)}")
-    person = _person(serial)
+    person = _person(serial, body)
     openings = {
         Field.ID_DOCUMENT: FieldOpening(
             Field.ID_DOCUMENT, os.urandom(16), [person.document_type, person.country, person.number]
@@ -223,7 +232,7 @@ def certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> t
     digests = rest_digests(openings, {place: os.urandom(32) for place in Field if place not in openings})
     issue = Issue(
         cert_key=cert_key_of(secret),
-        filing_number=FILING,
+        filing_number=filing_number(body),
         occupation=OCCUPATION,
         trade="",
         grade=grade,
@@ -248,8 +257,9 @@ def certificate(serial: int, track: bytes, day: int, signer: Ed25519Signer) -> t
     return secret, submission
 
 
-def _person(serial: int) -> PersonLineage:
-    """Nobody: region 000000 is assigned to nowhere."""
+def _person(serial: int, body: int) -> PersonLineage:
+    """Nobody: region 000000 is assigned to nowhere. Another one for each serial of each body."""
+    serial += body * 1_000_000
     first17 = f"000000{1950 + serial // 1000 // 300:04d}{serial // 1000 % 12 + 1:02d}"
     first17 += f"{serial // 12_000 % 28 + 1:02d}{serial % 1000:03d}"
     return PersonLineage(CITIZEN, UNKNOWN_COUNTRY, first17 + check_digit(first17), OCCUPATION)
