@@ -289,8 +289,10 @@ class Rounds:
             while light and (left := [one for one in held if not one.has_turned("light", since)]):
                 await self._light(light, left)
         for one in held:
-            if one.acts and one.acts[-1].acked is not None and one.acts[-1].acked < since:
-                self.turn_s = max(self.turn_s, one.answers[-1].answered - one.acts[-1].acked)
+            acked = one.acts[-1].acked if one.acts else None
+            if acked is not None and acked < since:
+                first = next(told for told in one.answers if told.asked > acked and turned(one.acts, told))
+                self.turn_s = max(self.turn_s, first.answered - acked)
 
     async def _scan(self, one: Held, form: str) -> None:
         """One scan by the verifier over a replica."""
