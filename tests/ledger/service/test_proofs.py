@@ -259,8 +259,13 @@ async def test_a_proof_that_waits_for_nothing_is_answered_by_the_connection(
         write = log.store._writer.execute
         write("UPDATE entry SET idx = idx + 1000 WHERE body = ?", (one.statement.entry,))
         await ask(503)
+        ((value,),) = write("SELECT value FROM state WHERE subject = ?", asked).fetchall()
         write("UPDATE state SET value = zeroblob(32) WHERE subject = ?", asked)
         await ask(503)
+        write("UPDATE state SET value = ?, body = x'80' WHERE subject = ?", (value, *asked))
+        assert ways[0] == ways[1]
+        await ask(500)  # each with a reference of its own
+        del ways[0][0][-1], ways[1][0][-1], ways[0][1][-1], ways[1][1][-1]
     assert ways[0] == ways[1] and len(ways[0][1]) == len(ways[0][0])
     assert [len(prover._kept) for prover, _ in sites] == [0, 0]
     await log.store.close()
