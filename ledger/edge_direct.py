@@ -1,10 +1,10 @@
-"""Answers that exist as bytes already, sent before a request is made of what has arrived.
+"""Answers that nothing has to be waited for, sent before a request is made of what has arrived.
 
     add_direct(app, "/tile/", "/tile/{path}", lookup)     beside the route, which answers whatever this does not
 
 aiohttp takes longer for a task, a request, its routes and its writer than a short answer takes; so a connection first
-looks whether what has arrived is one plain GET of something that lies ready. In any doubt it goes the usual way, which
-gives the same bytes, the same access line and the same deadlines. A direct answer is given when all of this holds:
+looks whether what has arrived is one plain GET of something that lies ready or can be made at once. In any doubt it
+goes the usual way, which gives the same bytes, access line and deadlines. A direct answer is given when all this holds:
 
     1 idle       aiohttp waits for a request: none is under way, none is kept, and nobody has told the connection to end
     2 boundary   aiohttp's parser has read everything before as whole requests: what arrives begins a new one
@@ -12,7 +12,7 @@ gives the same bytes, the same access line and the same deadlines. A direct answ
     4 line       `GET`, a path of plain characters, `HTTP/1.1`, in one small piece together with all that follows
     5 header     lines of the form `Name: value`, each name once and one of those that change nothing, a Host among
                  them, then the blank line, and nothing behind it
-    6 answer     the application has it ready, whole and small enough never to fill the transport
+    6 answer     the application has it at once, whole and small enough never to fill the transport
 
 and then
 
@@ -33,7 +33,7 @@ from aiohttp.web_protocol import RequestHandler
 from ledger.edge_log import AccessLog
 
 # The bytes of a 200 answer to what stands behind the prefix, with Strict-Transport-Security or without; None, or an
-# error of any kind, where the ordinary handler has to say more. Never waits.
+# error of any kind, where the ordinary handler has to say more or may wait. Never waits.
 Lookup = Callable[[str, bool], bytes | None]
 
 MOST_ASKED: Final = 4096  # bytes of a request; less than aiohttp takes for one line

@@ -30,7 +30,7 @@ from ledger.tlog.note import NOTE_CEILING
 
 LABEL: Final = "certledger/evidence/v1"
 MAX_EVIDENCE: Final = 160 * 1024
-_BEFORE_KEY: Final = b"\x8d" + canonical.encode(LABEL)  # a CBOR array of thirteen, and its first
+_BEFORE_KEY: Final = b"\x8d" + canonical.encode(LABEL) + b"\x58\x20"  # an array of thirteen, its first, 32 bytes
 _NOTHING, _ONE, _TWO, _THREE = b"\x80", b"\x81", b"\x82", b"\x83"  # CBOR arrays: their first byte
 _MAX_PATH: Final = 63  # hashes of an inclusion proof
 _HASHES: Final = frozenset({32})  # their lengths
@@ -102,32 +102,58 @@ class Evidence:
 
 def format_evidence(evidence: Evidence) -> bytes:
     """The bytes of an answer. Raises Malformed when they would be more than 160 KiB."""
-    before, behind = format_around(evidence)
-    raw = before + canonical.encode(evidence.checkpoint) + behind
+    shown = format_shown(
+        evidence.map_proof,
+        evidence.state,
+        evidence.issued,
+        evidence.commitments,
+        evidence.event,
+        evidence.terms,
+        evidence.highest,
+    )
+    checkpoint = canonical.encode(evidence.checkpoint)
+    raw = join_answer(evidence.cert_key, checkpoint, format_seals(evidence.seal, evidence.next), shown)
     if len(raw) > MAX_EVIDENCE:
         raise Malformed("evidence of more than 160 KiB")
     return raw
 
 
-def format_around(evidence: Evidence) -> tuple[bytes, bytes]:
-    """What stands before and behind the checkpoint's CBOR: the same whenever that head is signed again."""
-    entry, highest = canonical.encode_bytes, evidence.highest
-    # Put together from pieces: a third of the time of one array with all of it, nearly all of which is hashes.
-    behind = (
-        entry(evidence.seal.entry),
-        _path(evidence.seal.inclusion),
-        _placed(evidence.next),
-        entry(evidence.map_proof),
-        entry(evidence.state),
-        _placed(evidence.issued),
-        _ONE + entry(evidence.commitments) if evidence.commitments else _NOTHING,
-        _ONE + entry(evidence.event) if evidence.event else _NOTHING,
-        entry(evidence.terms),
-        _THREE + entry(highest.entry) + canonical.encode(highest.index) + _path(highest.inclusion)
-        if highest
-        else _NOTHING,
+# Put together from pieces, some of which are the same in many answers: a third of the time of one array with all of it,
+# nearly all of which is hashes.
+def join_answer(cert_key: bytes, checkpoint: bytes, seals: bytes, shown: bytes) -> bytes:
+    """The answer out of the checkpoint's CBOR, `format_seals` and `format_shown`."""
+    return b"".join((_BEFORE_KEY, cert_key, checkpoint, seals, shown))
+
+
+def format_seals(seal: Placed, following: Placed | None) -> bytes:
+    """The piece that all answers at one seal under one size share."""
+    return canonical.encode_bytes(seal.entry) + _path(seal.inclusion) + _placed(following)
+
+
+def format_shown(
+    map_proof: bytes,
+    state: bytes = b"",
+    issued: Placed | None = None,
+    commitments: bytes = b"",
+    event: bytes = b"",
+    terms: bytes = b"",
+    highest: Indexed | None = None,
+) -> bytes:
+    """The piece about one certificate: parts as in `Evidence`, which says what goes together."""
+    entry = canonical.encode_bytes
+    return b"".join(
+        (
+            entry(map_proof),
+            entry(state),
+            _placed(issued),
+            _ONE + entry(commitments) if commitments else _NOTHING,
+            _ONE + entry(event) if event else _NOTHING,
+            entry(terms),
+            _THREE + entry(highest.entry) + canonical.encode(highest.index) + _path(highest.inclusion)
+            if highest
+            else _NOTHING,
+        )
     )
-    return _BEFORE_KEY + entry(evidence.cert_key), b"".join(behind)
 
 
 def parse_evidence(raw: bytes) -> Evidence:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.errors import Malformed
+from ledger.errors import Damaged, Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing, check_origin, check_people
 from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingStatus, KeyStatus, Kind
@@ -295,7 +295,17 @@ def certificate_value(encoded: bytes) -> bytes:
 
 def parse_certificate_state(raw: bytes) -> CertificateState:
     """Read the CBOR array. Raises Malformed unless it is exactly what `encode` writes."""
-    value = canonical.decode(raw)
+    return _certificate_state(canonical.decode(raw))
+
+
+def bound_certificate_state(raw: bytes, value: bytes) -> CertificateState:
+    """The state that the map binds with `value`, out of a store of our own. Raises Damaged when `raw` is not that."""
+    if certificate_value(raw) != value:
+        raise Damaged("store: a certificate's state is not that of its value; run fsck")
+    return _certificate_state(canonical.read_own(raw))
+
+
+def _certificate_state(value: Any) -> CertificateState:
     # Compared in one go: a `match` of nineteen class patterns costs four times as much as the decoding.
     if type(value) is list and tuple(map(type, value)) == _CERTIFICATE_SHAPE and value[0] == VERSION:
         _, status, kind, *plain, summary = value

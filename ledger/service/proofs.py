@@ -95,12 +95,12 @@ class Proofs:
         return self._head
 
     def ready(self, cert_key: str, hsts: bool) -> bytes | None:
-        """All bytes of the answer of `get_evidence` to a question without a query, where it is remembered
-        (`ledger.edge_direct`). Raises Unavailable before the first head."""
+        """All bytes of the answer of `get_evidence` to a question without a query, where nothing has to be waited for
+        (`ledger.edge_direct`). Raises as that does."""
         if _KEY.fullmatch(cert_key) is None:
             return None
         _, basis, tag = self.head()
-        body = self.prover.remembered(bytes.fromhex(cert_key), basis)
+        body = self.prover.at_once(bytes.fromhex(cert_key), basis)
         return None if body is None else tag.whole(body, hsts)
 
     def cosigned_head(self, key_ids: Sequence[bytes]) -> tuple[Published, Basis, Tag]:

@@ -15,10 +15,10 @@ from typing import Final, cast
 
 from ledger.errors import Malformed, Unavailable
 from ledger.records import canonical
-from ledger.records.evidence import Evidence, Indexed, Placed, format_around
+from ledger.records.evidence import Indexed, Placed, format_seals, format_shown, join_answer
 from ledger.records.issue import Issue
 from ledger.records.seal import Seal, parse_seal
-from ledger.records.state import CertificateState, certificate_map_key, filing_map_key, parse_certificate_state
+from ledger.records.state import CertificateState, bound_certificate_state, certificate_map_key, filing_map_key
 from ledger.records.statements import parse_statement
 from ledger.store.growth import bucket_range
 from ledger.store.hashes import Hashes
@@ -31,7 +31,7 @@ from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import leaf_hash
 
 _KEPT_SEALS: Final = 64
-KEPT: Final = 8192  # answers of the published head, about 3 KiB each
+KEPT: Final = 8192  # of the published head: what answers show of a certificate, about 2.5 KiB each
 _KEPT_TERMS: Final = 256
 _TERMS_INDEX, _TERMS_LEAF = 3, 4  # places in the array of a filing's state
 
@@ -60,30 +60,45 @@ class Prover:
         self._store, self._hashes, self._serving = cast("VersionedStore", integrator.store), hashes, serving
         self._history = History(integrator)
         self._size = 0  # of the head that the kept answers are about
-        self._kept: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
-        self._newest: tuple[Placed, Seal] | None = None
-        self._older: OrderedDict[tuple[int, int], tuple[Placed, Placed]] = OrderedDict()  # seal, and size of the head
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()  # by cert key
+        self._newest: tuple[bytes, Seal] | None = None
+        self._older: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # seal, and size of the head
         self._note = b"", b""  # the last checkpoint, and its CBOR
         self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
 
     async def current(self, cert_key: bytes, basis: Basis) -> bytes:
         """The answer at the head's own seal."""
         kept = self.remembered(cert_key, basis)
-        if kept is None:
-            newest, seal = await self._newest_seal(basis)
-            tree = self._serving.map if self._serving.size == basis.size else await self._history.map_at(seal)
-            around = format_around(await self._evidence(cert_key, basis, tree, newest, seal, None))
-            if self._size == basis.size:
-                self._kept[cert_key] = around
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            kept = around[0] + self._encoded(basis.note) + around[1]
-        return kept
+        if kept is not None:
+            return kept
+        seals, seal = await self._newest_seal(basis)
+        tree = self._serving.map if self._serving.size == basis.size else await self._history.map_at(seal)
+        shown = await self._shown(cert_key, basis.size, tree, seal.covered)
+        if self._size == basis.size:
+            self._kept[cert_key] = shown
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return join_answer(cert_key, self._encoded(basis.note), seals, shown)
 
     def remembered(self, cert_key: bytes, basis: Basis) -> bytes | None:
         """The answer at the head's own seal, if it was made before under a head of this size."""
-        around = self._kept.get(cert_key) if self._size == basis.size else None
-        return None if around is None else around[0] + self._encoded(basis.note) + around[1]
+        if self._size != basis.size or self._newest is None:
+            return None
+        shown = self._kept.get(cert_key)
+        return None if shown is None else join_answer(cert_key, self._encoded(basis.note), self._newest[0], shown)
+
+    def at_once(self, cert_key: bytes, basis: Basis) -> bytes | None:
+        """What `current` gives, without waiting: remembered, or made now from what is in this process and a store that
+        reads at once. None where something has to be waited for. Raises as `current`."""
+        if not self._store.reads_at_once or self._serving.size != basis.size:  # older maps are rebuilt in pieces
+            return self.remembered(cert_key, basis)
+        asking = self.current(cert_key, basis)
+        try:
+            asking.send(None)
+        except StopIteration as made:
+            return cast("bytes", made.value)
+        asking.close()  # it waits after all: whoever may wait asks again
+        return None
 
     async def at_size(self, cert_key: bytes, size: int, basis: Basis) -> bytes:
         """The answer as of the first `size` leaves, which a seal must end. Raises Refused NO_SUCH_SIZE."""
@@ -99,7 +114,7 @@ class Prover:
         version = await self._store.state_as_of(certificate_map_key(cert_key), basis.size - 1)
         if version is None:
             return None
-        index = parse_certificate_state(version.body).issue_index
+        index = bound_certificate_state(version.body, version.value).issue_index
         return Standing(index, (await self._placed([index], basis.size))[0])
 
     def _encoded(self, note: bytes) -> bytes:
@@ -111,30 +126,27 @@ class Prover:
         if seal.covered >= basis.size - 1:
             return await self.current(cert_key, basis)
         tree = await self._history.map_at(seal)
-        own, after = await self._older_seal(seal, basis)
-        before, behind = format_around(await self._evidence(cert_key, basis, tree, own, seal, after))
-        return before + self._encoded(basis.note) + behind
+        seals = await self._older_seals(seal, basis)
+        shown = await self._shown(cert_key, basis.size, tree, seal.covered)
+        return join_answer(cert_key, self._encoded(basis.note), seals, shown)
 
-    async def _older_seal(self, seal: Seal, basis: Basis) -> tuple[Placed, Placed]:
+    async def _older_seals(self, seal: Seal, basis: Basis) -> bytes:
         """An older seal and the one behind it in the tree of the head: every answer as of a day has the same two."""
         key = seal.covered, basis.size
-        placed = self._older.get(key)
-        if placed is None:
+        seals = self._older.get(key)
+        if seals is None:
             following = await self._store.seal_from(seal.covered + 1)
             if following is None:
                 raise Unavailable("store: the seal after an older one is not found; run fsck")
-            own, after = await self._placed([seal.covered, following], basis.size)
-            placed = self._older[key] = own, after
+            seals = self._older[key] = format_seals(*await self._placed([seal.covered, following], basis.size))
             while len(self._older) > _KEPT_SEALS:
                 self._older.popitem(last=False)
-        return placed
+        return seals
 
-    async def _evidence(
-        self, cert_key: bytes, basis: Basis, tree: MapTree, own: Placed, seal: Seal, after: Placed | None
-    ) -> Evidence:
+    async def _shown(self, cert_key: bytes, size: int, tree: MapTree, at: int) -> bytes:
+        """What the map sealed at the index `at`, which is `tree`, says of a certificate, in the log of `size`."""
         map_key = certificate_map_key(cert_key)
         bucket = tree.landing_bucket(map_key)
-        at = seal.covered
         leaves: Sequence[Leaf] = ()
         version = None
         if bucket is not None:
@@ -144,19 +156,15 @@ class Prover:
         except Malformed as error:  # another head was published meanwhile, or the rows are damaged
             raise Unavailable("the state map changed while it was read", retry_after=1) from error
         if version is None:
-            return Evidence(cert_key, basis.note, own, after, proof, b"")
-        state = parse_certificate_state(version.body)
+            return format_shown(proof)
+        state = bound_certificate_state(version.body, version.value)
         best = state.summary.highest
         indexes = [state.issue_index]
         if best is not None and best.cert_key != cert_key:
             indexes.append(await self._issue_index(best.cert_key, at))
-        issued, *highest = await self._placed(indexes, basis.size)
+        issued, *highest = await self._placed(indexes, size)
         commitments, event = await self._named(cert_key, state, at)
-        return Evidence(
-            cert_key,
-            basis.note,
-            own,
-            after,
+        return format_shown(
             proof,
             version.body,
             issued,
@@ -184,7 +192,7 @@ class Prover:
         version = await self._store.state_as_of(certificate_map_key(cert_key), at)
         if version is None:
             raise Unavailable("a certificate that another one names is not in the map; run fsck")
-        return parse_certificate_state(version.body).issue_index
+        return bound_certificate_state(version.body, version.value).issue_index
 
     async def _filing(self, state: CertificateState) -> bytes:
         """The filing statement under which a certificate was issued: the filing's state at that time points to it."""
@@ -222,11 +230,11 @@ class Prover:
         paths = await self._hashes.inclusion(indexes, size)
         return [Placed(entry, path) for entry, path in zip(entries, paths, strict=True)]
 
-    async def _newest_seal(self, basis: Basis) -> tuple[Placed, Seal]:
+    async def _newest_seal(self, basis: Basis) -> tuple[bytes, Seal]:
         if self._size == basis.size and self._newest is not None:
             return self._newest
         (placed,) = await self._placed([basis.size - 1], basis.size)
-        newest = placed, parse_seal(placed.entry)
+        newest = format_seals(placed, None), parse_seal(placed.entry)
         if self._size < basis.size:  # another head was published: nothing of the one before is asked for again
             self._size, self._newest = basis.size, newest
             self._kept.clear()

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
@@ -29,6 +29,7 @@ from ledger.store.protocol import (
     StoredHead,
     index_values,
     signed_row,
+    unchanged_bucket,
 )
 from ledger.text import Text
 
@@ -37,6 +38,8 @@ _AT_ONCE = 8192  # rows in one INSERT
 
 class PostgresStore:
     """Implements Store and VersionedStore and, when opened with `private`, PrivateStore."""
+
+    reads_at_once: ClassVar[bool] = False
 
     def __init__(self, place: Place, reads: ReadPool | Snapshot, writer: Writer | None, *, private: bool) -> None:
         self._place = place
@@ -132,12 +135,11 @@ class PostgresStore:
     async def bucket_as_of(
         self, low: bytes, high: bytes, map_key: bytes, seal: int
     ) -> tuple[list[tuple[bytes, bytes]], StateVersion | None]:
-        rows = await self._reads.fetch(sql.BUCKET, low, high, map_key)
-        if any(since > seal for _, _, since, _ in rows):
+        found = unchanged_bucket(await self._reads.fetch(sql.BUCKET, low, high, map_key), seal)
+        if found is None:
             (leaves,) = await self.leaves_as_of([(low, high)], seal)
             return leaves, await self.state_as_of(map_key, seal)
-        version = next((StateVersion(since, value, body) for _, value, since, body in rows if body is not None), None)
-        return [(key, value) for key, value, _, _ in rows], version
+        return found
 
     async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
         return [tuple(row) for row in await self._reads.fetch(sql.CHANGED_SINCE, seal, after, limit)]

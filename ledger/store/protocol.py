@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import msgspec
 
@@ -63,8 +63,7 @@ class StateRow(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StateVersion:
+class StateVersion(msgspec.Struct, frozen=True, array_like=True):
     """What one map key held from the seal at `since` on. Older versions are kept."""
 
     since: int
@@ -205,7 +204,12 @@ async def entry_at(store: Store, index: int) -> bytes:
 
 
 class VersionedStore(Store, Protocol):
-    """A store that keeps what each seal's map held: what proofs are made from. An auditor's keeps only the newest."""
+    """A store that keeps what each seal's map held: what proofs are made from. An auditor's keeps only the newest.
+
+    `reads_at_once`: its reads never wait, they have ended before the event loop goes on.
+    """
+
+    reads_at_once: ClassVar[bool]
 
     async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
         """The version in the map that the seal at this index commits to; None when it has no such key."""
@@ -230,6 +234,21 @@ class VersionedStore(Store, Protocol):
 
     async def seal_from(self, index: int) -> int | None:
         """The index of the first seal at `index` or later."""
+
+
+def unchanged_bucket(
+    rows: Iterable[tuple[bytes, bytes, int, bytes | None]], seal: int
+) -> tuple[list[tuple[bytes, bytes]], StateVersion | None] | None:
+    """What `bucket_as_of` gives, out of what its keys hold now; None where one of them changed since."""
+    leaves: list[tuple[bytes, bytes]] = []
+    version = None
+    for key, value, since, body in rows:
+        if since > seal:
+            return None
+        leaves.append((key, value))
+        if body is not None:
+            version = StateVersion(since, value, body)
+    return leaves, version
 
 
 class PrivateStore(VersionedStore, Protocol):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
@@ -31,6 +31,7 @@ from ledger.store.protocol import (
     StoredHead,
     index_values,
     signed_row,
+    unchanged_bucket,
 )
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
 from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect
@@ -45,6 +46,8 @@ _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has writte
 
 class SqliteStore:
     """Implements Store and, when opened with `private`, PrivateStore."""
+
+    reads_at_once: ClassVar[bool] = True
 
     def __init__(self, path: Path, *, private: bool, read_only: bool = False) -> None:
         self._path = path
@@ -156,12 +159,11 @@ class SqliteStore:
     async def bucket_as_of(
         self, low: bytes, high: bytes, map_key: bytes, seal: int
     ) -> tuple[list[tuple[bytes, bytes]], StateVersion | None]:
-        rows = self._all(sql.BUCKET, low, high, map_key)
-        if any(since > seal for _, _, since, _ in rows):
+        found = unchanged_bucket(self._all(sql.BUCKET, low, high, map_key), seal)
+        if found is None:
             (leaves,) = await self.leaves_as_of([(low, high)], seal)
             return leaves, await self.state_as_of(map_key, seal)
-        version = next((StateVersion(since, value, body) for _, value, since, body in rows if body is not None), None)
-        return [(key, value) for key, value, _, _ in rows], version
+        return found
 
     async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
         return self._all(sql.CHANGED_SINCE, seal, after, limit)
@@ -323,10 +325,8 @@ class SqliteStore:
             raise Unavailable(f"store: {error}; outcome unknown") from error
 
     def _one(self, text: str, *values: Any) -> Any:
-        try:
-            return self._reader.execute(numbered(text), values).fetchone()
-        except sqlite3.Error as error:
-            raise Unavailable(f"store: {error}") from error
+        rows = self._all(text, *values)
+        return rows[0] if rows else None
 
     def _all(self, text: str, *values: Any) -> list[Any]:
         try:

@@ -27,9 +27,8 @@ from ledger.records.state import (
     AuthorityState,
     CertificateState,
     FilingState,
+    bound_certificate_state,
     certificate_map_key,
-    certificate_value,
-    parse_certificate_state,
 )
 from ledger.records.statements import Statement, parse_statement
 from ledger.records.supervision import FilingStanding, KeyStanding
@@ -170,9 +169,7 @@ async def load_view(source: Source, statements: Sequence[Statement], behind: Beh
 
 def certificate_of(row: StateRow) -> CertificateState:
     """The state in a row. Raises Unverified unless its value is the digest of its body."""
-    if certificate_value(row.body) != row.value:
-        raise Damaged("store: a certificate's state is not that of its value; run fsck")
-    return parse_certificate_state(row.body)
+    return bound_certificate_state(row.body, row.value)
 
 
 class _Loader:

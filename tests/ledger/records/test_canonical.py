@@ -25,7 +25,7 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_encode_and_decode_are_inverses(value: Any) -> None:
     raw = canonical.encode([value])
-    assert canonical.decode(raw) == [value]
+    assert canonical.decode(raw) == canonical.read_own(raw) == [value]
     assert canonical.encode(canonical.decode(raw)) == raw
 
 

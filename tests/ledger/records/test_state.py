@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as renewed
 
-from ledger.errors import Malformed
+from ledger.errors import Damaged, Malformed
 from ledger.records import canonical
 from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind
 from ledger.records.state import (
@@ -22,6 +22,7 @@ from ledger.records.state import (
     KeyUse,
     TrackSummary,
     authority_map_key,
+    bound_certificate_state,
     certificate_map_key,
     certificate_value,
     filing_map_key,
@@ -109,6 +110,7 @@ def test_certificate_states_round_trip(state: CertificateState) -> None:
     )
     assert parse_certificate_state(raw) == state
     assert parse_certificate_state(raw).encode() == raw
+    assert bound_certificate_state(raw, state.value()) == state
     assert state.value() == certificate_value(raw) == sha256(b"certledger/cert-state/v1\n" + raw).digest()
 
 
@@ -241,6 +243,18 @@ PARTS: list[Any] = cbor2.loads(STATE.encode())
 def test_a_certificate_state_of_another_form_is_malformed(at: int, value: Any) -> None:
     with pytest.raises(Malformed):
         parse_certificate_state(canonical.encode([*PARTS[:at], value, *PARTS[at + 1 :]]))
+
+
+def test_a_state_of_our_own_is_the_one_of_its_value() -> None:
+    raw, value = STATE.encode(), STATE.value()
+    for at in range(len(raw)):
+        with pytest.raises(Damaged, match="run fsck"):
+            bound_certificate_state(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :], value)
+    with pytest.raises(Damaged, match="run fsck"):
+        bound_certificate_state(raw, bytes(32))
+    for other in (canonical.encode(PARTS[:18]), b"\xff"):  # nobody wrote these: no crash, should somebody bind them
+        with pytest.raises(Malformed):
+            bound_certificate_state(other, certificate_value(other))
 
 
 def test_other_lengths_are_malformed() -> None:

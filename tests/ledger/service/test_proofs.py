@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,14 +21,19 @@ from ledger.service.cosigned import Published
 from ledger.service.proofs import Proofs, add_proofs, cosigned_question
 from ledger.service.run import RECEIPT_KEY
 from ledger.service.witness import Signed
-from ledger.store.evidence import Basis
+from ledger.store.evidence import Basis, Prover
+from ledger.store.hashes import Hashes
+from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NO_WITNESSES
 from ledger.tlog.proof import parse_tlog_proof, verify_tlog_proof
+from tests.support.build_log import LogBuilder
 from tests.support.builders import Body, Certificate, octets
 from tests.support.in_memory import in_memory, said, undated
 from tests.support.live_ledger import LiveLedger, distinct, drafted, today
+from tests.support.slow_evidence import slow_evidence
+from tests.support.stores import KINDS
 
 LABELS = distinct("proofs", 3)
 
@@ -141,7 +147,7 @@ async def test_other_questions_are_refused(live: LiveLedger, path: str, status: 
 
 
 class Memory:
-    """A prover that remembers what it was asked for under one note, and counts what it had to prove."""
+    """A prover that has to wait, remembers what it was asked for under one note, and counts what it had to prove."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[bytes, bytes], bytes] = {}
@@ -151,7 +157,7 @@ class Memory:
         self.proved.append(cert_key)
         return self.kept.setdefault((cert_key, basis.note), sha256(cert_key + basis.note).digest() * 60)
 
-    def remembered(self, cert_key: bytes, basis: Basis) -> bytes | None:
+    def at_once(self, cert_key: bytes, basis: Basis) -> bytes | None:
         return self.kept.get((cert_key, basis.note))
 
 
@@ -200,6 +206,86 @@ async def test_what_is_remembered_under_the_newest_head_is_answered_at_once(
     assert direct_answers[0].startswith(b"HTTP/1.1 503 ")
     assert (few, all_of_them) == ([1, 1, 1], [3, 3, 3])
     assert [answer[9:12] for answer in direct_answers[1:5]] == [b"200", b"200", b"200", b"304"]
+
+
+async def test_a_proof_that_waits_for_nothing_is_answered_by_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Computed before there is a request: the same bytes and access lines as by the handler, errors too."""
+    caplog.set_level("INFO", "ledger.edge.access")
+    log = await LogBuilder.create(tmp_path / "log.db")
+    serving, heads, asked = Serving(log.integrator), list[Any](), [octets("nobody")]
+    ways: list[tuple[list[bytes], list[dict[str, object]]]] = [([], []), ([], [])]
+    sites = []
+    for direct in (True, False):
+        prover = Prover(log.integrator, Hashes(log.store), serving)
+        proofs = Proofs(prover, lambda: heads[-1], lambda _: None, log.origin, log.signer.vkeys, None)  # type: ignore[arg-type]
+        app = web.Application()
+        add_proofs(app, proofs)
+        protect(app)
+        if not direct:
+            del app[DIRECT]
+        sites.append((prover, app))
+
+    def publish() -> None:
+        heads.append(SimpleNamespace(size=log.integrator.size, note=log.checkpoint(), root=b""))
+        serving.publish(log.integrator.size)
+
+    async with in_memory(sites[0][1]) as at_once, in_memory(sites[1][1]) as usually:
+        lines = at_once(), usually()
+
+        async def ask(wanted: int) -> None:
+            for key in asked:
+                sent = f"GET /v1/evidence/{key.hex()} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+                for line, (answers, accesses) in zip(lines, ways, strict=True):
+                    answers.append(undated(await line.send(sent)))
+                    accesses += said(caplog)
+                    assert answers[-1].startswith(b"HTTP/1.1 %d " % wanted)
+
+        for at in range(3):
+            one = log.certificate(f"c{at}", grade=2 + at, track="t")
+            await log.issue(one)
+            asked.append(one.issue.cert_key)
+            publish()
+            await ask(200)
+            assert ways[0][0][-1].endswith(await slow_evidence(log.store, asked[-1], heads[-1].note, heads[-1].size))
+        await log.issue(log.certificate("later"))
+        heads.append(SimpleNamespace(size=log.integrator.size, note=log.checkpoint(), root=b""))
+        await ask(200)  # the serving map is that of the head before: rebuilt, which waits
+        asked[:] = asked[-1:]
+        serving.publish(log.integrator.size)
+        for prover, _ in sites:
+            prover._kept.clear()
+        write = log.store._writer.execute
+        write("UPDATE entry SET idx = idx + 1000 WHERE body = ?", (one.statement.entry,))
+        await ask(503)
+        ((value,),) = write("SELECT value FROM state WHERE subject = ?", asked).fetchall()
+        write("UPDATE state SET value = zeroblob(32) WHERE subject = ?", asked)
+        await ask(503)
+        write("UPDATE state SET value = ?, body = x'80' WHERE subject = ?", (value, *asked))
+        assert ways[0] == ways[1]
+        await ask(500)  # each with a reference of its own
+        del ways[0][0][-1], ways[1][0][-1], ways[0][1][-1], ways[1][1][-1]
+    assert ways[0] == ways[1] and len(ways[0][1]) == len(ways[0][0])
+    assert [len(prover._kept) for prover, _ in sites] == [0, 0]
+    await log.store.close()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+async def test_which_answers_need_no_request(tmp_path: Path, store: str) -> None:
+    log = await LogBuilder.create(
+        tmp_path / "log.db", store=await KINDS[store]().create(tmp_path / "log.db", private=False)
+    )
+    head = SimpleNamespace(size=log.integrator.size, note=log.checkpoint())
+    prover = Prover(log.integrator, Hashes(log.store), Serving(log.integrator))
+    proofs = Proofs(prover, lambda: head, lambda _: None, log.origin, log.signer.vkeys, None)  # type: ignore[arg-type,return-value]
+    key = octets("nobody")
+    made = proofs.ready(key.hex(), False)
+    assert (made is not None) == (store == "sqlite")
+    raw = await prover.current(key, proofs.head()[1])
+    answer = proofs.ready(key.hex(), False)
+    assert answer is not None and answer.endswith(b"\r\n\r\n" + raw) and made in (None, answer)
+    await log.store.close()
 
 
 def test_nothing_lies_ready_before_the_first_head_nor_for_what_is_no_key() -> None:

@@ -5,12 +5,13 @@ import sqlite3
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unavailable, Unverified
+from ledger.errors import Damaged, Refused, Unavailable, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.evidence_check import ProvenState, verify_evidence
@@ -23,6 +24,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
 from ledger.tlog.policy import NO_WITNESSES
 from tests.support.build_log import FILING, ISSUE_DAY, TIME, LogBuilder, octets
+from tests.support.slow_evidence import slow_evidence
 from tests.support.stores import KINDS
 
 DAY = 86_400_000
@@ -51,7 +53,14 @@ class Site:
         return proven
 
     async def current(self, cert_key: bytes) -> ProvenState:
-        return self.check(await self.prover.current(cert_key, self.basis), cert_key)
+        raw = await self.prover.current(cert_key, self.basis)
+        assert raw == await self.slowly(cert_key)
+        return self.check(raw, cert_key)
+
+    async def slowly(self, cert_key: bytes, size: int | None = None) -> bytes:
+        """The one answer there is, as of the first `size` leaves."""
+        at = None if size is None else size - 1
+        return await slow_evidence(self.log.store, cert_key, self.basis.note, self.basis.size, at)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -205,6 +214,72 @@ async def test_an_older_seal_stands_otherwise_under_every_head(tmp_path: Path) -
     await site.log.store.close()
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_without_waiting_the_same_answer_or_none(tmp_path: Path, kind: str) -> None:
+    """A file answers at once. A server has to be waited for, until it has answered."""
+    path = tmp_path / "log.db"
+    site = Site(await LogBuilder.create(path, store=await KINDS[kind]().create(path, private=False)))
+    log, prompt = site.log, kind == "sqlite"
+    assert log.store.reads_at_once == prompt
+    low, high, many = log.certificate("low", grade=3, track="t"), log.certificate("high", grade=5, track="t"), []
+    asked = [low.issue.cert_key, high.issue.cert_key, octets("nobody")]
+    for at in range(3):
+        await log.issue([low, high, log.certificate("last")][at])
+        if at == 2 and prompt:  # whole tiles
+            many = [log.certificate(f"many {number}") for number in range(300)]
+            await log.issue(*many)
+            asked += [certificate.issue.cert_key for certificate in many[::17]]
+        ahead = Basis(log.integrator.size, log.checkpoint(), log.time)
+        assert all(site.prover.at_once(key, ahead) is None for key in asked), "the map is that of the head before"
+        site.publish()
+        if at == 1:
+            await log.issue(log.certificate("behind the published head"))
+        for key in asked:
+            wanted = await site.slowly(key)
+            assert site.prover.at_once(key, site.basis) == (wanted if prompt else None)
+            assert await site.prover.current(key, site.basis) == site.prover.at_once(key, site.basis) == wanted
+    await log.store.close()
+
+
+async def test_a_file_that_makes_wait_is_left_to_who_may_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    await site.log.issue(one)
+    site.publish()
+    usual = site.log.store.bucket_as_of
+
+    async def slow(*asked: Any) -> Any:
+        await asyncio.sleep(0)
+        return await usual(*asked)
+
+    monkeypatch.setattr(site.log.store, "bucket_as_of", slow)
+    assert site.prover.at_once(one.issue.cert_key, site.basis) is None
+    assert (await site.current(one.issue.cert_key)).issued == one.statement
+    await site.log.store.close()
+
+
+async def test_a_state_that_is_not_the_one_of_the_map_is_not_shown(tmp_path: Path) -> None:
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one, two = site.log.certificate("one", track="t"), site.log.certificate("two", grade=5, track="t")
+    await site.log.issue(one, two)
+    site.publish()
+    write = site.log.store._writer.execute
+    for damaged in (one, two):  # its own, and that of the track's highest
+        key = damaged.issue.cert_key
+        ((whole,),) = write("SELECT body FROM state WHERE subject = ?", (key,)).fetchall()
+        write("UPDATE state SET body = ? WHERE subject = ?", (whole[:-2] + b"\x18\x80", key))
+        fresh = Prover(site.log.integrator, Hashes(site.log.store), site.serving)
+        with pytest.raises(Damaged, match="run fsck"):
+            await fresh.standing(key, site.basis)
+        with pytest.raises(Damaged, match="run fsck"):
+            await fresh.current(one.issue.cert_key, site.basis)
+        with pytest.raises(Damaged, match="run fsck"):
+            fresh.at_once(one.issue.cert_key, site.basis)
+        write("UPDATE state SET body = ? WHERE subject = ?", (whole, key))
+        assert fresh.at_once(one.issue.cert_key, site.basis) == await site.slowly(one.issue.cert_key)
+    await site.log.store.close()
+
+
 async def test_standing(tmp_path: Path) -> None:
     site = Site(await LogBuilder.create(tmp_path / "log.db"))
     one = site.log.certificate("one")
@@ -294,8 +369,10 @@ def test_every_size_and_day_of_a_random_history(batches: list[list[tuple[int, in
         for size, _, states in sizes:
             for key, certificate in issued.items():
                 cert_key = certificate.issue.cert_key
-                proven = site.check(await site.prover.at_size(cert_key, size, site.basis), cert_key)
+                raw = await site.prover.at_size(cert_key, size, site.basis)
+                proven = site.check(raw, cert_key)
                 assert (proven.state, proven.size) == (states.get(key), size)
+                assert raw == await site.slowly(cert_key, size)
         for day in range(sizes[0][1], sizes[-1][1] + 1):
             states = [entry for entry in sizes if entry[1] <= day][-1][2]
             for key, certificate in issued.items():
