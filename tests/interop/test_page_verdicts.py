@@ -76,6 +76,8 @@ def lives() -> tuple[SealedLog, dict[str, Any]]:
     log.batch([each.statement for each in made.values()])
     made["post"] = one.post("post", on=made["technician"], person="t")
     log.batch([made["post"].statement])
+    made["to come"] = one.post("to come", grade=8, on=made["technician"], person="t", first_day=DAY + 400)
+    log.batch([made["to come"].statement])
     made["over"] = one.post("over", on=made["higher"], person="p", last_day=DAY + 1)
     log.batch([made["over"].statement])
     log.batch([one.sign(ruling(Kind.SUSPEND, made["suspended"])), one.sign(ruling(Kind.REVOKE, made["revoked"]))])
@@ -118,6 +120,7 @@ def test_pages_of_every_fate_are_confirmed_in_both_languages() -> None:
         for name, told in zip(asked, ask(list(asked.values())), strict=True):
             wanted = ["name"] if name == "corrected" else []
             assert (told["outcome"], told["notes"]) == ("confirmed", wanted), (name, told)
+        assert asked["technician"]["page"]["shown"]["held"] == TRUST.ladder.by_ordinal(7).text.of(lang)
     assert codes == {"valid", "valid_upgraded", "valid_corrected", "suspended", "revoked", "ended"}
 
 

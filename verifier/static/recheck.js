@@ -94,7 +94,7 @@ async function compare(page, told, words, now, carried) {
     status: words.statuses[status][lang],
     current: best ? words.grades[best.grade][lang] : undefined,
     current_trade: (best && best.trade) || undefined,
-    held: state.kind === APPOINT ? undefined : heldPost(state.post, words, now, lang),
+    held: state.kind === APPOINT ? undefined : heldPost(state.posts, words, now, lang),
     corrected: corrected ? sayDay(commitments.fields.get(5), lang) : undefined,
     assessed: state.kind === APPOINT ? undefined : sayDay(issued.fields.get(7), lang),
     filing: state.filingNumber,
@@ -112,12 +112,11 @@ async function compare(page, told, words, now, carried) {
   return notes;
 }
 
-/** The grade of the post that the holder has beside a certificate today, if any. */
-function heldPost(post, words, now, lang) {
-  if (!post) return undefined;
-  const [grade, , , first, last] = post;
+/** The grade of the post that the holder has beside a certificate today, if any: the first of them that runs. */
+function heldPost(posts, words, now, lang) {
   const today = dayOf(now);
-  return first <= today && (last === 0n || today <= last) ? words.grades[grade][lang] : undefined;
+  const held = posts.find(([, , , first, last]) => first <= today && (last === 0n || today <= last));
+  return held && words.grades[held[0]][lang];
 }
 
 function codeOf(status, state, certificate, corrected) {

@@ -70,7 +70,7 @@ async def test_a_certificate_out_of_the_log(log: LogBuilder) -> None:
     record, proof = found.record, found.proof
     assert (record.kind, record.grade, record.level, record.trade) == ("certificate", 4, 3, "数控车工")
     assert (record.issue_day, record.filing, record.route, record.audience) == (ISSUE_DAY, FILING, "exam", "own_staff")
-    assert (record.lineage, record.linked, record.track_highest, record.post) == ("6-18-01-01", True, 4, None)
+    assert (record.lineage, record.linked, record.track_highest, record.posts) == ("6-18-01-01", True, 4, ())
     head = log.integrator.head
     assert head is not None and index < proof.size
     assert (proof.cert_key, proof.origin, proof.size, proof.root) == (
