@@ -17,7 +17,7 @@ from ledger.tlog.policy import NO_WITNESSES
 from tests.support.builders import DAY, ORIGIN, correct, make_authority, make_body, ruling
 from tests.support.page_modules import ask
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
-from verifier.messages import load_messages
+from verifier.messages import load_messages, say_day_number
 from verifier.proven import open_evidence
 from verifier.register import register_of
 from verifier.trust import Trust
@@ -132,12 +132,18 @@ def test_every_field_that_is_changed_left_out_or_added_turns_the_page_red() -> N
         shown = question["page"]["shown"]
         for field in [*shown, *({"held", "post", "current", "corrected", "assessed"} - set(shown))]:
             for value in ("Level I / Senior technician", None):
-                if shown.get(field) == value or (field == "issuer") or (value is None and field in ("name", "number")):
-                    continue  # a body may have another name by now; a missing name is said
+                if shown.get(field) == value or (value is None and field in ("name", "number")):
+                    continue  # a missing name is said
+                if field == "issuer" or (field == "line" and name != "to come"):
+                    continue  # a body may have another name by now; the line repeats what the fields say
                 changed = {key: text for key, text in shown.items() if key != field}
                 changed |= {} if value is None else {field: value}
                 lies.append({**question, "page": {**question["page"], "shown": changed}})
                 labels.append((name, field, value))
+        if name == "post":
+            waits = load_messages().labels["post_to_come"].en.format(date=say_day_number(DAY, "en"))
+            lies.append({**question, "page": {**question["page"], "shown": {**shown, "line": waits}}})
+            labels.append((name, "line", waits))
         for code in ("valid", "revoked", "not_found"):
             if code != question["page"]["code"]:
                 lies.append({**question, "page": {**question["page"], "code": code}})

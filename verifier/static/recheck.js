@@ -106,6 +106,11 @@ async function compare(page, told, words, now, carried) {
   for (const [field, text] of Object.entries(wanted)) proof(shown[field] === text, `the field ${field}`);
   const term = `${sayDay(certificate.firstDay, lang)} – ${certificate.lastDay ? sayDay(certificate.lastDay, lang) : ""}`;
   proof(state.kind === APPOINT ? shown.post?.startsWith(term) : shown.post === undefined, "the term of the post");
+  if (state.kind === APPOINT) {
+    const waits = GREEN.includes(code) && Number(certificate.firstDay) > dayOf(now);
+    const text = words.toCome[lang].replace("{date}", sayDay(certificate.firstDay, lang));
+    proof((shown.line === text) === waits, "whether the post has begun");
+  }
   const notes = [];
   if (!filing || parseFiling(filing).name !== shown.issuer) notes.push("body");
   if (!(await isNamed(shown, told, carried))) notes.push("name");
