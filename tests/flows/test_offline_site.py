@@ -88,6 +88,7 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         await live.refresh()
         valid, revoked = format_code(live.certificate.code(live.index)), format_code(gone.code(gone_index))
         context = await browser.new_context(locale="en-GB")
+        context.set_default_timeout(180_000)
         page, asked, said = await context.new_page(), [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
