@@ -158,8 +158,8 @@ def check_filed(filing: FiledTerms, issue: CertificateBody) -> None:
 
 def _held(logged: Logged, trust: Trust, day: int) -> HeldPost | None:
     """The post that the holder has beside this certificate on that day, by the dates that the register gives."""
-    post = logged.state.summary.appointment
-    if post is None or not post.first_day <= day or (post.last_day and post.last_day < day):
+    post = logged.state.summary.post_on(day)
+    if post is None:
         return None
     return HeldPost(trust.ladder.by_ordinal(post.grade).text, post.grade, post.first_day, post.last_day or None)
 

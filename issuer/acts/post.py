@@ -43,7 +43,6 @@ from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import PersonLineage
 
-_HIGHEST: Final = 8  # 首席技师
 _CERT_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _NO_POST: Final = Text("不是聘任岗位，应为特级技师或首席技师", "no post: write 特级技师 or 首席技师")
 _NOT_GRANTED: Final = Text("备案未授权评聘该岗位", "the filing does not grant appointing this post")
@@ -58,11 +57,6 @@ _PREREQUISITE: Final = Text(
     "write the number of this body's own certificate, or the cert key of another's (64 hex digits)",
 )
 _NO_PHOTO: Final = Text("没有找到照片，或无法读取", "no photo was found, or it cannot be read")
-_TO_COME: Final = Text(
-    "聘期尚未开始：入账后至开始之日，核验页不显示本人在该职业现任的特级技师岗位；如在任，请到期再办",
-    "the post begins later: once it is logged, and until it begins, pages do not show a post as 特级技师 that the "
-    "person holds in this occupation; where one is held, appoint on the day",
-)
 _MAX_TEXT: Final = 64
 
 
@@ -168,8 +162,6 @@ class AppointAct:
                 reading.add(column, refusal.code, refusal.text)
         if first is not None and last and last < first:
             reading.add("last_day", "POST_ORDER", _ORDER)
-        if first is not None and first > self._today and grade is not None and grade.ordinal == _HIGHEST:
-            reading.add("first_day", "POST_TO_COME", _TO_COME, WARNING)
         if name is None or document is None or grade is None or occupation is None or issue_day is None:
             return None
         if first is None or last is None or basis is None or prerequisite is None or number is None:

@@ -124,7 +124,10 @@ _TEXTS: dict[Refusal, Text] = {
         "轨迹编号不是为此人此职业分配的，请先申请轨迹",
         "The track is not the one drawn for this person and occupation; request it first",
     ),
-    Refusal.TRACK_FULL: Text("该轨迹证书数已达上限 64", "This track has reached its limit of 64 certificates"),
+    Refusal.TRACK_FULL: Text(
+        "该轨迹已达上限：证书 64 张，其中未结束的岗位 16 个",
+        "This track has reached its limit of 64 certificates, or of 16 posts that are not over",
+    ),
     Refusal.CAP_REACHED: Text("该密钥签发数量已达上限，请更换密钥", "This key has signed its maximum; rotate it"),
     Refusal.OPENING_MISSING: Text("缺少开封材料", "The openings are missing"),
     Refusal.OPENING_UNWANTED: Text(

@@ -30,6 +30,7 @@ _KINDS: Final = {int(kind): kind for kind in Kind}
 _CERTIFICATE_SHAPE: Final = (
     int, int, int, int, str, bytes, bytes, int, bytes, int, bytes, int, bytes, int, int, bytes, bytes, bytes, list,
 )  # fmt: skip
+_POST_SHAPE: Final = (int, bytes, int, int, int)
 # CBOR of small integers, and what stands before strings and arrays (RFC 8949 3.1).
 _SMALL: Final = tuple(bytes([number]) for number in range(24))
 _OCTETS_32, _OCTETS_16, _NOTHING, _NO_TEXT = b"\x58\x20", b"\x50", b"\x40", b"\x60"
@@ -75,13 +76,16 @@ class Highest(msgspec.Struct, frozen=True):
 
 
 class Appointment(msgspec.Struct, frozen=True):
-    """The current post of a track, which never counts as certified grade."""
+    """A post of a track with its term, which never counts as certified grade."""
 
     grade: int  # 7 or 8
     cert_key: bytes
     event_index: int
     first_day: int
     last_day: int  # 0: open
+
+    def runs(self, day: int) -> bool:
+        return self.first_day <= day and (self.last_day == 0 or day <= self.last_day)
 
     def as_value(self) -> list[canonical.Value]:
         return [self.grade, self.cert_key, self.event_index, self.first_day, self.last_day]
@@ -91,17 +95,21 @@ class TrackSummary(msgspec.Struct, frozen=True):
     """The same in every member of a track, so that one map proof answers for the current grade too."""
 
     highest: Highest | None = None
-    appointment: Appointment | None = None
+    posts: tuple[Appointment, ...] = ()  # in force and not over: the higher first, of equals the one issued first
+
+    def post_on(self, day: int) -> Appointment | None:
+        """The post that is held on that day: no change of the log says when one begins and another is over."""
+        return next((post for post in self.posts if post.runs(day)), None)
 
     def as_value(self) -> list[canonical.Value]:
         return [
             self.highest.as_value() if self.highest else [],
-            self.appointment.as_value() if self.appointment else [],
+            [part for post in self.posts for part in post.as_value()],
         ]
 
     def encode(self) -> bytes:
         one = self.highest
-        if one is None or self.appointment is not None or len(one.cert_key) != 32:
+        if one is None or self.posts or len(one.cert_key) != 32:
             return canonical.encode(self.as_value())
         trade = _NO_TEXT if not one.trade else canonical.encode(one.trade)
         return b"".join(
@@ -310,7 +318,7 @@ def _certificate_state(value: Any) -> CertificateState:
     if type(value) is list and tuple(map(type, value)) == _CERTIFICATE_SHAPE and value[0] == VERSION:
         _, status, kind, *plain, summary = value
         if status in _STATUSES and kind in _KINDS and tuple(map(type, summary)) == (list, list):
-            track = TrackSummary(_parse_highest(summary[0]), _parse_appointment(summary[1]))
+            track = TrackSummary(_parse_highest(summary[0]), _parse_posts(summary[1]))
             parts: list[Any] = [_STATUSES[status], _KINDS[kind], *plain, track]
             return CertificateState(*parts)
     raise Malformed("certificate state: not the array of this version")
@@ -354,9 +362,8 @@ def _parse_highest(value: list[Any]) -> Highest | None:
     return Highest(*value)
 
 
-def _parse_appointment(value: list[Any]) -> Appointment | None:
-    if not value:
-        return None
-    if tuple(map(type, value)) != (int, bytes, int, int, int):
-        raise Malformed("track summary: appointment has five fields or is empty")
-    return Appointment(*value)
+def _parse_posts(value: list[Any]) -> tuple[Appointment, ...]:
+    parts = len(_POST_SHAPE)
+    if tuple(map(type, value)) != _POST_SHAPE * (len(value) // parts):
+        raise Malformed("track summary: each post has five fields, one after the other")
+    return tuple(Appointment(*value[at : at + parts]) for at in range(0, len(value), parts))

@@ -43,7 +43,7 @@ from ledger.records.rules.life import apply_correct, apply_end, apply_ruling
 from ledger.records.rules.signers import record_key_of
 from ledger.records.rules.sweeps import apply_filing_status, apply_key_status
 from ledger.records.statements import Statement
-from ledger.records.track import MAX_TRACK
+from ledger.records.track import MAX_POSTS, MAX_TRACK
 from ledger.records.view import (
     Authentic,
     Change,
@@ -59,6 +59,7 @@ from ledger.records.view import (
 __all__ = [
     "ALONE",
     "MAX_LAG_DAYS",
+    "MAX_POSTS",
     "MAX_TRACK",
     "RULES",
     "Authentic",

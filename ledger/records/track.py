@@ -12,6 +12,7 @@ from ledger.records.state import Appointment, CertificateState, Highest, TrackSu
 from ledger.records.view import Member, Moment, View
 
 MAX_TRACK: Final = 64
+MAX_POSTS: Final = 16  # that are not over: each stands in the state of every member, whose size readers bound
 _STANDING: Final = (CertificateStatus.IN_FORCE, CertificateStatus.SUSPENDED)
 
 
@@ -24,6 +25,10 @@ def check_joins(body: CertificateBody, members: Mapping[bytes, Member], moment: 
             raise refuse(Refusal.TRACK_UNKNOWN, "track_id")
         if (other.grade, other.trade) == (body.grade, body.trade) and _stands(other, state, moment):
             raise refuse(Refusal.DUPLICATE_GRADE, "grade")
+    if isinstance(body, Appoint):
+        posts = (one for one in members.values() if isinstance(one[0], Appoint) and _stands(*one, moment))
+        if sum(1 for _ in posts) >= MAX_POSTS:
+            raise refuse(Refusal.TRACK_FULL, "track_id")
 
 
 def settle(
@@ -57,10 +62,12 @@ def settle(
 
 
 def summarise(members: Mapping[bytes, Member], moment: Moment) -> TrackSummary:
-    """What a track comes to: the highest grade in force, and the post that is held.
+    """What a track comes to: the highest grade in force, and the posts that are held or to come.
 
     Among equal grades the earlier certificate counts. Certificates without a linked person carry no summary, because
-    "current grade" cannot be claimed for them. Posts never count as a grade; one whose last day is over is not held.
+    "current grade" cannot be claimed for them. Posts never count as a grade. All that are not over are named, since
+    which of them is held changes on days on which nothing is logged: `TrackSummary.post_on`. Undone corrections may
+    bring more than MAX_POSTS together; then the lowest are left out.
     """
     grades, posts = [], []
     for cert_key, (body, state) in members.items():
@@ -71,15 +78,16 @@ def summarise(members: Mapping[bytes, Member], moment: Moment) -> TrackSummary:
             grades.append(place)
         elif body.last_day == 0 or moment.day <= body.last_day:
             posts.append(place)
-    highest, appointment = None, None
+    highest = None
     if grades:
         body, state = members[max(grades)[2]]
         highest = Highest(state.grade, body.trade, max(grades)[2], state.event_index)
-    if posts:
-        body, state = members[max(posts)[2]]
+    named = []
+    for _, _, cert_key in sorted(posts, reverse=True)[:MAX_POSTS]:
+        body, state = members[cert_key]
         assert isinstance(body, Appoint)
-        appointment = Appointment(state.grade, max(posts)[2], state.event_index, body.first_day, body.last_day)
-    return TrackSummary(highest, appointment)
+        named.append(Appointment(state.grade, cert_key, state.event_index, body.first_day, body.last_day))
+    return TrackSummary(highest, tuple(named))
 
 
 def summary_of_first(body: CertificateBody, moment: Moment) -> TrackSummary:
@@ -90,7 +98,7 @@ def summary_of_first(body: CertificateBody, moment: Moment) -> TrackSummary:
         return TrackSummary(Highest(body.grade, body.trade, body.cert_key, moment.index))
     if body.last_day and body.last_day < moment.day:
         return TrackSummary()
-    return TrackSummary(None, Appointment(body.grade, body.cert_key, moment.index, body.first_day, body.last_day))
+    return TrackSummary(None, (Appointment(body.grade, body.cert_key, moment.index, body.first_day, body.last_day),))
 
 
 def _stands(body: CertificateBody, state: CertificateState, moment: Moment) -> bool:

@@ -42,7 +42,7 @@ def made_up(index: int, draw: random.Random) -> tuple[bytes, CertificateState]:
     return cert_key, CertificateState(
         CertificateStatus(status), Kind.ISSUE, 4, "Y000051000001", leaf, leaf, index, leaf, 1_780_000_000_000,
         other if 12 <= dice < 14 else leaf, index, leaf, 20_600, 1, b"", b"", cert_key[:16],
-        TrackSummary(highest, None),
+        TrackSummary(highest),
     )  # fmt: skip
 
 

@@ -65,7 +65,8 @@ def samples() -> list[tuple[str, bytes]]:
     found.append(("claim-holder", cbor2.dumps([bytes.fromhex(part) for part in holder])))
     found.append(("claim-decision", cbor2.dumps([bytes.fromhex(decision[0]), decision[1], bytes.fromhex(decision[2])])))
     state = parse_certificate_state(next(raw for rule, raw in found if rule == "certificate-state"))
-    summary = TrackSummary(Highest(5, TRADE, octets("k"), 9), Appointment(7, octets("a"), 10, 20_600, 0))
+    both = Appointment(8, octets("b"), 12, 20_700, 20_900), Appointment(7, octets("a"), 10, 20_600, 0)
+    summary = TrackSummary(Highest(5, TRADE, octets("k"), 9), both)
     later = renewed(state, status=CertificateStatus.REPLACED, successor=octets("s"), summary=summary).with_summary(
         summary
     )

@@ -253,9 +253,9 @@ def test_reissue_appoint_and_end(office: Office, capsys: pytest.CaptureFixture[s
     body = office.held(number).body
     assert isinstance(body, Appoint) and body.track_id == office.held(top).track_id
     summary = office.state(top).summary
-    assert summary.appointment is not None and summary.appointment.cert_key == body.cert_key
+    assert [post.cert_key for post in summary.posts] == [body.cert_key]
     assert office.act("end-appointment", "--number", number, "--date", format_day(today())) == 0
-    assert office.state(number).status is S.ENDED and office.state(top).summary.appointment is None
+    assert office.state(number).status is S.ENDED and not office.state(top).summary.posts
     bundles = [path.stem for path in office.folder.rglob("*.certbundle")]
     assert bundles.count(one) == 2 and number in bundles
     assert office.audited() == 0, capsys.readouterr().out

@@ -15,15 +15,17 @@ from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 
 from ledger.printing.qr import QUIET_ZONE, make_symbol
+from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.qr import format_code
 from ledger.records.statements import issuer_entry
 from tests.support.build_log import FILING, ISSUE_DAY
-from tests.support.kits import LIMIT_MS, MAKER, MAKER_KEY
+from tests.support.kits import LIMIT_MS, MAKER, MAKER_KEY, appoint
 from tests.support.live_site import LiveSite, live_site, now_ms
 from verifier.kit.shelf import Shelf
 from verifier.kit.web import offline_room
+from verifier.messages import load_messages, say_day_number
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
@@ -81,8 +83,12 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         (gone_index,) = await live.issue(gone)
         ruling = Ruling(Kind.REVOKE, Listed((gone.issue.cert_key,)), Reason.FRAUD, ISSUE_DAY + 1, FILING)
         await live.batch(issuer_entry(ruling, live.log.record_key))
+        first_day = batch_day(now_ms()) + 30
+        posts = await appoint(live.log, runs=(ISSUE_DAY, 0), waits=(first_day, 0))
+        await live.refresh()
         valid, revoked = format_code(live.certificate.code(live.index)), format_code(gone.code(gone_index))
         context = await browser.new_context(locale="en-GB")
+        context.set_default_timeout(180_000)
         page, asked, said = await context.new_page(), [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
@@ -110,6 +116,14 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         )
         assert await page.get_by_text("Not a live answer").is_visible()
         assert await check(page, revoked) == "revoked"
+        assert await check(page, posts["runs"]) == "offline_bundle_ok"
+        assert not await page.get_by_text("not held yet").is_visible()
+        assert await check(page, posts["waits"]) == "offline_bundle_ok"
+        said_of_it = f"The post begins on {say_day_number(first_day, 'en')}; it is not held yet"
+        assert await page.locator("#result .band p").inner_text() == said_of_it
+        assert said_of_it in await page.locator("#list li").first.inner_text()
+        term = await page.locator("#result [data-field=post]").inner_text()
+        assert term == f"{say_day_number(first_day, 'en')} – {load_messages().labels['open_ended'].en}"
         assert await check(page, valid.partition("#")[0]) == "unavailable"
         assert await check(page, valid[:-9] + str((int(valid[-9]) + 1) % 10) + valid[-8:]) == "tampered"
         assert await check(page, "https://other.example/c/" + "0" * 26) == "wrong_domain"
@@ -121,7 +135,7 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         await page.wait_for_selector("#result[data-code=revoked]", timeout=60_000)
         # Three hundred at a fair.
         assert await check(page, "\n".join([valid, revoked] * 150)) in ("offline_bundle_ok", "revoked")
-        await page.wait_for_function("() => document.querySelector('#count').textContent === '(307)'")
+        await page.wait_for_function("() => document.querySelector('#count').textContent === '(309)'")
 
         # A camera opens the address on the certificate, without a network: the same answer, and no cached verdict.
         await page.goto(live.page())

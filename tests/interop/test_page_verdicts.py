@@ -17,7 +17,7 @@ from ledger.tlog.policy import NO_WITNESSES
 from tests.support.builders import DAY, ORIGIN, correct, make_authority, make_body, ruling
 from tests.support.page_modules import ask
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
-from verifier.messages import load_messages
+from verifier.messages import load_messages, say_day_number
 from verifier.proven import open_evidence
 from verifier.register import register_of
 from verifier.trust import Trust
@@ -76,6 +76,8 @@ def lives() -> tuple[SealedLog, dict[str, Any]]:
     log.batch([each.statement for each in made.values()])
     made["post"] = one.post("post", on=made["technician"], person="t")
     log.batch([made["post"].statement])
+    made["to come"] = one.post("to come", grade=8, on=made["technician"], person="t", first_day=DAY + 400)
+    log.batch([made["to come"].statement])
     made["over"] = one.post("over", on=made["higher"], person="p", last_day=DAY + 1)
     log.batch([made["over"].statement])
     log.batch([one.sign(ruling(Kind.SUSPEND, made["suspended"])), one.sign(ruling(Kind.REVOKE, made["revoked"]))])
@@ -118,6 +120,7 @@ def test_pages_of_every_fate_are_confirmed_in_both_languages() -> None:
         for name, told in zip(asked, ask(list(asked.values())), strict=True):
             wanted = ["name"] if name == "corrected" else []
             assert (told["outcome"], told["notes"]) == ("confirmed", wanted), (name, told)
+        assert asked["technician"]["page"]["shown"]["held"] == TRUST.ladder.by_ordinal(7).text.of(lang)
     assert codes == {"valid", "valid_upgraded", "valid_corrected", "suspended", "revoked", "ended"}
 
 
@@ -129,12 +132,18 @@ def test_every_field_that_is_changed_left_out_or_added_turns_the_page_red() -> N
         shown = question["page"]["shown"]
         for field in [*shown, *({"held", "post", "current", "corrected", "assessed"} - set(shown))]:
             for value in ("Level I / Senior technician", None):
-                if shown.get(field) == value or (field == "issuer") or (value is None and field in ("name", "number")):
-                    continue  # a body may have another name by now; a missing name is said
+                if shown.get(field) == value or (value is None and field in ("name", "number")):
+                    continue  # a missing name is said
+                if field == "issuer" or (field == "line" and name != "to come"):
+                    continue  # a body may have another name by now; the line repeats what the fields say
                 changed = {key: text for key, text in shown.items() if key != field}
                 changed |= {} if value is None else {field: value}
                 lies.append({**question, "page": {**question["page"], "shown": changed}})
                 labels.append((name, field, value))
+        if name == "post":
+            waits = load_messages().labels["post_to_come"].en.format(date=say_day_number(DAY, "en"))
+            lies.append({**question, "page": {**question["page"], "shown": {**shown, "line": waits}}})
+            labels.append((name, "line", waits))
         for code in ("valid", "revoked", "not_found"):
             if code != question["page"]["code"]:
                 lies.append({**question, "page": {**question["page"], "code": code}})

@@ -1,6 +1,7 @@
 """The part of CDDL (RFC 8610) that docs/formats.cddl uses: read it, and check CBOR bytes against a rule.
 
 Types: names, literals, ranges, `/`, maps, arrays, `#6.n(...)`, `.size`, `.cbor`, (). Occurrences: ?, *, +, n*m.
+An entry of an array that begins with "(" is a group: its items stand in the array themselves, each once.
 """
 
 from __future__ import annotations
@@ -102,6 +103,14 @@ class Cddl:
         while self._next() != closing:
             least, most = self._occurrence()
             key: Any = None
+            if self._next() == "(":
+                self._take()
+                parts = self._group(")")
+                assert all((one.least, one.most) == (1, 1) for one in parts), "a group has each of its items once"
+                entries.append(Entry(least, most, None, ("group", parts)))
+                if self._next() == ",":
+                    self._take()
+                continue
             if self._next(1) == ":":
                 label = self._take()
                 self._take(":")
@@ -162,10 +171,13 @@ class Cddl:
         if not entries:
             return not values
         first, rest = entries[0], entries[1:]
-        count = 0
-        while count < len(values) and count < first.most and self._fits(first.kind, values[count]):
+        parts = first.kind[1] if first.kind[0] == "group" else (Entry(1, 1, None, first.kind),)
+        count, each = 0, len(parts)
+        while (count + 1) * each <= len(values) and count < first.most:
+            if not all(self._fits(part.kind, values[count * each + at]) for at, part in enumerate(parts)):
+                break
             count += 1
-        return any(self._sequence(rest, values[taken:]) for taken in range(count, first.least - 1, -1))
+        return any(self._sequence(rest, values[taken * each :]) for taken in range(count, first.least - 1, -1))
 
     def _map(self, entries: tuple[Entry, ...], values: Mapping[Any, Any]) -> bool:
         known = {entry.key: entry for entry in entries}

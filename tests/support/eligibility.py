@@ -47,7 +47,10 @@ def record(random: Random) -> CertificateRecord:
         audience="" if post else "public",
         linked=linked,
         track_highest=0 if not linked else random.randint(grade, 6) if grade < 7 else 6,
-        post=(random.randint(7, 8), day(random), random.choice([0, day(random)])) if random.random() < 0.5 else None,
+        posts=tuple(
+            (random.randint(7, 8), day(random), random.choice([0, day(random)]))
+            for _ in range(random.choice([0, 0, 1, 2]))
+        ),
     )
 
 

@@ -349,11 +349,16 @@ class History(RuleBasedStateMachine):
             self.certificate(self.an_issue(at, person, 6, self.ago()), at, self.a_key(at))
             wanted.append(self.made[-1])
         post = Appoint(
-            self.cert(), NUMBERS[at], OCCUPATION, "", self.draw.choice((7, 8)), today - self.ago(), today - 9,
-            self.draw.choice((0, today, today + 25)), "任命〔2026〕1号", self.track(person), self.fresh("face"),
-            self.fresh("rest"), self.draw.choice(wanted).cert_key,
+            self.cert(), NUMBERS[at], OCCUPATION, "", self.draw.choice((7, 8)), today - self.ago(), *self.a_term(),
+            "任命〔2026〕1号", self.track(person), self.fresh("face"), self.fresh("rest"),
+            self.draw.choice(wanted).cert_key,
         )  # fmt: skip
         self.certificate(post, at, self.a_key(at))
+
+    def a_term(self) -> tuple[int, int]:
+        """First and last day of a post: it may be open, over today, or to come."""
+        first = self.today + self.draw.choice((-9, -9, 12))
+        return first, self.draw.choice((0, max(first, self.today), self.today + 25))
 
     def late(self) -> None:
         """Let in by a permit; too late without one, and with one for something else."""

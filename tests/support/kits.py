@@ -9,21 +9,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ledger.records.appointment import Appoint
 from ledger.records.authority import FilingRow
 from ledger.records.cose import sign_part
 from ledger.records.kinds import Audience, FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.life import Correct, Listed, Ruling
-from ledger.records.qr import format_code
-from ledger.records.statements import AuthorityBody, issue_entry, issuer_entry, propose
+from ledger.records.qr import Code as QrCode
+from ledger.records.qr import format_code, format_fragment
+from ledger.records.statements import AuthorityBody, issue_entry, issuer_entry, parse_statement, propose
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.note import ED25519, VerifierKey
 from tests.support.build_log import (
     AUDITOR,
     AUDITORS,
+    BASE,
     FILING,
     ISSUE_DAY,
     MAP_DEPTH,
+    OCCUPATION,
     ORIGIN,
     POLICY,
     WITNESS,
@@ -54,6 +58,23 @@ SAMPLE_KIT = Kit(
     6_000, 7_000, ("https://cert.test.example",), ((4, "三级/高级工", "Level III"),), (("6-18-01-01", "车工"),),
     (KIT_LOG,),
 )  # fmt: skip
+
+
+async def appoint(log: LogBuilder, **terms: tuple[int, int]) -> dict[str, str]:
+    """The texts of posts as 特级技师, each of another person, by name, with their first and last day (0: open)."""
+    rows = (replace(log.filing().rows[0], grades=(2, 3, 4, 5, 6)),)
+    await log.batch([log.filing_entry(change=True, grants=(7, 8), rows=rows)])
+    texts = {}
+    for name, (first_day, last_day) in terms.items():
+        base, made = (log.certificate(f"{name}{what}", grade=6, track=name) for what in ("", " post"))
+        post = Appoint(
+            made.issue.cert_key, FILING, OCCUPATION, "", 7, ISSUE_DAY, first_day, last_day, "人社〔2026〕1号",
+            made.issue.track_id, made.face.digest(), made.issue.rest, base.issue.cert_key,
+        )  # fmt: skip
+        entry = issue_entry(post, log.record_key)
+        _, index = await log.batch([base.statement.entry, entry])
+        texts[name] = format_code(QrCode(BASE, made.secret, format_fragment(parse_statement(entry), made.face, index)))
+    return texts
 
 
 @dataclass

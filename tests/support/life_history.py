@@ -100,6 +100,11 @@ def _posts() -> Iterator[Step]:
     yield "and ends suspended", _BODY.sign(end(second))
     yield "no post without a certificate in the track", _BODY.post("t3", person="nobody").statement
     yield "a post that stays", _BODY.post("t4", grade=8, on=base).statement
+    other = _BODY.certificate("base of posts", grade=6, person="tt")
+    yield "ordinal 6 of person tt", other.statement
+    later = _BODY.post("t6", grade=8, on=other, first_day=DAY + 200, last_day=DAY + 400)
+    yield "a post that runs", _BODY.post("t5", on=other).statement
+    yield "a higher one that begins later stands beside it", later.statement
 
 
 def _reissues_and_permits() -> Iterator[Step]:

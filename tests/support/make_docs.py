@@ -211,6 +211,7 @@ def limit_table() -> Rows:
     yield "limit", "value"
     yield "days from issue date to batch without a late permit", str(status.MAX_LAG_DAYS)
     yield "certificates of a track", str(status.MAX_TRACK)
+    yield "posts of a track that are not over", str(status.MAX_POSTS)
     yield "certificates a record key may sign, unless the filing says less", str(RECORD_KEY_CAP)
     yield "days a claim may be reserved", str(MAX_RESERVED_DAYS)
     yield "days after a pack's last day in which it may still be claimed under", str(MAX_DECIDING_DAYS)

@@ -395,8 +395,8 @@ def qr_vectors() -> dict[str, Any]:
 
 def evidence_log() -> SealedLog:
     """The bodies and a certificate; a higher one of the same person, and another person's; nine more; then what happens
-    to some of them; then a post and a reissue."""
-    one, ruler, log = body(), authority(), SealedLog()
+    to some of them; then a reissue; then two posts of one person."""
+    one, ruler, log = make_body(grants=(7, 8)), authority(), SealedLog()
     log.batch([ruler.sign(ruler.genesis), ruler.sign(one.filing), one.certificate("p3", grade=3, person="p").statement])
     log.batch([one.certificate("p5", grade=5, person="p").statement, one.certificate("q", person="q").statement])
     log.batch([one.certificate(f"r{at}", person=f"r{at}").statement for at in range(9)], log.time + DAY_MS)
@@ -412,6 +412,10 @@ def evidence_log() -> SealedLog:
     )
     again = one.certificate("r1 again", person="r1", replaces=r1.cert_key)
     log.batch([again.statement], log.time + DAY_MS)
+    top = one.certificate("t", grade=6, person="t")
+    log.batch([top.statement], log.time + DAY_MS)
+    later = one.post("chief", grade=8, on=top, first_day=DAY + 90, last_day=DAY + 455)
+    log.batch([one.post("technician", on=top).statement, later.statement], log.time + DAY_MS)
     return log
 
 
@@ -419,9 +423,9 @@ def evidence_vectors() -> dict[str, Any]:
     """Evidence that holds, and evidence that does not, with the step that must notice."""
     one, log = body(), evidence_log()
     first, second = log.seals[:2]
-    p3, p5, q, r0, r1, none = (
+    p3, p5, q, r0, r1, top, none = (
         one.certificate(label, grade=grade, person=label[0] if label[0] == "p" else label).issue.cert_key
-        for label, grade in (("p3", 3), ("p5", 5), ("q", 4), ("r0", 4), ("r1", 4), ("none", 4))
+        for label, grade in (("p3", 3), ("p5", 5), ("q", 4), ("r0", 4), ("r1", 4), ("t", 6), ("none", 4))
     )
     again = one.certificate("r1 again", person="r1", replaces=r1).issue.cert_key
     made = {
@@ -437,6 +441,7 @@ def evidence_vectors() -> dict[str, Any]:
         "revoked by the authority": log.evidence(r0),
         "replaced": log.evidence(r1),
         "what replaced it": log.evidence(again),
+        "a post that runs beside it, and a higher one to come": log.evidence(top),
     }
     return {
         "about": "Evidence under one log key and a policy of two witnesses; both must have cosigned. ML-DSA-44 lines "

@@ -293,23 +293,26 @@ class SlowLife:
             self.arrays[cert] = new
 
     def _summary(self, track: bytes | None, day: int) -> list[Any]:
-        """The highest grade in force, among equals the one issued first; and the post that is held."""
-        highest, post = None, None
+        """The highest grade in force, among equals the one issued first; the posts that are not over, in that order."""
+        highest = None
+        posts: list[dict[str, Any]] = []
         for one in sorted(self.certs.values(), key=lambda one: one["index"]):
             if one["track"] != track or one["status"] != IN_FORCE or 14 in one["fields"]:
                 continue
             if one["kind"] != APPOINT:
                 if highest is None or one["fields"][4] > highest["fields"][4]:
                     highest = one
-            elif not self._over(one, day) and (post is None or one["fields"][4] > post["fields"][4]):
-                post = one
+            elif not self._over(one, day):
+                posts.append(one)
         found: list[Any] = [[], []]
         if highest is not None:
             fields = highest["fields"]
             found[0] = [fields[4], fields.get(3, ""), highest["cert"], highest["event_index"]]
-        if post is not None:
-            fields = post["fields"]
-            found[1] = [fields[4], post["cert"], post["event_index"], fields[7], fields.get(8, 0)]
+        for grade in (8, 7):
+            for post in (one for one in posts if one["fields"][4] == grade):
+                fields = post["fields"]
+                found[1] += [grade, post["cert"], post["event_index"], fields[7], fields.get(8, 0)]
+        del found[1][16 * 5 :]
         return found
 
     def _over(self, one: dict[str, Any], day: int) -> bool:
@@ -676,6 +679,19 @@ class SlowLife:
                 raise No("TRACK_UNKNOWN")
             if self._equal(one, said) and one["status"] in (IN_FORCE, SUSPENDED) and not self._over(one, day):
                 raise No("DUPLICATE_GRADE")
+        if said["kind"] == APPOINT and self._posts(track, without, {}, day) >= 16:
+            raise No("TRACK_FULL")
+
+    def _posts(self, track: bytes, without: bytes, results: dict[bytes, int], day: int) -> int:
+        """How many posts that are not over stand in a track, beside one, after these results."""
+        return sum(
+            one["track"] == track
+            and one["kind"] == APPOINT
+            and cert != without
+            and results.get(cert, one["status"]) in (IN_FORCE, SUSPENDED)
+            and not self._over(one, day)
+            for cert, one in self.certs.items()
+        )
 
     def _equal(self, one: dict[str, Any], other: dict[str, Any]) -> bool:
         return all(one["fields"].get(at, "") == other["fields"].get(at, "") for at in (3, 4))
@@ -807,8 +823,10 @@ class SlowLife:
             results[cert] = self._named(kind, one)
             if not self._may_restore(said, one):
                 raise No("AUTHORITY_NEEDED")
-            if kind == RESTORE and one["status"] == REVOKED and self._rival(cert, results, said["day"]):
-                raise No("DUPLICATE_GRADE")
+            if kind == RESTORE and one["status"] == REVOKED:
+                no = self._rival(cert, results, said["day"])
+                if no:
+                    raise No(no)
         for cert in certs:
             self._mark(self.certs[cert], said, results[cert], fields[5])
         return list(certs)
@@ -838,10 +856,11 @@ class SlowLife:
     def _event_of(self, one: dict[str, Any]) -> dict[str, Any]:
         return next(said for said in self.said if said["index"] == one["event_index"])
 
-    def _rival(self, cert: bytes, results: dict[bytes, int], day: int) -> bool:
-        """Whether another certificate of the same grade and trade stands in the track, or is restored with it."""
+    def _rival(self, cert: bytes, results: dict[bytes, int], day: int) -> str:
+        """Whether another certificate of the same grade and trade stands in the track, or is restored with it; or
+        whether it is a post and there are too many."""
         one = self.certs[cert]
-        return any(
+        equal = any(
             other is not one
             and other["track"] == one["track"]
             and self._equal(other, one)
@@ -849,3 +868,5 @@ class SlowLife:
             and not self._over(other, day)
             for key, other in self.certs.items()
         )
+        full = one["kind"] == APPOINT and self._posts(one["track"], cert, results, day) >= 16
+        return "DUPLICATE_GRADE" if equal else "TRACK_FULL" if full else ""

@@ -338,7 +338,8 @@ def _state(raw: bytes) -> list[Any]:
     need(len(array[15]) in (0, 32) and len(array[16]) in (0, 32) and 0 <= array[7] <= array[11], 5, "its events")
     shapes = [[type(item) for item in part] if isinstance(part, list) else None for part in array[18]]
     need(len(shapes) == 2 and shapes[0] in ([], [int, str, bytes, int]), 5, "the highest grade")
-    need(shapes[1] in ([], [int, bytes, int, int, int]), 5, "the post")
+    need(len(shapes[1]) % 5 == 0, 5, "the posts")
+    need(shapes[1] == [int, bytes, int, int, int] * (len(shapes[1]) // 5), 5, "the posts")
     return array  # type: ignore[no-any-return]
 
 

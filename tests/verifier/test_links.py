@@ -103,7 +103,7 @@ async def test_a_day_that_is_over_is_over_within_one_checkpoint(log: LogBuilder)
     assert register.logged is not None
     state = register.logged.state
     post = Appointment(7, bytes(32), 1, ISSUE_DAY - 9, ISSUE_DAY + 3)
-    state = structs.replace(state, summary=structs.replace(state.summary, appointment=post))
+    state = structs.replace(state, summary=structs.replace(state.summary, posts=(post,)))
     midnight = (ISSUE_DAY + 4) * 86_400_000 - 8 * 3_600_000
     register = replace(register, logged=replace(register.logged, state=state), time_ms=midnight - 2000)
     judged, evidence = Links(log.trust()), Evidence(certificate.code(), register)

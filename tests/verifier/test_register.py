@@ -189,6 +189,22 @@ async def test_a_compromised_key_and_a_cancelled_filing_say_so(log: LogBuilder) 
     assert verdict.detail["cause"] == "filing"
 
 
+async def test_a_post_to_come_hides_none_that_runs_and_one_that_is_over_gives_way(log: LogBuilder) -> None:
+    """With one register: nothing is logged on the days on which posts begin and end."""
+    certificate, _ = await issued(log, "six", grade=6, track="person")
+    for label, grade, first, last in (("seven", 7, DAY, 0), ("eight", 8, DAY + 5, DAY + 9)):
+        made = log.certificate(label, track="person")
+        post = Appoint(
+            cert_key_of(made.secret), FILING, OCCUPATION, "", grade, ISSUE_DAY, first, last, "人社〔2026〕1号",
+            made.issue.track_id, made.face.digest(), made.issue.rest, certificate.issue.cert_key,
+        )  # fmt: skip
+        await log.batch([issue_entry(post, log.record_key)])
+    for later, ordinal in ((0, 7), (4, 7), (5, 8), (9, 8), (10, 7)):
+        verdict = await judged(log, certificate, later=later * DAY_MS)
+        assert verdict.certificate is not None and verdict.certificate.held is not None, later
+        assert verdict.certificate.held.ordinal == ordinal, later
+
+
 async def test_a_post_is_shown_beside_the_certificate_and_ends_by_its_date_or_by_a_statement(log: LogBuilder) -> None:
     certificate, _ = await issued(log, "six", grade=6, track="person")
     made = log.certificate("post", track="person")

@@ -164,7 +164,7 @@ def _record(node: Node) -> CertificateRecord:
     if post is not None:
         span = post.number("grade", low=7, high=8), post.day("from"), post.day("to", 0)
         post.end()
-        record = replace(record, post=span)
+        record = replace(record, posts=(span,))
     node.end()
     return record
 

@@ -96,8 +96,7 @@ def verified(
     if not same or (shown.grade_ordinal, shown.issue_day) != (issued.grade, issued.issue_day):
         raise Unverified("a register of something else than the verdict's certificate")
     occupation = trust.catalogue.find(issued.occupation)
-    highest, post = state.summary.highest, state.summary.appointment
-    track = track and not issued.person_unlinked
+    highest, track = state.summary.highest, track and not issued.person_unlinked
     record = CertificateRecord(
         cert_key=issued.cert_key,
         kind=APPOINTMENT if isinstance(issued, Appoint) else CERTIFICATE,
@@ -111,7 +110,11 @@ def verified(
         audience=issued.audience.name.lower() if isinstance(issued, Issue) else "",
         linked=track,
         track_highest=highest.grade if highest and track else 0,
-        post=(post.grade, post.first_day, post.last_day) if post and (track or issued.person_unlinked) else None,
+        posts=tuple(
+            (one.grade, one.first_day, one.last_day)
+            for one in state.summary.posts
+            if track or one.cert_key == issued.cert_key
+        ),
         alone=trust.alone,
     )
     under = Proof(

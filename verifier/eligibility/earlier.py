@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from ledger.errors import Refused
-from ledger.records.dates import last_ms
+from ledger.records.dates import batch_day, last_ms
 from ledger.records.kinds import CertificateStatus
 from ledger.text import Text
 from verifier.carried import Keyed
@@ -78,7 +78,8 @@ async def track_stands(judge: Judge, then: Examined) -> bool:
     if register is None or register.logged is None:
         return True
     own, summary = register.logged.issued.cert_key, register.logged.state.summary
-    behind = {one.cert_key for one in (summary.highest, summary.appointment) if one is not None} - {own}
+    named = (summary.highest, summary.post_on(batch_day(register.time_ms)))
+    behind = {one.cert_key for one in named if one is not None} - {own}
     for cert_key in sorted(behind):
         if _void(await judge.judge(Keyed(cert_key))):
             return False

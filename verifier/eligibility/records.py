@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from ledger.errors import Malformed
@@ -54,7 +55,7 @@ class CertificateRecord:
     audience: str  # "" for a post
     linked: bool  # False: nothing is known of the person's other certificates
     track_highest: int  # ordinal of the highest certificate in force; 0: none, or not known
-    post: tuple[int, int, int] | None = None  # grade, first and last day (0: open) of the track's current post
+    posts: tuple[tuple[int, int, int], ...] = ()  # grade, first, last day (0: open) of the track's; the first counts
     alone: bool = True  # False: other logs are believed beside its own, and the track says nothing of what they have
 
     def __post_init__(self) -> None:
@@ -68,7 +69,7 @@ class CertificateRecord:
             if len(text) > 64 or not canonical.is_plain(text):
                 raise Malformed("certificate record: a text not in its one spelling")
         check_day(self.issue_day)
-        if self.post is not None and not (7 <= self.post[0] <= 8 and self.post[1] >= 0 <= self.post[2]):
+        if not all(7 <= grade <= 8 and first >= 0 <= last for grade, first, last in self.posts):
             raise Malformed("certificate record: a post")
 
     @property
@@ -130,20 +131,21 @@ def _highest_post(records: Sequence[CertificateRecord], as_of: int) -> Value:
 
 
 def _post_grade(record: CertificateRecord, as_of: int) -> Value:
-    if record.kind == APPOINTMENT:
+    """Of the posts of a track the first that runs on that day."""
+    for grade, first, last in record.posts:
+        if first <= as_of and (not last or as_of <= last):
+            return grade
+    if record.kind == APPOINTMENT and not record.posts:  # a case that says nothing of its term
         return record.grade
-    if record.post is None:
-        return ABSENT if record.linked else UNKNOWN
-    grade, first, last = record.post
-    return grade if first <= as_of and (not last or as_of <= last) else ABSENT
+    return ABSENT if record.linked or record.posts else UNKNOWN
 
 
 def record_value(record: CertificateRecord) -> list[canonical.Value]:
     """The record as an array of a decision's bytes. With one log alone nothing is added to it."""
     return [
         record.cert_key, record.kind, record.occupation, record.lineage, record.trade, record.grade, record.issue_day,
-        record.filing, record.route, record.audience, int(record.linked), record.track_highest, list(record.post or ()),
-        *([] if record.alone else [0]),
+        record.filing, record.route, record.audience, int(record.linked), record.track_highest,
+        list(chain(*record.posts)), *([] if record.alone else [0]),
     ]  # fmt: skip
 
 
@@ -156,8 +158,9 @@ def parse_record(value: object) -> CertificateRecord:
         raise Malformed("certificate record: shape")
     if len(value) > 13 and (len(value) > 14 or type(value[13]) is not int or value[13] != 0):
         raise Malformed("certificate record: shape")
-    post = value[12]
-    if len(post) not in (0, 3) or not all(type(each) is int for each in post):
+    days = value[12]
+    if len(days) % 3 or not all(type(each) is int for each in days):
         raise Malformed("certificate record: a post")
+    posts = tuple((days[at], days[at + 1], days[at + 2]) for at in range(0, len(days), 3))
     a, b, c, d, e, f, g, h, i, j, linked, highest = value[:12]
-    return CertificateRecord(a, b, c, d, e, f, g, h, i, j, linked == 1, highest, tuple(post) or None, len(value) == 13)
+    return CertificateRecord(a, b, c, d, e, f, g, h, i, j, linked == 1, highest, posts, len(value) == 13)

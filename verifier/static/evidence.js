@@ -126,14 +126,15 @@ function parseState(raw) {
   form([5, 6, 8, 10, 12].every((at) => parts[at].length === 32) && parts[17].length === 16, "a state's digests");
   form([15, 16].every((at) => parts[at].length === 32 || parts[at].length === 0), "a state's previous or successor");
   form(parts[7] >= 0n && parts[7] <= parts[11] && shape(parts[18]) === "list,list", "a state's events or summary");
-  const [highest, post] = parts[18];
+  const [highest, days] = parts[18];
   form(["", "int,text,bytes,int"].includes(shape(highest)), "the highest grade");
-  form(["", "int,bytes,int,int,int"].includes(shape(post)), "the post");
+  form(/^((^|,)int,bytes,int,int,int)*$/.test(shape(days)), "the posts");
   const [, status, kind, grade, filingNumber, recordKey, filingLeaf, issueIndex, issueLeaf] = parts;
   const named = { commitmentLeaf: parts[10], eventIndex: parts[11], eventLeaf: parts[12], effectiveDay: parts[13] };
   const best = highest.length ? { grade: highest[0], trade: highest[1], certKey: highest[2] } : null;
   const own = { status, kind, grade, filingNumber, recordKey, filingLeaf, issueIndex, issueLeaf };
-  return { ...own, ...named, highest: best, post: post.length ? post : null };
+  const posts = Array.from({ length: days.length / 5 }, (_, at) => days.slice(5 * at, 5 * at + 5));
+  return { ...own, ...named, highest: best, posts };
 }
 
 async function named(part, leaf, known) {

@@ -2,6 +2,8 @@
 //
 //   judgeOffline(text, kit, now) -> {code, asOf, until, source: "kit", certificate, issuer, proof, findings, detail}
 //
+// `certificate.post`: first and last day (null: open) of a post, else null; `certificate.waits`: a green one begins later.
+//
 // Total: whatever the text is, it has a verdict. Nothing is fetched; nothing of the text leaves this browser.
 
 import { Malformed, Unverified, hex } from "./bytes.js";
@@ -117,6 +119,7 @@ async function byKey(check, carried, log, filing, key) {
   note(check, "current", "pass");
   if (!check.fresh) return nothing(check, "stale", shown(check, carried, filing, inScope, "unknown")); // 9
   const view = shown(check, carried, filing, inScope, "in_force");
+  view.certificate.waits = view.certificate.post !== null && view.certificate.post[0] > dayOf(check.now);
   return nothing(check, "offline_bundle_ok", { ...view, proof, higher });
 }
 
@@ -146,6 +149,8 @@ function shown({ kit }, { statement, face }, filing, inScope, status, named = tr
       occupation: kit.occupations.get(certificate.occupation) ?? certificate.occupation,
       trade: certificate.trade,
       issueDay: Number(certificate.issueDay),
+      post: statement.kind === APPOINT ? [Number(certificate.firstDay), Number(certificate.lastDay) || null] : null,
+      waits: false,
       status,
     },
     issuer: { number: filing.number, name: filing.name, inScope },

@@ -69,6 +69,7 @@ function showVerdict(verdict) {
   const result = at("result");
   result.replaceChildren(band.content.cloneNode(true));
   result.dataset.code = verdict.code;
+  if (verdict.certificate?.waits) result.querySelector(".band p")?.replaceChildren(toCome(verdict.certificate));
   const fields = /** @type {DocumentFragment} */ (at("fields").content.cloneNode(true));
   const values = fieldsOf(verdict);
   for (const row of fields.querySelectorAll("[data-row]")) {
@@ -82,6 +83,12 @@ function showVerdict(verdict) {
   document.title = `${band.dataset.mark} ${title}`;
 }
 
+const term = ([first, last]) =>
+  `${sayDay(first, lang)} – ${last === null ? at("open").content.textContent : sayDay(last, lang)}`;
+
+/** What is said of a post that begins later. */
+const toCome = ({ post }) => at("to-come").content.textContent.replace("{date}", sayDay(post[0], lang));
+
 function fieldsOf({ code, certificate: one, issuer, asOf, higher, detail }) {
   /** @type {Record<string, string|undefined>} */
   const values = { asOf: asOf === null ? undefined : sayTime(asOf, lang), host: detail.found_host };
@@ -93,6 +100,7 @@ function fieldsOf({ code, certificate: one, issuer, asOf, higher, detail }) {
     values.occupationCode = one.occupationCode;
     values.trade = one.trade || "--";
     values.issued = sayDay(one.issueDay, lang);
+    values.post = one.post ? term(one.post) : undefined;
   }
   values.issuer = issuer?.name;
   values.higher = higher ? "" : undefined;
@@ -108,7 +116,8 @@ function list(verdict) {
   mark.append(band.dataset.mark ?? "");
   const one = verdict.certificate;
   const grade = one && kit?.grades.get(one.grade)?.[lang];
-  const said = [band.content.querySelector("h2")?.textContent, one?.name && maskName(one.name), grade];
+  const title = one?.waits ? toCome(one) : band.content.querySelector("h2")?.textContent;
+  const said = [title, one?.name && maskName(one.name), grade];
   line.append(mark, said.filter(Boolean).join(" · "));
   at("list").prepend(line);
   if (at("list").children.length > KEPT) at("list").lastElementChild.remove();

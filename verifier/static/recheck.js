@@ -94,7 +94,7 @@ async function compare(page, told, words, now, carried) {
     status: words.statuses[status][lang],
     current: best ? words.grades[best.grade][lang] : undefined,
     current_trade: (best && best.trade) || undefined,
-    held: state.kind === APPOINT ? undefined : heldPost(state.post, words, now, lang),
+    held: state.kind === APPOINT ? undefined : heldPost(state.posts, words, now, lang),
     corrected: corrected ? sayDay(commitments.fields.get(5), lang) : undefined,
     assessed: state.kind === APPOINT ? undefined : sayDay(issued.fields.get(7), lang),
     filing: state.filingNumber,
@@ -106,18 +106,22 @@ async function compare(page, told, words, now, carried) {
   for (const [field, text] of Object.entries(wanted)) proof(shown[field] === text, `the field ${field}`);
   const term = `${sayDay(certificate.firstDay, lang)} – ${certificate.lastDay ? sayDay(certificate.lastDay, lang) : ""}`;
   proof(state.kind === APPOINT ? shown.post?.startsWith(term) : shown.post === undefined, "the term of the post");
+  if (state.kind === APPOINT) {
+    const waits = GREEN.includes(code) && Number(certificate.firstDay) > dayOf(now);
+    const text = words.toCome[lang].replace("{date}", sayDay(certificate.firstDay, lang));
+    proof((shown.line === text) === waits, "whether the post has begun");
+  }
   const notes = [];
   if (!filing || parseFiling(filing).name !== shown.issuer) notes.push("body");
   if (!(await isNamed(shown, told, carried))) notes.push("name");
   return notes;
 }
 
-/** The grade of the post that the holder has beside a certificate today, if any. */
-function heldPost(post, words, now, lang) {
-  if (!post) return undefined;
-  const [grade, , , first, last] = post;
+/** The grade of the post that the holder has beside a certificate today, if any: the first of them that runs. */
+function heldPost(posts, words, now, lang) {
   const today = dayOf(now);
-  return first <= today && (last === 0n || today <= last) ? words.grades[grade][lang] : undefined;
+  const held = posts.find(([, , , first, last]) => first <= today && (last === 0n || today <= last));
+  return held && words.grades[held[0]][lang];
 }
 
 function codeOf(status, state, certificate, corrected) {

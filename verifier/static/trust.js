@@ -17,12 +17,12 @@ export const pinnedPart = (said) => JSON.stringify([said.bases, said.logs, said.
 export async function readTrust(said, pinned) {
   form(said?.format === "certledger/browser-trust/v1", "not the trust of a site of ours");
   const [bases, logs, kitKeys] = pinned ? JSON.parse(pinned) : [said.bases, said.logs, said.kit_keys];
-  const { grades, statuses, titles } = said;
+  const { grades, statuses, titles, post_to_come: toCome } = said;
   return {
     bases: [...bases],
     logs: await Promise.all(logs.map(readLog)),
     kitKeys: await Promise.all(kitKeys.map(parseVkey)),
-    words: { grades, statuses, titles },
+    words: { grades, statuses, titles, toCome },
     changed: pinned !== null && pinned !== pinnedPart(said),
   };
 }

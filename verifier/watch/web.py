@@ -32,7 +32,7 @@ from verifier.watch.delivery import Delivery
 from verifier.watch.following import Following
 from verifier.watch.outbound import MAX_URL, Outbound, check_url
 from verifier.watch.signing import Secrets, format_secret, parse_secret
-from verifier.watch.standing import Change, standing_of
+from verifier.watch.standing import Change, Standing, standing_of
 from verifier.watch.store import Event, Watch, Watches
 from verifier.web.answers import json_body
 from verifier.web.route import BODY_ERRORS, ERRORS, Room, Route
@@ -121,7 +121,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     watch = await _new_watch(desk, watch_id, key.id, cert_key, url, asked.note)
     sealed = desk.secrets.seal(watch_id, secret, desk.context.random_bytes)
     kept, new = await desk.watches.add(watch, sealed)
-    body = watch_json(kept) | {"secret": format_secret(secret) if new else None}
+    body = watch_json(kept, await _origin(desk, kept)) | {"secret": format_secret(secret) if new else None}
     answer = json_body(body, status=201 if new else 200)
     answer.headers["Location"] = f"/v1/watches/{kept.id}"
     return answer
@@ -131,17 +131,19 @@ async def listed(request: web.Request) -> web.StreamResponse:
     key, after = required_key(request), request.query.get("after", "")
     if after and _ID.fullmatch(after) is None:
         raise Malformed("after: the id of a watch")
-    watches = await request.app[DESK].watches.of_key(key.id, after, PAGE)
+    desk = request.app[DESK]
+    watches = await desk.watches.of_key(key.id, after, PAGE)
     return json_body(
         {
-            "watches": [watch_json(watch) for watch in watches],
+            "watches": [watch_json(watch, await _origin(desk, watch)) for watch in watches],
             "next": watches[-1].id if len(watches) == PAGE else None,
         }
     )
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return json_body(watch_json(await _watch(request)))
+    watch = await _watch(request)
+    return json_body(watch_json(watch, await _origin(request.app[DESK], watch)))
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -171,19 +173,29 @@ def _cert_key(verdict: Verdict) -> bytes:
 
 
 async def _new_watch(desk: Desk, watch_id: str, key_id: str, cert_key: bytes, url: str, note: str) -> Watch:
-    times = []
+    found = await _logged(desk, cert_key)
+    if found is None:
+        raise Refused("NOT_WATCHABLE", "text", _NOT_LOGGED)
+    return Watch(watch_id, key_id, cert_key, url, note, desk.context.now_ms(), found[1])
+
+
+async def _logged(desk: Desk, cert_key: bytes) -> tuple[str, Standing] | None:
+    """The log that has had a certificate for longest, and how it stands there: as `Following` compares them."""
+    found = []
     for log in desk.lookup.logs:
         state = await log.replica.integrator.certificate(cert_key) if log.replica else None
         if state is not None:
-            times.append((state.issue_time, standing_of(state)))
-    if not times:
-        raise Refused("NOT_WATCHABLE", "text", _NOT_LOGGED)
-    known = min(times, key=lambda one: one[0])[1]
-    return Watch(watch_id, key_id, cert_key, url, note, desk.context.now_ms(), known)
+            found.append((state.issue_time, log.trust.origin, standing_of(state)))
+    return min(found, key=lambda one: one[0])[1:] if found else None
 
 
-def watch_json(watch: Watch) -> dict[str, Any]:
-    """A watch as programs see it: never its secret."""
+async def _origin(desk: Desk, watch: Watch) -> str | None:
+    found = await _logged(desk, watch.cert_key)
+    return found and found[0]
+
+
+def watch_json(watch: Watch, origin: str | None) -> dict[str, Any]:
+    """A watch as programs see it: never its secret. `origin`: of the log that tells of the certificate, if one does."""
     known = watch.known
     return {
         "id": watch.id,
@@ -194,6 +206,7 @@ def watch_json(watch: Watch) -> dict[str, Any]:
         "status": known.status,
         "effective": iso_day(known.effective_day),
         "current_ordinal": known.current or None,
+        "origin": origin,
         "objected": None if watch.objected_ms is None else iso_time(watch.objected_ms),
     }
 
@@ -231,6 +244,7 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
     "status": _STRING,
     "effective": {"type": "string", "format": "date"},
     "current_ordinal": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 8}, {"type": "null"}]},
+    "origin": {"anyOf": [_STRING, {"type": "null"}]},
     "objected": _MAYBE_TIME,
 }
 _WATCH: Final = _object(**_FIELDS)

@@ -36,6 +36,7 @@ def format_trust(trusts: Sequence[Trust], messages: Messages, kit_keys: Sequence
         "kit_keys": [key.format_vkey() for key in kit_keys],
         "grades": {str(grade.ordinal): text_json(grade.text) for grade in ladder.grades},
         "statuses": {status: text_json(messages.labels[f"status_{status}"]) for status in sorted(STATUSES)},
+        "post_to_come": text_json(messages.labels["post_to_come"]),
         "titles": {code.value: text_json(wording.title) for code, wording in messages.wordings.items()},
     }
     return json.dumps(document, ensure_ascii=False).encode()

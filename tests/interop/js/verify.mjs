@@ -411,9 +411,9 @@ function readState(raw) {
   need([15, 16].every((at) => [0, 32].includes(array[at].length)), 5, "previous and successor");
   need(array[7] >= 0n && array[7] <= array[11], 5, "its events");
   need(array[18].length === 2 && array[18].every(Array.isArray), 5, "a summary of two");
-  const [highest, post] = array[18].map((part) => part.map(kindOf).join());
+  const [highest, posts] = array[18].map((part) => part.map(kindOf).join());
   need(["", "int,text,bytes,int"].includes(highest), 5, "the highest grade");
-  need(["", "int,bytes,int,int,int"].includes(post), 5, "the post");
+  need(/^((^|,)int,bytes,int,int,int)*$/.test(posts), 5, "the posts");
   return array;
 }
 

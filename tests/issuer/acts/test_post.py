@@ -93,17 +93,11 @@ async def test_every_problem_of_a_line(setting: ActSetting) -> None:
     assert wanted <= codes and setting.entries(Appoint) == 0
 
 
-async def test_a_higher_post_that_begins_later_is_warned_of(setting: ActSetting) -> None:
-    """The track's summary names the higher of two posts, and readers show it only once it has begun."""
-
-    async def warned(grade: str, first: int) -> bool:
-        done = await appoint(setting, line(setting, grade=grade, first=format_day(first)), skip_bad=True)
-        found = [problem for problem in done.checked.problems if problem.code == "POST_TO_COME"]
-        assert all(problem.severity == "warning" for problem in found)
-        return bool(found)
-
-    assert await warned("首席技师", TODAY + 1)
-    assert not await warned("首席技师", TODAY) and not await warned("特级技师", TODAY + 1)
+async def test_a_post_may_be_sent_before_it_begins(setting: ActSetting) -> None:
+    done = await appoint(setting, line(setting, first=format_day(TODAY + 30)))
+    assert done.clean and not done.checked.problems
+    held = done.register.find(NUMBER)
+    assert held is not None and isinstance(held.body, Appoint) and held.body.first_day == TODAY + 30
 
 
 async def test_the_cert_key_of_another_bodys_certificate(setting: ActSetting) -> None:

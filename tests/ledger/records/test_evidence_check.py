@@ -23,7 +23,7 @@ from ledger.records.seal import Seal
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.note import parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, parse_policy
-from tests.support.builders import ORIGIN, TIME, key, octets
+from tests.support.builders import ORIGIN, TIME, key, make_body, octets
 from tests.support.make_vectors import DAY_MS, VECTORS, authority, body, evidence_log, vector_text
 from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY, SealedLog
 
@@ -71,7 +71,7 @@ def test_what_is_proven() -> None:
     assert proven.issued == proven.commitments == proven.event and proven.issued is not None
     assert proven.issued.body == body().certificate("p3", grade=3, person="p").issue
     assert proven.highest is not None and proven.highest.body == body().certificate("p5", grade=5, person="p").issue
-    assert proven.terms == body().filing
+    assert proven.terms == make_body(grants=(7, 8)).filing
     assert proven.time_ms == (LOG.time // 1000 + 1) * 1000
     before = check(LOG.evidence(P3, covered=LOG.seals[0]))
     assert before.state is not None and before.state.summary.highest is not None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cbor2
@@ -12,11 +13,13 @@ from ledger.records.evidence_check import verify_evidence, verify_stapled
 from ledger.records.staple import FIRST_BYTE, LABEL, Staple, compact, format_staple, parse_staple
 from ledger.tlog.checkpoint import parse_checkpoint
 from ledger.tlog.note import parse_note
-from ledger.tlog.policy import NO_WITNESSES
+from ledger.tlog.policy import NO_WITNESSES, Policy
 from tests.support.build_log import LogBuilder
 from tests.support.builders import ORIGIN, octets
+from tests.support.deep_log import staple_of
+from tests.support.make_docs import DOCS
 from tests.support.make_vectors import body, evidence_log
-from tests.support.sealed_log import LOG_KEY, POLICY
+from tests.support.sealed_log import AUDITOR_KEY, LOG_KEY, POLICY
 
 LOG = evidence_log()
 CERTIFICATE = body().certificate("p3", grade=3, person="p")
@@ -82,3 +85,26 @@ async def test_compact_drops_the_ml_dsa_line(tmp_path) -> None:  # type: ignore[
         == verify_evidence(full, log.origin, keys, NO_WITNESSES).state
     )
     await log.store.close()
+
+
+@pytest.mark.parametrize(
+    ("entries", "index", "depth", "said"),
+    [
+        (1_002_001, 499_999, 20, "3.4 kB at 1 M certificates"),
+        (100_200_001, 49_999_999, 27, "4.1 kB at 100 M"),
+        (1 << 20, 1, 26, "4.0 kB at 1 M"),
+        (1 << 27, 1, 34, "4.8 kB at 100 M"),
+    ],
+)
+def test_how_large_it_is_in_a_large_log(entries: int, index: int, depth: int, said: str) -> None:
+    """As everywhere, and where both paths of the tree are full and the map is as deep as it gets; as docs say it."""
+    staple = staple_of(CERTIFICATE, EVIDENCE, entries, index, depth)
+    witnessed = Policy(POLICY.logs, POLICY.witnesses[:1], (), POLICY.witnesses[0].name)
+    proven = verify_stapled(staple.evidence, ORIGIN, (LOG_KEY,), witnessed, (AUDITOR_KEY,))
+    assert proven.size == entries and proven.state is not None and proven.opened.auditor_time_s is not None
+    raw = format_staple(staple)
+    assert parse_staple(raw) == staple
+    size, _, rest = said.partition(" ")
+    assert math.ceil(len(raw) / 100) / 10 <= float(size), len(raw)
+    text = " ".join((DOCS / "formats.md").read_text(encoding="utf-8").split())
+    assert f"{size} {rest}" in text

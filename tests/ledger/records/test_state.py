@@ -40,7 +40,7 @@ SUMMARIES = st.builds(
     TrackSummary,
     st.none()
     | st.builds(Highest, st.integers(2, 6), st.text("数控车工", max_size=8), BYTES32 | st.binary(max_size=40), INDEX),
-    st.none() | st.builds(Appointment, st.sampled_from([7, 8]), BYTES32, INDEX, DAY, DAY),
+    st.lists(st.builds(Appointment, st.sampled_from([7, 8]), BYTES32, INDEX, DAY, DAY), max_size=3).map(tuple),
 )
 STATES = st.builds(
     lambda issue_index, later, **values: CertificateState(
@@ -237,6 +237,8 @@ PARTS: list[Any] = cbor2.loads(STATE.encode())
         (18, [[4, "", octets("k")], []]),
         (18, [[4, "", "k", 5], []]),
         (18, [[], [7, octets("k"), 5, 1]]),
+        (18, [[], [8, octets("k"), 5, 1, 0, 7]]),
+        (18, [[], [[8, octets("k"), 5, 1, 0]]]),
         (18, [0, []]),
     ],
 )

@@ -11,7 +11,7 @@ from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
 from ledger.records.state import Appointment, CertificateState, Highest, TrackSummary
 from ledger.records.status import Member, Moment
-from ledger.records.track import MAX_TRACK, check_joins, settle, summarise, summary_of_first
+from ledger.records.track import MAX_POSTS, MAX_TRACK, check_joins, settle, summarise, summary_of_first
 from tests.support.builders import DAY, TIME, TRADE, make_body, octets
 from tests.support.memory_log import MemoryLog, begin
 
@@ -42,6 +42,13 @@ def post(
     return made.cert_key, (made, renewed(state, status=status, grade=grade))
 
 
+def begins(made: tuple[bytes, Member], first_day: int, last_day: int, *, index: int) -> tuple[bytes, Member]:
+    """The same post for other days, issued at that index."""
+    cert_key, (body, state) = made
+    assert isinstance(body, Appoint)
+    return cert_key, (replace(body, first_day=first_day, last_day=last_day), renewed(state, issue_index=index))
+
+
 class TestSummary:
     def test_nothing_in_force_comes_to_nothing(self) -> None:
         assert summarise({}, NOW) == TrackSummary()
@@ -60,16 +67,34 @@ class TestSummary:
 
     def test_posts_are_beside_it_and_never_a_grade(self) -> None:
         base, held = member("b", grade=3), post("t")
-        assert summarise(dict([held]), NOW) == TrackSummary(None, Appointment(7, held[0], 5, DAY, 0))
+        assert summarise(dict([held]), NOW) == TrackSummary(None, (Appointment(7, held[0], 5, DAY, 0),))
         both = summarise(dict((base, held)), NOW)
-        assert both.highest is not None and both.highest.grade == 3 and both.appointment is not None
+        assert both.highest is not None and both.highest.grade == 3 and len(both.posts) == 1
 
     @pytest.mark.parametrize(("last_day", "held"), [(0, True), (DAY - 1, False), (DAY, True), (DAY + 1, True)])
     def test_a_post_is_held_to_its_last_day(self, last_day: int, *, held: bool) -> None:
         cert_key, (body, state) = post("t")
         assert isinstance(body, Appoint)
         over = replace(body, first_day=DAY - 9, last_day=last_day)
-        assert (summarise({cert_key: (over, state)}, NOW).appointment is not None) == held
+        assert bool(summarise({cert_key: (over, state)}, NOW).posts) == held
+
+    def test_all_posts_that_are_not_over_are_named_and_the_day_chooses(self) -> None:
+        """What is logged before it begins hides nothing, and what is over gives way with nothing logged that day."""
+        lower, sooner, later = post("t"), post("c", grade=8), post("d", grade=8)
+        members = dict((lower, begins(sooner, DAY + 5, DAY + 9, index=4), begins(later, DAY + 3, DAY + 7, index=3)))
+        summary = summarise(members, NOW)
+        assert [named.cert_key for named in summary.posts] == [later[0], sooner[0], lower[0]]
+        held = [summary.post_on(DAY + at) for at in (-1, 0, 2, 3, 7, 8, 9, 10)]
+        assert [one and one.cert_key for one in held] == [
+            None, lower[0], lower[0], later[0], later[0], sooner[0], sooner[0], lower[0],
+        ]  # fmt: skip
+        assert summarise(members, Moment(99, TIME + 8 * DAY_MS)).posts == summary.posts[1:]
+
+    def test_no_more_are_named_than_readers_take(self) -> None:
+        chief, lower = post("c", grade=8), post("t")
+        many = {octets(str(at)): lower[1] for at in range(MAX_POSTS)}
+        named = summarise({**many, chief[0]: chief[1]}, NOW).posts
+        assert len(named) == MAX_POSTS and named[0].cert_key == chief[0]
 
     def test_nobody_unlinked_has_a_current_grade(self) -> None:
         assert summarise(dict([member("u", person_unlinked=True)]), NOW) == TrackSummary()
@@ -102,6 +127,15 @@ class TestJoining:
         made = BODY.certificate("new", grade=5).issue
         assert self.code(made, *many.items()) == "TRACK_FULL"
         check_joins(made, dict(list(many.items())[1:]), NOW)
+
+    def test_and_16_posts_that_are_not_over(self) -> None:
+        _cert_key, (body, state) = post("t", last_day=DAY)
+        many = {octets(str(at)): (replace(body, trade=f"工种{at}"), state) for at in range(MAX_POSTS)}  # type: ignore[type-var]
+        made = BODY.post("new", grade=8).appoint
+        assert self.code(made, *many.items()) == "TRACK_FULL"
+        check_joins(BODY.certificate("new", grade=5).issue, many, NOW)
+        check_joins(made, dict(list(many.items())[1:]), NOW)
+        check_joins(made, many, Moment(99, TIME + DAY_MS))
 
 
 class TestSettling:
@@ -176,4 +210,4 @@ def test_so_is_a_post_without_a_certificate_beside_it(last_day: int, later: int)
     moment = Moment(state.issue_index, TIME + later * DAY_MS)
     summary = summary_of_first(made, moment)
     assert summary == summarise({cert_key: (made, state)}, moment)
-    assert (summary.appointment is None) == (last_day == DAY and later == 1)
+    assert (not summary.posts) == (last_day == DAY and later == 1)

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Refused, Unverified
+from ledger.records.appointment import Appoint
 from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
-from ledger.records.statements import issuer_entry
-from tests.support.build_log import FILING, ISSUE_DAY, LogBuilder, register_of
+from ledger.records.qr import Code as QrCode
+from ledger.records.statements import issue_entry, issuer_entry
+from tests.support.build_log import BASE, FILING, ISSUE_DAY, OCCUPATION, LogBuilder, register_of
 from tests.support.eligibility import verified_of
 from tests.support.histories import TRUST as NOBODY
 from tests.support.packs import case_of
@@ -70,7 +72,7 @@ async def test_a_certificate_out_of_the_log(log: LogBuilder) -> None:
     record, proof = found.record, found.proof
     assert (record.kind, record.grade, record.level, record.trade) == ("certificate", 4, 3, "数控车工")
     assert (record.issue_day, record.filing, record.route, record.audience) == (ISSUE_DAY, FILING, "exam", "own_staff")
-    assert (record.lineage, record.linked, record.track_highest, record.post) == ("6-18-01-01", True, 4, None)
+    assert (record.lineage, record.linked, record.track_highest, record.posts) == ("6-18-01-01", True, 4, ())
     head = log.integrator.head
     assert head is not None and index < proof.size
     assert (proof.cert_key, proof.origin, proof.size, proof.root) == (
@@ -94,6 +96,27 @@ async def test_a_higher_grade_in_the_track_is_read_from_the_log(log: LogBuilder)
     await log.issue(alone)
     record = (await verified_of(log, alone)).record
     assert (record.linked, record.track_highest) == (False, 0)
+
+
+async def test_all_posts_of_the_track_are_read_from_the_log_and_without_it_the_own_one(log: LogBuilder) -> None:
+    rows = (replace(log.filing().rows[0], grades=(2, 3, 4, 5, 6)),)
+    await log.batch([log.filing_entry(change=True, grants=(7, 8), rows=rows)])
+    base = log.certificate("base", grade=6, track="p")
+    await log.issue(base)
+    terms, today, made = [], batch_day(log.time), base
+    for grade, first, last in ((7, today, 0), (8, today + 9, today + 20)):
+        made = log.certificate(f"post {grade}", grade=6, track="p")
+        post = Appoint(
+            made.issue.cert_key, FILING, OCCUPATION, "", grade, ISSUE_DAY, first, last, "人社〔2026〕1号",
+            made.issue.track_id, made.face.digest(), made.issue.rest, base.issue.cert_key,
+        )  # fmt: skip
+        await log.batch([issue_entry(post, log.record_key)])
+        terms.append((grade, first, last))
+    assert (await verified_of(log, base)).record.posts == tuple(terms[::-1])
+    register = await register_of(log, made)
+    verdict = verify(Evidence(QrCode(BASE, made.secret), register), log.trust(), log.time)
+    assert verified(verdict, register, log.trust()).record.posts == tuple(terms[::-1])
+    assert verified(verdict, register, log.trust(), track=False).record.posts == (terms[1],)
 
 
 async def test_a_revoked_one_is_refused_and_a_register_of_another_moment_too(log: LogBuilder) -> None:

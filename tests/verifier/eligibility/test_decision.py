@@ -139,7 +139,7 @@ def test_the_bytes_with_a_certificate_of_one_log_do_not_change_either() -> None:
     pack, day = small(), parse_day("2024-02-29")
     record = CertificateRecord(
         bytes(32), "certificate", "6-18-01-01", "6-18-01-01", "", 3, day - 30, "Y000051000001", "exam", "public",
-        linked=True, track_highest=4, post=(7, day, 0),
+        linked=True, track_highest=4, posts=((7, day, 0),),
     )  # fmt: skip
     raw = format_decision(rehearse((record,), read_facts({"n": 10}, pack), pack, day))
     assert sha256(raw).hexdigest() == "2f91a6eda7ab1d0798ef5ff404075632d74e8a1b9f03a2e392c96d944bd459ae"

@@ -148,9 +148,9 @@ def test_with_one_log_alone_the_bytes_are_those_of_before() -> None:
 def test_records_of_one_log_are_read_as_before_and_those_of_several_together() -> None:
     base = replace(
         drawn(Random(3)), kind="certificate", route="exam", audience="public", grade=2, track_highest=2, linked=True,
-        post=None,
+        posts=(),
     )  # fmt: skip
-    other = replace(base, cert_key=b"o" * 32, grade=3, track_highest=5, post=(8, 0, 0))
+    other = replace(base, cert_key=b"o" * 32, grade=3, track_highest=5, posts=((8, 0, 0),))
     values = certificate_values([base, other], base.issue_day)
     assert values["cert.highest"] == 3 and values["cert.post_grade"] is ABSENT, "as decisions of before were made"
     apart = [replace(base, alone=False), replace(other, alone=False)]
@@ -160,6 +160,23 @@ def test_records_of_one_log_are_read_as_before_and_those_of_several_together() -
     assert certificate_values(elsewhere, base.issue_day)["cert.highest"] == 2, "of the same occupation only"
     unlinked = [replace(apart[0], linked=False, track_highest=0)]
     assert certificate_values(unlinked, base.issue_day)["cert.highest"] is UNKNOWN
+
+
+def test_of_several_posts_the_first_that_runs_on_the_day_is_held() -> None:
+    """A higher one that begins later hides none; one that is over gives way; a post is not held before it begins."""
+    held = ((8, 100, 109), (7, 90, 0))
+    base = replace(
+        drawn(Random(3)), kind="certificate", route="exam", audience="public", grade=6, track_highest=6, linked=True,
+        posts=held,
+    )  # fmt: skip
+    post = replace(base, kind="appointment", route="appointment", audience="", grade=7)
+    for record in (base, post, replace(base, linked=False)):
+        assert parse_record(record_value(record)) == record
+        days = [certificate_values([record], day)["cert.post_grade"] for day in (89, 90, 99, 100, 109, 110)]
+        assert days == [ABSENT, 7, 7, 8, 8, 7]
+    assert certificate_values([replace(post, posts=())], 89)["cert.post_grade"] == 7, "a case that says no term"
+    with pytest.raises(Malformed):
+        parse_record([*record_value(base)[:12], [8, 100, 109, 7]])  # type: ignore[misc]
 
 
 async def test_pages_and_api_say_it_where_several_logs_are_believed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Malformed, Unverified
+from ledger.records.dates import batch_day
 from ledger.records.kinds import KeyStatus
 from ledger.records.qr import format_code, parse_code
 from ledger.records.seal import parse_seal
@@ -17,7 +18,7 @@ from ledger.records.supervision import KeyStanding
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.policy import NO_WITNESSES, Policy, Witness
 from tests.support.build_log import BASE, FILING, ISSUE_DAY, octets
-from tests.support.kits import LIMIT_MS, MAKER_KEY, KitDesk, kit_desk, live_through
+from tests.support.kits import LIMIT_MS, MAKER_KEY, KitDesk, appoint, kit_desk, live_through
 from tests.support.page_modules import ask, refused
 from tests.support.witnesses import Cosigner
 from verifier.kit.format import Kit, open_kit
@@ -57,6 +58,7 @@ def summary(verdict: Verdict) -> dict[str, Any]:
         "certificate": one and {
             "name": one.name, "number": one.number, "grade": one.grade_ordinal, "occupation": one.occupation,
             "occupationCode": one.occupation_code, "trade": one.trade, "issueDay": one.issue_day, "status": one.status,
+            "post": one.post and list(one.post), "waits": "it is not held yet" in load_messages().line(verdict).en,
         },
         "issuer": issuer and {"number": issuer.filing_number, "name": issuer.name, "inScope": issuer.in_scope},
         "index": verdict.proof and verdict.proof.index,
@@ -114,6 +116,24 @@ async def test_every_fate_has_its_verdict_and_the_browser_agrees(desk: KitDesk) 
     assert by_name["corrected"].certificate is not None and by_name["corrected"].certificate.name is None
     step = {f.step: f.outcome.value for f in by_name["valid"].findings}
     assert step["logged"] == "unknown", "a kit cannot show that it was entered, and says so"
+
+
+async def test_a_post_is_held_from_its_first_day_to_its_last(tmp_path: Path) -> None:
+    async with kit_desk(tmp_path) as desk:
+        begun = batch_day(desk.log.time)
+        texts = await appoint(desk.log, open=(begun, 0), next=(begun + 1, begun + 90), brief=(begun, begun))
+        kit = await desk.kit()
+        cases = [
+            (text, kit, desk.trust, now)
+            for now in (desk.log.time, desk.log.time + 86_400_000)
+            for text in texts.values()
+        ]
+        verdicts = [python(*case) for case in cases]
+        ok = "offline_bundle_ok"
+        assert [verdict.code.value for verdict in verdicts] == [ok, ok, ok, ok, ok, "ended"]
+        said = [summary(verdict) for verdict in verdicts]
+        assert [one["certificate"]["waits"] for one in said] == [False, True, False, False, False, False]
+        assert said == browser(cases, desk)
 
 
 async def test_scope_counts_where_the_terms_are_the_first(desk: KitDesk) -> None:

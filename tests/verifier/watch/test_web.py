@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.receipt_office import SIGNER, Office, open_office
 from tests.support.site_stores import sqlite_store
 from tests.support.verifier_settings import settings_of
 from tests.support.watch_desk import Receiver
+from tests.verifier.test_several import FIRST, SECOND, Desk
 from tests.verifier.web.test_app import ask, matches
 from verifier.access.keys import ApiKeys
 from verifier.access.web import build_access
@@ -82,6 +84,38 @@ async def test_registered_told_listed_and_ended(office: Office, tmp_path: Path) 
         assert listed == shown
         assert (await ask(site, "DELETE", address, headers=mine)).status == 204
         assert (await ask(site, "GET", address, headers=mine)).status == 404
+
+
+async def test_a_watch_names_the_log_that_tells_of_the_certificate(office: Office, tmp_path: Path) -> None:
+    """Of several logs the one that has had it for longest; none, once that one is no longer among the site's."""
+    (tmp_path / "logs").mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        desk = Desk(tmp_path / "logs", pool)
+        first, second = [await desk.open(origin, "") for origin in (FIRST, SECOND)]
+        own, shared = first.log.certificate("own"), first.log.certificate("shared")
+        await second.issue(shared)
+        await desk.pass_time(first, second)
+        await first.issue(own, shared)
+        office = replace(office, log=first.log, lookup=desk.lookup(), now=[desk.now])
+        async with serving(office, tmp_path) as (site, mine, _):
+            for certificate, origin in ((own, FIRST), (shared, SECOND)):
+                asked = {"text": certificate.code().link, "url": "http://127.0.0.1:9/hook"}
+                made = await ask(site, "POST", "/v1/watches", json=asked, headers=mine)
+                assert made.status == 201 and made.json()["origin"] == origin
+                shown = (await ask(site, "GET", made.headers["location"], headers=mine)).json()
+                assert shown["origin"] == origin
+            listed = (await ask(site, "GET", "/v1/watches", headers=mine)).json()["watches"]
+            assert {one["cert_key"]: one["origin"] for one in listed} == {
+                own.issue.cert_key.hex(): FIRST, shared.issue.cert_key.hex(): SECOND,
+            }  # fmt: skip
+            office.lookup.logs = (second.known,)
+            (gone,) = [
+                one
+                for one in (await ask(site, "GET", "/v1/watches", headers=mine)).json()["watches"]
+                if one["origin"] is None
+            ]
+            assert gone["cert_key"] == own.issue.cert_key.hex()
+        await desk.close()
 
 
 WHAT_IS_REFUSED: list[tuple[Any, ...]] = [

@@ -159,23 +159,25 @@ class TestAppoint:
         state = log.state(post)
         assert (state.status, state.kind, state.grade) == (CertificateStatus.IN_FORCE, Kind.APPOINT, 7)
         assert (state.issue_index, state.effective_day, state.event_count) == (3, DAY, 1)
-        held = Appointment(7, post.appoint.cert_key, 3, DAY, DAY + 365)
+        held = (Appointment(7, post.appoint.cert_key, 3, DAY, DAY + 365),)
         summary = TrackSummary(Highest(6, "", base.issue.cert_key, 2), held)
         assert state.summary == log.state(base).summary == summary
         assert log.filings[NUMBER].record_keys[0].used == 2
         assert change.issued == (post.appoint.cert_key, post.appoint)
         assert refusal(log, post.statement) is Refusal.CERT_KEY_TAKEN
 
-    def test_the_higher_post_speaks_for_the_track_until_it_ends(self) -> None:
+    def test_the_higher_post_speaks_for_the_track_while_it_runs(self) -> None:
         log, base = with_certificate()
-        lower, higher = BODY.post("t", on=base), BODY.post("c", grade=8, on=base)
+        lower = BODY.post("t", on=base)
+        higher = BODY.post("c", grade=8, on=base, first_day=DAY + 5, last_day=DAY + 9)
         log.add(lower.statement)
         log.add(higher.statement)
-        held = log.state(base).summary.appointment
-        assert held is not None and held.cert_key == higher.appoint.cert_key
+        for day, speaks in ((DAY, lower), (DAY + 4, lower), (DAY + 5, higher), (DAY + 9, higher), (DAY + 10, lower)):
+            for member in (base, lower, higher):
+                held = log.state(member).summary.post_on(day)
+                assert held is not None and held.cert_key == speaks.appoint.cert_key, day
         log.add(BODY.sign(end(higher)))
-        held = log.state(base).summary.appointment
-        assert held is not None and held.cert_key == lower.appoint.cert_key
+        assert [one.cert_key for one in log.state(base).summary.posts] == [lower.appoint.cert_key]
         log.add(BODY.sign(end(lower)))
         assert log.state(base).summary == TrackSummary(Highest(6, "", base.issue.cert_key, 2))
 
@@ -237,16 +239,15 @@ class TestAppoint:
         again = BODY.post("u", on=base)
         assert refusal(log, again.statement, TIME + 10 * DAY_MS) is Refusal.DUPLICATE_GRADE
         log.add(again.statement, TIME + 11 * DAY_MS)
-        held = log.state(base).summary.appointment
-        assert held is not None and held.cert_key == again.appoint.cert_key
+        assert [one.cert_key for one in log.state(base).summary.posts] == [again.appoint.cert_key]
 
     def test_a_post_that_is_over_is_not_held_whoever_ends_it(self) -> None:
         log, base = with_certificate()
         log.add(BODY.post("t", on=base, last_day=DAY + 10).statement)
-        assert log.state(base).summary.appointment is not None
+        assert log.state(base).summary.posts
         lower = BODY.certificate("l", grade=3, person="p", day=DAY + 11)
         log.add(lower.statement, TIME + 11 * DAY_MS)
-        assert log.state(base).summary.appointment is None
+        assert not log.state(base).summary.posts
 
     def test_a_post_is_not_reissued_and_never_in_an_unlinked_track(self) -> None:
         log, base = with_certificate()
@@ -368,4 +369,4 @@ class TestLatePermits:
         assert refusal(log, post.statement) is Refusal.PERMIT_UNKNOWN
         log.add(permit)
         log.add(post.statement)
-        assert log.state(post).summary.highest is None and log.state(post).summary.appointment is not None
+        assert log.state(post).summary.highest is None and log.state(post).summary.posts
