@@ -89,6 +89,7 @@ class Nodes:
             return bool(answer.status == 200)
 
     def open(self) -> None:
+        subprocess.run(["haproxy", "-c", "-q", "-f", self.folder / "haproxy.cfg"], check=True)  # its words on stderr
         self.start("etcd", "etcd", "--config-file", self.folder / "etcd.yml")
         self.start_patroni("a")
         self.wait(lambda: self.is_it("a", "primary"))
