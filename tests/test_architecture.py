@@ -53,6 +53,7 @@ KEYSTORE = "ledger.keystore"
 _PURE_VERIFIER = (
     "verify",
     "verdict",
+    "verdict_json",
     "carried",
     "steps",
     "trust",
