@@ -56,6 +56,7 @@ _PURE_VERIFIER = (
     "verdict_json",
     "carried",
     "steps",
+    "freshness",
     "trust",
     "former",
     "printed",
