@@ -16,6 +16,7 @@ from ledger.tlog.merkle import Frontier, leaf_hash
 from ledger.tlog.tiles import EntriesTile, parse_tile_path
 from tests.support.build_log import FakeLedger, LogBuilder
 from verifier.download import AHEAD, Download
+from verifier.violation import Violation
 
 WIDTH = 256
 
@@ -74,3 +75,21 @@ async def test_what_is_on_its_way_is_given_up_when_nobody_wants_it(log: LogBuild
             await asyncio.sleep(0)
         assert 0 < len(asyncio.all_tasks() - before) <= AHEAD
     assert asyncio.all_tasks() == before and not limit.expired()
+
+
+async def test_what_is_held_and_is_no_prefix_is_the_logs_doing_or_that_of_whoever_stands_between(
+    log: LogBuilder,
+) -> None:
+    hashes = [leaf_hash(entry) for entry in await log.store.entries(0, 300)]
+    held, _ = Frontier(0, ()).append(hashes)
+    forked, _ = Frontier(0, ()).append([*hashes[:-1], bytes(32)])
+
+    class Liar(FakeLedger):
+        async def tile(self, path: str) -> bytes:
+            raw = await super().tile(path)
+            return raw[:-1] + bytes([raw[-1] ^ 1])
+
+    for source, tree, proven in ((FakeLedger(log), forked, True), (Liar(log), held, False), (Liar(log), forked, False)):
+        with pytest.raises(Violation, match="does not extend our 300 entries") as caught:
+            await begin(log, source, tree, []).prove_held()
+        assert caught.value.proven is proven
