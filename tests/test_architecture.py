@@ -53,8 +53,10 @@ KEYSTORE = "ledger.keystore"
 _PURE_VERIFIER = (
     "verify",
     "verdict",
+    "verdict_json",
     "carried",
     "steps",
+    "freshness",
     "trust",
     "former",
     "printed",

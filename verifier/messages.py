@@ -21,7 +21,8 @@ from ledger.records.dates import batch_day
 from ledger.text import Text
 from verifier.causes import Cause
 from verifier.steps import HISTORIC, OUTDATED, POST_UNFOUNDED
-from verifier.verdict import CAUSES, GREEN, Code, Verdict, cause_of, text_json, to_json
+from verifier.verdict import CAUSES, GREEN, Code, Verdict, cause_of
+from verifier.verdict_json import text_json, to_json
 
 FAMILIES: Final = frozenset({"good", "outline", "caution", "bad", "doubt", "neutral", "offline"})
 DELAY_SHOWN_DAYS: Final = 30  # from issue date to registration

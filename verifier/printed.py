@@ -26,7 +26,7 @@ from ledger.records.appointment import CertificateBody
 from ledger.records.commitments import FaceOpening
 from ledger.text import Text
 from verifier.trust import Trust
-from verifier.verdict import iso_day
+from verifier.verdict_json import iso_day
 
 TITLE: Final = "职业技能等级证书"
 NO_TRADE: Final = "--"

@@ -21,17 +21,16 @@ itself. A kill at any moment leaves whole batches, from which the next start goe
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, Final, Self, TypeAlias, TypeVar
+from typing import ClassVar, Final, Self
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.seal import is_seal
-from ledger.remote import WIDTH, LogSource, RemoteTree
+from ledger.remote import LogSource
 from ledger.store.batch import Prepared
 from ledger.store.evidence import Basis, Prover, Standing
 from ledger.store.hashes import Hashes
@@ -41,13 +40,11 @@ from ledger.store.reading import BadEntry, Read, read_entries
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
-from ledger.tlog.merkle import Frontier, fold_right, leaf_hash, verify_consistency
+from ledger.tlog.merkle import fold_right
+from verifier.download import STRETCH, Download
 from verifier.former import Pins, UnknownKeys, open_known
 from verifier.violation import NOT_PINNED, ClocksDiffer, Unwitnessed, Violation
 
-T = TypeVar("T")
-STRETCH: Final = 16 * WIDTH  # entries proven at a time
-AHEAD: Final = 3  # stretches fetched, or on their way, while one is folded: the fold waits for nobody
 MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
@@ -63,9 +60,6 @@ class Verified:
     time_ms: int  # how fresh it is: the quorum's newest moment, or the log's where the policy has no quorum
     log_time_ms: int  # from the log's own timestamped signature
     note: bytes
-
-
-_Fetched: TypeAlias = tuple[list[bytes], Awaitable[list[Read]], Frontier]
 
 
 class Replica:
@@ -255,84 +249,28 @@ class Replica:
         return Basis(verified.size, verified.note, verified.time_ms)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
-        size, root = opened.checkpoint.size, opened.checkpoint.root
-        remote = RemoteTree(self._source, size)
-        frontier = self.integrator.frontier
-        if frontier.size:
-            await self._prove_prefix(remote, frontier, size, root)
+        download = Download(self._source, opened.checkpoint, self.integrator.frontier, self._read, self._stretch)
+        await download.prove_held()  # 4
         pending: list[bytes] = []
         reads: list[Read] = []
-        ahead: deque[asyncio.Task[_Fetched]] = deque()
-        asked = frontier.size
-
-        async def fetch(before: asyncio.Task[_Fetched] | None, reached: Frontier) -> _Fetched:
-            return await self._fetch(remote, reached if before is None else (await before)[2], size, root)
-
-        try:
-            while ahead or asked < size:
-                while asked < size and len(ahead) < AHEAD:
-                    ahead.append(asyncio.create_task(fetch(ahead[-1] if ahead else None, frontier)))
-                    asked = self._end(asked, size)
-                entries, reading, frontier = await ahead[0]
-                ahead.popleft()
+        async with aclosing(download.stretches()) as stretches:  # 4
+            async for entries, reading in stretches:
                 reads += await reading
                 pending += entries
                 pending, reads = await self._take_in(pending, reads, progress)
                 if len(pending) > MAX_BATCH or sum(map(len, pending)) > MAX_BATCH_BYTES:
                     raise Violation("no seal in sight", index=self.integrator.size)
-        finally:
-            for task in ahead:
-                task.cancel()
-            for task in ahead:
-                with suppress(asyncio.CancelledError, CertLedgerError):
-                    await task
         if pending:  # 9
-            raise Violation("the checkpoint does not end with a seal", index=size - 1)
+            raise Violation("the checkpoint does not end with a seal", index=opened.checkpoint.size - 1)
 
-    async def _fetch(self, remote: RemoteTree, frontier: Frontier, size: int, root: bytes) -> _Fetched:
-        """The next stretch, proven to lie under the root, and what is being read of it on other cores."""
-        start = frontier.size
-        end = self._end(start, size)
-        entries = await _well_formed(remote.entries(start, end), start)
-        reached, _ = frontier.append([leaf_hash(entry) for entry in entries])
-        await self._prove_stretch(remote, reached, start, entries, size, root)  # 4
+    def _read(self, entries: list[bytes], start: int) -> Awaitable[list[Read]]:
+        """Read entries ahead of the fold, on other cores; it is under way when this returns."""
         keys = self.integrator.record_keys
-        return entries, asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys)), reached
-
-    def _end(self, start: int, size: int) -> int:
-        """Where a stretch from `start` on ends."""
-        return min(start - start % WIDTH + self._stretch, size)
+        return asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys))
 
     def _readers(self, count: int) -> Executor:
         """Who reads `count` entries ahead of the fold: for subclasses with processes at hand."""
         return self._pool
-
-    async def _prove_prefix(self, remote: RemoteTree, held: Frontier, size: int, root: bytes) -> None:
-        """Our tree is a prefix of the checkpoint's. When it is not, find out whether tiles or log are wrong."""
-        proof = await _well_formed(remote.consistency(held.size), held.size)
-        try:
-            verify_consistency(held.size, held.root(), size, root, proof)
-        except Unverified:
-            other = await _well_formed(remote.root_at(held.size), held.size)
-            forked = other != held.root() and _leads(held.size, other, size, root, proof)
-            raise Violation(f"the checkpoint does not extend our {held.size} entries", proven=forked) from None
-
-    async def _prove_stretch(
-        self, remote: RemoteTree, reached: Frontier, start: int, entries: Sequence[bytes], size: int, root: bytes
-    ) -> None:
-        try:
-            if reached.size < size:
-                proof = await _well_formed(remote.consistency(reached.size), start)
-                verify_consistency(reached.size, reached.root(), size, root, proof)
-            elif reached.root() != root:
-                raise Unverified("another root")
-        except Violation:
-            raise
-        except Unverified as error:
-            hashes = await _well_formed(remote.leaf_hashes(start, reached.size), start)
-            pairs = enumerate(zip(entries, hashes, strict=True), start)
-            bad = next((index for index, (entry, told) in pairs if leaf_hash(entry) != told), start)
-            raise Violation("not under the signed root", index=bad, proven=False) from error
 
     async def _take_in(
         self, entries: list[bytes], reads: list[Read], progress: Callable[[int], None]
@@ -374,23 +312,6 @@ class Replica:
         if head is not None and head.size == size:
             return head.root
         return fold_right(await Hashes(self.integrator.store).cover(size))
-
-
-async def _well_formed(answer: Awaitable[T], index: int) -> T:
-    """An answer of the wrong form is the server's fault, not the log's."""
-    try:
-        return await answer
-    except (Malformed, Refused) as error:
-        raise Violation(str(error), index=index, proven=False) from error
-
-
-def _leads(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether the signed tree provably has `old_root` as its prefix."""
-    try:
-        verify_consistency(old_size, old_root, size, root, proof)
-    except Unverified:
-        return False
-    return True
 
 
 def _verified(opened: CosignedCheckpoint) -> Verified:

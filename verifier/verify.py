@@ -41,8 +41,8 @@ from ledger.records.qr import ForeignLink
 from ledger.records.staple import Staple
 from verifier import steps
 from verifier.carried import Carried, Item, Numbered, key_of, open_carried, verify_carried
-from verifier.causes import Cause
 from verifier.former import UnknownKeys
+from verifier.freshness import freshness_of, is_fresh, why_stale
 from verifier.hosts import shown_host
 from verifier.printed import pages_say, wording_of
 from verifier.proven import Proven
@@ -110,7 +110,7 @@ class _Check:
         self.register = evidence.register
         self.proven: Proven | None = None  # by what the item carries
         self.unproven = False  # it carries a proof that nothing here can judge
-        self.fresh = self.register is not None and self._is_fresh(self.register)
+        self.fresh = self.register is not None and is_fresh(self.register, self.trust, self.now_ms)
 
     def run(self) -> Verdict:
         item = self.evidence.item
@@ -171,13 +171,7 @@ class _Check:
             older = not self.fresh and theirs.time_ms > own.time_ms and not own.knows_more_than(theirs.size)
             if own.halted or own.historic or not (behind or older):
                 return
-        self.register, self.fresh = theirs, self._is_fresh(theirs)
-
-    def _is_fresh(self, register: Register) -> bool:
-        if register.halted or register.overtaken or not register.witnessed or not register.vouched:
-            return False
-        carried = register.source is Source.BUNDLE
-        return register.historic or self.trust.is_fresh(register.time_ms, self.now_ms, carried=carried)
+        self.register, self.fresh = theirs, is_fresh(theirs, self.trust, self.now_ms)
 
     def _alone(self) -> Verdict:
         """No register: a code's key stands in the register only."""
@@ -311,29 +305,9 @@ class _Check:
 
     def _stale(self) -> Verdict:
         self._note_freshness()
-        return self._verdict(Code.STALE, None, None, None, cause=self._cause())
-
-    def _cause(self) -> Cause:
-        """Why it cannot be said how things stand now."""
-        register = self.register
-        assert register is not None, "stale data is data"
-        if register.halted:
-            return Cause.STOPPED if register.lag is Cause.STOPPED else Cause.HALTED
-        if not register.witnessed:
-            return Cause.QUORUM
-        if not register.vouched:
-            return Cause.AUDITOR
-        if register.overtaken:
-            return Cause.OVERTAKEN
-        if register.time_ms > self.now_ms + self.trust.max_skew_ms:
-            return Cause.CLOCK
-        if self.fresh:
-            return Cause.BEHIND
-        if register.source is Source.BUNDLE:
-            return Cause.CARRIED
-        if register.source is Source.EVIDENCE:
-            return Cause.QUORUM if self.trust.policy.has_quorum else Cause.QUIET
-        return register.lag
+        assert self.register is not None, "stale data is data"
+        cause = why_stale(self.register, self.trust, self.now_ms, fresh=self.fresh)
+        return self._verdict(Code.STALE, None, None, None, cause=cause)
 
     def _nothing(self, code: Code, **detail: str) -> Verdict:
         if self.register is not None and code not in (Code.WRONG_DOMAIN, Code.UNREADABLE):
@@ -376,16 +350,4 @@ class _Check:
         self.findings.append(finding)
 
     def _note_freshness(self) -> None:
-        register = self.register
-        if register is not None and register.halted:
-            self._note(steps.FRESH_STOPPED if register.lag is Cause.STOPPED else steps.FRESH_HALTED)
-        elif register is not None and not register.witnessed:
-            self._note(steps.QUORUM_MISSING)
-        elif register is not None and not register.vouched:
-            self._note(steps.AUDITOR_MISSING)
-        elif register is not None and register.overtaken:
-            self._note(steps.OVERTAKEN)
-        elif register is not None and register.historic:
-            self._note(steps.HISTORIC)
-        else:
-            self._note(steps.FRESH if self.fresh else steps.FRESH_NOT)
+        self._note(freshness_of(self.register, fresh=self.fresh))

@@ -19,7 +19,8 @@ from verifier import steps
 from verifier.causes import Cause
 from verifier.register import FiledTerms, Logged, Register
 from verifier.trust import Trust
-from verifier.verdict import CertificateView, Code, CurrentGrade, Finding, HeldPost, IssuerView, ProofView, iso_day
+from verifier.verdict import CertificateView, Code, CurrentGrade, Finding, HeldPost, IssuerView, ProofView
+from verifier.verdict_json import iso_day
 
 _FIRST_POST: Final = 7  # 特级技师
 _REPLACED: Final = Text("已换发新证书", "a new certificate replaced it")

@@ -262,7 +262,11 @@ async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequenc
             for outcome, item in zip(final, examined, strict=True)
             if isinstance(outcome, int) and item.identity is not None and not log.answers.covered(outcome)
         )
-        return _pending([identity for _, identity in pending])
+        if pending:
+            return _pending([identity for _, identity in pending])
+        receipt = await log.answers.receipt(final, wait=False)  # published just when nobody waited any longer
+    if receipt is None:
+        raise Unavailable("nothing is published yet, and refusals come under a checkpoint", retry_after=_ASK_AGAIN_S)
     return _receipt(receipt)
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from ledger.errors import Malformed, Refused
-from ledger.store.drift import refuse_drift, sqlite_drift
-from ledger.store.migrations import migrations
 from ledger.store.postgres import PostgresStore, open_postgres
 from ledger.store.postgres_link import SCHEME, Deadlines, Place, parse_place
 from ledger.store.postgres_schema import EXISTS, check_no_schema, create_schema, upgrade_schema
@@ -90,10 +88,7 @@ async def upgrade_store(
     if is_postgres(store):
         place = parse_place(store)
         return await upgrade_schema(place, _owner(place, owner, private), _STEPS, private=private, dry_run=dry_run)
-    missing = upgrade_sqlite(folder / store, private=private, dry_run=True)
-    done = [step for step in migrations(private=private) if step.name not in missing]
-    refuse_drift(sqlite_drift(folder / store, done), str(folder / store))
-    return missing if dry_run else upgrade_sqlite(folder / store, private=private, dry_run=False)
+    return upgrade_sqlite(folder / store, private=private, dry_run=dry_run)
 
 
 def _owner(place: Place, owner: str, private: bool) -> Place:

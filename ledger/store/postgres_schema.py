@@ -13,13 +13,13 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.store.drift import MIGRATION_TABLE, postgres_drift, refuse_drift
-from ledger.store.migrations import OLDER, Migration, migrations, missing_steps
+from ledger.store.drift import postgres_drift, refuse_drift
+from ledger.store.migrations import OLDER, TABLE_OF_STEPS, Migration, migrations, missing_steps
+from ledger.store.postgres_catalogue import Fetch
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
 
-Fetch = Callable[..., Awaitable[Sequence[Any]]]
 APPEND_ONLY: Final = ("entry", "state_history", "event", "signed")
 _REPLACED: Final = ("head", "tile", "state", "map_bucket", "checkpoint", "private_index")
 _STEPS: Final = "SELECT name, digest FROM migration"
@@ -41,18 +41,24 @@ _ROLE: Final = Text(
 
 
 async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
-    """Refuse to run on a store whose schema is not exactly this version's, or that has a table which a crash of the
-    server empties. Raises Unavailable when there is none."""
+    """Refuse to run on a store whose schema is not exactly this version's, was changed by hand, or has a table which a
+    crash of the server empties. Raises Unavailable when there is none."""
     try:
         done = {row["name"]: row["digest"] for row in await fetch(_STEPS)}
     except Unavailable as error:
         if isinstance(error.__cause__, asyncpg.UndefinedTableError):
             raise Unavailable(f"no store at {place}: run init first") from error
         raise
-    if missing_steps(migrations(private=private), done, str(place)):
+    steps = migrations(private=private)
+    if missing_steps(steps, done, str(place)):
         raise Refused("SCHEMA", str(place), OLDER)
+    await _check_tables(fetch, place, steps)
+
+
+async def _check_tables(fetch: Fetch, place: Place, done: Sequence[Migration]) -> None:
     for row in await fetch(_UNLOGGED):
         raise Refused("NOT_DURABLE", row["relname"], _EMPTIED.format(table=row["relname"]))
+    refuse_drift(await postgres_drift(fetch, done), str(place))
 
 
 async def check_role(fetch: Fetch) -> None:
@@ -104,7 +110,7 @@ async def upgrade_schema(
             raise Unavailable(f"no store at {place}: run init first")
         names.extend(step.name for step in await _missing(session, place, private=private))
         done = [step for step in migrations(private=private) if step.name not in names]
-        refuse_drift(await postgres_drift(session, done), str(place))
+        await _check_tables(session.fetch, place, done)
         if not dry_run:
             await _apply(session, place, private=private)
             await _grant(session, place, owner)
@@ -140,7 +146,7 @@ async def _missing(session: Any, place: Place, *, private: bool) -> list[Migrati
 
 
 async def _apply(session: Any, place: Place, *, private: bool) -> None:
-    await session.execute(ddl(MIGRATION_TABLE))
+    await session.execute(ddl(TABLE_OF_STEPS))
     for step in await _missing(session, place, private=private):
         await session.execute(ddl(";\n".join(step.statements())))
         await session.execute(_RECORD, step.name, step.digest)

@@ -11,16 +11,15 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
-from ledger.store.migrations import OLDER, Migration, migrations, missing_steps
 from ledger.store.protocol import (
     EntryRow,
     IndexRow,
@@ -33,8 +32,9 @@ from ledger.store.protocol import (
     signed_row,
     unchanged_bucket,
 )
+from ledger.store.sqlite_schema import check_tables, make_tables, upgrade_tables
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
-from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect
+from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -269,41 +269,8 @@ class SqliteStore:
         if self._lock is not None:
             os.close(self._lock)
 
-    def migrate(self, *, dry_run: bool = False) -> list[str]:
-        """Apply the missing numbered steps, unless `dry_run`, and return their names. Raises Refused on drift."""
-        cursor = self._writer
-        if not dry_run:
-            cursor.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)")
-        missing = self._missing()
-        for step in missing if not dry_run else ():
-            with self._transaction():
-                for statement in step.statements():
-                    cursor.execute(statement)
-                cursor.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))
-        return [step.name for step in missing]
-
-    def check_migrations(self) -> None:
-        """Refuse to run on a store whose schema is not exactly this version's."""
-        if self._missing():
-            raise Refused("SCHEMA", str(self._path), OLDER)
-
-    def _missing(self) -> list[Migration]:
-        try:
-            done = dict(self._reader.execute("SELECT name, digest FROM migration"))
-        except sqlite3.DatabaseError as error:
-            raise Unavailable(f"{self._path} is not a store of this program: {error}") from error
-        return missing_steps(migrations(private=self._private), done, str(self._path))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
+    def _transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._writer)
 
     async def _written(self, pages: int) -> None:
         """Have the write-ahead log copied back beside the writer; wait for it only when it has grown far too long."""
@@ -354,7 +321,7 @@ def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
     if path.exists():
         raise Refused("EXISTS", str(path), Text("存储已存在", "The store exists already"))
     store = SqliteStore(path, private=private)
-    store.migrate()
+    make_tables(store._writer, path, private=private)
     return store
 
 
@@ -367,7 +334,7 @@ def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> Sqlite
         raise Unavailable(f"no store at {path}: run init first")
     store = SqliteStore(path, private=private, read_only=read_only)
     try:
-        store.check_migrations()
+        check_tables(store._reader, path, private=private)
     except BaseException:
         store.close_now()
         raise
@@ -380,7 +347,7 @@ def upgrade_sqlite(path: Path, *, private: bool, dry_run: bool) -> list[str]:
         raise Unavailable(f"no store at {path}: run init first")
     store = SqliteStore(path, private=private)
     try:
-        return store.migrate(dry_run=dry_run)
+        return upgrade_tables(store._writer, path, private=private, dry_run=dry_run)
     finally:
         store.close_now()
 

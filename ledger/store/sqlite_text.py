@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Final, TypeVar
+
+from ledger.store.migrations import TABLE_OF_STEPS, Migration
 
 T = TypeVar("T")
 _AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
+OUR_TABLES: Final = (  # their indexes, triggers and views too: kind, name, text
+    "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+)
 _QUERIES: dict[str, str] = {}
 
 
@@ -54,3 +60,13 @@ def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
         while len(items) - at >= length:
             yield items[at : at + length]
             at += length
+
+
+def carried_out(steps: Sequence[Migration]) -> sqlite3.Connection:
+    """A store in memory in which these steps were done, for whoever asks what they make."""
+    tables = sqlite3.connect(":memory:")
+    tables.execute(TABLE_OF_STEPS)
+    for step in steps:
+        for statement in step.statements():
+            tables.execute(statement)
+    return tables

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 CACHE_KIB = 32 * 1024
@@ -23,6 +25,19 @@ def connect(path: Path, *, threads: bool = False, cache_kib: int = CACHE_KIB) ->
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def transaction(writer: sqlite3.Connection) -> Iterator[None]:
+    """Committed at the end of the block, and durable then; rolled back when it raises."""
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        writer.execute("COMMIT")
+    except BaseException:
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")
+        raise
 
 
 class Copier:

@@ -3,7 +3,8 @@
     1 set up     etcd, two Patroni nodes (a bootstraps, b becomes its synchronous standby) and HAProxy from the files in
                  docs/patroni, with ports and folders of this run, as an unprivileged user, in a folder of their own
     2 load       clients with a journal; the ledger's address is HAProxy's, with require_standby=1
-    3 kill       the primary's Patroni and its PostgreSQL, at a moment that the seed draws
+    3 kill       the primary's Patroni and its PostgreSQL, at a moment that the seed draws, or as soon after it as the
+                 other node is synchronous
     4 wait       until the other node is the primary; then the killed Patroni is started again, rewinds its server and
                  lets it follow. Until then no commit is possible (synchronous_mode_strict)
     5 judge      every acknowledged statement once, one log: journals against the public log, as in scripts/failover
@@ -89,6 +90,7 @@ class Nodes:
             return bool(answer.status == 200)
 
     def open(self) -> None:
+        subprocess.run(["haproxy", "-c", "-q", "-f", self.folder / "haproxy.cfg"], check=True)  # its words on stderr
         self.start("etcd", "etcd", "--config-file", self.folder / "etcd.yml")
         self.start_patroni("a")
         self.wait(lambda: self.is_it("a", "primary"))
@@ -132,6 +134,8 @@ class Nodes:
     async def fail_over(self) -> str:
         old = next(name for name in NAMES if self.says(name, "primary"))
         new = "b" if old == "a" else "a"
+        # Whoever is not synchronous at this moment may have less, and is not promoted, however long one waits.
+        await apart(self.wait, lambda: self.is_it(new, "sync"))
         await apart(self.kill, old)
         begun = time.monotonic()
         await apart(self.wait, lambda: self.is_it(new, "primary"))

@@ -127,7 +127,7 @@ class TestFollowing:
     async def test_little_lies_ahead_of_the_fold_and_what_came_before_a_failure_is_kept(
         self, log: LogBuilder, store: SqliteStore, pool: Executor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("verifier.replica.AHEAD", 2)
+        monkeypatch.setattr("verifier.download.AHEAD", 2)
         for _ in range(13):
             await issue(log, 99)
         ledger, asked = FakeLedger(log), []

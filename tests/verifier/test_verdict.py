@@ -1,4 +1,4 @@
-"""The closed list of verdicts: what each may show, how it exits, how it reads as JSON and in words."""
+"""The closed list of verdicts: what each may show, how it exits, how it reads in words."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ from verifier.verdict import (
     Source,
     cause_of,
     exit_code,
-    iso_day,
-    iso_time,
-    to_json,
     without_item,
 )
+from verifier.verdict_json import to_json
 
 CODES = list(Code)
 RAW = json.loads(resources.files("verifier").joinpath("verdicts.json").read_text("utf-8"))
@@ -156,20 +154,6 @@ def test_exit_codes_are_those_of_the_design() -> None:
     assert by_exit[2] == {Code.UNREADABLE}
     assert by_exit[3] == {Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE, Code.SHARE_ENDED}
     assert by_exit[1] == set(Code) - by_exit[0] - by_exit[2] - by_exit[3]
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_json_has_the_same_keys_for_every_verdict(code: Code) -> None:
-    body = to_json(sample(code))
-    assert list(body) == list(to_json(sample(Code.VALID)))
-    assert body["code"] == code.value and json.loads(json.dumps(body)) == body
-
-
-def test_json_spells_times_and_days_one_way() -> None:
-    assert iso_time(NOW_MS) == "2026-11-22T12:10:03.000Z" and iso_day(20_412) == "2025-11-20"
-    body = to_json(sample(Code.VALID))
-    assert body["checked_at"] == "2026-11-22T12:10:03.000Z"
-    assert body["certificate"]["issue_date"] == "2025-11-20"  # type: ignore[index]
 
 
 # --- words ---------------------------------------------------------------------------------------------------

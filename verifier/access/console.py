@@ -16,7 +16,7 @@ from ledger.text import Text
 from verifier.access.keys import MAX_ROWS, PER_MINUTE, ApiKey, ApiKeys
 from verifier.config import load_folder
 from verifier.site.opening import open_site
-from verifier.verdict import iso_time
+from verifier.verdict_json import iso_time
 
 T = TypeVar("T")
 _ONCE = Text("请立即保存，之后无法再次显示", "Keep it now: it cannot be shown again")

@@ -11,7 +11,7 @@ from verifier.access.guard import Guard, required_key
 from verifier.access.keys import ApiKeys
 from verifier.access.repeats import Repeats
 from verifier.site.context import Context
-from verifier.verdict import iso_time
+from verifier.verdict_json import iso_time
 from verifier.web.answers import json_body
 from verifier.web.route import ERRORS, Room, Route
 

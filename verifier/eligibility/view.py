@@ -11,7 +11,7 @@ from verifier.eligibility.decision import Decision, format_decision
 from verifier.eligibility.explain import explain, trace_lines
 from verifier.eligibility.known_of import rests_on
 from verifier.eligibility.pack import Pack
-from verifier.verdict import iso_time, text_json
+from verifier.verdict_json import iso_time, text_json
 
 
 def decision_json(decision: Decision, pack: Pack, ladder: Ladder, *, trace: bool = True) -> dict[str, object]:

@@ -43,7 +43,7 @@ from verifier.eligibility.rooms import (
 from verifier.eligibility.schemas import DECIDED, MAX_SHOWN, PACKS, QUESTION
 from verifier.eligibility.view import decision_json
 from verifier.messages import say_day_number, say_time
-from verifier.verdict import text_json
+from verifier.verdict_json import text_json
 from verifier.web.answers import chosen_lang, html, json_body
 from verifier.web.forms import parse_urlencoded
 from verifier.web.route import BODY_ERRORS, ERRORS, HTML, LANG, Route

@@ -22,7 +22,7 @@ from verifier.hiring.jobs import Job, JobQueue, JobState
 from verifier.hiring.schemas import PROGRESS
 from verifier.hiring.writing import TYPES
 from verifier.messages import Messages, say_time
-from verifier.verdict import iso_time, text_json
+from verifier.verdict_json import iso_time, text_json
 from verifier.web.answers import chosen_lang, html, json_body
 from verifier.web.forms import Part, parse_multipart
 from verifier.web.handlers import FORM_OVERHEAD

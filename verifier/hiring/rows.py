@@ -16,7 +16,8 @@ from ledger.text import Text
 from verifier import steps
 from verifier.hiring.sheets import Question
 from verifier.messages import Messages, say_time
-from verifier.verdict import GREEN, CertificateView, Code, Verdict, iso_day, without_item
+from verifier.verdict import GREEN, CertificateView, Code, Verdict, without_item
+from verifier.verdict_json import iso_day
 
 # The columns that answer, in order: their keys among the words.
 COLUMNS: Final = (

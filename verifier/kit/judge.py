@@ -44,17 +44,8 @@ from verifier.hosts import shown_host
 from verifier.kit.format import Kit, KitFiling, KitKey, KitLog
 from verifier.printed import pages_say, wording_of
 from verifier.trust import Trust
-from verifier.verdict import (
-    CertificateView,
-    Code,
-    Finding,
-    IssuerView,
-    ProofView,
-    Source,
-    Verdict,
-    iso_day,
-    without_item,
-)
+from verifier.verdict import CertificateView, Code, Finding, IssuerView, ProofView, Source, Verdict, without_item
+from verifier.verdict_json import iso_day
 from verifier.views import certificate_view
 
 REASON: Final = (

@@ -16,7 +16,7 @@ from verifier.config import VerifierSettings
 from verifier.messages import Messages, say_time
 from verifier.opened import logs_to_ask
 from verifier.places.placed import Placed, PlaceProof, parse_place_proof, trust_of, verify_place_of
-from verifier.verdict import iso_time
+from verifier.verdict_json import iso_time
 
 
 async def judge_placed(

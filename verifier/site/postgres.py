@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from ledger.errors import Unavailable
-from ledger.store.migrations import missing_steps
+from ledger.store.drift import postgres_drift, refuse_drift
+from ledger.store.migrations import TABLE_OF_STEPS, missing_steps
 from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
 from ledger.store.postgres_text import ddl
-from verifier.site.store import RECORD, STEPS, TABLE_OF_STEPS, Row, Transaction, Value, check_steps, missing, site_steps
+from verifier.site.store import RECORD, STEPS, Row, Transaction, Value, check_steps, missing, site_steps
 
 _CONNECTIONS: Final = 6
 _DEADLINES: Final = Deadlines(connect=5.0, command=20.0, lock=10.0)
@@ -26,6 +27,7 @@ async def open_store(place: Place) -> PostgresSite:
             if await session.fetchval("SELECT to_regclass('migration')") is None:
                 raise missing(place)
             check_steps({row["name"]: row["digest"] for row in await session.fetch(STEPS)}, str(place))
+            refuse_drift(await postgres_drift(session.fetch, site_steps()), str(place))
     finally:
         await end(session)
     return PostgresSite(place)
@@ -44,6 +46,8 @@ async def prepare(place: Place) -> list[str]:
                 await session.execute(ddl(TABLE_OF_STEPS))
                 done = {row["name"]: row["digest"] for row in await session.fetch(STEPS)}
                 steps = missing_steps(site_steps(), done, str(place))
+                kept = [step for step in site_steps() if step not in steps]
+                refuse_drift(await postgres_drift(session.fetch, kept), str(place))
                 for step in steps:
                     await session.execute(ddl(";\n".join(step.statements())))
                     await session.execute(RECORD, step.name, step.digest)

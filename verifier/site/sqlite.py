@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ledger.errors import Unavailable
-from ledger.store.migrations import missing_steps
+from ledger.store.drift import refuse_drift, sqlite_drift
+from ledger.store.migrations import TABLE_OF_STEPS, missing_steps
 from ledger.store.sqlite_text import numbered
-from verifier.site.store import RECORD, STEPS, TABLE_OF_STEPS, Row, Transaction, Value, check_steps, missing, site_steps
+from verifier.site.store import RECORD, STEPS, Row, Transaction, Value, check_steps, missing, site_steps
 
 T = TypeVar("T")
 _WAIT_S: Final = 10  # for another process's transaction
@@ -27,6 +28,7 @@ def open_store(path: Path) -> SqliteSite:
     try:
         with _unavailable("open"):
             check_steps(dict(connection.execute(STEPS)), str(path))
+        refuse_drift(sqlite_drift(connection, site_steps()), str(path))
     except BaseException:
         connection.close()
         raise
@@ -41,6 +43,7 @@ def prepare(path: Path) -> list[str]:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(TABLE_OF_STEPS)
             steps = missing_steps(site_steps(), dict(connection.execute(STEPS)), str(path))
+            refuse_drift(sqlite_drift(connection, [step for step in site_steps() if step not in steps]), str(path))
             for step in steps:
                 for statement in step.statements():
                     connection.execute(statement)

@@ -24,7 +24,6 @@ Value: TypeAlias = str | int | bytes | None
 Row: TypeAlias = tuple[Any, ...]
 STEPS: Final = "SELECT name, digest FROM migration"
 RECORD: Final = "INSERT INTO migration (name, digest) VALUES ($1, $2)"
-TABLE_OF_STEPS: Final = "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)"
 _OLDER: Final = Text(
     "站点存储缺少升级步骤：请运行 cert-verifier site-store",
     "The site's store lacks steps of this version: run cert-verifier site-store",

@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.records.dates import batch_day
 from verifier.messages import Messages
-from verifier.verdict import iso_day
+from verifier.verdict_json import iso_day
 from verifier.watch.standing import Change
 from verifier.watch.store import Watches
 

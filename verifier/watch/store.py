@@ -19,7 +19,7 @@ from ledger.errors import Refused
 from ledger.records.state import certificate_map_key
 from ledger.text import Text
 from verifier.site.store import SiteStore, Transaction
-from verifier.verdict import iso_day, iso_time
+from verifier.verdict_json import iso_day, iso_time
 from verifier.watch.standing import Change, Standing, changes, parse_standing
 
 MAX_WATCHES: Final = 10_000  # of one API key

@@ -27,7 +27,8 @@ from ledger.text import Text
 from verifier.access.guard import required_key
 from verifier.lookup import Lookup
 from verifier.site.context import Context
-from verifier.verdict import Verdict, iso_day, iso_time
+from verifier.verdict import Verdict
+from verifier.verdict_json import iso_day, iso_time
 from verifier.watch.delivery import Delivery
 from verifier.watch.following import Following
 from verifier.watch.outbound import MAX_URL, Outbound, check_url

@@ -10,7 +10,8 @@ from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import format_policy
 from verifier.messages import Messages
 from verifier.trust import Trust
-from verifier.verdict import STATUSES, text_json
+from verifier.verdict import STATUSES
+from verifier.verdict_json import text_json
 
 FORMAT: Final = "certledger/browser-trust/v1"
 

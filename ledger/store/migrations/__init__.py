@@ -12,6 +12,7 @@ from typing import Final
 from ledger.errors import Refused
 from ledger.text import Text
 
+TABLE_OF_STEPS: Final = "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, digest bytea NOT NULL)"
 OLDER: Final = Text(
     "存储结构比程序旧：请停止服务并用 migrate 升级（核验方的副本可重新生成）",
     "The store's schema is older than this program: stop what runs on it and bring it up with migrate (a verifier's "

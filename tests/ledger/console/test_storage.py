@@ -181,6 +181,13 @@ def test_migrate_refuses_drift(run: Run, place: Place) -> None:
         assert code == 1 and "SCHEMA" in err
 
 
+def test_a_store_that_was_changed_by_hand_is_opened_by_nobody(run: Run, place: Place) -> None:
+    place.kind.change(place.path, "DROP INDEX state_since")
+    for words in (["fsck"], ["backup", "--out", "backup"], ["serve"], ["migrate", "--dry-run", *place.owner]):
+        code, _, err = run(words[0], "--dir", "log", *words[1:])
+        assert code == 1 and "SCHEMA_CHANGED" in err and "index state_since: missing" in err, words
+
+
 def test_a_password_is_never_written_or_shown(run: Run) -> None:
     code, out, err = run(
         "init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light",

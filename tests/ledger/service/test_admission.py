@@ -297,6 +297,16 @@ def test_what_is_remembered_of_numbers_is_what_they_would_be_judged_by() -> None
     assert examiner._fits(number, issue) and not all(examiner._fits(number, body) for body in bodies)
 
 
+def test_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_REMEMBERED", 3)
+    examiner, certificate = Examiner(INDEX, load_ladder(), load_catalogue()), make_body().certificate("n")
+    for at in range(20):
+        body = replace(certificate.issue, issue_day=certificate.issue.issue_day - at)
+        examiner._fits(certificate.face.number, body)
+        assert len(examiner._numbers) == at % 3 + 1
+    assert examiner._fits(certificate.face.number, certificate.issue)
+
+
 async def test_a_number_is_given_once(live: LiveLedger, home: Body) -> None:
     async with live.client(home) as client:
         first, second, third = await drafted(client, home, label(), label(), label())

@@ -8,21 +8,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
 
 from ledger import wire
+from ledger.edge import protect
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
-from ledger.service.claims import find_certificate
+from ledger.service.budget import Budget
+from ledger.service.claims import add_claims, find_certificate
 from ledger.service.erasure import find_erasable
 from ledger.store.claims import claim_states
 from ledger.store.integrate import Integrator
 from ledger.wire import BareSubmission, Logged
+from ledger.wire_holders import HolderAnswer, HolderRequest
 from tests.support.builders import Body, Certificate, correct, octets, ruling
 from tests.support.claim_room import ClaimRoom
 from tests.support.claims import (
@@ -169,6 +175,37 @@ class TestByWhatIsPrinted:
                     await find_certificate(claims.desk, *wrong)
             with pytest.raises(Unavailable):
                 await find_certificate(claims.desk, number, name, own)
+
+    async def test_a_payer_asks_in_form_and_only_so_often(self, tmp_path: Path) -> None:
+        async with opened(tmp_path) as claims:
+            made = await issued(claims)
+            face, document = made.face, asked(made, "p").document
+            filing = await claims.room.sequencer.integrator.filing(PAYER.filing.number)
+
+            async def signed(*_: Any, **__: Any) -> Any:
+                return filing
+
+            payers: Any = SimpleNamespace(open=signed)  # of HTTP
+            claims.desk.requesters, claims.desk.asked = payers, Budget(1e-6, 3)
+            app = web.Application()
+            add_claims(app, claims.desk)
+            protect(app)
+            async with TestClient(TestServer(app)) as client:
+
+                async def ask(number: str, name: str) -> ClientResponse:
+                    body = HolderRequest(number, name, document.type_code, document.country, document.number)
+                    sent = {"data": wire.encode(body), "headers": {"Content-Type": "application/json"}}
+                    return await client.post("/v1/claims/certificate", **sent)
+
+                for number, name in (
+                    ("", face.name), (face.number, ""), ("1" * 999, face.name), (face.number, "人" * 999),
+                ):  # fmt: skip
+                    assert (await ask(number, name)).status == 400
+                for _ in range(3):
+                    answer = await ask(face.number, face.name)
+                    assert wire.decode(await answer.read(), HolderAnswer).cert_key == made.issue.cert_key
+                full = await ask(face.number, face.name)
+                assert full.status == 503 and int(full.headers["Retry-After"]) > 86_400
 
     async def test_tries_used_up_by_cert_key_do_not_tell_whose_number_and_name_they_are(self, tmp_path: Path) -> None:
         async with opened(tmp_path) as claims:

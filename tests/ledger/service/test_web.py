@@ -463,6 +463,79 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined(tmp_pat
     assert inside == [0], "without a quorum of witnesses statements wait for it, but nobody waits for them"
 
 
+async def test_a_head_that_is_published_just_when_the_wait_ends_is_an_answer_and_no_failure(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+
+    class Late(Answers):
+        async def receipt(self, answers: Sequence[int | Refused], *, wait: bool = True) -> wire.Receipt | None:
+            if wait:
+                await room.until_published(room.size)
+                return None
+            return await super().receipt(answers, wait=wait)
+
+    async with room.open():
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer,
+            store=room.store,
+            metrics=make_metrics(),
+            answers=Late(room.publisher, room.store, Hashes(room.store), 0),
+        )
+        (found,) = await room.candidates(*await room.draft("a"))
+
+        async def examine() -> list[Examined]:
+            return [Examined(found.statement.identity, found)]
+
+        assert (await sequence(log, 1, examine)).status == 200
+
+
+async def test_refusals_of_a_log_that_has_published_nothing_are_not_there_yet(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+
+    async def examine() -> list[Examined]:
+        return [Examined(None, refuse(Refusal.MALFORMED, "entry"))]
+
+    async with FakeWitness("w", room.now_s) as witness:
+        witness.mode = "500"
+        async with room.open(witnesses=[witness], k=1):
+            log: Any = SimpleNamespace(
+                sequencer=room.sequencer,
+                store=room.store,
+                metrics=make_metrics(),
+                answers=Answers(room.publisher, room.store, Hashes(room.store), 0),
+            )
+            with pytest.raises(Unavailable) as early:
+                await sequence(log, 1, examine)
+            assert early.value.retry_after
+
+
+async def test_each_statement_comes_out_of_the_backlog_once_whatever_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused or logged already is work done: a rate learnt without it turns away what there is room for."""
+    room, out = Room(tmp_path), list[int]()
+    async with room.open():
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer,
+            store=room.store,
+            metrics=make_metrics(),
+            answers=Answers(room.publisher, room.store, Hashes(room.store), 0),
+        )
+        finished = room.sequencer.backlog.finished
+        monkeypatch.setattr(room.sequencer.backlog, "finished", lambda count: (out.append(count), finished(count)))
+        one, other = [
+            Examined(each.statement.identity, each) for each in await room.candidates(*await room.draft(*"ab"))
+        ]
+        unknown = Examined(None, refuse(Refusal.MALFORMED, "entry"))
+        for asked in ([one, unknown], [one], [unknown, one, other, one]):
+            out.clear()
+
+            async def examine(asked: list[Examined] = asked) -> list[Examined]:
+                return asked
+
+            await sequence(log, len(asked), examine)
+            assert sum(out) == len(asked), out
+
+
 @asynccontextmanager
 async def witnessed(
     tmp_path: Path, seed: str, **changes: int

@@ -218,6 +218,48 @@ async def test_one_beyond_the_quorum_that_fails_gets_the_newest_head_again(monke
         assert ear.errors == [] and own.requests == []
 
 
+async def test_a_newer_head_that_comes_while_one_beyond_the_quorum_fails_is_the_one_it_gets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_BACK_OFF_S", (0.01, 0.02))
+    async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):
+        auditor.mode = "500"
+        auditor.answer = lambda: all_of.published(shown(6)) if len(auditor.requests) == 1 else None
+        all_of.published(shown(5))
+        await until(lambda: len(auditor.requests) >= 3)
+        assert {size for _, size in auditor.requests[1:]} == {6} and ear.errors == []
+
+
+async def test_one_beyond_the_quorum_has_its_own_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a witness has: it replays first."""
+    monkeypatch.setattr(module, "_BEYOND_S", PATIENCE_S)
+    async with (
+        fakes("own", "auditor") as (own, auditor),
+        client(with_auditor(own, auditor), timeout_s=0.2) as (all_of, ear),
+    ):
+        auditor.mode = "hang"
+        all_of.published(shown(5))
+        await until(lambda: auditor.requests)
+        await asyncio.sleep(0.5)
+        auditor.released.set()
+        await until(lambda: ear.lines == [(5, "auditor")])
+        assert ("auditor", "timeout") not in ear.outcomes and len(auditor.requests) == 1
+
+
+async def test_and_no_more_than_that_is_kept_waiting_for_one_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BEYOND_S", 0.2)
+    monkeypatch.setattr(module, "_BACK_OFF_S", (0.01, 0.02))
+    async with (
+        fakes("own", "auditor") as (own, auditor),
+        client(with_auditor(own, auditor), timeout_s=10 * PATIENCE_S) as (all_of, ear),
+    ):
+        auditor.mode = "hang"
+        all_of.published(shown(5))
+        await until(lambda: ("auditor", "timeout") in ear.outcomes)
+        all_of.published(shown(6))
+        await until(lambda: (0, 6) in auditor.requests)
+
+
 async def test_one_beyond_the_quorum_never_hurries_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BACK_OFF_S", (3000.0, 3000.0))
     async with fakes("own", "auditor") as (own, auditor), client(with_auditor(own, auditor)) as (all_of, ear):

@@ -1,20 +1,28 @@
-"""Whatever somebody changes in a store's tables by hand is named, on both kinds, and a store of our own has none."""
+"""Whatever somebody changes in a store's tables by hand is named and the store not opened, on both kinds, by every way
+in; a store of our own has no drift."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.errors import Refused
 from ledger.store.drift import differences, postgres_drift
 from ledger.store.migrations import migrations
-from ledger.store.opening import create_store, upgrade_store
+from ledger.store.opening import create_store, open_store, upgrade_store
+from ledger.store.postgres import open_reader
 from ledger.store.postgres_link import connect, parse_place
 from tests.support.postgres import PATIENT, SUPERUSER, Server, postgres_server
+from tests.support.stores import KINDS, StoreKind
 
+LOG = "log.db"
 # A change, and what is said of it.
 CHANGES = {
     "DROP INDEX state_track": "index state_track: missing",
@@ -49,23 +57,71 @@ def server() -> Server:
     return postgres_server()
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    return KINDS[request.param]()
+
+
+async def said(opening: Callable[[], Awaitable[Any]]) -> str:
+    with pytest.raises(Refused) as found:
+        await opening()
+    assert found.value.code == "SCHEMA_CHANGED"
+    return found.value.text.en
+
+
 async def upgrade(folder: Path) -> list[str]:
-    dry = await upgrade_store("log.db", folder, private=True, dry_run=True)
-    assert await upgrade_store("log.db", folder, private=True) == dry
+    dry = await upgrade_store(LOG, folder, private=True, dry_run=True)
+    assert await upgrade_store(LOG, folder, private=True) == dry
     return dry
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_a_changed_store_is_not_opened_until_it_is_put_back(
+    kind: StoreKind, tmp_path: Path, private: bool
+) -> None:
+    path = tmp_path / LOG
+    await (await kind.create(path, private=private)).close()
+    for change, back in (
+        ("DROP INDEX state_track", "CREATE INDEX state_track ON state (track)"),
+        ("ALTER TABLE entry ADD COLUMN note text", "ALTER TABLE entry DROP COLUMN note"),
+    ):
+        kind.change(path, change)
+        for read_only in (True, False):
+            named = await said(partial(kind.open, path, private=private, read_only=read_only))
+            assert CHANGES[change] in named
+        kind.change(path, back)
+        await (await kind.open(path, private=private)).close()
+
+
+async def test_nor_is_it_read_beside_a_running_log(server: Server) -> None:
+    place = server.place("drift reader")
+    running = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
+    await (await open_reader(parse_place(place))).close()
+    server.sql(place, "ALTER TABLE state DROP COLUMN since")
+    assert "column state.since: missing" in await said(partial(open_reader, parse_place(place)))
+    await running.close()
+
+
+async def test_an_index_that_is_being_made_again_keeps_no_log_from_starting(server: Server) -> None:
+    place = server.place("drift reindex")
+    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)).close()
+    # As REINDEX CONCURRENTLY has it in between, and leaves it when it is broken off.
+    server.sql(place, "CREATE INDEX state_since_ccnew ON state (since, map_key)")
+    server.sql(place, "CREATE UNIQUE INDEX entry_pkey_ccold1 ON entry (idx)")
+    server.sql(place, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'state_since_ccnew'::regclass")
+    await (await open_store(place, Path(), private=True, deadlines=PATIENT)).close()
+    assert await upgrade_store(place, Path(), private=True, owner=server.owner(place)) == []
 
 
 @pytest.mark.parametrize(("change", "named"), (CHANGES | SQLITE_ONLY).items())
 async def test_a_changed_file_is_refused_by_what_was_changed(tmp_path: Path, change: str, named: str) -> None:
-    await (await create_store("log.db", tmp_path, private=True)).close()
+    await (await create_store(LOG, tmp_path, private=True)).close()
     assert await upgrade(tmp_path) == []
-    with sqlite3.connect(tmp_path / "log.db") as raw:
+    with closing(sqlite3.connect(tmp_path / LOG)) as raw:
         raw.execute(change)
-    raw.close()
     for dry_run in (True, False):
-        with pytest.raises(Refused) as found:
-            await upgrade_store("log.db", tmp_path, private=True, dry_run=dry_run)
-        assert found.value.code == "SCHEMA_CHANGED" and named in found.value.text.en
+        assert named in await said(partial(upgrade_store, LOG, tmp_path, private=True, dry_run=dry_run))
+    assert named in await said(partial(open_store, LOG, tmp_path, private=True))
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -78,10 +134,8 @@ async def test_a_schema_of_our_own_has_no_drift_and_a_changed_one_is_refused(ser
     server.sql(place, "DROP INDEX state_track")
     server.sql(place, "ALTER TABLE entry ALTER COLUMN kind TYPE integer")
     for dry_run in (True, False):
-        with pytest.raises(Refused) as found:
-            await upgrade_store(run_by, Path(), private=private, owner=owner, dry_run=dry_run)
-        assert found.value.code == "SCHEMA_CHANGED"
-        assert "column entry.kind: changed; index state_track: missing" in found.value.text.en
+        opening = partial(upgrade_store, run_by, Path(), private=private, owner=owner, dry_run=dry_run)
+        assert "column entry.kind: changed; index state_track: missing" in await said(opening)
 
 
 async def test_every_change_of_a_schema_is_named(server: Server) -> None:
@@ -94,18 +148,17 @@ async def test_every_change_of_a_schema_is_named(server: Server) -> None:
         undo = session.transaction()
         await undo.start()
         await session.execute(change)
-        assert named in "; ".join(await postgres_drift(session, steps)), change
+        assert named in "; ".join(await postgres_drift(session.fetch, steps)), change
         await undo.rollback()
-    assert await postgres_drift(session, steps) == []
+    assert await postgres_drift(session.fetch, steps) == []
     await session.close()
 
 
 async def test_a_store_of_before_is_compared_with_the_steps_that_it_has(tmp_path: Path) -> None:
-    await (await create_store("log.db", tmp_path, private=True)).close()
-    with sqlite3.connect(tmp_path / "log.db") as raw:
+    await (await create_store(LOG, tmp_path, private=True)).close()
+    with closing(sqlite3.connect(tmp_path / LOG)) as raw, raw:
         raw.execute("DROP INDEX state_since")
         raw.execute("DELETE FROM migration WHERE name = '0004_history'")
-    raw.close()
     assert await upgrade(tmp_path) == ["0004_history"]
     assert await upgrade(tmp_path) == []
 

@@ -18,6 +18,7 @@ from ledger.records.evidence_check import ProvenState, verify_evidence
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.statements import issuer_entry
+from ledger.store import evidence as module
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
@@ -277,6 +278,23 @@ async def test_a_state_that_is_not_the_one_of_the_map_is_not_shown(tmp_path: Pat
             fresh.at_once(one.issue.cert_key, site.basis)
         write("UPDATE state SET body = ? WHERE subject = ?", (whole, key))
         assert fresh.at_once(one.issue.cert_key, site.basis) == await site.slowly(one.issue.cert_key)
+
+
+async def test_few_places_of_older_seals_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_KEPT_SEALS", 2)
+    site = Site(await LogBuilder.create(tmp_path / "log.db"))
+    one = site.log.certificate("one")
+    await site.log.issue(one)
+    sizes = [site.log.integrator.size]
+    for at in range(4):
+        await site.log.batch([site.log.certificate(f"later {at}").statement.entry])
+        sizes.append(site.log.integrator.size)
+    site.publish()
+    kept: list[int] = []
+    for size in (*sizes[:-1], sizes[0]):
+        site.check(await site.prover.at_size(one.issue.cert_key, size, site.basis), one.issue.cert_key)
+        kept.append(len(site.prover._older))
+    assert kept == [1, 2, 2, 2, 2]
     await site.log.store.close()
 
 

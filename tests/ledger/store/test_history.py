@@ -8,6 +8,7 @@ import pytest
 from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.seal import parse_seal
+from ledger.store import history as module
 from ledger.store.history import KEPT_MAPS, History
 from ledger.store.protocol import Store
 from tests.support.build_log import TIME, LogBuilder
@@ -70,6 +71,18 @@ async def test_the_last_seal_of_a_day(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="NOT_YET"):
         await history.seal_of_day(batch_day(newest.time) + 1, newest, newest.time)
     assert await history.seal_of_day(batch_day(newest.time), newest, newest.time) == newest
+    await log.store.close()
+
+
+async def test_few_days_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_DAYS", 2)
+    log, history, seals = await built(tmp_path / "log.db", batches=12)
+    newest, first = await history.seal_at(seals[-1]), batch_day(TIME)
+    wanted = [await history.seal_of_day(first + at, newest, newest.time) for at in range(4)]
+    assert len({seal.covered for seal in wanted}) == 4
+    for at, seal in (*enumerate(wanted), *enumerate(wanted)):
+        assert await history.seal_of_day(first + at, newest, newest.time) == seal
+        assert len(history._days) == 2
     await log.store.close()
 
 

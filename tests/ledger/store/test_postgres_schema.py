@@ -119,6 +119,8 @@ async def test_a_table_that_a_crash_empties_is_refused(server: Server, place: st
         with pytest.raises(Refused) as refused:
             await open_store(place, Path(), private=True, read_only=read_only, deadlines=PATIENT)
         assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", table)
+    with pytest.raises(Refused, match="NOT_DURABLE"):
+        await upgrade_store(place, Path(), private=True, owner=server.owner(place), dry_run=True)
     server.sql(place, f"ALTER TABLE {table} SET LOGGED")
     await (await open_store(place, Path(), private=True, deadlines=PATIENT)).close()
 

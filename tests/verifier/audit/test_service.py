@@ -211,6 +211,33 @@ async def test_who_gets_no_answer_does_not_keep_the_auditor_from_its_turn(log: L
         await until(asked)
 
 
+async def test_who_gave_up_waiting_does_not_either(
+    log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifier.audit.service.JUDGE_S", 0.2)
+    ledger = FakeLedger(log)
+    ledger.altered["checkpoint"] = log.checkpoint()
+    old = log.integrator.size
+    async with serving(tmp_path, log, ledger, Clock()) as (_, auditor):
+        await until(lambda: size_cosigned(auditor, log) == old)
+        await log.issue(log.certificate("more"))
+        proof = await Hashes(log.store).consistency(old, log.integrator.size)
+        raw = format_add_checkpoint(AddCheckpoint(old, proof, log.checkpoint()))
+        serve, away = ledger.tile, [True]
+
+        async def tile(path: str) -> bytes:
+            if away[0]:
+                raise Unavailable("not there yet")
+            return await serve(path)
+
+        ledger.tile = tile  # type: ignore[method-assign]
+        with pytest.raises(Unavailable):
+            await asyncio.to_thread(auditor.add, raw)
+        away[0] = False
+        del ledger.altered["checkpoint"]
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+
+
 @pytest.mark.parametrize("at", [2**63, 2**64 - 1])
 async def test_no_bundle_stops_the_service(log: LogBuilder, tmp_path: Path, at: int) -> None:
     one = log.certificate("z")

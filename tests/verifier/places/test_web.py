@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +14,8 @@ import pytest
 
 from ledger.downloads import RECEIPT, TLOG_PROOF
 from ledger.edge import Site, start_site
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records.receipt import format_receipt, open_receipt, parse_receipt
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import BASE, octets
@@ -92,6 +95,24 @@ async def test_only_what_holds_is_handed_on(office: Office) -> None:
             assert (await ask(site, "GET", path)).status == 503
         for ledger.wrong in (Unavailable("away"), Refused("not_found", "", Text("无", "none"))):
             assert (await ask(site, "GET", path)).status == 503
+
+
+async def test_a_receipt_of_another_place_is_not_handed_on(office: Office) -> None:
+    """A receipt's path holds at every place of the same shape: one that is true of all but the index."""
+    await office.log.issue(shown := office.log.certificate("other"))
+    await office.catch_up()
+    ledger, path = Ledger(), f"/v1/evidence/{shown.issue.cert_key.hex()}/receipt"
+    entry, origin = shown.statement.entry, office.log.origin
+    true = parse_receipt(await receipt_file(office.log, shown))
+    async with serving(office, ledger) as site:
+        moved = 0
+        for index, size in combinations(range(40), 2):
+            raw = format_receipt(replace(true, size=size, index=index))
+            with suppress(Unverified, Malformed):
+                if open_receipt(raw, entry, origin, RECEIPTS.public).index != true.index:
+                    moved, ledger.raw = moved + 1, raw
+                    assert (await ask(site, "GET", path)).status == 503
+        assert moved
 
 
 async def test_without_a_pinned_key_there_is_no_receipt_and_no_link(office: Office) -> None:

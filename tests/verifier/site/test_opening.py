@@ -140,6 +140,17 @@ async def test_it_is_made_explicitly_and_brought_up_to_date(place: str, tmp_path
             await work(place, tmp_path)
 
 
+async def test_a_table_that_was_changed_by_hand_is_refused_by_name(place: str, tmp_path: Path) -> None:
+    await prepare_site(place, tmp_path)
+    opened = await open_site(place, tmp_path)
+    await opened.execute("DROP INDEX more_id")
+    await opened.close()
+    for work in (open_site, prepare_site):
+        with pytest.raises(Refused) as refused:
+            await work(place, tmp_path)
+        assert refused.value.code == "SCHEMA_CHANGED" and "index more_id: missing" in refused.value.text.en
+
+
 async def test_a_password_or_no_address_is_refused(tmp_path: Path) -> None:
     errors: dict[str, Any] = {"postgresql://a:secret@localhost/x": Refused, "postgresql://localhost": Malformed}
     for address, error in errors.items():

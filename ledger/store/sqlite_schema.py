@@ -1,0 +1,54 @@
+"""The tables of a log in a SQLite file: brought up to this version, and refused when they are not what its steps make.
+
+Each step is a transaction, so that a crash in between leaves the earlier ones, which the next upgrade goes on from.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from ledger.errors import Refused, Unavailable
+from ledger.store.drift import refuse_drift, sqlite_drift
+from ledger.store.migrations import OLDER, TABLE_OF_STEPS, Migration, migrations, missing_steps
+from ledger.store.sqlite_wal import transaction
+
+
+def make_tables(store: sqlite3.Connection, path: Path, *, private: bool) -> None:
+    """Every step, in a new file."""
+    store.execute(TABLE_OF_STEPS)
+    _apply(store, _missing(store, path, private=private))
+
+
+def upgrade_tables(store: sqlite3.Connection, path: Path, *, private: bool, dry_run: bool) -> list[str]:
+    """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift: another step than
+    ours, or tables that are not what the steps make."""
+    missing = _missing(store, path, private=private)
+    done = [step for step in migrations(private=private) if step not in missing]
+    refuse_drift(sqlite_drift(store, done), str(path))
+    if not dry_run:
+        _apply(store, missing)
+    return [step.name for step in missing]
+
+
+def check_tables(store: sqlite3.Connection, path: Path, *, private: bool) -> None:
+    """Refuse to run on a store whose schema is not exactly this version's, or was changed by hand."""
+    if _missing(store, path, private=private):
+        raise Refused("SCHEMA", str(path), OLDER)
+    refuse_drift(sqlite_drift(store, migrations(private=private)), str(path))
+
+
+def _missing(store: sqlite3.Connection, path: Path, *, private: bool) -> list[Migration]:
+    try:
+        done = dict(store.execute("SELECT name, digest FROM migration"))
+    except sqlite3.DatabaseError as error:
+        raise Unavailable(f"{path} is not a store of this program: {error}") from error
+    return missing_steps(migrations(private=private), done, str(path))
+
+
+def _apply(store: sqlite3.Connection, steps: list[Migration]) -> None:
+    for step in steps:
+        with transaction(store):
+            for statement in step.statements():
+                store.execute(statement)
+            store.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))
