@@ -131,7 +131,7 @@ async def _measure(
         home.mkdir()
         try:
             async with other_store(store) as place, running_log(home, visibility.witnesses, place) as log:
-                figures += await sustained.measure(log, scale.minutes)
+                figures += await sustained.measure(log, scale.minutes, scale.rate)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["sustained"] = f"{type(error).__name__}: {error}"
     if "growth" in wanted:
@@ -171,6 +171,7 @@ def main() -> int:
     parser.add_argument("--audited", type=int, help="certificates of the log that the audit part makes and audits")
     parser.add_argument("--grown", type=int, help="certificates of the ledger that the growth part fills beforehand")
     parser.add_argument("--minutes", type=int, help="how long the sustained part lasts; there is none without")
+    parser.add_argument("--rate", type=int, help="statements a second that the sustained part draws for beforehand")
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of the table")
     parser.add_argument("--write", action="store_true", help="update the generated section of docs/performance.md")
     parser.add_argument("--dir", type=Path, default=ROOT / "bench-data", help="scratch folder, on the disk to measure")
@@ -184,6 +185,8 @@ def main() -> int:
         scale = replace(scale, grown=options.grown)
     if options.minutes is not None:
         scale = replace(scale, minutes=options.minutes)
+    if options.rate is not None:
+        scale = replace(scale, rate=options.rate)
     options.dir.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(options.dir.absolute())
     with (

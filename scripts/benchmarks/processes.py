@@ -36,6 +36,7 @@ class Scale:
     audited: int  # certificates of the log that is audited
     grown: int  # certificates of the ledger that was filled beforehand
     minutes: int  # of the sustained load
+    rate: int  # statements a second that are drawn for it
     pages: int  # different certificates asked for in turn; a verifier keeps 1,024 envelopes
 
     @classmethod
@@ -49,6 +50,7 @@ class Scale:
             audited=100_000,
             grown=100_000,
             minutes=0,
+            rate=6_000,
             pages=800,
         )
 
@@ -63,6 +65,7 @@ class Scale:
             audited=5_000,
             grown=4_000,
             minutes=0,
+            rate=6_000,
             pages=100,
         )
 

@@ -22,14 +22,13 @@ from benchmarks.machine import tree_cpu_seconds
 from benchmarks.processes import Failed
 from benchmarks.workload import BATCH, Authority, Parcel, RunningLog, draw_parcels, today
 
-RATE = 3_600  # statements a second that are drawn for
 _OF_A_BODY = 180_000  # of the 200,000 persons that one may name at once
 _DRAWN = 90_000  # at a time
 _FILE = 40  # requests in one file
 
 
-async def measure(log: RunningLog, minutes: int) -> list[Figure]:
-    files = await _draw(log, minutes * 60 * RATE)
+async def measure(log: RunningLog, minutes: int, rate: int) -> list[Figure]:
+    files = await _draw(log, minutes * 60 * rate)
     sent, moments = Sent(), list[float]()
     before = tree_cpu_seconds(log.process)
     began = time.perf_counter()
