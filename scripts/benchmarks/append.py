@@ -95,18 +95,20 @@ async def measure(log: RunningLog, scale: Scale) -> Appended:
     figures = [
         Figure(
             "append.rate", f"statements acknowledged, {CONNECTIONS} requests of {BATCH} in flight", "/s",
-            tuple(rates), 3000, against="limits.ed25519_verify_2",
+            tuple(rates), 5000, against="limits.ed25519_verify_2",
         ),
         Figure("append.p50", "a request at saturation, median", "ms", _ms(latencies, 0.5)),
-        Figure("append.p99", "a request at saturation, p99", "ms", _ms(latencies, 0.99), 1000, True),
+        Figure("append.p99", "a request at saturation, p99", "ms", _ms(latencies, 0.99)),
         Figure("append.calm_p50", "a request at 70 % load, median", "ms", _ms([calm.latencies], 0.5)),
-        Figure("append.calm_p99", "a request at 70 % load, p99", "ms", _ms([calm.latencies], 0.99), 1000, True),
+        Figure("append.calm_p99", "a request at 70 % load, p99", "ms", _ms([calm.latencies], 0.99), 500, True),
         Figure("append.single_p50", "one statement alone, idle log, median", "ms", _ms([single], 0.5)),
         Figure("append.single_p99", "one statement alone, idle log, p99", "ms", _ms([single], 0.99)),
         Figure("append.cpu", "CPU time of the ledger per statement", "µs", tuple(cpu["own"]), 200, True),
         Figure("append.cpu_beside", "the same of what runs beside it", "µs", tuple(cpu["beside"])),
         Figure("append.cpu_sender", "the same of the load generator", "µs", tuple(cpu["sender"])),
-        Figure("append.flood", f"{floods} requests at once: longest wait, receipt or 503", "ms", _ms([flood], 1.0)),
+        Figure(
+            "append.flood", f"{floods} requests at once: longest wait, receipt or 503", "ms", _ms([flood], 1.0), 2000, True
+        ),
         Figure("append.flood_503", f"{floods} requests at once: answered 503", "", (float(turned_away),)),
         Figure("append.tracks", "tracks drawn (before signing), 1 connection", "/s", tuple(tracks)),
         Figure("append.memory_first", f"memory of the ledger at {memory[0][0]:,}", "MiB", (memory[0][1],)),

@@ -70,7 +70,7 @@ async def _pages(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> li
             calm.append(_good(await open_loop("127.0.0.1", port, requests, scale.seconds, CALM)))
         memory = process.memory_info().rss / 2**20
     return [
-        Figure("page.rate", "pages from memory, 1 process", "/s", tuple(rates), 1000, against="limits.aiohttp_hello"),
+        Figure("page.rate", "pages from memory, 1 process", "/s", tuple(rates), 2500, against="limits.aiohttp_hello"),
         Figure("page.cpu", "CPU time of the verifier per page", "µs", tuple(cpu)),
         Figure("page.p99", f"page at saturation, {CONNECTIONS} connections, p99", "ms", tuple(p99)),
         *_calm("page.calm", f"page from memory at {CALM}/s", calm),

@@ -116,9 +116,9 @@ async def _checked(log: RunningLog, keys: Sequence[bytes], scale: Scale) -> list
         shared.append((time.perf_counter() - between) / len(answers) * 1000)
     sizes = tuple(len(raw) / 1024 for raw in answers)
     return [
-        Figure("evidence.check", "check of evidence, both log signatures", "ms", tuple(whole)),
+        Figure("evidence.check", "check of evidence, both log signatures", "ms", tuple(whole), 1, True),
         Figure("evidence.check_shared", "check of evidence under an opened checkpoint", "ms", tuple(shared), 1, True),
-        Figure("evidence.size", "evidence without cosignatures", "KiB", (max(sizes),)),
+        Figure("evidence.size", "evidence, with the lines of the witnesses there are", "KiB", (max(sizes),)),
     ]
 
 
