@@ -107,7 +107,8 @@ async def measure(log: RunningLog, scale: Scale) -> Appended:
         Figure("append.cpu_beside", "the same of what runs beside it", "µs", tuple(cpu["beside"])),
         Figure("append.cpu_sender", "the same of the load generator", "µs", tuple(cpu["sender"])),
         Figure(
-            "append.flood", f"{floods} requests at once: longest wait, receipt or 503", "ms", _ms([flood], 1.0), 2000, True
+            "append.flood", f"{floods} requests at once: longest wait, receipt or 503", "ms",
+            _ms([flood], 1.0), 2000, True,
         ),
         Figure("append.flood_503", f"{floods} requests at once: answered 503", "", (float(turned_away),)),
         Figure("append.tracks", "tracks drawn (before signing), 1 connection", "/s", tuple(tracks)),
