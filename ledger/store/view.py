@@ -168,7 +168,7 @@ async def load_view(source: Source, statements: Sequence[Statement], behind: Beh
 
 
 def certificate_of(row: StateRow) -> CertificateState:
-    """The state in a row. Raises Unverified unless its value is the digest of its body."""
+    """The state in a row. Raises Damaged unless its value is the digest of its body."""
     return bound_certificate_state(row.body, row.value)
 
 

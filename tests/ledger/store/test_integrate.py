@@ -205,11 +205,6 @@ async def test_log_time_only_rises(log: LogBuilder) -> None:
     await log.integrator.begin([], log.time + 1)
 
 
-async def test_an_empty_batch_is_a_bug(log: LogBuilder) -> None:
-    with pytest.raises(AssertionError):
-        await (await log.integrator.begin([], log.time + 1)).finish()
-
-
 async def test_a_stale_integrator_loses_and_nothing_is_written(log: LogBuilder, tmp_path: Path) -> None:
     stale = await Integrator.open(log.store)
     await log.issue(log.certificate("a"))

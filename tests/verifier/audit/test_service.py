@@ -104,11 +104,16 @@ async def test_openings_put_into_its_folder_raise_alarms(
             assert made[0].face.number not in str(report) + caplog.text
 
 
-async def test_a_log_that_asks_is_answered_after_the_replay(log: LogBuilder, tmp_path: Path) -> None:
-    """It asks before it publishes: what it shows everybody is still the old checkpoint."""
+def standing_still(log: LogBuilder) -> tuple[FakeLedger, int]:
+    """A ledger that goes on showing the checkpoint of now, and its size."""
     ledger = FakeLedger(log)
     ledger.altered["checkpoint"] = log.checkpoint()
-    old = log.integrator.size
+    return ledger, log.integrator.size
+
+
+async def test_a_log_that_asks_is_answered_after_the_replay(log: LogBuilder, tmp_path: Path) -> None:
+    """It asks before it publishes: what it shows everybody is still the old checkpoint."""
+    ledger, old = standing_still(log)
     async with serving(tmp_path, log, ledger, Clock(), every_s=30) as (service, auditor):
         await until(lambda: size_cosigned(auditor, log) == old)
         await log.issue(log.certificate("more"))
@@ -124,9 +129,7 @@ async def test_a_head_that_cannot_be_replayed_is_not_cosigned(
     log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("verifier.audit.service.JUDGE_S", 0.2)
-    ledger = FakeLedger(log)
-    ledger.altered["checkpoint"] = log.checkpoint()
-    old = log.integrator.size
+    ledger, old = standing_still(log)
     async with serving(tmp_path, log, ledger, Clock(), every_s=30) as (_, auditor):
         await until(lambda: size_cosigned(auditor, log) == old)
         other = await LogBuilder.create(tmp_path / "other.db")
@@ -215,9 +218,7 @@ async def test_who_gave_up_waiting_does_not_either(
     log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("verifier.audit.service.JUDGE_S", 0.2)
-    ledger = FakeLedger(log)
-    ledger.altered["checkpoint"] = log.checkpoint()
-    old = log.integrator.size
+    ledger, old = standing_still(log)
     async with serving(tmp_path, log, ledger, Clock()) as (_, auditor):
         await until(lambda: size_cosigned(auditor, log) == old)
         await log.issue(log.certificate("more"))
