@@ -12,6 +12,7 @@ from demonstration.programs import Programs, say
 from ledger.errors import CertLedgerError
 
 _ROWS = 200
+_ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 def main() -> int:
@@ -25,7 +26,7 @@ def main() -> int:
     if not 1024 <= arguments.port_base <= 65531:
         parser.error("--port-base: 1024 to 65531")
     (arguments.dir / "demo.json").unlink(missing_ok=True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell ignores it for what runs behind
+    for number in _ENDING:  # SIGINT too: a shell ignores it for what runs behind
         signal.signal(number, _interrupt)
     base = arguments.port_base
     programs = Programs(arguments.dir.absolute())
@@ -43,6 +44,8 @@ def main() -> int:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    for number in _ENDING:  # a second Ctrl-C would leave servers running, of which each gets 15 s to end
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

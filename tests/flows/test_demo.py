@@ -77,7 +77,11 @@ class DemoRun:
         return json.loads((self.folder / "demo.json").read_text("utf-8"))
 
     def stop(self) -> int:
+        """Ctrl-C, and once more by somebody impatient."""
         self.process.send_signal(signal.SIGINT)
+        assert self.process.stdout is not None
+        if any("停止" in line for line in self.process.stdout):
+            self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=300)
         return self.process.returncode
 
