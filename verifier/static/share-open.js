@@ -66,6 +66,7 @@ function onPin(form) { // 2
       const page = new DOMParser().parseFromString(await got.text(), "text/html");
       document.title = page.title;
       main.replaceChildren(.../** @type {HTMLElement} */ (page.querySelector("main")).childNodes);
+      if (!page.querySelector("header nav")) document.querySelector("header nav")?.remove(); // a verdict ends with it
       const shared = /** @type {HTMLElement|null} */ (main.querySelector("[data-body]"));
       if (shared) await reveal(shared, pin);
       else onPage();
