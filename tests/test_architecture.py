@@ -205,6 +205,12 @@ def test_tests_mirror_the_tree() -> None:
     assert [path for path in NO_MIRROR if not (ROOT / path).is_file()] == []
 
 
+def test_no_test_lets_the_page_eval() -> None:
+    """Our pages forbid what Playwright's `wait_for_function` does; `until` of tests/support/chromium.py asks."""
+    calls = "." + "wait_for_function("
+    assert [path.name for path in (ROOT / "tests").rglob("*.py") if calls in path.read_text("utf-8")] == []
+
+
 def test_no_packages_below_tests() -> None:
     """tests/ledger/__init__.py would shadow the product under pytest's importlib mode."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []

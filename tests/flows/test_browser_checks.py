@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from msgspec import structs
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from ledger.records.evidence import format_evidence, parse_evidence
 from ledger.records.kinds import Kind, Reason
@@ -20,16 +18,13 @@ from ledger.records.life import Listed, Ruling
 from ledger.records.statements import issuer_entry
 from ledger.text import Text
 from tests.support.build_log import FILING, ISSUE_DAY, ORIGIN
+from tests.support.chromium import IN_CHROMIUM, chromium
 from tests.support.live_site import Lies, LiveSite, live_site
 from verifier.verdict import HeldPost, Verdict
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
+    *IN_CHROMIUM,
 ]
 
 
@@ -41,12 +36,8 @@ async def live(tmp_path: Path) -> AsyncIterator[LiveSite]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
-        )
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 class Visit:

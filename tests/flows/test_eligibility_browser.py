@@ -4,27 +4,17 @@ WCAG holds."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
+from tests.support.chromium import IN_CHROMIUM, axe, chromium
 from tests.support.eligibility_site import eligibility_site
 from tests.support.receipt_office import Office, open_office
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
-]
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-PATIENCE_MS = 120_000  # of a browser on a machine that has much else to do
+pytestmark = IN_CHROMIUM
 WATCH = """
 window.broken = [];
 addEventListener('securitypolicyviolation', (e) => window.broken.push(e.violatedDirective + ' ' + e.blockedURI));
@@ -40,10 +30,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 async def sound(page: Page) -> None:
     """No policy was broken on this page, and everybody can use it."""
     assert await page.evaluate("window.broken") == []
-    await page.evaluate(AXE)
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = await page.evaluate("(tags) => axe.run(document, {runOnly: tags})", tags)
-    assert [(rule["id"], node["html"][:160]) for rule in found["violations"] for node in rule["nodes"]] == []
+    assert await axe(page) == []
 
 
 async def meaning(page: Page, url: str, lang: str, leads: str, agrees: str, shown: tuple[str, ...]) -> None:
@@ -64,10 +51,8 @@ async def test_the_pages_of_eligibility(office: Office, tmp_path: Path) -> None:
     staff = tmp_path / "staff.csv"
     head = "工号,链接,现聘任的岗位等级,聘任开始日,所带徒弟人数\n"
     staff.write_text(f"{head}a,{office.link},高级工,2020-01-01,1\nb,,学徒工,2020-01-01,0\n", "utf-8")
-    async with eligibility_site(office, tmp_path) as site, async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    async with eligibility_site(office, tmp_path) as site, chromium() as browser:
         page = await browser.new_page(viewport={"width": 360, "height": 740}, accept_downloads=True)
-        page.set_default_timeout(PATIENCE_MS)
         await page.add_init_script(WATCH)
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
@@ -111,5 +96,4 @@ async def test_the_pages_of_eligibility(office: Office, tmp_path: Path) -> None:
             trace = await page.inner_text(".trace")
             assert ("补贴标准：三级" if lang == "zh" else "subsidy by grade: Level III") in trace
             await sound(page)
-        await browser.close()
     assert said == []

@@ -6,11 +6,6 @@ import base64
 import io
 import json
 import logging
-import os
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,37 +17,21 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from PIL import Image
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from ledger.edge_log import JsonLines
 from ledger.records.secret import format_secret
 from ledger.tlog.policy import Policy, Witness, format_policy
+from tests.support.chromium import IN_CHROMIUM, axe, chromium
 from tests.support.holder_site import HolderSite, holder_site
 from tests.support.witnesses import Cosigner
 from verifier.holders.desk import from_text
 from verifier.watch.standing import Standing
 from verifier.watch.store import Watch
 
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 PIN = "493817"
 RECIPIENT = "某某收件公司"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
-]
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield launched
-        await launched.close()
+pytestmark = IN_CHROMIUM
 
 
 class Watched:
@@ -186,14 +165,6 @@ async def test_claim_passkey_share_open_close(tmp_path: Path) -> None:
         assert holder.said == []
         await other.close()
         await context.close()
-
-
-async def axe(page: Page) -> list[tuple[str, str]]:
-    """Violations of WCAG 2.2 A and AA, by axe-core: rule and element."""
-    await page.evaluate(AXE)
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    found = await page.evaluate("(tags) => axe.run(document, {runOnly: tags})", tags)
-    return [(one["id"], node["html"][:200]) for one in found["violations"] for node in one["nodes"]]
 
 
 def opened(link: str, posted: dict[str, Any], pin: str) -> dict[str, Any]:

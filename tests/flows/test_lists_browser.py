@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import shutil
-from importlib import resources
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
 
 from ledger.edge_log import JsonLines
+from tests.support.chromium import IN_CHROMIUM, axe, chromium, until
 from tests.support.hr_site import open_hr_site
 from tests.support.receipt_office import SIGNER
 from verifier.hiring import jobs
@@ -22,21 +19,7 @@ from verifier.messages import load_messages
 from verifier.receipts.receipt import parse_receipt
 from verifier.verdict import Code
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
-]
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-
-
-async def axe(page: Page) -> list[tuple[str, str]]:
-    await page.evaluate(AXE)
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = await page.evaluate("(tags) => axe.run(document, {runOnly: tags})", tags)
-    return [(rule["id"], node["html"][:160]) for rule in found["violations"] for node in rule["nodes"]]
+pytestmark = IN_CHROMIUM
 
 
 async def test_a_list_and_a_receipt(
@@ -51,8 +34,7 @@ async def test_a_list_and_a_receipt(
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(jobs, "write_result", slow)
-    async with open_hr_site(tmp_path) as hr, async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox"])
+    async with open_hr_site(tmp_path) as hr, chromium() as browser:
         page = await browser.new_page(
             color_scheme="dark", viewport={"width": 360, "height": 740}, accept_downloads=True
         )
@@ -68,7 +50,7 @@ async def test_a_list_and_a_receipt(
         await page.set_input_files("#file", path)
         await page.click("button")
         await page.wait_for_selector("progress")
-        await page.wait_for_function("document.getElementById('count').textContent === '9 / 9'")
+        await until(page, "document.getElementById('count').textContent === '9 / 9'")
         assert await axe(page) == []
         go.set()
         await page.wait_for_selector("text=Download the result")  # by itself
@@ -87,7 +69,6 @@ async def test_a_list_and_a_receipt(
         saved = await (await downloading.value).path()
         assert hr.office.check(parse_receipt(Path(saved).read_bytes())).verdict.code is Code.VALID
         metrics = await (await page.request.get(f"{hr.site.url}/metrics")).text()
-        await browser.close()
     assert said == []
     ours = [record for record in caplog.records if record.name.startswith(("ledger", "verifier"))]
     logged = "\n".join(map(JsonLines().format, ours))

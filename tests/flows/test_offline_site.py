@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from ledger.printing.qr import QUIET_ZONE, make_symbol
 from ledger.records.dates import batch_day
@@ -21,30 +19,23 @@ from ledger.records.life import Listed, Ruling
 from ledger.records.qr import format_code
 from ledger.records.statements import issuer_entry
 from tests.support.build_log import FILING, ISSUE_DAY
+from tests.support.chromium import IN_CHROMIUM, chromium, until
 from tests.support.kits import LIMIT_MS, MAKER, MAKER_KEY, appoint
 from tests.support.live_site import LiveSite, live_site, now_ms
 from verifier.kit.shelf import Shelf
 from verifier.kit.web import offline_room
 from verifier.messages import load_messages, say_day_number
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
+    *IN_CHROMIUM,
 ]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
-        )
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 def png(text: str) -> bytes:
@@ -72,7 +63,7 @@ async def check(page: Page, text: str) -> str:
     before = await page.locator("#list li").count()
     await page.fill("#text", text)
     await page.click("#check button")
-    await page.wait_for_function("n => document.querySelectorAll('#list li').length > n", arg=before)
+    await until(page, "n => document.querySelectorAll('#list li').length > n", before)
     return await page.get_attribute("#result", "data-code") or ""
 
 
@@ -88,7 +79,6 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         await live.refresh()
         valid, revoked = format_code(live.certificate.code(live.index)), format_code(gone.code(gone_index))
         context = await browser.new_context(locale="en-GB")
-        context.set_default_timeout(180_000)
         page, asked, said = await context.new_page(), [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
@@ -135,7 +125,7 @@ async def test_printed_codes_are_checked_without_a_network(tmp_path: Path, brows
         await page.wait_for_selector("#result[data-code=revoked]", timeout=60_000)
         # Three hundred at a fair.
         assert await check(page, "\n".join([valid, revoked] * 150)) in ("offline_bundle_ok", "revoked")
-        await page.wait_for_function("() => document.querySelector('#count').textContent === '(309)'")
+        await until(page, "document.querySelector('#count').textContent === '(309)'")
 
         # A camera opens the address on the certificate, without a network: the same answer, and no cached verdict.
         await page.goto(live.page())

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright
 
 from ledger.edge import start_site
 from tests.support.auditing import Clock, serving, size_cosigned, until
 from tests.support.build_log import FakeLedger, LogBuilder
+from tests.support.chromium import IN_CHROMIUM, chromium
 from verifier.audit.web import create_app
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
-]
+pytestmark = IN_CHROMIUM
 
 
 @dataclass
@@ -43,10 +35,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def test_the_page_fits_every_screen_in_both_languages_and_schemes(desk: Desk) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
-        )
+    async with chromium() as browser:
         for scheme in ("light", "dark"):
             context = await browser.new_context(color_scheme=scheme)
             page = await context.new_page()
@@ -69,4 +58,3 @@ async def test_the_page_fits_every_screen_in_both_languages_and_schemes(desk: De
             assert said == []
             assert all(url.startswith(desk.url) for url in asked)
             await context.close()
-        await browser.close()

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from ledger.edge import Site, start_site
+from tests.support.chromium import IN_CHROMIUM, chromium
 from tests.support.verdict_samples import NOW_MS, FakeServices
 from verifier.verdict import SHOWS_NOTHING, Code
 from verifier.web.app import WebSettings, create_app
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture
@@ -33,12 +26,8 @@ async def site() -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu"]
-        )
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 async def test_every_verdict_fits_a_small_phone_and_breaks_no_policy(site: Site, browser: Browser) -> None:

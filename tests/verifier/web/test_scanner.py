@@ -3,27 +3,24 @@ for it. What stands behind `#` reaches no server, nothing comes from elsewhere, 
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import qrcode
-from playwright.async_api import Browser, Page, Request, async_playwright
+from playwright.async_api import Browser, Page, Request
 
 from ledger.edge import start_site
 from ledger.edge_log import JsonLines
 from ledger.records.secret import format_secret
 from tests.support.build_log import BASE
 from tests.support.camera import jpeg
+from tests.support.chromium import IN_CHROMIUM, axe, chromium, until
 from tests.support.scan_site import ScanSite, scan_site
 from tests.support.verdict_samples import NOW_MS, FakeServices
 from verifier.messages import load_messages
@@ -31,13 +28,9 @@ from verifier.verdict import Code
 from verifier.web.app import WebSettings, create_app
 from verifier.web.assets import load_assets
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 pytestmark = [
-    pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
+    *IN_CHROMIUM,
 ]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 INITIAL_WINDOW = 10 * 1460  # bytes that a server sends before it waits for the first answer (RFC 6928)
@@ -58,16 +51,6 @@ class Seen:
         self.requests.append(f"{request.method} {request.url} {request.headers} {request.post_data_buffer!r}")
 
 
-@asynccontextmanager
-async def launched(*words: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, timeout=180_000, args=["--no-sandbox", "--disable-gpu", *words]
-        )
-        yield browser
-        await browser.close()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ScanSite]:
     async with scan_site(tmp_path_factory.mktemp("scan")) as site:
@@ -78,7 +61,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ScanSi
 async def browser(site: ScanSite, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     path = tmp_path_factory.mktemp("clip") / "clip.mjpeg"
     path.write_bytes(site.clip())
-    async with launched(*CAMERA, f"--use-file-for-fake-video-capture={path}") as browser:
+    async with chromium(*CAMERA, f"--use-file-for-fake-video-capture={path}") as browser:
         yield browser
 
 
@@ -103,13 +86,6 @@ async def opened(
     kept = [said for said in (*site.heard, *seen.requests) if site.fragment[:40] in said]
     assert kept == [], "what stands behind # was sent"
     await context.close()
-
-
-async def until(page: Page, expression: str) -> None:
-    """Polled from here: the page's policy forbids what `wait_for_function` does."""
-    async with asyncio.timeout(120):
-        while not await page.evaluate(expression):
-            await asyncio.sleep(0.05)
 
 
 def picture(text: str) -> bytes:
@@ -220,7 +196,7 @@ async def test_every_failure_of_a_camera_leads_to_the_upload(site: ScanSite, bro
 
 
 async def test_a_device_without_camera_and_a_page_without_the_right_to_one(site: ScanSite) -> None:
-    async with launched("--use-fake-device-for-media-stream=device-count=0", CAMERA[1]) as browser:
+    async with chromium("--use-fake-device-for-media-stream=device-count=0", CAMERA[1]) as browser:
         async with opened(browser, site) as (page, _):
             await page.click("#scan-start")
             await page.wait_for_selector("#scan-error:visible")
@@ -324,18 +300,6 @@ async def test_number_and_name_with_the_doctor_and_the_match(site: ScanSite, bro
 
 
 # ---- what everybody can use -----------------------------------------------------------------------------------------
-
-
-async def axe(page: Page) -> list[tuple[str, str]]:
-    """Violations of WCAG 2.2 A and AA, by axe-core: rule and element."""
-    await page.evaluate(AXE)
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = await page.evaluate("(tags) => axe.run(document, {runOnly: tags})", tags)
-    assert len(found["passes"]) > 15
-    return [(rule["id"], node["html"][:160]) for rule in found["violations"] for node in rule["nodes"]]
-
-
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 
 
 async def test_no_page_of_the_scanner_breaks_wcag(site: ScanSite, browser: Browser) -> None:
