@@ -137,7 +137,7 @@ async def _measure(
     if "growth" in wanted:
         _say(f"growth: {scale.grown:,} certificates")
         try:
-            figures += await growing.measure(folder, scale)
+            figures += await growing.measure(folder, scale, store)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["growth"] = f"{type(error).__name__}: {error}"
     if "revoke" in wanted:
@@ -166,7 +166,10 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be given again")
     parser.add_argument("--certificates", type=int, help="in the log at the end of the append part")
     parser.add_argument(
-        "--store", choices=(EMBEDDED, POSTGRES), default=EMBEDDED, help="what the log of the append part is kept in"
+        "--store",
+        choices=(EMBEDDED, POSTGRES),
+        default=EMBEDDED,
+        help="what the logs of the append, sustained and growth parts are kept in",
     )
     parser.add_argument("--audited", type=int, help="certificates of the log that the audit part makes and audits")
     parser.add_argument("--grown", type=int, help="certificates of the ledger that the growth part fills beforehand")

@@ -1,20 +1,28 @@
-"""The store of the measured log, where it is not the embedded one: a PostgreSQL cluster of its own, with real fsync."""
+"""The store of the measured log, where it is not the embedded one: a PostgreSQL cluster of its own, with real fsync.
+
+`other_store` is for one run. What takes an hour to fill is kept: `made_cluster` makes, `copied_cluster` takes a copy.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from benchmarks.processes import Failed
-from tests.support.postgres import binaries, new_cluster
+from tests.support.postgres import Server, binaries, new_cluster, run_as_server
 
 EMBEDDED, POSTGRES = "sqlite", "postgres"
 _DISK = "/var/tmp"  # where the server's user may go, and not in memory
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "wal_buffers": "64MB", "autovacuum": "on"}
+
+
+# Of a database that is large: a quarter of the memory of a machine of 16 GB, and checkpoints that are minutes apart.
+_LARGE = _SETTINGS | {"shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "15min"}
 
 
 @asynccontextmanager
@@ -23,18 +31,65 @@ async def other_store(kind: str) -> AsyncIterator[Sequence[str]]:
     if kind == EMBEDDED:
         yield ()
         return
-    found = binaries()
-    if found is None:
-        raise Failed("no PostgreSQL server on this machine (Debian package postgresql-15)")
+    found = _programs()
     folder = Path(tempfile.mkdtemp(prefix="cert-ledger-bench-", dir=_DISK))
     try:
-        if os.getuid() == 0:
-            shutil.chown(folder, "nobody", "nogroup")
-        server = new_cluster(folder, found, **_SETTINGS)
+        server = new_cluster(_for_server(folder), found, **_SETTINGS)
         try:
-            place = server.place("bench")
-            yield "--store", place, "--store-owner", server.owner(place)
+            yield _options(server)
         finally:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kept_cluster(name: str) -> Path:
+    """Where a cluster of this name is kept between runs."""
+    return Path(_DISK) / f"cert-ledger-{name}"
+
+
+@contextmanager
+def made_cluster(folder: Path) -> Iterator[Sequence[str]]:
+    """A new cluster in `folder`, which stays; the arguments of `cert-ledger init`. Raises Failed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    server = new_cluster(_for_server(folder), _programs(), **_LARGE)
+    try:
+        yield _options(server)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def copied_cluster(kept: Path) -> Iterator[Server]:
+    """A copy of a cluster that was made, at the same address, gone at the end. Raises Failed."""
+    folder, found = Path(tempfile.mkdtemp(prefix="cert-ledger-bench-", dir=_DISK)), _programs()
+    try:
+        run_as_server(_for_server(folder), "cp", "-a", kept / "data", "data")
+        port = int(re.findall(r"^port = '(\d+)'", (folder / "data" / "postgresql.conf").read_text(), re.M)[-1])
+        server = Server(folder, port, found)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path:
+    found = binaries()
+    if found is None:
+        raise Failed("no PostgreSQL server on this machine (Debian package postgresql-15)")
+    return found
+
+
+def _for_server(folder: Path) -> Path:
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody", "nogroup")
+    return folder
+
+
+def _options(server: Server) -> Sequence[str]:
+    place = server.place("bench")
+    return "--store", place, "--store-owner", server.owner(place)
