@@ -61,20 +61,20 @@ class Appended:
     others: list[float]  # cores used by other processes, run by run
 
 
-async def measure(log: RunningLog, scale: Scale) -> Appended:
-    """Fill the log to `scale.certificates`, measuring each stretch."""
+async def measure(log: RunningLog, scale: Scale, body: int = 0) -> Appended:
+    """Fill the log with `scale.certificates` of a body, measuring each stretch."""
     rates, latencies, others = [], [], []
     cpu: dict[str, list[float]] = {"own": [], "beside": [], "sender": []}
     memory: list[tuple[int, float]] = []
     done: list[Parcel] = []
     stretches = max(3, scale.certificates // scale.stretch)
-    async with log.client() as client, aiohttp.ClientSession(auto_decompress=False) as session:
+    async with log.client(body) as client, aiohttp.ClientSession(auto_decompress=False) as session:
         tracks: list[float] = []
-        warm, rate = await draw_parcels(client, 0, scale.stretch)
+        warm, rate = await draw_parcels(client, 0, scale.stretch, body=body)
         await _closed(session, log, warm, CONNECTIONS)
         done += warm
         for number in range(1, stretches):
-            parcels, rate = await draw_parcels(client, number * scale.stretch, scale.stretch)
+            parcels, rate = await draw_parcels(client, number * scale.stretch, scale.stretch, body=body)
             tracks.append(rate)
             with watch_others() as busy:
                 before = _spent(log)
@@ -87,10 +87,14 @@ async def measure(log: RunningLog, scale: Scale) -> Appended:
             others.append(busy.others)
             done += parcels
             memory.append((len(done) * BATCH, log.process.memory_info().rss / 2**20))
-        calm = await _calm(session, log, client_rate=sorted(rates)[len(rates) // 2], first=300_000, scale=scale)
-        single = await _single(session, log, 350_000, min(SINGLES, scale.stretch // 10))
+        middle = sorted(rates)[len(rates) // 2]
+        drawn, _ = await draw_parcels(client, 300_000, scale.stretch, body=body)
+        calm = await _calm(session, log, drawn, middle * SHARE)
+        drawn, _ = await draw_parcels(client, 350_000, min(SINGLES, scale.stretch // 10), batch=1, body=body)
+        single = (await _closed(session, log, drawn, 1)).latencies
         floods = FLOOD if scale.runs >= 5 else FLOOD // 4
-        sent = await _flood(log, 400_000, floods)
+        drawn, _ = await draw_parcels(client, 400_000, floods * BATCH, body=body)
+        sent = await _flood(log, drawn)
         flood, turned_away = sent.latencies, sent.turned_away
     figures = [
         Figure(
@@ -148,11 +152,9 @@ async def _closed(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequ
     return sent
 
 
-async def _calm(session: aiohttp.ClientSession, log: RunningLog, client_rate: float, first: int, scale: Scale) -> Sent:
-    """Requests by the clock at 70 % of what the log can take; latency counts from when one was due."""
-    async with log.client() as client:
-        parcels, _ = await draw_parcels(client, first, scale.stretch)
-    sent, pause = Sent(), BATCH / (client_rate * SHARE)
+async def _calm(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequence[Parcel], rate: float) -> Sent:
+    """Requests by the clock, `rate` statements a second; latency counts from when one was due."""
+    sent, pause = Sent(), BATCH / rate
     began = time.perf_counter()
 
     async def one(number: int, parcel: Parcel) -> None:
@@ -166,16 +168,8 @@ async def _calm(session: aiohttp.ClientSession, log: RunningLog, client_rate: fl
     return sent
 
 
-async def _single(session: aiohttp.ClientSession, log: RunningLog, first: int, count: int) -> list[float]:
-    async with log.client() as client:
-        parcels, _ = await draw_parcels(client, first, count, batch=1)
-    return (await _closed(session, log, parcels, 1)).latencies
-
-
-async def _flood(log: RunningLog, first: int, count: int) -> Sent:
+async def _flood(log: RunningLog, parcels: Sequence[Parcel]) -> Sent:
     """Every request at once, each on a connection of its own and sent once; latency to whichever answer."""
-    async with log.client() as client:
-        parcels, _ = await draw_parcels(client, first, count * BATCH)
     sent = Sent()
     async with aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)) as session:
 

@@ -1,6 +1,6 @@
 """The store of the measured log, where it is not the embedded one: a PostgreSQL cluster of its own, with real fsync.
 
-`other_store` is for one run. What takes an hour to fill is kept: `made_cluster` makes, `copied_cluster` takes a copy.
+`other_store` is for one run. What takes an hour to fill is kept: `new_database`, and `kept_database` from then on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from benchmarks.processes import Failed
-from tests.support.postgres import Server, binaries, new_cluster, run_as_server
+from tests.support.postgres import Server, binaries, new_cluster
 
 EMBEDDED, POSTGRES = "sqlite", "postgres"
 _DISK = "/var/tmp"  # where the server's user may go, and not in memory
@@ -49,7 +49,7 @@ def kept_cluster(name: str) -> Path:
 
 
 @contextmanager
-def made_cluster(folder: Path) -> Iterator[Sequence[str]]:
+def new_database(folder: Path) -> Iterator[Sequence[str]]:
     """A new cluster in `folder`, which stays; the arguments of `cert-ledger init`. Raises Failed."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -61,20 +61,15 @@ def made_cluster(folder: Path) -> Iterator[Sequence[str]]:
 
 
 @contextmanager
-def copied_cluster(kept: Path) -> Iterator[Server]:
-    """A copy of a cluster that was made, at the same address, gone at the end. Raises Failed."""
-    folder, found = Path(tempfile.mkdtemp(prefix="cert-ledger-bench-", dir=_DISK)), _programs()
+def kept_database(folder: Path) -> Iterator[Server]:
+    """The cluster that was made in `folder`, at the same address. Raises Failed."""
+    settings = (folder / "data" / "postgresql.conf").read_text()
+    server = Server(folder, int(re.findall(r"^port = '(\d+)'", settings, re.M)[-1]), _programs())
+    server.start()
     try:
-        run_as_server(_for_server(folder), "cp", "-a", kept / "data", "data")
-        port = int(re.findall(r"^port = '(\d+)'", (folder / "data" / "postgresql.conf").read_text(), re.M)[-1])
-        server = Server(folder, port, found)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+        yield server
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()
 
 
 def _programs() -> Path:
