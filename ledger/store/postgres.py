@@ -10,14 +10,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
+from ledger.store.gathering import Gathering
 from ledger.store.postgres_link import Deadlines, Place, ReadPool, Snapshot
 from ledger.store.postgres_schema import check_role, check_schema
-from ledger.store.postgres_text import each_range, many
+from ledger.store.postgres_text import each_bucket, each_range, many
 from ledger.store.postgres_writer import HEAD_MOVED, Writer
 from ledger.store.protocol import (
     EntryRow,
@@ -34,6 +35,8 @@ from ledger.store.protocol import (
 from ledger.text import Text
 
 _AT_ONCE = 8192  # rows in one INSERT
+_BucketOf: TypeAlias = tuple[bytes, bytes, bytes]  # low, high, the key whose body is wanted
+_BucketRow: TypeAlias = tuple[bytes, bytes, int, bytes | None]
 
 
 class PostgresStore:
@@ -47,6 +50,8 @@ class PostgresStore:
         self._writer = writer
         self._private = private
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")
+        self._entry = Gathering(self._entries_at)
+        self._bucket = Gathering(self._buckets_of)
 
     async def meta(self, name: str) -> bytes | None:
         row = await self._one(sql.META, name)
@@ -101,6 +106,8 @@ class PostgresStore:
         await asyncio.get_running_loop().run_in_executor(self._checker, check, entries)
 
     async def entries(self, start: int, end: int) -> list[bytes]:
+        if end == start + 1:
+            return list(await self._entry(start))
         return [row[0] for row in await self._reads.fetch(sql.ENTRIES, start, end)]
 
     async def rows(self, start: int, end: int) -> list[EntryRow]:
@@ -135,7 +142,7 @@ class PostgresStore:
     async def bucket_as_of(
         self, low: bytes, high: bytes, map_key: bytes, seal: int
     ) -> tuple[list[tuple[bytes, bytes]], StateVersion | None]:
-        found = unchanged_bucket(await self._reads.fetch(sql.BUCKET, low, high, map_key), seal)
+        found = unchanged_bucket(await self._bucket((low, high, map_key)), seal)
         if found is None:
             (leaves,) = await self.leaves_as_of([(low, high)], seal)
             return leaves, await self.state_as_of(map_key, seal)
@@ -212,6 +219,8 @@ class PostgresStore:
 
     async def close(self) -> None:
         self._checker.shutdown(wait=False)
+        await self._entry.close()
+        await self._bucket.close()
         await self._reads.close()
         if self._writer is not None:
             await self._writer.close()
@@ -241,6 +250,21 @@ class PostgresStore:
         found: list[list[tuple[bytes, bytes]]] = [[] for _ in ranges]
         for place, key, value in await self._reads.fetch(each_range(text), lows, highs, *values):
             found[place - 1].append((key, value))
+        return found
+
+    async def _entries_at(self, indexes: Sequence[int]) -> dict[int, list[bytes]]:
+        """For each the entry there, or none."""
+        found: dict[int, list[bytes]] = {index: [] for index in indexes}
+        for index, body in await self._reads.fetch(sql.EACH_ENTRY, indexes):
+            found[index].append(body)
+        return found
+
+    async def _buckets_of(self, asked: Sequence[_BucketOf]) -> dict[_BucketOf, list[_BucketRow]]:
+        """For each the rows of `sql.BUCKET`."""
+        found: dict[_BucketOf, list[_BucketRow]] = {bucket: [] for bucket in asked}
+        lows, highs, keys = zip(*asked, strict=True)
+        for place, *row in await self._reads.fetch(each_bucket(sql.BUCKET), lows, highs, keys):
+            found[asked[place - 1]].append((row[0], row[1], row[2], row[3]))
         return found
 
     async def _copy(self, session: Any, insert: str, rows: Sequence[Sequence[Any]]) -> None:

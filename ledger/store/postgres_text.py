@@ -39,12 +39,24 @@ def many(insert: str) -> str:
 @cache
 def each_range(select: str) -> str:
     """(key, value) of one range `$1`..`$2`, for two arrays of ends: rows (place of the range from 1, key, value)."""
-    one = select.replace("$1", "asked.low").replace("$2", "asked.high")
+    return _each(select, ("low", "high"), ("map_key", "value"))
+
+
+@cache
+def each_bucket(select: str) -> str:
+    """The rows of one range `$1`..`$2` with the body of the key `$3`, for three arrays: (place from 1, *row)."""
+    return _each(select, ("low", "high", "wanted"), ("map_key", "value", "since", "body"))
+
+
+def _each(select: str, asked: tuple[str, ...], found: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"${at}::bytea[]" for at in range(1, len(asked) + 1))
+    for at, name in enumerate(asked, 1):
+        select = select.replace(f"${at}", f"asked.{name}")
     return "\n".join(
         [
-            "SELECT asked.place, found.map_key, found.value",
-            "FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS asked (low, high, place)",
-            f"CROSS JOIN LATERAL ({one}) AS found ORDER BY asked.place, found.map_key",
+            f"SELECT asked.place, {', '.join(f'found.{name}' for name in found)}",
+            f"FROM unnest({arrays}) WITH ORDINALITY AS asked ({', '.join(asked)}, place)",
+            f"CROSS JOIN LATERAL ({select}) AS found ORDER BY asked.place, found.map_key",
         ]
     )
 

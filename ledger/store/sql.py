@@ -25,6 +25,7 @@ SWAP_HEAD: Final = (
 )
 PUT_ENTRY: Final = "INSERT INTO entry (idx, body, chain, kind, identity) VALUES ($1, $2, $3, $4, $5)"
 ENTRIES: Final = "SELECT body FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+EACH_ENTRY: Final = "SELECT idx, body FROM entry WHERE idx = ANY($1)"
 ROWS: Final = "SELECT idx, body, chain, kind, identity FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
 FIND: Final = "SELECT identity, idx FROM entry WHERE identity = ANY($1)"
 PUT_TILE: Final = (
@@ -46,7 +47,7 @@ STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map
 TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
 BUCKET: Final = (
-    "SELECT map_key, value, since, CASE WHEN map_key = $3 THEN body END FROM state"
+    "SELECT map_key, value, since, CASE WHEN map_key = $3 THEN body END AS body FROM state"
     " WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
 )
 # As of a seal: what stands in `state` when that is old enough, else the newest older version.

@@ -117,6 +117,25 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     assert await store.index([h("renewed")]) == {h("renewed"): b"row 2"}
 
 
+async def test_what_many_ask_at_once_is_what_each_would_hear_alone(store: Any) -> None:
+    head = None
+    for _ in range(4):
+        await store.append(made := batch(head), accept)
+        head = made.head
+    everything, low = (bytes(32), b"\xff" * 32), (bytes(32), h("key 2"))
+    questions = [
+        *((store.entries, (at, at + 1)) for at in (0, 3, 7, 8, 3)),
+        *((store.entries, ends) for ends in ((0, 3), (5, 5))),
+        *((store.bucket_as_of, (*ends, h(key), 9)) for ends in (everything, low) for key in ("key 2", "key 4", "none")),
+        (store.bucket_as_of, (h("key 0"), h("key 0"), h("key 0"), 9)),
+        (store.bucket_as_of, (h("none"), h("none"), h("none"), 9)),
+    ]
+    alone = [await ask(*words) for ask, words in questions]
+    together = await asyncio.gather(*(ask(*words) for ask, words in questions * 3))
+    assert together == alone * 3
+    assert alone[0] == [b"entry 0"] and alone[3] == [] and len(alone[7][0]) == 4 and alone[7][1] is not None
+
+
 async def test_an_entry_that_is_missing_is_no_index_error(store: Any) -> None:
     await store.append(batch(None), accept)
     assert await entry_at(store, 1) == b"entry 1"
