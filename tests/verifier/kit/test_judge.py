@@ -118,6 +118,20 @@ async def test_every_fate_has_its_verdict_and_the_browser_agrees(desk: KitDesk) 
     assert step["logged"] == "unknown", "a kit cannot show that it was entered, and says so"
 
 
+async def test_no_place_that_a_code_names_hides_what_became_of_it(desk: KitDesk) -> None:
+    """The issuer signs no place: the holder of a revoked certificate can print a code with another."""
+    kit, now = await desk.kit(), desk.log.time
+    size = parse_seal(kit.logs[0].seal).covered + 1
+    fates = {"revoked": "revoked", "replaced": "revoked", "suspended": "suspended", "corrected": "offline_signature_ok"}
+    cases = [
+        (format_code(desk.certificates[name].code(index)), kit, desk.trust, now)
+        for name in fates for index in range(size)
+    ]  # fmt: skip
+    verdicts = [python(*case) for case in cases]
+    assert [one.code.value for one in verdicts] == [code for code in fates.values() for _ in range(size)]
+    assert [summary(one) for one in verdicts] == browser(cases, desk)
+
+
 async def test_a_post_is_held_from_its_first_day_to_its_last(tmp_path: Path) -> None:
     async with kit_desk(tmp_path) as desk:
         begun = batch_day(desk.log.time)
