@@ -188,7 +188,7 @@ class _Check:
             self._note(steps.LOGGED_FORK)  # the pinned keys signed two histories
             return self._nothing(Code.TAMPERED)
         filing = register.filing
-        if filing is None and register.source is not Source.REPLICA:
+        if filing is None and (register.historic or register.source is not Source.REPLICA):
             self._note(steps.SIGNATURE_NO_KEY)  # absence was proven, the body's keys were not asked for
             return self._absent()
         if filing is None:
