@@ -122,6 +122,11 @@ class Register:
     historic: bool = False  # somebody asked for an earlier moment; it does not grow old
     lag: Cause = Cause.UNREACHED  # why there is nothing newer, should it be too old
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it has the certificate, and not in force."""
+        return self.logged is not None and self.logged.state.status is not CertificateStatus.IN_FORCE
+
     def knows_more_than(self, size: int) -> bool:
         """Whether something became of the certificate that `size` leaves do not say. Those of its own checkpoint may
         not say so either: a replica takes entries in before it keeps the checkpoint that covers them."""

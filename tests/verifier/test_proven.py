@@ -358,6 +358,20 @@ async def test_which_cosignatures_count_is_asked_again_when_the_clock_moves(log:
         assert found.witnessed is counts and found == open_evidence(ahead, trust, log.time + late)
 
 
+async def test_a_file_that_proves_a_later_revocation_counts_at_once(log: LogBuilder) -> None:
+    """The register is fresh and says in force; what is at hand proves that it has been revoked since."""
+    one, other = await issued(log), await issued(log, "other")
+    before, staying = await replica_of(log, one), await replica_of(log, other)
+    await log.batch([ruling(log, Kind.REVOKE, one)])
+    for item in (await log.bundle(one), await log.staple(one)):
+        verdict = verify(Evidence(item, before), trust_of(log), log.time)
+        assert verdict.code is Code.REVOKED and verdict.source is Source.BUNDLE
+        halted = verify(Evidence(item, replace(before, halted=True)), trust_of(log), log.time)
+        assert halted.code is Code.STALE, "a replica that has halted is never overruled"
+    good = verify(Evidence(await log.bundle(other), staying), trust_of(log), log.time)
+    assert good.code is Code.VALID and good.source is Source.REPLICA
+
+
 def test_whatever_a_log_signs_has_a_verdict() -> None:
     """A log that lies, and whoever cosigns for it, may sign anything: that costs an answer, not a reader."""
     signed, auditor = tuple(map(parse_vkey, JUDGED["log_keys"])), parse_vkey(VECTOR["auditor"])
