@@ -137,6 +137,10 @@ class KitLog:
         """Whether a list of marks has the certificate whose issuing statement has this leaf hash."""
         return mark_of(leaf) >> (MAX_WIDTH - self.width) in self.lists[name]
 
+    def lists_it(self, leaf: bytes) -> bool:
+        """Whether any of them has: then the certificate is of this log."""
+        return any(self.names(name, leaf) for name in LISTS if name != PLACED)
+
     def filing(self, number: str) -> KitFiling | None:
         return next((filing for filing in self.filings if filing.number == number), None)
 

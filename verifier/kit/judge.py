@@ -186,11 +186,13 @@ class _Check:
 
     def _by_keys(self, carried: Carried, filed: Sequence[tuple[BelievedLog, KitFiling, KitKey]]) -> Verdict:
         """A code does not say which log its place is in: where the body is filed in several with one key, as from year
-        to year, only what all of them say is said."""
+        to year, only what all of them say is said, or what the log says that lists this very certificate."""
         before, verdicts = self.findings, []
         for one in filed:
             self.findings = list(before)
             verdicts.append(self._by_key(carried, *one))
+            if one[0].log.lists_it(carried.statement.leaf_hash):
+                return verdicts[-1]
         if all(verdict.code is verdicts[0].code for verdict in verdicts):
             return verdicts[0]
         self.findings = list(before)

@@ -8,7 +8,7 @@
 
 import { Malformed, Unverified, hex } from "./bytes.js";
 import { openFragment, parseCode } from "./fragment.js";
-import { holds, isFresh, names } from "./kit.js";
+import { holds, isFresh, listsIt, names } from "./kit.js";
 import { dayOf } from "./names.js";
 import { APPOINT, verifySignature } from "./statement.js";
 
@@ -63,7 +63,10 @@ async function bySignature(check, carried) {
   for (const log of known) {
     const filing = log.filings.get(statement.issuer);
     const key = filing.keys.find(({ kid }) => kid === hex(statement.kid));
-    if (key) said.push({ filing, verdict: await byKey({ ...check, findings: [...before] }, carried, log, filing, key) });
+    if (!key) continue;
+    const verdict = await byKey({ ...check, findings: [...before] }, carried, log, filing, key);
+    if (listsIt(log, statement.leaf)) return verdict;
+    said.push({ filing, verdict });
   }
   if (said.length && said.every(({ verdict }) => verdict.code === said[0].verdict.code)) return said[0].verdict;
   if (said.length) { // a code does not say which log its place is in

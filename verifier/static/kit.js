@@ -157,3 +157,6 @@ export function holds(ranges, index) {
 /** Whether a list of marks has the certificate whose issuing statement has this leaf hash.
  * @param {KitLog} log @param {string} name of any list but "superseded" @param {Uint8Array} leaf */
 export const names = ({ lists, width }, name, leaf) => holds(lists[name], toInt(leaf.slice(0, 6)) >> (MARK - width));
+
+/** Whether any list of marks has it: then it is of this log. @param {KitLog} log @param {Uint8Array} leaf */
+export const listsIt = (log, leaf) => LISTS.some((name) => name !== "superseded" && names(log, name, leaf));
