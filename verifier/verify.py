@@ -170,7 +170,7 @@ class _Check:
         if own is not None:
             behind = own.logged is None and carried.index >= own.size
             older = not self.fresh and theirs.time_ms > own.time_ms and not own.knows_more_than(theirs.size)
-            refused = theirs.size > own.size and theirs.refuses  # since then, however fresh the register is
+            refused = theirs.refuses and theirs.knows_more_than(own.size)  # since then, however fresh the register is
             if own.halted or own.historic or not (behind or older or refused):
                 return
         self.register, self.fresh = theirs, is_fresh(theirs, self.trust, self.now_ms)

@@ -370,6 +370,14 @@ async def test_a_file_that_proves_a_later_revocation_counts_at_once(log: LogBuil
         assert halted.code is Code.STALE, "a replica that has halted is never overruled"
     good = verify(Evidence(await log.bundle(other), staying), trust_of(log), log.time)
     assert good.code is Code.VALID and good.source is Source.REPLICA
+    # What a file proves of an earlier moment, under whatever checkpoint, is no news to a register that has seen it.
+    await log.batch([ruling(log, Kind.SUSPEND, other)])
+    suspended = log.integrator.size
+    await log.batch([ruling(log, Kind.RESTORE, other)])
+    restored = await replica_of(log, other)
+    await issued(log, "later")
+    earlier = verify(Evidence(await log.bundle(other, size=suspended), restored), trust_of(log), log.time)
+    assert earlier.code is Code.VALID and earlier.source is Source.REPLICA
 
 
 def test_whatever_a_log_signs_has_a_verdict() -> None:
