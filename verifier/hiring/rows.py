@@ -1,7 +1,8 @@
 """What each row of a list is answered: a code of the one list, and words for the columns that come back.
 
 A row that names a person besides a link asks whether *that person* holds the certificate: behind a link that is
-registered under another name or number there is nothing for this row, and nothing of the other person is shown.
+registered under another name or number there is nothing for this row, and nothing of the other person is shown. Where
+nobody can tell whose it is now, neither is there an answer.
 """
 
 from __future__ import annotations
@@ -86,6 +87,10 @@ def answered(question: Question, verdict: Verdict) -> Answer:
     if view is None or not (question.number or question.name):
         return Answer(question, verdict)
     if not view.personal_available:
+        if verdict.code in GREEN:
+            verdict = without_item(
+                Code.UNAVAILABLE, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms
+            )
         return Answer(question, verdict, ("hiring_not_compared",))
     if not _is_of(question, view):
         other = without_item(Code.NOT_FOUND, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms)
