@@ -33,6 +33,7 @@ COLUMNS: Final = (
 )
 
 
+NOT_COMPARED: Final = "hiring_not_compared"  # a note: whose it is cannot be told now
 _ODD: Final = {
     "formula": "hiring_odd_formula",
     "merged": "hiring_odd_merged",
@@ -87,15 +88,16 @@ def answered(question: Question, verdict: Verdict) -> Answer:
     if view is None or not (question.number or question.name):
         return Answer(question, verdict)
     if not view.personal_available:
-        if verdict.code in GREEN:
-            verdict = without_item(
-                Code.UNAVAILABLE, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms
-            )
-        return Answer(question, verdict, ("hiring_not_compared",))
+        return Answer(question, whose(verdict) if verdict.code in GREEN else verdict, (NOT_COMPARED,))
     if not _is_of(question, view):
         other = without_item(Code.NOT_FOUND, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms)
         return Answer(question, other, ("hiring_other_person",))
     return Answer(question, verdict)
+
+
+def whose(verdict: Verdict) -> Verdict:
+    """In its place while nobody can tell whose the certificate is."""
+    return without_item(Code.UNAVAILABLE, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms)
 
 
 def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]:
