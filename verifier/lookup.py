@@ -130,6 +130,12 @@ class Lookup:
         """A certificate by its cert key: what the log says of it, and nothing of a person."""
         return (await self.judge(Keyed(cert_key))).verdict
 
+    async def counted(self, cert_key: bytes) -> list[KnownLog]:
+        """The logs whose answer counts for a certificate: one, or those with the same bytes; none where none has it."""
+        found = counting(Keyed(cert_key), await self._answers(Keyed(cert_key))).answers
+        trusts = [answer.trust for answer in found if answer.has]
+        return [log for log in self.logs if any(log.trust is trust for trust in trusts)]
+
     async def holding(self, cert_key: bytes) -> tuple[KnownLog, Logged] | None:
         """The log whose answer counts for a certificate, and what it has; None when no log has it."""
         answer = counting(Keyed(cert_key), await self._answers(Keyed(cert_key))).answers[0]
@@ -152,9 +158,12 @@ class Lookup:
         return None
 
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
-        """The proof of a certificate's state out of the own replica, for others: of the log that has it, else an
-        absence from the first log of the settings; evidence names its log."""
+        """The proof of a certificate's state out of the own replica, for others: of the log that has it, and where
+        several do, of the one that a verdict tells; else an absence from the first log of the settings."""
         having = [log for log in self.logs if len(self.logs) > 1 and await log.holds(cert_key)]
+        if len(having) > 1:
+            told = (await self.judge(Keyed(cert_key), faces=False)).answer
+            having = [log for log in having if told is not None and log.trust is told.trust] or having
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
     async def judge(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.errors import Unverified
+from ledger.errors import Malformed, Unverified
+from ledger.records.dates import batch_day
 from ledger.records.evidence import Evidence
 from ledger.records.evidence_check import ProvenState, Sealed, prove_in, seal_under, verify_evidence, verify_stapled
 from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
@@ -53,7 +54,7 @@ def open_evidence(
             raise
         proven = Proven(check(*pinned, NO_WITNESSES, trust.map_auditors, latest_s=latest_s), witnessed=False)
     check_until(proven.state.opened.log_time_s, until_ms)
-    return proven
+    return _dated(proven)
 
 
 class Opener:
@@ -79,13 +80,23 @@ class Opener:
             or (sealed.own, sealed.after) != (evidence.seal, evidence.next)
         ):
             sealed = self._sealed = seal_under(evidence, opened)  # 2
-        return Proven(prove_in(evidence, sealed), witnessed)  # 3
+        return _dated(Proven(prove_in(evidence, sealed), witnessed))  # 3
 
     def _checkpoint(self, note: bytes, now_ms: int) -> tuple[CosignedCheckpoint, bool]:
         latest_s, kept = (now_ms + self._trust.max_skew_ms) // 1000, self._opened
         if kept is None or kept[:2] != (note, latest_s):  # a second later other cosignatures may count
             kept = self._opened = note, latest_s, *open_note(note, self._trust, latest_s)
         return kept[2:]
+
+
+def _dated(proven: Proven) -> Proven:
+    """The same, if its times are of this calendar: whoever signs a log may write any number. Raises Unverified."""
+    try:
+        batch_day(proven.state.seal.time)
+        batch_day(proven.state.time_ms)
+    except Malformed as error:
+        raise Unverified("evidence: a time that no clock shows") from error
+    return proven
 
 
 def open_note(note: bytes, trust: Trust, latest_s: int) -> tuple[CosignedCheckpoint, bool]:

@@ -7,11 +7,14 @@ evidence            proven state under a checkpoint: vouched for by a map audito
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from ledger.errors import Unverified
+from ledger.errors import Malformed, Unverified
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.authority import Filing
+from ledger.records.dates import batch_day, check_day
 from ledger.records.issue import Issue
+from ledger.records.kinds import CertificateStatus
 from ledger.records.life import Correct
 from ledger.records.state import CertificateState
 from ledger.records.statements import Statement
@@ -20,6 +23,8 @@ from verifier.carried import certificate_body
 from verifier.causes import Cause
 from verifier.proven import Proven
 from verifier.verdict import Source
+
+_POSTS: Final = (7, 8)  # grades of posts; those of certificates are lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,10 @@ class Logged:
         return self.correction.face if self.correction else self.issued.face
 
     def check(self) -> None:
-        """Raises Unverified unless the statements are those that the state names."""
+        """Raises Unverified unless the statements are those that the state names, and it is one that a fold makes."""
         first, state = self.statement.leaf_hash, self.state
+        if not _can_be(state, self.issued):
+            raise Unverified("the register has a state that no log comes to")
         if first != state.issue_leaf:
             raise Unverified("the register has another statement than the state names")
         for leaf, statement in ((state.commitment_leaf, self.commitments), (state.event_leaf, self.event)):
@@ -67,6 +74,24 @@ class Logged:
                 raise Unverified("the register has another statement than the state names")
         if self.commitments is not None and self.correction is None:
             raise Unverified("commitments that count come from a correction or from the issuing statement")
+
+
+def _can_be(state: CertificateState, issued: CertificateBody) -> bool:
+    """Whether a fold makes such a state: what readers show of it has a day, a moment and a name, and the highest in
+    force is in force. A map that nobody recomputed may hold anything."""
+    best, posts = state.summary.highest, state.summary.posts
+    try:
+        batch_day(state.issue_time)
+        for day in (state.effective_day, *(day for post in posts for day in (post.first_day, post.last_day))):
+            check_day(day)
+    except Malformed:
+        return False
+    if best is not None and best.cert_key == issued.cert_key:
+        standing = state.status is CertificateStatus.IN_FORCE and isinstance(issued, Issue)
+        if not standing or best.grade != issued.grade:
+            return False
+    named = best is None or 1 <= best.grade < _POSTS[0]
+    return named and issued.grade == state.grade and all(post.grade in _POSTS for post in posts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +121,11 @@ class Register:
     overtaken: bool = False  # the log is closed, and what its successor says is not known
     historic: bool = False  # somebody asked for an earlier moment; it does not grow old
     lag: Cause = Cause.UNREACHED  # why there is nothing newer, should it be too old
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it has the certificate, and not in force."""
+        return self.logged is not None and self.logged.state.status is not CertificateStatus.IN_FORCE
 
     def knows_more_than(self, size: int) -> bool:
         """Whether something became of the certificate that `size` leaves do not say. Those of its own checkpoint may

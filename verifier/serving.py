@@ -91,7 +91,8 @@ def serve(
         for known, client, log in zip(lookup.logs, clients, settings.logs, strict=True)
         if client and log.token
     ]
-    context.numbers = Numbers(asked, _now_ms) if asked else None
+    counted = lookup.counted if len(lookup.logs) > 1 else None
+    context.numbers = Numbers(asked, _now_ms, counted) if asked else None
     rooms = [build(context) for build in ROOMS]
     if context.numbers is not None:
         ladder = lookup.logs[0].trust.ladder

@@ -84,8 +84,8 @@ LOGGED_BY_PROOF: Final = _finding(
 LOGGED_BY_KIT: Final = _finding(
     "logged",
     _UNKNOWN,
-    "离线包不能证明已登记，只表明所填位置未列为失效",
-    "A kit cannot show that this is in the register, only that no list of it names this place",
+    "离线包不能证明已登记，只表明未将其列为失效",
+    "A kit cannot show that this is in the register, only that no list of it names it",
 )
 LOGGED_SOMEWHERE: Final = _finding(
     "logged",

@@ -18,7 +18,8 @@
 
 The register is the verifier's own replica, or evidence: fetched from a ledger, or carried by a bundle or a staple. A
 carried one answers where it is newer than the replica, and while it is not older than its own limit; then a certificate
-in force is offline_bundle_ok. An answer about an earlier moment does not grow old, and says which moment it is about.
+in force is offline_bundle_ok. A refusal that it proves counts also where the replica is not too old to answer. An
+answer about an earlier moment does not grow old, and says which moment it is about.
 
 A refusal from an old register stands (revocation does not undo itself); a "no such record" from one does not, because
 the record may be newer. After a failure of steps 1 to 5 nothing of the item is shown.
@@ -169,7 +170,8 @@ class _Check:
         if own is not None:
             behind = own.logged is None and carried.index >= own.size
             older = not self.fresh and theirs.time_ms > own.time_ms and not own.knows_more_than(theirs.size)
-            if own.halted or own.historic or not (behind or older):
+            refused = theirs.refuses and theirs.knows_more_than(own.size)  # since then, however fresh the register is
+            if own.halted or own.historic or not (behind or older or refused):
                 return
         self.register, self.fresh = theirs, is_fresh(theirs, self.trust, self.now_ms)
 
@@ -188,7 +190,7 @@ class _Check:
             self._note(steps.LOGGED_FORK)  # the pinned keys signed two histories
             return self._nothing(Code.TAMPERED)
         filing = register.filing
-        if filing is None and register.source is not Source.REPLICA:
+        if filing is None and (register.historic or register.source is not Source.REPLICA):
             self._note(steps.SIGNATURE_NO_KEY)  # absence was proven, the body's keys were not asked for
             return self._absent()
         if filing is None:

@@ -25,7 +25,6 @@ from ledger.store.growth import bucket_range
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.tlog.map_tree import MapTree
 from verifier.kit.format import LISTS
-from verifier.kit.index_set import IndexSet
 from verifier.kit.make import DEPTH, read_states
 
 BATCH = 1000
@@ -73,14 +72,16 @@ async def measure(folder: Path, count: int, seed: int) -> dict[str, float]:
     found = await read_states(store, seal, tree.root, count, lambda states: None)
     read_s, read_cpu_s = time.perf_counter() - began, time.process_time() - cpu
     began = time.perf_counter()
-    sets = {name: canonical.encode(IndexSet.of(found.lists[name]).as_value()) for name in LISTS}
+    width = found.width()
+    sets = {name: canonical.encode(listed.as_value()) for name, listed in found.sets(width).items()}
     coded_s = time.perf_counter() - began
     await store.close()
     whole = b"".join(sets.values())
     return {
         "certificates": count,
         **{f"{name}_bytes": len(raw) for name, raw in sets.items()},
-        **{f"{name}_places": len(found.lists[name]) for name in LISTS},
+        **{f"{name}_listed": len(found.lists[name]) for name in LISTS},
+        "mark_bits": width,
         "lists_bytes": len(whole),
         "lists_bytes_gzip": len(gzip.compress(whole, 9)),
         "read_and_check_s": round(read_s, 2),

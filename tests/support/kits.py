@@ -53,7 +53,7 @@ KIT_FILING = KitFiling(
     (KitKey(octets("key"), 1, 0, KeyStatus.LIVE), KitKey(octets("old"), 1, 9, KeyStatus.COMPROMISED, 77)),
 )  # fmt: skip
 _SETS = {name: IndexSet.of(range(at, 9 * at, at + 1)) for at, name in enumerate(LISTS)}
-KIT_LOG = KitLog("log.test.example", b"note", b"seal", (octets("a"), octets("b")), 5_000, (KIT_FILING,), _SETS)
+KIT_LOG = KitLog("log.test.example", b"note", b"seal", (octets("a"), octets("b")), 5_000, (KIT_FILING,), 33, _SETS)
 SAMPLE_KIT = Kit(
     6_000, 7_000, ("https://cert.test.example",), ((4, "三级/高级工", "Level III"),), (("6-18-01-01", "车工"),),
     (KIT_LOG,),

@@ -26,9 +26,10 @@ from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
 from tests.support.witnesses import Cosigner, quorum
 from verifier.causes import Cause
-from verifier.known_log import ENVELOPE_KEPT_MS, KnownLog
+from verifier.known_log import ENVELOPE_KEPT_MS, AsOf, KnownLog
 from verifier.lookup import Lookup
 from verifier.replica import Replica
+from verifier.steps import HISTORIC
 from verifier.verdict import Code, Source
 from verifier.violation import ClocksDiffer, Unwitnessed, Violation
 from verifier.web.state import Readiness
@@ -503,3 +504,20 @@ async def test_by_its_key_a_certificate_shows_what_the_log_says_and_nothing_of_t
     assert found is not None and found[0] is desk.lookup.logs[0]
     assert found[1].statement.entry == desk.certificate.statement.entry
     assert await desk.lookup.holding(bytes(32)) is None
+
+
+async def test_as_of_a_moment_before_it_was_entered_nothing_is_found(desk: Desk) -> None:
+    """A code names body and key; that they are not looked up for an earlier moment says nothing against the body."""
+    verified = desk.replica.verified
+    assert verified is not None
+    later = desk.log.certificate("later")
+    (index,) = await desk.log.issue(later)
+    desk.ledger.time_ms = desk.now[0] = desk.log.time
+    await desk.replica.poll(desk.now[0])
+    assert (await desk.lookup.by_text(format_code(later.code(index)))).code is Code.VALID
+    known = desk.known(desk.ledger)
+    then = Lookup([known], desk.scanner, lambda: desk.now[0], as_of=AsOf(size=verified.size))
+    for item in (later.code(index), later.code()):
+        verdict = await then.by_text(format_code(item))
+        assert verdict.code is Code.NOT_FOUND and HISTORIC in verdict.findings
+    assert (await then.by_text(desk.text)).code is Code.VALID

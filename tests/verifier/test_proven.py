@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,15 @@ from ledger.errors import Malformed, Unverified
 from ledger.records.bundle import Bundle, format_bundle, parse_bundle
 from ledger.records.dates import last_ms
 from ledger.records.evidence import Evidence as Proof
-from ledger.records.evidence import Placed
+from ledger.records.evidence import Placed, parse_evidence
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Correct, Listed, Ruling
 from ledger.records.staple import Staple
 from ledger.records.statements import issuer_entry
+from ledger.reference_data import load_catalogue, load_ladder
+from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
+from ledger.tlog.keys import MlDsa44Signer
+from ledger.tlog.note import VerifierKey, parse_vkey
 from tests.support.build_log import (
     AUDITOR,
     AUDITORS,
@@ -33,11 +38,15 @@ from tests.support.build_log import (
 from tests.support.build_log import (
     register_of as replica_of,
 )
+from tests.support.evidence_judges import TRUST as JUDGED
+from tests.support.evidence_judges import VECTOR, wrong_answers
 from verifier import proven as proven_module
 from verifier import steps
+from verifier.carried import Keyed
+from verifier.messages import load_messages
 from verifier.proven import Opener, Proven, open_evidence
 from verifier.register import register_of
-from verifier.trust import Trust
+from verifier.trust import Trust, build_trust
 from verifier.verdict import GREEN, Code, Finding, Source, Verdict, exit_code
 from verifier.verify import Evidence, verify
 
@@ -347,3 +356,49 @@ async def test_which_cosignatures_count_is_asked_again_when_the_clock_moves(log:
     for late, counts in ((0, False), (4999, False), (5000, True), (0, False)):
         found = opener.open(ahead, log.time + late)
         assert found.witnessed is counts and found == open_evidence(ahead, trust, log.time + late)
+
+
+async def test_a_file_that_proves_a_later_revocation_counts_at_once(log: LogBuilder) -> None:
+    """The register is fresh and says in force; what is at hand proves that it has been revoked since."""
+    one, other = await issued(log), await issued(log, "other")
+    before, staying = await replica_of(log, one), await replica_of(log, other)
+    await log.batch([ruling(log, Kind.REVOKE, one)])
+    for item in (await log.bundle(one), await log.staple(one)):
+        verdict = verify(Evidence(item, before), trust_of(log), log.time)
+        assert verdict.code is Code.REVOKED and verdict.source is Source.BUNDLE
+        halted = verify(Evidence(item, replace(before, halted=True)), trust_of(log), log.time)
+        assert halted.code is Code.STALE, "a replica that has halted is never overruled"
+    good = verify(Evidence(await log.bundle(other), staying), trust_of(log), log.time)
+    assert good.code is Code.VALID and good.source is Source.REPLICA
+    # What a file proves of an earlier moment, under whatever checkpoint, is no news to a register that has seen it.
+    await log.batch([ruling(log, Kind.SUSPEND, other)])
+    suspended = log.integrator.size
+    await log.batch([ruling(log, Kind.RESTORE, other)])
+    restored = await replica_of(log, other)
+    await issued(log, "later")
+    earlier = verify(Evidence(await log.bundle(other, size=suspended), restored), trust_of(log), log.time)
+    assert earlier.code is Code.VALID and earlier.source is Source.REPLICA
+
+
+def test_whatever_a_log_signs_has_a_verdict() -> None:
+    """A log that lies, and whoever cosigns for it, may sign anything: that costs an answer, not a reader."""
+    signed, auditor = tuple(map(parse_vkey, JUDGED["log_keys"])), parse_vkey(VECTOR["auditor"])
+    pair = VerifierKey(JUDGED["origin"], ML_DSA_44_COSIGNATURE, MlDsa44Signer(octets("log")).public)
+    trust = build_trust(
+        JUDGED["origin"], [key.format_vkey() for key in (*signed, pair)], "00" * 32, ["https://cert.test.example"],
+        load_ladder(), load_catalogue(), policy=JUDGED["policy"], map_auditors=[auditor.format_vkey()],
+    )  # fmt: skip
+    messages, said, timeless = load_messages(), Counter[str](), 0
+    for raw in wrong_answers(1_200):
+        try:
+            proof = parse_evidence(raw)
+            proven = open_evidence(proof, trust, 2_000_000_000_000, stapled=True)
+        except (Malformed, Unverified) as error:
+            timeless += "no clock" in str(error)
+            continue
+        for time_ms in (None, proven.state.seal.time):
+            register = register_of(proven, Source.EVIDENCE, time_ms=time_ms)
+            verdict = verify(Evidence(Keyed(proof.cert_key), register), trust, proven.state.time_ms)
+            assert messages.as_json(verdict)["code"] == verdict.code.value
+            said[verdict.code.value] += 1
+    assert said["valid"] and said["unavailable"] and timeless, (said, timeless)

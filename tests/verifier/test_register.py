@@ -15,9 +15,11 @@ from ledger.records.appointment import Appoint
 from ledger.records.commitments import FaceOpening
 from ledger.records.cose import sign_part
 from ledger.records.envelope import FaceContent
-from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
+from ledger.records.kinds import CertificateStatus, FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.life import Correct, EndAppointment, Listed, Ruling
 from ledger.records.secret import cert_key_of
+from ledger.records.state import Appointment as HeldBefore
+from ledger.records.state import TrackSummary
 from ledger.records.statements import AuthorityBody, issue_entry, issuer_entry, propose
 from ledger.records.supervision import FilingStanding, KeyStanding
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, Certificate, LogBuilder, octets, register_of
@@ -252,3 +254,29 @@ async def test_a_register_with_other_statements_than_the_state_names_is_damaged(
             bad.check()
         verdict = verify(Evidence(certificate.code(), replace(register, logged=bad)), log.trust(), log.time)
         assert verdict.code is Code.UNAVAILABLE
+
+
+async def test_a_state_that_no_fold_makes_is_no_answer(log: LogBuilder) -> None:
+    """Where nobody recomputed the map, a log that lies may have sealed anything: readers say so and do not fail."""
+    certificate, _ = await issued(log)
+    register = await register_of(log, certificate)
+    logged = register.logged
+    assert logged is not None and logged.state.summary.highest is not None
+    state, best = logged.state, logged.state.summary.highest
+    post = HeldBefore(7, octets("post"), state.event_index, DAY, DAY + 1)
+    for odd in (
+        {"status": CertificateStatus.SUSPENDED},  # and the highest in force at once
+        {"effective_day": 2**40},
+        {"issue_time": 2**63},
+        {"grade": state.grade + 1},
+        {"summary": TrackSummary(renewed(best, grade=best.grade + 1))},
+        {"summary": TrackSummary(renewed(best, grade=99, cert_key=octets("other")))},
+        {"summary": TrackSummary(best, (renewed(post, grade=12),))},
+        {"summary": TrackSummary(best, (renewed(post, last_day=2**40),))},
+    ):
+        bad = replace(logged, state=renewed(state, **odd))  # type: ignore[arg-type]
+        with pytest.raises(Unverified):
+            bad.check()
+        verdict = verify(Evidence(certificate.code(), replace(register, logged=bad)), log.trust(), log.time)
+        assert verdict.code is Code.UNAVAILABLE, odd
+    replace(logged, state=renewed(state, summary=TrackSummary(best, (post,)))).check()

@@ -26,8 +26,10 @@ from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, TIME, Certificate, FakeLedger, LogBuilder, octets
+from tests.support.number_desk import FakeIndex
 from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
+from verifier.numbers.asking import Asked, Numbers, Tail
 from verifier.replica import Replica
 from verifier.verdict import GREEN, Code, Source, Verdict
 from verifier.violation import Violation
@@ -499,6 +501,37 @@ class TestServices:
             size = metrics.get_sample_value("certverifier_replica_size", {"origin": one.log.origin})
             assert size == one.log.integrator.size
 
+    async def test_evidence_is_of_the_log_whose_answer_counts(self, desk: Desk) -> None:
+        """A browser checks the page against it: a copy in the log that the settings name first would turn it red."""
+        first, second = desk.logs
+        mine = second.log.certificate("one")
+        await second.issue(mine)
+        await desk.pass_time(second, ms=5000)
+        await first.issue(first.log.certificate("one", grade=5))
+        await evidence_fits_page(desk, mine, Code.VALID)
+
+    async def test_a_copy_elsewhere_does_not_say_whose_it_is(self, desk: Desk) -> None:
+        """A body that is filed anywhere could enter the key of somebody's code with another person's document."""
+        first, second = desk.logs
+        mine, copy = second.log.certificate("one"), first.log.certificate("one", grade=5)
+        await second.issue(mine)
+        await desk.pass_time(second, ms=5000)
+        await first.issue(copy)
+        theirs, own = FakeIndex(), FakeIndex()
+        theirs.add(copy, "9999")
+        own.add(mine, "123X")
+        asked, secret = [Asked(first.known, theirs), Asked(second.known, own)], format_secret(mine.secret)
+        for known, tails in ((asked, (Tail.OTHER, Tail.SAME)), (asked[:1], (Tail.UNKNOWN, Tail.UNKNOWN))):
+            numbers = Numbers(known, lambda: desk.now, desk.lookup().counted)
+            assert (await numbers.tail_of_secret(secret, "9999"), await numbers.tail_of_secret(secret, "123X")) == tails
+
+    async def test_evidence_of_the_same_bytes_is_of_the_log_that_is_told(self, heirs: Desk) -> None:
+        both = heirs.logs[0].log.certificate("both")
+        for log in heirs.logs:
+            await log.issue(both)
+        await heirs.logs[1].revoke(both)
+        await evidence_fits_page(heirs, both, Code.REVOKED)
+
     async def test_evidence_comes_from_the_log_that_has_it(self, desk: Desk) -> None:
         second = desk.logs[1]
         certificate = second.log.certificate("one")
@@ -517,3 +550,11 @@ async def test_the_order_of_the_settings_decides_nothing_about_copies(desk: Desk
     verdict = await desk.scan(copied)
     assert verdict.proof is not None and verdict.proof.origin == SECOND
     assert issue_entry(copied.issue, second.log.record_key) == copied.statement.entry
+
+
+async def evidence_fits_page(desk: Desk, certificate: Certificate, code: Code) -> None:
+    """What a browser is given beside a verdict that the second log tells."""
+    verdict = await desk.scan(certificate)
+    assert verdict.code is code and verdict.proof is not None and verdict.proof.origin == SECOND
+    evidence = parse_evidence(await desk.lookup().evidence(certificate.issue.cert_key))
+    assert evidence.checkpoint.startswith(SECOND.encode() + b"\n")

@@ -43,7 +43,7 @@ from verifier.audit.pass_rates import Rate, find_alarms, rates_of
 from verifier.audit.sitting_counts import SittingCounts
 from verifier.audit.sittings import MAX_SHEET, parse_sittings
 from verifier.audit.store import StoreFailed, open_audit_store
-from verifier.violation import NOT_PINNED, Violation
+from verifier.violation import NOT_PINNED, ClocksDiffer, Violation
 
 # Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.
 SCOPE_CODES: Final = frozenset(
@@ -106,6 +106,8 @@ class Audit:
         await self._see_monitors()  # 1
         try:
             await self.replica.poll(now_ms, progress)  # 1, 2
+        except ClocksDiffer as error:  # the log's clock or our own: nothing that the log is convicted of
+            findings.unavailable = error
         except Violation as violation:
             findings.violation = violation
         except StoreFailed:
@@ -137,7 +139,8 @@ class Audit:
         violation = self.findings.violation
         if violation is not None and not (found and violation.index is None):
             found.append(_alarm_of(violation))
-        if violation is None:  # otherwise the replay has stopped, and what lies beyond is not looked at
+        looked = violation is None and not isinstance(self.findings.unavailable, ClocksDiffer)
+        if looked:  # otherwise the replay has stopped, and what lies beyond is not looked at
             unreached = self.findings.unreached
             found += [alarm(AlarmCode.HEAD_UNREACHED, str(head.size), size=head.size) for head in unreached]
         if not self.findings.quorum:

@@ -30,7 +30,7 @@ from verifier.eligibility.people import Person
 from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.results import Answered
 from verifier.hiring.checking import AT_ONCE, PAIRS_AT_ONCE
-from verifier.hiring.rows import Answer, answered, asks_nothing, pair_of
+from verifier.hiring.rows import NOT_COMPARED, Answer, answered, asks_nothing, pair_of, whose
 from verifier.hiring.sheets import Question
 from verifier.verdict import VALID_FAMILY, Code
 
@@ -133,6 +133,8 @@ def _compared(question: Question, gathered: Gathered) -> tuple[Answer, Gathered]
     is, is what is registered now."""
     now = gathered.now or gathered.verdict
     answer = answered(question, now)
+    if NOT_COMPARED in answer.notes and gathered.certificate is not None:  # in force then, whatever it is now
+        answer = replace(answer, verdict=whose(now))
     if answer.verdict is now:
         return replace(answer, verdict=gathered.verdict, notes=(*answer.notes, *_notes(gathered))), gathered
     return answer, Gathered(answer.verdict, None, rejected(answer.verdict))

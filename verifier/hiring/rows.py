@@ -1,7 +1,8 @@
 """What each row of a list is answered: a code of the one list, and words for the columns that come back.
 
 A row that names a person besides a link asks whether *that person* holds the certificate: behind a link that is
-registered under another name or number there is nothing for this row, and nothing of the other person is shown.
+registered under another name or number there is nothing for this row, and nothing of the other person is shown. Where
+nobody can tell whose it is now, neither is there an answer.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ COLUMNS: Final = (
 )
 
 
+NOT_COMPARED: Final = "hiring_not_compared"  # a note: whose it is cannot be told now
 _ODD: Final = {
     "formula": "hiring_odd_formula",
     "merged": "hiring_odd_merged",
@@ -86,11 +88,16 @@ def answered(question: Question, verdict: Verdict) -> Answer:
     if view is None or not (question.number or question.name):
         return Answer(question, verdict)
     if not view.personal_available:
-        return Answer(question, verdict, ("hiring_not_compared",))
+        return Answer(question, whose(verdict) if verdict.code in GREEN else verdict, (NOT_COMPARED,))
     if not _is_of(question, view):
         other = without_item(Code.NOT_FOUND, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms)
         return Answer(question, other, ("hiring_other_person",))
     return Answer(question, verdict)
+
+
+def whose(verdict: Verdict) -> Verdict:
+    """In its place while nobody can tell whose the certificate is."""
+    return without_item(Code.UNAVAILABLE, verdict.checked_at_ms, source=verdict.source, as_of_ms=verdict.as_of_ms)
 
 
 def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]:

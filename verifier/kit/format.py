@@ -1,14 +1,16 @@
 """The bytes of an offline kit, signed by its maker. Pure.
 
-    file = CBOR ["certledger/kit/v1", body, note]             note: a signed note of the maker's Ed25519 key over
-                                                              "certledger/kit/v1\\n" and base64 of SHA-256(body)
+    file = CBOR ["certledger/kit/v2", body, note]             note: a signed note of the maker's Ed25519 key over
+                                                              "certledger/kit/v2\\n" and base64 of SHA-256(body)
     body = CBOR [made, until, [address], [[ordinal, zh, en]], [[occupation, name]], [log]]
-    log  = [origin, checkpoint, seal, [inclusion of the seal], as of, [filing], [list × 5]]
+    log  = [origin, checkpoint, seal, [inclusion of the seal], as of, [filing], width, [list × 5]]
     filing = [number, name, status, first day, last day, changed, [row], [grant], [key]]
     key  = [public key, first day, last day, status, void from]
 
 The lists are index sets (`index_set`): revoked (void and replaced too), suspended, ended, corrected, superseded. They
 are what the maker's own replica held at the checkpoint's seal; whoever believes the kit believes the maker in that.
+The first four hold marks, the first `width` bits of the hash of the issuing statement: nobody signs the place that a
+code names, so whoever holds a revoked certificate could name another. The last holds places: there is nothing to gain.
 `judge` checks what a reader can: when the checkpoint was signed and cosigned.
 """
 
@@ -40,9 +42,12 @@ from ledger.tlog.note import (
 from verifier.kit.index_set import IndexSet, parse_index_set
 from verifier.trust import check_base
 
-LABEL: Final = "certledger/kit/v1"
+LABEL: Final = "certledger/kit/v2"
 MAX_KIT: Final = 16 * 1024 * 1024
 LISTS: Final = ("revoked", "suspended", "ended", "corrected", "superseded")
+PLACED: Final = "superseded"  # the list of places; the others are of marks
+MIN_WIDTH: Final = 32  # bits of a mark: certificates of other logs are looked for too, and should not be found
+MAX_WIDTH: Final = 48  # exact in every reader's numbers
 _MAX_LOGS: Final = 16
 
 
@@ -115,6 +120,7 @@ class KitLog:
     inclusion: tuple[bytes, ...]  # of the seal
     as_of_ms: int  # how fresh the checkpoint is, for its maker
     filings: tuple[KitFiling, ...]  # rising by number
+    width: int  # bits of a mark
     lists: dict[str, IndexSet] = field(hash=False)  # LISTS
 
     def __post_init__(self) -> None:
@@ -123,7 +129,17 @@ class KitLog:
             raise Malformed("kit: filings rise by number, and there are five lists")
         if not 0 < len(self.checkpoint) <= NOTE_CEILING or not 0 < len(self.seal) <= 256 or self.as_of_ms < 0:
             raise Malformed("kit: checkpoint, seal or time out of range")
+        if not MIN_WIDTH <= self.width <= MAX_WIDTH:
+            raise Malformed("kit: marks of 32 to 48 bits")
         check_path(self.inclusion)
+
+    def names(self, name: str, leaf: bytes) -> bool:
+        """Whether a list of marks has the certificate whose issuing statement has this leaf hash."""
+        return mark_of(leaf) >> (MAX_WIDTH - self.width) in self.lists[name]
+
+    def lists_it(self, leaf: bytes) -> bool:
+        """Whether any of them has: then the certificate is of this log."""
+        return any(self.names(name, leaf) for name in LISTS if name != PLACED)
 
     def filing(self, number: str) -> KitFiling | None:
         return next((filing for filing in self.filings if filing.number == number), None)
@@ -131,7 +147,9 @@ class KitLog:
     def as_value(self) -> list[canonical.Value]:
         filings: list[canonical.Value] = [filing.as_value() for filing in self.filings]
         lists: list[canonical.Value] = [self.lists[name].as_value() for name in LISTS]
-        return [self.origin, self.checkpoint, self.seal, list(self.inclusion), self.as_of_ms, filings, lists]
+        return [
+            self.origin, self.checkpoint, self.seal, list(self.inclusion), self.as_of_ms, filings, self.width, lists,
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +182,11 @@ class Kit:
                 [log.as_value() for log in self.logs],
             ]
         )
+
+
+def mark_of(leaf: bytes) -> int:
+    """The longest mark of a leaf hash; a shorter one is the top of it."""
+    return int.from_bytes(leaf[: MAX_WIDTH // 8], "big")
 
 
 def sign_kit(kit: Kit, name: str, signer: Signer) -> bytes:
@@ -229,13 +252,13 @@ def _occupation(value: Any) -> tuple[str, str]:
 
 def _log(value: Any) -> KitLog:
     match value:
-        case [str(origin), bytes(checkpoint), bytes(seal), [*path], int(as_of), [*filings], [*lists]]:
+        case [str(origin), bytes(checkpoint), bytes(seal), [*path], int(as_of), [*filings], int(width), [*lists]]:
             if len(lists) == len(LISTS):
                 sets = dict(zip(LISTS, map(parse_index_set, lists), strict=True))
                 return KitLog(
-                    origin, checkpoint, seal, parse_hashes(path), as_of, tuple(map(_filing, filings)), sets
+                    origin, checkpoint, seal, parse_hashes(path), as_of, tuple(map(_filing, filings)), width, sets
                 )  # fmt: skip
-    raise Malformed("kit: a log has seven parts and five lists")
+    raise Malformed("kit: a log has eight parts and five lists")
 
 
 def _filing(value: Any) -> KitFiling:

@@ -1,4 +1,5 @@
-"""Places in the log as a set that is small on the wire: ranges, whose gaps and lengths are exp-Golomb coded. Pure.
+"""Places in the log, or marks of certificates, as a set that is small on the wire: ranges, whose gaps and lengths are
+exp-Golomb coded. Pure.
 
     [number of ranges, order of the gaps, order of the lengths, bits]
 
@@ -29,7 +30,7 @@ _NEAR: Final = 4  # orders tried on each side of the mean's
 
 @dataclass(frozen=True, slots=True)
 class IndexSet:
-    """Log indexes, as rising ranges [first, end) that do not touch."""
+    """Log indexes or marks, as rising ranges [first, end) that do not touch."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 

@@ -9,7 +9,7 @@
     4 signature   by a record key of its body's filing in the kit               else tampered, issuer_out_of_scope
     5 logged      its place is in the kit's part of the log, and in which       else offline_signature_ok
     6 scope       the filing's terms cover it, unless they have changed since   else issuer_out_of_scope
-    7 status      on no list, by a key that was never compromised               else revoked, suspended, ended,
+    7 status      on no list by its own hash, by a key never compromised        else revoked, suspended, ended,
                                                                                 offline_signature_ok
     8 current     on no list of superseded ones                                 else said
     9 freshness   the kit is within its limit                                   else stale, never green
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed, Unverified
-from ledger.records.appointment import Appoint, CertificateBody
+from ledger.records.appointment import Appoint
 from ledger.records.dates import batch_day
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink
@@ -41,7 +41,7 @@ from verifier import steps
 from verifier.carried import Carried, open_carried
 from verifier.causes import Cause
 from verifier.hosts import shown_host
-from verifier.kit.format import Kit, KitFiling, KitKey, KitLog
+from verifier.kit.format import PLACED, Kit, KitFiling, KitKey, KitLog
 from verifier.printed import pages_say, wording_of
 from verifier.trust import Trust
 from verifier.verdict import CertificateView, Code, Finding, IssuerView, ProofView, Source, Verdict, without_item
@@ -186,11 +186,13 @@ class _Check:
 
     def _by_keys(self, carried: Carried, filed: Sequence[tuple[BelievedLog, KitFiling, KitKey]]) -> Verdict:
         """A code does not say which log its place is in: where the body is filed in several with one key, as from year
-        to year, only what all of them say is said."""
+        to year, only what all of them say is said, or what the log says that lists this very certificate."""
         before, verdicts = self.findings, []
         for one in filed:
             self.findings = list(before)
             verdicts.append(self._by_key(carried, *one))
+            if one[0].log.lists_it(carried.statement.leaf_hash):
+                return verdicts[-1]
         if all(verdict.code is verdicts[0].code for verdict in verdicts):
             return verdicts[0]
         self.findings = list(before)
@@ -205,7 +207,7 @@ class _Check:
             self._note(steps.SIGNATURE_WRONG)
             return self._nothing(Code.TAMPERED)
         self._note(steps.SIGNATURE)
-        lists, index, issue = log.log.lists, carried.index, carried.issue
+        index, issue = carried.index, carried.issue
         if index >= log.checkpoint.size:  # 5
             self._note(steps.LOGGED_AFTER_KIT)
             return self._signature_only(carried, filing, in_scope=None)
@@ -217,18 +219,18 @@ class _Check:
                 Code.ISSUER_OUT_OF_SCOPE, self._view(carried), _issuer(filing, in_scope=False), None
             )  # fmt: skip
         self._note(steps.SCOPE if scope else steps.SCOPE_CHANGED)
-        status = self._status(log, issue, index, key)  # 7
+        status = self._status(log.log, carried, key)  # 7
         if status != "in_force":
             self._note(steps.STATUS_NOT)
             return self._out_of_force(status, carried, log, filing, in_scope=scope)
-        if index in lists["corrected"]:
+        if log.log.names("corrected", carried.statement.leaf_hash):
             self._note(steps.STATUS_CORRECTED_LATER)
             return self._signature_only(carried, filing, in_scope=scope, named=False)
         if key.void_from >= 0:  # whoever has the key chooses the place that a code names
             self._note(steps.STATUS_KEY_STOLEN)
             return self._signature_only(carried, filing, in_scope=scope)
         self._note(steps.STATUS_BY_KIT)
-        higher = index in lists["superseded"]  # 8
+        higher = index in log.log.lists[PLACED]  # 8
         self._note(steps.CURRENT_HIGHER if higher else steps.CURRENT_BY_KIT)
         if not self.fresh:  # 9
             issuer = _issuer(filing, in_scope=scope)
@@ -238,13 +240,13 @@ class _Check:
             Code.OFFLINE_BUNDLE_OK, view, _issuer(filing, in_scope=scope), self._proof(carried, log)
         )  # fmt: skip
 
-    def _status(self, log: BelievedLog, issue: CertificateBody, index: int, key: KitKey) -> str:
-        lists = log.log.lists
-        if index in lists["revoked"] or 0 <= key.void_from <= index:
+    def _status(self, log: KitLog, carried: Carried, key: KitKey) -> str:
+        leaf, issue = carried.statement.leaf_hash, carried.issue
+        if log.names("revoked", leaf) or 0 <= key.void_from <= carried.index:
             return "revoked"
-        if index in lists["ended"] or (isinstance(issue, Appoint) and 0 < issue.last_day < batch_day(self.now_ms)):
+        if log.names("ended", leaf) or (isinstance(issue, Appoint) and 0 < issue.last_day < batch_day(self.now_ms)):
             return "ended"
-        return "suspended" if index in lists["suspended"] else "in_force"
+        return "suspended" if log.names("suspended", leaf) else "in_force"
 
     def _out_of_force(
         self, status: str, carried: Carried, log: BelievedLog, filing: KitFiling, *, in_scope: bool | None

@@ -11,6 +11,8 @@ A replica that has halted, or whose store does not hash to its seal, makes no ki
 from __future__ import annotations
 
 import asyncio
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -29,7 +31,7 @@ from ledger.store.protocol import VersionedStore, entry_at
 from ledger.tlog.checkpoint import parse_checkpoint
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.note import Note, format_note, parse_note
-from verifier.kit.format import LISTS, Kit, KitFiling, KitKey, KitLog
+from verifier.kit.format import LISTS, MAX_WIDTH, MIN_WIDTH, PLACED, Kit, KitFiling, KitKey, KitLog, mark_of
 from verifier.kit.index_set import IndexSet
 from verifier.replica import Replica
 from verifier.trust import Trust
@@ -53,15 +55,36 @@ class Sorted:
 
     lists: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in LISTS})
     filings: list[FilingState] = field(default_factory=list)
+    marks: array[int] = field(default_factory=lambda: array("Q"))  # of every certificate, the longest ones
 
     def take(self, state: CertificateState) -> None:
-        index, name = state.issue_index, _LIST_OF.get(state.status)
+        mark, name = mark_of(state.issue_leaf), _LIST_OF.get(state.status)
+        self.marks.append(mark)
         if name is not None:
-            self.lists[name].append(index)
+            self.lists[name].append(mark)
         if state.commitment_leaf != state.issue_leaf:
-            self.lists["corrected"].append(index)
+            self.lists["corrected"].append(mark)
         if state.summary.highest is not None and state.summary.highest.grade > state.grade:
-            self.lists["superseded"].append(index)
+            self.lists[PLACED].append(state.issue_index)
+
+    def width(self) -> int:
+        """The fewest bits of a mark that no listed certificate shares with another of the log: so none is found on a
+        list that is not on it."""
+        marks, width = sorted(self.marks), MIN_WIDTH
+        for name in LISTS:
+            if name != PLACED:
+                for mark in self.lists[name]:
+                    at = bisect_left(marks, mark)
+                    near = (*marks[max(at - 1, 0) : at], *marks[at + 1 : at + 2])
+                    width = max([width, *(MAX_WIDTH + 1 - (mark ^ other).bit_length() for other in near)])
+        return min(width, MAX_WIDTH)
+
+    def sets(self, width: int) -> dict[str, IndexSet]:
+        short = MAX_WIDTH - width
+        return {
+            name: IndexSet.of(found if name == PLACED else (mark >> short for mark in found))
+            for name, found in self.lists.items()
+        }
 
 
 async def make_kit(
@@ -96,9 +119,9 @@ async def _make_log(replica: Replica, trust: Trust, progress: Callable[[int], No
     seal = parse_seal(seal_entry)
     found = await read_states(store, seal.covered, seal.map_root, seal.map_count, progress)
     (path,) = await Hashes(store).inclusion([seal.covered], size)  # 4
-    lists = {name: IndexSet.of(found.lists[name]) for name in LISTS}
+    width = found.width()
     filings = tuple(sorted((_kit_filing(state) for state in found.filings), key=lambda filing: filing.number))
-    return KitLog(trust.origin, _short(note), seal_entry, path, as_of_ms, filings, lists)
+    return KitLog(trust.origin, _short(note), seal_entry, path, as_of_ms, filings, width, found.sets(width))
 
 
 async def _basis(replica: Replica) -> tuple[bytes, int, int]:

@@ -11,7 +11,7 @@ ledger has no answer to this pair it is so for good, which a finding says. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -47,6 +47,9 @@ class Tail(StrEnum):
     UNKNOWN = "unknown"  # no ledger answered
 
 
+Counted = Callable[[bytes], Awaitable[Collection[KnownLog]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One log and its ledger's index."""
@@ -65,12 +68,14 @@ class _Heard:
 
 
 class Numbers:
-    """Asks every log that has an index. Numbers and names come in their normal form."""
+    """Asks every log that has an index. Numbers and names come in their normal form. `counted`: where several logs are
+    believed, those whose answer counts for a certificate; another one may hold a copy by anybody, with any document."""
 
-    def __init__(self, asked: Sequence[Asked], now_ms: Callable[[], int]) -> None:
+    def __init__(self, asked: Sequence[Asked], now_ms: Callable[[], int], counted: Counted | None = None) -> None:
         assert asked, "at least one ledger whose index may be asked"
         self._asked = tuple(asked)
         self._now_ms = now_ms
+        self._counted = counted
 
     async def by_number(self, number: str, name: str) -> Verdict:
         return (await self.by_numbers([(number, name)]))[0]
@@ -127,9 +132,11 @@ class Numbers:
         return least_favourable(verdicts)
 
     async def _tail(self, cert_key: bytes, last4: str) -> Tail:
-        holding = [asked for asked in self._asked if await asked.log.holds(cert_key)]
-        outcome = Tail.UNKNOWN
-        for asked in holding or self._asked:
+        outcome, holding = Tail.UNKNOWN, self._asked
+        if self._counted is not None:
+            counted = await self._counted(cert_key)
+            holding = tuple(asked for asked in self._asked if asked.log in counted)
+        for asked in holding:
             try:
                 if await asked.index.match(cert_key, last4):
                     return Tail.SAME

@@ -7,6 +7,8 @@
     4 verdict     the same `verify` as ever, at the receipt's moment, over that evidence and what was asked
     5 agreement   it comes to the code that the receipt says, or says that it cannot tell              else tampered
 
+Whether the address in a code was official at its moment, a known signer has seen; for a stranger the reader's own
+addresses count, and another one is wrong_domain. Addresses change, and a receipt is no forgery for it.
 An answer is green only where somebody besides the log vouches for its state: a map auditor in the evidence, or the
 replica of a verifier whose key the reader knows. An answer without evidence (an altered code, a foreign one, no answer)
 rests on the signature of the verifier alone, so under an unknown key it tells nothing.
@@ -29,13 +31,13 @@ from verifier.former import UnknownKeys
 from verifier.proven import open_evidence
 from verifier.receipts.receipt import Receipt
 from verifier.register import register_of
-from verifier.trust import Trust
+from verifier.trust import Trust, check_base
 from verifier.verdict import SHOWS_NOTHING, Code, Source, Verdict, detail_keys, without_item
 from verifier.verify import Evidence, verify
 
 # Answers that a receipt may hold without evidence: they show nothing of a certificate.
 UNPROVEN: Final = (SHOWS_NOTHING - {Code.SHARE_ENDED}) | {Code.STALE, Code.ISSUER_OUT_OF_SCOPE}
-_CANNOT_TELL: Final = (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE)
+_CANNOT_TELL: Final = (Code.OFFLINE_SIGNATURE_OK, Code.STALE, Code.UNAVAILABLE, Code.WRONG_DOMAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,21 @@ def recomputed(receipt: Receipt, trusts: Sequence[Trust], *, vouched: bool) -> V
     evidence = parse_evidence(receipt.evidence)
     trust = _trust_of(evidence.checkpoint, trusts)
     proven = open_evidence(evidence, trust, receipt.checked_at_ms, carried=True)
-    item = _item(receipt, trust)
+    item = _item(receipt, trust, seen=vouched)
     register = register_of(proven, Source.EVIDENCE, vouched=proven.audited or vouched)
     face = FaceContent(receipt.face, b"") if receipt.face else None
     return verify(Evidence(item, register, face, offline=True), trust, receipt.checked_at_ms)
 
 
-def _item(receipt: Receipt, trust: Trust) -> QrCode | ForeignLink | None:
+def _item(receipt: Receipt, trust: Trust, *, seen: bool) -> QrCode | ForeignLink | None:
+    """`seen`: somebody who is known found its address official."""
+    bases = trust.bases
     try:
-        return parse_code(receipt.asked, trust.bases)
+        if seen:
+            base = receipt.asked.partition("/c/")[0]
+            check_base(base)
+            bases = (*bases, base)
+        return parse_code(receipt.asked, bases)
     except Malformed:
         return None
 

@@ -140,7 +140,7 @@ def parse_receipt(raw: bytes) -> Receipt:
     if len(raw) > MAX_RECEIPT:
         raise Malformed("receipt of more than 512 KiB")
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise Malformed("receipt: not JSON") from None
     if not isinstance(body, dict) or body.keys() != _FIELDS or not isinstance(body["verdict"], dict):
@@ -160,6 +160,14 @@ def parse_receipt(raw: bytes) -> Receipt:
                 raise Malformed("receipt: an Ed25519 signature has 64 bytes")
             return receipt
     raise Malformed("receipt: not a statement of this version")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's members. Of one that is there twice people read the first and this program the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed("receipt: a member twice")
+    return found
 
 
 def _digest(verdict: dict[str, Any]) -> bytes:

@@ -8,7 +8,7 @@
 
 import { Malformed, Unverified, hex } from "./bytes.js";
 import { openFragment, parseCode } from "./fragment.js";
-import { holds, isFresh } from "./kit.js";
+import { holds, isFresh, listsIt, names } from "./kit.js";
 import { dayOf } from "./names.js";
 import { APPOINT, verifySignature } from "./statement.js";
 
@@ -63,7 +63,10 @@ async function bySignature(check, carried) {
   for (const log of known) {
     const filing = log.filings.get(statement.issuer);
     const key = filing.keys.find(({ kid }) => kid === hex(statement.kid));
-    if (key) said.push({ filing, verdict: await byKey({ ...check, findings: [...before] }, carried, log, filing, key) });
+    if (!key) continue;
+    const verdict = await byKey({ ...check, findings: [...before] }, carried, log, filing, key);
+    if (listsIt(log, statement.leaf)) return verdict;
+    said.push({ filing, verdict });
   }
   if (said.length && said.every(({ verdict }) => verdict.code === said[0].verdict.code)) return said[0].verdict;
   if (said.length) { // a code does not say which log its place is in
@@ -101,12 +104,12 @@ async function byKey(check, carried, log, filing, key) {
     return nothing(check, "issuer_out_of_scope", shown(check, carried, filing, false, "unknown"));
   }
   const proof = { origin: log.origin, index, size: log.size, leaf: hex(statement.leaf) };
-  const status = statusOf(check, log, statement, index, key); // 7
+  const status = statusOf(check, log, carried, key); // 7
   if (status !== "in_force") {
     note(check, "status", "fail");
     return nothing(check, status, { ...shown(check, carried, filing, inScope, status), proof });
   }
-  if (holds(log.lists.corrected, index)) {
+  if (names(log, "corrected", statement.leaf)) {
     note(check, "status", "unknown");
     return nothing(check, "offline_signature_ok", shown(check, carried, filing, inScope, "unknown", false));
   }
@@ -123,11 +126,13 @@ async function byKey(check, carried, log, filing, key) {
   return nothing(check, "offline_bundle_ok", { ...view, proof, higher });
 }
 
-function statusOf({ now }, { lists }, { certificate, kind }, index, key) {
-  if (holds(lists.revoked, index) || (key.voidFrom >= 0n && key.voidFrom <= index)) return "revoked";
+/** By the statement's own hash: nobody signs the place that a code names. */
+function statusOf({ now }, log, { statement, index }, key) {
+  const { certificate, kind, leaf } = statement;
+  if (names(log, "revoked", leaf) || (key.voidFrom >= 0n && key.voidFrom <= index)) return "revoked";
   const over = kind === APPOINT && certificate.lastDay > 0n && Number(certificate.lastDay) < dayOf(now);
-  if (over || holds(lists.ended, index)) return "ended";
-  return holds(lists.suspended, index) ? "suspended" : "in_force";
+  if (over || names(log, "ended", leaf)) return "ended";
+  return names(log, "suspended", leaf) ? "suspended" : "in_force";
 }
 
 function allows(filing, certificate, kind) {

@@ -5,7 +5,7 @@
 // Whoever believes a kit believes its maker in what the lists say; who made it, and when witnesses stood behind its
 // checkpoint, is checked here.
 
-import { form, hex, isBytes, proof, sha256 } from "./bytes.js";
+import { form, hex, isBytes, proof, sha256, toInt } from "./bytes.js";
 import { decode, shape } from "./cbor.js";
 import { openCheckpoint, parseSeal } from "./evidence.js";
 import { kidOf } from "./fragment.js";
@@ -13,14 +13,15 @@ import { leafHash, verifyInclusion } from "./merkle.js";
 import { openNote } from "./note.js";
 import { hasQuorum } from "./policy.js";
 
-const LABEL = "certledger/kit/v1";
+const LABEL = "certledger/kit/v2";
 const MAX = 16 * 1024 * 1024;
 const LISTS = ["revoked", "suspended", "ended", "corrected", "superseded"];
 const TOP = 2 ** 53;
 const MAX_RANGES = 1 << 22;
+const MARK = 48n; // bits of the longest mark
 
 /** @typedef {{origin: string, size: bigint, root: Uint8Array, asOf: number, witnessed: boolean,
- *   filings: Map<string, any>, lists: Record<string, [number, number][]>}} KitLog */
+ *   filings: Map<string, any>, width: bigint, lists: Record<string, [number, number][]>}} KitLog */
 /** @typedef {{made: number, until: number, asOf: number, skew: number, witnessed: boolean, bases: string[],
  *   grades: Map<number, {zh: string, en: string}>, occupations: Map<string, string>, logs: KitLog[]}} Kit times in ms */
 
@@ -59,8 +60,9 @@ export async function openKit(raw, trust, now) {
 export const isFresh = (kit, now) => kit.witnessed && kit.asOf - kit.skew <= now && now <= kit.until;
 
 async function openLog(parts, trust, now) {
-  form(shape(parts) === "text,bytes,bytes,list,int,list,list" && parts[6].length === LISTS.length, "a kit's log");
-  const [origin, note, sealRaw, path, asOf, filings, lists] = parts;
+  form(shape(parts) === "text,bytes,bytes,list,int,list,int,list" && parts[7].length === LISTS.length, "a kit's log");
+  const [origin, note, sealRaw, path, asOf, filings, width, lists] = parts;
+  form(width >= 32n && width <= MARK, "marks of 32 to 48 bits");
   form(note.length > 0 && note.length <= 65536 && sealRaw.length > 0 && sealRaw.length <= 256, "a kit's checkpoint");
   form(path.length <= 63 && path.every((one) => isBytes(one) && one.length === 32) && asOf >= 0n, "a kit's inclusion");
   const read = filings.map(readFiling);
@@ -85,6 +87,7 @@ async function openLog(parts, trust, now) {
     asOf: Math.min(Number(asOf), proven),
     witnessed: !counted || opened.quorum !== undefined,
     filings: new Map(read.map((filing) => [filing.number, filing])),
+    width,
     lists: sets,
   };
 }
@@ -150,3 +153,10 @@ export function holds(ranges, index) {
   }
   return low < ranges.length && index >= ranges[low][0];
 }
+
+/** Whether a list of marks has the certificate whose issuing statement has this leaf hash.
+ * @param {KitLog} log @param {string} name of any list but "superseded" @param {Uint8Array} leaf */
+export const names = ({ lists, width }, name, leaf) => holds(lists[name], toInt(leaf.slice(0, 6)) >> (MARK - width));
+
+/** Whether any list of marks has it: then it is of this log. @param {KitLog} log @param {Uint8Array} leaf */
+export const listsIt = (log, leaf) => LISTS.some((name) => name !== "superseded" && names(log, name, leaf));

@@ -104,6 +104,15 @@ async def test_a_sound_log(log: LogBuilder, tmp_path: Path) -> None:
         assert audit.result == "sound" and audit.replica.numbers.certificates == 121
 
 
+async def test_a_clock_that_is_behind_convicts_nobody(log: LogBuilder, tmp_path: Path) -> None:
+    async with auditing(tmp_path / "a", log, FakeLedger(log)) as audit:
+        await audit.look(log.time - 120_000)
+        assert audit.result == "undecided" and exit_code(audit.result) == 3 and audit.alarms() == []
+        assert "future" in str(audit.findings.unavailable)
+        await audit.look(log.time)
+        assert audit.result == "sound"
+
+
 async def test_the_world_does_not_answer(log: LogBuilder, tmp_path: Path) -> None:
     ledger = FakeLedger(log)
     async with auditing(tmp_path / "a", log, ledger) as audit:

@@ -107,6 +107,13 @@ async def test_the_grade_of_a_past_month_is_that_of_its_last_day(office: Office)
     assert said(now)[2][1] == 700_000
     first = then[0].checks[0].verdict.certificate
     assert first is not None and first.current is not None and first.current.ordinal == 4
+    unnamed = [["d", "", stopped.code().link, "高级工", "2020-01-01", "", "0"]]
+    office.ledger.down, office.now[0] = True, office.now[0] + 61_000  # what was opened is forgotten
+    assert said(await wages(office, last, *unnamed)) == [("valid", 570_000, ())]
+    for day in (last, batch_day(office.now[0])):  # nobody can tell whose they are: valid then and now, or only then
+        told = [(code, amount) for code, amount, _ in said(await wages(office, day, *rows[:2]))]
+        assert told == [("unavailable", None), ("unavailable" if day == last else "suspended", None)]
+    office.ledger.down = False
     assert [one.checks[0].notes for one in then] == [
         (), ("eligibility_since_not_valid",), ("eligibility_not_logged_then",),
     ]  # fmt: skip

@@ -107,6 +107,18 @@ async def test_every_kind_of_row(office: Office) -> None:
     assert result.summary.logs[0].size == office.replica.integrator.size
 
 
+async def test_who_holds_it_is_not_said_while_nobody_can_tell(office: Office) -> None:
+    """A ledger that gives no envelopes must not turn somebody else's link into this person's certificate."""
+    office.ledger.down = True
+    code = format_code(office.certificate.code(office.index))
+    raw = csv_of(
+        ["姓名", "链接"], ["例小明", office.link], ["例小红", office.link], ["", office.link], ["例小明", code]
+    )
+    result = await checked(office, read_list(raw, "list.csv"))
+    assert codes(result) == ["unavailable", "unavailable", "valid", "valid"]
+    assert "未能核对姓名" in explained(result, 2) and result.rows[3].columns[COLUMNS.index("hiring_current")] == ""
+
+
 class Index:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []

@@ -42,7 +42,7 @@ def test_the_cddl_describes_it() -> None:
     cddl = Cddl((Path(__file__).parents[3] / "docs" / "formats.cddl").read_text(encoding="utf-8"))
     assert cddl.accepts("kit-body", KIT.body()) and cddl.accepts("kit", sign_kit(KIT, MAKER_KEY.name, MAKER))
     body = cbor2.loads(KIT.body())
-    for path in [(0,), (2,), (2, 0), (3, 0, 1), (5, 0, 0), (5, 0, 5, 0, 2), (5, 0, 6), (5, 0, 6, 1, 3)]:
+    for path in [(0,), (2,), (2, 0), (3, 0, 1), (5, 0, 0), (5, 0, 5, 0, 2), (5, 0, 6), (5, 0, 7), (5, 0, 7, 1, 3)]:
         assert not cddl.accepts("kit-body", cbor2.dumps(_spoil(body, path, 1.5))), path
 
 
@@ -81,6 +81,13 @@ def test_values_are_checked() -> None:
     ):  # fmt: skip
         with pytest.raises(Malformed):
             replace(KIT, **wrong)  # type: ignore[arg-type]
-    for wrong in ({"filings": (FILING, FILING)}, {"checkpoint": b""}, {"seal": bytes(257)}, {"lists": {}}):
+    for wrong in (
+        {"filings": (FILING, FILING)},
+        {"checkpoint": b""},
+        {"seal": bytes(257)},
+        {"width": 31},
+        {"width": 49},
+        {"lists": {}},
+    ):
         with pytest.raises(Malformed):
             replace(LOG, **wrong)  # type: ignore[arg-type]

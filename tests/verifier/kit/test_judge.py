@@ -118,6 +118,20 @@ async def test_every_fate_has_its_verdict_and_the_browser_agrees(desk: KitDesk) 
     assert step["logged"] == "unknown", "a kit cannot show that it was entered, and says so"
 
 
+async def test_no_place_that_a_code_names_hides_what_became_of_it(desk: KitDesk) -> None:
+    """The issuer signs no place: the holder of a revoked certificate can print a code with another."""
+    kit, now = await desk.kit(), desk.log.time
+    size = parse_seal(kit.logs[0].seal).covered + 1
+    fates = {"revoked": "revoked", "replaced": "revoked", "suspended": "suspended", "corrected": "offline_signature_ok"}
+    cases = [
+        (format_code(desk.certificates[name].code(index)), kit, desk.trust, now)
+        for name in fates for index in range(size)
+    ]  # fmt: skip
+    verdicts = [python(*case) for case in cases]
+    assert [one.code.value for one in verdicts] == [code for code in fates.values() for _ in range(size)]
+    assert [summary(one) for one in verdicts] == browser(cases, desk)
+
+
 async def test_a_post_is_held_from_its_first_day_to_its_last(tmp_path: Path) -> None:
     async with kit_desk(tmp_path) as desk:
         begun = batch_day(desk.log.time)
@@ -216,14 +230,16 @@ async def test_a_place_in_one_log_is_not_read_in_another(tmp_path: Path) -> None
             await desk.replica.poll(desk.log.time)
         now = max(old.log.time, new.log.time)
         logs, trusts = [(old.replica, old.trust), (new.replica, new.trust)], [old.trust, new.trust]
-        texts = [new.texts[name] for name in ("valid", "revoked", "suspended", "replaced")]
+        texts = [new.texts[name] for name in ("valid", "revoked", "suspended", "replaced")] + [old.texts["of old 29"]]
         trust = format_trust(trusts, load_messages(), [MAKER_KEY]).decode()
         for some in (logs, logs[::-1]):
             kit = await make_kit(some, now, LIMIT_MS)
             ours = [judge(item_of(text), believe(kit, trusts, now), trusts[0], now) for text in texts]
-            assert [one.code.value for one in ours] == ["offline_bundle_ok"] + 3 * ["offline_signature_ok"]
+            codes = ["offline_bundle_ok", "revoked", "suspended", "revoked", "offline_signature_ok"]
+            assert [one.code.value for one in ours] == codes, "the last one may stand behind the end of the new log"
+            assert all(one.proof is not None and one.proof.origin == new.trust.origin for one in ours[1:4])
             question = {"ask": "offline", "kit": new.signed(kit).hex(), "now": now, "trust": trust}
             assert [summary(one) for one in ours] == ask([question | {"text": text} for text in texts])
         alone = await make_kit(logs[1:], now, LIMIT_MS)
-        said = [python(text, alone, new.trust, now).code.value for text in texts]
+        said = [python(text, alone, new.trust, now).code.value for text in texts[:4]]
         assert said == ["offline_bundle_ok", "revoked", "suspended", "revoked"]

@@ -11,8 +11,8 @@ from ledger.records.kinds import Kind
 from ledger.tlog.note import parse_note
 from tests.support.build_log import ORIGIN
 from tests.support.kits import LIMIT_MS, kit_desk, live_through
-from verifier.kit.format import LISTS
-from verifier.kit.make import make_kit
+from verifier.kit.format import LISTS, PLACED
+from verifier.kit.make import Sorted, make_kit
 from verifier.violation import Violation
 
 
@@ -24,8 +24,11 @@ async def test_the_lists_name_everything_and_nothing_else(tmp_path: Path) -> Non
         kit = await desk.kit()
         (log,) = kit.logs
         states = {name: await desk.log.integrator.certificate(desk.key(name)) for name in desk.certificates}
-        places = {name: state.issue_index for name, state in states.items() if state is not None}
-        named = {name: {who for who, index in places.items() if index in log.lists[name]} for name in LISTS}
+        known = {name: state for name, state in states.items() if state is not None}
+        named = {
+            name: {who for who, state in known.items() if log.names(name, state.issue_leaf)}
+            for name in LISTS if name != PLACED
+        } | {PLACED: {who for who, state in known.items() if state.issue_index in log.lists[PLACED]}}  # fmt: skip
         assert named == {
             "revoked": {"revoked", "replaced"}, "suspended": {"suspended"}, "ended": set(), "corrected": {"corrected"},
             "superseded": {"lower"},
@@ -72,3 +75,19 @@ async def test_a_damaged_or_halted_replica_makes_none(tmp_path: Path) -> None:
         desk.replica.halted = Violation("test")
         with pytest.raises(Unverified, match="halted"):
             await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
+
+
+def test_marks_are_as_long_as_no_two_certificates_share_one() -> None:
+    listed, other = 0x123456789ABC, 0x123456789ABD ^ (1 << 9)
+    for marks, width in (
+        ([listed], 32), ([listed, listed ^ (1 << 47)], 32), ([listed, listed ^ (1 << 16)], 32),
+        ([listed, listed ^ (1 << 15)], 33), ([other, listed], 39), ([listed, listed ^ 1, other], 48),
+    ):  # fmt: skip
+        found = Sorted()
+        found.marks.extend(marks)
+        found.lists["suspended"].append(listed)
+        assert found.width() == width, marks
+        found.lists["suspended"].clear()
+        found.lists[PLACED].append(7)
+        assert found.width() == 32, "nobody has to be told from those that stand"
+        assert 7 in found.sets(32)[PLACED]

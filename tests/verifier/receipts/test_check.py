@@ -47,6 +47,21 @@ async def test_an_unknown_signer_is_believed_no_further_than_the_log_and_its_aud
     assert (checked.verdict.code, checked.known, checked.proven) == (Code.VALID, False, True)
 
 
+async def test_an_address_that_is_official_no_more_makes_no_receipt_altered(office: Office) -> None:
+    """The site moves, or the reader is another site's: whether the code led to an official address, the signer saw."""
+    receipt = await office.receipts.of_text(office.link)
+    moved = {"bases": ("https://new.test.example",)}
+    checked = office.check(receipt, **moved)
+    assert checked.verdict.code is Code.VALID and checked.known and checked.proven
+    stranger = office.check(receipt, known=False, **moved)
+    assert stranger.verdict.code is Code.WRONG_DOMAIN and not stranger.proven
+    await office.log.rule(Kind.REVOKE, office.certificate)
+    await office.catch_up()
+    after = await office.receipts.of_text(office.link)
+    claimed = sign_receipt(replace(after, verdict=receipt.verdict), SIGNER)
+    assert office.check(claimed, **moved).verdict.code is Code.TAMPERED
+
+
 async def test_a_revoked_one_and_what_it_was_before(office: Office) -> None:
     before = await office.receipts.of_text(office.link)
     await office.log.rule(Kind.REVOKE, office.certificate)

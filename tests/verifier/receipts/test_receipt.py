@@ -68,6 +68,16 @@ def test_every_readable_value_counts() -> None:
             parse_receipt(json.dumps(changed).encode())
 
 
+def test_a_member_that_is_there_twice_is_refused() -> None:
+    """Whoever reads the file would see the first one, and `check` count the last."""
+    raw = format_receipt(receipt()).decode()
+    assert parse_receipt(raw.encode()).code == "valid"
+    for member, lie in (('"verdict": {', '"verdict": {"code": "valid"}, '), ('"name":', '"name": "例小红", ')):
+        assert raw.count(member) == 1
+        with pytest.raises(Malformed, match="twice"):
+            parse_receipt(raw.replace(member, lie + member).encode())
+
+
 def test_every_flipped_bit_of_statement_and_signature_is_found() -> None:
     body = json.loads(format_receipt(receipt()))
     for name in ("statement", "signature"):
