@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import cbor2
 
 from ledger.errors import Malformed
+from ledger.records.printable import is_printable
 
 Value: TypeAlias = int | str | bytes | Sequence["Value"] | Mapping[int, "Value"]
 
@@ -103,7 +104,7 @@ def text_item(text: str) -> bytes:
 @lru_cache(1024)  # the same few names, over and over
 def is_plain(text: str) -> bool:
     """Whether public text has one spelling: printable, no blanks at the ends, none doubled, no bidi controls."""
-    return text.isprintable() and text == " ".join(text.split())
+    return is_printable(text) and not (text.startswith(" ") or text.endswith(" ") or "  " in text)
 
 
 def _checked(value: Any, *, sort: bool) -> Any:

@@ -14,7 +14,7 @@ import verifier
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical
 from ledger.records.names import mask_name
-from ledger.records.qr import Code, open_fragment, parse_code
+from ledger.records.qr import Code, format_code, format_fragment, open_fragment, parse_code
 from ledger.records.secret import cert_key_of
 from ledger.tlog.keys import verify_ed25519
 from ledger.tlog.map_proof import format_map_proof, map_root, parse_map_proof, prove, verify_absence, verify_presence
@@ -22,6 +22,7 @@ from ledger.tlog.merkle import leaf_hash, tree_root, verify_inclusion
 from ledger.tlog.note import parse_vkey
 from ledger.tlog.policy import parse_policy
 from tests.support import slow_tree
+from tests.support.builders import make_body
 from tests.support.evidence_judges import TRUST, VECTOR, product, wrong_answers
 from tests.support.make_vectors import BASE, VECTORS
 from tests.support.page_modules import ask, refused
@@ -99,6 +100,16 @@ def test_codes_are_read_alike() -> None:
         except Malformed:
             assert refused(theirs) == "malformed", text
     assert sum(not refused(theirs) for theirs in told) > 20
+
+
+def test_ideographs_that_no_browser_knows_yet_are_read() -> None:
+    texts = []
+    for at, trade in enumerate(("\U00031350", "例\U0002ebf0", "\U000323b0\U0003fffd 甲", "例 明")):
+        made = make_body().certificate(f"ideograph {at}", trade=trade)
+        fragment = format_fragment(made.statement, made.face, at)
+        texts.append(format_code(Code(BASE, made.secret, fragment)))
+    told = ask([{"ask": "code", "text": text, "bases": [BASE]} for text in texts])
+    assert told == [_read_code(text) for text in texts]
 
 
 def test_cbor_is_read_alike() -> None:

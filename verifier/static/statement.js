@@ -72,9 +72,11 @@ function certKeyOf(subject) {
   return fromBase64url(subject);
 }
 
+// Ideographs also where this browser does not know them yet (ledger/records/printable.py).
+const IDEOGRAPHS = /[\u{20000}-\u{2fffd}\u{30000}-\u{3fffd}]/gu;
 const plain = (text, least) =>
-  typeof text === "string" && /^([^\p{C}\p{Z}]+( [^\p{C}\p{Z}]+)*)?$/u.test(text) && [...text].length >= least &&
-  [...text].length <= 64;
+  typeof text === "string" && /^([^\p{C}\p{Z}]+( [^\p{C}\p{Z}]+)*)?$/u.test(text.replace(IDEOGRAPHS, "一")) &&
+  [...text].length >= least && [...text].length <= 64;
 const between = (value, least, most) => typeof value === "bigint" && value >= least && value <= most;
 const long = (value, length) => isBytes(value) && value.length === length;
 
