@@ -247,7 +247,7 @@ class FilingState(msgspec.Struct, frozen=True):
         )
 
     def value(self) -> bytes:
-        return sha256(b"certledger/filing-state/v1\n" + self.encode()).digest()
+        return filing_value(self.encode())
 
 
 class AuthorityState(msgspec.Struct, frozen=True):
@@ -294,6 +294,11 @@ class AuthorityState(msgspec.Struct, frozen=True):
 
     def value(self) -> bytes:
         return sha256(b"certledger/authority-state/v1\n" + self.encode()).digest()
+
+
+def filing_value(encoded: bytes) -> bytes:
+    """The map value of an encoded filing state."""
+    return sha256(b"certledger/filing-state/v1\n" + encoded).digest()
 
 
 def certificate_value(encoded: bytes) -> bytes:
