@@ -65,9 +65,9 @@ def newest_leaves(packed: bytes) -> tuple[list[bytes], bool]:
     return sorted(newest.values()), len(newest) < len(came)
 
 
-def open_leaf(leaf: bytes) -> tuple[bytes, bytes]:
-    """Key and value."""
-    return leaf[:_KEY], leaf[_KEY:_VALUE_END]
+def open_leaves(leaves: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Key and value of each."""
+    return [(leaf[:_KEY], leaf[_KEY:_VALUE_END]) for leaf in leaves]
 
 
 def find_leaf(leaves: Iterable[bytes], key: bytes) -> tuple[bytes, int] | None:
