@@ -25,7 +25,7 @@ from ledger.tlog.keys import kid as key_id
 ALG_EDDSA: Final = -8
 CONTENT_CBOR: Final = 60
 _SIGN1: Final = b"\xd2"  # tag 18
-_SIGN: Final = b"\xd8\x62"  # tag 98
+SIGN: Final = b"\xd8\x62"  # tag 98
 _SIGNER: Final = b"\xa2\x01\x27\x04\x48"  # {1: -8, 4: ...}: the header of a signature, up to the 8 bytes of its kid
 _SIGNATURE1: Final = b"\x84\x6aSignature1"  # the array of what one signer signs, up to the protected header
 _MAX_SIGNATURES: Final = 16
@@ -103,7 +103,7 @@ def combine(protected: bytes, payload: bytes, signatures: tuple[Signature, ...])
     if not ordered or len({part.kid for part in ordered}) != len(ordered):
         raise Malformed("COSE_Sign: needs at least one signature and one per key")
     parts = [[_signer_header(part.kid), {}, part.signature] for part in ordered]
-    return _SIGN + cbor2.dumps([protected, {}, payload, parts])
+    return SIGN + cbor2.dumps([protected, {}, payload, parts])
 
 
 def parse(raw: bytes) -> Envelope:
@@ -122,7 +122,7 @@ def parse(raw: bytes) -> Envelope:
             protected, _, payload, signature = parts
             issuer, subject, kid = _parse_single_header(protected)
             return Envelope(issuer, subject, protected, payload, (_signature(kid, signature),), True)
-    elif raw[:2] == _SIGN:
+    elif raw[:2] == SIGN:
         match canonical.decode(raw[2:]):
             case [bytes(protected), {**unprotected}, bytes(payload), [*parts]] if not unprotected:
                 issuer, subject = _parse_body_header(protected)

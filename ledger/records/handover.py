@@ -113,9 +113,10 @@ def unpack(entries: Sequence[bytes], keys: Mapping[bytes, bytes], packed: bytes)
 
 def _put_together(entry: bytes, end: int, cert_key: bytes) -> Statement:
     """The statement of a certificate whose header ends at `end`."""
-    issuer, kid = cose.read_header(entry[4 : end - cose.SUBJECT])
-    subject = entry[end - cose.SUBJECT : end].decode()
+    protected = entry[4:end]
+    issuer, kid = cose.read_header(protected[: -cose.SUBJECT])
     payload = entry[end + (3 if entry[end + 1] == 0x58 else 4) : -66]
-    envelope = Envelope(issuer, subject, entry[4:end], payload, (Signature(kid, entry[-64:]),), True)
     issue = put_together(read_head(payload[:-TAIL]), issuer, cert_key, payload[-TAIL:])
-    return Statement(entry, Kind.ISSUE, issue, envelope)
+    signatures = (Signature(kid, entry[-64:]),)
+    subject = protected[-cose.SUBJECT :].decode()
+    return Statement(entry, Kind.ISSUE, issue, Envelope(issuer, subject, protected, payload, signatures, True))

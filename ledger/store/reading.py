@@ -18,7 +18,8 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from typing import Final, TypeAlias
 
 from ledger.errors import Unavailable, Unverified
-from ledger.records.authority import FiledKey
+from ledger.records import cose
+from ledger.records.authority import FiledKey, Filing
 from ledger.records.handover import Sight, pack, read, unpack
 from ledger.records.statements import Statement
 from ledger.records.view import Authentic
@@ -42,6 +43,18 @@ Read: TypeAlias = Authentic | Statement | BadEntry | None  # None: a seal
 def keys_for(entries: Iterable[bytes], keys: Mapping[bytes, FiledKey]) -> dict[bytes, bytes]:
     """Of the keys known, those that these entries seem to be signed by: kid -> public key."""
     return {kid: keys[kid].public for kid in {entry[_KID] for entry in entries} if kid in keys}
+
+
+def filed_ahead(entries: Iterable[bytes]) -> dict[bytes, FiledKey]:
+    """The record keys that filings among these entries list, by kid, whoever signed them: more hints, for what is read
+    before they are folded."""
+    keys = {}
+    for entry in entries:
+        if entry[:2] == cose.SIGN:
+            sight = read(entry, {})
+            if isinstance(sight, Statement) and isinstance(sight.body, Filing):
+                keys.update({key.kid: key for key in sight.body.record_keys})
+    return keys
 
 
 async def read_entries(
