@@ -21,7 +21,6 @@ itself. A kill at any moment leaves whole batches, from which the next start goe
 from __future__ import annotations
 
 import asyncio
-from collections import ChainMap
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
@@ -270,7 +269,7 @@ class Replica:
         """Read entries ahead of the fold, on other cores; it is under way when this returns."""
         folded = self.integrator.record_keys
         self._ahead = {kid: key for kid, key in self._ahead.items() if kid not in folded} | filed_ahead(entries)
-        keys = ChainMap(self._ahead, folded)  # type: ignore[arg-type]  # which it does not change
+        keys = {**folded, **self._ahead} if self._ahead else folded
         return asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys))
 
     def _readers(self, count: int) -> Executor:

@@ -99,24 +99,24 @@ def unpack(entries: Sequence[bytes], keys: Mapping[bytes, bytes], packed: bytes)
     at = 0
     for entry, row in zip(entries, rows, strict=True):
         if type(row) is int:
-            statement = _put_together(entry, abs(row), cert_keys[at : at + _CERT_KEY])
+            statement, kid = _put_together(entry, abs(row), cert_keys[at : at + _CERT_KEY])
             at += _CERT_KEY
-            holds = row > 0
+            sights.append(authenticated_elsewhere(statement, keys[kid]) if row > 0 else statement)
         elif type(row) is bool:
-            statement, holds = parse_statement(entry), row
+            statement = parse_statement(entry)
+            sights.append(authenticated_elsewhere(statement, keys[statement.kid]) if row else statement)
         else:
             sights.append(row)
-            continue
-        sights.append(authenticated_elsewhere(statement, keys[statement.kid]) if holds else statement)
     return sights
 
 
-def _put_together(entry: bytes, end: int, cert_key: bytes) -> Statement:
-    """The statement of a certificate whose header ends at `end`."""
+def _put_together(entry: bytes, end: int, cert_key: bytes) -> tuple[Statement, bytes]:
+    """The statement of a certificate whose header ends at `end`, and the id of the key that it names."""
     protected = entry[4:end]
     issuer, kid = cose.read_header(protected[: -cose.SUBJECT])
     payload = entry[end + (3 if entry[end + 1] == 0x58 else 4) : -66]
     issue = put_together(read_head(payload[:-TAIL]), issuer, cert_key, payload[-TAIL:])
     signatures = (Signature(kid, entry[-64:]),)
     subject = protected[-cose.SUBJECT :].decode()
-    return Statement(entry, Kind.ISSUE, issue, Envelope(issuer, subject, protected, payload, signatures, True))
+    envelope = Envelope(issuer, subject, protected, payload, signatures, True)
+    return Statement(entry, Kind.ISSUE, issue, envelope), kid

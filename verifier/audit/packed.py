@@ -60,6 +60,8 @@ def newest_leaves(packed: bytes) -> tuple[list[bytes], bool]:
 
     `packed` is in the order in which they came. Raises Malformed.
     """
+    if len(packed) == LEAF_BYTES:
+        return [packed], False
     came = _split(packed, LEAF_BYTES)
     newest = {leaf[:_KEY]: leaf for leaf in came}
     return sorted(newest.values()), len(newest) < len(came)
