@@ -101,6 +101,8 @@ async def test_filings_give_their_keys_before_they_are_folded(log: LogBuilder) -
         (kid, key.public) for kid, key in filed(log).items()
     ]
     assert filed_ahead(entries[2:]) == {}
+    assert filed_ahead([b"\xd8\x62"] * 62 + entries) != {}
+    assert filed_ahead([b"\xd8\x62"] * 64 + entries) == {}  # it is done at once, so for few only
 
 
 async def test_a_process_that_ends_is_an_outage(log: LogBuilder) -> None:
