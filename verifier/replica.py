@@ -29,6 +29,7 @@ from hashlib import sha256
 from typing import ClassVar, Final, Self
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.records.authority import FiledKey
 from ledger.records.seal import is_seal
 from ledger.remote import LogSource
 from ledger.store.batch import Prepared
@@ -36,7 +37,7 @@ from ledger.store.evidence import Basis, Prover, Standing
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store, entry_at
-from ledger.store.reading import BadEntry, Read, read_entries
+from ledger.store.reading import BadEntry, Read, filed_ahead, read_entries
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.serving import Serving
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
@@ -81,6 +82,7 @@ class Replica:
         self._trust = trust
         self._pool = pool
         self._stretch = stretch
+        self._ahead: dict[bytes, FiledKey] = {}  # of filings that were read and are not folded yet
 
     def _adopt(self, integrator: Integrator) -> None:
         self.integrator = integrator
@@ -265,7 +267,9 @@ class Replica:
 
     def _read(self, entries: list[bytes], start: int) -> Awaitable[list[Read]]:
         """Read entries ahead of the fold, on other cores; it is under way when this returns."""
-        keys = self.integrator.record_keys
+        folded = self.integrator.record_keys
+        self._ahead = {kid: key for kid, key in self._ahead.items() if kid not in folded} | filed_ahead(entries)
+        keys = {**folded, **self._ahead} if self._ahead else folded
         return asyncio.ensure_future(read_entries(self._readers(len(entries)), entries, start, keys))
 
     def _readers(self, count: int) -> Executor:

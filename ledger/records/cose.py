@@ -19,18 +19,20 @@ import msgspec
 
 from ledger.errors import Malformed
 from ledger.records import canonical
+from ledger.tlog.keys import KID_BYTES
 from ledger.tlog.keys import kid as key_id
 
 ALG_EDDSA: Final = -8
 CONTENT_CBOR: Final = 60
 _SIGN1: Final = b"\xd2"  # tag 18
-_SIGN: Final = b"\xd8\x62"  # tag 98
+SIGN: Final = b"\xd8\x62"  # tag 98
 _SIGNER: Final = b"\xa2\x01\x27\x04\x48"  # {1: -8, 4: ...}: the header of a signature, up to the 8 bytes of its kid
+_SIGNATURE1: Final = b"\x84\x6aSignature1"  # the array of what one signer signs, up to the protected header
 _MAX_SIGNATURES: Final = 16
 _SINGLE_TYPES: Final = (bytes, dict, bytes, bytes)
 _SINGLE_KEYS: Final = {1, 3, 4, 15}
 _CLAIMS: Final = {1, 2}
-_SUBJECT: Final = 43  # characters of a cert key as subject
+SUBJECT: Final = 43  # characters of a cert key as subject
 _REMEMBERED: Final = 128  # bytes before it, at most: what is kept of what others send stays small
 
 
@@ -101,7 +103,7 @@ def combine(protected: bytes, payload: bytes, signatures: tuple[Signature, ...])
     if not ordered or len({part.kid for part in ordered}) != len(ordered):
         raise Malformed("COSE_Sign: needs at least one signature and one per key")
     parts = [[_signer_header(part.kid), {}, part.signature] for part in ordered]
-    return _SIGN + cbor2.dumps([protected, {}, payload, parts])
+    return SIGN + cbor2.dumps([protected, {}, payload, parts])
 
 
 def parse(raw: bytes) -> Envelope:
@@ -109,7 +111,7 @@ def parse(raw: bytes) -> Envelope:
     if len(raw) > canonical.MAX_BYTES:
         raise Malformed("statement of more than 8192 bytes")
     if raw[:1] == _SIGN1:
-        parted = _part(raw)
+        parted = part(raw)
         if parted is not None:
             protected, payload, signature = parted
             issuer, subject, kid = _parse_single_header(protected)
@@ -120,7 +122,7 @@ def parse(raw: bytes) -> Envelope:
             protected, _, payload, signature = parts
             issuer, subject, kid = _parse_single_header(protected)
             return Envelope(issuer, subject, protected, payload, (_signature(kid, signature),), True)
-    elif raw[:2] == _SIGN:
+    elif raw[:2] == SIGN:
         match canonical.decode(raw[2:]):
             case [bytes(protected), {**unprotected}, bytes(payload), [*parts]] if not unprotected:
                 issuer, subject = _parse_body_header(protected)
@@ -132,7 +134,7 @@ def parse(raw: bytes) -> Envelope:
     raise Malformed("neither COSE_Sign1 nor COSE_Sign of this profile")
 
 
-def _part(raw: bytes) -> tuple[bytes, bytes, bytes] | None:
+def part(raw: bytes) -> tuple[bytes, bytes, bytes] | None:
     """Protected header, payload and signature of a COSE_Sign1 of the lengths that nearly all have; None for any other,
     which the decoder judges. The heads found here are the shortest for their lengths, and the array ends with its
     bytes: so this is the one encoding, whatever stands in the strings.
@@ -154,9 +156,15 @@ def _part(raw: bytes) -> tuple[bytes, bytes, bytes] | None:
     return raw[4:end], raw[at:stop], raw[stop + 2 :]
 
 
+def signed_part(raw: bytes) -> bytes:
+    """What the signature of a message that `part` has taken apart is over, put together from its bytes."""
+    end = 4 + raw[3]
+    return _SIGNATURE1 + raw[2:end] + b"\x40" + raw[end + 1 : -66]
+
+
 def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
     """["Signature1", protected, h'', payload], put together."""
-    return b"\x84\x6aSignature1" + canonical.encode_bytes(protected) + b"\x40" + canonical.encode_bytes(payload)
+    return _SIGNATURE1 + canonical.encode_bytes(protected) + b"\x40" + canonical.encode_bytes(payload)
 
 
 def _structure(parts: list[str | bytes]) -> bytes:
@@ -176,10 +184,10 @@ def _signature(kid: bytes, signature: bytes) -> Signature:
 def _parse_single_header(protected: bytes) -> tuple[str, str, bytes]:
     """Issuer, subject and kid. Of one key's certificates all bytes before the subject are the same, and are read once:
     what is the one spelling with one ASCII subject of this length is it with every other."""
-    before, last = protected[:-_SUBJECT], protected[-_SUBJECT:]
-    if last.isascii() and len(before) <= _REMEMBERED:
+    before, last = protected[:-SUBJECT], protected[-SUBJECT:]
+    if last.isascii():
         try:
-            issuer, kid = _header_before(before)
+            issuer, kid = read_header(before)
         except Malformed:
             pass  # another length: lists and ranges are rare
         else:
@@ -188,12 +196,15 @@ def _parse_single_header(protected: bytes) -> tuple[str, str, bytes]:
 
 
 @lru_cache(1024)
-def _header_before(before: bytes) -> tuple[str, bytes]:
-    """Issuer and kid of the header that goes on with any subject of this length. Raises Malformed."""
-    blank = "A" * _SUBJECT
+def read_header(before: bytes) -> tuple[str, bytes]:
+    """Issuer and kid of the header of one signer that goes on with any ASCII subject of SUBJECT bytes, as each cert key
+    is. Raises Malformed."""
+    if len(before) > _REMEMBERED:
+        raise Malformed("COSE_Sign1: a header that is not remembered")
+    blank = "A" * SUBJECT
     issuer, subject, kid = _read_single_header(before + blank.encode())
-    if subject != blank:
-        raise Malformed("COSE_Sign1: the header ends with another subject")
+    if subject != blank or len(kid) != KID_BYTES:
+        raise Malformed("COSE_Sign1: the header ends with another subject, or names no key")
     return issuer, kid
 
 

@@ -1,63 +1,122 @@
 """Statements as they cross from one process of this program to another: flat values for marshal.
 
-    packed = pack(read)               in the process that parsed, and checked the signature where it knew the key
-    read = unpack(entry, packed)      in the other; raises nothing: the far end is this same program
+    packed = pack(entries, keys)              in the process that reads: form, and signatures under keys that are known
+    reads = unpack(entries, keys, packed)     in the other, of the same; raises nothing: the far end is this program
 
-Pickling a frozen dataclass with slots asks for its fields one by one on either side, which costs more than the
-signature. A certificate travels as a tuple and is put together here without being checked a second time; whatever is
-none is rare and is parsed again.
+What reading an entry comes to takes longer to pickle than the signature takes to check. So nothing of a certificate
+crosses that the entry says itself: only that it is in its one spelling, where its header ends, whether its signature
+holds, and its cert key. Its parts are put together in the other process without being checked a second time. Whatever
+has another form is rare, and is parsed again there.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
-from operator import attrgetter
-from typing import Any, Final
+import marshal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
+from ledger.errors import Malformed, Unverified
+from ledger.records import cose
 from ledger.records.cose import Envelope, Signature
-from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, Kind, Route
+from ledger.records.issue import TAIL, head_of, put_together, read_head
+from ledger.records.kinds import Kind
+from ledger.records.seal import is_seal
+from ledger.records.secret import read_subject
 from ledger.records.statements import Statement, parse_statement
-from ledger.records.view import Authentic, authenticated_elsewhere
+from ledger.records.view import Authentic, authenticate_record, authenticated_elsewhere
+from ledger.tlog.keys import verify_ed25519
 
-# Route and audience are enumerations, which marshal refuses.
-_NAMES: Final = tuple(field.name for field in fields(Issue) if field.name not in ("route", "audience", "permit"))
-_VALUES: Final = attrgetter(*_NAMES)
-_SETTERS: Final = tuple(getattr(Issue, name).__set__ for name in _NAMES)
-_SET_ROUTE, _SET_AUDIENCE, _SET_PERMIT = (getattr(Issue, n).__set__ for n in ("route", "audience", "permit"))
-_ROUTES: Final = {int(route): route for route in Route}
-_AUDIENCES: Final = {int(audience): audience for audience in Audience}
-_KINDS: Final = {int(kind): kind for kind in Kind}
+Sight: TypeAlias = Authentic | Statement | str | None  # a text is what is wrong with an entry, None a seal
+_CERT_KEY: Final = 32
 
 
-def pack(read: Authentic | Statement) -> Any:
-    """The values of a certificate's statement, with the key its signature was checked under if it was; for any other
-    statement b"".
-    """
-    statement = read.statement if isinstance(read, Authentic) else read
-    body, envelope = statement.body, statement.envelope
-    if not isinstance(body, Issue) or body.permit is not None:
-        return b""
-    part = envelope.signatures[0]
-    return (
-        read.publics[0] if isinstance(read, Authentic) else b"",
-        int(statement.kind),
-        (envelope.issuer, envelope.subject, envelope.protected, envelope.payload), part.kid, part.signature,
-        int(body.route), int(body.audience), _VALUES(body),
-    )  # fmt: skip
+def read(entry: bytes, keys: Mapping[bytes, bytes]) -> Sight:
+    """What an entry is. Its signature is checked when it has one signer and `keys` (kid -> public key) has the key;
+    a statement without, or whose signature does not hold under it, comes back as a `Statement`."""
+    if is_seal(entry):
+        return None
+    try:
+        statement = parse_statement(entry)
+    except Malformed as error:
+        return str(error)
+    public = keys.get(statement.kid) if statement.envelope.single else None
+    if public is None:
+        return statement
+    try:
+        return authenticate_record(statement, public)
+    except (Malformed, Unverified):
+        return statement
 
 
-def unpack(entry: bytes, packed: Any) -> Authentic | Statement:
-    """What `pack` was given for the statement with these bytes."""
-    if packed == b"":
-        return parse_statement(entry)
-    public, kind, (issuer, subject, protected, payload), kid, signature, route, audience, values = packed
-    issue = object.__new__(Issue)
-    for put, value in zip(_SETTERS, values):  # noqa: B905  # both are as long as the class has fields
-        put(issue, value)
-    _SET_ROUTE(issue, _ROUTES[route])
-    _SET_AUDIENCE(issue, _AUDIENCES[audience])
-    _SET_PERMIT(issue, None)
-    envelope = Envelope(issuer, subject, protected, payload, (Signature(kid, signature),), True)
-    statement = Statement(entry, _KINDS[kind], issue, envelope)
-    return authenticated_elsewhere(statement, public) if public else statement
+def pack(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> bytes:
+    """What `read` makes of each entry: a number where it is a certificate of the usual form, whose cert key is the next
+    of those that end the answer; whether its signature holds, for other statements."""
+    cert_keys: list[bytes] = []
+    rows: list[Any] = []
+    for entry in entries:
+        found = _certificate(entry, keys)
+        if found is None:
+            sight = read(entry, keys)
+            rows.append(isinstance(sight, Authentic) if isinstance(sight, Authentic | Statement) else sight)
+        else:
+            end, cert_key = found
+            rows.append(end)
+            cert_keys.append(cert_key)
+    return marshal.dumps((rows, b"".join(cert_keys)))
+
+
+def _certificate(entry: bytes, keys: Mapping[bytes, bytes]) -> tuple[int, bytes] | None:
+    """Where the header of a certificate's entry ends, negative when no signature was found to hold, and its cert key.
+    None for what `read` has to judge, nonsense included."""
+    parted = cose.part(entry)
+    if parted is None:
+        return None
+    protected, payload, signature = parted
+    head = head_of(payload)
+    if head is None:
+        return None
+    try:
+        _, kid = cose.read_header(protected[: -cose.SUBJECT])
+        read_head(head)
+        cert_key = read_subject(protected[-cose.SUBJECT :])
+    except Malformed:
+        return None
+    end = 4 + len(protected)
+    public = keys.get(kid)
+    if public is None:
+        return -end, cert_key
+    try:
+        verify_ed25519(public, cose.signed_part(entry), signature)
+    except (Malformed, Unverified):
+        return -end, cert_key
+    return end, cert_key
+
+
+def unpack(entries: Sequence[bytes], keys: Mapping[bytes, bytes], packed: bytes) -> list[Sight]:
+    """What `read` would make of each entry, out of what `pack` made of them with the same keys."""
+    rows, cert_keys = marshal.loads(packed)  # noqa: S302  # from our own process
+    sights: list[Sight] = []
+    at = 0
+    for entry, row in zip(entries, rows, strict=True):
+        if type(row) is int:
+            statement, kid = _put_together(entry, abs(row), cert_keys[at : at + _CERT_KEY])
+            at += _CERT_KEY
+            sights.append(authenticated_elsewhere(statement, keys[kid]) if row > 0 else statement)
+        elif type(row) is bool:
+            statement = parse_statement(entry)
+            sights.append(authenticated_elsewhere(statement, keys[statement.kid]) if row else statement)
+        else:
+            sights.append(row)
+    return sights
+
+
+def _put_together(entry: bytes, end: int, cert_key: bytes) -> tuple[Statement, bytes]:
+    """The statement of a certificate whose header ends at `end`, and the id of the key that it names."""
+    protected = entry[4:end]
+    issuer, kid = cose.read_header(protected[: -cose.SUBJECT])
+    payload = entry[end + (3 if entry[end + 1] == 0x58 else 4) : -66]
+    issue = put_together(read_head(payload[:-TAIL]), issuer, cert_key, payload[-TAIL:])
+    signatures = (Signature(kid, entry[-64:]),)
+    subject = protected[-cose.SUBJECT :].decode()
+    envelope = Envelope(issuer, subject, protected, payload, signatures, True)
+    return Statement(entry, Kind.ISSUE, issue, envelope), kid

@@ -122,26 +122,26 @@ def read_issue(filing_number: str, subject: str, payload: bytes) -> Issue | None
     All that comes before is the same for whoever passed the same examination, and is read once: what is the one
     encoding of an issue with three strings of these lengths at its end is it with every other three.
     """
-    tail = payload[-_TAIL:]
-    if tail[:2] != _TRACK or tail[18:21] != _FACE or tail[53:56] != _REST or len(payload) > _REMEMBERED:
+    head = head_of(payload)
+    if head is None:
         return None
     try:
-        before = _issue_before(payload[:-_TAIL])
+        before = read_head(head)
     except Malformed:
         return None
-    found = object.__new__(Issue)
-    for put, value in zip(_PUT_BEFORE, before):  # noqa: B905  # both are as long as the class has such fields
-        put(found, value)
-    _PUT_CERT_KEY(found, parse_subject(subject))
-    _PUT_FILING(found, filing_number)
-    _PUT_TRACK(found, tail[2:18])
-    _PUT_FACE(found, tail[21:53])
-    _PUT_REST(found, tail[56:])
-    return found
+    return put_together(before, filing_number, parse_subject(subject), payload[-TAIL:])
+
+
+def head_of(payload: bytes) -> bytes | None:
+    """What comes before track id, face and rest in a payload that ends with them; None for any other."""
+    tail = payload[-TAIL:]
+    if tail[:2] != _TRACK or tail[18:21] != _FACE or tail[53:56] != _REST or len(payload) > _REMEMBERED:
+        return None
+    return payload[:-TAIL]
 
 
 @lru_cache(4096)
-def _issue_before(head: bytes) -> tuple[Any, ...]:
+def read_head(head: bytes) -> tuple[Any, ...]:
     """What the payload that goes on with any track id, face and rest says before them. Raises Malformed."""
     blank = bytes(32)
     tail = _TRACK + blank[:TRACK_BYTES] + _FACE + blank + _REST + blank
@@ -150,6 +150,19 @@ def _issue_before(head: bytes) -> tuple[Any, ...]:
         raise Malformed("issue: ends with something else")
     read = parse_issue("", b"\1" * 32, fields)
     return tuple(getattr(read, name) for name in _BEFORE)
+
+
+def put_together(before: tuple[Any, ...], filing_number: str, cert_key: bytes, tail: bytes) -> Issue:
+    """The certificate of what `read_head` read and of the TAIL bytes behind it, which `head_of` has looked at."""
+    found = object.__new__(Issue)
+    for put, value in zip(_PUT_BEFORE, before):  # noqa: B905  # both are as long as the class has such fields
+        put(found, value)
+    _PUT_CERT_KEY(found, cert_key)
+    _PUT_FILING(found, filing_number)
+    _PUT_TRACK(found, tail[2:18])
+    _PUT_FACE(found, tail[21:53])
+    _PUT_REST(found, tail[56:])
+    return found
 
 
 def parse_issue(filing_number: str, cert_key: bytes, fields: dict[int, Any]) -> Issue:
@@ -193,7 +206,7 @@ _TRACK, _FACE, _REST = (
     b"\x0c\x58\x20",
     b"\x0d\x58\x20",
 )  # keys 11, 12 and 13, and the heads of their strings
-_TAIL: Final = len(_TRACK + _FACE + _REST) + TRACK_BYTES + 2 * 32
+TAIL: Final = len(_TRACK + _FACE + _REST) + TRACK_BYTES + 2 * 32
 _REMEMBERED: Final = 1024  # bytes of a payload, at most: what is kept of what others send stays small
 _OWN: Final = ("cert_key", "filing_number", "track_id", "face", "rest")
 _BEFORE: Final = tuple(field.name for field in fields_of(Issue) if field.name not in _OWN)

@@ -20,7 +20,7 @@ _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _FORM: Final = re.compile(f"[{_ALPHABET}]{{{SECRET_CHARS}}}")
 _DIGITS: Final = str.maketrans(_ALPHABET, "0123456789ABCDEFGHIJKLMNOPQRSTUV")  # as `int` reads base 32
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 5
-_TO_STANDARD: Final = str.maketrans("-_", "+/")
+_TO_STANDARD: Final = bytes.maketrans(b"-_+/", b"+/-_")  # + and / become what base64 does not write
 
 
 def format_secret(secret: bytes) -> str:
@@ -69,11 +69,17 @@ def subject_of(cert_key: bytes) -> str:
 
 def parse_subject(text: str) -> bytes:
     """The cert key of a subject; raises Malformed for any other spelling."""
+    return read_subject(text.encode(errors="replace"))
+
+
+def read_subject(raw: bytes) -> bytes:
+    """`parse_subject` of the text's bytes."""
+    standard = raw.translate(_TO_STANDARD)
     try:
-        cert_key = binascii.a2b_base64(text.translate(_TO_STANDARD) + "=")
+        cert_key = binascii.a2b_base64(standard + b"=")
     except ValueError as error:
         raise Malformed("subject is not base64url of a cert key") from error
     # Read leniently and written again: whatever is not the one spelling differs here.
-    if len(cert_key) != 32 or subject_of(cert_key) != text:
+    if len(cert_key) != 32 or binascii.b2a_base64(cert_key, newline=False) != standard + b"=":
         raise Malformed("subject is not the one base64url spelling of a cert key")
     return cert_key

@@ -35,7 +35,7 @@ _POST_SHAPE: Final = (int, bytes, int, int, int)
 _SMALL: Final = tuple(bytes([number]) for number in range(24))
 _OCTETS_32, _OCTETS_16, _NOTHING, _NO_TEXT = b"\x58\x20", b"\x50", b"\x40", b"\x60"
 _ITEMS_19, _NO_ITEMS = b"\x93" + _SMALL[VERSION], b"\x80"
-_number_item = lru_cache(1024)(canonical.encode)  # of the few filing numbers
+_text_item = lru_cache(1024)(canonical.encode)  # of the few filing numbers and trades
 
 
 def _integer(number: int) -> bytes:
@@ -49,6 +49,9 @@ def _integer(number: int) -> bytes:
     if 1 << 32 <= number < 1 << 64:
         return b"\x1b" + number.to_bytes(8, "big")
     return canonical.encode(number)
+
+
+_same_integer = lru_cache(256)(_integer)  # of days, and of the time that a whole batch has
 
 
 def certificate_map_key(cert_key: bytes) -> bytes:
@@ -111,7 +114,7 @@ class TrackSummary(msgspec.Struct, frozen=True):
         one = self.highest
         if one is None or self.posts or len(one.cert_key) != 32:
             return canonical.encode(self.as_value())
-        trade = _NO_TEXT if not one.trade else canonical.encode(one.trade)
+        trade = _NO_TEXT if not one.trade else _text_item(one.trade)
         return b"".join(
             (b"\x82\x84", _integer(one.grade), trade, _OCTETS_32, one.cert_key, _integer(one.event_index), _NO_ITEMS)
         )
@@ -160,11 +163,13 @@ class CertificateState(msgspec.Struct, frozen=True):
     def encode(self) -> bytes:
         """The CBOR of `as_value`, put together here: the lengths are fixed, and the general encoder costs three times
         as much for every certificate that is issued or replayed."""
+        issued = _integer(self.issue_index)
+        event = issued if self.event_index == self.issue_index else _integer(self.event_index)
         return b"".join((
-            _ITEMS_19, _SMALL[self.status], _SMALL[self.kind], _integer(self.grade), _number_item(self.filing_number),
-            _OCTETS_32, self.record_key, _OCTETS_32, self.filing_leaf, _integer(self.issue_index),
-            _OCTETS_32, self.issue_leaf, _integer(self.issue_time), _OCTETS_32, self.commitment_leaf,
-            _integer(self.event_index), _OCTETS_32, self.event_leaf, _integer(self.effective_day),
+            _ITEMS_19, _SMALL[self.status], _SMALL[self.kind], _integer(self.grade), _text_item(self.filing_number),
+            _OCTETS_32, self.record_key, _OCTETS_32, self.filing_leaf, issued,
+            _OCTETS_32, self.issue_leaf, _same_integer(self.issue_time), _OCTETS_32, self.commitment_leaf,
+            event, _OCTETS_32, self.event_leaf, _same_integer(self.effective_day),
             _integer(self.event_count), _OCTETS_32 if self.previous else _NOTHING, self.previous,
             _OCTETS_32 if self.successor else _NOTHING, self.successor, _OCTETS_16, self.track_id,
             self.summary.encode(),
@@ -247,7 +252,7 @@ class FilingState(msgspec.Struct, frozen=True):
         )
 
     def value(self) -> bytes:
-        return sha256(b"certledger/filing-state/v1\n" + self.encode()).digest()
+        return filing_value(self.encode())
 
 
 class AuthorityState(msgspec.Struct, frozen=True):
@@ -294,6 +299,11 @@ class AuthorityState(msgspec.Struct, frozen=True):
 
     def value(self) -> bytes:
         return sha256(b"certledger/authority-state/v1\n" + self.encode()).digest()
+
+
+def filing_value(encoded: bytes) -> bytes:
+    """The map value of an encoded filing state."""
+    return sha256(b"certledger/filing-state/v1\n" + encoded).digest()
 
 
 def certificate_value(encoded: bytes) -> bytes:

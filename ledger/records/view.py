@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
@@ -28,14 +29,10 @@ class Moment(msgspec.Struct, frozen=True):
 
     index: int  # of its leaf
     time: int  # of its batch, ms
+    day: int = 0  # the calendar day of the batch in Asia/Shanghai: worked out here, whatever was given
 
     def __post_init__(self) -> None:
-        _batch_day(self.time)
-
-    @property
-    def day(self) -> int:
-        """The calendar day of the batch in Asia/Shanghai."""
-        return _batch_day(self.time)
+        force_setattr(self, "day", _batch_day(self.time))
 
 
 class Signed(msgspec.Struct, frozen=True):

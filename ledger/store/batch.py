@@ -21,13 +21,14 @@ from ledger.records.state import (
     certificate_map_key,
     certificate_value,
     filing_map_key,
+    filing_value,
 )
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, StoredBatch, StoredHead
 from ledger.store.view import Source, StoreView
-from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
+from ledger.tlog.map_tree import MapChange, MapTree, buckets_of
 from ledger.tlog.merkle import Frontier, Subtree, leaf_hash
 
 _SEAL_KIND = 0
@@ -108,12 +109,13 @@ class Batch:
         alone = stands_alone(statement)
         if self._closed or (alone and self._entries):
             raise refuse(Refusal.STANDS_ALONE, "kind")
-        change = apply(self.view, authentic, moment)
+        view = self.view
+        change = apply(view, authentic, moment)
         self._closed = alone
         self._entries.append(statement)
         statuses = self._statuses
         for cert_key, state in change.certificates.items():
-            before = self.view.member(cert_key)
+            before = view.member(cert_key)
             gained = int(state.status)
             statuses[gained] = statuses.get(gained, 0) + 1
             if before is not None:
@@ -121,7 +123,7 @@ class Batch:
                 statuses[lost] = statuses.get(lost, 0) - 1
                 if before[1].event_count < state.event_count:
                     self._events.append((cert_key, moment.index))
-        row = self.view.take(change, statement, moment)
+        row = view.take(change, statement, moment)
         self._changed_filings.update(change.filings)
         self._certificates.update(change.certificates)
         if change.claims or change.nullifiers:
@@ -178,11 +180,13 @@ class Batch:
             rows.append(StateRow(key, authority.value(), origin, b"", authority.encode()))
         for number in sorted(self._changed_filings):
             filing = self.view.filings[number]
-            rows.append(StateRow(filing_map_key(number), filing.value(), number.encode(), b"", filing.encode()))
+            body = filing.encode()
+            rows.append(StateRow(filing_map_key(number), filing_value(body), number.encode(), b"", body))
+        map_keys = self.view.map_keys
         for cert_key, state in self._certificates.items():
+            key = map_keys.get(cert_key) or certificate_map_key(cert_key)
             body = state.encode()
-            value = certificate_value(body)
-            rows.append(StateRow(certificate_map_key(cert_key), value, cert_key, state.track_id, body))
+            rows.append(StateRow(key, certificate_value(body), cert_key, state.track_id, body))
         for leaf, claim in self._claims.items():
             rows.append(StateRow(claim_map_key(leaf), claim.value(), leaf, b"", claim.encode()))
         for nullifier, leaf in self._nullifiers.items():
@@ -195,9 +199,9 @@ class Batch:
     ) -> tuple[list[tuple[int, bytes]], MapChange, Set[bytes]]:
         depth, tree = self._base.depth, self._base.map
         wanted: dict[int, dict[bytes, bytes]] = {}
-        keys = {row.map_key for row in states}
-        for row in states:
-            wanted.setdefault(bucket_of(row.map_key, depth), {})[row.map_key] = row.value
+        keys = [row.map_key for row in states]
+        for row, number in zip(states, buckets_of(keys, depth), strict=True):
+            wanted.setdefault(number, {})[row.map_key] = row.value
         numbers = list(wanted)
         found = await self._base.store.leaves([bucket_range(number, depth) for number in numbers])
         if sealed_root is None:
@@ -207,5 +211,5 @@ class Batch:
         if sealed_root is not None and change.root != sealed_root:
             check_leaves(tree, numbers, found)
         base = 1 << depth
-        held = {key for leaves in found for key, _ in leaves if key in keys}
+        held = {key for leaves in found for key, _ in leaves}.intersection(keys)
         return [(number, change.nodes[base + number]) for number in numbers], change, held

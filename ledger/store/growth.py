@@ -9,6 +9,8 @@ from ledger.tlog.map_proof import Leaf, subtree
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
+_LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket
+
 
 def root_again(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> bytes:
     """The root after appending, by pushing leaves one at a time: shares no code with Frontier.append."""
@@ -53,9 +55,9 @@ def grow_tiles(
 
 
 def bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
-    shift = 256 - depth
+    shift = 32 - depth  # a bucket is told by four bytes
     low = bucket << shift
-    return low.to_bytes(32, "big"), (low | ((1 << shift) - 1)).to_bytes(32, "big")
+    return low.to_bytes(4, "big") + _LOWEST, (low | (1 << shift) - 1).to_bytes(4, "big") + _HIGHEST
 
 
 def check_leaves(tree: MapTree, numbers: Sequence[int], found: Sequence[Sequence[Leaf]]) -> None:
@@ -71,8 +73,8 @@ def merge_leaves(
     """Each bucket with its new leaves among those found in it, rising by key; and how many keys are new."""
     changed, gained = {}, 0
     for number, old in zip(numbers, found, strict=True):
-        merged = dict(old)
-        merged.update(fresh[number])
+        new = fresh[number]
+        merged = sorted({**dict(old), **new}.items())
         gained += len(merged) - len(old)
-        changed[number] = sorted(merged.items())
+        changed[number] = merged
     return changed, gained

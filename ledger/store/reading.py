@@ -13,19 +13,20 @@ Threads hand over the objects, processes flat values (records/handover.py).
 from __future__ import annotations
 
 import asyncio
-import marshal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from typing import Any, Final, TypeAlias
+from itertools import islice
+from typing import Final, TypeAlias
 
-from ledger.errors import Malformed, Unavailable, Unverified
-from ledger.records.authority import FiledKey
-from ledger.records.handover import pack, unpack
-from ledger.records.seal import is_seal
-from ledger.records.statements import Statement, parse_statement
-from ledger.records.view import Authentic, authenticate_record
+from ledger.errors import Unavailable, Unverified
+from ledger.records import cose
+from ledger.records.authority import FiledKey, Filing
+from ledger.records.handover import Sight, pack, read, unpack
+from ledger.records.statements import Statement
+from ledger.records.view import Authentic
 
 _PIECE: Final = 256  # entries of one task
+_LOOKED_AT: Final = 64  # statements of one stretch: some 10 ms
 _KID: Final = slice(12, 20)  # where the kid of a statement with one signer lies, when its header has the usual length
 
 
@@ -46,6 +47,17 @@ def keys_for(entries: Iterable[bytes], keys: Mapping[bytes, FiledKey]) -> dict[b
     return {kid: keys[kid].public for kid in {entry[_KID] for entry in entries} if kid in keys}
 
 
+def filed_ahead(entries: Iterable[bytes]) -> dict[bytes, FiledKey]:
+    """The record keys that filings among these entries list, by kid, whoever signed them: more hints, for what is read
+    before they are folded. Only the first few statements of an authority are looked at, as it is done at once."""
+    keys = {}
+    for entry in islice((entry for entry in entries if entry[:2] == cose.SIGN), _LOOKED_AT):
+        sight = read(entry, {})
+        if isinstance(sight, Statement) and isinstance(sight.body, Filing):
+            keys.update({key.kid: key for key in sight.body.record_keys})
+    return keys
+
+
 async def read_entries(
     workers: Executor, entries: Sequence[bytes], start: int, keys: Mapping[bytes, FiledKey]
 ) -> list[Read]:
@@ -55,48 +67,22 @@ async def read_entries(
     loop = asyncio.get_running_loop()
     apart = isinstance(workers, ProcessPoolExecutor)
     pieces = [entries[at : at + _PIECE] for at in range(0, len(entries), _PIECE)]
+    hints = [keys_for(piece, keys) for piece in pieces]
+    work: Callable[..., bytes | list[Sight]] = pack if apart else _read_piece
     try:
-        running = [
-            loop.run_in_executor(workers, _pack_piece if apart else _read_piece, piece, keys_for(piece, keys))
-            for piece in pieces
-        ]
+        running = [loop.run_in_executor(workers, work, piece, hint) for piece, hint in zip(pieces, hints, strict=True)]
         results = await asyncio.gather(*running)
     except BrokenExecutor as error:
         raise Unavailable("a process that reads entries has ended") from error
     reads: list[Read] = []
-    for piece, result in zip(pieces, results, strict=True):
-        packed = marshal.loads(result) if isinstance(result, bytes) else result  # noqa: S302  # from our own process
-        for entry, one in zip(piece, packed, strict=True):
-            reads.append(_unpack(entry, one, start + len(reads)))
+    for piece, hint, result in zip(pieces, hints, results, strict=True):
+        sights = unpack(piece, hint, result) if isinstance(result, bytes) else result
+        reads += [
+            BadEntry(index, sight) if isinstance(sight, str) else sight
+            for index, sight in enumerate(sights, start + len(reads))
+        ]
     return reads
 
 
-def _read_piece(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> list[Authentic | Statement | str | None]:
-    """A text is what is wrong with an entry."""
-    return [None if is_seal(entry) else _read(entry, keys) for entry in entries]
-
-
-def _read(entry: bytes, keys: Mapping[bytes, bytes]) -> Authentic | Statement | str:
-    try:
-        statement = parse_statement(entry)
-    except Malformed as error:
-        return str(error)
-    public = keys.get(statement.kid) if statement.envelope.single else None
-    if public is None:
-        return statement
-    try:
-        return authenticate_record(statement, public)
-    except (Malformed, Unverified):
-        return statement
-
-
-def _pack_piece(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> bytes:
-    return marshal.dumps(
-        [pack(one) if isinstance(one, Authentic | Statement) else one for one in _read_piece(entries, keys)]
-    )
-
-
-def _unpack(entry: bytes, packed: Any, index: int) -> Read:
-    if packed is None or isinstance(packed, Authentic | Statement):
-        return packed
-    return BadEntry(index, packed) if isinstance(packed, str) else unpack(entry, packed)
+def _read_piece(entries: Sequence[bytes], keys: Mapping[bytes, bytes]) -> list[Sight]:
+    return [read(entry, keys) for entry in entries]

@@ -24,6 +24,7 @@ from typing import Final
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
+from ledger.records.issue import Issue
 from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.seal import is_seal, parse_seal, verify_seal_of
 from ledger.records.statements import Statement
@@ -77,10 +78,12 @@ async def replay_stretch(
     if reads is None:
         reads = await read_entries(workers, entries, start, integrator.record_keys)
     good, bad = _until_bad(reads[:-1], start)  # 2
-    repeated = await _first_repeated(integrator, [_statement(read) for read in good])  # 3
+    statements = [read.statement if isinstance(read, Authentic) else read for read in good]
+    repeated = await _first_repeated(integrator, statements)  # 3
     if repeated is not None:
-        bad, good = BadEntry(start + repeated, "it is on the log already"), good[:repeated]
-    signers = await _signers(integrator, [_statement(read) for read in good])
+        bad = BadEntry(start + repeated, "it is on the log already")
+        good, statements = good[:repeated], statements[:repeated]
+    signers = await _signers(integrator, statements)
     authentic, unsigned = await _authenticate(workers, good, signers, start)  # 4
     first = unsigned or bad
     try:
@@ -120,10 +123,6 @@ def _until_bad(reads: Sequence[Read], start: int) -> tuple[list[Authentic | Stat
     return good, None
 
 
-def _statement(read: Authentic | Statement) -> Statement:
-    return read.statement if isinstance(read, Authentic) else read
-
-
 async def _first_repeated(integrator: Integrator, statements: Sequence[Statement]) -> int | None:
     """The place of the first statement that the log or the stretch has before. Certificates are left to the fold."""
     asked = {at: one.identity for at, one in enumerate(statements) if one.kind not in CERTIFICATE_KINDS}
@@ -141,6 +140,8 @@ async def _signers(integrator: Integrator, statements: Sequence[Statement]) -> _
     filings: dict[str, Filing] = {}
     for statement in statements:
         body, issuer = statement.body, statement.envelope.issuer
+        if isinstance(body, Issue) and issuer in filings:
+            continue  # as nearly always
         if isinstance(body, Genesis):
             authority = authority or body
             continue
@@ -182,15 +183,16 @@ def _authenticate_piece(
     reads: Sequence[Authentic | Statement], signers: _Signers, start: int
 ) -> tuple[list[Authentic], BadEntry | None]:
     authentic: list[Authentic] = []
-    keys: dict[tuple[str, bytes], bytes] = {}
+    keys: dict[tuple[str, bytes], tuple[bytes]] = {}
     for index, read in enumerate(reads, start):
-        statement = _statement(read)
+        statement = read.statement if isinstance(read, Authentic) else read
+        envelope = statement.envelope
         try:
-            if statement.envelope.single:
-                who = statement.envelope.issuer, statement.kid
-                public = keys.get(who) or keys.setdefault(who, signers.record_key(statement))
-                known = isinstance(read, Authentic) and read.publics == (public,)
-                authentic.append(read if known else authenticate_record(statement, public))  # type: ignore[arg-type]
+            if envelope.single:
+                who = envelope.issuer, envelope.signatures[0].kid
+                publics = keys.get(who) or keys.setdefault(who, (signers.record_key(statement),))
+                known = isinstance(read, Authentic) and read.publics == publics
+                authentic.append(read if known else authenticate_record(statement, *publics))  # type: ignore[arg-type]
             elif signers.authority is None:
                 raise Unverified("the log does not begin with a genesis")
             else:

@@ -63,6 +63,7 @@ class StoreView:
     def __init__(self, authority: AuthorityState | None) -> None:
         self.authority = authority
         self.filings: dict[str, FilingState] = {}
+        self.map_keys: dict[bytes, bytes] = {}  # cert key -> map key, of those that were asked for
         self._members: dict[bytes, Member] = {}
         self._tracks: dict[bytes, dict[bytes, Member]] = {}
         self._signed: dict[str, list[Signed]] = {}
@@ -154,16 +155,17 @@ _ALONE: Final = Behind()
 async def load_view(source: Source, statements: Sequence[Statement], behind: Behind = _ALONE) -> StoreView:
     """Read what these statements may touch. Raises Unverified when stored rows do not belong together."""
     loader = _Loader(source, StoreView(source.authority))
-    await loader.filings(statements)
-    swept = await loader.signed(statements)
+    rare = [statement for statement in statements if not isinstance(statement.body, Issue)]
+    await loader.filings(statements, rare)
+    swept = await loader.signed(rare)
     await loader.members([*_named_keys(statements), *swept, *behind.cert_keys], _named_tracks(statements))
     await loader.successors(behind.cert_keys)
-    await loader.earlier(statements, swept)
+    await loader.earlier(rare, swept)
     await loader.permits(statements)
-    for kind in {s.body.kind for s in statements if isinstance(s.body, Published)}:
+    for kind in {s.body.kind for s in rare if isinstance(s.body, Published)}:
         loader.view._names[kind] = set(await source.store.named(int(kind)))
-    await loader.pack_names(statements)
-    loader.keep(await load_claims(source, statements, behind.nullifiers))
+    await loader.pack_names(rare)
+    loader.keep(await load_claims(source, rare, behind.nullifiers))
     return loader.view
 
 
@@ -178,8 +180,9 @@ class _Loader:
         self._store = source.store
         self.view = view
 
-    async def filings(self, statements: Sequence[Statement]) -> None:
-        for number in sorted({number for statement in statements for number in _filing_numbers(statement)}):
+    async def filings(self, statements: Sequence[Statement], rare: Sequence[Statement]) -> None:
+        signers = {statement.envelope.issuer for statement in statements if statement.envelope.single}
+        for number in sorted(signers | _filing_numbers(rare)):
             state = await self._source.filing(number)
             if state is not None:
                 self.view.filings[number] = state
@@ -206,7 +209,9 @@ class _Loader:
     async def members(self, cert_keys: Iterable[bytes], track_ids: set[bytes]) -> None:
         """These certificates with their whole tracks, and the members of these tracks."""
         wanted = [key for key in dict.fromkeys(cert_keys) if key not in self.view._members]
-        rows = await self._store.states([certificate_map_key(key) for key in wanted])
+        named = {key: certificate_map_key(key) for key in wanted}
+        self.view.map_keys.update(named)
+        rows = await self._store.states(list(named.values()))
         tracks = track_ids | {certificate_of(row).track_id for row in rows.values()}
         fresh = sorted(tracks - self.view._tracks.keys())
         for row in await self._store.tracks(fresh):
@@ -275,7 +280,7 @@ class _Loader:
     async def permits(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
             body = statement.body
-            if not isinstance(body, Issue | Appoint) or body.permit is None:
+            if not isinstance(body, _CERTIFICATES) or body.permit is None:
                 continue
             index = await self._store.find_named(int(Kind.LATE_PERMIT), body.permit.permit.hex())
             if index is not None:
@@ -297,20 +302,20 @@ class _Loader:
         return statement
 
 
-def _filing_numbers(statement: Statement) -> set[str]:
-    body = statement.body
-    numbers = {statement.envelope.issuer} if statement.envelope.single else set()
-    if isinstance(body, Filing | FilingStanding | KeyStanding | LatePermit):
-        numbers.add(body.number)
-    return numbers
+def _filing_numbers(statements: Sequence[Statement]) -> set[str]:
+    bodies = [statement.body for statement in statements]
+    return {body.number for body in bodies if isinstance(body, Filing | FilingStanding | KeyStanding | LatePermit)}
 
 
 def _named_keys(statements: Sequence[Statement]) -> list[bytes]:
     keys: list[bytes] = []
     for statement in statements:
-        match statement.body:
-            case Issue() as body:
-                keys += [body.cert_key, body.replaces]
+        body = statement.body
+        if isinstance(body, Issue):  # nearly every one: the patterns cost more
+            keys.append(body.cert_key)
+            keys.append(body.replaces)
+            continue
+        match body:
             case Appoint() as body:
                 keys += [body.cert_key, body.prerequisite]
             case Correct() | EndAppointment() as body:
@@ -322,4 +327,8 @@ def _named_keys(statements: Sequence[Statement]) -> list[bytes]:
 
 def _named_tracks(statements: Sequence[Statement]) -> set[bytes]:
     bodies = [statement.body for statement in statements]
-    return {body.track_id for body in bodies if isinstance(body, Issue | Appoint | Correct) and body.track_id}
+    return {body.track_id for body in bodies if isinstance(body, _IN_TRACKS) and body.track_id}
+
+
+_CERTIFICATES: Final = (Issue, Appoint)  # written as a union where it is asked, it is made each time
+_IN_TRACKS: Final = (Issue, Appoint, Correct)

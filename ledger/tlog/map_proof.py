@@ -59,8 +59,9 @@ def subtree(leaves: Sequence[Leaf]) -> bytes:
     stack: list[tuple[int, bytes]] = []  # (bit of an inner node to come, its finished left side), bits rising
     before = -1
     right = b""
+    from_bytes = int.from_bytes
     for key, value in leaves:
-        number = int.from_bytes(key, "big")
+        number = from_bytes(key, "big")
         if number <= before or len(key) != KEY_BYTES or len(value) != HASH_BYTES:
             raise Malformed("map leaves ascend strictly and are 32 + 32 bytes")
         if right:

@@ -29,6 +29,14 @@ def bucket_of(key: bytes, depth: int) -> int:
     return int.from_bytes(key[:4], "big") >> (32 - depth)
 
 
+def buckets_of(keys: Sequence[bytes], depth: int) -> list[int]:
+    """`bucket_of` each."""
+    if not set(map(len, keys)) <= {KEY_BYTES}:
+        raise Malformed("a map key is 32 bytes")
+    shift = 32 - depth
+    return [int.from_bytes(key[:4], "big") >> shift for key in keys]
+
+
 @dataclass(frozen=True, slots=True)
 class MapChange:
     """The map after some buckets changed, not yet accepted. `nodes`: heap slot -> hash."""
@@ -104,12 +112,17 @@ class MapTree:
         or lie in another bucket.
         """
         nodes: dict[int, bytes] = {}
+        base, shift = 1 << self.depth, 32 - self.depth
+        number = int.from_bytes
         for bucket, leaves in changed.items():
-            if not 0 <= bucket < 1 << self.depth:
+            if not 0 <= bucket < base:
                 raise Malformed("no such map bucket")
-            if leaves and any(bucket_of(leaf[0], self.depth) != bucket for leaf in (leaves[0], leaves[-1])):
+            if not leaves:
+                nodes[base + bucket] = _NONE
+                continue
+            nodes[base + bucket] = subtree(leaves)  # which looks at lengths and order: the outermost tell the bucket
+            if not number(leaves[0][0][:4], "big") >> shift == bucket == number(leaves[-1][0][:4], "big") >> shift:
                 raise Malformed("a map leaf in the wrong bucket")
-            nodes[(1 << self.depth) + bucket] = subtree(leaves) if leaves else _NONE
         nodes = self._rise(nodes)
         count = self.count + count_delta
         root = nodes.get(1) or self._slot(1)
@@ -197,21 +210,25 @@ class MapTree:
         for bit in range(self.depth - 1, -1, -1):
             suffix = bytes([bit])
             above: dict[int, bytes] = {}
+            beside = row.get
             for slot, node in row.items():
-                other: bytes | bytearray | None = row.get(slot ^ 1)
-                if other is None:
-                    at = (slot ^ 1) * HASH_BYTES
+                other: bytes | bytearray | None = beside(slot ^ 1)
+                if slot & 1:
+                    if other is not None:
+                        continue  # its sibling sees to both
+                    at = (slot - 1) * HASH_BYTES
                     other = heap[at : at + HASH_BYTES]
-                elif slot & 1:
-                    continue  # its sibling sees to both
-                if other == _NONE:
-                    above[slot >> 1] = node
-                elif node == _NONE:
-                    above[slot >> 1] = bytes(other)
-                elif slot & 1:
-                    above[slot >> 1] = sha256(other + node + suffix).digest()
+                    if other != _NONE and node != _NONE:
+                        above[slot >> 1] = sha256(other + node + suffix).digest()
+                        continue
                 else:
-                    above[slot >> 1] = sha256(node + other + suffix).digest()
+                    if other is None:
+                        at = (slot + 1) * HASH_BYTES
+                        other = heap[at : at + HASH_BYTES]
+                    if other != _NONE and node != _NONE:
+                        above[slot >> 1] = sha256(node + other + suffix).digest()
+                        continue
+                above[slot >> 1] = node if other == _NONE else bytes(other)
             dirty.update(above)
             row = above
         return dirty

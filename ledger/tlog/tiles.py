@@ -140,9 +140,11 @@ def format_entries(entries: Sequence[bytes]) -> bytes:
     """An entry bundle: for each of 1-256 entries a big-endian u16 length and the entry."""
     if not 1 <= len(entries) <= TILE_WIDTH:
         raise Malformed("an entry bundle holds 1 to 256 entries")
-    if any(len(entry) > ENTRY_CEILING for entry in entries):
+    lengths = list(map(len, entries))
+    if max(lengths) > ENTRY_CEILING:
         raise Malformed("an entry is longer than 65535 bytes")
-    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
+    heads = [length.to_bytes(2, "big") for length in lengths]
+    return b"".join([part for pair in zip(heads, entries, strict=True) for part in pair])
 
 
 def parse_entries(data: bytes, width: int) -> list[bytes]:

@@ -14,6 +14,8 @@ from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
+from ledger.records.statements import Statement
+from ledger.records.view import Authentic
 from ledger.remote import LogSource
 from ledger.store.protocol import Store
 from ledger.store.replay import replay_stretch
@@ -107,6 +109,19 @@ class TestFollowing:
         with pytest.raises(Violation):
             await replica.poll(NOW)
         assert await store.checkpoint() == bearing
+
+    async def test_what_is_read_before_its_filing_is_folded_is_checked_where_it_is_read(
+        self, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        await issue(log, 3)
+        entries = await all_entries(log)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        first = [type(read) for read in await replica._read(entries[:2], 0)]
+        later = [type(read) for read in await replica._read(entries[2:], 2)]  # while nothing is folded
+        assert first == [Statement, Statement] and later == [type(None), *[Authentic] * 3, type(None)]
+        await replica.poll(NOW)
+        await replica._read([], replica.integrator.size)
+        assert not replica._ahead  # the folded log knows them
 
     async def test_follows_growth_across_tiles(
         self, log: LogBuilder, store: SqliteStore, tmp_path: Path, pool: Executor

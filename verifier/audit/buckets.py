@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from ledger.store.protocol import StateRow
-from ledger.tlog.map_tree import bucket_of
-from verifier.audit.packed import find_leaf, newest_leaves, open_leaf, pack_leaf, pieces
+from ledger.tlog.map_tree import buckets_of
+from verifier.audit.packed import find_leaf, newest_leaves, open_leaves, pack_leaf, pieces
 
 AT_ONCE: Final = 256  # keys in one SQL text
 KEPT: Final = 8_192  # buckets read for a batch that is being folded: it asks for each once more to hash it
@@ -40,23 +40,24 @@ class Buckets:
         self._roots: dict[int, bytes] = {}
         self._tracks: dict[int, tuple[int, ...]] = {}  # by 8 bytes of their hash -> the first 8 bytes of map keys
         self._read: dict[int, list[bytes]] = {}  # bucket -> its leaves as they are now, rising
+        self._names: dict[bytes, int] = {}  # tracks that this batch asked for -> by what they are told apart
         self._outdated: set[int] = set()  # buckets seen to hold leaves that newer ones took the place of
 
-    def take(self, states: Iterable[StateRow], first: int, roots: Iterable[tuple[int, bytes]], depth: int) -> None:
+    def take(self, states: Sequence[StateRow], first: int, roots: Iterable[tuple[int, bytes]], depth: int) -> None:
         """What a batch changes: its states, which lie at the places from `first` on, and the roots of their buckets."""
-        fresh, tracks = self._fresh, self._tracks
-        for place, state in enumerate(states, first):
+        fresh, tracks, names = self._fresh, self._tracks, self._names
+        numbers = buckets_of([state.map_key for state in states], depth)
+        for place, (state, number) in enumerate(zip(states, numbers, strict=True), first):
             key = state.map_key
             leaf = pack_leaf(key, state.value, place)
-            number = bucket_of(key, depth)
-            fresh[number] = fresh.get(number, b"") + leaf
+            fresh[number] = fresh[number] + leaf if number in fresh else leaf
             if state.track:
-                short, track = _short(key), _track(state.track)
+                short, track = _short(key), names.get(state.track) or _track(state.track)
                 members = tracks.get(track, ())
                 if short not in members:
                     tracks[track] = (*members, short)
         self._roots.update(roots)
-        self._read = {}
+        self._read, self._names = {}, {}
 
     def flush(self) -> None:
         """Write what is new into the open transaction."""
@@ -80,7 +81,7 @@ class Buckets:
         stored = dict(self._db.execute("SELECT bucket, leaves FROM bucket WHERE bucket BETWEEN ? AND ?", (first, last)))
         numbers = stored.keys() | {number for number in self._fresh if first <= number <= last}
         for number in sorted(numbers):
-            yield from map(open_leaf, newest_leaves(stored.get(number, b"") + self._fresh.get(number, b""))[0])
+            yield from open_leaves(newest_leaves(stored.get(number, b"") + self._fresh.get(number, b""))[0])
 
     def of(self, numbers: Iterable[int]) -> Mapping[int, Sequence[bytes]]:
         """The leaves of these buckets, and perhaps of others, packed and rising by key; empty ones have none."""
@@ -98,7 +99,7 @@ class Buckets:
 
     def find(self, keys: Sequence[bytes], depth: int) -> dict[bytes, tuple[bytes, int]]:
         """The value of each key that is in the map, and the place of its state."""
-        numbers = [bucket_of(key, depth) for key in keys]
+        numbers = buckets_of(keys, depth)
         leaves = self.of(numbers)
         found = {}
         for key, number in zip(keys, numbers, strict=True):
@@ -110,15 +111,17 @@ class Buckets:
     def members(self, tracks: Iterable[bytes], depth: int) -> list[bytes]:
         """The map keys of whatever may be in these tracks: all that is, and perhaps others, which the states tell."""
         keys: set[int] = set()
-        for piece in pieces([*map(_track, tracks)], AT_ONCE):
+        self._names = {track: _track(track) for track in tracks}
+        for piece in pieces([*self._names.values()], AT_ONCE):
             keys.update(key for (key,) in self._each("SELECT leaf FROM track WHERE track", piece))
             keys.update(key for track in piece for key in self._tracks.get(track, ()))
         begins = [key.to_bytes(8, "big", signed=True) for key in sorted(keys)]
-        leaves = self.of([bucket_of(begin.ljust(32, b"\0"), depth) for begin in begins])
+        numbers = buckets_of([begin.ljust(32, b"\0") for begin in begins], depth)
+        leaves = self.of(numbers)
         return [
-            open_leaf(leaf)[0]
-            for begin in begins
-            for leaf in leaves[bucket_of(begin.ljust(32, b"\0"), depth)]
+            leaf[:32]
+            for begin, number in zip(begins, numbers, strict=True)
+            for leaf in leaves[number]
             if leaf.startswith(begin)
         ]
 

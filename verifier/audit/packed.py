@@ -60,14 +60,16 @@ def newest_leaves(packed: bytes) -> tuple[list[bytes], bool]:
 
     `packed` is in the order in which they came. Raises Malformed.
     """
+    if len(packed) == LEAF_BYTES:
+        return [packed], False
     came = _split(packed, LEAF_BYTES)
     newest = {leaf[:_KEY]: leaf for leaf in came}
     return sorted(newest.values()), len(newest) < len(came)
 
 
-def open_leaf(leaf: bytes) -> tuple[bytes, bytes]:
-    """Key and value."""
-    return leaf[:_KEY], leaf[_KEY:_VALUE_END]
+def open_leaves(leaves: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Key and value of each."""
+    return [(leaf[:_KEY], leaf[_KEY:_VALUE_END]) for leaf in leaves]
 
 
 def find_leaf(leaves: Iterable[bytes], key: bytes) -> tuple[bytes, int] | None:

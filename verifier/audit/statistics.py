@@ -7,6 +7,7 @@ otherwise. A state is stored with the entries it covers (`size`), so a resumed a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -26,6 +27,7 @@ FIRST_DAYS: Final = 120
 MAX_LAG: Final = 61  # days; more than 60 only with a permit, counted together
 _EXTREMES: Final = 5
 _RUSHES: Final = 1_000
+_CERTIFICATES: Final = (Issue, Appoint)
 # Routes on which nobody sat this body's examination; 晋级 and 定级 are examinations too.
 UNEXAMINED: Final = frozenset(map(int, (Route.DIRECT, Route.COMPETITION, Route.EXCEPTIONAL, Route.CONVERSION)))
 
@@ -120,17 +122,18 @@ def fold_stretch(
     """
     day = batch_day(time_ms)
     daily = into.days.setdefault(day, Daily())
+    daily.statements += len(statements)
+    for kind, count in Counter([statement.kind for statement in statements]).items():
+        into.kinds[int(kind)] = into.kinds.get(int(kind), 0) + count
     for index, statement in enumerate(statements, into.size):
         body = statement.body
-        kind = int(statement.kind)
-        into.kinds[kind] = into.kinds.get(kind, 0) + 1
-        daily.statements += 1
-        if isinstance(body, Filing) and not body.is_payer:
+        if isinstance(body, _CERTIFICATES):
+            if not body.replaces:  # a reissue is no new certificate
+                daily.certificates += 1
+                _count_certificate(into, body, index, day)
+        elif isinstance(body, Filing) and not body.is_payer:
             filed = into.bodies.setdefault(body.number, Body(day, index))
             filed.name = body.name
-        elif isinstance(body, Issue | Appoint) and not body.replaces:  # a reissue is no new certificate
-            daily.certificates += 1
-            _count_certificate(into, body, index, day)
     into.size += len(statements) + 1
     into.seals += 1
     into.first_ms = into.first_ms or time_ms
@@ -144,7 +147,9 @@ def fold_stretch(
 def _count_certificate(into: Statistics, certificate: CertificateBody, index: int, day: int) -> None:
     grade = certificate.grade
     into.grades[grade] = into.grades.get(grade, 0) + 1
-    body = into.bodies.setdefault(certificate.filing_number, Body(day, index))
+    body = into.bodies.get(certificate.filing_number)
+    if body is None:
+        body = into.bodies[certificate.filing_number] = Body(day, index)
     body.certificates += 1
     cell = f"{certificate.occupation}/{grade}"
     body.cells[cell] = body.cells.get(cell, 0) + 1

@@ -34,13 +34,13 @@ from ledger.records.view import Signed
 from ledger.store.integrate import MAP_DEPTH
 from ledger.store.protocol import EntryRow, StateRow, StoredBatch, StoredHead
 from ledger.text import Text
-from ledger.tlog.map_tree import bucket_of
+from ledger.tlog.map_tree import buckets_of
 from ledger.tlog.merkle import leaf_hash
 from verifier.audit.buckets import AT_ONCE, SCHEMA, Buckets
 from verifier.audit.packed import (
     ENTRIES,
     STATES,
-    open_leaf,
+    open_leaves,
     pack_entries,
     pack_signed,
     pack_states,
@@ -209,13 +209,12 @@ class AuditStore:
         return [state for state in (await self.states(keys)).values() if state.track in wanted]
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
-        ends = [(bucket_of(low, self._depth), bucket_of(high, self._depth)) for low, high in ranges]
+        ends = [buckets_of([end[side] for end in ranges], self._depth) for side in (0, 1)]
         found = []
         with self._reading():
-            known = self._buckets.of([first for first, last in ends if first == last])
-            for (low, high), (first, last) in zip(ranges, ends, strict=True):
-                one = first == last
-                leaves = [*map(open_leaf, known[first])] if one else [*self._buckets.leaves(first, last)]
+            known = self._buckets.of([first for first, last in zip(*ends, strict=True) if first == last])
+            for (low, high), first, last in zip(ranges, *ends, strict=True):
+                leaves = open_leaves(known[first]) if first == last else [*self._buckets.leaves(first, last)]
                 whole = not leaves or (low <= leaves[0][0] and leaves[-1][0] <= high)
                 found.append(leaves if whole else [leaf for leaf in leaves if low <= leaf[0] <= high])
         return found

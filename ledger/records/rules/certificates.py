@@ -149,29 +149,16 @@ def _new(
 ) -> Change:
     leaf = authentic.statement.leaf_hash
     first = not others and not view.track(body.track_id)
+    index, cert_key, track_id = moment.index, body.cert_key, body.track_id
+    # By place: with the names of its fields it takes more than twice as long, for every certificate.
     state = CertificateState(
-        status=CertificateStatus.IN_FORCE,
-        kind=body.kind,
-        grade=body.grade,
-        filing_number=body.filing_number,
-        record_key=public,
-        filing_leaf=filing_leaf,
-        issue_index=moment.index,
-        issue_leaf=leaf,
-        issue_time=moment.time,
-        commitment_leaf=leaf,
-        event_index=moment.index,
-        event_leaf=leaf,
-        effective_day=body.issue_day,
-        event_count=1,
-        previous=b"",
-        successor=b"",
-        track_id=body.track_id,
-        summary=summary_of_first(body, moment) if first else TrackSummary(),
-    )
-    changed = {**others, body.cert_key: state}
-    return Change(
-        filings={filing.terms.number: filing},
-        certificates=changed if first else settle(view, changed, {body.cert_key: body}, moment),
-        issued=(body.cert_key, body),
-    )
+        CertificateStatus.IN_FORCE, body.kind, body.grade, body.filing_number, public, filing_leaf,
+        index, leaf, moment.time,  # issued
+        leaf,  # current commitments
+        index, leaf, body.issue_day, 1,  # last event, effective day, count
+        b"", b"",  # previous value, successor
+        track_id, summary_of_first(body, moment) if first else TrackSummary(),
+    )  # fmt: skip
+    changed = {**others, cert_key: state}
+    certificates = changed if first else settle(view, changed, {cert_key: body}, moment)
+    return Change(None, {filing.terms.number: filing}, certificates, (cert_key, body))

@@ -233,11 +233,11 @@ def test_the_header_of_a_signature_has_one_spelling() -> None:
 @given(st.integers(0, 300), st.integers(0, 700))
 def test_strings_of_every_length_are_parted_as_the_decoder_parts_them(header: int, payload: int) -> None:
     raw = cose.format_one(bytes(header), bytes(payload), bytes(64))
-    parted = cose._part(raw)
+    parted = cose.part(raw)
     assert parted in (None, (bytes(header), bytes(payload), bytes(64)))
     assert (parted is not None) == (24 <= header < 256 and payload >= 24)
     for changed in (raw + b"\0", raw[:-1], raw[1:], b"\xd1" + raw[1:]):
-        assert cose._part(changed) is None
+        assert cose.part(changed) is None
 
 
 @pytest.mark.parametrize("payload", [24, 200, 255, 256, 600])
@@ -246,7 +246,7 @@ def test_a_longer_head_than_needed_is_left_to_the_decoder(payload: int) -> None:
     header, inner = bytes(30), bytes(payload)
     for head in (b"\x59" + payload.to_bytes(2, "big"), b"\x5a" + payload.to_bytes(4, "big")):
         raw = b"\xd2\x84\x58\x1e" + header + b"\xa0" + head + inner + b"\x58\x40" + bytes(64)
-        assert (cose._part(raw) is None) == (head[0] == 0x5A or payload < 256)
-        if cose._part(raw) is None:
+        assert (cose.part(raw) is None) == (head[0] == 0x5A or payload < 256)
+        if cose.part(raw) is None:
             with pytest.raises(Malformed):
                 cose.parse(raw)

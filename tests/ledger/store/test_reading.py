@@ -15,7 +15,7 @@ from ledger.errors import Unavailable
 from ledger.records.authority import FiledKey
 from ledger.records.statements import Statement
 from ledger.records.view import Authentic
-from ledger.store.reading import BadEntry, Read, keys_for, read_entries
+from ledger.store.reading import BadEntry, Read, filed_ahead, keys_for, read_entries
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.build_log import ISSUE_DAY, LogBuilder, octets
 
@@ -93,6 +93,16 @@ def test_only_the_keys_in_question_are_handed_over(log: LogBuilder) -> None:
     entry = log.certificate("one").statement.entry
     assert keys_for([entry, b"", b"\xd2"], keys) == {kid: key.public for kid, key in filed(log).items()}
     assert keys_for([], keys) == {}
+
+
+async def test_filings_give_their_keys_before_they_are_folded(log: LogBuilder) -> None:
+    entries = await log.store.entries(0, 3) + [log.certificate("one").statement.entry, b"\xd8\x62", b""]
+    assert [(kid, key.public) for kid, key in filed_ahead(entries).items()] == [
+        (kid, key.public) for kid, key in filed(log).items()
+    ]
+    assert filed_ahead(entries[2:]) == {}
+    assert filed_ahead([b"\xd8\x62"] * 62 + entries) != {}
+    assert filed_ahead([b"\xd8\x62"] * 64 + entries) == {}  # it is done at once, so for few only
 
 
 async def test_a_process_that_ends_is_an_outage(log: LogBuilder) -> None:

@@ -17,6 +17,7 @@ from ledger.tlog.map import (
     verify_absence,
     verify_presence,
 )
+from ledger.tlog.map_tree import buckets_of
 from ledger.tlog.merkle import EMPTY_ROOT
 
 words = st.binary(min_size=32, max_size=32)
@@ -169,6 +170,11 @@ def test_buckets_are_the_top_bits() -> None:
     assert [bucket_of(key, d) for d in (0, 1, 4, 8, 16)] == [0, 1, 0xA, 0xA5, 0xA5C3]
     with pytest.raises(Malformed):
         bucket_of(b"short", 4)
+    keys = [bytes([at]) + key[1:] for at in range(0, 256, 17)]
+    for depth in (0, 1, 4, 8, 16, 24):
+        assert buckets_of(keys, depth) == [bucket_of(one, depth) for one in keys]
+    with pytest.raises(Malformed):
+        buckets_of([key, key[:31]], 4)
 
 
 @given(

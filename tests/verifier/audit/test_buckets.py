@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.store.protocol import StateRow
 from ledger.tlog.map_tree import bucket_of
 from verifier.audit.buckets import SCHEMA, Buckets
-from verifier.audit.packed import LEAF_BYTES, open_leaf
+from verifier.audit.packed import LEAF_BYTES, open_leaves
 
 DEPTH = 3
 
@@ -69,7 +69,7 @@ def test_it_reads_as_a_dictionary_would(steps: list[tuple[list[tuple[int, int]],
         assert buckets.find(everything, DEPTH) == model
         assert list(buckets.leaves(0, 7)) == sorted((map_key, value) for map_key, (value, _) in model.items())
         for number in range(8):
-            leaves = [open_leaf(leaf) for leaf in buckets.of([number])[number]]
+            leaves = open_leaves(buckets.of([number])[number])
             assert leaves == list(buckets.leaves(number, number))
         for track in range(4):
             assert set(buckets.members([bytes([track]) * 16], DEPTH)) >= tracks.get(bytes([track]) * 16, set())

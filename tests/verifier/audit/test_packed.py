@@ -16,7 +16,7 @@ from verifier.audit.packed import (
     STATES,
     find_leaf,
     newest_leaves,
-    open_leaf,
+    open_leaves,
     pack_entries,
     pack_leaf,
     pack_signed,
@@ -56,7 +56,7 @@ def test_states_are_read_by_their_place(states: list[StateRow]) -> None:
 def test_of_the_leaves_of_one_key_the_last_counts(came: list[tuple[bytes, bytes, int]]) -> None:
     leaves, outdated = newest_leaves(b"".join(pack_leaf(*leaf) for leaf in came))
     wanted = {key: (value, place) for key, value, place in came}
-    assert [open_leaf(leaf) for leaf in leaves] == [(key, wanted[key][0]) for key in sorted(wanted)]
+    assert open_leaves(leaves) == [(key, wanted[key][0]) for key in sorted(wanted)]
     assert outdated == (len(wanted) < len(came))
     for number in range(10):
         key = bytes([number]) * 32
