@@ -186,7 +186,7 @@ def parse_issue(filing_number: str, cert_key: bytes, fields: dict[int, Any]) -> 
             raise Malformed("issue: unknown key, or an optional field in the wrong form")
         if 14 in fields and unlinked != 1:
             raise Malformed("issue: person unlinked is 1 or absent")
-        if not isinstance(replaces, bytes):
+        if 15 in fields and (not isinstance(replaces, bytes) or len(replaces) != 32):
             raise Malformed("issue: replaces is a cert key")
     if kind not in _ISSUE_KINDS or (kind == Kind.REISSUE) != (len(replaces) == 32):
         raise Malformed("issue: a reissue, and nothing else, names the cert key that it replaces")

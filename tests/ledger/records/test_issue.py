@@ -216,6 +216,14 @@ def test_it_is_read_strictly(issue: Issue) -> None:
     check_prefixes(issue_entry(issue, make_body().record))
 
 
+@pytest.mark.parametrize("named", [b"", bytes(31), bytes(33)])
+def test_an_issue_names_nothing_not_even_in_part(named: bytes) -> None:
+    """Key 15 is a cert key or absent (docs/formats.cddl): a second spelling of the same certificate is none."""
+    for issue in (ISSUE, REISSUE):
+        with pytest.raises(Malformed):
+            parse_issue(NUMBER, issue.cert_key, {**issue.as_map(), 15: named})
+
+
 def test_a_reissue_and_nothing_else_names_what_it_replaces() -> None:
     for fields_ in (
         {**ISSUE.as_map(), 1: int(Kind.REISSUE)},
