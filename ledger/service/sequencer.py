@@ -183,7 +183,9 @@ class Sequencer:
             await self.integrator.commit(prepared)  # 4
             self._hashes.learn(prepared.completed)
             self._publisher.committed(prepared)
-            self._on_commit([item.candidate for item in taken])
+            # Neither what was refused nor what the log had before: that changed nothing.
+            came = [one for one, at in zip(candidates, outcomes, strict=True) if isinstance(at, int) and at >= head.size]
+            self._on_commit(came)
         return outcomes
 
     def _take(self) -> list[_Waiting]:

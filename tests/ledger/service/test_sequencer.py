@@ -54,6 +54,18 @@ async def test_identical_candidates_share_one_leaf_and_refusals_take_no_place(ro
     assert [again[0], again[2]] == [first[4], index]
 
 
+async def test_only_what_came_into_the_log_is_told_of(tmp_path: Path) -> None:
+    """Who listens learns request keys and changes of the log's keys: a refused statement must teach nothing."""
+    room = Room(tmp_path)
+    async with room.open():
+        a, b, c = await room.draft("a", "b", "c")
+        await room.put(a)
+        refused = BODY.certificate("a2", person="a", track=a.issue.track_id)
+        outcomes = await room.put(b, refused, a, c)
+        assert isinstance(outcomes[1], Refused) and isinstance(outcomes[2], int)
+    assert [one.statement.entry for one in room.committed] == [one.statement.entry for one in (a, b, c)]
+
+
 async def test_a_full_queue_takes_nothing_of_a_request(room: Room) -> None:
     async with room.open(run=False, queue=5):
         a = await room.candidates(*await room.draft(*"abc"))
