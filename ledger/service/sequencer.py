@@ -184,7 +184,9 @@ class Sequencer:
             self._hashes.learn(prepared.completed)
             self._publisher.committed(prepared)
             # Neither what was refused nor what the log had before: that changed nothing.
-            came = [one for one, at in zip(candidates, outcomes, strict=True) if isinstance(at, int) and at >= head.size]
+            came = [
+                one for one, at in zip(candidates, outcomes, strict=True) if isinstance(at, int) and at >= head.size
+            ]
             self._on_commit(came)
         return outcomes
 
