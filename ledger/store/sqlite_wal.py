@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from ledger.errors import Unavailable
 
 CACHE_KIB = 32 * 1024
 WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
@@ -38,6 +40,21 @@ def transaction(writer: sqlite3.Connection) -> Iterator[None]:
         if writer.in_transaction:
             writer.execute("ROLLBACK")
         raise
+
+
+def gather(path: Path) -> None:
+    """Bring all of a closed store into its one file, durable on return, so that this file alone is the store.
+
+    Closing says nothing: where there is no room for it, or somebody else has the file open, what was committed stays in
+    the write-ahead log beside it. Raises Unavailable then.
+    """
+    try:
+        with closing(connect(path)) as store:
+            busy, left, _ = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise Unavailable(f"{path} cannot be brought into one file: {error}") from error
+    if busy or left:
+        raise Unavailable(f"{path} cannot be brought into one file: another process reads it")
 
 
 class Copier:

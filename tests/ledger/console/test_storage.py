@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -206,6 +209,12 @@ def test_a_ledger_on_postgres_needs_another_owner(run: Run) -> None:
     assert run(*words, *made.init)[0] == 0
 
 
+def log_in_a_file(run: Run) -> Place:
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    return make("sqlite")
+
+
 def head_of(said: str) -> str:
     """The line that a copy ends with."""
     (line,) = [line for line in said.splitlines() if line.startswith("size ")]
@@ -288,6 +297,44 @@ def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None
     settings.write_text(settings.read_text("utf-8").replace("/operate", "/other").replace(name, "third.db"), "utf-8")
     code, _, err = run("restore", "--dir", "log", "--from", "backup")
     assert code == 1 and "ORIGIN" in err and not Path("log/third.db").exists()
+
+
+def test_a_backup_is_whole_in_its_one_file_whoever_looks_at_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed may still lie beside the file when it is closed: a full disk does that, or another reader."""
+    log, whole, readers = log_in_a_file(run), storage.prove, list[sqlite3.Connection]()
+
+    async def looked_at(store: Any) -> list[str]:
+        readers.append(sqlite3.connect("backup.partial"))
+        readers[0].execute("SELECT count(*) FROM entry").fetchall()
+        return await whole(store)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "prove", looked_at)
+        code, saved, err = run("backup", "--dir", "log", "--out", "backup")
+    readers[0].close()
+    assert code == 0, err
+    Path("copied").write_bytes(Path("backup").read_bytes())
+    lose_store(log)
+    code, restored, err = run("restore", "--dir", "log", "--from", "copied")
+    assert code == 0 and head_of(saved) == head_of(restored), err
+
+
+def test_a_second_backup_into_the_same_file_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would remove what the first has half made, and the first would end with that of the second."""
+    words, whole, second = ["backup", "--dir", "log", "--out", "backup"], storage.prove, list[int]()
+    log = log_in_a_file(run)
+
+    async def beside_another(store: Any) -> list[str]:
+        monkeypatch.setattr(storage, "prove", whole)
+        second.append(await asyncio.to_thread(main, words))
+        return await whole(store)
+
+    monkeypatch.setattr(storage, "prove", beside_another)
+    code, _, err = run(*words)
+    assert code == 0 and second == [1] and "BACKUP_RUNS" in err
+    assert [path.name for path in Path().iterdir() if path.name.startswith("backup")] == ["backup"]
+    lose_store(log)
+    assert run("restore", "--dir", "log", "--from", "backup")[0] == 0
 
 
 def lose_store(place: Place) -> None:

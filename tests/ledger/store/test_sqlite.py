@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
 import threading
 from pathlib import Path
@@ -145,3 +146,27 @@ def test_a_damaged_file_that_answers_in_damaged_text_is_unavailable_and_not_lock
         patch.setattr(sqlite, "connect", connect)
         open_sqlite(path, private=True)
     open_sqlite(path, private=True).close_now()
+
+
+async def test_a_file_that_cannot_take_everything_in_is_not_called_whole(tmp_path: Path) -> None:
+    """Without room SQLite leaves what was committed beside the file and says nothing about it."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await grow(log, 2)
+    for name in ("log.db", "log.db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / name.replace("log", "left"))
+    left, size = tmp_path / "left.db", log.integrator.size
+    await log.store.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="one file"):
+            module.gather(left)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert wal_bytes(left) > 0, "nothing is lost"
+    module.gather(left)
+    assert not left.with_name("left.db-wal").exists()
+    store = open_sqlite(left, private=False, read_only=True)
+    head = await store.head()
+    assert head is not None and head.size == size
+    await store.close()
