@@ -115,7 +115,7 @@ def read_orders(raw: bytes) -> list[Order]:
             if decoded is not None and decoded.kind == "erasure":
                 bytes.fromhex(decoded.order)
                 found.append(decoded)
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Malformed(f"orders: line {number} is none of cert-verifier holder-requests") from None
     return found
 

@@ -168,6 +168,9 @@ def test_proposals_that_were_changed_are_refused(run: Run) -> None:
         ):
             code, _, err = run(*command)
             assert code == 2 and "Traceback" not in err, document
+    Path("deep.json").write_bytes(b"[" * 60_000)
+    for words in (["show", "deep.json"], ["combine", "genesis.json", "deep.json", "--out", "s"]):
+        assert run(*words)[0] == 2
     Path("noise.json").write_bytes(b"\xff{")
     assert run("show", "noise.json")[0] == 2
     Path("large.json").write_bytes(b" " * 70_000)

@@ -17,6 +17,8 @@ from ledger.records.secret import cert_key_of
 from tests.support.builders import Certificate, octets
 from tests.support.live_ledger import PASSPHRASE, LiveLedger, drafted, live_body
 
+DEEP = b'{"more": ' + b"[" * 50_000
+
 
 async def issued(live: LiveLedger) -> Certificate:
     body = live_body("erasure")
@@ -73,6 +75,13 @@ def test_an_order_is_carried_out(
 
 def test_lines_that_are_none_are_refused() -> None:
     assert read_orders(b"\n\n") == []
-    for wrong in (b"x", b"[]", b'{"id": "1"}', b'{"id":"1","kind":"erasure","cert_key":"00","order":"zz"}', b"\xff"):
+    for wrong in (
+        b"x",
+        b"[]",
+        b'{"id": "1"}',
+        b'{"id":"1","kind":"erasure","cert_key":"00","order":"zz"}',
+        b"\xff",
+        DEEP,
+    ):
         with pytest.raises(Malformed):
             read_orders(wrong)
