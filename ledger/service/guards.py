@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.service.guard import EXISTS, FileGuard, Guard
 from ledger.service.postgres_guard import SAME_PLACE, PostgresGuard, check_no_postgres_guard, create_postgres_guard
 from ledger.store.opening import is_postgres
@@ -36,8 +36,11 @@ async def check_no_guard(guard: str, folder: Path, origin: str, store: str, *, o
     """Raise what `create_guard` would, as far as that can be known without making anything, and before the log of
     `store` is made."""
     if not is_postgres(guard):
-        if (folder / guard).exists():
-            raise Refused("EXISTS", str(folder / guard), EXISTS)
+        path = folder / guard
+        if path.exists():
+            raise Refused("EXISTS", str(path), EXISTS)
+        if path.parent != folder and not path.parent.is_dir():  # storage of its own that is not mounted, say
+            raise Unavailable(f"signer guard {path}: there is no folder {path.parent}")
         return
     place, made_by = _places(guard, owner)
     if is_postgres(store):

@@ -125,6 +125,18 @@ def test_an_init_that_is_refused_leaves_nothing_in_its_way(
     assert code == 0, err
 
 
+def test_a_guard_on_storage_that_is_not_there_leaves_no_half_of_a_log(run: Run) -> None:
+    code, _, err = init(run, "--guard", "absent/guard")
+    assert code == 3 and "absent" in err
+    assert init(run)[0] == 0
+
+
+def test_a_folder_that_cannot_be_made_is_no_traceback(run: Run) -> None:
+    Path("log").write_bytes(b"a file")
+    code, _, err = init(run)
+    assert code == 3 and "log: " in err and "could not be done" in err
+
+
 def test_a_guard_is_moved_into_a_database(run: Run) -> None:
     server = postgres_server()
     place = server.place("moved guard")
