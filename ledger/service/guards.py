@@ -72,6 +72,7 @@ async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner
     place, made_by = _places(target, owner)
     held = FileGuard(guard)  # 1
     try:
+        await check_no_postgres_guard(place, made_by, origin, _schema(store))
         await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
         return guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
     finally:
