@@ -88,8 +88,18 @@ def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["passphrase", "guard's address", "guard's role", "guard's owner", "guard beside", "store's role", "store's owner"]
-    + ["keys", "guard", "trust"],
+    [
+        "passphrase",
+        "guard's address",
+        "guard's role",
+        "guard's owner",
+        "guard beside",
+        "store's role",
+        "store's owner",
+        "keys",
+        "guard",
+        "trust",
+    ],
 )
 def test_an_init_that_is_refused_leaves_nothing_in_its_way(
     run: Run, monkeypatch: pytest.MonkeyPatch, wrong: str
