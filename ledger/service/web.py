@@ -231,6 +231,7 @@ async def get_live(request: web.Request) -> web.Response:
 async def get_ready(request: web.Request) -> web.Response:
     publisher = request.app[LOG].publisher
     publisher.check_taking()
+    request.app[LOG].sequencer.check_clock()
     if not publisher.alive or not request.app[LOG].place.is_held:
         raise Unavailable("the log is not ready")
     return web.Response(text="ok\n")

@@ -649,6 +649,23 @@ async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Pa
         assert await asyncio.to_thread(live.stop) == 0
 
 
+@pytest.mark.parametrize("leap", [-3_600_000, 3_600_000])
+async def test_a_log_whose_clock_has_leapt_is_not_ready(tmp_path: Path, leap: int) -> None:
+    """It refuses every statement from that moment on, and not only when its signatures have grown old."""
+    room = Room(tmp_path)
+    async with room.open():
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer, publisher=room.publisher, place=SimpleNamespace(is_held=True)
+        )
+        request: Any = SimpleNamespace(app={web.LOG: log})
+        assert (await web.get_ready(request)).status == 200
+        room.wall += leap
+        with pytest.raises(Unavailable):
+            await web.get_ready(request)
+        room.wall -= leap
+        assert (await web.get_ready(request)).status == 200
+
+
 async def test_a_track_asked_of_one_that_was_unseated_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks would give up for good at a refusal, and it is the ledger's own doing."""
     wanted = wire.TracksRequest([wire.PersonBody("111", "CHN", id_number("a"), "6-01-01-01")])
