@@ -32,7 +32,7 @@ from ledger.store.protocol import (
     signed_row,
     unchanged_bucket,
 )
-from ledger.store.sqlite_schema import check_tables, make_tables, upgrade_tables
+from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
 from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
@@ -317,11 +317,15 @@ class SqliteStore:
 
 
 def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
-    """Make a new store file. Raises Refused when one is there."""
-    if path.exists():
+    """Make a new store file, also where that was begun and not ended. Raises Refused when one is there."""
+    if path.exists() and not is_begun(path):
         raise Refused("EXISTS", str(path), Text("存储已存在", "The store exists already"))
     store = SqliteStore(path, private=private)
-    make_tables(store._writer, path, private=private)
+    try:
+        make_tables(store._writer, path, private=private)
+    except BaseException:
+        store.close_now()
+        raise
     return store
 
 

@@ -18,7 +18,8 @@ import pytest
 from ledger.__main__ import main
 from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
-from ledger.store import copying
+from ledger.store import copying, sqlite_schema
+from ledger.store.migrations import Migration
 from ledger.store.numbers import NumberRows
 from ledger.store.postgres import PostgresStore
 from ledger.store.protocol import Purpose
@@ -370,6 +371,30 @@ def test_a_damaged_backup_is_never_served(run: Run, place: Place) -> None:
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+def test_a_restore_that_was_killed_at_its_very_beginning_begins_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables are all there or none: half of them is neither a store nor the empty place of one."""
+    log = log_in_a_file(run)
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    lose_store(log)
+    carry_out, steps = sqlite_schema._carry_out, list[str]()
+
+    def killed(store: sqlite3.Connection, step: Migration) -> None:
+        if steps:
+            raise Killed
+        carry_out(store, step)
+        steps.append(step.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_schema, "_carry_out", killed)
+        with pytest.raises(Killed):
+            run("restore", "--dir", "log", "--from", "backup")
+    assert steps and Path("log/fresh.db").is_file()
+    code, _, err = run("restore", "--dir", "log", "--from", "backup")
+    assert code == 0, err
 
 
 def test_a_restore_that_was_killed_in_its_check_goes_on_with_it(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.store import sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
@@ -122,6 +122,20 @@ def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     for folder in ("absent", "file"):
         with pytest.raises(Unavailable, match="no store can be written at"):
             create_sqlite(tmp_path / folder / "log.db", private=True)
+
+
+def test_a_store_that_cannot_be_made_is_unavailable_and_can_be_made_later(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(Unavailable):
+            create_sqlite(path, private=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    create_sqlite(path, private=True).close_now()
+    with pytest.raises(Refused, match="EXISTS"):
+        create_sqlite(path, private=True)
 
 
 def test_every_commit_is_synchronous(tmp_path: Path) -> None:
