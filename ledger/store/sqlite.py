@@ -54,8 +54,8 @@ class SqliteStore:
         self._private = private
         self._lock = None if read_only else _lock(path)
         try:
-            self._reader = connect(path)
-            self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB)
+            self._reader = connect(path, read_only=read_only)
+            self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB, read_only=read_only)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
                 os.close(self._lock)

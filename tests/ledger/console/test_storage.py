@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,18 @@ def test_a_backup_is_whole_in_its_one_file_whoever_looks_at_it(run: Run, monkeyp
     lose_store(log)
     code, restored, err = run("restore", "--dir", "log", "--from", "copied")
     assert code == 0 and head_of(saved) == head_of(restored), err
+
+
+def test_a_backup_can_be_read_where_nothing_can_be_written(run: Run) -> None:
+    """A mounted snapshot, a disc: SQLite's write-ahead log would need files beside it, even to read."""
+    log_in_a_file(run)
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    before = Path("backup").read_bytes()
+    with closing(sqlite3.connect(f"file:{Path('backup').absolute()}?immutable=1", uri=True)) as file:
+        assert file.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    lose_store(make("sqlite"))
+    assert run("restore", "--dir", "log", "--from", "backup")[0] == 0
+    assert Path("backup").read_bytes() == before, "and stays what it is"
 
 
 def test_a_second_backup_into_the_same_file_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
