@@ -47,7 +47,7 @@ def transaction(writer: sqlite3.Connection) -> Iterator[None]:
 
 
 def gather(path: Path) -> None:
-    """Bring all of a closed store into its one file, durable on return, so that this file alone is the store, also where
+    """Bring all of a closed store into its one file, durable on return: this file alone is the store then, also where
     nothing can be written.
 
     Closing says nothing: where there is no room for it, or somebody else has the file open, what was committed stays in

@@ -78,6 +78,12 @@ async def test_a_full_queue_takes_nothing_of_a_request(room: Room) -> None:
         assert room.sequencer.waiting == 5
 
 
+async def test_a_request_larger_than_the_queue_has_its_turn(tmp_path: Path) -> None:
+    """Told to come again in a second, it would do so for ever."""
+    async with Room(tmp_path).open(queue=2) as room:
+        assert all(isinstance(answer, int) for answer in await room.put(*await room.draft(*"abc")))
+
+
 @pytest.mark.parametrize("leap", [-10_000, 400_000])
 async def test_a_leap_of_the_clock_stops_signing_and_only_that(room: Room, leap: int) -> None:
     async with room.open():
