@@ -229,7 +229,9 @@ class SqliteStore:
         return await self.index([row.hmac for row in rows])
 
     async def erase(self, locators: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
-        """Delete envelopes and index rows in one commit; how many were there. Nothing of them stays in the file."""
+        """Delete envelopes and index rows in one commit; how many were there. Nothing of them stays in the file, nor in
+        the write-ahead log beside it. Raises Unavailable, with the rows deleted, while another process reads the store:
+        their bytes go when this is called again."""
 
         def write() -> int:
             self._writer.execute("PRAGMA secure_delete = ON")
@@ -240,8 +242,18 @@ class SqliteStore:
             return gone
 
         gone = await self._write(write)
-        await self._write(self._begin_again)
+        await self._write(self._empty_log)
         return gone
+
+    def _empty_log(self) -> None:
+        assert self._copier is not None
+        self._copier.finish()
+        self._writer.execute("PRAGMA busy_timeout = 1000")
+        if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise Unavailable(
+                "store: deleted, but another process reads the store (a backup?), and until it has ended "
+                "the bytes stay in the file: run this again then"
+            )
 
     async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a copy that is being made (`ledger.store.copying`)."""
