@@ -64,19 +64,31 @@ async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner
 
     1 lock      the file is held: no process signs meanwhile
     2 create    the new guard, in one transaction with the memory of the file. A crash before leaves nothing of it
-    3 put away  the file has another name, so that nothing signs under it again. A crash before leaves both: the file
-                is moved by hand, as the refusal (EXISTS) of the next attempt asks
+    3 put away  the file has another name, so that nothing signs under it again. A crash before leaves both, with the
+                same memory: the next attempt goes on here. With another memory one of them has signed since: EXISTS
     """
     if not is_postgres(target):
         raise Refused("GUARD_TARGET", "guard", _TARGET)
     place, made_by = _places(target, owner)
     held = FileGuard(guard)  # 1
     try:
-        await check_no_postgres_guard(place, made_by, origin, _schema(store))
-        await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
+        try:
+            await check_no_postgres_guard(place, made_by, origin, _schema(store))
+            await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
+        except Refused as refusal:
+            if refusal.code != "EXISTS" or await _known(target, guard.parent, origin, store) != (held.size, held.root):
+                raise
         return guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
     finally:
         await held.close()
+
+
+async def _known(guard: str, folder: Path, origin: str, store: str) -> tuple[int, bytes]:
+    there = await open_guard(guard, folder, origin, store)
+    try:
+        return await there.known()
+    finally:
+        await there.close()
 
 
 def _places(guard: str, owner: str) -> tuple[Place, Place]:
