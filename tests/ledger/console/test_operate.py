@@ -148,9 +148,10 @@ def test_a_guard_on_storage_that_is_not_there_leaves_no_half_of_a_log(run: Run) 
 
 
 def test_what_serve_would_not_read_is_not_made(run: Run) -> None:
-    code, _, err = init(run, "--port", "87000")
-    assert code == 1 and "port" in err and "0..65535" in err
-    assert not Path("log").exists()
+    for option, value, words in (("--port", "87000", "0..65535"), ("--public-url", "log.example.org", "public_url")):
+        code, _, err = init(run, option, value)
+        assert code in (1, 2) and words in err
+        assert not Path("log").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_no_traceback(run: Run) -> None:
