@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace as renewed
 
 from ledger.edge import Intake, start_site
-from ledger.errors import Refused, Unavailable, Unverified
+from ledger.errors import Damaged, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.refusals import Refusal, refuse
@@ -38,7 +38,7 @@ from ledger.service.examined import (
     pack_item,
     sign_examined,
 )
-from ledger.service.front import Front, create_front_app
+from ledger.service.front import Front, _requester, create_front_app
 from ledger.service.front_link import Answer
 from ledger.service.metrics import make_front_metrics
 from ledger.service.private_index import PrivateIndex
@@ -311,6 +311,23 @@ async def hand_in(pair: Pair, body: bytes, headers: dict[str, str]) -> tuple[int
         session.post(internal_url(pair.live) + PATH, data=body, headers=headers) as answer,
     ):
         return answer.status, json.loads(await answer.read())
+
+
+async def test_a_damaged_database_is_not_the_callers_signature() -> None:
+    """Opened a second time, the request would have been seen before, and answered 401."""
+    asked = list[int]()
+
+    async def damaged(*_: object, **__: object) -> Any:
+        asked.append(1)
+        raise Damaged("store: a filing's state is not that of its terms; run fsck")
+
+    async def refresh() -> bool:
+        return True
+
+    front: Any = SimpleNamespace(requesters=SimpleNamespace(open=damaged), view=SimpleNamespace(refresh=refresh))
+    with pytest.raises(Damaged):
+        await _requester(front, SimpleNamespace(), b"")  # type: ignore[arg-type]
+    assert asked == [1]
 
 
 async def test_only_fronts_of_this_version_and_now_are_listened_to(pair: Pair) -> None:
