@@ -228,7 +228,7 @@ def _backup(arguments: argparse.Namespace) -> int:
 def _alone(out: Path) -> Iterator[None]:
     """Held while a backup is written, at most until the process ends: a second one into the same file would remove what
     the first has half made, and the first would then give the second's half the backup's name."""
-    path = out.with_name(out.name + ".lock")
+    path = out.with_name(out.name + ".backup.lock")  # none that a store has
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

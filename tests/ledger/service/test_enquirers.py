@@ -53,7 +53,7 @@ def test_five_tries_a_day_for_one_certificate() -> None:
 
 @pytest.mark.parametrize("lookups_per_s", [1, 2, 3])
 def test_the_largest_request_has_its_turn_however_little_a_verifier_may_ask(lookups_per_s: int) -> None:
-    """Verifiers ask for a hiring list by the largest request: told to wait for what never comes, they would for ever."""
+    """Verifiers ask for a hiring list by the largest request, and would wait for ever for what never comes."""
     enquirers = Enquirers(parse_verifiers(LINES), lookups_per_s)
     enquirers.spend("province", MAX_LOOKUPS, 0.0)
     with pytest.raises(Unavailable) as waiting:
