@@ -73,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Unavailable, CertLedgerError) as error:
         print(f"无法完成 / could not be done: {error}", file=sys.stderr)
         return 3
+    except OSError as error:  # a disk or terminal that fails where no message of its own was due
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or "input or output failed"
+        print(f"无法完成 / could not be done: {what}", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         return 130
 

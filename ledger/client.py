@@ -329,7 +329,7 @@ def _failure(status: int, raw: bytes, retry: str) -> Exception:
     retry_after = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else None
     try:
         error: Any = msgspec.json.decode(raw, type=_ErrorBody).error
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         error = _ErrorPart()
     if status in (429, 503) or status >= 500:  # one that stands by says so: the address is another's
         said = f"{status} ({error.code})" if _CODE.fullmatch(error.code) else str(status)

@@ -280,7 +280,7 @@ def decode(raw: bytes, kind: type[T]) -> T:
     """Raises Malformed; the message names the member, never its value."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"JSON body: {_UNKNOWN.sub('unknown field', str(error))}") from None
 
 

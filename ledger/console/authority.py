@@ -202,7 +202,7 @@ def _read_proposal(path: Path) -> Proposal:
 def _read_json(path: Path, form: str) -> dict[str, Any]:
     try:
         document = json.loads(read_file(path, 64 * 1024))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"{path.name}: not JSON") from error
     if not isinstance(document, dict) or document.get("format") != form:
         raise Malformed(f"{path.name}: not of the form {form}")

@@ -58,7 +58,7 @@ def read_body(what: str, text: str, today: int) -> AuthorityBody:
         return body
     except KeyError as error:
         raise Malformed(f"{what}: missing or unknown {error.args[0]!r}") from error
-    except (tomllib.TOMLDecodeError, TypeError, AttributeError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise Malformed(f"{what}: {error}") from error
 
 

@@ -14,12 +14,12 @@ import msgspec
 
 from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner, read_file
-from ledger.errors import Malformed
+from ledger.errors import Damaged, Malformed, Refused, Unverified
 from ledger.keystore import open_key_file, read_passphrase
 from ledger.records.erasure import open_order, operator_key, public_of
 from ledger.records.secret import cert_key_of
 from ledger.service.config import LedgerSettings
-from ledger.service.erasure import find_erasable
+from ledger.service.erasure import NO_CERTIFICATE, find_erasable
 from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
@@ -28,6 +28,7 @@ from ledger.store.opening import open_store
 from ledger.text import Text
 
 MAX_ORDERS: Final = 4 * 1024 * 1024  # bytes of a file
+_LEFT: Final = Text("{count} 份删除申请未执行", "{count} orders of erasure were not carried out")
 
 
 class Order(msgspec.Struct):
@@ -59,29 +60,50 @@ def _key(arguments: argparse.Namespace) -> int:
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    """Each order is a commit of its own; run again after a crash, it deletes what is left."""
+    """Each order is a commit of its own; run again after a crash, it deletes what is left. One that is not for this
+    ledger, or of no certificate of its log, is said on stderr and holds up no other: a verifier of several logs prints
+    the orders for all of their operators."""
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
     orders = read_orders(read_file(arguments.orders, MAX_ORDERS))
     index_key = _index_key(arguments)
     private, index = operator_key(index_key), PrivateIndex(index_key, os.urandom)
 
-    async def run() -> None:
-        for order in orders:
-            secret = open_order(private, bytes.fromhex(order.order))
-            if cert_key_of(secret).hex() != order.cert_key:
-                raise Malformed(f"{order.id}: the order is of another certificate than the line says")
-            store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
-            try:
-                found = await find_erasable(store, index, secret)
-            finally:
-                await store.close()
-            gone = await erase_rows(settings.store, arguments.dir, arguments.store_owner, found.locators, found.hmacs)
-            print(json.dumps({"id": order.id, "rows": gone}), flush=True)
+    async def carry_out(order: Order) -> int:
+        secret = open_order(private, bytes.fromhex(order.order))
+        if cert_key_of(secret).hex() != order.cert_key:
+            raise Malformed("the order is of another certificate than the line says")
+        store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
+        try:
+            found = await find_erasable(store, index, secret)
+        finally:
+            await store.close()
+        return await erase_rows(settings.store, arguments.dir, arguments.store_owner, found.locators, found.hmacs)
 
-    asyncio.run(run())
+    async def run() -> int:
+        left = 0
+        for order in orders:
+            try:
+                gone = await carry_out(order)
+            except Refused as refusal:
+                if refusal.code != NO_CERTIFICATE:
+                    raise
+                left += 1
+                print(f"{order.id}: {refusal.code}: {refusal.text.both()}", file=sys.stderr)
+            except Damaged:
+                raise
+            except (Malformed, Unverified) as error:
+                left += 1
+                print(f"{order.id}: {error}", file=sys.stderr)
+            else:
+                print(json.dumps({"id": order.id, "rows": gone}), flush=True)
+        return left
+
+    left = asyncio.run(run())
+    if left:
+        print(_LEFT.format(count=left).both(), file=sys.stderr)
     if not orders:
         print("没有删除申请 / no orders of erasure", file=sys.stderr)
-    return 0
+    return 1 if left else 0
 
 
 def read_orders(raw: bytes) -> list[Order]:
@@ -93,7 +115,7 @@ def read_orders(raw: bytes) -> list[Order]:
             if decoded is not None and decoded.kind == "erasure":
                 bytes.fromhex(decoded.order)
                 found.append(decoded)
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Malformed(f"orders: line {number} is none of cert-verifier holder-requests") from None
     return found
 

@@ -23,7 +23,7 @@ from ledger.reference_data import import_catalogue_file, load_catalogue
 from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import make_next_keys
 from ledger.service.run import RECEIPT_KEY, SETTINGS_FILE, create, serve
-from ledger.settings import load_settings
+from ledger.settings import format_settings, load_settings
 from ledger.store.integrate import MAP_DEPTH
 from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
@@ -90,6 +90,7 @@ def _init(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         public_url=arguments.public_url,
     )
+    load_settings(LedgerSettings, format_settings(settings), environ={})  # as every later command will read it
     check_new(arguments.dir / TRUST_FILE)
     genesis = read_file(arguments.genesis, 8192)
     passphrase = read_passphrase(

@@ -32,13 +32,18 @@ def _exists(path: Path) -> Refused:
 
 
 def write_new(path: Path, raw: bytes) -> None:
-    """Write a file that must not exist. Raises Refused or Unavailable."""
+    """Write a file that must not exist. Raises Refused or Unavailable, and leaves no half of it then."""
     try:
-        with path.open("xb") as file:
-            file.write(raw)
+        file = path.open("xb")
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with file:
+            file.write(raw)
+    except OSError as error:
+        path.unlink(missing_ok=True)
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import json
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ledger.console.operate import PASSPHRASE
@@ -35,7 +37,9 @@ from ledger.store.fsck import damage_of, fsck
 from ledger.store.numbers import check_numbers
 from ledger.store.opening import check_place, create_store, open_store, upgrade_store
 from ledger.store.postgres_link import Deadlines
+from ledger.store.protocol import StoredHead
 from ledger.store.sqlite import create_sqlite
+from ledger.store.sqlite_wal import gather
 from ledger.text import Text
 
 _NUMBERLESS = Text(
@@ -48,6 +52,7 @@ _UNLINKED = Text(
     "{count} 笔申领没有指向证书的行（已删除个人信息，或已损坏）",
     "{count} claims have no row that leads to their certificate: a person was erased, or rows are lost",
 )
+_RUNS = Text("另一进程正在备份到该文件", "Another process is writing a backup into this file")
 _WHOLE_TABLES = Deadlines(read=14_400.0)  # a copy counts its rows: one statement, some seconds a million of them
 _PROMPT = Text("日志密钥的口令", "passphrase of the log's keys")
 
@@ -172,14 +177,14 @@ def _migrate_store(arguments: argparse.Namespace) -> int:
     check_place(arguments.source)
     check_place(arguments.target)
 
-    async def run() -> int:
+    async def run() -> StoredHead:
         source = await open_store(arguments.source, Path(), private=True, deadlines=_WHOLE_TABLES)  # its only writer
         try:
             return await _copy(source, arguments.target, Path(), arguments.store_owner)
         finally:
             await source.close()
 
-    return asyncio.run(run())
+    return _said(asyncio.run(run()))
 
 
 def _migrate_guard(arguments: argparse.Namespace) -> int:
@@ -195,32 +200,59 @@ def _backup(arguments: argparse.Namespace) -> int:
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
     out: Path = arguments.out.absolute()
     partial = out.with_name(out.name + ".partial")
-    if out.exists():
-        raise Refused("EXISTS", str(out), Text(f"{out} 已存在，不会被覆盖", f"{out} exists; not overwritten"))
-    _remove(partial)
 
-    async def run() -> int:
+    async def run() -> StoredHead:
         source = await open_store(settings.store, arguments.dir, private=True, read_only=True, deadlines=_WHOLE_TABLES)
         try:
             return await _copy(source, str(partial), Path(), "")
         finally:
             await source.close()
 
-    code = asyncio.run(run())
-    partial.rename(out)
-    _remove(partial)
-    folder = os.open(out.parent, os.O_RDONLY)
+    with _alone(out):
+        if out.exists():
+            raise Refused("EXISTS", str(out), Text(f"{out} 已存在，不会被覆盖", f"{out} exists; not overwritten"))
+        _remove(partial)
+        head = asyncio.run(run())
+        gather(partial)
+        partial.rename(out)
+        _remove(partial)
+        folder = os.open(out.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return _said(head)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Held while a backup is written, at most until the process ends: a second one into the same file would remove what
+    the first has half made, and the first would then give the second's half the backup's name."""
+    path = out.with_name(out.name + ".backup.lock")  # none that a store has
     try:
-        os.fsync(folder)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"no backup can be written at {out}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = path.stat()
+        except OSError as error:  # held, or just let go by one that has ended
+            raise Refused("BACKUP_RUNS", str(out), _RUNS) from error
+        if not os.path.samestat(there, os.fstat(handle)):
+            raise Refused("BACKUP_RUNS", str(out), _RUNS)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
     finally:
-        os.close(folder)
-    return code
+        os.close(handle)
 
 
 def _restore(arguments: argparse.Namespace) -> int:
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
 
-    async def run() -> int:
+    async def run() -> StoredHead:
         source = await open_store(str(arguments.source.absolute()), Path(), private=True, read_only=True)
         try:
             if await source.meta("origin") != settings.origin.encode():
@@ -229,10 +261,10 @@ def _restore(arguments: argparse.Namespace) -> int:
         finally:
             await source.close()
 
-    return asyncio.run(run())
+    return _said(asyncio.run(run()))
 
 
-async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) -> int:
+async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) -> StoredHead:
     """Copy into a store that is made here, or was left without a head by the same command. It gets its head when what
     it holds is proven; raises DamagedCopy, its problems printed, when it is not."""
     try:
@@ -259,6 +291,11 @@ async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) ->
             raise
         finally:
             await target.close()
+    return head
+
+
+def _said(head: StoredHead) -> int:
+    """Its size and root are the last word of a copy that ended well."""
     print(f"size {head.size} root {head.root.hex()}")
     return 0
 

@@ -32,7 +32,7 @@ def read_proposal(raw: bytes) -> Proposal:
     """The bytes to sign out of a file. Raises Malformed."""
     try:
         document = json.loads(raw) if len(raw) <= MAX_PROPOSAL else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed("proposal: not JSON") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise Malformed(f"proposal: not of the form {FORMAT}")

@@ -31,7 +31,7 @@ from aiohttp import web
 
 from ledger import wire
 from ledger.edge import Rejected, read_body
-from ledger.errors import Unavailable, Unverified
+from ledger.errors import Damaged, Unavailable, Unverified
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
 from ledger.records.dates import batch_day
@@ -270,7 +270,10 @@ async def _certificates(desk: ClaimsDesk, claims: Sequence[ClaimState]) -> list[
     with its person is left out."""
     hmacs = {desk.nullifiers.link_hmac(claim.claim_leaf): claim for claim in claims}
     links = await desk.store.index(list(hmacs))
-    named = [(hmacs[hmac], desk.nullifiers.open_link(hmacs[hmac].claim_leaf, link)) for hmac, link in links.items()]
+    try:
+        named = [(hmacs[hmac], desk.nullifiers.open_link(hmacs[hmac].claim_leaf, link)) for hmac, link in links.items()]
+    except Unverified as error:  # ours, and not the payer's request
+        raise Damaged("store: the row that leads from a claim to its certificate does not open; run fsck") from error
     found: dict[bytes, CertificateState] = {}
     later = {cert_key for _, cert_key in named}
     while later:

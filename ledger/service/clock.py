@@ -21,7 +21,7 @@ class LogClock:
 
     def __init__(self, wall_ms: Callable[[], int], steady_ms: Callable[[], int]) -> None:
         self._wall_ms, self._steady_ms = wall_ms, steady_ms
-        self._offset = wall_ms() - steady_ms()
+        self._first = self._offset = wall_ms() - steady_ms()
 
     def now_s(self) -> int:
         """Whole seconds for a signature's own time; raises ClockStopped after a leap."""
@@ -36,8 +36,14 @@ class LogClock:
 
     def _checked(self) -> int:
         now = self._wall_ms()
-        drift = now - self._steady_ms() - self._offset
-        if not -BACK_MS <= drift <= FORWARD_MS:
-            raise ClockStopped("the clock has leapt; signing is stopped until it is right again", retry_after=30)
-        self._offset += max(-50, min(50, drift))  # follow slow corrections, not leaps
+        offset = now - self._steady_ms()
+        if not _near(offset, self._offset):
+            if not _near(offset, self._first):
+                raise ClockStopped("the clock has leapt; signing is stopped until it is right again", retry_after=30)
+            self._offset = self._first  # a leap within the limit was followed, and is undone
+        self._offset += max(-50, min(50, offset - self._offset))  # follow slow corrections, not leaps
         return now
+
+
+def _near(offset: int, known: int) -> bool:
+    return -BACK_MS <= offset - known <= FORWARD_MS

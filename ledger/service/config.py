@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ledger.service.enquirers import parse_verifiers
+from ledger.service.requester import check_public_url
 from ledger.settings import described
 from ledger.store.opening import check_place
 from ledger.text import Text
@@ -160,6 +161,8 @@ class LedgerSettings:
         check_place(self.store)
         check_place(self.guard, "guard")
         parse_verifiers(self.verifiers)
+        if self.public_url:
+            check_public_url(self.public_url)
 
     @property
     def listen(self) -> tuple[tuple[str, int], ...]:

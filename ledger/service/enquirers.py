@@ -15,6 +15,7 @@ from typing import Final
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.service.budget import Budget
 from ledger.text import Text
+from ledger.wire import MAX_LOOKUPS
 
 TRIES_A_DAY: Final = 5  # of the last four characters of one certificate's ID number
 TRIES_USED: Final = Text("今日核对次数已用完，请明天再试", "No tries are left for this certificate today")
@@ -49,7 +50,7 @@ class Enquirers:
 
     def __init__(self, verifiers: Mapping[bytes, str], lookups_per_s: int) -> None:
         self._verifiers = verifiers
-        self._budget = Budget(lookups_per_s, _BURST_S * lookups_per_s)
+        self._budget = Budget(lookups_per_s, max(MAX_LOOKUPS, _BURST_S * lookups_per_s))  # one request always fits
         self._day = 0
         self._tries: dict[bytes, int] = {}
 

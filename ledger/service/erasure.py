@@ -21,7 +21,7 @@ from typing import Final
 
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.envelope import FaceContent, open_face
-from ledger.records.kinds import CERTIFICATE_KINDS, Kind
+from ledger.records.kinds import Kind
 from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
@@ -30,6 +30,7 @@ from ledger.service.private_index import PrivateIndex
 from ledger.store.protocol import PrivateStore, Purpose, Slot, entry_at
 from ledger.text import Text
 
+NO_CERTIFICATE: Final = "NO_CERTIFICATE"  # code of the refusal of a secret that the log has no certificate of
 _UNKNOWN: Final = Text("日志中没有该证书", "The log has no such certificate")
 _AT_ONCE: Final = 1000  # rows asked for in one question
 _DIGITS, _ANY = string.digits, string.digits + string.ascii_uppercase
@@ -51,7 +52,7 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
     key = certificate_map_key(cert_key)
     row = (await store.states([key])).get(key)
     if row is None:
-        raise Refused("NO_CERTIFICATE", "order", _UNKNOWN)
+        raise Refused(NO_CERTIFICATE, "order", _UNKNOWN)
     state = parse_certificate_state(row.body)
     leaves, locators = [state.issue_leaf], [locator_of(secret)]
     for at in await store.events(cert_key):  # 1
@@ -59,7 +60,6 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
         if statement.kind is Kind.CORRECT:
             leaves.append(statement.leaf_hash)
             locators.append(correction_locator(secret, statement.leaf_hash))
-        assert statement.kind not in CERTIFICATE_KINDS or statement.leaf_hash == state.issue_leaf
     hmacs: list[bytes] = []
     for leaf, locator in zip(leaves, locators, strict=True):
         face = await _face(store, secret, leaf, locator)  # 2

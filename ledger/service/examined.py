@@ -3,7 +3,8 @@
     body = [label, form, filing number, items]       an item: a refusal, or an entry with its private part if it has one
     mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ body)
 
-A front is believed what only openings show (steps 7 and 9 of admission): the private part. It is not believed about
+A front is believed what only openings show (steps 7 and 9 of admission): the private part, which is that of one
+certificate: rows of its own purposes, an HMAC for each. It is not believed about
 the entry: its form, its key and its signatures are checked again by whoever puts it into the log, so that a front in
 other hands cannot get in what no record key has signed. Whoever holds the index key can send bodies; sent again within
 their 30 seconds they do nothing, because a statement is in the log once.
@@ -24,9 +25,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.claim import HolderOpening
+from ledger.records.envelope import MAX_ENVELOPE
 from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
-from ledger.service.private_index import KEY_VERSION
-from ledger.store.protocol import EnvelopeRow, IndexRow
+from ledger.service.private_index import KEY_VERSION, LOOKUP_BYTES
+from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 
@@ -121,7 +123,24 @@ def parse_examined(body: bytes) -> tuple[str, list[Item]]:
         raise Malformed("examined submissions: not the msgpack array of this version") from error
     if not 1 <= len(found.items) <= MAX_SUBMISSIONS:
         raise Malformed(f"examined submissions: between 1 and {MAX_SUBMISSIONS}")
+    for item in found.items:
+        if isinstance(item, CheckedItem) and isinstance(item.private, PrivatePart):
+            _check_part(item.private, found.filing)
     return found.filing, found.items
+
+
+def _check_part(part: PrivatePart, filing: str) -> None:
+    """Raises Malformed for what no examiner makes: a row of another purpose would take the place of somebody else's."""
+    match, lookup, (face, rest) = part.match, part.lookup, part.envelopes
+    rows = (match.purpose, match.key_version, match.body) == (Purpose.MATCH, KEY_VERSION, b"")
+    rows = rows and (lookup.purpose, lookup.key_version) == (Purpose.LOOKUP, KEY_VERSION)
+    rows = rows and len(lookup.body) == LOOKUP_BYTES and len(part.person_hmac) in (0, 32)
+    rows = rows and {len(hmac_) for hmac_ in (part.number_hmac, match.hmac, lookup.hmac)} == {32}
+    envelopes = (face.slot, rest.slot) == (Slot.FACE, Slot.REST) and face.locator == rest.locator
+    envelopes = envelopes and len(rest.locator) == 32
+    envelopes = envelopes and all(28 < len(each.body) <= MAX_ENVELOPE for each in (face, rest))
+    if not (rows and envelopes and part.filing_number == filing):
+        raise Malformed("examined submissions: the private part is none of an examiner")
 
 
 def unpack_item(item: Item, checked: Examined | None) -> Examined:

@@ -24,7 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
-from ledger.errors import Unavailable, Unverified
+from ledger.errors import Damaged, Unavailable, Unverified
 from ledger.records.state import FilingState
 from ledger.service.backlog import Backlog, count_statements
 from ledger.service.desk import Desk
@@ -137,6 +137,8 @@ async def _requester(front: Front, request: web.Request, body: bytes) -> FilingS
     """Step a. A key that is not known may have been filed since the keys were read."""
     try:
         return await front.requesters.open(request, body, suspended=True)
+    except Damaged:
+        raise
     except Unverified:
         if not await front.view.refresh():
             raise

@@ -30,7 +30,7 @@ from ledger.service.front_link import SequencerLink
 from ledger.service.front_view import FrontView
 from ledger.service.metrics import make_front_metrics
 from ledger.service.private_index import PrivateIndex
-from ledger.service.requester import Requesters
+from ledger.service.requester import Requesters, check_public_url
 from ledger.settings import described
 from ledger.store.opening import check_place, is_postgres
 from ledger.store.postgres import open_reader
@@ -118,6 +118,7 @@ class FrontSettings:
 
     def __post_init__(self) -> None:
         check_place(self.store)
+        check_public_url(self.public_url)
         if not is_postgres(self.store):
             raise Refused("FRONT_STORE", "store", _STORE)
         if not self.sequencers or not all(url.startswith(("http://", "https://")) for url in self.sequencers):

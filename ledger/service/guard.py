@@ -102,14 +102,20 @@ class FileGuard:
 
     @staticmethod
     def create(path: Path) -> None:
-        """A new guard that has seen nothing, durable on return. Refuses to replace one."""
+        """A new guard that has seen nothing, durable on return. Refuses to replace one. Raises Unavailable where it
+        cannot be written, and leaves nothing of it then."""
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError as error:
             raise Refused("EXISTS", str(path), EXISTS) from error
+        except OSError as error:
+            raise Unavailable(f"signer guard {path}: {error.strerror}") from error
         try:
             os.pwrite(handle, 2 * _slot(0, *NOTHING), 0)
             os.fsync(handle)
+        except OSError as error:
+            path.unlink(missing_ok=True)  # nothing was ever signed on the strength of it
+            raise Unavailable(f"signer guard {path}: {error.strerror}") from error
         finally:
             os.close(handle)
         folder = os.open(path.parent, os.O_RDONLY)

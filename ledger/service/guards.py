@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.service.guard import EXISTS, FileGuard, Guard
 from ledger.service.postgres_guard import SAME_PLACE, PostgresGuard, check_no_postgres_guard, create_postgres_guard
 from ledger.store.opening import is_postgres
@@ -36,8 +36,11 @@ async def check_no_guard(guard: str, folder: Path, origin: str, store: str, *, o
     """Raise what `create_guard` would, as far as that can be known without making anything, and before the log of
     `store` is made."""
     if not is_postgres(guard):
-        if (folder / guard).exists():
-            raise Refused("EXISTS", str(folder / guard), EXISTS)
+        path = folder / guard
+        if path.exists():
+            raise Refused("EXISTS", str(path), EXISTS)
+        if path.parent != folder and not path.parent.is_dir():  # storage of its own that is not mounted, say
+            raise Unavailable(f"signer guard {path}: there is no folder {path.parent}")
         return
     place, made_by = _places(guard, owner)
     if is_postgres(store):
@@ -61,18 +64,31 @@ async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner
 
     1 lock      the file is held: no process signs meanwhile
     2 create    the new guard, in one transaction with the memory of the file. A crash before leaves nothing of it
-    3 put away  the file has another name, so that nothing signs under it again. A crash before leaves both: the file
-                is moved by hand, as the refusal (EXISTS) of the next attempt asks
+    3 put away  the file has another name, so that nothing signs under it again. A crash before leaves both, with the
+                same memory: the next attempt goes on here. With another memory one of them has signed since: EXISTS
     """
     if not is_postgres(target):
         raise Refused("GUARD_TARGET", "guard", _TARGET)
     place, made_by = _places(target, owner)
     held = FileGuard(guard)  # 1
     try:
-        await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
+        try:
+            await check_no_postgres_guard(place, made_by, origin, _schema(store))
+            await create_postgres_guard(place, made_by, origin, _schema(store), known=(held.size, held.root))  # 2
+        except Refused as refusal:
+            if refusal.code != "EXISTS" or await _known(target, guard.parent, origin, store) != (held.size, held.root):
+                raise
         return guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
     finally:
         await held.close()
+
+
+async def _known(guard: str, folder: Path, origin: str, store: str) -> tuple[int, bytes]:
+    there = await open_guard(guard, folder, origin, store)
+    try:
+        return await there.known()
+    finally:
+        await there.close()
 
 
 def _places(guard: str, owner: str) -> tuple[Place, Place]:

@@ -22,7 +22,17 @@ import asyncpg
 
 from ledger.errors import Refused, Unavailable
 from ledger.service.guard import EXISTS, NOTHING, check_follows
-from ledger.store.postgres_link import Deadlines, Place, check_server, check_standby, connect, end, unavailable
+from ledger.store.postgres_link import (
+    OTHER_DATABASE,
+    Deadlines,
+    Place,
+    check_server,
+    check_standby,
+    connect,
+    database_of,
+    end,
+    unavailable,
+)
 from ledger.text import Text
 
 DEADLINES: Final = Deadlines(connect=5.0, command=5.0, lock=3.0, abandoned=10.0, settle=15.0)
@@ -65,11 +75,15 @@ async def check_no_postgres_guard(
 ) -> None:
     """Both roles reach the server, it is one that may be used, and it has no guard of this log yet. Raises as
     create_postgres_guard, without making anything."""
+    reached = set[str]()
     for role in (place, owner):
         session = await connect(replace(role, schema=place.schema), deadlines)
         try:
             with unavailable("guard"):
                 await check_server(session, place)
+                reached.add(await database_of(session))
+                if len(reached) > 1:
+                    raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
                 await _check_apart(session, store_schema)
                 there = role is owner and await session.fetchval("SELECT to_regclass('guard')") is not None
                 if there and await session.fetchrow(_KNOWN, origin) is not None:

@@ -34,6 +34,7 @@ from ledger.store.protocol import IndexRow, Purpose
 
 KEY_VERSION: Final = 1
 _NONCE: Final = 12
+LOOKUP_BYTES: Final = _NONCE + 32 + 16 + 32 + 16  # of a look-up row: nonce, cert key, salt, leaf hash, tag
 
 
 @dataclass(frozen=True, slots=True)

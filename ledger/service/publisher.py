@@ -243,7 +243,7 @@ class Publisher:
             if self._short:
                 log.info("the witness quorum is back")
             self._short = False
-        elif self.stopped is None:
+        elif self.stopped is None and not self._fatal.done():
             self._not_before = self._witnesses.next_try()
             if not self._short:
                 log.error("the witness quorum is missing; statements stay pending")
@@ -261,6 +261,8 @@ class Publisher:
         """Steps 5 to 8 for the newest committed head; whether the quorum was there."""
         newest = self._newest
         assert newest is not None
+        if self._fatal.done():  # by the very batch that woke this up, maybe: one that names other keys (log_keys.py)
+            return False
         self._late = []
         head = newest.head
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
+from ledger.errors import Malformed
 from ledger.records.dates import batch_day
 from ledger.records.kinds import FilingStatus, KeyStatus
 from ledger.records.refusals import Refusal, refuse
@@ -17,9 +20,19 @@ from ledger.request_signing import NonceMemory, open_request
 RequestKeys = Mapping[bytes, tuple[str, bytes]]  # kid -> filing number, public key
 
 
+_PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", re.ASCII)
+
+
+def check_public_url(url: str) -> None:
+    """Raises Malformed for what no caller can sign for: every request would be refused, and none would say why."""
+    if _PUBLIC_URL.fullmatch(url) is None:
+        raise Malformed("public_url: https://host[:port]")
+
+
 @dataclass(frozen=True, slots=True)
 class Requesters:
-    """What a request's signature is checked against. `public_url` is the address as callers see it."""
+    """What a request's signature is checked against. `public_url` is the address as callers see it, with or without a
+    slash at its end."""
 
     public_url: str
     keys: RequestKeys
@@ -31,7 +44,7 @@ class Requesters:
         now = time.time()
         opened = open_request(
             request.method,
-            self.public_url + request.raw_path,
+            self.public_url.rstrip("/") + request.raw_path,
             request.headers,
             body,
             key_for=lambda kid: self.keys[kid][1] if kid in self.keys else None,

@@ -111,11 +111,13 @@ class Sequencer:
 
     def put(self, candidates: Sequence[Candidate]) -> asyncio.Future[list[int | Refused]]:
         """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue: this bounds
-        memory, and `backlog` what a statement waits), and while no statement may be taken.
+        memory, and `backlog` what a statement waits), and while no statement may be taken. Into an empty queue what one
+        request may hold is always taken: it would never have room otherwise.
         """
         self._publisher.check_taking()
         size = sum(candidate.size for candidate in candidates)
-        if len(self._queue) + len(candidates) > self._queue_limit or self._waiting_bytes + size > _QUEUE_BYTES:
+        many = len(self._queue) + len(candidates) > self._queue_limit
+        if self._queue and (many or self._waiting_bytes + size > _QUEUE_BYTES):
             raise Unavailable("too many statements are waiting", retry_after=1)
         self._waiting_bytes += size
         request = _Request(asyncio.get_running_loop().create_future(), [0] * len(candidates), len(candidates))
@@ -183,7 +185,11 @@ class Sequencer:
             await self.integrator.commit(prepared)  # 4
             self._hashes.learn(prepared.completed)
             self._publisher.committed(prepared)
-            self._on_commit([item.candidate for item in taken])
+            # Neither what was refused nor what the log had before: that changed nothing.
+            came = [
+                one for one, at in zip(candidates, outcomes, strict=True) if isinstance(at, int) and at >= head.size
+            ]
+            self._on_commit(came)
         return outcomes
 
     def _take(self) -> list[_Waiting]:

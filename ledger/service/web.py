@@ -162,8 +162,10 @@ async def post_authority(request: web.Request) -> web.Response:
 
 
 async def post_tracks(request: web.Request) -> web.Response:
-    """The track of each person and lineage. Answers alike whether or not certificates exist."""
+    """The track of each person and lineage. Answers alike whether or not certificates exist. Drawn only while
+    statements are taken: a track out of an old copy of the store would be nobody's once the right one is back."""
     log = request.app[LOG]
+    log.publisher.check_taking()
     body = await read_body(request, _SMALL_BODY)
     filing = await log.requesters.open(request, body)
     persons = wire.decode(body, wire.TracksRequest).persons
@@ -177,7 +179,10 @@ async def post_tracks(request: web.Request) -> web.Response:
         if not 1 <= len(person.lineage) <= 64:
             raise Malformed("a lineage has 1 to 64 characters")
         rows.append(log.index.track_row(*document.identity, person.lineage))
-    found = await log.store.claim(rows)
+    try:
+        found = await log.store.claim(rows)
+    except Refused as error:  # another process leads; this one is about to find out and to end (standby.py)
+        raise Unavailable("another process has taken over this log; ask again", retry_after=2) from error
     return _json(wire.encode(wire.TracksAnswer([found[row.hmac] for row in rows])))
 
 
@@ -226,6 +231,7 @@ async def get_live(request: web.Request) -> web.Response:
 async def get_ready(request: web.Request) -> web.Response:
     publisher = request.app[LOG].publisher
     publisher.check_taking()
+    request.app[LOG].sequencer.check_clock()
     if not publisher.alive or not request.app[LOG].place.is_held:
         raise Unavailable("the log is not ready")
     return web.Response(text="ok\n")

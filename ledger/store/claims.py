@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ledger.errors import Unverified
+from ledger.errors import Damaged
 from ledger.records.claim import Claim, ClaimAct
 from ledger.records.claim_state import (
     ClaimState,
@@ -45,7 +45,7 @@ class Claims:
 
 
 async def load_claims(source: Source, statements: Sequence[Statement], also: Iterable[bytes] = ()) -> Claims:
-    """What these statements may touch, and `also` these nullifiers. Raises Unverified when rows do not fit together."""
+    """What these statements may touch, and `also` these nullifiers. Raises Damaged when rows do not fit together."""
     packs: dict[bytes, Pack] = {}
     nullifiers, leaves = list(also), []
     for statement in statements:
@@ -67,7 +67,7 @@ async def published_pack(source: Source, digest: bytes, issuer: str = "") -> Pac
         return None
     body = parse_statement(await source.proven_entry(index)).body
     if not isinstance(body, Pack) or (body.digest, body.issuer) != (digest, issuer):
-        raise Unverified("store: a pack's name leads to another statement; run fsck")
+        raise Damaged("store: a pack's name leads to another statement; run fsck")
     return body
 
 
@@ -76,7 +76,7 @@ async def last_claims(source: Source, nullifiers: Sequence[bytes]) -> dict[bytes
     keys = {nullifier_map_key(nullifier): nullifier for nullifier in nullifiers}
     rows = await source.proven_states(list(keys))
     if any(nullifier_value(row.body) != row.value for row in rows.values()):
-        raise Unverified("store: a nullifier's state is not that of its value; run fsck")
+        raise Damaged("store: a nullifier's state is not that of its value; run fsck")
     return {keys[key]: parse_nullifier(row.body) for key, row in rows.items()}
 
 
@@ -86,5 +86,5 @@ async def claim_states(source: Source, leaves: Sequence[bytes]) -> dict[bytes, C
     rows = await source.proven_states(list(keys))
     states = {keys[key]: parse_claim_state(row.body) for key, row in rows.items()}
     if any(states[keys[key]].value() != row.value for key, row in rows.items()):
-        raise Unverified("store: a claim's state is not that of its value; run fsck")
+        raise Damaged("store: a claim's state is not that of its value; run fsck")
     return states

@@ -71,16 +71,19 @@ class DamagedCopy(Refused):
 
 
 class _Headed:
-    """A copy as it will be with its head, for the proof that decides whether it gets one."""
+    """A copy as it will be with its head and checkpoint, for the proof that decides whether it gets them."""
 
-    def __init__(self, copy: Copyable, head: StoredHead) -> None:
-        self._copy, self._head = copy, head
+    def __init__(self, copy: Copyable, head: StoredHead, note: bytes | None) -> None:
+        self._copy, self._head, self._note = copy, head, note
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._copy, name)
 
     async def head(self) -> StoredHead:
         return self._head
+
+    async def checkpoint(self) -> bytes | None:
+        return self._note
 
 
 async def check_whole(store: Store) -> None:
@@ -117,9 +120,9 @@ async def copy_store(
         done = await _copy_table(source, target, insert, width, done, lambda at: progress(at, total))
     if [await _count(target, insert) for insert, _ in _TABLES] != counts:  # 3
         raise Refused("COPY_CHANGED", "source", _CHANGED)
-    if problems := await prove(cast(Copyable, _Headed(target, head))):  # 4
-        raise DamagedCopy(problems)
     note = await source.checkpoint()
+    if problems := await prove(cast(Copyable, _Headed(target, head, note))):  # 4
+        raise DamagedCopy(problems)
     if note is not None:
         await target.put_checkpoint(note)
     row = (1, head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)

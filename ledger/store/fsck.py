@@ -15,12 +15,15 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from hashlib import sha256
 
-from ledger.errors import CertLedgerError, Unavailable
+from ledger.errors import CertLedgerError, Malformed, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.seal import is_seal
+from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import EntryRow, Store, VersionedStore
 from ledger.store.replay import replay_stretch
+from ledger.tlog.checkpoint_text import parse_checkpoint
+from ledger.tlog.note import parse_note
 from ledger.tlog.tiles import tiles_for_size
 
 _READ = 1024  # entries a read
@@ -115,6 +118,9 @@ async def _check(
         problems.append(f"entry {head.size - 1}: the log does not end with a seal")
     if replayed.head != head:
         problems.append("head: differs from the replay of the entries")
+    for row in await store.rows(head.size, head.size + _READ):  # no batch could be committed over it
+        problems.append(f"entry {row.index}: behind the head")
+    problems += await _check_checkpoint(store, scratch, head.size)
     problems += await _check_tiles(store, scratch, head.size)
     problems += await _check_states(store, scratch)
     problems += await _check_versions(store, scratch)
@@ -148,6 +154,20 @@ async def _check_chain(scratch: Store, rows: list[EntryRow]) -> list[str]:
         for row, again in zip(rows, wanted, strict=True)
         if row != again
     ]
+
+
+async def _check_checkpoint(store: Store, scratch: Store, size: int) -> list[str]:
+    """The kept checkpoint is of the log's tree, or the log does not start. Whose signatures it has is not asked."""
+    note = await store.checkpoint()
+    if note is None:
+        return []
+    try:
+        kept = parse_checkpoint(parse_note(note).text)
+    except Malformed:
+        return ["checkpoint: cannot be read"]
+    if not 0 < kept.size <= size or await Hashes(scratch).root(kept.size) != kept.root:
+        return [f"checkpoint: of {kept.size} leaves, and not of this log's tree"]
+    return []
 
 
 async def _check_tiles(store: Store, scratch: Store, size: int) -> list[str]:

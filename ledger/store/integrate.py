@@ -188,20 +188,23 @@ class Integrator:
         wanted = set(map_keys)
         proven = {key: value for leaves in found for key, value in leaves if key in wanted}
         if proven != {key: row.value for key, row in rows.items()}:
-            raise Unverified("store: a state row is not that of the sealed map; run fsck")
+            raise Damaged("store: a state row is not that of the sealed map; run fsck")
         return rows
 
     async def _load_authority(self, genesis: Genesis, leaf: bytes) -> AuthorityState:
         return authority_of(genesis, leaf, await self._proven_row(authority_map_key(genesis.origin)))
 
     async def proven_entry(self, index: int) -> bytes:
-        """A committed entry, shown to be in the tree. Raises Unverified."""
+        """A committed entry, shown to be in the tree. Raises Damaged."""
         head = self.head
         entries = await self.store.entries(index, index + 1)
         if head is None or not entries:
             raise Damaged("store: an entry is missing; run fsck")
         (path,) = await Hashes(self.store).inclusion([index], head.size)
-        verify_inclusion(leaf_hash(entries[0]), index, head.size, path, head.root)
+        try:
+            verify_inclusion(leaf_hash(entries[0]), index, head.size, path, head.root)
+        except Unverified as error:
+            raise Damaged("store: an entry is not in the log's tree; run fsck") from error
         return entries[0]
 
 

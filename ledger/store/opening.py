@@ -11,6 +11,7 @@ from ledger.store.postgres_link import SCHEME, Deadlines, Place, parse_place
 from ledger.store.postgres_schema import EXISTS, check_no_schema, create_schema, upgrade_schema
 from ledger.store.postgres_writer import unseat
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite, upgrade_sqlite
+from ledger.store.sqlite_schema import is_begun
 from ledger.text import Text
 
 _STEPS: Final = Deadlines(command=14_400.0)  # an index over a large log is one statement
@@ -64,7 +65,7 @@ async def check_no_store(store: str, folder: Path, *, private: bool, owner: str 
     if is_postgres(store):
         place = parse_place(store)
         await check_no_schema(place, _owner(place, owner, private), Deadlines())
-    elif (folder / store).exists():
+    elif (folder / store).exists() and not is_begun(folder / store):
         raise Refused("EXISTS", str(folder / store), EXISTS)
 
 

@@ -39,6 +39,10 @@ _PASSWORD: Final = Text(
     "地址中不得含密码；请用 PGPASSWORD 或 ~/.pgpass",
     "No password in the address: use PGPASSWORD or ~/.pgpass",
 )
+_DATABASE: Final = "SELECT current_database() || ' ' || pg_postmaster_start_time()"
+OTHER_DATABASE: Final = Text(
+    "拥有者的地址属于另一个数据库或服务器", "The owner's address is of another database or server than the other one"
+)
 _WAITS_FOR: Final = "SELECT current_setting('synchronous_standby_names')"
 
 
@@ -195,6 +199,12 @@ async def check_server(connection: Any, place: Place) -> None:
             text = Text("服务器设置 {name} = {value}，提交不能保证持久", "{name} = {value}: commits are not durable")
             raise Refused("NOT_DURABLE", name, text.format(name=name, value=row[name]))
     await check_standby(connection, place)
+
+
+async def database_of(connection: Any) -> str:
+    """Which database of which running server answers, whatever its address calls it. Raises as the driver."""
+    found: str = await connection.fetchval(_DATABASE)
+    return found
 
 
 async def check_standby(connection: Any, place: Place) -> None:

@@ -16,7 +16,16 @@ from ledger.errors import Malformed, Refused, Unavailable
 from ledger.store.drift import postgres_drift, refuse_drift
 from ledger.store.migrations import OLDER, TABLE_OF_STEPS, Migration, migrations, missing_steps
 from ledger.store.postgres_catalogue import Fetch
-from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_link import (
+    OTHER_DATABASE,
+    Deadlines,
+    Place,
+    check_server,
+    connect,
+    database_of,
+    end,
+    unavailable,
+)
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
 
@@ -76,8 +85,6 @@ async def check_role(fetch: Fetch) -> None:
 async def check_no_schema(place: Place, owner: Place, deadlines: Deadlines) -> None:
     """Both roles reach the server, it is one that may be used, and there is no store at `place` yet: what
     `create_schema` and the first `open` would find out when something is half made. Raises as they do."""
-    session = await connect(place, deadlines)
-    await end(session)
 
     async def look(session: Any) -> None:
         await _check_new(session, place)
@@ -125,10 +132,14 @@ async def _check_new(session: Any, place: Place) -> None:
 
 
 async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Callable[[Any], Awaitable[None]]) -> None:
+    """Raises Refused where the owner's address is of another database: what was made there would be nobody's."""
+    ours = await _database(place, deadlines)
     session = await connect(replace(owner, schema=place.schema), deadlines)
     try:
         with unavailable("migrate"):
             await check_server(session, owner)
+            if await database_of(session) != ours:
+                raise Refused("STORE_OWNER", "store", OTHER_DATABASE)
             try:
                 await session.execute(f"SELECT pg_advisory_lock({place.lock})")
             except asyncpg.LockNotAvailableError as error:
@@ -136,6 +147,15 @@ async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Call
                 raise Refused("STORE_IN_USE", str(place), text) from error
             async with session.transaction():
                 await work(session)
+    finally:
+        await end(session)
+
+
+async def _database(place: Place, deadlines: Deadlines) -> str:
+    session = await connect(place, deadlines)
+    try:
+        with unavailable("look"):
+            return await database_of(session)
     finally:
         await end(session)
 

@@ -100,8 +100,9 @@ PUT_ENVELOPE: Final = (
 ENVELOPE: Final = "SELECT body FROM envelope WHERE locator = $1 AND slot = $2"
 PUT_INDEX: Final = "INSERT INTO private_index (hmac, purpose, key_version, body) VALUES ($1, $2, $3, $4)"
 CLAIM_INDEX: Final = PUT_INDEX + " ON CONFLICT (hmac) DO NOTHING"
-RENEW_INDEX: Final = PUT_INDEX + (
+RENEW_INDEX: Final = PUT_INDEX + (  # never a row of another purpose, whoever names its HMAC
     " ON CONFLICT (hmac) DO UPDATE SET key_version = excluded.key_version, body = excluded.body"
+    " WHERE private_index.purpose = excluded.purpose"
 )
 ERASE_ENVELOPE: Final = "DELETE FROM envelope WHERE locator = $1"
 ERASE_INDEX: Final = "DELETE FROM private_index WHERE hmac = $1"

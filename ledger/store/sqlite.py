@@ -32,7 +32,7 @@ from ledger.store.protocol import (
     signed_row,
     unchanged_bucket,
 )
-from ledger.store.sqlite_schema import check_tables, make_tables, upgrade_tables
+from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
 from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
@@ -54,8 +54,8 @@ class SqliteStore:
         self._private = private
         self._lock = None if read_only else _lock(path)
         try:
-            self._reader = connect(path)
-            self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB)
+            self._reader = connect(path, read_only=read_only)
+            self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB, read_only=read_only)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
                 os.close(self._lock)
@@ -229,7 +229,9 @@ class SqliteStore:
         return await self.index([row.hmac for row in rows])
 
     async def erase(self, locators: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
-        """Delete envelopes and index rows in one commit; how many were there. Nothing of them stays in the file."""
+        """Delete envelopes and index rows in one commit; how many were there. Nothing of them stays in the file, nor in
+        the write-ahead log beside it. Raises Unavailable, with the rows deleted, while another process reads the store:
+        their bytes go when this is called again."""
 
         def write() -> int:
             self._writer.execute("PRAGMA secure_delete = ON")
@@ -240,8 +242,18 @@ class SqliteStore:
             return gone
 
         gone = await self._write(write)
-        await self._write(self._begin_again)
+        await self._write(self._empty_log)
         return gone
+
+    def _empty_log(self) -> None:
+        assert self._copier is not None
+        self._copier.finish()
+        self._writer.execute("PRAGMA busy_timeout = 1000")
+        if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise Unavailable(
+                "store: deleted, but another process reads the store (a backup?), and until it has ended "
+                "the bytes stay in the file: run this again then"
+            )
 
     async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a copy that is being made (`ledger.store.copying`)."""
@@ -317,11 +329,15 @@ class SqliteStore:
 
 
 def create_sqlite(path: Path, *, private: bool) -> SqliteStore:
-    """Make a new store file. Raises Refused when one is there."""
-    if path.exists():
+    """Make a new store file, also where that was begun and not ended. Raises Refused when one is there."""
+    if path.exists() and not is_begun(path):
         raise Refused("EXISTS", str(path), Text("存储已存在", "The store exists already"))
     store = SqliteStore(path, private=private)
-    make_tables(store._writer, path, private=private)
+    try:
+        make_tables(store._writer, path, private=private)
+    except BaseException:
+        store.close_now()
+        raise
     return store
 
 

@@ -1,11 +1,13 @@
 """The tables of a log in a SQLite file: brought up to this version, and refused when they are not what its steps make.
 
-Each step is a transaction, so that a crash in between leaves the earlier ones, which the next upgrade goes on from.
+Each step of an upgrade is a transaction, so that a crash in between leaves the earlier ones, which the next one goes on
+from. A new file gets all of them in one.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import Refused, Unavailable
@@ -15,9 +17,23 @@ from ledger.store.sqlite_wal import transaction
 
 
 def make_tables(store: sqlite3.Connection, path: Path, *, private: bool) -> None:
-    """Every step, in a new file."""
-    store.execute(TABLE_OF_STEPS)
-    _apply(store, _missing(store, path, private=private))
+    """Every step, in a new file, all of them or none. Raises Unavailable."""
+    try:
+        with transaction(store):
+            store.execute(TABLE_OF_STEPS)
+            for step in migrations(private=private):
+                _carry_out(store, step)
+    except sqlite3.Error as error:
+        raise Unavailable(f"no store can be made at {path}: {error}") from error
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a file is a store of which nothing was made yet: a crash leaves one."""
+    try:
+        with closing(sqlite3.connect(path)) as file:
+            return bool(file.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
 
 
 def upgrade_tables(store: sqlite3.Connection, path: Path, *, private: bool, dry_run: bool) -> list[str]:
@@ -49,6 +65,10 @@ def _missing(store: sqlite3.Connection, path: Path, *, private: bool) -> list[Mi
 def _apply(store: sqlite3.Connection, steps: list[Migration]) -> None:
     for step in steps:
         with transaction(store):
-            for statement in step.statements():
-                store.execute(statement)
-            store.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))
+            _carry_out(store, step)
+
+
+def _carry_out(store: sqlite3.Connection, step: Migration) -> None:
+    for statement in step.statements():
+        store.execute(statement)
+    store.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))

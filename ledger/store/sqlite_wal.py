@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+from ledger.errors import Unavailable
 
 CACHE_KIB = 32 * 1024
 WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
@@ -14,10 +16,14 @@ _COPY_PAGES = 32_000  # of 4 KiB, written since the last copy
 _WAL_LIMIT = 128_000
 
 
-def connect(path: Path, *, threads: bool = False, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
+def connect(
+    path: Path, *, threads: bool = False, cache_kib: int = CACHE_KIB, read_only: bool = False
+) -> sqlite3.Connection:
+    """`read_only` leaves the file as it is: a backup may lie where nothing can be written."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # Copier does it, so that no COMMIT waits for it
@@ -38,6 +44,25 @@ def transaction(writer: sqlite3.Connection) -> Iterator[None]:
         if writer.in_transaction:
             writer.execute("ROLLBACK")
         raise
+
+
+def gather(path: Path) -> None:
+    """Bring all of a closed store into its one file, durable on return: this file alone is the store then, also where
+    nothing can be written.
+
+    Closing says nothing: where there is no room for it, or somebody else has the file open, what was committed stays in
+    the write-ahead log beside it. Raises Unavailable then.
+    """
+    try:
+        with closing(connect(path)) as store:
+            busy, left, _ = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            store.execute("PRAGMA busy_timeout = 0")
+            with suppress(sqlite3.OperationalError):  # somebody looks at it, idly: it is whole all the same
+                store.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise Unavailable(f"{path} cannot be brought into one file: {error}") from error
+    if busy or left:
+        raise Unavailable(f"{path} cannot be brought into one file: another process reads it")
 
 
 class Copier:

@@ -96,7 +96,12 @@ async def test_every_status_has_its_failure(status: int, kind: type[CertLedgerEr
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'{"error": 5}', b'{"error": {"code": 5}}', b"<html>", b"\xff"]
+    "body",
+    [
+        *(b"", b"{", b"[]", b"null", b'{"error": 5}', b'{"error": {"code": 5}}', b"<html>", b"\xff"),
+        b'{"error": {"code": "\xd6\xd0"}}',  # of a proxy that writes GBK
+        b'{"more": ' + b"[" * 50_000,
+    ],
 )
 async def test_errors_without_their_form_are_still_refusals(body: bytes) -> None:
     async with served(fixed(422, body)) as client:

@@ -131,6 +131,12 @@ def test_anything_else_is_malformed(raw: bytes) -> None:
         assert len(str(error)) < 300
 
 
+def test_an_answer_nested_without_end_is_malformed() -> None:
+    """Answers may have members of a later version, and those are walked through."""
+    with pytest.raises(Malformed):
+        wire.receipt_of(b'{"later": ' + b"[" * 50_000)
+
+
 def test_openings_that_cannot_be_are_malformed() -> None:
     body = wire.submission_body(SUBMISSION)
     for change in ({"salt": b""}, {"number": ""}, {"name": ""}, {"name": "x" * 51}, {"number": "x" * 65}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,20 @@ def test_nothing_is_overwritten(run: Run) -> None:
     assert {path: path.read_bytes() for path in Path.cwd().iterdir()} == before
 
 
+def test_a_full_disk_leaves_no_half_of_a_file(run: Run) -> None:
+    """It would stand in the way of the same words when there is room again, as EXISTS."""
+    people(run)
+    words = ["propose", "ladder", "--origin", ORIGIN, "--out", "ladder.json"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+    try:
+        code, _, err = run(*words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 3 and "cannot write" in err
+    assert run(*words)[0] == 0
+
+
 def test_a_signature_belongs_to_one_proposal(run: Run) -> None:
     propose_genesis(run)
     run("propose", "ladder", "--origin", ORIGIN, "--out", "ladder.json")
@@ -168,6 +183,9 @@ def test_proposals_that_were_changed_are_refused(run: Run) -> None:
         ):
             code, _, err = run(*command)
             assert code == 2 and "Traceback" not in err, document
+    Path("deep.json").write_bytes(b"[" * 60_000)
+    for words in (["show", "deep.json"], ["combine", "genesis.json", "deep.json", "--out", "s"]):
+        assert run(*words)[0] == 2
     Path("noise.json").write_bytes(b"\xff{")
     assert run("show", "noise.json")[0] == 2
     Path("large.json").write_bytes(b" " * 70_000)

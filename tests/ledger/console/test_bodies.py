@@ -105,7 +105,7 @@ def test_every_kind_of_the_command_line_is_tested_here() -> None:
 @pytest.mark.parametrize("what", FORMS)
 def test_another_key_a_missing_one_or_no_toml_is_malformed(what: str) -> None:
     text, _ = FORMS[what]
-    for bad in (text + '\nreasons = "x"', text.partition("\n")[2], "= 3", ""):
+    for bad in (text + '\nreasons = "x"', text.partition("\n")[2], "= 3", "", "x = " + "[" * 5000):
         with pytest.raises(Malformed):
             read_body(what, bad, TODAY)
 

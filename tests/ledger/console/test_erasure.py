@@ -12,9 +12,12 @@ from ledger.__main__ import main
 from ledger.console.erasure import read_orders
 from ledger.console.operate import PASSPHRASE as VARIABLE
 from ledger.errors import Malformed
-from ledger.records.erasure import seal_order
+from ledger.records.erasure import public_of, seal_order
+from ledger.records.secret import cert_key_of
 from tests.support.builders import Certificate, octets
 from tests.support.live_ledger import PASSPHRASE, LiveLedger, drafted, live_body
+
+DEEP = b'{"more": ' + b"[" * 50_000
 
 
 async def issued(live: LiveLedger) -> Certificate:
@@ -50,14 +53,35 @@ def test_an_order_is_carried_out(
     assert json.loads(capsys.readouterr().out) == {"id": "02", "rows": 4}
     assert main(["erase", *folder, str(orders)]) == 0
     assert json.loads(capsys.readouterr().out) == {"id": "02", "rows": 0}
-    lines[1]["cert_key"] = octets("another").hex()
-    orders.write_text(json.dumps(lines[1]), "utf-8")
-    assert main(["erase", *folder, str(orders)]) == 2
-    assert "another certificate" in capsys.readouterr().err
+    good, public_of_another = lines[1], public_of(octets("another ledger"))
+    bad = [
+        {**good, "id": "03", "order": seal_order(public_of_another, certificate.secret, octets("ephemeral")).hex()},
+        {**good, "id": "04", "cert_key": octets("another").hex()},
+        {
+            **good,
+            "id": "05",
+            "cert_key": cert_key_of(octets("no", 16)).hex(),
+            "order": seal_order(public, octets("no", 16), octets("ephemeral")).hex(),
+        },
+    ]
+    orders.write_text("\n".join(map(json.dumps, [*bad, good])), "utf-8")
+    assert main(["erase", *folder, str(orders)]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"id": "02", "rows": 0}, "what cannot be carried out holds up no other"
+    assert "03: an order of erasure for another ledger" in said.err
+    assert "04: the order is of another certificate" in said.err and "05: NO_CERTIFICATE" in said.err
+    assert "3 orders of erasure were not carried out" in said.err
 
 
 def test_lines_that_are_none_are_refused() -> None:
     assert read_orders(b"\n\n") == []
-    for wrong in (b"x", b"[]", b'{"id": "1"}', b'{"id":"1","kind":"erasure","cert_key":"00","order":"zz"}', b"\xff"):
+    for wrong in (
+        b"x",
+        b"[]",
+        b'{"id": "1"}',
+        b'{"id":"1","kind":"erasure","cert_key":"00","order":"zz"}',
+        b"\xff",
+        DEEP,
+    ):
         with pytest.raises(Malformed):
             read_orders(wrong)

@@ -87,7 +87,19 @@ def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["passphrase", "guard's address", "guard's role", "guard beside", "store's role", "keys", "guard", "trust"]
+    "wrong",
+    [
+        "passphrase",
+        "guard's address",
+        "guard's role",
+        "guard's owner",
+        "guard beside",
+        "store's role",
+        "store's owner",
+        "keys",
+        "guard",
+        "trust",
+    ],
 )
 def test_an_init_that_is_refused_leaves_nothing_in_its_way(
     run: Run, monkeypatch: pytest.MonkeyPatch, wrong: str
@@ -106,6 +118,10 @@ def test_an_init_that_is_refused_leaves_nothing_in_its_way(
             bad["--guard"] = bad["--guard"].replace(f":{server.port}/", ":1/")
         elif wrong == "guard's role":
             bad["--guard"] = bad["--guard"].replace("ledger_app@", "nobody_here@")
+        elif wrong == "guard's owner":  # of another database
+            bad["--guard-owner"] = server.owner(server.place("init elsewhere"))
+        elif wrong == "store's owner":
+            bad["--store-owner"] = server.owner(server.place("init elsewhere", database=GUARD_DATABASE))
         elif wrong == "guard beside":
             bad["--guard"] = store.replace("schema=", "schema=g_")
             bad["--guard-owner"] = bad["--store-owner"]
@@ -125,10 +141,32 @@ def test_an_init_that_is_refused_leaves_nothing_in_its_way(
     assert code == 0, err
 
 
+def test_a_guard_on_storage_that_is_not_there_leaves_no_half_of_a_log(run: Run) -> None:
+    code, _, err = init(run, "--guard", "absent/guard")
+    assert code == 3 and "absent" in err
+    assert init(run)[0] == 0
+
+
+def test_what_serve_would_not_read_is_not_made(run: Run) -> None:
+    for option, value, words in (("--port", "87000", "0..65535"), ("--public-url", "log.example.org", "public_url")):
+        code, _, err = init(run, option, value)
+        assert code in (1, 2) and words in err
+        assert not Path("log").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_no_traceback(run: Run) -> None:
+    Path("log").write_bytes(b"a file")
+    code, _, err = init(run)
+    assert code == 3 and "log: " in err and "could not be done" in err
+
+
 def test_a_guard_is_moved_into_a_database(run: Run) -> None:
     server = postgres_server()
     place = server.place("moved guard")
     assert init(run)[0] == 0
+    elsewhere = server.owner(server.place("moved elsewhere", database=GUARD_DATABASE))
+    code, _, err = run("migrate-guard", "--dir", "log", place, "--guard-owner", elsewhere)
+    assert code == 1 and "GUARD_OWNER" in err and Path("log/guard").is_file()
     code, out, err = run("migrate-guard", "--dir", "log", place, "--guard-owner", server.owner(place))
     assert code == 0, err
     assert place in out and Path("log/guard.moved").is_file()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.__main__ import main
 from ledger.console import storage
 from ledger.console.operate import PASSPHRASE
-from ledger.store import copying
+from ledger.store import copying, sqlite_schema
+from ledger.store.migrations import Migration
 from ledger.store.numbers import NumberRows
 from ledger.store.postgres import PostgresStore
 from ledger.store.protocol import Purpose
@@ -206,6 +211,12 @@ def test_a_ledger_on_postgres_needs_another_owner(run: Run) -> None:
     assert run(*words, *made.init)[0] == 0
 
 
+def log_in_a_file(run: Run) -> Place:
+    words = ["init", "--dir", "log", "--origin", AUTHORITY.origin, "--genesis", "genesis.cose", "--light"]
+    assert run(*words)[0] == 0
+    return make("sqlite")
+
+
 def head_of(said: str) -> str:
     """The line that a copy ends with."""
     (line,) = [line for line in said.splitlines() if line.startswith("size ")]
@@ -290,6 +301,56 @@ def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None
     assert code == 1 and "ORIGIN" in err and not Path("log/third.db").exists()
 
 
+def test_a_backup_is_whole_in_its_one_file_whoever_looks_at_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed may still lie beside the file when it is closed: a full disk does that, or another reader."""
+    log, whole, readers = log_in_a_file(run), storage.prove, list[sqlite3.Connection]()
+
+    async def looked_at(store: Any) -> list[str]:
+        readers.append(sqlite3.connect("backup.partial"))
+        readers[0].execute("SELECT count(*) FROM entry").fetchall()
+        return await whole(store)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "prove", looked_at)
+        code, saved, err = run("backup", "--dir", "log", "--out", "backup")
+    readers[0].close()
+    assert code == 0, err
+    Path("copied").write_bytes(Path("backup").read_bytes())
+    lose_store(log)
+    code, restored, err = run("restore", "--dir", "log", "--from", "copied")
+    assert code == 0 and head_of(saved) == head_of(restored), err
+
+
+def test_a_backup_can_be_read_where_nothing_can_be_written(run: Run) -> None:
+    """A mounted snapshot, a disc: SQLite's write-ahead log would need files beside it, even to read."""
+    log_in_a_file(run)
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    before = Path("backup").read_bytes()
+    with closing(sqlite3.connect(f"file:{Path('backup').absolute()}?immutable=1", uri=True)) as file:
+        assert file.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    lose_store(make("sqlite"))
+    assert run("restore", "--dir", "log", "--from", "backup")[0] == 0
+    assert Path("backup").read_bytes() == before, "and stays what it is"
+
+
+def test_a_second_backup_into_the_same_file_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would remove what the first has half made, and the first would end with that of the second."""
+    words, whole, second = ["backup", "--dir", "log", "--out", "backup"], storage.prove, list[int]()
+    log = log_in_a_file(run)
+
+    async def beside_another(store: Any) -> list[str]:
+        monkeypatch.setattr(storage, "prove", whole)
+        second.append(await asyncio.to_thread(main, words))
+        return await whole(store)
+
+    monkeypatch.setattr(storage, "prove", beside_another)
+    code, _, err = run(*words)
+    assert code == 0 and second == [1] and "BACKUP_RUNS" in err
+    assert [path.name for path in Path().iterdir() if path.name.startswith("backup")] == ["backup"]
+    lose_store(log)
+    assert run("restore", "--dir", "log", "--from", "backup")[0] == 0
+
+
 def lose_store(place: Place) -> None:
     """The folder's log is lost; an empty place of the same kind is where its store is to be."""
     fresh = make("postgres" if place.owner else "sqlite")
@@ -323,6 +384,30 @@ def test_a_damaged_backup_is_never_served(run: Run, place: Place) -> None:
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+def test_a_restore_that_was_killed_at_its_very_beginning_begins_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables are all there or none: half of them is neither a store nor the empty place of one."""
+    log = log_in_a_file(run)
+    assert run("backup", "--dir", "log", "--out", "backup")[0] == 0
+    lose_store(log)
+    carry_out, steps = sqlite_schema._carry_out, list[str]()
+
+    def killed(store: sqlite3.Connection, step: Migration) -> None:
+        if steps:
+            raise Killed
+        carry_out(store, step)
+        steps.append(step.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_schema, "_carry_out", killed)
+        with pytest.raises(Killed):
+            run("restore", "--dir", "log", "--from", "backup")
+    assert steps and Path("log/fresh.db").is_file()
+    code, _, err = run("restore", "--dir", "log", "--from", "backup")
+    assert code == 0, err
 
 
 def test_a_restore_that_was_killed_in_its_check_goes_on_with_it(

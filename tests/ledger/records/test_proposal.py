@@ -34,7 +34,9 @@ def test_every_member_is_checked(member: str, value: object) -> None:
         read_proposal(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"\xff", b"{" * 9, b'{"format":"certledger/signature/v1"}'])
+@pytest.mark.parametrize(
+    "raw", [b"", b"[]", b"null", b"\xff", b"{" * 9, b"[" * 50_000, b'{"format":"certledger/signature/v1"}']
+)
 def test_what_is_no_proposal(raw: bytes) -> None:
     with pytest.raises(Malformed):
         read_proposal(raw)

@@ -44,6 +44,23 @@ def test_names_that_have_all_of_theirs_again_are_forgotten() -> None:
         budget.take("9999", 1, 9_999.0)
 
 
+def test_names_are_bounded_and_room_comes_back() -> None:
+    """Who asks under ever new names, all of which have to be remembered for hours, gets no more of our memory."""
+    budget = Budget(1 / 3600, 2, most=100)
+    for at in range(100):
+        budget.take(str(at), 1, float(at))
+    for _ in range(2):
+        with pytest.raises(Unavailable) as failure:
+            budget.take("one more", 1, 100.0)
+        assert failure.value.retry_after
+    budget.take("7", 1, 100.0)
+    with pytest.raises(Unavailable):
+        budget.take("7", 1, 100.0)
+    assert len(budget._left) == 100
+    budget.take("one more", 1, 3700.0)
+    assert len(budget._left) <= 3
+
+
 def test_a_clock_that_goes_back_gives_nothing() -> None:
     budget = Budget(10.0, 10)
     budget.take("a", 10, 100.0)

@@ -17,16 +17,18 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from ledger import wire
 from ledger.edge import protect
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
 from ledger.service.budget import Budget
+from ledger.service.claims import _certificates as certificates_of
 from ledger.service.claims import add_claims, find_certificate
 from ledger.service.erasure import find_erasable
 from ledger.store.claims import claim_states
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import Purpose
 from ledger.wire import BareSubmission, Logged
 from ledger.wire_holders import HolderAnswer, HolderRequest
 from tests.support.builders import Body, Certificate, correct, octets, ruling
@@ -75,6 +77,19 @@ async def refused_asking(claims: ClaimRoom, question: wire.Asked, payer: Body = 
 
 async def status(claims: ClaimRoom, made: MadeClaim) -> ClaimStatus:
     return (await claim_states(claims.room.sequencer.integrator, [made.leaf]))[made.leaf].status
+
+
+async def test_a_damaged_link_is_the_ledgers_own_fault(tmp_path: Path) -> None:
+    """As anything unverified it was answered 401, and payers signed again what was in order."""
+    async with opened(tmp_path) as claims:
+        made = await claims.ask(PAYER, asked(await issued(claims), "p"))
+        await claims.put(PAYER, made.submission)
+        states = await claim_states(claims.room.sequencer.integrator, [made.leaf])
+        assert len(await certificates_of(claims.desk, list(states.values()))) == 1
+        kind, path = claims.room.kind, tmp_path / "log.db"
+        kind.change(path, f"UPDATE private_index SET body = x'{'00' * 60}' WHERE purpose = {int(Purpose.LINK)}")
+        with pytest.raises(Damaged, match="fsck"):
+            await certificates_of(claims.desk, list(states.values()))
 
 
 class TestAsking:

@@ -79,6 +79,25 @@ def test_slow_drift_is_followed_for_ever() -> None:
     assert last == hands.wall
 
 
+def test_a_leap_that_was_followed_and_is_undone_needs_no_new_start() -> None:
+    """Within the limit a leap is taken for drift, and a busy log follows it in minutes. Put right again, the clock is
+    right: what was sealed ahead of it only has to be lived through."""
+    hands = Hands()
+    clock, last = hands.clock(), START
+    hands.pass_time(0, leap=200_000)
+    for _ in range(5000):
+        hands.pass_time(100)
+        last = clock.batch_time(last)
+    hands.wall -= 200_000
+    with pytest.raises(ClockStopped):
+        clock.batch_time(last)
+    hands.pass_time(200_001)
+    assert clock.batch_time(last) == hands.wall
+    hands.wall += 3_600_000
+    with pytest.raises(ClockStopped):
+        clock.batch_time(last)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(-7000, 400_000)), max_size=60))
 def test_whatever_the_clock_does_times_strictly_rise(steps: list[tuple[int, int]]) -> None:
     hands = Hands()

@@ -6,6 +6,7 @@ import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.service.enquirers import TRIES_A_DAY, Enquirers, format_verifier, parse_verifiers
+from ledger.wire import MAX_LOOKUPS
 
 TOKEN, OTHER = "ab" * 32, "cd" * 32
 LINES = (format_verifier("province", TOKEN), format_verifier("city", OTHER))
@@ -48,6 +49,17 @@ def test_five_tries_a_day_for_one_certificate() -> None:
     assert refused.value.code == "TRIES_USED" and TRIES_A_DAY == 5
     enquirers.try_match(b"b" * 32, 7)
     enquirers.try_match(b"a" * 32, 8)
+
+
+@pytest.mark.parametrize("lookups_per_s", [1, 2, 3])
+def test_the_largest_request_has_its_turn_however_little_a_verifier_may_ask(lookups_per_s: int) -> None:
+    """Verifiers ask for a hiring list by the largest request, and would wait for ever for what never comes."""
+    enquirers = Enquirers(parse_verifiers(LINES), lookups_per_s)
+    enquirers.spend("province", MAX_LOOKUPS, 0.0)
+    with pytest.raises(Unavailable) as waiting:
+        enquirers.spend("province", MAX_LOOKUPS, 0.0)
+    assert waiting.value.retry_after is not None
+    enquirers.spend("province", MAX_LOOKUPS, float(waiting.value.retry_after))
 
 
 def test_a_verifier_that_asks_too_much_has_to_wait_and_others_do_not() -> None:

@@ -9,11 +9,12 @@ import pytest
 from ledger.errors import Refused
 from ledger.records.secret import correction_locator, locator_of
 from ledger.service.erasure import find_erasable
+from ledger.service.private_index import Found
 from ledger.store.erasing import erase_rows
 from ledger.store.protocol import Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, put
 from tests.support.builders import octets
-from tests.support.life_builders import correction
+from tests.support.life_builders import correction, reissue
 from tests.support.postgres import postgres_server
 from tests.support.service_room import BODY, INDEX, Room
 from tests.support.stores import KINDS, PostgresKind
@@ -65,6 +66,22 @@ async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None
         assert state is not None, "the public record stays"
         [later] = await room.draft("c")
         await put(room, later)
+
+
+async def test_a_certificate_that_a_reissue_replaced(room: Room) -> None:
+    """The new paper's look-up leads on; each of the two takes its own rows along."""
+    async with room.open():
+        [first] = await room.draft("a")
+        await put(room, first)
+        again = reissue(BODY, first, "again")
+        await put(room, again)
+    assert await erase(room, first.secret) == 3, "two envelopes and an ID tail"
+    async with room.open():
+        assert await room.store.envelope(locator_of(first.secret), Slot.FACE) is None
+        [found] = await enquiries(room).lookups.find([(again.face.number, again.face.name)])
+        assert isinstance(found, Found) and found.cert_key == again.issue.cert_key
+    assert await erase(room, again.secret) == 4
+    assert await erase(room, first.secret) == 0
 
 
 async def test_a_secret_of_no_certificate(room: Room) -> None:

@@ -13,7 +13,8 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service import examined as wire
 from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner
 from ledger.service.examiners import pack_examined, unpack_examined
-from ledger.service.private_index import PrivateIndex
+from ledger.service.private_index import LOOKUP_BYTES, PrivateIndex
+from ledger.store.protocol import Purpose
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 from tests.support.builders import octets
@@ -81,10 +82,18 @@ def test_other_versions_and_shapes_are_refused() -> None:
     for items in ([], [item] * (MAX_SUBMISSIONS + 1)):
         with pytest.raises(Malformed):
             wire.parse_examined(wire.format_examined("n", items))
-    row: list[object] = [b"", 1, 1, b""]
-    for purpose, slot, passes in ((1, 1, True), (99, 1, False), (1, 3, False)):
-        rows = [[b"", purpose, 1, b""], row, [[b"", slot, b""], [b"", 2, b""]]]
-        private = ["person", "n", "1", "2", b"", ["a", "b", "c"], b"", *rows]
+    one, sealed = bytes(32), bytes(29)
+    lookup: list[object] = [one, int(Purpose.LOOKUP), 1, bytes(LOOKUP_BYTES)]
+    match = int(Purpose.MATCH)
+    for purpose, slot, passes in (
+        (match, 1, True),
+        (1, 1, False),
+        (99, 1, False),
+        (match, 2, False),
+        (match, 3, False),
+    ):
+        rows = [[one, purpose, 1, b""], lookup, [[one, slot, sealed], [one, 2, sealed]]]
+        private = ["person", "n", "1", "2", one, ["a", "b", "c"], one, *rows]
         body = wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
         if not passes:
             with pytest.raises(Malformed):

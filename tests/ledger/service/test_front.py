@@ -15,16 +15,17 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from msgspec.structs import replace as renewed
 
 from ledger.edge import Intake, start_site
-from ledger.errors import Refused, Unavailable, Unverified
+from ledger.errors import Damaged, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import AuthorityState, FilingState, KeyUse
 from ledger.records.supervision import FilingStanding
 from ledger.reference_data import load_catalogue, load_ladder
-from ledger.service.admission import Candidate, Examined, Examiner
+from ledger.service.admission import Candidate, Examined, Examiner, PrivatePart
 from ledger.service.backlog import LONGEST_S, START, Backlog
 from ledger.service.examined import (
     FORM,
@@ -37,15 +38,16 @@ from ledger.service.examined import (
     pack_item,
     sign_examined,
 )
-from ledger.service.front import Front, create_front_app
+from ledger.service.front import Front, _requester, create_front_app
 from ledger.service.front_link import Answer
 from ledger.service.metrics import make_front_metrics
 from ledger.service.private_index import PrivateIndex
 from ledger.service.tiles import IMMUTABLE
 from ledger.store.postgres_link import parse_place
+from ledger.store.protocol import IndexRow, Purpose
 from ledger.wire import Logged, SubmitRequest, encode, submission_body
 from tests.ledger.service.test_admission import OPENINGS
-from tests.support.builders import Body
+from tests.support.builders import OCCUPATION, Body
 from tests.support.fault_store import flip
 from tests.support.fronts import LiveFront, internal_url, settings_of
 from tests.support.life_builders import bare, ruling
@@ -311,6 +313,23 @@ async def hand_in(pair: Pair, body: bytes, headers: dict[str, str]) -> tuple[int
         return answer.status, json.loads(await answer.read())
 
 
+async def test_a_damaged_database_is_not_the_callers_signature() -> None:
+    """Opened a second time, the request would have been seen before, and answered 401."""
+    asked = list[int]()
+
+    async def damaged(*_: object, **__: object) -> Any:
+        asked.append(1)
+        raise Damaged("store: a filing's state is not that of its terms; run fsck")
+
+    async def refresh() -> bool:
+        return True
+
+    front: Any = SimpleNamespace(requesters=SimpleNamespace(open=damaged), view=SimpleNamespace(refresh=refresh))
+    with pytest.raises(Damaged):
+        await _requester(front, SimpleNamespace(), b"")  # type: ignore[arg-type]
+    assert asked == [1]
+
+
 async def test_only_fronts_of_this_version_and_now_are_listened_to(pair: Pair) -> None:
     secret, now = front_key(index_key(pair.live)), int(time.time())
     body = format_examined(HOME.filing.number, [REFUSAL])
@@ -361,6 +380,45 @@ async def test_a_front_in_other_hands_gets_nothing_in_that_no_record_key_signed(
     assert status == 200
     assert [answer["code"] for answer in said["answers"]] == ["KEY_UNKNOWN", "SIGNATURE", "OPENING_MISSING"]
     assert await size_of(pair.live) == before
+
+
+async def test_a_front_in_other_hands_renews_no_row_of_another_person(pair: Pair) -> None:
+    """Only what passes it may be mis-linked: a row of another purpose would take the place of somebody else's track."""
+    secret = index_key(pair.live)
+    index = PrivateIndex(secret, lambda count: bytes(count))
+    examiner = Examiner(index, load_ladder(), load_catalogue())
+    async with pair.front.client(HOME) as client:
+        (true,) = await drafted(client, HOME, *distinct("renewed", 1))
+    key, nothing = KeyUse(HOME.record.public, KeyStatus.LIVE, 0), bytes(32)
+    filing = FilingState(FilingStatus.ACTIVE, HOME.filing, 1, nothing, 1, nothing, 1, 0, nothing, (key,), ())
+    authority = AuthorityState(pair.live.authority.origin, pair.live.authority.genesis.keys, 2, event_leaf=nothing)
+    (examined,) = examiner.examine([submission_body(true.submission())], filing, authority)
+    assert isinstance(examined.outcome, Candidate) and isinstance(examined.outcome.private, PrivatePart)
+    part = examined.outcome.private
+    face, rest = part.envelopes
+    person = index.person_hmac("111", "CHN", "009900198001010016", OCCUPATION)
+    before = await size_of(pair.live)
+    for wrong in (
+        {"lookup": IndexRow(person, Purpose.PERSON, 1, bytes(16))},
+        {"lookup": renewed(part.lookup, body=bytes(16))},
+        {"lookup": renewed(part.lookup, hmac=b"")},
+        {"match": IndexRow(person, Purpose.PERSON, 1, bytes(16))},
+        {"match": renewed(part.match, body=b"x")},
+        {"number_hmac": b""},
+        {"person_hmac": b"x"},
+        {"filing_number": "Y000051099999"},
+        {"envelopes": (face, face)},
+        {"envelopes": (face, renewed(rest, locator=bytes(32)))},
+        {"envelopes": (renewed(face, body=bytes(25_000)), rest)},
+    ):
+        item = msgspec.msgpack.encode(CheckedItem(true.statement.entry, renewed(part, **wrong)))
+        body = format_examined(HOME.filing.number, [item])
+        status, said = await hand_in(pair, body, sign_examined(front_key(secret), body, int(time.time())))
+        assert (status, said["error"]["code"]) == (400, "malformed"), wrong
+    assert await size_of(pair.live) == before
+    body = format_examined(HOME.filing.number, [pack_item(examined)])
+    status, said = await hand_in(pair, body, sign_examined(front_key(secret), body, int(time.time())))
+    assert status == 200 and said["answers"][0]["answer"] == "logged", said
 
 
 async def test_without_a_sequencer_it_answers_503(tmp_path: Path, pair: Pair) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from collections.abc import Coroutine
 from hashlib import sha256
@@ -195,6 +196,19 @@ def test_what_a_dead_process_wrote_is_made_durable_before_it_is_believed(
     again = FileGuard(path)
     assert (again.size, order) == (3, ["write", "sync"])
     now(again.close())
+
+
+def test_one_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="signer guard"):
+            FileGuard.create(tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.raises(Unavailable, match="signer guard"):
+        FileGuard.create(tmp_path / "absent" / "guard")
+    FileGuard.create(tmp_path / "new")
 
 
 def test_it_is_never_recreated(path: Path, tmp_path: Path) -> None:

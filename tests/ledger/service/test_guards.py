@@ -83,7 +83,11 @@ async def test_a_guard_moves_into_a_database_with_what_it_has_seen(tmp_path: Pat
     for head, code in (((6, octets("6")), "GUARD_BACKWARDS"), ((7, octets("other")), "GUARD_FORK")):
         with pytest.raises(Refused, match=code):
             await guard.check(*head)
+    moved.rename(file)  # as if it had been killed before it put the file away
+    assert await move_guard(file, place, ORIGIN, "log.db", owner=server.owner(place)) == moved
+    await guard.remember(8, octets("8"))
     await guard.close()
     moved.rename(file)
     with pytest.raises(Refused, match="EXISTS"):
         await move_guard(file, place, ORIGIN, "log.db", owner=server.owner(place))
+    assert file.is_file(), "it says less than the other one: nobody is told to use either"

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.seal import parse_seal
 from ledger.service import guard
 from ledger.service import publisher as module
+from ledger.service.admission import Candidate
 from ledger.service.guard import FileGuard
+from ledger.service.log_keys import KeysChanged
 from ledger.service.publisher import Publisher
 from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
@@ -317,6 +319,25 @@ async def test_a_start_whose_clock_a_quorum_contradicts_takes_no_statement(room:
     finally:
         for witness in witnesses:
             await witness.stop()
+
+
+async def test_a_batch_that_ends_the_process_is_not_signed_by_it(room: Room) -> None:
+    """One that names other keys of the log: the old ones sign nothing more, and no witness sees that they did."""
+
+    class Ends(list[Candidate]):
+        def extend(self, batch: Iterable[Candidate]) -> None:
+            super().extend(batch)
+            room.fatal.set_result(KeysChanged("other keys"))
+
+    room.committed = Ends()
+    async with fakes(room, "w") as (witness,), room.open(witnesses=[witness], k=1):
+        published = await room.until_published()
+        asked = len(witness.requests)
+        await room.put(*await room.draft("a"))
+        await asyncio.wait(room.tasks, timeout=PATIENCE_S)
+        assert all(task.done() for task in room.tasks), "both have ended by themselves"
+        assert room.size > published.size and room.published is published
+        assert len(witness.requests) == asked
 
 
 async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

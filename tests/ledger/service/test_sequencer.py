@@ -54,6 +54,18 @@ async def test_identical_candidates_share_one_leaf_and_refusals_take_no_place(ro
     assert [again[0], again[2]] == [first[4], index]
 
 
+async def test_only_what_came_into_the_log_is_told_of(tmp_path: Path) -> None:
+    """Who listens learns request keys and changes of the log's keys: a refused statement must teach nothing."""
+    room = Room(tmp_path)
+    async with room.open():
+        a, b, c = await room.draft("a", "b", "c")
+        await room.put(a)
+        refused = BODY.certificate("a2", person="a", track=a.issue.track_id)
+        outcomes = await room.put(b, refused, a, c)
+        assert isinstance(outcomes[1], Refused) and isinstance(outcomes[2], int)
+    assert [one.statement.entry for one in room.committed] == [one.statement.entry for one in (a, b, c)]
+
+
 async def test_a_full_queue_takes_nothing_of_a_request(room: Room) -> None:
     async with room.open(run=False, queue=5):
         a = await room.candidates(*await room.draft(*"abc"))
@@ -64,6 +76,12 @@ async def test_a_full_queue_takes_nothing_of_a_request(room: Room) -> None:
         assert room.sequencer.waiting == 3
         room.sequencer.put(a[:2])
         assert room.sequencer.waiting == 5
+
+
+async def test_a_request_larger_than_the_queue_has_its_turn(tmp_path: Path) -> None:
+    """Told to come again in a second, it would do so for ever."""
+    async with Room(tmp_path).open(queue=2) as room:
+        assert all(isinstance(answer, int) for answer in await room.put(*await room.draft(*"abc")))
 
 
 @pytest.mark.parametrize("leap", [-10_000, 400_000])

@@ -26,23 +26,26 @@ from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.secret import locator_of
 from ledger.records.statements import parse_statement
-from ledger.service.admission import Examined
+from ledger.service import web
+from ledger.service.admission import Candidate, Examined
 from ledger.service.answers import Answers
 from ledger.service.backlog import LONGEST_S, START
+from ledger.service.budget import Budget
 from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
 from ledger.service.web import create_app, sequence
 from ledger.store.hashes import Hashes
+from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
 from ledger.tlog.tiles import parse_entries
 from ledger.wire import Logged
 from tests.support import slow_tree
-from tests.support.builders import Body
+from tests.support.builders import Body, id_number
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.in_memory import in_memory, said, undated
-from tests.support.live_ledger import LiveLedger, drafted, live_body
-from tests.support.service_room import PATIENCE_S, Room, until
+from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
+from tests.support.service_room import INDEX, PATIENCE_S, Room, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
 SIGNED = ("/v1/statements", "/v1/tracks", "/v1/numbers")
@@ -412,6 +415,37 @@ async def test_garbage_never_becomes_a_500(live: LiveLedger, home: Body) -> None
 
 
 async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    async with room.open():
+        known = await room.draft(*"ab")
+        await room.put(*known)
+    async with room.open(run=False, queue=3):
+        logged, waiting, more = [
+            await room.candidates(*made) for made in (known, await room.draft(*"cd"), await room.draft(*"ef"))
+        ]
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer,
+            store=room.store,
+            metrics=make_metrics(),
+            answers=Answers(room.publisher, room.store, Hashes(room.store), 0),
+        )
+        room.sequencer.put(waiting)
+
+        async def answer(asked: Sequence[Candidate]) -> int:
+            examined = [Examined(each.statement.identity, each) for each in asked]
+
+            async def examine() -> list[Examined]:
+                return examined
+
+            return (await sequence(log, len(asked), examine)).status
+
+        with pytest.raises(Unavailable) as full:
+            await answer(more)
+        assert full.value.retry_after == 1 and room.sequencer.waiting == 2
+        assert await answer(logged) == 200, "what is logged already needs no place in the queue"
+
+
+async def test_a_request_larger_than_the_queue_is_answered(tmp_path: Path) -> None:
     body = live_body("queue")
     small = LiveLedger.create(tmp_path / "log", "queue", queue_limit=2)
     small.start()
@@ -419,13 +453,7 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
         await small.file(body)
         async with small.client(body) as client:
             made = await drafted(client, body, "a", "b", "c")
-            with pytest.raises(Unavailable) as full:
-                await client.submit([c.submission() for c in made])
-            assert full.value.retry_after == 1
-            receipt = await client.submit([c.submission() for c in made[:2]])
-            assert all(isinstance(answer, Logged) for answer in receipt.answers)
-            # What is logged already needs no place in the queue.
-            receipt = await client.submit([c.submission() for c in (*made[:2], made[2], *made[:2])])
+            receipt = await client.submit([c.submission() for c in made])
             assert all(isinstance(answer, Logged) for answer in receipt.answers)
     finally:
         small.stop()
@@ -632,8 +660,11 @@ async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Pa
             error = error_of(answer)
             assert status == 503 and headers["retry-after"] == "600" and headers["cache-control"] == "no-store"
             assert "Refill" in error["en"] and "补齐" in error["zh"] and "guard" in error["en"]
-        with pytest.raises(Unavailable):
-            await grow(live, body, "never", 1)
+        async with live.client(body) as client:
+            with pytest.raises(Unavailable):
+                await tracks_of(client, ["never"])
+            with pytest.raises(Unavailable):
+                await client.submit([body.certificate("never", day=today() - 3).submission()])
         assert one.requests == two.requests == [], "nothing was signed, so nothing was sent"
         status, _, bundle = await live.fetch(f"/tile/entries/000.p/{old.size}")
         assert status == 200 and len(parse_entries(bundle, old.size)) == old.size, "what is stored stays readable"
@@ -641,6 +672,50 @@ async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Pa
         assert (await live.fetch("/livez"))[0] == 200
         assert "certledger_stopped 1.0" in (await live.fetch("/metrics"))[2].decode()
         assert await asyncio.to_thread(live.stop) == 0
+
+
+@pytest.mark.parametrize("leap", [-3_600_000, 3_600_000])
+async def test_a_log_whose_clock_has_leapt_is_not_ready(tmp_path: Path, leap: int) -> None:
+    """It refuses every statement from that moment on, and not only when its signatures have grown old."""
+    room = Room(tmp_path)
+    async with room.open():
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer, publisher=room.publisher, place=SimpleNamespace(is_held=True)
+        )
+        request: Any = SimpleNamespace(app={web.LOG: log})
+        assert (await web.get_ready(request)).status == 200
+        room.wall += leap
+        with pytest.raises(Unavailable):
+            await web.get_ready(request)
+        room.wall -= leap
+        assert (await web.get_ready(request)).status == 200
+
+
+async def test_a_track_asked_of_one_that_was_unseated_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks would give up for good at a refusal, and it is the ledger's own doing."""
+    wanted = wire.TracksRequest([wire.PersonBody("111", "CHN", id_number("a"), "6-01-01-01")])
+
+    async def body(*_: object) -> bytes:
+        return wire.encode(wanted)
+
+    async def opened(*_: object) -> Any:
+        return SimpleNamespace(terms=SimpleNamespace(number="Y000051000001"))
+
+    async def unseated(_: object) -> dict[bytes, bytes]:
+        raise Refused("STORE_IN_USE", "store", Text("-", "-"))
+
+    monkeypatch.setattr(web, "read_body", body)
+    log: Any = SimpleNamespace(
+        publisher=SimpleNamespace(check_taking=lambda: None),
+        requesters=SimpleNamespace(open=opened),
+        track_budget=Budget(1.0, 10),
+        index=INDEX,
+        store=SimpleNamespace(claim=unseated),
+    )
+    request: Any = SimpleNamespace(app={web.LOG: log})
+    with pytest.raises(Unavailable) as failure:
+        await web.post_tracks(request)
+    assert failure.value.retry_after
 
 
 async def test_an_entry_that_the_store_has_lost_is_503_and_nothing_short_is_cached(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Damaged, Refused
 from ledger.records.claim_state import claim_map_key, encode_nullifier, nullifier_map_key, nullifier_value
 from ledger.records.dates import MS_PER_DAY
 from ledger.records.kinds import ClaimStatus, Kind
@@ -137,7 +137,7 @@ async def test_a_changed_row_frees_nothing(tmp_path: Path, what: str) -> None:
         else:
             text = f"DELETE FROM state WHERE map_key = x'{nullifier_map_key(TAKEN[3]).hex()}'"
         kind.change(path, text)
-        with pytest.raises(Unverified, match="fsck"):
+        with pytest.raises(Damaged, match="fsck"):
             await log.add(RIVAL.statement)
-        with pytest.raises(Unverified, match="fsck"):
+        with pytest.raises(Damaged, match="fsck"):
             await claim_states(log.integrator, list((await last_claims(log.integrator, TAKEN)).values()))

@@ -154,6 +154,7 @@ async def test_nothing_has_a_head_before_its_proof(tmp_path: Path, kind: str) ->
     async def dies(copied: Copyable) -> list[str]:
         assert await copied.head() == await source.head()
         assert await copied.entries(0, 3) == await source.entries(0, 3)
+        assert await copied.checkpoint() == await source.checkpoint() is not None
         raise Dies
 
     async def damaged(copied: Copyable) -> list[str]:

@@ -29,6 +29,22 @@ async def test_a_file_forgets_and_is_not_shared_with_a_running_ledger(tmp_path: 
     assert not any(BODY in file.read_bytes() for file in tmp_path.iterdir())
 
 
+async def test_a_file_that_somebody_reads_forgets_when_asked_again(tmp_path: Path) -> None:
+    """A backup, say: SQLite keeps for a reader what stood there when it began, and answers "busy" without an error."""
+    store = await SqliteKind().create(tmp_path / "log.db", private=True)
+    await store.claim([IndexRow(hmac, Purpose.LOOKUP, 1, BODY) for hmac in HMACS])
+    await store.close()
+    reader = await SqliteKind().open(tmp_path / "log.db", private=True, read_only=True)
+    assert await reader.index(HMACS) == dict.fromkeys(HMACS, BODY)
+    with pytest.raises(Unavailable, match="run this again"):
+        await erase_rows("log.db", tmp_path, "", [], HMACS)
+    await reader.close()
+    reader = await SqliteKind().open(tmp_path / "log.db", private=True, read_only=True)
+    assert await erase_rows("log.db", tmp_path, "", [], HMACS) == 0
+    assert not any(BODY in file.read_bytes() for file in tmp_path.iterdir())
+    await reader.close()
+
+
 async def test_in_postgresql_only_the_owner_deletes_also_beside_a_running_ledger(tmp_path: Path) -> None:
     kind, path = PostgresKind(), tmp_path / "log.db"
     store = await kind.create(path, private=True)

@@ -16,9 +16,12 @@ import pytest
 from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
 from ledger.store.fsck import _READ, damage_of, fsck
+from ledger.store.hashes import Hashes
 from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
+from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from tests.support.build_log import LogBuilder
-from tests.support.builders import DAY, correct, late, make_authority, make_body, ruling
+from tests.support.builders import DAY, correct, late, make_authority, make_body, octets, ruling
 from tests.support.fault_store import flip
 from tests.support.stored_log import StoredLog
 
@@ -150,6 +153,10 @@ DAMAGE = {
     "a name": "UPDATE named SET idx = idx + 1",
     "a name gone": "DELETE FROM named",
     "a name more": "INSERT INTO named VALUES (9, '2026', 3)",
+    "a row behind the head": (
+        "INSERT INTO entry SELECT max(idx) + 9, randomblob(9), randomblob(32), 4, randomblob(32) FROM entry"
+    ),
+    "a checkpoint that is none": "INSERT INTO checkpoint VALUES (1, x'00')",
 }
 
 
@@ -308,6 +315,28 @@ def test_postgres_says_damage_in_two_words() -> None:
     assert damage_of(caused(asyncpg.IndexCorruptedError("unexpected zero page"))) is not None
     assert damage_of(caused(asyncpg.QueryCanceledError("canceling statement"))) is None
     assert damage_of(Unavailable("nobody there")) is None
+
+
+async def test_a_kept_checkpoint_is_of_the_tree(small: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:
+    """A start that finds another one refuses, and says to run fsck."""
+    store = open_sqlite(small, private=False, read_only=True)
+    head = await store.head()
+    assert head is not None
+    older = await Hashes(store).root(5)
+    await store.close()
+    signer = CheckpointSigner("log.test.example/kept", Ed25519Signer(octets("ed")), MlDsa44Signer(octets("ml")))
+    for at, (size, root, sound) in enumerate(
+        [(head.size, head.root, True), (5, older, True), (5, head.root, False), (head.size + 1, head.root, False)]
+    ):
+        note = signer.sign(Checkpoint(signer.origin, size, root), 1)
+        folder = tmp_path / str(at)
+        folder.mkdir()
+
+        def keep(raw: sqlite3.Connection, note: bytes = note) -> None:
+            raw.execute("INSERT INTO checkpoint VALUES (1, ?)", (note,))
+
+        path = damaged(small, folder, keep)
+        assert (await check(path, folder, workers) == []) is sound, (size, sound)
 
 
 async def test_a_store_beside_its_writer_is_sound(tmp_path: Path, workers: ThreadPoolExecutor) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.store import sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
@@ -123,6 +124,20 @@ def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
             create_sqlite(tmp_path / folder / "log.db", private=True)
 
 
+def test_a_store_that_cannot_be_made_is_unavailable_and_can_be_made_later(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(Unavailable):
+            create_sqlite(path, private=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    create_sqlite(path, private=True).close_now()
+    with pytest.raises(Refused, match="EXISTS"):
+        create_sqlite(path, private=True)
+
+
 def test_every_commit_is_synchronous(tmp_path: Path) -> None:
     store = create_sqlite(tmp_path / "log.db", private=True)
     # What survives a power cut is SQLite's promise under these two settings, so they are pinned.
@@ -145,3 +160,27 @@ def test_a_damaged_file_that_answers_in_damaged_text_is_unavailable_and_not_lock
         patch.setattr(sqlite, "connect", connect)
         open_sqlite(path, private=True)
     open_sqlite(path, private=True).close_now()
+
+
+async def test_a_file_that_cannot_take_everything_in_is_not_called_whole(tmp_path: Path) -> None:
+    """Without room SQLite leaves what was committed beside the file and says nothing about it."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await grow(log, 2)
+    for name in ("log.db", "log.db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / name.replace("log", "left"))
+    left, size = tmp_path / "left.db", log.integrator.size
+    await log.store.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="one file"):
+            module.gather(left)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert wal_bytes(left) > 0, "nothing is lost"
+    module.gather(left)
+    assert not left.with_name("left.db-wal").exists()
+    store = open_sqlite(left, private=False, read_only=True)
+    head = await store.head()
+    assert head is not None and head.size == size
+    await store.close()

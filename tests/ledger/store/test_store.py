@@ -266,6 +266,14 @@ async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:
     assert await store.claim([twice, renewed(twice, body=b"b")]) == {h("twice"): b"a"}
 
 
+async def test_a_renewed_row_takes_no_place_of_another_purpose(store: Any) -> None:
+    """Who hands a row in (a front) could otherwise name a person's HMAC as that of a look-up."""
+    row = IndexRow(h("renewed"), Purpose.PERSON, 1, b"track")
+    await store.claim([row])
+    await store.append(batch(None), accept)
+    assert await store.index([row.hmac]) == {row.hmac: b"track"}
+
+
 async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
     await store.append(first := batch(None), accept)
     again = EnvelopeRow(h("locator 0"), Slot.FACE, b"other")

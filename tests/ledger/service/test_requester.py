@@ -1,0 +1,52 @@
+"""Whose request it is: the address that it was signed for, as an operator may write it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from ledger.errors import Malformed, Unverified
+from ledger.records.kinds import FilingStatus, KeyStatus
+from ledger.records.state import FilingState, KeyUse
+from ledger.request_signing import NonceMemory, sign_request
+from ledger.service.requester import Requesters, check_public_url
+from ledger.tlog.keys import kid
+from tests.support.live_ledger import live_body
+
+HOME = live_body("requester")
+NUMBER, KEY = HOME.filing.number, HOME.request.public
+BODY = b"{}"
+
+
+async def filing(_number: str) -> FilingState:
+    use, nothing = KeyUse(KEY, KeyStatus.LIVE, 0), bytes(32)
+    return FilingState(FilingStatus.ACTIVE, HOME.filing, 1, nothing, 1, nothing, 1, 0, nothing, (), (use,))
+
+
+def signed_for(base: str, path: str) -> Any:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "x"}
+    now = int(time.time())
+    headers |= sign_request("POST", base + path, headers, BODY, signer=HOME.request, now_s=now, nonce=bytes(16))
+    return make_mocked_request("POST", path, headers)
+
+
+@pytest.mark.parametrize(
+    "written", ["https://log.example.org", "https://log.example.org/", "https://LOG.example.org:443/"]
+)
+async def test_a_slash_at_the_end_of_the_address_changes_nothing(written: str) -> None:
+    keys = {kid(KEY): (NUMBER, KEY)}
+    check_public_url(written)
+    requesters = Requesters(written, keys, filing, NonceMemory(not_before_s=0))
+    found = await requesters.open(signed_for("https://log.example.org", "/v1/tracks"), BODY)
+    assert found.terms.number == NUMBER
+    with pytest.raises(Unverified):
+        await requesters.open(signed_for("https://other.example.org", "/v1/tracks"), BODY)
+
+
+@pytest.mark.parametrize("url", ["log.example.org", "https://", "https://a b", "ftp://a", "https://a/?x", "https://用"])
+def test_what_nobody_can_sign_for_is_no_address(url: str) -> None:
+    with pytest.raises(Malformed, match="public_url"):
+        check_public_url(url)
