@@ -76,7 +76,7 @@ async def measure(folder: Path, scale: Scale, store: str = EMBEDDED) -> list[Fig
         ((size,),) = server.sql(_place(home), "SELECT pg_database_size(current_database())")
         server.sql(_place(home), "CREATE EXTENSION IF NOT EXISTS pg_prewarm SCHEMA public")
         for (table,) in server.sql(_place(home), _READ_AT_RANDOM):
-            server.sql(_place(home), "SELECT public.pg_prewarm($1::regclass, 'read')", table)
+            server.sql(_place(home), "SELECT public.pg_prewarm($1::text::regclass, 'read')", table)
         return await _served(home, scale, said, size, runs)
 
 
