@@ -62,10 +62,11 @@ _CLOCK: Final = Text(
 )
 _STOPPED: Final = Text(
     "账本已停止签名：见证者 {witness} 持有本账本签署的、大小为 {shown} 的检查点，而存储中只有 {size} 条或内容不同，"
-    "可能恢复了旧备份。已存内容仍可读取。请从镜像、副本或审计员处补齐存储后再启动；切勿删除签名守卫或更换密钥",
+    "可能恢复了旧备份。已存内容仍可读取。请用 cert-ledger refill 从核验方的副本补齐后再启动；"
+    "切勿删除签名守卫或更换密钥",
     "The log has stopped signing: witness {witness} has a checkpoint of size {shown} that this log signed, and the "
-    "store holds {size} leaves or others: an old backup? What is stored stays readable. Refill it from a mirror, a "
-    "replica or an auditor, then start again; do not delete the guard, do not change keys",
+    "store holds {size} leaves or others: an old backup? What is stored stays readable. Give it the rest with "
+    "cert-ledger refill, from a verifier's replica, then start again; do not delete the guard, do not change keys",
 )
 
 
