@@ -319,7 +319,7 @@ class LedgerClient:
                 raw = await _read(response, limit)
                 status, retry = response.status, response.headers.get("Retry-After", "")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"the ledger did not answer: {type(error).__name__}") from error
+            raise Unavailable(f"the ledger did not answer at {self._base}: {type(error).__name__}") from error
         if status == 200:
             return raw
         if status == 202:

@@ -74,6 +74,8 @@ def report_error(error: CertLedgerError, *, as_json: bool) -> int:
         code, said = type(error).__name__.lower(), error.text
     else:
         code, said = type(error).__name__.lower(), Text(str(error) or "-", str(error) or "-")
+    if isinstance(error, Unavailable) and said.zh == said.en:
+        said = Text(f"无法完成（{said.zh}）", f"could not be done: {said.en}")
     if as_json:
         say_json({"error": {"code": code, "zh": said.zh, "en": said.en}})
     tell(said.both() if said.zh != said.en else said.en)
