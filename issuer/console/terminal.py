@@ -18,7 +18,7 @@ from ledger.text import Text
 OK, NOT_CLEAN, USAGE, UNAVAILABLE = 0, 1, 2, 3
 PASSPHRASE_ENV: Final = "CERT_ISSUER_PASSPHRASE"  # noqa: S105  (the name of a variable)
 _PROMPT: Final = Text("发证密钥口令", "passphrase of the issuer's keys")
-_WAITING: Final = Text("等待后重试：", "waiting, then trying again: ")
+_WAITING: Final = Text("等待后重试：{why_zh}", "waiting, then trying again: {why_en}")
 _USAGE_CODES: Final = ("passphrase_missing", "passphrase_mismatch")
 
 
@@ -57,7 +57,8 @@ def waiting_told() -> Callable[[Unavailable], None]:
         text = Text("账本暂时没有答复", "the ledger has no answer yet") if error.text is None else error.text
         if text.en not in told:
             told.add(text.en)
-            tell(("\n" if sys.stderr.isatty() else "") + _WAITING.both() + text.both())
+            waiting = _WAITING.format(why_zh=text.zh, why_en=text.en)
+            tell(("\n" if sys.stderr.isatty() else "") + waiting.both())
 
     return tell_waiting
 
