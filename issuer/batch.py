@@ -69,6 +69,7 @@ class World:
     now_ms: Callable[[], int]
     sleep: Callable[[float], Awaitable[None]]
     watch: Callable[[Step, int], None] = lambda step, rows: None
+    waiting: Callable[[Unavailable], None] = lambda error: None  # before an answer is waited for
 
 
 async def run_batch(journal: Journal, state: BatchState, orders: Sequence[Order], world: World) -> None:
@@ -126,6 +127,7 @@ async def ask(call: Callable[[], Awaitable[T]], world: World) -> T:
         except Unavailable as error:
             if attempt == ATTEMPTS:
                 raise
+            world.waiting(error)
             wait = error.retry_after if error.retry_after is not None else 2 ** (attempt - 1)
             await world.sleep(min(wait, _LONGEST_WAIT_S))
     raise AssertionError("unreachable")

@@ -75,7 +75,7 @@ def open_roster(path: Path) -> Roster:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unavailable(f"the roster cannot be read: {error.strerror}") from error
+        raise Unavailable(f"名单读不出来 / the roster cannot be read: {path}: {error.strerror}") from error
     return Roster(path.name, sha256(raw).digest(), read_sheet_bytes(raw, path.name, ROSTER))
 
 

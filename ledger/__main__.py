@@ -35,6 +35,11 @@ _COMMANDS: Final = (
     ),
     Command("backup", "备份 / write a checked copy of the store into one file", "ledger.console.storage:add_backup"),
     Command("restore", "恢复 / fill the folder's empty store from a backup", "ledger.console.storage:add_restore"),
+    Command(
+        "refill",
+        "用副本补齐较旧的存储 / give an older store what it lacks from a copy of the log",
+        "ledger.console.refill:add_refill",
+    ),
     Command("export-tiles", "将日志导出为文件 / write the log out as files", "ledger.console.export:add_export_tiles"),
     Command("front", "运行前端进程 / run a front", "ledger.console.front:add_front"),
     Command("front-keys", "为前端生成密钥文件 / write the key file of a front", "ledger.console.front:add_front_keys"),
@@ -70,7 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Malformed as error:
         print(f"格式不正确 / not well formed: {error}", file=sys.stderr)
         return 2
-    except (Unavailable, CertLedgerError) as error:
+    except Unavailable as error:
+        said = str(error) if error.text is None else error.text.both()
+        print(f"无法完成 / could not be done: {said}", file=sys.stderr)
+        return 3
+    except CertLedgerError as error:
         print(f"无法完成 / could not be done: {error}", file=sys.stderr)
         return 3
     except OSError as error:  # a disk or terminal that fails where no message of its own was due

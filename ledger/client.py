@@ -38,6 +38,17 @@ _BUNDLE: Final = 256 * 8200 * 2  # bytes of an entry bundle, generous
 _SIGNED_TRIES: Final = 3
 _LARGE: Final = 32 * 1024 * 1024  # bytes of a receipt
 
+_PENDING: Final = Text(
+    "已登记入账，尚未公布（多因见证人签署不足）：不会丢失，稍后再次执行同一命令即可完成",
+    "logged durably, but not published yet, mostly because too few witnesses have signed: nothing is lost, and the "
+    "same command again, later, ends it",
+)
+_NOT_ACCEPTED: Final = Text(
+    "账本不认可请求的签名或令牌：请核对所用地址是否即账本的 public_url、本机时钟是否准确、密钥或令牌是否已在账本登记",
+    "the ledger did not accept the request's signature or token: is the address in use the ledger's public_url, is "
+    "this machine's clock right, does the ledger know the key or token?",
+)
+
 T = TypeVar("T")
 
 
@@ -48,7 +59,7 @@ class Pending(Unavailable):
     """
 
     def __init__(self, identities: tuple[bytes, ...], retry_after: int) -> None:
-        super().__init__("logged, but not published yet; ask again", retry_after=retry_after)
+        super().__init__(_PENDING.en, retry_after=retry_after, text=_PENDING)
         self.identities = identities
 
 
@@ -308,7 +319,7 @@ class LedgerClient:
                 raw = await _read(response, limit)
                 status, retry = response.status, response.headers.get("Retry-After", "")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"the ledger did not answer: {type(error).__name__}") from error
+            raise Unavailable(f"the ledger did not answer at {self._base}: {type(error).__name__}") from error
         if status == 200:
             return raw
         if status == 202:
@@ -337,5 +348,5 @@ def _failure(status: int, raw: bytes, retry: str) -> Exception:
     if status == 404:
         return Refused("not_found", "path", Text("账本中没有", "The ledger does not have it"))
     if status == 401:
-        return Unverified("the ledger did not accept the request's signature")
+        return Unverified(_NOT_ACCEPTED.both())
     return Refused(error.code, error.field, Text(error.zh or "-", error.en or "-"))

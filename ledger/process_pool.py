@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _HANGS = sys.version_info < (3, 11, 7) or sys.version_info[:3] == (3, 12, 0)
 
 
 class ProcessPool(ProcessPoolExecutor):
     """An executor as the standard library's.
 
+    Ctrl-C is for this process, which ends the others: they hear none, from before their first line on.
+
     Before CPython 3.11.7 and 3.12.1 (gh-94777), Debian 12's included, work half-written to a process that was killed
     keeps the executor's threads, and with them the interpreter, from ever ending: nobody reads the pipe that it is
     written into, and nobody closes it. `shutdown` closes it here.
     """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a process started in here inherits it
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         if _HANGS and self._broken:

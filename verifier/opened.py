@@ -18,7 +18,7 @@ from ledger.errors import CertLedgerError, Refused, Unverified
 from ledger.log_folder import open_log
 from ledger.progress import Progress
 from ledger.remote import LogSource
-from ledger.store.opening import is_postgres, open_store
+from ledger.store.opening import create_store, is_postgres, open_store
 from ledger.store.protocol import Store
 from ledger.text import Text
 from verifier.config import LogConfig, VerifierSettings, is_served
@@ -33,8 +33,9 @@ LOOK_S: Final = 0.05
 _POOL_THREADS: Final = 2
 _READ_ATTEMPTS: Final = 5
 _NOT_ADDED: Final = Text(
-    "没有日志 {origin} 的副本文件：请用 add-log 添加日志",
-    "There is no replica of {origin}: logs are added with add-log",
+    "没有日志 {origin} 的副本文件：新日志请用 add-log 添加，副本丢失的请用 sync --recreate 重建",
+    "There is no replica of {origin}: a new log is added with add-log, a replica that was lost is made again with "
+    "sync --recreate",
 )
 _log = logging.getLogger("verifier")
 
@@ -188,6 +189,20 @@ class _Halt:
         if not done.cancelled() and (error := done.exception()) is not None:
             _log.critical("replica stopped by a bug", exc_info=error)
             self.replica.halted = Violation("the follower stopped because of a bug", proven=False)
+
+
+async def recreate(folder: Path, settings: VerifierSettings) -> list[str]:
+    """Make the replicas that are gone again, empty; the origins of their logs. Those that are there stay."""
+    made: list[str] = []
+    for log in settings.logs:
+        try:
+            await (await create_store(log.place, folder, private=False)).close()
+        except Refused as refusal:
+            if refusal.code != "EXISTS":
+                raise
+        else:
+            made.append(log.origin)
+    return made
 
 
 async def _open_store(folder: Path, log: LogConfig, *, share: bool, wait_s: float) -> tuple[Store, bool]:

@@ -24,7 +24,17 @@ from issuer.acts.ruling import RangeAct, RulingAct
 from issuer.acts.signed import read_signed, submit_signed
 from issuer.batch import Step, World
 from issuer.console.rosters import print_with_bar, problem_value
-from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
+from issuer.console.terminal import (
+    NOT_CLEAN,
+    OK,
+    ask,
+    passphrase,
+    progress,
+    say,
+    say_json,
+    tell,
+    waiting_told,
+)
 from issuer.console.waiting import tell_without, told_waiting
 from issuer.desk import KEYS, Desk, open_desk
 from issuer.proofs import missing_evidence
@@ -236,7 +246,7 @@ async def open_world(
     """The ledger, the clock and the keys of this desk."""
     assert desk.record is not None, "open_desk unlocked it"
     client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
-    return World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch)
+    return World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch, waiting_told())
 
 
 async def finish(arguments: Namespace, desk: Desk, done: Done) -> int:
@@ -272,7 +282,7 @@ async def report(
                 out, issued, done.filing, desk.settings, staples, again=False, quiet=arguments.json
             )
     if not arguments.json:
-        _show(done, out)
+        _show(done, out, skip_bad=getattr(arguments, "skip_bad", False))
     for item in printed:
         if item.note is not None:
             tell(f"{item.path.name}: {item.code}  {item.note.both()}")
@@ -281,11 +291,12 @@ async def report(
     return OK if done.clean and all(item.kept for item in printed) else NOT_CLEAN, value
 
 
-def _show(done: Done, out: Path) -> None:
+def _show(done: Done, out: Path, *, skip_bad: bool) -> None:
     for problem in done.checked.problems:
         say(f"{problem.row or '-'}  {problem.column}  {problem.value}  {problem.code}  {problem.text.both()}")
     if done.declined:
-        say((_ERRORS if done.checked.error_rows else _NOT_CONFIRMED).both())
+        asked = done.checked.items and (skip_bad or not done.checked.error_rows)
+        say((_NOT_CONFIRMED if asked else _ERRORS).both())
     elif done.checked.error_rows and not done.told():
         say(_ERRORS.both())
     if done.repeated:

@@ -16,7 +16,17 @@ from issuer import results
 from issuer.acts.lines import parse_reason
 from issuer.batch import Step, World
 from issuer.config import IssuerSettings
-from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell
+from issuer.console.terminal import (
+    NOT_CLEAN,
+    OK,
+    ask,
+    passphrase,
+    progress,
+    say,
+    say_json,
+    tell,
+    waiting_told,
+)
 from issuer.console.waiting import tell_without, told_waiting
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk, replace_file
 from issuer.examine import Examined, open_roster
@@ -99,7 +109,9 @@ async def issue(arguments: Namespace) -> int:
                 bar.advance(rows)
 
         client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
-        world = World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch)
+        world = World(
+            client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch, waiting_told()
+        )
         if arguments.permit is not None:
             outcome = await issue_permitted(desk, arguments.roster, read_permit(arguments.permit), world, fonts)
         else:
@@ -126,7 +138,7 @@ async def issue(arguments: Namespace) -> int:
     else:
         if not shown and not outcome.clean:
             show_report(outcome.examined)
-        _show_outcome(out, outcome, printed)
+        _show_outcome(out, outcome, printed, skip_bad=arguments.skip_bad)
     return OK if outcome.clean and all(item.kept for item in printed) else NOT_CLEAN
 
 
@@ -143,7 +155,9 @@ async def late_permit(arguments: Namespace) -> int:
         return arguments.yes or ask(_DRAFT)
 
     async with LedgerClient(desk.settings.ledger_url, signer=desk.request) as client:
-        world = World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep)
+        world = World(
+            client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, waiting=waiting_told()
+        )
         outcome = await draft_late(
             desk, arguments.roster, world, load_fonts(), photos=arguments.photos, confirm=confirm
         )
@@ -280,9 +294,10 @@ def show_preview(examined: Examined, filing: Filing, unfinished: int) -> None:
         say(f"  {row.row}: {row.name}  {row.number.grouped}  {row.occupation.name} {row.trade}  {row.grade.zh_formal}")
 
 
-def _show_outcome(out: Path, outcome: Outcome, printed: list[Printed]) -> None:
+def _show_outcome(out: Path, outcome: Outcome, printed: list[Printed], *, skip_bad: bool) -> None:
     if outcome.declined:
-        say((_ERRORS if outcome.examined.report.error_rows else _NOT_CONFIRMED).both())
+        asked = outcome.examined.orders and (skip_bad or not outcome.examined.report.error_rows)
+        say((_NOT_CONFIRMED if asked else _ERRORS).both())
     for row, refusal in outcome.state.refused().items():
         tell(f"{row}: {outcome.state.certificates[row].number}  {refusal.code}  {refusal.text.both()}")
     for item in printed:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Any, Final
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
@@ -17,6 +18,7 @@ from ledger.text import Text
 OK, NOT_CLEAN, USAGE, UNAVAILABLE = 0, 1, 2, 3
 PASSPHRASE_ENV: Final = "CERT_ISSUER_PASSPHRASE"  # noqa: S105  (the name of a variable)
 _PROMPT: Final = Text("发证密钥口令", "passphrase of the issuer's keys")
+_WAITING: Final = Text("等待后重试：{why_zh}", "waiting, then trying again: {why_en}")
 _USAGE_CODES: Final = ("passphrase_missing", "passphrase_mismatch")
 
 
@@ -47,6 +49,20 @@ def ask(question: Text) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
 
 
+def waiting_told() -> Callable[[Unavailable], None]:
+    """Says why the ledger is asked again, once for each reason: a bar that stands still tells nobody."""
+    told: set[str] = set()
+
+    def tell_waiting(error: Unavailable) -> None:
+        text = Text("账本暂时没有答复", "the ledger has no answer yet") if error.text is None else error.text
+        if text.en not in told:
+            told.add(text.en)
+            waiting = _WAITING.format(why_zh=text.zh, why_en=text.en)
+            tell(("\n" if sys.stderr.isatty() else "") + waiting.both())
+
+    return tell_waiting
+
+
 def progress(total: int | None, label: Text, *, quiet: bool = False, done: int = 0) -> Progress:
     return Progress(total, label, sys.stderr, time.monotonic, quiet=quiet, done=done)
 
@@ -55,8 +71,12 @@ def report_error(error: CertLedgerError, *, as_json: bool) -> int:
     """Tell a person or a program what went wrong, and give the exit status."""
     if isinstance(error, Refused):
         code, said = error.code, error.text
+    elif isinstance(error, Unavailable) and error.text is not None:
+        code, said = type(error).__name__.lower(), error.text
     else:
         code, said = type(error).__name__.lower(), Text(str(error) or "-", str(error) or "-")
+    if isinstance(error, Unavailable) and said.zh == said.en:
+        said = Text(f"无法完成（{said.zh}）", f"could not be done: {said.en}")
     if as_json:
         say_json({"error": {"code": code, "zh": said.zh, "en": said.en}})
     tell(said.both() if said.zh != said.en else said.en)

@@ -19,9 +19,10 @@ _WAITING = Text(
 )
 _WITHOUT = Text(
     "以下 {n} 份证明没有映射审计员的签署，没有副本的核验方离线时会显示“签名真实，状态未知”；"
-    "稍后用 cert-issuer print 重印即可补上：{numbers}",
+    "稍后用 cert-issuer print --number 编号 逐张重印即可补上（不带 --number 会重印全部）：{numbers}",
     "these {n} proofs have no map auditor's line: a verifier without a replica says offline that the signature is "
-    "genuine and the status unknown. `cert-issuer print` later prints them with it: {numbers}",
+    "genuine and the status unknown. `cert-issuer print --number NUMBER` later prints one with it (without --number "
+    "everything is printed again): {numbers}",
 )
 
 

@@ -44,6 +44,19 @@ _MUST_SIGN = Text(
     "{key} has not signed: when it joins the authority it must sign too, or the log refuses",
 )
 
+_TOO_FEW = Text(
+    "创世语句需要 {wanted} 把不同密钥的签名，只有 {held} 个：请收齐后再合并",
+    "this genesis asks for signatures of {wanted} different keys, and there are {held}: combine when you have them all",
+)
+_SIGNED = Text(
+    "含 {held} 把密钥的签名；不足创世规定的人数时日志会拒绝",
+    "signed by {held} keys; the log refuses it short of the number that its genesis, or the last change, names",
+)
+_PACKAGED = Text(
+    "{what} 不读文件：创世用 --key，职业目录和等级表用程序自带的",
+    "{what} reads no file: a genesis has --key, catalogue and ladder are those that come with the program",
+)
+
 
 def add_authority(authority: argparse.ArgumentParser) -> None:
     commands = authority.add_subparsers(dest="action", required=True)
@@ -106,6 +119,8 @@ def _propose(arguments: argparse.Namespace) -> int:
 
 
 def _body(arguments: argparse.Namespace) -> AuthorityBody:
+    if arguments.source is not None and arguments.what in ("genesis", "catalogue", "ladder"):
+        raise Refused("usage", "--from", _PACKAGED.format(what=arguments.what))
     match arguments.what:
         case "genesis":
             keys = tuple(sorted(hex_bytes(key, 32) for key in arguments.key))
@@ -157,8 +172,12 @@ def _combine(arguments: argparse.Namespace) -> int:
         if document.get("proposal") != proposal.identity.hex():
             raise Refused("other_proposal", str(path), Text("签名属于另一份提案", "Signature of another proposal"))
         parts.append(cose.Signature(hex_bytes(document.get("kid"), 8), hex_bytes(document.get("signature"), 64)))
-    write_new(arguments.out, proposal.signed(tuple(parts)))
     _, body = parse_proposal(proposal.protected, proposal.payload)
+    held = len({part.kid for part in parts})
+    if isinstance(body, Genesis) and held < body.threshold:
+        raise Refused("TOO_FEW", "signatures", _TOO_FEW.format(wanted=body.threshold, held=held))
+    write_new(arguments.out, proposal.signed(tuple(parts)))
+    print(_SIGNED.format(held=held).both())
     if isinstance(body, AuthorityChange):
         signed = {part.kid for part in parts}
         for key in body.keys:

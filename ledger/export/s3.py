@@ -161,6 +161,8 @@ class S3Place:
                 pause_s *= 2
         if status in (301, 307, 400, 403):
             reason += "; check endpoint, region, keys, clock, and the rights to get, put, delete and list"
+        if not status:
+            raise Unavailable(f"the object store was not reached ({reason}): is AWS_ENDPOINT_URL its address?")
         raise Unavailable(f"the object store answered {reason}")
 
     async def _once(

@@ -29,8 +29,10 @@ _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
 _IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
 EXISTS: Final = Text("签名守卫已存在", "The signer guard exists")
 _BACKWARDS: Final = Text(
-    "存储比签名守卫记录的旧：可能恢复了旧备份，拒绝签名。请从镜像补齐后再启动",
-    "The store is older than what was signed: an old backup? Refusing to sign. Refill it from a mirror first",
+    "存储只有 {held} 条，已签署到第 {signed} 条：可能恢复了旧备份，拒绝签名。请用 cert-ledger refill 从核验方的副本补齐"
+    "后再启动；勿删除守卫，见 docs/operating.md 的 Rollback",
+    "The store holds {held} entries, and {signed} were signed: an old backup? Refusing to sign. Give it the rest with "
+    "cert-ledger refill, from a verifier's replica, then start; do not delete the guard (docs/operating.md, Rollback)",
 )
 _FORK: Final = Text(
     "同一大小出现另一个根哈希，拒绝签名。请停机并联系审计员",
@@ -65,7 +67,7 @@ async def check_grown(known: tuple[int, bytes], size: int, root_of: Callable[[in
 def check_follows(known: tuple[int, bytes], size: int, root: bytes) -> None:
     """Raise Refused unless a head may be signed after `known` (size, root) was."""
     if size < known[0]:
-        raise Refused("GUARD_BACKWARDS", "size", _BACKWARDS)
+        raise Refused("GUARD_BACKWARDS", "size", _BACKWARDS.format(held=size, signed=known[0]))
     if size == known[0] and root != known[1]:
         raise Refused("GUARD_FORK", "root", _FORK)
 

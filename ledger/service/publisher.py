@@ -60,12 +60,18 @@ _CLOCK: Final = Text(
     "A quorum of witnesses has another time than this machine, by more than five minutes: set its clock and start the "
     "log again. Until then no statement is taken",
 )
+_SHORT: Final = Text(
+    "见证人不足法定数，没有新的检查点可发布；语句照常入账，见证人恢复后自动发布。请查看各见证人",
+    "Too few witnesses sign, so nothing new is published; what is logged gets published when the quorum is back. Look "
+    "at the witnesses",
+)
 _STOPPED: Final = Text(
     "账本已停止签名：见证者 {witness} 持有本账本签署的、大小为 {shown} 的检查点，而存储中只有 {size} 条或内容不同，"
-    "可能恢复了旧备份。已存内容仍可读取。请从镜像、副本或审计员处补齐存储后再启动；切勿删除签名守卫或更换密钥",
+    "可能恢复了旧备份。已存内容仍可读取。请用 cert-ledger refill 从核验方的副本补齐后再启动；"
+    "切勿删除签名守卫或更换密钥",
     "The log has stopped signing: witness {witness} has a checkpoint of size {shown} that this log signed, and the "
-    "store holds {size} leaves or others: an old backup? What is stored stays readable. Refill it from a mirror, a "
-    "replica or an auditor, then start again; do not delete the guard, do not change keys",
+    "store holds {size} leaves or others: an old backup? What is stored stays readable. Refill it from a verifier's "
+    "replica (cert-ledger refill), then start again; do not delete the guard, do not change keys",
 )
 
 
@@ -111,6 +117,11 @@ class Publisher:
         """Whether readers get fresh signatures: published, not stopped, and renewed on time."""
         running = self.published is not None and self.stopped is None and not self._fatal.done()
         return running and self.age_s < 2 * RENEW_S
+
+    def check_alive(self) -> None:
+        """Raise Unavailable unless readers get fresh signatures; it says when it is the witnesses who are missing."""
+        if not self.alive:
+            raise Unavailable("nothing was published for long", text=_SHORT if self._short else None)
 
     @property
     def age_s(self) -> float:

@@ -291,6 +291,8 @@ def load_policy(folder: Path, settings: LedgerSettings) -> Policy:
         raise Unavailable(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise Malformed(f"{path} is not UTF-8") from error
+    except Malformed as error:
+        raise Malformed(f"{path}: {error}") from error
 
 
 async def serve(

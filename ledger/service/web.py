@@ -232,7 +232,8 @@ async def get_ready(request: web.Request) -> web.Response:
     publisher = request.app[LOG].publisher
     publisher.check_taking()
     request.app[LOG].sequencer.check_clock()
-    if not publisher.alive or not request.app[LOG].place.is_held:
+    publisher.check_alive()
+    if not request.app[LOG].place.is_held:
         raise Unavailable("the log is not ready")
     return web.Response(text="ok\n")
 

@@ -22,8 +22,9 @@ from ledger.text import Text
 
 _SHOWN: Final = 10
 _CHANGED: Final = Text(
-    "存储结构被改动过，与升级步骤所建的不同，未做任何更改：{what}",
-    "The schema was changed, and is not what its steps make; nothing was done: {what}",
+    "存储结构被改动过，与升级步骤所建的不同，未做任何更改，请以表的拥有者身份改回后重试：{what}",
+    "The schema was changed, and is not what its steps make; nothing was done. Put it back as the owner of the tables, "
+    "then try again: {what}",
 )
 
 

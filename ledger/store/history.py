@@ -28,7 +28,7 @@ _BUCKETS: Final = 64  # buckets rebuilt at a time
 _BEGIN: Final = b"\xff" * 32
 _NO_SIZE: Final = Text("这个大小处没有批次结束", "No batch ended at this size")
 _TOO_EARLY: Final = Text("该日之前登记日志尚未开始", "The log had not begun by that day")
-_TOO_LATE: Final = Text("该日尚未结束或尚未到来", "That day has not come yet")
+_TOO_LATE: Final = Text("该日尚未到来", "That day has not come yet")
 
 
 class History:

@@ -56,7 +56,7 @@ async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
         done = {row["name"]: row["digest"] for row in await fetch(_STEPS)}
     except Unavailable as error:
         if isinstance(error.__cause__, asyncpg.UndefinedTableError):
-            raise Unavailable(f"no store at {place}: run init first") from error
+            raise Unavailable(f"no store at {place}: run init first, or let this role read it (GRANT)") from error
         raise
     steps = migrations(private=private)
     if missing_steps(steps, done, str(place)):

@@ -163,7 +163,7 @@ def parse_policy(text: str) -> Policy:
             case _:
                 raise Malformed("policy: a line that is no log, witness, group or quorum")
     if len(quorums) != 1:
-        raise Malformed("policy: exactly one quorum line")
+        raise Malformed("policy: exactly one quorum line; of what `witness init` prints leave its own out")
     return Policy(tuple(logs), tuple(witnesses), tuple(groups), quorums[0])
 
 

@@ -38,6 +38,19 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def follow(live: LiveLedger, folder: Path, *words: str) -> int:
+    """Make a verifier in `folder` and have it copy the log; how many entries it has then."""
+    genesis = sha256(live.authority.sign(live.authority.genesis).entry).hexdigest()
+    pins = ["--ledger", live.url, "--origin", live.authority.origin, "--genesis", genesis]
+    pins += [word for key in live.keys for word in ("--vkey", key.format_vkey())]
+    made = run("verifier", "init", "--dir", str(folder), "--base", "https://v.example", *words, *pins)
+    assert made.returncode == 0, made.stderr
+    done = run("verifier", "sync", "--dir", str(folder), "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    size: int = json.loads(done.stdout)["size"]
+    return size
+
+
 async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Server, tmp_path: Path) -> None:
     place, body, draw = server.place("flow"), live_body("postgres"), random.Random(7)
     live = LiveLedger.create(tmp_path / "log", "postgres", store=place, store_owner=server.owner(place), examiners=0)
@@ -86,16 +99,8 @@ async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Ser
 
         # A verifier follows it into a schema of its own.
         size = live.open((await live.fetch("/checkpoint"))[2]).checkpoint.size
-        genesis = sha256(live.authority.sign(live.authority.genesis).entry).hexdigest()
         replica = server.place("replica").replace(APPLICATION, OWNER)
-        folder = str(tmp_path / "verifier")
-        words = ["--ledger", live.url, "--origin", live.authority.origin, "--genesis", genesis]
-        words += [word for key in live.keys for word in ("--vkey", key.format_vkey())]
-        made = run("verifier", "init", "--dir", folder, "--base", "https://v.example", "--store", replica, *words)
-        assert made.returncode == 0, made.stderr
-        done = run("verifier", "sync", "--dir", folder, "--json", "--quiet")
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["size"] == size
+        assert follow(live, tmp_path / "verifier", "--store", replica) == size
         assert server.sql(replica, "SELECT count(*) FROM entry")[0][0] == size
 
         beside = run("ledger", "fsck", "--dir", str(live.folder), "--json")  # while it runs
@@ -108,7 +113,7 @@ async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Ser
 
 async def test_a_restored_backup_is_proven_and_does_not_sign(server: Server, tmp_path: Path) -> None:
     """The drill: back up while the log runs, go on, lose the database, restore. What is restored is a true copy of the
-    log as it was, and the guard stops it before its first signature."""
+    log as it was, and the guard stops it before its first signature, until a verifier's copy has given it the rest."""
     place, body = server.place("drill"), live_body("drill")
     live = LiveLedger.create(tmp_path / "log", "drill", store=place, store_owner=server.owner(place), examiners=0)
     try:
@@ -119,7 +124,8 @@ async def test_a_restored_backup_is_proven_and_does_not_sign(server: Server, tmp
         assert (done.returncode, done.stdout) == (0, f"size {kept.size} root {kept.root.hex()}\n"), done.stderr
         async with live.client(body) as client:
             (certificate,) = await drafted(client, body, "later")
-            assert isinstance((await client.submit([certificate.submission()])).answers[0], Logged)
+            receipt = await client.submit([certificate.submission()])
+        size = await asyncio.to_thread(follow, live, tmp_path / "verifier")
         assert live.stop() == 0
     finally:
         if live.process is not None:
@@ -134,3 +140,13 @@ async def test_a_restored_backup_is_proven_and_does_not_sign(server: Server, tmp
     started = run("ledger", "serve", "--dir", str(live.folder))
     assert started.returncode == 1 and "GUARD_BACKWARDS" in started.stderr
     assert (live.folder / "guard").read_bytes() == guard
+    (replica,) = (tmp_path / "verifier").glob("replica*.db")
+    words = ["--dir", str(live.folder), "--from", str(replica), "--store-owner", server.owner(fresh)]
+    done = run("ledger", "refill", *words)
+    assert done.returncode == 0 and done.stdout.startswith(f"size {size} root "), done.stderr
+    live.start()
+    try:
+        async with live.client(body) as client:
+            assert (await client.submit([certificate.submission()])).answers == receipt.answers
+    finally:
+        live.stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
 import pytest
 
+from issuer.batch import ATTEMPTS
 from issuer.console import rosters
 from issuer.desk import FILING
 from ledger.tlog.proof import format_tlog_proof, parse_tlog_proof
@@ -163,6 +165,23 @@ def test_without_yes_nothing_is_signed_off_a_terminal(ready: Shell, tmp_path: Pa
     assert code == 1 and "--yes" in err and "not confirmed" in out
     assert "× 1" in out and sample(1)[0][0] in out  # the preview was shown
     assert not ready.log.issues()  # type: ignore[union-attr]
+    good, (*rest, _) = sample(2)
+    code, out, _ = ready("issue", write_csv(tmp_path / "bad.csv", [good, [*rest, "no such date"]]), "--skip-bad")
+    assert code == 1 and "not confirmed" in out and "add --skip-bad" not in out
+
+
+def test_why_nothing_is_published_is_said_while_it_is_waited_for(
+    ready: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quorum that is missing looks like a hang, unless somebody says so; and ends in what can be done."""
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: real(0))
+    roster = write_csv(tmp_path / "r.csv", sample(1))
+    ready.log.losses = ["pending"] * ATTEMPTS  # type: ignore[union-attr]
+    code, _, err = ready("issue", roster, "--yes", "--no-pdf")
+    assert code == 3 and err.count("waiting, then trying again") == 1
+    assert err.count("not published yet") == err.count("尚未公布") == 2 and "same command again" in err
+    assert ready("issue", roster, "--yes", "--no-pdf")[0] == 0
 
 
 def test_exit_statuses(ready: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from multiprocessing import get_context
 from pathlib import Path
+
+from ledger.process_pool import ProcessPool
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,3 +37,12 @@ def test_a_pool_of_which_a_process_died_in_the_middle_of_a_request_ends(tmp_path
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, program], env=environment, capture_output=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (0, b"went on\n"), done.stderr.decode()
+
+
+def test_ctrl_c_is_heard_by_the_parent_alone() -> None:
+    """A terminal sends it to all of them; one that is still loading would end in a traceback."""
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    pool = ProcessPool(1, mp_context=get_context("spawn"))
+    assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == ours and signal.SIGINT not in ours
+    pool.shutdown()

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace as renewed
 
+from ledger.client import Pending
 from ledger.errors import Refused, Unavailable
 from ledger.records import cose
 from ledger.records.appointment import Appoint
@@ -137,6 +138,8 @@ class FakeLog:
         outcomes = self._admit(submissions)
         if loss == "after":
             raise Unavailable("the answer was lost", retry_after=1)
+        if loss == "pending":
+            raise Pending((), 1)
         return await self._receipt(outcomes)
 
     async def statement(self, identity: bytes) -> Receipt | None:

@@ -94,8 +94,18 @@ async def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncItera
     await log.store.close()
 
 
+async def test_settings_under_which_nothing_is_ever_green_are_said(desk: Desk) -> None:
+    policy = desk.folder.with_suffix(".none")
+    policy.write_text("quorum none\n")
+    words = ["--ledger", desk.url, "--origin", desk.log.origin, "--base", BASE, "--policy", policy, "--no-replica"]
+    words += [word for key in desk.log.signer.vkeys for word in ("--vkey", key.format_vkey())]
+    assert await desk.run("init", *words, "--genesis", "0" * 64) == 0
+    assert "map_auditors" in desk.capsys.readouterr().err
+
+
 async def test_a_light_check_fetches_a_proof_and_nothing_else(desk: Desk) -> None:
     await desk.init("--no-replica")
+    assert desk.capsys.readouterr().err == ""
     assert not list(desk.folder.glob("*.db"))
     text = format_code(desk.one.code())
     code, verdict = await desk.check(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -470,4 +471,9 @@ class TestSeveralLogs:
         desk, _, _ = both
         (desk.folder / load_folder(desk.folder).logs[1].place).unlink()
         assert await desk.check(desk.text, "--quiet") == 2
-        assert "add-log" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "add-log" in said and "--recreate" in said
+        for made in (["log.test.example/2027"], []):  # the other one is there, and a second time nothing is gone
+            assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 0
+            assert re.findall(r"an empty replica of (\S+) ", capsys.readouterr().err) == made
+        assert await desk.check(desk.text, "--quiet") == 0

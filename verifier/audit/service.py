@@ -185,7 +185,8 @@ class Service:
         self.standing = Counter(str(alarm.code) for alarm in alarms)
         self.sound, self.size = self.audit.result == "sound", self.audit.replica.size
         for alarm in alarms:
-            key = (str(alarm.code), alarm.subject, alarm.total)
+            more = alarm.total if alarm.severity is Severity.ERROR else 0  # a warning's count grows with every batch
+            key = (str(alarm.code), alarm.subject, more)
             if key not in self._announced:
                 self._announced.add(key)
                 journal.log(_level(alarm), "alarm", extra={"fields": alarm.as_json()})

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 
 from ledger.errors import Malformed, Unavailable
+from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
 from verifier.site.opening import prepare_site
 from verifier.trust import NO_QUORUM
+
+_NEVER_GREEN = Text(
+    "没有副本，也没有给出状态审计员的公钥：这样的核验永远不会是绿色。请在 verifier.toml 的 map_auditors 写入其公钥，"
+    "或保留副本",
+    "no replica and no key of a map auditor: no check with these settings can be green. Put the auditor's vkeys into "
+    "map_auditors of verifier.toml, or keep a replica",
+)
 
 
 def add_init(init: argparse.ArgumentParser) -> None:
@@ -78,6 +87,8 @@ def _init(options: argparse.Namespace) -> int:
         asyncio.run(prepare_site(settings.site_store, options.dir))
     following = f"check --dir {options.dir} X" if options.no_replica else f"sync --dir {options.dir}"
     print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier {following}")
+    if options.no_replica and not options.map_auditor:
+        print(_NEVER_GREEN.both(), file=sys.stderr)
     return 0
 
 

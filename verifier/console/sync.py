@@ -10,15 +10,23 @@ import time
 from pathlib import Path
 
 from ledger.errors import CertLedgerError
+from ledger.text import Text
 from verifier.config import load_replicas
-from verifier.opened import Opened, bring_up_to_date, opened
+from verifier.opened import Opened, bring_up_to_date, opened, recreate
 from verifier.violation import exit_status, say_failure
+
+_MADE = Text("已重新建立 {origin} 的空副本", "an empty replica of {origin} was made")
 
 
 def add_sync(sync: argparse.ArgumentParser) -> None:
     sync.add_argument("--json", action="store_true")
     sync.add_argument("--dir", type=Path, required=True, help="目录 / the verifier's folder")
     sync.add_argument("--quiet", action="store_true", help="不显示进度 / no progress bar")
+    sync.add_argument(
+        "--recreate",
+        action="store_true",
+        help="重建丢失的副本，从头读取日志 / make a replica that is gone again, and read its log from the start",
+    )
     sync.set_defaults(run=_sync)
 
 
@@ -26,6 +34,9 @@ def _sync(options: argparse.Namespace) -> int:
     settings = load_replicas(options.dir)
 
     async def run() -> list[tuple[Opened, CertLedgerError | None]]:
+        if options.recreate:
+            for origin in await recreate(options.dir, settings):
+                _tell(_MADE.format(origin=origin).both())
         async with opened(options.dir, settings, _now_ms) as logs:
             return [(one, await _updated(one, quiet=options.quiet)) for one in logs]
 

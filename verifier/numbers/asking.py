@@ -11,12 +11,13 @@ ledger has no answer to this pair it is so for good, which a finding says. Nothi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.records.secret import cert_key_of, parse_secret
 from ledger.wire import MAX_LOOKUPS, FoundBody, LookupAnswer
@@ -27,6 +28,7 @@ from verifier.several import least_favourable
 from verifier.verdict import Code, Source, Verdict, without_item
 from verifier.verify import Evidence, verify
 
+_log = logging.getLogger("verifier")
 TRIES_USED: Final = "TRIES_USED"  # the ledger's code
 
 
@@ -76,6 +78,7 @@ class Numbers:
         self._asked = tuple(asked)
         self._now_ms = now_ms
         self._counted = counted
+        self._refused: set[str] = set()  # logs whose ledgers do not take our token; each is told once
 
     async def by_number(self, number: str, name: str) -> Verdict:
         return (await self.by_numbers([(number, name)]))[0]
@@ -103,10 +106,12 @@ class Numbers:
                 some = heard[start : start + MAX_LOOKUPS]
                 try:
                     answer = await asked.index.lookup(pairs[start : start + MAX_LOOKUPS])
-                except CertLedgerError:
+                except CertLedgerError as error:
+                    self._tell(asked, error)
                     for each in heard[start:]:
                         each.silent = True
                     break
+                self._refused.discard(asked.log.trust.origin)
                 for at, (each, found) in enumerate(zip(some, answer.found, strict=True)):
                     each.unanswered |= at in answer.unanswered
                     if found is not None:
@@ -143,6 +148,14 @@ class Numbers:
                 outcome = Tail.OTHER
             except Refused as refused:
                 return Tail.NO_TRIES if refused.code == TRIES_USED else Tail.UNKNOWN
-            except CertLedgerError:
+            except CertLedgerError as error:
+                self._tell(asked, error)
                 return Tail.UNKNOWN
         return outcome
+
+    def _tell(self, asked: Asked, error: CertLedgerError) -> None:
+        """A ledger that does not take our token is for this site's operator to mend, who hears it here alone."""
+        origin = asked.log.trust.origin
+        if isinstance(error, Unverified) and origin not in self._refused:
+            self._refused.add(origin)
+            _log.error("the ledger of %s does not take our token, and answers no look-ups", origin)

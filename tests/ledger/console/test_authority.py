@@ -73,7 +73,10 @@ def sign(run: Run, proposal: str, *who: int) -> list[str]:
 def test_two_of_three_make_a_genesis(run: Run) -> None:
     publics = propose_genesis(run)
     parts = sign(run, "genesis.json", 2, 0)
-    assert run("combine", "genesis.json", *parts, "--out", "genesis.cose")[0] == 0
+    code, _, err = run("combine", "genesis.json", parts[0], "--out", "genesis.cose")
+    assert code == 1 and "TOO_FEW" in err and not Path("genesis.cose").exists(), "a second try is not in its way"
+    code, out, _ = run("combine", "genesis.json", *parts, "--out", "genesis.cose")
+    assert code == 0 and "signed by 2 keys" in out
     statement = parse_statement(Path("genesis.cose").read_bytes())
     genesis = statement.body
     assert isinstance(genesis, Genesis)
@@ -122,14 +125,14 @@ def test_who_joins_has_to_sign_too(run: Run) -> None:
 
 def test_nothing_is_overwritten(run: Run) -> None:
     propose_genesis(run)
-    (part,) = sign(run, "genesis.json", 0)
-    run("combine", "genesis.json", part, "--out", "genesis.cose")
+    part, other = sign(run, "genesis.json", 0, 2)
+    assert run("combine", "genesis.json", part, other, "--out", "genesis.cose")[0] == 0
     before = {path: path.read_bytes() for path in Path.cwd().iterdir()}
     again = [
         ("keygen", "--light", "--out", "person0.json"),
         ("propose", "ladder", "--origin", ORIGIN, "--out", "genesis.json"),
         ("sign", "genesis.json", "--key", "person1.json", "--out", part),
-        ("combine", "genesis.json", part, "--out", "genesis.cose"),
+        ("combine", "genesis.json", part, other, "--out", "genesis.cose"),
     ]
     for arguments in again:
         code, _, err = run(*arguments)
@@ -149,6 +152,12 @@ def test_a_full_disk_leaves_no_half_of_a_file(run: Run) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert code == 3 and "cannot write" in err
     assert run(*words)[0] == 0
+
+
+@pytest.mark.parametrize("what", ["genesis", "ladder", "catalogue"])
+def test_a_file_that_nobody_would_read_is_refused(run: Run, what: str) -> None:
+    code, _, err = run("propose", what, "--origin", ORIGIN, "--from", "mine.toml", "--out", "p")
+    assert code == 1 and "--from" in err and not Path("p").exists()
 
 
 def test_a_signature_belongs_to_one_proposal(run: Run) -> None:

@@ -465,6 +465,10 @@ async def test_a_restart_without_quorum_shows_no_smaller_log_and_takes_nothing(r
         async with room.open(witnesses=[one, two], k=2, wait_s=0.05):
             assert room.published is not None and room.published.note == shown.note
             assert not room.publisher.alive, "nobody has signed in this process"
+            await until(lambda: room.publisher._short)
+            with pytest.raises(Unavailable) as quiet:
+                room.publisher.check_alive()
+            assert quiet.value.text is not None and "Too few witnesses" in quiet.value.text.en
             with pytest.raises(Unavailable) as refused:
                 room.sequencer.put(await room.candidates(*await room.draft("b")))
             assert refused.value.text is not None and "witnesses" in refused.value.text.en
@@ -473,6 +477,7 @@ async def test_a_restart_without_quorum_shows_no_smaller_log_and_takes_nothing(r
             for witness in (one, two):
                 await witness.start()
             await until(lambda: room.publisher.alive)
+            room.publisher.check_alive()
             await put_and_wait(room, "b")
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
 from tests.support.auditing import NOW, Clock, serving, size_cosigned, until
 from tests.support.build_log import FILING, FakeLedger, LogBuilder, octets
+from verifier.audit.alarms import CATALOGUE, Alarm, AlarmCode
 from verifier.audit.openings_folder import LIST_MS, open_folder
 from verifier.audit.service import RENEW_S
 from verifier.audit.store import StoreFailed
@@ -80,6 +82,29 @@ async def test_each_alarm_is_a_line_once(log: LogBuilder, tmp_path: Path, caplog
         with pytest.raises(Refused):  # nothing of it any more
             await asyncio.to_thread(auditor.add, format_add_checkpoint(request))
         await fork.store.close()
+
+
+@pytest.mark.parametrize(("code", "lines"), [(AlarmCode.BURST_AFTER_FILING, 1), (AlarmCode.OPENING_MISMATCH, 3)])
+async def test_a_warning_is_no_new_one_because_its_count_has_grown(
+    log: LogBuilder, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    code: AlarmCode, lines: int,
+) -> None:  # fmt: skip
+    """Else a body that goes on issuing would have somebody called with every batch; an error with more is told."""
+    async with serving(tmp_path, log, FakeLedger(log), Clock()) as (service, auditor):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        asked = 0
+
+        def found(total: int) -> list[Alarm]:
+            nonlocal asked
+            asked += 1
+            return [Alarm(code, FILING, CATALOGUE[code][1], (1,), total)]
+
+        with caplog.at_level(logging.WARNING, "verifier.audit"):
+            for total in (1, 2, 3):
+                monkeypatch.setattr(service.audit, "alarms", partial(found, total))
+                before = asked
+                await until(lambda: asked > before + 6)  # noqa: B023
+    assert len([record for record in caplog.records if record.getMessage() == "alarm"]) == lines
 
 
 async def test_openings_put_into_its_folder_raise_alarms(

@@ -67,6 +67,22 @@ async def test_a_silent_index_is_no_no(tmp_path: Path, failure: Exception) -> No
         assert (await both.by_number(one.face.number, one.face.name)).code is Code.VALID
 
 
+async def test_a_token_that_is_not_taken_is_told_once_to_the_operator(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Visitors are asked to try again; nobody else would ever learn why that does not help."""
+    async with number_desk(tmp_path, "one") as (desk, [one]):
+        pair = one.face.number, one.face.name
+        for failure, told in ((Unavailable("down"), 0), (Unverified("token"), 1), (None, 1), (Unverified("token"), 2)):
+            desk.index.failure = failure
+            for _ in range(2):
+                await desk.numbers.by_number(*pair)
+                await desk.numbers.tail_of_secret(format_secret(one.secret), "123X")
+            lines = [line.getMessage() for line in caplog.records if "token" in line.getMessage()]
+            assert len(lines) == told and all(desk.log.origin in line for line in lines)
+        assert one.face.name not in caplog.text and one.face.number not in caplog.text
+
+
 async def test_many_are_asked_in_pieces_and_answered_in_order(tmp_path: Path) -> None:
     async with number_desk(tmp_path, "one") as (desk, [one]):
         pairs = [("Y000051000001263999999", "例外人")] * 1200
