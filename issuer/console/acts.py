@@ -24,17 +24,7 @@ from issuer.acts.ruling import RangeAct, RulingAct
 from issuer.acts.signed import read_signed, submit_signed
 from issuer.batch import Step, World
 from issuer.console.rosters import print_with_bar, problem_value
-from issuer.console.terminal import (
-    NOT_CLEAN,
-    OK,
-    ask,
-    passphrase,
-    progress,
-    say,
-    say_json,
-    tell,
-    waiting_told,
-)
+from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell, waiting_told
 from issuer.console.waiting import tell_without, told_waiting
 from issuer.desk import KEYS, Desk, open_desk
 from issuer.proofs import missing_evidence

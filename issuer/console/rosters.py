@@ -16,17 +16,7 @@ from issuer import results
 from issuer.acts.lines import parse_reason
 from issuer.batch import Step, World
 from issuer.config import IssuerSettings
-from issuer.console.terminal import (
-    NOT_CLEAN,
-    OK,
-    ask,
-    passphrase,
-    progress,
-    say,
-    say_json,
-    tell,
-    waiting_told,
-)
+from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell, waiting_told
 from issuer.console.waiting import tell_without, told_waiting
 from issuer.desk import Outcome, examine_roster, issue_roster, open_desk, replace_file
 from issuer.examine import Examined, open_roster

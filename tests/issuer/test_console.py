@@ -165,9 +165,12 @@ def test_without_yes_nothing_is_signed_off_a_terminal(ready: Shell, tmp_path: Pa
     assert code == 1 and "--yes" in err and "not confirmed" in out
     assert "× 1" in out and sample(1)[0][0] in out  # the preview was shown
     assert not ready.log.issues()  # type: ignore[union-attr]
-    good, (*rest, _) = sample(2)
-    code, out, _ = ready("issue", write_csv(tmp_path / "bad.csv", [good, [*rest, "no such date"]]), "--skip-bad")
+    lines = sample(2)
+    lines[1][2] = "123"
+    code, out, _ = ready("issue", write_csv(tmp_path / "bad.csv", lines), "--skip-bad")
     assert code == 1 and "not confirmed" in out and "add --skip-bad" not in out
+    code, out, _ = ready("issue", tmp_path / "bad.csv")
+    assert code == 1 and "add --skip-bad" in out and "not confirmed" not in out
 
 
 def test_why_nothing_is_published_is_said_while_it_is_waited_for(
