@@ -8,9 +8,13 @@ Order of truth for one batch (design 4), first half; the code carries the number
     4 commit    one transaction: rows are read back inside it and hashed to the root a second way; compare-and-swap
     5-9         guard, sign, cosign, publish, answer: publisher.py
 
+While the store is at 4, steps 1 to 3 of the next batch are done on what this one will leave, where both are of plain
+certificates and enough of them wait (store/ahead.py); its own 4 begins when this one's has ended well.
+
 A crash before 4 leaves nothing; after 4 the next start finds the committed head and goes on at 5. Nothing signed leaves
-before 4. Any error from 4 on ends the process (`fatal`), so that what happened is decided by what the store holds and
-not by what this process believes. While the witness quorum is missing, batches go on being committed.
+before 4, and no answer either: also not one that only names what the batch before has. Any error from 4 on ends the
+process (`fatal`), so that what happened is decided by what the store holds and not by what this process believes, and
+the batch behind it was never begun in the store. While the witness quorum is missing, batches go on being committed.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,7 +40,8 @@ from ledger.service.clock import ClockStopped, LogClock
 from ledger.service.private_fold import LineageOf, PrivateFold, behind
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
-from ledger.store.batch import Batch
+from ledger.store.ahead import plain
+from ledger.store.batch import Batch, Prepared
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows, PrivateStore
@@ -71,6 +77,26 @@ class _Waiting:
     place: int  # in its request
 
 
+@dataclass(slots=True)
+class _Committing:
+    """A batch at step 4, until its callers have their indexes."""
+
+    task: asyncio.Task[None]
+    prepared: Prepared
+    plain: bool
+    count: int  # statements
+
+
+@dataclass(slots=True)
+class _Sequenced:
+    """What steps 1 to 3 made of a batch."""
+
+    taken: Sequence[_Waiting]
+    outcomes: Sequence[int | Refused]
+    prepared: Prepared | None  # None: there is nothing to write
+    plain: bool
+
+
 class Sequencer:
     """Runs as one task. Requests wait on futures that carry an index or a refusal for each candidate."""
 
@@ -97,6 +123,7 @@ class Sequencer:
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
+        self._committing: _Committing | None = None
         self._waiting_bytes = 0
 
     @property
@@ -129,13 +156,28 @@ class Sequencer:
 
     async def run(self) -> None:
         """Until cancelled. An error from step 4 on is put into `fatal` and ends the loop."""
-        while not self._fatal.done():
-            await self._wake.wait()
-            self._wake.clear()
-            if self._queue:
-                await self._guarded(self._one_batch)
-            if self._queue:
-                self._wake.set()
+        try:
+            while not self._fatal.done():
+                self._wake.clear()
+                if self._committing is not None and self._committing.task.done():
+                    await self._committed()
+                if self._due():
+                    await self._guarded(self._one_batch)
+                else:
+                    await self._wake.wait()
+            await self._committed()
+        except BaseException:
+            if self._committing is not None:
+                self._committing.task.cancel()
+                await asyncio.wait([self._committing.task])
+            raise
+
+    def _due(self) -> bool:
+        """Whether to begin a batch: beside a commit only when as many wait as are in it, so that batches stay large."""
+        if not self._queue:
+            return False
+        first = self._committing
+        return first is None or (first.plain and len(self._queue) >= min(first.count, self._batch_limit))
 
     async def _guarded(self, action: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -157,40 +199,76 @@ class Sequencer:
         self._waiting_bytes = 0
 
     async def _one_batch(self) -> None:
+        """Steps 1 to 3, and 4 begun: it ends by itself (`_commit`)."""
         try:
             self._publisher.check_taking()
         except Unavailable as error:  # the log has stopped signing while these waited
             self._fail_waiting(error)
             return
         taken = self._take()
-        try:
-            outcomes = await self._sequence(taken)
-        except BaseException:
-            for item in taken:
-                item.request.fail(Unavailable("outcome unknown; ask again", retry_after=5))
-            raise
-        self.backlog.finished(len(taken))
-        for item, outcome in zip(taken, outcomes, strict=True):
-            item.request.settle(item.place, outcome)
+        with _unknown(taken):
+            sequenced = await self._sequence(taken)
+            await self._committed()
+        if self._fatal.done():  # by the batch before: this one is not in the store
+            _fail(taken, Unavailable("the log is stopping; ask again", retry_after=5))
+        elif sequenced.prepared is None:
+            self._settle(sequenced)
+        else:
+            self._begin_commit(sequenced, sequenced.prepared)
 
-    async def _sequence(self, taken: Sequence[_Waiting]) -> Sequence[int | Refused]:
-        head = self.integrator.head
+    async def _sequence(self, taken: Sequence[_Waiting]) -> _Sequenced:
+        candidates = [item.candidate for item in taken]
+        statements = [one.statement for one in candidates]
+        of_certificates = plain(statements)
+        first = self._committing
+        if first is not None and not (first.plain and of_certificates):
+            await self._committed()
+            first = None
+        ahead = None if first is None else self.integrator.ahead(first.prepared)
+        head = self.integrator.head if ahead is None else ahead.head
         assert head is not None
         time = self._clock.batch_time(head.time)  # 1
-        candidates = [item.candidate for item in taken]
-        batch = await self.integrator.begin([one.statement for one in candidates], time, behind(candidates))
-        outcomes, private = await self._fold(batch, taken)  # 2
-        if len(batch):
-            prepared = await batch.finish(private)  # 3
+        batch = await self.integrator.begin(statements, time, behind(candidates), ahead)
+        outcomes, private = await self._fold(batch, taken, self._store if ahead is None else ahead.store)  # 2
+        prepared = await batch.finish(private) if len(batch) else None  # 3
+        return _Sequenced(taken, outcomes, prepared, of_certificates)
+
+    async def _committed(self) -> None:
+        """Until the batch before, if one is being committed, is durable and answered, or has ended the process."""
+        if self._committing is not None:
+            await self._committing.task
+            self._committing = None
+
+    def _begin_commit(self, sequenced: _Sequenced, prepared: Prepared) -> None:
+        async def commit() -> None:
+            try:
+                await self._guarded(lambda: self._commit(sequenced, prepared))
+            finally:
+                self._wake.set()
+
+        task = asyncio.create_task(commit())
+        self._committing = _Committing(task, prepared, sequenced.plain, len(sequenced.taken))
+
+    async def _commit(self, sequenced: _Sequenced, prepared: Prepared) -> None:
+        with _unknown(sequenced.taken):
             await self.integrator.commit(prepared)  # 4
             self._hashes.learn(prepared.completed)
             self._publisher.committed(prepared)
+            before = prepared.stored.before
+            assert before is not None
             # Neither what was refused nor what the log had before: that changed nothing.
             came = [
-                one for one, at in zip(candidates, outcomes, strict=True) if isinstance(at, int) and at >= head.size
+                item.candidate
+                for item, at in zip(sequenced.taken, sequenced.outcomes, strict=True)
+                if isinstance(at, int) and at >= before.size
             ]
             self._on_commit(came)
-        return outcomes
+        self._settle(sequenced)
+
+    def _settle(self, sequenced: _Sequenced) -> None:
+        self.backlog.finished(len(sequenced.taken))
+        for item, outcome in zip(sequenced.taken, sequenced.outcomes, strict=True):
+            item.request.settle(item.place, outcome)
 
     def _take(self) -> list[_Waiting]:
         """The next batch: as many as fit, or one that stands alone."""
@@ -210,10 +288,12 @@ class Sequencer:
                 break
         return taken
 
-    async def _fold(self, batch: Batch, taken: Sequence[_Waiting]) -> tuple[list[int | Refused], PrivateRows]:
-        known = await self._store.find([item.candidate.statement.identity for item in taken])
+    async def _fold(
+        self, batch: Batch, taken: Sequence[_Waiting], store: PrivateStore
+    ) -> tuple[list[int | Refused], PrivateRows]:
+        known = await store.find([item.candidate.statement.identity for item in taken])
         private = await PrivateFold.load(
-            self._store, self._index, self._lineage_of, [item.candidate for item in taken], batch
+            store, self._index, self._lineage_of, [item.candidate for item in taken], batch
         )
         outcomes: list[int | Refused] = []
         for item in taken:
@@ -233,6 +313,21 @@ class Sequencer:
             outcomes.append(index)
             private.take(item.candidate, index)
         return outcomes, private.rows
+
+
+def _fail(taken: Sequence[_Waiting], error: Unavailable) -> None:
+    for item in taken:
+        item.request.fail(error)
+
+
+@contextmanager
+def _unknown(taken: Sequence[_Waiting]) -> Iterator[None]:
+    """Whatever goes wrong meanwhile, their callers must ask again."""
+    try:
+        yield
+    except BaseException:
+        _fail(taken, Unavailable("outcome unknown; ask again", retry_after=5))
+        raise
 
 
 def _corrects_one_of(statement: Statement, taken: Sequence[_Waiting]) -> bool:

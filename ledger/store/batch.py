@@ -28,7 +28,7 @@ from ledger.records.status import Authentic, Member, Moment, Signed, apply, stan
 from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves
 from ledger.store.protocol import EntryRow, PrivateRows, StateRow, StoredBatch, StoredHead
 from ledger.store.view import Source, StoreView
-from ledger.tlog.map_tree import MapChange, MapTree, buckets_of
+from ledger.tlog.map_tree import MapAhead, MapChange, MapTree, buckets_of
 from ledger.tlog.merkle import Frontier, Subtree, leaf_hash
 
 _SEAL_KIND = 0
@@ -48,7 +48,7 @@ class Base(Source, Protocol):
     @property
     def depth(self) -> int: ...
     @property
-    def map(self) -> MapTree: ...
+    def map(self) -> MapTree | MapAhead: ...
 
 
 @dataclass(frozen=True, slots=True)

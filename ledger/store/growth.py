@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ledger.errors import Damaged
 from ledger.tlog.map_proof import Leaf, subtree
-from ledger.tlog.map_tree import MapTree
+from ledger.tlog.map_tree import MapAhead, MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
 _LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket
@@ -60,7 +60,7 @@ def bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
     return low.to_bytes(4, "big") + _LOWEST, (low | (1 << shift) - 1).to_bytes(4, "big") + _HIGHEST
 
 
-def check_leaves(tree: MapTree, numbers: Sequence[int], found: Sequence[Sequence[Leaf]]) -> None:
+def check_leaves(tree: MapTree | MapAhead, numbers: Sequence[int], found: Sequence[Sequence[Leaf]]) -> None:
     """Return when stored leaves of these buckets are those of the sealed map. Raises Unverified."""
     for number, leaves in zip(numbers, found, strict=True):
         if tree.bucket_root(number) != (subtree(leaves) if leaves else None):

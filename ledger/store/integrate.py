@@ -28,7 +28,8 @@ from ledger.records.state import (
     filing_map_key,
 )
 from ledger.records.statements import Statement, parse_statement
-from ledger.store.batch import Batch, Prepared
+from ledger.store.ahead import Ahead
+from ledger.store.batch import Base, Batch, Prepared
 from ledger.store.growth import bucket_range, check_leaves, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import StateRow, Store, StoredHead
@@ -115,11 +116,23 @@ class Integrator:
         row = await self._proven_row(certificate_map_key(cert_key))
         return None if row is None else certificate_of(row)
 
-    async def begin(self, statements: Sequence[Statement], time: int, behind: Behind | None = None) -> Batch:
-        """Start a batch at log time `time` (ms), which must be later than the last one's."""
-        if self.head is not None and time <= self.head.time:
+    async def begin(
+        self,
+        statements: Sequence[Statement],
+        time: int,
+        behind: Behind | None = None,
+        ahead: Ahead | None = None,
+    ) -> Batch:
+        """Start a batch at log time `time` (ms), which must be later than the last one's; on the committed log, or on
+        the one that is being committed (`ahead`): then the statements must be `plain`."""
+        base: Base = ahead or self
+        if base.head is not None and time <= base.head.time:
             raise Refused("CLOCK", "time", Text("日志时间必须递增", "Log time must increase"))
-        return Batch(self, time, await load_view(self, statements, behind or Behind()))
+        return Batch(base, time, await load_view(base, statements, behind or Behind()))
+
+    def ahead(self, prepared: Prepared) -> Ahead:
+        """The log as it will be with a batch that was prepared on it and is about to be committed."""
+        return Ahead(self, self.map, prepared)
 
     async def commit(self, prepared: Prepared) -> None:
         """Make a prepared batch durable, then current. After any error the caller must open the store anew."""

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from ledger.store.migrations import TABLE_OF_STEPS, Migration
 
 T = TypeVar("T")
-_AT_ONCE = (256, 64, 16, 4, 1)  # keys or rows in one SQL text: each step of a statement gives up the interpreter lock
+_AT_ONCE = (1024, 256, 64, 16, 4, 1)
 OUR_TABLES: Final = (  # their indexes, triggers and views too: kind, name, text
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 )

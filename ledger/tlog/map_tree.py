@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
+from types import MappingProxyType
 
 from ledger.errors import Malformed
 from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove_rooted, subtree
@@ -111,6 +112,17 @@ class MapTree:
         `count_delta`: keys gained. The tree itself stays as it is. Malformed when leaves are out of order
         or lie in another bucket.
         """
+        return self._prepare(changed, self.count + count_delta, {}, self._generation)
+
+    def ahead(self, change: MapChange) -> MapAhead:
+        """The map as it will be with `change`, which was prepared from it as it is now and is not accepted yet."""
+        assert change.generation == self._generation, "a map change prepared from another state"
+        return MapAhead(self, change)
+
+    def _prepare(
+        self, changed: Mapping[int, Sequence[Leaf]], count: int, before: Mapping[int, bytes], generation: int
+    ) -> MapChange:
+        """`before`: nodes of a change that comes first."""
         nodes: dict[int, bytes] = {}
         base, shift = 1 << self.depth, 32 - self.depth
         number = int.from_bytes
@@ -123,12 +135,11 @@ class MapTree:
             nodes[base + bucket] = subtree(leaves)  # which looks at lengths and order: the outermost tell the bucket
             if not number(leaves[0][0][:4], "big") >> shift == bucket == number(leaves[-1][0][:4], "big") >> shift:
                 raise Malformed("a map leaf in the wrong bucket")
-        nodes = self._rise(nodes)
-        count = self.count + count_delta
-        root = nodes.get(1) or self._slot(1)
+        nodes = self._rise(nodes, before)
+        root = nodes.get(1) or before.get(1) or self._slot(1)
         if (root == _NONE) != (count == 0) or count < 0:
             raise Malformed("the key count does not fit the map")
-        return MapChange(EMPTY_ROOT if root == _NONE else root, count, nodes, self._generation)
+        return MapChange(EMPTY_ROOT if root == _NONE else root, count, nodes, generation)
 
     def accept(self, change: MapChange) -> None:
         """Make `change` the map. It must have been prepared from the map as it is now."""
@@ -202,9 +213,9 @@ class MapTree:
                 slot ^= 1
         return slot
 
-    def _rise(self, nodes: dict[int, bytes]) -> dict[int, bytes]:
-        """`nodes` (bucket slots) and every slot above them, recomputed."""
-        heap = self._heap
+    def _rise(self, nodes: dict[int, bytes], before: Mapping[int, bytes] = MappingProxyType({})) -> dict[int, bytes]:
+        """`nodes` (bucket slots) and every slot above them, recomputed. `before` counts where it is not of the heap."""
+        heap, earlier = self._heap, before.get
         dirty = dict(nodes)
         row = nodes
         for bit in range(self.depth - 1, -1, -1):
@@ -216,12 +227,16 @@ class MapTree:
                 if slot & 1:
                     if other is not None:
                         continue  # its sibling sees to both
-                    at = (slot - 1) * HASH_BYTES
-                    other = heap[at : at + HASH_BYTES]
+                    other = earlier(slot - 1)
+                    if other is None:
+                        at = (slot - 1) * HASH_BYTES
+                        other = heap[at : at + HASH_BYTES]
                     if other != _NONE and node != _NONE:
                         above[slot >> 1] = sha256(other + node + suffix).digest()
                         continue
                 else:
+                    if other is None:
+                        other = earlier(slot + 1)
                     if other is None:
                         at = (slot + 1) * HASH_BYTES
                         other = heap[at : at + HASH_BYTES]
@@ -241,3 +256,25 @@ class MapTree:
             for slot, node in nodes.items():
                 at = slot * HASH_BYTES
                 heap[at : at + HASH_BYTES] = node
+
+
+class MapAhead:
+    """A tree with a change that it has not accepted yet: what is needed to prepare the change after that one.
+
+    It goes on being right while and after the tree accepts that change, until it accepts another one.
+    """
+
+    __slots__ = ("_change", "_tree", "count")
+
+    def __init__(self, tree: MapTree, change: MapChange) -> None:
+        self._tree, self._change, self.count = tree, change, change.count
+
+    def bucket_root(self, bucket: int) -> bytes | None:
+        """As MapTree.bucket_root."""
+        root = self._change.nodes.get((1 << self._tree.depth) + bucket)
+        return self._tree.bucket_root(bucket) if root is None else None if root == _NONE else root
+
+    def prepare(self, changed: Mapping[int, Sequence[Leaf]], count_delta: int) -> MapChange:
+        """As MapTree.prepare; to be accepted after the change that came first."""
+        first = self._change
+        return self._tree._prepare(changed, first.count + count_delta, first.nodes, first.generation + 1)

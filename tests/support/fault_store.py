@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,16 +13,29 @@ ReadBack = Callable[[Sequence[bytes]], Sequence[bytes]]
 
 
 class FaultStore:
-    """`alter` changes what is read back before the commit; `fail` loses the batch or only the answer of an append."""
+    """`alter` changes what is read back before the commit; `fail` loses the batch or only the answer of an append.
 
-    def __init__(self, inner: Any, *, alter: ReadBack = lambda entries: entries, fail: str = "") -> None:
+    `held`: an append waits until this event is set; `reached` counts those that were begun."""
+
+    def __init__(
+        self,
+        inner: Any,
+        *,
+        alter: ReadBack = lambda entries: entries,
+        fail: str = "",
+        held: asyncio.Event | None = None,
+    ) -> None:
         assert fail in ("", "before", "after")
-        self.inner, self.alter, self.fail = inner, alter, fail
+        self.inner, self.alter, self.fail, self.held = inner, alter, fail, held
+        self.reached = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
+        self.reached += 1
+        if self.held is not None:
+            await self.held.wait()
         if self.fail == "before":
             raise Unavailable("store: disk full; outcome unknown")
         await self.inner.append(batch, lambda entries: check(self.alter(entries)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,11 @@ from ledger.records.seal import is_seal, parse_seal
 from ledger.service import sequencer as module
 from ledger.service.admission import Candidate
 from ledger.service.backlog import START
-from tests.support.builders import DAY
-from tests.support.service_room import BODY, Room
+from ledger.store.batch import Batch, Prepared
+from ledger.store.integrate import Integrator
+from ledger.store.protocol import PrivateRows
+from tests.support.builders import DAY, Certificate
+from tests.support.service_room import BODY, Room, until
 from tests.support.stores import KINDS
 
 
@@ -180,6 +184,123 @@ async def test_batches_tell_what_a_busy_log_can_do(tmp_path: Path, busy: bool) -
             assert all(isinstance(answer, int) for answer in await room.put(*made))
         assert (20 < backlog.rate < START) if busy else backlog.rate == START
         assert backlog.wait_s == 0
+
+
+async def _overlapped(room: Room, held: asyncio.Event, first: int, *behind: Certificate) -> list[asyncio.Future[Any]]:
+    """One batch of `first` certificates that hangs in its commit, and requests of what is put behind it, one each."""
+    made = [room.sequencer.put(await room.candidates(*await room.draft(*(f"first {at}" for at in range(first)))))]
+    await until(lambda: room.store.reached == 1)
+    made += [room.sequencer.put(await room.candidates(one)) for one in behind]
+    assert not held.is_set()
+    return made
+
+
+async def test_the_next_batch_is_folded_beside_a_commit_and_answered_after_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, folded = asyncio.Event(), list[int]()
+
+    async def finish(batch: Batch, private: PrivateRows) -> Prepared:
+        folded.append(len(batch))
+        return await real(batch, private)
+
+    real = Batch.finish
+    async with room.open(held=held):
+        monkeypatch.setattr(Batch, "finish", finish)
+        size = room.size
+        (other,) = await room.draft("first 0")
+        up = BODY.certificate("up", person="first 0", track=other.issue.track_id, grade=3)
+        behind = [*await room.draft("a", "b"), up]
+        twin = (await room.draft("a", grade=4))[0]
+        again = (await room.draft("first 1"))[0]
+        late = BODY.certificate("late", person="first 2", track=(await room.draft("first 2"))[0].issue.track_id)
+        requests = await _overlapped(room, held, 3, *behind, twin, again, late)
+        await until(lambda: len(folded) == 2)
+        assert folded == [3, 3] and room.store.reached == 1 and room.size == size
+        assert not any(one.done() for one in requests), "an answer is a durable fact"
+        held.set()
+        answers = [await one for one in requests]
+    assert answers[0] == [size, size + 1, size + 2]
+    assert answers[1:6] == [[size + 4], [size + 5], [size + 6], [size + 4], [size + 1]]
+    (refusal,) = answers[6]
+    assert isinstance(refusal, Refused) and refusal.code == "DUPLICATE_GRADE"
+    async with room.open():  # the next start finds a log that stands up
+        assert room.size == size + 8
+
+
+async def test_fewer_than_are_being_committed_wait_for_more(room: Room) -> None:
+    """Else each batch would be what one request brings, and each commit costs an fsync."""
+    held = asyncio.Event()
+    async with room.open(held=held):
+        size = room.size
+        requests = await _overlapped(room, held, 4, *await room.draft("a", "b"))
+        requests.append(room.sequencer.put(await room.candidates(*await room.draft("c"))))
+        held.set()
+        answers = [await one for one in requests]
+    assert answers[1:] == [[size + 5], [size + 6], [size + 7]], "one batch"
+
+
+async def test_a_number_that_the_batch_before_takes_is_taken(room: Room) -> None:
+    held = asyncio.Event()
+    async with room.open(held=held):
+        (one,) = await room.draft("first 0")
+        (other,) = await room.draft("b")
+        number = one.face.number
+        thief = BODY.certificate("first 0", person="b", track=other.issue.track_id)
+        assert thief.face.number == number
+        requests = await _overlapped(room, held, 1, thief)
+        await asyncio.sleep(0.05)
+        held.set()
+        (index,), (refusal,) = [await each for each in requests]
+    assert isinstance(index, int)
+    assert isinstance(refusal, Refused) and refusal.code in ("NUMBER_TAKEN", "CERT_EXISTS"), refusal
+
+
+@pytest.mark.parametrize("fail", ["before", "after"])
+async def test_a_commit_that_fails_takes_the_batch_behind_it_along(room: Room, fail: str) -> None:
+    held = asyncio.Event()
+    async with room.open(held=held, fail=fail):
+        size = room.size
+        made = await room.draft("a", "b")
+        requests = await _overlapped(room, held, 2, *made)
+        await asyncio.sleep(0.05)
+        held.set()
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+        assert all(isinstance(each, Unavailable) for each in outcomes), outcomes
+        assert room.fatal.done() and room.store.reached == 1, "the second one was never begun in the store"
+    async with room.open():
+        assert room.size == (size if fail == "before" else size + 3)
+        assert all(isinstance(answer, int) for answer in await room.put(*made))
+
+
+async def test_what_asks_the_past_waits_for_the_commit(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = asyncio.Event()
+
+    async def begin(integrator: Integrator, *asked: Any) -> Batch:
+        assert held.is_set() or room.store.reached == 0, "begun beside the commit"
+        return await real(integrator, *asked)
+
+    real = Integrator.begin
+    async with room.open(held=held):
+        monkeypatch.setattr(Integrator, "begin", begin)
+        (first,) = await room.draft("first 0")
+        requests = await _overlapped(room, held, 1, BODY.reissue("anew", first))
+        await asyncio.sleep(0.05)
+        held.set()
+        (index,), (anew,) = [await each for each in requests]
+        assert isinstance(index, int) and anew == index + 2
+
+
+@pytest.mark.parametrize("behind", ["", "ab"])
+async def test_a_stop_in_the_middle_leaves_nobody_without_a_word(room: Room, behind: str) -> None:
+    held = asyncio.Event()
+    async with room.open(held=held):
+        requests = await _overlapped(room, held, 2, *await room.draft(*behind))
+        await asyncio.sleep(0.05)
+        for task in room.tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+        assert all(isinstance(each, Unavailable) for each in outcomes), outcomes
 
 
 async def test_what_nobody_waits_for_any_more_is_not_logged(tmp_path: Path) -> None:

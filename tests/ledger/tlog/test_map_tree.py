@@ -119,6 +119,55 @@ def test_a_prepared_change_is_accepted_only_on_the_state_it_was_made_for() -> No
     assert tree.root == first.root
 
 
+@given(
+    st.integers(0, 9),
+    st.dictionaries(keys, words, max_size=20),
+    st.dictionaries(keys, words, max_size=8),
+    st.dictionaries(keys, words, max_size=8),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_change_upon_one_that_is_not_accepted_yet_is_that_of_the_map_after_it(
+    depth: int, start: dict[bytes, bytes], first: dict[bytes, bytes], second: dict[bytes, bytes]
+) -> None:
+    held = Buckets(depth, start.items())
+
+    def put(batch: dict[bytes, bytes]) -> tuple[dict[int, list[Leaf]], int]:
+        gained = len(batch.keys() - held.all.keys())
+        held.all |= batch
+        return {b: held.leaves(b) for b in {bucket_of(k, depth) for k in batch}}, gained
+
+    tree = held.tree
+    before = tree.prepare(*put(first))
+    ahead = tree.ahead(before)
+    roots = {b: ahead.bucket_root(b) for b in range(1 << depth)}
+    leaves, gained = put(second)
+    early = ahead.prepare(leaves, gained)
+    tree.accept(before)
+    assert roots == {b: tree.bucket_root(b) for b in range(1 << depth)} and ahead.count == tree.count
+    assert early == tree.prepare(leaves, gained) == ahead.prepare(leaves, gained)
+    tree.accept(early)
+    assert tree.root == map_root(sorted(held.all.items())) == early.root
+
+
+def test_a_change_is_ahead_of_the_map_it_was_made_for_only() -> None:
+    tree = MapTree(2)
+    stale = tree.prepare({0: [(bytes(32), bytes(32))]}, 1)
+    tree.accept(tree.prepare({3: [(b"\xff" * 32, bytes(32))]}, 1))
+    with pytest.raises(AssertionError):
+        tree.ahead(stale)
+
+
+def test_a_change_that_skips_the_one_before_it_is_not_accepted() -> None:
+    tree = MapTree(2)
+    first = tree.prepare({0: [(bytes(32), bytes(32))]}, 1)
+    second = tree.ahead(first).prepare({3: [(b"\xff" * 32, bytes(32))]}, 1)
+    with pytest.raises(AssertionError):
+        tree.accept(second)
+    tree.accept(first)
+    tree.accept(second)
+    assert tree.count == 2
+
+
 def test_bucket_leaves_that_the_map_does_not_have_are_refused() -> None:
     leaves = [(b"\x10" + bytes(31), bytes(32)), (b"\x11" + bytes(31), bytes(32))]
     tree = MapTree.build(4, leaves)
