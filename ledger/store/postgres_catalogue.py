@@ -2,8 +2,9 @@
 
 One question of the catalogue, that any role may ask, on a session that only reads, on a standby too. What the answer
 should be is not written down: the steps are carried out in memory, by SQLite, and told in PostgreSQL's words. The steps
-are of a few kinds (tables with keys, checks of one column, references, plain indexes); one of another kind makes a
-store that no test can open.
+are of a few kinds (tables with keys, checks of one column, references, plain indexes; for PostgreSQL alone, a primary
+key that includes other columns); one of another kind makes a store that no test can open. Settings of a table, such as
+when it is vacuumed, are its operator's and not compared.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from ledger.store.migrations import Migration
 from ledger.store.sqlite_text import OUR_TABLES, carried_out
 
 Fetch = Callable[..., Awaitable[Sequence[Any]]]
+_INCLUDED: Final = re.compile(
+    r"^ALTER TABLE (\w+) DROP CONSTRAINT \w+, ADD CONSTRAINT (\w+) PRIMARY KEY \([\w, ]+\) INCLUDE \(([\w, ]+)\)$"
+)
 _LONGEST: Final = 63  # bytes of a name; the server shortens a longer one in its own way
 # One row a thing: what it is, and everything that the store rests on, as the server itself writes it. An index that is
 # not valid is read by nobody; a trigger or rule may change what is written. What REINDEX CONCURRENTLY makes beside an
@@ -58,7 +62,14 @@ async def found(fetch: Fetch) -> dict[str, str]:
 def made(steps: tuple[Migration, ...]) -> dict[str, str]:
     """What `found` tells of a schema in which these steps were done."""
     with closing(carried_out(steps)) as tables:
-        return dict(_told(tables))
+        told = dict(_told(tables))
+    for step in steps:
+        for statement in step.statements(postgres=True):
+            if (key := _INCLUDED.search(statement)) is not None:
+                name, columns = key[2], key[3]
+                told[f"constraint {key[1]}.{name}"] += f" INCLUDE ({columns})"
+                told[f"index {name}"] += f" INCLUDE ({columns})"
+    return told
 
 
 def _told(tables: sqlite3.Connection) -> Iterator[tuple[str, str]]:

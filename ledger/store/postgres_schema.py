@@ -168,7 +168,7 @@ async def _missing(session: Any, place: Place, *, private: bool) -> list[Migrati
 async def _apply(session: Any, place: Place, *, private: bool) -> None:
     await session.execute(ddl(TABLE_OF_STEPS))
     for step in await _missing(session, place, private=private):
-        await session.execute(ddl(";\n".join(step.statements())))
+        await session.execute(ddl(";\n".join(step.statements(postgres=True))))
         await session.execute(_RECORD, step.name, step.digest)
 
 

@@ -46,8 +46,9 @@ PUT_HISTORY: Final = "INSERT INTO state_history (map_key, since, value, body) VA
 STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = ANY($1)"
 TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
-BUCKET: Final = (
-    "SELECT map_key, value, since, CASE WHEN map_key = $3 THEN body END AS body FROM state"
+BUCKET: Final = (  # the body by a question of its own: all else lies in PostgreSQL's index
+    "SELECT map_key, value, since,"
+    " CASE WHEN map_key = $3 THEN (SELECT own.body FROM state AS own WHERE own.map_key = $3) END AS body FROM state"
     " WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
 )
 # As of a seal: what stands in `state` when that is old enough, else the newest older version.

@@ -35,9 +35,11 @@ class Migration:
     def digest(self) -> bytes:
         return sha256(self.text.encode()).digest()
 
-    def statements(self) -> list[str]:
-        """Its text, one statement at a time. No literal in it holds a semicolon or two dashes."""
-        plain = re.sub(r"--[^\n]*", "", self.text)
+    def statements(self, *, postgres: bool = False) -> list[str]:
+        """Its text, one statement at a time. No literal in it holds a semicolon or two dashes. Lines that begin with
+        `-- postgres: ` are for that store alone: what a table is stays the same with and without them."""
+        text = re.sub(r"^-- postgres: ", "", self.text, flags=re.MULTILINE) if postgres else self.text
+        plain = re.sub(r"--[^\n]*", "", text)
         return [statement for statement in (part.strip() for part in plain.split(";")) if statement]
 
 

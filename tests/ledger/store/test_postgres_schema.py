@@ -8,11 +8,12 @@ import asyncpg
 import pytest
 
 from ledger.errors import Refused, Unavailable
-from ledger.store import postgres_schema
+from ledger.store import postgres_schema, sql
 from ledger.store.migrations import Migration, migrations
 from ledger.store.opening import create_store, open_store, upgrade_store
-from ledger.store.postgres_link import parse_place
+from ledger.store.postgres_link import connect, parse_place
 from ledger.store.postgres_schema import APPEND_ONLY
+from ledger.store.postgres_text import each_bucket, each_range
 from tests.support.batches import accept, batch
 from tests.support.postgres import APPLICATION, HASTY, OWNER, PATIENT, Server, postgres_server
 
@@ -92,15 +93,16 @@ async def test_a_ledger_is_not_made_by_the_role_that_runs_it(server: Server) -> 
         assert refused.value.code == "STORE_OWNER"
 
 
-async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Server, place: str) -> None:
+async def test_missing_steps_are_shown_then_applied_with_their_grants(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = server.place("before")
     owner = server.owner(place)
-    assert await upgrade_store(place, Path(), private=True, owner=owner) == []
-    # As a store of an earlier version: two steps were not there yet.
-    server.sql(place, "DROP TABLE signed")
-    server.sql(place, "DROP TABLE event")
-    server.sql(place, "DROP INDEX state_since")
-    server.sql(place, "DELETE FROM migration WHERE name >= '0003'")
-    wanted = ["0003_life", "0004_history"]
+    steps = migrations(private=True)
+    with monkeypatch.context() as before:
+        before.setattr(postgres_schema, "migrations", lambda *, private: steps[:2])
+        await (await create_store(place, Path(), private=True, owner=owner, deadlines=PATIENT)).close()
+    wanted = [step.name for step in steps[2:]]
     for _ in range(2):
         assert await upgrade_store(place, Path(), private=True, owner=owner, dry_run=True) == wanted
         with pytest.raises(Refused, match=r"SCHEMA.*older than this program.*migrate"):
@@ -164,3 +166,24 @@ async def test_no_step_beside_a_running_log_and_none_without_a_log(
     nothing = server.place("nothing")
     with pytest.raises(Unavailable, match="run init"):
         await upgrade_store(nothing, Path(), private=True, owner=server.owner(nothing))
+
+
+async def test_a_bucket_is_read_out_of_the_index_alone(server: Server, place: str) -> None:
+    """Its certificates lie on as many pages of the table, which at ten million are rarely in memory."""
+    server.sql(
+        place,
+        "INSERT INTO state SELECT sha256(at::text::bytea), sha256(at::text::bytea), at, '', '', repeat('x', 400)::bytea"
+        " FROM generate_series(1, 5000) AS at",
+    )
+    server.sql(place, "VACUUM (ANALYZE) state")
+    session = await connect(parse_place(place), PATIENT)
+    try:
+        low, high = [bytes([at, 0]) + bytes(30) for at in range(40)], [bytes([at, 9]) + bytes(30) for at in range(40)]
+        for text, values in (
+            (each_range(sql.LEAVES), (low, high)),
+            (each_bucket(sql.BUCKET), (low, high, low)),
+        ):
+            plan = "\n".join(row[0] for row in await session.fetch(f"EXPLAIN (ANALYZE) {text}", *values))
+            assert "Index Only Scan using state_pkey" in plan and "Heap Fetches: 0" in plan, plan
+    finally:
+        await session.close()

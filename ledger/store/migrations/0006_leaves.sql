@@ -1,0 +1,5 @@
+-- PostgreSQL keeps a table in the order in which its rows came, so that the certificates of one bucket of the state map
+-- lie on as many pages: there the index by map key has what a bucket is read for, and its pages are known to be visible
+-- to all soon after they were written. SQLite has no such index; there the rows of a bucket cost little.
+-- postgres: ALTER TABLE state DROP CONSTRAINT state_pkey, ADD CONSTRAINT state_pkey PRIMARY KEY (map_key) INCLUDE (value, since);
+-- postgres: ALTER TABLE state SET (autovacuum_vacuum_insert_scale_factor = 0.02);
