@@ -45,7 +45,7 @@ class Scale:
             runs=5,
             seconds=5.0,
             certificates=100_000,
-            stretch=10_000,
+            stretch=20_000,
             roster=1_000,
             audited=100_000,
             grown=100_000,
