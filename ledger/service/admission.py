@@ -51,7 +51,7 @@ from ledger.records.status import Authentic, authenticate_authority, authenticat
 from ledger.records.view import People
 from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import Found, PrivateIndex
-from ledger.store.protocol import EnvelopeRow, IndexRow, Slot
+from ledger.store.protocol import EnvelopeRow, Slot
 from ledger.wire import AnySubmission, BareSubmission, ClaimSubmission, Submission, SubmissionBody, submission_of
 
 _Opened: TypeAlias = Issue | Appoint | Correct  # what comes with openings; here so that it is not made each time
@@ -69,8 +69,9 @@ class PrivatePart(msgspec.Struct, frozen=True, array_like=True, tag="person"):
     number_hmac: bytes
     person: tuple[str, str, str]  # identity by document; forgotten with the candidate
     person_hmac: bytes  # in the lineage of the certificate; of a correction b"": only the log knows its occupation
-    match: IndexRow
-    lookup: IndexRow
+    match_hmac: bytes
+    lookup_hmac: bytes
+    lookup: bytes  # sealed
     envelopes: tuple[EnvelopeRow, EnvelopeRow]
 
 
@@ -259,8 +260,9 @@ class Examiner:
             number_hmac=index.number_hmac(face.number),
             person=person,
             person_hmac=person_hmac,
-            match=index.match_row(leaf, document.last4),
-            lookup=index.lookup_row(face.number, face.name, Found(body.cert_key, face.salt, leaf)),
+            match_hmac=index.match_hmac(leaf, document.last4),
+            lookup_hmac=index.lookup_hmac(face.number, face.name),
+            lookup=index.seal_lookup(face.number, face.name, Found(body.cert_key, face.salt, leaf)),
             envelopes=(
                 EnvelopeRow(submission.locator, Slot.FACE, submission.face_envelope),
                 EnvelopeRow(submission.locator, Slot.REST, submission.rest_envelope),

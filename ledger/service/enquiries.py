@@ -28,7 +28,7 @@ from ledger.errors import Malformed
 from ledger.records.dates import batch_day
 from ledger.service.enquirers import Enquirers
 from ledger.service.lookups import Lookups, Unanswered, check_pair
-from ledger.service.private_index import Found
+from ledger.service.private_index import Found, match_keys
 
 _BODY: Final = 256 * 1024  # bytes
 _LAST4: Final = re.compile(r"[0-9A-Z]{4}")
@@ -50,8 +50,8 @@ class Enquiries:
         state = await self.lookups.integrator.certificate(cert_key)
         if state is not None:
             self.enquirers.try_match(cert_key, batch_day(self.now_ms()))
-        row = self.lookups.index.match_row(bytes(32) if state is None else state.commitment_leaf, last4)
-        return row.hmac in await self.lookups.store.index([row.hmac])
+        leaf, issued = (bytes(32), 0) if state is None else (state.commitment_leaf, state.issue_index)
+        return bool(await self.lookups.store.index(match_keys(self.lookups.index.match_hmac(leaf, last4), issued)))
 
 
 ENQUIRIES: Final = web.AppKey("enquiries", Enquiries)

@@ -2,7 +2,7 @@
 
     1 places      the statement that issued it and its corrections; their envelopes' locators follow from the secret
     2 openings    each face envelope, with the secret: number and name
-    3 look-up     the row of (number, name), where it leads to this certificate
+    3 look-up     the rows of (number, name), where they lead to this certificate
     4 match       the row of each statement and the last four characters of the ID number, found by trial
     5 links       the rows that lead from claims to this certificate, found by opening those of all claims
 
@@ -26,8 +26,8 @@ from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
 from ledger.service.nullifiers import Nullifiers
-from ledger.service.private_index import PrivateIndex
-from ledger.store.protocol import PrivateStore, Purpose, Slot, entry_at
+from ledger.service.private_index import PrivateIndex, lookup_keys, match_keys
+from ledger.store.protocol import PrivateStore, Slot, entry_at
 from ledger.text import Text
 
 NO_CERTIFICATE: Final = "NO_CERTIFICATE"  # code of the refusal of a secret that the log has no certificate of
@@ -65,7 +65,7 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
         face = await _face(store, secret, leaf, locator)  # 2
         if face is not None:
             hmacs += await _looked_up(store, index, face, cert_key)  # 3
-        hmacs += await _matched(store, index, leaf, thorough=face is not None)  # 4
+        hmacs += await _matched(store, index, leaf, state.issue_index, thorough=face is not None)  # 4
     hmacs += await _linked(store, Nullifiers(index), cert_key)  # 5
     return Erasable(cert_key, tuple(locators), tuple(dict.fromkeys(hmacs)))
 
@@ -82,19 +82,25 @@ async def _face(store: PrivateStore, secret: bytes, leaf: bytes, locator: bytes)
 
 async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes) -> list[bytes]:
     number, name = face.opening.number, face.opening.name
-    hmac = index.hmac(Purpose.LOOKUP, [number, name])
-    sealed = (await store.index([hmac])).get(hmac)
-    try:
-        return [hmac] if sealed and index.open_lookup(number, name, sealed).cert_key == cert_key else []
-    except Unverified:
-        return []
+    found: list[bytes] = []
+    keys = lookup_keys(index.number_hmac(number), index.lookup_hmac(number, name))
+    for key, sealed in (await store.index(keys)).items():
+        try:
+            if index.open_lookup(number, name, sealed).cert_key == cert_key:
+                found.append(key)
+        except Unverified:
+            continue
+    return found
 
 
-async def _matched(store: PrivateStore, index: PrivateIndex, leaf: bytes, *, thorough: bool) -> list[bytes]:
+async def _matched(
+    store: PrivateStore, index: PrivateIndex, leaf: bytes, issued: int, *, thorough: bool
+) -> list[bytes]:
     """First the ends of resident identity numbers; `thorough`: then all others, which takes about a minute."""
     for tails in (_usual_tails(), _other_tails()) if thorough else (_usual_tails(),):
-        while batch := list(itertools.islice(tails, _AT_ONCE)):
-            found = await store.index([index.match_row(leaf, tail).hmac for tail in batch])
+        keys = (key for tail in tails for key in match_keys(index.match_hmac(leaf, tail), issued))
+        while batch := list(itertools.islice(keys, _AT_ONCE)):
+            found = await store.index(batch)
             if found:
                 return list(found)
     return []

@@ -4,10 +4,11 @@
     mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ body)
 
 A front is believed what only openings show (steps 7 and 9 of admission): the private part, which is that of one
-certificate: rows of its own purposes, an HMAC for each. It is not believed about
-the entry: its form, its key and its signatures are checked again by whoever puts it into the log, so that a front in
-other hands cannot get in what no record key has signed. Whoever holds the index key can send bodies; sent again within
-their 30 seconds they do nothing, because a statement is in the log once.
+certificate: an HMAC for each of its rows. The rows themselves the sequencer makes, of their own purposes and where the
+number and the place in the log say. It is not believed about the entry: its form, its key and its signatures are
+checked again by whoever puts it into the log, so that a front in other hands cannot get in what no record key has
+signed. Whoever holds the index key can send bodies; sent again within their 30 seconds they do nothing, because a
+statement is in the log once.
 
 `form` is a digest of the field names and types below: another version of the program is refused, not guessed at.
 """
@@ -28,7 +29,7 @@ from ledger.records.claim import HolderOpening
 from ledger.records.envelope import MAX_ENVELOPE
 from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
 from ledger.service.private_index import KEY_VERSION, LOOKUP_BYTES
-from ledger.store.protocol import EnvelopeRow, IndexRow, Purpose, Slot
+from ledger.store.protocol import EnvelopeRow, Slot
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 
@@ -80,7 +81,7 @@ class _RawBody(msgspec.Struct, array_like=True):
 
 
 def _form() -> bytes:
-    kinds = (RefusedItem, IndexRow, EnvelopeRow, PrivatePart, ClaimItem, CheckedItem, _Body)
+    kinds = (RefusedItem, EnvelopeRow, PrivatePart, ClaimItem, CheckedItem, _Body)
     fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
     return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
 
@@ -130,12 +131,10 @@ def parse_examined(body: bytes) -> tuple[str, list[Item]]:
 
 
 def _check_part(part: PrivatePart, filing: str) -> None:
-    """Raises Malformed for what no examiner makes: a row of another purpose would take the place of somebody else's."""
-    match, lookup, (face, rest) = part.match, part.lookup, part.envelopes
-    rows = (match.purpose, match.key_version, match.body) == (Purpose.MATCH, KEY_VERSION, b"")
-    rows = rows and (lookup.purpose, lookup.key_version) == (Purpose.LOOKUP, KEY_VERSION)
-    rows = rows and len(lookup.body) == LOOKUP_BYTES and len(part.person_hmac) in (0, 32)
-    rows = rows and {len(hmac_) for hmac_ in (part.number_hmac, match.hmac, lookup.hmac)} == {32}
+    """Raises Malformed for what no examiner makes."""
+    face, rest = part.envelopes
+    rows = {len(hmac_) for hmac_ in (part.number_hmac, part.match_hmac, part.lookup_hmac)} == {32}
+    rows = rows and len(part.lookup) == LOOKUP_BYTES and len(part.person_hmac) in (0, 32)
     envelopes = (face.slot, rest.slot) == (Slot.FACE, Slot.REST) and face.locator == rest.locator
     envelopes = envelopes and len(rest.locator) == 32
     envelopes = envelopes and all(28 < len(each.body) <= MAX_ENVELOPE for each in (face, rest))

@@ -34,7 +34,7 @@ from ledger.records.transitions import Act, after
 from ledger.records.view import Member, View
 from ledger.service.admission import Candidate, ClaimPart, PrivatePart
 from ledger.service.nullifiers import Nullifiers
-from ledger.service.private_index import PrivateIndex, number_row
+from ledger.service.private_index import PrivateIndex, lookup_keys, lookup_row, match_row, number_row, place_of
 from ledger.store.batch import Batch
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, StateRow, entry_at
 from ledger.store.view import Behind
@@ -71,8 +71,10 @@ class PrivateFold:
             if not isinstance(part, PrivatePart):
                 continue
             wanted += [part.number_hmac, part.person_hmac]
+            if _named(candidate) is not None:
+                wanted += lookup_keys(part.number_hmac, part.lookup_hmac)
             if isinstance(body, Correct) and (member := batch.member(body.cert_key)) is not None:
-                wanted += [part.lookup.hmac, fold._person_of(part, member)]
+                wanted.append(fold._person_of(part, member))
         fold._known = await store.index(wanted)
         for candidate in candidates:
             named = _named(candidate)
@@ -119,14 +121,16 @@ class PrivateFold:
             return
         self._envelopes += part.envelopes
         if isinstance(body, CertificateBody) and not body.replaces:
-            rows = (number_row(part.number_hmac, index), part.match, part.lookup)
-            self._new += rows
-            self._known[rows[0].hmac] = rows[0].body
+            number, key = number_row(part.number_hmac, index), lookup_keys(part.number_hmac, part.lookup_hmac)[0]
+            self._new += (number, match_row(part.match_hmac, index), lookup_row(key, part.lookup))
+            self._known[number.hmac] = number.body
             return
         if isinstance(body, Issue):
             self._renew(number_row(part.number_hmac, index))
-        self._new.append(part.match)
-        self._renew(part.lookup)
+        issued = self._index_of(part)
+        assert issued is not None, "a number that was checked leads to its certificate"
+        self._new.append(match_row(part.match_hmac, issued))
+        self._renew(lookup_row(self._lookup_place(part), part.lookup))
 
     def _take_nullifier(self, row: IndexRow) -> None:
         """One that was never taken must be new to the database too; one that is free again has its row."""
@@ -180,6 +184,10 @@ class PrivateFold:
         row = self._known.get(part.number_hmac)
         return None if row is None else int.from_bytes(row, "big")
 
+    def _lookup_place(self, part: PrivatePart) -> bytes:
+        """Where the look-up row of a certificate that is in the log lies, or will lie."""
+        return place_of(lookup_keys(part.number_hmac, part.lookup_hmac), self._known)
+
     def _replaced(self, body: Issue | Appoint, batch: Batch) -> CertificateState | None:
         """The state of the certificate that a reissue replaces."""
         if not body.replaces:
@@ -191,7 +199,7 @@ class PrivateFold:
 
     def _same_name(self, part: PrivatePart, cert_key: bytes, state: CertificateState) -> bool:
         """Whether the name that the correction gives is the certificate's now: not another, nor one of before."""
-        sealed = self._known.get(part.lookup.hmac)
+        sealed = self._known.get(self._lookup_place(part))
         if sealed is None:
             return False
         try:

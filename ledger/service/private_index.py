@@ -1,7 +1,7 @@
 """The ledger's private index: what it must find again without keeping anything readable (design 6).
 
-Every row's key is an HMAC-SHA-256 under the key of its own purpose, so that a stolen database neither lists numbers
-nor links people:
+Every row's key is made of an HMAC-SHA-256 under the key of its own purpose, so that a stolen database neither lists
+numbers nor links people:
 
     NUMBER  (number)                              -> log index; makes numbers unique
     PERSON  (document type, country, number, lineage) -> track id; makes "current grade" one per person
@@ -12,12 +12,27 @@ nor links people:
     CLAIM   (what a claim uses up)                -> the claim that took it last         (nullifiers.py)
     LINK    (leaf hash of a claim)                -> cert key, sealed
 
+The key is the HMAC itself, but for two purposes, whose rows lie where the store writes anyway (each random place costs
+it a page of its own):
+
+    LOOKUP  HMAC of the number[:16] ‖ HMAC[:16]   beside the row of its number
+    MATCH   index at which the certificate was issued, 8 bytes big-endian ‖ HMAC[:24]
+                                                  in the order of the log; a correction's beside that of its certificate
+
+What an older version wrote lies under the HMAC and stays there: whoever asks for a row asks for both keys.
+
+A thief of the database without the index keys sees from the keys which rows are of one certificate, how many names its
+number has had, and, since the log tells when it was corrected, which corrections changed the name. (In a store that was
+never copied the order of insertion says the same.) The body of the number's row names the certificate in plain. Nothing
+is said of number, name or ID: without its key an HMAC cannot be tried, and 128 bits (among the names of one number) or
+192 are enough that no two meet by chance.
+
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -48,7 +63,7 @@ class Found:
 
 
 class PrivateIndex:
-    """Builds and opens rows. Holds the keys in memory; `random_bytes` gives nonces and track ids."""
+    """Makes HMACs, seals and opens. Holds the keys in memory; `random_bytes` gives nonces and track ids."""
 
     def __init__(self, key: bytes, random_bytes: Callable[[int], bytes]) -> None:
         self._keys = {purpose: _Hmac(_derive(key, f"hmac/{purpose.name}")) for purpose in Purpose}
@@ -57,9 +72,6 @@ class PrivateIndex:
         self._match, self._lookup = self._keys[Purpose.MATCH].digest, self._keys[Purpose.LOOKUP].digest
         self._sealing = _Hmac(_Hmac(bytes(32)).digest(_derive(key, "sealing/LOOKUP")))  # HKDF-Extract, no salt
         self.random_bytes = random_bytes
-
-    def number_row(self, number: str, index: int) -> IndexRow:
-        return number_row(self.number_hmac(number), index)
 
     def number_hmac(self, number: str) -> bytes:
         return self._number(b"\x81" + text_item(number))
@@ -73,15 +85,16 @@ class PrivateIndex:
         person = text_item(document_type) + text_item(country) + text_item(number) + text_item(lineage)
         return self._person(b"\x84" + person)
 
-    def match_row(self, leaf_hash: bytes, last4: str) -> IndexRow:
-        hmac_ = self._match(b"\x82" + encode_bytes(leaf_hash) + text_item(last4))
-        return IndexRow(hmac_, Purpose.MATCH, KEY_VERSION, b"")
+    def match_hmac(self, leaf_hash: bytes, last4: str) -> bytes:
+        return self._match(b"\x82" + encode_bytes(leaf_hash) + text_item(last4))
 
-    def lookup_row(self, number: str, name: str, found: Found) -> IndexRow:
-        nonce, both = self.random_bytes(_NONCE), _both(number, name)
-        plain = found.cert_key + found.salt + found.leaf_hash
-        sealed = nonce + AESGCM(self._lookup_key(both)).encrypt(nonce, plain, None)
-        return IndexRow(self._lookup(both), Purpose.LOOKUP, KEY_VERSION, sealed)
+    def lookup_hmac(self, number: str, name: str) -> bytes:
+        return self._lookup(_both(number, name))
+
+    def seal_lookup(self, number: str, name: str, found: Found) -> bytes:
+        """The body of a look-up row, LOOKUP_BYTES."""
+        nonce, plain = self.random_bytes(_NONCE), found.cert_key + found.salt + found.leaf_hash
+        return nonce + AESGCM(self._lookup_key(_both(number, name))).encrypt(nonce, plain, None)
 
     def open_lookup(self, number: str, name: str, sealed: bytes) -> Found:
         """What a look-up row says. Raises Unverified when it is not of this number and name."""
@@ -102,6 +115,34 @@ class PrivateIndex:
 def number_row(hmac: bytes, index: int) -> IndexRow:
     """The row of a number with this HMAC: it leads to the certificate at `index`."""
     return IndexRow(hmac, Purpose.NUMBER, KEY_VERSION, index.to_bytes(8, "big"))
+
+
+def match_row(hmac: bytes, index: int) -> IndexRow:
+    """The row of a match with this HMAC, of the certificate that was issued at `index`."""
+    return IndexRow(match_keys(hmac, index)[0], Purpose.MATCH, KEY_VERSION, b"")
+
+
+def lookup_row(key: bytes, sealed: bytes) -> IndexRow:
+    """The look-up row under one of `lookup_keys`."""
+    return IndexRow(key, Purpose.LOOKUP, KEY_VERSION, sealed)
+
+
+def match_keys(hmac: bytes, index: int) -> tuple[bytes, bytes]:
+    """The keys that the row of a match may have, newest first, where the certificate was issued at `index`."""
+    return index.to_bytes(8, "big") + hmac[:24], hmac
+
+
+def lookup_keys(number_hmac: bytes, hmac: bytes) -> tuple[bytes, bytes]:
+    """The keys that a look-up row may have, newest first, from the HMACs of its number and of the pair."""
+    return number_hmac[:16] + hmac[:16], hmac
+
+
+def place_of(keys: Sequence[bytes], rows: Container[bytes]) -> bytes:
+    """The key under which a row is there, out of those that it may have; while none is, the one that it gets.
+
+    Who reads a row and who renews it go by this alike: one that is renewed where it lies leaves none to contradict it.
+    """
+    return next((key for key in keys if key in rows), keys[0])
 
 
 def _both(number: str, name: str) -> bytes:

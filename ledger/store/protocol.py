@@ -82,7 +82,7 @@ class EntryRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class IndexRow(msgspec.Struct, frozen=True, array_like=True):
-    """One row of the private index."""
+    """One row of the private index. `hmac` is its key, 32 bytes: an HMAC, or begins with what it is to lie beside."""
 
     hmac: bytes
     purpose: Purpose

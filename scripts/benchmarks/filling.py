@@ -1,8 +1,8 @@
 """Filling a ledger with certificates of twenty bodies: the product's own fold, map, seals and rows, without HTTP and
 admission and, on the embedded store, without fsync.
 
-What the private index and the envelopes of the filled certificates hold is random, of the length that real ones have:
-they are rows to grow by, and nobody asks for them.
+What the private index and the envelopes of the filled certificates hold is random, of the length that real ones have,
+and lies where theirs would: they are rows to grow by, and nobody asks for them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks import auditing
 from benchmarks.workload import Authority, certificate, record_key, today
 from ledger.records.statements import parse_statement
 from ledger.records.view import authenticate_authority, authenticated_elsewhere
+from ledger.service.private_index import LOOKUP_BYTES, lookup_keys, lookup_row, match_row, number_row
 from ledger.store.integrate import Integrator
 from ledger.store.opening import Opened, open_store
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
@@ -34,7 +35,6 @@ BATCH = 2_000  # statements under one seal
 _PIECE = 4_000  # signed by one task
 _AHEAD = 8  # such tasks
 _CACHE_KIB = 10 * 1024 * 1024
-_SEALED_LOOKUP = 12 + 32 + 16 + 32 + 16  # bytes: nonce, cert key, salt, leaf hash, tag
 
 
 async def fill_file(path: Path, count: int) -> None:
@@ -156,13 +156,14 @@ def _private(first: int, count: int, sizes: tuple[int, int]) -> PrivateRows:
     """Rows of the private index and envelopes as `count` certificates have them: four and two each."""
     index: list[IndexRow] = []
     envelopes: list[EnvelopeRow] = []
-    noise = os.urandom(max(*sizes, _SEALED_LOOKUP))
+    noise = os.urandom(max(*sizes, LOOKUP_BYTES))
     for serial in range(first, first + count):
+        number = _octets(b"number", serial)
         index += (
             IndexRow(_octets(b"person", serial), Purpose.PERSON, 1, noise[:16]),
-            IndexRow(_octets(b"number", serial), Purpose.NUMBER, 1, serial.to_bytes(8, "big")),
-            IndexRow(_octets(b"match", serial), Purpose.MATCH, 1, b""),
-            IndexRow(_octets(b"lookup", serial), Purpose.LOOKUP, 1, noise[:_SEALED_LOOKUP]),
+            number_row(number, serial),
+            match_row(_octets(b"match", serial), serial),
+            lookup_row(lookup_keys(number, _octets(b"lookup", serial))[0], noise[:LOOKUP_BYTES]),
         )
         locator = _octets(b"locator", serial)
         envelopes += (

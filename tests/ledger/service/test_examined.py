@@ -14,7 +14,6 @@ from ledger.service import examined as wire
 from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner
 from ledger.service.examiners import pack_examined, unpack_examined
 from ledger.service.private_index import LOOKUP_BYTES, PrivateIndex
-from ledger.store.protocol import Purpose
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 from tests.support.builders import octets
@@ -83,16 +82,15 @@ def test_other_versions_and_shapes_are_refused() -> None:
         with pytest.raises(Malformed):
             wire.parse_examined(wire.format_examined("n", items))
     one, sealed = bytes(32), bytes(29)
-    lookup: list[object] = [one, int(Purpose.LOOKUP), 1, bytes(LOOKUP_BYTES)]
-    match = int(Purpose.MATCH)
-    for purpose, slot, passes in (
-        (match, 1, True),
-        (1, 1, False),
-        (99, 1, False),
-        (match, 2, False),
-        (match, 3, False),
+    for match, lookup, slot, passes in (
+        (one, LOOKUP_BYTES, 1, True),
+        (one[1:], LOOKUP_BYTES, 1, False),
+        ([one, 2, 1, b""], LOOKUP_BYTES, 1, False),
+        (one, LOOKUP_BYTES + 1, 1, False),
+        (one, LOOKUP_BYTES, 2, False),
+        (one, LOOKUP_BYTES, 3, False),
     ):
-        rows = [[one, purpose, 1, b""], lookup, [[one, slot, sealed], [one, 2, sealed]]]
+        rows = [match, one, bytes(lookup), [[one, slot, sealed], [one, 2, sealed]]]
         private = ["person", "n", "1", "2", one, ["a", "b", "c"], one, *rows]
         body = wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
         if not passes:

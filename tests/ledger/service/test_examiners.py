@@ -67,7 +67,7 @@ def said(examined: Examined) -> object:
         return examined.identity, outcome.code, outcome.field, outcome.text
     part = outcome.private
     if part is not None:
-        part = replace(part, lookup=replace(part.lookup, body=b""))
+        part = replace(part, lookup=b"")
     authentic = outcome.authentic
     return examined.identity, authentic.statement, authentic.publics, authentic.threshold, part
 

@@ -12,8 +12,9 @@ from ledger.records.commitments import FaceOpening
 from ledger.records.envelope import open_face
 from ledger.records.refusals import Refusal
 from ledger.records.secret import correction_locator, locator_of
+from ledger.records.state import CertificateState
 from ledger.records.statements import issue_entry, parse_statement
-from ledger.service.private_index import Found
+from ledger.service.private_index import Found, lookup_keys, match_keys
 from ledger.store.protocol import Slot
 from tests.support.builders import (
     OCCUPATION,
@@ -59,11 +60,12 @@ async def index_of(room: Room, number: str) -> int:
 
 async def looked_up(room: Room, face: FaceOpening) -> Found:
     """What a look-up by number and name gives."""
-    hmac = INDEX.lookup_row(face.number, face.name, Found(bytes(32), bytes(16), bytes(32))).hmac
-    found = await room.store.index([hmac])
-    if hmac not in found:
+    keys = lookup_keys(INDEX.number_hmac(face.number), INDEX.lookup_hmac(face.number, face.name))
+    found = await room.store.index(keys)
+    if not found:
         raise Unverified("no such row")
-    return INDEX.open_lookup(face.number, face.name, found[hmac])
+    (sealed,) = found.values()  # never one of before and another of now
+    return INDEX.open_lookup(face.number, face.name, sealed)
 
 
 def found(made: Certificate | Correction) -> Found:
@@ -72,16 +74,24 @@ def found(made: Certificate | Correction) -> Found:
     return Found(certificate.issue.cert_key, made.face.salt, made.statement.leaf_hash)
 
 
-async def current(room: Room, cert_key: bytes) -> bytes:
-    """The leaf hash of the statement with the certificate's commitments now."""
+async def state_of(room: Room, cert_key: bytes) -> CertificateState:
     state = await room.sequencer.integrator.certificate(cert_key)
     assert state is not None
-    return state.commitment_leaf
+    return state
+
+
+async def current(room: Room, cert_key: bytes) -> bytes:
+    """The leaf hash of the statement with the certificate's commitments now."""
+    return (await state_of(room, cert_key)).commitment_leaf
 
 
 async def matches(room: Room, cert_key: bytes, person: str) -> bool:
-    hmac = INDEX.match_row(await current(room, cert_key), id_number(person)[-4:]).hmac
-    return hmac in await room.store.index([hmac])
+    state = await state_of(room, cert_key)
+    return bool(
+        await room.store.index(
+            match_keys(INDEX.match_hmac(state.commitment_leaf, id_number(person)[-4:]), state.issue_index)
+        )
+    )
 
 
 async def track(room: Room, person: str) -> bytes:

@@ -1,16 +1,39 @@
-"""The private index: nothing readable without its keys, nothing linkable across purposes, openings that prove."""
+"""The private index: nothing readable without its keys, nothing linkable across purposes, openings that prove; where
+its rows lie in a store, and that those of an older version go on being found, renewed and erased."""
 
 from __future__ import annotations
 
 import itertools
 from hashlib import sha256
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from ledger.errors import Unverified
-from ledger.service.private_index import KEY_VERSION, Found, PrivateIndex
-from ledger.store.protocol import Purpose
+from ledger.records.commitments import FaceOpening
+from ledger.service.admission import Candidate, PrivatePart
+from ledger.service.private_index import (
+    KEY_VERSION,
+    LOOKUP_BYTES,
+    Found,
+    PrivateIndex,
+    lookup_keys,
+    lookup_row,
+    match_keys,
+    match_row,
+    number_row,
+    place_of,
+)
+from ledger.store.protocol import IndexRow, Purpose
+from tests.ledger.service.test_enquiries import LAST4, enquiries, find, put
+from tests.ledger.service.test_erasure import erase
+from tests.ledger.service.test_private_fold import code, found, index_of, looked_up, matches, track
+from tests.support.builders import OCCUPATION, Certificate, id_number
 from tests.support.fault_store import flip
+from tests.support.life_builders import Correction, correction, reissue
+from tests.support.service_room import BODY, INDEX, Room
+from tests.support.stores import KINDS
 
 FOUND = Found(b"c" * 32, b"s" * 16, b"l" * 32)
 NUMBER, NAME = "Y000051000001264000001", "例小明"
@@ -22,20 +45,45 @@ def make(key: bytes = b"k" * 32) -> PrivateIndex:
     return PrivateIndex(key, lambda count: sha256(b"%d" % next(counter)).digest()[:count])
 
 
-def test_rows_name_their_purpose_and_key_version() -> None:
-    index = make()
-    rows = {
-        Purpose.NUMBER: index.number_row(NUMBER, 258),
+def rows_of(index: PrivateIndex, at: int) -> dict[Purpose, IndexRow]:
+    """What the certificate issued at `at` leaves behind."""
+    number, both = index.number_hmac(NUMBER), index.lookup_hmac(NUMBER, NAME)
+    return {
+        Purpose.NUMBER: number_row(number, at),
         Purpose.PERSON: index.track_row(*PERSON),
-        Purpose.MATCH: index.match_row(b"c" * 32, "0016"),
-        Purpose.LOOKUP: index.lookup_row(NUMBER, NAME, FOUND),
+        Purpose.MATCH: match_row(index.match_hmac(b"c" * 32, "0016"), at),
+        Purpose.LOOKUP: lookup_row(lookup_keys(number, both)[0], index.seal_lookup(NUMBER, NAME, FOUND)),
     }
+
+
+def test_rows_name_their_purpose_and_key_version() -> None:
+    rows = rows_of(make(), 258)
     assert all(row.purpose is purpose and row.key_version == KEY_VERSION for purpose, row in rows.items())
     assert all(len(row.hmac) == 32 for row in rows.values())
     assert len({row.hmac for row in rows.values()}) == 4
     assert int.from_bytes(rows[Purpose.NUMBER].body, "big") == 258
     assert len(rows[Purpose.PERSON].body) == 16
     assert rows[Purpose.MATCH].body == b""
+    assert len(rows[Purpose.LOOKUP].body) == LOOKUP_BYTES
+
+
+def test_rows_of_one_certificate_lie_beside_each_other() -> None:
+    index = make()
+    rows, both = rows_of(index, 258), index.lookup_hmac(NUMBER, NAME)
+    assert rows[Purpose.LOOKUP].hmac == rows[Purpose.NUMBER].hmac[:16] + both[:16]
+    assert rows[Purpose.MATCH].hmac == bytes(6) + b"\x01\x02" + index.match_hmac(b"c" * 32, "0016")[:24]
+    later = [rows_of(index, at)[Purpose.MATCH].hmac for at in (1, 255, 256, 65_536, 2**40)]
+    assert later == sorted(later), "in the order of the log"
+
+
+def test_a_row_is_looked_for_where_either_version_puts_it() -> None:
+    index = make()
+    number, both, match = index.number_hmac(NUMBER), index.lookup_hmac(NUMBER, NAME), index.match_hmac(b"c" * 32, "1")
+    for keys, before in ((lookup_keys(number, both), both), (match_keys(match, 258), match)):
+        new, old = keys
+        assert old == before and len(new) == len(old) == 32
+        assert place_of(keys, {}) == new == place_of(keys, {new: b""}) == place_of(keys, {old: b"", new: b""})
+        assert place_of(keys, {old: b""}) == old
 
 
 def test_the_same_value_gives_the_same_row_key_and_another_key_another() -> None:
@@ -55,7 +103,7 @@ def test_every_part_of_a_person_counts(place: int) -> None:
 def test_parts_cannot_be_shifted_into_each_other() -> None:
     index = make()
     assert index.person_hmac("111", "CHN", "12", "3") != index.person_hmac("111", "CHN", "1", "23")
-    assert index.lookup_row("A1", "b", FOUND).hmac != index.lookup_row("A", "1b", FOUND).hmac
+    assert index.lookup_hmac("A1", "b") != index.lookup_hmac("A", "1b")
 
 
 def test_one_value_under_two_purposes_cannot_be_linked() -> None:
@@ -65,27 +113,185 @@ def test_one_value_under_two_purposes_cannot_be_linked() -> None:
 
 def test_a_lookup_opens_for_its_number_and_name_only() -> None:
     index = make()
-    row = index.lookup_row(NUMBER, NAME, FOUND)
-    assert index.open_lookup(NUMBER, NAME, row.body) == FOUND
+    sealed = index.seal_lookup(NUMBER, NAME, FOUND)
+    assert index.open_lookup(NUMBER, NAME, sealed) == FOUND
     for number, name in ((NUMBER, "例小红"), (NUMBER[:-1] + "2", NAME), (NAME, NUMBER)):
         with pytest.raises(Unverified):
-            index.open_lookup(number, name, row.body)
+            index.open_lookup(number, name, sealed)
     with pytest.raises(Unverified):
-        make(b"o" * 32).open_lookup(NUMBER, NAME, row.body)
-    for bit in range(0, 8 * len(row.body), 17):
+        make(b"o" * 32).open_lookup(NUMBER, NAME, sealed)
+    for bit in range(0, 8 * len(sealed), 17):
         with pytest.raises(Unverified):
-            index.open_lookup(NUMBER, NAME, flip(row.body, bit))
+            index.open_lookup(NUMBER, NAME, flip(sealed, bit))
 
 
 def test_nothing_readable_is_stored() -> None:
-    index = make()
-    rows = [
-        index.number_row(NUMBER, 1),
-        index.track_row(*PERSON),
-        index.match_row(b"c" * 32, "0016"),
-        index.lookup_row(NUMBER, NAME, FOUND),
-    ]
-    stored = b"".join(row.hmac + row.body for row in rows)
+    stored = b"".join(row.hmac + row.body for row in rows_of(make(), 1).values())
     for text in (NUMBER, NAME, PERSON[2], "0016", "c" * 32, "s" * 16, "l" * 32):
         assert text.encode() not in stored
         assert text.encode("utf-16-le") not in stored
+
+
+# ---- in a store ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=KINDS)
+def room(request: pytest.FixtureRequest, tmp_path: Path) -> Room:
+    return Room(tmp_path, KINDS[request.param]())
+
+
+def look_up_keys(face: FaceOpening) -> tuple[bytes, bytes]:
+    return lookup_keys(INDEX.number_hmac(face.number), INDEX.lookup_hmac(face.number, face.name))
+
+
+def id_keys(made: Certificate | Correction, person: str, issued: int) -> tuple[bytes, bytes]:
+    return match_keys(INDEX.match_hmac(made.statement.leaf_hash, id_number(person)[-4:]), issued)
+
+
+async def age(room: Room, *pairs: tuple[bytes, bytes]) -> None:
+    """Put rows where an older version would have put them."""
+    for new, old in pairs:
+        assert new in await room.store.index([new])
+        text = f"UPDATE private_index SET hmac = x'{old.hex()}' WHERE hmac = x'{new.hex()}'"
+        room.kind.change(room.folder / "log.db", text)
+        assert list(await room.store.index([new, old])) == [old]
+
+
+async def issued_of_old(room: Room, *people: str) -> list[Certificate]:
+    """Certificates whose rows an older version wrote."""
+    made = await room.draft(*people)
+    await put(room, *made)
+    for person, each in zip(people, made, strict=True):
+        at = await index_of(room, each.face.number)
+        await age(room, look_up_keys(each.face), id_keys(each, person, at))
+    return made
+
+
+async def there(room: Room, keys: tuple[bytes, bytes]) -> list[bool]:
+    rows = await room.store.index(keys)
+    return [key in rows for key in keys]
+
+
+NEW, OLD, NEITHER = [True, False], [False, True], [False, False]
+
+
+async def test_rows_lie_beside_their_number_and_in_the_order_of_the_log(room: Room) -> None:
+    async with room.open():
+        one, two = await room.draft("a", "b")
+        await put(room, one, two)
+        first, second = [await index_of(room, each.face.number) for each in (one, two)]
+        renamed, new = correction(BODY, one, name="例改名"), reissue(BODY, two, "new")
+        await put(room, renamed, new)
+        third = await index_of(room, two.face.number)
+        assert third > second > first
+        for face in (one.face, renamed.face, two.face):
+            assert await there(room, look_up_keys(face)) == NEW
+        for made, person, at in ((one, "a", first), (renamed, "a", first), (two, "b", second), (new, "b", third)):
+            assert await there(room, id_keys(made, person, at)) == NEW
+
+
+async def test_old_rows_are_found(room: Room) -> None:
+    async with room.open():
+        old, other = await issued_of_old(room, "a", "b")
+        (new,) = await room.draft("c")
+        await put(room, new)
+        asked = enquiries(room)
+        assert await find(asked, old.face, new.face, other.face) == [each.issue.cert_key for each in (old, new, other)]
+        for made, person in ((old, "a"), (new, "c"), (other, "b")):
+            assert await asked.match(made.issue.cert_key, LAST4[person])
+        assert not await asked.match(old.issue.cert_key, LAST4["b"])
+
+
+async def test_an_old_name_that_comes_back_says_what_holds_now(room: Room) -> None:
+    """Its row is renewed where it lies: nobody can come upon one of before."""
+    async with room.open():
+        (made,) = await issued_of_old(room, "a")
+        renamed = correction(BODY, made, "1", name="例改名")
+        await put(room, renamed)
+        assert await find(enquiries(room), made.face, renamed.face) == [None, made.issue.cert_key]
+        back = correction(BODY, made, "2")
+        await put(room, back)
+        assert await find(enquiries(room), back.face, renamed.face) == [made.issue.cert_key, None]
+        assert await looked_up(room, back.face) == found(back)
+        assert await there(room, look_up_keys(made.face)) == OLD
+        assert await there(room, look_up_keys(renamed.face)) == NEW
+        again = correction(BODY, made, "3", name="例改名")
+        await put(room, again)
+        assert await looked_up(room, again.face) == found(again)
+        assert await there(room, look_up_keys(again.face)) == NEW
+        assert await enquiries(room).match(made.issue.cert_key, LAST4["a"])
+
+
+async def test_another_document_under_an_old_name(room: Room) -> None:
+    """That the name is the same is read from the old row."""
+    async with room.open():
+        (made,) = await issued_of_old(room, "a")
+        moved = correction(BODY, made, "1", person="b", track=await track(room, "b"))
+        await put(room, moved)
+        assert await looked_up(room, moved.face) == found(moved)
+        assert await matches(room, made.issue.cert_key, "b") and not await matches(room, made.issue.cert_key, "a")
+        assert await there(room, look_up_keys(made.face)) == OLD
+        assert await there(room, id_keys(moved, "b", await index_of(room, made.face.number))) == NEW
+
+
+async def test_a_reissue_takes_an_old_row_along(room: Room) -> None:
+    async with room.open():
+        (made,) = await issued_of_old(room, "a")
+        new = reissue(BODY, made, "new")
+        await put(room, new)
+        assert await looked_up(room, new.face) == found(new)
+        assert await find(enquiries(room), new.face) == [new.issue.cert_key]
+        assert await there(room, look_up_keys(made.face)) == OLD
+        for each in (made, new):
+            assert await enquiries(room).match(each.issue.cert_key, LAST4["a"])
+
+
+async def test_old_and_new_rows_are_erased(room: Room) -> None:
+    async with room.open():
+        made, other = await issued_of_old(room, "a", "b")
+        renamed = correction(BODY, made, name="例改名")
+        await put(room, renamed)
+        first = await index_of(room, made.face.number)
+        # As two versions in turn could leave it: both rows of one number and name.
+        key, _ = look_up_keys(made.face)
+        await room.store.claim([lookup_row(key, INDEX.seal_lookup(made.face.number, made.face.name, found(made)))])
+    assert await erase(room, made.secret) == 9, "four envelopes, three look-up rows, two ID tails"
+    assert await erase(room, made.secret) == 0
+    async with room.open():
+        for keys in (
+            look_up_keys(made.face), look_up_keys(renamed.face), id_keys(made, "a", first),
+            id_keys(renamed, "a", first),
+        ):  # fmt: skip
+            assert await there(room, keys) == NEITHER
+        assert await find(enquiries(room), other.face) == [other.issue.cert_key]
+        assert await enquiries(room).match(other.issue.cert_key, LAST4["b"])
+
+
+async def test_the_newest_of_two_rows_is_read(room: Room) -> None:
+    async with room.open():
+        (made,) = await issued_of_old(room, "a")
+        renamed = correction(BODY, made, "1", name="例改名")
+        back = correction(BODY, made, "2")
+        await put(room, renamed)
+        await put(room, back)
+        (key, old), sealed = look_up_keys(made.face), INDEX.seal_lookup(made.face.number, made.face.name, found(back))
+        await room.store.claim([lookup_row(key, sealed)])
+        stale = INDEX.seal_lookup(made.face.number, made.face.name, Found(made.issue.cert_key, bytes(16), bytes(32)))
+        text = f"UPDATE private_index SET body = x'{stale.hex()}' WHERE hmac = x'{old.hex()}'"
+        room.kind.change(room.folder / "log.db", text)
+        assert await find(enquiries(room), back.face) == [made.issue.cert_key]
+
+
+async def test_a_look_up_takes_no_place_of_another_purpose(room: Room) -> None:
+    """A front in other hands names the HMACs: those of another person's track leave it as it is."""
+    async with room.open():
+        made, other = await room.draft("a", "b")
+        await put(room, made, other)
+        (sent,) = await room.candidates(reissue(BODY, made, "new"))
+        person = INDEX.person_hmac("111", "CHN", id_number("b"), OCCUPATION)
+        assert isinstance(sent.private, PrivatePart)
+        taken = msgspec.structs.replace(sent.private, lookup_hmac=person)
+        before = await room.store.index([person])
+        (answer,) = await room.sequencer.put([Candidate(sent.authentic, taken)])
+        assert code(answer) == ""
+        assert await room.store.index([person]) == before != {}
