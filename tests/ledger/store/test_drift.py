@@ -20,7 +20,7 @@ from ledger.store.opening import create_store, open_store, upgrade_store
 from ledger.store.postgres import open_reader
 from ledger.store.postgres_link import connect, parse_place
 from tests.support.postgres import PATIENT, SUPERUSER, Server, postgres_server
-from tests.support.stores import KINDS, StoreKind
+from tests.support.stores import KINDS, StoreKind, before_map_step
 
 LOG = "log.db"
 # A change, and what is said of it.
@@ -158,8 +158,9 @@ async def test_a_store_of_before_is_compared_with_the_steps_that_it_has(tmp_path
     await (await create_store(LOG, tmp_path, private=True)).close()
     with closing(sqlite3.connect(tmp_path / LOG)) as raw, raw:
         raw.execute("DROP INDEX state_since")
+        before_map_step(lambda text: raw.execute(text).fetchall(), postgres=False)
         raw.execute("DELETE FROM migration WHERE name = '0004_history'")
-    assert await upgrade(tmp_path) == ["0004_history"]
+    assert await upgrade(tmp_path) == ["0004_history", "0005_map"]
     assert await upgrade(tmp_path) == []
 
 

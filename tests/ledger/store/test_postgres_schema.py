@@ -15,6 +15,7 @@ from ledger.store.postgres_link import parse_place
 from ledger.store.postgres_schema import APPEND_ONLY
 from tests.support.batches import accept, batch
 from tests.support.postgres import APPLICATION, HASTY, OWNER, PATIENT, Server, postgres_server
+from tests.support.stores import before_map_step
 
 
 @pytest.fixture
@@ -95,12 +96,13 @@ async def test_a_ledger_is_not_made_by_the_role_that_runs_it(server: Server) -> 
 async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Server, place: str) -> None:
     owner = server.owner(place)
     assert await upgrade_store(place, Path(), private=True, owner=owner) == []
-    # As a store of an earlier version: two steps were not there yet.
+    # As a store of an earlier version: three steps were not there yet.
     server.sql(place, "DROP TABLE signed")
     server.sql(place, "DROP TABLE event")
     server.sql(place, "DROP INDEX state_since")
+    before_map_step(lambda text: server.sql(place, text), postgres=True)
     server.sql(place, "DELETE FROM migration WHERE name >= '0003'")
-    wanted = ["0003_life", "0004_history"]
+    wanted = ["0003_life", "0004_history", "0005_map"]
     for _ in range(2):
         assert await upgrade_store(place, Path(), private=True, owner=owner, dry_run=True) == wanted
         with pytest.raises(Refused, match=r"SCHEMA.*older than this program.*migrate"):
