@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ledger.errors import Damaged, Malformed, Refused, Unverified
 from ledger.records.authority import FiledKey, Genesis
@@ -32,7 +33,8 @@ from ledger.store.ahead import Ahead
 from ledger.store.batch import Base, Batch, Prepared
 from ledger.store.growth import bucket_range, check_leaves, root_again
 from ledger.store.hashes import Hashes
-from ledger.store.protocol import StateRow, Store, StoredHead
+from ledger.store.map_rows import Sweep, read_roots
+from ledger.store.protocol import StateRow, Store, StoredBatch, StoredHead
 from ledger.store.standing import authority_of, filing_of
 from ledger.store.view import Behind, certificate_of, load_view
 from ledger.text import Text
@@ -55,6 +57,7 @@ class Integrator:
         self.authority: AuthorityState | None = None
         self.edge: Mapping[int, tuple[int, bytes]] = {}  # level -> index and bytes of the growing tile row
         self.watchers: list[Callable[[Prepared], None]] = []  # called with each batch once it is current
+        self._sweep = Sweep(depth, {}, 0)
         self._filings: dict[str, FilingState] = {}
         self._record_keys: dict[bytes, FiledKey] = {}
         self._committing = asyncio.Lock()
@@ -79,7 +82,9 @@ class Integrator:
                     raise Damaged(f"store: the edge tile of level {level} does not match the head")
                 edge[level] = (count // 256, body)
         self.frontier = Frontier(head.size, await Hashes(store).cover(head.size))
-        self.map = MapTree.restore(self.depth, await store.buckets(), head.map_count)
+        kept = await read_roots(store, self.depth, head.seal)
+        self.map = MapTree.restore(self.depth, kept.roots, head.map_count)
+        self._sweep = Sweep(self.depth, kept.since, kept.left)
         if self.frontier.root() != head.root or self.map.root != head.map_root:
             raise Damaged("store: tiles or map do not reproduce the committed head; run fsck")
         opening, last = await _check_ends(store, head)
@@ -144,7 +149,7 @@ class Integrator:
                 raise AssertionError("the stored entries do not hash to the root that is about to be committed")
 
         async with self._committing:
-            await self.store.append(prepared.stored, check)
+            await self.store.append(self._with_chunks(prepared), check)
             self.head, self.frontier = prepared.head, prepared.frontier
             self.map.accept(prepared.change)
             self.edge = prepared.edge
@@ -153,6 +158,12 @@ class Integrator:
             self.authority = prepared.authority
             for watcher in self.watchers:
                 watcher(prepared)
+
+    def _with_chunks(self, prepared: Prepared) -> StoredBatch:
+        """What is stored, with the chunks of the map whose turn it is: only now is the map known that it changes."""
+        stored = prepared.stored
+        chunks = self._sweep.take(self.map, prepared.change, len(stored.buckets), stored.head.seal)
+        return replace(stored, chunks=chunks, floor=self._sweep.floor)
 
     def _keep_filing(self, number: str, state: FilingState) -> None:
         before = self._filings.get(number)

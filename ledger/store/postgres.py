@@ -16,6 +16,7 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.gathering import Gathering
+from ledger.store.map_rows import pack_change
 from ledger.store.postgres_link import Deadlines, Place, ReadPool, Snapshot
 from ledger.store.postgres_schema import check_role, check_schema
 from ledger.store.postgres_text import each_bucket, each_range, many
@@ -92,7 +93,10 @@ class PostgresStore:
         await session.execute(sql.KEEP_STATE, [values[0] for values in later])
         await self._put(session, sql.PUT_STATE, {values[0]: values for values in later})
         await self._copy(session, sql.NEW_STATE, fresh)
-        await self._put(session, sql.PUT_BUCKET, {bucket: (bucket, root) for bucket, root in batch.buckets})
+        await self._copy(session, sql.PUT_CHANGE, [(head.seal, pack_change(batch.buckets))])
+        await self._put(session, sql.PUT_CHUNK, {values[0]: values for values in batch.chunks})
+        if batch.chunks and batch.floor >= 0:
+            await session.execute(sql.SWEEP_CHANGES, batch.floor)
         await self._copy(session, sql.PUT_NAMED, batch.named)
         await self._copy(session, sql.PUT_SIGNED, signed)
         await self._copy(session, sql.PUT_EVENT, batch.events)
@@ -159,8 +163,11 @@ class PostgresStore:
         row = await self._one(sql.SEAL_FROM, index)
         return None if row is None else row[0]
 
-    async def buckets(self) -> dict[int, bytes]:
-        return {row[0]: row[1] for row in await self._reads.fetch(sql.BUCKETS)}
+    async def map_chunks(self) -> list[tuple[int, int, bytes]]:
+        return [tuple(row) for row in await self._reads.fetch(sql.CHUNKS)]
+
+    async def map_changes(self, seal: int, count: int) -> list[tuple[int, bytes]]:
+        return [tuple(row) for row in await self._reads.fetch(sql.CHANGES, seal, count)]
 
     async def named(self, kind: int) -> dict[str, int]:
         return {row[0]: row[1] for row in await self._reads.fetch(sql.NAMED, kind)}

@@ -30,7 +30,8 @@ from ledger.store.postgres_text import ddl
 from ledger.text import Text
 
 APPEND_ONLY: Final = ("entry", "state_history", "event", "signed")
-_REPLACED: Final = ("head", "tile", "state", "map_bucket", "checkpoint", "private_index")
+_REPLACED: Final = ("head", "tile", "state", "map_chunk", "checkpoint", "private_index")
+_SWEPT: Final = "map_change"  # what it says is in rows that were written later
 _STEPS: Final = "SELECT name, digest FROM migration"
 _RECORD: Final = "INSERT INTO migration (name, digest) VALUES ($1, $2)"
 _PRESENT: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
@@ -173,7 +174,8 @@ async def _apply(session: Any, place: Place, *, private: bool) -> None:
 
 
 async def _grant(session: Any, place: Place, owner: Place) -> None:
-    """What the application's role may do: read and append, and replace only what a later batch replaces."""
+    """What the application's role may do: read and append, replace only what a later batch replaces, and
+    delete only what a later batch has written elsewhere."""
     role = place.role
     if not role or role == owner.role:
         return
@@ -184,5 +186,6 @@ async def _grant(session: Any, place: Place, owner: Place) -> None:
         f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{role}";'
         f'GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA "{place.schema}" TO "{role}";'
         f'REVOKE INSERT ON migration FROM "{role}";'
-        f'GRANT UPDATE ON {", ".join(replaced)} TO "{role}"'
+        f'GRANT UPDATE ON {", ".join(replaced)} TO "{role}";'
+        f'GRANT DELETE ON {_SWEPT} TO "{role}"'
     )

@@ -123,6 +123,8 @@ class StoredBatch:
     events: Sequence[tuple[bytes, int]] = field(default=())  # cert key, index
     private: PrivateRows = field(default_factory=PrivateRows)
     held: Collection[bytes] | None = None  # keys of `states` that the sealed map holds; None: any may be one
+    chunks: Sequence[tuple[int, int, bytes]] = field(default=())  # of the map, written anew: chunk, seal, roots
+    floor: int = -1  # the changes of this seal and all before it are in every chunk; -1: of none
 
     def state_values(self) -> tuple[list[StateValues], list[StateValues]]:
         """The columns of its states: those whose key must be new, and those that take the place of what is there,
@@ -175,7 +177,12 @@ class Store(Protocol):
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         """(key, value) of the state map with low <= key <= high for each range, rising by key."""
 
-    async def buckets(self) -> dict[int, bytes]: ...
+    async def map_chunks(self) -> list[tuple[int, int, bytes]]:
+        """(chunk, since, roots) of the state map's buckets (`ledger.store.map_rows`), rising."""
+
+    async def map_changes(self, seal: int, count: int) -> list[tuple[int, bytes]]:
+        """The next (seal, changed buckets) after `seal`, rising."""
+
     async def named(self, kind: int) -> dict[str, int]: ...
     async def find_named(self, kind: int, name: str) -> int | None: ...
     async def signed(self, number: str, first: int, last: int) -> list[Signed]:

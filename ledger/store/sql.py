@@ -73,10 +73,14 @@ CHANGED_SINCE: Final = (
     "SELECT since, map_key FROM state WHERE (since, map_key) > ($1, $2) ORDER BY since, map_key LIMIT $3"
 )
 SEAL_FROM: Final = "SELECT idx FROM entry WHERE idx >= $1 AND kind = 0 ORDER BY idx LIMIT 1"
-PUT_BUCKET: Final = (
-    "INSERT INTO map_bucket (bucket, root) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET root = excluded.root"
+PUT_CHUNK: Final = (
+    "INSERT INTO map_chunk (chunk, since, body) VALUES ($1, $2, $3)"
+    " ON CONFLICT (chunk) DO UPDATE SET since = excluded.since, body = excluded.body"
 )
-BUCKETS: Final = "SELECT bucket, root FROM map_bucket"
+CHUNKS: Final = "SELECT chunk, since, body FROM map_chunk ORDER BY chunk"
+PUT_CHANGE: Final = "INSERT INTO map_change (seal, body) VALUES ($1, $2)"
+CHANGES: Final = "SELECT seal, body FROM map_change WHERE seal > $1 ORDER BY seal LIMIT $2"
+SWEEP_CHANGES: Final = "DELETE FROM map_change WHERE seal <= $1"
 PUT_NAMED: Final = "INSERT INTO named (kind, name, idx) VALUES ($1, $2, $3)"
 NAMED: Final = "SELECT name, idx FROM named WHERE kind = $1"
 FIND_NAMED: Final = "SELECT idx FROM named WHERE kind = $1 AND name = $2"

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, TypeVar
 from ledger.errors import Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
+from ledger.store.map_rows import pack_change
 from ledger.store.protocol import (
     EntryRow,
     IndexRow,
@@ -39,7 +40,7 @@ from ledger.text import Text
 
 T = TypeVar("T")
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry touches a page of its own.
-_ENTRY_PAGES = 11
+_ENTRY_PAGES = 10
 _COMMIT_PAGES = 16
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
@@ -107,7 +108,10 @@ class SqliteStore:
                 self._writer.execute(any_of(sql.KEEP_STATE, len(keys)), keys)
             write(sql.PUT_STATE, later)
             write(sql.NEW_STATE, fresh)
-            write(sql.PUT_BUCKET, batch.buckets)
+            write(sql.PUT_CHANGE, [(head.seal, pack_change(batch.buckets))])
+            write(sql.PUT_CHUNK, batch.chunks)
+            if batch.chunks and batch.floor >= 0:
+                self._writer.execute(numbered(sql.SWEEP_CHANGES), (batch.floor,))
             write(sql.PUT_NAMED, batch.named)
             write(sql.PUT_SIGNED, [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed])
             write(sql.PUT_EVENT, batch.events)
@@ -175,8 +179,11 @@ class SqliteStore:
         row = self._one(sql.SEAL_FROM, index)
         return None if row is None else row[0]
 
-    async def buckets(self) -> dict[int, bytes]:
-        return dict(self._all(sql.BUCKETS))
+    async def map_chunks(self) -> list[tuple[int, int, bytes]]:
+        return self._all(sql.CHUNKS)
+
+    async def map_changes(self, seal: int, count: int) -> list[tuple[int, bytes]]:
+        return self._all(sql.CHANGES, seal, count)
 
     async def named(self, kind: int) -> dict[str, int]:
         return dict(self._all(sql.NAMED, kind))

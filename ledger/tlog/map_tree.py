@@ -83,16 +83,31 @@ class MapTree:
         return tree
 
     @classmethod
-    def restore(cls, depth: int, roots: Mapping[int, bytes], count: int) -> MapTree:
-        """The tree over bucket roots that were kept, with the key count that was kept beside them.
+    def restore(cls, depth: int, roots: bytes | bytearray, count: int) -> MapTree:
+        """The tree over bucket roots that were kept (32 bytes each, zero: empty), with the key count that was kept
+        beside them.
 
-        Raises Malformed for a root that is none, or of a bucket that there is not.
+        Raises Malformed when they are not as many as the tree has buckets.
         """
-        if not all(len(root) == HASH_BYTES and 0 <= bucket < 1 << depth for bucket, root in roots.items()):
-            raise Malformed("the root of a map bucket has 32 bytes, and its bucket a place in the tree")
+        if len(roots) != HASH_BYTES << depth:
+            raise Malformed("the roots of a map are 32 bytes for each of its buckets")
         tree = cls(depth)
         tree.count = count
-        tree._write(tree._rise({(1 << depth) + bucket: root for bucket, root in roots.items()}))
+        row = bytes(roots)
+        tree._heap[len(row) :] = row
+        pair, neither = 2 * HASH_BYTES, bytes(2 * HASH_BYTES)
+        for bit in range(depth - 1, -1, -1):  # a whole row at a time: slot by slot costs twice the time
+            suffix = bytes([bit])
+            above = []
+            for at in range(0, len(row), pair):
+                sides = row[at : at + pair]
+                if sides == neither:
+                    above.append(_NONE)
+                    continue
+                one, other = sides[:HASH_BYTES], sides[HASH_BYTES:]
+                above.append(sha256(sides + suffix).digest() if one != _NONE != other else max(one, other))
+            row = b"".join(above)
+            tree._heap[len(row) : 2 * len(row)] = row
         return tree
 
     @property
@@ -104,6 +119,11 @@ class MapTree:
         """The root of one bucket of the accepted map; None when it is empty."""
         root = self._slot((1 << self.depth) + bucket)
         return None if root == _NONE else root
+
+    def roots_after(self, change: MapChange, first: int, count: int) -> bytes:
+        """The roots of `count` buckets from `first` on, 32 bytes each (zero: empty), once `change` is accepted."""
+        slots, nodes = range((1 << self.depth) + first, (1 << self.depth) + first + count), change.nodes
+        return b"".join(nodes[slot] if slot in nodes else self._slot(slot) for slot in slots)
 
     def prepare(self, changed: Mapping[int, Sequence[Leaf]], count_delta: int) -> MapChange:
         """What the map becomes when each bucket of `changed` gets these leaves (all of them, old ones

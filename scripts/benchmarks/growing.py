@@ -44,7 +44,7 @@ ASKED = 60_000  # certificates that evidence is asked of, in turn
 # What lies at random places, read into the system's memory as it would be after a day of work.
 _READ_AT_RANDOM = (
     "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-    " AND (relkind = 'i' OR relname IN ('state', 'map_bucket'))"
+    " AND (relkind = 'i' OR relname = 'state')"
 )
 STRETCHES = 4  # of appended statements, the first of which only warms up
 

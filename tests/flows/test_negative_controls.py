@@ -25,6 +25,7 @@ from ledger.records.status import authenticate_record
 from ledger.store import sql
 from ledger.store.batch import Batch
 from ledger.store.integrate import Integrator
+from ledger.store.map_rows import pack_change
 from ledger.store.protocol import StoredBatch
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from ledger.store.view import load_view
@@ -174,11 +175,12 @@ class LooseStore(DyingStore):
 
     def _append(self, batch: StoredBatch, check: Any) -> None:
         super()._append(replace(batch, states=[], buckets=[]), check)
+        self._writer.execute("DELETE FROM map_change WHERE seal = ?", (batch.head.seal,))
         with self._transaction():
             super()._insert(
                 sql.PUT_STATE, [(s.map_key, s.value, batch.head.seal, s.subject, s.track, s.body) for s in batch.states]
             )
-            self._insert(sql.PUT_BUCKET, batch.buckets)
+            self._insert(sql.PUT_CHANGE, [(batch.head.seal, pack_change(batch.buckets))])
 
 
 async def killed_at_every_write(folder: Path, kind: type[DyingStore]) -> None:

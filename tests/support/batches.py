@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger.records.kinds import Kind as StatementKind
 from ledger.records.view import Signed
+from ledger.store.map_rows import FIRST_CHANGE
 from ledger.store.protocol import (
     EntryRow,
     EnvelopeRow,
@@ -64,7 +65,8 @@ async def contents(store: Any) -> list[Any]:
         await store.rows(0, 100),
         await store.tile(0, 0),
         await store.leaves([(bytes(32), b"\xff" * 32)]),
-        await store.buckets(),
+        await store.map_chunks(),
+        await store.map_changes(FIRST_CHANGE, 100),
         await store.named(4),
         await store.find_named(4, "name 2"),
         await store.signed("Y000051000001", 0, 100),

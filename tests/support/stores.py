@@ -15,7 +15,33 @@ from typing import Any
 import asyncpg
 
 from ledger.store.opening import create_store, open_store
-from tests.support.postgres import HASTY, PATIENT, postgres_server
+from tests.support.postgres import HASTY, OWNER, PATIENT, postgres_server
+
+
+def before_map_step(run: Callable[[str], list[Any]], *, postgres: bool) -> int:
+    """Make a store, to which `run` speaks SQL, what it was before step 0005, and return its count of bucket roots,
+    which were a row each then."""
+    roots: dict[int, tuple[int, bytes]] = {}
+    for chunk, since, body in run("SELECT chunk, since, body FROM map_chunk"):
+        for at in range(0, len(body), 32):
+            roots[256 * chunk + at // 32] = (since, body[at : at + 32])
+    for seal, body in run("SELECT seal, body FROM map_change ORDER BY seal"):
+        for at in range(0, len(body), 36):
+            bucket = int.from_bytes(body[at : at + 4], "big")
+            if seal > roots.get(bucket, (-1, b""))[0]:
+                roots[bucket] = (seal, body[at + 4 : at + 36])
+    kept = {bucket: root for bucket, (_, root) in roots.items() if any(root)}
+    run("DROP TABLE map_chunk")
+    run("DROP TABLE map_change")
+    run("CREATE TABLE map_bucket ( bucket bigint PRIMARY KEY, root bytea NOT NULL )")
+    if postgres:
+        run(f"ALTER TABLE map_bucket OWNER TO {OWNER}")
+        run("ALTER TABLE state DROP CONSTRAINT state_pkey, ADD CONSTRAINT state_pkey PRIMARY KEY (map_key)")
+    for bucket, root in kept.items():
+        literal = f"'\\x{root.hex()}'::bytea" if postgres else f"x'{root.hex()}'"
+        run(f"INSERT INTO map_bucket VALUES ({bucket}, {literal})")
+    run("DELETE FROM migration WHERE name >= '0005'")
+    return len(kept)
 
 
 class SqliteKind:

@@ -32,6 +32,7 @@ from ledger.records.seal import CHAIN_START, extend_chain, is_seal
 from ledger.records.statements import parse_statement
 from ledger.records.view import Signed
 from ledger.store.integrate import MAP_DEPTH
+from ledger.store.map_rows import pack_chunks
 from ledger.store.protocol import EntryRow, StateRow, StoredBatch, StoredHead
 from ledger.text import Text
 from ledger.tlog.map_tree import buckets_of
@@ -219,9 +220,14 @@ class AuditStore:
                 found.append(leaves if whole else [leaf for leaf in leaves if low <= leaf[0] <= high])
         return found
 
-    async def buckets(self) -> dict[int, bytes]:
+    async def map_chunks(self) -> list[tuple[int, int, bytes]]:
+        """All of them as they are now: here the root of a bucket lies beside its leaves."""
+        head = await self.head()
         with self._reading():
-            return self._buckets.roots()
+            return pack_chunks(self._buckets.roots(), self._depth, head.seal if head else 0)
+
+    async def map_changes(self, seal: int, count: int) -> list[tuple[int, bytes]]:
+        return []
 
     async def named(self, kind: int) -> dict[str, int]:
         return dict(self._all("SELECT name, idx FROM named WHERE kind = ?", kind))

@@ -92,7 +92,7 @@ STEPS = (
     ("INSERT INTO entry ", "entries"),
     ("INSERT INTO tile ", "tiles"),
     ("INSERT INTO state ", "states"),
-    ("INSERT INTO map_bucket ", "map"),
+    ("INSERT INTO map_change ", "map"),
     ("UPDATE head ", "head"),
     ("SELECT body FROM entry ", "check"),
     ("INSERT INTO checkpoint ", "publish"),

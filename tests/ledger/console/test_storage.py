@@ -28,7 +28,7 @@ from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.builders import make_authority
 from tests.support.live_ledger import ROOT
 from tests.support.postgres import postgres_server
-from tests.support.stores import PostgresKind, SqliteKind, StoreKind
+from tests.support.stores import PostgresKind, SqliteKind, StoreKind, before_map_step
 
 AUTHORITY = make_authority("operate", origin="log.test.example/operate")
 Run = Callable[..., tuple[int, str, str]]
@@ -165,17 +165,17 @@ def test_fsck_of_nothing_is_could_not_tell(run: Run) -> None:
 def test_migrate_shows_and_applies_what_is_missing(run: Run, place: Place) -> None:
     code, out, _ = run("migrate", "--dir", "log", "--dry-run", *place.owner)
     assert code == 0 and "up to date" in out
-    # As a store of an earlier version, which lacked the last step.
-    if place.owner:
-        plain = "ALTER TABLE state DROP CONSTRAINT state_pkey, ADD CONSTRAINT state_pkey PRIMARY KEY (map_key)"
-        postgres_server().sql(place.name, plain)
-    place.change("DELETE FROM migration WHERE name = '0005_leaves'")
+    # As a store of an earlier version, which lacked the last two steps.
+    change = lambda text: (  # noqa: E731
+        place.kind.change(place.path, text) if place.owner == [] else postgres_server().sql(place.name, text)
+    )
+    before_map_step(change, postgres=place.owner != [])
     assert run("fsck", "--dir", "log")[0] == 1
     for _ in range(2):
         code, out, _ = run("migrate", "--dir", "log", "--dry-run", *place.owner)
-        assert code == 0 and "0005_leaves" in out and "missing" in out
+        assert code == 0 and "0005_map" in out and "missing" in out
     code, out, _ = run("migrate", "--dir", "log", *place.owner)
-    assert code == 0 and "0005_leaves" in out and "done" in out
+    assert code == 0 and "0005_map" in out and "done" in out
     assert run("fsck", "--dir", "log")[0] == 0
 
 

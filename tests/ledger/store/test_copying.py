@@ -67,8 +67,8 @@ def _same_state(before: StoredHead) -> Any:
 
 
 TABLES = (
-    "entry", "tile", "state", "state_history", "map_bucket", "named", "signed", "event", "envelope", "private_index",
-    "head",
+    "entry", "tile", "state", "state_history", "map_chunk", "map_change", "named", "signed", "event", "envelope",
+    "private_index", "head",
 )  # fmt: skip
 
 

@@ -53,9 +53,9 @@ def build(path: Path, batches: tuple[int, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 60 leaves in four batches."""
+    """About 60 leaves in five batches."""
     path = tmp_path_factory.mktemp("small") / "log.db"
-    build(path, (20, 2, 32))
+    build(path, (20, 2, 32, 2))  # the last change of the map is in no chunk yet
     return path
 
 
@@ -110,7 +110,7 @@ COLUMNS = [
     *(("entry", column) for column in ("body", "chain", "identity")),
     ("tile", "body"),
     *(("state", column) for column in ("map_key", "value", "subject", "track", "body")),
-    ("map_bucket", "root"),
+    ("map_change", "body"),
     *(("head", column) for column in ("root", "chain", "map_root")),
 ]
 
@@ -143,7 +143,10 @@ DAMAGE = {
     "a tile with more": "UPDATE tile SET body = CAST(body || zeroblob(1) AS BLOB)",
     "a state": "DELETE FROM state WHERE rowid = 3",
     "a state more": "INSERT INTO state SELECT randomblob(32), value, since, subject, track, body FROM state LIMIT 1",
-    "a bucket": "DELETE FROM map_bucket WHERE bucket = (SELECT max(bucket) FROM map_bucket)",
+    "a chunk of the map": "UPDATE map_chunk SET body = zeroblob(length(body))",
+    "a change of the map": "DELETE FROM map_change WHERE seal = (SELECT max(seal) FROM map_change)",
+    "a change behind the head": "INSERT INTO map_change VALUES (99999, x'')",
+    "a chunk more": "INSERT INTO map_chunk VALUES (99999, 1, zeroblob(8192))",
     "head size": "UPDATE head SET size = size - 1",
     "head back to the seal before": "UPDATE head SET size = 23, seal = 22",
     "head seal": "UPDATE head SET seal = seal - 1",

@@ -28,7 +28,7 @@ KINDS_OF_STEPS = [
     [
         KINDS_OF_STEPS,
         site_steps(),
-        *(migrations(private=private)[:count] for private in (False, True) for count in range(1, 6)),
+        *(migrations(private=private)[:count] for private in (False, True) for count in range(1, 7)),
     ],
 )
 async def test_both_say_the_same(steps: list[Migration]) -> None:

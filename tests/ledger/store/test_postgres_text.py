@@ -16,9 +16,9 @@ INSERTS = {name: text for name, text in vars(sql).items() if name.startswith(("P
 
 def test_targets_and_arrays() -> None:
     assert sql.target(sql.PUT_EVENT) == ("event", ("cert_key", "idx"))
-    assert many(sql.PUT_BUCKET) == (
-        "INSERT INTO map_bucket (bucket, root) SELECT * FROM unnest($1::bigint[], $2::bytea[])"
-        " ON CONFLICT (bucket) DO UPDATE SET root = excluded.root"
+    assert many(sql.PUT_CHUNK) == (
+        "INSERT INTO map_chunk (chunk, since, body) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])"
+        " ON CONFLICT (chunk) DO UPDATE SET since = excluded.since, body = excluded.body"
     )
 
 

@@ -18,6 +18,7 @@ import pytest
 from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
+from ledger.store.map_rows import FIRST_CHANGE
 from ledger.store.protocol import (
     EnvelopeRow,
     IndexRow,
@@ -47,7 +48,7 @@ async def store(kind: StoreKind, tmp_path: Path) -> AsyncIterator[Any]:
 
 
 async def test_an_empty_store_has_nothing(store: Any) -> None:
-    assert await contents(store) == [None, [], None, [[]], {}, {}, None, [], [], [], [], {}, None, None]
+    assert await contents(store) == [None, [], None, [[]], [], [], {}, None, [], [], [], [], {}, None, None]
     assert await store.meta("origin") is None
     assert await store.checkpoint() is None
     assert await store.find([h("id 0")]) == {}
@@ -77,7 +78,8 @@ async def test_append_is_visible_in_every_read(store: Any) -> None:
     assert await store.tracks([b"track", b"other"]) == [state]
     everything, nothing = (bytes(32), b"\xff" * 32), (bytes(32), bytes(32))
     assert await store.leaves([everything, nothing]) == [[(state.map_key, state.value)], []]
-    assert await store.buckets() == {0: h("bucket 2")}
+    assert await store.map_changes(FIRST_CHANGE, 9) == [(1, bytes(4) + h("bucket 2"))]
+    assert await store.map_chunks() == []
     assert await store.named(4) == {"name 0": 0}
     assert await store.named(9) == {}
     assert await store.find_named(4, "name 0") == 0
@@ -97,13 +99,28 @@ async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) 
     first = batch(None)
     await store.append(first, accept)
     second = replace(
-        batch(first.head), states=[renewed(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))]
-    )
+        batch(first.head), states=[renewed(first.states[0], value=h("new"), body=b"new")], buckets=[(0, h("new"))],
+        chunks=[(3, 3, b"three"), (1, 3, b"one")], floor=-1,
+    )  # fmt: skip
     await store.append(second, accept)
     assert await store.entries(0, 4) == [f"entry {at}".encode() for at in range(4)]
     assert await store.tile(0, 0) == h("tile") * 4
     assert (await store.states([h("key 0")]))[h("key 0")].body == b"new"
-    assert await store.buckets() == {0: h("new")}
+    assert await store.map_changes(FIRST_CHANGE, 9) == [(1, bytes(4) + h("bucket 2")), (3, bytes(4) + h("new"))]
+    assert await store.map_changes(FIRST_CHANGE, 1) == [(1, bytes(4) + h("bucket 2"))]
+    assert await store.map_changes(1, 9) == [(3, bytes(4) + h("new"))]
+    assert await store.map_chunks() == [(1, 3, b"one"), (3, 3, b"three")]
+    third = replace(batch(second.head), chunks=[(1, 5, b"anew")], floor=3)
+    await store.append(third, accept)
+    assert [seal for seal, _ in await store.map_changes(FIRST_CHANGE, 9)] == [5]
+    assert await store.map_chunks() == [(1, 5, b"anew"), (3, 3, b"three")]
+
+
+async def test_a_later_batch_keeps_what_is_found_again(store: Any) -> None:
+    first = batch(None)
+    await store.append(first, accept)
+    second = batch(first.head)
+    await store.append(second, accept)
     assert await store.named(4) == {"name 0": 0, "name 2": 2}
     assert [row.index for row in await store.signed("Y000051000001", 0, 9)] == [0, 2]
     assert await store.events(h("cert 0")) == [1, 3]

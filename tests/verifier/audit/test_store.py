@@ -17,6 +17,7 @@ from ledger.records.kinds import CERTIFICATE_KINDS, ClaimStatus, Kind
 from ledger.records.state import certificate_map_key
 from ledger.store.claims import claim_states, last_claims
 from ledger.store.integrate import Integrator
+from ledger.store.map_rows import read_roots
 from ledger.store.protocol import StoredBatch
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import create_sqlite
@@ -70,7 +71,9 @@ async def test_answers_like_the_logs_own_store(tmp_path: Path) -> None:
     tracks = [octets("track t", 16), octets("track c3", 16)]
     order = lambda row: row.map_key  # noqa: E731
     assert sorted(await ours.tracks(tracks), key=order) == sorted(await theirs.tracks(tracks), key=order)
-    assert await ours.buckets() == await theirs.buckets()
+    assert (await read_roots(ours, MAP_DEPTH, head.seal)).roots == (
+        await read_roots(theirs, MAP_DEPTH, head.seal)
+    ).roots
     assert await ours.named(int(Kind.FILING)) == await theirs.named(int(Kind.FILING))
     assert await ours.find_named(int(Kind.FILING), FILING) == await theirs.find_named(int(Kind.FILING), FILING)
     assert await ours.find_named(int(Kind.FILING), "none") is None
