@@ -4,6 +4,8 @@
     2 fill    with certificates (benchmarks/filling.py)
     3 serve   with two witnesses that both must cosign; a further filing; statements over HTTP as in `append`; evidence
               of certificates all over the log
+              with --minutes, at last, the load of `sustained` for so long: what the first minutes after a start pay for
+              (pages that no cache has, PostgreSQL's whole-page images after a checkpoint) is not what a log pays later
     4 start   once more, until it is ready
     5 audit   its tiles, exported, by `cert-verifier audit`, every signature
 
@@ -22,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import append, auditing, proofs, visibility
+from benchmarks import append, auditing, proofs, sustained, visibility
 from benchmarks.figures import Figure
 from benchmarks.filling import fill_database, fill_file
 from benchmarks.processes import Scale, free_port, run, started
@@ -71,7 +73,8 @@ async def measure(folder: Path, scale: Scale, store: str = EMBEDDED) -> list[Fig
         size = (home / "log" / "log.db").stat().st_size
         return await _served(home, scale, said, size, 0) + await _audited(home, said)
     runs = len(list(kept.glob("run-*")))
-    (kept / f"run-{runs}").touch()
+    for used in range(1 + (sustained.bodies_for(scale.minutes, scale.rate) if scale.minutes else 0)):
+        (kept / f"run-{runs + used}").touch()
     with kept_database(cluster) as server:
         owner = server.owner(_place(home))
         run(
@@ -97,6 +100,7 @@ async def _served(home: Path, scale: Scale, said: str, size: int, body: int) -> 
             await client.submit_authority(Authority(today()).filing(body, name=f"性能测试评价机构 {body}（样本）"))
         appended = await append.measure(log, few, body)
         asked = await proofs.first_asked(log, _cert_keys(scale.grown, ASKED), scale)
+        lasting = await sustained.measure(log, scale.minutes, scale.rate, body + 1) if scale.minutes else []
     taken = {figure.name: figure for figure in appended.figures}
     for key, label in (
         ("rate", "statements acknowledged"),
@@ -109,6 +113,9 @@ async def _served(home: Path, scale: Scale, said: str, size: int, body: int) -> 
         Figure("growth.evidence", f"evidence first asked {said}", "/s", asked.rates),
         Figure("growth.evidence_cpu", f"CPU time of the ledger per such answer {said}", "µs", asked.cpu),
         Figure("growth.evidence_p99", f"the same at {proofs.CALM}/s, p99 {said}", "ms", asked.calm, 20, True),
+    ]
+    figures += [
+        replace(figure, name=f"growth.{figure.name}", text=f"{figure.text}, {said}", target=None) for figure in lasting
     ]
     set_toml(home / "log" / "ledger.toml", policy="")  # its witnesses have ended
     figures.append(

@@ -27,8 +27,14 @@ _DRAWN = 90_000  # at a time
 _FILE = 40  # requests in one file
 
 
-async def measure(log: RunningLog, minutes: int, rate: int) -> list[Figure]:
-    files = await _draw(log, minutes * 60 * rate)
+def bodies_for(minutes: int, rate: int) -> int:
+    """How many bodies it takes to draw for so many minutes."""
+    return -(-minutes * 60 * rate // _OF_A_BODY)
+
+
+async def measure(log: RunningLog, minutes: int, rate: int, first: int = 0) -> list[Figure]:
+    """The bodies from `first` on send; body 0 is filed already."""
+    files = await _draw(log, minutes * 60 * rate, range(first, first + bodies_for(minutes, rate)))
     sent, moments = Sent(), list[float]()
     before = tree_cpu_seconds(log.process)
     began = time.perf_counter()
@@ -77,14 +83,13 @@ def _each_minute(moments: Sequence[float], began: float, minutes: int) -> tuple[
     return tuple(count / 60 for count in counts)
 
 
-async def _draw(log: RunningLog, count: int) -> list[Path]:
-    """`count` certificates in requests, on disk: of as many bodies as it takes, their requests in turn."""
-    bodies = -(-count // _OF_A_BODY)
-    share = -(-count // bodies)
+async def _draw(log: RunningLog, count: int, bodies: range) -> list[Path]:
+    """`count` certificates in requests, on disk: of these bodies, their requests in turn."""
+    share = -(-count // len(bodies))
     folder = log.folder / "drawn"
     folder.mkdir()
     by_body: list[list[Path]] = []
-    for body in range(bodies):
+    for body in bodies:
         files: list[Path] = []
         async with log.client(body) as client:
             if body:
