@@ -130,7 +130,11 @@ async def _measure(
         home = folder / "sustained"
         home.mkdir()
         try:
-            async with other_store(store) as place, running_log(home, visibility.witnesses, place) as log:
+            depth = ("--map-depth", str(sustained.DEPTH))
+            async with (
+                other_store(store, large=True) as place,
+                running_log(home, visibility.witnesses, [*place, *depth]) as log,
+            ):
                 figures += await sustained.measure(log, scale.minutes, scale.rate)
         except (Failed, CertLedgerError, AssertionError) as error:
             failed["sustained"] = f"{type(error).__name__}: {error}"

@@ -26,15 +26,16 @@ _LARGE = _SETTINGS | {"shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoi
 
 
 @asynccontextmanager
-async def other_store(kind: str) -> AsyncIterator[Sequence[str]]:
-    """The arguments of `cert-ledger init` for this store; a cluster runs until the block ends. Raises Failed."""
+async def other_store(kind: str, *, large: bool = False) -> AsyncIterator[Sequence[str]]:
+    """The arguments of `cert-ledger init` for this store; a cluster runs until the block ends, with memory for what
+    becomes `large`. Raises Failed."""
     if kind == EMBEDDED:
         yield ()
         return
     found = _programs()
     folder = Path(tempfile.mkdtemp(prefix="cert-ledger-bench-", dir=_DISK))
     try:
-        server = new_cluster(_for_server(folder), found, **_SETTINGS)
+        server = new_cluster(_for_server(folder), found, **(_LARGE if large else _SETTINGS))
         try:
             yield _options(server)
         finally:
