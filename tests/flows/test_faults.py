@@ -46,7 +46,7 @@ ON_POSTGRES: dict[str, list[tuple[int, int]]] = {
     ],
     "kills": [(1, 2)],
     "restores": [(0, 3)],
-    "flips": [(0, 6)],
+    "flips": [(2, 6)],
     "commits": [(0, 8)],
     "backends": [(0, 8)],
     "database": [(0, 1)],
