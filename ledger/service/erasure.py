@@ -32,7 +32,7 @@ from ledger.text import Text
 
 NO_CERTIFICATE: Final = "NO_CERTIFICATE"  # code of the refusal of a secret that the log has no certificate of
 _UNKNOWN: Final = Text("日志中没有该证书", "The log has no such certificate")
-_AT_ONCE: Final = 1000  # rows asked for in one question
+_AT_ONCE: Final = 1000  # rows asked for in one question; even, for two keys of one match go together
 _DIGITS, _ANY = string.digits, string.digits + string.ascii_uppercase
 
 

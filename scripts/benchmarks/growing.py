@@ -77,9 +77,8 @@ async def measure(folder: Path, scale: Scale, store: str = EMBEDDED) -> list[Fig
         (kept / f"run-{runs + used}").touch()
     with kept_database(cluster) as server:
         owner = server.owner(_place(home))
-        run(
-            ["-m", "ledger", "migrate", "--dir", str(home / "log"), "--store-owner", owner], home
-        )  # filled by an older one
+        # What filled it may have been an older version.
+        run(["-m", "ledger", "migrate", "--dir", str(home / "log"), "--store-owner", owner], home)
         server.sql(_place(home), "VACUUM (ANALYZE) state")  # as it is after a day of work
         ((size,),) = server.sql(_place(home), "SELECT pg_database_size(current_database())")
         server.sql(_place(home), "CREATE EXTENSION IF NOT EXISTS pg_prewarm SCHEMA public")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ledger.errors import Refused
 from ledger.records.permit import prove_permitted
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_record
@@ -125,7 +126,7 @@ async def test_a_batch_ahead_of_one_that_was_not_committed_is_refused_by_the_sto
     before = await _prepared(log, [log.certificate("a")])
     behind = await _prepared(log, [log.certificate("b")], ahead=log.integrator.ahead(before))
     head = await log.store.head()
-    with pytest.raises(Exception, match="HEAD_MOVED"):
+    with pytest.raises(Refused, match="HEAD_MOVED"):
         await log.integrator.commit(behind)
     assert await log.store.head() == head
 

@@ -174,6 +174,15 @@ async def test_missing_moved_and_added_rows_are_found(
     assert await check(damaged(small, tmp_path, change), tmp_path, workers)
 
 
+@pytest.mark.parametrize("what", ["a chunk of the map", "a change of the map"])
+async def test_roots_of_the_map_are_compared_with_the_replay(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor, what: str
+) -> None:
+    """And not only noticed by the start that ends the check, which could as well mean tiles."""
+    problems = await check(damaged(small, tmp_path, lambda raw: raw.execute(DAMAGE[what])), tmp_path, workers)
+    assert "map buckets: differ from the replay" in problems
+
+
 @pytest.mark.parametrize(
     ("column", "index"),
     [("chain", 704), ("identity", _READ - 1), ("chain", _READ - 1), ("chain", _READ), ("identity", 1306)],
