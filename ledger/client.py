@@ -55,12 +55,12 @@ T = TypeVar("T")
 class Pending(Unavailable):
     """The ledger has these statements, durably, and has not published them yet: ask again after `retry_after` s.
 
-    Sending the same statements again is as good as asking for the last of `identities`.
+    Sending the same statements again is as good as asking for the last of `identities`, which is at `index`.
     """
 
-    def __init__(self, identities: tuple[bytes, ...], retry_after: int) -> None:
+    def __init__(self, identities: tuple[bytes, ...], index: int, retry_after: int) -> None:
         super().__init__(_PENDING.en, retry_after=retry_after, text=_PENDING)
-        self.identities = identities
+        self.identities, self.index = identities, index
 
 
 _CODE: Final = re.compile(r"[A-Za-z_]{1,40}", re.ASCII)  # whatever else a server sends is not repeated
@@ -239,10 +239,11 @@ class LedgerClient:
         headers = {"Content-Type": "application/json"}
         return wire.receipt_of(await self._send("POST", "/v1/authority", _LARGE, body, headers))
 
-    async def statement(self, identity: bytes) -> Receipt | None:
-        """The receipt of one statement, or None when the log does not have it. Raises Pending."""
+    async def statement(self, identity: bytes, index: int | None = None) -> Receipt | None:
+        """The receipt of one statement, or None when the log does not have it, or not at this index. A certificate is
+        found only with its index. Raises Pending."""
         try:
-            receipt = wire.receipt_of(await self._get(wire.ask_path(identity), _SMALL))
+            receipt = wire.receipt_of(await self._get(wire.ask_path(identity, index), _SMALL))
         except Refused as refusal:
             if refusal.code == "not_found":
                 return None

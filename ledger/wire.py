@@ -27,6 +27,7 @@ MAX_LOOKUPS: Final = 500  # numbers with names in one request of a verifier
 MAX_BODY: Final = 24 * 1024 * 1024  # bytes of a submission request; other bodies are far smaller
 
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
+INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)  # of a leaf
 _UNKNOWN: Final = re.compile(r"unknown field `.*`", re.DOTALL)  # the caller's own word: not repeated
 
 T = TypeVar("T")
@@ -355,25 +356,28 @@ def receipt_body(answers: Sequence[Logged | Refused], checkpoint: bytes, seal: b
     return encode(ReceiptBody([_answer_body(answer) for answer in answers], checkpoint.decode(), seal, list(path)))
 
 
-def pending_body(identities: Sequence[bytes], retry_after: int) -> bytes:
-    """What 202 says: these statements are durable, but not published. Asking for the last one answers for all."""
-    return encode(PendingBody([each.hex() for each in identities], ask_path(identities[-1]), retry_after))
+def pending_body(identities: Sequence[bytes], index: int, retry_after: int) -> bytes:
+    """What 202 says: these statements are durable, but not published. Asking for the last one, which is at `index`,
+    answers for all."""
+    return encode(PendingBody([each.hex() for each in identities], ask_path(identities[-1], index), retry_after))
 
 
-def ask_path(identity: bytes) -> str:
-    """The place to ask for one statement's receipt."""
-    return f"/v1/statements/{identity.hex()}"
+def ask_path(identity: bytes, index: int | None = None) -> str:
+    """The place to ask for one statement's receipt. A certificate is found there only with its index in the log."""
+    return f"/v1/statements/{identity.hex()}" + ("" if index is None else f"?index={index}")
 
 
-def pending_of(raw: bytes) -> tuple[tuple[bytes, ...], int]:
-    """The identities that are pending and the seconds to wait (0 to 600). Raises Malformed."""
+def pending_of(raw: bytes) -> tuple[tuple[bytes, ...], int, int]:
+    """The identities that are pending, the index of the last of them, and the seconds to wait (0 to 600). Raises
+    Malformed."""
     body = decode(raw, PendingBody)
     if not body.pending or not all(_IDENTITY.fullmatch(each) for each in body.pending):
         raise Malformed("JSON body: a pending statement has an identity of 64 hex digits")
     identities = tuple(bytes.fromhex(each) for each in body.pending)
-    if body.ask != ask_path(identities[-1]) or not 0 <= body.retry_after <= 600:
+    index = INDEX.fullmatch(body.ask.removeprefix(ask_path(identities[-1]) + "?index="))
+    if index is None or not 0 <= body.retry_after <= 600:
         raise Malformed("JSON body: the place or the time to ask")
-    return identities, body.retry_after
+    return identities, int(index[0]), body.retry_after
 
 
 def receipt_of(raw: bytes) -> Receipt:

@@ -105,10 +105,22 @@ class Candidate(msgspec.Struct, frozen=True):
         return len(self.statement.entry) + sum(len(envelope.body) for envelope in envelopes)
 
 
-class Examined(msgspec.Struct, frozen=True):
-    """The outcome for one submission; `identity` is None when the bytes are not a statement at all."""
+class KnownBy(msgspec.Struct, frozen=True, array_like=True):
+    """What tells whether a statement is in the log already."""
 
-    identity: bytes | None
+    identity: bytes
+    cert_key: bytes = b""  # of a certificate, which is found by it
+
+    @classmethod
+    def of(cls, statement: Statement) -> KnownBy:
+        body = statement.body
+        return cls(statement.identity, body.cert_key if isinstance(body, CertificateBody) else b"")
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """The outcome for one submission; `known_by` is None when the bytes are not a statement at all."""
+
+    known_by: KnownBy | None
     outcome: Candidate | Refused
 
 
@@ -128,27 +140,27 @@ class Examiner:
 
     def examine_authority(self, entry: bytes, authority: People) -> Examined:
         """Check a statement of the authority, which carries its own authorisation."""
-        identity = None
+        known_by = None
         try:
             statement = _parse(entry)  # 1, 2, 4
-            identity = statement.identity
+            known_by = KnownBy.of(statement)
             if statement.envelope.single:
                 raise refuse(Refusal.MALFORMED, "kind")
             if isinstance(statement.body, Correct):
                 raise refuse(Refusal.OPENING_MISSING, "face, document")  # it comes with them from the issuer
-            return Examined(identity, Candidate(_by_authority(statement, authority), None))  # 5, 6
+            return Examined(known_by, Candidate(_by_authority(statement, authority), None))  # 5, 6
         except Refused as refusal:
-            return Examined(identity, refusal)
+            return Examined(known_by, refusal)
 
     def authenticate(self, entry: bytes, filing: FilingState, authority: AuthorityState) -> Examined:
         """Steps 1 to 6 alone, of a statement whose openings a front has examined."""
-        identity = None
+        known_by = None
         try:
             statement = _parse(entry)  # 1, 2, 4
-            identity = statement.identity
-            return Examined(identity, Candidate(self._authentic(statement, filing, authority), None))  # 5, 6
+            known_by = KnownBy.of(statement)
+            return Examined(known_by, Candidate(self._authentic(statement, filing, authority), None))  # 5, 6
         except Refused as refusal:
-            return Examined(identity, refusal)
+            return Examined(known_by, refusal)
 
     def lineage_of(self, occupation: str) -> str:
         """The lineage whose track a certificate of this occupation belongs to."""
@@ -156,10 +168,10 @@ class Examiner:
         return found.lineage if found else occupation
 
     def _examine_body(self, body: SubmissionBody, filing: FilingState, authority: AuthorityState) -> Examined:
-        identity = None
+        known_by = None
         try:
             statement = _parse(body.entry)  # 1, 2, 4
-            identity = statement.identity
+            known_by = KnownBy.of(statement)
             authentic = self._authentic(statement, filing, authority)
             try:
                 submission = submission_of(body)
@@ -167,11 +179,11 @@ class Examiner:
                 raise refuse(Refusal.OPENING_MISSING, "face, document") from None
             said = statement.body
             if isinstance(said, Claim) or statement.kind is Kind.PAY:
-                return Examined(identity, Candidate(authentic, self._claim_part(said, submission)))
+                return Examined(known_by, Candidate(authentic, self._claim_part(said, submission)))
             if not isinstance(said, _Opened):
                 if not isinstance(submission, BareSubmission):
                     raise refuse(Refusal.OPENING_UNWANTED, "face, document")
-                return Examined(identity, Candidate(authentic, None))
+                return Examined(known_by, Candidate(authentic, None))
             if not isinstance(submission, Submission):
                 raise refuse(Refusal.OPENING_MISSING, "face, document")
             if not isinstance(said, Correct) and said.person_unlinked:
@@ -180,9 +192,9 @@ class Examiner:
             document = _open(submission, said)  # 7
             if not isinstance(said, Correct) and not self._fits(submission.face.number, said):  # 9
                 raise refuse(Refusal.NUMBER, "number")
-            return Examined(identity, Candidate(authentic, self._private_part(submission, statement, document, filing)))
+            return Examined(known_by, Candidate(authentic, self._private_part(submission, statement, document, filing)))
         except Refused as refusal:
-            return Examined(identity, refusal)
+            return Examined(known_by, refusal)
 
     def _authentic(self, statement: Statement, filing: FilingState, authority: AuthorityState) -> Authentic:
         """Steps 5 and 6 of what a body submits: its own, or a correction that the authority signed for it."""

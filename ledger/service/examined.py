@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.claim import HolderOpening
 from ledger.records.envelope import MAX_ENVELOPE
-from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
+from ledger.service.admission import Candidate, ClaimPart, Examined, KnownBy, PrivatePart
 from ledger.service.private_index import KEY_VERSION, LOOKUP_BYTES
 from ledger.store.protocol import EnvelopeRow, Slot
 from ledger.text import Text
@@ -44,7 +44,7 @@ _OTHER: Final = Text(
 
 
 class RefusedItem(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
-    identity: bytes | None
+    known_by: KnownBy | None
     code: str
     field: str
     zh: str
@@ -81,7 +81,7 @@ class _RawBody(msgspec.Struct, array_like=True):
 
 
 def _form() -> bytes:
-    kinds = (RefusedItem, EnvelopeRow, PrivatePart, ClaimItem, CheckedItem, _Body)
+    kinds = (KnownBy, RefusedItem, EnvelopeRow, PrivatePart, ClaimItem, CheckedItem, _Body)
     fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
     return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
 
@@ -94,7 +94,7 @@ def pack_item(examined: Examined) -> bytes:
     """One outcome as its item of a body."""
     outcome = examined.outcome
     if isinstance(outcome, Refused):
-        return msgspec.msgpack.encode(refused_item(examined.identity, outcome))
+        return msgspec.msgpack.encode(refused_item(examined.known_by, outcome))
     part = outcome.private
     private: PrivatePart | ClaimItem | None
     if isinstance(part, ClaimPart):
@@ -104,8 +104,8 @@ def pack_item(examined: Examined) -> bytes:
     return msgspec.msgpack.encode(CheckedItem(outcome.statement.entry, private))
 
 
-def refused_item(identity: bytes | None, refusal: Refused) -> RefusedItem:
-    return RefusedItem(identity, refusal.code, refusal.field, refusal.text.zh, refusal.text.en)
+def refused_item(known_by: KnownBy | None, refusal: Refused) -> RefusedItem:
+    return RefusedItem(known_by, refusal.code, refusal.field, refusal.text.zh, refusal.text.en)
 
 
 def format_examined(filing: str, items: Sequence[bytes], *, form: bytes = FORM) -> bytes:
@@ -145,15 +145,15 @@ def _check_part(part: PrivatePart, filing: str) -> None:
 def unpack_item(item: Item, checked: Examined | None) -> Examined:
     """The outcome of an item; `checked` is what this process came to about a CheckedItem's entry."""
     if isinstance(item, RefusedItem):
-        return Examined(item.identity, Refused(item.code, item.field, Text(item.zh or "-", item.en or "-")))
+        return Examined(item.known_by, Refused(item.code, item.field, Text(item.zh or "-", item.en or "-")))
     assert checked is not None, "an entry is checked where it is put into the log"
     if isinstance(checked.outcome, Refused) or item.private is None:
         return checked
     part = item.private
     if isinstance(part, ClaimItem):
         claim = ClaimPart(HolderOpening(part.salt, part.cert_key), part.track_id, part.barred)
-        return Examined(checked.identity, Candidate(checked.outcome.authentic, claim))
-    return Examined(checked.identity, Candidate(checked.outcome.authentic, part))
+        return Examined(checked.known_by, Candidate(checked.outcome.authentic, claim))
+    return Examined(checked.known_by, Candidate(checked.outcome.authentic, part))
 
 
 def front_key(index_key: bytes) -> bytes:

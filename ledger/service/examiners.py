@@ -26,7 +26,7 @@ from ledger.records.state import AuthorityState, FilingState
 from ledger.records.statements import parse_statement
 from ledger.records.view import authenticated_elsewhere
 from ledger.reference_data import load_catalogue, load_ladder
-from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner, PrivatePart
+from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner, KnownBy, PrivatePart
 from ledger.service.examined import RefusedItem, pack_item, refused_item, unpack_item
 from ledger.service.private_index import PrivateIndex
 from ledger.wire import decode_submissions
@@ -123,7 +123,7 @@ def pack_examined(examined: Examined) -> _Packed:
     """One outcome, as it crosses over."""
     outcome = examined.outcome
     if isinstance(outcome, Refused):
-        return refused_item(examined.identity, outcome)
+        return refused_item(examined.known_by, outcome)
     statement, private = outcome.statement, outcome.private
     if not isinstance(statement.body, Issue) or isinstance(private, ClaimPart):
         return pickle.dumps(examined)
@@ -135,7 +135,7 @@ def unpack_examined(packed: _Packed) -> Examined:
     if isinstance(packed, _Passed):
         statement = parse_statement(packed.entry)
         authentic = authenticated_elsewhere(statement, packed.public)
-        return Examined(statement.identity, Candidate(authentic, packed.private))
+        return Examined(KnownBy.of(statement), Candidate(authentic, packed.private))
     if isinstance(packed, RefusedItem):
         return unpack_item(packed, None)
     found = pickle.loads(packed)  # noqa: S301  # from our own process

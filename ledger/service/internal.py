@@ -83,5 +83,5 @@ def _with_openings(examined: Examined) -> Examined:
             wanted = ClaimPart
         if not isinstance(examined.outcome.private, wanted):
             wrong = Refusal.OPENING_UNWANTED if wanted is type(None) else Refusal.OPENING_MISSING
-            return Examined(examined.identity, refuse(wrong, "face, document"))
+            return Examined(examined.known_by, refuse(wrong, "face, document"))
     return examined

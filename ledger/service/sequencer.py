@@ -22,12 +22,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Refused, Unavailable
+from ledger.records.appointment import CertificateBody
 from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
@@ -291,14 +292,16 @@ class Sequencer:
     async def _fold(
         self, batch: Batch, taken: Sequence[_Waiting], store: PrivateStore
     ) -> tuple[list[int | Refused], PrivateRows]:
-        known = await store.find([item.candidate.statement.identity for item in taken])
+        statements = [item.candidate.statement for item in taken]
+        named = [statement.identity for statement in statements if statement.kind not in CERTIFICATE_KINDS]
+        known: dict[bytes, int] = await store.find(named) if named else {}
         private = await PrivateFold.load(
             store, self._index, self._lineage_of, [item.candidate for item in taken], batch
         )
         outcomes: list[int | Refused] = []
         for item in taken:
             statement = item.candidate.statement
-            before = known.get(statement.identity)
+            before = _logged(batch, statement, known)
             if before is not None:  # 3 of admission
                 undone = acts_again(batch.view, item.candidate.authentic, batch.moment())
                 outcomes.append(refuse(Refusal.REPEATED, "reason") if undone else before)
@@ -313,6 +316,16 @@ class Sequencer:
             outcomes.append(index)
             private.take(item.candidate, index)
         return outcomes, private.rows
+
+
+def _logged(batch: Batch, statement: Statement, known: Mapping[bytes, int]) -> int | None:
+    """Where a statement is that the log or the batch has already; `known`: by identity, of those that are found so. Of
+    a certificate the very same, not another under its key."""
+    body = statement.body
+    if not isinstance(body, CertificateBody):
+        return known.get(statement.identity)
+    member = batch.member(body.cert_key)
+    return member[1].issue_index if member is not None and member[1].issue_leaf == statement.leaf_hash else None
 
 
 def _fail(taken: Sequence[_Waiting], error: Unavailable) -> None:

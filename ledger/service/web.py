@@ -27,6 +27,9 @@ from ledger.records.documents import IdDocument
 from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.repeated import UNNUMBERED
+from ledger.records.seal import is_seal
+from ledger.records.state import certificate_map_key, parse_certificate_state
+from ledger.records.statements import parse_statement
 from ledger.service.admission import Candidate, Examined
 from ledger.service.answers import Answers
 from ledger.service.backlog import count_statements
@@ -136,16 +139,28 @@ async def post_statements(request: web.Request) -> web.Response:
 
 
 async def get_statement(request: web.Request) -> web.Response:
-    """The place to ask again: the receipt of one statement by its identity, or 202 until it is published."""
-    log = request.app[LOG]
+    """The place to ask again: the receipt of one statement, or 202 until it is published. By its identity, and by its
+    index where that is named: a certificate is not found without."""
+    log, said = request.app[LOG], request.query.get("index")
     if _IDENTITY.fullmatch(request.match_info["identity"]) is None:
         raise Rejected(404)
     identity = bytes.fromhex(request.match_info["identity"])
-    index = (await log.store.find([identity])).get(identity)
+    if said is None:
+        index = (await log.store.find([identity])).get(identity)
+    else:
+        index = int(said) if wire.INDEX.fullmatch(said) else None
+        if index is not None and not await _stands(log, identity, index):
+            index = None
     if index is None:
         raise Rejected(404)
     receipt = await log.answers.receipt([index], wait=False)
-    return _pending([identity]) if receipt is None else _receipt(receipt)
+    return _pending([(index, identity)]) if receipt is None else _receipt(receipt)
+
+
+async def _stands(log: Log, identity: bytes, index: int) -> bool:
+    """Whether the committed entry at `index` is the statement of this identity."""
+    entries = await log.store.entries(index, index + 1)
+    return bool(entries) and not is_seal(entries[0]) and parse_statement(entries[0]).identity == identity
 
 
 async def post_authority(request: web.Request) -> web.Response:
@@ -250,7 +265,7 @@ def _own_request_keys(log: Log, examined: Examined) -> Examined:
         filed = log.requesters.keys
         owners = {filed[key.kid][0] for key in terms.request_keys if key.kid in filed}
         if owners - {terms.number}:
-            return Examined(examined.identity, refuse(Refusal.REQUEST_KEY_TAKEN, "request_keys"))
+            return Examined(examined.known_by, refuse(Refusal.REQUEST_KEY_TAKEN, "request_keys"))
     return examined
 
 
@@ -265,12 +280,12 @@ async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequenc
     receipt = await log.answers.receipt(final)
     if receipt is None:
         pending = sorted(
-            (outcome, item.identity)
+            (outcome, item.known_by.identity)
             for outcome, item in zip(final, examined, strict=True)
-            if isinstance(outcome, int) and item.identity is not None and not log.answers.covered(outcome)
+            if isinstance(outcome, int) and item.known_by is not None and not log.answers.covered(outcome)
         )
         if pending:
-            return _pending([identity for _, identity in pending])
+            return _pending(pending)
         receipt = await log.answers.receipt(final, wait=False)  # published just when nobody waited any longer
     if receipt is None:
         raise Unavailable("nothing is published yet, and refusals come under a checkpoint", retry_after=_ASK_AGAIN_S)
@@ -280,12 +295,11 @@ async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequenc
 async def _settled(log: Log, examined: Sequence[Examined]) -> list[int | Refused]:
     """The outcomes of examined submissions: stored ones for what is logged already; the rest goes to the sequencer in
     order, and so does what is logged and may have been undone since."""
-    identities = [item.identity for item in examined if item.identity is not None]
-    known = await log.store.find(identities)  # 3
+    known = await _logged(log, examined)  # 3
     answers: list[int | Refused | None] = []
     candidates: list[Candidate] = []
     for item in examined:
-        logged = None if item.identity is None else known.get(item.identity)
+        logged = None if item.known_by is None else known.get(item.known_by.identity)
         if logged is not None and (isinstance(item.outcome, Refused) or item.outcome.statement.kind not in UNNUMBERED):
             answers.append(logged)
         elif isinstance(item.outcome, Refused):
@@ -299,15 +313,31 @@ async def _settled(log: Log, examined: Sequence[Examined]) -> list[int | Refused
     return [next(settled) if answer is None else answer for answer in answers]
 
 
+async def _logged(log: Log, examined: Sequence[Examined]) -> dict[bytes, int]:
+    """Where those are that are logged already, by identity."""
+    named = [item.known_by for item in examined if item.known_by is not None]
+    others = [each.identity for each in named if not each.cert_key]
+    found: dict[bytes, int] = await log.store.find(others) if others else {}
+    keys = {each.identity: certificate_map_key(each.cert_key) for each in named if each.cert_key}
+    rows = await log.store.states(list(keys.values())) if keys else {}
+    for identity, key in keys.items():
+        if key in rows:
+            index = parse_certificate_state(rows[key].body).issue_index
+            if await _stands(log, identity, index):
+                found[identity] = index
+    return found
+
+
 def _receipt(receipt: wire.Receipt) -> web.Response:
     return _json(wire.receipt_body(receipt.answers, receipt.checkpoint, receipt.seal, receipt.seal_inclusion))
 
 
-def _pending(identities: Sequence[bytes]) -> web.Response:
+def _pending(places: Sequence[tuple[int, bytes]]) -> web.Response:
     """Logged, durable, and not published: 202 with the place to ask. The last one is the newest: it answers for all."""
-    response = _json(wire.pending_body(identities, _ASK_AGAIN_S))
+    index, last = places[-1]
+    response = _json(wire.pending_body([identity for _, identity in places], index, _ASK_AGAIN_S))
     response.set_status(202)
-    response.headers["Location"] = wire.ask_path(identities[-1])
+    response.headers["Location"] = wire.ask_path(last, index)
     response.headers["Retry-After"] = str(_ASK_AGAIN_S)
     return response
 

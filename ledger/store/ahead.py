@@ -69,7 +69,6 @@ class StoreAhead:
         stored = before.stored
         self._start = stored.before.size if stored.before else 0
         self._entries = [row.body for row in stored.entries]
-        self._identities = {row.identity: row.index for row in stored.entries}
         self._states = {row.map_key: row for row in stored.states}
         self._index = {row.hmac: row.body for row in (*stored.private.index, *stored.private.renewed)}
         self._buckets: dict[int, dict[bytes, bytes]] = {}
@@ -99,7 +98,8 @@ class StoreAhead:
         return held + self._entries[max(0, start - self._start) : max(0, end - self._start)]
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        return {**await self._store.find(identities), **_known(self._identities, identities)}
+        assert not identities, "a plain certificate is found by its key"
+        return {}
 
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
         return {**await self._store.index(hmacs), **_known(self._index, hmacs)}

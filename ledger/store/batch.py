@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Protocol
 
 from ledger.records.claim_state import ClaimState, claim_map_key, encode_nullifier, nullifier_map_key, nullifier_value
@@ -26,12 +25,10 @@ from ledger.records.state import (
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
 from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves
-from ledger.store.protocol import EntryRow, PrivateRows, StateRow, StoredBatch, StoredHead
+from ledger.store.protocol import SEAL_KIND, EntryRow, PrivateRows, StateRow, StoredBatch, StoredHead, known_as
 from ledger.store.view import Source, StoreView
 from ledger.tlog.map_tree import MapAhead, MapChange, MapTree, buckets_of
 from ledger.tlog.merkle import Frontier, Subtree, leaf_hash
-
-_SEAL_KIND = 0
 
 
 class Base(Source, Protocol):
@@ -157,10 +154,10 @@ class Batch:
         tiles, edge = grow_tiles(base.edge, completed)
         head = StoredHead(covered + 1, frontier.root(), chain[-1], covered, self.time, change.root, change.count)
         rows = [
-            EntryRow(start + at, statement.entry, chain[at], int(statement.kind), statement.identity)
-            for at, statement in enumerate(self._entries)
+            EntryRow(at, one.entry, link, one.kind, known_as(one.kind, one.identity, at))
+            for at, (one, link) in enumerate(zip(self._entries, chain, strict=False), start)
         ]
-        rows.append(EntryRow(covered, seal, chain[-1], _SEAL_KIND, sha256(seal).digest()))
+        rows.append(EntryRow(covered, seal, chain[-1], SEAL_KIND, known_as(SEAL_KIND, b"", covered)))
         stored = StoredBatch(
             before, head, rows, tiles, states, buckets, self._named, self._signed, self._events,
             private or PrivateRows(), held,

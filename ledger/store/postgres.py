@@ -87,7 +87,7 @@ class PostgresStore:
         fresh, later = batch.state_values()
         signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
         await self._copy(
-            session, sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries]
+            session, sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.known_as) for e in batch.entries]
         )
         await self._put(session, sql.PUT_TILE, {(level, at): (level, at, body) for level, at, body in batch.tiles})
         await session.execute(sql.KEEP_STATE, [values[0] for values in later])
@@ -119,9 +119,6 @@ class PostgresStore:
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         return await self._pairs(sql.FIND, identities)
-
-    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        return await self.find(identities)
 
     async def tile(self, level: int, index: int) -> bytes | None:
         row = await self._one(sql.TILE, level, index)

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
 import msgspec
 
 from ledger.errors import Damaged, Unavailable
-from ledger.records.kinds import Kind
+from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.view import Signed
 
 
@@ -30,6 +30,9 @@ class Purpose(IntEnum):
     LOOKUP = 4  # number and name -> sealed cert key, face salt and leaf hash of the statement
     CLAIM = 5  # nullifier -> leaf hash of the claim that took it last; makes a nullifier unique
     LINK = 6  # leaf hash of a claim -> sealed cert key
+
+
+SEAL_KIND: Final = 0  # of the log's own leaves, which are no statements
 
 
 class Slot(IntEnum):
@@ -78,7 +81,14 @@ class EntryRow(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
     chain: bytes
     kind: int
-    identity: bytes
+    known_as: bytes  # as `known_as` says
+
+
+def known_as(kind: int, identity: bytes, index: int) -> bytes:
+    """Under what a store finds an entry that is sent again: a statement by its identity; what is found otherwise (a
+    certificate by its cert key, a seal not at all) has its index, 8 bytes big-endian, so that its row in that order
+    lies beside the one before."""
+    return index.to_bytes(8, "big") if kind == SEAL_KIND or kind in CERTIFICATE_KINDS else identity
 
 
 class IndexRow(msgspec.Struct, frozen=True, array_like=True):
@@ -166,10 +176,9 @@ class Store(Protocol):
 
     async def entries(self, start: int, end: int) -> list[bytes]: ...
     async def rows(self, start: int, end: int) -> list[EntryRow]: ...
-    async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]: ...
-    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        """The same, asked about statements that bring no cert key: only the identity tells that one is there already.
-        The fold itself refuses a cert key twice."""
+    async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Where these statements are, of those that bring no cert key: only the identity tells that one is there
+        already. A certificate is found by its key, among the states."""
 
     async def tile(self, level: int, index: int) -> bytes | None: ...
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]: ...

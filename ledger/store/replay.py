@@ -126,7 +126,7 @@ def _until_bad(reads: Sequence[Read], start: int) -> tuple[list[Authentic | Stat
 async def _first_repeated(integrator: Integrator, statements: Sequence[Statement]) -> int | None:
     """The place of the first statement that the log or the stretch has before. Certificates are left to the fold."""
     asked = {at: one.identity for at, one in enumerate(statements) if one.kind not in CERTIFICATE_KINDS}
-    seen = set(await integrator.store.find_repeatable(list(asked.values())))
+    seen = set(await integrator.store.find(list(asked.values())))
     for at, identity in asked.items():
         if identity in seen:
             return at

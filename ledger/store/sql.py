@@ -23,11 +23,11 @@ SWAP_HEAD: Final = (
     "UPDATE head SET size = $1, root = $2, chain = $3, seal = $4, time = $5, map_root = $6, map_count = $7"
     " WHERE one = 1 AND size = $8 AND root = $9"
 )
-PUT_ENTRY: Final = "INSERT INTO entry (idx, body, chain, kind, identity) VALUES ($1, $2, $3, $4, $5)"
+PUT_ENTRY: Final = "INSERT INTO entry (idx, body, chain, kind, known_as) VALUES ($1, $2, $3, $4, $5)"
 ENTRIES: Final = "SELECT body FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
 EACH_ENTRY: Final = "SELECT idx, body FROM entry WHERE idx = ANY($1)"
-ROWS: Final = "SELECT idx, body, chain, kind, identity FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
-FIND: Final = "SELECT identity, idx FROM entry WHERE identity = ANY($1)"
+ROWS: Final = "SELECT idx, body, chain, kind, known_as FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+FIND: Final = "SELECT known_as, idx FROM entry WHERE known_as = ANY($1)"
 PUT_TILE: Final = (
     "INSERT INTO tile (level, idx, body) VALUES ($1, $2, $3)"
     " ON CONFLICT (level, idx) DO UPDATE SET body = excluded.body"

@@ -101,7 +101,7 @@ class SqliteStore:
                 swapped = self._writer.execute(numbered(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
             if swapped.rowcount != 1:
                 raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
-            write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.identity) for e in batch.entries])
+            write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.known_as) for e in batch.entries])
             write(sql.PUT_TILE, batch.tiles)
             fresh, later = batch.state_values()
             for keys in pieces([values[0] for values in later]):
@@ -131,9 +131,6 @@ class SqliteStore:
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         return dict(self._each(sql.FIND, identities))
-
-    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        return await self.find(identities)
 
     async def tile(self, level: int, index: int) -> bytes | None:
         row = self._one(sql.TILE, level, index)

@@ -320,33 +320,34 @@ IDENTITIES = (bytes(32), b"\xff" * 32)
 
 
 async def test_202_is_pending_with_the_place_and_the_time_to_ask() -> None:
-    body = wire.pending_body(IDENTITIES, 7)
+    body = wire.pending_body(IDENTITIES, 12, 7)
     async with served(fixed(202, body, {"Retry-After": "9"})) as client:
         for call in (client.submit([SUBMISSION]), client.submit_authority(b"entry"), client.statement(bytes(32))):
             with pytest.raises(Pending) as pending:
                 await call
             assert isinstance(pending.value, Unavailable), "whoever knows nothing of it asks again"
-            assert pending.value.identities == IDENTITIES and pending.value.retry_after == 7
+            assert (pending.value.identities, pending.value.index, pending.value.retry_after) == (IDENTITIES, 12, 7)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", wire.pending_body(IDENTITIES, 601), b'{"pending": []}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", wire.pending_body(IDENTITIES, 12, 601), b'{"pending": []}'])
 async def test_another_202_is_malformed(body: bytes) -> None:
     async with served(fixed(202, body)) as client:
         with pytest.raises(Malformed):
             await client.submit([SUBMISSION])
 
 
-async def test_one_statement_is_asked_for_by_its_identity() -> None:
+async def test_one_statement_is_asked_for_by_its_identity_and_its_place() -> None:
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        asked.append(request.path_qs)
         return web.Response(body=wire.receipt_body([wire.Logged(1, 2, ())], b"note", b"seal", []))
 
     async with served(answer) as client:
         receipt = await client.statement(b"\xab" * 32)
+        assert await client.statement(b"\xab" * 32, 7) == receipt
     assert receipt is not None and receipt.answers == (wire.Logged(1, 2, ()),)
-    assert asked == ["/v1/statements/" + "ab" * 32]
+    assert asked == ["/v1/statements/" + "ab" * 32, "/v1/statements/" + "ab" * 32 + "?index=7"]
     async with served(fixed(404)) as client:
         assert await client.statement(bytes(32)) is None
     two = wire.receipt_body([wire.Logged(1, 2, ())] * 2, b"note", b"seal", [])

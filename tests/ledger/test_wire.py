@@ -172,19 +172,20 @@ def test_a_refusal_without_words_still_has_both_languages() -> None:
     assert isinstance(refused, Refused) and refused.text.zh and refused.text.en
 
 
-@given(st.lists(digests, min_size=1, max_size=9), st.integers(0, 600))
-def test_what_is_pending_survives_the_journey(identities: list[bytes], retry_after: int) -> None:
-    raw = wire.pending_body(identities, retry_after)
-    assert wire.pending_of(raw) == (tuple(identities), retry_after)
-    assert json.loads(raw)["ask"] == wire.ask_path(identities[-1]) == "/v1/statements/" + identities[-1].hex()
+@given(st.lists(digests, min_size=1, max_size=9), st.integers(0, 10**18 - 1), st.integers(0, 600))
+def test_what_is_pending_survives_the_journey(identities: list[bytes], index: int, retry_after: int) -> None:
+    raw = wire.pending_body(identities, index, retry_after)
+    assert wire.pending_of(raw) == (tuple(identities), index, retry_after)
+    assert json.loads(raw)["ask"] == f"/v1/statements/{identities[-1].hex()}?index={index}"
 
 
 @pytest.mark.parametrize(
     "change",
     [{"pending": []}, {"pending": ["zz"]}, {"pending": ["AB" * 32]}, {"ask": "/elsewhere"}, {"retry_after": -1},
-     {"retry_after": 601}, {"retry_after": "2"}],
+     {"ask": f"/v1/statements/{'00' * 32}"}, {"ask": f"/v1/statements/{'00' * 32}?index=01"}, {"retry_after": 601},
+     {"retry_after": "2"}],
 )  # fmt: skip
 def test_another_pending_body_is_malformed(change: dict[str, Any]) -> None:
-    sound = json.loads(wire.pending_body([bytes(32)], 2))
+    sound = json.loads(wire.pending_body([bytes(32)], 0, 2))
     with pytest.raises(Malformed):
         wire.pending_of(json.dumps(sound | change).encode())

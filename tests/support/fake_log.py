@@ -139,7 +139,7 @@ class FakeLog:
         if loss == "after":
             raise Unavailable("the answer was lost", retry_after=1)
         if loss == "pending":
-            raise Pending((), 1)
+            raise Pending((), 0, 1)
         return await self._receipt(outcomes)
 
     async def statement(self, identity: bytes) -> Receipt | None:

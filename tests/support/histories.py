@@ -32,7 +32,17 @@ from ledger.records.claim import Claim, ClaimAct
 from ledger.records.cose import sign_part
 from ledger.records.dates import batch_day, date_of
 from ledger.records.issue import Issue
-from ledger.records.kinds import Audience, ClaimStatus, FilingStatus, IssuerKind, KeyStatus, Kind, Reason, Route
+from ledger.records.kinds import (
+    CERTIFICATE_KINDS,
+    Audience,
+    ClaimStatus,
+    FilingStatus,
+    IssuerKind,
+    KeyStatus,
+    Kind,
+    Reason,
+    Route,
+)
 from ledger.records.life import Correct, EndAppointment, Listed, Range, Ruling
 from ledger.records.pack import ClaimTerms, Pack
 from ledger.records.permit import LatePermit, permit_root, permitted_hash, prove_permitted
@@ -593,8 +603,12 @@ class History(RuleBasedStateMachine):
         """Admit a batch as the ledger does; a code for each entry."""
         log, statements, codes = self.logs[0], [_parse(entry) for entry in entries], []
         read = [statement for statement in statements if statement is not None]
-        known = set(await log.store.find([statement.identity for statement in read]))
         batch = await log.begin(read, self.time)
+        known = set(await log.store.find([one.identity for one in read if one.kind not in CERTIFICATE_KINDS]))
+        for one in read:
+            member = batch.member(one.body.cert_key) if isinstance(one.body, Issue | Appoint) else None
+            if member is not None and member[1].issue_leaf == one.leaf_hash:
+                known.add(one.identity)
         for statement in statements:
             if statement is None:
                 codes.append("MALFORMED")

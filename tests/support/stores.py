@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from tests.support.postgres import HASTY, OWNER, PATIENT, postgres_server
 def before_map_step(run: Callable[[str], list[Any]], *, postgres: bool) -> int:
     """Make a store, to which `run` speaks SQL, what it was before step 0005, and return its count of bucket roots,
     which were a row each then."""
+
+    def literal(value: bytes) -> str:
+        return f"'\\x{value.hex()}'::bytea" if postgres else f"x'{value.hex()}'"
+
     roots: dict[int, tuple[int, bytes]] = {}
     for chunk, since, body in run("SELECT chunk, since, body FROM map_chunk"):
         for at in range(0, len(body), 32):
@@ -38,8 +43,12 @@ def before_map_step(run: Callable[[str], list[Any]], *, postgres: bool) -> int:
         run(f"ALTER TABLE map_bucket OWNER TO {OWNER}")
         run("ALTER TABLE state DROP CONSTRAINT state_pkey, ADD CONSTRAINT state_pkey PRIMARY KEY (map_key)")
     for bucket, root in kept.items():
-        literal = f"'\\x{root.hex()}'::bytea" if postgres else f"x'{root.hex()}'"
-        run(f"INSERT INTO map_bucket VALUES ({bucket}, {literal})")
+        run(f"INSERT INTO map_bucket VALUES ({bucket}, {literal(root)})")
+    for index, body in run("SELECT idx, body FROM entry WHERE length(known_as) = 8"):
+        run(f"UPDATE entry SET known_as = {literal(sha256(body).digest())} WHERE idx = {index}")
+    run("ALTER TABLE entry RENAME COLUMN known_as TO identity")
+    if postgres:
+        run("ALTER TABLE entry RENAME CONSTRAINT entry_known_as_key TO entry_identity_key")
     run("DELETE FROM migration WHERE name >= '0005'")
     return len(kept)
 

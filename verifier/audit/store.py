@@ -22,7 +22,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +32,7 @@ from ledger.records.statements import parse_statement
 from ledger.records.view import Signed
 from ledger.store.integrate import MAP_DEPTH
 from ledger.store.map_rows import pack_chunks
-from ledger.store.protocol import EntryRow, StateRow, StoredBatch, StoredHead
+from ledger.store.protocol import SEAL_KIND, EntryRow, StateRow, StoredBatch, StoredHead, known_as
 from ledger.text import Text
 from ledger.tlog.map_tree import buckets_of
 from ledger.tlog.merkle import leaf_hash
@@ -136,7 +135,7 @@ class AuditStore:
         with self._writing() as db:
             db.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, ?, ?, ?)", fields)
             db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", _bundles(batch))
-            repeatable = [(entry.identity, entry.index) for entry in batch.entries if entry.kind in _REPEATABLE]
+            repeatable = [(entry.known_as, entry.index) for entry in batch.entries if entry.kind in _REPEATABLE]
             db.executemany("INSERT INTO repeatable VALUES (?, ?)", repeatable)
             db.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?, ?)", batch.tiles)
             self._append_states(db, batch)
@@ -165,7 +164,7 @@ class AuditStore:
         return found
 
     async def rows(self, start: int, end: int) -> list[EntryRow]:
-        """Chain, kind and identity are worked out again from the entries: a replay never asks."""
+        """All but the entries is worked out again from the entries: a replay never asks."""
         found: list[EntryRow] = []
         for first, count, before, packed in self._all(
             "SELECT * FROM entry WHERE first > ? AND first < ? ORDER BY first", start - ENTRIES, end
@@ -177,12 +176,6 @@ class AuditStore:
         return found
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        """Reads every entry: a replay never asks, and an index over identities would cost more than all the rest."""
-        head = await self.head()
-        rows = await self.rows(0, head.size if head else 0)
-        return {row.identity: row.index for row in rows if row.identity in set(identities)}
-
-    async def find_repeatable(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         return dict(self._each("SELECT identity, idx FROM repeatable WHERE identity", identities))
 
     async def tile(self, level: int, index: int) -> bytes | None:
@@ -356,9 +349,10 @@ def _bundles(batch: StoredBatch) -> Iterator[tuple[int, int, bytes, bytes]]:
 
 def _row(index: int, entry: bytes, chain: bytes) -> EntryRow:
     if is_seal(entry):
-        return EntryRow(index, entry, chain, 0, sha256(entry).digest())
+        return EntryRow(index, entry, chain, SEAL_KIND, known_as(SEAL_KIND, b"", index))
     statement = parse_statement(entry)
-    return EntryRow(index, entry, chain, int(statement.kind), statement.identity)
+    kind = int(statement.kind)
+    return EntryRow(index, entry, chain, kind, known_as(kind, statement.identity, index))
 
 
 def create_audit_store(path: Path) -> AuditStore:

@@ -313,7 +313,7 @@ def test_a_submitted_statement_waits_for_the_witnesses(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """Logged and not published yet: it asks again, and after a minute says what is so."""
-    answers = iter([*[Pending((bytes(32),), 2)] * times, Receipt((Logged(7, 1, ()),), b"note", b"seal", ())])
+    answers = iter([*[Pending((bytes(32),), 7, 2)] * times, Receipt((Logged(7, 1, ()),), b"note", b"seal", ())])
     slept: list[float] = []
 
     async def submit(self: LedgerClient, entry: bytes) -> Receipt:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service import examined as wire
-from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner
+from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner, KnownBy
 from ledger.service.examiners import pack_examined, unpack_examined
 from ledger.service.private_index import LOOKUP_BYTES, PrivateIndex
 from ledger.text import Text
@@ -28,15 +28,15 @@ EXAMINER = Examiner(PrivateIndex(octets("index"), lambda count: octets("n", coun
 async def test_candidates_come_back_as_they_were(room: Room) -> None:
     async with room.open(run=False):
         sent = await room.candidates(*await room.draft("a", "b"))
-        items = [wire.pack_item(Examined(one.statement.identity, one)) for one in sent]
+        items = [wire.pack_item(Examined(KnownBy.of(one.statement), one)) for one in sent]
         number, found = wire.parse_examined(wire.format_examined("Y000051000001", items))
         assert number == "Y000051000001" and len(found) == 2
         for one, item in zip(sent, found, strict=True):
             assert isinstance(item, wire.CheckedItem) and item.entry == one.statement.entry
-            again = wire.unpack_item(item, Examined(one.statement.identity, Candidate(one.authentic, None)))
+            again = wire.unpack_item(item, Examined(KnownBy.of(one.statement), Candidate(one.authentic, None)))
             assert isinstance(again.outcome, Candidate) and again.outcome.private == one.private
             refusal = Refused("SIGNATURE", "signature", Text("甲", "a"))
-            assert wire.unpack_item(item, Examined(b"", refusal)).outcome is refusal, "the check here decides"
+            assert wire.unpack_item(item, Examined(None, refusal)).outcome is refusal, "the check here decides"
 
 
 async def test_a_claim_comes_back_with_its_certificate(room: Room) -> None:
@@ -48,21 +48,21 @@ async def test_a_claim_comes_back_with_its_certificate(room: Room) -> None:
         sent = await claims.examined(payer, made.submission, payment(payer, made))
         for one in sent:
             assert isinstance(one, Candidate) and isinstance(one.private, ClaimPart)
-            examined = Examined(one.statement.identity, one)
+            examined = Examined(KnownBy.of(one.statement), one)
             _, (item,) = wire.parse_examined(wire.format_examined("n", [wire.pack_item(examined)]))
-            again = wire.unpack_item(item, Examined(b"", Candidate(one.authentic, None)))
+            again = wire.unpack_item(item, Examined(None, Candidate(one.authentic, None)))
             assert isinstance(again.outcome, Candidate) and again.outcome.private == one.private
             apart = unpack_examined(pack_examined(examined)).outcome
             assert isinstance(apart, Candidate) and apart.private == one.private
         assert len(sent[0].private.barred) == 4  # type: ignore[union-attr]
 
 
-@given(st.none() | st.binary(), *[st.text(min_size=1)] * 4)
-def test_refusals_come_back_as_they_were(identity: bytes | None, code: str, field: str, zh: str, en: str) -> None:
-    said = Examined(identity, Refused(code, field, Text(zh, en)))
+@given(st.none() | st.builds(KnownBy, st.binary(), st.binary()), *[st.text(min_size=1)] * 4)
+def test_refusals_come_back_as_they_were(known_by: KnownBy | None, code: str, field: str, zh: str, en: str) -> None:
+    said = Examined(known_by, Refused(code, field, Text(zh, en)))
     _, (item,) = wire.parse_examined(wire.format_examined("n", [wire.pack_item(said)]))
     again = wire.unpack_item(item, None)
-    assert isinstance(again.outcome, Refused) and again.identity == identity
+    assert isinstance(again.outcome, Refused) and again.known_by == known_by
     assert (again.outcome.code, again.outcome.field, again.outcome.text) == (code, field, Text(zh, en))
 
 

@@ -64,12 +64,12 @@ def said(examined: Examined) -> object:
     """Everything of an outcome but the nonce and ciphertext of its sealed look-up row."""
     outcome = examined.outcome
     if isinstance(outcome, Refused):
-        return examined.identity, outcome.code, outcome.field, outcome.text
+        return examined.known_by, outcome.code, outcome.field, outcome.text
     part = outcome.private
     if part is not None:
         part = replace(part, lookup=b"")
     authentic = outcome.authentic
-    return examined.identity, authentic.statement, authentic.publics, authentic.threshold, part
+    return examined.known_by, authentic.statement, authentic.publics, authentic.threshold, part
 
 
 async def test_what_was_examined_crosses_whole(room: Room) -> None:

@@ -27,7 +27,7 @@ from ledger.records.refusals import Refusal, refuse
 from ledger.records.secret import locator_of
 from ledger.records.statements import parse_statement
 from ledger.service import web
-from ledger.service.admission import Candidate, Examined
+from ledger.service.admission import Candidate, Examined, KnownBy
 from ledger.service.answers import Answers
 from ledger.service.backlog import LONGEST_S, START
 from ledger.service.budget import Budget
@@ -432,7 +432,7 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
         room.sequencer.put(waiting)
 
         async def answer(asked: Sequence[Candidate]) -> int:
-            examined = [Examined(each.statement.identity, each) for each in asked]
+            examined = [Examined(KnownBy.of(each.statement), each) for each in asked]
 
             async def examine() -> list[Examined]:
                 return examined
@@ -480,7 +480,7 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined(tmp_pat
         async def examine() -> list[Examined]:
             asked.append(room.sequencer.backlog.wait_s)
             unknown = Examined(None, refuse(Refusal.MALFORMED, "entry"))
-            return [Examined(found.statement.identity, found), unknown]
+            return [Examined(KnownBy.of(found.statement), found), unknown]
 
         with room.sequencer.backlog.through(int(START * LONGEST_S) + 1):
             with pytest.raises(Unavailable) as full:
@@ -511,7 +511,7 @@ async def test_a_head_that_is_published_just_when_the_wait_ends_is_an_answer_and
         (found,) = await room.candidates(*await room.draft("a"))
 
         async def examine() -> list[Examined]:
-            return [Examined(found.statement.identity, found)]
+            return [Examined(KnownBy.of(found.statement), found)]
 
         assert (await sequence(log, 1, examine)).status == 200
 
@@ -551,7 +551,7 @@ async def test_each_statement_comes_out_of_the_backlog_once_whatever_its_answer(
         finished = room.sequencer.backlog.finished
         monkeypatch.setattr(room.sequencer.backlog, "finished", lambda count: (out.append(count), finished(count)))
         one, other = [
-            Examined(each.statement.identity, each) for each in await room.candidates(*await room.draft(*"ab"))
+            Examined(KnownBy.of(each.statement), each) for each in await room.candidates(*await room.draft(*"ab"))
         ]
         unknown = Examined(None, refuse(Refusal.MALFORMED, "entry"))
         for asked in ([one, unknown], [one], [unknown, one, other, one]):
@@ -598,10 +598,11 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
             await client.submit(submissions)
         identities = [c.statement.identity for c in made]
         assert list(pending.value.identities) == identities and pending.value.retry_after == 2
+        place = pending.value.index
 
         raw = wire.encode(wire.SubmitRequest([wire.submission_body(s) for s in submissions]))
         status, headers, answer = await signed_raw(live, body, "/v1/statements", raw)
-        ask = f"/v1/statements/{identities[-1].hex()}"
+        ask = f"/v1/statements/{identities[-1].hex()}?index={place}"
         assert status == 202 and headers["location"] == ask and headers["retry-after"] == "2"
         assert headers["cache-control"] == "no-store"
         wanted = {"pending": [each.hex() for each in identities], "ask": ask, "retry_after": 2}
@@ -609,9 +610,13 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
         status, headers, answer = await live.fetch(ask)
         assert (status, headers["location"], json.loads(answer)["pending"]) == (202, ask, [identities[-1].hex()])
         with pytest.raises(Pending):
-            await client.statement(identities[0])
+            await client.statement(identities[0], place - 1)
         assert await client.statement(bytes(32)) is None
-        for path in ("x", "0" * 63, "0" * 65, ask[-64:].upper()):
+        for identity, index in ((identities[0], place), (identities[1], place + 1), (bytes(32), place + 2)):
+            assert await client.statement(identity, index) is None, "another statement, the seal, and nothing"
+        last = identities[-1].hex()
+        spoilt = [f"{last}?index={index}" for index in (f"0{place}", "-1", "", "9" * 19)]
+        for path in ("x", "0" * 63, "0" * 65, last.upper(), *spoilt):
             assert (await live.fetch(f"/v1/statements/{path}"))[0] == 404
         now = live.open((await live.fetch("/checkpoint"))[2]).checkpoint
         assert now == live.open(before).checkpoint, "readers keep the old head"
@@ -631,8 +636,9 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
                     await asyncio.sleep(0.1)
         live.check(receipt, [c.statement.entry for c in made])
         for certificate, answer_ in zip(made, receipt.answers, strict=True):
-            alone = await client.statement(certificate.statement.identity)
-            assert alone is not None and isinstance(answer_, Logged) and isinstance(alone.answers[0], Logged)
+            assert isinstance(answer_, Logged)
+            alone = await client.statement(certificate.statement.identity, answer_.index)
+            assert alone is not None and isinstance(alone.answers[0], Logged)
             live.check(alone, [certificate.statement.entry])
             assert (alone.answers[0].index, alone.answers[0].time) == (answer_.index, answer_.time)
 

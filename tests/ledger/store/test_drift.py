@@ -39,7 +39,7 @@ POSTGRES_ONLY = {
     "ALTER TABLE entry ALTER COLUMN kind TYPE integer": "column entry.kind: changed",
     "ALTER TABLE entry ALTER COLUMN kind SET DEFAULT 7": "column entry.kind: changed",
     'ALTER TABLE named ALTER COLUMN name TYPE text COLLATE "en-x-icu"': "column named.name: changed",
-    "ALTER TABLE entry DROP CONSTRAINT entry_identity_key": "constraint entry.entry_identity_key: missing",
+    "ALTER TABLE entry DROP CONSTRAINT entry_known_as_key": "constraint entry.entry_known_as_key: missing",
     "ALTER TABLE head DROP CONSTRAINT head_one_check": "constraint head.head_one_check: missing",
     "CREATE RULE quiet AS ON INSERT TO entry DO INSTEAD NOTHING": "rule entry.quiet: no step made it",
     "CREATE TRIGGER quiet BEFORE UPDATE ON head FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()": (

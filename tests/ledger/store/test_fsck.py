@@ -8,6 +8,7 @@ import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
@@ -107,7 +108,7 @@ async def test_a_sound_store_passes(small: Path, large: Path, tmp_path: Path, wo
 
 # table, column: every stored value that the log depends on
 COLUMNS = [
-    *(("entry", column) for column in ("body", "chain", "identity")),
+    *(("entry", column) for column in ("body", "chain", "known_as")),
     ("tile", "body"),
     *(("state", column) for column in ("map_key", "value", "subject", "track", "body")),
     ("map_change", "body"),
@@ -185,17 +186,38 @@ async def test_roots_of_the_map_are_compared_with_the_replay(
 
 @pytest.mark.parametrize(
     ("column", "index"),
-    [("chain", 704), ("identity", _READ - 1), ("chain", _READ - 1), ("chain", _READ), ("identity", 1306)],
+    [("chain", 704), ("known_as", _READ - 1), ("chain", _READ - 1), ("chain", _READ), ("known_as", 1306)],
 )
 async def test_rows_on_both_sides_of_a_read_are_compared(
     large: Path, tmp_path: Path, workers: ThreadPoolExecutor, column: str, index: int
 ) -> None:
     def change(raw: sqlite3.Connection) -> None:
         (value,) = raw.execute(f"SELECT {column} FROM entry WHERE idx = ?", (index,)).fetchone()
-        raw.execute(f"UPDATE entry SET {column} = ? WHERE idx = ?", (flip(value, index), index))
+        bit = index if column == "chain" else 0  # of a certificate's index, which no other row may have
+        raw.execute(f"UPDATE entry SET {column} = ? WHERE idx = ?", (flip(value, bit), index))
 
     problems = await check(damaged(large, tmp_path, change), tmp_path, workers)
     assert any(f"entry {index}:" in problem for problem in problems)
+
+
+async def test_rows_that_are_known_as_before_are_sound_and_compared(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor
+) -> None:
+    """Until migration 0007 each certificate and seal was known as the SHA-256 of its bytes."""
+
+    def before(raw: sqlite3.Connection) -> list[int]:
+        rows = raw.execute("SELECT idx, body FROM entry WHERE length(known_as) = 8").fetchall()
+        raw.executemany("UPDATE entry SET known_as = ? WHERE idx = ?", [(sha256(b).digest(), at) for at, b in rows])
+        return [at for at, _ in rows]
+
+    def spoilt(raw: sqlite3.Connection) -> None:
+        last = before(raw)[-2]
+        raw.execute("UPDATE entry SET known_as = ? WHERE idx = ?", (sha256(b"another").digest(), last))
+
+    for name, change, wanted in (("old", before, 0), ("spoilt", spoilt, 1)):
+        (tmp_path / name).mkdir()
+        problems = await check(damaged(small, tmp_path / name, change), tmp_path / name, workers)
+        assert len(problems) == wanted and all("row differs" in problem for problem in problems)
 
 
 @pytest.fixture(scope="module")

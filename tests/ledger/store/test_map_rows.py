@@ -172,7 +172,11 @@ async def test_a_store_of_before_is_brought_up_with_its_roots(tmp_path: Path, na
     assert before_map_step(lambda text: kind.change(path, text), postgres=postgres) > 8
     place = kind.place(path)
     owner = postgres_server().owner(place) if postgres else ""
-    assert await upgrade_store(place, tmp_path, private=True, owner=owner) == ["0005_map", "0006_leaves"]
+    assert await upgrade_store(place, tmp_path, private=True, owner=owner) == [
+        "0005_map",
+        "0006_leaves",
+        "0007_known_as",
+    ]
     log.store = await kind.open(path, private=True)
     log.integrator = await Integrator.open(log.store)
     assert log.integrator.map.root == root

@@ -103,7 +103,7 @@ async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Se
     server.sql(place, "DROP INDEX state_since")
     before_map_step(lambda text: server.sql(place, text), postgres=True)
     server.sql(place, "DELETE FROM migration WHERE name >= '0003'")
-    wanted = ["0003_life", "0004_history", "0005_map", "0006_leaves"]
+    wanted = ["0003_life", "0004_history", "0005_map", "0006_leaves", "0007_known_as"]
     for _ in range(2):
         assert await upgrade_store(place, Path(), private=True, owner=owner, dry_run=True) == wanted
         with pytest.raises(Refused, match=r"SCHEMA.*older than this program.*migrate"):

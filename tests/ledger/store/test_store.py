@@ -71,7 +71,7 @@ async def test_append_is_visible_in_every_read(store: Any) -> None:
     assert await store.entries(1, 9) == [b"entry 1"]
     assert await store.rows(0, 2) == list(first.entries)
     assert await store.find([h("id 1"), h("id 9")]) == {h("id 1"): 1}
-    assert await store.find_repeatable([h("id 1"), h("id 9")]) == {h("id 1"): 1}
+    assert await store.find([h("id 1"), h("id 9")]) == {h("id 1"): 1}
     assert await store.tile(0, 0) == h("tile") * 2
     state = first.states[0]
     assert await store.states([state.map_key, h("none")]) == {state.map_key: state}
@@ -225,14 +225,14 @@ async def test_readers_see_only_what_is_committed(store: Any) -> None:
     assert (await store.head()).size == 4
 
 
-@pytest.mark.parametrize("what", ["index", "identity", "name", "number", "state"])
+@pytest.mark.parametrize("what", ["index", "known_as", "name", "number", "state"])
 async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind: StoreKind, what: str) -> None:
     await store.append(first := batch(None), accept)
     before = await contents(store)
     second = batch(first.head)
     broken = {
         "index": replace(second, entries=[renewed(second.entries[0], index=1), second.entries[1]]),
-        "identity": replace(second, entries=[renewed(second.entries[0], identity=h("id 0")), second.entries[1]]),
+        "known_as": replace(second, entries=[renewed(second.entries[0], known_as=h("id 0")), second.entries[1]]),
         "name": replace(second, named=[(4, "name 0", 2)]),
         "number": replace(second, private=replace(second.private, index=first.private.index)),
         "state": replace(second, states=first.states, held=frozenset()),

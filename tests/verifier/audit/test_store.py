@@ -57,9 +57,9 @@ async def test_answers_like_the_logs_own_store(tmp_path: Path) -> None:
     assert await ours.entries(0, head.size) == await theirs.entries(0, head.size)
     rows = await ours.rows(0, head.size)
     assert rows == await theirs.rows(0, head.size)
-    assert await ours.find([rows[5].identity, octets("none")]) == {rows[5].identity: 5}
-    others = {row.identity: row.index for row in rows if row.kind not in (0, *CERTIFICATE_KINDS)}
-    assert others and await ours.find_repeatable([row.identity for row in rows]) == others
+    others = {row.known_as: row.index for row in rows if row.kind not in (0, *CERTIFICATE_KINDS)}
+    asked = [*others, octets("none")]
+    assert others and await ours.find(asked) == await theirs.find(asked) == others
 
     assert await ours.tile(0, 0) == await theirs.tile(0, 0) and await ours.tile(3, 7) is None
     everything = [(bytes(32), b"\xff" * 32)]
