@@ -18,6 +18,7 @@ from ledger.service.private_index import (
     LOOKUP_BYTES,
     Found,
     PrivateIndex,
+    envelope_keys,
     lookup_keys,
     lookup_row,
     match_keys,
@@ -25,10 +26,19 @@ from ledger.service.private_index import (
     number_row,
     place_of,
 )
-from ledger.store.protocol import IndexRow, Purpose
+from ledger.store.protocol import IndexRow, Purpose, Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, find, put
 from tests.ledger.service.test_erasure import erase
-from tests.ledger.service.test_private_fold import code, found, index_of, looked_up, matches, track
+from tests.ledger.service.test_private_fold import (
+    check_envelopes,
+    code,
+    found,
+    index_of,
+    looked_up,
+    matches,
+    places_of,
+    track,
+)
 from tests.support.builders import OCCUPATION, Certificate, id_number
 from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, correction, reissue
@@ -72,14 +82,24 @@ def test_rows_of_one_certificate_lie_beside_each_other() -> None:
     rows, both = rows_of(index, 258), index.lookup_hmac(NUMBER, NAME)
     assert rows[Purpose.LOOKUP].hmac == rows[Purpose.NUMBER].hmac[:16] + both[:16]
     assert rows[Purpose.MATCH].hmac == bytes(6) + b"\x01\x02" + index.match_hmac(b"c" * 32, "0016")[:24]
-    later = [rows_of(index, at)[Purpose.MATCH].hmac for at in (1, 255, 256, 65_536, 2**40)]
-    assert later == sorted(later), "in the order of the log"
+    at = (1, 255, 256, 65_536, 2**40)
+    assert (later := [rows_of(index, one)[Purpose.MATCH].hmac for one in at]) == sorted(later), (
+        "in the order of the log"
+    )
+    locators = [bytes([255 - one]) * 32 for one in range(5)]
+    places = [envelope_keys(issued, locator)[0] for issued, locator in zip(at, locators, strict=True)]
+    assert places == sorted(places) and places[1] == bytes(7) + b"\xff" + b"\xfe" * 24
 
 
 def test_a_row_is_looked_for_where_either_version_puts_it() -> None:
     index = make()
     number, both, match = index.number_hmac(NUMBER), index.lookup_hmac(NUMBER, NAME), index.match_hmac(b"c" * 32, "1")
-    for keys, before in ((lookup_keys(number, both), both), (match_keys(match, 258), match)):
+    locator = bytes(range(32))
+    for keys, before in (
+        (lookup_keys(number, both), both),
+        (match_keys(match, 258), match),
+        (envelope_keys(258, locator), locator),
+    ):
         new, old = keys
         assert old == before and len(new) == len(old) == 32
         assert place_of(keys, {}) == new == place_of(keys, {new: b""}) == place_of(keys, {old: b"", new: b""})
@@ -157,6 +177,14 @@ async def age(room: Room, *pairs: tuple[bytes, bytes]) -> None:
         assert list(await room.store.index([new, old])) == [old]
 
 
+async def age_envelopes(room: Room, made: Certificate | Correction) -> None:
+    new, old = await places_of(room, made)
+    assert await room.store.envelope(new, Slot.FACE)
+    text = f"UPDATE envelope SET place = x'{old.hex()}' WHERE place = x'{new.hex()}'"
+    room.kind.change(room.folder / "log.db", text)
+    assert await room.store.envelope(old, Slot.FACE) and not await room.store.envelope(new, Slot.FACE)
+
+
 async def issued_of_old(room: Room, *people: str) -> list[Certificate]:
     """Certificates whose rows an older version wrote."""
     made = await room.draft(*people)
@@ -164,6 +192,7 @@ async def issued_of_old(room: Room, *people: str) -> list[Certificate]:
     for person, each in zip(people, made, strict=True):
         at = await index_of(room, each.face.number)
         await age(room, look_up_keys(each.face), id_keys(each, person, at))
+        await age_envelopes(room, each)
     return made
 
 
@@ -244,6 +273,10 @@ async def test_a_reissue_takes_an_old_row_along(room: Room) -> None:
         assert await there(room, look_up_keys(made.face)) == OLD
         for each in (made, new):
             assert await enquiries(room).match(each.issue.cert_key, LAST4["a"])
+        await check_envelopes(room, new)
+        fixed = correction(BODY, new, name="例改名")
+        await put(room, fixed)
+        await check_envelopes(room, fixed)
 
 
 async def test_old_and_new_rows_are_erased(room: Room) -> None:
@@ -263,6 +296,10 @@ async def test_old_and_new_rows_are_erased(room: Room) -> None:
             id_keys(renamed, "a", first),
         ):  # fmt: skip
             assert await there(room, keys) == NEITHER
+        for place in (*await places_of(room, made), *await places_of(room, renamed)):
+            assert [await room.store.envelope(place, slot) for slot in Slot] == [None, None]
+        for place, kept in zip(await places_of(room, other), OLD, strict=True):
+            assert (await room.store.envelope(place, Slot.REST) is not None) == kept
         assert await find(enquiries(room), other.face) == [other.issue.cert_key]
         assert await enquiries(room).match(other.issue.cert_key, LAST4["b"])
 
