@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.errors import Unverified
+from ledger.errors import Refused, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.service.admission import Candidate, PrivatePart
 from ledger.service.private_index import (
@@ -26,6 +26,7 @@ from ledger.service.private_index import (
     number_row,
     place_of,
 )
+from ledger.store.opening import upgrade_store
 from ledger.store.protocol import IndexRow, Purpose, Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, find, put
 from tests.ledger.service.test_erasure import erase
@@ -42,8 +43,9 @@ from tests.ledger.service.test_private_fold import (
 from tests.support.builders import OCCUPATION, Certificate, id_number
 from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, correction, reissue
+from tests.support.postgres import postgres_server
 from tests.support.service_room import BODY, INDEX, Room
-from tests.support.stores import KINDS
+from tests.support.stores import KINDS, PostgresKind
 
 FOUND = Found(b"c" * 32, b"s" * 16, b"l" * 32)
 NUMBER, NAME = "Y000051000001264000001", "例小明"
@@ -302,6 +304,26 @@ async def test_old_and_new_rows_are_erased(room: Room) -> None:
             assert (await room.store.envelope(place, Slot.REST) is not None) == kept
         assert await find(enquiries(room), other.face) == [other.issue.cert_key]
         assert await enquiries(room).match(other.issue.cert_key, LAST4["b"])
+
+
+async def test_envelopes_of_before_their_step_stay_where_they_are(room: Room) -> None:
+    path, step = room.folder / "log.db", "0008_envelopes_private"
+    async with room.open():
+        (made,) = await issued_of_old(room, "a")
+        _, locator = await places_of(room, made)
+    room.kind.change(path, "ALTER TABLE envelope RENAME COLUMN place TO locator")
+    room.kind.change(path, f"DELETE FROM migration WHERE name = '{step}'")
+    with pytest.raises(Refused, match="SCHEMA"):
+        await room.kind.open(path, private=True)
+    place = room.kind.place(path)
+    owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
+    assert await upgrade_store(place, room.folder, private=True, owner=owner) == [step]
+    async with room.open():
+        assert await room.store.envelope(locator, Slot.FACE) == made.submission().face_envelope
+        changed = correction(BODY, made, name="例改名")
+        await put(room, changed)
+        await check_envelopes(room, changed)
+    assert await erase(room, made.secret) == 8, "four envelopes, two look-up rows, two ID tails"
 
 
 async def test_the_newest_of_two_rows_is_read(room: Room) -> None:
