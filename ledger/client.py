@@ -119,10 +119,11 @@ class LedgerClient:
         """A tile or entry bundle; `path` as ledger.tlog.tiles.format_tile_path writes it."""
         return await self._get(f"/{path}", _BUNDLE)
 
-    async def envelope(self, locator: bytes, slot: str) -> bytes | None:
-        """A certificate's "face" or "rest" envelope, or None when the ledger has none."""
+    async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:
+        """A certificate's "face" or "rest" envelope, or None when the ledger has none. `issued`: index of the statement
+        that issued the certificate, also where a correction's envelope is meant."""
         try:
-            return await self._get(f"/v1/envelopes/{locator.hex()}/{slot}", _SMALL)
+            return await self._get(f"/v1/envelopes/{issued}/{locator.hex()}/{slot}", _SMALL)
         except Refused as refusal:
             if refusal.code == "not_found":
                 return None

@@ -47,7 +47,7 @@ BEFORE: Final = frozenset({"TOO_EARLY", "NO_SUCH_SIZE"})  # of a moment that thi
 class EnvelopeSource(Protocol):
     """The ledger, as far as a check asks it something."""
 
-    async def envelope(self, locator: bytes, slot: str) -> bytes | None: ...
+    async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None: ...
 
 
 class Ledger(EnvelopeSource, Protocol):
@@ -326,7 +326,8 @@ class _Envelopes:
         """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
         leaf = state.commitment_leaf
         first = leaf == state.issue_leaf
-        sealed = await self._sealed(locator_of(secret) if first else correction_locator(secret, leaf))
+        locator = locator_of(secret) if first else correction_locator(secret, leaf)
+        sealed = await self._sealed(state.issue_index, locator)
         if sealed is None:
             return None
         try:
@@ -334,7 +335,7 @@ class _Envelopes:
         except (Malformed, Unavailable):
             return None
 
-    async def _sealed(self, locator: bytes) -> bytes | None:
+    async def _sealed(self, issued: int, locator: bytes) -> bytes | None:
         now = self._now_ms()
         kept = self._kept.get(locator)
         if kept is not None and now < kept[0]:
@@ -343,13 +344,13 @@ class _Envelopes:
             return None
         task = self._asked.get(locator)
         if task is None:
-            task = self._asked[locator] = asyncio.create_task(self._fetch(self._source, locator))
+            task = self._asked[locator] = asyncio.create_task(self._fetch(self._source, issued, locator))
             task.add_done_callback(lambda _: self._asked.pop(locator, None))
         return await asyncio.shield(task)
 
-    async def _fetch(self, source: EnvelopeSource, locator: bytes) -> bytes | None:
+    async def _fetch(self, source: EnvelopeSource, issued: int, locator: bytes) -> bytes | None:
         try:
-            sealed = await asyncio.wait_for(source.envelope(locator, "face"), self._seconds)
+            sealed = await asyncio.wait_for(source.envelope(issued, locator, "face"), self._seconds)
         except (Unavailable, TimeoutError):
             self._silent_until = self._now_ms() + MISS_KEPT_MS
             return None

@@ -77,7 +77,7 @@ def _erase(arguments: argparse.Namespace) -> int:
             found = await find_erasable(store, index, secret)
         finally:
             await store.close()
-        return await erase_rows(settings.store, arguments.dir, arguments.store_owner, found.locators, found.hmacs)
+        return await erase_rows(settings.store, arguments.dir, arguments.store_owner, found.places, found.hmacs)
 
     async def run() -> int:
         left = 0

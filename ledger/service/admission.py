@@ -51,7 +51,6 @@ from ledger.records.status import Authentic, authenticate_authority, authenticat
 from ledger.records.view import People
 from ledger.service.nullifiers import Nullifiers
 from ledger.service.private_index import Found, PrivateIndex
-from ledger.store.protocol import EnvelopeRow, Slot
 from ledger.wire import AnySubmission, BareSubmission, ClaimSubmission, Submission, SubmissionBody, submission_of
 
 _Opened: TypeAlias = Issue | Appoint | Correct  # what comes with openings; here so that it is not made each time
@@ -72,7 +71,9 @@ class PrivatePart(msgspec.Struct, frozen=True, array_like=True, tag="person"):
     match_hmac: bytes
     lookup_hmac: bytes
     lookup: bytes  # sealed
-    envelopes: tuple[EnvelopeRow, EnvelopeRow]
+    locator: bytes  # of both envelopes
+    face_envelope: bytes
+    rest_envelope: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,6 @@ class ClaimPart:
     holder: HolderOpening
     track_id: bytes = b""  # of a claim, when it was asked about; of a payment b""
     barred: tuple[bytes, ...] = ()  # nullifiers that must be free beside the claim's own
-
-    @property
-    def envelopes(self) -> tuple[EnvelopeRow, ...]:
-        return ()
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -101,8 +98,8 @@ class Candidate(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes it keeps in memory while it waits."""
-        envelopes = self.private.envelopes if self.private else ()
-        return len(self.statement.entry) + sum(len(envelope.body) for envelope in envelopes)
+        part, size = self.private, len(self.statement.entry)
+        return size + len(part.face_envelope) + len(part.rest_envelope) if isinstance(part, PrivatePart) else size
 
 
 class KnownBy(msgspec.Struct, frozen=True, array_like=True):
@@ -275,10 +272,9 @@ class Examiner:
             match_hmac=index.match_hmac(leaf, document.last4),
             lookup_hmac=index.lookup_hmac(face.number, face.name),
             lookup=index.seal_lookup(face.number, face.name, Found(body.cert_key, face.salt, leaf)),
-            envelopes=(
-                EnvelopeRow(submission.locator, Slot.FACE, submission.face_envelope),
-                EnvelopeRow(submission.locator, Slot.REST, submission.rest_envelope),
-            ),
+            locator=submission.locator,
+            face_envelope=submission.face_envelope,
+            rest_envelope=submission.rest_envelope,
         )
 
 

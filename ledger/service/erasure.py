@@ -1,6 +1,6 @@
 """What has to be deleted so that nothing about a person can be opened any more, for one certificate.
 
-    1 places      the statement that issued it and its corrections; their envelopes' locators follow from the secret
+    1 places      the statement that issued it and its corrections; where their envelopes lie follows from the secret
     2 openings    each face envelope, with the secret: number and name
     3 look-up     the rows of (number, name), where they lead to this certificate
     4 match       the row of each statement and the last four characters of the ID number, found by trial
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
 from ledger.service.nullifiers import Nullifiers
-from ledger.service.private_index import PrivateIndex, lookup_keys, match_keys
+from ledger.service.private_index import PrivateIndex, envelope_keys, lookup_keys, match_keys
 from ledger.store.protocol import PrivateStore, Slot, entry_at
 from ledger.text import Text
 
@@ -41,7 +41,7 @@ class Erasable:
     """Names of rows, and of which certificate they are."""
 
     cert_key: bytes
-    locators: tuple[bytes, ...]
+    places: tuple[bytes, ...]  # of envelopes, each with both slots
     hmacs: tuple[bytes, ...]
 
 
@@ -54,30 +54,32 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
     if row is None:
         raise Refused(NO_CERTIFICATE, "order", _UNKNOWN)
     state = parse_certificate_state(row.body)
-    leaves, locators = [state.issue_leaf], [locator_of(secret)]
+    leaves, places = [state.issue_leaf], [envelope_keys(state.issue_index, locator_of(secret))]
     for at in await store.events(cert_key):  # 1
         statement = parse_statement(await entry_at(store, at))
         if statement.kind is Kind.CORRECT:
             leaves.append(statement.leaf_hash)
-            locators.append(correction_locator(secret, statement.leaf_hash))
+            places.append(envelope_keys(state.issue_index, correction_locator(secret, statement.leaf_hash)))
     hmacs: list[bytes] = []
-    for leaf, locator in zip(leaves, locators, strict=True):
-        face = await _face(store, secret, leaf, locator)  # 2
+    for leaf, both in zip(leaves, places, strict=True):
+        face = await _face(store, secret, leaf, both)  # 2
         if face is not None:
             hmacs += await _looked_up(store, index, face, cert_key)  # 3
         hmacs += await _matched(store, index, leaf, state.issue_index, thorough=face is not None)  # 4
     hmacs += await _linked(store, Nullifiers(index), cert_key)  # 5
-    return Erasable(cert_key, tuple(locators), tuple(dict.fromkeys(hmacs)))
+    return Erasable(cert_key, tuple(itertools.chain(*places)), tuple(dict.fromkeys(hmacs)))
 
 
-async def _face(store: PrivateStore, secret: bytes, leaf: bytes, locator: bytes) -> FaceContent | None:
-    sealed = await store.envelope(locator, Slot.FACE)
-    if sealed is None:
-        return None
-    try:
-        return open_face(secret, leaf, sealed)
-    except (Unavailable, Malformed):
-        return None
+async def _face(store: PrivateStore, secret: bytes, leaf: bytes, places: Sequence[bytes]) -> FaceContent | None:
+    """What is there, in whichever of the places, and opens."""
+    for place in places:
+        sealed = await store.envelope(place, Slot.FACE)
+        try:
+            if sealed is not None:
+                return open_face(secret, leaf, sealed)
+        except (Unavailable, Malformed):
+            continue
+    return None
 
 
 async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes) -> list[bytes]:

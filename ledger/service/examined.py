@@ -29,7 +29,6 @@ from ledger.records.claim import HolderOpening
 from ledger.records.envelope import MAX_ENVELOPE
 from ledger.service.admission import Candidate, ClaimPart, Examined, KnownBy, PrivatePart
 from ledger.service.private_index import KEY_VERSION, LOOKUP_BYTES
-from ledger.store.protocol import EnvelopeRow, Slot
 from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 
@@ -81,7 +80,7 @@ class _RawBody(msgspec.Struct, array_like=True):
 
 
 def _form() -> bytes:
-    kinds = (KnownBy, RefusedItem, EnvelopeRow, PrivatePart, ClaimItem, CheckedItem, _Body)
+    kinds = (KnownBy, RefusedItem, PrivatePart, ClaimItem, CheckedItem, _Body)
     fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
     return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
 
@@ -132,13 +131,10 @@ def parse_examined(body: bytes) -> tuple[str, list[Item]]:
 
 def _check_part(part: PrivatePart, filing: str) -> None:
     """Raises Malformed for what no examiner makes."""
-    face, rest = part.envelopes
     rows = {len(hmac_) for hmac_ in (part.number_hmac, part.match_hmac, part.lookup_hmac)} == {32}
     rows = rows and len(part.lookup) == LOOKUP_BYTES and len(part.person_hmac) in (0, 32)
-    envelopes = (face.slot, rest.slot) == (Slot.FACE, Slot.REST) and face.locator == rest.locator
-    envelopes = envelopes and len(rest.locator) == 32
-    envelopes = envelopes and all(28 < len(each.body) <= MAX_ENVELOPE for each in (face, rest))
-    if not (rows and envelopes and part.filing_number == filing):
+    envelopes = all(28 < len(each) <= MAX_ENVELOPE for each in (part.face_envelope, part.rest_envelope))
+    if not (rows and envelopes and len(part.locator) == 32 and part.filing_number == filing):
         raise Malformed("examined submissions: the private part is none of an examiner")
 
 

@@ -34,9 +34,17 @@ from ledger.records.transitions import Act, after
 from ledger.records.view import Member, View
 from ledger.service.admission import Candidate, ClaimPart, PrivatePart
 from ledger.service.nullifiers import Nullifiers
-from ledger.service.private_index import PrivateIndex, lookup_keys, lookup_row, match_row, number_row, place_of
+from ledger.service.private_index import (
+    PrivateIndex,
+    envelope_keys,
+    lookup_keys,
+    lookup_row,
+    match_row,
+    number_row,
+    place_of,
+)
 from ledger.store.batch import Batch
-from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, StateRow, entry_at
+from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, Slot, StateRow, entry_at
 from ledger.store.view import Behind
 
 LineageOf: TypeAlias = Callable[[str], str]
@@ -119,11 +127,11 @@ class PrivateFold:
                 for nullifier in body.nullifiers:
                     self._take_nullifier(self._nullifiers.taken_row(nullifier, leaf))
             return
-        self._envelopes += part.envelopes
         if isinstance(body, CertificateBody) and not body.replaces:
             number, key = number_row(part.number_hmac, index), lookup_keys(part.number_hmac, part.lookup_hmac)[0]
             self._new += (number, match_row(part.match_hmac, index), lookup_row(key, part.lookup))
             self._known[number.hmac] = number.body
+            self._take_envelopes(part, index)
             return
         if isinstance(body, Issue):
             self._renew(number_row(part.number_hmac, index))
@@ -131,6 +139,15 @@ class PrivateFold:
         assert issued is not None, "a number that was checked leads to its certificate"
         self._new.append(match_row(part.match_hmac, issued))
         self._renew(lookup_row(self._lookup_place(part), part.lookup))
+        self._take_envelopes(part, issued)
+
+    def _take_envelopes(self, part: PrivatePart, issued: int) -> None:
+        """`issued`: the issue index of the state by which they are looked for; of a reissue that is its own."""
+        place, _ = envelope_keys(issued, part.locator)
+        self._envelopes += (
+            EnvelopeRow(place, Slot.FACE, part.face_envelope),
+            EnvelopeRow(place, Slot.REST, part.rest_envelope),
+        )
 
     def _take_nullifier(self, row: IndexRow) -> None:
         """One that was never taken must be new to the database too; one that is free again has its row."""

@@ -19,13 +19,17 @@ it a page of its own):
     MATCH   index at which the certificate was issued, 8 bytes big-endian ‖ HMAC[:24]
                                                   in the order of the log; a correction's beside that of its certificate
 
-What an older version wrote lies under the HMAC and stays there: whoever asks for a row asks for both keys.
+Envelopes are in a table of their own. A row of it lies as one of MATCH does, with the locator, which whoever knows the
+certificate's secret makes, in the place of an HMAC (`envelope_keys`).
 
-A thief of the database without the index keys sees from the keys which rows are of one certificate, how many names its
-number has had, and, since the log tells when it was corrected, which corrections changed the name. (In a store that was
-never copied the order of insertion says the same.) The body of the number's row names the certificate in plain. Nothing
-is said of number, name or ID: without its key an HMAC cannot be tried, and 128 bits (among the names of one number) or
-192 are enough that no two meet by chance.
+What an older version wrote lies under the HMAC (an envelope under its locator) and stays there: whoever asks for a row
+asks for both keys.
+
+A thief of the database without the index keys sees from the keys which rows and envelopes are of one certificate, how
+many names its number has had, and, since the log tells when it was corrected, which corrections changed the name. (In a
+store that was never copied the order of insertion says the same.) The body of the number's row names the certificate in
+plain. Nothing is said of number, name or ID: without its key an HMAC cannot be tried, and 128 bits (among the names of
+one number) or 192 are enough that no two meet by chance.
 
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
@@ -130,6 +134,12 @@ def lookup_row(key: bytes, sealed: bytes) -> IndexRow:
 def match_keys(hmac: bytes, index: int) -> tuple[bytes, bytes]:
     """The keys that the row of a match may have, newest first, where the certificate was issued at `index`."""
     return index.to_bytes(8, "big") + hmac[:24], hmac
+
+
+def envelope_keys(issued: int, locator: bytes) -> tuple[bytes, bytes]:
+    """The places that the envelopes of a certificate may have, or of a correction of it, newest first. `issued`: the
+    issue index in the certificate's state; `locator`: 32 bytes, that of the statement whose commitments they open."""
+    return issued.to_bytes(8, "big") + locator[:24], locator
 
 
 def lookup_keys(number_hmac: bytes, hmac: bytes) -> tuple[bytes, bytes]:

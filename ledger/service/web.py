@@ -37,7 +37,7 @@ from ledger.service.budget import Budget
 from ledger.service.desk import Desk
 from ledger.service.examiners import Submitter
 from ledger.service.metrics import Metrics
-from ledger.service.private_index import PrivateIndex
+from ledger.service.private_index import PrivateIndex, envelope_keys
 from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
@@ -47,6 +47,7 @@ from ledger.store.protocol import PrivateStore, Slot, entry_at
 
 _SMALL_BODY: Final = 1024 * 1024
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
+_ISSUED: Final = re.compile(r"0|[1-9][0-9]{0,17}")  # an index of the log
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
 _ASK_AGAIN_S: Final = 2
@@ -89,7 +90,7 @@ def create_app(log: Log) -> web.Application:
             web.post("/v1/authority", post_authority),
             web.post("/v1/tracks", post_tracks),
             web.post("/v1/numbers", post_numbers),
-            web.get("/v1/envelopes/{locator}/{slot}", get_envelope),
+            web.get("/v1/envelopes/{issued}/{locator}/{slot}", get_envelope),
             web.get("/v1/filings", get_filings),
             web.get("/v1/filings/{number}", get_filing),
             web.get("/livez", get_live),
@@ -215,13 +216,16 @@ async def post_numbers(request: web.Request) -> web.Response:
 
 
 async def get_envelope(request: web.Request) -> web.Response:
-    locator, slot = request.match_info["locator"], _SLOTS.get(request.match_info["slot"])
-    if slot is None or _LOCATOR.fullmatch(locator) is None:
+    """An envelope of the certificate that was issued at an index of the log, or of a correction of it."""
+    asked = request.match_info
+    issued, locator, slot = asked["issued"], asked["locator"], _SLOTS.get(asked["slot"])
+    if slot is None or _ISSUED.fullmatch(issued) is None or _LOCATOR.fullmatch(locator) is None:
         raise Rejected(404)
-    body = await request.app[LOG].store.envelope(bytes.fromhex(locator), slot)
-    if body is None:
-        raise Rejected(404)
-    return web.Response(body=body, content_type="application/octet-stream")
+    for place in envelope_keys(int(issued), bytes.fromhex(locator)):
+        body = await request.app[LOG].store.envelope(place, slot)
+        if body is not None:
+            return web.Response(body=body, content_type="application/octet-stream")
+    raise Rejected(404)
 
 
 async def get_filings(request: web.Request) -> web.Response:

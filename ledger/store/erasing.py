@@ -23,7 +23,7 @@ _OWNER = Text(
 )
 
 
-async def erase_rows(store: str, folder: Path, owner: str, locators: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
+async def erase_rows(store: str, folder: Path, owner: str, places: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
     """Delete the envelopes and index rows, all or none of them, durably; how many were there.
 
     Raises Refused while a ledger has the file, and without an owner's address; Unavailable.
@@ -31,7 +31,7 @@ async def erase_rows(store: str, folder: Path, owner: str, locators: Sequence[by
     if not is_postgres(store):
         file = open_sqlite(folder / store, private=True)
         try:
-            return await file.erase(locators, hmacs)
+            return await file.erase(places, hmacs)
         finally:
             await file.close()
     if not owner:
@@ -43,7 +43,7 @@ async def erase_rows(store: str, folder: Path, owner: str, locators: Sequence[by
             await check_server(session, by)
             async with session.transaction():
                 gone = 0
-                for text, keys in ((sql.ERASE_ENVELOPE, locators), (sql.ERASE_INDEX, hmacs)):
+                for text, keys in ((sql.ERASE_ENVELOPE, places), (sql.ERASE_INDEX, hmacs)):
                     for key in keys:
                         gone += int((await session.execute(text, key)).split()[-1])
                 return gone

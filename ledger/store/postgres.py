@@ -103,7 +103,7 @@ class PostgresStore:
         if self._private:
             await self._copy(session, sql.PUT_INDEX, index_values(private.index))
             await self._put(session, sql.RENEW_INDEX, {row[0]: row for row in index_values(private.renewed)})
-            envelopes = [(row.locator, int(row.slot), row.body) for row in private.envelopes]
+            envelopes = [(row.place, int(row.slot), row.body) for row in private.envelopes]
             await self._insert(session, sql.PUT_ENVELOPE, envelopes)
         start = batch.before.size if batch.before else 0
         entries = [row[0] for row in await session.fetch(sql.ENTRIES, start, head.size)]
@@ -199,8 +199,8 @@ class PostgresStore:
     async def hold(self) -> None:
         await self._writing.hold()
 
-    async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
-        row = await self._one(sql.ENVELOPE, locator, int(slot))
+    async def envelope(self, place: bytes, slot: Slot) -> bytes | None:
+        row = await self._one(sql.ENVELOPE, place, int(slot))
         return None if row is None else row[0]
 
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -101,7 +101,9 @@ class IndexRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EnvelopeRow(msgspec.Struct, frozen=True, array_like=True):
-    locator: bytes
+    """One of a certificate's two envelopes. `place` is 32 bytes, and no locator: what the ledger makes of one."""
+
+    place: bytes
     slot: Slot
     body: bytes
 
@@ -270,7 +272,7 @@ def unchanged_bucket(
 class PrivateStore(VersionedStore, Protocol):
     """The ledger's own store: with envelopes and the private index beside the log."""
 
-    async def envelope(self, locator: bytes, slot: Slot) -> bytes | None: ...
+    async def envelope(self, place: bytes, slot: Slot) -> bytes | None: ...
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]: ...
     async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
         """Insert the rows whose HMAC is not there yet, durably, and return what is there now for each."""

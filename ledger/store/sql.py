@@ -99,17 +99,17 @@ CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
 PUT_CHECKPOINT: Final = (
     "INSERT INTO checkpoint (one, note) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET note = excluded.note"
 )
-PUT_ENVELOPE: Final = (
-    "INSERT INTO envelope (locator, slot, body) VALUES ($1, $2, $3) ON CONFLICT (locator, slot) DO NOTHING"
+PUT_ENVELOPE: Final = (  # whoever submits names the locator: one that is there already stays, and stops no batch
+    "INSERT INTO envelope (place, slot, body) VALUES ($1, $2, $3) ON CONFLICT (place, slot) DO NOTHING"
 )
-ENVELOPE: Final = "SELECT body FROM envelope WHERE locator = $1 AND slot = $2"
+ENVELOPE: Final = "SELECT body FROM envelope WHERE place = $1 AND slot = $2"
 PUT_INDEX: Final = "INSERT INTO private_index (hmac, purpose, key_version, body) VALUES ($1, $2, $3, $4)"
 CLAIM_INDEX: Final = PUT_INDEX + " ON CONFLICT (hmac) DO NOTHING"
 RENEW_INDEX: Final = PUT_INDEX + (  # never a row of another purpose, whoever names its HMAC
     " ON CONFLICT (hmac) DO UPDATE SET key_version = excluded.key_version, body = excluded.body"
     " WHERE private_index.purpose = excluded.purpose"
 )
-ERASE_ENVELOPE: Final = "DELETE FROM envelope WHERE locator = $1"
+ERASE_ENVELOPE: Final = "DELETE FROM envelope WHERE place = $1"
 ERASE_INDEX: Final = "DELETE FROM private_index WHERE hmac = $1"
 INDEX: Final = "SELECT hmac, body FROM private_index WHERE hmac = ANY($1)"
 

@@ -119,7 +119,7 @@ class SqliteStore:
                 private = batch.private
                 write(sql.PUT_INDEX, index_values(private.index))
                 write(sql.RENEW_INDEX, index_values(private.renewed))
-                write(sql.PUT_ENVELOPE, [(row.locator, int(row.slot), row.body) for row in private.envelopes])
+                write(sql.PUT_ENVELOPE, [(row.place, int(row.slot), row.body) for row in private.envelopes])
             start = batch.before.size if batch.before else 0
             check([row[0] for row in self._writer.execute(numbered(sql.ENTRIES), (start, head.size))])
 
@@ -216,8 +216,8 @@ class SqliteStore:
     async def hold(self) -> None:
         """True for as long as this process lives: it has the file's lock."""
 
-    async def envelope(self, locator: bytes, slot: Slot) -> bytes | None:
-        row = self._one(sql.ENVELOPE, locator, int(slot))
+    async def envelope(self, place: bytes, slot: Slot) -> bytes | None:
+        row = self._one(sql.ENVELOPE, place, int(slot))
         return None if row is None else row[0]
 
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -232,7 +232,7 @@ class SqliteStore:
         await self._written(_COMMIT_PAGES + len(rows))
         return await self.index([row.hmac for row in rows])
 
-    async def erase(self, locators: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
+    async def erase(self, places: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
         """Delete envelopes and index rows in one commit; how many were there. Nothing of them stays in the file, nor in
         the write-ahead log beside it. Raises Unavailable, with the rows deleted, while another process reads the store:
         their bytes go when this is called again."""
@@ -241,7 +241,7 @@ class SqliteStore:
             self._writer.execute("PRAGMA secure_delete = ON")
             gone = 0
             with self._transaction():
-                for text, keys in ((sql.ERASE_ENVELOPE, locators), (sql.ERASE_INDEX, hmacs)):
+                for text, keys in ((sql.ERASE_ENVELOPE, places), (sql.ERASE_INDEX, hmacs)):
                     gone += sum(self._writer.execute(numbered(text), (key,)).rowcount for key in keys)
             return gone
 

@@ -23,7 +23,7 @@ from benchmarks import auditing
 from benchmarks.workload import Authority, certificate, record_key, today
 from ledger.records.statements import parse_statement
 from ledger.records.view import authenticate_authority, authenticated_elsewhere
-from ledger.service.private_index import LOOKUP_BYTES, lookup_keys, lookup_row, match_row, number_row
+from ledger.service.private_index import LOOKUP_BYTES, envelope_keys, lookup_keys, lookup_row, match_row, number_row
 from ledger.store.integrate import Integrator
 from ledger.store.opening import Opened, open_store
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
@@ -165,10 +165,10 @@ def _private(first: int, count: int, sizes: tuple[int, int]) -> PrivateRows:
             match_row(_octets(b"match", serial), serial),
             lookup_row(lookup_keys(number, _octets(b"lookup", serial))[0], noise[:LOOKUP_BYTES]),
         )
-        locator = _octets(b"locator", serial)
+        place, _ = envelope_keys(serial, _octets(b"locator", serial))
         envelopes += (
-            EnvelopeRow(locator, Slot.FACE, noise[: sizes[0]]),
-            EnvelopeRow(locator, Slot.REST, noise[: sizes[1]]),
+            EnvelopeRow(place, Slot.FACE, noise[: sizes[0]]),
+            EnvelopeRow(place, Slot.REST, noise[: sizes[1]]),
         )
     return PrivateRows(index, (), envelopes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,8 +70,8 @@ async def public_bytes(live: LiveLedger, body: Body, known: list[Certificate]) -
         await get(path, 200)
     guesses = [bytes(32), b"\xff" * 32, known[0].issue.cert_key, known[0].issue.face, known[0].statement.leaf_hash]
     for guess in guesses:
-        for slot in ("face", "rest"):
-            await get(f"/v1/envelopes/{guess.hex()}/{slot}", 404)
+        for at, slot in itertools.product((0, 1, size - 1), ("face", "rest")):
+            await get(f"/v1/envelopes/{at}/{guess.hex()}/{slot}", 404)
     for path in ("/", "/v1/statements/0", "/v1/tracks/1", "/tile/0/999", f"/v1/filings/{known[0].face.number}"):
         await get(path, 404)
     for path in ("/v1/statements", "/v1/tracks", "/v1/numbers"):
@@ -113,11 +114,14 @@ async def test_no_byte_that_an_outsider_can_fetch_names_a_person(tmp_path: Path)
         answers = await public_bytes(live, body, known)
         assert len(answers) > 30
         assert search(answers, wanted) == []
-        # With the locator out of the QR code comes a ciphertext, which names nobody either, and opens with the secret.
+        # With the locator out of the QR code and the index in the log comes a ciphertext, which names nobody either,
+        # and opens with the secret.
         sealed: dict[str, bytes] = {}
-        for certificate in known:
+        for certificate, answer in zip(known, receipt.answers, strict=True):
+            assert isinstance(answer, Logged)
+            at, locator = answer.index, locator_of(certificate.secret).hex()
             for slot in ("face", "rest"):
-                status, _, raw = await live.fetch(f"/v1/envelopes/{locator_of(certificate.secret).hex()}/{slot}")
+                status, _, raw = await live.fetch(f"/v1/envelopes/{at}/{locator}/{slot}")
                 assert status == 200
                 sealed[f"{slot} {certificate.face.number}"] = raw
             content = open_face(

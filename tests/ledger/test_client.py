@@ -133,7 +133,7 @@ async def test_a_code_is_said_and_nothing_else_that_a_server_sends(code: str, sa
 
 async def test_nobody_there_is_unavailable() -> None:
     async with LedgerClient(f"http://127.0.0.1:{free_port()}", signer=SIGNER) as client:
-        for call in (client.checkpoint(), client.taken_numbers(["a"]), client.envelope(bytes(32), "face")):
+        for call in (client.checkpoint(), client.taken_numbers(["a"]), client.envelope(0, bytes(32), "face")):
             with pytest.raises(Unavailable):
                 await call
 
@@ -205,15 +205,15 @@ async def test_paths_and_answers_of_reading() -> None:
     async with served(answer) as client:
         assert await client.checkpoint() == b"raw"
         assert await client.tile("tile/0/000.p/3") == b"raw"
-        assert await client.envelope(b"\xab" * 32, "face") == b"raw"
-        assert await client.envelope(b"\xab" * 32, "rest") is None
+        assert await client.envelope(7, b"\xab" * 32, "face") == b"raw"
+        assert await client.envelope(0, b"\xab" * 32, "rest") is None
         assert await client.filing("Y000051000001") == (b"entry", 3)
     locator = "ab" * 32
     assert seen == [
         "/checkpoint",
         "/tile/0/000.p/3",
-        f"/v1/envelopes/{locator}/face",
-        f"/v1/envelopes/{locator}/rest",
+        f"/v1/envelopes/7/{locator}/face",
+        f"/v1/envelopes/0/{locator}/rest",
         "/v1/filings/Y000051000001",
     ]
 

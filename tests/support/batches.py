@@ -49,7 +49,7 @@ def batch(before: StoredHead | None, count: int = 2, label: str = "") -> StoredB
         PrivateRows(
             (IndexRow(h(f"hmac {start}{label}"), Purpose.NUMBER, 1, b"row"),),
             (IndexRow(h("renewed"), Purpose.LOOKUP, 1, f"row {start}".encode()),),
-            (EnvelopeRow(h(f"locator {start}"), Slot.FACE, b"sealed"),),
+            (EnvelopeRow(h(f"place {start}"), Slot.FACE, b"sealed"),),
         ),
     )
 
@@ -74,6 +74,6 @@ async def contents(store: Any) -> list[Any]:
         await store.signed_after("", -1, 100),
         await store.events_after(b"", -1, 100),
         await store.index([h("hmac 0"), h("hmac 2"), h("hmac 2x"), h("renewed")]),
-        await store.envelope(h("locator 0"), Slot.FACE),
-        await store.envelope(h("locator 2"), Slot.FACE),
+        await store.envelope(h("place 0"), Slot.FACE),
+        await store.envelope(h("place 2"), Slot.FACE),
     ]

@@ -103,7 +103,7 @@ class LogBuilder:
     origin: str = ORIGIN
     seed: str = ""
     time: int = TIME
-    envelopes: dict[bytes, bytes] = field(default_factory=dict)
+    envelopes: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)  # locator -> cert key, sealed face
     cosigned_by: tuple[str, ...] = ()  # names of COSIGNERS that cosign every checkpoint
     pair: str = ""  # another one: the log has changed its keys
 
@@ -235,8 +235,14 @@ class LogBuilder:
     async def issue(self, *certificates: Certificate) -> list[int]:
         """Admit certificates as one batch and keep their face envelopes."""
         for certificate in certificates:
-            self.envelopes[locator_of(certificate.secret)] = certificate.envelope()
+            self.keep(certificate)
         return await self.batch([certificate.statement.entry for certificate in certificates])
+
+    def keep(self, certificate: Certificate, sealed: bytes | None = None, *, correction: bytes = b"") -> None:
+        """Keep a face envelope, by default the certificate's own; or that of a correction with this leaf hash."""
+        secret = certificate.secret
+        locator = correction_locator(secret, correction) if correction else locator_of(secret)
+        self.envelopes[locator] = certificate.issue.cert_key, certificate.envelope() if sealed is None else sealed
 
     async def rule(self, kind: Kind, *certificates: Certificate, reason: Reason = Reason.UNDER_REVIEW) -> int:
         """Suspend, restore or revoke certificates, in a batch of its own; its index."""
@@ -259,7 +265,7 @@ class LogBuilder:
         await self.batch([entry])
         leaf = parse_statement(entry).leaf_hash
         sealed = seal_face(certificate.secret, leaf, bytes(12), FaceContent(face))
-        self.envelopes[correction_locator(certificate.secret, leaf)] = sealed
+        self.keep(certificate, sealed, correction=leaf)
         return face
 
     def checkpoint(self, time_ms: int | None = None) -> bytes:
@@ -349,9 +355,11 @@ class FakeLedger:
         assert body is not None
         return body[: tile.width * 32]
 
-    async def envelope(self, locator: bytes, slot: str) -> bytes | None:
+    async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:
         self._ask("envelope")
-        return self.log.envelopes.get(locator) if slot == "face" else None
+        cert_key, sealed = self.log.envelopes.get(locator, (b"", b""))
+        state = await self.log.integrator.certificate(cert_key)
+        return sealed if state is not None and state.issue_index == issued and slot == "face" else None
 
     async def evidence(
         self, cert_key: bytes, *, size: int | None = None, day: int | None = None, cosigned: Sequence[VerifierKey] = ()
@@ -395,7 +403,7 @@ async def served(ledger: FakeLedger) -> AsyncIterator[str]:
 
     async def envelope(request: web.Request) -> web.Response:
         info = request.match_info
-        return await _answer(ledger.envelope(bytes.fromhex(info["locator"]), info["slot"]))
+        return await _answer(ledger.envelope(int(info["issued"]), bytes.fromhex(info["locator"]), info["slot"]))
 
     async def evidence(request: web.Request) -> web.Response:
         size, day = evidence_question({name: value for name, value in request.query.items() if name != "cosigned"})
@@ -405,7 +413,7 @@ async def served(ledger: FakeLedger) -> AsyncIterator[str]:
     app.router.add_get("/v1/evidence/{cert_key}", evidence)
     app.router.add_get("/checkpoint", checkpoint)
     app.router.add_get("/tile/{path:.+}", tile)
-    app.router.add_get("/v1/envelopes/{locator}/{slot}", envelope)
+    app.router.add_get("/v1/envelopes/{issued}/{locator}/{slot}", envelope)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

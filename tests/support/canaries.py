@@ -76,7 +76,8 @@ _HEADERS: Final = (
 )  # fmt: skip
 _LEDGER: Final = (
     ("GET", "/checkpoint"), ("GET", "/tile/{path}"), ("POST", "/v1/statements"), ("GET", "/v1/statements/{identity}"),
-    ("POST", "/v1/authority"), ("POST", "/v1/tracks"), ("POST", "/v1/numbers"), ("GET", "/v1/envelopes/{locator}/face"),
+    ("POST", "/v1/authority"), ("POST", "/v1/tracks"), ("POST", "/v1/numbers"),
+    ("GET", "/v1/envelopes/{issued}/{locator}/face"),
     ("GET", "/v1/filings/{number}"), ("POST", "/v1/lookup"), ("POST", "/v1/match"), ("GET", "/v1/evidence/{cert_key}"),
     ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics"), ("POST", "/v1/nullifiers"),
 )  # fmt: skip

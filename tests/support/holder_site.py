@@ -64,10 +64,9 @@ class HolderLedger(FakeLedger):
         self.tails: dict[bytes, str] = {}
         self.matches: list[bytes] = []
 
-    async def envelope(self, locator: bytes, slot: str) -> bytes | None:
-        if slot == "rest":
-            return self.rest.get(locator)
-        return await super().envelope(locator, slot)
+    async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:
+        face = await super().envelope(issued, locator, "face")
+        return self.rest.get(locator) if slot == "rest" and face is not None else face
 
     async def match(self, cert_key: bytes, last4: str) -> bool:
         self.matches.append(cert_key)

@@ -36,6 +36,7 @@ def before_map_step(run: Callable[[str], list[Any]], *, postgres: bool) -> int:
             if seal > roots.get(bucket, (-1, b""))[0]:
                 roots[bucket] = (seal, body[at + 4 : at + 36])
     kept = {bucket: root for bucket, (_, root) in roots.items() if any(root)}
+    run("ALTER TABLE envelope RENAME COLUMN place TO locator")
     run("DROP TABLE map_chunk")
     run("DROP TABLE map_change")
     run("CREATE TABLE map_bucket ( bucket bigint PRIMARY KEY, root bytea NOT NULL )")

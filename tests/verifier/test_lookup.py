@@ -251,6 +251,14 @@ class TestPersonalData:
         assert verdict.code is Code.VALID
         assert verdict.certificate is not None and not verdict.certificate.personal_available
 
+    async def test_of_a_correction_is_asked_by_the_place_of_its_certificate(self, desk: Desk) -> None:
+        await desk.log.correct(desk.certificate, "例大明")
+        await desk.replica.poll(desk.log.time)
+        desk.now[0] = desk.log.time
+        verdict = await desk.lookup.by_secret(format_secret(desk.certificate.secret))
+        assert verdict.code is Code.VALID_CORRECTED
+        assert verdict.certificate is not None and verdict.certificate.name == "例大明"
+
     async def test_concurrent_views_ask_once(self, desk: Desk) -> None:
         secret = format_secret(desk.certificate.secret)
         await asyncio.gather(*(desk.lookup.by_secret(secret) for _ in range(10)))
@@ -271,7 +279,7 @@ class TestPersonalData:
 
     async def test_slow_ledger_does_not_hold_up_the_answer(self, desk: Desk) -> None:
         class Slow:
-            async def envelope(self, locator: bytes, slot: str) -> bytes | None:
+            async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:
                 await asyncio.sleep(60)
                 return None
 
@@ -282,7 +290,7 @@ class TestPersonalData:
 
     @pytest.mark.parametrize("sealed", [b"", b"short", bytes(100), bytes(30_000)])
     async def test_envelope_that_does_not_open(self, desk: Desk, sealed: bytes) -> None:
-        desk.log.envelopes[locator_of(desk.certificate.secret)] = sealed
+        desk.log.keep(desk.certificate, sealed)
         verdict = await desk.lookup.by_secret(format_secret(desk.certificate.secret))
         assert verdict.code is Code.VALID
         assert verdict.certificate is not None and not verdict.certificate.personal_available
@@ -291,7 +299,7 @@ class TestPersonalData:
         class Odd:
             asked = 0
 
-            async def envelope(self, locator: bytes, slot: str) -> bytes | None:
+            async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:
                 self.asked += 1
                 raise Malformed("the ledger's answer is too large")
 

@@ -116,14 +116,14 @@ async def fetch_held(
 ) -> Held:
     """Both envelopes of the commitments that count now, opened and checked; with the ID document's opening, where the
     holder brought it and it still counts. Raises Refused CLAIM_WRONG when the holder code is another's, Unavailable."""
-    leaf, ledger = logged.state.commitment_leaf, log.ledger
+    state, ledger = logged.state, log.ledger
     if ledger is None:
         raise Unavailable("no ledger is known for this log", text=_NO_ENVELOPE)
-    first = leaf == logged.state.issue_leaf
-    locator = locator_of(secret) if first else correction_locator(secret, leaf)
+    issued, leaf = state.issue_index, state.commitment_leaf
+    locator = locator_of(secret) if leaf == state.issue_leaf else correction_locator(secret, leaf)
     try:
         async with asyncio.timeout(ANSWER_S):
-            rest, face = await asyncio.gather(ledger.envelope(locator, "rest"), ledger.envelope(locator, "face"))
+            rest, face = await asyncio.gather(*(ledger.envelope(issued, locator, slot) for slot in ("rest", "face")))
     except (TimeoutError, Unavailable) as error:
         raise Unavailable("the ledger does not answer", text=_NO_ENVELOPE) from error
     if rest is None or face is None:

@@ -27,13 +27,13 @@ from ledger.records.statements import AuthorityBody, Statement, issue_entry, iss
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service import admission
-from ledger.service.admission import Examiner
+from ledger.service.admission import Candidate, Examiner
 from ledger.wire import BareSubmission, Logged, Submission
 from tests.support.builders import NUMBER, OCCUPATION, Body, Certificate, id_number, key, make_authority, make_body
 from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, bare, correction, end, post, reissue, ruling
 from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
-from tests.support.service_room import INDEX
+from tests.support.service_room import INDEX, Room
 
 _labels = itertools.count()
 
@@ -295,6 +295,15 @@ def test_what_is_remembered_of_numbers_is_what_they_would_be_judged_by() -> None
         said = body.filing_number, body.issue_day, body.grade, admission._schemes(body)
         assert examiner._fits(text, body) == fresh._check_number(text, *said)
     assert examiner._fits(number, issue) and not all(examiner._fits(number, body) for body in bodies)
+
+
+async def test_what_waits_is_counted_with_its_envelopes(room: Room) -> None:
+    async with room.open(run=False):
+        (made,) = await room.draft("a")
+        (candidate,) = await room.candidates(made)
+    sent = made.submission()
+    assert candidate.size == len(sent.entry) + len(sent.face_envelope) + len(sent.rest_envelope)
+    assert Candidate(candidate.authentic, None).size == len(sent.entry)
 
 
 def test_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Refused
-from ledger.records.secret import correction_locator, locator_of
 from ledger.service.erasure import find_erasable
 from ledger.service.private_index import Found
 from ledger.store.erasing import erase_rows
 from ledger.store.protocol import Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, put
+from tests.ledger.service.test_private_fold import places_of
 from tests.support.builders import octets
 from tests.support.life_builders import correction, reissue
 from tests.support.postgres import postgres_server
@@ -35,7 +35,7 @@ async def erase(room: Room, secret: bytes) -> int:
         await store.close()
     place = room.kind.place(path)
     owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
-    return await erase_rows(place, path.parent, owner, found.locators, found.hmacs)
+    return await erase_rows(place, path.parent, owner, found.places, found.hmacs)
 
 
 async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None:
@@ -44,8 +44,8 @@ async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None
         await put(room, first, other)
         changed = correction(BODY, first, name="新名字")
         await put(room, changed)
-    leaf = changed.statement.leaf_hash
-    places = [locator_of(first.secret), correction_locator(first.secret, leaf)]
+        places = [*await places_of(room, first), *await places_of(room, changed)]
+        others = await places_of(room, other)
     # Four envelopes, two look-up rows, two ID tails.
     assert await erase(room, first.secret) == 8
     assert await erase(room, first.secret) == 0, "a second run finds nothing"
@@ -59,7 +59,7 @@ async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None
         assert [one is not None for one in found] == [False, False, True]
         assert not await asked.match(first.issue.cert_key, LAST4["a"])
         assert await asked.match(other.issue.cert_key, LAST4["b"])
-        assert await room.store.envelope(locator_of(other.secret), Slot.FACE) is not None
+        assert await room.store.envelope(others[0], Slot.FACE) is not None
         for face in (first.face, other.face):
             assert await room.store.index([INDEX.number_hmac(face.number)]), "a number is never given twice"
         state = await room.sequencer.integrator.certificate(first.issue.cert_key)
@@ -75,9 +75,11 @@ async def test_a_certificate_that_a_reissue_replaced(room: Room) -> None:
         await put(room, first)
         again = reissue(BODY, first, "again")
         await put(room, again)
+        gone, kept = await places_of(room, first), await places_of(room, again)
     assert await erase(room, first.secret) == 3, "two envelopes and an ID tail"
     async with room.open():
-        assert await room.store.envelope(locator_of(first.secret), Slot.FACE) is None
+        assert await room.store.envelope(gone[0], Slot.FACE) is None
+        assert await room.store.envelope(kept[0], Slot.FACE) is not None
         [found] = await enquiries(room).lookups.find([(again.face.number, again.face.name)])
         assert isinstance(found, Found) and found.cert_key == again.issue.cert_key
     assert await erase(room, again.secret) == 4

@@ -81,16 +81,20 @@ def test_other_versions_and_shapes_are_refused() -> None:
     for items in ([], [item] * (MAX_SUBMISSIONS + 1)):
         with pytest.raises(Malformed):
             wire.parse_examined(wire.format_examined("n", items))
-    one, sealed = bytes(32), bytes(29)
-    for match, lookup, slot, passes in (
-        (one, LOOKUP_BYTES, 1, True),
-        (one[1:], LOOKUP_BYTES, 1, False),
-        ([one, 2, 1, b""], LOOKUP_BYTES, 1, False),
-        (one, LOOKUP_BYTES + 1, 1, False),
-        (one, LOOKUP_BYTES, 2, False),
-        (one, LOOKUP_BYTES, 3, False),
+    one, sealed, both = bytes(32), bytes(LOOKUP_BYTES), [bytes(29), bytes(24 * 1024)]
+    for match, lookup, locator, envelopes, passes in (
+        (one, sealed, one, both, True),
+        (one[1:], sealed, one, both, False),
+        ([one, 2, 1, b""], sealed, one, both, False),
+        (one, sealed + b"\0", one, both, False),
+        (one, sealed, one[1:], both, False),
+        (one, sealed, one + b"\0", both, False),
+        (one, sealed, one, [bytes(28), bytes(29)], False),
+        (one, sealed, one, [bytes(29), bytes(28)], False),
+        (one, sealed, one, [bytes(29), bytes(24 * 1024 + 1)], False),
+        (one, sealed, one, [[one, 1, bytes(29)], [one, 2, bytes(29)]], False),
     ):
-        rows = [match, one, bytes(lookup), [[one, slot, sealed], [one, 2, sealed]]]
+        rows = [match, one, lookup, locator, *envelopes]
         private = ["person", "n", "1", "2", one, ["a", "b", "c"], one, *rows]
         body = wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
         if not passes:

@@ -395,7 +395,6 @@ async def test_a_front_in_other_hands_renews_no_row_of_another_person(pair: Pair
     (examined,) = examiner.examine([submission_body(true.submission())], filing, authority)
     assert isinstance(examined.outcome, Candidate) and isinstance(examined.outcome.private, PrivatePart)
     part = examined.outcome.private
-    face, rest = part.envelopes
     person = index.person_hmac("111", "CHN", "009900198001010016", OCCUPATION)
     before = await size_of(pair.live)
     for wrong in (
@@ -407,9 +406,11 @@ async def test_a_front_in_other_hands_renews_no_row_of_another_person(pair: Pair
         {"number_hmac": b""},
         {"person_hmac": b"x"},
         {"filing_number": "Y000051099999"},
-        {"envelopes": (face, face)},
-        {"envelopes": (face, renewed(rest, locator=bytes(32)))},
-        {"envelopes": (renewed(face, body=bytes(25_000)), rest)},
+        {"locator": part.locator[:31]},
+        {"face_envelope": bytes(25_000)},
+        {"face_envelope": bytes(28)},
+        {"rest_envelope": bytes(25_000)},
+        {"rest_envelope": b""},
     ):
         item = msgspec.msgpack.encode(CheckedItem(true.statement.entry, renewed(part, **wrong)))
         body = format_examined(HOME.filing.number, [item])

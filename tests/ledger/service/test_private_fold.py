@@ -9,12 +9,13 @@ import pytest
 
 from ledger.errors import Refused, Unverified
 from ledger.records.commitments import FaceOpening
-from ledger.records.envelope import open_face
+from ledger.records.envelope import open_face, open_rest
 from ledger.records.refusals import Refusal
-from ledger.records.secret import correction_locator, locator_of
+from ledger.records.secret import locator_of
 from ledger.records.state import CertificateState
 from ledger.records.statements import issue_entry, parse_statement
-from ledger.service.private_index import Found, lookup_keys, match_keys
+from ledger.service.admission import PrivatePart
+from ledger.service.private_index import Found, envelope_keys, lookup_keys, match_keys
 from ledger.store.protocol import Slot
 from tests.support.builders import (
     OCCUPATION,
@@ -85,6 +86,26 @@ async def current(room: Room, cert_key: bytes) -> bytes:
     return (await state_of(room, cert_key)).commitment_leaf
 
 
+async def places_of(room: Room, made: Certificate | Correction) -> tuple[bytes, bytes]:
+    """Where the envelopes of a statement may lie: by the index that its certificate's state gives, which is all that
+    who asks for them knows."""
+    certificate = made.certificate if isinstance(made, Correction) else made
+    state = await state_of(room, certificate.issue.cert_key)
+    return envelope_keys(state.issue_index, made.submission().locator)
+
+
+async def check_envelopes(room: Room, made: Certificate | Correction) -> None:
+    """Both envelopes lie in the order of the log, and open with what the holder has."""
+    certificate = made.certificate if isinstance(made, Correction) else made
+    (place, locator), leaf = await places_of(room, made), made.statement.leaf_hash
+    face, rest = [await room.store.envelope(place, slot) for slot in Slot]
+    assert open_face(certificate.secret, leaf, face).opening == made.face
+    assert open_rest(certificate.holder_code, leaf, rest).digests == tuple(made.digests)
+    assert [await room.store.envelope(locator, slot) for slot in Slot] == [None, None], (
+        "in one place, and no random one"
+    )
+
+
 async def matches(room: Room, cert_key: bytes, person: str) -> bool:
     state = await state_of(room, cert_key)
     return bool(
@@ -115,8 +136,8 @@ async def test_a_certificate_is_found_by_number_name_and_document(room: Room) ->
         assert await index_of(room, made.face.number) == index
         assert await looked_up(room, made.face) == found(made)
         assert await matches(room, made.issue.cert_key, "a") and not await matches(room, made.issue.cert_key, "b")
-        face = await room.store.envelope(locator_of(made.secret), Slot.FACE)
-        assert open_face(made.secret, made.statement.leaf_hash, face).opening == made.face
+        await check_envelopes(room, made)
+        assert (await places_of(room, made))[0][:8] == index.to_bytes(8, "big")
 
 
 async def test_a_number_is_taken_within_the_batch_and_after_it(room: Room) -> None:
@@ -127,7 +148,9 @@ async def test_a_number_is_taken_within_the_batch_and_after_it(room: Room) -> No
         assert isinstance(answers[0], int) and code(answers[1]) == Refusal.NUMBER_TAKEN
         assert code((await put(room, again))[0]) == Refusal.NUMBER_TAKEN
         assert await looked_up(room, one.face) == found(one), "a refusal leaves no row"
-        assert await room.store.envelope(locator_of(again.secret), Slot.FACE) is None
+        for index in range(room.sequencer.integrator.size):
+            for place in envelope_keys(index, locator_of(again.secret)):
+                assert await room.store.envelope(place, Slot.FACE) is None
 
 
 async def test_a_reissue_takes_number_and_look_up_along(room: Room) -> None:
@@ -140,8 +163,11 @@ async def test_a_reissue_takes_number_and_look_up_along(room: Room) -> None:
         assert await looked_up(room, old.face) == found(new)
         assert await matches(room, new.issue.cert_key, "a")
         for certificate in (old, new):
-            envelope = await room.store.envelope(locator_of(certificate.secret), Slot.FACE)
-            assert open_face(certificate.secret, certificate.statement.leaf_hash, envelope).opening == certificate.face
+            await check_envelopes(room, certificate)
+        fixed = correction(BODY, new, name="例小红")
+        await logged(room, fixed)
+        await check_envelopes(room, fixed)
+        assert [(await places_of(room, each))[0][:8] for each in (new, fixed)] == [index.to_bytes(8, "big")] * 2
         third = reissue(BODY, old, "third")
         assert code((await put(room, third))[0]) == Refusal.FINAL, "the number stands with the second"
         unknown = reissue(BODY, old, "fourth", replaces=octets("nobody"))
@@ -183,7 +209,10 @@ async def test_a_certificate_that_comes_back_has_its_number_again(room: Room) ->
         (index,) = await logged(room, again)
         assert await index_of(room, old.face.number) == index and await looked_up(room, old.face) == found(again)
         assert code((await put(room, reissue(second, old, "once more")))[0]) == Refusal.FINAL
-        await logged(room, correction(second, fixed, "corrected", name="例改正", track=fixed.issue.track_id))
+        corrected = correction(second, fixed, "corrected", name="例改正", track=fixed.issue.track_id)
+        await logged(room, corrected)
+        for each in (old, new, newest, again, fixed, corrected):
+            await check_envelopes(room, each)
 
 
 async def test_two_reissues_in_one_batch(room: Room) -> None:
@@ -207,11 +236,28 @@ async def test_another_name_is_found_under_that_name(room: Room) -> None:
         await logged(room, changed)
         assert await looked_up(room, changed.face) == found(changed)
         assert await index_of(room, made.face.number) == index, "a number is never corrected"
-        leaf = changed.statement.leaf_hash
-        envelope = await room.store.envelope(correction_locator(made.secret, leaf), Slot.FACE)
-        assert open_face(made.secret, leaf, envelope).opening == changed.face
-        untouched = await room.store.envelope(locator_of(made.secret), Slot.FACE)
-        assert open_face(made.secret, made.statement.leaf_hash, untouched).opening == made.face
+        for each in (made, changed):
+            await check_envelopes(room, each)
+        assert (await places_of(room, changed))[0][:8] == index.to_bytes(8, "big"), "beside its certificate's"
+
+
+async def test_a_locator_takes_nothing_of_what_is_there(room: Room) -> None:
+    """Who hands in a statement names its locator, which should be of its own secret: another certificate's is in
+    nobody's way, and one that this certificate has already leaves the first and stops no batch."""
+    async with room.open():
+        one, two = await room.draft("a", "b")
+        await logged(room, one)
+        again = correction(BODY, one, name="例小红")
+        for made in (two, again):
+            (candidate,) = await room.candidates(made)
+            assert isinstance(candidate.private, PrivatePart)
+            part = msgspec.structs.replace(candidate.private, locator=locator_of(one.secret))
+            (answer,) = await room.sequencer.put([Candidate(candidate.authentic, part)])
+            assert code(answer) == ""
+            await check_envelopes(room, one)
+        state = await state_of(room, two.issue.cert_key)
+        place, _ = envelope_keys(state.issue_index, locator_of(one.secret))
+        assert await room.store.envelope(place, Slot.FACE) == two.submission().face_envelope
 
 
 async def test_a_name_of_before_counts_no_longer(room: Room) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.errors import Unverified
+from ledger.errors import Refused, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.service.admission import Candidate, PrivatePart
 from ledger.service.private_index import (
@@ -18,6 +18,7 @@ from ledger.service.private_index import (
     LOOKUP_BYTES,
     Found,
     PrivateIndex,
+    envelope_keys,
     lookup_keys,
     lookup_row,
     match_keys,
@@ -25,15 +26,26 @@ from ledger.service.private_index import (
     number_row,
     place_of,
 )
-from ledger.store.protocol import IndexRow, Purpose
+from ledger.store.opening import upgrade_store
+from ledger.store.protocol import IndexRow, Purpose, Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, find, put
 from tests.ledger.service.test_erasure import erase
-from tests.ledger.service.test_private_fold import code, found, index_of, looked_up, matches, track
+from tests.ledger.service.test_private_fold import (
+    check_envelopes,
+    code,
+    found,
+    index_of,
+    looked_up,
+    matches,
+    places_of,
+    track,
+)
 from tests.support.builders import OCCUPATION, Certificate, id_number
 from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, correction, reissue
+from tests.support.postgres import postgres_server
 from tests.support.service_room import BODY, INDEX, Room
-from tests.support.stores import KINDS
+from tests.support.stores import KINDS, PostgresKind
 
 FOUND = Found(b"c" * 32, b"s" * 16, b"l" * 32)
 NUMBER, NAME = "Y000051000001264000001", "例小明"
@@ -72,14 +84,24 @@ def test_rows_of_one_certificate_lie_beside_each_other() -> None:
     rows, both = rows_of(index, 258), index.lookup_hmac(NUMBER, NAME)
     assert rows[Purpose.LOOKUP].hmac == rows[Purpose.NUMBER].hmac[:16] + both[:16]
     assert rows[Purpose.MATCH].hmac == bytes(6) + b"\x01\x02" + index.match_hmac(b"c" * 32, "0016")[:24]
-    later = [rows_of(index, at)[Purpose.MATCH].hmac for at in (1, 255, 256, 65_536, 2**40)]
-    assert later == sorted(later), "in the order of the log"
+    at = (1, 255, 256, 65_536, 2**40)
+    assert (later := [rows_of(index, one)[Purpose.MATCH].hmac for one in at]) == sorted(later), (
+        "in the order of the log"
+    )
+    locators = [bytes([255 - one]) * 32 for one in range(5)]
+    places = [envelope_keys(issued, locator)[0] for issued, locator in zip(at, locators, strict=True)]
+    assert places == sorted(places) and places[1] == bytes(7) + b"\xff" + b"\xfe" * 24
 
 
 def test_a_row_is_looked_for_where_either_version_puts_it() -> None:
     index = make()
     number, both, match = index.number_hmac(NUMBER), index.lookup_hmac(NUMBER, NAME), index.match_hmac(b"c" * 32, "1")
-    for keys, before in ((lookup_keys(number, both), both), (match_keys(match, 258), match)):
+    locator = bytes(range(32))
+    for keys, before in (
+        (lookup_keys(number, both), both),
+        (match_keys(match, 258), match),
+        (envelope_keys(258, locator), locator),
+    ):
         new, old = keys
         assert old == before and len(new) == len(old) == 32
         assert place_of(keys, {}) == new == place_of(keys, {new: b""}) == place_of(keys, {old: b"", new: b""})
@@ -157,6 +179,14 @@ async def age(room: Room, *pairs: tuple[bytes, bytes]) -> None:
         assert list(await room.store.index([new, old])) == [old]
 
 
+async def age_envelopes(room: Room, made: Certificate | Correction) -> None:
+    new, old = await places_of(room, made)
+    assert await room.store.envelope(new, Slot.FACE)
+    text = f"UPDATE envelope SET place = x'{old.hex()}' WHERE place = x'{new.hex()}'"
+    room.kind.change(room.folder / "log.db", text)
+    assert await room.store.envelope(old, Slot.FACE) and not await room.store.envelope(new, Slot.FACE)
+
+
 async def issued_of_old(room: Room, *people: str) -> list[Certificate]:
     """Certificates whose rows an older version wrote."""
     made = await room.draft(*people)
@@ -164,6 +194,7 @@ async def issued_of_old(room: Room, *people: str) -> list[Certificate]:
     for person, each in zip(people, made, strict=True):
         at = await index_of(room, each.face.number)
         await age(room, look_up_keys(each.face), id_keys(each, person, at))
+        await age_envelopes(room, each)
     return made
 
 
@@ -244,6 +275,10 @@ async def test_a_reissue_takes_an_old_row_along(room: Room) -> None:
         assert await there(room, look_up_keys(made.face)) == OLD
         for each in (made, new):
             assert await enquiries(room).match(each.issue.cert_key, LAST4["a"])
+        await check_envelopes(room, new)
+        fixed = correction(BODY, new, name="例改名")
+        await put(room, fixed)
+        await check_envelopes(room, fixed)
 
 
 async def test_old_and_new_rows_are_erased(room: Room) -> None:
@@ -263,8 +298,32 @@ async def test_old_and_new_rows_are_erased(room: Room) -> None:
             id_keys(renamed, "a", first),
         ):  # fmt: skip
             assert await there(room, keys) == NEITHER
+        for place in (*await places_of(room, made), *await places_of(room, renamed)):
+            assert [await room.store.envelope(place, slot) for slot in Slot] == [None, None]
+        for place, kept in zip(await places_of(room, other), OLD, strict=True):
+            assert (await room.store.envelope(place, Slot.REST) is not None) == kept
         assert await find(enquiries(room), other.face) == [other.issue.cert_key]
         assert await enquiries(room).match(other.issue.cert_key, LAST4["b"])
+
+
+async def test_envelopes_of_before_their_step_stay_where_they_are(room: Room) -> None:
+    path, step = room.folder / "log.db", "0008_envelopes_private"
+    async with room.open():
+        (made,) = await issued_of_old(room, "a")
+        _, locator = await places_of(room, made)
+    room.kind.change(path, "ALTER TABLE envelope RENAME COLUMN place TO locator")
+    room.kind.change(path, f"DELETE FROM migration WHERE name = '{step}'")
+    with pytest.raises(Refused, match="SCHEMA"):
+        await room.kind.open(path, private=True)
+    place = room.kind.place(path)
+    owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
+    assert await upgrade_store(place, room.folder, private=True, owner=owner) == [step]
+    async with room.open():
+        assert await room.store.envelope(locator, Slot.FACE) == made.submission().face_envelope
+        changed = correction(BODY, made, name="例改名")
+        await put(room, changed)
+        await check_envelopes(room, changed)
+    assert await erase(room, made.secret) == 8, "four envelopes, two look-up rows, two ID tails"
 
 
 async def test_the_newest_of_two_rows_is_read(room: Room) -> None:

@@ -213,8 +213,9 @@ async def test_the_log_file_names_nobody(tmp_path: Path) -> None:
         canaries = ["CANARYNAME", "犇羴鱻", id_number("canary"), "CANARYTRACK"]
         async with live.client(body) as client:
             (certificate,) = await drafted(client, body, "canary", name="犇羴鱻")
-            await client.submit([certificate.submission()])
-            await client.envelope(certificate.submission().locator, "face")
+            (answer,) = (await client.submit([certificate.submission()])).answers
+            assert isinstance(answer, Logged)
+            assert await client.envelope(answer.index, certificate.submission().locator, "face")
             canaries += [certificate.face.number, certificate.submission().locator.hex(), certificate.secret.hex()]
         for path in ("/CANARYNAME", "/v1/filings/CANARYNAME", "/tile/CANARYNAME?q=CANARYTRACK", "/%E7%8A%87%E7%BE%B4"):
             await live.fetch(path, headers={"User-Agent": "CANARYNAME", "Referer": "http://CANARYTRACK"})

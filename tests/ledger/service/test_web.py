@@ -24,7 +24,6 @@ from ledger.edge_direct import DIRECT
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
-from ledger.records.secret import locator_of
 from ledger.records.statements import parse_statement
 from ledger.service import web
 from ledger.service.admission import Candidate, Examined, KnownBy
@@ -39,11 +38,12 @@ from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
 from ledger.tlog.tiles import parse_entries
-from ledger.wire import Logged
+from ledger.wire import Logged, Submission
 from tests.support import slow_tree
-from tests.support.builders import Body, id_number
+from tests.support.builders import Body, Certificate, id_number
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.in_memory import in_memory, said, undated
+from tests.support.life_builders import Correction, correction, reissue
 from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
 from tests.support.service_room import INDEX, PATIENCE_S, Room, until
 
@@ -322,19 +322,50 @@ async def test_methods_and_unknown_pages(live: LiveLedger) -> None:
         error_of(body)
 
 
-async def test_envelopes_are_found_by_their_locator_only(live: LiveLedger, home: Body) -> None:
+async def test_envelopes_are_found_by_certificate_and_locator_only(live: LiveLedger, home: Body) -> None:
     async with live.client(home) as client:
+
+        async def logged(made: Certificate | Correction) -> int:
+            (answer,) = (await client.submit([made.submission()])).answers
+            assert isinstance(answer, Logged)
+            return answer.index
+
+        async def check(issued: int, sent: Submission) -> None:
+            """Both are found there, and nowhere else."""
+            assert await client.envelope(issued, sent.locator, "face") == sent.face_envelope
+            assert await client.envelope(issued, sent.locator, "rest") == sent.rest_envelope
+            for index in (issued - 1, issued + 1, 0, 10**18 - 1):
+                assert await client.envelope(index, sent.locator, "face") is None
+            assert await client.envelope(issued, bytes(32), "face") is None
+
         (certificate,) = await drafted(client, home, "envelope")
         submission = certificate.submission()
-        assert await client.envelope(submission.locator, "face") is None, "not before it is logged"
-        await client.submit([submission])
-        assert await client.envelope(locator_of(certificate.secret), "face") == submission.face_envelope
-        assert await client.envelope(locator_of(certificate.secret), "rest") == submission.rest_envelope
-        assert await client.envelope(bytes(32), "face") is None
+        size = await size_of(live)
+        for index in range(size - 3, size + 3):
+            assert await client.envelope(index, submission.locator, "face") is None, "not before it is logged"
+        issued = await logged(certificate)
+        await check(issued, submission)
+        changed = correction(home, certificate, name="例小红", day=today())
+        assert await logged(changed) > issued + 1
+        await check(issued, changed.submission())
+        await check(issued, submission)
+        new = reissue(home, certificate, "new")
+        second = await logged(new)
+        await check(second, new.submission())
+        again = correction(home, new, "again", name="例小兰", day=today())
+        await logged(again)
+        await check(second, again.submission())
     locator = submission.locator.hex()
-    for path in (f"{locator}/photo", f"{locator.upper()}/face", f"{locator[:-1]}/face", f"{locator}0/face", "x/face"):
-        assert (await live.fetch(f"/v1/envelopes/{path}"))[0] == 404
-    headers = (await live.fetch(f"/v1/envelopes/{locator}/face"))[1]
+    right = f"{issued}/{locator}/face"
+    assert (await live.fetch(f"/v1/envelopes/{right}"))[0] == 200
+    for path in (
+        f"{issued}/{locator}/photo", f"{issued}/{locator.upper()}/face", f"{issued}/{locator[:-1]}/face",
+        f"{issued}/{locator}0/face", f"{issued}/x/face", f"0{right}", f"+{right}", f"-{right}", f"%20{right}",
+        f"/{right}", f"{right}/", f"\u0661/{locator}/face", f"{issued}.0/{locator}/face", f"x/{locator}/face",
+        f"{10**18}/{locator}/face", f"{2**64}/{locator}/face", f"{locator}/face",
+    ):  # fmt: skip
+        assert (await live.fetch(f"/v1/envelopes/{path}"))[0] == 404, path
+    headers = (await live.fetch(f"/v1/envelopes/{right}"))[1]
     assert headers["cache-control"] == "no-store"
     assert "access-control-allow-origin" not in headers
 
@@ -406,7 +437,7 @@ async def test_garbage_never_becomes_a_500(live: LiveLedger, home: Body) -> None
             alphabet = "/tile01v%.-x\u4e2d?&=#;:@ "
             path = "/" + "".join(draw.choice(alphabet) for _ in range(draw.randint(1, 60)))
             assert (await live.fetch(path))[0] < 500
-            prefix = draw.choice(["/tile/", "/v1/filings/", "/v1/envelopes/", "/v1/envelopes/" + "0" * 64 + "/"])
+            prefix = draw.choice(["/tile/", "/v1/filings/", "/v1/envelopes/", "/v1/envelopes/0/" + "0" * 64 + "/"])
             noise = "".join(f"%{draw.randrange(256):02x}" for _ in range(draw.randint(1, 20)))
             assert (await live.fetch(prefix + noise))[0] == 404
 

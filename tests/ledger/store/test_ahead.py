@@ -22,7 +22,7 @@ from tests.support.build_log import Certificate, LogBuilder, octets
 from tests.support.stores import KINDS
 
 _INDEX = [IndexRow(octets(name), Purpose.NUMBER, 1, name.encode()) for name in ("one", "two")]
-_ENVELOPE = EnvelopeRow(octets("locator"), Slot.FACE, b"sealed")
+_ENVELOPE = EnvelopeRow(octets("place"), Slot.FACE, b"sealed")
 
 
 async def _prepared(log: LogBuilder, certificates: list[Certificate], *, ahead: Any = None) -> Prepared:

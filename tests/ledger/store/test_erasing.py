@@ -25,7 +25,7 @@ async def test_a_file_forgets_and_is_not_shared_with_a_running_ledger(tmp_path: 
         await erase_rows("log.db", tmp_path, "", [], HMACS)
     await store.close()
     assert any(BODY in file.read_bytes() for file in tmp_path.iterdir())
-    assert await erase_rows("log.db", tmp_path, "", [octets("locator")], [*HMACS, octets("three")]) == 2
+    assert await erase_rows("log.db", tmp_path, "", [octets("place")], [*HMACS, octets("three")]) == 2
     assert not any(BODY in file.read_bytes() for file in tmp_path.iterdir())
 
 

@@ -39,7 +39,7 @@ from tests.support.stores import PostgresKind, SqliteKind, StoreKind
 TABLES = {
     "entry": "idx", "tile": "level, idx", "state": "map_key", "state_history": "map_key, since", "map_chunk": "chunk",
     "map_change": "seal",
-    "named": "kind, name", "head": "one", "envelope": "locator, slot", "private_index": "hmac",
+    "named": "kind, name", "head": "one", "envelope": "place, slot", "private_index": "hmac",
     "signed": "filing, idx", "event": "cert_key, idx",
 }  # fmt: skip
 

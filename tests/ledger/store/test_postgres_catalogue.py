@@ -28,7 +28,11 @@ KINDS_OF_STEPS = [
     [
         KINDS_OF_STEPS,
         site_steps(),
-        *(migrations(private=private)[:count] for private in (False, True) for count in range(1, 7)),
+        *(
+            steps[:end]
+            for steps in (migrations(private=False), migrations(private=True))
+            for end in range(1, len(steps) + 1)
+        ),
     ],
 )
 async def test_both_say_the_same(steps: list[Migration]) -> None:

@@ -91,8 +91,8 @@ async def test_append_is_visible_in_every_read(store: Any) -> None:
     assert await store.events(h("cert 1")) == []
     assert await store.index([h("renewed")]) == {h("renewed"): b"row 0"}
     assert await store.index([h("hmac 0")]) == {h("hmac 0"): b"row"}
-    assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
-    assert await store.envelope(h("locator 0"), Slot.REST) is None
+    assert await store.envelope(h("place 0"), Slot.FACE) == b"sealed"
+    assert await store.envelope(h("place 0"), Slot.REST) is None
 
 
 async def test_a_later_batch_replaces_what_grows_and_keeps_the_rest(store: Any) -> None:
@@ -293,9 +293,9 @@ async def test_a_renewed_row_takes_no_place_of_another_purpose(store: Any) -> No
 
 async def test_an_envelope_is_kept_as_first_written(store: Any) -> None:
     await store.append(first := batch(None), accept)
-    again = EnvelopeRow(h("locator 0"), Slot.FACE, b"other")
+    again = EnvelopeRow(h("place 0"), Slot.FACE, b"other")
     await store.append(replace(batch(first.head), private=PrivateRows(envelopes=(again,))), accept)
-    assert await store.envelope(h("locator 0"), Slot.FACE) == b"sealed"
+    assert await store.envelope(h("place 0"), Slot.FACE) == b"sealed"
 
 
 async def test_everything_is_there_after_reopening(kind: StoreKind, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from ledger.records.dates import MS_PER_DAY, batch_day, format_day, last_ms, par
 from ledger.records.evidence import format_evidence, parse_evidence
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
-from ledger.records.secret import locator_of
 from ledger.records.statements import issuer_entry
 from ledger.tlog.checkpoint import CosignedCheckpoint, open_cosigned
 from tests.support.build_log import FILING, Certificate
@@ -62,7 +61,7 @@ def ruled(office: Office, kind: Kind, certificate: Certificate) -> bytes:
 
 
 def issued(office: Office, certificate: Certificate) -> bytes:
-    office.log.envelopes[locator_of(certificate.secret)] = certificate.envelope()
+    office.log.keep(certificate)
     return certificate.statement.entry
 
 

@@ -35,7 +35,7 @@ async def correct(site: HolderSite, name: str) -> None:
     await site.log.batch([statement.entry])
     leaf = statement.leaf_hash
     locator = correction_locator(old.secret, leaf)
-    site.log.envelopes[locator] = seal_face(old.secret, leaf, bytes(12), FaceContent(face))
+    site.log.keep(old, seal_face(old.secret, leaf, bytes(12), FaceContent(face)), correction=leaf)
     openings = tuple(o for o in old.openings if o.field.value != 1)
     site.ledger.rest[locator] = seal_rest(old.holder_code, leaf, bytes(12), RestContent(old.digests, openings))
     await site.pass_time(1000)
