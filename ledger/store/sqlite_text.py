@@ -33,11 +33,13 @@ def any_of(text: str, count: int) -> str:
 
 @cache
 def rows_of(text: str, count: int) -> str:
-    """An INSERT of one row, for `count` rows."""
+    """An INSERT of one row, for `count` rows. A row that breaks a constraint rolls the whole transaction back: to undo
+    the statement alone, as SQLite would by itself, it copies each page into a temporary file before it changes it."""
     found = re.search(r"VALUES (\([^)]*\))", text)
-    assert found is not None
+    assert found is not None and text.startswith("INSERT INTO")
     row = re.sub(r"\$\d+", "?", found[1])
-    return text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
+    rows = text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
+    return rows.replace("INSERT", "INSERT OR ROLLBACK", 1)
 
 
 @cache

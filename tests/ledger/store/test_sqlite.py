@@ -15,6 +15,7 @@ from ledger.store import sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
+from tests.support.batches import accept, batch
 from tests.support.build_log import LogBuilder
 
 
@@ -136,6 +137,27 @@ def test_a_store_that_cannot_be_made_is_unavailable_and_can_be_made_later(tmp_pa
     create_sqlite(path, private=True).close_now()
     with pytest.raises(Refused, match="EXISTS"):
         create_sqlite(path, private=True)
+
+
+async def test_a_commit_writes_its_pages_into_the_write_ahead_log_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not first into a temporary file, as SQLite does for a statement that it may have to undo by itself."""
+    monkeypatch.setattr(module.Copier, "note", lambda self, pages: False)
+    store, log = create_sqlite(tmp_path / "log.db", private=True), tmp_path / "log.db-wal"
+    try:
+        await store.append(first := batch(None, 8000), accept)
+        second = batch(first.head, 1000)
+        written, length = _written(), log.stat().st_size
+        await store.append(second, accept)
+        assert 0 < log.stat().st_size - length <= _written() - written < 1.05 * (log.stat().st_size - length)
+    finally:
+        await store.close()
+
+
+def _written() -> int:
+    """Bytes that this process has handed to write calls so far (proc(5), /proc/pid/io)."""
+    return int(Path("/proc/self/io").read_text().split("wchar: ")[1].split()[0])
 
 
 def test_every_commit_is_synchronous(tmp_path: Path) -> None:
