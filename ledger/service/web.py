@@ -47,7 +47,6 @@ from ledger.store.protocol import PrivateStore, Slot, entry_at
 
 _SMALL_BODY: Final = 1024 * 1024
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
-_ISSUED: Final = re.compile(r"0|[1-9][0-9]{0,17}")  # an index of the log
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
 _ASK_AGAIN_S: Final = 2
@@ -219,7 +218,7 @@ async def get_envelope(request: web.Request) -> web.Response:
     """An envelope of the certificate that was issued at an index of the log, or of a correction of it."""
     asked = request.match_info
     issued, locator, slot = asked["issued"], asked["locator"], _SLOTS.get(asked["slot"])
-    if slot is None or _ISSUED.fullmatch(issued) is None or _LOCATOR.fullmatch(locator) is None:
+    if slot is None or wire.INDEX.fullmatch(issued) is None or _LOCATOR.fullmatch(locator) is None:
         raise Rejected(404)
     for place in envelope_keys(int(issued), bytes.fromhex(locator)):
         body = await request.app[LOG].store.envelope(place, slot)

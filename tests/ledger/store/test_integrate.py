@@ -460,6 +460,20 @@ async def test_events_and_signed_rows_are_what_later_statements_look_for(life: S
     assert {row.kid for row in rows} == {key.kid for key in LIFE.filing.record_keys}
 
 
+async def test_certificates_and_seals_are_known_as_their_place_and_the_rest_by_identity(life: StoredLog) -> None:
+    """So that nothing of a certificate lies at a random place for being found: that is what its cert key is for."""
+    made, other = LIFE.certificate("a"), LIFE.certificate("b", person="q")
+    await life.add(made.statement, other.statement)
+    ruled = LIFE.sign(ruling(Kind.SUSPEND, made))
+    (suspended,) = await life.add(ruled)
+    await life.add(LIFE.reissue("n", other).statement)
+    for row in await life.store.rows(0, life.integrator.size):
+        in_order = row.kind in {0, Kind.ISSUE, Kind.REISSUE}
+        assert (row.known_as == row.index.to_bytes(8, "big")) == in_order
+        assert len(row.known_as) == (8 if in_order else 32)
+    assert await life.store.find([ruled.identity, made.statement.identity]) == {ruled.identity: suspended}
+
+
 async def test_the_authority_in_force_is_read_back(life: StoredLog) -> None:
     assert life.integrator.authority is not None and not life.integrator.authority.in_map
     joins = key("joins")
