@@ -43,9 +43,9 @@ from tests.support import slow_tree
 from tests.support.builders import Body, Certificate, id_number
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.in_memory import in_memory, said, undated
-from tests.support.life_builders import Correction, correction, reissue
+from tests.support.life_builders import Correction, bare, correction, reissue, ruling
 from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
-from tests.support.service_room import INDEX, PATIENCE_S, Room, until
+from tests.support.service_room import BODY, EXAMINER, INDEX, PATIENCE_S, Room, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
 SIGNED = ("/v1/statements", "/v1/tracks", "/v1/numbers")
@@ -474,6 +474,46 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
             await answer(more)
         assert full.value.retry_after == 1 and room.sequencer.waiting == 2
         assert await answer(logged) == 200, "what is logged already needs no place in the queue"
+
+
+async def test_what_is_refused_now_has_its_first_answer_and_another_statement_under_its_key_has_not(
+    tmp_path: Path,
+) -> None:
+    """Certificates are found by their cert key, which says only where to look: the bytes must be the same."""
+    room = Room(tmp_path)
+    async with room.open():
+        (made,) = await room.draft("a")
+        (other,) = await room.draft("a", grade=3)
+        assert other.issue.cert_key == made.issue.cert_key and other.statement.entry != made.statement.entry
+        (index,) = await room.put(made)
+        integrator = room.sequencer.integrator
+        filing, authority = await integrator.filing(BODY.filing.number), integrator.authority
+        assert filing is not None and authority is not None
+        ruled = bare(ruling(BODY, Kind.SUSPEND, made))
+        (suspended,) = EXAMINER.examine([wire.submission_body(ruled)], filing, authority)
+        assert isinstance(suspended.outcome, Candidate)
+        (place,) = await room.sequencer.put([suspended.outcome])
+        log: Any = SimpleNamespace(
+            sequencer=room.sequencer,
+            store=room.store,
+            metrics=make_metrics(),
+            answers=Answers(room.publisher, room.store, Hashes(room.store), 5),
+        )
+        gone = refuse(Refusal.KEY_UNKNOWN, "kid")
+        examined = [Examined(KnownBy.of(one), gone) for one in (made.statement, other.statement)]
+        examined.append(Examined(suspended.known_by, gone))
+        examined += [Examined(KnownBy.of(other.statement), one) for one in await room.candidates(other)]
+
+        async def examine() -> list[Examined]:
+            return examined
+
+        answer = await sequence(log, len(examined), examine)
+        assert isinstance(answer.body, bytes)
+        first, second, third, fourth = wire.receipt_of(answer.body).answers
+    assert isinstance(first, wire.Logged) and first.index == index
+    assert isinstance(second, Refused) and second.code == "KEY_UNKNOWN"
+    assert isinstance(third, wire.Logged) and third.index == place
+    assert isinstance(fourth, Refused)
 
 
 async def test_a_request_larger_than_the_queue_is_answered(tmp_path: Path) -> None:
