@@ -130,8 +130,8 @@ def _cert_keys(count: int, most: int) -> list[bytes]:
 
 
 def depth_for(count: int) -> int:
-    """Bits of the map's depth that keep its buckets at about ten certificates; the default up to a few millions."""
-    return max(18, (count // 10).bit_length())
+    """Bits of the map's depth that keep its buckets at two or three certificates; at least the default."""
+    return max(18, (count // 3).bit_length())
 
 
 async def _audited(home: Path, said: str) -> list[Figure]:
