@@ -89,10 +89,10 @@ class StoreKind(Protocol):
 
 
 STEPS = (
-    ("INSERT INTO entry ", "entries"),
-    ("INSERT INTO tile ", "tiles"),
-    ("INSERT INTO state ", "states"),
-    ("INSERT INTO map_change ", "map"),
+    ("INSERT OR ROLLBACK INTO entry ", "entries"),
+    ("INSERT OR ROLLBACK INTO tile ", "tiles"),
+    ("INSERT OR ROLLBACK INTO state ", "states"),
+    ("INSERT OR ROLLBACK INTO map_change ", "map"),
     ("UPDATE head ", "head"),
     ("SELECT body FROM entry ", "check"),
     ("INSERT INTO checkpoint ", "publish"),
