@@ -27,7 +27,7 @@ MAX_LOOKUPS: Final = 500  # numbers with names in one request of a verifier
 MAX_BODY: Final = 24 * 1024 * 1024  # bytes of a submission request; other bodies are far smaller
 
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
-INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)  # of a leaf
+INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)  # of a leaf, so short that the next one is a bigint too
 _UNKNOWN: Final = re.compile(r"unknown field `.*`", re.DOTALL)  # the caller's own word: not repeated
 
 T = TypeVar("T")
