@@ -65,7 +65,7 @@ class PrivatePart(msgspec.Struct, frozen=True, array_like=True, tag="person"):
     filing_number: str  # of the body that submitted it
     number: str
     name: str
-    number_hmac: bytes
+    number_keys: tuple[bytes, bytes]  # newest first
     person: tuple[str, str, str]  # identity by document; forgotten with the candidate
     person_hmac: bytes  # in the lineage of the certificate; of a correction b"": only the log knows its occupation
     match_hmac: bytes
@@ -266,7 +266,7 @@ class Examiner:
             filing_number=filing.terms.number,
             number=face.number,
             name=face.name,
-            number_hmac=index.number_hmac(face.number),
+            number_keys=index.number_keys(face.number),
             person=person,
             person_hmac=person_hmac,
             match_hmac=index.match_hmac(leaf, document.last4),

@@ -85,7 +85,7 @@ async def _face(store: PrivateStore, secret: bytes, leaf: bytes, places: Sequenc
 async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes) -> list[bytes]:
     number, name = face.opening.number, face.opening.name
     found: list[bytes] = []
-    keys = lookup_keys(index.number_hmac(number), index.lookup_hmac(number, name))
+    keys = lookup_keys(index.number_keys(number), index.lookup_hmac(number, name))
     for key, sealed in (await store.index(keys)).items():
         try:
             if index.open_lookup(number, name, sealed).cert_key == cert_key:

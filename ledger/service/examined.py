@@ -131,7 +131,7 @@ def parse_examined(body: bytes) -> tuple[str, list[Item]]:
 
 def _check_part(part: PrivatePart, filing: str) -> None:
     """Raises Malformed for what no examiner makes."""
-    rows = {len(hmac_) for hmac_ in (part.number_hmac, part.match_hmac, part.lookup_hmac)} == {32}
+    rows = {len(hmac_) for hmac_ in (*part.number_keys, part.match_hmac, part.lookup_hmac)} == {32}
     rows = rows and len(part.lookup) == LOOKUP_BYTES and len(part.person_hmac) in (0, 32)
     envelopes = all(28 < len(each) <= MAX_ENVELOPE for each in (part.face_envelope, part.rest_envelope))
     if not (rows and envelopes and len(part.locator) == 32 and part.filing_number == filing):

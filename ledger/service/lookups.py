@@ -1,6 +1,6 @@
 """A certificate by its number and the name on it, out of the private index: for verifiers and payers alike.
 
-    1 row          of (number, name), under either of its keys; beside each stands one that is sealed here and now for
+    1 row          of (number, name), under one of its keys; beside each stands one that is sealed here and now for
                    nobody, so that an unknown number and another name are the same work and the same answer
     2 open         the row that was found, or that one; a damaged one is no answer to this question
     3 counts       only while the log has published the certificate, its number has not moved on, and the commitments
@@ -58,13 +58,13 @@ class Lookups:
 
     async def find(self, pairs: Sequence[tuple[str, str]]) -> list[Found | Unanswered | None]:
         """What each number with a name (in their normal forms) leads to, whatever becomes of the others."""
-        keys = [lookup_keys(self.index.number_hmac(one), self.index.lookup_hmac(one, name)) for one, name in pairs]
+        keys = [lookup_keys(self.index.number_keys(one), self.index.lookup_hmac(one, name)) for one, name in pairs]
         blanks = [self.index.seal_lookup(number, name, _NOBODY) for number, name in pairs]
-        rows = await self.store.index([key for both in keys for key in both])  # 1
+        rows = await self.store.index([key for those in keys for key in those])  # 1
         found: list[Found | Unanswered | None] = []
-        for (number, name), both, blank in zip(pairs, keys, blanks, strict=True):
+        for (number, name), those, blank in zip(pairs, keys, blanks, strict=True):
             try:
-                opened = self.index.open_lookup(number, name, rows.get(place_of(both, rows), blank))  # 2
+                opened = self.index.open_lookup(number, name, rows.get(place_of(those, rows), blank))  # 2
             except Unverified:
                 journal.error("a look-up row is damaged")
                 found.append(Unanswered.DAMAGED)

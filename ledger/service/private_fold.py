@@ -53,8 +53,11 @@ LineageOf: TypeAlias = Callable[[str], str]
 class PrivateFold:
     """The private index as the statements of one batch see it, one after the other."""
 
-    def __init__(self, index: PrivateIndex, lineage_of: LineageOf, known: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, index: PrivateIndex, lineage_of: LineageOf, known: dict[bytes, bytes], *, numbers_apart: bool
+    ) -> None:
         self._index, self._lineage_of, self._nullifiers = index, lineage_of, Nullifiers(index)
+        self._numbers_apart = numbers_apart
         self._known = known  # HMAC -> row, of numbers, persons and look-ups
         self._new: list[IndexRow] = []
         self._renewed: dict[bytes, IndexRow] = {}
@@ -68,9 +71,12 @@ class PrivateFold:
         lineage_of: LineageOf,
         candidates: Sequence[Candidate],
         batch: Batch,
+        *,
+        numbers_apart: bool,
     ) -> PrivateFold:
-        """`lineage_of` names the lineage of an occupation code. Certificates to be corrected are in the log already."""
-        fold = cls(index, lineage_of, {})
+        """`lineage_of` names the lineage of an occupation code; `numbers_apart`: the store holds rows of numbers from
+        before step 0009. Certificates to be corrected are in the log already."""
+        fold = cls(index, lineage_of, {}, numbers_apart=numbers_apart)
         wanted: list[bytes] = []
         for candidate in candidates:
             part, body = candidate.private, candidate.statement.body
@@ -78,9 +84,9 @@ class PrivateFold:
                 wanted += body.nullifiers
             if not isinstance(part, PrivatePart):
                 continue
-            wanted += [part.number_hmac, part.person_hmac]
+            wanted += (*fold._number_keys(part), part.person_hmac)
             if _named(candidate) is not None:
-                wanted += lookup_keys(part.number_hmac, part.lookup_hmac)
+                wanted += lookup_keys(part.number_keys, part.lookup_hmac)
             if isinstance(body, Correct) and (member := batch.member(body.cert_key)) is not None:
                 wanted.append(fold._person_of(part, member))
         fold._known = await store.index(wanted)
@@ -128,13 +134,13 @@ class PrivateFold:
                     self._take_nullifier(self._nullifiers.taken_row(nullifier, leaf))
             return
         if isinstance(body, CertificateBody) and not body.replaces:
-            number, key = number_row(part.number_hmac, index), lookup_keys(part.number_hmac, part.lookup_hmac)[0]
+            number, key = number_row(part.number_keys[0], index), lookup_keys(part.number_keys, part.lookup_hmac)[0]
             self._new += (number, match_row(part.match_hmac, index), lookup_row(key, part.lookup))
             self._known[number.hmac] = number.body
             self._take_envelopes(part, index)
             return
         if isinstance(body, Issue):
-            self._renew(number_row(part.number_hmac, index))
+            self._renew(number_row(self._number_place(part), index))
         issued = self._index_of(part)
         assert issued is not None, "a number that was checked leads to its certificate"
         self._new.append(match_row(part.match_hmac, issued))
@@ -175,7 +181,7 @@ class PrivateFold:
                 return
             index = replaced.issue_index
         if index is not None:
-            self._known[part.number_hmac] = index.to_bytes(8, "big")
+            self._known[self._number_place(part)] = index.to_bytes(8, "big")
 
     def _check_correct(self, part: PrivatePart, correct: Correct, batch: Batch) -> None:
         member = batch.member(correct.cert_key)
@@ -198,12 +204,20 @@ class PrivateFold:
 
     def _index_of(self, part: PrivatePart) -> int | None:
         """The log index of the certificate that has this number, if one has."""
-        row = self._known.get(part.number_hmac)
+        row = self._known.get(self._number_place(part))
         return None if row is None else int.from_bytes(row, "big")
+
+    def _number_keys(self, part: PrivatePart) -> Sequence[bytes]:
+        """Where the row of its number can be in this store."""
+        return part.number_keys if self._numbers_apart else part.number_keys[:1]
+
+    def _number_place(self, part: PrivatePart) -> bytes:
+        """Where that row lies, or will lie."""
+        return place_of(self._number_keys(part), self._known)
 
     def _lookup_place(self, part: PrivatePart) -> bytes:
         """Where the look-up row of a certificate that is in the log lies, or will lie."""
-        return place_of(lookup_keys(part.number_hmac, part.lookup_hmac), self._known)
+        return place_of(lookup_keys(part.number_keys, part.lookup_hmac), self._known)
 
     def _replaced(self, body: Issue | Appoint, batch: Batch) -> CertificateState | None:
         """The state of the certificate that a reissue replaces."""

@@ -12,31 +12,38 @@ numbers nor links people:
     CLAIM   (what a claim uses up)                -> the claim that took it last         (nullifiers.py)
     LINK    (leaf hash of a claim)                -> cert key, sealed
 
-The key is the HMAC itself, but for two purposes, whose rows lie where the store writes anyway (each random place costs
-it a page of its own):
+The key is the HMAC itself, but for three purposes, whose rows lie where the store writes anyway (each random place
+costs it a page of its own):
 
-    LOOKUP  HMAC of the number[:16] ‖ HMAC[:16]   beside the row of its number
+    NUMBER  HMAC of the number without its last two characters[:8] ‖ HMAC[:24]
+                                                  beside those of the same hundred, which a roster brings together
+    LOOKUP  key of the number[:16] ‖ HMAC[:16]    beside the row of its number
     MATCH   index at which the certificate was issued, 8 bytes big-endian ‖ HMAC[:24]
                                                   in the order of the log; a correction's beside that of its certificate
+
+A track id is drawn so that those of one request lie beside each other too, in the log's own tables: 8 random bytes of
+the request ‖ 8 of the person. The log shows anyway which certificates came together.
 
 Envelopes are in a table of their own. A row of it lies as one of MATCH does, with the locator, which whoever knows the
 certificate's secret makes, in the place of an HMAC (`envelope_keys`).
 
-What an older version wrote lies under the HMAC (an envelope under its locator) and stays there: whoever asks for a row
-asks for both keys.
+What an older version wrote lies under the HMAC (a look-up row also under HMAC of the number[:16] ‖ HMAC[:16], an
+envelope under its locator) and stays there: whoever asks for a row asks for all its keys. Only of numbers, which every
+certificate is asked about, a store says whether it holds any such row (`NUMBERS_APART`).
 
 A thief of the database without the index keys sees from the keys which rows and envelopes are of one certificate, how
 many names its number has had, and, since the log tells when it was corrected, which corrections changed the name. (In a
 store that was never copied the order of insertion says the same.) The body of the number's row names the certificate in
-plain. Nothing is said of number, name or ID: without its key an HMAC cannot be tried, and 128 bits (among the names of
-one number) or 192 are enough that no two meet by chance.
+plain; with the rows of the same hundred beside it, it tells that these certificates' numbers differ in no more than
+the last two characters. Nothing else is said of number, name or ID: without its key an HMAC cannot be tried, and 128
+bits (among the names of one number) or 192 are enough that no two meet by chance.
 
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -52,6 +59,9 @@ from ledger.records.canonical import encode_bytes, text_item
 from ledger.store.protocol import IndexRow, Purpose
 
 KEY_VERSION: Final = 1
+NUMBERS_APART: Final = "numbers_apart"  # name in `meta`: rows of numbers from before step 0009 lie under the HMAC alone
+_HUNDRED: Final = 2  # last characters of a number by which those of one hundred differ
+_DRAWN: Final = 8  # bytes of a track id that those of one request share, and as many that are its own
 _NONCE: Final = 12
 LOOKUP_BYTES: Final = _NONCE + 32 + 16 + 32 + 16  # of a look-up row: nonce, cert key, salt, leaf hash, tag
 
@@ -77,13 +87,24 @@ class PrivateIndex:
         self._sealing = _Hmac(_Hmac(bytes(32)).digest(_derive(key, "sealing/LOOKUP")))  # HKDF-Extract, no salt
         self.random_bytes = random_bytes
 
-    def number_hmac(self, number: str) -> bytes:
-        return self._number(b"\x81" + text_item(number))
+    def number_keys(self, number: str) -> tuple[bytes, bytes]:
+        """The keys that the row of a number may have, newest first; the second is its HMAC."""
+        hmac_ = self._number(b"\x81" + text_item(number))
+        hundred = self._number(b"\x82" + text_item("hundred") + text_item(number[:-_HUNDRED]))
+        return hundred[:8] + hmac_[:24], hmac_
 
-    def track_row(self, document_type: str, country: str, number: str, lineage: str) -> IndexRow:
-        """A row that draws a fresh track id, to be claimed: the first one in stays."""
-        hmac_ = self.person_hmac(document_type, country, number, lineage)
-        return IndexRow(hmac_, Purpose.PERSON, KEY_VERSION, self.random_bytes(16))
+    def numbers_by_key(self, numbers: Iterable[str]) -> dict[bytes, str]:
+        """Every key that a row of one of these numbers may have, with the number."""
+        return {key: number for number in numbers for key in self.number_keys(number)}
+
+    def track_rows(self, persons: Sequence[tuple[str, str, str, str]]) -> list[IndexRow]:
+        """A row for each (document type, country, number, lineage), which draws a fresh track id, to be claimed: the
+        first one in stays."""
+        request = self.random_bytes(_DRAWN)
+        return [
+            IndexRow(self.person_hmac(*person), Purpose.PERSON, KEY_VERSION, request + self.random_bytes(_DRAWN))
+            for person in persons
+        ]
 
     def person_hmac(self, document_type: str, country: str, number: str, lineage: str) -> bytes:
         person = text_item(document_type) + text_item(country) + text_item(number) + text_item(lineage)
@@ -116,9 +137,9 @@ class PrivateIndex:
         return self._sealing.digest(b"certledger/lookup/v1\n" + both + b"\x01")  # HKDF-Expand, RFC 5869 2.3, one block
 
 
-def number_row(hmac: bytes, index: int) -> IndexRow:
-    """The row of a number with this HMAC: it leads to the certificate at `index`."""
-    return IndexRow(hmac, Purpose.NUMBER, KEY_VERSION, index.to_bytes(8, "big"))
+def number_row(key: bytes, index: int) -> IndexRow:
+    """The row of a number under one of its keys: it leads to the certificate at `index`."""
+    return IndexRow(key, Purpose.NUMBER, KEY_VERSION, index.to_bytes(8, "big"))
 
 
 def match_row(hmac: bytes, index: int) -> IndexRow:
@@ -142,9 +163,10 @@ def envelope_keys(issued: int, locator: bytes) -> tuple[bytes, bytes]:
     return issued.to_bytes(8, "big") + locator[:24], locator
 
 
-def lookup_keys(number_hmac: bytes, hmac: bytes) -> tuple[bytes, bytes]:
-    """The keys that a look-up row may have, newest first, from the HMACs of its number and of the pair."""
-    return number_hmac[:16] + hmac[:16], hmac
+def lookup_keys(number_keys: tuple[bytes, bytes], hmac: bytes) -> tuple[bytes, bytes, bytes]:
+    """The keys that a look-up row may have, newest first, from those of its number and the HMAC of the pair."""
+    hundred, number = number_keys
+    return hundred[:16] + hmac[:16], number[:16] + hmac[:16], hmac
 
 
 def place_of(keys: Sequence[bytes], rows: Container[bytes]) -> bytes:

@@ -40,7 +40,7 @@ from ledger.service.internal import add_internal
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer, own_keys
 from ledger.service.lookups import Lookups
 from ledger.service.metrics import make_metrics, watch
-from ledger.service.private_index import PrivateIndex
+from ledger.service.private_index import NUMBERS_APART, PrivateIndex
 from ledger.service.proofs import Proofs, add_proofs
 from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
@@ -218,6 +218,7 @@ async def running(
             Backlog(lambda: steady_ms() / 1000),
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
+            numbers_apart=await store.meta(NUMBERS_APART) is not None,
             on_commit=learn,
         )
         watch(metrics, sequencer, publisher)

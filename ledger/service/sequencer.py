@@ -115,12 +115,13 @@ class Sequencer:
         *,
         batch_limit: int,
         queue_limit: int,
+        numbers_apart: bool,
         on_commit: Callable[[Sequence[Candidate]], None] = lambda _: None,
     ) -> None:
         self.integrator, self.backlog = integrator, backlog
         self._store, self._hashes, self._publisher = store, hashes, publisher
         self._clock, self._fatal = clock, fatal
-        self._index, self._lineage_of = index, lineage_of
+        self._index, self._lineage_of, self._numbers_apart = index, lineage_of, numbers_apart
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -296,7 +297,12 @@ class Sequencer:
         named = [statement.identity for statement in statements if statement.kind not in CERTIFICATE_KINDS]
         known: dict[bytes, int] = await store.find(named) if named else {}
         private = await PrivateFold.load(
-            store, self._index, self._lineage_of, [item.candidate for item in taken], batch
+            store,
+            self._index,
+            self._lineage_of,
+            [item.candidate for item in taken],
+            batch,
+            numbers_apart=self._numbers_apart,
         )
         outcomes: list[int | Refused] = []
         for item in taken:

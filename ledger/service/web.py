@@ -188,12 +188,13 @@ async def post_tracks(request: web.Request) -> web.Response:
         raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
     log.track_budget.take(filing.terms.number, len(persons), time.monotonic())
     journal.info("tracks", extra={"fields": {"filing": filing.terms.number, "persons": len(persons)}})
-    rows = []
+    named = []
     for person in persons:
         document = IdDocument(person.document_type, person.country, person.number)
         if not 1 <= len(person.lineage) <= 64:
             raise Malformed("a lineage has 1 to 64 characters")
-        rows.append(log.index.track_row(*document.identity, person.lineage))
+        named.append((*document.identity, person.lineage))
+    rows = log.index.track_rows(named)
     try:
         found = await log.store.claim(rows)
     except Refused as error:  # another process leads; this one is about to find out and to end (standby.py)
@@ -209,9 +210,9 @@ async def post_numbers(request: web.Request) -> web.Response:
     numbers = wire.decode(body, wire.NumbersRequest).numbers
     if len(numbers) > wire.MAX_NUMBERS or any(len(number) > 64 for number in numbers):
         raise Malformed(f"at most {wire.MAX_NUMBERS} numbers in a request")
-    own = {log.index.number_hmac(n): n for n in numbers if n.startswith(filing.terms.number)}
-    taken = await log.store.index(list(own))
-    return _json(wire.encode(wire.NumbersAnswer([own[hmac] for hmac in taken])))
+    own = log.index.numbers_by_key(number for number in numbers if number.startswith(filing.terms.number))
+    taken = {own[key] for key in await log.store.index(list(own))}
+    return _json(wire.encode(wire.NumbersAnswer(sorted(taken))))
 
 
 async def get_envelope(request: web.Request) -> web.Response:

@@ -23,7 +23,15 @@ from benchmarks import auditing
 from benchmarks.workload import Authority, certificate, record_key, today
 from ledger.records.statements import parse_statement
 from ledger.records.view import authenticate_authority, authenticated_elsewhere
-from ledger.service.private_index import LOOKUP_BYTES, envelope_keys, lookup_keys, lookup_row, match_row, number_row
+from ledger.service.private_index import (
+    LOOKUP_BYTES,
+    PrivateIndex,
+    envelope_keys,
+    lookup_keys,
+    lookup_row,
+    match_row,
+    number_row,
+)
 from ledger.store.integrate import Integrator
 from ledger.store.opening import Opened, open_store
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
@@ -35,6 +43,7 @@ BATCH = 2_000  # statements under one seal
 _PIECE = 4_000  # signed by one task
 _AHEAD = 8  # such tasks
 _CACHE_KIB = 10 * 1024 * 1024
+_INDEX = PrivateIndex(bytes(32), os.urandom)  # of numbers that rise with the log, as those of a body do
 
 
 async def fill_file(path: Path, count: int) -> None:
@@ -158,10 +167,10 @@ def _private(first: int, count: int, sizes: tuple[int, int]) -> PrivateRows:
     envelopes: list[EnvelopeRow] = []
     noise = os.urandom(max(*sizes, LOOKUP_BYTES))
     for serial in range(first, first + count):
-        number = _octets(b"number", serial)
+        number = _INDEX.number_keys(f"{serial % auditing.BODIES:04d}{serial // auditing.BODIES:08d}")
         index += (
             IndexRow(_octets(b"person", serial), Purpose.PERSON, 1, noise[:16]),
-            number_row(number, serial),
+            number_row(number[0], serial),
             match_row(_octets(b"match", serial), serial),
             lookup_row(lookup_keys(number, _octets(b"lookup", serial))[0], noise[:LOOKUP_BYTES]),
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from ledger.records.secret import format_secret
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.private_index import envelope_keys
+from ledger.store.migrations import migrations
 from ledger.store.opening import upgrade_store
 from ledger.store.sqlite import create_sqlite
 from ledger.wire import Logged
@@ -97,7 +98,7 @@ def as_before(live: LiveLedger, rows: Sequence[tuple[int, Made]]) -> None:
             assert moved == 2, "both envelopes, in the order of the log"
         assert store.execute("SELECT count(*) FROM envelope").fetchone() == (2 * len(rows),)
         store.execute("ALTER TABLE envelope RENAME COLUMN place TO locator")
-        store.execute("DELETE FROM migration WHERE name = ?", (STEP,))
+        store.execute("DELETE FROM migration WHERE name >= ?", (STEP,))
 
 
 async def test_a_name_is_shown_whatever_became_of_the_certificate(tmp_path: Path) -> None:
@@ -132,7 +133,8 @@ async def test_a_name_is_shown_whatever_became_of_the_certificate(tmp_path: Path
             await desk.check(plain, changed, new, last)
         live.stop()
         as_before(live, rows)
-        assert await upgrade_store("log.db", live.folder, private=True) == [STEP]
+        steps = [step.name for step in migrations(private=True) if step.name >= STEP]
+        assert await upgrade_store("log.db", live.folder, private=True) == steps
         live.start()
         async with verifier(live, tmp_path / "second.db") as desk:
             await desk.check(plain, changed, new, last)

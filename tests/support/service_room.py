@@ -22,7 +22,7 @@ from ledger.service.backlog import Backlog
 from ledger.service.clock import LogClock
 from ledger.service.cosigned import Published
 from ledger.service.guard import FileGuard
-from ledger.service.private_index import PrivateIndex
+from ledger.service.private_index import NUMBERS_APART, PrivateIndex
 from ledger.service.publisher import Publisher
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
@@ -135,6 +135,7 @@ class Room:
             Backlog(lambda: self.steady / 1000),
             batch_limit=limit,
             queue_limit=queue,
+            numbers_apart=await self.store.meta(NUMBERS_APART) is not None,
             on_commit=self.committed.extend,
         )
         self.tasks = []
@@ -195,7 +196,7 @@ class Room:
         made = []
         for label in labels:
             index = PrivateIndex(octets("index"), lambda count, label=label: octets(f"t {label}", count))
-            row = index.track_row("111", "CHN", id_number(label), OCCUPATION)
+            (row,) = index.track_rows([("111", "CHN", id_number(label), OCCUPATION)])
             track = (await self.store.claim([row]))[row.hmac]
             made.append(BODY.certificate(label, track=track, **changes))
         return made

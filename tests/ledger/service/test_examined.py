@@ -82,20 +82,24 @@ def test_other_versions_and_shapes_are_refused() -> None:
         with pytest.raises(Malformed):
             wire.parse_examined(wire.format_examined("n", items))
     one, sealed, both = bytes(32), bytes(LOOKUP_BYTES), [bytes(29), bytes(24 * 1024)]
-    for match, lookup, locator, envelopes, passes in (
-        (one, sealed, one, both, True),
-        (one[1:], sealed, one, both, False),
-        ([one, 2, 1, b""], sealed, one, both, False),
-        (one, sealed + b"\0", one, both, False),
-        (one, sealed, one[1:], both, False),
-        (one, sealed, one + b"\0", both, False),
-        (one, sealed, one, [bytes(28), bytes(29)], False),
-        (one, sealed, one, [bytes(29), bytes(28)], False),
-        (one, sealed, one, [bytes(29), bytes(24 * 1024 + 1)], False),
-        (one, sealed, one, [[one, 1, bytes(29)], [one, 2, bytes(29)]], False),
+    for match, lookup, locator, envelopes, numbers, passes in (
+        (one, sealed, one, both, [one, one], True),
+        (one, sealed, one, both, [one], False),
+        (one, sealed, one, both, [one, one, one], False),
+        (one, sealed, one, both, [one[1:], one], False),
+        (one, sealed, one, both, [one, one[1:]], False),
+        (one[1:], sealed, one, both, [one, one], False),
+        ([one, 2, 1, b""], sealed, one, both, [one, one], False),
+        (one, sealed + b"\0", one, both, [one, one], False),
+        (one, sealed, one[1:], both, [one, one], False),
+        (one, sealed, one + b"\0", both, [one, one], False),
+        (one, sealed, one, [bytes(28), bytes(29)], [one, one], False),
+        (one, sealed, one, [bytes(29), bytes(28)], [one, one], False),
+        (one, sealed, one, [bytes(29), bytes(24 * 1024 + 1)], [one, one], False),
+        (one, sealed, one, [[one, 1, bytes(29)], [one, 2, bytes(29)]], [one, one], False),
     ):
         rows = [match, one, lookup, locator, *envelopes]
-        private = ["person", "n", "1", "2", one, ["a", "b", "c"], one, *rows]
+        private = ["person", "n", "1", "2", numbers, ["a", "b", "c"], one, *rows]
         body = wire.format_examined("n", [msgspec.msgpack.encode(["checked", b"entry", private])])
         if not passes:
             with pytest.raises(Malformed):

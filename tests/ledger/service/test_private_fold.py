@@ -55,13 +55,13 @@ def code(answer: int | Refused) -> str:
 
 
 async def index_of(room: Room, number: str) -> int:
-    hmac = INDEX.number_hmac(number)
-    return int.from_bytes((await room.store.index([hmac]))[hmac], "big")
+    (row,) = (await room.store.index(INDEX.number_keys(number))).values()
+    return int.from_bytes(row, "big")
 
 
 async def looked_up(room: Room, face: FaceOpening) -> Found:
     """What a look-up by number and name gives."""
-    keys = lookup_keys(INDEX.number_hmac(face.number), INDEX.lookup_hmac(face.number, face.name))
+    keys = lookup_keys(INDEX.number_keys(face.number), INDEX.lookup_hmac(face.number, face.name))
     found = await room.store.index(keys)
     if not found:
         raise Unverified("no such row")
@@ -117,9 +117,8 @@ async def matches(room: Room, cert_key: bytes, person: str) -> bool:
 
 async def track(room: Room, person: str) -> bytes:
     """The track that the ledger draws for a person."""
-    row = msgspec.structs.replace(
-        INDEX.track_row("111", "CHN", id_number(person), OCCUPATION), body=octets(f"t {person}", 16)
-    )
+    (drawn,) = INDEX.track_rows([("111", "CHN", id_number(person), OCCUPATION)])
+    row = msgspec.structs.replace(drawn, body=octets(f"t {person}", 16))
     return (await room.store.claim([row]))[row.hmac]
 
 

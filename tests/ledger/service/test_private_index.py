@@ -4,18 +4,24 @@ its rows lie in a store, and that those of an older version go on being found, r
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from ledger.errors import Refused, Unverified
 from ledger.records.commitments import FaceOpening
+from ledger.records.refusals import Refusal
 from ledger.service.admission import Candidate, PrivatePart
+from ledger.service.private_fold import PrivateFold
 from ledger.service.private_index import (
     KEY_VERSION,
     LOOKUP_BYTES,
+    NUMBERS_APART,
     Found,
     PrivateIndex,
     envelope_keys,
@@ -26,25 +32,29 @@ from ledger.service.private_index import (
     number_row,
     place_of,
 )
+from ledger.store.migrations import migrations
 from ledger.store.opening import upgrade_store
-from ledger.store.protocol import IndexRow, Purpose, Slot
+from ledger.store.protocol import IndexRow, PrivateStore, Purpose, Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, find, put
 from tests.ledger.service.test_erasure import erase
 from tests.ledger.service.test_private_fold import (
+    by_authority,
     check_envelopes,
     code,
     found,
     index_of,
+    logged,
     looked_up,
     matches,
     places_of,
     track,
+    with_face,
 )
-from tests.support.builders import OCCUPATION, Certificate, id_number
+from tests.support.builders import OCCUPATION, SECOND, Certificate, id_number, key_standing, two_keys
 from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, correction, reissue
 from tests.support.postgres import postgres_server
-from tests.support.service_room import BODY, INDEX, Room
+from tests.support.service_room import BODY, EXAMINER, INDEX, Room
 from tests.support.stores import KINDS, PostgresKind
 
 FOUND = Found(b"c" * 32, b"s" * 16, b"l" * 32)
@@ -59,10 +69,11 @@ def make(key: bytes = b"k" * 32) -> PrivateIndex:
 
 def rows_of(index: PrivateIndex, at: int) -> dict[Purpose, IndexRow]:
     """What the certificate issued at `at` leaves behind."""
-    number, both = index.number_hmac(NUMBER), index.lookup_hmac(NUMBER, NAME)
+    number, both = index.number_keys(NUMBER), index.lookup_hmac(NUMBER, NAME)
+    (person,) = index.track_rows([PERSON])
     return {
-        Purpose.NUMBER: number_row(number, at),
-        Purpose.PERSON: index.track_row(*PERSON),
+        Purpose.NUMBER: number_row(number[0], at),
+        Purpose.PERSON: person,
         Purpose.MATCH: match_row(index.match_hmac(b"c" * 32, "0016"), at),
         Purpose.LOOKUP: lookup_row(lookup_keys(number, both)[0], index.seal_lookup(NUMBER, NAME, FOUND)),
     }
@@ -95,24 +106,51 @@ def test_rows_of_one_certificate_lie_beside_each_other() -> None:
 
 def test_a_row_is_looked_for_where_either_version_puts_it() -> None:
     index = make()
-    number, both, match = index.number_hmac(NUMBER), index.lookup_hmac(NUMBER, NAME), index.match_hmac(b"c" * 32, "1")
+    number, both, match = index.number_keys(NUMBER), index.lookup_hmac(NUMBER, NAME), index.match_hmac(b"c" * 32, "1")
     locator = bytes(range(32))
     for keys, before in (
-        (lookup_keys(number, both), both),
-        (match_keys(match, 258), match),
-        (envelope_keys(258, locator), locator),
+        (number, number[1:]),
+        (lookup_keys(number, both), (number[1][:16] + both[:16], both)),
+        (match_keys(match, 258), (match,)),
+        (envelope_keys(258, locator), (locator,)),
     ):
-        new, old = keys
-        assert old == before and len(new) == len(old) == 32
-        assert place_of(keys, {}) == new == place_of(keys, {new: b""}) == place_of(keys, {old: b"", new: b""})
-        assert place_of(keys, {old: b""}) == old
+        new, *older = keys
+        assert older == list(before) and {len(key) for key in keys} == {32}
+        assert place_of(keys, {}) == new == place_of(keys, {new: b""}) == place_of(keys, dict.fromkeys(keys, b""))
+        assert place_of(keys, dict.fromkeys(older, b"")) == older[0]
+        for old in older:
+            assert place_of(keys, {old: b""}) == old
+
+
+def test_numbers_of_one_hundred_lie_beside_each_other() -> None:
+    index, beginning = make(), NUMBER[:-4]
+    keys = {serial: index.number_keys(f"{beginning}{serial:04d}")[0] for serial in range(1, 501)}
+    for serial, key in keys.items():
+        assert (key[:8] == keys[1][:8]) == (serial < 100)
+        assert key[8:] == index.number_keys(f"{beginning}{serial:04d}")[1][:24]
+    assert len({key[:8] for key in keys.values()}) == 6 and len(set(keys.values())) == 500
+    assert keys[1][:8] not in {make(b"o" * 32).number_keys(NUMBER)[0][:8], index.number_keys("Z" + NUMBER[1:])[0][:8]}
+    assert len({index.number_keys(short)[0] for short in ("", "1", "12", "123")}) == 4, "an old scheme may be short"
 
 
 def test_the_same_value_gives_the_same_row_key_and_another_key_another() -> None:
     one, two, other = make(), make(), make(b"o" * 32)
-    assert one.number_hmac(NUMBER) == two.number_hmac(NUMBER) != other.number_hmac(NUMBER)
-    assert one.person_hmac(*PERSON) == two.track_row(*PERSON).hmac != other.person_hmac(*PERSON)
-    assert one.track_row(*PERSON).body != one.track_row(*PERSON).body, "a fresh track each time: the first claim stays"
+    assert one.number_keys(NUMBER) == two.number_keys(NUMBER)
+    assert not set(one.number_keys(NUMBER)) & set(other.number_keys(NUMBER))
+    assert one.person_hmac(*PERSON) == two.track_rows([PERSON])[0].hmac != other.person_hmac(*PERSON)
+
+
+def test_a_request_draws_its_tracks_beside_each_other() -> None:
+    """Fresh ones each time, since the first claim stays."""
+    index = make()
+    persons = [(*PERSON[:3], f"lineage {at}") for at in range(50)]
+    first, second = index.track_rows(persons), index.track_rows(persons)
+    assert [row.hmac for row in first] == [row.hmac for row in second] == [index.person_hmac(*one) for one in persons]
+    assert {len(row.body) for row in (*first, *second)} == {16}
+    for rows in (first, second):
+        assert len({row.body[:8] for row in rows}) == 1
+    assert first[0].body[:8] != second[0].body[:8]
+    assert len({row.body[8:] for row in (*first, *second)}) == 100
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -163,7 +201,9 @@ def room(request: pytest.FixtureRequest, tmp_path: Path) -> Room:
 
 
 def look_up_keys(face: FaceOpening) -> tuple[bytes, bytes]:
-    return lookup_keys(INDEX.number_hmac(face.number), INDEX.lookup_hmac(face.number, face.name))
+    """The newest and the oldest."""
+    new, _, old = lookup_keys(INDEX.number_keys(face.number), INDEX.lookup_hmac(face.number, face.name))
+    return new, old
 
 
 def id_keys(made: Certificate | Correction, person: str, issued: int) -> tuple[bytes, bytes]:
@@ -306,18 +346,105 @@ async def test_old_and_new_rows_are_erased(room: Room) -> None:
         assert await enquiries(room).match(other.issue.cert_key, LAST4["b"])
 
 
+async def upgrade_from(room: Room, step: str) -> None:
+    """Take this step and those behind it once more."""
+    path = room.folder / "log.db"
+    room.kind.change(path, f"DELETE FROM migration WHERE name >= '{step}'")
+    with pytest.raises(Refused, match="SCHEMA"):
+        await room.kind.open(path, private=True)
+    place = room.kind.place(path)
+    owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
+    taken = await upgrade_store(place, room.folder, private=True, owner=owner)
+    assert taken == [each.name for each in migrations(private=True) if each.name >= step]
+
+
+async def numbers_of_before(room: Room, *people: str) -> list[Certificate]:
+    """Certificates whose numbers lie as they did before their step, and the store brought up."""
+    async with room.open():
+        made = await room.draft(*people)
+        await put(room, *made)
+        await age(room, *(INDEX.number_keys(each.face.number) for each in made))
+        last = await index_of(room, made[-1].face.number)
+    await upgrade_from(room, "0009_numbers_private")
+    async with room.open(run=False):
+        assert await room.store.meta(NUMBERS_APART) == last.to_bytes(8, "big")
+    return made
+
+
+async def test_a_number_of_before_its_step_is_taken(room: Room) -> None:
+    (old,) = await numbers_of_before(room, "a")
+    async with room.open():
+        (other,) = await room.draft("b")
+        named = INDEX.numbers_by_key([other.face.number, old.face.number])
+        assert [named[key] for key in await room.store.index(list(named))] == [old.face.number]
+        (answer,) = await room.sequencer.put(await room.candidates(with_face(other, old.face)))
+        assert code(answer) == Refusal.NUMBER_TAKEN
+        await put(room, other)
+        assert await there(room, INDEX.number_keys(other.face.number)) == NEW
+        (answer,) = await room.sequencer.put(await room.candidates(with_face((await room.draft("c"))[0], other.face)))
+        assert code(answer) == Refusal.NUMBER_TAKEN, "nor is one of now given twice"
+
+
+async def test_a_number_of_before_its_step_moves_with_its_reissue(room: Room) -> None:
+    """Its row is renewed where it lies, and never leads to the certificate before."""
+    old, named = await numbers_of_before(room, "a", "b")
+    async with room.open():
+        new, renamed = reissue(BODY, old, "new"), correction(BODY, named, name="例改名")
+        before = await index_of(room, old.face.number)
+        await put(room, new, renamed)
+        assert await index_of(room, old.face.number) > before
+        assert await there(room, INDEX.number_keys(old.face.number)) == OLD
+        faces = new.face, renamed.face
+        assert await find(enquiries(room), *faces) == [new.issue.cert_key, named.issue.cert_key]
+
+
+async def test_a_number_of_before_its_step_comes_back_from_a_void_reissue(room: Room) -> None:
+    second = replace(BODY, record=SECOND)
+    (old,) = await numbers_of_before(room, "a")
+    async with room.open():
+        await by_authority(room, replace(two_keys().filing, change=True))
+        (since,) = await logged(room, reissue(BODY, old, "new"))
+        await by_authority(room, key_standing(BODY.record.public, void_from=since))
+        (index,) = await logged(room, reissue(second, old, "again"))
+        assert await index_of(room, old.face.number) == index
+
+
+async def test_a_store_without_such_numbers_is_asked_in_one_place(room: Room) -> None:
+    async with room.open():
+        (made,) = await room.draft("a")
+    await upgrade_from(room, "0009_numbers_private")
+    async with room.open():
+        assert await room.store.meta(NUMBERS_APART) is None
+        await put(room, made)
+        (candidate,) = await room.candidates(made)
+        assert isinstance(candidate.private, PrivatePart)
+        asked: list[Sequence[bytes]] = []
+
+        class Watched:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(room.store, name)
+
+            async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
+                asked.append(hmacs)
+                return await room.store.index(hmacs)
+
+        integrator = room.sequencer.integrator
+        assert integrator.head is not None
+        batch = await integrator.begin([made.statement], integrator.head.time + 1)
+        for apart, places in ((False, 1), (True, 2)):
+            await PrivateFold.load(
+                cast(PrivateStore, Watched()), INDEX, EXAMINER.lineage_of, [candidate], batch, numbers_apart=apart
+            )
+            assert set(asked.pop()) == {*candidate.private.number_keys[:places], candidate.private.person_hmac}
+
+
 async def test_envelopes_of_before_their_step_stay_where_they_are(room: Room) -> None:
     path, step = room.folder / "log.db", "0008_envelopes_private"
     async with room.open():
         (made,) = await issued_of_old(room, "a")
         _, locator = await places_of(room, made)
     room.kind.change(path, "ALTER TABLE envelope RENAME COLUMN place TO locator")
-    room.kind.change(path, f"DELETE FROM migration WHERE name = '{step}'")
-    with pytest.raises(Refused, match="SCHEMA"):
-        await room.kind.open(path, private=True)
-    place = room.kind.place(path)
-    owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
-    assert await upgrade_store(place, room.folder, private=True, owner=owner) == [step]
+    await upgrade_from(room, step)
     async with room.open():
         assert await room.store.envelope(locator, Slot.FACE) == made.submission().face_envelope
         changed = correction(BODY, made, name="例改名")
