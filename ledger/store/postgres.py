@@ -1,7 +1,7 @@
 """The store for production: one schema of a PostgreSQL 15+ database for each log, through asyncpg.
 
-One session writes (`postgres_writer`), a bounded pool reads; both use the SQL of `ledger.store.sql`. A ledger's role
-may not change or delete what is append-only, and its store refuses to open when it could.
+One writer with two sessions writes (`postgres_writer`), a bounded pool reads; all use the SQL of `ledger.store.sql`. A
+ledger's role may not change or delete what is append-only, and its store refuses to open when it could.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class PostgresStore:
         self._place = place
         self._reads = reads
         self._writer = writer
+        self._checkpoints = None if writer is None else Writer(place, writer.deadlines, beside=writer)
         self._private = private
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")
         self._entry = Gathering(self._entries_at)
@@ -194,10 +195,16 @@ class PostgresStore:
         async def write(session: Any) -> None:
             await session.execute(sql.PUT_CHECKPOINT, note)
 
-        await self._writing.transact(write)
+        await self._publishing.transact(write)
+
+    async def open_writer(self) -> None:
+        """Take the place of the one writer. Raises as Writer.open."""
+        await self._writing.open()
+        await self._publishing.open()
 
     async def hold(self) -> None:
         await self._writing.hold()
+        await self._publishing.hold()
 
     async def envelope(self, place: bytes, slot: Slot) -> bytes | None:
         row = await self._one(sql.ENVELOPE, place, int(slot))
@@ -226,14 +233,17 @@ class PostgresStore:
         await self._entry.close()
         await self._bucket.close()
         await self._reads.close()
-        if self._writer is not None:
-            await self._writer.close()
+        for writer in (self._checkpoints, self._writer):
+            if writer is not None:
+                await writer.close()
 
     @property
     def _writing(self) -> Writer:
-        if self._writer is None:
-            raise Unavailable("store: opened for reading only")
-        return self._writer
+        return _opened(self._writer)
+
+    @property
+    def _publishing(self) -> Writer:
+        return _opened(self._checkpoints)
 
     async def _one(self, text: str, *values: Any) -> Any:
         rows = await self._reads.fetch(text, *values)
@@ -287,6 +297,12 @@ class PostgresStore:
             await session.execute(many(insert), *(list(column) for column in columns))
 
 
+def _opened(writer: Writer | None) -> Writer:
+    if writer is None:
+        raise Unavailable("store: opened for reading only")
+    return writer
+
+
 async def open_postgres(
     place: Place, *, private: bool, read_only: bool = False, deadlines: Deadlines | None = None
 ) -> PostgresStore:
@@ -305,7 +321,7 @@ async def open_postgres(
         if writer is not None:
             if private:
                 await check_role(reads.fetch)
-            await writer.open()
+            await store.open_writer()
     except BaseException:
         await store.close()
         raise
