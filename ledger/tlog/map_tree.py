@@ -9,7 +9,9 @@ top.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
@@ -20,6 +22,8 @@ from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove_rooted, subtr
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_DEPTH = 24
+_LARGE = 4 * 1024 * 1024  # bytes
+_PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole row as objects would take more than the tree
 _NONE = bytes(HASH_BYTES)
 
 
@@ -62,7 +66,7 @@ class MapTree:
             raise Malformed("a map depth lies in 0 .. 24")
         self.depth = depth
         self.count = 0
-        self._heap = bytearray(HASH_BYTES << (depth + 1))  # slot 1: the top; 2 i and 2 i + 1: sides of i
+        self._heap = _memory(HASH_BYTES << (depth + 1))  # slot 1: the top; 2 i and 2 i + 1: sides of i
         self._generation = 0
 
     @classmethod
@@ -93,21 +97,13 @@ class MapTree:
             raise Malformed("the roots of a map are 32 bytes for each of its buckets")
         tree = cls(depth)
         tree.count = count
-        row = bytes(roots)
-        tree._heap[len(row) :] = row
-        pair, neither = 2 * HASH_BYTES, bytes(2 * HASH_BYTES)
-        for bit in range(depth - 1, -1, -1):  # a whole row at a time: slot by slot costs twice the time
-            suffix = bytes([bit])
-            above = []
-            for at in range(0, len(row), pair):
-                sides = row[at : at + pair]
-                if sides == neither:
-                    above.append(_NONE)
-                    continue
-                one, other = sides[:HASH_BYTES], sides[HASH_BYTES:]
-                above.append(sha256(sides + suffix).digest() if one != _NONE != other else max(one, other))
-            row = b"".join(above)
-            tree._heap[len(row) : 2 * len(row)] = row
+        with memoryview(tree._heap) as heap:
+            heap[len(roots) :] = roots
+            for bit in range(depth - 1, -1, -1):
+                row = HASH_BYTES << bit  # bytes of the row, which also begins there
+                for at in range(row, 2 * row, _PIECE):  # many at a time: slot by slot costs twice the time
+                    end = min(at + _PIECE, 2 * row)
+                    heap[at:end] = _row_above(bytes(heap[2 * at : 2 * end]), bit)
         return tree
 
     @property
@@ -170,9 +166,9 @@ class MapTree:
 
     def copy(self) -> MapTree:
         """The same map, to go its own way. Changes prepared from one can be accepted by both, each in its turn."""
-        twin = MapTree(0)
-        twin.depth, twin.count, twin._generation = self.depth, self.count, self._generation
-        twin._heap = bytearray(self._heap)
+        twin = MapTree(self.depth)
+        twin.count, twin._generation = self.count, self._generation
+        twin._heap[:] = self._heap
         return twin
 
     def overwrite(self, changed: Mapping[int, Sequence[Leaf]], count: int) -> None:
@@ -276,6 +272,31 @@ class MapTree:
             for slot, node in nodes.items():
                 at = slot * HASH_BYTES
                 heap[at : at + HASH_BYTES] = node
+
+
+def _row_above(below: bytes, bit: int) -> bytes:
+    """The nodes over pairs of neighbours."""
+    pair, neither, suffix = 2 * HASH_BYTES, bytes(2 * HASH_BYTES), bytes([bit])
+    above = []
+    for at in range(0, len(below), pair):
+        sides = below[at : at + pair]
+        if sides == neither:
+            above.append(_NONE)
+            continue
+        one, other = sides[:HASH_BYTES], sides[HASH_BYTES:]
+        above.append(sha256(sides + suffix).digest() if one != _NONE != other else max(one, other))
+    return b"".join(above)
+
+
+def _memory(size: int) -> bytearray | mmap.mmap:
+    """Zeroed bytes; what is large in large pages, where the system has them. A path touches a place of its own at each
+    level, and with pages of 4 KiB nearly each of those costs a walk through the page tables before it is read."""
+    if size < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return bytearray(size)
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 class MapAhead:

@@ -31,7 +31,7 @@ from ledger.request_signing import sign_request
 from ledger.tlog.note import parse_vkey
 from ledger.wire import Logged, receipt_of
 
-CONNECTIONS = 6  # requests in flight at saturation
+CONNECTIONS = 8  # requests in flight at saturation
 SHARE = 0.7  # of the saturation rate, for the latency that users see
 SINGLES = 100  # statements sent alone to an idle log
 FLOOD = 80  # requests at once: 20,000 statements, several times what may wait
