@@ -77,7 +77,7 @@ class PostgresStore:
         await self._writing.append(lambda session: self._append(session, batch, check), batch.before, batch.head)
 
     async def _append(self, session: Any, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
-        head, private = batch.head, batch.private
+        head = batch.head
         fields = (head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
         if batch.before is None:
             swapped = await session.execute(sql.FIRST_HEAD, *fields)
@@ -85,16 +85,31 @@ class PostgresStore:
             swapped = await session.execute(sql.SWAP_HEAD, *fields, batch.before.size, batch.before.root)
         if swapped.split()[-1] != "1":
             raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
-        fresh, later = batch.state_values()
-        signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
         await self._copy(
             session, sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.known_as) for e in batch.entries]
         )
+        start = batch.before.size if batch.before else 0
+        entries = [row[0] for row in await session.fetch(sql.ENTRIES, start, head.size)]
+        # What is read back is checked while the other rows are written.
+        checking = asyncio.get_running_loop().run_in_executor(self._checker, check, entries)
+        try:
+            await self._append_beside(session, batch)
+        except BaseException:
+            checking.add_done_callback(asyncio.Future.exception)  # nobody else is told of two errors
+            raise
+        await checking
+
+    async def _append_beside(self, session: Any, batch: StoredBatch) -> None:
+        """All of a batch but its entries. Few questions: for each the event loop has to come by again."""
+        head, private = batch.head, batch.private
+        fresh, later = batch.state_values()
+        signed = [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed]
         await self._put(session, sql.PUT_TILE, {(level, at): (level, at, body) for level, at, body in batch.tiles})
-        await session.execute(sql.KEEP_STATE, [values[0] for values in later])
-        await self._put(session, sql.PUT_STATE, {values[0]: values for values in later})
+        if later:
+            await session.execute(sql.KEEP_STATE, [values[0] for values in later])
+            await self._put(session, sql.PUT_STATE, {values[0]: values for values in later})
         await self._copy(session, sql.NEW_STATE, fresh)
-        await self._copy(session, sql.PUT_CHANGE, [(head.seal, pack_change(batch.buckets))])
+        await self._insert(session, sql.PUT_CHANGE, [(head.seal, pack_change(batch.buckets))])
         await self._put(session, sql.PUT_CHUNK, {values[0]: values for values in batch.chunks})
         if batch.chunks and batch.floor >= 0:
             await session.execute(sql.SWEEP_CHANGES, batch.floor)
@@ -106,9 +121,6 @@ class PostgresStore:
             await self._put(session, sql.RENEW_INDEX, {row[0]: row for row in index_values(private.renewed)})
             envelopes = [(row.place, int(row.slot), row.body) for row in private.envelopes]
             await self._insert(session, sql.PUT_ENVELOPE, envelopes)
-        start = batch.before.size if batch.before else 0
-        entries = [row[0] for row in await session.fetch(sql.ENTRIES, start, head.size)]
-        await asyncio.get_running_loop().run_in_executor(self._checker, check, entries)
 
     async def entries(self, start: int, end: int) -> list[bytes]:
         if end == start + 1:

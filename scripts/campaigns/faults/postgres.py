@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import asyncpg
 
-from campaigns.faults.stores import STEPS, Fault, Sqlite, prove
+from campaigns.faults.stores import Fault, Sqlite, prove, step_of
 from ledger.__main__ import main
 from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE
@@ -153,7 +153,7 @@ class _Failing:
         return getattr(self._inner, name)
 
     async def execute(self, text: str, *values: Any, **how: Any) -> Any:
-        step = next((step for begin, step in STEPS if text.startswith(begin)), "")
+        step = step_of(text)
         if text == "BEGIN":
             self._commit = ""
         elif text == "COMMIT":
@@ -161,7 +161,7 @@ class _Failing:
         return await self._at(step, lambda: self._inner.execute(text, *values, **how))
 
     async def fetch(self, text: str, *values: Any, **how: Any) -> Any:
-        step = next((step for begin, step in STEPS if text.startswith(begin)), "")
+        step = step_of(text)
         return await self._at(step, lambda: self._inner.fetch(text, *values, **how))
 
     async def copy_records_to_table(self, table: str, **how: Any) -> Any:

@@ -89,14 +89,20 @@ class StoreKind(Protocol):
 
 
 STEPS = (
-    ("INSERT OR ROLLBACK INTO entry ", "entries"),
-    ("INSERT OR ROLLBACK INTO tile ", "tiles"),
-    ("INSERT OR ROLLBACK INTO state ", "states"),
-    ("INSERT OR ROLLBACK INTO map_change ", "map"),
+    ("INSERT INTO entry ", "entries"),
+    ("INSERT INTO tile ", "tiles"),
+    ("INSERT INTO state ", "states"),
+    ("INSERT INTO map_change ", "map"),
     ("UPDATE head ", "head"),
     ("SELECT body FROM entry ", "check"),
     ("INSERT INTO checkpoint ", "publish"),
 )
+
+
+def step_of(text: str) -> str:
+    """The step that a statement of either store's writer is, or ""."""
+    words = text.replace("INSERT OR ROLLBACK INTO ", "INSERT INTO ", 1)
+    return next((step for begin, step in STEPS if words.startswith(begin)), "")
 
 
 class _Failing:
@@ -110,7 +116,7 @@ class _Failing:
         return getattr(self._inner, name)
 
     def execute(self, text: str, *values: Any) -> Any:
-        step = next((step for begin, step in STEPS if text.startswith(begin)), "")
+        step = step_of(text)
         if text.startswith("BEGIN"):
             self._commit = ""
         elif step in ("entries", "publish"):

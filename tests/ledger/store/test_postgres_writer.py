@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,28 +151,53 @@ async def test_a_checkpoint_does_not_wait_for_the_batch_behind_it(store: Any, pr
     assert await store.head() == second.head
 
 
+async def test_what_is_read_back_wrong_is_never_committed(server: Server) -> None:
+    """It is checked beside the other rows, and waited for before COMMIT; also when those fail too."""
+    place = server.place("read back")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
+    await store.append(first := batch(None), accept)
+    before, write = await contents(store), store._append_beside
+
+    def refuse(entries: object) -> None:
+        time.sleep(0.2)  # all else is written by then
+        raise AssertionError("not what was sent")
+
+    with pytest.raises(AssertionError, match="not what was sent"):
+        await store.append(batch(first.head), refuse)
+
+    async def fail(session: Any, rows: Any) -> None:
+        await write(session, rows)
+        await session.execute("SELECT 1 / 0")
+
+    store._append_beside = fail
+    with pytest.raises(Unavailable, match="division"):
+        await store.append(batch(first.head), refuse)
+    store._append_beside = write
+    assert await contents(store) == before
+    await store.append(batch(first.head), accept)
+    await store.close()
+
+
 async def test_a_server_that_answers_rollback_has_committed_nothing(server: Server) -> None:
     place = server.place("rollback")
     store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     await store.append(first := batch(None), accept)
 
-    def spoil(entries: object) -> None:
-        # Behind the writer's back its transaction fails; to COMMIT the server then answers ROLLBACK, and no error.
-        session = store._writer._session
-        broken = session.execute("SELECT 1 / 0")
-        asyncio.run_coroutine_threadsafe(_swallow(broken), loop).result()
+    write = store._append_beside
 
-    loop = asyncio.get_running_loop()
+    async def spoil(session: Any, rows: Any) -> None:
+        # Behind the writer's back its transaction fails; to COMMIT the server then answers ROLLBACK, and no error.
+        await write(session, rows)
+        with pytest.raises(asyncpg.PostgresError, match="division"):
+            await session.execute("SELECT 1 / 0")
+
+    store._append_beside = spoil
     with pytest.raises(Unavailable, match="ROLLBACK"):
-        await store.append(batch(first.head), spoil)
+        await store.append(batch(first.head), accept)
+    store._append_beside = write
     assert await store.head() == first.head
     await store.append(batch(first.head), accept)
     await store.close()
-
-
-async def _swallow(broken: Any) -> None:
-    with pytest.raises(Exception, match="division"):
-        await broken
 
 
 async def test_a_backend_that_is_terminated_at_any_moment_loses_and_doubles_nothing(server: Server) -> None:
