@@ -1,7 +1,7 @@
 """The store for production: one schema of a PostgreSQL 15+ database for each log, through asyncpg.
 
-One writer with two sessions writes (`postgres_writer`), a bounded pool reads; all use the SQL of `ledger.store.sql`. A
-ledger's role may not change or delete what is append-only, and its store refuses to open when it could.
+One session writes (`postgres_writer`), a bounded pool reads; both use the SQL of `ledger.store.sql`. A ledger's role
+may not change or delete what is append-only, and its store refuses to open when it could.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class PostgresStore:
         self._place = place
         self._reads = reads
         self._writer = writer
-        self._checkpoints = None if writer is None else Writer(place, writer.deadlines, beside=writer)
         self._private = private
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")
         self._entry = Gathering(self._entries_at)
@@ -207,16 +206,10 @@ class PostgresStore:
         async def write(session: Any) -> None:
             await session.execute(sql.PUT_CHECKPOINT, note)
 
-        await self._publishing.transact(write)
-
-    async def open_writer(self) -> None:
-        """Take the place of the one writer. Raises as Writer.open."""
-        await self._writing.open()
-        await self._publishing.open()
+        await self._writing.transact(write)
 
     async def hold(self) -> None:
         await self._writing.hold()
-        await self._publishing.hold()
 
     async def envelope(self, place: bytes, slot: Slot) -> bytes | None:
         row = await self._one(sql.ENVELOPE, place, int(slot))
@@ -245,17 +238,14 @@ class PostgresStore:
         await self._entry.close()
         await self._bucket.close()
         await self._reads.close()
-        for writer in (self._checkpoints, self._writer):
-            if writer is not None:
-                await writer.close()
+        if self._writer is not None:
+            await self._writer.close()
 
     @property
     def _writing(self) -> Writer:
-        return _opened(self._writer)
-
-    @property
-    def _publishing(self) -> Writer:
-        return _opened(self._checkpoints)
+        if self._writer is None:
+            raise Unavailable("store: opened for reading only")
+        return self._writer
 
     async def _one(self, text: str, *values: Any) -> Any:
         rows = await self._reads.fetch(text, *values)
@@ -309,12 +299,6 @@ class PostgresStore:
             await session.execute(many(insert), *(list(column) for column in columns))
 
 
-def _opened(writer: Writer | None) -> Writer:
-    if writer is None:
-        raise Unavailable("store: opened for reading only")
-    return writer
-
-
 async def open_postgres(
     place: Place, *, private: bool, read_only: bool = False, deadlines: Deadlines | None = None
 ) -> PostgresStore:
@@ -333,7 +317,7 @@ async def open_postgres(
         if writer is not None:
             if private:
                 await check_role(reads.fetch)
-            await store.open_writer()
+            await writer.open()
     except BaseException:
         await store.close()
         raise

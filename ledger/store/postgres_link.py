@@ -63,15 +63,7 @@ class Place:
     @property
     def lock(self) -> int:
         """The advisory lock (of this database) that a writer of this log holds."""
-        return self._lock("writer")
-
-    @property
-    def checkpoint_lock(self) -> int:
-        """The one that the same writer's session for checkpoints holds."""
-        return self._lock("checkpoint")
-
-    def _lock(self, what: str) -> int:
-        return int.from_bytes(sha256(f"cert-ledger {what} {self.schema}".encode()).digest()[:8], "big", signed=True)
+        return int.from_bytes(sha256(f"cert-ledger writer {self.schema}".encode()).digest()[:8], "big", signed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,9 @@
 """The one writer of a PostgreSQL store, and how it learns the outcome of a commit whose answer was lost.
 
-It has two sessions: one for batches and whatever else is written, and one for published checkpoints alone, so that
-readers see a checkpoint while the next batch is being committed and not only after it. Each has a lock of its own.
-
     1 lock       its session holds the log's advisory lock: a second writer waits a little, then is refused. That is a
                  courtesy; what decides between two writers is the compare-and-swap on the head row. A session that
                  takes the place of a lost one also finds the head where this writer left it: else another one has
-                 written meanwhile, and this one writes nothing more. That for checkpoints, which no comparison guards,
-                 is opened behind the other and only where that still has its place; whoever takes over waits for both
-                 locks, so that no older checkpoint is put over a newer one
+                 written meanwhile, and this one writes nothing more
     2 confirm    the head row is locked, which is written and waits for the synchronous standby as a commit does: what
                  can be read from here on is there too. After a crash a server shows what it had not sent to its standby
     3 work       BEGIN (once more on a new session, should the old one have died unnoticed) and everything of the batch.
@@ -29,8 +24,8 @@ A crash of this process anywhere leaves whole batches; the server rolls back wha
 after `abandoned` seconds at the latest. A crash of the server in 5 may leave a batch that only its own disk has: it is
 never acknowledged before step 2 of a later session has seen it on the standby. After a failover it may be gone.
 
-A writer that only fell silent (stopped, or cut off) keeps its sessions and with them the locks. `unseat` is how the one
-who waits ends such a session; whoever wants to stay `hold`s on more often.
+A writer that only fell silent (stopped, or cut off) keeps its session and with it the lock. `unseat` is how the one who
+waits ends such a session; whoever wants to stay `hold`s on more often.
 """
 
 from __future__ import annotations
@@ -68,7 +63,7 @@ _SILENT: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pg_locks.database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND (classid::bigint << 32 | objid::bigint) = ANY($1)"
+    " AND (classid::bigint << 32 | objid::bigint) = $1"
     " AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > make_interval(secs => $2)"
 )
 
@@ -91,12 +86,10 @@ def _warnings(session: Any) -> Iterator[list[str]]:
 
 
 class Writer:
-    """One session, one transaction at a time, in the order they were asked for. `beside`: the writer of batches, of one
-    for checkpoints."""
+    """One session, one transaction at a time, in the order they were asked for."""
 
-    def __init__(self, place: Place, deadlines: Deadlines, beside: Writer | None = None) -> None:
-        self._place, self.deadlines, self._beside = place, deadlines, beside
-        self._lock = place.lock if beside is None else place.checkpoint_lock
+    def __init__(self, place: Place, deadlines: Deadlines) -> None:
+        self._place, self._deadlines = place, deadlines
         self._one = asyncio.Lock()
         self._session: Any = None
         self._left: tuple[StoredHead | None] | None = None  # the head as this writer left it, once it knows
@@ -105,15 +98,15 @@ class Writer:
         """The session, made anew where it was lost. Raises Refused("STORE_IN_USE"), Refused("HEAD_MOVED") when another
         process has written meanwhile, Unavailable, or as check_server."""
         if self._session is None or self._session.is_closed():
-            session = await connect(self._place, self.deadlines)
+            session = await connect(self._place, self._deadlines)
             try:
                 with unavailable("open"):
                     await check_server(session, self._place)
-                    await session.execute(f"SELECT pg_advisory_lock({self._lock})")  # 1
-                if self._beside is not None:
-                    await self._beside.hold()
-                else:
-                    await self._find_head(session)
+                    await session.execute(f"SELECT pg_advisory_lock({self._place.lock})")  # 1
+                head = await self._head(session)  # 2
+                if self._left is not None and self._left != (head,):
+                    raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
+                self._left = (head,)
             except Unavailable as error:
                 session.terminate()
                 if isinstance(error.__cause__, asyncpg.LockNotAvailableError):
@@ -125,17 +118,11 @@ class Writer:
             self._session = session
         return self._session
 
-    async def _find_head(self, session: Any) -> None:
-        head = await self._head(session)  # 2
-        if self._left is not None and self._left != (head,):
-            raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
-        self._left = (head,)
-
     async def _head(self, session: Any) -> StoredHead | None:
         """The head that a new session finds, once the synchronous standby has it too. Raises Unavailable."""
         with unavailable("look"), _warnings(session) as warned:
             # A row lock is written, so its commit waits. To cancel that wait harms nobody: it is not believed then.
-            row = await session.fetchrow(f"{sql.HEAD} FOR UPDATE", timeout=self.deadlines.command)
+            row = await session.fetchrow(f"{sql.HEAD} FOR UPDATE", timeout=self._deadlines.command)
         if warned:
             raise Unavailable("store: the wait for a standby was ended; what is committed here may be nowhere else")
         return None if row is None else StoredHead(*row)
@@ -183,7 +170,7 @@ class Writer:
             session = await self.open()
             try:
                 with unavailable(words.lower()):
-                    await session.execute(words, timeout=self.deadlines.connect)  # nobody there: soon known
+                    await session.execute(words, timeout=self._deadlines.connect)  # nobody there: soon known
                 return session
             except BaseException as error:
                 self._hang_up()
@@ -193,7 +180,7 @@ class Writer:
 
     async def _roll_back(self, session: Any) -> None:
         try:
-            await session.execute("ROLLBACK", timeout=self.deadlines.connect)
+            await session.execute("ROLLBACK", timeout=self._deadlines.connect)
         except BaseException as error:
             self._hang_up()  # the server rolls back by itself
             if not isinstance(error, FAILURES):
@@ -206,7 +193,7 @@ class Writer:
         with _warnings(session) as warned:
             sent = asyncio.ensure_future(session.execute("COMMIT", timeout=_NEVER_S))  # 5
             try:
-                done, _ = await asyncio.wait([sent], timeout=self.deadlines.command)
+                done, _ = await asyncio.wait([sent], timeout=self._deadlines.command)
             except asyncio.CancelledError:
                 session.terminate()
                 await asyncio.wait([sent])
@@ -240,7 +227,7 @@ class Writer:
         Unavailable("… unknown …") when that cannot be learnt."""
         last = ""
         try:
-            async with asyncio.timeout(self.deadlines.settle):
+            async with asyncio.timeout(self._deadlines.settle):
                 while True:
                     try:
                         await self.open()
@@ -261,7 +248,7 @@ class Writer:
 
     async def _shown_head(self) -> StoredHead | None:
         """The head as it is committed right now, without the lock: it says who went on, not what became of us."""
-        session = await connect(self._place, self.deadlines)
+        session = await connect(self._place, self._deadlines)
         try:
             with unavailable("look"):
                 row = await session.fetchrow(sql.HEAD)
@@ -289,7 +276,6 @@ async def unseat(place: Place, deadlines: Deadlines, silence_s: float) -> bool:
     session = await connect(place, deadlines)
     try:
         with unavailable("unseat"):
-            locks = [place.lock, place.checkpoint_lock]
-            return any(row[0] for row in await session.fetch(_SILENT, locks, silence_s))
+            return any(row[0] for row in await session.fetch(_SILENT, place.lock, silence_s))
     finally:
         await end(session)

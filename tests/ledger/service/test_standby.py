@@ -31,14 +31,6 @@ HEARD = (  # of whoever has the lock $1
 )
 
 
-END = HEARD.replace("state_change", "pg_terminate_backend(pid)", 1)
-
-
-def locks(place: str) -> tuple[int, int]:
-    found = parse_place(place)
-    return found.lock, found.checkpoint_lock
-
-
 @pytest.fixture(scope="module")
 def server() -> Server:
     return postgres_server()
@@ -87,12 +79,11 @@ async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(server: S
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     holding = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal))
     waiting = asyncio.create_task(take_place(settings(place, 60_000), Path()))
-    for lock in locks(place):  # of both sessions
-        heard: set[Any] = set()  # when the server heard of it, by its own clock: what `unseat` asks for
-        async with asyncio.timeout(60):
-            while len(heard) < 5:
-                heard.update(server.sql(place, HEARD, lock))
-                await asyncio.sleep(0.05)
+    heard: set[Any] = set()  # when the server heard of it, by its own clock: what `unseat` asks for
+    async with asyncio.timeout(60):
+        while len(heard) < 5:
+            heard.update(server.sql(place, HEARD, parse_place(place).lock))
+            await asyncio.sleep(0.05)
     assert not waiting.done() and not fatal.done(), "one that is heard of keeps its place"
     head = batch(await store.head()).head
     await store.append(batch(await store.head()), accept)
@@ -125,45 +116,12 @@ async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tu
     assert told.code == "TAKEN_OVER"
 
 
-@pytest.mark.parametrize("lost", [0, 1])
-async def test_one_lost_session_of_two_gives_no_place_away(server: Server, leader: tuple[str, Any], lost: int) -> None:
-    """Whoever waits waits for both locks; so the one that leads makes the lost one anew and goes on."""
-    place, store = leader
-    await store.put_checkpoint(b"first")
-    before = await store.head()
-    assert server.sql(place, END, locks(place)[lost])
-    with pytest.raises(Refused, match="STORE_IN_USE"):
-        await open_store(place, Path(), private=True, deadlines=HASTY)
-    await store.append(batch(before), accept)
-    await store.put_checkpoint(b"second")
-    assert await store.checkpoint() == b"second" and await store.head() == batch(before).head
-
-
-async def test_a_checkpoint_is_not_kept_for_one_that_lost_its_place_to_a_batch(
-    server: Server, leader: tuple[str, Any]
-) -> None:
-    """Both its sessions are gone, and another has written meanwhile and ended."""
-    place, store = leader
-    for lock in locks(place):
-        assert server.sql(place, END, lock)
-    async with asyncio.timeout(60):
-        while any(server.sql(place, HEARD, lock) for lock in locks(place)):
-            await asyncio.sleep(0.01)
-    other = await open_store(place, Path(), private=True)
-    await other.append(batch(await other.head()), accept)
-    await other.put_checkpoint(b"newer")
-    await other.close()
-    with pytest.raises(Refused, match="HEAD_MOVED"):
-        await store.put_checkpoint(b"older")
-    assert await store.checkpoint() == b"newer"
-
-
 async def test_a_lost_session_that_nobody_took_over_is_made_anew(server: Server, leader: tuple[str, Any]) -> None:
     place, store = leader
     await asyncio.sleep(0.1)
     assert await unseat_writer(place, 0.05)
     async with asyncio.timeout(60):
-        while any(server.sql(place, HEARD, lock) for lock in locks(place)):
+        while server.sql(place, HEARD, parse_place(place).lock):
             await asyncio.sleep(0.01)
     assert not await unseat_writer(place, 0.05), "there is nobody left"
     await store.hold()

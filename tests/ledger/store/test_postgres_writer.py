@@ -102,11 +102,10 @@ async def test_one_whose_place_was_taken_meanwhile_does_not_wait_for_it(
     """Nobody will give the lock back, so the search for the outcome would only end with its time."""
     await store.append(first := batch(None), accept)
     place = str(store._place.dsn).replace(str(proxy.port), str(server.port)) + f"?schema={store._place.schema}"
-    await store._checkpoints.close()  # while it lives nobody takes the place
     taking = asyncio.create_task(open_store(place, Path(), private=True, deadlines=PATIENT))
     while not server.sql(None, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
         await asyncio.sleep(0.01)
-    proxy.cut, store._writer.deadlines = cut, HASTY
+    proxy.cut, store._writer._deadlines = cut, HASTY
     writing = asyncio.create_task(store.append(second := batch(first.head), accept))
     taken = await taking
     assert await taken.head() == (second.head if cut == "after" else first.head)
@@ -136,19 +135,6 @@ async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: An
     with pytest.raises(Unavailable, match="unknown"):
         await store.put_checkpoint(b"note")
     assert await store.checkpoint() == b"note"
-
-
-async def test_a_checkpoint_does_not_wait_for_the_batch_behind_it(store: Any, proxy: CommitProxy) -> None:
-    await store.append(first := batch(None), accept)
-    proxy.cut = "late"
-    writing = asyncio.create_task(store.append(second := batch(first.head), accept))
-    while proxy.cut:
-        await asyncio.sleep(0.01)
-    await store.put_checkpoint(b"note")
-    assert await store.checkpoint() == b"note" and await store.head() == first.head and not writing.done()
-    proxy.deliver.set()
-    await writing
-    assert await store.head() == second.head
 
 
 async def test_what_is_read_back_wrong_is_never_committed(server: Server) -> None:
@@ -285,7 +271,7 @@ async def test_a_wait_for_the_standby_that_somebody_ends_is_no_commit(pair: Pair
 async def test_what_a_crash_left_on_one_disk_is_not_believed_before_the_standby_has_it(pair: Pair) -> None:
     place, store, first = await a_store(pair, "crash")
     pair.left.stop(immediate=True)
-    store._writer.deadlines = replace(PATIENT, command=0.5, settle=0.5)
+    store._writer._deadlines = replace(PATIENT, command=0.5, settle=0.5)
     with pytest.raises(Unavailable, match="unknown"):
         await store.append(second := batch(first), accept)
     await store.close()
