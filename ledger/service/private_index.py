@@ -21,9 +21,6 @@ costs it a page of its own):
     MATCH   index at which the certificate was issued, 8 bytes big-endian ‖ HMAC[:24]
                                                   in the order of the log; a correction's beside that of its certificate
 
-A track id is drawn so that those of one request lie beside each other too, in the log's own tables: 8 random bytes of
-the request ‖ 8 of the person. The log shows anyway which certificates came together.
-
 Envelopes are in a table of their own. A row of it lies as one of MATCH does, with the locator, which whoever knows the
 certificate's secret makes, in the place of an HMAC (`envelope_keys`).
 
@@ -35,8 +32,9 @@ A thief of the database without the index keys sees from the keys which rows and
 many names its number has had, and, since the log tells when it was corrected, which corrections changed the name. (In a
 store that was never copied the order of insertion says the same.) The body of the number's row names the certificate in
 plain; with the rows of the same hundred beside it, it tells that these certificates' numbers differ in no more than
-the last two characters. Nothing else is said of number, name or ID: without its key an HMAC cannot be tried, and 128
-bits (among the names of one number) or 192 are enough that no two meet by chance.
+the last two characters (of the national scheme: one body, year and grade, and one hundred of the sequence). Nothing
+else is said of number, name or ID: without its key an HMAC cannot be tried, and 128 bits (among the names of one
+number) or 192 are enough that no two meet by chance.
 
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
@@ -61,7 +59,6 @@ from ledger.store.protocol import IndexRow, Purpose
 KEY_VERSION: Final = 1
 NUMBERS_APART: Final = "numbers_apart"  # name in `meta`: rows of numbers from before step 0009 lie under the HMAC alone
 _HUNDRED: Final = 2  # last characters of a number by which those of one hundred differ
-_DRAWN: Final = 8  # bytes of a track id that those of one request share, and as many that are its own
 _NONCE: Final = 12
 LOOKUP_BYTES: Final = _NONCE + 32 + 16 + 32 + 16  # of a look-up row: nonce, cert key, salt, leaf hash, tag
 
@@ -97,14 +94,10 @@ class PrivateIndex:
         """Every key that a row of one of these numbers may have, with the number."""
         return {key: number for number in numbers for key in self.number_keys(number)}
 
-    def track_rows(self, persons: Sequence[tuple[str, str, str, str]]) -> list[IndexRow]:
-        """A row for each (document type, country, number, lineage), which draws a fresh track id, to be claimed: the
-        first one in stays."""
-        request = self.random_bytes(_DRAWN)
-        return [
-            IndexRow(self.person_hmac(*person), Purpose.PERSON, KEY_VERSION, request + self.random_bytes(_DRAWN))
-            for person in persons
-        ]
+    def track_row(self, document_type: str, country: str, number: str, lineage: str) -> IndexRow:
+        """A row that draws a fresh track id, to be claimed: the first one in stays."""
+        hmac_ = self.person_hmac(document_type, country, number, lineage)
+        return IndexRow(hmac_, Purpose.PERSON, KEY_VERSION, self.random_bytes(16))
 
     def person_hmac(self, document_type: str, country: str, number: str, lineage: str) -> bytes:
         person = text_item(document_type) + text_item(country) + text_item(number) + text_item(lineage)

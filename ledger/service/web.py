@@ -188,13 +188,12 @@ async def post_tracks(request: web.Request) -> web.Response:
         raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
     log.track_budget.take(filing.terms.number, len(persons), time.monotonic())
     journal.info("tracks", extra={"fields": {"filing": filing.terms.number, "persons": len(persons)}})
-    named = []
+    rows = []
     for person in persons:
         document = IdDocument(person.document_type, person.country, person.number)
         if not 1 <= len(person.lineage) <= 64:
             raise Malformed("a lineage has 1 to 64 characters")
-        named.append((*document.identity, person.lineage))
-    rows = log.index.track_rows(named)
+        rows.append(log.index.track_row(*document.identity, person.lineage))
     try:
         found = await log.store.claim(rows)
     except Refused as error:  # another process leads; this one is about to find out and to end (standby.py)

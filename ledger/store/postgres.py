@@ -318,6 +318,7 @@ async def open_postgres(
             if private:
                 await check_role(reads.fetch)
             await writer.open()
+            await check_schema(reads.fetch, place, private=private)  # once more: a migration may have had the lock
     except BaseException:
         await store.close()
         raise

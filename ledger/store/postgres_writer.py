@@ -151,6 +151,8 @@ class Writer:
             if found == before:
                 raise Unavailable("store: the connection was lost and the batch was not committed")
             if found != after:  # somebody else went on: from our batch, or from the one before
+                self._hang_up()
+                self._left = (before,)  # whatever this writer still wanted to write, `open` refuses
                 raise Unavailable("store: the answer to a commit was lost; outcome unknown, the head has moved")
 
     async def _begin_and(self, work: Work) -> Any:

@@ -246,7 +246,7 @@ def signed_certificate(
         route=Route.EXAM,
         standard=f"GZB-{OCCUPATION}",
         audience=Audience.PUBLIC,
-        track_id=_octets(f"request {holder // 1000}")[:8] + _octets(f"t{holder}")[:8],
+        track_id=_octets(f"t{holder}")[:16],
         face=_octets(f"f{serial}"),
         rest=_octets(f"x{serial}"),
     )

@@ -196,7 +196,7 @@ class Room:
         made = []
         for label in labels:
             index = PrivateIndex(octets("index"), lambda count, label=label: octets(f"t {label}", count))
-            (row,) = index.track_rows([("111", "CHN", id_number(label), OCCUPATION)])
+            row = index.track_row("111", "CHN", id_number(label), OCCUPATION)
             track = (await self.store.claim([row]))[row.hmac]
             made.append(BODY.certificate(label, track=track, **changes))
         return made

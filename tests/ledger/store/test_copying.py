@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
+from ledger.service.private_index import NUMBERS_APART
 from ledger.store import copying
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
 from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
@@ -47,7 +48,7 @@ async def sound(copied: Copyable) -> list[str]:
 
 async def grown(kind: StoreKind, path: Path, batches: int = 3) -> Any:
     store = await kind.create(path, private=True)
-    await store.put_meta({"origin": b"o", "map_depth": b"\4"})
+    await store.put_meta({"origin": b"o", "map_depth": b"\4", NUMBERS_APART: b""})
     head: StoredHead | None = None
     for _ in range(batches):
         made = batch(head, 3)
@@ -74,7 +75,8 @@ TABLES = (
 
 async def everything(store: Any) -> list[Any]:
     rows = [await store.page(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]
-    return [*rows, await store.checkpoint(), await store.meta("origin"), await store.meta("map_depth")]
+    meta = [await store.meta(name) for name in ("origin", "map_depth", NUMBERS_APART)]
+    return [*rows, await store.checkpoint(), *meta]
 
 
 @pytest.mark.parametrize(("one", "other"), WAYS)

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace as renewed
 
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.store.opening import create_store, open_store
 from ledger.store.protocol import IndexRow, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
@@ -112,7 +112,25 @@ async def test_one_whose_place_was_taken_meanwhile_does_not_wait_for_it(
     await taken.append(batch(await taken.head(), 3), accept)
     with pytest.raises(Unavailable, match="moved"):
         await writing
+    await taken.put_checkpoint(b"newer")
     await taken.close()
+    with pytest.raises(Refused, match="HEAD_MOVED"):
+        await store.put_checkpoint(b"older")
+    reading = await open_store(place, Path(), private=True, deadlines=PATIENT)
+    assert await reading.checkpoint() == b"newer"
+    await reading.close()
+
+
+async def test_one_that_waited_for_a_migration_looks_at_the_schema_again(server: Server) -> None:
+    place = server.place("migrated meanwhile")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
+    waiting = asyncio.create_task(open_store(place, Path(), private=True, deadlines=PATIENT))
+    while not server.sql(None, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        await asyncio.sleep(0.01)
+    server.sql(place, "INSERT INTO migration (name, digest) VALUES ('9999_later', '')")
+    await store.close()
+    with pytest.raises(Refused, match="SCHEMA"):
+        await waiting
 
 
 async def test_the_first_batch_of_all_is_looked_up_too(store: Any, proxy: CommitProxy) -> None:
