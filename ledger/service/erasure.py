@@ -6,9 +6,9 @@
     4 match       the row of each statement and the last four characters of the ID number, found by trial
     5 links       the rows that lead from claims to this certificate, found by opening those of all claims
 
-Two rows stay, HMACs both. That of the number leads to a place in the log, and says of the person nothing that the log
-does not: without it the number could be given to somebody else. That of the person (track) leads to a random id:
-without it a later certificate of the same person would not join the earlier ones.
+Two rows stay, under keys made of HMACs. That of the number leads to a place in the log, and says of the person nothing
+that the log does not: without it the number could be given to somebody else. That of the person (track) leads to a
+random id: without it a later certificate of the same person would not join the earlier ones.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
     mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ body)
 
 A front is believed what only openings show (steps 7 and 9 of admission): the private part, which is that of one
-certificate: an HMAC for each of its rows. The rows themselves the sequencer makes, of their own purposes and where the
-number and the place in the log say. It is not believed about the entry: its form, its key and its signatures are
-checked again by whoever puts it into the log, so that a front in other hands cannot get in what no record key has
-signed. Whoever holds the index key can send bodies; sent again within their 30 seconds they do nothing, because a
-statement is in the log once.
+certificate: what the key of each of its rows is made of. The rows themselves the sequencer makes, of their own purposes
+and where the number and the place in the log say. It is not believed about the entry: its form, its key and its
+signatures are checked again by whoever puts it into the log, so that a front in other hands cannot get in what no
+record key has signed. Whoever holds the index key can send bodies; sent again within their 30 seconds they do nothing,
+because a statement is in the log once.
 
 `form` is a digest of the field names and types below: another version of the program is refused, not guessed at.
 """

@@ -58,7 +58,7 @@ class PrivateFold:
     ) -> None:
         self._index, self._lineage_of, self._nullifiers = index, lineage_of, Nullifiers(index)
         self._numbers_apart = numbers_apart
-        self._known = known  # HMAC -> row, of numbers, persons and look-ups
+        self._known = known  # key -> body, of rows of numbers, persons and look-ups
         self._new: list[IndexRow] = []
         self._renewed: dict[bytes, IndexRow] = {}
         self._envelopes: list[EnvelopeRow] = []
