@@ -39,8 +39,8 @@ from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transacti
 from ledger.text import Text
 
 T = TypeVar("T")
-# Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry (state, track, number) touches a page of
-# its own: 4.7 pages a certificate at a million.
+# Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry (state, track) touches a page of its own:
+# 4.7 pages a certificate at a million, when that of its number was random too.
 _ENTRY_PAGES = 5
 _COMMIT_PAGES = 16
 _HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
