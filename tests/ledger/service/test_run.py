@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,16 @@ import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
+from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.service.config import LedgerSettings
 from ledger.service.guard import FileGuard
+from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE, create, running
 from ledger.settings import load_settings
-from ledger.store.opening import open_store
+from ledger.store.opening import open_store, upgrade_store
 from ledger.wire import Logged
+from tests.ledger.service.test_admission import renumbered
 from tests.support.builders import id_number, make_authority
 from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, distinct, drafted, live_body
 
@@ -93,6 +98,30 @@ async def test_a_restart_gives_the_first_answer_and_goes_on(tmp_path: Path) -> N
         assert isinstance(one, Logged) and isinstance(two, Logged)
         assert isinstance(before.answers[0], Logged)
         assert (two.index, two.time) == (before.answers[0].index, before.answers[0].time)
+    finally:
+        live.stop()
+
+
+async def test_a_number_that_an_older_version_wrote_is_not_given_again(tmp_path: Path) -> None:
+    body, live = live_body("older"), LiveLedger.create(tmp_path / "log", "older")
+    live.start()
+    try:
+        await live.file(body)
+        async with live.client(body) as client:
+            first, second = await drafted(client, body, "a", "b")
+            await client.submit([first.submission()])
+        live.stop()
+        secret = open_key_file(live.folder / "keys.json", PASSPHRASE).key("index", "index").secret
+        now, before = PrivateIndex(secret, bytes).number_keys(first.face.number)
+        with closing(sqlite3.connect(live.folder / "log.db", isolation_level=None)) as store:
+            store.execute("UPDATE private_index SET hmac = ? WHERE hmac = ?", (before, now))
+            store.execute("DELETE FROM migration WHERE name = '0009_numbers_private'")
+        await upgrade_store("log.db", live.folder, private=True)
+        live.start()
+        async with live.client(body) as client:
+            assert await client.taken_numbers([first.face.number, second.face.number]) == {first.face.number}
+            (answer,) = (await client.submit([renumbered(body, second, first.face.number)])).answers
+            assert isinstance(answer, Refused) and answer.code == Refusal.NUMBER_TAKEN
     finally:
         live.stop()
 

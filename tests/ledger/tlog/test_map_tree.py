@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed
+from ledger.tlog import map_tree
 from ledger.tlog.map import (
     Leaf,
     MapTree,
@@ -198,6 +199,35 @@ def test_changes_that_do_not_fit_are_refused(changed: dict[int, list[Leaf]], del
 def test_kept_roots_that_are_none_are_refused(roots: bytes) -> None:
     with pytest.raises(Malformed):
         MapTree.restore(4, roots, 1)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 8, 1 << 14])
+@pytest.mark.parametrize("held", [0, 1, 40, 400])
+def test_kept_roots_make_the_same_tree_in_pieces_of_any_size(
+    held: int, slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth, source = 7, random.Random(held)
+    leaves = sorted((source.randbytes(32), source.randbytes(32)) for _ in range(held))
+    tree = MapTree.build(depth, leaves)
+    roots = b"".join(tree.bucket_root(bucket) or bytes(32) for bucket in range(1 << depth))
+    monkeypatch.setattr(map_tree, "_PIECE", 32 * slots)
+    again = MapTree.restore(depth, roots, held)
+    assert again.root == tree.root and bytes(again._heap[32:]) == bytes(tree._heap[32:])
+
+
+@pytest.mark.parametrize("large", [1, 1 << 30])
+def test_memory_of_either_kind_holds_the_same_map(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_tree, "_LARGE", large)
+    source = random.Random(large)
+    leaves = [(source.randbytes(32), source.randbytes(32)) for _ in range(60)]
+    held = Buckets(5, leaves[:30])
+    twin = held.tree.copy()
+    assert twin.root == held.tree.root
+    before = twin.root
+    held.update(dict(leaves[30:]))
+    assert held.tree.root == map_root(sorted(leaves)) and twin.root == before, "a copy goes its own way"
+    for key, _ in leaves:
+        held.check(key)
 
 
 def test_build_wants_ascending_leaves() -> None:
