@@ -23,7 +23,7 @@ from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_DEPTH = 24
 _LARGE = 4 * 1024 * 1024  # bytes
-_PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole row as objects would take more than the tree
+_PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole one as objects would take two thirds of the tree more
 _NONE = bytes(HASH_BYTES)
 
 
