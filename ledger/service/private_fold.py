@@ -53,30 +53,18 @@ LineageOf: TypeAlias = Callable[[str], str]
 class PrivateFold:
     """The private index as the statements of one batch see it, one after the other."""
 
-    def __init__(
-        self, index: PrivateIndex, lineage_of: LineageOf, known: dict[bytes, bytes], *, numbers_apart: bool
-    ) -> None:
+    def __init__(self, index: PrivateIndex, lineage_of: LineageOf, *, numbers_apart: bool) -> None:
+        """`lineage_of` names the lineage of an occupation code; `numbers_apart`: the store holds rows of numbers from
+        before step 0009."""
         self._index, self._lineage_of, self._nullifiers = index, lineage_of, Nullifiers(index)
         self._numbers_apart = numbers_apart
-        self._known = known  # key -> body, of rows of numbers, persons and look-ups
+        self._known: dict[bytes, bytes] = {}  # key -> body, of rows of numbers, persons and look-ups
         self._new: list[IndexRow] = []
         self._renewed: dict[bytes, IndexRow] = {}
         self._envelopes: list[EnvelopeRow] = []
 
-    @classmethod
-    async def load(
-        cls,
-        store: PrivateStore,
-        index: PrivateIndex,
-        lineage_of: LineageOf,
-        candidates: Sequence[Candidate],
-        batch: Batch,
-        *,
-        numbers_apart: bool,
-    ) -> PrivateFold:
-        """`lineage_of` names the lineage of an occupation code; `numbers_apart`: the store holds rows of numbers from
-        before step 0009. Certificates to be corrected are in the log already."""
-        fold = cls(index, lineage_of, {}, numbers_apart=numbers_apart)
+    async def load(self, store: PrivateStore, candidates: Sequence[Candidate]) -> None:
+        """Read the rows that these are judged by, as far as they tell by themselves."""
         wanted: list[bytes] = []
         for candidate in candidates:
             part, body = candidate.private, candidate.statement.body
@@ -84,18 +72,25 @@ class PrivateFold:
                 wanted += body.nullifiers
             if not isinstance(part, PrivatePart):
                 continue
-            wanted += (*fold._number_keys(part), part.person_hmac)
+            wanted += (*self._number_keys(part), part.person_hmac)
             if _named(candidate) is not None:
                 wanted += lookup_keys(part.number_keys, part.lookup_hmac)
-            if isinstance(body, Correct) and (member := batch.member(body.cert_key)) is not None:
-                wanted.append(fold._person_of(part, member))
-        fold._known = await store.index(wanted)
-        for candidate in candidates:
-            named = _named(candidate)
-            part = candidate.private
-            if isinstance(part, PrivatePart) and named is not None and (member := batch.member(named)) is not None:
-                await fold._give_back(store, part, member[1])
-        return fold
+        self._known.update(await store.index(wanted))
+
+    async def load_named(self, store: PrivateStore, candidates: Sequence[Candidate], batch: Batch) -> None:
+        """Read what only the certificates tell that they name: those are in the log already."""
+        named = [
+            (candidate.statement.body, part, member)
+            for candidate in candidates
+            if isinstance(part := candidate.private, PrivatePart)
+            and (key := _named(candidate)) is not None
+            and (member := batch.member(key)) is not None
+        ]
+        persons = [self._person_of(part, member) for body, part, member in named if isinstance(body, Correct)]
+        if persons:
+            self._known.update(await store.index(persons))
+        for _, part, member in named:
+            await self._give_back(store, part, member[1])
 
     @property
     def rows(self) -> PrivateRows:

@@ -45,7 +45,7 @@ from ledger.store.ahead import plain
 from ledger.store.batch import Batch, Prepared
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
-from ledger.store.protocol import PrivateRows, PrivateStore
+from ledger.store.protocol import PrivateStore
 
 log = logging.getLogger(__name__)
 _BYTES: Final = 1024 * 1024  # of entries in one batch
@@ -230,9 +230,13 @@ class Sequencer:
         head = self.integrator.head if ahead is None else ahead.head
         assert head is not None
         time = self._clock.batch_time(head.time)  # 1
-        batch = await self.integrator.begin(statements, time, behind(candidates), ahead)
-        outcomes, private = await self._fold(batch, taken, self._store if ahead is None else ahead.store)  # 2
-        prepared = await batch.finish(private) if len(batch) else None  # 3
+        store = self._store if ahead is None else ahead.store
+        private = PrivateFold(self._index, self._lineage_of, numbers_apart=self._numbers_apart)
+        batch, _ = await asyncio.gather(
+            self.integrator.begin(statements, time, behind(candidates), ahead), private.load(store, candidates)
+        )
+        outcomes = await self._fold(batch, private, taken, store)  # 2
+        prepared = await batch.finish(private.rows) if len(batch) else None  # 3
         return _Sequenced(taken, outcomes, prepared, of_certificates)
 
     async def _committed(self) -> None:
@@ -291,19 +295,12 @@ class Sequencer:
         return taken
 
     async def _fold(
-        self, batch: Batch, taken: Sequence[_Waiting], store: PrivateStore
-    ) -> tuple[list[int | Refused], PrivateRows]:
+        self, batch: Batch, private: PrivateFold, taken: Sequence[_Waiting], store: PrivateStore
+    ) -> list[int | Refused]:
         statements = [item.candidate.statement for item in taken]
         named = [statement.identity for statement in statements if statement.kind not in CERTIFICATE_KINDS]
         known: dict[bytes, int] = await store.find(named) if named else {}
-        private = await PrivateFold.load(
-            store,
-            self._index,
-            self._lineage_of,
-            [item.candidate for item in taken],
-            batch,
-            numbers_apart=self._numbers_apart,
-        )
+        await private.load_named(store, [item.candidate for item in taken], batch)
         outcomes: list[int | Refused] = []
         for item in taken:
             statement = item.candidate.statement
@@ -321,7 +318,7 @@ class Sequencer:
             known[statement.identity] = index
             outcomes.append(index)
             private.take(item.candidate, index)
-        return outcomes, private.rows
+        return outcomes
 
 
 def _logged(batch: Batch, statement: Statement, known: Mapping[bytes, int]) -> int | None:

@@ -297,8 +297,13 @@ async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequenc
 
 async def _settled(log: Log, examined: Sequence[Examined]) -> list[int | Refused]:
     """The outcomes of examined submissions: stored ones for what is logged already; the rest goes to the sequencer in
-    order, and so does what is logged and may have been undone since."""
-    known = await _logged(log, examined)  # 3
+    order, which looks again, and so does what is logged and may have been undone since."""
+    known = await _logged(log, [item for item in examined if isinstance(item.outcome, Refused)])  # 3
+    accepted = [item for item in examined if isinstance(item.outcome, Candidate)]
+    # What comes a second time came as it does now, its first one first. Where that is new, the sequencer is to be asked
+    # anyway, and looks for the others too.
+    if accepted and (first := await _logged(log, accepted[:1])):
+        known |= first | await _logged(log, accepted[1:])
     answers: list[int | Refused | None] = []
     candidates: list[Candidate] = []
     for item in examined:

@@ -24,7 +24,7 @@ from ledger.records.state import (
 )
 from ledger.records.statements import Statement
 from ledger.records.status import Authentic, Member, Moment, Signed, apply, stands_alone
-from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves
+from ledger.store.growth import StoredLeaves, check_leaves, grow_tiles, merge_leaves
 from ledger.store.protocol import SEAL_KIND, EntryRow, PrivateRows, StateRow, StoredBatch, StoredHead, known_as
 from ledger.store.view import Source, StoreView
 from ledger.tlog.map_tree import MapAhead, MapChange, MapTree, buckets_of
@@ -72,8 +72,9 @@ class Prepared:
 class Batch:
     """The statements of one batch while they are folded."""
 
-    def __init__(self, base: Base, time: int, view: StoreView) -> None:
-        self._base, self._before = base, base.head
+    def __init__(self, base: Base, time: int, view: StoreView, leaves: StoredLeaves) -> None:
+        """`leaves`: those that were read for the view."""
+        self._base, self._before, self._leaves = base, base.head, leaves
         self._start = base.head.size if base.head else 0
         self.time = time
         self.view = view
@@ -200,7 +201,7 @@ class Batch:
         for row, number in zip(states, buckets_of(keys, depth), strict=True):
             wanted.setdefault(number, {})[row.map_key] = row.value
         numbers = list(wanted)
-        found = await self._base.store.leaves([bucket_range(number, depth) for number in numbers])
+        found = await self._leaves.of(numbers)
         if sealed_root is None:
             check_leaves(tree, numbers, found)
         changed, gained = merge_leaves(numbers, found, wanted)

@@ -1,12 +1,13 @@
-"""How a growing tree lies in rows: tile rows that fill up, key ranges of buckets, and the root found a second way."""
+"""How a growing tree lies in rows: tile rows that fill up, the leaves of buckets, and the root found a second way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ledger.errors import Damaged
+from ledger.store.protocol import Store
 from ledger.tlog.map_proof import Leaf, subtree
-from ledger.tlog.map_tree import MapAhead, MapTree
+from ledger.tlog.map_tree import MapAhead, MapTree, buckets_of
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
 _LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket
@@ -58,6 +59,35 @@ def bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
     shift = 32 - depth  # a bucket is told by four bytes
     low = bucket << shift
     return low.to_bytes(4, "big") + _LOWEST, (low | (1 << shift) - 1).to_bytes(4, "big") + _HIGHEST
+
+
+class StoredLeaves:
+    """The leaves that a store has in the buckets of some map keys, each bucket read once: which of the keys there are,
+    and what a change of them goes with. Nobody has checked them yet (`check_leaves`)."""
+
+    def __init__(self, store: Store, depth: int) -> None:
+        self._store, self._depth = store, depth
+        self._buckets: dict[int, list[Leaf]] = {}
+        self._keys: set[bytes] = set()
+
+    async def read(self, map_keys: Sequence[bytes]) -> None:
+        """Everything beside these keys, unless it was read before."""
+        await self.of(buckets_of(map_keys, self._depth))
+
+    async def of(self, numbers: Iterable[int]) -> list[list[Leaf]]:
+        """The leaves of each of these buckets, rising."""
+        numbers = list(numbers)
+        missing = [number for number in dict.fromkeys(numbers) if number not in self._buckets]
+        if missing:
+            found = await self._store.leaves([bucket_range(number, self._depth) for number in missing])
+            for number, leaves in zip(missing, found, strict=True):
+                self._buckets[number] = leaves
+                self._keys.update([key for key, _ in leaves])
+        return [self._buckets[number] for number in numbers]
+
+    def present(self, map_keys: Iterable[bytes]) -> list[bytes]:
+        """Those of the keys, whose buckets were read, that the store has."""
+        return [key for key in map_keys if key in self._keys]
 
 
 def check_leaves(tree: MapTree | MapAhead, numbers: Sequence[int], found: Sequence[Sequence[Leaf]]) -> None:

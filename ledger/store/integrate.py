@@ -31,7 +31,7 @@ from ledger.records.state import (
 from ledger.records.statements import Statement, parse_statement
 from ledger.store.ahead import Ahead
 from ledger.store.batch import Base, Batch, Prepared
-from ledger.store.growth import bucket_range, check_leaves, root_again
+from ledger.store.growth import StoredLeaves, bucket_range, check_leaves, root_again
 from ledger.store.hashes import Hashes
 from ledger.store.map_rows import Sweep, read_roots
 from ledger.store.protocol import StateRow, Store, StoredBatch, StoredHead
@@ -133,7 +133,8 @@ class Integrator:
         base: Base = ahead or self
         if base.head is not None and time <= base.head.time:
             raise Refused("CLOCK", "time", Text("日志时间必须递增", "Log time must increase"))
-        return Batch(base, time, await load_view(base, statements, behind or Behind()))
+        leaves = StoredLeaves(base.store, base.depth)
+        return Batch(base, time, await load_view(base, statements, behind or Behind(), leaves), leaves)
 
     def ahead(self, prepared: Prepared) -> Ahead:
         """The log as it will be with a batch that was prepared on it and is about to be committed."""

@@ -9,6 +9,7 @@ those certificates' tracks, and the earlier statements that a restore, a comprom
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -34,6 +35,7 @@ from ledger.records.statements import Statement, parse_statement
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.records.view import Change, Member, Moment, Signed, signed_row
 from ledger.store.claims import Claims, load_claims
+from ledger.store.growth import StoredLeaves
 from ledger.store.protocol import StateRow, Store
 
 
@@ -152,9 +154,15 @@ class StoreView:
 _ALONE: Final = Behind()
 
 
-async def load_view(source: Source, statements: Sequence[Statement], behind: Behind = _ALONE) -> StoreView:
-    """Read what these statements may touch. Raises Unverified when stored rows do not belong together."""
-    loader = _Loader(source, StoreView(source.authority))
+async def load_view(
+    source: Source, statements: Sequence[Statement], behind: Behind = _ALONE, leaves: StoredLeaves | None = None
+) -> StoreView:
+    """Read what these statements may touch. Raises Unverified when stored rows do not belong together.
+
+    `leaves`: of a batch, which needs what lies beside its certificates in the map anyway; that tells which of them
+    there are, for most are new.
+    """
+    loader = _Loader(source, StoreView(source.authority), leaves)
     rare = [statement for statement in statements if not isinstance(statement.body, Issue)]
     await loader.filings(statements, rare)
     swept = await loader.signed(rare)
@@ -175,8 +183,8 @@ def certificate_of(row: StateRow) -> CertificateState:
 
 
 class _Loader:
-    def __init__(self, source: Source, view: StoreView) -> None:
-        self._source = source
+    def __init__(self, source: Source, view: StoreView, leaves: StoredLeaves | None) -> None:
+        self._source, self._leaves = source, leaves
         self._store = source.store
         self.view = view
 
@@ -211,10 +219,10 @@ class _Loader:
         wanted = [key for key in dict.fromkeys(cert_keys) if key not in self.view._members]
         named = {key: certificate_map_key(key) for key in wanted}
         self.view.map_keys.update(named)
-        rows = await self._store.states(list(named.values()))
-        tracks = track_ids | {certificate_of(row).track_id for row in rows.values()}
-        fresh = sorted(tracks - self.view._tracks.keys())
-        for row in await self._store.tracks(fresh):
+        # Both questions at once: where they go to a server, each takes its time.
+        rows, found = await asyncio.gather(self._states(list(named.values())), self._tracks(track_ids))
+        found += await self._tracks({certificate_of(row).track_id for row in rows.values()} - track_ids)
+        for row in found:
             state = certificate_of(row)
             body = (await self._statement(state.issue_index, state.issue_leaf)).body
             assert isinstance(body, Issue | Appoint), "an issue leaf is that of a certificate"
@@ -222,6 +230,17 @@ class _Loader:
         for row in rows.values():
             if row.subject not in self.view._members:
                 raise Damaged("store: a certificate is not in its track; run fsck")
+
+    async def _states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
+        if self._leaves is not None:
+            await self._leaves.read(map_keys)
+            map_keys = self._leaves.present(map_keys)
+        return await self._store.states(map_keys) if map_keys else {}
+
+    async def _tracks(self, track_ids: set[bytes]) -> list[StateRow]:
+        """The members of those tracks that were not read yet."""
+        fresh = sorted(track_ids - self.view._tracks.keys())
+        return await self._store.tracks(fresh) if fresh else []
 
     async def successors(self, cert_keys: Sequence[bytes]) -> None:
         """The certificates that took the place of these: a correction may have moved them to other tracks."""

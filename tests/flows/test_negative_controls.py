@@ -24,6 +24,7 @@ from ledger.records.state import certificate_value
 from ledger.records.status import authenticate_record
 from ledger.store import sql
 from ledger.store.batch import Batch
+from ledger.store.growth import StoredLeaves
 from ledger.store.integrate import Integrator
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import StoredBatch
@@ -135,7 +136,7 @@ class TimelessIntegrator(Integrator):
     """Takes a batch at any log time."""
 
     async def begin(self, statements: Any, time: int) -> Any:
-        return Batch(self, time, await load_view(self, statements))
+        return Batch(self, time, await load_view(self, statements), StoredLeaves(self.store, self.depth))
 
 
 @pytest.mark.parametrize("broken", [False, True])

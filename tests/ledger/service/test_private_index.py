@@ -440,13 +440,9 @@ async def test_a_store_without_such_numbers_is_asked_in_one_place(room: Room) ->
                 asked.append(hmacs)
                 return await room.store.index(hmacs)
 
-        integrator = room.sequencer.integrator
-        assert integrator.head is not None
-        batch = await integrator.begin([made.statement], integrator.head.time + 1)
         for apart, places in ((False, 1), (True, 2)):
-            await PrivateFold.load(
-                cast(PrivateStore, Watched()), INDEX, EXAMINER.lineage_of, [candidate], batch, numbers_apart=apart
-            )
+            fold = PrivateFold(INDEX, EXAMINER.lineage_of, numbers_apart=apart)
+            await fold.load(cast(PrivateStore, Watched()), [candidate])
             assert set(asked.pop()) == {*candidate.private.number_keys[:places], candidate.private.person_hmac}
 
 

@@ -24,6 +24,7 @@ from ledger.edge_direct import DIRECT
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.refusals import Refusal, refuse
+from ledger.records.state import certificate_map_key
 from ledger.records.statements import parse_statement
 from ledger.service import web
 from ledger.service.admission import Candidate, Examined, KnownBy
@@ -445,6 +446,25 @@ async def test_garbage_never_becomes_a_500(live: LiveLedger, home: Body) -> None
     assert (await live.fetch("/readyz"))[0] == 200
 
 
+def log_of(room: Room, store: Any) -> Any:
+    """What `sequence` needs of a log, with another view of its store."""
+    return SimpleNamespace(
+        sequencer=room.sequencer,
+        store=store,
+        metrics=make_metrics(),
+        answers=Answers(room.publisher, room.store, Hashes(room.store), 0),
+    )
+
+
+async def sequenced(log: Any, asked: Sequence[Candidate]) -> aiohttp.web.Response:
+    examined = [Examined(KnownBy.of(each.statement), each) for each in asked]
+
+    async def examine() -> list[Examined]:
+        return examined
+
+    return await sequence(log, len(asked), examine)
+
+
 async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
     room = Room(tmp_path)
     async with room.open():
@@ -454,26 +474,47 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
         logged, waiting, more = [
             await room.candidates(*made) for made in (known, await room.draft(*"cd"), await room.draft(*"ef"))
         ]
-        log: Any = SimpleNamespace(
-            sequencer=room.sequencer,
-            store=room.store,
-            metrics=make_metrics(),
-            answers=Answers(room.publisher, room.store, Hashes(room.store), 0),
-        )
+        log = log_of(room, room.store)
         room.sequencer.put(waiting)
-
-        async def answer(asked: Sequence[Candidate]) -> int:
-            examined = [Examined(KnownBy.of(each.statement), each) for each in asked]
-
-            async def examine() -> list[Examined]:
-                return examined
-
-            return (await sequence(log, len(asked), examine)).status
-
         with pytest.raises(Unavailable) as full:
-            await answer(more)
+            await sequenced(log, more)
         assert full.value.retry_after == 1 and room.sequencer.waiting == 2
-        assert await answer(logged) == 200, "what is logged already needs no place in the queue"
+        answer = await sequenced(log, logged)
+        assert answer.status == 200, "what is logged already needs no place in the queue"
+
+
+async def test_of_a_new_request_one_certificate_is_looked_for_and_of_a_repeated_one_all(tmp_path: Path) -> None:
+    """The sequencer looks for every one: to do it twice for all costs a random page each in a large log."""
+    room, asked = Room(tmp_path), list[list[bytes]]()
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(room.store, name)
+
+        async def states(self, map_keys: Sequence[bytes]) -> Any:
+            asked.append(list(map_keys))
+            return await room.store.states(map_keys)
+
+    async with room.open():
+        made = await room.draft(*"abcd")
+        keys = [certificate_map_key(each.issue.cert_key) for each in made]
+        a, b, c, d = await room.candidates(*made)
+        log = log_of(room, Watched())
+
+        async def answers(*candidates: Candidate) -> list[int]:
+            asked.clear()
+            response = await sequenced(log, candidates)
+            assert response.status == 200 and isinstance(response.body, bytes)
+            found = wire.receipt_of(response.body).answers
+            return [answer.index for answer in found if isinstance(answer, Logged)]
+
+        first = await answers(a, b)
+        assert asked == [keys[:1]]
+        size = room.size
+        assert await answers(a, b) == first and asked == [keys[:1], keys[1:2]]
+        assert room.size == size, "a repeated request writes nothing"
+        assert (await answers(c, a, d, b))[1::2] == first and asked == [keys[2:3]]
+        assert room.size == size + 3, "two certificates and a seal"
 
 
 async def test_what_is_refused_now_has_its_first_answer_and_another_statement_under_its_key_has_not(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,6 +23,7 @@ from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.store.fsck import fsck
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import Store
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.store.view import load_view
@@ -359,6 +360,30 @@ async def test_rows_that_do_not_belong_together_are_not_folded(stored: StoredLog
     with pytest.raises(Unverified, match=say):
         await load_view(stored.integrator, [BODY.sign(ruling(Kind.REVOKE, one))])
     assert stored.integrator.head == head
+
+
+async def test_of_new_certificates_no_state_is_read_and_every_bucket_once(stored: StoredLog) -> None:
+    """Each is a random page of a large log. What lies beside a new certificate tells that it is not there."""
+    old, new = BODY.certificate("old"), BODY.certificate("new")
+    await stored.add(old.statement)
+    store, states, ranges = stored.store, list[bytes](), list[tuple[bytes, bytes]]()
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        async def states(self, map_keys: Sequence[bytes]) -> Any:
+            states.extend(map_keys)
+            return await store.states(map_keys)
+
+        async def leaves(self, asked: Sequence[tuple[bytes, bytes]]) -> Any:
+            ranges.extend(asked)
+            return await store.leaves(asked)
+
+    stored.integrator.store = cast(Store, Watched())
+    await stored.add(new.statement, BODY.sign(ruling(Kind.REVOKE, old)))
+    assert states == [certificate_map_key(old.issue.cert_key)]
+    assert ranges and len(ranges) == len(set(ranges))
 
 
 async def test_a_signed_row_without_a_state_stops_the_sweep(stored: StoredLog) -> None:
