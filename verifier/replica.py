@@ -221,7 +221,7 @@ class Replica:
         await self._keep(opened)
 
     async def _keep(self, opened: CosignedCheckpoint) -> None:
-        await self.integrator.store.put_checkpoint(opened.note)
+        await self.integrator.store.put_checkpoint(opened.note, opened.checkpoint.size)
         self.verified = _verified(opened)
         if self.proves:
             self._serving.publish(opened.checkpoint.size)

@@ -282,7 +282,7 @@ class Publisher:
             if lines is None or self._halted():
                 return False
             if self._witnesses.policy.has_quorum:
-                await self._store.put_checkpoint(add_cosignatures(signed.note, lines))  # 8
+                await self._store.put_checkpoint(add_cosignatures(signed.note, lines), head.size)  # 8
                 if self._halted():
                     return False
             note = add_cosignatures(signed.note, (*lines, *self._late))

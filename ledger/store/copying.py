@@ -124,8 +124,8 @@ async def copy_store(
     note = await source.checkpoint()
     if problems := await prove(cast(Copyable, _Headed(target, head, note))):  # 4
         raise DamagedCopy(problems)
-    if note is not None:
-        await target.put_checkpoint(note)
+    for kept, size in await source.page("SELECT note, coalesce(size, 0) FROM checkpoint"):
+        await target.put_checkpoint(kept, size)
     row = (1, head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
     await target.fill(sql.PUT_HEAD, [row])  # 5
     return head

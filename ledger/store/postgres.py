@@ -1,6 +1,7 @@
 """The store for production: one schema of a PostgreSQL 15+ database for each log, through asyncpg.
 
-One session writes (`postgres_writer`), a bounded pool reads; both use the SQL of `ledger.store.sql`. A ledger's role
+One session writes (`postgres_writer`) and another keeps checkpoints, a bounded pool reads; all use the SQL of
+`ledger.store.sql`. A ledger's role
 may not change or delete what is append-only, and its store refuses to open when it could.
 """
 
@@ -19,9 +20,11 @@ from ledger.store.gathering import Gathering
 from ledger.store.map_rows import pack_change
 from ledger.store.postgres_link import Deadlines, Place, ReadPool, Snapshot
 from ledger.store.postgres_schema import check_role, check_schema
+from ledger.store.postgres_session import Session
 from ledger.store.postgres_text import each_bucket, each_range, many
-from ledger.store.postgres_writer import HEAD_MOVED, Writer
+from ledger.store.postgres_writer import Writer
 from ledger.store.protocol import (
+    HEAD_MOVED,
     EntryRow,
     IndexRow,
     Slot,
@@ -45,10 +48,19 @@ class PostgresStore:
 
     reads_at_once: ClassVar[bool] = False
 
-    def __init__(self, place: Place, reads: ReadPool | Snapshot, writer: Writer | None, *, private: bool) -> None:
+    def __init__(
+        self,
+        place: Place,
+        reads: ReadPool | Snapshot,
+        writer: Writer | None,
+        notes: Session | None,
+        *,
+        private: bool,
+    ) -> None:
+        """`notes`: the session that checkpoints are kept by; like `writer`, None in a store that is only read."""
         self._place = place
         self._reads = reads
-        self._writer = writer
+        self._writer, self._notes = writer, notes
         self._private = private
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")
         self._entry = Gathering(self._entries_at)
@@ -202,11 +214,17 @@ class PostgresStore:
         row = await self._one(sql.CHECKPOINT)
         return None if row is None else row[0]
 
-    async def put_checkpoint(self, note: bytes) -> None:
+    async def put_checkpoint(self, note: bytes, size: int) -> None:
+        # By a session of its own: it need not wait for the commit that has begun meanwhile, and the row itself tells
+        # an older checkpoint from a newer one.
         async def write(session: Any) -> None:
-            await session.execute(sql.PUT_CHECKPOINT, note)
+            put: str = await session.execute(sql.PUT_CHECKPOINT, note, size)
+            if put.split()[-1] != "1":
+                raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
-        await self._writing.transact(write)
+        if self._notes is None:
+            raise _reading_only()
+        await self._notes.transact(write)
 
     async def hold(self) -> None:
         await self._writing.hold()
@@ -238,13 +256,14 @@ class PostgresStore:
         await self._entry.close()
         await self._bucket.close()
         await self._reads.close()
-        if self._writer is not None:
-            await self._writer.close()
+        for session in (self._notes, self._writer):
+            if session is not None:
+                await session.close()
 
     @property
     def _writing(self) -> Writer:
         if self._writer is None:
-            raise Unavailable("store: opened for reading only")
+            raise _reading_only()
         return self._writer
 
     async def _one(self, text: str, *values: Any) -> Any:
@@ -299,6 +318,10 @@ class PostgresStore:
             await session.execute(many(insert), *(list(column) for column in columns))
 
 
+def _reading_only() -> Unavailable:
+    return Unavailable("store: opened for reading only")
+
+
 async def open_postgres(
     place: Place, *, private: bool, read_only: bool = False, deadlines: Deadlines | None = None
 ) -> PostgresStore:
@@ -311,7 +334,8 @@ async def open_postgres(
     reading = replace(deadlines, command=deadlines.read)
     reads = await Snapshot.open(place, reading) if read_only else ReadPool(place, reading)
     writer = None if read_only else Writer(place, deadlines)
-    store = PostgresStore(place, reads, writer, private=private)
+    notes = None if read_only else Session(place, deadlines)
+    store = PostgresStore(place, reads, writer, notes, private=private)
     try:
         await check_schema(reads.fetch, place, private=private)
         if writer is not None:
@@ -328,7 +352,7 @@ async def open_postgres(
 async def open_reader(place: Place) -> PostgresStore:
     """The committed rows of a ledger's store as they are at each read, beside whoever writes; nothing can be written.
     Its role needs no more than to read. Raises Unavailable when it is missing, Refused on schema drift."""
-    store = PostgresStore(place, reads := ReadPool(place, Deadlines()), None, private=True)
+    store = PostgresStore(place, reads := ReadPool(place, Deadlines()), None, None, private=True)
     try:
         await check_schema(reads.fetch, place, private=True)
     except BaseException:

@@ -31,32 +31,20 @@ waits ends such a session; whoever wants to stay `hold`s on more often.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import asyncpg
 
 from ledger.errors import Refused, Unavailable
 from ledger.store import sql
-from ledger.store.postgres_link import (
-    FAILURES,
-    Deadlines,
-    Place,
-    check_server,
-    check_standby,
-    connect,
-    end,
-    unavailable,
-)
-from ledger.store.protocol import StoredHead
+from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_session import Session, Work, warnings
+from ledger.store.protocol import HEAD_MOVED, StoredHead
 from ledger.text import Text
 
-Work = Callable[[Any], Awaitable[None]]
 _RETRY_S: Final = 0.1
-_NEVER_S: Final = 86_400.0  # the driver's own deadline would send a cancel request
 _IN_USE: Final = Text("存储正被另一进程使用", "Another process has the store")
-HEAD_MOVED: Final = Text("日志已被另一进程写入", "Another process has written to this log")
 # Who holds the lock, and whether the server has been waiting for a word of theirs for so long: idle, in a transaction,
 # or in the middle of a COPY, which no timeout of the server's own would end. Only the server's clock is asked.
 _SILENT: Final = (
@@ -68,30 +56,11 @@ _SILENT: Final = (
 )
 
 
-@contextmanager
-def _warnings(session: Any) -> Iterator[list[str]]:
-    """What the server warns of meanwhile, in the end."""
-    found: list[str] = []
-
-    def listen(_session: Any, message: Any) -> None:
-        if message.severity_en == "WARNING":
-            found.append(message.message)
-
-    if not session.is_closed():  # of a lost one the command itself will tell
-        session.add_log_listener(listen)
-    try:
-        yield found
-    finally:
-        session.remove_log_listener(listen)
-
-
-class Writer:
-    """One session, one transaction at a time, in the order they were asked for."""
+class Writer(Session):
+    """The session that batches come by, and all else that only the one who leads may write."""
 
     def __init__(self, place: Place, deadlines: Deadlines) -> None:
-        self._place, self._deadlines = place, deadlines
-        self._one = asyncio.Lock()
-        self._session: Any = None
+        super().__init__(place, deadlines)
         self._left: tuple[StoredHead | None] | None = None  # the head as this writer left it, once it knows
 
     async def open(self) -> Any:
@@ -120,7 +89,7 @@ class Writer:
 
     async def _head(self, session: Any) -> StoredHead | None:
         """The head that a new session finds, once the synchronous standby has it too. Raises Unavailable."""
-        with unavailable("look"), _warnings(session) as warned:
+        with unavailable("look"), warnings(session) as warned:
             # A row lock is written, so its commit waits. To cancel that wait harms nobody: it is not believed then.
             row = await session.fetchrow(f"{sql.HEAD} FOR UPDATE", timeout=self._deadlines.command)
         if warned:
@@ -131,13 +100,6 @@ class Writer:
         """Let the server know that this writer is alive. Raises as `open`, when it is no more the writer."""
         async with self._one:
             await self._first("SELECT 1")
-
-    async def transact(self, work: Work) -> None:
-        """Commit what can be done twice without harm. Raises Unavailable("… unknown …") when the answer is lost."""
-        async with self._one:
-            session = await self._begin_and(work)
-            if not await self._commit(session):
-                raise Unavailable("store: the answer to a commit was lost; outcome unknown")
 
     async def append(self, work: Work, before: StoredHead | None, after: StoredHead) -> None:
         """Commit one batch that takes the head from `before` to `after`. Raises as Store.append."""
@@ -154,75 +116,6 @@ class Writer:
                 self._hang_up()
                 self._left = (before,)  # whatever this writer still wanted to write, `open` refuses
                 raise Unavailable("store: the answer to a commit was lost; outcome unknown, the head has moved")
-
-    async def _begin_and(self, work: Work) -> Any:
-        session = await self._first("BEGIN")
-        try:
-            with unavailable("write"):
-                await work(session)  # 3
-                await check_standby(session, self._place)  # 4
-        except BaseException:
-            await self._roll_back(session)
-            raise
-        return session
-
-    async def _first(self, words: str) -> Any:
-        """The session, which has just answered `words`; a new one, should the old one have died unnoticed."""
-        for last in (False, True):
-            session = await self.open()
-            try:
-                with unavailable(words.lower()):
-                    await session.execute(words, timeout=self._deadlines.connect)  # nobody there: soon known
-                return session
-            except BaseException as error:
-                self._hang_up()
-                if last or not isinstance(error, Unavailable):
-                    raise
-        raise AssertionError("two attempts")
-
-    async def _roll_back(self, session: Any) -> None:
-        try:
-            await session.execute("ROLLBACK", timeout=self._deadlines.connect)
-        except BaseException as error:
-            self._hang_up()  # the server rolls back by itself
-            if not isinstance(error, FAILURES):
-                raise
-
-    async def _commit(self, session: Any) -> bool:
-        """Whether the server said that the transaction is committed, and waited for its standby; False: it said nothing
-        of the kind, and the session is over. Raises Unavailable when it was rolled back."""
-        # A task of its own: when time is up, nothing may be cancelled.
-        with _warnings(session) as warned:
-            sent = asyncio.ensure_future(session.execute("COMMIT", timeout=_NEVER_S))  # 5
-            try:
-                done, _ = await asyncio.wait([sent], timeout=self._deadlines.command)
-            except asyncio.CancelledError:
-                session.terminate()
-                await asyncio.wait([sent])
-                raise
-            if not done:
-                session.terminate()  # 7
-                await asyncio.wait([sent])
-        if sent.cancelled() or (error := sent.exception()) is not None:
-            session.terminate()
-            if not sent.cancelled() and not isinstance(error, FAILURES):
-                raise error
-            return False
-        if (status := sent.result()) != "COMMIT":  # 6
-            raise Unavailable(f"store: the transaction was not committed ({status})")
-        if warned or not await self._waited(session):
-            session.terminate()  # 7
-            return False
-        return True
-
-    async def _waited(self, session: Any) -> bool:
-        """Step 4, after the commit: an operator who lets go of the standby lets every waiting commit go too."""
-        try:
-            with unavailable("look"):
-                await check_standby(session, self._place)
-        except Unavailable:
-            return False
-        return True
 
     async def _settled_head(self, before: StoredHead | None, after: StoredHead) -> StoredHead | None:
         """The head after the old transaction is over, or as another writer left it meanwhile. Raises
@@ -257,17 +150,6 @@ class Writer:
             return None if row is None else StoredHead(*row)
         finally:
             await end(session)
-
-    def _hang_up(self) -> None:
-        if self._session is not None:
-            self._session.terminate()
-            self._session = None
-
-    async def close(self) -> None:
-        async with self._one:
-            if self._session is not None:
-                await end(self._session)
-                self._session = None
 
 
 async def unseat(place: Place, deadlines: Deadlines, silence_s: float) -> bool:

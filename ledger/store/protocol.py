@@ -19,6 +19,7 @@ import msgspec
 from ledger.errors import Damaged, Unavailable
 from ledger.records.kinds import CERTIFICATE_KINDS, Kind
 from ledger.records.view import Signed
+from ledger.text import Text
 
 
 class Purpose(IntEnum):
@@ -32,6 +33,7 @@ class Purpose(IntEnum):
     LINK = 6  # leaf hash of a claim -> sealed cert key
 
 
+HEAD_MOVED: Final = Text("日志已被另一进程写入", "Another process has written to this log")
 SEAL_KIND: Final = 0  # of the log's own leaves, which are no statements
 
 
@@ -209,7 +211,10 @@ class Store(Protocol):
         """The next events of all certificates after (cert key, index), in this order; (b"", -1) begins."""
 
     async def checkpoint(self) -> bytes | None: ...
-    async def put_checkpoint(self, note: bytes) -> None: ...
+    async def put_checkpoint(self, note: bytes, size: int) -> None:
+        """Keep a checkpoint over `size` leaves, durably on return. Raises Refused("HEAD_MOVED") where one over more is
+        kept, or the head has fewer: somebody else has gone on, or the store is another one."""
+
     async def close(self) -> None: ...
 
 

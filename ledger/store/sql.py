@@ -96,8 +96,10 @@ PUT_EVENT: Final = "INSERT INTO event (cert_key, idx) VALUES ($1, $2)"
 EVENTS: Final = "SELECT idx FROM event WHERE cert_key = $1 ORDER BY idx"
 EVENTS_AFTER: Final = "SELECT cert_key, idx FROM event WHERE (cert_key, idx) > ($1, $2) ORDER BY cert_key, idx LIMIT $3"
 CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
-PUT_CHECKPOINT: Final = (
-    "INSERT INTO checkpoint (one, note) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET note = excluded.note"
+PUT_CHECKPOINT: Final = (  # neither one that is ahead of the head, nor an older one over a newer
+    "INSERT INTO checkpoint (one, note, size) SELECT 1, $1, $2 WHERE NOT EXISTS (SELECT 1 FROM head WHERE size < $2)"
+    " ON CONFLICT (one) DO UPDATE SET note = excluded.note, size = excluded.size"
+    " WHERE coalesce(checkpoint.size, 0) <= excluded.size"
 )
 PUT_ENVELOPE: Final = (  # whoever submits names the locator: one that is there already stays, and stops no batch
     "INSERT INTO envelope (place, slot, body) VALUES ($1, $2, $3) ON CONFLICT (place, slot) DO NOTHING"

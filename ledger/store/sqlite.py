@@ -22,6 +22,7 @@ from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import (
+    HEAD_MOVED,
     EntryRow,
     IndexRow,
     Slot,
@@ -43,7 +44,6 @@ T = TypeVar("T")
 # 4.7 pages a certificate at a million, when that of its number was random too.
 _ENTRY_PAGES = 5
 _COMMIT_PAGES = 16
-_HEAD_MOVED = Text("日志已被另一进程写入", "Another process has written to this log")
 
 
 class SqliteStore:
@@ -101,7 +101,7 @@ class SqliteStore:
             else:
                 swapped = self._writer.execute(numbered(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
             if swapped.rowcount != 1:
-                raise Refused("HEAD_MOVED", "head", _HEAD_MOVED)
+                raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
             write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.known_as) for e in batch.entries])
             write(sql.PUT_TILE, batch.tiles)
             fresh, later = batch.state_values()
@@ -206,10 +206,11 @@ class SqliteStore:
         row = self._one(sql.CHECKPOINT)
         return None if row is None else row[0]
 
-    async def put_checkpoint(self, note: bytes) -> None:
+    async def put_checkpoint(self, note: bytes, size: int) -> None:
         def write() -> None:
             with self._transaction():
-                self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note,))
+                if self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note, size)).rowcount != 1:
+                    raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
         await self._write(write)
         await self._written(_COMMIT_PAGES)

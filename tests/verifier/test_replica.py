@@ -176,8 +176,8 @@ class TestFollowing:
         await replica.poll(NOW)
         before, put, seen = replica.verified, store.put_checkpoint, []
 
-        async def look(note: bytes) -> None:
-            await put(note)
+        async def look(note: bytes, size: int) -> None:
+            await put(note, size)
             seen.append((await replica.evidence(one.issue.cert_key), await replica.standing(one.issue.cert_key)))
 
         monkeypatch.setattr(store, "put_checkpoint", look)
@@ -561,10 +561,10 @@ class TestStore:
         await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
         size = log.integrator.size
         for bad in (Checkpoint(log.origin, size, octets("x")), Checkpoint(log.origin, size + 1, octets("x"))):
-            await store.put_checkpoint(log.signer.sign(bad, NOW // 1000))
+            await store.put_checkpoint(log.signer.sign(bad, NOW // 1000), size)
             with pytest.raises(Unverified):
                 await start(store, FakeLedger(log), log.trust(), pool)
-        await store.put_checkpoint(b"garbage")
+        await store.put_checkpoint(b"garbage", size)
         with pytest.raises(Malformed):
             await start(store, FakeLedger(log), log.trust(), pool)
 
@@ -766,7 +766,7 @@ class TestKeysThatChanged:
         assert head is not None
         former = FormerKeys(log.signer.vkeys, log.time)
         for root, size in ((octets("other root"), head.size), (head.root, head.size + 1)):
-            await store.put_checkpoint(log.signer.sign(Checkpoint(log.origin, size, root), log.time // 1000))
+            await store.put_checkpoint(log.signer.sign(Checkpoint(log.origin, size, root), log.time // 1000), head.size)
             for trust in (log.trust(), log.trust(keys=replace(log, pair="x").signer.vkeys, former=(former,))):
                 with pytest.raises(Unverified):
                     await start(store, FakeLedger(log), trust, pool)

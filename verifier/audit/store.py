@@ -32,7 +32,7 @@ from ledger.records.statements import parse_statement
 from ledger.records.view import Signed
 from ledger.store.integrate import MAP_DEPTH
 from ledger.store.map_rows import pack_chunks
-from ledger.store.protocol import SEAL_KIND, EntryRow, StateRow, StoredBatch, StoredHead, known_as
+from ledger.store.protocol import HEAD_MOVED, SEAL_KIND, EntryRow, StateRow, StoredBatch, StoredHead, known_as
 from ledger.text import Text
 from ledger.tlog.map_tree import buckets_of
 from ledger.tlog.merkle import leaf_hash
@@ -253,9 +253,12 @@ class AuditStore:
         row = self._one("SELECT note FROM checkpoint")
         return None if row is None else row[0]
 
-    async def put_checkpoint(self, note: bytes) -> None:
+    async def put_checkpoint(self, note: bytes, size: int) -> None:
+        """Of two the later one stays: nobody else writes here, and a replica does not go back."""
         with self._writing() as db:
-            db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (note,))
+            text = "INSERT OR REPLACE INTO checkpoint SELECT 1, ? WHERE NOT EXISTS (SELECT 1 FROM head WHERE size < ?)"
+            if db.execute(text, (note, size)).rowcount != 1:
+                raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
     def flush(self, size: int, statistics: bytes) -> None:
         """Commit everything since the last flush, with the statistics of the first `size` entries. A crash right

@@ -53,7 +53,7 @@ async def test_it_reads_what_the_log_holds(room: Room) -> None:
         assert view.keys == {key.kid: (NUMBER, key.public)}
         assert await view.kept_size() == 0
         assert room.publisher.published is not None
-        await room.store.put_checkpoint(room.publisher.published.note)
+        await room.store.put_checkpoint(room.publisher.published.note, room.publisher.published.size)
         assert await view.kept_size() == room.publisher.published.size
 
         keys = view.keys

@@ -501,7 +501,7 @@ async def test_a_kept_checkpoint_of_another_tree_is_not_shown(room: Room) -> Non
             await put_and_wait(room, "a")
             size = room.size
             note = SIGNER.sign(Checkpoint(SIGNER.origin, size, octets("another")), room.now_s())
-            await room.store.put_checkpoint(note)
+            await room.store.put_checkpoint(note, size)
         with pytest.raises(Unavailable, match="fsck"):
             async with room.open(witnesses=[witness], k=1):
                 pass
@@ -527,7 +527,7 @@ async def test_a_kept_checkpoint_under_other_keys_is_not_shown(room: Room) -> No
             assert head is not None
             stranger = CheckpointSigner(SIGNER.origin, *other_keys())
             note = stranger.sign(Checkpoint(SIGNER.origin, head.size, head.root), room.now_s())
-            await room.store.put_checkpoint(note)
+            await room.store.put_checkpoint(note, head.size)
         witness.mode = "500"
         async with room.open(witnesses=[witness], k=1, run=False):
             assert room.published is None and room.publisher.readable == 0 and not room.publisher.alive
@@ -746,7 +746,7 @@ async def test_control_a_build_that_sends_before_the_commit_is_caught(
     with pytest.raises(AssertionError, match="not committed"):
         async with fakes(room, "w") as (witness,), room.open(witnesses=[witness], k=1):
             monkeypatch.setattr(Integrator, "commit", send_first)
-            await put_and_wait(room, "a")
+            await room.put(*await room.draft("a"))
 
 
 async def test_control_a_build_that_skips_the_guard_is_caught(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

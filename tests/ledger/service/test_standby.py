@@ -100,10 +100,15 @@ async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tu
     taken = await take_place(settings(place), Path())
     with pytest.raises(Refused, match="STORE_IN_USE"):
         await silent.append(batch(before), accept)
-    with pytest.raises(Refused, match="STORE_IN_USE"):
-        await silent.put_checkpoint(b"an older one")
-    assert (await taken.head(), await taken.checkpoint()) == (before, None)
-    await taken.append(batch(before), accept)
+    assert await taken.head() == before
+    # What it published of the head that both know is as true as before, and stands until there is a newer one.
+    await silent.put_checkpoint(b"an older one", before.size)
+    assert await taken.checkpoint() == b"an older one"
+    await taken.append(second := batch(before), accept)
+    await taken.put_checkpoint(b"a newer one", second.head.size)
+    with pytest.raises(Refused, match="HEAD_MOVED"):
+        await silent.put_checkpoint(b"an older one", before.size)
+    assert await taken.checkpoint() == b"a newer one"
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     await hold_place(silent, Place(0.03, time.monotonic), fatal)
     told = await why_ended(fatal.result(), silent)
@@ -111,7 +116,7 @@ async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tu
     await taken.close()
     # The other one is gone too. What it wrote stands between, so that nothing older is put over it now.
     with pytest.raises(Refused, match="HEAD_MOVED"):
-        await silent.put_checkpoint(b"an older one")
+        await silent.put_checkpoint(b"an older one", before.size)
     assert isinstance(told := await why_ended(Refused("GUARD_BACKWARDS", "size", told.text), silent), Refused)
     assert told.code == "TAKEN_OVER"
 

@@ -57,7 +57,7 @@ async def grown(kind: StoreKind, path: Path, batches: int = 3) -> Any:
     # A state that changed, so that there is history.
     await store.append(again := batch(head, 1), accept)
     await store.append(_same_state(again.head), accept)
-    await store.put_checkpoint(b"note")
+    await store.put_checkpoint(b"note", 1)
     return store
 
 

@@ -160,7 +160,7 @@ DAMAGE = {
     "a row behind the head": (
         "INSERT INTO entry SELECT max(idx) + 9, randomblob(9), randomblob(32), 4, randomblob(32) FROM entry"
     ),
-    "a checkpoint that is none": "INSERT INTO checkpoint VALUES (1, x'00')",
+    "a checkpoint that is none": "INSERT INTO checkpoint (one, note) VALUES (1, x'00')",
 }
 
 
@@ -372,7 +372,7 @@ async def test_a_kept_checkpoint_is_of_the_tree(small: Path, tmp_path: Path, wor
         folder.mkdir()
 
         def keep(raw: sqlite3.Connection, note: bytes = note) -> None:
-            raw.execute("INSERT INTO checkpoint VALUES (1, ?)", (note,))
+            raw.execute("INSERT INTO checkpoint (one, note) VALUES (1, ?)", (note,))
 
         path = damaged(small, folder, keep)
         assert (await check(path, folder, workers) == []) is sound, (size, sound)

@@ -112,10 +112,10 @@ async def test_one_whose_place_was_taken_meanwhile_does_not_wait_for_it(
     await taken.append(batch(await taken.head(), 3), accept)
     with pytest.raises(Unavailable, match="moved"):
         await writing
-    await taken.put_checkpoint(b"newer")
+    await taken.put_checkpoint(b"newer", (await taken.head()).size)
     await taken.close()
     with pytest.raises(Refused, match="HEAD_MOVED"):
-        await store.put_checkpoint(b"older")
+        await store.put_checkpoint(b"older", first.head.size)
     reading = await open_store(place, Path(), private=True, deadlines=PATIENT)
     assert await reading.checkpoint() == b"newer"
     await reading.close()
@@ -151,8 +151,21 @@ async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: An
     assert await store.claim([renewed(row, body=b"other")]) == {row.hmac: b"track"}
     proxy.cut = "after"
     with pytest.raises(Unavailable, match="unknown"):
-        await store.put_checkpoint(b"note")
+        await store.put_checkpoint(b"note", 1)
     assert await store.checkpoint() == b"note"
+
+
+async def test_a_checkpoint_waits_for_no_batch_and_outlives_its_session(server: Server, store: Any) -> None:
+    await store.append(first := batch(None), accept)
+    async with store._writer._one, asyncio.timeout(60):  # as a batch does while it is written
+        for note in (b"one", b"two"):
+            await store.put_checkpoint(note, first.head.size)
+            assert await store.checkpoint() == note
+            (ended,) = server.sql(
+                None, "SELECT pg_terminate_backend($1, 10000)", store._notes._session.get_server_pid()
+            )
+            assert ended == (True,)
+    await store.append(batch(first.head), accept)
 
 
 async def test_what_is_read_back_wrong_is_never_committed(server: Server) -> None:

@@ -28,7 +28,7 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 async def copy(tmp_path: Path) -> AsyncIterator[LogBuilder]:
     """A log that went on, as somebody's copy holds it: signed up to its third batch of four."""
     made = await grown(tmp_path / "copy.db", 2)
-    await made.store.put_checkpoint(made.checkpoint())
+    await made.store.put_checkpoint(made.checkpoint(), made.integrator.size)
     await made.issue(made.certificate("not signed yet"))
     yield made
     await made.store.close()
@@ -93,7 +93,7 @@ async def test_an_empty_store_gets_everything(copy: LogBuilder, workers: ThreadP
 
 async def test_another_tree_is_never_mixed_in(old: SqliteStore, workers: ThreadPoolExecutor, tmp_path: Path) -> None:
     other, before = await grown(tmp_path / "other.db", 0, "x", "y"), await old.head()
-    await other.store.put_checkpoint(other.checkpoint())
+    await other.store.put_checkpoint(other.checkpoint(), other.integrator.size)
     with pytest.raises(Refused, match="REFILL_OTHER"):
         await fill(old, other, workers)
     assert await old.head() == before
@@ -109,13 +109,13 @@ async def test_what_the_log_did_not_sign_is_not_taken_in(
     with pytest.raises(Unavailable):
         await fill(old, unsigned, workers)
     stranger = LogBuilder(unsigned.store, unsigned.integrator, pair="a stranger's")
-    await unsigned.store.put_checkpoint(stranger.checkpoint())
+    await unsigned.store.put_checkpoint(stranger.checkpoint(), stranger.integrator.size)
     with pytest.raises(Unverified):
         await fill(old, unsigned, workers)
     with pytest.raises(Unverified):
         await fill(old, copy, workers, origin="log.example/another")
     short = await grown(tmp_path / "short.db", 0, "0", "another")
-    await short.store.put_checkpoint(note)  # the log signed it, but not over these entries
+    await short.store.put_checkpoint(note, 1)  # the log signed it, but not over these entries
     with pytest.raises(Unverified, match="another tree"):
         await fill(old, short, workers)
     assert await old.head() == before

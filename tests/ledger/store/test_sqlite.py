@@ -76,7 +76,7 @@ async def test_an_idle_replica_that_only_keeps_checkpoints_stays_small(
     sizes = []
     for _ in range(4):
         for number in range(200):
-            await log.store.put_checkpoint(b"note %d" % number)
+            await log.store.put_checkpoint(b"note %d" % number, 1)
         sizes.append(wal_bytes(tmp_path / "log.db"))
     assert max(sizes) < 500 * 4200, "800 commits of a page each do not stay in it"
     await log.store.close()

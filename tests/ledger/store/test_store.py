@@ -265,10 +265,17 @@ async def test_meta_is_fixed_once_written(store: Any) -> None:
     assert await store.meta("origin") == b"a"
 
 
-async def test_the_checkpoint_is_replaced(store: Any) -> None:
-    await store.put_checkpoint(b"one")
-    await store.put_checkpoint(b"two")
-    assert await store.checkpoint() == b"two"
+async def test_the_checkpoint_is_replaced_by_none_that_is_older_and_is_never_ahead_of_the_head(store: Any) -> None:
+    await store.append(first := batch(None), accept)
+    await store.append(second := batch(first.head), accept)
+    old, new = first.head.size, second.head.size
+    for note, size in ((b"one", old), (b"one again", old), (b"two", new), (b"two again", new)):
+        await store.put_checkpoint(note, size)
+        assert await store.checkpoint() == note
+    for size in (old, new - 1, new + 1):
+        with pytest.raises(Refused, match="HEAD_MOVED"):
+            await store.put_checkpoint(b"another", size)
+        assert await store.checkpoint() == b"two again"
 
 
 async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:

@@ -52,7 +52,7 @@ async def test_a_kit_is_of_the_checkpoint_that_it_names_while_the_log_goes_on(tm
         assert note is not None and verified is not None
         await desk.replica.poll(desk.log.time)
         after = await make_kit([(desk.replica, desk.trust)], desk.log.time, LIMIT_MS, moved.append)
-        await desk.replica.integrator.store.put_checkpoint(note)
+        await desk.replica.integrator.store.put_checkpoint(note, desk.replica.integrator.size)
         desk.replica.verified = verified
         again = await make_kit([(desk.replica, desk.trust)], before.made_ms, LIMIT_MS)
         assert again == before, "older states come out of the history"

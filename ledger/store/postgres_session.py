@@ -1,0 +1,152 @@
+"""One session of a PostgreSQL store that writes: transactions one after the other, and what COMMIT was answered.
+
+The numbers are those of `postgres_writer`, whose one session is of this kind with a lock and a head to mind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from ledger.errors import Unavailable
+from ledger.store.postgres_link import (
+    FAILURES,
+    Deadlines,
+    Place,
+    check_server,
+    check_standby,
+    connect,
+    end,
+    unavailable,
+)
+
+Work = Callable[[Any], Awaitable[None]]
+_NEVER_S: Final = 86_400.0  # the driver's own deadline would send a cancel request
+
+
+@contextmanager
+def warnings(session: Any) -> Iterator[list[str]]:
+    """What the server warns of meanwhile, in the end."""
+    found: list[str] = []
+
+    def listen(_session: Any, message: Any) -> None:
+        if message.severity_en == "WARNING":
+            found.append(message.message)
+
+    if not session.is_closed():  # of a lost one the command itself will tell
+        session.add_log_listener(listen)
+    try:
+        yield found
+    finally:
+        session.remove_log_listener(listen)
+
+
+class Session:
+    """One connection, made anew where it was lost; one transaction at a time, in the order they were asked for."""
+
+    def __init__(self, place: Place, deadlines: Deadlines) -> None:
+        self._place, self._deadlines = place, deadlines
+        self._one = asyncio.Lock()
+        self._session: Any = None
+
+    async def open(self) -> Any:
+        """The connection. Raises Unavailable, or as check_server."""
+        if self._session is None or self._session.is_closed():
+            session = await connect(self._place, self._deadlines)
+            try:
+                with unavailable("open"):
+                    await check_server(session, self._place)
+            except BaseException:
+                session.terminate()
+                raise
+            self._session = session
+        return self._session
+
+    async def transact(self, work: Work) -> None:
+        """Commit what can be done twice without harm. Raises Unavailable("… unknown …") when the answer is lost."""
+        async with self._one:
+            session = await self._begin_and(work)
+            if not await self._commit(session):
+                raise Unavailable("store: the answer to a commit was lost; outcome unknown")
+
+    async def _begin_and(self, work: Work) -> Any:
+        session = await self._first("BEGIN")
+        try:
+            with unavailable("write"):
+                await work(session)  # 3
+                await check_standby(session, self._place)  # 4
+        except BaseException:
+            await self._roll_back(session)
+            raise
+        return session
+
+    async def _first(self, words: str) -> Any:
+        """The session, which has just answered `words`; a new one, should the old one have died unnoticed."""
+        for last in (False, True):
+            session = await self.open()
+            try:
+                with unavailable(words.lower()):
+                    await session.execute(words, timeout=self._deadlines.connect)  # nobody there: soon known
+                return session
+            except BaseException as error:
+                self._hang_up()
+                if last or not isinstance(error, Unavailable):
+                    raise
+        raise AssertionError("two attempts")
+
+    async def _roll_back(self, session: Any) -> None:
+        try:
+            await session.execute("ROLLBACK", timeout=self._deadlines.connect)
+        except BaseException as error:
+            self._hang_up()  # the server rolls back by itself
+            if not isinstance(error, FAILURES):
+                raise
+
+    async def _commit(self, session: Any) -> bool:
+        """Whether the server said that the transaction is committed, and waited for its standby; False: it said nothing
+        of the kind, and the session is over. Raises Unavailable when it was rolled back."""
+        # A task of its own: when time is up, nothing may be cancelled.
+        with warnings(session) as warned:
+            sent = asyncio.ensure_future(session.execute("COMMIT", timeout=_NEVER_S))  # 5
+            try:
+                done, _ = await asyncio.wait([sent], timeout=self._deadlines.command)
+            except asyncio.CancelledError:
+                session.terminate()
+                await asyncio.wait([sent])
+                raise
+            if not done:
+                session.terminate()  # 7
+                await asyncio.wait([sent])
+        if sent.cancelled() or (error := sent.exception()) is not None:
+            session.terminate()
+            if not sent.cancelled() and not isinstance(error, FAILURES):
+                raise error
+            return False
+        if (status := sent.result()) != "COMMIT":  # 6
+            raise Unavailable(f"store: the transaction was not committed ({status})")
+        if warned or not await self._waited(session):
+            session.terminate()  # 7
+            return False
+        return True
+
+    async def _waited(self, session: Any) -> bool:
+        """Step 4, after the commit: an operator who lets go of the standby lets every waiting commit go too."""
+        try:
+            with unavailable("look"):
+                await check_standby(session, self._place)
+        except Unavailable:
+            return False
+        return True
+
+    def _hang_up(self) -> None:
+        if self._session is not None:
+            self._session.terminate()
+            self._session = None
+
+    async def close(self) -> None:
+        async with self._one:
+            if self._session is not None:
+                await end(self._session)
+                self._session = None
