@@ -49,6 +49,7 @@ from ledger.store.protocol import PrivateStore
 
 log = logging.getLogger(__name__)
 _BYTES: Final = 1024 * 1024  # of entries in one batch
+_IN_ONE_GO: Final = 128  # statements folded before the event loop comes by
 _QUEUE_BYTES: Final = 64 * 1024 * 1024  # of statements and envelopes waiting
 
 
@@ -302,7 +303,9 @@ class Sequencer:
         known: dict[bytes, int] = await store.find(named) if named else {}
         await private.load_named(store, [item.candidate for item in taken], batch)
         outcomes: list[int | Refused] = []
-        for item in taken:
+        for place, item in enumerate(taken):
+            if place % _IN_ONE_GO == 0:
+                await asyncio.sleep(0)  # a commit under way asks the loop for little, but often
             statement = item.candidate.statement
             before = _logged(batch, statement, known)
             if before is not None:  # 3 of admission

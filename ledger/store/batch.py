@@ -5,6 +5,7 @@ A batch stands on the committed log (`integrate.Integrator`), which also commits
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
@@ -136,6 +137,9 @@ class Batch:
     async def finish(self, private: PrivateRows | None = None, sealed_root: bytes | None = None) -> Prepared:
         """Close the batch: chain, state map, seal, tree. Nothing is stored yet.
 
+        Between its parts the event loop comes by: a commit of the batch before is a row of answers from a server, and
+        each would wait for all of this.
+
         `sealed_root`: what the log's own seal states, for those who replay it. An equal map root shows that the stored
         leaves it came from are right, as no others hash to it; otherwise they are hashed too: Unverified for others.
         """
@@ -145,13 +149,16 @@ class Batch:
         assert base.head is before, "a batch is finished on the log that it was begun on"
         covered = start + len(self._entries)
         states = self._state_rows()
+        await asyncio.sleep(0)
         buckets, change, held = await self._change_map(states, sealed_root)
+        await asyncio.sleep(0)
         leaves = [statement.leaf_hash for statement in self._entries]
         chain = extend_chain(before.chain if before else CHAIN_START, leaves)
         seal = Seal(covered, self.time, change.root, change.count, chain[-1], before.seal if before else -1).encode()
         leaves.append(leaf_hash(seal))
         chain += extend_chain(chain[-1], leaves[-1:])
         frontier, completed = base.frontier.append(leaves)
+        await asyncio.sleep(0)
         tiles, edge = grow_tiles(base.edge, completed)
         head = StoredHead(covered + 1, frontier.root(), chain[-1], covered, self.time, change.root, change.count)
         rows = [
@@ -204,7 +211,9 @@ class Batch:
         found = await self._leaves.of(numbers)
         if sealed_root is None:
             check_leaves(tree, numbers, found)
+            await asyncio.sleep(0)
         changed, gained = merge_leaves(numbers, found, wanted)
+        await asyncio.sleep(0)
         change = tree.prepare(changed, gained)
         if sealed_root is not None and change.root != sealed_root:
             check_leaves(tree, numbers, found)

@@ -21,8 +21,9 @@ _DISK = "/var/tmp"  # where the server's user may go, and not in memory
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "wal_buffers": "64MB", "autovacuum": "on"}
 
 
-# Of a database that is large: a quarter of the memory of a machine of 16 GB, and checkpoints that are minutes apart.
-_LARGE = _SETTINGS | {"shared_buffers": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "15min"}
+# Of a database that is large: memory for the indexes that are asked at random places (a third of a machine of 24 GB),
+# and checkpoints that are minutes apart.
+_LARGE = _SETTINGS | {"shared_buffers": "8GB", "max_wal_size": "16GB", "checkpoint_timeout": "15min"}
 
 
 @asynccontextmanager
