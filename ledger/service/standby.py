@@ -22,6 +22,7 @@ Of one that has led and was unseated while it hung, whatever it does next:
     - so it ends, by step 6 at the latest, and starts again as one that waits
 
 What it signs or answers between waking up and ending was committed before it was unseated: the same log, only older.
+A checkpoint that it still keeps then is of that log too, and the store takes none that covers less than the other's.
 It is not ready from the moment it wakes up (`Place.is_held`).
 """
 
