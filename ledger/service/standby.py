@@ -55,8 +55,8 @@ _WAITING: Final = Text(
     "本进程在待命，另一进程正在主持本日志", "This process stands by: another one leads this log; ask that one"
 )
 _TAKEN_OVER: Final = Text(
-    "另一进程已接管本日志：本进程停止，未再写入或签名。可重新启动，以待命方式运行",
-    "Another process has taken over this log: this one stops, and has written and signed nothing since. "
+    "另一进程已接管本日志：本进程停止，此后未再提交任何语句。可重新启动，以待命方式运行",
+    "Another process has taken over this log: this one stops, and has committed nothing since. "
     "Start it again to stand by",
 )
 _SHARED: Final = Text(

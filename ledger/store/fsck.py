@@ -170,6 +170,8 @@ async def _check_checkpoint(store: Store, scratch: Store, size: int) -> list[str
         return ["checkpoint: cannot be read"]
     if not 0 < kept.size <= size or await Hashes(scratch).root(kept.size) != kept.root:
         return [f"checkpoint: of {kept.size} leaves, and not of this log's tree"]
+    if (said := await store.checkpoint_size()) not in (None, kept.size):  # no newer one could take its place
+        return [f"checkpoint: of {kept.size} leaves, and its row says {said}"]
     return []
 
 

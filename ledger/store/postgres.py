@@ -214,17 +214,18 @@ class PostgresStore:
         row = await self._one(sql.CHECKPOINT)
         return None if row is None else row[0]
 
+    async def checkpoint_size(self) -> int | None:
+        row = await self._one(sql.CHECKPOINT_SIZE)
+        return None if row is None else row[0]
+
     async def put_checkpoint(self, note: bytes, size: int) -> None:
         # By a session of its own: it need not wait for the commit that has begun meanwhile, and the row itself tells
-        # an older checkpoint from a newer one.
-        async def write(session: Any) -> None:
-            put: str = await session.execute(sql.PUT_CHECKPOINT, note, size)
-            if put.split()[-1] != "1":
-                raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
-
+        # one over fewer leaves. In one statement: whoever takes the place of a process that stands still finds no
+        # transaction of its that holds the row.
         if self._notes is None:
             raise _reading_only()
-        await self._notes.transact(write)
+        if (await self._notes.put(sql.PUT_CHECKPOINT, note, size)).split()[-1] != "1":
+            raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
     async def hold(self) -> None:
         await self._writing.hold()

@@ -1,7 +1,7 @@
 """The tables of a log in a PostgreSQL schema: made and changed by their owner, used by a role that may do less.
 
-Steps and grants are one transaction under the writer's advisory lock, so never beside a running log. A crash in here
-leaves nothing of it.
+Steps and grants are one transaction under the writer's advisory lock, so never beside a running log (of one that has
+lost it a checkpoint may still come: it finds the table as it was or as it is). A crash in here leaves nothing of it.
 """
 
 from __future__ import annotations

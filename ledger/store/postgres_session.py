@@ -71,6 +71,18 @@ class Session:
             if not await self._commit(session):
                 raise Unavailable("store: the answer to a commit was lost; outcome unknown")
 
+    async def put(self, text: str, *values: Any) -> str:
+        """One statement that is a commit by itself and may be done twice; what the server calls it, durable. A process
+        that stands still right here holds nothing: the server has all of it, or none. Raises as `transact`."""
+        async with self._one:
+            session = await self._first("SELECT 1")
+            with unavailable("look"):
+                await check_standby(session, self._place)  # 4
+            done = await self._send(session, text, *values)
+            if done is None:
+                raise Unavailable("store: the answer to a commit was lost; outcome unknown")
+            return done
+
     async def _begin_and(self, work: Work) -> Any:
         session = await self._first("BEGIN")
         try:
@@ -107,9 +119,17 @@ class Session:
     async def _commit(self, session: Any) -> bool:
         """Whether the server said that the transaction is committed, and waited for its standby; False: it said nothing
         of the kind, and the session is over. Raises Unavailable when it was rolled back."""
+        status = await self._send(session, "COMMIT")  # 5
+        if status not in (None, "COMMIT"):  # 6
+            raise Unavailable(f"store: the transaction was not committed ({status})")
+        return status is not None
+
+    async def _send(self, session: Any, text: str, *values: Any) -> str | None:
+        """What the server calls a statement that commits, once it has waited for its standby. None: it said nothing of
+        the kind, and the session is over."""
         # A task of its own: when time is up, nothing may be cancelled.
         with warnings(session) as warned:
-            sent = asyncio.ensure_future(session.execute("COMMIT", timeout=_NEVER_S))  # 5
+            sent = asyncio.ensure_future(session.execute(text, *values, timeout=_NEVER_S))
             try:
                 done, _ = await asyncio.wait([sent], timeout=self._deadlines.command)
             except asyncio.CancelledError:
@@ -123,13 +143,12 @@ class Session:
             session.terminate()
             if not sent.cancelled() and not isinstance(error, FAILURES):
                 raise error
-            return False
-        if (status := sent.result()) != "COMMIT":  # 6
-            raise Unavailable(f"store: the transaction was not committed ({status})")
+            return None
         if warned or not await self._waited(session):
             session.terminate()  # 7
-            return False
-        return True
+            return None
+        status: str = sent.result()
+        return status
 
     async def _waited(self, session: Any) -> bool:
         """Step 4, after the commit: an operator who lets go of the standby lets every waiting commit go too."""

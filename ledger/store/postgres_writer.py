@@ -3,7 +3,7 @@
     1 lock       its session holds the log's advisory lock: a second writer waits a little, then is refused. That is a
                  courtesy; what decides between two writers is the compare-and-swap on the head row. A session that
                  takes the place of a lost one also finds the head where this writer left it: else another one has
-                 written meanwhile, and this one writes nothing more
+                 written meanwhile, and this one commits nothing more
     2 confirm    the head row is locked, which is written and waits for the synchronous standby as a commit does: what
                  can be read from here on is there too. After a crash a server shows what it had not sent to its standby
     3 work       BEGIN (once more on a new session, should the old one have died unnoticed) and everything of the batch.

@@ -211,6 +211,9 @@ class Store(Protocol):
         """The next events of all certificates after (cert key, index), in this order; (b"", -1) begins."""
 
     async def checkpoint(self) -> bytes | None: ...
+    async def checkpoint_size(self) -> int | None:
+        """How many leaves the kept checkpoint covers by its row; None where that says nothing."""
+
     async def put_checkpoint(self, note: bytes, size: int) -> None:
         """Keep a checkpoint over `size` leaves, durably on return. Raises Refused("HEAD_MOVED") where one over more is
         kept, or the head has fewer: somebody else has gone on, or the store is another one."""

@@ -96,6 +96,7 @@ PUT_EVENT: Final = "INSERT INTO event (cert_key, idx) VALUES ($1, $2)"
 EVENTS: Final = "SELECT idx FROM event WHERE cert_key = $1 ORDER BY idx"
 EVENTS_AFTER: Final = "SELECT cert_key, idx FROM event WHERE (cert_key, idx) > ($1, $2) ORDER BY cert_key, idx LIMIT $3"
 CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE one = 1"
+CHECKPOINT_SIZE: Final = "SELECT size FROM checkpoint WHERE one = 1"
 PUT_CHECKPOINT: Final = (  # neither one that is ahead of the head, nor an older one over a newer
     "INSERT INTO checkpoint (one, note, size) SELECT 1, $1, $2 WHERE NOT EXISTS (SELECT 1 FROM head WHERE size < $2)"
     " ON CONFLICT (one) DO UPDATE SET note = excluded.note, size = excluded.size"

@@ -206,6 +206,10 @@ class SqliteStore:
         row = self._one(sql.CHECKPOINT)
         return None if row is None else row[0]
 
+    async def checkpoint_size(self) -> int | None:
+        row = self._one(sql.CHECKPOINT_SIZE)
+        return None if row is None else row[0]
+
     async def put_checkpoint(self, note: bytes, size: int) -> None:
         def write() -> None:
             with self._transaction():

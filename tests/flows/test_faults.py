@@ -67,7 +67,7 @@ SLICES: dict[str, list[tuple[int, int]]] = {
     ],
     "restores": [(0, 6)],
     "witnesses": [(0, 1), (3, 1), (12, 1)],
-    "flips": [(0, 40)],
+    "flips": [(0, 60)],
     "rivals": [(0, 3)],
 }
 MISSING: dict[str, Callable[[], str]] = {"full": disks.no_full_disk, "eio": disks.no_tracer}

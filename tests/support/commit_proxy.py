@@ -1,4 +1,5 @@
-"""A proxy before a PostgreSQL server that loses the answer to one COMMIT, as a network does.
+"""A proxy before a PostgreSQL server that loses the answer to one commit, as a network does: to a COMMIT, or to the one
+statement that keeps a checkpoint.
 
 proxy.cut = "before"    COMMIT never arrives
 proxy.cut = "after"     it arrives, and its answer does not
@@ -13,11 +14,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # simple query
-_COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"  # CommandComplete
+_NOTE = "\n\n\u2014 ".encode()  # between the text and the signatures of a checkpoint that is sent to be kept
+# CommandComplete of either; before a COMMIT others may be of the second kind.
+_DONE = (b"C\x00\x00\x00\x0bCOMMIT\x00", b"C\x00\x00\x00\x0fINSERT 0 1\x00")
 
 
 class CommitProxy:
-    """Passes everything through but the COMMIT that it was told to spoil."""
+    """Passes everything through but the commit that it was told to spoil."""
 
     def __init__(self, to: int) -> None:
         self.to, self.port = to, 0
@@ -33,7 +36,7 @@ class CommitProxy:
 
         async def forward() -> None:
             while chunk := await client.read(65536):
-                if _COMMIT in chunk:
+                if _COMMIT in chunk or _NOTE in chunk:
                     self.commits += 1
                     cut, self.through = self.cut if self.through == 0 else "", max(0, self.through - 1)
                     if cut == "before":
@@ -50,7 +53,7 @@ class CommitProxy:
 
         async def back() -> None:
             while chunk := await server.read(65536):
-                if spoiled.is_set() and _COMMITTED in chunk:
+                if spoiled.is_set() and any(done in chunk for done in _DONE):
                     return
                 if not spoiled.is_set():
                     answer.write(chunk)

@@ -694,6 +694,24 @@ class TestQuorum:
             assert again.integrator.size == replica.integrator.size
         await store.close()
 
+    async def test_a_smaller_one_counts_while_what_was_kept_does_not(
+        self, log: LogBuilder, tmp_path: Path, pool: Executor
+    ) -> None:
+        """A source that lags behind what was kept under another policy; that stays until there is as large a one."""
+        store, ledger = await fresh_store(tmp_path / "kept.db"), FakeLedger(log)
+        old, smaller = log.checkpoint(), log.integrator.size
+        await issue(log, 1)
+        self.show(ledger, log.checkpoint(TIME + 10_000), {A: TIME_S + 12, B: TIME_S + 12})
+        await (await start(store, ledger, self.trust(log), pool)).poll(NOW)
+        kept = await store.checkpoint()
+        again = await Replica.open(store, ledger, log.trust(policy=quorum(2, A, C)), pool, now_ms=NOW)
+        assert again.verified is None
+        self.show(ledger, old, {A: TIME_S + 2, C: TIME_S + 2})
+        await again.poll(NOW)
+        assert again.verified is not None and again.verified.size == smaller < again.integrator.size
+        assert await store.checkpoint() == kept
+        await store.close()
+
 
 class TestKeysThatChanged:
     """What was kept under keys of before is no news, and nothing that stops the replica."""

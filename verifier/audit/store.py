@@ -253,6 +253,9 @@ class AuditStore:
         row = self._one("SELECT note FROM checkpoint")
         return None if row is None else row[0]
 
+    async def checkpoint_size(self) -> int | None:
+        return None
+
     async def put_checkpoint(self, note: bytes, size: int) -> None:
         """Of two the later one stays: nobody else writes here, and a replica does not go back."""
         with self._writing() as db:

@@ -1,3 +1,4 @@
--- How many leaves the kept checkpoint covers, so that an older one never takes the place of a newer, whoever writes it.
+-- How many leaves the kept checkpoint covers, so that one of fewer never takes the place of one of more,
+-- whoever writes it.
 -- One from before this step has no number, and gives way to any.
 ALTER TABLE checkpoint ADD COLUMN size bigint;

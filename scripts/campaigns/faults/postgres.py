@@ -25,7 +25,7 @@ from ledger.__main__ import main
 from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
-from ledger.store import postgres_link, postgres_writer
+from ledger.store import postgres_link, postgres_session, postgres_writer
 from ledger.store.opening import create_store, open_store
 from ledger.store.postgres_link import Deadlines, Place, parse_place
 from tests.support.fault_store import flip
@@ -82,7 +82,7 @@ class Postgres:
         async def connect(place: Place, deadlines: Deadlines) -> Any:
             return _Failing(await postgres_link.connect(place, deadlines), fault)
 
-        with patch.object(postgres_writer, "connect", connect):
+        with patch.object(postgres_writer, "connect", connect), patch.object(postgres_session, "connect", connect):
             yield
 
     def put_between(self, folder: Path, port: int) -> None:
@@ -169,13 +169,9 @@ class _Failing:
         return await self._at(step, lambda: self._inner.copy_records_to_table(table, **how))
 
     async def _at(self, step: str, act: Callable[[], Awaitable[Any]]) -> Any:
-        if step in ("entries", "publish"):
-            self._commit = {"entries": "commit", "publish": "published"}[step]
-        commits = step in ("commit", "published")
-        if step == "published":  # what `publish` keeps is kept by its commit
-            step = "publish" if self._fault.kept else ""
-        elif step == "publish" and self._fault.kept:
-            step = ""
+        if step == "entries":
+            self._commit = "commit"
+        commits = step in ("commit", "publish")  # a checkpoint is kept by one statement
         if not self._fault.strikes(step):
             return await act()
         result = await act() if self._fault.kept else None

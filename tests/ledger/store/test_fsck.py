@@ -364,15 +364,21 @@ async def test_a_kept_checkpoint_is_of_the_tree(small: Path, tmp_path: Path, wor
     older = await Hashes(store).root(5)
     await store.close()
     signer = CheckpointSigner("log.test.example/kept", Ed25519Signer(octets("ed")), MlDsa44Signer(octets("ml")))
-    for at, (size, root, sound) in enumerate(
-        [(head.size, head.root, True), (5, older, True), (5, head.root, False), (head.size + 1, head.root, False)]
-    ):
+    cases: list[tuple[int, bytes, int | None, bool]] = [
+        (head.size, head.root, head.size, True),
+        (head.size, head.root, None, True),  # kept before step 0010
+        (head.size, head.root, head.size + 1, False),
+        (5, older, 5, True),
+        (5, head.root, 5, False),
+        (head.size + 1, head.root, None, False),
+    ]
+    for at, (size, root, said, sound) in enumerate(cases):
         note = signer.sign(Checkpoint(signer.origin, size, root), 1)
         folder = tmp_path / str(at)
         folder.mkdir()
 
-        def keep(raw: sqlite3.Connection, note: bytes = note) -> None:
-            raw.execute("INSERT INTO checkpoint (one, note) VALUES (1, ?)", (note,))
+        def keep(raw: sqlite3.Connection, note: bytes = note, said: int | None = said) -> None:
+            raw.execute("INSERT INTO checkpoint (one, note, size) VALUES (1, ?, ?)", (note, said))
 
         path = damaged(small, folder, keep)
         assert (await check(path, folder, workers) == []) is sound, (size, sound)

@@ -19,7 +19,7 @@ from ledger.store.opening import create_store, open_store
 from ledger.store.protocol import IndexRow, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
 from tests.support.commit_proxy import CommitProxy, commit_proxy
-from tests.support.postgres import HASTY, PATIENT, SUPERUSER, Server, postgres_server
+from tests.support.postgres import DATABASE, HASTY, PATIENT, SUPERUSER, Server, postgres_server
 from tests.support.standby import ONE, Pair, apart, crash, make_pair, until, wait_for
 
 
@@ -149,10 +149,13 @@ async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: An
         with pytest.raises(Unavailable, match="unknown"):
             await store.claim([row])
     assert await store.claim([renewed(row, body=b"other")]) == {row.hmac: b"track"}
-    proxy.cut = "after"
-    with pytest.raises(Unavailable, match="unknown"):
-        await store.put_checkpoint(b"note", 1)
-    assert await store.checkpoint() == b"note"
+    kept = None
+    for cut in ("before", "after"):
+        proxy.cut, note = cut, f"{cut}\n\n\u2014 ".encode()
+        with pytest.raises(Unavailable, match="unknown"):
+            await store.put_checkpoint(note, 1)
+        kept = note if cut == "after" else kept
+        assert await store.checkpoint() == kept
 
 
 async def test_a_checkpoint_waits_for_no_batch_and_outlives_its_session(server: Server, store: Any) -> None:
@@ -166,6 +169,38 @@ async def test_a_checkpoint_waits_for_no_batch_and_outlives_its_session(server: 
             )
             assert ended == (True,)
     await store.append(batch(first.head), accept)
+
+
+async def test_a_checkpoint_is_one_statement_so_that_one_who_stands_still_holds_no_row(server: Server) -> None:
+    """Nobody unseats this session: it has no lock of the log's."""
+    place = server.place("one statement")
+    store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
+    await store.append(first := batch(None), accept)
+    await store.put_checkpoint(b"one", first.head.size)
+    pid = store._notes._session.get_server_pid()
+    other = await asyncpg.connect(host="127.0.0.1", port=server.port, user=SUPERUSER, database=DATABASE)
+    for lost in (False, True):
+        async with other.transaction():
+            await other.execute(f"SELECT 1 FROM {store._place.schema}.checkpoint FOR UPDATE")
+            if lost:
+                store._notes._deadlines = replace(PATIENT, command=0.3)
+            keeping = asyncio.create_task(store.put_checkpoint(b"two", first.head.size))
+            seen = "SELECT wait_event_type, state FROM pg_stat_activity WHERE pid = $1"
+            async with asyncio.timeout(60):
+                while (found := server.sql(None, seen, pid))[0][0] != "Lock":
+                    await asyncio.sleep(0.01)
+            assert found == [("Lock", "active")]
+            if lost:
+                with pytest.raises(Unavailable, match="unknown"):
+                    await keeping
+        if not lost:
+            await keeping
+            assert await store.checkpoint() == b"two"
+    store._notes._deadlines = PATIENT
+    await store.put_checkpoint(b"three", first.head.size)
+    assert await store.checkpoint() == b"three"
+    await other.close()
+    await store.close()
 
 
 async def test_what_is_read_back_wrong_is_never_committed(server: Server) -> None:
@@ -296,6 +331,26 @@ async def test_a_wait_for_the_standby_that_somebody_ends_is_no_commit(pair: Pair
     await writing
     assert pair.left.sql(place, "SELECT size FROM head") == [(second.head.size,)]
     await store.append(batch(second.head), accept)
+    await store.close()
+
+
+async def test_nor_is_a_checkpoint_kept_then(pair: Pair) -> None:
+    _place, store, first = await a_store(pair, "checkpoint")
+    await store.put_checkpoint(b"one", first.size)
+    pair.left.stop(immediate=True)
+    keeping = asyncio.create_task(store.put_checkpoint(b"two", first.size))
+    pair.primary.sql(None, "SELECT pg_cancel_backend($1)", await waiting(pair))
+    with pytest.raises(Unavailable, match="unknown"):
+        await keeping
+    pair.left.start()
+    await store.put_checkpoint(b"three", first.size)
+    try:
+        wait_for(pair.primary, "")
+        with pytest.raises(Unavailable, match="require_standby"):
+            await store.put_checkpoint(b"four", first.size)
+        assert await store.checkpoint() == b"three"
+    finally:
+        wait_for(pair.primary, ONE)
     await store.close()
 
 

@@ -278,6 +278,23 @@ async def test_the_checkpoint_is_replaced_by_none_that_is_older_and_is_never_ahe
         assert await store.checkpoint() == b"two again"
 
 
+@pytest.mark.parametrize("name", sorted(KINDS))
+async def test_a_checkpoint_of_before_its_step_gives_way_to_any(tmp_path: Path, name: str) -> None:
+    kind, path = KINDS[name](), tmp_path / "log.db"
+    store = await kind.create(path, private=True)
+    await store.append(first := batch(None), accept)
+    await store.append(batch(first.head), accept)
+    await store.put_checkpoint(b"two", first.head.size + 1)
+    assert await store.checkpoint_size() == first.head.size + 1
+    await store.close()
+    kind.change(path, "UPDATE checkpoint SET size = NULL")
+    store = await kind.open(path, private=True)
+    assert await store.checkpoint_size() is None
+    await store.put_checkpoint(b"one", first.head.size)
+    assert (await store.checkpoint(), await store.checkpoint_size()) == (b"one", first.head.size)
+    await store.close()
+
+
 async def test_a_claim_returns_the_first_row_also_in_a_race(store: Any) -> None:
     rows = [[IndexRow(h(at), Purpose.PERSON, 1, f"{who} {at}".encode()) for at in range(20)] for who in range(8)]
     answers = await asyncio.gather(*(store.claim(each) for each in rows))
