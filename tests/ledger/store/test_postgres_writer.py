@@ -156,6 +156,9 @@ async def test_what_may_be_done_twice_says_that_its_outcome_is_unknown(store: An
             await store.put_checkpoint(note, 1)
         kept = note if cut == "after" else kept
         assert await store.checkpoint() == kept
+    sent = proxy.commits
+    await store.put_checkpoint("kept\n\n\u2014 ".encode(), 1)
+    assert proxy.commits == sent + 1, "no transaction that could stand open"
 
 
 async def test_a_checkpoint_waits_for_no_batch_and_outlives_its_session(server: Server, store: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -384,6 +385,25 @@ async def test_of_new_certificates_no_state_is_read_and_every_bucket_once(stored
     await stored.add(new.statement, BODY.sign(ruling(Kind.REVOKE, old)))
     assert states == [certificate_map_key(old.issue.cert_key)]
     assert ranges and len(ranges) == len(set(ranges))
+
+
+async def test_a_batch_is_finished_in_parts(stored: StoredLog) -> None:
+    """Between them the event loop serves the commit of the batch before."""
+    made = [BODY.certificate(f"{at}").statement for at in range(5)]
+    batch, turns = await stored.begin(*made), 0
+    for one in made:
+        batch.add(await stored.authenticate(one))
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    await batch.finish()
+    turning.cancel()
+    assert turns >= 5
 
 
 async def test_a_signed_row_without_a_state_stops_the_sweep(stored: StoredLog) -> None:
