@@ -76,7 +76,7 @@ TABLES = (
 async def everything(store: Any) -> list[Any]:
     rows = [await store.page(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]
     meta = [await store.meta(name) for name in ("origin", "map_depth", NUMBERS_APART)]
-    return [*rows, await store.checkpoint(), *meta]
+    return [*rows, await store.checkpoint(), await store.checkpoint_size(), *meta]
 
 
 @pytest.mark.parametrize(("one", "other"), WAYS)
