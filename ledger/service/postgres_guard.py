@@ -29,6 +29,7 @@ from ledger.store.postgres_link import (
     check_server,
     check_standby,
     connect,
+    connect_checked,
     database_of,
     end,
     unavailable,
@@ -190,13 +191,7 @@ class PostgresGuard:
 
     async def _connected(self) -> Any:
         if self._session is None or self._session.is_closed():
-            session = await connect(self._place, self._deadlines)
-            try:
-                await check_server(session, self._place)
-            except BaseException:
-                session.terminate()
-                raise
-            self._session = session
+            self._session = await connect_checked(self._place, self._deadlines)
         return self._session
 
     def _hang_up(self) -> None:

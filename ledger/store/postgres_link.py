@@ -213,6 +213,18 @@ async def check_standby(connection: Any, place: Place) -> None:
         raise Unavailable("store: require_standby, and the server waits for none (synchronous_standby_names is empty)")
 
 
+async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
+    """A connection for writing, to a server that keeps what it commits. Raises Unavailable, or as check_server."""
+    connection = await connect(place, deadlines)
+    try:
+        with unavailable("open"):
+            await check_server(connection, place)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 @contextmanager
 def unavailable(doing: str) -> Iterator[None]:
     """What the world does to a command is Unavailable; a broken constraint is a bug and stays what it is."""

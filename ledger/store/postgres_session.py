@@ -15,9 +15,8 @@ from ledger.store.postgres_link import (
     FAILURES,
     Deadlines,
     Place,
-    check_server,
     check_standby,
-    connect,
+    connect_checked,
     end,
     unavailable,
 )
@@ -54,14 +53,7 @@ class Session:
     async def open(self) -> Any:
         """The connection. Raises Unavailable, or as check_server."""
         if self._session is None or self._session.is_closed():
-            session = await connect(self._place, self._deadlines)
-            try:
-                with unavailable("open"):
-                    await check_server(session, self._place)
-            except BaseException:
-                session.terminate()
-                raise
-            self._session = session
+            self._session = await connect_checked(self._place, self._deadlines)
         return self._session
 
     async def transact(self, work: Work) -> None:

@@ -82,7 +82,13 @@ class Postgres:
         async def connect(place: Place, deadlines: Deadlines) -> Any:
             return _Failing(await postgres_link.connect(place, deadlines), fault)
 
-        with patch.object(postgres_writer, "connect", connect), patch.object(postgres_session, "connect", connect):
+        async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
+            return _Failing(await postgres_link.connect_checked(place, deadlines), fault)
+
+        with (
+            patch.object(postgres_writer, "connect", connect),
+            patch.object(postgres_session, "connect_checked", connect_checked),
+        ):
             yield
 
     def put_between(self, folder: Path, port: int) -> None:
