@@ -1,6 +1,7 @@
-"""One session of a PostgreSQL store that writes: transactions one after the other, and what COMMIT was answered.
+"""A session that writes to a PostgreSQL store: one transaction or statement after the other, and what became of each.
 
-The numbers are those of `postgres_writer`, whose one session is of this kind with a lock and a head to mind.
+Checkpoints are kept by one as it is. The numbers are those of `postgres_writer`, whose session has a lock and a head to
+mind besides.
 """
 
 from __future__ import annotations

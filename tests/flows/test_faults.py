@@ -131,7 +131,7 @@ async def test_a_slice_of(kind: str, tmp_path: Path) -> None:
         case "restores":
             assert counts["restores"] == 6 and counts["signatures"] == 0
         case "flips":
-            assert sum(count for found, count in counts.items() if ": found" in found) > 20
+            assert sum(count for found, count in counts.items() if ": found" in found) > 30
         case "rivals":
             assert counts["rivals"] == 3
 

@@ -129,7 +129,9 @@ async def test_what_was_not_flushed_is_forgotten(tmp_path: Path) -> None:
         for stretch in stretches:
             await again.commit(await replay_stretch(again, stretch, pool))
     store.flush(again.size, b"more")
-    await store.put_checkpoint(b"note", 1)
+    await store.put_checkpoint(b"note", again.size)
+    with pytest.raises(Refused, match="HEAD_MOVED"):
+        await store.put_checkpoint(b"ahead", again.size + 1)
     store.flush(again.size, b"more")
     await store.close()
     store = open_audit_store(tmp_path / "a.db")
