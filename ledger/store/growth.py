@@ -63,10 +63,14 @@ def bucket_range(bucket: int, depth: int) -> tuple[bytes, bytes]:
 
 class StoredLeaves:
     """The leaves that a store has in the buckets of some map keys, each bucket read once: which of the keys there are,
-    and what a change of them goes with. Nobody has checked them yet (`check_leaves`)."""
+    and what a change of them goes with. Nobody has checked them yet (`check_leaves`).
 
-    def __init__(self, store: Store, depth: int) -> None:
-        self._store, self._depth = store, depth
+    A bucket that is empty in the sealed map (`tree`) is not read. Whatever lay there all the same would stop the batch
+    that has its key, and every one that comes to the bucket later.
+    """
+
+    def __init__(self, store: Store, tree: MapTree | MapAhead, depth: int) -> None:
+        self._store, self._tree, self._depth = store, tree, depth
         self._buckets: dict[int, list[Leaf]] = {}
         self._keys: set[bytes] = set()
 
@@ -77,7 +81,14 @@ class StoredLeaves:
     async def of(self, numbers: Iterable[int]) -> list[list[Leaf]]:
         """The leaves of each of these buckets, rising."""
         numbers = list(numbers)
-        missing = [number for number in dict.fromkeys(numbers) if number not in self._buckets]
+        missing = []
+        for number in dict.fromkeys(numbers):
+            if number in self._buckets:
+                continue
+            if self._tree.bucket_root(number) is None:
+                self._buckets[number] = []
+            else:
+                missing.append(number)
         if missing:
             found = await self._store.leaves([bucket_range(number, self._depth) for number in missing])
             for number, leaves in zip(missing, found, strict=True):

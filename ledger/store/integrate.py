@@ -133,7 +133,7 @@ class Integrator:
         base: Base = ahead or self
         if base.head is not None and time <= base.head.time:
             raise Refused("CLOCK", "time", Text("日志时间必须递增", "Log time must increase"))
-        leaves = StoredLeaves(base.store, base.depth)
+        leaves = StoredLeaves(base.store, base.map, base.depth)
         return Batch(base, time, await load_view(base, statements, behind or Behind(), leaves), leaves)
 
     def ahead(self, prepared: Prepared) -> Ahead:

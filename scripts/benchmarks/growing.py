@@ -127,8 +127,8 @@ def _cert_keys(count: int, most: int) -> list[bytes]:
 
 
 def depth_for(count: int) -> int:
-    """Bits of the map's depth that keep its buckets at two or three certificates; at least the default."""
-    return max(18, (count // 3).bit_length())
+    """Bits of the map's depth that keep its buckets at one or two certificates; at least the default."""
+    return max(18, count.bit_length() - 1)
 
 
 async def _audited(home: Path, said: str) -> list[Figure]:

@@ -22,7 +22,7 @@ from benchmarks.machine import tree_cpu_seconds
 from benchmarks.processes import Failed
 from benchmarks.workload import BATCH, Authority, Parcel, RunningLog, draw_parcels, today
 
-DEPTH = 20  # of the map, for a log of some millions
+DEPTH = 22  # of the map, for a log of some millions
 _OF_A_BODY = 180_000  # of the 200,000 persons that one may name at once
 _DRAWN = 90_000  # at a time
 _FILE = 40  # requests in one file

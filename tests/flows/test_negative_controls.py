@@ -136,7 +136,7 @@ class TimelessIntegrator(Integrator):
     """Takes a batch at any log time."""
 
     async def begin(self, statements: Any, time: int) -> Any:
-        return Batch(self, time, await load_view(self, statements), StoredLeaves(self.store, self.depth))
+        return Batch(self, time, await load_view(self, statements), StoredLeaves(self.store, self.map, self.depth))
 
 
 @pytest.mark.parametrize("broken", [False, True])

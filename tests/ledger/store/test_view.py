@@ -23,11 +23,13 @@ from ledger.records.state import certificate_map_key
 from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.store.fsck import fsck
+from ledger.store.growth import bucket_range
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.store.view import load_view
+from ledger.tlog.map_tree import bucket_of
 from tests.support import slow_tree
 from tests.support.builders import (
     DAY,
@@ -364,7 +366,8 @@ async def test_rows_that_do_not_belong_together_are_not_folded(stored: StoredLog
 
 
 async def test_of_new_certificates_no_state_is_read_and_every_bucket_once(stored: StoredLog) -> None:
-    """Each is a random page of a large log. What lies beside a new certificate tells that it is not there."""
+    """Each is a random page of a large log. What lies beside a new certificate tells that it is not there, and where
+    the sealed map has nothing, nothing is looked for."""
     old, new = BODY.certificate("old"), BODY.certificate("new")
     await stored.add(old.statement)
     store, states, ranges = stored.store, list[bytes](), list[tuple[bytes, bytes]]()
@@ -383,8 +386,12 @@ async def test_of_new_certificates_no_state_is_read_and_every_bucket_once(stored
 
     stored.integrator.store = cast(Store, Watched())
     await stored.add(new.statement, BODY.sign(ruling(Kind.REVOKE, old)))
-    assert states == [certificate_map_key(old.issue.cert_key)]
-    assert ranges and len(ranges) == len(set(ranges))
+    named = [old.issue.cert_key, new.issue.cert_key]
+    assert states == [certificate_map_key(named[0])]
+    assert len(ranges) == len(set(ranges))
+    depth = stored.integrator.depth
+    beside = [bucket_range(bucket_of(key, depth), depth) for key in map(certificate_map_key, named)]
+    assert beside[0] in ranges and beside[1] not in ranges
 
 
 async def test_a_batch_is_finished_in_parts(stored: StoredLog) -> None:
