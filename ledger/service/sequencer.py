@@ -9,7 +9,8 @@ Order of truth for one batch (design 4), first half; the code carries the number
     5-9         guard, sign, cosign, publish, answer: publisher.py
 
 While the store is at 4, steps 1 to 3 of the next batch are done on what this one will leave, where both are of plain
-certificates and enough of them wait (store/ahead.py); its own 4 begins when this one's has ended well.
+certificates and enough of them wait (store/ahead.py); its own 4 begins when this one's has ended well. A store that
+`reads_first` begins 4 when the next batch has read what it is folded on, if there is one.
 
 A crash before 4 leaves nothing; after 4 the next start finds the committed head and goes on at 5. Nothing signed leaves
 before 4, and no answer either: also not one that only names what the batch before has. Any error from 4 on ends the
@@ -87,6 +88,7 @@ class _Committing:
     prepared: Prepared
     plain: bool
     count: int  # statements
+    may_begin: asyncio.Event
 
 
 @dataclass(slots=True)
@@ -167,6 +169,7 @@ class Sequencer:
                 if self._due():
                     await self._guarded(self._one_batch)
                 else:
+                    self._let_commit()
                     await self._wake.wait()
             await self._committed()
         except BaseException:
@@ -236,6 +239,7 @@ class Sequencer:
         batch, _ = await asyncio.gather(
             self.integrator.begin(statements, time, behind(candidates), ahead), private.load(store, candidates)
         )
+        self._let_commit()
         outcomes = await self._fold(batch, private, taken, store)  # 2
         prepared = await batch.finish(private.rows) if len(batch) else None  # 3
         return _Sequenced(taken, outcomes, prepared, of_certificates)
@@ -243,21 +247,32 @@ class Sequencer:
     async def _committed(self) -> None:
         """Until the batch before, if one is being committed, is durable and answered, or has ended the process."""
         if self._committing is not None:
+            self._let_commit()
             await self._committing.task
             self._committing = None
 
+    def _let_commit(self) -> None:
+        """The batch at step 4 waits for no reads of the next one, or no longer."""
+        if self._committing is not None:
+            self._committing.may_begin.set()
+
     def _begin_commit(self, sequenced: _Sequenced, prepared: Prepared) -> None:
+        may_begin = asyncio.Event()
+        if not self._store.reads_first:
+            may_begin.set()
+
         async def commit() -> None:
             try:
-                await self._guarded(lambda: self._commit(sequenced, prepared))
+                await self._guarded(lambda: self._commit(sequenced, prepared, may_begin))
             finally:
                 self._wake.set()
 
         task = asyncio.create_task(commit())
-        self._committing = _Committing(task, prepared, sequenced.plain, len(sequenced.taken))
+        self._committing = _Committing(task, prepared, sequenced.plain, len(sequenced.taken), may_begin)
 
-    async def _commit(self, sequenced: _Sequenced, prepared: Prepared) -> None:
+    async def _commit(self, sequenced: _Sequenced, prepared: Prepared, may_begin: asyncio.Event) -> None:
         with _unknown(sequenced.taken):
+            await may_begin.wait()
             await self.integrator.commit(prepared)  # 4
             self._hashes.learn(prepared.completed)
             self._publisher.committed(prepared)

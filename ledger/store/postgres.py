@@ -47,6 +47,7 @@ class PostgresStore:
     """Implements Store and VersionedStore and, when opened with `private`, PrivateStore."""
 
     reads_at_once: ClassVar[bool] = False
+    reads_first: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -232,10 +232,13 @@ async def entry_at(store: Store, index: int) -> bytes:
 class VersionedStore(Store, Protocol):
     """A store that keeps what each seal's map held: what proofs are made from. An auditor's keeps only the newest.
 
-    `reads_at_once`: its reads never wait, they have ended before the event loop goes on.
+    `reads_at_once`: its reads never wait, they have ended before the event loop goes on; but for those of many states,
+    tracks, leaves or rows of the private index at a time.
+    `reads_first`: what a batch reads had better be read before the batch ahead of it is committed than beside that.
     """
 
     reads_at_once: ClassVar[bool]
+    reads_first: ClassVar[bool]
 
     async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
         """The version in the map that the seal at this index commits to; None when it has no such key."""

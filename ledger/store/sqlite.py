@@ -1,8 +1,10 @@
 """The embedded store: one SQLite file in WAL mode with synchronous=FULL, nothing to install.
 
 Reads run directly on the event loop's thread (a point read costs less than a hand-over); the one writer runs on a
-thread of its own, so that an fsync never stalls the loop. A second process that opens the file for writing is
-refused by a lock file's advisory lock, and would in any case lose the compare-and-swap on the head row.
+thread of its own, so that an fsync never stalls the loop. What is read for a batch goes by the writer too while that is
+idle: a commit empties the pages that any other connection remembers, and the pages that tell what stands beside a new
+row are those that it is written into next. A second process that opens the file for writing is refused by a lock
+file's advisory lock, and would in any case lose the compare-and-swap on the head row.
 """
 
 from __future__ import annotations
@@ -44,12 +46,14 @@ T = TypeVar("T")
 # 4.7 pages a certificate at a million, when that of its number was random too.
 _ENTRY_PAGES = 5
 _COMMIT_PAGES = 16
+_MANY = 32  # keys that are read for a batch rather than for somebody who waits for one answer
 
 
 class SqliteStore:
     """Implements Store and, when opened with `private`, PrivateStore."""
 
     reads_at_once: ClassVar[bool] = True
+    reads_first: ClassVar[bool] = True
 
     def __init__(self, path: Path, *, private: bool, read_only: bool = False) -> None:
         self._path = path
@@ -67,6 +71,7 @@ class SqliteStore:
             self._writer.execute("PRAGMA query_only = ON")
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._writes = 0  # under way, or waiting for the thread
 
     async def meta(self, name: str) -> bytes | None:
         row = self._one(sql.META, name)
@@ -131,24 +136,23 @@ class SqliteStore:
         return [EntryRow(*row) for row in self._all(sql.ROWS, start, end)]
 
     async def find(self, identities: Sequence[bytes]) -> dict[bytes, int]:
-        return dict(self._each(sql.FIND, identities))
+        return dict(await self._each(sql.FIND, identities))
 
     async def tile(self, level: int, index: int) -> bytes | None:
         row = self._one(sql.TILE, level, index)
         return None if row is None else row[0]
 
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
-        return {row[0]: StateRow(*row) for row in self._each(sql.STATE, map_keys)}
+        return {row[0]: StateRow(*row) for row in await self._each(sql.STATE, map_keys)}
 
     async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
-        return [StateRow(*row) for row in self._each(sql.TRACK, track_ids)]
+        return [StateRow(*row) for row in await self._each(sql.TRACK, track_ids)]
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         found: list[list[tuple[bytes, bytes]]] = [[] for _ in ranges]
-        for piece in pieces([(place, low, high) for place, (low, high) in enumerate(ranges)]):
-            asked = [value for each in piece for value in each]
-            for place, key, value in self._all(each_range(sql.LEAVES, len(piece)), *asked):
-                found[place].append((key, value))
+        asked = [(place, low, high) for place, (low, high) in enumerate(ranges)]
+        for place, key, value in await self._read(lambda count: each_range(sql.LEAVES, count), asked):
+            found[place].append((key, value))
         return found
 
     async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
@@ -227,7 +231,7 @@ class SqliteStore:
         return None if row is None else row[0]
 
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
-        return dict(self._each(sql.INDEX, hmacs))
+        return dict(await self._each(sql.INDEX, hmacs))
 
     async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
         def write() -> None:
@@ -306,12 +310,15 @@ class SqliteStore:
         self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     async def _write(self, action: Callable[[], T]) -> T:
+        self._writes += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action)
         except sqlite3.IntegrityError:
             raise
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}; outcome unknown") from error
+        finally:
+            self._writes -= 1
 
     def _one(self, text: str, *values: Any) -> Any:
         rows = self._all(text, *values)
@@ -323,13 +330,23 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 
-    def _each(self, text: str, keys: Iterable[bytes]) -> list[Any]:
+    async def _each(self, text: str, keys: Iterable[bytes]) -> list[Any]:
         """The rows of every key, each once, in no particular order."""
-        try:
+        return await self._read(lambda count: any_of(text, count), [(key,) for key in dict.fromkeys(keys)])
+
+    async def _read(self, text: Callable[[int], str], asked: Sequence[Sequence[Any]]) -> list[Any]:
+        """The rows of each question; `text` is the SQL of so many of them."""
+
+        def read(connection: sqlite3.Connection) -> list[Any]:
             rows: list[Any] = []
-            for piece in pieces(list(dict.fromkeys(keys))):
-                rows += self._reader.execute(any_of(text, len(piece)), piece).fetchall()
+            for piece in pieces(asked):
+                rows += connection.execute(text(len(piece)), [value for each in piece for value in each]).fetchall()
             return rows
+
+        try:
+            if len(asked) < _MANY or self._writes or self._lock is None:
+                return read(self._reader)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, read, self._writer)
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 

@@ -18,6 +18,7 @@ from ledger.store.batch import Batch, Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows
 from tests.support.builders import DAY, Certificate
+from tests.support.fault_store import FaultStore
 from tests.support.service_room import BODY, Room, until
 from tests.support.stores import KINDS
 
@@ -238,6 +239,35 @@ async def test_fewer_than_are_being_committed_wait_for_more(room: Room) -> None:
         held.set()
         answers = [await one for one in requests]
     assert answers[1:] == [[size + 5], [size + 6], [size + 7]], "one batch"
+
+
+async def test_what_the_next_batch_reads_is_read_before_a_commit_or_beside_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a file a commit is in the way of reads, and the writer remembers what it has read; a server does both."""
+    order = list[str]()
+
+    async def begin(integrator: Integrator, *asked: Any) -> Batch:
+        batch = await begun(integrator, *asked)
+        order.append("read")
+        return batch
+
+    async def append(store: Any, *asked: Any) -> None:
+        order.append("commit")
+        await appended(store, *asked)
+
+    begun, appended = Integrator.begin, FaultStore.append
+    async with room.open(limit=2):
+        monkeypatch.setattr(Integrator, "begin", begin)
+        monkeypatch.setattr(FaultStore, "append", append)
+        size = room.size
+        made = [await room.candidates(*await room.draft(*pair)) for pair in ("ab", "cd", "ef")]
+        requests = [room.sequencer.put(each) for each in made]
+        answers = [await one for one in requests]
+        first = room.store.reads_first
+    assert answers == [[size, size + 1], [size + 3, size + 4], [size + 6, size + 7]]
+    assert order[:3] == (["read", "read", "commit"] if first else ["read", "commit", "read"])
+    assert sorted(order) == ["commit"] * 3 + ["read"] * 3
 
 
 async def test_a_number_that_the_batch_before_takes_is_taken(room: Room) -> None:

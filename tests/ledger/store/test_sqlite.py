@@ -7,10 +7,12 @@ import resource
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.errors import Refused, Unavailable
+from ledger.records.state import certificate_map_key
 from ledger.store import sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
@@ -206,3 +208,51 @@ async def test_a_file_that_cannot_take_everything_in_is_not_called_whole(tmp_pat
     head = await store.head()
     assert head is not None and head.size == size
     await store.close()
+
+
+async def test_what_is_read_for_a_batch_goes_by_the_writer_while_that_is_idle(tmp_path: Path) -> None:
+    """A commit empties what any other connection remembers. Beside a write nobody waits for it, though."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    made = [log.certificate(f"{at}") for at in range(40)]
+    await log.issue(*made)
+    store, asked = log.store, {"reader": list[str](), "writer": list[str]()}
+    store._reader.set_trace_callback(asked["reader"].append)
+    store._writer.set_trace_callback(asked["writer"].append)
+    keys = [certificate_map_key(one.issue.cert_key) for one in made]
+    tracks = [one.issue.track_id for one in made]
+
+    async def read(count: int) -> list[Any]:
+        rows = await store.states(keys[:count])
+        members = await store.tracks(tracks[:count])
+        leaves = await store.leaves([(key, key) for key in keys[:count]])
+        return [rows, {row.map_key: row for row in members}, leaves]
+
+    rows, members, leaves = idle = await read(40)
+    assert rows == members and len(rows) == 40
+    assert leaves == [[(key, rows[key].value)] for key in keys]
+    assert asked["writer"] and not asked["reader"]
+    asked["writer"].clear()
+    held = threading.Event()
+    writing = asyncio.create_task(store._write(held.wait))
+    await asyncio.sleep(0)
+    assert await read(40) == idle
+    held.set()
+    await writing
+    few = await read(3)
+    assert few[0].keys() == set(keys[:3]) and asked["reader"] and not asked["writer"]
+    await store.close()
+
+
+async def test_a_snapshot_is_read_by_its_reader_alone(tmp_path: Path) -> None:
+    """Another connection would see what was committed since."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    await log.issue(*(log.certificate(f"{at}") for at in range(40)))
+    snapshot = open_sqlite(tmp_path / "log.db", private=False, read_only=True)
+    head = await snapshot.head()
+    late = [log.certificate(f"late {at}") for at in range(40)]
+    await log.issue(*late)
+    keys = [certificate_map_key(one.issue.cert_key) for one in late]
+    assert len(await log.store.states(keys)) == 40
+    assert await snapshot.head() == head and await snapshot.states(keys) == {}
+    await snapshot.close()
+    await log.store.close()
