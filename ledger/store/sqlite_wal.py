@@ -13,7 +13,9 @@ from ledger.errors import Unavailable
 CACHE_KIB = 32 * 1024
 WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
 _COPY_PAGES = 32_000  # of 4 KiB, written since the last copy
-_WAL_LIMIT = 128_000
+_COPY_MOST = 128_000  # the same for a large store, whose commits come by a page less often
+_COPY_SHARE = 16  # of the store's pages, between those two
+_WAL_LIMIT = 128_000  # with copies after _COPY_PAGES; else so much more
 
 
 def connect(
@@ -69,11 +71,13 @@ class Copier:
     """Copies the write-ahead log back into the database file on a thread of its own (SQLite, wal_checkpoint PASSIVE).
 
     It never blocks the writer and changes nothing that a commit promised: until a page is copied, and after a crash,
-    it is read from the write-ahead log. Pages of several batches are copied once.
+    it is read from the write-ahead log. Pages of several batches are copied once: the larger the store, the more of
+    them it takes until a copy saves as much as it did in a small one.
     """
 
     def __init__(self, path: Path) -> None:
         self._connection = connect(path, threads=True)
+        self._between = self._pages_between()  # pages written from one copy to the next
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
         self._noted = 0  # pages written since the last copy, about
         self._running: Future[int] | None = None
@@ -91,9 +95,10 @@ class Copier:
         if self._running is not None and self._running.done():
             self._left, self._running = self._running.result(), None
         total = self._left + self._noted
-        if self._running is None and self._noted > _COPY_PAGES:
+        limit = _WAL_LIMIT - _COPY_PAGES + self._between
+        if self._running is None and self._noted > self._between:
             self._running, self._noted = self._thread.submit(self._copy), 0
-        if total <= _WAL_LIMIT or self._unwaited <= _WAL_LIMIT:
+        if total <= limit or self._unwaited <= limit:
             return False
         self._unwaited = 0
         return True
@@ -107,10 +112,15 @@ class Copier:
     def _copy(self) -> int:
         try:
             _, written, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._between = self._pages_between()
         except sqlite3.Error:
             return 0  # the writer meets the same disk and says so
         # Its whole length, copied or not: a writer that keeps writing never finds the moment to begin it again.
         return int(written)
+
+    def _pages_between(self) -> int:
+        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        return max(_COPY_PAGES, min(_COPY_MOST, int(pages) // _COPY_SHARE))
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)

@@ -95,6 +95,34 @@ async def test_a_long_reader_does_not_make_every_commit_wait(tmp_path: Path, mon
     assert 1 <= waits <= 3000 // 300
 
 
+async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a share of its own pages, between the least and the most."""
+    monkeypatch.setattr(module, "_COPY_PAGES", 20)
+    monkeypatch.setattr(module, "_COPY_MOST", 40)
+    monkeypatch.setattr(module, "_COPY_SHARE", 2)
+    log = await LogBuilder.create(tmp_path / "log.db")
+    copier, seen = log.store._copier, dict[int, int]()
+    assert isinstance(copier, module.Copier)
+    copies = list[int]()
+    real = copier._copy
+    monkeypatch.setattr(copier, "_copy", lambda: copies.append(1) or real())
+    for _ in range(60):
+        await grow(log, 1)
+        copier.finish()
+        pages = log.store._reader.execute("PRAGMA page_count").fetchone()[0]
+        seen[pages] = copier._between
+        assert copier._between <= max(20, min(40, pages // 2))
+    assert min(seen.values()) == 20 and max(seen.values()) == 40 and len(set(seen.values())) > 2
+    noted, copier._noted, copier._left = 0, 0, 0
+    copies.clear()
+    while not copies:
+        noted += 1
+        copier.note(1)
+        copier.finish()
+    assert noted == 41
+    await log.store.close()
+
+
 async def test_the_writer_waits_for_a_copy_that_is_under_way(tmp_path: Path) -> None:
     """Two copies at once are one too many for SQLite: the second would be told "busy" and do nothing."""
     store = (await LogBuilder.create(tmp_path / "log.db")).store
