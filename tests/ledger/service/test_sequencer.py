@@ -241,6 +241,31 @@ async def test_fewer_than_are_being_committed_wait_for_more(room: Room) -> None:
     assert answers[1:] == [[size + 5], [size + 6], [size + 7]], "one batch"
 
 
+async def test_a_batch_is_folded_in_parts(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between them the event loop serves the commit of the batch before."""
+    turn, folded_in = 0, list[int]()
+
+    async def turning() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def add(batch: Batch, *asked: Any) -> int:
+        folded_in.append(turn)
+        return real(batch, *asked)
+
+    real = Batch.add
+    async with room.open():
+        monkeypatch.setattr(module, "_IN_ONE_GO", 3)
+        monkeypatch.setattr(Batch, "add", add)
+        made = await room.draft(*"abcdefgh")
+        ticking = asyncio.create_task(turning())
+        await room.put(*made)
+        ticking.cancel()
+    assert [folded_in.count(each) for each in sorted({*folded_in})] == [3, 3, 2]
+
+
 async def test_what_the_next_batch_reads_is_read_before_a_commit_or_beside_it(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
