@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Damaged, Refused, Unverified
 from ledger.records.authority import FiledKey, Published
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind
 from ledger.records.life import Range
@@ -392,6 +392,24 @@ async def test_of_new_certificates_no_state_is_read_and_every_bucket_once(stored
     depth = stored.integrator.depth
     beside = [bucket_range(bucket_of(key, depth), depth) for key in map(certificate_map_key, named)]
     assert beside[0] in ranges and beside[1] not in ranges
+
+
+@pytest.mark.parametrize("track", ["its own", ""])
+async def test_a_row_that_the_sealed_map_does_not_have_stops_the_batch_that_brings_its_key(
+    stored: StoredLog, track: str
+) -> None:
+    """It lies in a bucket that is empty in the map, so that nobody has read it there."""
+    await stored.add(BODY.certificate("old").statement)
+    made, head = BODY.certificate("new"), stored.integrator.head
+    with sqlite3.connect(stored.store._path) as raw:
+        raw.execute(
+            "INSERT INTO state (map_key, value, since, subject, track, body) VALUES (?, ?, 1, ?, ?, ?)",
+            (certificate_map_key(made.issue.cert_key), bytes(32), b"", made.issue.track_id if track else b"", b""),
+        )
+    raw.close()
+    with pytest.raises(Damaged if track else sqlite3.IntegrityError):
+        await stored.add(made.statement)
+    assert await stored.store.head() == head
 
 
 async def test_a_batch_is_finished_in_parts(stored: StoredLog) -> None:
