@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
-from ledger.errors import Refused, Unavailable
+import asyncpg
+
+from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.gathering import Gathering
@@ -25,6 +27,7 @@ from ledger.store.postgres_text import each_bucket, each_range, many
 from ledger.store.postgres_writer import Writer
 from ledger.store.protocol import (
     HEAD_MOVED,
+    ROW_THERE,
     EntryRow,
     IndexRow,
     Slot,
@@ -86,7 +89,10 @@ class PostgresStore:
 
     async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
-        await self._writing.append(lambda session: self._append(session, batch, check), batch.before, batch.head)
+        try:
+            await self._writing.append(lambda session: self._append(session, batch, check), batch.before, batch.head)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise Damaged(ROW_THERE) from error
 
     async def _append(self, session: Any, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         head = batch.head

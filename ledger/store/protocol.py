@@ -34,6 +34,7 @@ class Purpose(IntEnum):
 
 
 HEAD_MOVED: Final = Text("日志已被另一进程写入", "Another process has written to this log")
+ROW_THERE: Final = "store: a row that comes with a batch is there already, which the log does not have; run fsck"
 SEAL_KIND: Final = 0  # of the log's own leaves, which are no statements
 
 
@@ -176,7 +177,8 @@ class Store(Protocol):
     async def head(self) -> StoredHead | None: ...
     async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         """Commit one batch. `check` gets the new entries as read back inside the transaction and raises to
-        abort it. Raises Refused("HEAD_MOVED") when the head is not `batch.before`."""
+        abort it. Raises Refused("HEAD_MOVED") when the head is not `batch.before`, and Damaged when a row of it is
+        there already."""
 
     async def entries(self, start: int, end: int) -> list[bytes]: ...
     async def rows(self, start: int, end: int) -> list[EntryRow]: ...
@@ -232,8 +234,8 @@ async def entry_at(store: Store, index: int) -> bytes:
 class VersionedStore(Store, Protocol):
     """A store that keeps what each seal's map held: what proofs are made from. An auditor's keeps only the newest.
 
-    `reads_at_once`: its reads never wait, they have ended before the event loop goes on; but for those of many states,
-    tracks, leaves or rows of the private index at a time.
+    `reads_at_once`: its reads never wait, they have ended before the event loop goes on; but for those of many
+    identities, states, tracks, leaves or rows of the private index at a time.
     `reads_first`: what a batch reads had better be read before the batch ahead of it is committed than beside that.
     """
 

@@ -19,12 +19,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import (
     HEAD_MOVED,
+    ROW_THERE,
     EntryRow,
     IndexRow,
     Slot,
@@ -72,6 +73,7 @@ class SqliteStore:
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._writes = 0  # under way, or waiting for the thread
+        self._closed = False
 
     async def meta(self, name: str) -> bytes | None:
         row = self._one(sql.META, name)
@@ -92,7 +94,10 @@ class SqliteStore:
         return None if row is None else StoredHead(*row)
 
     async def append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
-        await self._write(lambda: self._append(batch, check))
+        try:
+            await self._write(lambda: self._append(batch, check))
+        except sqlite3.IntegrityError as error:
+            raise Damaged(ROW_THERE) from error
         await self._written(_COMMIT_PAGES + _ENTRY_PAGES * len(batch.entries))
 
     def _append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
@@ -287,6 +292,7 @@ class SqliteStore:
         self.close_now()
 
     def close_now(self) -> None:
+        self._closed = True
         self._thread.shutdown(wait=True)
         if self._copier is not None:
             self._copier.close()
@@ -344,7 +350,7 @@ class SqliteStore:
             return rows
 
         try:
-            if len(asked) < _MANY or self._writes or self._lock is None:
+            if len(asked) < _MANY or self._writes or self._lock is None or self._closed:
                 return read(self._reader)
             return await asyncio.get_running_loop().run_in_executor(self._thread, read, self._writer)
         except sqlite3.Error as error:

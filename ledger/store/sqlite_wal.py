@@ -79,7 +79,8 @@ class Copier:
         self._connection = connect(path, threads=True)
         self._between = self._pages_between()  # pages written from one copy to the next
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
-        self._noted = 0  # pages written since the last copy, about
+        self._noted = 0  # pages written since the last copy began, about
+        self._copying = 0  # of those that were written before the one under way, and after the one before
         self._running: Future[int] | None = None
         self._left = 0  # pages in the write-ahead log after the last copy
         self._unwaited = 0  # pages written since the writer last had to wait
@@ -93,11 +94,13 @@ class Copier:
         self._noted += pages
         self._unwaited += pages
         if self._running is not None and self._running.done():
-            self._left, self._running = self._running.result(), None
-        total = self._left + self._noted
+            self._left, self._running, self._copying = self._running.result(), None, 0
+        total = self._left + self._copying + self._noted
         limit = _WAL_LIMIT - _COPY_PAGES + self._between
-        if self._running is None and self._noted > self._between:
-            self._running, self._noted = self._thread.submit(self._copy), 0
+        # Shortly before the limit once more: what is left there is copied while the writer waits.
+        enough = self._between if total <= limit - _COPY_PAGES else _COPY_PAGES
+        if self._running is None and self._noted > enough:
+            self._running, self._copying, self._noted = self._thread.submit(self._copy), self._noted, 0
         if total <= limit or self._unwaited <= limit:
             return False
         self._unwaited = 0

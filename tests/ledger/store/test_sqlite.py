@@ -123,6 +123,47 @@ async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: p
     await log.store.close()
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_the_writer_never_waits_for_many_pages_of_a_quick_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """What a write-ahead log that is full still holds is copied while the writer waits. Each copy here is over before
+    the next commit, or else two commits later; nothing is written at once, so that the log is never begun anew but by
+    the writer."""
+    copier = module.Copier(tmp_path / "c.db")
+    if large:
+        copier._between = module._COPY_MOST
+    written = copied = waits = 0
+    monkeypatch.setattr(copier, "_copy", lambda: written)
+    for slow in (False, True):
+        longest = 0
+        for at in range(2000):
+            written += 2000
+            if not slow or at % 3 == 0:
+                copier.finish()
+            before = copier._running
+            if copier.note(2000):
+                waits += 1
+                copier.finish()
+                longest = max(longest, written - copied)
+                written = copied = 0
+                copier._left = copier._noted = copier._copying = 0
+            elif copier._running is not before:
+                copied = written
+        assert waits and longest <= module._COPY_PAGES + 6000
+    copier.close()
+
+
+def test_pages_that_are_being_copied_are_still_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_COPY_PAGES", 10)
+    monkeypatch.setattr(module, "_WAL_LIMIT", 30)
+    copier, release = module.Copier(tmp_path / "c.db"), threading.Event()
+    monkeypatch.setattr(copier, "_copy", lambda: int(release.wait()))
+    assert [copier.note(11), copier.note(11), copier.note(9)] == [False, False, True]
+    release.set()
+    copier.close()
+
+
 async def test_the_writer_waits_for_a_copy_that_is_under_way(tmp_path: Path) -> None:
     """Two copies at once are one too many for SQLite: the second would be told "busy" and do nothing."""
     store = (await LogBuilder.create(tmp_path / "log.db")).store
@@ -269,6 +310,9 @@ async def test_what_is_read_for_a_batch_goes_by_the_writer_while_that_is_idle(tm
     few = await read(3)
     assert few[0].keys() == set(keys[:3]) and asked["reader"] and not asked["writer"]
     await store.close()
+    for count in (3, 40):
+        with pytest.raises(Unavailable):
+            await store.states(keys[:count])
 
 
 async def test_a_snapshot_is_read_by_its_reader_alone(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace as renewed
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Damaged, Refused, Unavailable
 from ledger.store.map_rows import FIRST_CHANGE
 from ledger.store.protocol import (
     EnvelopeRow,
@@ -237,8 +237,9 @@ async def test_duplicates_break_a_constraint_and_leave_nothing(store: Any, kind:
         "number": replace(second, private=replace(second.private, index=first.private.index)),
         "state": replace(second, states=first.states, held=frozenset()),
     }[what]
-    with pytest.raises(kind.duplicate):
+    with pytest.raises(Damaged, match="run fsck") as raised:
         await store.append(broken, accept)
+    assert isinstance(raised.value.__cause__, kind.duplicate)
     assert await contents(store) == before
 
 
