@@ -25,6 +25,7 @@ MAX_DEPTH = 24
 _LARGE = 4 * 1024 * 1024  # bytes
 _PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole one as objects would take two thirds of the tree more
 _NONE = bytes(HASH_BYTES)
+_NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
 def bucket_of(key: bytes, depth: int) -> int:
@@ -56,10 +57,13 @@ class MapTree:
     """A map of `count` keys with this `root`, able to say what a change would make of it before it is
     accepted.
 
+    An accepted change is written into the heap when that is next looked at as a whole: in a large tree each of its
+    places is one that no cache has, and whoever accepts it may have better to do at that moment.
+
     Memory: 64 bytes << depth. Not safe for threads.
     """
 
-    __slots__ = ("_generation", "_heap", "count", "depth")
+    __slots__ = ("_fresh", "_generation", "_heap", "count", "depth")
 
     def __init__(self, depth: int) -> None:
         if not 0 <= depth <= MAX_DEPTH:
@@ -67,6 +71,7 @@ class MapTree:
         self.depth = depth
         self.count = 0
         self._heap = _memory(HASH_BYTES << (depth + 1))  # slot 1: the top; 2 i and 2 i + 1: sides of i
+        self._fresh: Mapping[int, bytes] = _NOTHING  # accepted, and not in the heap yet
         self._generation = 0
 
     @classmethod
@@ -160,12 +165,14 @@ class MapTree:
     def accept(self, change: MapChange) -> None:
         """Make `change` the map. It must have been prepared from the map as it is now."""
         assert change.generation == self._generation, "a map change prepared from another state"
-        self._write(change.nodes)
+        self._settle()
+        self._fresh = change.nodes
         self.count = change.count
         self._generation += 1
 
     def copy(self) -> MapTree:
         """The same map, to go its own way. Changes prepared from one can be accepted by both, each in its turn."""
+        self._settle()
         twin = MapTree(self.depth)
         twin.count, twin._generation = self.count, self._generation
         twin._heap[:] = self._heap
@@ -216,6 +223,7 @@ class MapTree:
 
     def _landing(self, key: bytes) -> int:
         """The heap slot of the bucket where the search for `key` ends; 0 in the empty map."""
+        self._settle()
         bucket = bucket_of(key, self.depth)
         if not self.count:
             return 0
@@ -229,8 +237,9 @@ class MapTree:
                 slot ^= 1
         return slot
 
-    def _rise(self, nodes: dict[int, bytes], before: Mapping[int, bytes] = MappingProxyType({})) -> dict[int, bytes]:
+    def _rise(self, nodes: dict[int, bytes], before: Mapping[int, bytes] = _NOTHING) -> dict[int, bytes]:
         """`nodes` (bucket slots) and every slot above them, recomputed. `before` counts where it is not of the heap."""
+        self._settle()
         heap, earlier = self._heap, before.get
         dirty = dict(nodes)
         row = nodes
@@ -265,7 +274,13 @@ class MapTree:
         return dirty
 
     def _slot(self, slot: int) -> bytes:
-        return bytes(self._heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES])
+        return self._fresh.get(slot) or bytes(self._heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES])
+
+    def _settle(self) -> None:
+        """Have the heap say all that was accepted."""
+        if self._fresh:
+            self._write(self._fresh)
+            self._fresh = _NOTHING
 
     def _write(self, nodes: Mapping[int, bytes]) -> None:
         with memoryview(self._heap) as heap:  # which takes a slice in two thirds of the time

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -295,3 +295,40 @@ def test_a_copy_goes_its_own_way_and_takes_the_same_changes() -> None:
     for change, root in changes:
         twin.accept(change)
         assert twin.root == root
+
+
+_AT = bytes([0x44]) * 32
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda held: held.check(_AT),
+        lambda held: held.tree.landing_bucket(_AT),
+        lambda held: held.tree.copy(),
+        lambda held: held.tree.prepare({2: held.leaves(2)}, 0),
+        lambda held: held.tree.overwrite({2: held.leaves(2)}, held.tree.count),
+    ],
+)
+def test_what_was_accepted_is_written_when_the_whole_tree_is_looked_at(look: Callable[[Buckets], object]) -> None:
+    """Not while it is accepted; and nobody can tell."""
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    tree, heap = held.tree, bytes(held.tree._heap)
+    held.update({_AT: bytes(32)})
+    wanted = Buckets(3, held.all.items()).tree
+    assert bytes(tree._heap) == heap != bytes(wanted._heap)
+    assert (tree.root, tree.bucket_root(2)) == (wanted.root, wanted.bucket_root(2))
+    look(held)
+    assert bytes(tree._heap) == bytes(wanted._heap)
+
+
+def test_two_changes_accepted_one_after_the_other_are_both_there() -> None:
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    tree = held.tree
+    held.all |= {_AT: bytes(32), bytes([0xC4]) * 32: bytes(32)}
+    first = tree.prepare({2: held.leaves(2)}, 1)
+    second = tree.ahead(first).prepare({6: held.leaves(6)}, 1)
+    tree.accept(first)
+    tree.accept(second)
+    wanted = Buckets(3, held.all.items()).tree
+    assert tree.root == wanted.root and bytes(tree.copy()._heap) == bytes(wanted._heap)
