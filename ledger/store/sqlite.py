@@ -10,7 +10,6 @@ file's advisory lock, and would in any case lose the compare-and-swap on the hea
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +36,7 @@ from ledger.store.protocol import (
     signed_row,
     unchanged_bucket,
 )
+from ledger.store.sqlite_lock import lock_file
 from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
 from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transaction
@@ -59,7 +59,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, private: bool, read_only: bool = False) -> None:
         self._path = path
         self._private = private
-        self._lock = None if read_only else _lock(path)
+        self._lock = None if read_only else lock_file(path)
         try:
             self._reader = connect(path, read_only=read_only)
             self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB, read_only=read_only)
@@ -327,8 +327,7 @@ class SqliteStore:
             self._writes -= 1
 
     def _one(self, text: str, *values: Any) -> Any:
-        rows = self._all(text, *values)
-        return rows[0] if rows else None
+        return next(iter(self._all(text, *values)), None)
 
     def _all(self, text: str, *values: Any) -> list[Any]:
         try:
@@ -399,17 +398,3 @@ def upgrade_sqlite(path: Path, *, private: bool, dry_run: bool) -> list[str]:
         return upgrade_tables(store._writer, path, private=private, dry_run=dry_run)
     finally:
         store.close_now()
-
-
-def _lock(path: Path) -> int:
-    try:
-        handle = os.open(path.with_suffix(path.suffix + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Unavailable(f"no store can be written at {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        text = Text("存储正被另一进程使用", "Another process has the store")
-        raise Refused("STORE_IN_USE", str(path), text) from error
-    return handle
