@@ -225,7 +225,7 @@ class SqliteStore:
                 if self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note, size)).rowcount != 1:
                     raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
-        await self._write(write)
+        await self._write(write, brief=True)
         await self._written(_COMMIT_PAGES)
 
     async def hold(self) -> None:
@@ -315,8 +315,8 @@ class SqliteStore:
         self._copier.finish()  # SQLite waits for readers, but for another copy it would only answer "busy", at once
         self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
-    async def _write(self, action: Callable[[], T]) -> T:
-        self._writes += 1
+    async def _write(self, action: Callable[[], T], *, brief: bool = False) -> T:
+        self._writes += not brief  # for a page or two what a batch reads had better wait
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action)
         except sqlite3.IntegrityError:
@@ -324,7 +324,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}; outcome unknown") from error
         finally:
-            self._writes -= 1
+            self._writes -= not brief
 
     def _one(self, text: str, *values: Any) -> Any:
         return next(iter(self._all(text, *values)), None)

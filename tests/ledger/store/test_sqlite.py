@@ -307,6 +307,17 @@ async def test_what_is_read_for_a_batch_goes_by_the_writer_while_that_is_idle(tm
     assert await read(40) == idle
     held.set()
     await writing
+    asked["reader"].clear()
+    held.clear()
+    writing = asyncio.create_task(store._write(held.wait, brief=True))
+    await asyncio.sleep(0)
+    reading = asyncio.create_task(read(40))
+    await asyncio.sleep(0.05)
+    assert not reading.done(), "a checkpoint is soon kept"
+    held.set()
+    assert await reading == idle and await writing
+    assert asked["writer"] and not asked["reader"]
+    asked["writer"].clear()
     few = await read(3)
     assert few[0].keys() == set(keys[:3]) and asked["reader"] and not asked["writer"]
     await store.close()
