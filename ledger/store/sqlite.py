@@ -63,11 +63,11 @@ class SqliteStore:
         try:
             self._reader = connect(path, read_only=read_only)
             self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB, read_only=read_only)
+            self._copier = None if read_only else Copier(path)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
                 os.close(self._lock)
             raise Unavailable(f"{path} is not a store of this program: {error}") from error
-        self._copier = None if read_only else Copier(path)
         if read_only:
             self._writer.execute("PRAGMA query_only = ON")
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
