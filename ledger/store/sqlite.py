@@ -312,8 +312,7 @@ class SqliteStore:
 
     def _begin_again(self) -> None:
         assert self._copier is not None
-        self._copier.finish()  # SQLite waits for readers, but for another copy it would only answer "busy", at once
-        self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        self._copier.begin_again(self._writer)
 
     async def _write(self, action: Callable[[], T], *, brief: bool = False) -> T:
         self._writes += not brief  # for a page or two what a batch reads had better wait

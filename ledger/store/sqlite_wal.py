@@ -112,6 +112,14 @@ class Copier:
         if running is not None:
             wait([running])
 
+    def begin_again(self, writer: sqlite3.Connection) -> None:
+        """Copy what is left while the writer waits, so that its next commit is written over the log's beginning."""
+        self.finish()  # SQLite waits for readers, but for another copy it would only answer "busy", at once
+        (busy, _, _) = writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        if not busy:  # else somebody still reads it, and it only grows
+            self._left = self._copying = self._noted = 0
+            self._running = None
+
     def _copy(self) -> int:
         try:
             _, written, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import resource
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -127,31 +129,48 @@ async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: p
 def test_the_writer_never_waits_for_many_pages_of_a_quick_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
-    """What a write-ahead log that is full still holds is copied while the writer waits. Each copy here is over before
-    the next commit, or else two commits later; nothing is written at once, so that the log is never begun anew but by
-    the writer."""
+    """What a log that is full still holds is copied while the writer waits. A copy is over before the next commit here,
+    and a large store has few of them."""
     copier = module.Copier(tmp_path / "c.db")
     if large:
         copier._between = module._COPY_MOST
-    written = copied = waits = 0
-    monkeypatch.setattr(copier, "_copy", lambda: written)
-    for slow in (False, True):
-        longest = 0
-        for at in range(2000):
-            written += 2000
-            if not slow or at % 3 == 0:
-                copier.finish()
-            before = copier._running
-            if copier.note(2000):
-                waits += 1
-                copier.finish()
-                longest = max(longest, written - copied)
-                written = copied = 0
-                copier._left = copier._noted = copier._copying = 0
-            elif copier._running is not before:
-                copied = written
-        assert waits and longest <= module._COPY_PAGES + 6000
+    written = copied = longest = waits = copies = 0
+
+    def copy() -> int:
+        nonlocal copied, copies
+        copied, copies = written, copies + 1
+        return written
+
+    monkeypatch.setattr(copier, "_copy", copy)
+    for _ in range(2000):
+        written += 2000
+        copier.finish()
+        if copier.note(2000):
+            copier.finish()
+            waits, longest = waits + 1, max(longest, written - copied)
+            copier.begin_again(copier._connection)
+            written = copied = 0
+        copier.finish()
     copier.close()
+    assert waits and longest <= module._COPY_PAGES + 6000
+    assert copies <= (waits + 1) * (2 if large else 3) + 1
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_only_a_log_that_nobody_reads_is_begun_again(tmp_path: Path, read: bool) -> None:
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    copier = store._copier
+    assert copier is not None
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+        if read:
+            other.execute("BEGIN")
+            other.execute("SELECT * FROM head").fetchall()
+        store._writer.execute("PRAGMA busy_timeout = 100")
+        store._writer.execute("INSERT INTO meta (name, value) VALUES ('a', 'b')")
+        copier._left, copier._noted = 70, 7
+        store._begin_again()
+        assert (copier._left, copier._noted) == ((70, 7) if read else (0, 0))
+    store.close_now()
 
 
 def test_pages_that_are_being_copied_are_still_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
