@@ -10,7 +10,8 @@
     5 audit   its tiles, exported, by `cert-verifier audit`, every signature
 
 Filling takes most of the time, so give --dir: a log that was filled is kept and used again. Each run works on a copy of
-its folder; a database has the statements of every run, which are of another body each time.
+its folder, and on the store itself, which has the statements of every run: they are of another body each time. A copy
+of a store would lie in the system's memory half, and the store that it was made of would take the place of the rest.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from ledger.settings import load_settings
 ASKED = 60_000  # certificates that evidence is asked of, in turn
 # What every certificate is looked for in at random places: in the server's memory, as it is after a day of work.
 _ASKED_AT_RANDOM = ("state_pkey", "state_track", "private_index_pkey")
+_READ = 64 * 1024 * 1024  # bytes
 STRETCHES = 4  # of appended statements, the first of which only warms up
 
 
@@ -64,24 +66,34 @@ async def measure(folder: Path, scale: Scale, store: str = EMBEDDED) -> list[Fig
                 make_log(kept, [*depth, *options])
                 await fill_database(_place(kept), scale.grown)
         (kept / "filled").touch()
-    shutil.copytree(kept, home)
+    shutil.copytree(kept, home, ignore=shutil.ignore_patterns("log.db*"))
     said = f"at {scale.grown:,} certificates"
-    if store == EMBEDDED:
-        size = (home / "log" / "log.db").stat().st_size
-        return await _served(home, scale, said, size, 0) + await _audited(home, said)
     runs = len(list(kept.glob("run-*")))
     for used in range(1 + (sustained.bodies_for(scale.minutes, scale.rate) if scale.minutes else 0)):
         (kept / f"run-{runs + used}").touch()
+    # What filled it may have been an older version.
+    migrate = ["-m", "ledger", "migrate", "--dir", str(home / "log")]
+    if store == EMBEDDED:
+        file = kept / "log" / "log.db"
+        set_toml(home / "log" / SETTINGS_FILE, store=str(file))
+        run(migrate, home)
+        _read_through(file)
+        return await _served(home, scale, said, file.stat().st_size, runs) + await _audited(home, said)
     with kept_database(cluster) as server:
-        owner = server.owner(_place(home))
-        # What filled it may have been an older version.
-        run(["-m", "ledger", "migrate", "--dir", str(home / "log"), "--store-owner", owner], home)
+        run([*migrate, "--store-owner", server.owner(_place(home))], home)
         server.sql(_place(home), "VACUUM (ANALYZE) state")  # as it is after a day of work
         ((size,),) = server.sql(_place(home), "SELECT pg_database_size(current_database())")
         server.sql(_place(home), "CREATE EXTENSION IF NOT EXISTS pg_prewarm SCHEMA public")
         for index in _ASKED_AT_RANDOM:
             server.sql(_place(home), "SELECT public.pg_prewarm($1::text::regclass, 'buffer')", index)
         return await _served(home, scale, said, size, runs)
+
+
+def _read_through(file: Path) -> None:
+    """Have the system hold of a store what it has room for, as it does after a day of work: not what was read last."""
+    with file.open("rb", buffering=0) as opened:
+        while opened.read(_READ):
+            pass
 
 
 def _place(home: Path) -> str:
