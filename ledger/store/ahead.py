@@ -18,7 +18,8 @@ from ledger.records.state import AuthorityState, FilingState
 from ledger.records.statements import Statement
 from ledger.store.batch import Base, Prepared
 from ledger.store.protocol import PrivateStore, StateRow, StoredHead
-from ledger.tlog.map_tree import MapAhead, MapTree, bucket_of
+from ledger.tlog.map_slots import bucket_of
+from ledger.tlog.map_tree import MapAhead, MapTree
 from ledger.tlog.merkle import Frontier
 
 T = TypeVar("T")

@@ -28,7 +28,8 @@ from ledger.records.status import Authentic, Member, Moment, Signed, apply, stan
 from ledger.store.growth import StoredLeaves, check_leaves, grow_tiles, merge_leaves
 from ledger.store.protocol import SEAL_KIND, EntryRow, PrivateRows, StateRow, StoredBatch, StoredHead, known_as
 from ledger.store.view import Source, StoreView
-from ledger.tlog.map_tree import MapAhead, MapChange, MapTree, buckets_of
+from ledger.tlog.map_slots import buckets_of
+from ledger.tlog.map_tree import MapAhead, MapChange, MapTree
 from ledger.tlog.merkle import Frontier, Subtree, leaf_hash
 
 

@@ -27,7 +27,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.protocol import VersionedStore, entry_at
 from ledger.store.serving import Serving
 from ledger.tlog.map_proof import Leaf, format_map_proof
-from ledger.tlog.map_tree import MapTree
+from ledger.tlog.map_slots import SlottedMap
 from ledger.tlog.merkle import leaf_hash
 
 _KEPT_SEALS: Final = 64
@@ -143,7 +143,7 @@ class Prover:
                 self._older.popitem(last=False)
         return seals
 
-    async def _shown(self, cert_key: bytes, size: int, tree: MapTree, at: int) -> bytes:
+    async def _shown(self, cert_key: bytes, size: int, tree: SlottedMap, at: int) -> bytes:
         """What the map sealed at the index `at`, which is `tree`, says of a certificate, in the log of `size`."""
         map_key = certificate_map_key(cert_key)
         bucket = tree.landing_bucket(map_key)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from ledger.errors import Damaged
 from ledger.store.protocol import Store
 from ledger.tlog.map_proof import Leaf, subtree
-from ledger.tlog.map_tree import MapAhead, MapTree, buckets_of
+from ledger.tlog.map_slots import buckets_of
+from ledger.tlog.map_tree import MapAhead, MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
 _LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket

@@ -18,7 +18,8 @@ from ledger.store.growth import bucket_range
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import VersionedStore, entry_at
 from ledger.text import Text
-from ledger.tlog.map_tree import MapTree, bucket_of
+from ledger.tlog.map_slots import bucket_of
+from ledger.tlog.map_tree import MapTree
 
 KEPT_DAYS: Final = 64
 KEPT_MAPS: Final = 2  # 16 MiB each at the usual depth

@@ -39,7 +39,8 @@ from ledger.store.standing import authority_of, filing_of
 from ledger.store.view import Behind, certificate_of, load_view
 from ledger.text import Text
 from ledger.tlog.map_proof import verify_absence, verify_presence
-from ledger.tlog.map_tree import MapTree, bucket_of
+from ledger.tlog.map_slots import bucket_of
+from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import Frontier, leaf_hash, verify_inclusion
 
 MAP_DEPTH = 18  # buckets = 2**18: 16 MiB of memory, 40 keys a bucket at 10 million

@@ -13,7 +13,8 @@ from ledger.tlog.map_proof import (
     verify_absence,
     verify_presence,
 )
-from ledger.tlog.map_tree import MapChange, MapTree, bucket_of
+from ledger.tlog.map_slots import bucket_of
+from ledger.tlog.map_tree import MapChange, MapTree
 
 __all__ = [
     "Leaf",

@@ -1,46 +1,31 @@
-"""The upper part of a large state map, in memory: a dense heap over buckets, whose leaves lie elsewhere.
+"""The upper part of a large state map, in memory: the heap over its buckets (`map_slots`), whose leaves lie elsewhere.
 
-A bucket holds the leaves that share the top `depth` bits of their keys. The depth is a storage choice: it
-never changes a root or a proof (`map_proof`). A heap slot is the 32-byte hash of the node over its buckets,
-all zero where there are no leaves. Because of path compression the slot of a node with one non-empty side
-*is* that side, so only a slot with two non-empty sides is hashed here, and its bit is its distance from the
-top.
+The depth is a storage choice: it never changes a root or a proof (`map_proof`). Because of path compression the slot of
+a node with one non-empty side *is* that side, so only a slot with two non-empty sides is hashed here, and its bit is
+its distance from the top.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
 from types import MappingProxyType
+from weakref import WeakSet
 
 from ledger.errors import Malformed
-from ledger.tlog.map_proof import KEY_BYTES, Leaf, MapProof, prove_rooted, subtree
+from ledger.tlog.map_proof import Leaf, subtree
+from ledger.tlog.map_slots import NO_LEAVES, SlottedMap, bucket_of
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_DEPTH = 24
 _LARGE = 4 * 1024 * 1024  # bytes
 _PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole one as objects would take two thirds of the tree more
-_NONE = bytes(HASH_BYTES)
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
-
-
-def bucket_of(key: bytes, depth: int) -> int:
-    """The number of the bucket that holds `key`: its top `depth` bits."""
-    if len(key) != KEY_BYTES:
-        raise Malformed("a map key is 32 bytes")
-    return int.from_bytes(key[:4], "big") >> (32 - depth)
-
-
-def buckets_of(keys: Sequence[bytes], depth: int) -> list[int]:
-    """`bucket_of` each."""
-    if not set(map(len, keys)) <= {KEY_BYTES}:
-        raise Malformed("a map key is 32 bytes")
-    shift = 32 - depth
-    return [int.from_bytes(key[:4], "big") >> shift for key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +38,7 @@ class MapChange:
     generation: int  # of the tree it was prepared from
 
 
-class MapTree:
+class MapTree(SlottedMap):
     """A map of `count` keys with this `root`, able to say what a change would make of it before it is
     accepted.
 
@@ -63,7 +48,7 @@ class MapTree:
     Memory: 64 bytes << depth. Not safe for threads.
     """
 
-    __slots__ = ("_fresh", "_generation", "_heap", "count", "depth")
+    __slots__ = ("_fresh", "_generation", "_heap", "_views")
 
     def __init__(self, depth: int) -> None:
         if not 0 <= depth <= MAX_DEPTH:
@@ -73,6 +58,7 @@ class MapTree:
         self._heap = _memory(HASH_BYTES << (depth + 1))  # slot 1: the top; 2 i and 2 i + 1: sides of i
         self._fresh: Mapping[int, bytes] = _NOTHING  # accepted, and not in the heap yet
         self._generation = 0
+        self._views: WeakSet[MapView] = WeakSet()
 
     @classmethod
     def build(cls, depth: int, leaves: Iterable[Leaf]) -> MapTree:
@@ -111,15 +97,10 @@ class MapTree:
                     heap[at:end] = _row_above(bytes(heap[2 * at : 2 * end]), bit)
         return tree
 
-    @property
-    def root(self) -> bytes:
-        """The root of the accepted map."""
-        return self._slot(1) if self.count else EMPTY_ROOT
-
     def bucket_root(self, bucket: int) -> bytes | None:
         """The root of one bucket of the accepted map; None when it is empty."""
         root = self._slot((1 << self.depth) + bucket)
-        return None if root == _NONE else root
+        return None if root == NO_LEAVES else root
 
     def roots_after(self, change: MapChange, first: int, count: int) -> bytes:
         """The roots of `count` buckets from `first` on, 32 bytes each (zero: empty), once `change` is accepted."""
@@ -151,16 +132,16 @@ class MapTree:
             if not 0 <= bucket < base:
                 raise Malformed("no such map bucket")
             if not leaves:
-                nodes[base + bucket] = _NONE
+                nodes[base + bucket] = NO_LEAVES
                 continue
             nodes[base + bucket] = subtree(leaves)  # which looks at lengths and order: the outermost tell the bucket
             if not number(leaves[0][0][:4], "big") >> shift == bucket == number(leaves[-1][0][:4], "big") >> shift:
                 raise Malformed("a map leaf in the wrong bucket")
         nodes = self._rise(nodes, before)
         root = nodes.get(1) or before.get(1) or self._slot(1)
-        if (root == _NONE) != (count == 0) or count < 0:
+        if (root == NO_LEAVES) != (count == 0) or count < 0:
             raise Malformed("the key count does not fit the map")
-        return MapChange(EMPTY_ROOT if root == _NONE else root, count, nodes, generation)
+        return MapChange(EMPTY_ROOT if root == NO_LEAVES else root, count, nodes, generation)
 
     def accept(self, change: MapChange) -> None:
         """Make `change` the map. It must have been prepared from the map as it is now."""
@@ -169,6 +150,11 @@ class MapTree:
         self._fresh = change.nodes
         self.count = change.count
         self._generation += 1
+
+    def view(self) -> MapView:
+        """The map as it is now, while this tree goes on to others."""
+        self._settle()
+        return MapView(self)
 
     def copy(self) -> MapTree:
         """The same map, to go its own way. Changes prepared from one can be accepted by both, each in its turn."""
@@ -183,59 +169,12 @@ class MapTree:
 
         For rebuilding another version in pieces: only after the last one is the root that of a map.
         """
+        assert not self._views, "a map that others look at goes on by accepted changes"
         base = 1 << self.depth
-        nodes = {base + bucket: subtree(leaves) if leaves else _NONE for bucket, leaves in changed.items()}
+        nodes = {base + bucket: subtree(leaves) if leaves else NO_LEAVES for bucket, leaves in changed.items()}
         self._write(self._rise(nodes))
         self.count = count
         self._generation += 1
-
-    def landing_bucket(self, key: bytes) -> int | None:
-        """The bucket whose leaves `prove` needs for `key`; None in the empty map.
-
-        It is the key's own bucket unless that is empty: then the search ends in another one.
-        """
-        slot = self._landing(key)
-        return slot - (1 << self.depth) if slot else None
-
-    def prove(self, key: bytes, bucket_leaves: Sequence[Leaf]) -> MapProof:
-        """The presence or absence proof of `key` in the accepted map. `bucket_leaves`: those of
-        `landing_bucket(key)`.
-
-        Malformed when they are not the leaves that the accepted map has there.
-        """
-        slot = self._landing(key)
-        if not slot:
-            if bucket_leaves:
-                raise Malformed("map leaves for a bucket that is empty")
-            return MapProof((), None)
-        below, root = prove_rooted(key, bucket_leaves)
-        if not bucket_leaves or root != self._slot(slot):
-            raise Malformed("other map leaves than the accepted map has there")
-        siblings = list(below.siblings)
-        heap = self._heap
-        for bit in range(self.depth - 1, -1, -1):
-            at = (slot ^ 1) * HASH_BYTES
-            slot >>= 1
-            sibling = bytes(heap[at : at + HASH_BYTES])
-            if sibling != _NONE:
-                siblings.append((bit, sibling))
-        return MapProof(tuple(siblings), below.other)
-
-    def _landing(self, key: bytes) -> int:
-        """The heap slot of the bucket where the search for `key` ends; 0 in the empty map."""
-        self._settle()
-        bucket = bucket_of(key, self.depth)
-        if not self.count:
-            return 0
-        own = (1 << self.depth) + bucket
-        if self._slot(own) != _NONE:  # as nearly always: so is every slot above it
-            return own
-        heap, slot = self._heap, 1
-        for shift in range(self.depth - 1, -1, -1):
-            slot = slot << 1 | bucket >> shift & 1
-            if heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] == _NONE:
-                slot ^= 1
-        return slot
 
     def _rise(self, nodes: dict[int, bytes], before: Mapping[int, bytes] = _NOTHING) -> dict[int, bytes]:
         """`nodes` (bucket slots) and every slot above them, recomputed. `before` counts where it is not of the heap."""
@@ -256,7 +195,7 @@ class MapTree:
                     if other is None:
                         at = (slot - 1) * HASH_BYTES
                         other = heap[at : at + HASH_BYTES]
-                    if other != _NONE and node != _NONE:
+                    if other != NO_LEAVES and node != NO_LEAVES:
                         above[slot >> 1] = sha256(other + node + suffix).digest()
                         continue
                 else:
@@ -265,20 +204,28 @@ class MapTree:
                     if other is None:
                         at = (slot + 1) * HASH_BYTES
                         other = heap[at : at + HASH_BYTES]
-                    if other != _NONE and node != _NONE:
+                    if other != NO_LEAVES and node != NO_LEAVES:
                         above[slot >> 1] = sha256(node + other + suffix).digest()
                         continue
-                above[slot >> 1] = node if other == _NONE else bytes(other)
+                above[slot >> 1] = node if other == NO_LEAVES else bytes(other)
             dirty.update(above)
             row = above
         return dirty
+
+    def _slots(self, slots: Sequence[int]) -> Sequence[bytes]:
+        return [self._slot(slot) for slot in slots]
 
     def _slot(self, slot: int) -> bytes:
         return self._fresh.get(slot) or bytes(self._heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES])
 
     def _settle(self) -> None:
-        """Have the heap say all that was accepted."""
+        """Have the heap say all that was accepted, and the views what it said before."""
         if self._fresh:
+            if self._views:
+                heap = self._heap
+                before = {slot: bytes(heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES]) for slot in self._fresh}
+                for view in self._views:
+                    view._before.append(before)
             self._write(self._fresh)
             self._fresh = _NOTHING
 
@@ -296,10 +243,10 @@ def _row_above(below: bytes, bit: int) -> bytes:
     for at in range(0, len(below), pair):
         sides = below[at : at + pair]
         if sides == neither:
-            above.append(_NONE)
+            above.append(NO_LEAVES)
             continue
         one, other = sides[:HASH_BYTES], sides[HASH_BYTES:]
-        above.append(sha256(sides + suffix).digest() if one != _NONE != other else max(one, other))
+        above.append(sha256(sides + suffix).digest() if one != NO_LEAVES != other else max(one, other))
     return b"".join(above)
 
 
@@ -328,9 +275,53 @@ class MapAhead:
     def bucket_root(self, bucket: int) -> bytes | None:
         """As MapTree.bucket_root."""
         root = self._change.nodes.get((1 << self._tree.depth) + bucket)
-        return self._tree.bucket_root(bucket) if root is None else None if root == _NONE else root
+        return self._tree.bucket_root(bucket) if root is None else None if root == NO_LEAVES else root
 
     def prepare(self, changed: Mapping[int, Sequence[Leaf]], count_delta: int) -> MapChange:
         """As MapTree.prepare; to be accepted after the change that came first."""
         first = self._change
         return self._tree._prepare(changed, first.count + count_delta, first.nodes, first.generation + 1)
+
+
+class MapView(SlottedMap):
+    """The map that a tree had, while the tree accepts changes: what was in the places that they are written into is
+    kept, a change at a time, until the view goes on to the map after it. Proofs are made of it as of a tree.
+
+    Memory: the slots of the changes that lie between, nothing for the map itself. Not safe for threads.
+    """
+
+    __slots__ = ("__weakref__", "_before", "_generation", "_tree")
+
+    def __init__(self, tree: MapTree) -> None:
+        """`tree` says all that it has accepted (`MapTree.view`)."""
+        self.depth, self.count = tree.depth, tree.count
+        self._tree, self._generation = tree, tree._generation
+        self._before: deque[Mapping[int, bytes]] = deque()  # of each later change of slots that the heap has, in order
+        tree._views.add(self)
+
+    def advance(self, change: MapChange) -> None:
+        """Go on to the map that `change` made, the first one after this which the tree accepted."""
+        assert change.generation == self._generation, "a map change that another one comes before"
+        if change.nodes:
+            if not self._before:
+                self._tree._settle()
+            self._before.popleft()
+        self.count = change.count
+        self._generation += 1
+
+    def copy(self) -> MapTree:
+        """A tree of its own with this map."""
+        twin = self._tree.copy()
+        for before in reversed(self._before):
+            twin._write(before)
+        twin.count, twin._generation = self.count, self._generation
+        return twin
+
+    def _slots(self, slots: Sequence[int]) -> Sequence[bytes]:
+        heap, changes = self._tree._heap, self._before
+        found = [bytes(heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES]) for slot in slots]
+        for before in reversed(changes):  # the earliest one counts: it has what this map had
+            for at, slot in enumerate(slots):
+                if (held := before.get(slot)) is not None:
+                    found[at] = held
+        return found

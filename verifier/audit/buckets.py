@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from ledger.store.protocol import StateRow
-from ledger.tlog.map_tree import buckets_of
+from ledger.tlog.map_slots import buckets_of
 from verifier.audit.packed import find_leaf, newest_leaves, open_leaves, pack_leaf, pieces
 
 AT_ONCE: Final = 256  # keys in one SQL text

@@ -34,7 +34,7 @@ from ledger.store.integrate import MAP_DEPTH
 from ledger.store.map_rows import pack_chunks
 from ledger.store.protocol import HEAD_MOVED, SEAL_KIND, EntryRow, StateRow, StoredBatch, StoredHead, known_as
 from ledger.text import Text
-from ledger.tlog.map_tree import buckets_of
+from ledger.tlog.map_slots import buckets_of
 from ledger.tlog.merkle import leaf_hash
 from verifier.audit.buckets import AT_ONCE, SCHEMA, Buckets
 from verifier.audit.packed import (

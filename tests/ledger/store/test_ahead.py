@@ -17,7 +17,7 @@ from ledger.store.batch import Prepared
 from ledger.store.growth import bucket_range
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
-from ledger.tlog.map_tree import bucket_of
+from ledger.tlog.map_slots import bucket_of
 from tests.support.build_log import Certificate, LogBuilder, octets
 from tests.support.stores import KINDS
 

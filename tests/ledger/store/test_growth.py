@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ledger.errors import Unverified
 from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves, root_again
-from ledger.tlog.map_tree import MapTree, bucket_of
+from ledger.tlog.map_slots import bucket_of
+from ledger.tlog.map_tree import MapTree
 from ledger.tlog.merkle import Frontier
 from tests.support import slow_tree
 

@@ -15,7 +15,8 @@ from ledger.store.integrate import Integrator
 from ledger.store.map_rows import FIRST_CHANGE, Sweep, pack_change, pack_chunks, read_roots
 from ledger.store.migrations import migrations
 from ledger.store.opening import upgrade_store
-from ledger.tlog.map_tree import MapTree, bucket_of
+from ledger.tlog.map_slots import bucket_of
+from ledger.tlog.map_tree import MapTree
 from tests.support.batches import h
 from tests.support.build_log import LogBuilder
 from tests.support.postgres import postgres_server

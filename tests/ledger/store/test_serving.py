@@ -52,8 +52,10 @@ async def test_a_long_backlog_is_given_up_and_caught_up_with(tmp_path: Path) -> 
         await log.issue(log.certificate(f"c{at}"))
         heads.append(log.integrator.head)
         assert serving._pending_nodes <= 40
+        assert (serving.map.root, serving.map.count) == (begin.map_root, begin.map_count)
     serving.publish(heads[3].size)
     assert serving.head == begin, "what led to it was given up"
+    assert serving.map.root == begin.map_root
     serving.publish(heads[-1].size)
     assert serving.head == heads[-1] and serving.map.root == heads[-1].map_root
     for at in range(3):

@@ -29,7 +29,7 @@ from ledger.store.protocol import Store
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from ledger.store.view import load_view
-from ledger.tlog.map_tree import bucket_of
+from ledger.tlog.map_slots import bucket_of
 from tests.support import slow_tree
 from tests.support.builders import (
     DAY,

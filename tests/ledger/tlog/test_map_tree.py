@@ -11,6 +11,7 @@ from ledger.errors import Malformed
 from ledger.tlog import map_tree
 from ledger.tlog.map import (
     Leaf,
+    MapChange,
     MapTree,
     bucket_of,
     map_root,
@@ -18,7 +19,6 @@ from ledger.tlog.map import (
     verify_absence,
     verify_presence,
 )
-from ledger.tlog.map_tree import buckets_of
 from ledger.tlog.merkle import EMPTY_ROOT
 
 words = st.binary(min_size=32, max_size=32)
@@ -244,18 +244,6 @@ def test_depths_out_of_range(depth: int) -> None:
         MapTree(depth)
 
 
-def test_buckets_are_the_top_bits() -> None:
-    key = b"\xa5\xc3" + bytes(30)
-    assert [bucket_of(key, d) for d in (0, 1, 4, 8, 16)] == [0, 1, 0xA, 0xA5, 0xA5C3]
-    with pytest.raises(Malformed):
-        bucket_of(b"short", 4)
-    keys = [bytes([at]) + key[1:] for at in range(0, 256, 17)]
-    for depth in (0, 1, 4, 8, 16, 24):
-        assert buckets_of(keys, depth) == [bucket_of(one, depth) for one in keys]
-    with pytest.raises(Malformed):
-        buckets_of([key, key[:31]], 4)
-
-
 @given(
     st.integers(0, 6),
     st.dictionaries(keys, words, max_size=12),
@@ -303,9 +291,8 @@ _AT = bytes([0x44]) * 32
 @pytest.mark.parametrize(
     "look",
     [
-        lambda held: held.check(_AT),
-        lambda held: held.tree.landing_bucket(_AT),
         lambda held: held.tree.copy(),
+        lambda held: held.tree.view(),
         lambda held: held.tree.prepare({2: held.leaves(2)}, 0),
         lambda held: held.tree.overwrite({2: held.leaves(2)}, held.tree.count),
     ],
@@ -318,6 +305,7 @@ def test_what_was_accepted_is_written_when_the_whole_tree_is_looked_at(look: Cal
     wanted = Buckets(3, held.all.items()).tree
     assert bytes(tree._heap) == heap != bytes(wanted._heap)
     assert (tree.root, tree.bucket_root(2)) == (wanted.root, wanted.bucket_root(2))
+    held.check(_AT)
     look(held)
     assert bytes(tree._heap) == bytes(wanted._heap)
 
@@ -332,3 +320,81 @@ def test_two_changes_accepted_one_after_the_other_are_both_there() -> None:
     tree.accept(second)
     wanted = Buckets(3, held.all.items()).tree
     assert tree.root == wanted.root and bytes(tree.copy()._heap) == bytes(wanted._heap)
+
+
+@given(
+    st.integers(0, 6),
+    st.dictionaries(keys, words, max_size=12),
+    st.lists(st.tuples(st.dictionaries(keys, words, max_size=6), st.integers(0, 3)), max_size=8),
+    st.lists(keys, max_size=4),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_view_is_the_map_of_before_until_it_goes_on(
+    depth: int, start: dict[bytes, bytes], batches: list[tuple[dict[bytes, bytes], int]], asked: list[bytes]
+) -> None:
+    """Views that lie behind by different numbers of changes, one of them made half-way; and copies of them."""
+    held = Buckets(depth, start.items())
+    maps = [dict(start)]
+    changes: list[MapChange] = []
+    views = [(held.tree.view(), 0), (held.tree.view(), 0)]
+    for at, (batch, steps) in enumerate(batches):
+        if at == len(batches) // 2:
+            views.append((held.tree.view(), len(changes)))
+        held.all |= batch
+        changed = {b: held.leaves(b) for b in {bucket_of(key, depth) for key in batch}}
+        change = held.tree.prepare(changed, len(held.all) - held.tree.count)
+        held.tree.accept(change)
+        changes.append(change)
+        maps.append(dict(held.all))
+        for which, (view, behind) in enumerate(views[1:], 1):
+            for one in changes[behind : behind + steps]:
+                view.advance(one)
+            views[which] = view, min(len(changes), behind + steps)
+        for view, number in views:
+            wanted = Buckets(depth, maps[number].items())
+            twin = view.copy() if at % 3 == 1 else None
+            for tree in (view, twin) if twin else (view,):
+                assert (tree.root, tree.count) == (wanted.tree.root, wanted.tree.count)
+                for key in [*asked, *maps[number], *batch]:
+                    bucket = tree.landing_bucket(key)
+                    assert bucket == wanted.tree.landing_bucket(key)
+                    proof = tree.prove(key, wanted.leaves(bucket))
+                    assert proof == prove(key, sorted(maps[number].items()))
+            if twin is not None and number < len(changes):
+                twin.accept(changes[number])
+                assert twin.root == Buckets(depth, maps[number + 1].items()).tree.root
+    held.check(_AT)
+
+
+def test_a_view_that_nobody_has_costs_nothing_more() -> None:
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    view = held.tree.view()
+    for at in range(3):
+        held.update({bytes([at, 1]) * 16: bytes(32)})
+    assert len(view._before) == 2, "all but the last change, which the heap does not have yet"
+    del view
+    assert not held.tree._views
+    held.tree.overwrite({}, held.tree.count)
+
+
+def test_a_tree_that_is_looked_at_is_not_overwritten() -> None:
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    view = held.tree.view()
+    with pytest.raises(AssertionError):
+        held.tree.overwrite({2: held.leaves(2)}, held.tree.count)
+    assert view.root == held.tree.root
+
+
+def test_a_view_goes_on_by_one_change_after_the_other() -> None:
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    view = held.tree.view()
+    changes = []
+    for at in range(2):
+        held.all[bytes([at, 1]) * 16] = bytes(32)
+        changes.append(held.tree.prepare({0: held.leaves(0)}, 1))
+        held.tree.accept(changes[-1])
+    with pytest.raises(AssertionError):
+        view.advance(changes[1])
+    for change in changes:
+        view.advance(change)
+    assert view.root == held.tree.root

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.store.protocol import StateRow
-from ledger.tlog.map_tree import bucket_of
+from ledger.tlog.map_slots import bucket_of
 from verifier.audit.buckets import SCHEMA, Buckets
 from verifier.audit.packed import LEAF_BYTES, open_leaves
 
