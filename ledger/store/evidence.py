@@ -72,7 +72,7 @@ class Prover:
         if kept is not None:
             return kept
         seals, seal = await self._newest_seal(basis)
-        tree = self._serving.map if self._serving.size == basis.size else await self._history.map_at(seal)
+        tree = self._serving.kept_map() if self._serving.size == basis.size else await self._history.map_at(seal)
         shown = await self._shown(cert_key, basis.size, tree, seal.covered)
         if self._size == basis.size:
             self._kept[cert_key] = shown
@@ -153,8 +153,8 @@ class Prover:
             leaves, version = await self._store.bucket_as_of(*bucket_range(bucket, tree.depth), map_key, at)
         try:
             proof = format_map_proof(tree.prove(map_key, leaves))
-        except Malformed as error:  # another head was published meanwhile, or the rows are damaged
-            raise Unavailable("the state map changed while it was read", retry_after=1) from error
+        except Malformed as error:
+            raise Unavailable("stored states do not hash to the sealed map; run fsck") from error
         if version is None:
             return format_shown(proof)
         state = bound_certificate_state(version.body, version.value)

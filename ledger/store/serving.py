@@ -16,7 +16,7 @@ from collections import deque
 from ledger.store.batch import Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import StoredHead
-from ledger.tlog.map_tree import MapChange, MapTree, MapView
+from ledger.tlog.map_tree import MapTree, MapView
 
 MAX_PENDING = 200_000  # map nodes kept of batches that are not published; about 30 MiB
 
@@ -31,7 +31,9 @@ class Serving:
         self._later: StoredHead | None = None  # what led to it from `head` was given up
         self._integrator = integrator
         self._max_pending = max_pending
-        self._pending: deque[tuple[StoredHead, MapChange]] = deque()  # behind the view
+        self._pending: deque[tuple[StoredHead, int]] = (
+            deque()
+        )  # behind the view: heads, and the nodes that they changed
         self._pending_nodes = 0
         integrator.watchers.append(self._committed)
 
@@ -42,21 +44,26 @@ class Serving:
 
     @property
     def map(self) -> MapTree | MapView:
-        """The map of `head`."""
+        """The map of `head`, that goes on to another one with it."""
         return self._view if self._apart is None else self._apart
+
+    def kept_map(self) -> MapTree | MapView:
+        """The map of `head`, that stays it: for who reads in between."""
+        return self._view.twin() if self._apart is None else self._apart
 
     def publish(self, size: int) -> None:
         """Advance to the committed head of `size` leaves, if it is later than the present one."""
         if self._later is not None and self._later.size <= size:
             self.head, self._later, self._apart = self._later, None, None
         while self._later is None and self._pending and self._pending[0][0].size <= size:
-            self.head, change = self._pending.popleft()
-            self._pending_nodes -= len(change.nodes)
-            self._view.advance(change)
+            self.head, nodes = self._pending.popleft()
+            self._pending_nodes -= nodes
+            self._view.advance(self.head.map_count, nodes)
 
     def _committed(self, prepared: Prepared) -> None:
-        self._pending.append((prepared.head, prepared.change))
-        self._pending_nodes += len(prepared.change.nodes)
+        nodes = len(prepared.change.nodes)
+        self._pending.append((prepared.head, nodes))
+        self._pending_nodes += nodes
         if self._pending_nodes > self._max_pending:
             if self._apart is None:
                 self._apart = self._view.copy()

@@ -25,6 +25,7 @@ from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 MAX_DEPTH = 24
 _LARGE = 4 * 1024 * 1024  # bytes
 _PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole one as objects would take two thirds of the tree more
+_FEW = 4  # changes that a view looks through one by one
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
@@ -225,7 +226,7 @@ class MapTree(SlottedMap):
                 heap = self._heap
                 before = {slot: bytes(heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES]) for slot in self._fresh}
                 for view in self._views:
-                    view._before.append(before)
+                    view._keep(before)
             self._write(self._fresh)
             self._fresh = _NOTHING
 
@@ -290,24 +291,35 @@ class MapView(SlottedMap):
     Memory: the slots of the changes that lie between, nothing for the map itself. Not safe for threads.
     """
 
-    __slots__ = ("__weakref__", "_before", "_generation", "_tree")
+    __slots__ = ("__weakref__", "_before", "_generation", "_merged", "_tree")
 
     def __init__(self, tree: MapTree) -> None:
         """`tree` says all that it has accepted (`MapTree.view`)."""
         self.depth, self.count = tree.depth, tree.count
         self._tree, self._generation = tree, tree._generation
         self._before: deque[Mapping[int, bytes]] = deque()  # of each later change of slots that the heap has, in order
+        self._merged: dict[int, bytes] | None = None  # of all of them, where they are many
         tree._views.add(self)
 
-    def advance(self, change: MapChange) -> None:
-        """Go on to the map that `change` made, the first one after this which the tree accepted."""
-        assert change.generation == self._generation, "a map change that another one comes before"
-        if change.nodes:
+    def advance(self, count: int, slots: int) -> None:
+        """Go on to the map of the next change that the tree accepted: it made `count` keys and changed so many slots
+        (`MapChange`)."""
+        assert self._generation < self._tree._generation, "the tree has accepted no later change"
+        if slots:
             if not self._before:
                 self._tree._settle()
             self._before.popleft()
-        self.count = change.count
+            self._merged = None
+        self.count = count
         self._generation += 1
+
+    def twin(self) -> MapView:
+        """The same map once more, to stay there while this view goes on."""
+        twin = MapView(self._tree)
+        twin.count, twin._generation = self.count, self._generation
+        twin._before = self._before.copy()
+        twin._merged = self._all() if len(self._before) > _FEW else None
+        return twin
 
     def copy(self) -> MapTree:
         """A tree of its own with this map."""
@@ -318,10 +330,24 @@ class MapView(SlottedMap):
         return twin
 
     def _slots(self, slots: Sequence[int]) -> Sequence[bytes]:
-        heap, changes = self._tree._heap, self._before
+        heap = self._tree._heap
+        changes = self._before if len(self._before) <= _FEW else (self._all(),)
         found = [bytes(heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES]) for slot in slots]
         for before in reversed(changes):  # the earliest one counts: it has what this map had
             for at, slot in enumerate(slots):
                 if (held := before.get(slot)) is not None:
                     found[at] = held
         return found
+
+    def _keep(self, before: Mapping[int, bytes]) -> None:
+        self._before.append(before)
+        if self._merged is not None:
+            for slot, node in before.items():
+                self._merged.setdefault(slot, node)
+
+    def _all(self) -> dict[int, bytes]:
+        if self._merged is None:
+            self._merged = {}
+            for before in reversed(self._before):
+                self._merged.update(before)
+        return self._merged

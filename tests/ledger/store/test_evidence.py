@@ -417,3 +417,34 @@ async def test_a_seal_whose_row_is_damaged_gives_no_evidence_at_that_size(tmp_pa
     with pytest.raises(Unavailable, match="run fsck"):
         await site.prover.at_size(one.issue.cert_key, older, site.basis)
     await site.log.store.close()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_a_head_published_while_rows_are_read_makes_no_proof_of_another_map(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket that is read stays as it was; it is the rest of the map that would be another."""
+    path = tmp_path / "log.db"
+    site = Site(await LogBuilder.create(path, store=await KINDS[kind]().create(path, private=False)))
+    one = site.log.certificate("one")
+    await site.log.issue(one)
+    site.publish()
+    before, key = site.basis, one.issue.cert_key
+    read, later = site.log.store.bucket_as_of, iter(range(9))
+
+    async def slowly(*asked: Any) -> Any:
+        found = await read(*asked)
+        for _ in range(2):
+            await site.log.issue(site.log.certificate(f"later {next(later)}"))
+            site.publish()
+        return found
+
+    monkeypatch.setattr(site.log.store, "bucket_as_of", slowly)
+    raws = [await site.prover.current(asked, before) for asked in (key, octets("nobody"))]
+    site.basis = before
+    assert [site.check(raw, asked).state is None for raw, asked in zip(raws, (key, octets("nobody")), strict=True)] == [
+        False,
+        True,
+    ]
+    assert raws[0] == await site.slowly(key)
+    await site.log.store.close()

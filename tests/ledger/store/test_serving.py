@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import random
 from pathlib import Path
 
 import pytest
@@ -62,4 +64,34 @@ async def test_a_long_backlog_is_given_up_and_caught_up_with(tmp_path: Path) -> 
         await log.issue(log.certificate(f"d{at}"))
         serving.publish(log.integrator.size)
         assert serving.head == log.integrator.head and serving.map.root == log.integrator.map.root
+    await log.store.close()
+
+
+@pytest.mark.parametrize(("seed", "most"), [(1, 0), (2, 20), (3, 60), (4, 60), (5, 10_000)])
+async def test_whatever_comes_between_it_is_the_map_of_its_head(tmp_path: Path, seed: int, most: int) -> None:
+    """Batches and publications in any order, of any head, beside a second one that keeps up with all of them."""
+    draw = random.Random(seed)
+    log = await LogBuilder.create(tmp_path / "log.db")
+    serving, other = Serving(log.integrator, max_pending=most), Serving(log.integrator)
+    heads, kept = [log.integrator.head], []
+    for at in range(60):
+        if draw.random() < 0.6:
+            await log.issue(*(log.certificate(f"{at} {one}") for one in range(draw.randrange(1, 4))))
+            heads.append(log.integrator.head)
+        else:
+            serving.publish(draw.choice(heads[-8:]).size)
+            other.publish(draw.choice(heads).size)
+        for one in (serving, other):
+            assert one.head in heads
+            kept.append((one.kept_map(), one.head))
+        for tree, head in (*((one.map, one.head) for one in (serving, other)), *kept[-12:]):
+            assert (tree.root, tree.count) == (head.map_root, head.map_count)
+        assert sum(nodes for _, nodes in serving._pending) == serving._pending_nodes <= most
+    serving.publish(log.integrator.size)
+    assert serving.head == log.integrator.head and serving.map.root == log.integrator.map.root
+    assert serving._apart is None, "what was kept apart is let go"
+    kept.clear()
+    del tree
+    gc.collect()
+    assert len(log.integrator.map._views) == 2, "nor are views that nobody has"
     await log.store.close()

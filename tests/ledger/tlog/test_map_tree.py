@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from ledger.tlog.map import (
     verify_absence,
     verify_presence,
 )
+from ledger.tlog.map_tree import MapView
 from ledger.tlog.merkle import EMPTY_ROOT
 
 words = st.binary(min_size=32, max_size=32)
@@ -327,16 +329,26 @@ def test_two_changes_accepted_one_after_the_other_are_both_there() -> None:
     st.dictionaries(keys, words, max_size=12),
     st.lists(st.tuples(st.dictionaries(keys, words, max_size=6), st.integers(0, 3)), max_size=8),
     st.lists(keys, max_size=4),
+    st.sampled_from([0, 2, 99]),
 )
 @settings(max_examples=80, deadline=None)
 def test_a_view_is_the_map_of_before_until_it_goes_on(
+    depth: int, start: dict[bytes, bytes], batches: list[tuple[dict[bytes, bytes], int]], asked: list[bytes], few: int
+) -> None:
+    """Views that lie behind by different numbers of changes, one of them made half-way; copies of them, and twins that
+    stay; however many changes are looked through one by one."""
+    with patch.object(map_tree, "_FEW", few):
+        _views_are_right(depth, start, batches, asked)
+
+
+def _views_are_right(
     depth: int, start: dict[bytes, bytes], batches: list[tuple[dict[bytes, bytes], int]], asked: list[bytes]
 ) -> None:
-    """Views that lie behind by different numbers of changes, one of them made half-way; and copies of them."""
     held = Buckets(depth, start.items())
     maps = [dict(start)]
     changes: list[MapChange] = []
     views = [(held.tree.view(), 0), (held.tree.view(), 0)]
+    stays: list[tuple[MapView, int]] = []
     for at, (batch, steps) in enumerate(batches):
         if at == len(batches) // 2:
             views.append((held.tree.view(), len(changes)))
@@ -348,11 +360,12 @@ def test_a_view_is_the_map_of_before_until_it_goes_on(
         maps.append(dict(held.all))
         for which, (view, behind) in enumerate(views[1:], 1):
             for one in changes[behind : behind + steps]:
-                view.advance(one)
+                view.advance(one.count, len(one.nodes))
             views[which] = view, min(len(changes), behind + steps)
         for view, number in views:
             wanted = Buckets(depth, maps[number].items())
             twin = view.copy() if at % 3 == 1 else None
+            stays.append((view.twin(), number))
             for tree in (view, twin) if twin else (view,):
                 assert (tree.root, tree.count) == (wanted.tree.root, wanted.tree.count)
                 for key in [*asked, *maps[number], *batch]:
@@ -363,6 +376,11 @@ def test_a_view_is_the_map_of_before_until_it_goes_on(
             if twin is not None and number < len(changes):
                 twin.accept(changes[number])
                 assert twin.root == Buckets(depth, maps[number + 1].items()).tree.root
+    for view, number in stays:
+        wanted = Buckets(depth, maps[number].items())
+        assert (view.root, view.count) == (wanted.tree.root, wanted.tree.count)
+        for key in asked:
+            assert view.prove(key, wanted.leaves(view.landing_bucket(key))) == prove(key, sorted(maps[number].items()))
     held.check(_AT)
 
 
@@ -393,8 +411,24 @@ def test_a_view_goes_on_by_one_change_after_the_other() -> None:
         held.all[bytes([at, 1]) * 16] = bytes(32)
         changes.append(held.tree.prepare({0: held.leaves(0)}, 1))
         held.tree.accept(changes[-1])
+    view.advance(changes[0].count, len(changes[0].nodes))
+    twin = view.twin()
+    for one in (view, twin):
+        one.advance(changes[1].count, len(changes[1].nodes))
+        assert one.root == held.tree.root
+        with pytest.raises(AssertionError):
+            one.advance(changes[1].count, len(changes[1].nodes))
     with pytest.raises(AssertionError):
-        view.advance(changes[1])
-    for change in changes:
-        view.advance(change)
-    assert view.root == held.tree.root
+        view.advance(changes[1].count, len(changes[1].nodes))
+
+
+def test_many_changes_are_looked_through_at_once() -> None:
+    """In one table, that every twin of a view has: a question costs the same however long a backlog is."""
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    view, before = held.tree.view(), held.tree.root
+    for at in range(12):
+        held.update({bytes([at, 1]) * 16: bytes(32)})
+    assert view._merged is None
+    twin = view.twin()
+    assert twin.root == view.root == before
+    assert twin._merged is view._merged is not None
