@@ -20,7 +20,9 @@ import asyncio
 import json
 import random
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ from ledger.settings import load_settings
 ASKED = 60_000  # certificates that evidence is asked of, in turn
 # What every certificate is looked for in at random places: in the server's memory, as it is after a day of work.
 _ASKED_AT_RANDOM = ("state_pkey", "state_track", "private_index_pkey")
+_KEYS = "SELECT map_count FROM head"  # certificates, and a few filings: those of earlier runs too
 _READ = 64 * 1024 * 1024  # bytes
 STRETCHES = 4  # of appended statements, the first of which only warms up
 
@@ -78,11 +81,14 @@ async def measure(folder: Path, scale: Scale, store: str = EMBEDDED) -> list[Fig
         set_toml(home / "log" / SETTINGS_FILE, store=str(file))
         run(migrate, home)
         _read_through(file)
-        return await _served(home, scale, said, file.stat().st_size, runs) + await _audited(home, said)
+        with closing(sqlite3.connect(file)) as store:
+            ((keys,),) = store.execute(_KEYS)
+        size = file.stat().st_size / keys
+        return await _served(home, scale, said, size, runs) + await _audited(home, said)
     with kept_database(cluster) as server:
         run([*migrate, "--store-owner", server.owner(_place(home))], home)
         server.sql(_place(home), "VACUUM (ANALYZE) state")  # as it is after a day of work
-        ((size,),) = server.sql(_place(home), "SELECT pg_database_size(current_database())")
+        ((size,),) = server.sql(_place(home), f"SELECT pg_database_size(current_database()) / ({_KEYS})")
         server.sql(_place(home), "CREATE EXTENSION IF NOT EXISTS pg_prewarm SCHEMA public")
         for index in _ASKED_AT_RANDOM:
             server.sql(_place(home), "SELECT public.pg_prewarm($1::text::regclass, 'buffer')", index)
@@ -100,8 +106,8 @@ def _place(home: Path) -> str:
     return load_settings(LedgerSettings, home / "log" / SETTINGS_FILE).store
 
 
-async def _served(home: Path, scale: Scale, said: str, size: int, body: int) -> list[Figure]:
-    figures = [Figure("growth.bytes", f"store of the ledger {said}, per certificate", "bytes", (size / scale.grown,))]
+async def _served(home: Path, scale: Scale, said: str, size: float, body: int) -> list[Figure]:
+    figures = [Figure("growth.bytes", f"store of the ledger {said}, per certificate", "bytes", (size,))]
     few = replace(scale, certificates=STRETCHES * scale.stretch)
     async with served_log(home, visibility.witnesses) as log:
         async with log.client(body) as client:
