@@ -31,9 +31,7 @@ class Serving:
         self._later: StoredHead | None = None  # what led to it from `head` was given up
         self._integrator = integrator
         self._max_pending = max_pending
-        self._pending: deque[tuple[StoredHead, int]] = (
-            deque()
-        )  # behind the view: heads, and the nodes that they changed
+        self._pending: deque[tuple[StoredHead, int]] = deque()  # behind the view, with the nodes that each changed
         self._pending_nodes = 0
         integrator.watchers.append(self._committed)
 
@@ -44,11 +42,11 @@ class Serving:
 
     @property
     def map(self) -> MapTree | MapView:
-        """The map of `head`, that goes on to another one with it."""
+        """The map of `head`, which may go on with it to the next."""
         return self._view if self._apart is None else self._apart
 
     def kept_map(self) -> MapTree | MapView:
-        """The map of `head`, that stays it: for who reads in between."""
+        """The map of the present `head`, which stays that: for whoever waits before the proof is made."""
         return self._view.twin() if self._apart is None else self._apart
 
     def publish(self, size: int) -> None:
