@@ -81,10 +81,9 @@ async def measure(folder: Path, scale: Scale, store: str = EMBEDDED) -> list[Fig
         set_toml(home / "log" / SETTINGS_FILE, store=str(file))
         run(migrate, home)
         _read_through(file)
-        with closing(sqlite3.connect(file)) as store:
-            ((keys,),) = store.execute(_KEYS)
-        size = file.stat().st_size / keys
-        return await _served(home, scale, said, size, runs) + await _audited(home, said)
+        with closing(sqlite3.connect(file)) as opened:
+            ((keys,),) = opened.execute(_KEYS)
+        return await _served(home, scale, said, file.stat().st_size / keys, runs) + await _audited(home, said)
     with kept_database(cluster) as server:
         run([*migrate, "--store-owner", server.owner(_place(home))], home)
         server.sql(_place(home), "VACUUM (ANALYZE) state")  # as it is after a day of work
