@@ -29,7 +29,7 @@ _MARK: Final = "copy_of"
 _TABLES: Final = (
     (sql.PUT_ENTRY, 1),
     (sql.PUT_TILE, 2),
-    (sql.PUT_STATE, 1),
+    (sql.NEW_STATE, 1),
     (sql.PUT_HISTORY, 2),
     (sql.PUT_CHUNK, 1),
     (sql.PUT_CHANGE, 1),

@@ -58,7 +58,7 @@ def sqlite_drift(store: sqlite3.Connection, done: Sequence[Migration]) -> list[s
 
 @cache
 def _made(steps: tuple[Migration, ...]) -> dict[str, str]:
-    with closing(carried_out(steps)) as tables:
+    with closing(carried_out(steps, "sqlite")) as tables:
         return _described(tables)
 
 

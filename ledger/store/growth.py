@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from ledger.errors import Damaged
+from ledger.errors import Damaged, Malformed
 from ledger.store.protocol import Store
 from ledger.tlog.map_proof import Leaf, subtree
 from ledger.tlog.map_slots import buckets_of
 from ledger.tlog.map_tree import MapAhead, MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
+_OTHERS: Final = "store: stored states do not hash to the sealed map; run fsck"
 _LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket
 
 
@@ -103,10 +105,13 @@ class StoredLeaves:
 
 
 def check_leaves(tree: MapTree | MapAhead, numbers: Sequence[int], found: Sequence[Sequence[Leaf]]) -> None:
-    """Return when stored leaves of these buckets are those of the sealed map. Raises Unverified."""
-    for number, leaves in zip(numbers, found, strict=True):
-        if tree.bucket_root(number) != (subtree(leaves) if leaves else None):
-            raise Damaged("store: stored states do not hash to the sealed map; run fsck")
+    """Return when stored leaves of these buckets are those of the sealed map. Raises Damaged."""
+    try:
+        for number, leaves in zip(numbers, found, strict=True):
+            if tree.bucket_root(number) != (subtree(leaves) if leaves else None):
+                raise Damaged(_OTHERS)
+    except Malformed as error:  # a key that is there twice, or of another length
+        raise Damaged(_OTHERS) from error
 
 
 def merge_leaves(

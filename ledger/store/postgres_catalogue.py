@@ -1,10 +1,11 @@
 """What PostgreSQL's catalogue says of tables, and what it would say of those that our steps make.
 
 One question of the catalogue, that any role may ask, on a session that only reads, on a standby too. What the answer
-should be is not written down: the steps are carried out in memory, by SQLite, and told in PostgreSQL's words. The steps
-are of a few kinds (tables with keys, checks of one column, references, plain indexes; for PostgreSQL alone, a primary
-key that includes other columns); one of another kind makes a store that no test can open. Settings of a table, such as
-when it is vacuumed, are its operator's and not compared.
+should be is not written down: what every store runs of the steps is carried out in memory, by SQLite, and told in
+PostgreSQL's words. The steps are of a few kinds (tables with keys, checks of one column, references, plain indexes; for
+PostgreSQL alone, a primary key that includes other columns, and an index of another kind in the place of a plain one);
+one of another kind makes a store that no test can open. Settings of a table, such as when it is vacuumed, are its
+operator's and not compared.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Fetch = Callable[..., Awaitable[Sequence[Any]]]
 _INCLUDED: Final = re.compile(
     r"^ALTER TABLE (\w+) DROP CONSTRAINT \w+, ADD CONSTRAINT (\w+) PRIMARY KEY \([\w, ]+\) INCLUDE \(([\w, ]+)\)$"
 )
+_KIND_OF_INDEX: Final = re.compile(r"^CREATE INDEX (\w+) ON \w+ USING ")  # written as the server writes it
 _LONGEST: Final = 63  # bytes of a name; the server shortens a longer one in its own way
 # One row a thing: what it is, and everything that the store rests on, as the server itself writes it. An index that is
 # not valid is read by nobody; a trigger or rule may change what is written. What REINDEX CONCURRENTLY makes beside an
@@ -64,11 +66,13 @@ def made(steps: tuple[Migration, ...]) -> dict[str, str]:
     with closing(carried_out(steps)) as tables:
         told = dict(_told(tables))
     for step in steps:
-        for statement in step.statements(postgres=True):
+        for statement in step.statements("postgres"):
             if (key := _INCLUDED.search(statement)) is not None:
                 name, columns = key[2], key[3]
                 told[f"constraint {key[1]}.{name}"] += f" INCLUDE ({columns})"
                 told[f"index {name}"] += f" INCLUDE ({columns})"
+            elif (index := _KIND_OF_INDEX.search(statement)) is not None:
+                told[f"index {index[1]}"] = statement
     return told
 
 

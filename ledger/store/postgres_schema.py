@@ -169,7 +169,8 @@ async def _missing(session: Any, place: Place, *, private: bool) -> list[Migrati
 async def _apply(session: Any, place: Place, *, private: bool) -> None:
     await session.execute(ddl(TABLE_OF_STEPS))
     for step in await _missing(session, place, private=private):
-        await session.execute(ddl(";\n".join(step.statements(postgres=True))))
+        if statements := step.statements("postgres"):
+            await session.execute(ddl(";\n".join(statements)))
         await session.execute(_RECORD, step.name, step.digest)
 
 

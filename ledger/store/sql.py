@@ -42,9 +42,13 @@ PUT_STATE: Final = NEW_STATE + (
     " ON CONFLICT (map_key) DO UPDATE SET"
     " value = excluded.value, since = excluded.since, track = excluded.track, body = excluded.body"
 )
+CLEAR_STATE: Final = "DELETE FROM state WHERE map_key = ANY($1)"
+COUNT_STATES: Final = "SELECT count(*) FROM state WHERE map_key = ANY($1)"
 PUT_HISTORY: Final = "INSERT INTO state_history (map_key, since, value, body) VALUES ($1, $2, $3, $4)"
 STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map_key = ANY($1)"
-TRACK: Final = "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1)"
+TRACK: Final = (  # PostgreSQL's index has no rows of no track
+    "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1) AND length(track) > 0"
+)
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
 BUCKET: Final = (  # the body by a question of its own: all else lies in PostgreSQL's index
     "SELECT map_key, value, since,"

@@ -21,7 +21,6 @@ from typing import Any, ClassVar, TypeVar
 from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.view import Signed
 from ledger.store import sql
-from ledger.store.map_rows import pack_change
 from ledger.store.protocol import (
     HEAD_MOVED,
     ROW_THERE,
@@ -36,9 +35,10 @@ from ledger.store.protocol import (
     signed_row,
     unchanged_bucket,
 )
+from ledger.store.sqlite_batch import insert_rows, write_batch
 from ledger.store.sqlite_lock import lock_file
 from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
-from ledger.store.sqlite_text import any_of, each_range, numbered, pieces, rows_of
+from ledger.store.sqlite_text import any_of, each_range, numbered, pieces
 from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
 
@@ -102,37 +102,8 @@ class SqliteStore:
 
     def _append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
-        head = batch.head
-        fields = (head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
-        write = self._insert
         with self._transaction():
-            if batch.before is None:
-                swapped = self._writer.execute(numbered(sql.FIRST_HEAD), fields)
-            else:
-                swapped = self._writer.execute(numbered(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
-            if swapped.rowcount != 1:
-                raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
-            write(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.known_as) for e in batch.entries])
-            write(sql.PUT_TILE, batch.tiles)
-            fresh, later = batch.state_values()
-            for keys in pieces([values[0] for values in later]):
-                self._writer.execute(any_of(sql.KEEP_STATE, len(keys)), keys)
-            write(sql.PUT_STATE, later)
-            write(sql.NEW_STATE, fresh)
-            write(sql.PUT_CHANGE, [(head.seal, pack_change(batch.buckets))])
-            write(sql.PUT_CHUNK, batch.chunks)
-            if batch.chunks and batch.floor >= 0:
-                self._writer.execute(numbered(sql.SWEEP_CHANGES), (batch.floor,))
-            write(sql.PUT_NAMED, batch.named)
-            write(sql.PUT_SIGNED, [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed])
-            write(sql.PUT_EVENT, batch.events)
-            if self._private:
-                private = batch.private
-                write(sql.PUT_INDEX, index_values(private.index))
-                write(sql.RENEW_INDEX, index_values(private.renewed))
-                write(sql.PUT_ENVELOPE, [(row.place, int(row.slot), row.body) for row in private.envelopes])
-            start = batch.before.size if batch.before else 0
-            check([row[0] for row in self._writer.execute(numbered(sql.ENTRIES), (start, head.size))])
+            write_batch(self._writer, self._insert, batch, check, private=self._private)
 
     async def entries(self, start: int, end: int) -> list[bytes]:
         return [row[0] for row in self._all(sql.ENTRIES, start, end)]
@@ -355,8 +326,7 @@ class SqliteStore:
             raise Unavailable(f"store: {error}") from error
 
     def _insert(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
-        for piece in pieces(rows):
-            self._writer.execute(rows_of(text, len(piece)), [value for row in piece for value in row])
+        insert_rows(self._writer, text, rows)
 
 
 def create_sqlite(path: Path, *, private: bool) -> SqliteStore:

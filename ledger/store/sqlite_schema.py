@@ -69,6 +69,6 @@ def _apply(store: sqlite3.Connection, steps: list[Migration]) -> None:
 
 
 def _carry_out(store: sqlite3.Connection, step: Migration) -> None:
-    for statement in step.statements():
+    for statement in step.statements("sqlite"):
         store.execute(statement)
     store.execute("INSERT INTO migration (name, digest) VALUES (?, ?)", (step.name, step.digest))

@@ -64,11 +64,12 @@ def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
             at += length
 
 
-def carried_out(steps: Sequence[Migration]) -> sqlite3.Connection:
-    """A store in memory in which these steps were done, for whoever asks what they make."""
+def carried_out(steps: Sequence[Migration], store: str = "") -> sqlite3.Connection:
+    """A store in memory in which these steps were done, for whoever asks what they make: as `store` runs them, or what
+    every store does."""
     tables = sqlite3.connect(":memory:")
     tables.execute(TABLE_OF_STEPS)
     for step in steps:
-        for statement in step.statements():
+        for statement in step.statements(store):
             tables.execute(statement)
     return tables

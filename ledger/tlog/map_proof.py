@@ -84,12 +84,17 @@ def prove(key: bytes, leaves: Sequence[Leaf]) -> MapProof:
 
 
 def prove_rooted(key: bytes, leaves: Sequence[Leaf]) -> tuple[MapProof, bytes]:
-    """The same with the root that it leads to, which is that of `leaves`: their own hash costs less on the way."""
+    """The same with the root that it leads to, which is that of `leaves`: their own hash costs less on the way.
+
+    Malformed when leaves on the way do not ascend.
+    """
     _check_key(key)
     siblings: list[tuple[int, bytes]] = []
     start, stop = 0, len(leaves)
     while stop - start > 1:
         bit = first_difference(leaves[start][0], leaves[stop - 1][0])
+        if bit == KEY_BITS:
+            raise Malformed("map leaves ascend strictly and are 32 + 32 bytes")
         middle = _first_with_bit(leaves, start, stop, bit)
         if has_bit(key, bit):
             siblings.append((bit, subtree(leaves[start:middle])))
@@ -168,7 +173,7 @@ def has_bit(key: bytes, bit: int) -> bool:
 
 
 def first_difference(a: bytes, b: bytes) -> int:
-    """The first bit in which two different keys differ."""
+    """The first bit in which two keys differ; of equal ones the one behind their last."""
     return KEY_BITS - (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_length()
 
 

@@ -22,7 +22,7 @@ from ledger.wire import Logged
 from tests.support.builders import Certificate
 from tests.support.life_builders import Correction, correction, reissue
 from tests.support.live_ledger import MAP_DEPTH, LiveLedger, drafted, live_body, today
-from tests.support.stores import BEFORE_CHECKPOINT_STEP
+from tests.support.stores import before_checkpoint_step
 from tests.verifier.test_lookup import FakeScanner
 from verifier.holders.claim import fetch_held
 from verifier.known_log import KnownLog
@@ -99,7 +99,7 @@ def as_before(live: LiveLedger, rows: Sequence[tuple[int, Made]]) -> None:
             assert moved == 2, "both envelopes, in the order of the log"
         assert store.execute("SELECT count(*) FROM envelope").fetchone() == (2 * len(rows),)
         store.execute("ALTER TABLE envelope RENAME COLUMN place TO locator")
-        store.execute(BEFORE_CHECKPOINT_STEP)
+        before_checkpoint_step(store.execute, postgres=False)
         store.execute("DELETE FROM migration WHERE name >= ?", (STEP,))
 
 

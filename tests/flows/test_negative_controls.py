@@ -29,6 +29,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import StoredBatch
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
+from ledger.store.sqlite_text import any_of
 from ledger.store.view import load_view
 from tests.support import slow_tree
 from tests.support.build_log import FakeLedger, LogBuilder
@@ -177,9 +178,11 @@ class LooseStore(DyingStore):
     def _append(self, batch: StoredBatch, check: Any) -> None:
         super()._append(replace(batch, states=[], buckets=[]), check)
         self._writer.execute("DELETE FROM map_change WHERE seal = ?", (batch.head.seal,))
+        keys = [state.map_key for state in batch.states]
         with self._transaction():
+            self._writer.execute(any_of(sql.CLEAR_STATE, len(keys)), keys)
             super()._insert(
-                sql.PUT_STATE, [(s.map_key, s.value, batch.head.seal, s.subject, s.track, s.body) for s in batch.states]
+                sql.NEW_STATE, [(s.map_key, s.value, batch.head.seal, s.subject, s.track, s.body) for s in batch.states]
             )
             self._insert(sql.PUT_CHANGE, [(batch.head.seal, pack_change(batch.buckets))])
 

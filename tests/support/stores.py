@@ -15,10 +15,27 @@ from typing import Any
 
 import asyncpg
 
+from ledger.store.migrations import migrations
 from ledger.store.opening import create_store, open_store
 from tests.support.postgres import HASTY, OWNER, PATIENT, postgres_server
 
-BEFORE_CHECKPOINT_STEP = "ALTER TABLE checkpoint DROP COLUMN size"  # what 0010 adds
+
+def before_checkpoint_step(run: Callable[[str], Any], *, postgres: bool) -> None:
+    """Make the tables of a store, to which `run` speaks SQL, what they were before step 0010."""
+    # 0011
+    if postgres:
+        run("DROP INDEX state_track")
+        run("CREATE INDEX state_track ON state (track)")
+    else:
+        run("ALTER TABLE state RENAME TO state_anew")
+        for text in migrations(private=False)[0].statements():
+            if text.startswith("CREATE TABLE state ("):
+                run(text)
+        run("INSERT INTO state SELECT map_key, value, since, subject, track, body FROM state_anew")
+        run("DROP TABLE state_anew")
+        run("CREATE INDEX state_track ON state (track)")
+        run("CREATE INDEX state_since ON state (since, map_key)")
+    run("ALTER TABLE checkpoint DROP COLUMN size")
 
 
 def before_map_step(run: Callable[[str], list[Any]], *, postgres: bool) -> int:
@@ -38,7 +55,7 @@ def before_map_step(run: Callable[[str], list[Any]], *, postgres: bool) -> int:
             if seal > roots.get(bucket, (-1, b""))[0]:
                 roots[bucket] = (seal, body[at + 4 : at + 36])
     kept = {bucket: root for bucket, (_, root) in roots.items() if any(root)}
-    run(BEFORE_CHECKPOINT_STEP)
+    before_checkpoint_step(run, postgres=postgres)
     run("ALTER TABLE envelope RENAME COLUMN place TO locator")
     run("DROP TABLE map_chunk")
     run("DROP TABLE map_change")

@@ -35,11 +35,12 @@ class Migration:
     def digest(self) -> bytes:
         return sha256(self.text.encode()).digest()
 
-    def statements(self, *, postgres: bool = False) -> list[str]:
-        """Its text, one statement at a time. No literal in it holds a semicolon or two dashes. Lines that begin with
-        `-- postgres: ` are for that store alone: what a table is stays the same with and without them."""
-        text = re.sub(r"^-- postgres: ", "", self.text, flags=re.MULTILINE) if postgres else self.text
-        plain = re.sub(r"--[^\n]*", "", text)
+    def statements(self, store: str = "") -> list[str]:
+        """Its text, one statement at a time: what every store runs, and what `store` ("sqlite" or "postgres") runs
+        beside it, in lines that begin with `-- sqlite: ` or `-- postgres: `. What rows there are, and of which columns,
+        is the same with and without those. No literal holds a semicolon or two dashes."""
+        own = re.sub(rf"^-- {store}: ", "", self.text, flags=re.MULTILINE) if store else self.text
+        plain = re.sub(r"--[^\n]*", "", own)
         return [statement for statement in (part.strip() for part in plain.split(";")) if statement]
 
 

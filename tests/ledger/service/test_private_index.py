@@ -56,7 +56,7 @@ from tests.support.fault_store import flip
 from tests.support.life_builders import Correction, correction, reissue
 from tests.support.postgres import postgres_server
 from tests.support.service_room import BODY, EXAMINER, INDEX, Room
-from tests.support.stores import BEFORE_CHECKPOINT_STEP, KINDS, PostgresKind
+from tests.support.stores import KINDS, PostgresKind, before_checkpoint_step
 
 FOUND = Found(b"c" * 32, b"s" * 16, b"l" * 32)
 NUMBER, NAME = "Y000051000001264000001", "例小明"
@@ -362,7 +362,7 @@ async def test_old_and_new_rows_are_erased(room: Room) -> None:
 async def upgrade_from(room: Room, step: str) -> None:
     """Take this step and those behind it once more."""
     path = room.folder / "log.db"
-    room.kind.change(path, BEFORE_CHECKPOINT_STEP)
+    before_checkpoint_step(lambda text: room.kind.change(path, text), postgres=isinstance(room.kind, PostgresKind))
     room.kind.change(path, f"DELETE FROM migration WHERE name >= '{step}'")
     with pytest.raises(Refused, match="SCHEMA"):
         await room.kind.open(path, private=True)

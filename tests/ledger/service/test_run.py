@@ -27,7 +27,7 @@ from ledger.wire import Logged
 from tests.ledger.service.test_admission import renumbered
 from tests.support.builders import id_number, make_authority
 from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, distinct, drafted, live_body
-from tests.support.stores import BEFORE_CHECKPOINT_STEP
+from tests.support.stores import before_checkpoint_step
 
 
 async def make(folder: Path, genesis: bytes, origin: str, **changes: Any) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ async def test_a_number_that_an_older_version_wrote_is_not_given_again(tmp_path:
         now, before = PrivateIndex(secret, bytes).number_keys(first.face.number)
         with closing(sqlite3.connect(live.folder / "log.db", isolation_level=None)) as store:
             store.execute("UPDATE private_index SET hmac = ? WHERE hmac = ?", (before, now))
-            store.execute(BEFORE_CHECKPOINT_STEP)
+            before_checkpoint_step(store.execute, postgres=False)
             store.execute("DELETE FROM migration WHERE name >= '0009'")
         await upgrade_store("log.db", live.folder, private=True)
         live.start()

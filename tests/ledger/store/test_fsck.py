@@ -264,7 +264,7 @@ LIVED_DAMAGE = {
     "event cert_key": "UPDATE event SET cert_key = zeroblob(32) WHERE rowid = 1",
     "event idx": "UPDATE event SET idx = idx + 100 WHERE rowid = 1",
     "event, one gone": "DELETE FROM event WHERE rowid = 2",
-    "state since": "UPDATE state SET since = since + 1 WHERE rowid = 3",
+    "state since": "UPDATE state SET since = since + 1 WHERE rowid = (SELECT max(rowid) FROM state)",
     **{
         f"older version {column}": f"UPDATE state_history SET {column} = {value} WHERE rowid = 2"
         for column, value in {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import Unverified
+from ledger.errors import Damaged
 from ledger.store.growth import bucket_range, check_leaves, grow_tiles, merge_leaves, root_again
 from ledger.tlog.map_slots import bucket_of
 from ledger.tlog.map_tree import MapTree
@@ -57,6 +57,7 @@ def test_leaves_of_a_bucket_are_those_of_the_map() -> None:
     leaf = (bytes(32), b"v" * 32)
     tree = MapTree.build(4, [leaf])
     check_leaves(tree, [0, 1], [[leaf], []])
-    for found in ([[], []], [[(bytes(32), b"w" * 32)], []], [[leaf], [(b"\x10" + bytes(31), b"v" * 32)]]):
-        with pytest.raises(Unverified):
+    other = (bytes(32), b"w" * 32)  # the same key once more
+    for found in ([[], []], [[other], []], [[leaf], [(b"\x10" + bytes(31), b"v" * 32)]], [[leaf, other], []]):
+        with pytest.raises(Damaged, match="run fsck"):
             check_leaves(tree, [0, 1], found)

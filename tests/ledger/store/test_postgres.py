@@ -47,7 +47,8 @@ TABLES = {
 async def tables(store: Any, *, private: bool) -> dict[str, list[Any]]:
     """Every row of every table of the log."""
     kept = {name: keys for name, keys in TABLES.items() if private or name not in ("envelope", "private_index")}
-    made = re.findall(r"CREATE TABLE (\w+)", " ".join(step.text for step in migrations(private=private)))
+    steps = migrations(private=private)
+    made = re.findall(r"CREATE TABLE (\w+)", " ".join(text for step in steps for text in step.statements()))
     assert kept.keys() == set(made) - {"meta", "checkpoint", "map_bucket"}
     rows = {}
     for name, keys in kept.items():

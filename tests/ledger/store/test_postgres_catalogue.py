@@ -43,7 +43,8 @@ async def test_both_say_the_same(steps: list[Migration]) -> None:
         await session.execute(f'CREATE SCHEMA "{owner.schema}"')
         await session.execute(ddl(TABLE_OF_STEPS))
         for step in steps:
-            await session.execute(ddl(";\n".join(step.statements(postgres=True))))
+            for statement in step.statements("postgres"):
+                await session.execute(ddl(statement))
         said = await found(session.fetch)
         assert said == made(tuple(steps)) and len(said) > 20
     finally:

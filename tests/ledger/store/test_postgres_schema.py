@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
@@ -187,5 +188,24 @@ async def test_a_bucket_is_read_out_of_the_index_alone(server: Server, place: st
         ):
             plan = "\n".join(row[0] for row in await session.fetch(f"EXPLAIN {text}", *values))
             assert "Index Only Scan using state_pkey" in plan, plan
+    finally:
+        await session.close()
+
+
+async def test_a_track_is_looked_for_in_its_index(server: Server, place: str) -> None:
+    """Which has no rows of no track: all of them would be one chain of pages, that each new one is written behind."""
+    keys = "sha256(at::text::bytea)"
+    rows = f"INSERT INTO state SELECT {keys}, '', at, '', {{}}, ''::bytea FROM generate_series({{}}) AS at"
+    size = "SELECT pg_relation_size('state_track')"
+    server.sql(place, rows.format(f"substr({keys}, 1, 16)", "1, 5000"))
+    before = server.sql(place, size)
+    server.sql(place, rows.format("''", "5001, 50000"))
+    assert server.sql(place, size) == before
+    session = await connect(parse_place(place), PATIENT)
+    try:
+        tracks = [sha256(b"%d" % at).digest()[:16] for at in range(1, 40)]
+        plan = "\n".join(row[0] for row in await session.fetch(f"EXPLAIN ANALYZE {sql.TRACK}", [*tracks, b""]))
+        assert "Bitmap Index Scan on state_track" in plan, plan
+        assert len(await session.fetch(sql.TRACK, [*tracks, b""])) == len(tracks)
     finally:
         await session.close()

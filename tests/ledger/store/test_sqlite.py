@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Damaged, Refused, Unavailable
+from ledger.records.kinds import Kind
 from ledger.records.state import certificate_map_key
-from ledger.store import sqlite
+from ledger.store import sql, sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
+from ledger.store.sqlite_text import any_of, each_range, numbered
 from tests.support.batches import accept, batch
 from tests.support.build_log import LogBuilder
 
@@ -357,4 +359,55 @@ async def test_a_snapshot_is_read_by_its_reader_alone(tmp_path: Path) -> None:
     assert len(await log.store.states(keys)) == 40
     assert await snapshot.head() == head and await snapshot.states(keys) == {}
     await snapshot.close()
+    await log.store.close()
+
+
+def test_a_bucket_is_read_out_of_the_index_alone(tmp_path: Path) -> None:
+    """Its certificates lie on as many pages of the table, which at ten million come from the disk."""
+    create_sqlite(tmp_path / "log.db", private=False).close_now()
+    low, high = bytes(32), b"\xff" * 32
+    with closing(sqlite3.connect(tmp_path / "log.db")) as store:
+        for text, values, wanted in (
+            (each_range(sql.LEAVES, 2), (0, low, high, 1, low, high), "SEARCH state USING COVERING INDEX state_key"),
+            (numbered(sql.COUNT_STATES).replace("= ANY(?1)", "IN (?)"), (low,), "USING COVERING INDEX state_key"),
+            (any_of(sql.STATE, 2), (low, high), "SEARCH state USING INDEX state_key"),
+            (numbered(sql.BUCKET), (low, high, low), "SEARCH state USING INDEX state_key"),
+            (numbered(sql.LEAVES_AS_OF), (low, high, 9), "SEARCH state USING INDEX state_key"),
+            (numbered(sql.CHANGED_SINCE), (9, low, 5), "SEARCH state USING COVERING INDEX state_since"),
+        ):
+            plan = [row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+            assert any(wanted in line for line in plan), plan
+            assert not any(line.startswith("SCAN state") for line in plan), plan
+
+
+def insert_state(path: Path, map_key: bytes) -> None:
+    with closing(sqlite3.connect(path)) as store, store:
+        values = "?, randomblob(32), since, subject, randomblob(16), body"
+        store.execute(f"INSERT INTO state SELECT {values} FROM state LIMIT 1", (map_key,))
+
+
+async def test_no_state_stands_twice(tmp_path: Path) -> None:
+    """The index by map key says no more than that no key has the same value twice. Where a row stands that the log does
+    not have, beside the certificate's or in its place, the batch that meets it leaves nothing."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    certificate, later = log.certificate("a"), log.certificate("b")
+    await log.issue(certificate)
+    await log.rule(Kind.SUSPEND, certificate)
+    key = certificate_map_key(certificate.issue.cert_key)
+    with closing(sqlite3.connect(tmp_path / "log.db")) as store:
+        of_it = "FROM {} WHERE map_key = ?"
+        ((since,),) = store.execute(f"SELECT since {of_it.format('state')}", (key,)).fetchall()
+        ((before,),) = store.execute(f"SELECT since {of_it.format('state_history')}", (key,)).fetchall()
+    assert since > before
+    size = log.integrator.size
+    insert_state(tmp_path / "log.db", certificate_map_key(later.issue.cert_key))
+    with pytest.raises(Damaged, match="run fsck"):
+        await log.issue(later)
+    log.integrator = await Integrator.open(log.store)
+    assert log.integrator.size == size
+    insert_state(tmp_path / "log.db", key)
+    with pytest.raises(Damaged, match="run fsck"):
+        await log.rule(Kind.RESTORE, certificate)
+    log.integrator = await Integrator.open(log.store)
+    assert log.integrator.size == size
     await log.store.close()

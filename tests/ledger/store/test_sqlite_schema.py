@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Refused, Unavailable
-from ledger.store import sqlite_schema
+from ledger.store import sql, sqlite_schema
 from ledger.store.migrations import Migration, migrations
 from ledger.store.sqlite_schema import check_tables, make_tables, upgrade_tables
+from tests.support.stores import before_checkpoint_step
 
 HERE = Path("log.db")
 WRONG = Migration("0098_wrong", "CREATE TABLE half (x bigint); CREATE TABLE half (x bigint)")
@@ -32,6 +33,21 @@ def test_a_step_that_fails_leaves_those_before_it(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(sqlite_schema, "migrations", lambda *, private: [*steps, more, right])
         assert upgrade_tables(store, HERE, private=True, dry_run=False) == ["0098_wrong"]
         check_tables(store, HERE, private=True)
+
+
+def test_states_of_before_are_all_there(tmp_path: Path) -> None:
+    """In the order in which they lay, which is that of the log."""
+    rows = [(bytes([at * 7 % 251]) * 32, bytes([at]) * 32, at // 3, b"s", bytes([at % 5]), b"b") for at in range(100)]
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as store:
+        make_tables(store, HERE, private=True)
+        before_checkpoint_step(store.execute, postgres=False)
+        store.execute("DELETE FROM migration WHERE name >= '0010'")
+        store.executemany(sql.NEW_STATE.replace("$", "?"), rows)
+        assert upgrade_tables(store, HERE, private=True, dry_run=False) == ["0010_checkpoint", "0011_state"]
+        check_tables(store, HERE, private=True)
+        found = store.execute("SELECT map_key, value, since, subject, track, body FROM state ORDER BY rowid").fetchall()
+        assert found == rows
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_tables_of_somebody_else_are_no_store() -> None:

@@ -74,6 +74,15 @@ def some_map(count: int) -> list[Leaf]:
     return sorted((slow_tree.leaf(b"key %d" % i), slow_tree.leaf(b"value %d" % i)) for i in range(count))
 
 
+def test_no_proof_is_made_of_a_key_that_comes_twice() -> None:
+    leaves = some_map(3)
+    for at, (key, _) in enumerate(leaves):
+        twice = [*leaves[: at + 1], (key, bytes(32)), *leaves[at + 1 :]]
+        for asked, _ in leaves:
+            with pytest.raises(Malformed, match="ascend"):
+                prove(asked, twice)
+
+
 def test_every_flipped_bit_of_a_proof_is_noticed() -> None:
     leaves = some_map(60)
     root = map_root(leaves)

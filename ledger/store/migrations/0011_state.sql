@@ -1,0 +1,22 @@
+-- A bucket of the state map is read for the keys and values that are in it. In PostgreSQL the index by map key has both
+-- (0006); in a SQLite store the values lay with the rows, each on a page of its own, and at ten million came from the
+-- disk. There the key of the index is made of both now, and a batch looks that no map key comes twice.
+-- sqlite: CREATE TABLE state_anew (
+-- sqlite:     map_key bytea  NOT NULL,
+-- sqlite:     value   bytea  NOT NULL,
+-- sqlite:     since   bigint NOT NULL,
+-- sqlite:     subject bytea  NOT NULL,
+-- sqlite:     track   bytea  NOT NULL,
+-- sqlite:     body    bytea  NOT NULL
+-- sqlite: );
+-- sqlite: INSERT INTO state_anew SELECT map_key, value, since, subject, track, body FROM state ORDER BY rowid;
+-- sqlite: DROP TABLE state;
+-- sqlite: ALTER TABLE state_anew RENAME TO state;
+-- sqlite: CREATE UNIQUE INDEX state_key ON state (map_key, value);
+-- sqlite: CREATE INDEX state_track ON state (track);
+-- sqlite: CREATE INDEX state_since ON state (since, map_key);
+-- Members of a track are asked for by its whole id, of which no two begin alike: a hash index has a page to look at
+-- where a tree has one for each of its levels, and half as many bytes to write. Rows of no track are left out, for all of
+-- them would lie in one place of it.
+-- postgres: DROP INDEX state_track;
+-- postgres: CREATE INDEX state_track ON state USING hash (track) WHERE (length(track) > 0);

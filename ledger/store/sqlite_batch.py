@@ -1,0 +1,77 @@
+"""What one batch writes into a SQLite store, in the transaction that is open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ledger.errors import Damaged, Refused
+from ledger.store import sql
+from ledger.store.map_rows import pack_change
+from ledger.store.protocol import HEAD_MOVED, ROW_THERE, StoredBatch, index_values
+from ledger.store.sqlite_text import any_of, numbered, pieces, rows_of
+
+Insert = Callable[[str, Sequence[Sequence[Any]]], None]
+
+
+def write_batch(
+    writer: sqlite3.Connection,
+    insert: Insert,
+    batch: StoredBatch,
+    check: Callable[[Sequence[bytes]], None],
+    *,
+    private: bool,
+) -> None:
+    """All rows of `batch` by `insert`, with the head before them; then `check` gets the entries as the store gives them
+    back. `private`: with what only the ledger keeps.
+
+    Raises Refused("HEAD_MOVED") when the batch is not the next one, Damaged or sqlite3.IntegrityError when a row is
+    there already, and what `check` raises: whoever opened the transaction rolls it back then.
+    """
+    head = batch.head
+    fields = (head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
+    if batch.before is None:
+        swapped = writer.execute(numbered(sql.FIRST_HEAD), fields)
+    else:
+        swapped = writer.execute(numbered(sql.SWAP_HEAD), (*fields, batch.before.size, batch.before.root))
+    if swapped.rowcount != 1:
+        raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
+    insert(sql.PUT_ENTRY, [(e.index, e.body, e.chain, e.kind, e.known_as) for e in batch.entries])
+    insert(sql.PUT_TILE, batch.tiles)
+    _write_states(writer, insert, batch)
+    insert(sql.PUT_CHANGE, [(head.seal, pack_change(batch.buckets))])
+    insert(sql.PUT_CHUNK, batch.chunks)
+    if batch.chunks and batch.floor >= 0:
+        writer.execute(numbered(sql.SWEEP_CHANGES), (batch.floor,))
+    insert(sql.PUT_NAMED, batch.named)
+    insert(sql.PUT_SIGNED, [(n, s.index, int(s.kind), s.cert_key, s.kid, s.day) for n, s in batch.signed])
+    insert(sql.PUT_EVENT, batch.events)
+    if private:
+        rows = batch.private
+        insert(sql.PUT_INDEX, index_values(rows.index))
+        insert(sql.RENEW_INDEX, index_values(rows.renewed))
+        insert(sql.PUT_ENVELOPE, [(row.place, int(row.slot), row.body) for row in rows.envelopes])
+    start = batch.before.size if batch.before else 0
+    check([row[0] for row in writer.execute(numbered(sql.ENTRIES), (start, head.size))])
+
+
+def _write_states(writer: sqlite3.Connection, insert: Insert, batch: StoredBatch) -> None:
+    """The index by map key has the values too, and so tells only that no key has the same value twice (step 0011): that
+    each has one row is looked for here, in pages that were just written."""
+    fresh, later = batch.state_values()
+    for keys in pieces([values[0] for values in later]):
+        writer.execute(any_of(sql.KEEP_STATE, len(keys)), keys)
+        writer.execute(any_of(sql.CLEAR_STATE, len(keys)), keys)
+    states = [*later, *fresh]
+    insert(sql.NEW_STATE, states)
+    for keys in pieces([values[0] for values in states]):
+        (there,) = writer.execute(any_of(sql.COUNT_STATES, len(keys)), keys).fetchone()
+        if there != len(keys):
+            raise Damaged(ROW_THERE)
+
+
+def insert_rows(writer: sqlite3.Connection, text: str, rows: Sequence[Sequence[Any]]) -> None:
+    """These rows by the INSERT of one row, many in one statement."""
+    for piece in pieces(rows):
+        writer.execute(rows_of(text, len(piece)), [value for row in piece for value in row])
