@@ -25,6 +25,7 @@ SWAP_HEAD: Final = (
 )
 PUT_ENTRY: Final = "INSERT INTO entry (idx, body, chain, kind, known_as) VALUES ($1, $2, $3, $4, $5)"
 ENTRIES: Final = "SELECT body FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+ENTRIES_AT: Final = "SELECT idx, body FROM entry WHERE idx >= $1 AND idx < $2"
 EACH_ENTRY: Final = "SELECT idx, body FROM entry WHERE idx = ANY($1)"
 ROWS: Final = "SELECT idx, body, chain, kind, known_as FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
 FIND: Final = "SELECT known_as, idx FROM entry WHERE known_as = ANY($1)"

@@ -3,8 +3,9 @@
 Reads run directly on the event loop's thread (a point read costs less than a hand-over); the one writer runs on a
 thread of its own, so that an fsync never stalls the loop. What is read for a batch goes by the writer too while that is
 idle: a commit empties the pages that any other connection remembers, and the pages that tell what stands beside a new
-row are those that it is written into next. A second process that opens the file for writing is refused by a lock
-file's advisory lock, and would in any case lose the compare-and-swap on the head row.
+row are those that it is written into next. Beside a commit a thread of its own reads it. A second process that opens
+the file for writing is refused by a lock file's advisory lock, and would in any case lose the compare-and-swap on the
+head row.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from ledger.store.protocol import (
     signed_row,
     unchanged_bucket,
 )
-from ledger.store.sqlite_batch import insert_rows, write_batch
+from ledger.store.sqlite_batch import all_rows, insert_rows, write_batch
 from ledger.store.sqlite_lock import lock_file
 from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
 from ledger.store.sqlite_text import any_of, each_range, numbered, pieces
-from ledger.store.sqlite_wal import WRITER_CACHE_KIB, Copier, connect, transaction
+from ledger.store.sqlite_wal import BESIDE_CACHE_KIB, WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class SqliteStore:
         try:
             self._reader = connect(path, read_only=read_only)
             self._writer = connect(path, threads=True, cache_kib=WRITER_CACHE_KIB, read_only=read_only)
+            self._beside = None if read_only else connect(path, threads=True, cache_kib=BESIDE_CACHE_KIB)
             self._copier = None if read_only else Copier(path)
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
@@ -72,6 +74,7 @@ class SqliteStore:
             self._writer.execute("PRAGMA query_only = ON")
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="store-reader")  # by `_beside`
         self._writes = 0  # under way, or waiting for the thread
         self._closed = False
 
@@ -129,6 +132,9 @@ class SqliteStore:
         asked = [(place, low, high) for place, (low, high) in enumerate(ranges)]
         for place, key, value in await self._read(lambda count: each_range(sql.LEAVES, count), asked):
             found[place].append((key, value))
+        for leaves in found:
+            if len(leaves) > 1:
+                leaves.sort()
         return found
 
     async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
@@ -265,6 +271,9 @@ class SqliteStore:
     def close_now(self) -> None:
         self._closed = True
         self._thread.shutdown(wait=True)
+        self._reading.shutdown(wait=True)
+        if self._beside is not None:
+            self._beside.close()
         if self._copier is not None:
             self._copier.close()
         self._writer.close()
@@ -315,13 +324,14 @@ class SqliteStore:
         def read(connection: sqlite3.Connection) -> list[Any]:
             rows: list[Any] = []
             for piece in pieces(asked):
-                rows += connection.execute(text(len(piece)), [value for each in piece for value in each]).fetchall()
+                rows += all_rows(connection, text(len(piece)), [value for each in piece for value in each])
             return rows
 
         try:
-            if len(asked) < _MANY or self._writes or self._lock is None or self._closed:
+            if len(asked) < _MANY or self._beside is None or self._closed:
                 return read(self._reader)
-            return await asyncio.get_running_loop().run_in_executor(self._thread, read, self._writer)
+            by = (self._reading, self._beside) if self._writes else (self._thread, self._writer)
+            return await asyncio.get_running_loop().run_in_executor(by[0], read, by[1])
         except sqlite3.Error as error:
             raise Unavailable(f"store: {error}") from error
 

@@ -1,4 +1,5 @@
-"""What one batch writes into a SQLite store, in the transaction that is open."""
+"""Many rows at once of a SQLite store: what one batch writes, in the transaction that is open, and what is read for
+one."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from ledger.errors import Damaged, Refused
 from ledger.store import sql
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import HEAD_MOVED, ROW_THERE, StoredBatch, index_values
-from ledger.store.sqlite_text import any_of, numbered, pieces, rows_of
+from ledger.store.sqlite_text import any_of, in_one_row, numbered, pieces, rows_in, rows_of
 
 Insert = Callable[[str, Sequence[Sequence[Any]]], None]
 
@@ -53,7 +54,8 @@ def write_batch(
         insert(sql.RENEW_INDEX, index_values(rows.renewed))
         insert(sql.PUT_ENVELOPE, [(row.place, int(row.slot), row.body) for row in rows.envelopes])
     start = batch.before.size if batch.before else 0
-    check([row[0] for row in writer.execute(numbered(sql.ENTRIES), (start, head.size))])
+    entries = all_rows(writer, numbered(sql.ENTRIES_AT), (start, head.size))
+    check([body for _, body in sorted(entries)])
 
 
 def _write_states(writer: sqlite3.Connection, insert: Insert, batch: StoredBatch) -> None:
@@ -69,6 +71,14 @@ def _write_states(writer: sqlite3.Connection, insert: Insert, batch: StoredBatch
         (there,) = writer.execute(any_of(sql.COUNT_STATES, len(keys)), keys).fetchone()
         if there != len(keys):
             raise Damaged(ROW_THERE)
+
+
+def all_rows(connection: sqlite3.Connection, select: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a SELECT of blobs and numbers, in no particular order, without waiting for the interpreter lock at
+    each."""
+    text, numbers = in_one_row(select)
+    (found,) = connection.execute(text, values).fetchone()
+    return rows_in(found, numbers)
 
 
 def insert_rows(writer: sqlite3.Connection, text: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ledger.store.migrations import TABLE_OF_STEPS, Migration
 
@@ -15,6 +15,7 @@ _AT_ONCE = (1024, 256, 64, 16, 4, 1)
 OUR_TABLES: Final = (  # their indexes, triggers and views too: kind, name, text
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 )
+_NUMBERS: Final = frozenset({"idx", "asked.column1"})
 _QUERIES: dict[str, str] = {}
 
 
@@ -53,6 +54,31 @@ def each_range(select: str, count: int) -> str:
     )
     asked = ", ".join(["(?, ?, ?)"] * count)
     return f"WITH asked AS (VALUES {asked}) " + one.replace("$1", "asked.column2").replace("$2", "asked.column3")
+
+
+@cache
+def in_one_row(select: str) -> tuple[str, tuple[bool, ...]]:
+    """A SELECT of blobs and numbers as one of a single row, which has all of its rows as text, in no particular order;
+    and which of their columns are numbers. `rows_in` takes that apart.
+
+    With each row that SQLite has found the interpreter lock is waited for anew: for a thousand rows a tenth of a second
+    beside an event loop that is busy with something else.
+    """
+    found = re.search(r"^(WITH .*\) )?SELECT ([\w., ]+?) FROM (.+?)( ORDER BY [\w, ]+)?$", select)
+    assert found is not None, select
+    columns = found[2].split(", ")
+    numbers = tuple(column in _NUMBERS for column in columns)
+    row = " || '.' || ".join([c if number else f"hex({c})" for c, number in zip(columns, numbers, strict=True)])
+    return f"{found[1] or ''}SELECT group_concat({row}, '.') FROM {found[3]}", numbers  # noqa: S608  # our own texts
+
+
+def rows_in(text: str | None, numbers: Sequence[bool]) -> list[tuple[Any, ...]]:
+    """The rows in the row of `in_one_row`; None where it found none."""
+    if text is None:
+        return []
+    parts, width = text.split("."), len(numbers)
+    columns = [map(int if number else bytes.fromhex, parts[at::width]) for at, number in enumerate(numbers)]
+    return list(zip(*columns, strict=True))
 
 
 def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:

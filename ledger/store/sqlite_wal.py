@@ -12,6 +12,7 @@ from ledger.errors import Unavailable
 
 CACHE_KIB = 32 * 1024
 WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
+BESIDE_CACHE_KIB = 8 * 1024  # of what reads beside a commit, which the next one makes forget all
 _COPY_PAGES = 32_000  # of 4 KiB, written since the last copy
 _COPY_MOST = 128_000  # the same for a large store, whose commits come by a page less often
 _COPY_SHARE = 16  # of the store's pages, between those two

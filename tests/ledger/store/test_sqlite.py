@@ -301,13 +301,14 @@ async def test_a_file_that_cannot_take_everything_in_is_not_called_whole(tmp_pat
 
 
 async def test_what_is_read_for_a_batch_goes_by_the_writer_while_that_is_idle(tmp_path: Path) -> None:
-    """A commit empties what any other connection remembers. Beside a write nobody waits for it, though."""
+    """A commit empties what any other connection remembers. Beside a write nobody waits for it, though, and the event
+    loop does not read it."""
     log = await LogBuilder.create(tmp_path / "log.db")
     made = [log.certificate(f"{at}") for at in range(40)]
     await log.issue(*made)
-    store, asked = log.store, {"reader": list[str](), "writer": list[str]()}
-    store._reader.set_trace_callback(asked["reader"].append)
-    store._writer.set_trace_callback(asked["writer"].append)
+    store, asked = log.store, {"reader": list[str](), "writer": list[str](), "beside": list[str]()}
+    for name, said in asked.items():
+        getattr(store, f"_{name}").set_trace_callback(said.append)
     keys = [certificate_map_key(one.issue.cert_key) for one in made]
     tracks = [one.issue.track_id for one in made]
 
@@ -320,15 +321,16 @@ async def test_what_is_read_for_a_batch_goes_by_the_writer_while_that_is_idle(tm
     rows, members, leaves = idle = await read(40)
     assert rows == members and len(rows) == 40
     assert leaves == [[(key, rows[key].value)] for key in keys]
-    assert asked["writer"] and not asked["reader"]
+    assert asked["writer"] and not asked["reader"] and not asked["beside"]
     asked["writer"].clear()
     held = threading.Event()
     writing = asyncio.create_task(store._write(held.wait))
     await asyncio.sleep(0)
     assert await read(40) == idle
+    assert asked["beside"] and not asked["reader"] and not asked["writer"]
     held.set()
     await writing
-    asked["reader"].clear()
+    asked["beside"].clear()
     held.clear()
     writing = asyncio.create_task(store._write(held.wait, brief=True))
     await asyncio.sleep(0)
