@@ -152,10 +152,13 @@ def _unpack(packed: bytes) -> list[Examined]:
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder()
+_GIVE_WAY: Final = 5  # added to the niceness of the service
 _DECODE: Final = msgspec.msgpack.Decoder(list[_Packed])
 
 
 def _begin(index_key: bytes) -> None:
+    # A batch is one step after another, each of which waits for a core; what comes here waits for the batches before.
+    os.nice(_GIVE_WAY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops this one
     Thread(target=_end_with_parent, daemon=True).start()
     _here.append(Examiner(PrivateIndex(index_key, os.urandom), load_ladder(), load_catalogue()))

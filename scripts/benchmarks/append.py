@@ -31,7 +31,7 @@ from ledger.request_signing import sign_request
 from ledger.tlog.note import parse_vkey
 from ledger.wire import Logged, receipt_of
 
-CONNECTIONS = 12  # requests in flight at saturation: a batch is folded, one committed, one published and examined
+CONNECTIONS = 24  # requests in flight at saturation: a batch is folded, one committed, one published and examined
 SHARE = 0.7  # of the saturation rate, for the latency that users see
 SINGLES = 100  # statements sent alone to an idle log
 FLOOD = 80  # requests at once: 20,000 statements, several times what may wait

@@ -103,7 +103,7 @@ async def test_processes_give_the_answers_of_one_in_order(room: Room) -> None:
         pool.shutdown()
 
 
-def test_a_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
+def test_a_process_gives_way_to_its_parent_and_ends_with_it(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT, "utf-8")
     parent = subprocess.Popen(
@@ -117,6 +117,7 @@ def test_a_process_ends_with_its_killed_parent(tmp_path: Path) -> None:
         assert parent.stdout is not None
         with parent.stdout as said:
             child = psutil.Process(int(said.readline()))
+        assert child.nice() == min(19, os.nice(0) + 5)
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
