@@ -95,6 +95,7 @@ STEPS = (
     ("INSERT INTO map_change ", "map"),
     ("UPDATE head ", "head"),
     ("SELECT body FROM entry ", "check"),
+    ("SELECT group_concat(idx || '.' || hex(body), '.') FROM entry ", "check"),  # all rows as one
     ("INSERT INTO checkpoint ", "publish"),
 )
 
@@ -135,7 +136,10 @@ class _Failing:
             raise sqlite3.OperationalError("disk I/O error")
         result = self._inner.execute(text, *values)
         if step == "check":  # memory that went bad between the disk and us
-            return [(flip(row[0], 77),) for row in result.fetchall()]
+            parts = result.fetchone()[0].split(".")
+            bodies = [flip(bytes.fromhex(body), 77).hex() for body in parts[1::2]]
+            spoilt = ".".join(part for row in zip(parts[::2], bodies, strict=True) for part in row)
+            return self._inner.execute("SELECT ?", (spoilt,))
         raise sqlite3.OperationalError("disk I/O error")
 
 
