@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -158,7 +159,8 @@ _DECODE: Final = msgspec.msgpack.Decoder(list[_Packed])
 
 def _begin(index_key: bytes) -> None:
     # A batch is one step after another, each of which waits for a core; what comes here waits for the batches before.
-    os.nice(_GIVE_WAY)
+    with suppress(OSError):  # where that is forbidden they are as good
+        os.nice(_GIVE_WAY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops this one
     Thread(target=_end_with_parent, daemon=True).start()
     _here.append(Examiner(PrivateIndex(index_key, os.urandom), load_ladder(), load_catalogue()))

@@ -17,6 +17,7 @@ from ledger.records.issue import Issue
 from ledger.records.state import AuthorityState, FilingState
 from ledger.records.statements import Statement
 from ledger.store.batch import Base, Prepared
+from ledger.store.growth import by_key
 from ledger.store.protocol import PrivateStore, StateRow, StoredHead
 from ledger.tlog.map_slots import bucket_of
 from ledger.tlog.map_tree import MapAhead, MapTree
@@ -91,7 +92,7 @@ class StoreAhead:
         for at, (low, _) in enumerate(ranges):
             fresh = self._buckets.get(bucket_of(low, self._depth))
             if fresh is not None:
-                found[at] = sorted({**dict(found[at]), **fresh}.items())
+                found[at] = sorted({**by_key(found[at]), **fresh}.items())
         return found
 
     async def entries(self, start: int, end: int) -> list[bytes]:

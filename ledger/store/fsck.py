@@ -239,8 +239,15 @@ async def _check_states(store: Store, scratch: Store) -> list[str]:
             return [*problems, "state map: keys or values differ from the replay"]
         for start in range(0, len(ours[0]), _READ):
             keys = [key for key, _ in ours[0][start : start + _READ]]
-            if await store.states(keys) != await scratch.states(keys):
+            wanted = await scratch.states(keys)
+            if await store.states(keys) != wanted:
                 problems.append("state map: a stored state differs from the replay")
+            # By another index, and in SQLite with the row's own value where the others have that of theirs.
+            in_tracks = {key: row for key, row in wanted.items() if row.track}
+            members = await store.tracks(list({row.track for row in in_tracks.values()}))
+            found = {row.map_key: row for row in members}
+            if any(found.get(key) != row for key, row in in_tracks.items()):
+                problems.append("state map: a state is not found in its track as the replay has it")
     return problems
 
 

@@ -12,7 +12,7 @@ from ledger.tlog.map_slots import buckets_of
 from ledger.tlog.map_tree import MapAhead, MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
-_OTHERS: Final = "store: stored states do not hash to the sealed map; run fsck"
+OTHERS: Final = "store: stored states do not hash to the sealed map; run fsck"
 _LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket
 
 
@@ -109,19 +109,28 @@ def check_leaves(tree: MapTree | MapAhead, numbers: Sequence[int], found: Sequen
     try:
         for number, leaves in zip(numbers, found, strict=True):
             if tree.bucket_root(number) != (subtree(leaves) if leaves else None):
-                raise Damaged(_OTHERS)
+                raise Damaged(OTHERS)
     except Malformed as error:  # a key that is there twice, or of another length
-        raise Damaged(_OTHERS) from error
+        raise Damaged(OTHERS) from error
+
+
+def by_key(leaves: Sequence[Leaf]) -> dict[bytes, bytes]:
+    """Stored leaves of one bucket. Raises Damaged when a key is there twice: one of the two would count, whichever."""
+    found = dict(leaves)
+    if len(found) != len(leaves):
+        raise Damaged(OTHERS)
+    return found
 
 
 def merge_leaves(
     numbers: Sequence[int], found: Sequence[Sequence[Leaf]], fresh: Mapping[int, Mapping[bytes, bytes]]
 ) -> tuple[dict[int, list[Leaf]], int]:
-    """Each bucket with its new leaves among those found in it, rising by key; and how many keys are new."""
+    """Each bucket with its new leaves among those found in it, rising by key; and how many keys are new. Raises Damaged
+    as `by_key`."""
     changed, gained = {}, 0
     for number, old in zip(numbers, found, strict=True):
         new = fresh[number]
-        merged = sorted({**dict(old), **new}.items())
+        merged = sorted({**by_key(old), **new}.items())
         gained += len(merged) - len(old)
         changed[number] = merged
     return changed, gained

@@ -69,16 +69,19 @@ def _write_states(writer: sqlite3.Connection, insert: Insert, batch: StoredBatch
     insert(sql.NEW_STATE, states)
     for keys in pieces([values[0] for values in states]):
         (there,) = writer.execute(any_of(sql.COUNT_STATES, len(keys)), keys).fetchone()
-        if there != len(keys):
+        if there != len(set(keys)) or there != len(keys):
             raise Damaged(ROW_THERE)
 
 
 def all_rows(connection: sqlite3.Connection, select: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows of a SELECT of blobs and numbers, in no particular order, without waiting for the interpreter lock at
-    each."""
+    each. Raises Damaged where a number is none."""
     text, numbers = in_one_row(select)
     (found,) = connection.execute(text, values).fetchone()
-    return rows_in(found, numbers)
+    try:
+        return rows_in(found, numbers)
+    except ValueError as error:
+        raise Damaged("store: a row with a value of another type; run fsck") from error
 
 
 def insert_rows(writer: sqlite3.Connection, text: str, rows: Sequence[Sequence[Any]]) -> None:

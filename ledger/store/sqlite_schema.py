@@ -38,7 +38,7 @@ def is_begun(path: Path) -> bool:
 
 def upgrade_tables(store: sqlite3.Connection, path: Path, *, private: bool, dry_run: bool) -> list[str]:
     """Apply the missing steps, unless `dry_run`, and return their names. Raises Refused on drift: another step than
-    ours, or tables that are not what the steps make."""
+    ours, or tables that are not what the steps make; Unavailable when one fails, with those before it done."""
     missing = _missing(store, path, private=private)
     done = [step for step in migrations(private=private) if step not in missing]
     refuse_drift(sqlite_drift(store, done), str(path))
@@ -64,8 +64,11 @@ def _missing(store: sqlite3.Connection, path: Path, *, private: bool) -> list[Mi
 
 def _apply(store: sqlite3.Connection, steps: list[Migration]) -> None:
     for step in steps:
-        with transaction(store):
-            _carry_out(store, step)
+        try:
+            with transaction(store):
+                _carry_out(store, step)
+        except sqlite3.Error as error:  # a full disk, say: a step may write a large table anew
+            raise Unavailable(f"step {step.name} failed, and nothing of it was done: {error}") from error
 
 
 def _carry_out(store: sqlite3.Connection, step: Migration) -> None:

@@ -68,7 +68,9 @@ def in_one_row(select: str) -> tuple[str, tuple[bool, ...]]:
     assert found is not None, select
     columns = found[2].split(", ")
     numbers = tuple(column in _NUMBERS for column in columns)
-    row = " || '.' || ".join([c if number else f"hex({c})" for c, number in zip(columns, numbers, strict=True)])
+    # A number that is missing is made one that none can be read from: NULL would leave out the row.
+    told = [f"coalesce({c}, '')" if number else f"hex({c})" for c, number in zip(columns, numbers, strict=True)]
+    row = " || '.' || ".join(told)
     return f"{found[1] or ''}SELECT group_concat({row}, '.') FROM {found[3]}", numbers  # noqa: S608  # our own texts
 
 

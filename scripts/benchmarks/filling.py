@@ -70,6 +70,9 @@ class _Bulk(SqliteStore):
         assert self._copier is not None
         self._copier.close()
         self._copier = None
+        assert self._beside is not None
+        self._beside.close()
+        self._beside = None
         self._reader.close()
         self._reader = self._writer
         for pragma in (
@@ -95,6 +98,7 @@ class _Bulk(SqliteStore):
         self._writer.execute("PRAGMA locking_mode = NORMAL").fetchall()
         self._writer.execute("PRAGMA journal_mode = WAL").fetchall()
         self._thread.shutdown()
+        self._reading.shutdown()
         self._writer.close()
         if self._lock is not None:
             os.close(self._lock)

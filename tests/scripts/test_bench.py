@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from benchmarks.filling import fill_file
+from benchmarks.workload import make_log
+from ledger.store.fsck import fsck
+from ledger.store.integrate import Integrator
+from ledger.store.sqlite import create_sqlite, open_sqlite
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -39,6 +46,23 @@ def test_limits_as_json_and_nothing_written(tmp_path: Path) -> None:
         assert figure["unit"] == "/s" and figure["runs"] == 3 and figure["text"]
     assert list(tmp_path.iterdir()) == [], "the scratch folder is emptied"
     assert DOCUMENT.read_bytes() == before
+
+
+async def test_a_file_that_is_filled_is_a_log(tmp_path: Path) -> None:
+    """The measurements of large logs begin with it."""
+    make_log(tmp_path, ["--map-depth", "8"])
+    path = tmp_path / "log" / "log.db"
+    await fill_file(path, 2_100)
+    store = open_sqlite(path, private=True)
+    try:
+        log = await Integrator.open(store)
+        assert log.head is not None and log.head.map_count >= 2_100
+        with ThreadPoolExecutor(1) as workers:
+            scratch = create_sqlite(tmp_path / "scratch.db", private=False)
+            assert await fsck(store, scratch, workers) == []
+            await scratch.close()
+    finally:
+        await store.close()
 
 
 def test_an_unknown_part_is_a_usage_error() -> None:

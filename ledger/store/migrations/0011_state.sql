@@ -1,5 +1,5 @@
--- A bucket of the state map is read for the keys and values that are in it. In PostgreSQL the index by map key has both
--- (0006); in a SQLite store the values lay with the rows, each on a page of its own, and at ten million came from the
+-- A batch reads a bucket of the state map for the keys and values that are in it. In PostgreSQL the index by map key has
+-- both (0006); in a SQLite store the values lay with the rows, each on a page of its own, and at ten million came from the
 -- disk. There the key of the index is made of both now, and a batch looks that no map key comes twice.
 -- sqlite: CREATE TABLE state_anew (
 -- sqlite:     map_key bytea  NOT NULL,

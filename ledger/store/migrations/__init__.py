@@ -38,7 +38,7 @@ class Migration:
     def statements(self, store: str = "") -> list[str]:
         """Its text, one statement at a time: what every store runs, and what `store` ("sqlite" or "postgres") runs
         beside it, in lines that begin with `-- sqlite: ` or `-- postgres: `. What rows there are, and of which columns,
-        is the same with and without those. No literal holds a semicolon or two dashes."""
+        is the same with and without those; keys and indexes need not be. No literal holds a semicolon or two dashes."""
         own = re.sub(rf"^-- {store}: ", "", self.text, flags=re.MULTILINE) if store else self.text
         plain = re.sub(r"--[^\n]*", "", own)
         return [statement for statement in (part.strip() for part in plain.split(";")) if statement]

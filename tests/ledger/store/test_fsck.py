@@ -8,6 +8,7 @@ import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -104,6 +105,21 @@ async def test_a_sound_store_passes(small: Path, large: Path, tmp_path: Path, wo
 
         assert await check(path, tmp_path / name, workers, note) == []
         assert totals == {done[-1]} and done == sorted(done)
+
+
+async def test_a_value_that_differs_from_that_of_its_index_is_found(
+    small: Path, tmp_path: Path, workers: ThreadPoolExecutor
+) -> None:
+    """A track's members are read with the values of their rows, everything else with those in the index by map key."""
+    path = damaged(small, tmp_path, lambda raw: None)
+    with closing(sqlite3.connect(path)) as raw:
+        row = "SELECT map_key, value, since, subject FROM state WHERE length(track) > 0 ORDER BY rowid LIMIT 1"
+        key, value, since, subject = raw.execute(row).fetchone()
+    of_row = key + value + since.to_bytes(1, "big") + subject
+    whole = path.read_bytes()
+    assert whole.count(of_row) == 1 and whole.count(key + value) > 1
+    path.write_bytes(whole.replace(of_row, of_row.replace(value, flip(value, 9))))
+    assert await check(path, tmp_path, workers) == ["state map: a state is not found in its track as the replay has it"]
 
 
 # table, column: every stored value that the log depends on

@@ -53,6 +53,13 @@ def test_new_leaves_join_those_of_their_bucket_and_take_the_place_of_older_ones(
     assert merge_leaves([7, 9], found, {7: {a: w, b: w}, 9: {c: v}}) == ({7: [(a, w), (b, w)], 9: [(c, v)]}, 2)
 
 
+def test_a_key_that_is_there_twice_is_damage_and_not_one_of_the_two() -> None:
+    a, v, w = (bytes([number]) * 32 for number in range(3))
+    for new in (a, w):
+        with pytest.raises(Damaged, match="run fsck"):
+            merge_leaves([7], [[(a, v), (a, w)]], {7: {new: v}})
+
+
 def test_leaves_of_a_bucket_are_those_of_the_map() -> None:
     leaf = (bytes(32), b"v" * 32)
     tree = MapTree.build(4, [leaf])

@@ -8,6 +8,8 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ledger.records.state import certificate_map_key
 from ledger.store import sql, sqlite
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
+from ledger.store.protocol import StateRow
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
 from ledger.store.sqlite_text import any_of, each_range, numbered
 from tests.support.batches import accept, batch
@@ -413,3 +416,20 @@ async def test_no_state_stands_twice(tmp_path: Path) -> None:
     log.integrator = await Integrator.open(log.store)
     assert log.integrator.size == size
     await log.store.close()
+
+
+async def test_a_batch_with_two_states_under_one_key_is_not_written(tmp_path: Path) -> None:
+    """A bug of ours: the index by map key would take both."""
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    first = batch(None)
+    (state,) = first.states
+    keys = [sha256(b"%d" % at).digest() for at in range(14)]
+    states = [StateRow(key, state.value, state.subject, state.track, state.body) for key in keys]
+    twice = [*states, *(StateRow(key, bytes(32), b"", b"", b"") for key in keys[3:5])]
+    for held in (None, frozenset[bytes]()):
+        with pytest.raises(Damaged, match="run fsck"):
+            await store.append(replace(first, states=twice, held=held), accept)
+        assert await store.head() is None
+    await store.append(replace(first, states=states), accept)
+    assert await store.head() == first.head
+    await store.close()

@@ -25,7 +25,7 @@ def test_a_step_that_fails_leaves_those_before_it(monkeypatch: pytest.MonkeyPatc
         more = Migration("0097_more", "CREATE TABLE more (x bigint)")
         monkeypatch.setattr(sqlite_schema, "migrations", lambda *, private: [*steps, more, WRONG])
         assert upgrade_tables(store, HERE, private=True, dry_run=True) == ["0097_more", "0098_wrong"]
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(Unavailable, match="0098_wrong failed"):
             upgrade_tables(store, HERE, private=True, dry_run=False)
         with pytest.raises(Refused, match=r"SCHEMA .*older"):
             check_tables(store, HERE, private=True)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.errors import Damaged
 from ledger.store import sql
 from ledger.store.migrations import migrations
 from ledger.store.sqlite_batch import all_rows, insert_rows
@@ -46,6 +47,15 @@ def test_all_rows_come_in_one_step() -> None:
         text, numbers = in_one_row(numbered(sql.ENTRIES_AT))
         assert len(store.execute(text, (0, 3000)).fetchall()) == 1 and numbers == (True, False)
         assert len(all_rows(store, numbered(sql.ENTRIES_AT), (0, 3000))) == 3000
+
+
+@pytest.mark.parametrize("wrong", [None, 2.5, 1e20, "five", b"\5"])
+def test_a_number_that_is_none_is_damage(wrong: object) -> None:
+    with closing(sqlite3.connect(":memory:")) as store:
+        store.execute("CREATE TABLE entry (idx bigint, body bytea)")
+        store.executemany("INSERT INTO entry VALUES (?, ?)", [(1, b"one"), (wrong, b"two")])
+        with pytest.raises(Damaged, match="run fsck"):
+            all_rows(store, "SELECT idx, body FROM entry", ())
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 1023, 1024, 3000])
