@@ -18,11 +18,12 @@ import pytest
 from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.state import certificate_map_key
-from ledger.store import sql, sqlite
+from ledger.store import sql, sqlite, sqlite_batch
 from ledger.store import sqlite_wal as module
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import StateRow
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
+from ledger.store.sqlite_batch import all_rows
 from ledger.store.sqlite_text import any_of, each_range, numbered
 from tests.support.batches import accept, batch
 from tests.support.build_log import LogBuilder
@@ -433,3 +434,20 @@ async def test_a_batch_with_two_states_under_one_key_is_not_written(tmp_path: Pa
     await store.append(replace(first, states=states), accept)
     assert await store.head() == first.head
     await store.close()
+
+
+async def test_nothing_rests_on_the_order_of_rows_that_come_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says nothing of it: entries read back and the leaves of a bucket are put in order."""
+    log = await LogBuilder.create(tmp_path / "log.db")
+    for at in (sqlite, sqlite_batch):
+        monkeypatch.setattr(at, "all_rows", lambda *asked: all_rows(*asked)[::-1])
+    await log.issue(*(log.certificate(f"{at}") for at in range(60)))
+    await log.issue(*(log.certificate(f"later {at}") for at in range(60)))
+    ranges = [(bytes([at]) + bytes(31), bytes([at + 7]) + b"\xff" * 31) for at in range(0, 256, 8)]
+    found = await log.store.leaves(ranges)
+    assert max(map(len, found)) > 2 and sum(map(len, found)) > 120
+    assert all(leaves == sorted(leaves) for leaves in found)
+    assert all(low <= key <= high for (low, high), leaves in zip(ranges, found, strict=True) for key, _ in leaves)
+    await log.store.close()
