@@ -179,7 +179,10 @@ class Failpoints:
         sender.journal.close()
         counts: Counter[str] = Counter(await judge(live, oracle, self._store, check=check))
         self._store.discard(folder)
-        counts.update(trials=1, starts=starts + 1, fired=fault.fired, unfired=not fault.fired, wrong=fault.early)
+        if not fault.fired:
+            print(f"{trial} never failed, and shows nothing", flush=True)
+        idle = int(not fault.fired)
+        counts.update(trials=1, starts=starts + 1, fired=fault.fired, unfired=idle, wrong=fault.early + idle)
         return counts
 
     async def _filled(self) -> Path:
