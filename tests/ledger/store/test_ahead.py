@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger.errors import Refused
+from ledger.errors import Damaged, Refused
 from ledger.records.permit import prove_permitted
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_record
@@ -119,6 +119,21 @@ async def _prepared_at(log: LogBuilder, certificates: list[Certificate], time: i
     for one in certificates:
         batch.add(authenticate_record(one.statement, log.record_key.public))
     return await batch.finish()
+
+
+async def test_a_key_that_the_store_has_twice_is_not_made_one(log: LogBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the batch before changes is put over what is read: of two rows under one key none would be missed."""
+    await log.issue(log.certificate("old"))
+    prepared = await _prepared(log, [log.certificate("new")])
+    key = prepared.stored.states[0].map_key
+    asked = [bucket_range(bucket_of(key, log.integrator.depth), log.integrator.depth)]
+
+    async def twice(ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return [[(low, bytes(32)), (low, bytes([1]) * 32)] for low, _ in ranges]
+
+    monkeypatch.setattr(log.store, "leaves", twice)
+    with pytest.raises(Damaged, match="run fsck"):
+        await log.integrator.ahead(prepared).store.leaves(asked)
 
 
 async def test_a_batch_ahead_of_one_that_was_not_committed_is_refused_by_the_store(log: LogBuilder) -> None:
