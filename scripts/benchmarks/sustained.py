@@ -8,6 +8,7 @@ over. Load generator and witnesses run on the same cores.
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -99,9 +100,19 @@ async def _draw(log: RunningLog, count: int, bodies: range) -> list[Path]:
                 parcels, _ = await draw_parcels(client, first, min(_DRAWN, share - first), body=body)
                 for at in range(0, len(parcels), _FILE):
                     files.append(folder / f"{body:03d}-{len(files):06d}")
-                    files[-1].write_bytes(pickle.dumps(parcels[at : at + _FILE]))
+                    _keep(files[-1], parcels[at : at + _FILE])
         by_body.append(files)
     return [file for files in zip(*by_body, strict=True) for file in files]
+
+
+def _keep(file: Path, parcels: Sequence[Parcel]) -> None:
+    """On disk alone: gigabytes of requests would take the place of the store in the system's memory, and those of a
+    real load come over the network."""
+    with file.open("wb") as opened:
+        pickle.dump(parcels, opened)
+        opened.flush()
+        os.fdatasync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 async def _parcels(files: Sequence[Path]) -> AsyncGenerator[Parcel, None]:
