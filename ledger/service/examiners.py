@@ -8,6 +8,7 @@ with the one that started it. They start with `warm_up`, or with the first reque
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import signal
@@ -164,6 +165,9 @@ def _begin(index_key: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops this one
     Thread(target=_end_with_parent, daemon=True).start()
     _here.append(Examiner(PrivateIndex(index_key, os.urandom), load_ladder(), load_catalogue()))
+    # As in the process that began this one (`run.serve`): what a request makes is gone without looking for it.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def _end_with_parent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -126,6 +127,16 @@ def test_a_process_gives_way_to_its_parent_and_ends_with_it(tmp_path: Path) -> N
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline, "an orphan holds the index keys in memory"
             time.sleep(0.05)
+
+
+def test_a_process_looks_for_cycles_as_rarely_as_its_parent() -> None:
+    """By itself the interpreter looks after every 700 objects; a request of 250 certificates makes 15,000."""
+    pool = examiners.start_examiners(1, octets("index"))
+    try:
+        assert pool.submit(gc.get_threshold).result()[0] >= 15_000
+        assert pool.submit(gc.get_freeze_count).result() > 10_000  # the catalogue, and all that was imported
+    finally:
+        pool.shutdown()
 
 
 async def test_a_request_alone_is_shared_out_and_more_than_fits_is_refused(room: Room) -> None:
