@@ -154,7 +154,6 @@ class MapTree(SlottedMap):
 
     def view(self) -> MapView:
         """The map as it is now, while this tree goes on to others."""
-        self._settle()
         return MapView(self)
 
     def copy(self) -> MapTree:
@@ -222,10 +221,11 @@ class MapTree(SlottedMap):
     def _settle(self) -> None:
         """Have the heap say all that was accepted, and the views what it said before."""
         if self._fresh:
-            if self._views:
+            behind = [view for view in self._views if view._generation < self._generation]
+            if behind:
                 heap = self._heap
                 before = {slot: bytes(heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES]) for slot in self._fresh}
-                for view in self._views:
+                for view in behind:
                     view._keep(before)
             self._write(self._fresh)
             self._fresh = _NOTHING
@@ -294,7 +294,6 @@ class MapView(SlottedMap):
     __slots__ = ("__weakref__", "_before", "_generation", "_merged", "_tree")
 
     def __init__(self, tree: MapTree) -> None:
-        """`tree` says all that it has accepted (`MapTree.view`)."""
         self.depth, self.count = tree.depth, tree.count
         self._tree, self._generation = tree, tree._generation
         self._before: deque[Mapping[int, bytes]] = deque()  # of each later change of slots that the heap has, in order
@@ -304,10 +303,9 @@ class MapView(SlottedMap):
     def advance(self, count: int, slots: int) -> None:
         """Go on to the map of the next change that the tree accepted: it made `count` keys and changed so many slots
         (`MapChange`)."""
-        assert self._generation < self._tree._generation, "the tree has accepted no later change"
-        if slots:
-            if not self._before:
-                self._tree._settle()
+        behind = self._tree._generation - self._generation
+        assert behind > 0, "the tree has accepted no later change"
+        if slots and (self._before or behind > 1):  # the last one is kept when the heap gets it, from views behind it
             self._before.popleft()
             self._merged = None
         self.count = count
@@ -330,6 +328,8 @@ class MapView(SlottedMap):
         return twin
 
     def _slots(self, slots: Sequence[int]) -> Sequence[bytes]:
+        if self._generation == self._tree._generation:
+            return self._tree._slots(slots)
         heap = self._tree._heap
         changes = self._before if len(self._before) <= _FEW else (self._all(),)
         found = [bytes(heap[slot * HASH_BYTES : (slot + 1) * HASH_BYTES]) for slot in slots]

@@ -294,7 +294,6 @@ _AT = bytes([0x44]) * 32
     "look",
     [
         lambda held: held.tree.copy(),
-        lambda held: held.tree.view(),
         lambda held: held.tree.prepare({2: held.leaves(2)}, 0),
         lambda held: held.tree.overwrite({2: held.leaves(2)}, held.tree.count),
     ],
@@ -418,6 +417,29 @@ def test_a_view_goes_on_by_one_change_after_the_other() -> None:
         assert one.root == held.tree.root
         with pytest.raises(AssertionError):
             one.advance(changes[1].count, len(changes[1].nodes))
+
+
+def test_of_a_change_that_every_view_has_nothing_is_kept() -> None:
+    """A view that went on before the change was written says it from there, and after it was written from the heap."""
+    held = Buckets(3, {bytes([at]) * 32: bytes(32) for at in range(9)}.items())
+    view, late, heap = held.tree.view(), held.tree.view(), bytes(held.tree._heap)
+    held.all[_AT] = bytes(32)
+    change = held.tree.prepare({2: held.leaves(2)}, 1)
+    held.tree.accept(change)
+    view.advance(change.count, len(change.nodes))
+    made = held.tree.view()
+    assert bytes(held.tree._heap) == heap, "not written yet"
+    assert view.root == made.root == held.tree.root != late.root
+    proof = held.tree.prove(_AT, held.leaves(2))
+    assert view.prove(_AT, held.leaves(2)) == proof
+    held.tree.prepare({2: held.leaves(2)}, 0)
+    assert bytes(held.tree._heap) != heap and (len(view._before), len(late._before)) == (0, 1)
+    assert view.root == made.root == held.tree.root != late.root
+    late.advance(change.count, len(change.nodes))
+    held.update({bytes([0xC4]) * 32: bytes(32)})
+    del held.all[bytes([0xC4]) * 32]
+    for one in (view, made, late):
+        assert one.prove(_AT, held.leaves(2)) == proof and one.root == map_root(sorted(held.all.items()))
 
 
 def test_many_changes_are_looked_through_at_once() -> None:
