@@ -23,9 +23,9 @@ from typing import Final
 from ledger.errors import Unavailable
 from ledger.wire import MAX_SUBMISSIONS
 
-LONGEST_S: Final = 1.5  # what a statement may be expected to wait before its turn: it is answered within 2 s
-START: Final = 400.0  # statements a second, believed before there is a measurement, with the weight of one second
-LEAST: Final = 25.0  # statements a second; no estimate is below, so that 38 are let in whatever was measured
+LONGEST_S: Final = 1.25  # what a statement may be expected to wait before its turn: it is answered within 2 s
+START: Final = 480.0  # statements a second, believed before there is a measurement, with the weight of one second
+LEAST: Final = 30.0  # statements a second; no estimate is below, so that 38 are let in whatever was measured
 _FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
 _MEMORY_S: Final = 3.0  # of busy time, after which a measurement counts 1/e
 _COME_AGAIN_S: Final = 60  # the longest Retry-After
