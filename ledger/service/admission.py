@@ -133,7 +133,37 @@ class Examiner:
         self, bodies: Sequence[SubmissionBody], filing: FilingState, authority: AuthorityState
     ) -> list[Examined]:
         """Check statements submitted by the body of `filing`, each on its own."""
-        return [self._examine_body(body, filing, authority) for body in bodies]
+        return [self.examine_one(body, filing, authority) for body in bodies]
+
+    def examine_one(self, body: SubmissionBody, filing: FilingState, authority: AuthorityState) -> Examined:
+        """Check one of them."""
+        known_by = None
+        try:
+            statement = _parse(body.entry)  # 1, 2, 4
+            known_by = KnownBy.of(statement)
+            authentic = self._authentic(statement, filing, authority)
+            try:
+                submission = submission_of(body)
+            except Malformed:
+                raise refuse(Refusal.OPENING_MISSING, "face, document") from None
+            said = statement.body
+            if isinstance(said, Claim) or statement.kind is Kind.PAY:
+                return Examined(known_by, Candidate(authentic, self._claim_part(said, submission)))
+            if not isinstance(said, _Opened):
+                if not isinstance(submission, BareSubmission):
+                    raise refuse(Refusal.OPENING_UNWANTED, "face, document")
+                return Examined(known_by, Candidate(authentic, None))
+            if not isinstance(submission, Submission):
+                raise refuse(Refusal.OPENING_MISSING, "face, document")
+            if not isinstance(said, Correct) and said.person_unlinked:
+                # Its track would be the person's own, and would then be closed to every linked certificate.
+                raise refuse(Refusal.PERSON_UNLINKED, "person_unlinked")
+            document = _open(submission, said)  # 7
+            if not isinstance(said, Correct) and not self._fits(submission.face.number, said):  # 9
+                raise refuse(Refusal.NUMBER, "number")
+            return Examined(known_by, Candidate(authentic, self._private_part(submission, statement, document, filing)))
+        except Refused as refusal:
+            return Examined(known_by, refusal)
 
     def examine_authority(self, entry: bytes, authority: People) -> Examined:
         """Check a statement of the authority, which carries its own authorisation."""
@@ -163,35 +193,6 @@ class Examiner:
         """The lineage whose track a certificate of this occupation belongs to."""
         found = self._catalogue.find(occupation)
         return found.lineage if found else occupation
-
-    def _examine_body(self, body: SubmissionBody, filing: FilingState, authority: AuthorityState) -> Examined:
-        known_by = None
-        try:
-            statement = _parse(body.entry)  # 1, 2, 4
-            known_by = KnownBy.of(statement)
-            authentic = self._authentic(statement, filing, authority)
-            try:
-                submission = submission_of(body)
-            except Malformed:
-                raise refuse(Refusal.OPENING_MISSING, "face, document") from None
-            said = statement.body
-            if isinstance(said, Claim) or statement.kind is Kind.PAY:
-                return Examined(known_by, Candidate(authentic, self._claim_part(said, submission)))
-            if not isinstance(said, _Opened):
-                if not isinstance(submission, BareSubmission):
-                    raise refuse(Refusal.OPENING_UNWANTED, "face, document")
-                return Examined(known_by, Candidate(authentic, None))
-            if not isinstance(submission, Submission):
-                raise refuse(Refusal.OPENING_MISSING, "face, document")
-            if not isinstance(said, Correct) and said.person_unlinked:
-                # Its track would be the person's own, and would then be closed to every linked certificate.
-                raise refuse(Refusal.PERSON_UNLINKED, "person_unlinked")
-            document = _open(submission, said)  # 7
-            if not isinstance(said, Correct) and not self._fits(submission.face.number, said):  # 9
-                raise refuse(Refusal.NUMBER, "number")
-            return Examined(known_by, Candidate(authentic, self._private_part(submission, statement, document, filing)))
-        except Refused as refusal:
-            return Examined(known_by, refusal)
 
     def _authentic(self, statement: Statement, filing: FilingState, authority: AuthorityState) -> Authentic:
         """Steps 5 and 6 of what a body submits: its own, or a correction that the authority signed for it."""

@@ -23,7 +23,7 @@ from ledger.service.examiners import (
     start_examiners,
     warm_up,
 )
-from ledger.wire import decode_submissions
+from ledger.wire import decode_submission, split_submissions
 
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[ProcessPool, int, Any, Submitter], Awaitable[T]]
@@ -48,13 +48,15 @@ class Desk:
         warm_up(self._pool, self._count)
 
     async def examine(self, body: bytes, by: Submitter) -> list[Examined]:
-        """The outcomes for the submissions of one request's body. Raises Malformed as wire.decode_submissions, and
+        """The outcomes for the submissions of one request's body. Raises Malformed as ledger.wire, and
         Unavailable when there is too much to examine already."""
         found = await self._apart(examine_in, body, len(body), by)
         if found is not None:
             return found
         work = partial(self._examiner.examine, filing=by.filing, authority=by.authority)
-        return await self._in_chunks(work, decode_submissions(body))
+        return await self._in_chunks(
+            work, [decode_submission(raw, at) for at, raw in enumerate(split_submissions(body))]
+        )
 
     async def examine_for_sequencer(self, body: bytes, by: Submitter) -> list[bytes]:
         """The same, as items for the sequencer (examined.py)."""

@@ -189,3 +189,42 @@ def test_another_pending_body_is_malformed(change: dict[str, Any]) -> None:
     sound = json.loads(wire.pending_body([bytes(32)], 0, 2))
     with pytest.raises(Malformed):
         wire.pending_of(json.dumps(sound | change).encode())
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        (b'{"entry": 1}', "Expected `bytes`, got `int` - at `$.submissions[2].entry`"),
+        (b'{"entry": "AA==", "face": {"salt": 1}}', "Expected `bytes`, got `int` - at `$.submissions[2].face.salt`"),
+        (b'{"entry": "AA==", "secret word": 1}', "Object contains unknown field - at `$.submissions[2]`"),
+        (b"[]", "Expected `object`, got `array` - at `$.submissions[2]`"),
+    ],
+)
+def test_a_submission_that_is_decoded_alone_is_told_by_its_place(spoilt: bytes, said: str) -> None:
+    body = b'{"submissions": [{"entry": "AQ=="}, {"entry": "Ag=="}, ' + spoilt + b"]}"
+    raws = wire.split_submissions(body)
+    assert [wire.decode_submission(raw, at).entry for at, raw in enumerate(raws[:2])] == [b"\1", b"\2"]
+    with pytest.raises(Malformed) as alone:
+        wire.decode_submission(raws[2], 2)
+    with pytest.raises(Malformed) as together:
+        wire.decode(body, wire.SubmitRequest)
+    assert str(alone.value) == f"JSON body: {said}"
+    assert str(alone.value).startswith(str(together.value)), "which names no place behind a word of the caller's own"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"submissions": []}', b'{"submissions": [1], "more": 1}', b"{", b'{"submissions": [}']
+)
+def test_what_is_no_list_of_submissions_is_not_split(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        wire.split_submissions(body)
+
+
+def test_more_submissions_than_a_request_may_hold_are_not_split() -> None:
+    for count, fits in ((wire.MAX_SUBMISSIONS, True), (wire.MAX_SUBMISSIONS + 1, False)):
+        body = b'{"submissions": [' + b",".join([b"{}"] * count) + b"]}"
+        if fits:
+            assert len(wire.split_submissions(body)) == count
+            continue
+        with pytest.raises(Malformed):
+            wire.split_submissions(body)
