@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_PIPE_BYTES: Final = 1024 * 1024  # what Linux lets anybody have
 _HANGS = sys.version_info < (3, 11, 7) or sys.version_info[:3] == (3, 12, 0)
 
 
@@ -23,6 +25,14 @@ class ProcessPool(ProcessPoolExecutor):
     keeps the executor's threads, and with them the interpreter, from ever ending: nobody reads the pipe that it is
     written into, and nobody closes it. `shutdown` closes it here.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A result that is larger than its pipe keeps the process that made it until this one has read it, piece by
+        # piece; and for each piece this one waits for its interpreter lock.
+        for pipe in (self._call_queue._writer, self._result_queue._writer):  # type: ignore[attr-defined]
+            with suppress(OSError):  # where that is too much, it works as before
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a process started in here inherits it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
+
+from ledger import process_pool
 from ledger.process_pool import ProcessPool
 
 ROOT = Path(__file__).parents[2]
@@ -46,3 +50,19 @@ def test_ctrl_c_is_heard_by_the_parent_alone() -> None:
     assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == ours and signal.SIGINT not in ours
     pool.shutdown()
+
+
+def test_requests_and_results_of_hundreds_of_certificates_fit_into_their_pipes() -> None:
+    most = int(Path("/proc/sys/fs/pipe-max-size").read_text("ascii"))
+    with ProcessPool(1, mp_context=get_context("spawn")) as pool:
+        for pipe in (pool._call_queue._writer, pool._result_queue._writer):  # type: ignore[attr-defined]
+            assert fcntl.fcntl(pipe.fileno(), fcntl.F_GETPIPE_SZ) >= min(most, 1024 * 1024)
+
+
+def test_where_pipes_may_not_be_larger_it_works_with_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(process_pool.fcntl, "fcntl", refuse)
+    with ProcessPool(1, mp_context=get_context("spawn")) as pool:
+        assert pool.submit(bytes, 3_000_000).result() == bytes(3_000_000)
