@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from ledger import process_pool
 from ledger.process_pool import ProcessPool
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +62,6 @@ def test_where_pipes_may_not_be_larger_it_works_with_small_ones(monkeypatch: pyt
     def refuse(*_: object) -> int:
         raise PermissionError
 
-    monkeypatch.setattr(process_pool.fcntl, "fcntl", refuse)
+    monkeypatch.setattr("ledger.process_pool.fcntl.fcntl", refuse)
     with ProcessPool(1, mp_context=get_context("spawn")) as pool:
         assert pool.submit(bytes, 3_000_000).result() == bytes(3_000_000)
