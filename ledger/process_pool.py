@@ -31,7 +31,7 @@ class ProcessPool(ProcessPoolExecutor):
         # A result that is larger than its pipe keeps the process that made it until this one has read it, piece by
         # piece; and for each piece this one waits for its interpreter lock.
         for pipe in (self._call_queue._writer, self._result_queue._writer):  # type: ignore[attr-defined]
-            with suppress(OSError):  # where that is too much, it works as before
+            with suppress(OSError, AttributeError):  # where that is too much, or no Linux, it works as before
                 fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -70,10 +70,6 @@ class SubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
     submissions: list[SubmissionBody]
 
 
-class _RawSubmitRequest(msgspec.Struct, forbid_unknown_fields=True):
-    submissions: list[msgspec.Raw]
-
-
 class AuthorityRequest(msgspec.Struct, forbid_unknown_fields=True):
     entry: bytes
 
@@ -291,20 +287,6 @@ def decode(raw: bytes | msgspec.Raw, kind: type[T], place: str = "$") -> T:
             what, _, path = said.partition(" - at `$")
             said = f"{what} - at `{place}{path or '`'}"
         raise Malformed(f"JSON body: {said}") from None
-
-
-def split_submissions(raw: bytes) -> list[msgspec.Raw]:
-    """The submissions of one request, at least one and at most MAX_SUBMISSIONS, for `decode_submission`. Raises
-    Malformed."""
-    submissions = decode(raw, _RawSubmitRequest).submissions
-    if not 1 <= len(submissions) <= MAX_SUBMISSIONS:
-        raise Malformed(f"between 1 and {MAX_SUBMISSIONS} submissions in a request")
-    return submissions
-
-
-def decode_submission(raw: msgspec.Raw, at: int) -> SubmissionBody:
-    """Number `at` of them, from 0. Raises Malformed."""
-    return decode(raw, SubmissionBody, f"$.submissions[{at}]")
 
 
 def evidence_question(query: Mapping[str, str]) -> tuple[int | None, int | None]:

@@ -23,7 +23,7 @@ from ledger.service.examiners import (
     start_examiners,
     warm_up,
 )
-from ledger.wire import decode_submission, split_submissions
+from ledger.submissions import decode_submission, split_submissions
 
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[ProcessPool, int, Any, Submitter], Awaitable[T]]
@@ -48,7 +48,7 @@ class Desk:
         warm_up(self._pool, self._count)
 
     async def examine(self, body: bytes, by: Submitter) -> list[Examined]:
-        """The outcomes for the submissions of one request's body. Raises Malformed as ledger.wire, and
+        """The outcomes for the submissions of one request's body. Raises Malformed as ledger.submissions, and
         Unavailable when there is too much to examine already."""
         found = await self._apart(examine_in, body, len(body), by)
         if found is not None:

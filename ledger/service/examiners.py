@@ -8,7 +8,6 @@ with the one that started it. They start with `warm_up`, or with the first reque
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import pickle
 import signal
@@ -29,9 +28,10 @@ from ledger.records.statements import parse_statement
 from ledger.records.view import authenticated_elsewhere
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, ClaimPart, Examined, Examiner, KnownBy, PrivatePart
+from ledger.service.cycles import look_rarely
 from ledger.service.examined import RefusedItem, pack_item, refused_item, unpack_item
 from ledger.service.private_index import PrivateIndex
-from ledger.wire import decode_submission, split_submissions
+from ledger.submissions import decode_submission, split_submissions
 
 T = TypeVar("T")
 _ITEMS: Final = msgspec.msgpack.Decoder(list[bytes])
@@ -61,7 +61,7 @@ def warm_up(pool: ProcessPool | None, count: int) -> None:
 async def examine_in(pool: ProcessPool, shares: int, body: bytes, by: Submitter) -> list[Examined]:
     """Examine the submissions of one request's body in `shares` processes at once, each its part of them.
 
-    Raises Malformed as ledger.wire, and BrokenProcessPool when one of the processes has died.
+    Raises Malformed as ledger.submissions, and BrokenProcessPool when one of the processes has died.
     """
     return _in_turn([_unpack(part) for part in await _in_shares(pool, shares, _examine_share, body, by)])
 
@@ -81,9 +81,15 @@ async def authenticate_in(pool: ProcessPool, shares: int, entries: Sequence[byte
 async def _in_shares(
     pool: ProcessPool, shares: int, work: Callable[..., bytes], what: Any, by: Submitter
 ) -> Sequence[bytes]:
-    """What `work` makes of the items; each process takes every `shares`th."""
+    """What `work` makes of the items; each process takes every `shares`th. When it raises, no process has anything of
+    it any more."""
     loop = asyncio.get_running_loop()
-    return await asyncio.gather(*(loop.run_in_executor(pool, work, what, at, shares, by) for at in range(shares)))
+    running = [loop.run_in_executor(pool, work, what, at, shares, by) for at in range(shares)]
+    parts = await asyncio.gather(*running, return_exceptions=True)
+    for part in parts:
+        if isinstance(part, BaseException):
+            raise part
+    return [part for part in parts if not isinstance(part, BaseException)]
 
 
 def _in_turn(parts: Sequence[Sequence[T]]) -> list[T]:
@@ -172,9 +178,7 @@ def _begin(index_key: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops this one
     Thread(target=_end_with_parent, daemon=True).start()
     _here.append(Examiner(PrivateIndex(index_key, os.urandom), load_ladder(), load_catalogue()))
-    # As in the process that began this one (`run.serve`): what a request makes is gone without looking for it.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    look_rarely()
 
 
 def _end_with_parent() -> None:

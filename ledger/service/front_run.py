@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import time
@@ -23,6 +22,7 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.request_signing import NonceMemory
 from ledger.service.admission import Examiner
 from ledger.service.backlog import Backlog
+from ledger.service.cycles import look_rarely
 from ledger.service.desk import Desk
 from ledger.service.examined import front_key
 from ledger.service.front import Front, create_front_app
@@ -170,6 +170,6 @@ async def serve_front(
         site = await start_site(create_front_app(front), settings.host, settings.port, edge)
         stack.push_async_callback(site.stop)
         desk.warm_up()
-        gc.freeze()
+        look_rarely()
         on_ready(site)
         await stop.wait()

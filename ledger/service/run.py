@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import time
@@ -32,6 +31,7 @@ from ledger.service.budget import Budget
 from ledger.service.claims import ClaimsDesk, add_claims
 from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
+from ledger.service.cycles import look_rarely
 from ledger.service.desk import Desk
 from ledger.service.enquirers import Enquirers, parse_verifiers
 from ledger.service.enquiries import Enquiries, add_enquiries
@@ -327,11 +327,7 @@ async def serve(
             sites.append(site := await start_site(app, *address, edge))
             port.push_async_callback(site.stop)
         apps[0][LOG].desk.warm_up()
-        # What is alive now stays; what a request makes has few cycles. Looking for them after every 700 objects took a
-        # tenth of the time of admission, and after every 50,000, which come and go with 1,500 statements in flight, a
-        # twentieth of the loop's.
-        gc.freeze()
-        gc.set_threshold(300_000, 20, 20)
+        look_rarely()
         on_ready(sites[0])
         fatal.add_done_callback(lambda _: stop.set())
         await stop.wait()

@@ -129,12 +129,32 @@ def test_a_process_gives_way_to_its_parent_and_ends_with_it(tmp_path: Path) -> N
             time.sleep(0.05)
 
 
-def test_a_process_looks_for_cycles_as_rarely_as_its_parent() -> None:
+def test_a_process_looks_for_cycles_rarely() -> None:
     """By itself the interpreter looks after every 700 objects; a request of 250 certificates makes 15,000."""
     pool = examiners.start_examiners(1, octets("index"))
     try:
         assert pool.submit(gc.get_threshold).result()[0] >= 15_000
         assert pool.submit(gc.get_freeze_count).result() > 10_000  # the catalogue, and all that was imported
+    finally:
+        pool.shutdown()
+
+
+async def test_the_submission_that_cannot_be_decoded_is_named_whichever_process_met_it(room: Room) -> None:
+    """And no process has anything of the request any more: what came after it was never counted."""
+    async with room.open(run=False):
+        by = await submitter(room)
+    sound = [submission_body(BODY.certificate(f"sound {at}").submission()) for at in range(6)]
+    encoded = [encode(one) for one in sound]
+    pool = examiners.start_examiners(2, octets("index"))
+    try:
+        for wrong, named in (((0,), 0), ((5,), 5), ((3,), 3), ((2, 3), 2), ((1, 4), 4)):
+            items = [b'{"entry": 7}' if at in wrong else raw for at, raw in enumerate(encoded)]
+            with pytest.raises(Malformed) as refused:
+                await examiners.examine_in(pool, 2, b'{"submissions": [' + b",".join(items) + b"]}", by)
+            assert str(refused.value) == f"JSON body: Expected `bytes`, got `int` - at `$.submissions[{named}].entry`"
+            assert not pool._pending_work_items
+        whole = await examiners.examine_in(pool, 2, encode(SubmitRequest(sound)), by)
+        assert all(isinstance(one.outcome, Candidate) for one in whole)
     finally:
         pool.shutdown()
 
