@@ -62,7 +62,17 @@ def test_a_list_that_is_far_too_long_is_not_even_made() -> None:
         tracemalloc.stop()
 
 
-def test_of_two_lists_the_last_one_counts() -> None:
-    """As with every member that comes twice; who signs the request signs both."""
-    (only,) = split_submissions(b'{"submissions": [1, 2], "submissions": [{"entry": "AQ=="}]}')
-    assert decode_submission(only, 0).entry == b"\1"
+@pytest.mark.parametrize("member", [b"submissions", rb"submi\u0073sions"])
+@pytest.mark.parametrize(
+    "first", [b"[1]", b'[{"entry": "AA==", "more": 1}]', b'[{"entry": "\xff"}]', b'[{"entry": "AA=="}]']
+)
+def test_of_a_list_that_comes_twice_both_are_judged(member: bytes, first: bytes) -> None:
+    """As when the request is decoded as a whole, however the member is spelt: the last one counts."""
+    for members in ((member, b"submissions"), (b"submissions", member)):
+        body = b'{"%s": %s, "%s": [{"entry": "AQ=="}]}' % (members[0], first, members[1])
+        if first.endswith(b'AA=="}]'):
+            (only,) = split_submissions(body)
+            assert decode_submission(only, 0).entry == b"\1"
+            continue
+        with pytest.raises(Malformed):
+            split_submissions(body)
