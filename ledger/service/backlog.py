@@ -11,19 +11,24 @@ alone takes as long as a few hundred together, for the fsync is theirs in common
                let in too little to be ever measured again
 
 Idle time is not looked at: after a quiet night the last rate holds. Pure: the clock is an argument.
+
+An estimate cannot know of a stall to come. So a request gets a last moment too, with its way: what has not had its turn
+by then is refused like what would wait too long (`check_turn`). Not one that came while nothing was inside: on a
+machine however slow somebody gets through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import ceil, exp
+from math import ceil, exp, inf
 from typing import Final
 
 from ledger.errors import Unavailable
 from ledger.wire import MAX_SUBMISSIONS
 
 LONGEST_S: Final = 1.25  # what a statement may be expected to wait before its turn: it is answered within 2 s
+LATEST_S: Final = 1.45  # what it may really have waited when its turn comes; a batch takes half a second, of 2
 START: Final = 480.0  # statements a second, believed before there is a measurement, with the weight of one second
 LEAST: Final = 30.0  # statements a second; no estimate is below, so that 38 are let in whatever was measured
 _FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
@@ -35,6 +40,10 @@ def count_statements(body: bytes) -> int:
     """About how many submissions a request's body holds, before it is decoded: one `"entry"` each. No more than one may
     hold, whatever its bytes say: else a body of nothing but this word would keep all others out."""
     return min(max(1, body.count(b'"entry"')), MAX_SUBMISSIONS)
+
+
+def _too_many(retry_after: float) -> Unavailable:
+    return Unavailable("too many statements are waiting", retry_after=max(1, min(ceil(retry_after), _COME_AGAIN_S)))
 
 
 class Backlog:
@@ -63,24 +72,31 @@ class Backlog:
         return self._inside / self.rate
 
     @contextmanager
-    def through(self, count: int) -> Iterator[None]:
-        """A request of `count` statements is inside for as long as this lasts. Nothing inside: it is taken, whatever
-        its size. Raises Unavailable, saying when to come again, when it would wait longer than LONGEST_S.
+    def through(self, count: int) -> Iterator[float]:
+        """A request of `count` statements is inside for as long as this lasts, and has its turn by the moment that is
+        yielded, on the clock. Nothing inside: it is taken, whatever its size, and has all the time it needs. Raises
+        Unavailable, saying when to come again, when it would wait longer than LONGEST_S.
         """
         if self.wait_s > LONGEST_S:
-            again = ceil(self.wait_s - LONGEST_S / 2)  # half of what may wait is gone by then
-            raise Unavailable("too many statements are waiting", retry_after=min(again, _COME_AGAIN_S))
+            raise _too_many(self._again_s)
+        latest = self._now_s() + LATEST_S
         if not self._inside:
             self._alone_since, self._alone = self._now_s(), 0
+            latest = inf
         self._inside += count
         try:
-            yield
+            yield latest
         finally:
             self._inside -= count
             if self._inside < self._full:
                 self._full_since = None
             if not self._inside:
                 self._learn_alone()
+
+    def check_turn(self, latest: float) -> None:
+        """Raise Unavailable, saying when to come again, when the turn of a request comes after this moment."""
+        if self._now_s() > latest:
+            raise _too_many(self._again_s)
 
     def finished(self, count: int) -> None:
         """So many statements have come out, all at once and just now; their requests may still be inside."""
@@ -90,6 +106,11 @@ class Backlog:
             self._alone_since = None
         self._alone += count
         self._full_since = now if self._inside >= self._full else None
+
+    @property
+    def _again_s(self) -> float:
+        """Half of what may wait is gone by then."""
+        return self.wait_s - LONGEST_S / 2
 
     @property
     def _full(self) -> float:

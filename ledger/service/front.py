@@ -83,9 +83,10 @@ async def post_statements(request: web.Request) -> web.Response:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
     filing = await _requester(front, request, body)  # a
     by = Submitter(filing, await front.view.authority())
-    with front.backlog.through(count_statements(body)):
+    with front.backlog.through(count_statements(body)) as latest:
         items = await front.desk.examine_for_sequencer(body, by)  # b
         front.backlog.finished(len(items))
+        front.backlog.check_turn(latest)
     examined = format_examined(filing.terms.number, items)
     front.metrics.statements.inc(len(items))
     with front.metrics.waited.time():

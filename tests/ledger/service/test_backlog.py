@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed, Unavailable
-from ledger.service.backlog import LEAST, LONGEST_S, START, Backlog, count_statements
+from ledger.service.backlog import LATEST_S, LEAST, LONGEST_S, START, Backlog, count_statements
 from ledger.wire import MAX_SUBMISSIONS, SubmitRequest, encode, submission_body
 from tests.support.builders import make_body
 from tests.support.life_builders import bare
@@ -190,6 +190,24 @@ def test_it_says_when_to_come_again_and_is_right(count: int) -> None:
             "room by then, not long empty"
         )
         assert backlog.wait_s == wait
+
+
+def test_what_comes_behind_another_has_a_last_moment_and_what_comes_first_has_none() -> None:
+    """Without the exception a machine that takes longer than that for one request would never log it."""
+    now = [100.0]
+    backlog = Backlog(lambda: now[0])
+    with backlog.through(10) as first, backlog.through(10) as behind:
+        now[0] += LATEST_S
+        backlog.check_turn(behind)
+        now[0] += 0.001
+        with pytest.raises(Unavailable) as late:
+            backlog.check_turn(behind)
+        assert late.value.retry_after == 1
+        now[0] += 3600
+        backlog.check_turn(first)
+    with backlog.through(10) as again:
+        now[0] += 3600
+        backlog.check_turn(again)
 
 
 def test_whatever_ends_a_request_it_is_no_longer_inside() -> None:
