@@ -40,12 +40,14 @@ _PATH = "/v1/statements"
 
 @dataclass(slots=True)
 class Sent:
-    """What one stretch of requests gave. Latencies in seconds."""
+    """What one stretch of requests gave. Latencies in seconds, to the receipt: of a request that was turned away, from
+    when it was first sent."""
 
     elapsed: float = 0.0
     statements: int = 0
     latencies: list[float] = field(default_factory=list)
     turned_away: int = 0  # 503 answers, sent again
+    longest: float = 0.0  # seconds from a request to its answer, whichever
 
     @property
     def rate(self) -> float:
@@ -192,8 +194,10 @@ async def send(
         headers |= sign_request(
             "POST", url, headers, body, signer=request_key(parcel.sender), now_s=int(time.time()), nonce=urandom(16)
         )
+        began = time.perf_counter()
         async with session.post(url, data=body, headers=headers) as response:
             raw = await response.read()
+        sent.longest = max(sent.longest, time.perf_counter() - began)
         if response.status == 503:
             sent.turned_away += 1
             if not again:
