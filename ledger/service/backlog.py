@@ -28,10 +28,11 @@ from ledger.errors import Unavailable
 from ledger.wire import MAX_SUBMISSIONS
 
 LONGEST_S: Final = 1.25  # what a statement may be expected to wait before its turn: it is answered within 2 s
-LATEST_S: Final = 1.45  # what it may really have waited when its turn comes; a batch takes half a second, of 2
+LATEST_S: Final = 1.2  # what it may really have waited when its turn comes: two batches' time and a publication follow
+BATCH_S: Final = 0.3  # what one batch may take, at the rate that is believed
 START: Final = 480.0  # statements a second, believed before there is a measurement, with the weight of one second
 LEAST: Final = 30.0  # statements a second; no estimate is below, so that 38 are let in whatever was measured
-_FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
+_FULL: Final = 256  # statements inside from which on batches are large enough to show the rate; no limit is less
 _MEMORY_S: Final = 3.0  # of busy time, after which a measurement counts 1/e
 _COME_AGAIN_S: Final = 60  # the longest Retry-After
 
@@ -70,6 +71,12 @@ class Backlog:
     def wait_s(self) -> float:
         """What a statement that comes now would wait before its turn."""
         return self._inside / self.rate
+
+    @property
+    def batch(self) -> int:
+        """Statements that one batch should not exceed: who waits for it, waits while the one before is committed and
+        then for all of it, which on a slow machine is to take no longer than on another."""
+        return max(_FULL, int(self.rate * BATCH_S))
 
     @contextmanager
     def through(self, count: int) -> Iterator[float]:

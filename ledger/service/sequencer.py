@@ -2,7 +2,7 @@
 
 Order of truth for one batch (design 4), first half; the code carries the numbers:
 
-    1 gather    what waits, at most `batch_limit`; the batch time is fixed now
+    1 gather    what waits, at most `batch_limit` and what takes a moment (backlog.py); the batch time is fixed now
     2 fold      in order, each with its own answer: known already? number taken? right track? then the fold
     3 hash      chain, state map, seal, tree
     4 commit    one transaction: rows are read back inside it and hashed to the root a second way; compare-and-swap
@@ -186,7 +186,11 @@ class Sequencer:
         if not self._queue:
             return False
         first = self._committing
-        return first is None or (first.plain and len(self._queue) >= min(first.count, self._batch_limit))
+        return first is None or (first.plain and len(self._queue) >= min(first.count, self._limit))
+
+    @property
+    def _limit(self) -> int:
+        return min(self._batch_limit, self.backlog.batch)
 
     async def _guarded(self, action: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -298,8 +302,8 @@ class Sequencer:
     def _take(self) -> list[_Waiting]:
         """The next batch: as many as fit, or one that stands alone."""
         taken: list[_Waiting] = []
-        size = 0
-        while self._queue and len(taken) < self._batch_limit and size < _BYTES:
+        size, limit = 0, self._limit
+        while self._queue and len(taken) < limit and size < _BYTES:
             statement = self._queue[0].candidate.statement
             alone = stands_alone(statement)
             if taken and (alone or _corrects_one_of(statement, taken)):

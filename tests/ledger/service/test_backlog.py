@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed, Unavailable
-from ledger.service.backlog import LATEST_S, LEAST, LONGEST_S, START, Backlog, count_statements
+from ledger.service.backlog import BATCH_S, LATEST_S, LEAST, LONGEST_S, START, Backlog, count_statements
 from ledger.wire import MAX_SUBMISSIONS, SubmitRequest, encode, submission_body
 from tests.support.builders import make_body
 from tests.support.life_builders import bare
@@ -190,6 +190,15 @@ def test_it_says_when_to_come_again_and_is_right(count: int) -> None:
             "room by then, not long empty"
         )
         assert backlog.wait_s == wait
+
+
+@pytest.mark.parametrize("per_s", [40, 2_000, 9_000])
+def test_a_batch_takes_no_longer_on_a_slow_machine(per_s: int) -> None:
+    """Of a fixed number of statements each would make everybody wait for thrice as long where all takes thrice."""
+    machine = Machine(0.0, 1 / per_s)
+    assert machine.backlog.batch == 256, "before anything is known"
+    machine.work(every(200 / per_s, 30, 250))
+    assert machine.backlog.batch == (256 if per_s < 800 else pytest.approx(per_s * BATCH_S, rel=0.1))
 
 
 def test_what_comes_behind_another_has_a_last_moment_and_what_comes_first_has_none() -> None:

@@ -14,7 +14,7 @@ from ledger.records.seal import is_seal, parse_seal
 from ledger.records.state import certificate_map_key
 from ledger.service import sequencer as module
 from ledger.service.admission import Candidate
-from ledger.service.backlog import LATEST_S, START
+from ledger.service.backlog import LATEST_S, START, Backlog
 from ledger.store.batch import Batch, Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows
@@ -370,6 +370,23 @@ async def test_what_nobody_waits_for_any_more_is_not_logged(tmp_path: Path) -> N
         task.cancel()
         assert isinstance(index, int) and room.size == index + 2, "one statement and its seal"
         assert await room.store.find([given_up[0].statement.identity]) == {}
+
+
+@pytest.mark.parametrize("most", [3, 100])
+async def test_a_batch_has_what_takes_a_moment_and_never_more_than_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    room, sizes = Room(tmp_path), list[int]()
+
+    class Told(list[Candidate]):
+        def extend(self, batch: Iterable[Candidate]) -> None:
+            sizes.append(len(list(batch)))
+
+    monkeypatch.setattr(Backlog, "batch", most)
+    room.committed = Told()
+    async with room.open(limit=5):
+        assert all(isinstance(answer, int) for answer in await room.put(*await room.draft(*"abcdefg")))
+    assert sizes == ([3, 3, 1] if most == 3 else [5, 2])
 
 
 async def test_a_turn_that_comes_too_late_is_503_and_logs_nothing_of_its_request(tmp_path: Path) -> None:
