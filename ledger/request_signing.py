@@ -57,11 +57,22 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedRequest:
-    """Who signed a request. Built by `open_request` only."""
+    """Who signed a request, and for which body. Built by `open_request` only."""
 
     kid: bytes  # 8 bytes
     nonce: str  # 16..64 characters
     created: int  # seconds since 1970, the signer's clock
+    digest: str  # Content-Digest, as it was signed
+
+    def accept(self, body: bytes, now_s: int, seen: NonceMemory) -> None:
+        """Steps 7 and 8 of `open_request`. Raises Unverified, with the one text, for another body than the one that was
+        signed for, and for a request that was accepted before."""
+        try:
+            if self.digest != _digest(body):  # 7
+                raise Unverified("content digest")
+            seen.admit(self, now_s)  # 8
+        except Unverified as reason:
+            raise Unverified(NOT_ACCEPTED) from reason
 
 
 class NonceMemory:
@@ -87,22 +98,28 @@ class NonceMemory:
         self._count = 0
         self._lock = Lock()
 
-    def admit(self, request: OpenedRequest, now_s: int) -> None:
-        """Accept the request once; Unverified when too old, too early, before the start, or seen before."""
+    def check(self, request: OpenedRequest, now_s: int) -> None:
+        """Raises Unverified when the request is too old, too early, from before the start, or was accepted before."""
         with self._lock:
-            oldest = now_s - self.window_s
-            if oldest != self._swept:
-                self._forget_before(oldest)
-            if not max(self._floor, oldest) <= request.created <= now_s + self.ahead_s:
-                raise Unverified("created outside the window")
-            key = request.kid + request.nonce.encode()
-            second = self._seen.setdefault(request.created, set())
-            if key in second:
-                raise Unverified("nonce seen before")
-            second.add(key)
+            self._check(request, now_s)
+
+    def admit(self, request: OpenedRequest, now_s: int) -> None:
+        """Accept the request once. Raises Unverified as `check`."""
+        with self._lock:
+            self._check(request, now_s)
+            self._seen.setdefault(request.created, set()).add(_name(request))
             self._count += 1
             if self._count > self._capacity:
                 self._forget_before(min(self._seen) + 1)
+
+    def _check(self, request: OpenedRequest, now_s: int) -> None:
+        oldest = now_s - self.window_s
+        if oldest != self._swept:
+            self._forget_before(oldest)
+        if not max(self._floor, oldest) <= request.created <= now_s + self.ahead_s:
+            raise Unverified("created outside the window")
+        if _name(request) in self._seen.get(request.created, ()):
+            raise Unverified("nonce seen before")
 
     def _forget_before(self, second_s: int) -> None:
         # The floor follows what is forgotten, not the clock: a clock that leapt and is right again shuts nobody out.
@@ -110,6 +127,10 @@ class NonceMemory:
         for second in [s for s in self._seen if s < second_s]:
             self._count -= len(self._seen.pop(second))
             self._floor = max(self._floor, second + 1)
+
+
+def _name(request: OpenedRequest) -> bytes:
+    return request.kid + request.nonce.encode()
 
 
 def sign_request(
@@ -148,34 +169,33 @@ def open_request(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: bytes,
     *,
     key_for: Callable[[bytes], bytes | None],
     now_s: int,
     seen: NonceMemory,
 ) -> OpenedRequest:
-    """Who signed this request; otherwise Unverified with one text (the reason is its `__cause__`, for the log).
+    """Who signed this request; otherwise Unverified with one text (the reason is its `__cause__`, for the log). It says
+    so before the body has come, so that strangers are not listened to for longer; the request is nothing yet until
+    `OpenedRequest.accept` has seen its body, and its signature may be used again until then.
 
     `url` is the service's own configured address followed by the raw target of the request, never built from
     the Host header: a request signed for another service must not pass here. `headers` yields repeated fields
     repeatedly (`items()` of a multidict). `key_for(kid)` is the 32-byte public key that is live now, or None.
 
-    Steps: 1 one value for each field · 2 the body is the one digested · 3 form of the signature · 4 expiry ·
-    5 key · 6 signature · 7 window and nonce, remembered only for a signature that holds.
+    Steps: 1 one value for each field · 2 form of the signature · 3 expiry · 4 key · 5 signature · 6 window and nonce ·
+    and with the body 7 it is the one digested · 8 window and nonce once more, which is remembered.
     """
     try:
         fields = _single_fields(headers)  # 1
-        if fields.get("content-digest") != _digest(body):  # 2
-            raise Unverified("content digest")
-        request, expires, params, signature = _parse_signature(fields)  # 3
-        if not (request.created < expires <= request.created + WINDOW_S and now_s <= expires):  # 4
+        request, expires, params, signature = _parse_signature(fields)  # 2
+        if not (request.created < expires <= request.created + WINDOW_S and now_s <= expires):  # 3
             raise Unverified("expired, or valid for too long")
-        public = key_for(request.kid)  # 5
+        public = key_for(request.kid)  # 4
         if public is None:
             raise Unverified("unknown key")
         assert kid(public) == request.kid, "key_for gave another key"
-        verify_ed25519(public, _signature_base(method, url, fields, params), signature)  # 6
-        seen.admit(request, now_s)  # 7
+        verify_ed25519(public, _signature_base(method, url, fields, params), signature)  # 5
+        seen.check(request, now_s)  # 6
     except (Malformed, Unverified) as reason:
         raise Unverified(NOT_ACCEPTED) from reason
     return request
@@ -241,5 +261,6 @@ def _parse_signature(fields: Mapping[str, str]) -> tuple[OpenedRequest, int, str
     signature = b64decode(encoded[1]) if encoded else b""
     if f"{opening}{b64encode(signature).decode()}:" != text:
         raise Malformed("signature field")
-    request = OpenedRequest(bytes.fromhex(values["keyid"]), values["nonce"], int(values["created"]))
+    digest = fields.get("content-digest", "")  # without one there is nothing to verify: `_signature_base`
+    request = OpenedRequest(bytes.fromhex(values["keyid"]), values["nonce"], int(values["created"]), digest)
     return request, int(values["expires"]), params, signature

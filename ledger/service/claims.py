@@ -30,7 +30,7 @@ from typing import Final
 from aiohttp import web
 
 from ledger import wire
-from ledger.edge import Rejected, read_body
+from ledger.edge import Rejected
 from ledger.errors import Damaged, Unavailable, Unverified
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
@@ -46,7 +46,7 @@ from ledger.service.lookups import Lookups, Unanswered, check_pair
 from ledger.service.nullifiers import Holder, Nullifiers, Voucher, digest_of
 from ledger.service.private_fold import LineageOf, in_force
 from ledger.service.private_index import PrivateIndex
-from ledger.service.requester import Requesters
+from ledger.service.requester import Requesters, Sender
 from ledger.store.claims import claim_states, last_claims, published_pack
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateStore, Purpose, entry_at
@@ -113,8 +113,8 @@ def add_claims(app: web.Application, desk: ClaimsDesk) -> None:
 
 async def post_certificate(request: web.Request) -> web.Response:
     desk = request.app[DESK]
-    body = await read_body(request, _BODY)
-    filing = await _payer(desk, request, body)
+    payer = await _payer(desk, request)
+    filing, body = payer.filing, await payer.read(request, _BODY)
     said = wire.decode(body, HolderRequest)
     check_pair(said.certificate, said.name)
     document = IdDocument(said.document_type, said.country, said.number)
@@ -144,8 +144,8 @@ async def find_certificate(desk: ClaimsDesk, number: str, name: str, document: I
 
 async def post_nullifiers(request: web.Request) -> web.Response:
     desk = request.app[DESK]
-    body = await read_body(request, _BODY)
-    filing = await _payer(desk, request, body)
+    payer = await _payer(desk, request)
+    filing, body = payer.filing, await payer.read(request, _BODY)
     said = wire.decode(body, wire.NullifiersRequest)
     document = IdDocument(said.document_type, said.country, said.number)
     desk.asked.take(filing.terms.number, 1, time.monotonic())
@@ -182,7 +182,9 @@ async def get_cases(request: web.Request) -> web.Response:
     """Claims of the payer that are reserved or paid, on certificates that are not in force; `?after=INDEX` goes on
     behind a claim. A reissue in force is no case."""
     desk = request.app[DESK]
-    filing = await _payer(desk, request, b"", suspended=True)
+    payer = await _payer(desk, request, suspended=True)
+    payer.accept_empty()
+    filing = payer.filing
     after = parse_decimal(request.query["after"], "after") if "after" in request.query else -1
     number = filing.terms.number
     rows = [row for name, row in await desk.store.signed_after(number, after, _PAGE) if name == number]
@@ -217,11 +219,11 @@ async def get_pack(request: web.Request) -> web.Response:
     return _json(wire.PackAnswer(await entry_at(desk.store, index), index))
 
 
-async def _payer(desk: ClaimsDesk, request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
-    filing = await desk.requesters.open(request, body, suspended=suspended)
-    if not filing.terms.is_payer:
+async def _payer(desk: ClaimsDesk, request: web.Request, *, suspended: bool = False) -> Sender:
+    sender = await desk.requesters.open(request, suspended=suspended)
+    if not sender.filing.terms.is_payer:
         raise refuse(Refusal.NOT_PAYER, "filing_number")
-    return filing
+    return sender
 
 
 async def _terms(desk: ClaimsDesk, filing: FilingState, digest: bytes) -> ClaimTerms:

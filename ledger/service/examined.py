@@ -1,7 +1,9 @@
 """What a front has examined, on its way to the sequencer: one msgpack body, authenticated under the index key.
 
     body = [label, form, filing number, items]       an item: a refusal, or an entry with its private part if it has one
-    mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ body)
+    mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ "\n" ‖ SHA-256(body) in hex)
+
+The headers have all that the mac is of, so that whoever does not hold the key is told so before the body is read.
 
 A front is believed what only openings show (steps 7 and 9 of admission): the private part, which is that of one
 certificate: what the key of each of its rows is made of. The rows themselves the sequencer makes, of their own purposes
@@ -16,7 +18,7 @@ because a statement is in the log once.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -33,7 +35,7 @@ from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 
 PATH: Final = "/sequencer/v1/examined"
-TIME_HEADER, MAC_HEADER = "Front-Time", "Front-Mac"
+TIME_HEADER, DIGEST_HEADER, MAC_HEADER = "Front-Time", "Front-Digest", "Front-Mac"
 AGE_S: Final = 30
 LABEL: Final = "certledger/examined/v1"
 VERSION: Final = "FRONT_VERSION"  # code of the refusal of another form
@@ -159,18 +161,25 @@ def front_key(index_key: bytes) -> bytes:
 
 def sign_examined(key: bytes, body: bytes, now_s: int) -> dict[str, str]:
     """The headers that authenticate a body."""
-    return {TIME_HEADER: str(now_s), MAC_HEADER: _mac(key, str(now_s), body)}
+    time, digest = str(now_s), sha256(body).hexdigest()
+    return {TIME_HEADER: time, DIGEST_HEADER: digest, MAC_HEADER: _mac(key, time, digest)}
 
 
-def check_examined(key: bytes, body: bytes, time: str, mac: str, now_s: int) -> None:
-    """Raises Unverified unless whoever holds the key sent this body within the last 30 seconds."""
-    if not hmac.compare_digest(_mac(key, time, body).encode(), mac.encode("utf-8", "replace")):
+def open_examined(key: bytes, headers: Mapping[str, str], now_s: int) -> str:
+    """The digest of the body that whoever holds the key sends, signed within the last 30 seconds. Raises Unverified."""
+    time, digest, mac = (headers.get(name, "") for name in (TIME_HEADER, DIGEST_HEADER, MAC_HEADER))
+    if not hmac.compare_digest(_mac(key, time, digest).encode(), mac.encode("utf-8", "replace")):
         raise Unverified("not accepted")
     if not (time.isdecimal() and abs(now_s - int(time)) <= AGE_S):
         raise Unverified("not accepted")
+    return digest
 
 
-def _mac(key: bytes, time: str, body: bytes) -> str:
-    made = hmac.new(key, time.encode("utf-8", "replace") + b"\n", sha256)
-    made.update(body)
-    return made.hexdigest()
+def check_examined(digest: str, body: bytes) -> None:
+    """Raises Unverified unless this is the body that was signed for."""
+    if digest != sha256(body).hexdigest():
+        raise Unverified("not accepted")
+
+
+def _mac(key: bytes, time: str, digest: str) -> str:
+    return hmac.new(key, f"{time}\n{digest}".encode("utf-8", "replace"), sha256).hexdigest()

@@ -2,7 +2,7 @@
 
 POST /v1/statements, by the numbers of admission.py:
 
-    a requester    the request's signature, and the filing that it names, as the database has it now
+    a requester    the request's signature, and the filing that it names, as the database has it now; then the body
     b examine      steps 1, 2, 4 to 7 and 9 in processes of its own
     c hand over    what was examined goes to whoever sequences (examined.py); 3, 8, 10, 11, 12 and the answer are theirs
 
@@ -25,7 +25,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from ledger import wire
 from ledger.edge import Intake, Rejected, protect, read_body
 from ledger.errors import Damaged, Unavailable, Unverified
-from ledger.records.state import FilingState
 from ledger.service.backlog import Backlog, count_statements
 from ledger.service.desk import Desk
 from ledger.service.examined import PATH, VERSION, format_examined, sign_examined
@@ -33,7 +32,7 @@ from ledger.service.examiners import Submitter
 from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.front_view import FrontView
 from ledger.service.metrics import FrontMetrics
-from ledger.service.requester import Requesters
+from ledger.service.requester import Requesters, Sender
 from ledger.service.tiles import Tiles
 
 journal = logging.getLogger(__name__)
@@ -79,9 +78,10 @@ def create_front_app(front: Front) -> web.Application:
 
 async def post_statements(request: web.Request) -> web.Response:
     front = request.app[FRONT]
+    sender = await _requester(front, request)  # a
+    filing = sender.filing
     with front.intake.held() as count:
-        body = await read_body(request, wire.MAX_BODY, on_bytes=count)
-    filing = await _requester(front, request, body)  # a
+        body = await sender.read(request, wire.MAX_BODY, on_bytes=count)
     by = Submitter(filing, await front.view.authority())
     with front.backlog.through(count_statements(body)) as latest:
         items = await front.desk.examine_for_sequencer(body, by)  # b
@@ -134,16 +134,16 @@ async def pass_on(request: web.Request) -> web.Response:
     return _answered(await front.link.send(request.method, request.raw_path, lambda: headers, body))
 
 
-async def _requester(front: Front, request: web.Request, body: bytes) -> FilingState:
+async def _requester(front: Front, request: web.Request) -> Sender:
     """Step a. A key that is not known may have been filed since the keys were read."""
     try:
-        return await front.requesters.open(request, body, suspended=True)
+        return await front.requesters.open(request, suspended=True)
     except Damaged:
         raise
     except Unverified:
         if not await front.view.refresh():
             raise
-    return await front.requesters.open(request, body, suspended=True)
+    return await front.requesters.open(request, suspended=True)
 
 
 def _answered(answer: Answer) -> web.Response:

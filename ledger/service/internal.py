@@ -20,13 +20,12 @@ from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
 from ledger.service.admission import Candidate, ClaimPart, Examined, PrivatePart
 from ledger.service.examined import (
-    MAC_HEADER,
     PATH,
-    TIME_HEADER,
     CheckedItem,
     Item,
     check_examined,
     front_key,
+    open_examined,
     parse_examined,
     unpack_item,
 )
@@ -45,17 +44,18 @@ def add_internal(app: web.Application, index_key: bytes) -> None:
 async def post_examined(request: web.Request) -> web.Response:
     """Statements of one filing, examined by a front; the answer is that of POST /v1/statements.
 
-    1 from a front    under the key that both hold, not older than 30 s: 401 otherwise, and nothing more is said
+    1 from a front    under the key that both hold, not older than 30 s, before the body is read, which is then the one
+                      that was signed for: 401 otherwise, and nothing more is said
     2 same version    FRONT_VERSION otherwise
     3 entries again   form, key, signatures, against this process's own view: what a front says about them is not asked
     4 private part    there, where the statement is about a person; what it holds only the front has seen
     5 sequence        as everything else
     """
     log = request.app[LOG]
+    digest = open_examined(request.app[_KEY], request.headers, int(time.time()))  # 1
     with log.intake.held() as count:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
-    time_text, mac = request.headers.get(TIME_HEADER, ""), request.headers.get(MAC_HEADER, "")
-    check_examined(request.app[_KEY], body, time_text, mac, int(time.time()))  # 1
+    check_examined(digest, body)
     number, items = parse_examined(body)  # 2
     integrator = log.sequencer.integrator
     filing = await integrator.filing(number)

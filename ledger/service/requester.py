@@ -10,12 +10,13 @@ from typing import Final
 
 from aiohttp import web
 
+from ledger.edge import read_body
 from ledger.errors import Malformed
 from ledger.records.dates import batch_day
 from ledger.records.kinds import FilingStatus, KeyStatus
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import FilingState
-from ledger.request_signing import NonceMemory, open_request
+from ledger.request_signing import NonceMemory, OpenedRequest, open_request
 
 RequestKeys = Mapping[bytes, tuple[str, bytes]]  # kid -> filing number, public key
 
@@ -30,6 +31,28 @@ def check_public_url(url: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """Who signed the head of a request, known before its body is read."""
+
+    filing: FilingState
+    _opened: OpenedRequest
+    _nonces: NonceMemory
+
+    async def read(self, request: web.Request, limit: int, *, on_bytes: Callable[[int], None] | None = None) -> bytes:
+        """The body that was signed for, read as `read_body` does. Raises Unverified for another."""
+        body = await read_body(request, limit, on_bytes=on_bytes)
+        self._accept(body)
+        return body
+
+    def accept_empty(self) -> None:
+        """Of a request that has no body. Raises Unverified where it was signed for one."""
+        self._accept(b"")
+
+    def _accept(self, body: bytes) -> None:
+        self._opened.accept(body, int(time.time()), self._nonces)
+
+
+@dataclass(frozen=True, slots=True)
 class Requesters:
     """What a request's signature is checked against. `public_url` is the address as callers see it, with or without a
     slash at its end."""
@@ -39,14 +62,14 @@ class Requesters:
     filing: Callable[[str], Awaitable[FilingState | None]]
     nonces: NonceMemory
 
-    async def open(self, request: web.Request, body: bytes, *, suspended: bool = False) -> FilingState:
-        """The filing whose request key signed this; with `suspended` it may be so. Raises Unverified or Refused."""
+    async def open(self, request: web.Request, *, suspended: bool = False) -> Sender:
+        """The filing whose request key signed this; with `suspended` it may be so. Raises Unverified or Refused. Before
+        the body is read: what strangers send takes no memory, which all bodies share, and no time."""
         now = time.time()
         opened = open_request(
             request.method,
             self.public_url.rstrip("/") + request.raw_path,
             request.headers,
-            body,
             key_for=lambda kid: self.keys[kid][1] if kid in self.keys else None,
             now_s=int(now),
             seen=self.nonces,
@@ -61,4 +84,4 @@ class Requesters:
             raise refuse(Refusal.KEY_NOT_LIVE, "kid")
         if filing.status is not FilingStatus.ACTIVE and not (suspended and filing.status is FilingStatus.SUSPENDED):
             raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
-        return filing
+        return Sender(filing, opened, self.nonces)

@@ -128,13 +128,13 @@ async def get_tile(request: web.Request) -> web.StreamResponse:
 async def post_statements(request: web.Request) -> web.Response:
     """Statements of one filing; the answers are in their order, each on its own."""
     log = request.app[LOG]
-    with log.intake.held() as count:
-        body = await read_body(request, wire.MAX_BODY, on_bytes=count)
     # A suspended body may still suspend and revoke: the fold decides.
-    filing = await log.requesters.open(request, body, suspended=True)
+    sender = await log.requesters.open(request, suspended=True)
+    with log.intake.held() as count:
+        body = await sender.read(request, wire.MAX_BODY, on_bytes=count)
     authority = log.sequencer.integrator.authority
     assert authority is not None
-    by = Submitter(filing, authority)
+    by = Submitter(sender.filing, authority)
     return await sequence(log, count_statements(body), lambda: log.desk.examine(body, by))
 
 
@@ -181,8 +181,8 @@ async def post_tracks(request: web.Request) -> web.Response:
     statements are taken: a track out of an old copy of the store would be nobody's once the right one is back."""
     log = request.app[LOG]
     log.publisher.check_taking()
-    body = await read_body(request, _SMALL_BODY)
-    filing = await log.requesters.open(request, body)
+    sender = await log.requesters.open(request)
+    filing, body = sender.filing, await sender.read(request, _SMALL_BODY)
     persons = wire.decode(body, wire.TracksRequest).persons
     if not 1 <= len(persons) <= wire.MAX_PERSONS:
         raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
@@ -204,8 +204,8 @@ async def post_tracks(request: web.Request) -> web.Response:
 async def post_numbers(request: web.Request) -> web.Response:
     """Which of a body's own numbers are taken."""
     log = request.app[LOG]
-    body = await read_body(request, _SMALL_BODY)
-    filing = await log.requesters.open(request, body)
+    sender = await log.requesters.open(request)
+    filing, body = sender.filing, await sender.read(request, _SMALL_BODY)
     numbers = wire.decode(body, wire.NumbersRequest).numbers
     if len(numbers) > wire.MAX_NUMBERS or any(len(number) > 64 for number in numbers):
         raise Malformed(f"at most {wire.MAX_NUMBERS} numbers in a request")

@@ -225,17 +225,16 @@ async def test_writes_are_signed_over_what_is_sent() -> None:
     async def answer(request: web.Request) -> web.Response:
         body = await request.read()
         url = f"http://{request.host}{request.raw_path}"
-        opened.append(
-            open_request(
-                request.method,
-                url,
-                request.headers,
-                body,
-                key_for=lambda wanted: SIGNER.public if wanted == kid(SIGNER.public) else None,
-                now_s=NOW,
-                seen=nonces,
-            )
+        found = open_request(
+            request.method,
+            url,
+            request.headers,
+            key_for=lambda wanted: SIGNER.public if wanted == kid(SIGNER.public) else None,
+            now_s=NOW,
+            seen=nonces,
         )
+        found.accept(body, NOW, nonces)
+        opened.append(found)
         assert request.headers["Content-Type"] == "application/json"
         if request.path == "/v1/tracks":
             return web.Response(body=wire.encode(wire.TracksAnswer([bytes(16)])))

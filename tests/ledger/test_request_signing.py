@@ -45,6 +45,7 @@ OTHER = Ed25519Signer(b"o" * 32)
 KEYS = {kid(s.public): s.public for s in (SIGNER, OTHER)}
 METHOD, URL, BODY = "POST", "https://ledger.example/v1/statements?batch=7", b'{"statements":[]}'
 HEADERS = {"Content-Type": "application/json", "Idempotency-Key": '"4f1c"', "User-Agent": "test"}
+DIGEST = f"sha-256=:{b64encode(sha256(BODY).digest()).decode()}:"
 NONCE = bytes(range(16))
 
 
@@ -59,7 +60,9 @@ def signed(*, now_s: int = NOW, nonce: bytes = NONCE, signer: Ed25519Signer = SI
 
 def opened(headers: Any, *, method: str = METHOD, url: str = URL, body: bytes = BODY, **more: Any):
     more = {"key_for": KEYS.get, "now_s": NOW, "seen": memory()} | more
-    return open_request(method, url, headers, body, **more)
+    found = open_request(method, url, headers, **more)
+    found.accept(body, more["now_s"], more["seen"])
+    return found
 
 
 def refused(headers: Any, **more: Any) -> None:
@@ -72,13 +75,12 @@ def signed_by_hand(
     params: str, *, label: str = "sig1", components: str | None = None, all_lines: bool = False
 ) -> CIMultiDict[str]:
     """A signature that holds over whatever `params` say, to test the rules behind the signature."""
-    digest = f"sha-256=:{b64encode(sha256(BODY).digest()).decode()}:"
     values = {
         '"@method"': METHOD,
         '"@authority"': "ledger.example",
         '"@path"': "/v1/statements",
         '"@query"': "?batch=7",
-        '"content-digest"': digest,
+        '"content-digest"': DIGEST,
         '"content-type"': HEADERS["Content-Type"],
         '"idempotency-key"': HEADERS["Idempotency-Key"],
     }
@@ -90,7 +92,7 @@ def signed_by_hand(
     return CIMultiDict(
         HEADERS
         | {
-            "Content-Digest": digest,
+            "Content-Digest": DIGEST,
             "Signature-Input": f"{label}={inner}",
             "Signature": f"{label}=:{signature}:",
         }
@@ -166,14 +168,14 @@ def test_we_accept_what_the_library_signs(label: str) -> None:
         nonce="AAECAwQFBgcICQ+/==", label=label, tag=TAG, include_alg=False,
         covered_component_ids=COVERED, body=BODY,
     )  # fmt: skip
-    assert opened(message.headers) == OpenedRequest(bytes.fromhex(KID), "AAECAwQFBgcICQ+/==", NOW)
+    assert opened(message.headers) == OpenedRequest(bytes.fromhex(KID), "AAECAwQFBgcICQ+/==", NOW, DIGEST)
 
 
 # --- the honest request ------------------------------------------------------------------------------------
 
 
 def test_an_honest_request_opens() -> None:
-    assert opened(signed()) == OpenedRequest(kid(SIGNER.public), "AAECAwQFBgcICQoLDA0ODw", NOW)
+    assert opened(signed()) == OpenedRequest(kid(SIGNER.public), "AAECAwQFBgcICQoLDA0ODw", NOW, DIGEST)
     assert opened(signed(signer=OTHER)).kid == kid(OTHER.public)
     assert opened(signed_by_hand(parameters())).created == NOW
 
@@ -540,6 +542,30 @@ def test_a_restart_cannot_be_used_for_a_replay() -> None:
     opened(signed(), seen=memory(not_before_s=NOW))
 
 
+def test_an_upload_that_broke_off_may_be_sent_again_and_of_two_at_once_one_counts() -> None:
+    """The nonce is used up with the body, not by whoever only shows the head."""
+    seen = memory()
+    more: Any = {"key_for": KEYS.get, "now_s": NOW, "seen": seen}
+    open_request(METHOD, URL, signed(), **more)
+    first, second = open_request(METHOD, URL, signed(), **more), open_request(METHOD, URL, signed(), **more)
+    with pytest.raises(Unverified, match=NOT_ACCEPTED):
+        first.accept(BODY + b" ", NOW, seen)
+    second.accept(BODY, NOW, seen)
+    with pytest.raises(Unverified, match=NOT_ACCEPTED):
+        first.accept(BODY, NOW, seen)
+    refused(signed(), seen=seen)
+    with pytest.raises(Unverified):
+        open_request(METHOD, URL, signed(), **more)
+
+
+def test_a_body_that_takes_longer_than_its_signature_holds_is_refused() -> None:
+    seen = memory()
+    found = open_request(METHOD, URL, signed(), key_for=KEYS.get, now_s=NOW + WINDOW_S, seen=seen)
+    with pytest.raises(Unverified):
+        found.accept(BODY, NOW + WINDOW_S + 1, seen)
+    found.accept(BODY, NOW + WINDOW_S, memory())
+
+
 def test_a_clock_that_goes_back_reopens_nothing() -> None:
     seen = memory()
     opened(signed(), seen=seen)
@@ -549,7 +575,7 @@ def test_a_clock_that_goes_back_reopens_nothing() -> None:
 
 def admitted(seen: NonceMemory, serial: int, created: int, now_s: int) -> bool:
     try:
-        seen.admit(OpenedRequest(b"k" * 8, f"{serial:016}", created), now_s)
+        seen.admit(OpenedRequest(b"k" * 8, f"{serial:016}", created, DIGEST), now_s)
     except Unverified:
         return False
     return True

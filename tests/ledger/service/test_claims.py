@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from os import urandom
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +18,13 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from ledger import wire
-from ledger.edge import protect
+from ledger.edge import protect, read_body
 from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.records.status import authenticate_authority
+from ledger.request_signing import sign_request
 from ledger.service.budget import Budget
 from ledger.service.claims import _certificates as certificates_of
 from ledger.service.claims import add_claims, find_certificate
@@ -198,7 +201,7 @@ class TestByWhatIsPrinted:
             filing = await claims.room.sequencer.integrator.filing(PAYER.filing.number)
 
             async def signed(*_: Any, **__: Any) -> Any:
-                return filing
+                return SimpleNamespace(filing=filing, read=read_body)
 
             payers: Any = SimpleNamespace(open=signed)  # of HTTP
             claims.desk.requesters, claims.desk.asked = payers, Budget(1e-6, 3)
@@ -435,6 +438,24 @@ class TestOverHttp:
         ):  # fmt: skip
             status, _, raw = await live_claims.fetch(path, method=method, data=b"{}" if method == "POST" else None)
             assert status in (401, 415) and json.loads(raw)["error"]
+
+    async def test_a_question_without_a_body_counts_once_and_is_signed_for_none(self, live_claims: LiveLedger) -> None:
+        path, kept = "/v1/claims/cases", {"Content-Type": "application/json", "Idempotency-Key": "x"}
+
+        async def ask(body: bytes, *, times: int) -> list[int]:
+            headers = kept | sign_request(
+                "GET",
+                live_claims.url + path,
+                kept,
+                body,
+                signer=LIVE.request,
+                now_s=int(time.time()),
+                nonce=urandom(16),
+            )
+            return [(await live_claims.fetch(path, headers=headers))[0] for _ in range(times)]
+
+        assert await ask(b"", times=2) == [200, 401]
+        assert await ask(b"{}", times=1) == [401]
 
     async def test_packs_are_found_by_digest_and_publisher(self, live_claims: LiveLedger, home: Body) -> None:
         own = home.sign(make_pack(b"wages", pack_id="wages", terms=None))

@@ -3,6 +3,8 @@ version passes."""
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -114,10 +116,18 @@ def test_other_versions_and_shapes_are_refused() -> None:
 @given(st.binary(max_size=64), st.integers(0, 10_000), st.integers(-60, 60))
 def test_the_mac_is_of_key_time_and_body(body: bytes, bit: int, late: int) -> None:
     headers = wire.sign_examined(KEY, body, NOW)
-    time, mac = headers[wire.TIME_HEADER], headers[wire.MAC_HEADER]
+    time, digest, mac = (headers[name] for name in (wire.TIME_HEADER, wire.DIGEST_HEADER, wire.MAC_HEADER))
 
-    def check(key: bytes = KEY, body: bytes = body, time: str = time, mac: str = mac, now: int = NOW) -> None:
-        wire.check_examined(key, body, time, mac, now)
+    def check(
+        key: bytes = KEY,
+        body: bytes = body,
+        time: str = time,
+        digest: str = digest,
+        mac: str = mac,
+        now: int = NOW,
+    ) -> None:
+        sent = {wire.TIME_HEADER: time, wire.DIGEST_HEADER: digest, wire.MAC_HEADER: mac}
+        wire.check_examined(wire.open_examined(key, sent, now), body)
 
     if abs(late) <= 30:
         check(now=NOW + late)
@@ -127,7 +137,8 @@ def test_the_mac_is_of_key_time_and_body(body: bytes, bit: int, late: int) -> No
     spoilt = mac[: bit % 64] + ("0" if mac[bit % 64] != "0" else "1") + mac[bit % 64 + 1 :]
     for changes in (
         {"mac": spoilt}, {"mac": ""}, {"mac": mac + "0"}, {"mac": "é" + mac}, {"time": str(NOW + 1)}, {"time": ""},
-        {"time": "٣"}, {"time": f"+{NOW}"}, {"body": body + b"\0"}, {"key": wire.front_key(octets("other"))},
+        {"time": "٣"}, {"time": f"+{NOW}"}, {"body": body + b"\0"},
+        {"digest": ""}, {"digest": sha256(body + b"\0").hexdigest()}, {"key": wire.front_key(octets("other"))},
     ):  # fmt: skip
         with pytest.raises(Unverified, match="not accepted"):
             check(**changes)  # type: ignore[arg-type]

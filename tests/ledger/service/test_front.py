@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace as renewed
 
-from ledger.edge import Intake, start_site
+from ledger.edge import Intake, read_body, start_site
 from ledger.errors import Damaged, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.kinds import FilingStatus, KeyStatus, Kind, Reason
@@ -28,6 +29,7 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service.admission import Candidate, Examined, Examiner, PrivatePart
 from ledger.service.backlog import LATEST_S, LONGEST_S, START, Backlog
 from ledger.service.examined import (
+    DIGEST_HEADER,
     FORM,
     MAC_HEADER,
     PATH,
@@ -50,6 +52,7 @@ from tests.ledger.service.test_admission import OPENINGS
 from tests.support.builders import OCCUPATION, Body
 from tests.support.fault_store import flip
 from tests.support.fronts import LiveFront, internal_url, settings_of
+from tests.support.held_back import answered_before_the_body
 from tests.support.life_builders import bare, ruling
 from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body, today
 from tests.support.ports import free_port
@@ -186,12 +189,18 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined_and_wha
         handed.append((path, backlog.wait_s))
         return Answer(200, {}, b"{}")
 
-    async def filing(*_: object, **__: object) -> Any:
-        return SimpleNamespace(terms=HOME.filing)
+    class Sent:
+        filing = SimpleNamespace(terms=HOME.filing)
+
+        async def read(self, request: Any, limit: int, *, on_bytes: Any) -> bytes:
+            return await read_body(request, limit, on_bytes=on_bytes)
+
+    async def sender(*_: object, **__: object) -> Any:
+        return Sent()
 
     front: Any = Front(
         SimpleNamespace(authority=nothing, store=None),  # type: ignore[arg-type]
-        SimpleNamespace(open=filing),  # type: ignore[arg-type]
+        SimpleNamespace(open=sender),  # type: ignore[arg-type]
         SimpleNamespace(examine_for_sequencer=examine),  # type: ignore[arg-type]
         SimpleNamespace(send=send),  # type: ignore[arg-type]
         bytes(32),
@@ -318,8 +327,13 @@ async def hand_in(pair: Pair, body: bytes, headers: dict[str, str]) -> tuple[int
         return answer.status, json.loads(await answer.read())
 
 
+async def test_strangers_are_turned_away_before_their_body_comes_by_both(pair: Pair) -> None:
+    assert b" 401 " in await answered_before_the_body(pair.front.url, "/v1/statements")
+    assert b" 401 " in await answered_before_the_body(internal_url(pair.live), PATH)
+
+
 async def test_a_damaged_database_is_not_the_callers_signature() -> None:
-    """Opened a second time, the request would have been seen before, and answered 401."""
+    """Looked at once more, it would be as damaged; and 401 would say that to sign anew could help."""
     asked = list[int]()
 
     async def damaged(*_: object, **__: object) -> Any:
@@ -331,7 +345,7 @@ async def test_a_damaged_database_is_not_the_callers_signature() -> None:
 
     front: Any = SimpleNamespace(requesters=SimpleNamespace(open=damaged), view=SimpleNamespace(refresh=refresh))
     with pytest.raises(Damaged):
-        await _requester(front, SimpleNamespace(), b"")  # type: ignore[arg-type]
+        await _requester(front, SimpleNamespace())  # type: ignore[arg-type]
     assert asked == [1]
 
 
@@ -343,6 +357,8 @@ async def test_only_fronts_of_this_version_and_now_are_listened_to(pair: Pair) -
     wrong = [
         {},
         {TIME_HEADER: right[TIME_HEADER]},
+        {**right, DIGEST_HEADER: ""},
+        {**right, DIGEST_HEADER: sha256(body + b"\0").hexdigest()},
         {**right, MAC_HEADER: right[MAC_HEADER][:-1] + ("0" if right[MAC_HEADER][-1] != "0" else "1")},
         {**right, MAC_HEADER: ""},
         {**right, TIME_HEADER: str(now + 1)},
@@ -350,7 +366,7 @@ async def test_only_fronts_of_this_version_and_now_are_listened_to(pair: Pair) -
         sign_examined(secret, body, now + 60),
         sign_examined(secret, body + b"\0", now),
         sign_examined(front_key(bytes(32)), body, now),
-        {TIME_HEADER: "x", MAC_HEADER: sign_examined(secret, body, now)[MAC_HEADER]},
+        {**right, TIME_HEADER: "x"},
     ]
     for headers in wrong:
         status, said = await hand_in(pair, body, headers)

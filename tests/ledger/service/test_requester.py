@@ -40,10 +40,10 @@ async def test_a_slash_at_the_end_of_the_address_changes_nothing(written: str) -
     keys = {kid(KEY): (NUMBER, KEY)}
     check_public_url(written)
     requesters = Requesters(written, keys, filing, NonceMemory(not_before_s=0))
-    found = await requesters.open(signed_for("https://log.example.org", "/v1/tracks"), BODY)
-    assert found.terms.number == NUMBER
+    found = await requesters.open(signed_for("https://log.example.org", "/v1/tracks"))
+    assert found.filing.terms.number == NUMBER
     with pytest.raises(Unverified):
-        await requesters.open(signed_for("https://other.example.org", "/v1/tracks"), BODY)
+        await requesters.open(signed_for("https://other.example.org", "/v1/tracks"))
 
 
 @pytest.mark.parametrize("url", ["log.example.org", "https://", "https://a b", "ftp://a", "https://a/?x", "https://用"])
