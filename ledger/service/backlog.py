@@ -12,27 +12,27 @@ alone takes as long as a few hundred together, for the fsync is theirs in common
 
 Idle time is not looked at: after a quiet night the last rate holds. Pure: the clock is an argument.
 
-An estimate cannot know of a stall to come. So a request gets a last moment too, with its way: what has not had its turn
-by then is refused like what would wait too long (`check_turn`). Not one that came while nothing was inside: on a
-machine however slow somebody gets through.
+What is inside stays: an estimate cannot know of a stall to come, but who waited through one is as good as answered, and
+sent away would wait for longer. On a machine whose examination takes long that would even be all there is: each request
+examined, found late, and sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import ceil, exp, inf
+from math import ceil, exp
 from typing import Final
 
 from ledger.errors import Unavailable
 from ledger.wire import MAX_SUBMISSIONS
 
-LONGEST_S: Final = 1.25  # what a statement may be expected to wait before its turn: it is answered within 2 s
-LATEST_S: Final = 1.2  # what it may really have waited when its turn comes: two batches' time and a publication follow
-BATCH_S: Final = 0.3  # what one batch may take, at the rate that is believed
-START: Final = 480.0  # statements a second, believed before there is a measurement, with the weight of one second
-LEAST: Final = 30.0  # statements a second; no estimate is below, so that 38 are let in whatever was measured
-_FULL: Final = 256  # statements inside from which on batches are large enough to show the rate; no limit is less
+LONGEST_S: Final = 1.15  # what a statement may be expected to wait until it is logged: it is answered within 2 s
+BATCH_S: Final = 0.4  # what one batch may take, at the rate that is believed
+SMALLEST: Final = 512  # statements that a batch may have at any rate: of a slow disk each costs the same, however few
+START: Final = 525.0  # statements a second, believed before there is a measurement, with the weight of one second
+LEAST: Final = 30.0  # statements a second; no estimate is below, so that 35 are let in whatever was measured
+_FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
 _MEMORY_S: Final = 3.0  # of busy time, after which a measurement counts 1/e
 _COME_AGAIN_S: Final = 60  # the longest Retry-After
 
@@ -41,10 +41,6 @@ def count_statements(body: bytes) -> int:
     """About how many submissions a request's body holds, before it is decoded: one `"entry"` each. No more than one may
     hold, whatever its bytes say: else a body of nothing but this word would keep all others out."""
     return min(max(1, body.count(b'"entry"')), MAX_SUBMISSIONS)
-
-
-def _too_many(retry_after: float) -> Unavailable:
-    return Unavailable("too many statements are waiting", retry_after=max(1, min(ceil(retry_after), _COME_AGAIN_S)))
 
 
 class Backlog:
@@ -75,35 +71,32 @@ class Backlog:
     @property
     def batch(self) -> int:
         """Statements that one batch should not exceed: who waits for it, waits while the one before is committed and
-        then for all of it, which on a slow machine is to take no longer than on another."""
-        return max(_FULL, int(self.rate * BATCH_S))
+        then for all of it. On a machine where all takes thrice as long, the same number would take thrice as long.
+
+        Where a batch itself costs f seconds, this leaves 0.4 - f for its statements, and so 1 - f / 0.4 of the rate
+        that batches without end would reach.
+        """
+        return max(SMALLEST, int(self.rate * BATCH_S))
 
     @contextmanager
-    def through(self, count: int) -> Iterator[float]:
-        """A request of `count` statements is inside for as long as this lasts, and has its turn by the moment that is
-        yielded, on the clock. Nothing inside: it is taken, whatever its size, and has all the time it needs. Raises
-        Unavailable, saying when to come again, when it would wait longer than LONGEST_S.
+    def through(self, count: int) -> Iterator[None]:
+        """A request of `count` statements is inside for as long as this lasts. Nothing inside: it is taken, whatever
+        its size. Raises Unavailable, saying when to come again, when it would wait longer than LONGEST_S.
         """
         if self.wait_s > LONGEST_S:
-            raise _too_many(self._again_s)
-        latest = self._now_s() + LATEST_S
+            again = ceil(self.wait_s - LONGEST_S / 2)  # half of what may wait is gone by then
+            raise Unavailable("too many statements are waiting", retry_after=min(again, _COME_AGAIN_S))
         if not self._inside:
             self._alone_since, self._alone = self._now_s(), 0
-            latest = inf
         self._inside += count
         try:
-            yield latest
+            yield
         finally:
             self._inside -= count
             if self._inside < self._full:
                 self._full_since = None
             if not self._inside:
                 self._learn_alone()
-
-    def check_turn(self, latest: float) -> None:
-        """Raise Unavailable, saying when to come again, when the turn of a request comes after this moment."""
-        if self._now_s() > latest:
-            raise _too_many(self._again_s)
 
     def finished(self, count: int) -> None:
         """So many statements have come out, all at once and just now; their requests may still be inside."""
@@ -113,11 +106,6 @@ class Backlog:
             self._alone_since = None
         self._alone += count
         self._full_since = now if self._inside >= self._full else None
-
-    @property
-    def _again_s(self) -> float:
-        """Half of what may wait is gone by then."""
-        return self.wait_s - LONGEST_S / 2
 
     @property
     def _full(self) -> float:

@@ -75,7 +75,12 @@ class LedgerSettings:
         default=False, metadata=described(Text("由前置代理终止 TLS", "TLS ends at a proxy in front"))
     )
     batch_limit: int = field(
-        default=2048, metadata=described(Text("每批语句上限", "Statements in one batch"), minimum=1, maximum=4096)
+        default=2048,
+        metadata=described(
+            Text("每批语句上限（较慢的机器上自动减少）", "Most statements in one batch (fewer on a slow machine)"),
+            minimum=1,
+            maximum=4096,
+        ),
     )
     examiners: int = field(
         default=2,

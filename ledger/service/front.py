@@ -83,10 +83,9 @@ async def post_statements(request: web.Request) -> web.Response:
     with front.intake.held() as count:
         body = await sender.read(request, wire.MAX_BODY, on_bytes=count)
     by = Submitter(filing, await front.view.authority())
-    with front.backlog.through(count_statements(body)) as latest:
+    with front.backlog.through(count_statements(body)):
         items = await front.desk.examine_for_sequencer(body, by)  # b
         front.backlog.finished(len(items))
-        front.backlog.check_turn(latest)
     examined = format_examined(filing.terms.number, items)
     front.metrics.statements.inc(len(items))
     with front.metrics.waited.time():

@@ -26,7 +26,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 from ledger.errors import Refused, Unavailable
@@ -62,7 +61,6 @@ class _Request:
     answer: asyncio.Future[list[int | Refused]]
     outcomes: list[int | Refused]
     missing: int
-    latest: float  # when its turn has to have come (backlog.py)
 
     def settle(self, place: int, outcome: int | Refused) -> None:
         self.outcomes[place] = outcome
@@ -143,11 +141,10 @@ class Sequencer:
             raise Unavailable("the log has no entry yet: run init")
         self._clock.batch_time(self.integrator.head.time)
 
-    def put(self, candidates: Sequence[Candidate], latest: float = inf) -> asyncio.Future[list[int | Refused]]:
-        """Queue candidates in order; the future fails when their turn comes after `latest`, on the clock of `backlog`.
-        Raises Unavailable when the queue is full (never an unbounded queue: this bounds memory, and `backlog` what a
-        statement waits), and while no statement may be taken. Into an empty queue what one request may hold is always
-        taken: it would never have room otherwise.
+    def put(self, candidates: Sequence[Candidate]) -> asyncio.Future[list[int | Refused]]:
+        """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue: this bounds
+        memory, and `backlog` what a statement waits), and while no statement may be taken. Into an empty queue what one
+        request may hold is always taken: it would never have room otherwise.
         """
         self._publisher.check_taking()
         size = sum(candidate.size for candidate in candidates)
@@ -155,7 +152,7 @@ class Sequencer:
         if self._queue and (many or self._waiting_bytes + size > _QUEUE_BYTES):
             raise Unavailable("too many statements are waiting", retry_after=1)
         self._waiting_bytes += size
-        request = _Request(asyncio.get_running_loop().create_future(), [0] * len(candidates), len(candidates), latest)
+        request = _Request(asyncio.get_running_loop().create_future(), [0] * len(candidates), len(candidates))
         if not candidates:
             request.answer.set_result([])
         self._queue.extend([_Waiting(candidate, request, place) for place, candidate in enumerate(candidates)])
@@ -310,21 +307,12 @@ class Sequencer:
                 break
             item = self._queue.popleft()
             self._waiting_bytes -= item.candidate.size
-            if item.place == 0:
-                self._check_turn(item.request)
-            if not item.request.answer.done():  # given up, late, or failed with another part of its request
+            if not item.request.answer.done():  # given up, or failed with another part of its request
                 taken.append(item)
                 size += len(item.candidate.statement.entry)
             if alone:
                 break
         return taken
-
-    def _check_turn(self, request: _Request) -> None:
-        """One that is late fails as a whole: nothing of it is in any batch."""
-        try:
-            self.backlog.check_turn(request.latest)
-        except Unavailable as late:
-            request.fail(late)
 
     async def _fold(
         self, batch: Batch, private: PrivateFold, taken: Sequence[_Waiting], store: PrivateStore

@@ -274,10 +274,10 @@ def _own_request_keys(log: Log, examined: Examined) -> Examined:
 
 async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequence[Examined]]]) -> web.Response:
     """The answer to a request of about `count` submissions. Raises Unavailable, before it is examined, when it would
-    wait too long, and when it did; waiting for publication is no part of that."""
-    with log.sequencer.backlog.through(count) as latest:
+    wait too long; waiting for publication is no part of that."""
+    with log.sequencer.backlog.through(count):
         examined = await examine()
-        final = await _settled(log, examined, latest)
+        final = await _settled(log, examined)
     for code, number in Counter(one.code if isinstance(one, Refused) else "logged" for one in final).items():
         log.metrics.answered.labels(code).inc(number)
     receipt = await log.answers.receipt(final)
@@ -295,7 +295,7 @@ async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequenc
     return _receipt(receipt)
 
 
-async def _settled(log: Log, examined: Sequence[Examined], latest: float) -> list[int | Refused]:
+async def _settled(log: Log, examined: Sequence[Examined]) -> list[int | Refused]:
     """The outcomes of examined submissions: stored ones for what is logged already; the rest goes to the sequencer in
     order, which looks again, and so does what is logged and may have been undone since."""
     known = await _logged(log, [item for item in examined if isinstance(item.outcome, Refused)])  # 3
@@ -317,7 +317,7 @@ async def _settled(log: Log, examined: Sequence[Examined], latest: float) -> lis
             candidates.append(item.outcome)
     if len(candidates) < len(answers):
         log.sequencer.backlog.finished(len(answers) - len(candidates))
-    settled = iter(await log.sequencer.put(candidates, latest) if candidates else ())
+    settled = iter(await log.sequencer.put(candidates) if candidates else ())
     return [next(settled) if answer is None else answer for answer in answers]
 
 

@@ -40,8 +40,8 @@ _PATH = "/v1/statements"
 
 @dataclass(slots=True)
 class Sent:
-    """What one stretch of requests gave. Latencies in seconds, to the receipt: of a request that was turned away, from
-    when it was first sent."""
+    """What one stretch of requests gave. Latencies in seconds, to the receipt, of one that was turned away from when it
+    was first sent; by the clock from when it was due; of a flood to whichever answer."""
 
     elapsed: float = 0.0
     statements: int = 0

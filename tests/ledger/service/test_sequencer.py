@@ -11,10 +11,9 @@ import pytest
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.seal import is_seal, parse_seal
-from ledger.records.state import certificate_map_key
 from ledger.service import sequencer as module
 from ledger.service.admission import Candidate
-from ledger.service.backlog import LATEST_S, START, Backlog
+from ledger.service.backlog import START, Backlog
 from ledger.store.batch import Batch, Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows
@@ -387,48 +386,3 @@ async def test_a_batch_has_what_takes_a_moment_and_never_more_than_is_set(
     async with room.open(limit=5):
         assert all(isinstance(answer, int) for answer in await room.put(*await room.draft(*"abcdefg")))
     assert sizes == ([3, 3, 1] if most == 3 else [5, 2])
-
-
-async def test_a_turn_that_comes_too_late_is_503_and_logs_nothing_of_its_request(tmp_path: Path) -> None:
-    """An estimate cannot know of a stall to come: whoever then waited for long is told so, not queued on."""
-    room = Room(tmp_path)
-    async with room.open(run=False, limit=2):
-        first, late, behind = [
-            await room.candidates(*await room.draft(*labels)) for labels in (("a",), ("b", "c"), ("d", "e"))
-        ]
-        backlog, size = room.sequencer.backlog, room.size
-        with backlog.through(1) as alone, backlog.through(2) as soon:
-            answers = [room.sequencer.put(first, alone), room.sequencer.put(late, soon)]
-            room.steady += int(LATEST_S * 1000) + 1
-            room.wall += int(LATEST_S * 1000) + 1
-            with backlog.through(2) as later:
-                answers.append(room.sequencer.put(behind, later))
-                task = asyncio.create_task(room.sequencer.run())
-                outcomes = await asyncio.gather(*answers, return_exceptions=True)
-                task.cancel()
-        assert outcomes[0] == [size], "it came when nothing was inside"
-        assert isinstance(outcomes[1], Unavailable) and outcomes[1].retry_after == 1
-        assert outcomes[2] == [size + 1, size + 3], "from `first` on: one, and a seal between the two"
-        assert (
-            await room.sequencer.integrator.proven_states(
-                [certificate_map_key(one.statement.body.cert_key) for one in late]  # type: ignore[union-attr]
-            )
-            == {}
-        )
-
-
-async def test_a_request_that_has_begun_is_logged_whole_however_long_it_takes(room: Room) -> None:
-    class Slow(list[Candidate]):
-        def extend(self, batch: Iterable[Candidate]) -> None:
-            super().extend(batch)
-            room.steady += 10_000
-            room.wall += 10_000
-
-    room.committed = Slow()
-    async with room.open(limit=2):
-        made = await room.candidates(*await room.draft(*"abcde"))
-        backlog = room.sequencer.backlog
-        with backlog.through(5), backlog.through(5) as latest:
-            answers = await room.sequencer.put(made, latest)
-        assert all(isinstance(answer, int) for answer in answers)
-        assert backlog.wait_s == 0

@@ -30,7 +30,7 @@ from ledger.records.statements import parse_statement
 from ledger.service import web
 from ledger.service.admission import Candidate, Examined, KnownBy
 from ledger.service.answers import Answers
-from ledger.service.backlog import LATEST_S, LONGEST_S, START
+from ledger.service.backlog import LONGEST_S, START
 from ledger.service.budget import Budget
 from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
@@ -497,26 +497,6 @@ async def test_a_full_queue_is_503_with_retry_after(tmp_path: Path) -> None:
         assert full.value.retry_after == 1 and room.sequencer.waiting == 2
         answer = await sequenced(log, logged)
         assert answer.status == 200, "what is logged already needs no place in the queue"
-
-
-async def test_what_has_waited_too_long_is_503_with_retry_after(tmp_path: Path) -> None:
-    """Its examination and the queue count alike."""
-    room = Room(tmp_path)
-    async with room.open():
-        early, late = [await room.candidates(*await room.draft(label)) for label in "ab"]
-        log, size = log_of(room, room.store), room.size
-
-        async def examine() -> list[Examined]:
-            room.steady += int(LATEST_S * 1000) + 1
-            room.wall += int(LATEST_S * 1000) + 1
-            return [Examined(KnownBy.of(one.statement), one) for one in late]
-
-        with room.sequencer.backlog.through(1), pytest.raises(Unavailable) as waited:
-            await sequence(log, 1, examine)
-        assert waited.value.retry_after == 1
-        assert (await sequenced(log, early)).status == 200
-        assert room.size == size + 2, "of the first request nothing"
-        assert room.sequencer.backlog.wait_s == 0
 
 
 async def test_of_a_new_request_one_certificate_is_looked_for_and_of_a_repeated_one_all(tmp_path: Path) -> None:
