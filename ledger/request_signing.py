@@ -62,13 +62,16 @@ class OpenedRequest:
     kid: bytes  # 8 bytes
     nonce: str  # 16..64 characters
     created: int  # seconds since 1970, the signer's clock
+    expires: int  # likewise
     digest: str  # Content-Digest, as it was signed
 
     def accept(self, body: bytes, now_s: int, seen: NonceMemory) -> None:
         """Steps 7 and 8 of `open_request`. Raises Unverified, with the one text, for another body than the one that was
-        signed for, and for a request that was accepted before."""
+        signed for, for one that came too late, and for a request that was accepted before."""
         try:
-            if self.digest != _digest(body):  # 7
+            if now_s > self.expires:  # 7
+                raise Unverified("expired while the body came")
+            if self.digest != _digest(body):
                 raise Unverified("content digest")
             seen.admit(self, now_s)  # 8
         except Unverified as reason:
@@ -183,12 +186,12 @@ def open_request(
     repeatedly (`items()` of a multidict). `key_for(kid)` is the 32-byte public key that is live now, or None.
 
     Steps: 1 one value for each field · 2 form of the signature · 3 expiry · 4 key · 5 signature · 6 window and nonce ·
-    and with the body 7 it is the one digested · 8 window and nonce once more, which is remembered.
+    and with the body 7 expiry, and it is the one digested · 8 window and nonce once more, which is remembered.
     """
     try:
         fields = _single_fields(headers)  # 1
-        request, expires, params, signature = _parse_signature(fields)  # 2
-        if not (request.created < expires <= request.created + WINDOW_S and now_s <= expires):  # 3
+        request, params, signature = _parse_signature(fields)  # 2
+        if not (request.created < request.expires <= request.created + WINDOW_S and now_s <= request.expires):  # 3
             raise Unverified("expired, or valid for too long")
         public = key_for(request.kid)  # 4
         if public is None:
@@ -239,8 +242,8 @@ def _signature_base(method: str, url: str, fields: Mapping[str, str], params: st
     return "\n".join(lines).encode("ascii")
 
 
-def _parse_signature(fields: Mapping[str, str]) -> tuple[OpenedRequest, int, str, bytes]:
-    """Request, `expires`, the signature parameters as received, signature bytes; Malformed otherwise."""
+def _parse_signature(fields: Mapping[str, str]) -> tuple[OpenedRequest, str, bytes]:
+    """Request, the signature parameters as received, signature bytes; Malformed otherwise."""
     found = _INPUT.fullmatch(fields.get("signature-input", ""))
     if found is None:
         raise Malformed("signature input")
@@ -262,5 +265,5 @@ def _parse_signature(fields: Mapping[str, str]) -> tuple[OpenedRequest, int, str
     if f"{opening}{b64encode(signature).decode()}:" != text:
         raise Malformed("signature field")
     digest = fields.get("content-digest", "")  # without one there is nothing to verify: `_signature_base`
-    request = OpenedRequest(bytes.fromhex(values["keyid"]), values["nonce"], int(values["created"]), digest)
-    return request, int(values["expires"]), params, signature
+    created, expires = int(values["created"]), int(values["expires"])
+    return OpenedRequest(bytes.fromhex(values["keyid"]), values["nonce"], created, expires, digest), params, signature

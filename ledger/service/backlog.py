@@ -65,7 +65,7 @@ class Backlog:
 
     @property
     def wait_s(self) -> float:
-        """What a statement that comes now would wait before its turn."""
+        """What a statement that comes now would wait until it is logged."""
         return self._inside / self.rate
 
     @property

@@ -183,7 +183,7 @@ async def get_cases(request: web.Request) -> web.Response:
     behind a claim. A reissue in force is no case."""
     desk = request.app[DESK]
     payer = await _payer(desk, request, suspended=True)
-    payer.accept_empty()
+    await payer.accept_empty()
     filing = payer.filing
     after = parse_decimal(request.query["after"], "after") if "after" in request.query else -1
     number = filing.terms.number

@@ -32,24 +32,28 @@ def check_public_url(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who signed the head of a request, known before its body is read."""
+    """Who signed the head of a request, known before its body is read. Nothing is done for them before `read` or
+    `accept_empty` has returned: until then anybody may be showing the head of somebody else's request once more."""
 
     filing: FilingState
     _opened: OpenedRequest
     _nonces: NonceMemory
+    _judge: Callable[[], Awaitable[FilingState]]
 
     async def read(self, request: web.Request, limit: int, *, on_bytes: Callable[[int], None] | None = None) -> bytes:
-        """The body that was signed for, read as `read_body` does. Raises Unverified for another."""
+        """The body that was signed for, read as `read_body` does. Raises Unverified for another, and what
+        `Requesters.open` raises where the key was revoked while it came."""
         body = await read_body(request, limit, on_bytes=on_bytes)
-        self._accept(body)
+        await self._accept(body)
         return body
 
-    def accept_empty(self) -> None:
+    async def accept_empty(self) -> None:
         """Of a request that has no body. Raises Unverified where it was signed for one."""
-        self._accept(b"")
+        await self._accept(b"")
 
-    def _accept(self, body: bytes) -> None:
+    async def _accept(self, body: bytes) -> None:
         self._opened.accept(body, int(time.time()), self._nonces)
+        await self._judge()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +69,31 @@ class Requesters:
     async def open(self, request: web.Request, *, suspended: bool = False) -> Sender:
         """The filing whose request key signed this; with `suspended` it may be so. Raises Unverified or Refused. Before
         the body is read: what strangers send takes no memory, which all bodies share, and no time."""
-        now = time.time()
         opened = open_request(
             request.method,
             self.public_url.rstrip("/") + request.raw_path,
             request.headers,
             key_for=lambda kid: self.keys[kid][1] if kid in self.keys else None,
-            now_s=int(now),
+            now_s=int(time.time()),
             seen=self.nonces,
         )
-        filing = await self.filing(self.keys[opened.kid][0])
+
+        async def judge() -> FilingState:
+            return await self._judge(opened.kid, suspended)
+
+        return Sender(await judge(), opened, self.nonces, judge)
+
+    async def _judge(self, kid: bytes, suspended: bool) -> FilingState:
+        """The filing of a request key, as it is now. Raises Refused when the key is not live, or the filing not."""
+        filing = await self.filing(self.keys[kid][0])
         assert filing is not None
+        today = batch_day(int(time.time() * 1000))
         live = any(
-            use.status is KeyStatus.LIVE and key.kid == opened.kid and key.covers(batch_day(int(now * 1000)))
+            use.status is KeyStatus.LIVE and key.kid == kid and key.covers(today)
             for key, use in zip(filing.terms.request_keys, filing.request_keys, strict=True)
         )
         if not live:
             raise refuse(Refusal.KEY_NOT_LIVE, "kid")
         if filing.status is not FilingStatus.ACTIVE and not (suspended and filing.status is FilingStatus.SUSPENDED):
             raise refuse(Refusal.FILING_NOT_ACTIVE, "filing_number")
-        return Sender(filing, opened, self.nonces)
+        return filing

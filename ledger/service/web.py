@@ -67,7 +67,7 @@ class Log:
     requesters: Requesters
     metrics: Metrics
     track_budget: Budget
-    intake: Intake  # of bodies that nobody has vouched for yet
+    intake: Intake  # of bodies that are not examined yet
     place: Place
 
 

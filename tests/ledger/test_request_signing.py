@@ -168,14 +168,14 @@ def test_we_accept_what_the_library_signs(label: str) -> None:
         nonce="AAECAwQFBgcICQ+/==", label=label, tag=TAG, include_alg=False,
         covered_component_ids=COVERED, body=BODY,
     )  # fmt: skip
-    assert opened(message.headers) == OpenedRequest(bytes.fromhex(KID), "AAECAwQFBgcICQ+/==", NOW, DIGEST)
+    assert opened(message.headers) == OpenedRequest(bytes.fromhex(KID), "AAECAwQFBgcICQ+/==", NOW, NOW + 300, DIGEST)
 
 
 # --- the honest request ------------------------------------------------------------------------------------
 
 
 def test_an_honest_request_opens() -> None:
-    assert opened(signed()) == OpenedRequest(kid(SIGNER.public), "AAECAwQFBgcICQoLDA0ODw", NOW, DIGEST)
+    assert opened(signed()) == OpenedRequest(kid(SIGNER.public), "AAECAwQFBgcICQoLDA0ODw", NOW, NOW + WINDOW_S, DIGEST)
     assert opened(signed(signer=OTHER)).kid == kid(OTHER.public)
     assert opened(signed_by_hand(parameters())).created == NOW
 
@@ -564,6 +564,12 @@ def test_a_body_that_takes_longer_than_its_signature_holds_is_refused() -> None:
     with pytest.raises(Unverified):
         found.accept(BODY, NOW + WINDOW_S + 1, seen)
     found.accept(BODY, NOW + WINDOW_S, memory())
+    short = open_request(
+        METHOD, URL, signed_by_hand(parameters(expires=str(NOW + 5))), key_for=KEYS.get, now_s=NOW + 5, seen=memory()
+    )
+    with pytest.raises(Unverified, match=NOT_ACCEPTED):
+        short.accept(BODY, NOW + 6, memory())
+    short.accept(BODY, NOW + 5, memory())
 
 
 def test_a_clock_that_goes_back_reopens_nothing() -> None:
@@ -575,7 +581,7 @@ def test_a_clock_that_goes_back_reopens_nothing() -> None:
 
 def admitted(seen: NonceMemory, serial: int, created: int, now_s: int) -> bool:
     try:
-        seen.admit(OpenedRequest(b"k" * 8, f"{serial:016}", created, DIGEST), now_s)
+        seen.admit(OpenedRequest(b"k" * 8, f"{serial:016}", created, created + WINDOW_S, DIGEST), now_s)
     except Unverified:
         return False
     return True

@@ -1,10 +1,17 @@
-"""A caller who declares a body and never sends it."""
+"""Callers who declare a body and never send it, or show the head of one request with the body of another."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import Final
 from urllib.parse import urlsplit
+
+import aiohttp
+
+from ledger.request_signing import sign_request
+from tests.support.builders import Body
 
 _DECLARED: Final = 500_000  # bytes: no more than any of the routes takes
 PATIENCE_S: Final = 10.0
@@ -23,3 +30,17 @@ async def answered_before_the_body(url: str, path: str) -> bytes:
     finally:
         writer.close()
         await writer.wait_closed()
+
+
+async def statuses_of_one_head(url: str, path: str, body: Body, raw: bytes) -> list[int]:
+    """One signed head with another body than it is for, with its own, and with that again: what is answered."""
+    kept = {"Content-Type": "application/json", "Idempotency-Key": "x"}
+    signed = sign_request(
+        "POST", url + path, kept, raw, signer=body.request, now_s=int(time.time()), nonce=os.urandom(16)
+    )
+    found = []
+    async with aiohttp.ClientSession() as session:
+        for data in (raw + b" ", raw, raw):
+            async with session.post(url + path, data=data, headers=kept | signed) as answer:
+                found.append(answer.status)
+    return found

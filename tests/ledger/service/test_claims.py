@@ -47,6 +47,7 @@ from tests.support.claims import (
     payment,
     reserved,
 )
+from tests.support.held_back import statuses_of_one_head
 from tests.support.live_ledger import LiveLedger, drafted, today
 from tests.support.service_room import AUTHORITY, BODY, Room
 from tests.support.stores import KINDS, StoreKind
@@ -456,6 +457,10 @@ class TestOverHttp:
 
         assert await ask(b"", times=2) == [200, 401]
         assert await ask(b"{}", times=1) == [401]
+
+    @pytest.mark.parametrize("path", ["/v1/claims/certificate", "/v1/claims/nullifiers"])
+    async def test_a_head_counts_with_its_own_body_and_once(self, live_claims: LiveLedger, path: str) -> None:
+        assert await statuses_of_one_head(live_claims.url, path, LIVE, b"{}") == [401, 400, 401]
 
     async def test_packs_are_found_by_digest_and_publisher(self, live_claims: LiveLedger, home: Body) -> None:
         own = home.sign(make_pack(b"wages", pack_id="wages", terms=None))

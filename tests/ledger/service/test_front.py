@@ -52,7 +52,7 @@ from tests.ledger.service.test_admission import OPENINGS
 from tests.support.builders import OCCUPATION, Body
 from tests.support.fault_store import flip
 from tests.support.fronts import LiveFront, internal_url, settings_of
-from tests.support.held_back import answered_before_the_body
+from tests.support.held_back import answered_before_the_body, statuses_of_one_head
 from tests.support.life_builders import bare, ruling
 from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body, today
 from tests.support.ports import free_port
@@ -325,6 +325,10 @@ async def hand_in(pair: Pair, body: bytes, headers: dict[str, str]) -> tuple[int
 async def test_strangers_are_turned_away_before_their_body_comes_by_both(pair: Pair) -> None:
     assert b" 401 " in await answered_before_the_body(pair.front.url, "/v1/statements")
     assert b" 401 " in await answered_before_the_body(internal_url(pair.live), PATH)
+
+
+async def test_a_head_counts_with_the_body_that_it_was_signed_for_and_once(pair: Pair) -> None:
+    assert await statuses_of_one_head(pair.front.url, "/v1/statements", HOME, b"{}") == [401, 400, 401]
 
 
 async def test_a_damaged_database_is_not_the_callers_signature() -> None:

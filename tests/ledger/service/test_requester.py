@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from msgspec.structs import replace
 
-from ledger.errors import Malformed, Unverified
+from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.kinds import FilingStatus, KeyStatus
+from ledger.records.refusals import Refusal
 from ledger.records.state import FilingState, KeyUse
 from ledger.request_signing import NonceMemory, sign_request
 from ledger.service.requester import Requesters, check_public_url
@@ -26,10 +28,10 @@ async def filing(_number: str) -> FilingState:
     return FilingState(FilingStatus.ACTIVE, HOME.filing, 1, nothing, 1, nothing, 1, 0, nothing, (), (use,))
 
 
-def signed_for(base: str, path: str) -> Any:
+def signed_for(base: str, path: str, body: bytes = BODY) -> Any:
     headers = {"Content-Type": "application/json", "Idempotency-Key": "x"}
     now = int(time.time())
-    headers |= sign_request("POST", base + path, headers, BODY, signer=HOME.request, now_s=now, nonce=bytes(16))
+    headers |= sign_request("POST", base + path, headers, body, signer=HOME.request, now_s=now, nonce=bytes(16))
     return make_mocked_request("POST", path, headers)
 
 
@@ -50,3 +52,24 @@ async def test_a_slash_at_the_end_of_the_address_changes_nothing(written: str) -
 def test_what_nobody_can_sign_for_is_no_address(url: str) -> None:
     with pytest.raises(Malformed, match="public_url"):
         check_public_url(url)
+
+
+@pytest.mark.parametrize("change", ["key", "filing"])
+async def test_a_key_that_was_revoked_while_the_body_came_does_nothing_any_more(change: str) -> None:
+    now = await filing(NUMBER)
+    asked = list[int]()
+
+    async def changing(_number: str) -> FilingState:
+        asked.append(1)
+        if len(asked) == 1:
+            return now
+        if change == "filing":
+            return replace(now, status=FilingStatus.CANCELLED)
+        return replace(now, request_keys=(KeyUse(KEY, KeyStatus.RETIRED, 5),))
+
+    requesters = Requesters("https://log.example.org", {kid(KEY): (NUMBER, KEY)}, changing, NonceMemory(not_before_s=0))
+    request = signed_for("https://log.example.org", "/v1/tracks", b"")
+    sender = await requesters.open(request)
+    with pytest.raises(Refused) as refusal:
+        await sender.accept_empty()
+    assert refusal.value.code == {"key": Refusal.KEY_NOT_LIVE, "filing": Refusal.FILING_NOT_ACTIVE}[change]

@@ -44,7 +44,7 @@ from ledger.wire import Logged, Submission
 from tests.support import slow_tree
 from tests.support.builders import Body, Certificate, id_number
 from tests.support.fake_witness import FakeWitness, policy_of
-from tests.support.held_back import answered_before_the_body
+from tests.support.held_back import answered_before_the_body, statuses_of_one_head
 from tests.support.in_memory import in_memory, said, undated
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
 from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
@@ -242,6 +242,13 @@ async def test_a_signed_body_over_the_limit_is_refused_too(live: LiveLedger, hom
 async def test_strangers_are_turned_away_before_their_body_comes(live: LiveLedger, path: str) -> None:
     """All bodies under way share one memory: whoever held theirs back would keep the issuers out."""
     assert b" 401 " in await answered_before_the_body(live.url, path)
+
+
+@pytest.mark.parametrize("path", sorted(set(POSTS) - {"/v1/authority"}))
+async def test_a_head_counts_with_the_body_that_it_was_signed_for_and_once(
+    live: LiveLedger, home: Body, path: str
+) -> None:
+    assert await statuses_of_one_head(live.url, path, home, b"{}") == [401, 400, 401]
 
 
 async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLedger) -> None:
