@@ -1,7 +1,7 @@
 """What a front has examined, on its way to the sequencer: one msgpack body, authenticated under the index key.
 
     body = [label, form, filing number, items]       an item: a refusal, or an entry with its private part if it has one
-    mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ "\n" ‖ SHA-256(body) in hex)
+    mac  = HMAC-SHA-256(HKDF(index key, "certledger/front/v1"), seconds ‖ a newline ‖ SHA-256(body) in hex)
 
 The headers have all that the mac is of, so that whoever does not hold the key is told so before the body is read.
 
