@@ -43,11 +43,13 @@ async def check_links(store: Copyable, replayed: VersionedStore, nullifiers: Nul
     async for some in claims_of(replayed):
         names = {nullifiers.link_hmac(claim.leaf): claim for claim in some}
         known |= names.keys()
-        for hmac, sealed in (await store.index(list(names))).items():
+        rows = await store.index(list(names))
+        for hmac, claim in names.items():
             try:
-                await _check_link(replayed, nullifiers, names[hmac], sealed)
+                if hmac in rows:
+                    await _check_link(replayed, nullifiers, claim, rows[hmac])
             except Unverified as error:
-                problems.append(f"claim at index {names[hmac].index}: link row {hmac.hex()} {error}")
+                problems.append(f"claim at index {claim.index}: link row {hmac.hex()} {error}")
         problems = problems[:_LIMIT]
     after = b""
     while rows := await store.page(_ROWS, int(Purpose.LINK), after, _READ):

@@ -39,7 +39,7 @@ from ledger.store.protocol import (
 from ledger.store.sqlite_batch import all_rows, insert_rows, write_batch
 from ledger.store.sqlite_lock import lock_file
 from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
-from ledger.store.sqlite_text import any_of, each_range, numbered, pieces
+from ledger.store.sqlite_text import Statement, any_of, each_range, numbered
 from ledger.store.sqlite_wal import BESIDE_CACHE_KIB, WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
 
@@ -130,7 +130,7 @@ class SqliteStore:
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         found: list[list[tuple[bytes, bytes]]] = [[] for _ in ranges]
         asked = [(place, low, high) for place, (low, high) in enumerate(ranges)]
-        for place, key, value in await self._read(lambda count: each_range(sql.LEAVES, count), asked):
+        for place, key, value in await self._read(each_range(sql.LEAVES, asked), len(asked)):
             found[place].append((key, value))
         for leaves in found:
             if len(leaves) > 1:
@@ -197,10 +197,9 @@ class SqliteStore:
         return None if row is None else row[0]
 
     async def put_checkpoint(self, note: bytes, size: int) -> None:
-        def write() -> None:
-            with self._transaction():
-                if self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note, size)).rowcount != 1:
-                    raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
+        def write() -> None:  # one statement, and so a transaction of its own
+            if self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note, size)).rowcount != 1:
+                raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
         await self._write(write, brief=True)
         await self._written(_COMMIT_PAGES)
@@ -316,19 +315,17 @@ class SqliteStore:
 
     async def _each(self, text: str, keys: Iterable[bytes]) -> list[Any]:
         """The rows of every key, each once, in no particular order."""
-        return await self._read(lambda count: any_of(text, count), [(key,) for key in dict.fromkeys(keys)])
+        asked = list(dict.fromkeys(keys))
+        return await self._read(any_of(text, asked), len(asked))
 
-    async def _read(self, text: Callable[[int], str], asked: Sequence[Sequence[Any]]) -> list[Any]:
-        """The rows of each question; `text` is the SQL of so many of them."""
+    async def _read(self, statements: Iterable[Statement], asked: int) -> list[Any]:
+        """The rows of all these, which ask for so many keys or ranges together."""
 
         def read(connection: sqlite3.Connection) -> list[Any]:
-            rows: list[Any] = []
-            for piece in pieces(asked):
-                rows += all_rows(connection, text(len(piece)), [value for each in piece for value in each])
-            return rows
+            return [row for text, values in statements for row in all_rows(connection, text, values)]
 
         try:
-            if len(asked) < _MANY or self._beside is None or self._closed:
+            if asked < _MANY or self._beside is None or self._closed:
                 return read(self._reader)
             by = (self._reading, self._beside) if self._writes else (self._thread, self._writer)
             return await asyncio.get_running_loop().run_in_executor(by[0], read, by[1])

@@ -11,7 +11,7 @@ from ledger.errors import Damaged, Refused
 from ledger.store import sql
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import HEAD_MOVED, ROW_THERE, StoredBatch, index_values
-from ledger.store.sqlite_text import any_of, in_one_row, numbered, pieces, rows_in, rows_of
+from ledger.store.sqlite_text import any_of, in_one_row, numbered, rows_in, rows_of
 
 Insert = Callable[[str, Sequence[Sequence[Any]]], None]
 
@@ -62,15 +62,16 @@ def _write_states(writer: sqlite3.Connection, insert: Insert, batch: StoredBatch
     """The index by map key has the values too, and so tells only that no key has the same value twice (step 0011): that
     each has one row is looked for here, in pages that were just written."""
     fresh, later = batch.state_values()
-    for keys in pieces([values[0] for values in later]):
-        writer.execute(any_of(sql.KEEP_STATE, len(keys)), keys)
-        writer.execute(any_of(sql.CLEAR_STATE, len(keys)), keys)
+    replaced = [values[0] for values in later]
+    for text in (sql.KEEP_STATE, sql.CLEAR_STATE):
+        for statement in any_of(text, replaced):
+            writer.execute(*statement)
     states = [*later, *fresh]
     insert(sql.NEW_STATE, states)
-    for keys in pieces([values[0] for values in states]):
-        (there,) = writer.execute(any_of(sql.COUNT_STATES, len(keys)), keys).fetchone()
-        if there != len(set(keys)) or there != len(keys):
-            raise Damaged(ROW_THERE)
+    keys = [values[0] for values in states]
+    there = sum(writer.execute(*statement).fetchone()[0] for statement in any_of(sql.COUNT_STATES, keys))
+    if there != len(keys) or there != len(set(keys)):
+        raise Damaged(ROW_THERE)
 
 
 def all_rows(connection: sqlite3.Connection, select: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -86,5 +87,5 @@ def all_rows(connection: sqlite3.Connection, select: str, values: Sequence[Any])
 
 def insert_rows(writer: sqlite3.Connection, text: str, rows: Sequence[Sequence[Any]]) -> None:
     """These rows by the INSERT of one row, many in one statement."""
-    for piece in pieces(rows):
-        writer.execute(rows_of(text, len(piece)), [value for row in piece for value in row])
+    for statement in rows_of(text, rows):
+        writer.execute(*statement)

@@ -6,12 +6,17 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, Final, TypeVar
+from itertools import chain
+from typing import Any, Final, TypeAlias, TypeVar
 
 from ledger.store.migrations import TABLE_OF_STEPS, Migration
 
 T = TypeVar("T")
-_AT_ONCE = (1024, 256, 64, 16, 4, 1)
+Statement: TypeAlias = tuple[str, Sequence[Any]]  # a text, and a value for each of its parameters
+# Keys, ranges or rows that one text has places for. Few, so that few texts are compiled and kept: a batch is one
+# statement for each of its tables, since each one waits several times for the interpreter lock, up to 5 ms each time
+# beside a busy event loop. With six columns the largest has 24,576 parameters; SQLite takes 32,766.
+_PLACES: Final = (1, 4, 16, 64, 256, 1024, 2048, 4096)
 OUR_TABLES: Final = (  # their indexes, triggers and views too: kind, name, text
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 )
@@ -26,34 +31,72 @@ def numbered(text: str) -> str:
     return found
 
 
-@cache
-def any_of(text: str, count: int) -> str:
-    """`= ANY($1)` for SQLite: a list of `count` parameters."""
-    return text.replace("= ANY($1)", f"IN ({', '.join('?' * count)})")
+def any_of(text: str, keys: Sequence[Any]) -> Iterator[Statement]:
+    """`= ANY($1)` for SQLite: lists of parameters. Where one is longer than its keys, the last one is asked again."""
+    for piece, places in _pieces(keys):
+        yield _any_of(text, places), [*piece, *[piece[-1]] * (places - len(piece))]
 
 
 @cache
-def rows_of(text: str, count: int) -> str:
-    """An INSERT of one row, for `count` rows. A row that breaks a constraint rolls the whole transaction back: to undo
-    the statement alone, as SQLite would by itself, it copies each page into a temporary file before it changes it."""
-    found = re.search(r"VALUES (\([^)]*\))", text)
+def _any_of(text: str, places: int) -> str:
+    return text.replace("= ANY($1)", f"IN ({', '.join('?' * places)})")
+
+
+def rows_of(text: str, rows: Sequence[Sequence[Any]]) -> Iterator[Statement]:
+    """An INSERT of one row, for all of these rows. One that breaks a constraint rolls the whole transaction back: to
+    undo the statement alone, as SQLite would by itself, it copies each page into a temporary file before it changes it.
+    """
+    for piece, places in _pieces(rows):
+        yield _rows_of(text, places), _filled(piece, places) if places == 1 else [*_filled(piece, places), len(piece)]
+
+
+@cache
+def _rows_of(text: str, places: int) -> str:
+    found = re.search(r"VALUES \(([^)]*)\)", text)
     assert found is not None and text.startswith("INSERT INTO")
-    row = re.sub(r"\$\d+", "?", found[1])
-    rows = text[: found.start(1)] + ", ".join([row] * count) + text[found.end(1) :]
-    return rows.replace("INSERT", "INSERT OR ROLLBACK", 1)
+    width = found[1].count("$")
+    rows = _values(places, width)
+    if places > 1:
+        columns = ", ".join(f"column{at}" for at in range(1, width + 1))
+        # WHERE, lest ON CONFLICT be read as what a join is on.
+        rows = f"SELECT {columns} FROM ({rows}) WHERE true LIMIT ?"  # noqa: S608  # our own texts
+    return (text[: found.start()] + rows + text[found.end() :]).replace("INSERT", "INSERT OR ROLLBACK", 1)
+
+
+def each_range(select: str, ranges: Sequence[tuple[int, bytes, bytes]]) -> Iterator[Statement]:
+    """(key, value) of one range `$1`..`$2`, for ranges that come as place, low, high: rows (place, key, value). Nothing
+    lies in the empty places of a text."""
+    for piece, places in _pieces(ranges):
+        yield _each_range(select, places), _filled(piece, places)
 
 
 @cache
-def each_range(select: str, count: int) -> str:
-    """(key, value) of one range `$1`..`$2`, for `count` ranges that come as place, low, high: rows (place, key, value).
-    A CROSS JOIN begins with its left side, so that each range is looked for in the index of the right one."""
+def _each_range(select: str, places: int) -> str:
+    """A CROSS JOIN begins with its left side, so that each range is looked for in the index of the right one."""
     one = re.sub(
         r"^SELECT (.*) FROM (.*) ORDER BY (\w+)$",
         r"SELECT asked.column1, \1 FROM asked CROSS JOIN \2 ORDER BY 1, \3",
         select,
     )
-    asked = ", ".join(["(?, ?, ?)"] * count)
-    return f"WITH asked AS (VALUES {asked}) " + one.replace("$1", "asked.column2").replace("$2", "asked.column3")
+    one = one.replace("$1", "asked.column2").replace("$2", "asked.column3")
+    return f"WITH asked AS ({_values(places, 3)}) {one}"
+
+
+def _values(places: int, width: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"VALUES {', '.join([row] * places)}"
+
+
+def _filled(rows: Sequence[Sequence[Any]], places: int) -> list[Any]:
+    """The values of these rows, and NULL for those that a text of so many `places` has more."""
+    return [*chain.from_iterable(rows), *[None] * (len(rows[0]) * (places - len(rows)))]
+
+
+def _pieces(items: Sequence[T]) -> Iterator[tuple[Sequence[T], int]]:
+    """`items` in runs, each with the places of the shortest text that has enough of them."""
+    for at in range(0, len(items), _PLACES[-1]):
+        piece = items[at : at + _PLACES[-1]]
+        yield piece, next(places for places in _PLACES if places >= len(piece))
 
 
 @cache
@@ -81,15 +124,6 @@ def rows_in(text: str | None, numbers: Sequence[bool]) -> list[tuple[Any, ...]]:
     parts, width = text.split("."), len(numbers)
     columns = [map(int if number else bytes.fromhex, parts[at::width]) for at, number in enumerate(numbers)]
     return list(zip(*columns, strict=True))
-
-
-def pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """`items` in runs of few different lengths, so that few SQL texts are compiled."""
-    at = 0
-    for length in _AT_ONCE:
-        while len(items) - at >= length:
-            yield items[at : at + length]
-            at += length
 
 
 def carried_out(steps: Sequence[Migration], store: str = "") -> sqlite3.Connection:

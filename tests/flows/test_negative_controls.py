@@ -178,9 +178,9 @@ class LooseStore(DyingStore):
     def _append(self, batch: StoredBatch, check: Any) -> None:
         super()._append(replace(batch, states=[], buckets=[]), check)
         self._writer.execute("DELETE FROM map_change WHERE seal = ?", (batch.head.seal,))
-        keys = [state.map_key for state in batch.states]
         with self._transaction():
-            self._writer.execute(any_of(sql.CLEAR_STATE, len(keys)), keys)
+            for statement in any_of(sql.CLEAR_STATE, [state.map_key for state in batch.states]):
+                self._writer.execute(*statement)
             super()._insert(
                 sql.NEW_STATE, [(s.map_key, s.value, batch.head.seal, s.subject, s.track, s.body) for s in batch.states]
             )

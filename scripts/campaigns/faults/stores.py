@@ -121,16 +121,10 @@ class _Failing:
         step = step_of(text)
         if text.startswith("BEGIN"):
             self._commit = ""
-        elif step in ("entries", "publish"):
-            self._commit = {"entries": "commit", "publish": "published"}[step]
+        elif step == "entries":
+            self._commit = "commit"
         elif text == "COMMIT":
             step = self._commit
-        if step == "published":  # what `publish` keeps is kept by its commit
-            step = "publish"
-            if not self._fault.kept:
-                return self._inner.execute(text, *values)
-        elif step == "publish" and self._fault.kept:
-            return self._inner.execute(text, *values)
         if not self._fault.strikes(step):
             return self._inner.execute(text, *values)
         if not self._fault.kept:

@@ -374,9 +374,9 @@ def test_a_bucket_is_read_out_of_the_index_alone(tmp_path: Path) -> None:
     low, high = bytes(32), b"\xff" * 32
     with closing(sqlite3.connect(tmp_path / "log.db")) as store:
         for text, values, wanted in (
-            (each_range(sql.LEAVES, 2), (0, low, high, 1, low, high), "SEARCH state USING COVERING INDEX state_key"),
+            (*next(each_range(sql.LEAVES, [(0, low, high)] * 2)), "SEARCH state USING COVERING INDEX state_key"),
             (numbered(sql.COUNT_STATES).replace("= ANY(?1)", "IN (?)"), (low,), "USING COVERING INDEX state_key"),
-            (any_of(sql.STATE, 2), (low, high), "SEARCH state USING INDEX state_key"),
+            (*next(any_of(sql.STATE, [low, high])), "SEARCH state USING INDEX state_key"),
             (numbered(sql.BUCKET), (low, high, low), "SEARCH state USING INDEX state_key"),
             (numbered(sql.LEAVES_AS_OF), (low, high, 9), "SEARCH state USING INDEX state_key"),
             (numbered(sql.CHANGED_SINCE), (9, low, 5), "SEARCH state USING COVERING INDEX state_since"),
