@@ -14,9 +14,12 @@ CACHE_KIB = 32 * 1024
 WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
 BESIDE_CACHE_KIB = 8 * 1024  # of what reads beside a commit, which the next one makes forget all
 _COPY_PAGES = 32_000  # of 4 KiB, written since the last copy
-_COPY_MOST = 128_000  # the same for a large store, whose commits come by a page less often
+_COPY_MOST = 64_000  # the same for a large store, whose commits come by a page less often
 _COPY_SHARE = 16  # of the store's pages, between those two
 _WAL_LIMIT = 128_000  # with copies after _COPY_PAGES; else so much more
+_WAL_SPARE = 64_000  # more, while what lies in it is being copied
+_FEW_PAGES = 16_000  # that the writer may wait for: of a batch or two
+_COPIES = 4  # one after the other, until one of them was not disturbed
 
 
 def connect(
@@ -87,10 +90,13 @@ class Copier:
         self._unwaited = 0  # pages written since the writer last had to wait
 
     def note(self, pages: int) -> bool:
-        """Count pages just written, start a copy when there are enough, and tell whether the writer should wait.
+        """Count pages just written, start a copy when there are enough, and tell whether the writer should wait until
+        the log can be written from its beginning again.
 
-        It waits at most once in so many pages: a long reader elsewhere (fsck) keeps the log from being used again,
-        and waiting for it before every commit would only stop the writer too.
+        A log at its limit is copied beside the writer first, and again where much was written meanwhile: the writer
+        waits for what is left then, unless copying is slower than writing. It waits at most once in so many pages: a
+        long reader elsewhere (fsck) keeps the log from being used again, and waiting for it before every commit would
+        only stop the writer too.
         """
         self._noted += pages
         self._unwaited += pages
@@ -98,11 +104,10 @@ class Copier:
             self._left, self._running, self._copying = self._running.result(), None, 0
         total = self._left + self._copying + self._noted
         limit = _WAL_LIMIT - _COPY_PAGES + self._between
-        # Shortly before the limit once more: what is left there is copied while the writer waits.
-        enough = self._between if total <= limit - _COPY_PAGES else _COPY_PAGES
-        if self._running is None and self._noted > enough:
-            self._running, self._copying, self._noted = self._thread.submit(self._copy), self._noted, 0
-        if total <= limit or self._unwaited <= limit:
+        full = total > limit and self._unwaited > limit
+        if self._running is None and self._noted > (_FEW_PAGES if full else self._between):
+            self._running, self._copying, self._noted = self._thread.submit(self._copy, full), self._noted, 0
+        if not full or (self._running is not None and total <= limit + _WAL_SPARE):
             return False
         self._unwaited = 0
         return True
@@ -121,9 +126,17 @@ class Copier:
             self._left = self._copying = self._noted = 0
             self._running = None
 
-    def _copy(self) -> int:
+    def _copy(self, through: bool) -> int:
+        """Copy; `through`: as far as to the disk. SQLite synchronises the file only after a copy in which nothing was
+        committed: else all that was copied since the log began would be synchronised while the writer waits.
+        """
+        before = -1
         try:
-            _, written, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            for _ in range(_COPIES if through else 1):
+                _, written, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if written == before:
+                    break
+                before = copied  # less than was written, where somebody reads
             self._between = self._pages_between()
         except sqlite3.Error:
             return 0  # the writer meets the same disk and says so

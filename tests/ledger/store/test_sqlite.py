@@ -7,6 +7,8 @@ import resource
 import shutil
 import sqlite3
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
@@ -97,8 +99,11 @@ async def test_a_long_reader_does_not_make_every_commit_wait(tmp_path: Path, mon
     monkeypatch.setattr(module, "_COPY_PAGES", 50)
     monkeypatch.setattr(module, "_WAL_LIMIT", 300)
     copier = module.Copier(tmp_path / "c.db")
-    monkeypatch.setattr(copier, "_copy", lambda: 10_000)  # nothing can be given back
-    waits = sum(copier.note(10) for _ in range(300))
+    monkeypatch.setattr(copier, "_copy", lambda through: 10_000)  # nothing can be given back
+    waits = 0
+    for _ in range(300):
+        waits += copier.note(10)
+        copier.finish()
     copier.close()
     assert 1 <= waits <= 3000 // 300
 
@@ -113,7 +118,7 @@ async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: p
     assert isinstance(copier, module.Copier)
     copies = list[int]()
     real = copier._copy
-    monkeypatch.setattr(copier, "_copy", lambda: copies.append(1) or real())
+    monkeypatch.setattr(copier, "_copy", lambda through: copies.append(1) or real(through))
     for _ in range(60):
         await grow(log, 1)
         copier.finish()
@@ -131,35 +136,83 @@ async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: p
     await log.store.close()
 
 
+class SlowCopies:
+    """In the place of the copier's thread: a copy of many pages ends `commits` commits after it began, one of few
+    pages before the next commit."""
+
+    def __init__(self, commits: int) -> None:
+        self.written = self.copied = 0
+        self.running = Future[int]()
+        self._commits, self._left = commits, 0
+
+    def submit(self, copy: Callable[[bool], int], through: bool) -> Future[int]:
+        self._left = self._commits if self.written - self.copied > 20_000 else 0
+        self.copied, self.running = self.written, Future()
+        return self.running
+
+    def commit(self) -> None:
+        if not self._left and not self.running.done():
+            self.running.set_result(self.copied)
+        self._left -= 1
+
+    def shutdown(self, wait: bool) -> None: ...
+
+
+@pytest.mark.parametrize("commits", [0, 1, 3])
 @pytest.mark.parametrize("large", [False, True])
-def test_the_writer_never_waits_for_many_pages_of_a_quick_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+def test_the_writer_waits_for_few_pages_of_a_log_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool, commits: int
 ) -> None:
-    """What a log that is full still holds is copied while the writer waits. A copy is over before the next commit here,
-    and a large store has few of them."""
-    copier = module.Copier(tmp_path / "c.db")
+    """The others are copied beside it first, and so are those that come meanwhile."""
+    copier, copies = module.Copier(tmp_path / "c.db"), SlowCopies(commits)
+    copier._thread.shutdown()
+    monkeypatch.setattr(copier, "_thread", copies)
     if large:
         copier._between = module._COPY_MOST
-    written = copied = longest = waits = copies = 0
-
-    def copy() -> int:
-        nonlocal copied, copies
-        copied, copies = written, copies + 1
-        return written
-
-    monkeypatch.setattr(copier, "_copy", copy)
+    limit = module._WAL_LIMIT - module._COPY_PAGES + copier._between
+    waited = list[int]()
     for _ in range(2000):
-        written += 2000
-        copier.finish()
-        if copier.note(2000):
-            copier.finish()
-            waits, longest = waits + 1, max(longest, written - copied)
+        copies.written += 5000
+        assert copies.written <= limit + module._WAL_SPARE + 5000
+        if copier.note(5000):
+            assert copier._running is None
+            waited.append(copies.written - copies.copied)
             copier.begin_again(copier._connection)
-            written = copied = 0
-        copier.finish()
+            copies.written = copies.copied = 0
+        copies.commit()
     copier.close()
-    assert waits and longest <= module._COPY_PAGES + 6000
-    assert copies <= (waits + 1) * (2 if large else 3) + 1
+    assert 2000 * 5000 // (limit + module._WAL_SPARE) <= len(waited) <= 2000 * 5000 // limit
+    assert 0 < max(waited) <= module._FEW_PAGES
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2, 9])  # each during one copy
+def test_a_log_that_is_full_is_copied_until_nothing_came_meanwhile(tmp_path: Path, commits: int) -> None:
+    """SQLite synchronises the file only after such a copy."""
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    copier = store._copier
+    assert copier is not None
+    inner, copies = copier._connection, list[int]()
+
+    class Disturbed:
+        def execute(self, text: str) -> Any:
+            answer = inner.execute(text)
+            if "PASSIVE" in text:
+                copies.append(1)
+                if len(copies) <= commits:
+                    # Another length each time, as the log is begun again.
+                    store._writer.execute("INSERT INTO meta SELECT count(*), zeroblob(9000 * count(*)) FROM meta")
+            return answer
+
+    copier._connection = Disturbed()  # type: ignore[assignment]
+    try:
+        copier._copy(False)
+        assert len(copies) == 1
+        copies.clear()
+        copier._copy(True)
+        assert len(copies) == min(commits + 2, 4)
+    finally:
+        copier._connection = inner
+        store.close_now()
 
 
 @pytest.mark.parametrize("read", [False, True])
@@ -181,9 +234,10 @@ def test_only_a_log_that_nobody_reads_is_begun_again(tmp_path: Path, read: bool)
 
 def test_pages_that_are_being_copied_are_still_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_COPY_PAGES", 10)
-    monkeypatch.setattr(module, "_WAL_LIMIT", 30)
+    monkeypatch.setattr(module, "_WAL_LIMIT", 20)
+    monkeypatch.setattr(module, "_WAL_SPARE", 10)
     copier, release = module.Copier(tmp_path / "c.db"), threading.Event()
-    monkeypatch.setattr(copier, "_copy", lambda: int(release.wait()))
+    monkeypatch.setattr(copier, "_copy", lambda through: int(release.wait()))
     assert [copier.note(11), copier.note(11), copier.note(9)] == [False, False, True]
     release.set()
     copier.close()
