@@ -43,11 +43,11 @@ async def check_links(store: Copyable, replayed: VersionedStore, nullifiers: Nul
     async for some in claims_of(replayed):
         names = {nullifiers.link_hmac(claim.leaf): claim for claim in some}
         known |= names.keys()
-        rows = await store.index(list(names))
+        links = await store.index(list(names))
         for hmac, claim in names.items():
             try:
-                if hmac in rows:
-                    await _check_link(replayed, nullifiers, claim, rows[hmac])
+                if hmac in links:
+                    await _check_link(replayed, nullifiers, claim, links[hmac])
             except Unverified as error:
                 problems.append(f"claim at index {claim.index}: link row {hmac.hex()} {error}")
         problems = problems[:_LIMIT]

@@ -80,6 +80,7 @@ async def post_statements(request: web.Request) -> web.Response:
     front = request.app[FRONT]
     sender = await _requester(front, request)  # a
     filing = sender.filing
+    front.backlog.check()  # and again when the body has come
     with front.intake.held() as count:
         body = await sender.read(request, wire.MAX_BODY, on_bytes=count)
     by = Submitter(filing, await front.view.authority())

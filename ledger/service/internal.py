@@ -53,6 +53,7 @@ async def post_examined(request: web.Request) -> web.Response:
     """
     log = request.app[LOG]
     digest = open_examined(request.app[_KEY], request.headers, int(time.time()))  # 1
+    log.sequencer.backlog.check()
     with log.intake.held() as count:
         body = await read_body(request, wire.MAX_BODY, on_bytes=count)
     check_examined(digest, body)

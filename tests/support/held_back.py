@@ -33,7 +33,9 @@ async def answered_before_the_body(url: str, path: str) -> bytes:
 
 
 async def statuses_of_one_head(url: str, path: str, body: Body, raw: bytes) -> list[int]:
-    """One signed head with another body than it is for, with its own, and with that again: what is answered."""
+    """One signed head with another body than it is for, with its own, and with that again: what is answered. It may
+    have been started just now, and refuses what was signed in that second."""
+    await asyncio.sleep(1.0)
     kept = {"Content-Type": "application/json", "Idempotency-Key": "x"}
     signed = sign_request(
         "POST", url + path, kept, raw, signer=body.request, now_s=int(time.time()), nonce=os.urandom(16)

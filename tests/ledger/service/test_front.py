@@ -215,6 +215,7 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined() -> No
             with backlog.through(int(START * LONGEST_S) + 1):
                 async with session.post(site.url + "/v1/statements", data=body) as full:
                     assert (full.status, full.headers["Retry-After"], handed) == (503, "1", [])
+                assert b" 503 " in await answered_before_the_body(site.url, "/v1/statements")
             async with session.post(site.url + "/v1/statements", data=body) as taken:
                 assert taken.status == 200 and handed == [(PATH, 0)], "its wait for the sequencer is not counted here"
     finally:

@@ -10,17 +10,21 @@ import random
 import re
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
+import aiohttp.web
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from ledger import wire
 from ledger.client import Pending
+from ledger.edge import Intake
 from ledger.edge_direct import DIRECT
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
@@ -30,11 +34,13 @@ from ledger.records.statements import parse_statement
 from ledger.service import web
 from ledger.service.admission import Candidate, Examined, KnownBy
 from ledger.service.answers import Answers
-from ledger.service.backlog import LONGEST_S, START
+from ledger.service.backlog import LONGEST_S, START, Backlog
 from ledger.service.budget import Budget
+from ledger.service.examined import front_key, sign_examined
+from ledger.service.internal import add_internal, post_examined
 from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
-from ledger.service.web import create_app, sequence
+from ledger.service.web import LOG, create_app, post_statements, sequence
 from ledger.store.hashes import Hashes
 from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
@@ -242,6 +248,33 @@ async def test_a_signed_body_over_the_limit_is_refused_too(live: LiveLedger, hom
 async def test_strangers_are_turned_away_before_their_body_comes(live: LiveLedger, path: str) -> None:
     """All bodies under way share one memory: whoever held theirs back would keep the issuers out."""
     assert b" 401 " in await answered_before_the_body(live.url, path)
+
+
+@pytest.mark.parametrize("handler", [post_statements, post_examined])
+async def test_what_would_wait_too_long_is_turned_away_before_its_body_comes(
+    handler: Callable[[Any], Awaitable[object]],
+) -> None:
+    """Reading a request of 250 certificates and turning it away then costs as much as it does to answer for ten."""
+    backlog = Backlog(lambda: 0.0)
+
+    class Sent:
+        async def read(self, *_: object, **__: object) -> bytes:
+            raise AssertionError("its body is read")
+
+    async def sender(*_: object, **__: object) -> Sent:
+        return Sent()
+
+    app = aiohttp.web.Application()
+    add_internal(app, bytes(32))
+    app[LOG] = SimpleNamespace(  # type: ignore[assignment]
+        requesters=SimpleNamespace(open=sender), intake=Intake(10), sequencer=SimpleNamespace(backlog=backlog)
+    )
+    app.freeze()
+    signed_by_front = sign_examined(front_key(bytes(32)), b"", int(time.time()))
+    request = make_mocked_request("POST", "/", headers=signed_by_front, app=app, payload=cast(Any, None))
+    with backlog.through(int(START * LONGEST_S) + 1), pytest.raises(Unavailable) as full:
+        await handler(request)
+    assert full.value.retry_after == 1
 
 
 @pytest.mark.parametrize("path", sorted(set(POSTS) - {"/v1/authority"}))

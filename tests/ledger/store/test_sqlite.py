@@ -238,9 +238,11 @@ def test_pages_that_are_being_copied_are_still_in_the_log(tmp_path: Path, monkey
     monkeypatch.setattr(module, "_WAL_SPARE", 10)
     copier, release = module.Copier(tmp_path / "c.db"), threading.Event()
     monkeypatch.setattr(copier, "_copy", lambda through: int(release.wait()))
-    assert [copier.note(11), copier.note(11), copier.note(9)] == [False, False, True]
-    release.set()
-    copier.close()
+    try:
+        assert [copier.note(11), copier.note(11), copier.note(9)] == [False, False, True]
+    finally:
+        release.set()
+        copier.close()
 
 
 async def test_the_writer_waits_for_a_copy_that_is_under_way(tmp_path: Path) -> None:
