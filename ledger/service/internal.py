@@ -45,7 +45,7 @@ async def post_examined(request: web.Request) -> web.Response:
     """Statements of one filing, examined by a front; the answer is that of POST /v1/statements.
 
     1 from a front    under the key that both hold, not older than 30 s, before the body is read, which is then the one
-                      that was signed for: 401 otherwise, and nothing more is said
+                      that was signed for: 401 otherwise, and nothing more is said; 503 when it would wait too long
     2 same version    FRONT_VERSION otherwise
     3 entries again   form, key, signatures, against this process's own view: what a front says about them is not asked
     4 private part    there, where the statement is about a person; what it holds only the front has seen

@@ -198,6 +198,7 @@ class SqliteStore:
 
     async def put_checkpoint(self, note: bytes, size: int) -> None:
         def write() -> None:  # one statement, and so a transaction of its own
+            assert not self._writer.in_transaction
             if self._writer.execute(numbered(sql.PUT_CHECKPOINT), (note, size)).rowcount != 1:
                 raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 

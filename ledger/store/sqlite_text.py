@@ -55,6 +55,7 @@ def _rows_of(text: str, places: int) -> str:
     found = re.search(r"VALUES \(([^)]*)\)", text)
     assert found is not None and text.startswith("INSERT INTO")
     width = found[1].count("$")
+    assert places * width < 32_766, "SQLite takes no more parameters"
     rows = _values(places, width)
     if places > 1:
         columns = ", ".join(f"column{at}" for at in range(1, width + 1))

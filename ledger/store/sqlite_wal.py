@@ -85,7 +85,7 @@ class Copier:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
         self._noted = 0  # pages written since the last copy began, about
         self._copying = 0  # of those that were written before the one under way, and after the one before
-        self._running: Future[int] | None = None
+        self._running: Future[int | None] | None = None
         self._left = 0  # pages in the write-ahead log after the last copy
         self._unwaited = 0  # pages written since the writer last had to wait
 
@@ -101,7 +101,9 @@ class Copier:
         self._noted += pages
         self._unwaited += pages
         if self._running is not None and self._running.done():
-            self._left, self._running, self._copying = self._running.result(), None, 0
+            left = self._running.result()
+            self._left = self._left + self._copying if left is None else left
+            self._running, self._copying = None, 0
         total = self._left + self._copying + self._noted
         limit = _WAL_LIMIT - _COPY_PAGES + self._between
         full = total > limit and self._unwaited > limit
@@ -126,21 +128,26 @@ class Copier:
             self._left = self._copying = self._noted = 0
             self._running = None
 
-    def _copy(self, through: bool) -> int:
+    def _copy(self, through: bool) -> int | None:
         """Copy; `through`: as far as to the disk. SQLite synchronises the file only after a copy in which nothing was
         committed: else all that was copied since the log began would be synchronised while the writer waits.
+
+        Returns the log's whole length, copied or not, as a writer that keeps writing never finds the moment to begin it
+        again. None where nothing was copied: somebody else is at it, or the disk fails, which the writer meets when it
+        has to wait.
         """
         before = -1
         try:
             for _ in range(_COPIES if through else 1):
-                _, written, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                if written == before:
+                busy, written, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if busy:
+                    return None
+                if copied == before:  # nothing came, or somebody reads
                     break
-                before = copied  # less than was written, where somebody reads
+                before = copied
             self._between = self._pages_between()
         except sqlite3.Error:
-            return 0  # the writer meets the same disk and says so
-        # Its whole length, copied or not: a writer that keeps writing never finds the moment to begin it again.
+            return None
         return int(written)
 
     def _pages_between(self) -> int:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,8 +145,10 @@ class SlowCopies:
         self.written = self.copied = 0
         self.running = Future[int]()
         self._commits, self._left = commits, 0
+        self.through = list[tuple[bool, int]]()  # and at which length of the log
 
     def submit(self, copy: Callable[[bool], int], through: bool) -> Future[int]:
+        self.through.append((through, self.written))
         self._left = self._commits if self.written - self.copied > 20_000 else 0
         self.copied, self.running = self.written, Future()
         return self.running
@@ -183,6 +186,7 @@ def test_the_writer_waits_for_few_pages_of_a_log_that_is_full(
     copier.close()
     assert 2000 * 5000 // (limit + module._WAL_SPARE) <= len(waited) <= 2000 * 5000 // limit
     assert 0 < max(waited) <= module._FEW_PAGES
+    assert all(through is (length > limit) for through, length in copies.through)
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2, 9])  # each during one copy
@@ -213,6 +217,41 @@ def test_a_log_that_is_full_is_copied_until_nothing_came_meanwhile(tmp_path: Pat
     finally:
         copier._connection = inner
         store.close_now()
+
+
+def test_a_copy_beside_a_reader_or_another_copy_ends_at_once(tmp_path: Path) -> None:
+    """It cannot go on, or not begin; the log is no shorter for it."""
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    copier, copies = store._copier, list[tuple[int, int, int]]()
+    assert copier is not None
+    inner, busy = copier._connection, list[bool]()
+
+    class Watched:
+        def execute(self, text: str) -> Any:
+            answer = inner.execute(text)
+            if "PASSIVE" not in text:
+                return answer
+            copies.append((1, -1, -1) if busy else answer.fetchone())
+            return SimpleNamespace(fetchone=lambda: copies[-1])
+
+    copier._connection = Watched()  # type: ignore[assignment]
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM head").fetchall()
+        store._writer.execute("INSERT INTO meta VALUES ('a', zeroblob(90000))")
+        assert copier._copy(True) == copies[-1][1] > copies[-1][2] and len(copies) == 2
+        busy.append(True)
+        assert copier._copy(True) is None and len(copies) == 3
+    busy.clear()
+    inner.close()
+    assert copier._copy(True) is None, "an error"
+    ended = Future[int | None]()
+    ended.set_result(None)
+    copier._left, copier._copying, copier._running = 70, 7, ended
+    copier.note(1)
+    assert (copier._left, copier._copying, copier._noted) == (77, 0, 1)
+    copier._connection = inner
+    store.close_now()
 
 
 @pytest.mark.parametrize("read", [False, True])
