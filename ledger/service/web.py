@@ -130,7 +130,7 @@ async def post_statements(request: web.Request) -> web.Response:
     log = request.app[LOG]
     # A suspended body may still suspend and revoke: the fold decides.
     sender = await log.requesters.open(request, suspended=True)
-    log.sequencer.backlog.check()  # again when it has come, but most of those turned away are so at no cost
+    log.sequencer.backlog.check()  # and again when the body has come
     with log.intake.held() as count:
         body = await sender.read(request, wire.MAX_BODY, on_bytes=count)
     authority = log.sequencer.integrator.authority

@@ -1,7 +1,7 @@
 """The SQL of the log, one text for both stores.
 
 PostgreSQL takes it as it stands, and in bulk as `postgres_text` derives it. The SQLite driver writes ?1 for $1, a list
-of as many parameters as there are keys for `= ANY($1)`, and as many rows of VALUES as it inserts at a time.
+of parameters for `= ANY($1)`, and many rows of VALUES (`sqlite_text`).
 """
 
 from __future__ import annotations
