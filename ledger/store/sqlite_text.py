@@ -57,7 +57,7 @@ def _rows_of(text: str, places: int) -> str:
     width = found[1].count("$")
     assert places * width < 32_766, "SQLite takes no more parameters"
     rows = _values(places, width)
-    if places > 1:
+    if places > 1:  # out of a SELECT, a single row that may replace another would have pages copied aside
         columns = ", ".join(f"column{at}" for at in range(1, width + 1))
         # WHERE, lest ON CONFLICT be read as what a join is on.
         rows = f"SELECT {columns} FROM ({rows}) WHERE true LIMIT ?"  # noqa: S608  # our own texts

@@ -254,7 +254,7 @@ async def test_strangers_are_turned_away_before_their_body_comes(live: LiveLedge
 async def test_what_would_wait_too_long_is_turned_away_before_its_body_comes(
     handler: Callable[[Any], Awaitable[object]],
 ) -> None:
-    """Reading a request of 250 certificates and turning it away then costs as much as it does to answer for ten."""
+    """To read it, hash it and look through it first would be work for nothing, when there is too much of it."""
     backlog = Backlog(lambda: 0.0)
 
     class Sent:
