@@ -62,7 +62,7 @@ COUNTS = [0, 1, 3, 4, 5, 63, 255, 1023, 1024, 1025, 2049, 4095, 4096, 4097, 9000
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_many_rows_are_few_statements_and_none_is_lost_or_made(count: int) -> None:
-    """A text with more places than rows writes these rows alone; more rows than any text has places for are several statements."""
+    """A text with more places than rows writes these alone; more rows than any text takes are several statements."""
     rows = [(at, b"%d" % at, bytes(4), at % 3, b"") for at in range(count)]
     with closing(sqlite3.connect(":memory:")) as store:
         store.execute(
