@@ -74,7 +74,7 @@ class Found:
 
 
 class PrivateIndex:
-    """Makes HMACs, seals and opens. Holds the keys in memory; `random_bytes` gives nonces and track ids."""
+    """Makes HMACs, seals and opens. Holds the keys in memory; `random_bytes` gives nonces."""
 
     def __init__(self, key: bytes, random_bytes: Callable[[int], bytes]) -> None:
         self._keys = {purpose: _Hmac(_derive(key, f"hmac/{purpose.name}")) for purpose in Purpose}
@@ -94,10 +94,9 @@ class PrivateIndex:
         """Every key that a row of one of these numbers may have, with the number."""
         return {key: number for number in numbers for key in self.number_keys(number)}
 
-    def track_row(self, document_type: str, country: str, number: str, lineage: str) -> IndexRow:
-        """A row that draws a fresh track id, to be claimed: the first one in stays."""
-        hmac_ = self.person_hmac(document_type, country, number, lineage)
-        return IndexRow(hmac_, Purpose.PERSON, KEY_VERSION, self.random_bytes(16))
+    def track_row(self, person: tuple[str, str, str], lineage: str, track_id: bytes) -> IndexRow:
+        """The row that gives a person (document type, country, number) this track, to be claimed: the first stays."""
+        return IndexRow(self.person_hmac(*person, lineage), Purpose.PERSON, KEY_VERSION, track_id)
 
     def person_hmac(self, document_type: str, country: str, number: str, lineage: str) -> bytes:
         person = text_item(document_type) + text_item(country) + text_item(number) + text_item(lineage)

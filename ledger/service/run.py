@@ -58,6 +58,7 @@ from ledger.store.integrate import MAP_DEPTH, Integrator
 from ledger.store.opening import check_no_store, create_store, open_store
 from ledger.store.protocol import PrivateStore
 from ledger.store.serving import Serving
+from ledger.store.track_places import TRACK_PLACES, new_places
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
@@ -116,7 +117,8 @@ async def create(
     try:
         create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
         await create_guard(settings.guard, folder, settings.origin, settings.store, owner=guard_owner)
-        await store.put_meta({"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")})
+        fixed = {"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")}
+        await store.put_meta(fixed | {TRACK_PLACES: new_places(random_bytes)})
         integrator = await Integrator.open(store)
         batch = await integrator.begin([statement], now_ms)
         batch.add(authentic)

@@ -189,12 +189,14 @@ async def post_tracks(request: web.Request) -> web.Response:
         raise Malformed(f"between 1 and {wire.MAX_PERSONS} persons in a request")
     log.track_budget.take(filing.terms.number, len(persons), time.monotonic())
     journal.info("tracks", extra={"fields": {"filing": filing.terms.number, "persons": len(persons)}})
+    integrator = log.sequencer.integrator
+    fresh = integrator.places.draw(integrator.size, len(persons), log.index.random_bytes)
     rows = []
-    for person in persons:
+    for person, track_id in zip(persons, fresh, strict=True):
         document = IdDocument(person.document_type, person.country, person.number)
         if not 1 <= len(person.lineage) <= 64:
             raise Malformed("a lineage has 1 to 64 characters")
-        rows.append(log.index.track_row(*document.identity, person.lineage))
+        rows.append(log.index.track_row(document.identity, person.lineage, track_id))
     try:
         found = await log.store.claim(rows)
     except Refused as error:  # another process leads; this one is about to find out and to end (standby.py)

@@ -43,7 +43,7 @@ class Ahead:
         self.head: StoredHead = before.head
         self.frontier: Frontier = before.frontier
         self.edge = before.edge
-        self.depth = base.depth
+        self.depth, self.places = base.depth, base.places
         self.map: MapAhead = tree.ahead(before.change)
         self.store = cast(PrivateStore, StoreAhead(cast(PrivateStore, base.store), before, base.depth))
 
@@ -80,9 +80,9 @@ class StoreAhead:
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
         return {**await self._store.states(map_keys), **_known(self._states, map_keys)}
 
-    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
-        wanted = frozenset(track_ids)
-        found = {row.map_key: row for row in await self._store.tracks(track_ids)}
+    async def tracks(self, places: Sequence[bytes]) -> list[StateRow]:
+        wanted = frozenset(places)
+        found = {row.map_key: row for row in await self._store.tracks(places)}
         found.update({key: row for key, row in self._states.items() if row.track in wanted})
         return list(found.values())
 

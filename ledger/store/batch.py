@@ -189,10 +189,11 @@ class Batch:
             body = filing.encode()
             rows.append(StateRow(filing_map_key(number), filing_value(body), number.encode(), b"", body))
         map_keys = self.view.map_keys
-        for cert_key, state in self._certificates.items():
+        places = self._base.places.of([state.track_id for state in self._certificates.values()])
+        for (cert_key, state), place in zip(self._certificates.items(), places, strict=True):
             key = map_keys.get(cert_key) or certificate_map_key(cert_key)
             body = state.encode()
-            rows.append(StateRow(key, certificate_value(body), cert_key, state.track_id, body))
+            rows.append(StateRow(key, certificate_value(body), cert_key, place, body))
         for leaf, claim in self._claims.items():
             rows.append(StateRow(claim_map_key(leaf), claim.value(), leaf, b"", claim.encode()))
         for nullifier, leaf in self._nullifiers.items():

@@ -25,6 +25,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.map_rows import read_roots
 from ledger.store.protocol import EntryRow, Store, VersionedStore
 from ledger.store.replay import replay_stretch
+from ledger.store.track_places import TRACK_PLACES
 from ledger.tlog.checkpoint_text import parse_checkpoint
 from ledger.tlog.note import parse_note
 from ledger.tlog.tiles import tiles_for_size
@@ -88,11 +89,15 @@ async def _check(
     if head is None:
         problems.append("the store has no head: it was never initialised")
         return
-    depth = await store.meta("map_depth")
-    if depth is not None:
+    fixed = {name: value for name in ("map_depth", TRACK_PLACES) if (value := await store.meta(name)) is not None}
+    if fixed:
         with _in_scratch():
-            await scratch.put_meta({"map_depth": depth})
-    replayed = await Integrator.open(scratch)
+            await scratch.put_meta(fixed)
+    try:
+        replayed = await Integrator.open(scratch)
+    except (Damaged, Malformed) as error:  # nothing is in it but what was fixed with the log
+        problems.append(str(error))
+        return
     pending: list[bytes] = []
     unchecked: list[EntryRow] = []  # read, but after the last seal that the replay has reached
     for start in range(0, head.size, _READ):

@@ -36,6 +36,7 @@ from ledger.store.hashes import Hashes
 from ledger.store.map_rows import Sweep, read_roots
 from ledger.store.protocol import StateRow, Store, StoredBatch, StoredHead
 from ledger.store.standing import authority_of, filing_of
+from ledger.store.track_places import TRACK_PLACES, TrackPlaces
 from ledger.store.view import Behind, certificate_of, load_view
 from ledger.text import Text
 from ledger.tlog.map_proof import verify_absence, verify_presence
@@ -49,9 +50,10 @@ MAP_DEPTH = 18  # buckets = 2**18: 16 MiB of memory, 40 keys a bucket at 10 mill
 class Integrator:
     """The committed state of one log, and the only way to extend it. Not safe for concurrent batches."""
 
-    def __init__(self, store: Store, depth: int) -> None:
+    def __init__(self, store: Store, depth: int, places: TrackPlaces) -> None:
         self.store = store
         self.depth = depth
+        self.places = places
         self.head: StoredHead | None = None
         self.frontier = Frontier.empty()
         self.map = MapTree(depth)
@@ -70,7 +72,8 @@ class Integrator:
         Raises Unverified, Malformed or Unavailable when tiles, map buckets or the last seal do not match the head.
         """
         depth = await store.meta("map_depth")
-        self = cls(store, int.from_bytes(depth or MAP_DEPTH.to_bytes(1, "big"), "big"))
+        places = TrackPlaces(await store.meta(TRACK_PLACES))
+        self = cls(store, int.from_bytes(depth or MAP_DEPTH.to_bytes(1, "big"), "big"), places)
         head = await store.head()
         if head is None:
             return self

@@ -65,7 +65,7 @@ class StateRow(msgspec.Struct, frozen=True, array_like=True):
     map_key: bytes
     value: bytes
     subject: bytes
-    track: bytes
+    track: bytes  # the place of its track (`TrackPlaces`); empty: in none
     body: bytes
 
 
@@ -188,7 +188,9 @@ class Store(Protocol):
 
     async def tile(self, level: int, index: int) -> bytes | None: ...
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]: ...
-    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]: ...
+    async def tracks(self, places: Sequence[bytes]) -> list[StateRow]:
+        """The members of the tracks at these places (`TrackPlaces`)."""
+
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         """(key, value) of the state map with low <= key <= high for each range, rising by key."""
 

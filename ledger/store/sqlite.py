@@ -124,8 +124,8 @@ class SqliteStore:
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
         return {row[0]: StateRow(*row) for row in await self._each(sql.STATE, map_keys)}
 
-    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
-        return [StateRow(*row) for row in await self._each(sql.TRACK, track_ids)]
+    async def tracks(self, places: Sequence[bytes]) -> list[StateRow]:
+        return [StateRow(*row) for row in await self._each(sql.TRACK, places)]
 
     async def leaves(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
         found: list[list[tuple[bytes, bytes]]] = [[] for _ in ranges]

@@ -37,6 +37,7 @@ from ledger.records.view import Change, Member, Moment, Signed, signed_row
 from ledger.store.claims import Claims, load_claims
 from ledger.store.growth import StoredLeaves
 from ledger.store.protocol import StateRow, Store
+from ledger.store.track_places import TrackPlaces
 
 
 class Source(Protocol):
@@ -46,6 +47,8 @@ class Source(Protocol):
     def store(self) -> Store: ...
     @property
     def authority(self) -> AuthorityState | None: ...
+    @property
+    def places(self) -> TrackPlaces: ...
     async def filing(self, number: str) -> FilingState | None: ...
     async def proven_entry(self, index: int) -> bytes: ...
     async def proven_states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]: ...
@@ -240,7 +243,7 @@ class _Loader:
     async def _tracks(self, track_ids: set[bytes]) -> list[StateRow]:
         """The members of those tracks that were not read yet."""
         fresh = sorted(track_ids - self.view._tracks.keys())
-        return await self._store.tracks(fresh) if fresh else []
+        return await self._store.tracks(self._source.places.of(fresh)) if fresh else []
 
     async def successors(self, cert_keys: Sequence[bytes]) -> None:
         """The certificates that took the place of these: a correction may have moved them to other tracks."""

@@ -61,6 +61,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.replay import replay_stretch
 from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.store.track_places import TRACK_PLACES, new_places
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES, Ed25519Signer, MlDsa44Signer
 from ledger.tlog.note import Note, NoteSignature, format_note
@@ -164,6 +165,8 @@ class History(RuleBasedStateMachine):
     def _create(self, name: str) -> Any:
         store = create_sqlite(self.room / name, private=False)
         self.run(store.put_meta({"map_depth": bytes([DEPTH])}))
+        if name == NAMES[0]:
+            self.run(store.put_meta({TRACK_PLACES: new_places(lambda size: bytes(range(size)))}))
         return store
 
     def run(self, work: Awaitable[T]) -> T:

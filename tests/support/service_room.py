@@ -9,6 +9,7 @@ room.publisher, room.sequencer, room.answers
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
+from ledger.store.track_places import TRACK_PLACES, new_places
 from ledger.tlog.checkpoint import CheckpointSigner, CosignedCheckpoint, open_cosigned
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NONE, Policy
@@ -91,7 +93,7 @@ class Room:
             inner = await self.kind.open(path, private=True)
         else:
             inner = await self.kind.create(path, private=True)
-            await inner.put_meta({"map_depth": b"\x04"})
+            await inner.put_meta({"map_depth": b"\x04", TRACK_PLACES: new_places(os.urandom)})
             FileGuard.create(self.folder / "guard")
             integrator = await Integrator.open(inner)
             for statement in (AUTHORITY.sign(AUTHORITY.genesis), AUTHORITY.sign(BODY.filing)):
@@ -193,10 +195,9 @@ class Room:
 
     async def draft(self, *labels: str, **changes: Any) -> list[Certificate]:
         """Certificates with the tracks that the private index holds."""
-        made = []
+        made, index = [], PrivateIndex(octets("index"), os.urandom)
         for label in labels:
-            index = PrivateIndex(octets("index"), lambda count, label=label: octets(f"t {label}", count))
-            row = index.track_row("111", "CHN", id_number(label), OCCUPATION)
+            row = index.track_row(("111", "CHN", id_number(label)), OCCUPATION, octets(f"t {label}", 16))
             track = (await self.store.claim([row]))[row.hmac]
             made.append(BODY.certificate(label, track=track, **changes))
         return made

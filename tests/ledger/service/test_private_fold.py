@@ -117,8 +117,7 @@ async def matches(room: Room, cert_key: bytes, person: str) -> bool:
 
 async def track(room: Room, person: str) -> bytes:
     """The track that the ledger draws for a person."""
-    drawn = INDEX.track_row("111", "CHN", id_number(person), OCCUPATION)
-    row = msgspec.structs.replace(drawn, body=octets(f"t {person}", 16))
+    row = INDEX.track_row(("111", "CHN", id_number(person)), OCCUPATION, octets(f"t {person}", 16))
     return (await room.store.claim([row]))[row.hmac]
 
 

@@ -42,6 +42,7 @@ from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
 from ledger.service.web import LOG, create_app, post_statements, sequence
 from ledger.store.hashes import Hashes
+from ledger.store.track_places import TrackPlaces
 from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.policy import format_policy
@@ -53,7 +54,7 @@ from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.held_back import answered_before_the_body, statuses_of_one_head
 from tests.support.in_memory import in_memory, said, undated
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
-from tests.support.live_ledger import LiveLedger, drafted, live_body, today, tracks_of
+from tests.support.live_ledger import LiveLedger, distinct, drafted, live_body, today, tracks_of
 from tests.support.service_room import BODY, EXAMINER, INDEX, PATIENCE_S, Room, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
@@ -883,12 +884,39 @@ async def test_a_track_asked_of_one_that_was_unseated_is_asked_again() -> None:
         requesters=SimpleNamespace(open=opened),
         track_budget=Budget(1.0, 10),
         index=INDEX,
+        sequencer=SimpleNamespace(integrator=SimpleNamespace(places=TrackPlaces(None), size=0)),
         store=SimpleNamespace(claim=unseated),
     )
     request: Any = SimpleNamespace(app={web.LOG: log})
     with pytest.raises(Unavailable) as failure:
         await web.post_tracks(request)
     assert failure.value.retry_after
+
+
+async def test_the_tracks_of_a_roster_lie_beside_each_other_and_do_not_look_it(tmp_path: Path) -> None:
+    body, live = live_body("roster"), LiveLedger.create(tmp_path / "log", "roster", examiners=0)
+    first, second = distinct("first", 40), distinct("second", 40)
+    await asyncio.to_thread(live.start)
+    try:
+        await live.file(body)
+        async with live.client(body) as client:
+            drawn = {}
+            for names in (first, second):
+                drawn |= await tracks_of(client, names)
+                made = body.certificate(names[-1], day=today() - 3, track=drawn[names[-1]])
+                await client.submit([made.submission()])
+            assert await tracks_of(client, [*reversed(first), *second]) == drawn, "whoever asks again hears the same"
+            rest = [body.certificate(n, day=today() - 3, track=drawn[n]) for n in (*reversed(second[:-1]), *first[:-1])]
+            await client.submit([one.submission() for one in rest])
+        assert await asyncio.to_thread(live.stop) == 0
+        with closing(sqlite3.connect(live.folder / "log.db")) as raw:
+            ((kept,),) = raw.execute("SELECT value FROM meta WHERE name = 'track_places'").fetchall()
+            rows = raw.execute("SELECT track FROM state WHERE length(track) > 0 ORDER BY track").fetchall()
+        in_order = [place for (place,) in rows]
+        assert in_order == TrackPlaces(kept).of([drawn[name] for name in (*first, *second)])
+        assert not set(in_order) & set(drawn.values()) and list(drawn.values()) != sorted(drawn.values())
+    finally:
+        await asyncio.to_thread(live.kill)
 
 
 async def test_an_entry_that_the_store_has_lost_is_503_and_nothing_short_is_cached(tmp_path: Path) -> None:

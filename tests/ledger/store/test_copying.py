@@ -15,6 +15,7 @@ from ledger.service.private_index import NUMBERS_APART
 from ledger.store import copying
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
 from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
+from ledger.store.track_places import TRACK_PLACES
 from tests.support.batches import accept, batch, contents, h
 from tests.support.stores import KINDS, PostgresKind, SqliteKind, StoreKind
 
@@ -48,7 +49,7 @@ async def sound(copied: Copyable) -> list[str]:
 
 async def grown(kind: StoreKind, path: Path, batches: int = 3) -> Any:
     store = await kind.create(path, private=True)
-    await store.put_meta({"origin": b"o", "map_depth": b"\4", NUMBERS_APART: b""})
+    await store.put_meta({"origin": b"o", "map_depth": b"\4", NUMBERS_APART: b"", TRACK_PLACES: b"places"})
     head: StoredHead | None = None
     for _ in range(batches):
         made = batch(head, 3)
@@ -75,7 +76,7 @@ TABLES = (
 
 async def everything(store: Any) -> list[Any]:
     rows = [await store.page(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]
-    meta = [await store.meta(name) for name in ("origin", "map_depth", NUMBERS_APART)]
+    meta = [await store.meta(name) for name in ("origin", "map_depth", NUMBERS_APART, TRACK_PLACES)]
     return [*rows, await store.checkpoint(), await store.checkpoint_size(), *meta]
 
 

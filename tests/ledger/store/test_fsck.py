@@ -20,6 +20,7 @@ from ledger.records.kinds import Kind
 from ledger.store.fsck import _READ, damage_of, fsck
 from ledger.store.hashes import Hashes
 from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.store.track_places import TRACK_PLACES, new_places
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from tests.support.build_log import LogBuilder
@@ -38,7 +39,9 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 
 def build(path: Path, batches: tuple[int, ...]) -> None:
     async def make() -> None:
-        log = await LogBuilder.create(path)
+        store = create_sqlite(path, private=False)
+        await store.put_meta({TRACK_PLACES: new_places(lambda size: bytes(range(size)))})
+        log = await LogBuilder.create(path, store=store)
         number = 0
         for count in batches:
             number += count
@@ -128,6 +131,7 @@ COLUMNS = [
     ("tile", "body"),
     *(("state", column) for column in ("map_key", "value", "subject", "track", "body")),
     ("map_change", "body"),
+    ("meta", "value"),
     *(("head", column) for column in ("root", "chain", "map_root")),
 ]
 
@@ -176,6 +180,9 @@ DAMAGE = {
     "a row behind the head": (
         "INSERT INTO entry SELECT max(idx) + 9, randomblob(9), randomblob(32), 4, randomblob(32) FROM entry"
     ),
+    "the key of the tracks' places": "UPDATE meta SET value = x'00' WHERE name = 'track_places'",
+    "another key of them": f"UPDATE meta SET value = x'{new_places(bytes).hex()}' WHERE name = 'track_places'",
+    "no key of them": "DELETE FROM meta WHERE name = 'track_places'",
     "a checkpoint that is none": "INSERT INTO checkpoint (one, note) VALUES (1, x'00')",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from ledger.store.protocol import StoredHead
 from ledger.store.refilling import refill
 from ledger.store.replay import BadEntry
 from ledger.store.sqlite import SqliteStore, create_sqlite
+from ledger.store.track_places import TRACK_PLACES, new_places
 from tests.support.build_log import ORIGIN, LogBuilder
 from tests.support.fault_store import flip
 
@@ -45,7 +47,9 @@ async def old(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def grown(path: Path, batches: int, *labels: str) -> LogBuilder:
-    made = await LogBuilder.create(path)
+    store = create_sqlite(path, private=False)
+    await store.put_meta({TRACK_PLACES: new_places(os.urandom)})
+    made = await LogBuilder.create(path, store=store)
     for label in labels or map(str, range(batches)):
         await made.issue(made.certificate(label))
     return made
@@ -87,7 +91,11 @@ async def test_an_empty_store_gets_everything(copy: LogBuilder, workers: ThreadP
     head = await fill(store, copy, workers)
     assert await store.rows(0, head.size) == await copy.store.rows(0, head.size)
     assert await store.meta("origin") == ORIGIN.encode()
-    assert await store.meta("map_depth") == await copy.store.meta("map_depth")
+    for name in ("map_depth", TRACK_PLACES):
+        assert await store.meta(name) == await copy.store.meta(name) is not None
+    scratch = create_sqlite(tmp_path / "scratch.db", private=True)
+    assert await fsck(store, scratch, workers) == []
+    await scratch.close()
     await store.close()
 
 

@@ -43,7 +43,8 @@ def test_states_of_before_are_all_there(tmp_path: Path) -> None:
         before_checkpoint_step(store.execute, postgres=False)
         store.execute("DELETE FROM migration WHERE name >= '0010'")
         store.executemany(sql.NEW_STATE.replace("$", "?"), rows)
-        assert upgrade_tables(store, HERE, private=True, dry_run=False) == ["0010_checkpoint", "0011_state"]
+        made = upgrade_tables(store, HERE, private=True, dry_run=False)
+        assert made == ["0010_checkpoint", "0011_state", "0012_places_private"]
         check_tables(store, HERE, private=True)
         found = store.execute("SELECT map_key, value, since, subject, track, body FROM state ORDER BY rowid").fetchall()
         assert found == rows
