@@ -28,7 +28,7 @@ from ledger.errors import Unavailable
 from ledger.wire import MAX_SUBMISSIONS
 
 LONGEST_S: Final = 1.15  # what a statement may be expected to wait until it is logged: it is answered within 2 s
-BATCH_S: Final = 0.4  # what one batch may take, at the rate that is believed
+BATCH_S: Final = 0.3  # what one batch may take, at the rate that is believed
 SMALLEST: Final = 512  # statements that a batch may have at any rate: of a slow disk each costs the same, however few
 START: Final = 525.0  # statements a second, believed before there is a measurement, with the weight of one second
 LEAST: Final = 30.0  # statements a second; no estimate is below, so that 35 are let in whatever was measured
@@ -74,7 +74,7 @@ class Backlog:
         """Statements that one batch should not exceed: who waits for it, waits while the one before is committed and
         then for all of it. On a machine where all takes thrice as long, the same number would take thrice as long.
 
-        Where a batch itself costs f seconds, this leaves 0.4 - f for its statements, and so 1 - f / 0.4 of the rate
+        Where a batch itself costs f seconds, this leaves 0.3 - f for its statements, and so 1 - f / 0.3 of the rate
         that batches without end would reach.
         """
         return max(SMALLEST, int(self.rate * BATCH_S))
