@@ -36,6 +36,8 @@ the last two characters (of the national scheme: one body, year and grade, and o
 else is said of number, name or ID: without its key an HMAC cannot be tried, and 128 bits (among the names of one
 number) or 192 are enough that no two meet by chance.
 
+The tracks that the rows of persons lead to tell such a thief when they were drawn (`ledger/store/track_places.py`).
+
 Whoever holds the index keys can try numbers one by one; that is why they live in the keystore, outside the database.
 """
 

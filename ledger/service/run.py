@@ -58,6 +58,7 @@ from ledger.store.integrate import MAP_DEPTH, Integrator
 from ledger.store.opening import check_no_store, create_store, open_store
 from ledger.store.protocol import PrivateStore
 from ledger.store.serving import Serving
+from ledger.store.standing import check_places
 from ledger.store.track_places import TRACK_PLACES, new_places
 from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner
@@ -118,7 +119,7 @@ async def create(
         create_key_file(folder / settings.keys, keys, passphrase, cost=cost, random_bytes=random_bytes)
         await create_guard(settings.guard, folder, settings.origin, settings.store, owner=guard_owner)
         fixed = {"origin": settings.origin.encode(), "map_depth": map_depth.to_bytes(1, "big")}
-        await store.put_meta(fixed | {TRACK_PLACES: new_places(random_bytes)})
+        await store.put_meta(fixed | ({TRACK_PLACES: new_places(random_bytes)} if store.tracks_in_order else {}))
         integrator = await Integrator.open(store)
         batch = await integrator.begin([statement], now_ms)
         batch.add(authentic)
@@ -167,6 +168,7 @@ async def running(
         index = PrivateIndex(keys.key("index", "index").secret, os.urandom)
         request_keys: dict[bytes, tuple[str, bytes]] = {}
         integrator = await Integrator.open(store)
+        await check_places(store, integrator.places)
         signer = log_signer(settings.origin, keys, integrator.authority, unlock)
         hashes, metrics = Hashes(store), make_metrics()
         guard = await open_guard(settings.guard, folder, settings.origin, settings.store)

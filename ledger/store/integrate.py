@@ -69,7 +69,8 @@ class Integrator:
     async def open(cls, store: Store) -> Integrator:
         """Read the committed head of `store`.
 
-        Raises Unverified, Malformed or Unavailable when tiles, map buckets or the last seal do not match the head.
+        Raises Unverified, Malformed or Unavailable when tiles, map buckets or the last seal do not match the head, or
+        what was fixed with the log cannot be read.
         """
         depth = await store.meta("map_depth")
         places = TrackPlaces(await store.meta(TRACK_PLACES))

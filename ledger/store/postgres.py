@@ -51,6 +51,7 @@ class PostgresStore:
 
     reads_at_once: ClassVar[bool] = False
     reads_first: ClassVar[bool] = False
+    tracks_in_order: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -233,6 +234,10 @@ class PostgresStore:
             raise _reading_only()
         if (await self._notes.put(sql.PUT_CHECKPOINT, note, size)).split()[-1] != "1":
             raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
+
+    async def some_member(self) -> StateRow | None:
+        row = await self._one(sql.SOME_MEMBER)
+        return None if row is None else StateRow(*row)
 
     async def hold(self) -> None:
         await self._writing.hold()

@@ -238,11 +238,13 @@ class VersionedStore(Store, Protocol):
 
     `reads_at_once`: its reads never wait, they have ended before the event loop goes on; but for those of many
     identities, states, tracks, leaves or rows of the private index at a time.
+    `tracks_in_order`: tracks whose places are neighbours lie beside each other (`ledger.store.track_places`).
     `reads_first`: what a batch reads had better be read before the batch ahead of it is committed than beside that.
     """
 
     reads_at_once: ClassVar[bool]
     reads_first: ClassVar[bool]
+    tracks_in_order: ClassVar[bool]
 
     async def state_as_of(self, map_key: bytes, seal: int) -> StateVersion | None:
         """The version in the map that the seal at this index commits to; None when it has no such key."""
@@ -291,6 +293,9 @@ class PrivateStore(VersionedStore, Protocol):
     async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]: ...
     async def claim(self, rows: Sequence[IndexRow]) -> dict[bytes, bytes]:
         """Insert the rows whose HMAC is not there yet, durably, and return what is there now for each."""
+
+    async def some_member(self) -> StateRow | None:
+        """A certificate that is in a track, whichever; None when none is."""
 
     async def hold(self) -> None:
         """Stay the one writer. Raises Refused when another process has taken that over, or has written meanwhile."""

@@ -22,7 +22,6 @@ from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store, StoredHead
 from ledger.store.replay import replay_stretch
-from ledger.store.track_places import TRACK_PLACES
 from ledger.text import Text
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.checkpoint_text import Checkpoint
@@ -56,9 +55,8 @@ async def refill(
     await check_whole(store)
     signed = await _signed(source, origin, keys)  # 1
     if await store.head() is None:
-        kept = {name: await source.meta(name) for name in ("map_depth", TRACK_PLACES)}
-        fixed = {name: value for name, value in kept.items() if value is not None}
-        await store.put_meta({"origin": origin.encode()} | fixed)
+        depth = await source.meta("map_depth")
+        await store.put_meta({"origin": origin.encode()} | ({} if depth is None else {"map_depth": depth}))
     ours = await Integrator.open(store)
     if signed.size <= ours.size:  # 2
         raise Refused("REFILL_OLDER", "from", _NO_MORE.format(theirs=signed.size, ours=ours.size))

@@ -50,6 +50,7 @@ STATE: Final = "SELECT map_key, value, subject, track, body FROM state WHERE map
 TRACK: Final = (  # PostgreSQL's index has no rows of no track
     "SELECT map_key, value, subject, track, body FROM state WHERE track = ANY($1) AND length(track) > 0"
 )
+SOME_MEMBER: Final = "SELECT map_key, value, subject, track, body FROM state WHERE length(track) > 0 LIMIT 1"
 LEAVES: Final = "SELECT map_key, value FROM state WHERE map_key >= $1 AND map_key <= $2 ORDER BY map_key"
 BUCKET: Final = (  # the body by a question of its own: all else lies in PostgreSQL's index
     "SELECT map_key, value, since,"

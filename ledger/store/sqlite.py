@@ -56,6 +56,7 @@ class SqliteStore:
 
     reads_at_once: ClassVar[bool] = True
     reads_first: ClassVar[bool] = True
+    tracks_in_order: ClassVar[bool] = True
 
     def __init__(self, path: Path, *, private: bool, read_only: bool = False) -> None:
         self._path = path
@@ -204,6 +205,10 @@ class SqliteStore:
 
         await self._write(write, brief=True)
         await self._written(_COMMIT_PAGES)
+
+    async def some_member(self) -> StateRow | None:
+        row = self._one(sql.SOME_MEMBER)
+        return None if row is None else StateRow(*row)
 
     async def hold(self) -> None:
         """True for as long as this process lives: it has the file's lock."""

@@ -1,13 +1,20 @@
-"""Filings and the authority as stored rows say, with the statements that the rows name."""
+"""Filings, the authority and the places of tracks as stored rows say, with the statements that the rows name."""
 
 from __future__ import annotations
 
 from ledger.errors import Damaged, Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing, Genesis
-from ledger.records.state import AuthorityState, FilingState, parse_authority_state, parse_filing_state
+from ledger.records.state import (
+    AuthorityState,
+    FilingState,
+    bound_certificate_state,
+    parse_authority_state,
+    parse_filing_state,
+)
 from ledger.records.statements import parse_statement
-from ledger.store.protocol import StateRow, Store, entry_at
+from ledger.store.protocol import PrivateStore, StateRow, Store, entry_at
+from ledger.store.track_places import TrackPlaces
 
 
 async def filing_of(store: Store, row: StateRow) -> FilingState:
@@ -30,6 +37,14 @@ def authority_of(genesis: Genesis, leaf: bytes, row: StateRow | None) -> Authori
     if state.value() != row.value:
         raise Damaged("store: the authority's state is not that of its value; run fsck")
     return state
+
+
+async def check_places(store: PrivateStore, places: TrackPlaces) -> None:
+    """Return when tracks lie where `places` has them: one tells, for another key, none, or one where there was none
+    would have all of them elsewhere, and each next certificate of a person as the first. Raises Damaged."""
+    row = await store.some_member()
+    if row is not None and places.of([bound_certificate_state(row.body, row.value).track_id]) != [row.track]:
+        raise Damaged("store: tracks do not lie where its key has them; bring the store back from a backup")
 
 
 def _terms_index(body: bytes) -> int:

@@ -7,14 +7,14 @@ the tracks of one request lie beside each other, behind all that were drawn befo
 
     5 bytes big-endian   size of the log when it was drawn
     3 bytes              of its request, at random
-    2 bytes big-endian   which one of that request
-    6 bytes              at random
+    8 bytes              at random
 
 Every id has one place, and every place one id, whoever drew it: an id from elsewhere lies wherever it decrypts to. A
-store without a key has ids for places, and draws them at random: so it is in every replica, and in a log from before
-there were places. The key is drawn with the log and never another, for it would look for every track where that is not.
-It stands in the store with a digest of itself; nothing but these places can be read with it. A thief of a ledger's
-database learns from it in which order tracks were drawn, which the order of insertion tells too until rows are copied.
+store without a key has ids for places, and draws them at random: so it is in every replica, in PostgreSQL (whose hash
+index puts neighbours apart), and in a log from before there were places. The key is drawn with the log and never
+another, for it would look for every track where that is not: it stands in the store with a digest of itself, and a
+start looks whether a track is where it says (`check_places`). Nobody else gives one: whoever had it could tell from the
+public log which persons were first asked about together, and when.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ledger.errors import Damaged
 TRACK_PLACES: Final = "track_places"  # name in `meta`
 TRACK_BYTES: Final = 16  # of an id, and of a place: one block
 _KEY, _DIGEST = 16, 8
-_SIZE, _REQUEST, _NUMBER, _RANDOM = 5, 3, 2, 6
+_SIZE, _REQUEST, _RANDOM = 5, 3, 8
 
 
 def new_places(random_bytes: Callable[[int], bytes]) -> bytes:
@@ -49,7 +49,7 @@ class TrackPlaces:
         if kept is not None:
             key = kept[:_KEY]
             if len(key) != _KEY or kept[_KEY:] != _digest(key):
-                raise Damaged("store: the key of the tracks' places cannot be read; run fsck")
+                raise Damaged("store: the key of the tracks' places cannot be read; bring the store back from a backup")
             # No block comes twice, which is all that ECB would show.
             self._cipher = Cipher(AES(key), ECB())  # noqa: S305
 
@@ -61,11 +61,11 @@ class TrackPlaces:
         return [next(found) if track_id else b"" for track_id in track_ids]
 
     def draw(self, size: int, count: int, random_bytes: Callable[[int], bytes]) -> list[bytes]:
-        """Fresh ids for one request to a log of `size` entries, in the order of their places; at most 65,536."""
+        """Fresh ids for one request to a log of `size` entries (below 2^40)."""
         if self._cipher is None:
             return [random_bytes(TRACK_BYTES) for _ in range(count)]
         request = size.to_bytes(_SIZE, "big") + random_bytes(_REQUEST)
-        places = [request + at.to_bytes(_NUMBER, "big") + random_bytes(_RANDOM) for at in range(count)]
+        places = [request + random_bytes(_RANDOM) for _ in range(count)]
         return _blocks(self._cipher.encryptor().update(b"".join(places)))
 
 

@@ -223,7 +223,8 @@ def _entry(serial: int, count: int, keys: list[list[Ed25519Signer]]) -> bytes:
     body, grade = holder * 7 % BODIES, 2 + holder % 3 + upgrade
     day = DAY + serial * _span(count) // count
     signer = keys[body][serial // BODIES % KEYS]
-    return signed_certificate(serial, holder, body, grade, day - serial * 31 % 18, day - 25, signer)
+    track_id = _octets(f"t{holder}")[:16]
+    return signed_certificate(serial, track_id, body, grade, day - serial * 31 % 18, day - 25, signer)
 
 
 def cert_key(serial: int) -> bytes:
@@ -231,9 +232,9 @@ def cert_key(serial: int) -> bytes:
 
 
 def signed_certificate(
-    serial: int, holder: int, body: int, grade: int, issue_day: int, assessment_day: int, signer: Ed25519Signer
+    serial: int, track_id: bytes, body: int, grade: int, issue_day: int, assessment_day: int, signer: Ed25519Signer
 ) -> bytes:
-    """The entry of certificate `serial`, in the track of `holder`."""
+    """The entry of certificate `serial`."""
     issue = Issue(
         cert_key=cert_key(serial),
         filing_number=_number(body),
@@ -246,7 +247,7 @@ def signed_certificate(
         route=Route.EXAM,
         standard=f"GZB-{OCCUPATION}",
         audience=Audience.PUBLIC,
-        track_id=_octets(f"t{holder}")[:16],
+        track_id=track_id,
         face=_octets(f"f{serial}"),
         rest=_octets(f"x{serial}"),
     )

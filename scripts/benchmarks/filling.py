@@ -36,6 +36,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.opening import Opened, open_store
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
 from ledger.store.sqlite import SqliteStore
+from ledger.store.track_places import TRACK_PLACES, TrackPlaces
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.postgres import PATIENT
 
@@ -119,7 +120,7 @@ async def _fill(store: Opened, count: int) -> None:
     await integrator.commit(await batch.finish())
     began, done = time.monotonic(), 0
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for piece in _signed(pool, count, day):
+        for piece in _signed(pool, count, day, await store.meta(TRACK_PLACES)):
             for at in range(0, len(piece), BATCH):
                 statements = [parse_statement(entry) for entry in piece[at : at + BATCH]]
                 head = integrator.head
@@ -134,25 +135,26 @@ async def _fill(store: Opened, count: int) -> None:
                 print(f"filled {done:,} of {count:,}, {rate:,.0f}/s", file=sys.stderr, flush=True)
 
 
-def _signed(pool: ProcessPoolExecutor, count: int, day: int) -> Iterator[list[bytes]]:
-    """The entries in order, signed on other cores a little ahead."""
+def _signed(pool: ProcessPoolExecutor, count: int, day: int, kept: bytes | None) -> Iterator[list[bytes]]:
+    """The entries in order, signed on other cores a little ahead. `kept`: where the store says tracks lie."""
     waiting: deque[Future[list[bytes]]] = deque()
     for at in range(0, count, _PIECE):
-        waiting.append(pool.submit(_sign, at, min(at + _PIECE, count), day))
+        waiting.append(pool.submit(_sign, at, min(at + _PIECE, count), day, kept))
         if len(waiting) > _AHEAD:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _sign(first: int, end: int, day: int) -> list[bytes]:
-    return [_entry(serial, day) for serial in range(first, end)]
+def _sign(first: int, end: int, day: int, kept: bytes | None) -> list[bytes]:
+    tracks = TrackPlaces(kept).draw(first, end - first, os.urandom)
+    return [_entry(serial, track_id, day) for serial, track_id in enumerate(tracks, first)]
 
 
-def _entry(serial: int, day: int) -> bytes:
+def _entry(serial: int, track_id: bytes, day: int) -> bytes:
     body = serial % auditing.BODIES
     signer = _signers(body)[serial // auditing.BODIES % auditing.KEYS]
-    return auditing.signed_certificate(serial, serial, body, 2 + serial % 4, day, day - 7, signer)
+    return auditing.signed_certificate(serial, track_id, body, 2 + serial % 4, day, day - 7, signer)
 
 
 def _signers(body: int) -> list[Ed25519Signer]:

@@ -195,8 +195,8 @@ class AuditStore:
             states[key] = StateRow(key, value, *unpack_state(packed, count, place % STATES))
         return states
 
-    async def tracks(self, track_ids: Sequence[bytes]) -> list[StateRow]:
-        wanted = set(track_ids)
+    async def tracks(self, places: Sequence[bytes]) -> list[StateRow]:
+        wanted = set(places)
         with self._reading():
             keys = self._buckets.members(wanted, self._depth)
         # A correction may have moved a certificate: the state says where it is now.

@@ -182,6 +182,7 @@ DAMAGE = {
     ),
     "the key of the tracks' places": "UPDATE meta SET value = x'00' WHERE name = 'track_places'",
     "another key of them": f"UPDATE meta SET value = x'{new_places(bytes).hex()}' WHERE name = 'track_places'",
+    "its name": "UPDATE meta SET name = 'track_placer' WHERE name = 'track_places'",
     "no key of them": "DELETE FROM meta WHERE name = 'track_places'",
     "a checkpoint that is none": "INSERT INTO checkpoint (one, note) VALUES (1, x'00')",
 }

@@ -19,6 +19,8 @@ from ledger.store.track_places import TRACK_PLACES, new_places
 from tests.support.build_log import ORIGIN, LogBuilder
 from tests.support.fault_store import flip
 
+KEPT = new_places(os.urandom)
+
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[ThreadPoolExecutor]:
@@ -28,8 +30,10 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 async def copy(tmp_path: Path) -> AsyncIterator[LogBuilder]:
-    """A log that went on, as somebody's copy holds it: signed up to its third batch of four."""
+    """A log that went on, as somebody's copy holds it: signed up to its third batch of four. Its owner has put a key
+    into it that copies do not have."""
     made = await grown(tmp_path / "copy.db", 2)
+    await made.store.put_meta({TRACK_PLACES: new_places(bytes)})
     await made.store.put_checkpoint(made.checkpoint(), made.integrator.size)
     await made.issue(made.certificate("not signed yet"))
     yield made
@@ -40,6 +44,7 @@ async def copy(tmp_path: Path) -> AsyncIterator[LogBuilder]:
 async def old(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     """The log's own store, as it was after its first two batches; with a private index."""
     store = create_sqlite(tmp_path / "old.db", private=True)
+    await store.put_meta({TRACK_PLACES: KEPT})
     made = await LogBuilder.create(tmp_path, store=store)
     await made.issue(made.certificate("0"))
     yield store
@@ -47,9 +52,7 @@ async def old(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def grown(path: Path, batches: int, *labels: str) -> LogBuilder:
-    store = create_sqlite(path, private=False)
-    await store.put_meta({TRACK_PLACES: new_places(os.urandom)})
-    made = await LogBuilder.create(path, store=store)
+    made = await LogBuilder.create(path)
     for label in labels or map(str, range(batches)):
         await made.issue(made.certificate(label))
     return made
@@ -79,6 +82,7 @@ async def test_it_ends_at_what_was_signed(
     assert head == await old.head() and before.size < head.size < copy.integrator.size
     assert said == [(head.size, head.size)]
     assert await old.rows(0, head.size) == await copy.store.rows(0, head.size)
+    assert await old.meta(TRACK_PLACES) == KEPT
     scratch = create_sqlite(tmp_path / "scratch.db", private=True)
     assert await fsck(old, scratch, workers) == []
     await scratch.close()
@@ -91,8 +95,8 @@ async def test_an_empty_store_gets_everything(copy: LogBuilder, workers: ThreadP
     head = await fill(store, copy, workers)
     assert await store.rows(0, head.size) == await copy.store.rows(0, head.size)
     assert await store.meta("origin") == ORIGIN.encode()
-    for name in ("map_depth", TRACK_PLACES):
-        assert await store.meta(name) == await copy.store.meta(name) is not None
+    assert await store.meta("map_depth") == await copy.store.meta("map_depth") is not None
+    assert await store.meta(TRACK_PLACES) is None, "whoever gave it could read when each track was drawn"
     scratch = create_sqlite(tmp_path / "scratch.db", private=True)
     assert await fsck(store, scratch, workers) == []
     await scratch.close()

@@ -75,7 +75,7 @@ async def test_append_is_visible_in_every_read(store: Any) -> None:
     assert await store.tile(0, 0) == h("tile") * 2
     state = first.states[0]
     assert await store.states([state.map_key, h("none")]) == {state.map_key: state}
-    assert await store.tracks([b"track", b"other"]) == [state]
+    assert await store.tracks([b"track", b"other"]) == [state] == [await store.some_member()]
     everything, nothing = (bytes(32), b"\xff" * 32), (bytes(32), bytes(32))
     assert await store.leaves([everything, nothing]) == [[(state.map_key, state.value)], []]
     assert await store.map_changes(FIRST_CHANGE, 9) == [(1, bytes(4) + h("bucket 2"))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ledger.errors import Damaged
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.store.standing import check_places
 from ledger.store.track_places import TRACK_PLACES, TrackPlaces, new_places
 from tests.support.build_log import LogBuilder, octets
 from tests.support.fault_store import flip
@@ -39,12 +40,15 @@ def test_every_id_has_one_place_of_its_own_and_none_is_none(ids: list[bytes]) ->
 
 
 def test_what_is_drawn_lies_in_order_behind_all_that_was_drawn_before() -> None:
-    drawn = [one for size in (0, 1, 255, 256, 70_000, 10**12) for one in places().draw(size, 300, os.urandom)]
-    found = places().of(drawn)
-    assert found == sorted(found) and len(set(found)) == len(drawn)
-    together = [places().of(places().draw(7, 50, os.urandom)) for _ in range(40)]
-    runs = sorted(together)
-    assert [place for run in runs for place in run] == sorted(place for run in together for place in run), (
+    requests = [places().draw(size, 300, os.urandom) for size in (0, 1, 255, 256, 70_000, 10**12)]
+    lying = [sorted(places().of(one)) for one in requests]
+    assert lying == sorted(lying) and all(one[-1] < next_[0] for one, next_ in pairwise(lying))
+    turns = count()
+    beside = [
+        sorted(places().of(places().draw(7, 50, lambda size: (next(turns) * 7919 % 65521).to_bytes(size, "big"))))
+        for _ in range(40)
+    ]
+    assert [place for one in sorted(beside) for place in one] == sorted(place for one in beside for place in one), (
         "no request lies between the tracks of another"
     )
 
@@ -58,12 +62,13 @@ def test_an_id_says_nothing_of_the_request_that_drew_it(kept: bytes | None) -> N
         assert len({drawn[at] for drawn in ids}) > 64, "every byte is as if drawn for itself"
 
 
-def test_two_requests_never_draw_the_same() -> None:
-    """The worst case: at one size, with as many random bytes equal as can be told apart without."""
-    turns = count()
-    once, again = (places().draw(5, 3, lambda size: next(turns).to_bytes(size, "big")) for _ in range(2))
-    assert len({*once, *again}) == 6
-    assert len(set(places().draw(5, 1000, bytes))) == 1000
+@pytest.mark.parametrize("width", [3, 8])
+def test_of_all_that_is_drawn_at_random_each_byte_makes_another_id(width: int) -> None:
+    """At one size of the log: 11 bytes a track, of which a request has 3 in common."""
+    ids = set()
+    for bit in range(8 * width):
+        ids.update(places().draw(5, 1, lambda size, bit=bit: (1 << bit if size == width else 0).to_bytes(size, "big")))
+    assert len(ids) == 8 * width
 
 
 def test_without_a_key_a_place_is_the_id() -> None:
@@ -74,7 +79,7 @@ def test_without_a_key_a_place_is_the_id() -> None:
 
 @pytest.mark.parametrize("kept", [b"", KEPT[:-1], KEPT + b"\0", KEPT[:16], *(flip(KEPT, bit) for bit in range(8 * 24))])
 def test_a_key_that_is_not_whole_is_never_gone_by(kept: bytes) -> None:
-    with pytest.raises(Damaged, match="run fsck"):
+    with pytest.raises(Damaged, match="from a backup"):
         places(kept)
 
 
@@ -100,6 +105,25 @@ async def test_a_log_whose_key_cannot_be_read_is_not_opened(tmp_path: Path) -> N
     await log.store.put_meta({TRACK_PLACES: flip(KEPT, 3)})
     await log.store.close()
     store = open_sqlite(tmp_path / "log.db", private=False)
-    with pytest.raises(Damaged, match="run fsck"):
+    with pytest.raises(Damaged, match="from a backup"):
         await Integrator.open(store)
     await store.close()
+
+
+async def test_a_start_looks_whether_a_track_lies_where_the_key_has_it(tmp_path: Path) -> None:
+    """Another key, none, or one where there was none, would find no track: each certificate would be the first one of
+    its person."""
+    for at, kept in enumerate((KEPT, None)):
+        store = create_sqlite(tmp_path / f"{at}.db", private=True)
+        for other in (KEPT, None):
+            await check_places(store, places(other))
+        if kept is not None:
+            await store.put_meta({TRACK_PLACES: kept})
+        log = await LogBuilder.create(tmp_path, store=store)
+        await check_places(store, places(kept))
+        await log.issue(log.certificate("1", track="t"))
+        for other in {KEPT, None, new_places(bytes)} - {kept}:
+            with pytest.raises(Damaged, match="from a backup"):
+                await check_places(store, places(other))
+        await check_places(store, log.integrator.places)
+        await store.close()
