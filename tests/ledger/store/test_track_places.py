@@ -77,10 +77,10 @@ def test_without_a_key_a_place_is_the_id() -> None:
     assert places(None).draw(5, 2, lambda size: b"x" * size) == [b"x" * 16] * 2
 
 
-@pytest.mark.parametrize("kept", [b"", KEPT[:-1], KEPT + b"\0", KEPT[:16], *(flip(KEPT, bit) for bit in range(8 * 24))])
-def test_a_key_that_is_not_whole_is_never_gone_by(kept: bytes) -> None:
-    with pytest.raises(Damaged, match="from a backup"):
-        places(kept)
+def test_a_key_that_is_not_whole_is_never_gone_by() -> None:
+    for kept in (b"", KEPT[:-1], KEPT + b"\0", KEPT[:16], *(flip(KEPT, bit) for bit in range(8 * 24))):
+        with pytest.raises(Damaged, match="from a backup"):
+            places(kept)
 
 
 async def test_a_log_goes_by_the_places_that_its_store_keeps(tmp_path: Path) -> None:
