@@ -54,6 +54,7 @@ def follow(live: LiveLedger, folder: Path, *words: str) -> int:
 async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Server, tmp_path: Path) -> None:
     place, body, draw = server.place("flow"), live_body("postgres"), random.Random(7)
     live = LiveLedger.create(tmp_path / "log", "postgres", store=place, store_owner=server.owner(place), examiners=0)
+    assert {name for (name,) in server.sql(place, "SELECT name FROM meta")} == {"origin", "map_depth"}, "track_places"
     assert not list((tmp_path / "log").glob("*.db*"))
     acked: dict[str, int] = {}
     labels = distinct("pg", 48)
