@@ -3,7 +3,7 @@
 A track's id tells nothing, so that it looks random. In an index by id each track would be a page of its own, read and
 written for every certificate. Here an id is the encryption of the track's place: one block of AES under a key that only
 the store has. To everybody else it is 16 random bytes; the place that the store reads from it begins with what makes
-the tracks of one request lie beside each other, behind all that were drawn before:
+the tracks of one request lie beside each other, behind all that were drawn when the log was smaller:
 
     5 bytes big-endian   size of the log when it was drawn
     3 bytes              of its request, at random
