@@ -60,7 +60,10 @@ async def test_nothing_acknowledged_is_lost(pair: Pair, tmp_path: Path) -> None:
     try:
         await drill.open()
         draw = random.Random(1)
-        await drill.round(draw, fail_over(pair, draw))
+        for _ in range(3):  # one may come while no answer is under way
+            await drill.round(draw, fail_over(pair, draw))
+            if drill.journal.unknown:
+                break
         found = await drill.judge()
         assert {name: found[name] for name in NEVER} == dict.fromkeys(NEVER, 0)
         assert found["acked"] == found["attempted"] > 8 and found["unknown"] > 0
