@@ -10,11 +10,11 @@ the tracks of one request lie beside each other, behind all that were drawn when
     8 bytes              at random
 
 Every id has one place, and every place one id, whoever drew it: an id from elsewhere lies wherever it decrypts to. A
-store without a key has ids for places, and draws them at random: so it is in every replica, in PostgreSQL (whose hash
-index puts neighbours apart), and in a log from before there were places. The key is drawn with the log and never
-another, for it would look for every track where that is not: it stands in the store with a digest of itself, and a
-start looks whether a track is where it says (`check_places`). Nobody else gives one: whoever had it could tell from the
-public log which persons were first asked about together, and when.
+store without a key has ids for places, and draws them at random: so it is in every replica, in a log that was made in
+PostgreSQL (whose hash index puts neighbours apart), and in one from before there were places. The key is drawn with
+the log and never another, for it would look for every track where that is not: it stands in the store with a digest of
+itself, and a start looks whether a track is where it says (`check_places`). Nobody else gives one: whoever had it could
+tell from the public log which persons were first asked about together, and when.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
--- A log that is made since this step keeps a key in `meta` (track_places), and `state.track` holds where its tracks lie
--- instead of their ids (ledger/store/track_places.py). A program from before would look for them by their ids and find
--- none: this step keeps it away. Nothing is changed here; a log from before goes on with ids, and without a key.
+-- A log that is made in a SQLite store since this step keeps a key in `meta` (track_places), and `state.track` holds
+-- where its tracks lie instead of their ids (ledger/store/track_places.py). A program from before would look for them by
+-- their ids and find none: this step keeps it away. Nothing is changed here; a log from before goes on with ids, and
+-- without a key. What was copied out of such a store into PostgreSQL keeps its key, and is read by it.

@@ -17,6 +17,7 @@ from ledger.store.batch import Prepared
 from ledger.store.growth import bucket_range
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, Purpose, Slot
+from ledger.store.track_places import TRACK_PLACES, new_places
 from ledger.tlog.map_slots import bucket_of
 from tests.support.build_log import Certificate, LogBuilder, octets
 from tests.support.stores import KINDS
@@ -37,7 +38,9 @@ async def _prepared(log: LogBuilder, certificates: list[Certificate], *, ahead: 
 @pytest.fixture(params=sorted(KINDS))
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LogBuilder]:
     path = tmp_path / "log.db"
-    made = await LogBuilder.create(path, store=await KINDS[request.param]().create(path, private=True))
+    store = await KINDS[request.param]().create(path, private=True)
+    await store.put_meta({TRACK_PLACES: new_places(bytes)})
+    made = await LogBuilder.create(path, store=store)
     yield made
     await made.store.close()
 
@@ -54,7 +57,7 @@ async def test_every_read_is_that_of_the_log_afterwards(log: LogBuilder) -> None
     keys = [row.map_key for row in prepared.stored.states]
     depth = log.integrator.depth
     ranges = [bucket_range(number, depth) for number in sorted({bucket_of(key, depth) for key in keys} | {0, 1, 2})]
-    tracks = [one.issue.track_id for one in everything]
+    tracks = log.integrator.places.of([one.issue.track_id for one in everything])
     hmacs = [row.hmac for row in _INDEX] + [octets("nobody")]
     questions: list[Callable[[Any], Awaitable[Any]]] = [
         lambda store: store.states(keys),
