@@ -35,6 +35,7 @@ from ledger.store.postgres_link import (
     unavailable,
 )
 from ledger.text import Text
+from ledger.tlog.merkle import HASH_BYTES
 
 DEADLINES: Final = Deadlines(connect=5.0, command=5.0, lock=3.0, abandoned=10.0, settle=15.0)
 _RETRY_S: Final = 0.1
@@ -133,8 +134,8 @@ class PostgresGuard:
         self._session: Any = None
 
     async def open(self, store_schema: str) -> None:
-        """Raises Unavailable where there is no guard of this log, Refused for a server that loses commits, a database
-        that the log lies in too, or a role that may do too much."""
+        """Raises Unavailable where there is no guard of this log or its row cannot be read, Refused for a server that
+        loses commits, a database that the log lies in too, or a role that may do too much."""
         try:
             session = await self._connected()
             with unavailable("guard"):
@@ -168,7 +169,10 @@ class PostgresGuard:
         row = await self._ask(lambda session: session.fetchrow(_KNOWN, self._origin))
         if row is None:
             raise Unavailable(f"signer guard {self._place}: it knows no such log; it must not be recreated by hand")
-        return row["size"], row["root"]
+        size, root = row["size"], row["root"]
+        if size < 0 or len(root) != HASH_BYTES or (size == 0) != (root == NOTHING[1]):
+            raise Unavailable(f"signer guard {self._place}: its row cannot be read; it must not be recreated by hand")
+        return size, root
 
     async def _ask(self, question: Any) -> Any:
         """The answer of a statement that may be carried out twice. Raises Unavailable when there is none in time."""

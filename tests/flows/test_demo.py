@@ -28,6 +28,7 @@ from ledger.tlog.checkpoint import open_checkpoint, open_cosigned
 from ledger.tlog.note import parse_vkey
 from ledger.tlog.policy import parse_policy
 from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+from tests.support.missing import missing
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -256,9 +257,7 @@ def test_the_page_shows_the_verdict_without_script(demo: DemoRun) -> None:
 def test_a_browser_shows_it(demo: DemoRun, tmp_path: Path) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing; scripts/setup --tests installs it")
-        pytest.skip("chromium is not installed")
+        missing("chromium is missing; scripts/setup --tests installs it")
     shot = tmp_path / "page.png"
     command = [
         chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

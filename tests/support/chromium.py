@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,13 +12,13 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.support.missing import IN_CI
+
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 # For `pytestmark`. CI has one, or fails.
 IN_CHROMIUM: Final = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine (Debian package chromium)"
-    ),
+    pytest.mark.skipif(CHROMIUM is None and not IN_CI, reason="no chromium on this machine (Debian package chromium)"),
 ]
 PATIENCE_MS: Final = 180_000  # of every wait, on a machine that has much else to do
 _AXE: Final = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")

@@ -131,7 +131,13 @@ class LiveLedger:
 
     @classmethod
     def create(
-        cls, folder: Path, seed: str = "live", store_owner: str = "", guard_owner: str = "", **settings: Any
+        cls,
+        folder: Path,
+        seed: str = "live",
+        store_owner: str = "",
+        guard_owner: str = "",
+        map_depth: int = MAP_DEPTH,
+        **settings: Any,
     ) -> LiveLedger:
         """`init` without its console. Works inside and outside of a running loop."""
         authority = make_authority(seed, origin=f"log.test.example/{seed}")
@@ -146,7 +152,7 @@ class LiveLedger:
             PASSPHRASE,
             cost=LIGHT,
             now_ms=time.time_ns() // 1_000_000,
-            map_depth=MAP_DEPTH,
+            map_depth=map_depth,
             store_owner=store_owner,
             guard_owner=guard_owner,
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.missing import missing
 
 RUNNER = Path(__file__).parents[1] / "interop" / "js" / "page.mjs"
 
@@ -19,10 +18,7 @@ def ask(questions: Sequence[dict[str, Any]]) -> list[Any]:
     """The answer to each question, in order. Skips where there is no Node; with CI set that is a failure."""
     node = shutil.which("node")
     if node is None:
-        reason = "needs Node.js (Debian: nodejs)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("needs Node.js (Debian: nodejs)")
     done = subprocess.run(
         [node, "--no-warnings", RUNNER], input=json.dumps(questions), capture_output=True, text=True, timeout=300
     )

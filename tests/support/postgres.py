@@ -27,9 +27,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
-import pytest
 
 from ledger.store.postgres_link import Deadlines, parse_place
+from tests.support.missing import missing
 from tests.support.ports import free_port
 
 SUPERUSER, OWNER, APPLICATION = "postgres", "ledger_owner", "ledger_app"
@@ -153,9 +153,7 @@ def needed() -> Path:
     """The server's programs; without them the test is skipped (fails with CI set)."""
     found = binaries()
     if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no PostgreSQL server on this machine (Debian package postgresql-15)")
-        pytest.skip("no PostgreSQL server on this machine (Debian package postgresql-15)")
+        missing("no PostgreSQL server on this machine (Debian package postgresql-15)")
     return found
 
 

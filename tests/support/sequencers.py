@@ -29,7 +29,7 @@ from ledger.service.config import LedgerSettings
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import format_settings, load_settings
 from ledger.tlog.tiles import parse_entries
-from ledger.wire import Logged
+from ledger.wire import Logged, Receipt
 from tests.support import slow_tree
 from tests.support.builders import Body, Certificate
 from tests.support.live_ledger import START_S, LiveLedger
@@ -54,6 +54,7 @@ class Fleet:
     patience_s: float = 2.0  # with one that does not answer
     newest: LiveLedger | None = None  # who gave the newest receipt
     guarded: list[int] = field(default_factory=list)  # sizes that the guard remembered, in the order seen
+    hear: Callable[[bytes, str], object] = lambda note, who: None  # of every checkpoint that somebody shows
 
     @classmethod
     def create(cls, server: Server, folder: Path, seed: str, count: int, **settings: Any) -> Fleet:
@@ -93,18 +94,25 @@ class Fleet:
                 with suppress(Unavailable, Unverified):
                     return await question(await self.leader())
 
-    async def submit(self, body: Body, certificates: Sequence[Certificate]) -> None:
-        """Send to one member after the other until there is a receipt; its answers are kept."""
+    async def submit(
+        self, body: Body, certificates: Sequence[Certificate], unanswered: Callable[[], None] = lambda: None
+    ) -> Receipt:
+        """Send to one member after the other until there is a receipt; its answers are kept. `unanswered` is told of
+        each request that has none."""
         async with asyncio.timeout(START_S):
             for patience_s in growing(self.patience_s):
                 for member in sorted(self.members, key=lambda member: member is not self.newest):
-                    with suppress(Unavailable, Unverified):
-                        await self.submit_to(member.client(body, total_s=patience_s), certificates)
-                        self.newest = member
-                        return
+                    try:
+                        receipt = await self.submit_to(member.client(body, total_s=patience_s), certificates)
+                    except (Unavailable, Unverified):
+                        unanswered()
+                        continue
+                    self.newest = member
+                    return receipt
                 await asyncio.sleep(0.05)
+        raise AssertionError
 
-    async def submit_to(self, client: Any, certificates: Sequence[Certificate]) -> None:
+    async def submit_to(self, client: Any, certificates: Sequence[Certificate]) -> Receipt:
         """One request. Raises Unavailable or Unverified as the client does."""
         async with client:
             receipt = await client.submit([c.submission() for c in certificates])
@@ -114,6 +122,7 @@ class Fleet:
             assert isinstance(answer, Logged), answer
             entry = certificate.statement.entry
             assert self.acks.setdefault(entry, answer.index) == answer.index, "a retry has the first answer"
+        return receipt
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
@@ -134,6 +143,7 @@ class Fleet:
                 async with asyncio.timeout(0.5):
                     code, _, note = await member.fetch("/checkpoint")
                 if code == 200:
+                    self.hear(note, member.url)
                     shown = member.open(note).checkpoint
                     self.heads.add((shown.size, shown.root))
             await asyncio.sleep(0.2)

@@ -37,8 +37,6 @@ def keep(kind: str, store: str, record: dict[str, Any], begun: dict[str, str]) -
     told = json.loads(path.read_text("utf-8")) if path.exists() else {}
     stores = told.get("stores", {})
     stores.setdefault(store, {})[kind] = record
-    for one in stores[store].values():
-        one["counts"] = dict.fromkeys(BAD, 0) | one["counts"]
     seeds = {which: {name: [0, one["next_seed"] - 1] for name, one in kinds.items()} for which, kinds in stores.items()}
     write_results("faults", begun, {"seeds": seeds, "stores": stores})
 
@@ -54,6 +52,7 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
     done, spent = before.get("trials", 0), before.get("seconds", 0)
     target = wanted if options.write else done + wanted
     started, at_start, found = time.monotonic(), done, []
+    this = {"commit": begun["commit"], "cpu": begun["cpu"], "python": begun["python"], "date": begun["date"]}
     async with kind.session(room, store) as piece:
         while done < target and time.monotonic() < end:
             size = min(kind.piece, target - done)
@@ -72,7 +71,8 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
             rate = (done - at_start) / (time.monotonic() - started)
             left = (target - done) / rate / 60
             if kind.piece > 1 or done % 10 == 0 or done == target:
-                print(f"{name}: {done} of {target}, {rate:.2f}/s, {left:.0f} min left; {_bad(counts)}", flush=True)
+                none = ", ".join(f"{what} {counts[what]}" for what in kind.judged)
+                print(f"{name}: {done} of {target}, {rate:.2f}/s, {left:.0f} min left; {none}", flush=True)
             seed += 1
             if options.write:
                 record = {
@@ -81,9 +81,10 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
                     "trials": done,
                     "next_seed": seed,
                     "seconds": round(spent + time.monotonic() - started),
-                    "counts": {key: value for key, value in counts.items() if value},
+                    "counts": dict.fromkeys(kind.judged, 0) | {key: value for key, value in counts.items() if value},
                     "seeds_with_violations": bad,
-                    "commits": sorted({*before.get("commits", ()), begun["commit"]}),
+                    **{name: before[name] for name in ("commits",) if name in before},  # of before there were runs
+                    "runs": [*before.get("runs", ()), this | {"seeds": [first, seed - 1], "trials": done - at_start}],
                 }
                 keep(name, options.store, record, begun)
             for path in room.iterdir():
@@ -91,10 +92,6 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
                     shutil.rmtree(path, ignore_errors=True)
     print(f"{name}: seeds {first} to {seed - 1}: {dict(counts)}", flush=True)
     return found
-
-
-def _bad(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {counts[name]}" for name in BAD)
 
 
 def main(arguments: list[str] | None = None) -> int:

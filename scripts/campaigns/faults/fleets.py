@@ -1,5 +1,6 @@
 """Two or five sequencers of one log, on one PostgreSQL database with the guard in another: those who lead are stopped
-(SIGSTOP), killed and woken while clients submit. Whoever leads, there is one log.
+(SIGSTOP), killed and woken while clients submit. Whoever leads, there is one log: what the clients have on their disks
+is judged against it by the outsider of all faults, and against the guard's memory by the fleet's own judge.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from campaigns.faults.journal import Journal, read_journals
+from campaigns.faults.oracle import Oracle
 from campaigns.faults.stores import StoreKind
+from ledger.wire import Logged
 from tests.support.builders import Body, Certificate
 from tests.support.live_ledger import LiveLedger, distinct, drafted, live_body
 from tests.support.postgres import postgres_server
@@ -31,6 +35,10 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
     folder = room / f"piece {seed}"
     fleet = await asyncio.to_thread(Fleet.create, postgres_server(), folder, f"fleet-{seed}", size, takeover_ms=2000)
     fleet.patience_s = 0.7
+    first = fleet.members[0]
+    oracle = Oracle(first.authority.origin, [key.format_vkey() for key in first.keys])
+    fleet.hear = oracle.heard
+    journals = [Journal(folder / f"client {at}.journal") for at in range(_CLIENTS)]
     try:
         await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
         await fleet.ask(lambda leader: leader.file(body))
@@ -43,25 +51,43 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
 
         certificates, done = iter(await fleet.ask(draft)), asyncio.Event()
         async with fleet.watched():
-            sending = [asyncio.create_task(_load(fleet, body, certificates, done)) for _ in range(_CLIENTS)]
+            clients = (_Client(fleet, body, oracle, journal) for journal in journals)
+            sending = [asyncio.create_task(client.load(certificates, done)) for client in clients]
             happened = await disturb(fleet, draw, count)
             done.set()
             await asyncio.gather(*sending)
         counts.update(happened)
         await fleet.judge()
+        await oracle.read_whole((await fleet.leader()).url)
+        counts.update(oracle.judge(read_journals(folder)))
     except AssertionError as error:  # the judge's: what that is of all that must not be, its words say
         traceback.print_exception(error)
         counts["wrong"] += 1
     finally:
         fleet.end()
-    counts.update({"acked": len(fleet.acks), "heads": len(fleet.heads), f"rounds of {size}": count})
+        for journal in journals:
+            journal.close()
+    counts[f"rounds of {size}"] += count
     return counts
 
 
-async def _load(fleet: Fleet, body: Body, certificates: Iterator[Certificate], done: asyncio.Event) -> None:
-    for _ in itertools.count():
-        some = list(itertools.islice(certificates, _EACH))
-        if done.is_set() or not some:
-            return
-        await fleet.submit(body, some)
-        await asyncio.sleep(0.1)
+class _Client:
+    """Sends to whoever leads, and remembers on disk what came of it."""
+
+    def __init__(self, fleet: Fleet, body: Body, oracle: Oracle, journal: Journal) -> None:
+        self._fleet, self._body, self._oracle, self._journal = fleet, body, oracle, journal
+
+    async def load(self, waiting: Iterator[Certificate], done: asyncio.Event) -> None:
+        while (some := list(itertools.islice(waiting, _EACH))) and not done.is_set():
+            await self._send(some)
+            await asyncio.sleep(0.1)
+
+    async def _send(self, some: Sequence[Certificate]) -> None:
+        labels = {each.secret.hex(): each.statement.entry for each in some}
+        self._journal.intend(labels)
+        receipt = await self._fleet.submit(self._body, some, lambda: self._journal.lose(labels))
+        size, _ = self._oracle.heard(receipt.checkpoint, "client")
+        answers = zip(labels, receipt.answers, strict=True)
+        self._journal.acknowledge(
+            {label: (answer.index, answer.time) for label, answer in answers if isinstance(answer, Logged)}, size
+        )

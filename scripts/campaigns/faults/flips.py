@@ -2,8 +2,13 @@
 
 What finds it, in this order: the start of a log; the judge of evidence, who shares no code with the product; the
 operator's check. What nothing finds must leave every answer as it was. Evidence that verifies and says something else
-than before is `wrong`. Rows of the ledger's own tables (look-ups, envelopes) are in no proof: what is read from them is
-believed only with an opening that the log proves, so of these only the evidence has to stay as it was.
+than before is `wrong`, and so is a kept checkpoint that verifies and is another one, and a guard that remembers
+something else and lets the log sign. Rows of the ledger's own tables (look-ups, envelopes) are in no proof: what is
+read from them is believed only with an opening that the log proves, so of these only the evidence has to stay as it
+was.
+
+Of two logs in turn: one with a map as deep as logs have it, and one so shallow that its few certificates have filled
+chunks of it. Both have a witness, without whom no checkpoint is kept.
 """
 
 from __future__ import annotations
@@ -18,34 +23,43 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
+from campaigns.faults.hearing import HearingWitness
 from campaigns.faults.inside import Clock, Template, inside
+from campaigns.faults.oracle import Unreadable
 from campaigns.faults.stores import StoreKind
-from ledger.errors import CertLedgerError, Malformed
+from ledger.errors import CertLedgerError
 from ledger.records.kinds import Kind
-from ledger.service.guard import FileGuard
+from ledger.service.guard import check_follows, check_grown
 from ledger.store.evidence import Basis, Prover
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
 from ledger.wire import BareSubmission
 from tests.support.builders import ruling
-from tests.support.fault_store import flip
-from tests.support.live_ledger import LiveLedger, today
+from tests.support.live_ledger import MAP_DEPTH, today
 from tests.support.slow_proofs import Bad, check
 
 Asked: TypeAlias = tuple[bytes, int]  # cert key, size
 PRIVATE = ("private_index", "envelope")
 _SHARES = ("row",) * 7 + ("file",) * 2 + ("guard",)
 _BATCHES = (2, 1, 2, 1)
+_DEPTHS = (MAP_DEPTH, 2)  # of the map: with four buckets a batch of this size writes them all anew
 _SOUND = 100  # flips after which the log is looked at as it is without any
 
 
 class Flips:
     """One stopped log, damaged and mended again and again."""
 
-    def __init__(self, live: LiveLedger, store: StoreKind, keys: list[bytes], sizes: list[int], note: bytes) -> None:
-        self._live, self._store, self._keys, self._sizes = live, store, keys, sizes
-        self._basis = Basis(sizes[-1], note, 0)
+    def __init__(self, template: Template, keys: list[bytes], sizes: list[int], note: bytes) -> None:
+        live = template.live
+        self._live, self._store, self._keys, self._sizes, self._oracle = (
+            live,
+            template.store,
+            keys,
+            sizes,
+            template.oracle,
+        )
+        self._basis, self._head = Basis(sizes[-1], note, 0), self._oracle().heard(note, "the log")
         self._trust = {
             "origin": live.authority.origin,
             "log_keys": [key.format_vkey() for key in live.keys[:1]],
@@ -53,13 +67,16 @@ class Flips:
             "auditors": [],
         }
 
+    @property
+    def folder(self) -> Path:
+        return self._live.folder
+
     async def truth(self) -> None:
         """What the sound log answers."""
-        guard = FileGuard(self._live.folder / "guard")
-        self._remembered = guard.size, guard.root
-        await guard.close()
         self._truth = await self._sound()
         assert None not in self._truth.values()
+        assert await self._guarded() == "remembers the same"
+        assert await self._kept() == ""
 
     async def _sound(self) -> dict[Asked, dict[str, Any] | None]:
         """The answers of a log that was mended, which fsck must not blame either."""
@@ -78,7 +95,8 @@ class Flips:
                 assert await self._sound() == self._truth
             where = draw.choice(_SHARES)
             if where == "guard":
-                found, label = await self._guard(draw), "guard"
+                with self._store.flipped_guard(self._live.folder, draw):
+                    found, label = await self._guarded(), "guard"
             else:
                 damaged = self._store.flipped_row if where == "row" else self._store.flipped_file
                 with damaged(self._live.folder, draw) as label:
@@ -93,19 +111,36 @@ class Flips:
         assert await self._sound() == self._truth
         return counts
 
-    async def _guard(self, draw: random.Random) -> str:
-        path = self._live.folder / "guard"
-        whole = path.read_bytes()
-        path.write_bytes(flip(whole, draw.randrange(8 * len(whole))))
+    async def _guarded(self) -> str:
+        """What the guard says to the head of the sound log, as a start asks it and as a signature does."""
+        opened = await self._store.open(self._live.folder)
         try:
-            guard = FileGuard(path)
-            same = (guard.size, guard.root) == self._remembered
-            await guard.close()
-        except Malformed:
+            guard = await self._store.open_guard(self._live.folder)
+            try:
+                known = await guard.known()
+                if known == self._head:
+                    return "remembers the same"
+                await check_grown(known, self._head[0], Hashes(opened).root)
+                check_follows(known, *self._head)
+            finally:
+                await guard.close()
+        except CertLedgerError:
             return "refused"
         finally:
-            path.write_bytes(whole)
-        return "remembers the same" if same else "wrong"
+            await opened.close()
+        return "wrong"
+
+    async def _kept(self) -> str:
+        """What a start makes of the checkpoint that is kept: "" where that is of the same head as before."""
+        opened = await self._store.open(self._live.folder)
+        try:
+            note = await opened.checkpoint()
+        finally:
+            await opened.close()
+        try:
+            return "" if self._oracle().heard(note or b"", "the store") == self._head else "wrong"
+        except Unreadable:
+            return "found by its signature"
 
     async def _found(self, label: str) -> str:
         """What finds the damage, "unchanged" when nothing does and nothing differs, or "wrong"."""
@@ -122,6 +157,8 @@ class Flips:
             return "wrong"
         if None in answers.values():
             return "found by evidence"
+        if kept := await self._kept():
+            return kept
         try:
             problems = await self._store.check(self._live.folder)
         except CertLedgerError:
@@ -151,25 +188,36 @@ def _place(error: Exception) -> str:
 
 @asynccontextmanager
 async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, int], Awaitable[Counter[str]]]]:
-    """A log with certificates in force and one that was suspended, damaged in every piece."""
+    """Logs that are damaged in every piece, of two seeds in turn."""
+    made = [await _made(room / f"flips-{depth}", store, depth) for depth in _DEPTHS]
+    rows = [store.rows(flips.folder) for flips in made]
+    empty = [table for table in rows[0] if not any(each[table] for each in rows)]
+    assert not empty, f"nothing can fall into {empty}"
+    yield lambda seed, count: made[seed % len(made)].run(seed, count)
+
+
+async def _made(folder: Path, store: StoreKind, depth: int) -> Flips:
+    """A log with certificates in force and one that was suspended, stopped."""
     clock = Clock()
-    template = await Template.make(room / "log", "flips", 12, clock, store)
-    live, oracle = template.live, template.oracle()
-    sender, waiting = template.sender(live, oracle), iter(template.certificates)
-    keys, sizes = [], []
-    async with inside(live, clock):
-        for count in _BATCHES:
-            batch = [next(waiting) for _ in range(count)]
-            assert await sender.insist(batch)
-            keys += [each.issue.cert_key for each in batch]
+    async with HearingWitness("w1") as witness:
+        settings = store.guard_settings(folder)
+        template = await Template.make(folder, folder.name, 12, clock, store, [witness], 1, map_depth=depth, **settings)
+        live, oracle = template.live, template.oracle()
+        sender, waiting = template.sender(live, oracle), iter(template.certificates)
+        keys, sizes = [], []
+        async with inside(live, clock):
+            for count in _BATCHES:
+                batch = [next(waiting) for _ in range(count)]
+                assert await sender.insist(batch)
+                keys += [each.issue.cert_key for each in batch]
+                sizes.append(await oracle.follow(live.url))
+            suspended = template.body.sign(ruling(Kind.SUSPEND, template.certificates[0], day=today()))
+            async with live.client(template.body, now_s=clock.now_s) as client:
+                await client.submit([BareSubmission(suspended.entry)])
             sizes.append(await oracle.follow(live.url))
-        suspended = template.body.sign(ruling(Kind.SUSPEND, template.certificates[0], day=today()))
-        async with live.client(template.body, now_s=clock.now_s) as client:
-            await client.submit([BareSubmission(suspended.entry)])
-        sizes.append(await oracle.follow(live.url))
-        async with aiohttp.ClientSession() as http, http.get(f"{live.url}/checkpoint") as answer:
-            note = await answer.read()
-    sender.journal.close()
-    flips = Flips(live, store, [*keys, next(waiting).issue.cert_key], sizes, note)
+            async with aiohttp.ClientSession() as http, http.get(f"{live.url}/checkpoint") as answer:
+                note = await answer.read()
+        sender.journal.close()
+    flips = Flips(template, [*keys, next(waiting).issue.cert_key], sizes, note)
     await flips.truth()
-    yield flips.run
+    return flips

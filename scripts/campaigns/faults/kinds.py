@@ -22,6 +22,7 @@ from campaigns.faults import (
     torn,
     witnessing,
 )
+from campaigns.faults.oracle import BAD
 from campaigns.faults.postgres import Postgres
 from campaigns.faults.stores import Sqlite
 
@@ -29,6 +30,7 @@ Piece = Callable[[int, int], Awaitable[Counter[str]]]  # seed, how many trials o
 Session = Callable[[Path, Any], AbstractAsyncContextManager[Piece]]
 STORES = {"sqlite": Sqlite(), "postgres": Postgres()}
 _BOTH = ("sqlite", "postgres")
+DAMAGE = ("wrong",)  # to a log at rest: there are no clients whose journals could be judged
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Kind:
     session: Session  # keeps what pieces share
     what: str
     stores: Sequence[str] = ("sqlite",)  # where it can be run
+    judged: Sequence[str] = BAD  # of what must not be, what it would notice
 
 
 def alone(run: Callable[[Path, Any, int, int], Awaitable[Counter[str]]]) -> Session:
@@ -57,11 +60,11 @@ KINDS = {
     "kills": Kind(2000, kills.PIECE, alone(kills.run_piece), "kill -9 at random moments under load", _BOTH),
     "full": Kind(100, 1, disks.full_session, "a disk that is full, and has room again"),
     "eio": Kind(60, 1, alone(disks.run_eio), "EIO from one fdatasync or pwrite"),
-    "torn": Kind(torn.WANTED, torn.WANTED, alone(torn.run), "store and guard cut at every length"),
+    "torn": Kind(1, 1, alone(torn.run), "store and guard cut at every length", judged=DAMAGE),
     "clocks": Kind(len(clocks.TRIALS), 1, clocks.session, "a clock that goes back or leaps"),
     "restores": Kind(50, restores.PIECE, alone(restores.run), "an old backup, with and without its guard", _BOTH),
     "witnesses": Kind(len(witnessing.TRIALS), 1, witnessing.session, "witnesses that are down, slow or lie"),
-    "flips": Kind(10_000, 250, flips.session, "one bit in a row, in the file or in the guard", _BOTH),
+    "flips": Kind(10_000, 250, flips.session, "one bit in a row, in the file or in the guard", _BOTH, DAMAGE),
     "rivals": Kind(30, 3, alone(rivals.run), "a second ledger while the first stands still"),
     "fleets": Kind(
         200, fleets.ROUNDS, alone(fleets.run), "two or five sequencers, stopped, killed and woken", ("postgres",)

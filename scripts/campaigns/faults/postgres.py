@@ -23,13 +23,15 @@ import asyncpg
 from campaigns.faults.stores import Fault, Sqlite, prove, step_of
 from ledger.__main__ import main
 from ledger.service.config import LedgerSettings
+from ledger.service.guard import Guard
+from ledger.service.guards import open_guard
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store import postgres_link, postgres_session, postgres_writer
 from ledger.store.opening import create_store, open_store
 from ledger.store.postgres_link import Deadlines, Place, parse_place
 from tests.support.fault_store import flip
-from tests.support.postgres import Server, postgres_server
+from tests.support.postgres import GUARD_DATABASE, Server, postgres_server
 
 _PORT = re.compile(r"@127\.0\.0\.1:\d+")
 _BITS = {"smallint": 15, "integer": 31, "bigint": 48}
@@ -143,6 +145,34 @@ class Postgres:
             yield table
         finally:
             self.server.sql(place, change, value, moved)
+
+    def rows(self, folder: Path) -> dict[str, int]:
+        place = _place(folder)
+        tables = [table for (table,) in self.server.sql(place, _TABLES)]
+        return {table: self.server.sql(place, f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+
+    def guard_settings(self, folder: Path) -> dict[str, Any]:
+        place = self.server.place(folder.name, database=GUARD_DATABASE)
+        return {"guard": place, "guard_owner": self.server.owner(place)}
+
+    async def open_guard(self, folder: Path) -> Guard:
+        settings = load_settings(LedgerSettings, folder / SETTINGS_FILE)
+        return await open_guard(settings.guard, folder, settings.origin, settings.store)
+
+    @contextmanager
+    def flipped_guard(self, folder: Path, draw: random.Random) -> Iterator[None]:
+        """In its row, as a file's page may be: the server's checksums are not asked."""
+        place = load_settings(LedgerSettings, folder / SETTINGS_FILE).guard
+        ((size, root),) = self.server.sql(place, "SELECT size, root FROM guard")
+        change = "UPDATE guard SET size = $1, root = $2"
+        if draw.randrange(2):
+            self.server.sql(place, change, _flipped(size, "bigint", draw), root)
+        else:
+            self.server.sql(place, change, size, _flipped(root, "bytea", draw))
+        try:
+            yield
+        finally:
+            self.server.sql(place, change, size, root)
 
     # Pages of the cluster are the server's own matter: it has checksums for them. A row stands in their place.
     flipped_file: Callable[[Postgres, Path, random.Random], contextlib.AbstractContextManager[str]] = flipped_row

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
 
+from ledger.service.guard import FileGuard, Guard
 from ledger.store import sql, sqlite
 from ledger.store.fsck import fsck
 from ledger.store.numbers import check_numbers
@@ -74,6 +75,18 @@ class StoreKind(Protocol):
 
     def flipped_file(self, folder: Path, draw: random.Random) -> AbstractContextManager[str]:
         """One bit of the store's files is another in there; a name for them."""
+
+    def rows(self, folder: Path) -> dict[str, int]:
+        """How many rows each table has in which `flipped_row` may fall."""
+
+    def guard_settings(self, folder: Path) -> dict[str, Any]:
+        """Fields of LedgerSettings for the guard that goes with this kind of store in production."""
+
+    async def open_guard(self, folder: Path) -> Guard:
+        """The guard of a stopped log, as its start opens it."""
+
+    def flipped_guard(self, folder: Path, draw: random.Random) -> AbstractContextManager[None]:
+        """One bit of what the guard has on its disk is another in there."""
 
     def begin_tail(self, folder: Path) -> int:
         """A mark before what is written next, of a running log."""
@@ -210,8 +223,7 @@ class Sqlite:
             while True:
                 with closing(sqlite3.connect(path, isolation_level=None)) as raw:
                     raw.execute("PRAGMA synchronous = OFF")
-                    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'migration' ORDER BY name"
-                    table = draw.choice([row[0] for row in raw.execute(names)])
+                    table = draw.choice(_tables(raw))
                     column = draw.choice([row[1] for row in raw.execute(f"PRAGMA table_info({table})")])
                     rows = raw.execute(f"SELECT rowid, {column} FROM {table} ORDER BY rowid").fetchall()
                     if not rows:
@@ -234,6 +246,26 @@ class Sqlite:
             file.write(bytes([byte ^ 1 << draw.randrange(8)]))
             file.flush()
             yield "file"
+
+    def rows(self, folder: Path) -> dict[str, int]:
+        with closing(sqlite3.connect(folder / "log.db")) as raw:
+            return {table: raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _tables(raw)}
+
+    def guard_settings(self, folder: Path) -> dict[str, Any]:
+        return {}
+
+    async def open_guard(self, folder: Path) -> Guard:
+        return FileGuard(folder / "guard")
+
+    @contextmanager
+    def flipped_guard(self, folder: Path, draw: random.Random) -> Iterator[None]:
+        path = folder / "guard"
+        whole = path.read_bytes()
+        path.write_bytes(flip(whole, draw.randrange(8 * len(whole))))
+        try:
+            yield
+        finally:
+            path.write_bytes(whole)
 
     @contextmanager
     def _mended(self, folder: Path) -> Iterator[Path]:
@@ -276,6 +308,11 @@ class Sqlite:
                 cut = "UPDATE tile SET body = CAST(substr(body, 1, ?) AS BLOB) WHERE level = 0"
                 raw.execute(cut, (length,))
             yield
+
+
+def _tables(raw: sqlite3.Connection) -> list[str]:
+    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'migration' ORDER BY name"
+    return [row[0] for row in raw.execute(names)]
 
 
 def _flipped(value: Any, draw: random.Random) -> str:

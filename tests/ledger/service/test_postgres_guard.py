@@ -137,6 +137,19 @@ async def test_it_is_never_made_anew_nor_beside_the_log(server: Server, place: s
             await attempt()
 
 
+@pytest.mark.parametrize("row", ["size = -1", "size = 0", "root = ''", "root = substr(root, 1, 31)"])
+async def test_a_row_that_no_guard_wrote_is_believed_by_nobody(server: Server, place: str, row: str) -> None:
+    """One with no size looks like a guard that has seen nothing, and allows everything."""
+    guard = await opened(place)
+    await guard.remember(4, octets("4"))
+    server.sql(place, f"UPDATE guard SET {row}")
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await guard.check(5, octets("5"))
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await opened(place)
+    await guard.close()
+
+
 async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -> None:
     found = parse_place(place)
     session = await asyncpg.connect(found.dsn, server_settings={"search_path": found.schema})
