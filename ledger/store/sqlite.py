@@ -293,11 +293,15 @@ class SqliteStore:
         """Have the write-ahead log copied back beside the writer; wait for it only when it has grown far too long."""
         assert self._copier is not None, "a store opened for reading writes nothing"
         if self._copier.note(pages):
-            await self._write(self._begin_again)
+            again = False
+            try:
+                again = await self._write(self._begin_again)
+            finally:
+                self._copier.begun(again)
 
-    def _begin_again(self) -> None:
+    def _begin_again(self) -> bool:
         assert self._copier is not None
-        self._copier.begin_again(self._writer)
+        return self._copier.begin_again(self._writer)
 
     async def _write(self, action: Callable[[], T], *, brief: bool = False) -> T:
         self._writes += not brief  # for a page or two what a batch reads had better wait

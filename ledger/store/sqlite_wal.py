@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ _WAL_LIMIT = 128_000  # with copies after _COPY_PAGES; else so much more
 _WAL_SPARE = 64_000  # more, while what lies in it is being copied
 _FEW_PAGES = 16_000  # that the writer may wait for: of a batch or two
 _COPIES = 4  # one after the other, until one of them was not disturbed
+_HARMLESS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")  # errors of a copy that has changed nothing, and says so
 
 
 def connect(
@@ -77,6 +78,11 @@ class Copier:
     It never blocks the writer and changes nothing that a commit promised: until a page is copied, and after a crash,
     it is read from the write-ahead log. Pages of several batches are copied once: the larger the store, the more of
     them it takes until a copy saves as much as it did in a small one.
+
+    A copy that fails at the disk is the last one. The system tells once that it could not write a page, also one of an
+    earlier copy; the next synchronisation succeeds without that page, and SQLite would write over the log that still
+    has it. So what a store does after that raises, until its process has ended: the next one copies the log from its
+    beginning.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,6 +94,7 @@ class Copier:
         self._running: Future[int | None] | None = None
         self._left = 0  # pages in the write-ahead log after the last copy
         self._unwaited = 0  # pages written since the writer last had to wait
+        self._beginning = False  # the writer waits: no copy is begun beside it
 
     def note(self, pages: int) -> bool:
         """Count pages just written, start a copy when there are enough, and tell whether the writer should wait until
@@ -96,7 +103,9 @@ class Copier:
         A log at its limit is copied beside the writer first, and again where much was written meanwhile: the writer
         waits for what is left then, unless copying is slower than writing. It waits at most once in so many pages: a
         long reader elsewhere (fsck) keeps the log from being used again, and waiting for it before every commit would
-        only stop the writer too.
+        only stop the writer too. It tells so with `begin_again`, and how that ended with `begun`.
+
+        Raises Unavailable when a copy has failed, from then on always.
         """
         self._noted += pages
         self._unwaited += pages
@@ -104,6 +113,8 @@ class Copier:
             left = self._running.result()
             self._left = self._left + self._copying if left is None else left
             self._running, self._copying = None, 0
+        if self._beginning:
+            return False
         total = self._left + self._copying + self._noted
         limit = _WAL_LIMIT - _COPY_PAGES + self._between
         full = total > limit and self._unwaited > limit
@@ -111,20 +122,26 @@ class Copier:
             self._running, self._copying, self._noted = self._thread.submit(self._copy, full), self._noted, 0
         if not full or (self._running is not None and total <= limit + _WAL_SPARE):
             return False
-        self._unwaited = 0
+        self._unwaited, self._beginning = 0, True
         return True
 
     def finish(self) -> None:
-        """Wait for the copy that is under way."""
+        """Wait for the copy that is under way. Raises Unavailable as `note`."""
         running = self._running
         if running is not None:
-            wait([running])
+            running.result()
 
-    def begin_again(self, writer: sqlite3.Connection) -> None:
-        """Copy what is left while the writer waits, so that its next commit is written over the log's beginning."""
+    def begin_again(self, writer: sqlite3.Connection) -> bool:
+        """Copy what is left while the writer waits, on its thread, so that its next commit is written over the log's
+        beginning; whether it will be. Raises Unavailable as `note`."""
         self.finish()  # SQLite waits for readers, but for another copy it would only answer "busy", at once
         (busy, _, _) = writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        if not busy:  # else somebody still reads it, and it only grows
+        return not busy
+
+    def begun(self, again: bool) -> None:
+        """What `begin_again` said, if it did; else somebody still reads the log, and it only grows."""
+        self._beginning = False
+        if again:
             self._left = self._copying = self._noted = 0
             self._running = None
 
@@ -133,8 +150,8 @@ class Copier:
         committed: else all that was copied since the log began would be synchronised while the writer waits.
 
         Returns the log's whole length, copied or not, as a writer that keeps writing never finds the moment to begin it
-        again. None where nothing was copied: somebody else is at it, or the disk fails, which the writer meets when it
-        has to wait.
+        again. None where nothing was copied: somebody else is at it, or the disk is full, which the writer meets too.
+        Raises Unavailable for anything else.
         """
         before = -1
         try:
@@ -146,8 +163,10 @@ class Copier:
                     break
                 before = copied
             self._between = self._pages_between()
-        except sqlite3.Error:
-            return None
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "").startswith(_HARMLESS):
+                return None
+            raise Unavailable(f"store: its write-ahead log could not be copied back ({error}); start again") from error
         return int(written)
 
     def _pages_between(self) -> int:

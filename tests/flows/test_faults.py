@@ -60,7 +60,7 @@ SLICES: dict[str, list[tuple[int, int]]] = {
     ],
     "kills": [(1, 10)],
     "full": [(0, 1), (1, 1)],
-    "eio": [(3, 1)],
+    "eio": [(2, 1), (3, 1)],  # any call, and one that copies back
     "torn": [(0, 1)],
     "clocks": [
         (clocks.TRIALS.index((1, *how)), 1)

@@ -26,6 +26,8 @@ from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger
 
 _SIZE_KIB = 6 * 1024  # of the small disk
 _BATCHES = 8
+_NOTICED = 3  # batches after those, before a log that met an error has to have ended
+_COPY_OFTEN = "from ledger.store import sqlite_wal\nsqlite_wal._COPY_PAGES = sqlite_wal._COPY_MOST = 40\n"
 _SECONDS = 300.0  # how long a traced ledger may take to start
 
 
@@ -118,12 +120,15 @@ def replace_folder(live: LiveLedger, folder: Path) -> LiveLedger:
 
 
 async def run_eio(room: Path, store: StoreKind, seed: int, _: int, *, sabotage: str = "") -> Counter[str]:
-    """A real ledger under strace; one of its calls fails with EIO, once. Statements run before it: a broken build."""
+    """A real ledger under strace; one of its calls fails with EIO, once, and it goes on no further. `sabotage`:
+    statements that run before it, a broken build. By turns any call, and one that copies the store's write-ahead log
+    back: such a log copies as soon as it can."""
     if why := no_tracer():
         print(f"skipped: {why}", flush=True)
         return Counter(skipped=1)
     draw, clock = random.Random(f"eio {seed}"), Clock()
-    call, when = draw.choice(("fdatasync", "fdatasync", "pwrite64")), draw.randint(1, 14)
+    copying = bool(seed % 2)
+    call, when = draw.choice(("fdatasync", "fdatasync", "pwrite64")), draw.randint(1, 4 if copying else 14)
     counts: Counter[str] = Counter({"trials": 1, call: 1})
     async with HearingWitness("w1") as witness:
         folder = room / f"piece {seed}"
@@ -133,7 +138,10 @@ async def run_eio(room: Path, store: StoreKind, seed: int, _: int, *, sabotage: 
         trace = folder / "trace"
         command = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}",
                    "-e", f"inject={call}:error=EIO:when={when}"]  # fmt: skip
-        process = _traced(command, live, sabotage)
+        if copying:
+            command += ["-P", str(live.folder / "log.db")]
+            counts["of the store's file"] += 1
+        process = _traced(command, live, (_COPY_OFTEN if copying else "") + sabotage)
         assert process.stdout is not None
         sent = []
         started = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), _SECONDS)
@@ -144,12 +152,21 @@ async def run_eio(room: Path, store: StoreKind, seed: int, _: int, *, sabotage: 
                     break
                 sent.append(list(itertools.islice(certificates, draw.choice((1, 2, 4)))))
                 counts[f"eio: {await sender.send(sent[-1])}"] += 1
-            counts["the process ended"] += process.poll() is not None
+            for _ in range(_NOTICED):  # what a copy beside the writer met is told to the next batches
+                if process.poll() is None and "INJECTED" in trace.read_text("utf-8"):
+                    await asyncio.sleep(0.3)
+                    sent.append(list(itertools.islice(certificates, 1)))
+                    await sender.send(sent[-1])
+            ended, struck = process.poll() is not None, "INJECTED" in trace.read_text("utf-8")
+            counts["the process ended"] += ended
+            if struck and not ended:
+                counts["wrong"] += 1
+                print(f"seed {seed}: {call} failed, and the log goes on", flush=True)
         else:
             counts["start refused"] += 1
         await asyncio.to_thread(_end, process)
         syncs = trace.read_text("utf-8").count("fdatasync(")
-        if call == "fdatasync" and syncs < 2 * counts["eio: acked"]:  # of the store and of the guard, at least
+        if call == "fdatasync" and not copying and syncs < 2 * counts["eio: acked"]:  # of the store and of the guard, at least
             counts["wrong"] += 1
             print(f"{counts['eio: acked']} requests were acknowledged after {syncs} fdatasync", flush=True)
         struck = trace.read_text("utf-8").count("INJECTED")
