@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ledger.durable import sync_folder
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 
@@ -138,8 +139,8 @@ def open_journal(
             content = keys.header
             os.fsync(file)
         # Each time: whoever made the name may have been killed before its folder was synced.
-        _sync_folder(path.parent)
-        _sync_folder(path.parent.parent)
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)
         records, end = _read_frames(keys, content)
         if end < len(content):
             os.ftruncate(file, end)
@@ -201,11 +202,3 @@ def _write_all(file: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(file, rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -31,6 +31,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from ledger.durable import sync_folder
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
@@ -341,11 +342,7 @@ def _written_beside(path: Path, text: bytes, random_bytes: Callable[[int], bytes
             os.fsync(file.fileno())
         yield fresh
         fresh.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
     finally:

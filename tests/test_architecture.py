@@ -20,7 +20,7 @@ MAX_LINES = 400
 _BASE = ("ledger.errors", "ledger.text")
 _ISSUER = (
     *_BASE, "issuer", "ledger.records", "ledger.tlog", "ledger.client", "ledger.keystore", "ledger.settings",
-    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.scan_apart", "ledger.reference_data",
+    "ledger.progress", "ledger.wire", "ledger.scan", "ledger.scan_apart", "ledger.reference_data", "ledger.durable",
     "ledger.request_signing", "ledger.printing", "ledger.sheets", "ledger.process_pool", "ledger.addresses",
     "ledger.commands",
 )  # fmt: skip

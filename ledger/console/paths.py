@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ledger.durable import write_new_file
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 
@@ -34,16 +35,10 @@ def _exists(path: Path) -> Refused:
 def write_new(path: Path, raw: bytes) -> None:
     """Write a file that must not exist. Raises Refused or Unavailable, and leaves no half of it then."""
     try:
-        file = path.open("xb")
+        write_new_file(path, raw)
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with file:
-            file.write(raw)
-    except OSError as error:
-        path.unlink(missing_ok=True)
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner
+from ledger.durable import sync_folder
 from ledger.errors import Refused, Unavailable
 from ledger.keystore import open_key_file, read_passphrase
 from ledger.progress import Progress
@@ -216,11 +217,7 @@ def _backup(arguments: argparse.Namespace) -> int:
         gather(partial)
         partial.rename(out)
         _remove(partial)
-        folder = os.open(out.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(out.parent)
     return _said(head)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from ledger.durable import sync_folder
 from ledger.errors import Refused, Unavailable
 from ledger.export.place import OtherBytes
 from ledger.log_folder import BUNDLE_CEILING, CHECKPOINT, LogFolder
@@ -75,7 +76,7 @@ class FolderPlace:
     def _settle(self) -> None:
         with _failing(self._folder):
             for folder in self._touched:
-                _sync_folder(folder)
+                sync_folder(folder)
         self._touched.clear()
 
     async def publish(self, note: bytes) -> None:
@@ -113,14 +114,6 @@ class FolderPlace:
                     raise NotADirectoryError(ENOTDIR, strerror(ENOTDIR)) from None
                 # made by another tile of this folder
             self._touched.add(each.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -6,9 +6,10 @@ alone takes as long as a few hundred together, for the fsync is theirs in common
 
     a full     between two batches with a backlog all the time, enough of it to fill batches: what left in between is
                what it can do, more or less than was believed
-    b alone    a busy period, from nothing inside to nothing inside: what left is the least it can do, so that it may
-               raise the estimate and never lowers it. Without it an estimate that a stalled disk had brought down would
-               let in too little to be ever measured again
+    b alone    a busy period, from nothing inside to nothing inside: what batches let out is the least it can do, so
+               that it may raise the estimate and never lowers it. Without it an estimate that a stalled disk had
+               brought down would let in too little to be ever measured again. What is answered without a batch shows
+               nothing here: strangers are refused in half a millisecond each
 
 Idle time is not looked at: after a quiet night the last rate holds. Pure: the clock is an argument.
 
@@ -103,13 +104,14 @@ class Backlog:
             if not self._inside:
                 self._learn_alone()
 
-    def finished(self, count: int) -> None:
-        """So many statements have come out, all at once and just now; their requests may still be inside."""
+    def finished(self, count: int, *, batch: bool = True) -> None:
+        """So many statements have come out, all at once and just now, of a batch or answered without one; their
+        requests may still be inside."""
         now = self._now_s()
         if self._full_since is not None:  # a
             self._learn(count, now - self._full_since)
             self._alone_since = None
-        self._alone += count
+        self._alone += count if batch else 0
         self._full_since = now if self._inside >= self._full else None
 
     @property

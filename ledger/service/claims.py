@@ -211,7 +211,7 @@ async def get_pack(request: web.Request) -> web.Response:
     """The statement that published these exact bytes: the authority's, or with `?by=` that of an employer."""
     desk = request.app[DESK]
     digest, issuer = request.match_info["digest"], request.query.get("by", "")
-    if _DIGEST.fullmatch(digest) is None or len(issuer) > 13:
+    if _DIGEST.fullmatch(digest) is None or len(issuer) > 13 or not issuer.isprintable():
         raise Rejected(404)
     index = await desk.store.find_named(int(Kind.PACK), pack_name(bytes.fromhex(digest), issuer))
     if index is None:

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
 
+from ledger.durable import sync_folder
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 
@@ -120,11 +121,7 @@ class FileGuard:
             raise Unavailable(f"signer guard {path}: {error.strerror}") from error
         finally:
             os.close(handle)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
     async def remember(self, size: int, root: bytes) -> None:
         # A crash before the fdatasync leaves the old memory or the new one, both of which allow this head. Where it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ledger.durable import sync_folder
 from ledger.errors import Refused, Unavailable
 from ledger.service.guard import EXISTS, FileGuard, Guard
 from ledger.service.postgres_guard import SAME_PLACE, PostgresGuard, check_no_postgres_guard, create_postgres_guard
@@ -78,7 +79,9 @@ async def move_guard(guard: Path, target: str, origin: str, store: str, *, owner
         except Refused as refusal:
             if refusal.code != "EXISTS" or await _known(target, guard.parent, origin, store) != (held.size, held.root):
                 raise
-        return guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
+        moved = guard.rename(guard.with_name(f"{guard.name}.moved"))  # 3
+        sync_folder(guard.parent)
+        return moved
     finally:
         await held.close()
 

@@ -34,6 +34,7 @@ from ledger.store.postgres_link import (
     end,
     unavailable,
 )
+from ledger.store.postgres_session import warnings
 from ledger.text import Text
 from ledger.tlog.merkle import HASH_BYTES
 
@@ -157,8 +158,15 @@ class PostgresGuard:
             check_follows(await self.known(), size, root)
 
     async def _grow(self, session: Any, size: int, root: bytes) -> Any:
+        """Raises Unavailable too where the standby was not waited for: an operator who ends the wait, or lets go of the
+        standby, has the server say that it is done all the same."""
         await check_standby(session, self._place)
-        return await session.execute(_GROW, self._origin, size, root)
+        with warnings(session) as warned:
+            done = await session.execute(_GROW, self._origin, size, root)
+        await check_standby(session, self._place)
+        if warned:
+            raise Unavailable("guard: the server did not wait for its standby")
+        return done
 
     async def close(self) -> None:
         if self._session is not None:

@@ -85,8 +85,10 @@ class Requesters:
 
     async def _judge(self, kid: bytes, suspended: bool) -> FilingState:
         """The filing of a request key, as it is now. Raises Refused when the key is not live, or the filing not."""
-        filing = await self.filing(self.keys[kid][0])
-        assert filing is not None
+        known = self.keys.get(kid)  # a front may have learnt of a change since the head was read
+        filing = None if known is None else await self.filing(known[0])
+        if filing is None:
+            raise refuse(Refusal.KEY_NOT_LIVE, "kid")
         today = batch_day(int(time.time() * 1000))
         live = any(
             use.status is KeyStatus.LIVE and key.kid == kid and key.covers(today)

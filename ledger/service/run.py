@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ledger.durable import write_new_file
 from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unavailable
@@ -68,6 +69,7 @@ from ledger.tlog.policy import NONE, POLICY_CEILING, Policy, parse_policy
 SETTINGS_FILE = "ledger.toml"
 RECEIPT_KEY = "receipt"  # signs COSE receipts and nothing else
 _INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
+_PAUSE_OF_OLD_MAPS = 9  # strangers ask for them: one that takes long gets a tenth of the time
 _TRACKS_PER_S, _TRACKS_BURST = 50.0, 200_000  # persons of one filing
 
 
@@ -126,7 +128,7 @@ async def create(
         await integrator.commit(await batch.finish())
     finally:
         await store.close()
-    (folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")  # 3
+    write_new_file(folder / SETTINGS_FILE, format_settings(settings).encode())  # 3
     signer = CheckpointSigner(
         settings.origin,
         Ed25519Signer(keys[ED25519].secret),
@@ -251,7 +253,7 @@ async def running(
             )
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]
             receipt_key = Ed25519Signer(keys.key(RECEIPT_KEY, "ed25519").secret)
-            prover = Prover(integrator, hashes, serving)
+            prover = Prover(integrator, hashes, serving, pause=_PAUSE_OF_OLD_MAPS)
             heads = (lambda: publisher.published), publisher.last_cosigned.newest
             proofs = Proofs(prover, *heads, settings.origin, signer.vkeys, receipt_key)
             lookups = Lookups(index, store, integrator, lambda: publisher.published.size if publisher.published else 0)

@@ -319,7 +319,7 @@ async def _settled(log: Log, examined: Sequence[Examined]) -> list[int | Refused
             answers.append(None)
             candidates.append(item.outcome)
     if len(candidates) < len(answers):
-        log.sequencer.backlog.finished(len(answers) - len(candidates))
+        log.sequencer.backlog.finished(len(answers) - len(candidates), batch=False)
     settled = iter(await log.sequencer.put(candidates) if candidates else ())
     return [next(settled) if answer is None else answer for answer in answers]
 

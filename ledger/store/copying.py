@@ -4,7 +4,8 @@
                  before it leaves an empty store, behind it one that everybody refuses by its mark (`check_whole`)
     2 rows       each table in pages, one commit a page, from behind the last row that the target holds already. A crash
                  leaves whole pages, which are not copied again
-    3 count      every table has as many rows as the source: what was claimed in the private index meanwhile shows here
+    3 count      every table has as many rows as the source; of a copy that was gone on with, the private rows are the
+                 same ones: what was claimed or erased meanwhile changes no head, and shows here
     4 proof      fsck over the copied rows, against the head that they become a copy of. A crash, or a row that is
                  wrong, leaves all rows and no head; the same copy again comes straight to this proof
     5 head       last, in one commit. A crash before it is one of 4; behind it the copy is whole, proven, and the same
@@ -22,6 +23,8 @@ from ledger.errors import Refused, Unavailable
 from ledger.store import sql
 from ledger.store.protocol import PrivateStore, Store, StoredHead
 from ledger.text import Text
+from ledger.tlog.checkpoint import parse_checkpoint
+from ledger.tlog.note import parse_note
 
 _PAGE: Final = 2048  # rows; an entry is at most 8 KiB
 _MARK: Final = "copy_of"
@@ -39,6 +42,7 @@ _TABLES: Final = (
     (sql.PUT_ENVELOPE, 2),
     (sql.PUT_INDEX, 1),
 )
+_PRIVATE: Final = _TABLES[-2:]
 _NOT_EMPTY: Final = Text("目标存储已有内容", "The target holds a log already")
 _CHANGED: Final = Text(
     "复制期间源存储有变化；请清空目标后重新复制",
@@ -74,8 +78,8 @@ class DamagedCopy(Refused):
 class _Headed:
     """A copy as it will be with its head and checkpoint, for the proof that decides whether it gets them."""
 
-    def __init__(self, copy: Copyable, head: StoredHead, note: bytes | None) -> None:
-        self._copy, self._head, self._note = copy, head, note
+    def __init__(self, copy: Copyable, head: StoredHead, note: bytes | None, note_size: int | None) -> None:
+        self._copy, self._head, self._note, self._note_size = copy, head, note, note_size
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._copy, name)
@@ -85,6 +89,9 @@ class _Headed:
 
     async def checkpoint(self) -> bytes | None:
         return self._note
+
+    async def checkpoint_size(self) -> int | None:
+        return self._note_size
 
 
 async def check_whole(store: Store) -> None:
@@ -117,25 +124,43 @@ async def copy_store(
     await target.put_meta(dict(await source.page("SELECT name, value FROM meta WHERE name <> $1", _MARK)))
     counts = [await _count(source, insert) for insert, _ in _TABLES]
     done, total = 0, sum(counts)
+    again = [each for each in _PRIVATE if await _last(target, *_keys(*each))]
     for insert, width in _TABLES:  # 2
         done = await _copy_table(source, target, insert, width, done, lambda at: progress(at, total))
     if [await _count(target, insert) for insert, _ in _TABLES] != counts:  # 3
         raise Refused("COPY_CHANGED", "source", _CHANGED)
-    note = await source.checkpoint()
-    if problems := await prove(cast(Copyable, _Headed(target, head, note))):  # 4
+    for insert, width in again:
+        if not await _same_rows(source, target, insert, width):
+            raise Refused("COPY_CHANGED", "source", _CHANGED)
+    note, note_size = await source.checkpoint(), await source.checkpoint_size()
+    if problems := await prove(cast(Copyable, _Headed(target, head, note, note_size))):  # 4
         raise DamagedCopy(problems)
-    for kept, size in await source.page("SELECT note, coalesce(size, 0) FROM checkpoint"):
-        await target.put_checkpoint(kept, size)
+    if note is not None:  # one from before step 0010 has no size beside it
+        known = parse_checkpoint(parse_note(note).text).size if note_size is None else note_size
+        await target.put_checkpoint(note, known)
     row = (1, head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
     await target.fill(sql.PUT_HEAD, [row])  # 5
     return head
+
+
+async def _same_rows(source: Copyable, target: Copyable, insert: str, width: int) -> bool:
+    table, columns = sql.target(insert)
+    at: tuple[Any, ...] = ()
+    while True:
+        text = _page(table, columns, width, behind=bool(at))
+        rows = await source.page(text, *at)
+        if rows != await target.page(text, *at):
+            return False
+        if not rows:
+            return True
+        at = rows[-1][:width]
 
 
 async def _copy_table(
     source: Copyable, target: Copyable, insert: str, width: int, done: int, progress: Callable[[int], None]
 ) -> int:
     table, columns = sql.target(insert)
-    at = await _last(target, table, columns[:width])
+    at = await _last(target, *_keys(insert, width))
     if at:
         done += await _count(target, insert)
     while rows := await source.page(_page(table, columns, width, behind=bool(at)), *at):
@@ -144,6 +169,11 @@ async def _copy_table(
         done += len(rows)
         progress(done)
     return done
+
+
+def _keys(insert: str, width: int) -> tuple[str, tuple[str, ...]]:
+    table, columns = sql.target(insert)
+    return table, columns[:width]
 
 
 async def _last(store: Copyable, table: str, keys: Sequence[str]) -> tuple[Any, ...]:

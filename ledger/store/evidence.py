@@ -54,11 +54,12 @@ class Standing:
 
 
 class Prover:
-    """Answers about one log, whose integrator has a VersionedStore. `serving` follows what is published."""
+    """Answers about one log, whose integrator has a VersionedStore. `serving` follows what is published; `pause` is
+    that of History."""
 
-    def __init__(self, integrator: Integrator, hashes: Hashes, serving: Serving) -> None:
+    def __init__(self, integrator: Integrator, hashes: Hashes, serving: Serving, *, pause: int = 0) -> None:
         self._store, self._hashes, self._serving = cast("VersionedStore", integrator.store), hashes, serving
-        self._history = History(integrator)
+        self._history = History(integrator, pause=pause)
         self._size = 0  # of the head that the kept answers are about
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()  # by cert key
         self._newest: tuple[bytes, Seal] | None = None

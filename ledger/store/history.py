@@ -3,12 +3,17 @@
 A map is rebuilt from the committed one: every bucket with a key that changed since gets the leaves it had. That takes
 as long as there were changes, so it is done in short pieces, one map at a time, and the last few are kept. Batches that
 are committed meanwhile do no harm: they can only add to the keys that changed.
+
+Where strangers may ask, as they may a ledger, maps that take long (minutes, of ten million) get a small part of the
+time: behind one of them there is a pause that many times as long.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterator
+from math import ceil
 from typing import Final, cast
 
 from ledger.errors import Refused, Unavailable
@@ -26,6 +31,8 @@ KEPT_MAPS: Final = 2  # 16 MiB each at the usual depth
 _WAITING: Final = 4  # requests for maps that are not kept; more are told to come back
 _PIECE: Final = 1024  # keys read at a time
 _BUCKETS: Final = 64  # buckets rebuilt at a time
+_LONG: Final = 65_536  # keys that changed since: more take seconds
+_COME_AGAIN_S: Final = 60  # the longest Retry-After
 _BEGIN: Final = b"\xff" * 32
 _NO_SIZE: Final = Text("这个大小处没有批次结束", "No batch ended at this size")
 _TOO_EARLY: Final = Text("该日之前登记日志尚未开始", "The log had not begun by that day")
@@ -33,15 +40,16 @@ _TOO_LATE: Final = Text("该日尚未到来", "That day has not come yet")
 
 
 class History:
-    """Older maps of one log."""
+    """Older maps of one log. `pause`: how many times as long as a map took that takes long none such is begun."""
 
-    def __init__(self, integrator: Integrator) -> None:
+    def __init__(self, integrator: Integrator, *, pause: int = 0) -> None:
         self._integrator = integrator
         self._store = cast("VersionedStore", integrator.store)
         self._days: OrderedDict[int, Seal] = OrderedDict()  # the last seal of a day that is over stays that
         self._kept: OrderedDict[int, MapTree] = OrderedDict()  # by index of the seal
         self._building = asyncio.Lock()
         self._waiting = 0
+        self._pause, self._pause_until = pause, 0.0  # by the loop's clock
 
     async def seal_at_size(self, size: int, published: int) -> Seal:
         """The seal that ends the first `size` leaves, of `published`. Raises Refused when none does."""
@@ -112,20 +120,48 @@ class History:
         return tree
 
     async def _build(self, seal: Seal) -> MapTree:
-        tree = self._integrator.map.copy()
-        buckets: set[int] = set()
-        last = seal.covered, _BEGIN
-        while piece := await self._store.changed_since(*last, _PIECE):
-            buckets.update(bucket_of(key, tree.depth) for _, key in piece)
-            last = piece[-1]
-            await asyncio.sleep(0)
-        numbers = sorted(buckets)
-        for start in range(0, len(numbers), _BUCKETS):
-            some = numbers[start : start + _BUCKETS]
-            ranges = [bucket_range(number, tree.depth) for number in some]
-            leaves = await self._store.leaves_as_of(ranges, seal.covered)
-            tree.overwrite(dict(zip(some, leaves, strict=True)), seal.map_count)
-            await asyncio.sleep(0)
+        clock, marks = asyncio.get_running_loop().time, bytearray(1 << self._integrator.depth)
+        began, changed = clock(), 0
+        try:
+            last, changed = await self._mark_changed((seal.covered, _BEGIN), marks)
+            tree = self._integrator.map.copy()
+            await self._mark_changed(last, marks)  # what was committed before the copy; the rest is not in it
+            for numbers in _marked(marks):
+                ranges = [bucket_range(number, tree.depth) for number in numbers]
+                leaves = await self._store.leaves_as_of(ranges, seal.covered)
+                tree.overwrite(dict(zip(numbers, leaves, strict=True)), seal.map_count)
+                await asyncio.sleep(0)
+        finally:
+            if changed > _LONG:
+                self._pause_until = clock() + self._pause * (clock() - began)
         if tree.root != seal.map_root:
             raise Unavailable("the kept versions of the state map do not make that of the seal; run fsck")
         return tree
+
+    async def _mark_changed(self, last: tuple[int, bytes], marks: bytearray) -> tuple[tuple[int, bytes], int]:
+        """Mark the buckets of all keys that changed behind `last`; the newest of these, and how many there were. Raises
+        Unavailable when they are too many for now."""
+        count = 0
+        while piece := await self._store.changed_since(*last, _PIECE):
+            for _, key in piece:
+                marks[bucket_of(key, self._integrator.depth)] = 1
+            last, count = piece[-1], count + len(piece)
+            left_s = self._pause_until - asyncio.get_running_loop().time()
+            if count > _LONG and left_s > 0:
+                raise Unavailable(
+                    "an old version that takes long was rebuilt just now", retry_after=min(ceil(left_s), _COME_AGAIN_S)
+                )
+            await asyncio.sleep(0)
+        return last, count
+
+
+def _marked(marks: bytearray) -> Iterator[list[int]]:
+    """The places that are marked, some at a time."""
+    some: list[int] = []
+    at = marks.find(1)
+    while at >= 0:
+        some.append(at)
+        at = marks.find(1, at + 1)
+        if len(some) == _BUCKETS or at < 0:
+            yield some
+            some = []

@@ -88,7 +88,8 @@ class Integrator:
                 edge[level] = (count // 256, body)
         self.frontier = Frontier(head.size, await Hashes(store).cover(head.size))
         kept = await read_roots(store, self.depth, head.seal)
-        self.map = MapTree.restore(self.depth, kept.roots, head.map_count)
+        # Seconds of a deep map, in which who leads still has to say so (`ledger.service.standby`).
+        self.map = await asyncio.to_thread(MapTree.restore, self.depth, kept.roots, head.map_count)
         self._sweep = Sweep(self.depth, kept.since, kept.left)
         if self.frontier.root() != head.root or self.map.root != head.map_root:
             raise Damaged("store: tiles or map do not reproduce the committed head; run fsck")

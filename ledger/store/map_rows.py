@@ -13,6 +13,7 @@ reads about twice the map's lowest level at most, until the first round after an
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -84,6 +85,7 @@ async def read_roots(store: Store, depth: int, seal: int) -> Kept:
                     place[bucket * HASH_BYTES : (bucket + 1) * HASH_BYTES] = root
                 if after > newest:
                     left += len(changed)
+                await asyncio.sleep(0)
     return Kept(roots, since, left)
 
 

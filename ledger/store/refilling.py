@@ -3,8 +3,10 @@
     1 signed     the copy keeps a checkpoint under the log's own signature, and its tree is the one that was signed:
                  what the log never signed is not taken in
     2 further    that is more than the store holds, and grows from it: the store never goes back
-    3 replay     what is missing, one sealed stretch after the other, each checked as a replica checks it and committed.
-                 A crash leaves a shorter sound log; the same refill again goes on
+    3 replay     what is missing, one sealed stretch after the other, each checked as a replica checks it, shown to be
+                 the beginning of the tree that was signed (whose hashes the copy has), and committed only then: its
+                 entries are somebody else's rows, and a seal is signed by nobody. A crash leaves a shorter sound log;
+                 the same refill again goes on
     4 equal      the store has the tree that was signed
 
 A copy has no private index: the statements taken in here have no row of a number, a person or an envelope.
@@ -25,6 +27,7 @@ from ledger.store.replay import replay_stretch
 from ledger.text import Text
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.checkpoint_text import Checkpoint
+from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.note import VerifierKey
 
 _READ = 1024  # entries a read
@@ -62,17 +65,28 @@ async def refill(
         raise Refused("REFILL_OLDER", "from", _NO_MORE.format(theirs=signed.size, ours=ours.size))
     if ours.head is not None and await Hashes(source).root(ours.size) != ours.head.root:
         raise Refused("REFILL_OTHER", "from", _ANOTHER.format(ours=ours.size))
-    pending: list[bytes] = []
+    tree, pending = Hashes(source), list[bytes]()
     for start in range(ours.size, signed.size, _READ):  # 3
         for entry in await source.entries(start, min(start + _READ, signed.size)):
             pending.append(entry)
             if is_seal(entry):
-                await ours.commit(await replay_stretch(ours, pending, workers))
+                prepared = await replay_stretch(ours, pending, workers)
+                await _check_signed(prepared.head, signed, tree)
+                await ours.commit(prepared)
                 progress(ours.size, signed.size)
                 pending = []
     if ours.head is None or (ours.head.size, ours.head.root) != (signed.size, signed.root):  # 4
         raise Unverified("the copy's entries do not give the tree that was signed")
     return ours.head
+
+
+async def _check_signed(head: StoredHead, signed: Checkpoint, tree: Hashes) -> None:
+    """Raise Unverified unless a head is one of the log whose tree was signed."""
+    if head.size < signed.size:
+        proof = await tree.consistency(head.size, signed.size)
+        verify_consistency(head.size, head.root, signed.size, signed.root, proof)
+    elif (head.size, head.root) != (signed.size, signed.root):
+        raise Unverified("the copy's entries do not give the tree that was signed")
 
 
 async def _signed(source: Store, origin: str, keys: Sequence[Sequence[VerifierKey]]) -> Checkpoint:

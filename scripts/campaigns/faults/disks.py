@@ -166,7 +166,8 @@ async def run_eio(room: Path, store: StoreKind, seed: int, _: int, *, sabotage: 
             counts["start refused"] += 1
         await asyncio.to_thread(_end, process)
         syncs = trace.read_text("utf-8").count("fdatasync(")
-        if call == "fdatasync" and not copying and syncs < 2 * counts["eio: acked"]:  # of the store and of the guard, at least
+        least = 2 * counts["eio: acked"]  # of the store and of the guard
+        if call == "fdatasync" and not copying and syncs < least:
             counts["wrong"] += 1
             print(f"{counts['eio: acked']} requests were acknowledged after {syncs} fdatasync", flush=True)
         struck = trace.read_text("utf-8").count("INJECTED")

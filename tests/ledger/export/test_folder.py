@@ -120,7 +120,7 @@ async def test_what_an_ended_run_has_left_is_synced_by_the_next(
     async with FolderPlace(tmp_path / "out") as ended:
         await ended.add(TILE, b"one")
     synced: set[Path] = set()
-    monkeypatch.setattr(module, "_sync_folder", synced.add)
+    monkeypatch.setattr(module, "sync_folder", synced.add)
     async with FolderPlace(tmp_path / "out") as place:
         await place.add(TILE, b"one")
         await place.settle()

@@ -201,6 +201,18 @@ def test_a_batch_has_what_the_machine_does_in_a_moment(per_s: int) -> None:
     assert machine.backlog.batch == pytest.approx(max(SMALLEST, per_s * BATCH_S), rel=0.1)
 
 
+def test_what_is_refused_without_a_batch_says_nothing_of_what_batches_can_do() -> None:
+    """Strangers whose bytes are nothing, one after the other: what came behind them would wait for seconds."""
+    clock = [0.0]
+    backlog = Backlog(lambda: clock[0])
+    for _ in range(2000):
+        with backlog.through(1):
+            clock[0] += 0.0005
+            backlog.finished(1, batch=False)
+        clock[0] += 0.0005
+    assert backlog.rate == START
+
+
 def test_whatever_ends_a_request_it_is_no_longer_inside() -> None:
     now = [0.0]
     backlog = Backlog(lambda: now[0])

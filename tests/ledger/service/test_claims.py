@@ -471,5 +471,5 @@ class TestOverHttp:
             assert await body.pack(WAGES.digest) is None, "not the authority's"
             published = await body.pack(make_pack().digest)
             assert published is not None and parse_statement(published[0]).body == make_pack()
-        for path in ("/v1/packs/xyz", f"/v1/packs/{'0' * 63}", f"/v1/packs/{'0' * 64}?by={'Y' * 99}"):
-            assert (await live_claims.fetch(path))[0] == 404
+        for words in ("xyz", "0" * 63, f"{'0' * 64}?by={'Y' * 99}", f"{'0' * 64}?by=%00"):
+            assert (await live_claims.fetch(f"/v1/packs/{words}"))[0] == 404

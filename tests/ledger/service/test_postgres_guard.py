@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from ledger.errors import Refused, Unavailable
+from ledger.service import postgres_guard as module
 from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
 from ledger.store.postgres_link import Deadlines, parse_place
 from tests.support.builders import octets
@@ -70,6 +71,38 @@ async def test_what_is_remembered_already_is_written_again(server: Server, place
 async def test_no_signature_where_a_standby_is_demanded_and_nobody_waits_for_one(server: Server, place: str) -> None:
     with pytest.raises(Unavailable, match="require_standby"):
         await opened(place + "&require_standby=1", replace(PATIENT, settle=0.2))
+
+
+async def test_a_memory_that_waited_for_no_standby_is_not_believed(server: Server, place: str) -> None:
+    """An operator who ends the wait has the server warn, and say that it is done."""
+    for text in (
+        "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE WARNING 'canceling wait for synchronous replication'; RETURN NEW; END $$",
+        "CREATE TRIGGER warn AFTER UPDATE ON guard FOR EACH ROW EXECUTE FUNCTION warn()",
+    ):
+        server.sql(place, text)
+    guard = await opened(place, replace(PATIENT, settle=0.5))
+    with pytest.raises(Unavailable, match="did not wait"):
+        await guard.remember(4, octets("4"))
+    server.sql(place, "DROP TRIGGER warn ON guard")
+    await guard.remember(4, octets("4"))
+    await guard.close()
+
+
+async def test_a_standby_that_is_let_go_of_meanwhile_was_not_waited_for(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard, asked = await opened(place, replace(PATIENT, settle=0.3)), list[int]()
+
+    async def demanded(*_: object) -> None:
+        asked.append(1)
+        if len(asked) % 2 == 0:  # behind the commit
+            raise Unavailable("store: require_standby, and the server waits for none")
+
+    monkeypatch.setattr(module, "check_standby", demanded)
+    with pytest.raises(Unavailable, match="waits for none"):
+        await guard.remember(4, octets("4"))
+    await guard.close()
 
 
 async def test_sequencers_that_race_never_sign_two_roots_of_a_size(place: str) -> None:

@@ -15,8 +15,10 @@ from ledger.service.private_index import NUMBERS_APART
 from ledger.store import copying
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
 from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
+from ledger.store.sqlite import create_sqlite
 from ledger.store.track_places import TRACK_PLACES
 from tests.support.batches import accept, batch, contents, h
+from tests.support.build_log import LogBuilder
 from tests.support.stores import KINDS, PostgresKind, SqliteKind, StoreKind
 
 WAYS = sorted(itertools.product(KINDS, KINDS))
@@ -145,6 +147,54 @@ async def test_a_claim_made_meanwhile_is_missed_by_nobody(tmp_path: Path) -> Non
     assert refused.value.code == "COPY_CHANGED"
     assert await target.head() is None
     await source.close()
+    await target.close()
+
+
+async def test_neither_is_one_that_takes_the_place_of_a_row_that_was_erased(tmp_path: Path) -> None:
+    """As many rows as before; the copy would have kept one that its person had erased, and lacked the claim."""
+    source = await grown(SqliteKind(), tmp_path / "source.db")
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+    await source.claim([IndexRow(bytes([at]) * 32, Purpose.PERSON, 1, b"track") for at in (1, 2)])
+
+    async def dies(_: Copyable) -> list[str]:
+        raise Dies
+
+    with pytest.raises(Dies):
+        await copy_store(source, target, dies)
+    await source.erase([], [bytes([1]) * 32])
+    await source.claim([IndexRow(bytes(32), Purpose.PERSON, 1, b"track")])
+    with pytest.raises(Refused, match="COPY_CHANGED"):
+        await copy_store(source, target, sound)
+    assert await target.head() is None
+    await source.erase([], [bytes(32)])
+    await source.claim([IndexRow(bytes([1]) * 32, Purpose.PERSON, 1, b"track")])
+    assert await copy_store(source, target, sound) == await source.head()
+    await source.close()
+    await target.close()
+
+
+async def test_a_checkpoint_from_before_its_size_was_kept_is_copied_with_it(tmp_path: Path) -> None:
+    log = await LogBuilder.create(tmp_path, store=create_sqlite(tmp_path / "source.db", private=True))
+    await log.issue(log.certificate("0"))
+    size = log.integrator.size
+    await log.store.put_checkpoint(log.checkpoint(), size)
+    log.store._writer.execute("UPDATE checkpoint SET size = NULL")  # as step 0010 leaves it
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+    asked = list[int | None]()
+
+    async def dies(copied: Copyable) -> list[str]:
+        asked.append(await copied.checkpoint_size())
+        raise Dies
+
+    with pytest.raises(Dies):
+        await copy_store(log.store, target, dies)
+    await target.put_checkpoint(log.checkpoint(), size)  # and it died before it had a head
+    with pytest.raises(Dies):
+        await copy_store(log.store, target, dies)
+    assert asked == [None, None], "of the source, whatever is there already"
+    await copy_store(log.store, target, sound)
+    assert await target.checkpoint_size() == size
+    await log.store.close()
     await target.close()
 
 

@@ -55,6 +55,27 @@ async def test_batches_that_are_committed_while_it_builds_do_not_disturb(tmp_pat
     await log.store.close()
 
 
+async def test_nor_one_that_comes_right_before_the_newest_map_is_taken(tmp_path: Path) -> None:
+    log, history, seals = await built(tmp_path / "log.db", batches=11)
+    seal, store, came = await history.seal_at(seals[-2]), history._store, list[int]()
+
+    class Late:
+        def __getattr__(self, name: str) -> object:
+            return getattr(store, name)
+
+        async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+            found = await store.changed_since(seal, after, limit)
+            if not found and not came:
+                came.append(1)
+                late = log.certificate("late", grade=5, track="another")
+                await log.batch([late.statement.entry], time=log.time + 1)
+            return found
+
+    history._store = Late()  # type: ignore[assignment]
+    assert (await history.map_at(seal)).root == seal.map_root and came
+    await log.store.close()
+
+
 async def test_the_last_seal_of_a_day(tmp_path: Path) -> None:
     log, history, seals = await built(tmp_path / "log.db")
     found = [parse_seal((await log.store.entries(index, index + 1))[0]) for index in seals]
@@ -109,6 +130,26 @@ async def test_maps_are_built_one_at_a_time_and_few_may_wait(tmp_path: Path) -> 
     assert 0 < len(refused) < len(answers) and all(error.retry_after for error in refused)
     same = await asyncio.gather(*(history.map_at(wanted[3]) for _ in range(4)))
     assert all(tree is same[0] for tree in same)
+    await log.store.close()
+
+
+async def test_maps_that_take_long_get_a_part_of_the_time_where_strangers_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LONG", 3)
+    log, _, seals = await built(tmp_path / "log.db")
+    history, own = History(log.integrator, pause=1_000_000), History(log.integrator)
+    first, second, newer = [await history.seal_at(seals[at]) for at in (1, 2, -2)]
+    assert (await history.map_at(first)).root == first.map_root
+    with pytest.raises(Unavailable) as refused:
+        await history.map_at(second)
+    assert refused.value.retry_after == 60
+    assert (await history.map_at(newer)).root == newer.map_root, "what is soon done is done"
+    assert (await history.map_at(first)).root == first.map_root, "what is kept is given"
+    history._pause_until = 0.0
+    assert (await history.map_at(second)).root == second.map_root
+    for seal in (first, second):  # on a replica of one's own
+        assert (await own.map_at(seal)).root == seal.map_root
     await log.store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -26,6 +27,7 @@ from ledger.records.status import authenticate_record
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import StateRow
 from ledger.store.sqlite import create_sqlite, open_sqlite
+from ledger.tlog.map_tree import MapTree
 from ledger.tlog.tiles import tiles_for_size
 from tests.support import slow_tree
 from tests.support.build_log import LogBuilder, octets
@@ -53,6 +55,21 @@ async def log(tmp_path: Path) -> AsyncIterator[LogBuilder]:
     made = await LogBuilder.create(tmp_path / "log.db")
     yield made
     await made.store.close()
+
+
+async def test_opening_a_deep_map_leaves_the_loop_to_others(log: LogBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leads has to say so meanwhile, or another sequencer takes its place."""
+    real, alive = MapTree.restore, threading.Event()
+
+    def long(*arguments: Any) -> MapTree:
+        assert alive.wait(60), "nobody else was heard of"
+        return real(*arguments)
+
+    monkeypatch.setattr(MapTree, "restore", long)
+    opening = asyncio.create_task(Integrator.open(log.store))
+    await asyncio.sleep(0.05)
+    alive.set()
+    assert (await opening).head == log.integrator.head
 
 
 async def check_against_slow_twins(log: LogBuilder) -> None:

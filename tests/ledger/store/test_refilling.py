@@ -135,6 +135,27 @@ async def test_what_the_log_did_not_sign_is_not_taken_in(
     await short.store.close()
 
 
+async def test_entries_in_another_order_than_was_signed_are_not_taken_in(
+    copy: LogBuilder, old: SqliteStore, workers: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """Each is validly signed, and a seal is signed by nobody: only the tree that was signed tells. Head, checkpoint and
+    tiles of the copy are those of the log."""
+    bent, before = await grown(tmp_path / "bent.db", 0, "0", "2", "1"), await old.head()
+
+    class Bent:
+        def __getattr__(self, name: str) -> object:
+            return getattr(copy.store, name)
+
+        async def entries(self, start: int, end: int) -> list[bytes]:
+            return await bent.store.entries(start, end)
+
+    with pytest.raises(Unverified):
+        await refill(old, Bent(), ORIGIN, keys(copy), workers)  # type: ignore[arg-type]
+    assert await old.head() == before, "or nothing could be taken from the sound copy any more"
+    assert (await fill(old, copy, workers)).size > before.size  # type: ignore[union-attr]
+    await bent.store.close()
+
+
 async def test_a_damaged_entry_is_named_and_what_is_before_it_stays(
     copy: LogBuilder, workers: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
