@@ -36,7 +36,7 @@ def commit() -> str:
     that goes on where its file ends has changed that file itself."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs/campaigns/*.json")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs/campaigns")
         return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine
+from campaigns.faults.table import table
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "campaigns"
@@ -61,3 +62,12 @@ def test_a_results_file_says_where_and_how_much(path: Path) -> None:
     assert {"commit", "date", "cpu", "cores", "python"} <= told["machine"].keys()
     assert not told["machine"]["commit"].endswith("+"), "of a commit that somebody else can check out"
     assert "seed" in told or "seeds" in told
+
+
+def test_a_table_of_faults_shows_no_zero_for_what_nobody_looked_at() -> None:
+    record = {"trials": 3, "next_seed": 1, "runs": [{"commit": "0123456789ab"}], "commits": ["x"]}
+    sent = {"attempted": 2, "acked": 2, "lost": 0, "duplicated": 0, "forks": 0, "unreadable": 0, "wrong": 0}
+    kinds = {"kills": record | {"counts": sent}, "flips": record | {"counts": {"wrong": 0}}}
+    last, other = table({"sqlite": kinds}).splitlines()[-2:]
+    assert other == "| `kills` | sqlite | 3 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 to 0 | 1 earlier ones, 0123456 |"
+    assert last == "| `flips` | sqlite | 3 | – | – | – | – | – | – | – | – | 0 | 0 to 0 | 1 earlier ones, 0123456 |"

@@ -1,7 +1,8 @@
 """scripts/faults: faults of every kind against a running log; nothing acknowledged may be lost, doubled or forked.
 
 Counts attempted, acked, refused, unknown, and what must be none: lost, duplicated, forks, unreadable, wrong. Exit
-status 1 when there is one, with its seed. With --write a campaign goes on where docs/campaigns/faults.json ends.
+status 1 when there is one, with its seed. With --write a campaign goes on where docs/campaigns/faults.json ends, and
+the table in the README beside it is written anew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from campaigns.faults.kinds import KINDS, STORES
 from campaigns.faults.oracle import BAD
+from campaigns.faults.table import put_table
 from campaigns.results import FOLDER, machine, write_results
 
 
@@ -39,6 +41,7 @@ def keep(kind: str, store: str, record: dict[str, Any], begun: dict[str, str]) -
     stores.setdefault(store, {})[kind] = record
     seeds = {which: {name: [0, one["next_seed"] - 1] for name, one in kinds.items()} for which, kinds in stores.items()}
     write_results("faults", begun, {"seeds": seeds, "stores": stores})
+    put_table(FOLDER / "README.md", stores)
 
 
 async def run_kind(name: str, options: argparse.Namespace, room: Path, end: float) -> list[int]:
