@@ -70,8 +70,10 @@ def get_request(path: str, host: str, headers: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n".encode()
 
 
-async def closed_loop(host: str, port: int, requests: Sequence[bytes], seconds: float, connections: int) -> Load:
-    """Every connection goes round the requests for `seconds`."""
+async def closed_loop(
+    host: str, port: int, requests: Sequence[bytes], seconds: float, connections: int, *, once: bool = False
+) -> Load:
+    """Every connection goes round the requests for `seconds`; `once`: until each was asked."""
     clients = await _connect(host, port, connections)
     latencies: list[float] = []
     failures = 0
@@ -79,7 +81,7 @@ async def closed_loop(host: str, port: int, requests: Sequence[bytes], seconds: 
 
     async def one(client: _Connection, at: int) -> None:
         nonlocal failures
-        while (began := time.perf_counter()) < until:
+        while (began := time.perf_counter()) < until and not (once and at >= len(requests)):
             failures += await client.ask(requests[at % len(requests)]) != 200
             latencies.append(time.perf_counter() - began)
             at += connections

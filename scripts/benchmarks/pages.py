@@ -14,7 +14,7 @@ import aiohttp
 
 from benchmarks.figures import Figure, quantile
 from benchmarks.http_load import Load, closed_loop, get_request, open_loop
-from benchmarks.machine import cpu_seconds
+from benchmarks.machine import cpu_seconds, tree_cpu_seconds
 from benchmarks.processes import Failed, Finished, Scale, free_port, run, started
 from benchmarks.workload import Parcel, RunningLog
 from ledger.records.secret import format_secret
@@ -68,6 +68,15 @@ async def _pages(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> li
             rates.append(load.rate)
             p99.append(quantile(load.latencies, 0.99) * 1000)
             calm.append(_good(await open_loop("127.0.0.1", port, requests, scale.seconds, CALM)))
+        first_rate, own_cpu, ledger_cpu = [], [], []
+        for _ in range(scale.runs):
+            requests = some(scale.first)
+            own, ledgers = cpu_seconds(process), tree_cpu_seconds(log.process)
+            load = _good(await closed_loop("127.0.0.1", port, requests, scale.seconds, CONNECTIONS, once=True))
+            done = len(load.latencies)
+            first_rate.append(load.rate)
+            own_cpu.append((cpu_seconds(process) - own) / done * 1e6)
+            ledger_cpu.append((tree_cpu_seconds(log.process) - ledgers) / done * 1e6)
         memory = process.memory_info().rss / 2**20
     return [
         Figure("page.rate", "pages from memory, 1 process", "/s", tuple(rates), 2500, against="limits.aiohttp_hello"),
@@ -75,6 +84,9 @@ async def _pages(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> li
         Figure("page.p99", f"page at saturation, {CONNECTIONS} connections, p99", "ms", tuple(p99)),
         *_calm("page.calm", f"page from memory at {CALM}/s", calm),
         *_calm("page.first", f"first scan (envelope from the ledger) at {CALM}/s", first),
+        Figure("page.first_rate", "first scans, 1 verifier and its ledger", "/s", tuple(first_rate)),
+        Figure("page.first_cpu", "CPU time of the verifier per first scan", "µs", tuple(own_cpu)),
+        Figure("page.first_ledger_cpu", "the same of the ledger, for the envelope", "µs", tuple(ledger_cpu)),
         Figure("page.memory", "memory of cert-verifier serve", "MiB", (memory,), 300, True),
     ]
 

@@ -38,6 +38,7 @@ class Scale:
     minutes: int  # of the sustained load
     rate: int  # statements a second that are drawn for it
     pages: int  # different certificates asked for in turn; a verifier keeps 1,024 envelopes
+    first: int  # certificates of one stretch of first scans
 
     @classmethod
     def full(cls) -> Scale:
@@ -52,6 +53,7 @@ class Scale:
             minutes=0,
             rate=6_000,
             pages=800,
+            first=16_000,
         )
 
     @classmethod
@@ -67,6 +69,7 @@ class Scale:
             minutes=0,
             rate=6_000,
             pages=100,
+            first=1_000,
         )
 
 

@@ -76,7 +76,7 @@ async def measure(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> l
             "evidence of a certificate nobody asked for",
             "/s",
             first.rates,
-            3000,
+            5000,
             against="limits.aiohttp_hello",
         ),
         Figure("evidence.cpu", "CPU time of the ledger per answer, first asked", "µs", first.cpu),
