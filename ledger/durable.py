@@ -15,6 +15,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """A folder, with those above it, whose names are on the disk on return. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def write_new_file(path: Path, content: bytes) -> None:
     """A file that was not there, with its name on the disk on return. Raises FileExistsError; for any other OSError no
     half of it is left."""

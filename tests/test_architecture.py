@@ -29,7 +29,7 @@ _VERIFIER = (
     "ledger.progress", "ledger.wire", "ledger.scan", "ledger.scan_apart",
     "ledger.reference_data", "ledger.edge", "ledger.edge_connection",
     "ledger.edge_log", "ledger.edge_ready", "ledger.remote", "ledger.log_folder", "ledger.printing", "ledger.sheets",
-    "ledger.downloads", "ledger.process_pool", "ledger.addresses", "ledger.commands",
+    "ledger.downloads", "ledger.process_pool", "ledger.addresses", "ledger.commands", "ledger.durable",
 )  # fmt: skip
 _KEYS = (*_VERIFIER, "ledger.keystore")
 ALLOWED: dict[str, tuple[str, ...]] = {

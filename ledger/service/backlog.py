@@ -4,8 +4,8 @@ Expected wait = statements ahead of it, under examination and in the queue toget
 pipeline lets them out. What a pipeline lets out while little comes says nothing about what it could: one statement
 alone takes as long as a few hundred together, for the fsync is theirs in common. So the rate is learnt in two ways:
 
-    a full     between two batches with a backlog all the time, enough of it to fill batches: what left in between is
-               what it can do, more or less than was believed
+    a full     between two batches with a backlog all the time, enough of it to fill batches: what left in between, by
+               a batch or without one, is what it can do, more or less than was believed
     b alone    a busy period, from nothing inside to nothing inside: what batches let out is the least it can do, so
                that it may raise the estimate and never lowers it. Without it an estimate that a stalled disk had
                brought down would let in too little to be ever measured again. What is answered without a batch shows
@@ -59,6 +59,7 @@ class Backlog:
         self._full_since: float | None = None  # when statements last came out, if the backlog was full ever since
         self._alone_since: float | None = None  # when the first came in, unless the rate was measured in full since
         self._alone = 0  # statements that came out since then
+        self._beside = 0  # that came out since the last batch, and with the next one
 
     @property
     def rate(self) -> float:
@@ -107,11 +108,15 @@ class Backlog:
     def finished(self, count: int, *, batch: bool = True) -> None:
         """So many statements have come out, all at once and just now, of a batch or answered without one; their
         requests may still be inside."""
+        self._beside += count
+        if not batch:
+            return  # the next batch tells how long that took
         now = self._now_s()
         if self._full_since is not None:  # a
-            self._learn(count, now - self._full_since)
+            self._learn(self._beside, now - self._full_since)
             self._alone_since = None
-        self._alone += count if batch else 0
+        self._alone += count
+        self._beside = 0
         self._full_since = now if self._inside >= self._full else None
 
     @property

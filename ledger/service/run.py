@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ledger.durable import write_new_file
+from ledger.durable import make_folder, write_new_file
 from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unavailable
@@ -108,7 +108,7 @@ async def create(
             raise Refused("EXISTS", str(folder / name), text.format(path=folder / name))
     await check_no_store(settings.store, folder, private=True, owner=store_owner)
     await check_no_guard(settings.guard, folder, settings.origin, settings.store, owner=guard_owner)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     day = batch_day(now_ms)
     keys = {
         ED25519: new_key("ed25519", settings.origin, created_day=day, random_bytes=random_bytes),

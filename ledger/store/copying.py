@@ -4,8 +4,8 @@
                  before it leaves an empty store, behind it one that everybody refuses by its mark (`check_whole`)
     2 rows       each table in pages, one commit a page, from behind the last row that the target holds already. A crash
                  leaves whole pages, which are not copied again
-    3 count      every table has as many rows as the source; of a copy that was gone on with, the private rows are the
-                 same ones: what was claimed or erased meanwhile changes no head, and shows here
+    3 count      every table has as many rows as the source, and the private rows are the same ones: what was claimed or
+                 erased meanwhile changes no head, and shows here
     4 proof      fsck over the copied rows, against the head that they become a copy of. A crash, or a row that is
                  wrong, leaves all rows and no head; the same copy again comes straight to this proof
     5 head       last, in one commit. A crash before it is one of 4; behind it the copy is whole, proven, and the same
@@ -124,12 +124,11 @@ async def copy_store(
     await target.put_meta(dict(await source.page("SELECT name, value FROM meta WHERE name <> $1", _MARK)))
     counts = [await _count(source, insert) for insert, _ in _TABLES]
     done, total = 0, sum(counts)
-    again = [each for each in _PRIVATE if await _last(target, *_keys(*each))]
     for insert, width in _TABLES:  # 2
         done = await _copy_table(source, target, insert, width, done, lambda at: progress(at, total))
     if [await _count(target, insert) for insert, _ in _TABLES] != counts:  # 3
         raise Refused("COPY_CHANGED", "source", _CHANGED)
-    for insert, width in again:
+    for insert, width in _PRIVATE:
         if not await _same_rows(source, target, insert, width):
             raise Refused("COPY_CHANGED", "source", _CHANGED)
     note, note_size = await source.checkpoint(), await source.checkpoint_size()
@@ -160,7 +159,7 @@ async def _copy_table(
     source: Copyable, target: Copyable, insert: str, width: int, done: int, progress: Callable[[int], None]
 ) -> int:
     table, columns = sql.target(insert)
-    at = await _last(target, *_keys(insert, width))
+    at = await _last(target, table, columns[:width])
     if at:
         done += await _count(target, insert)
     while rows := await source.page(_page(table, columns, width, behind=bool(at)), *at):
@@ -169,11 +168,6 @@ async def _copy_table(
         done += len(rows)
         progress(done)
     return done
-
-
-def _keys(insert: str, width: int) -> tuple[str, tuple[str, ...]]:
-    table, columns = sql.target(insert)
-    return table, columns[:width]
 
 
 async def _last(store: Copyable, table: str, keys: Sequence[str]) -> tuple[Any, ...]:

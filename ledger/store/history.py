@@ -50,6 +50,7 @@ class History:
         self._building = asyncio.Lock()
         self._waiting = 0
         self._pause, self._pause_until = pause, 0.0  # by the loop's clock
+        self._long = -1  # the newest seal whose map was found to take long: an older one takes longer
 
     async def seal_at_size(self, size: int, published: int) -> Seal:
         """The seal that ends the first `size` leaves, of `published`. Raises Refused when none does."""
@@ -121,38 +122,44 @@ class History:
 
     async def _build(self, seal: Seal) -> MapTree:
         clock, marks = asyncio.get_running_loop().time, bytearray(1 << self._integrator.depth)
-        began, changed = clock(), 0
+        self._check_pause(seal)
+        began = clock()
         try:
-            last, changed = await self._mark_changed((seal.covered, _BEGIN), marks)
+            last = await self._mark_changed(seal, (seal.covered, _BEGIN), marks)
             tree = self._integrator.map.copy()
-            await self._mark_changed(last, marks)  # what was committed before the copy; the rest is not in it
+            await self._mark_changed(seal, last, marks)  # what was committed before the copy; the rest is not in it
             for numbers in _marked(marks):
                 ranges = [bucket_range(number, tree.depth) for number in numbers]
                 leaves = await self._store.leaves_as_of(ranges, seal.covered)
                 tree.overwrite(dict(zip(numbers, leaves, strict=True)), seal.map_count)
                 await asyncio.sleep(0)
         finally:
-            if changed > _LONG:
+            if seal.covered <= self._long:
                 self._pause_until = clock() + self._pause * (clock() - began)
         if tree.root != seal.map_root:
             raise Unavailable("the kept versions of the state map do not make that of the seal; run fsck")
         return tree
 
-    async def _mark_changed(self, last: tuple[int, bytes], marks: bytearray) -> tuple[tuple[int, bytes], int]:
-        """Mark the buckets of all keys that changed behind `last`; the newest of these, and how many there were. Raises
-        Unavailable when they are too many for now."""
+    async def _mark_changed(self, seal: Seal, last: tuple[int, bytes], marks: bytearray) -> tuple[int, bytes]:
+        """Mark the buckets of all keys that changed behind `last`; the newest of these."""
         count = 0
         while piece := await self._store.changed_since(*last, _PIECE):
             for _, key in piece:
                 marks[bucket_of(key, self._integrator.depth)] = 1
             last, count = piece[-1], count + len(piece)
-            left_s = self._pause_until - asyncio.get_running_loop().time()
-            if count > _LONG and left_s > 0:
-                raise Unavailable(
-                    "an old version that takes long was rebuilt just now", retry_after=min(ceil(left_s), _COME_AGAIN_S)
-                )
+            if count > _LONG and seal.covered > self._long:
+                self._long = seal.covered
+                self._check_pause(seal)
             await asyncio.sleep(0)
-        return last, count
+        return last
+
+    def _check_pause(self, seal: Seal) -> None:
+        """Raise Unavailable when the map of this seal takes long, and it is not the time for one that does."""
+        left_s = self._pause_until - asyncio.get_running_loop().time()
+        if seal.covered <= self._long and left_s > 0:
+            raise Unavailable(
+                "an old version that takes long was rebuilt just now", retry_after=min(ceil(left_s), _COME_AGAIN_S)
+            )
 
 
 def _marked(marks: bytearray) -> Iterator[list[int]]:

@@ -248,9 +248,8 @@ class SqliteStore:
 
     def _empty_log(self) -> None:
         assert self._copier is not None
-        self._copier.finish()
         self._writer.execute("PRAGMA busy_timeout = 1000")
-        if self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if not self._copier.empty(self._writer):
             raise Unavailable(
                 "store: deleted, but another process reads the store (a backup?), and until it has ended "
                 "the bytes stay in the file: run this again then"
@@ -279,10 +278,11 @@ class SqliteStore:
         self._reading.shutdown(wait=True)
         if self._beside is not None:
             self._beside.close()
-        if self._copier is not None:
-            self._copier.close()
+        last = None if self._copier is None else self._copier.close()
         self._writer.close()
         self._reader.close()
+        if last is not None:
+            last.close()
         if self._lock is not None:
             os.close(self._lock)
 
@@ -304,6 +304,8 @@ class SqliteStore:
         return self._copier.begin_again(self._writer)
 
     async def _write(self, action: Callable[[], T], *, brief: bool = False) -> T:
+        if self._copier is not None:
+            self._copier.check()
         self._writes += not brief  # for a page or two what a batch reads had better wait
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action)

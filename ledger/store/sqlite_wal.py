@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ledger.errors import Unavailable
@@ -20,17 +20,21 @@ _WAL_LIMIT = 128_000  # with copies after _COPY_PAGES; else so much more
 _WAL_SPARE = 64_000  # more, while what lies in it is being copied
 _FEW_PAGES = 16_000  # that the writer may wait for: of a batch or two
 _COPIES = 4  # one after the other, until one of them was not disturbed
-_HARMLESS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")  # errors of a copy that has changed nothing, and says so
+_IN_USE = ("SQLITE_BUSY", "SQLITE_LOCKED")  # names of errors
+# Those of a copy that says itself how far it came: the pages of one that found no room are copied once more.
+_HARMLESS = (*_IN_USE, "SQLITE_FULL")
 
 
 def connect(
     path: Path, *, threads: bool = False, cache_kib: int = CACHE_KIB, read_only: bool = False
 ) -> sqlite3.Connection:
-    """`read_only` leaves the file as it is: a backup may lie where nothing can be written."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not threads, timeout=10)
+    """`read_only` leaves the files as they are, also when it is closed last: a backup may lie where nothing can be
+    written, and a store that met an error of its disk is to be left alone. Raises sqlite3.Error."""
+    where = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=not threads, timeout=10)
     try:
-        if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
+        if not read_only and connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("it cannot have a write-ahead log")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # Copier does it, so that no COMMIT waits for it
@@ -64,8 +68,11 @@ def gather(path: Path) -> None:
         with closing(connect(path)) as store:
             busy, left, _ = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             store.execute("PRAGMA busy_timeout = 0")
-            with suppress(sqlite3.OperationalError):  # somebody looks at it, idly: it is whole all the same
+            try:
                 store.execute("PRAGMA journal_mode = DELETE")
+            except sqlite3.OperationalError as error:  # somebody looks at it, idly: it is whole all the same
+                if not error.sqlite_errorname.startswith(_IN_USE):
+                    raise
     except sqlite3.Error as error:
         raise Unavailable(f"{path} cannot be brought into one file: {error}") from error
     if busy or left:
@@ -81,12 +88,12 @@ class Copier:
 
     A copy that fails at the disk is the last one. The system tells once that it could not write a page, also one of an
     earlier copy; the next synchronisation succeeds without that page, and SQLite would write over the log that still
-    has it. So what a store does after that raises, until its process has ended: the next one copies the log from its
-    beginning.
+    has it. So whatever a store should write after that raises, and closing it copies nothing. Who opens it then, while
+    nobody else has it open, copies the log from its beginning.
     """
 
     def __init__(self, path: Path) -> None:
-        self._connection = connect(path, threads=True)
+        self._path, self._connection = path, connect(path, threads=True)
         self._between = self._pages_between()  # pages written from one copy to the next
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-copier")
         self._noted = 0  # pages written since the last copy began, about
@@ -95,6 +102,7 @@ class Copier:
         self._left = 0  # pages in the write-ahead log after the last copy
         self._unwaited = 0  # pages written since the writer last had to wait
         self._beginning = False  # the writer waits: no copy is begun beside it
+        self._failed = ""  # of the disk, for good
 
     def note(self, pages: int) -> bool:
         """Count pages just written, start a copy when there are enough, and tell whether the writer should wait until
@@ -107,6 +115,7 @@ class Copier:
 
         Raises Unavailable when a copy has failed, from then on always.
         """
+        self.check()
         self._noted += pages
         self._unwaited += pages
         if self._running is not None and self._running.done():
@@ -125,18 +134,26 @@ class Copier:
         self._unwaited, self._beginning = 0, True
         return True
 
-    def finish(self) -> None:
-        """Wait for the copy that is under way. Raises Unavailable as `note`."""
-        running = self._running
-        if running is not None:
-            running.result()
+    def check(self) -> None:
+        """Raise Unavailable when a copy has failed."""
+        if self._failed:
+            raise Unavailable(self._failed)
 
     def begin_again(self, writer: sqlite3.Connection) -> bool:
         """Copy what is left while the writer waits, on its thread, so that its next commit is written over the log's
         beginning; whether it will be. Raises Unavailable as `note`."""
-        self.finish()  # SQLite waits for readers, but for another copy it would only answer "busy", at once
-        (busy, _, _) = writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        return not busy
+        return self._copied_while_it_waits(writer, "RESTART")
+
+    def empty(self, writer: sqlite3.Connection) -> bool:
+        """The same, and nothing is left in the log's file either."""
+        return self._copied_while_it_waits(writer, "TRUNCATE")
+
+    def _copied_while_it_waits(self, writer: sqlite3.Connection, how: str) -> bool:
+        running = self._running
+        if running is not None:  # SQLite waits for readers, but for another copy it would only answer "busy", at once
+            running.result()
+        row = self._told(writer, how)
+        return row is not None and not row[0]
 
     def begun(self, again: bool) -> None:
         """What `begin_again` said, if it did; else somebody still reads the log, and it only grows."""
@@ -154,25 +171,42 @@ class Copier:
         Raises Unavailable for anything else.
         """
         before = -1
+        for _ in range(_COPIES if through else 1):
+            row = self._told(self._connection, "PASSIVE")
+            if row is None or row[0]:
+                return None
+            _, written, copied = row
+            if copied == before:  # nothing came, or somebody reads
+                break
+            before = copied
+        self._between = self._pages_between()
+        return written
+
+    def _told(self, connection: sqlite3.Connection, how: str) -> tuple[int, int, int] | None:
+        """What SQLite says of a copy: whether it was kept from it, the log's pages, and those copied. None for an error
+        that may be tried again; raises Unavailable for any other, now and always."""
+        self.check()
         try:
-            for _ in range(_COPIES if through else 1):
-                busy, written, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                if busy:
-                    return None
-                if copied == before:  # nothing came, or somebody reads
-                    break
-                before = copied
-            self._between = self._pages_between()
+            busy, written, copied = connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorname", "").startswith(_HARMLESS):
                 return None
-            raise Unavailable(f"store: its write-ahead log could not be copied back ({error}); start again") from error
-        return int(written)
+            self._failed = f"store: its write-ahead log could not be copied back ({error}); start again"
+            raise Unavailable(self._failed) from error
+        return int(busy), int(written), int(copied)
 
     def _pages_between(self) -> int:
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         return max(_COPY_PAGES, min(_COPY_MOST, int(pages) // _COPY_SHARE))
 
-    def close(self) -> None:
+    def close(self) -> sqlite3.Connection | None:
+        """Where a copy has failed, a connection that may write nothing, to be closed behind all others: SQLite copies
+        once more when the last one goes that could, and removes the log. Raises sqlite3.Error when there is none; the
+        others are to be left open then."""
         self._thread.shutdown(wait=True)
+        last = None
+        if self._failed:
+            last = connect(self._path, read_only=True)
+            last.execute("SELECT count(*) FROM sqlite_master").fetchone()  # it opens no file before that
         self._connection.close()
+        return last

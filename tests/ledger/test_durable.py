@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger import durable as module
-from ledger.durable import write_new_file
+from ledger.durable import make_folder, write_new_file
 from tests.flows.test_power_cuts import no_file_is_synchronised, no_folder_is_synchronised, nothing
 from tests.support.power_cut import PowerCut
 
@@ -27,6 +27,29 @@ def test_a_power_cut_leaves_it(broken: Callable[[ExitStack], None], tmp_path: Pa
         with PowerCut(tmp_path, there) as cut, ExitStack() as stack:
             broken(stack)
             write_new_file(tmp_path / "settings", b"all of it")
+            made.append(b"all of it")
+            cut.look()
+
+    if broken is nothing:
+        make()
+    else:
+        with pytest.raises(AssertionError, match="it is gone"):
+            make()
+
+
+@pytest.mark.parametrize("broken", [nothing, no_folder_is_synchronised])
+def test_so_it_leaves_a_folder_and_those_above_it(broken: Callable[[ExitStack], None], tmp_path: Path) -> None:
+    made: list[bytes] = []
+
+    def there(files: Mapping[str, bytes]) -> None:
+        assert not made or files.get("a/b/settings") == made[0], "it is gone"
+
+    def make() -> None:
+        with PowerCut(tmp_path, there) as cut, ExitStack() as stack:
+            broken(stack)
+            make_folder(tmp_path / "a" / "b")
+            make_folder(tmp_path / "a" / "b")
+            write_new_file(tmp_path / "a" / "b" / "settings", b"all of it")
             made.append(b"all of it")
             cut.look()
 

@@ -82,7 +82,8 @@ class HeadRecord:
         self._origin, self._keys, self._former = origin, tuple(keys), tuple(former)
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
+            # No write-ahead log: SQLite would keep an error of its copying back to itself, and the disk tells it once.
+            self._db.execute("PRAGMA journal_mode = DELETE").fetchone()
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
             for table in ("head", "compared"):

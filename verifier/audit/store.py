@@ -3,7 +3,8 @@
 It implements `ledger.store.protocol.Store`, and differs from the log's own store where an audit may:
 
     no fsync per batch        WAL with synchronous=NORMAL: a kill loses nothing that was flushed, a power cut at worst
-                              the last flushes; never a part of one. What is lost is simply replayed again
+                              the last flushes; never a part of one. What is lost is simply replayed again. Of an error
+                              of the disk while the log is copied back SQLite tells nobody: behind one, make it again
     many batches, one commit  `append` writes into an open transaction, which this store's one connection reads too;
                               `flush` commits it together with the statistics, so that they always belong together
     fewer rows and pages      several entries or states to a row (`packed`), appended; the two tables that lie by hash

@@ -117,7 +117,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     with _unavailable("open"):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT_S)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            # No write-ahead log: SQLite would keep an error of its copying back to itself, and the disk tells it once.
+            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what a person had erased is gone from the pages too

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ledger.durable import sync_folder
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 from ledger.tlog.merkle import EMPTY_ROOT
@@ -90,10 +91,10 @@ class WitnessState:
                 check_same_thread=False,
             )  # fmt: skip
             try:
-                self._db.execute("PRAGMA synchronous = FULL")
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
                 if version != _VERSION:
                     raise Malformed(f"{path} is not the state of a witness")
+                _journal(self._db)
             except BaseException:
                 self._db.close()
                 raise
@@ -110,16 +111,11 @@ class WitnessState:
             raise Refused("EXISTS", str(path), text) from error
         db = sqlite3.connect(path, isolation_level=None)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
+            _journal(db)
             db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         finally:
             db.close()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
     def add_log(self, origin: str) -> None:
         """Begin with a log that nothing is known of. What is known of it already stays."""
@@ -170,3 +166,10 @@ class WitnessState:
             except sqlite3.Error as error:
                 self._broken = True
                 raise Unavailable("the witness's state has failed", retry_after=60) from error
+
+
+def _journal(db: sqlite3.Connection) -> None:
+    """A rollback journal, also where a file from before had a write-ahead log: of that SQLite would copy pages back by
+    itself, and keep an error of the disk to itself, which the disk tells once. Here the commit fails that met it."""
+    db.execute("PRAGMA journal_mode = DELETE").fetchone()
+    db.execute("PRAGMA synchronous = FULL")

@@ -120,7 +120,7 @@ def replace_folder(live: LiveLedger, folder: Path) -> LiveLedger:
 
 
 async def run_eio(room: Path, store: StoreKind, seed: int, _: int, *, sabotage: str = "") -> Counter[str]:
-    """A real ledger under strace; one of its calls fails with EIO, once, and it goes on no further. `sabotage`:
+    """A real ledger under strace; a call of each of its threads fails with EIO, and it goes on no further. `sabotage`:
     statements that run before it, a broken build. By turns any call, and one that copies the store's write-ahead log
     back: such a log copies as soon as it can."""
     if why := no_tracer():

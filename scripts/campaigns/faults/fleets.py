@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from campaigns.faults.journal import Journal, read_journals
-from campaigns.faults.oracle import Oracle
+from campaigns.faults.oracle import Oracle, Unreadable
 from campaigns.faults.stores import StoreKind
 from ledger.wire import Logged
 from tests.support.builders import Body, Certificate
@@ -60,7 +60,7 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
         await fleet.judge()
         await oracle.read_whole((await fleet.leader()).url)
         counts.update(oracle.judge(read_journals(folder)))
-    except AssertionError as error:  # the judge's: what that is of all that must not be, its words say
+    except (AssertionError, Unreadable) as error:  # the judges': what that is of all that must not be, their words say
         traceback.print_exception(error)
         counts["wrong"] += 1
     finally:

@@ -213,6 +213,21 @@ def test_what_is_refused_without_a_batch_says_nothing_of_what_batches_can_do() -
     assert backlog.rate == START
 
 
+def test_between_two_batches_it_counts_with_the_next_one() -> None:
+    """Refusals every millisecond beside a batch that takes three seconds: the rate is that of all of it, and while the
+    batch is on its way it is what it was."""
+    clock = [0.0]
+    backlog = Backlog(lambda: clock[0])
+    with backlog.through(400):
+        backlog.finished(1)
+        for _ in range(3000):
+            clock[0] += 0.001
+            backlog.finished(1, batch=False)
+            assert backlog.rate == START
+        backlog.finished(300)
+        assert START < backlog.rate < 1100, backlog.rate
+
+
 def test_whatever_ends_a_request_it_is_no_longer_inside() -> None:
     now = [0.0]
     backlog = Backlog(lambda: now[0])

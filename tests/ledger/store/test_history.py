@@ -144,6 +144,11 @@ async def test_maps_that_take_long_get_a_part_of_the_time_where_strangers_ask(
     with pytest.raises(Unavailable) as refused:
         await history.map_at(second)
     assert refused.value.retry_after == 60
+    read = log.store.changed_since
+    monkeypatch.setattr(log.store, "changed_since", None)
+    with pytest.raises(Unavailable, match="takes long"):  # and at once, when it is known
+        await history.map_at(second)
+    monkeypatch.setattr(log.store, "changed_since", read)
     assert (await history.map_at(newer)).root == newer.map_root, "what is soon done is done"
     assert (await history.map_at(first)).root == first.map_root, "what is kept is given"
     history._pause_until = 0.0

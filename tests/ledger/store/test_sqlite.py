@@ -105,7 +105,8 @@ async def test_a_long_reader_does_not_make_every_commit_wait(tmp_path: Path, mon
     waits = 0
     for _ in range(300):
         waits += copier.note(10)
-        copier.finish()
+        if copier._running is not None:
+            wait([copier._running])
     copier.close()
     assert 1 <= waits <= 3000 // 300
 
@@ -123,7 +124,8 @@ async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(copier, "_copy", lambda through: copies.append(1) or real(through))
     for _ in range(60):
         await grow(log, 1)
-        copier.finish()
+        if copier._running is not None:
+            wait([copier._running])
         pages = log.store._reader.execute("PRAGMA page_count").fetchone()[0]
         seen[pages] = copier._between
         assert copier._between <= max(20, min(40, pages // 2))
@@ -133,7 +135,8 @@ async def test_a_large_store_is_copied_less_often(tmp_path: Path, monkeypatch: p
     while not copies:
         noted += 1
         copier.note(1)
-        copier.finish()
+        if copier._running is not None:
+            wait([copier._running])
     assert noted == 41
     await log.store.close()
 
@@ -298,8 +301,47 @@ async def test_after_a_copy_that_failed_at_the_disk_nothing_more_is_promised(
     with pytest.raises(Unavailable, match="could not be copied back"):
         store._begin_again()
     with pytest.raises(Unavailable, match="could not be copied back"):
-        await store.erase([], [])
+        await store.erase([], [octets("1")])
+    assert await store.index([octets(str(at)) for at in range(5)]) == {octets("1"): b"1"}, "nothing more is written"
+    before = left(tmp_path)
     await store.close()
+    assert left(tmp_path) == before and before["log.db-wal"], "the log that has the page"
+    again = open_sqlite(tmp_path / "log.db", private=True)
+    assert await again.index([octets("1")]) == {octets("1"): b"1"}
+    await again.close()
+    assert "log.db-wal" not in left(tmp_path)
+
+
+def left(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("log.db*") if not path.name.endswith("-shm")}
+
+
+@pytest.mark.parametrize("how", ["begin_again", "empty"])
+async def test_so_it_is_after_one_that_the_writer_waited_for(tmp_path: Path, how: str) -> None:
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    assert store._copier is not None
+    with pytest.raises(Unavailable, match="could not be copied back"):
+        getattr(store._copier, how)(failing("SQLITE_IOERR_FSYNC"))
+    with pytest.raises(Unavailable, match="could not be copied back"):
+        await store.put_meta({"a": b"b"})
+    assert await store.meta("a") is None
+    await store.close()
+
+
+async def test_reading_leaves_what_a_kill_left(tmp_path: Path) -> None:
+    """Somebody looks before the log is started again: that is to find everything as it was."""
+    there = tmp_path / "there"
+    there.mkdir()
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    await store.claim([IndexRow(octets("1"), Purpose.PERSON, 1, b"1")])
+    for name in ("log.db", "log.db-wal"):
+        shutil.copy(tmp_path / name, there / name)
+    await store.close()
+    before = left(there)
+    looking = open_sqlite(there / "log.db", private=True, read_only=True)
+    assert await looking.index([octets("1")]) == {octets("1"): b"1"}
+    await looking.close()
+    assert left(there) == before
 
 
 @pytest.mark.parametrize("read", [False, True])

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,8 +79,19 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 def test_every_commit_is_on_disk(state: WitnessState) -> None:
     assert state._db.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
-    assert state._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert state._db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert not state._db.in_transaction
+
+
+def test_a_file_from_before_is_changed_and_keeps_what_it_has(tmp_path: Path) -> None:
+    WitnessState.create(tmp_path / "state.db")
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        old.execute("INSERT INTO log (origin, size, root, time_s) VALUES ('before', 7, ?, 9)", (bytes(32),))
+    state = WitnessState(tmp_path / "state.db")
+    assert state._db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert state.seen("before") == Seen(7, bytes(32), 9)
+    state.close()
 
 
 def test_of_many_at_once_one_succeeds(state: WitnessState) -> None:
