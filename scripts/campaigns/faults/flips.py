@@ -76,7 +76,11 @@ class Flips:
         self._truth = await self._sound()
         assert None not in self._truth.values()
         assert await self._guarded() == "remembers the same"
-        assert await self._kept() == ""
+        opened = await self._store.open(self._live.folder)
+        try:
+            assert self._kept(await opened.checkpoint()) == ""
+        finally:
+            await opened.close()
 
     async def _sound(self) -> dict[Asked, dict[str, Any] | None]:
         """The answers of a log that was mended, which fsck must not blame either."""
@@ -130,13 +134,8 @@ class Flips:
             await opened.close()
         return "wrong"
 
-    async def _kept(self) -> str:
+    def _kept(self, note: bytes | None) -> str:
         """What a start makes of the checkpoint that is kept: "" where that is of the same head as before."""
-        opened = await self._store.open(self._live.folder)
-        try:
-            note = await opened.checkpoint()
-        finally:
-            await opened.close()
         try:
             return "" if self._oracle().heard(note or b"", "the store") == self._head else "wrong"
         except Unreadable:
@@ -149,6 +148,7 @@ class Flips:
             try:
                 old = label in ("state", "state_history")
                 answers = await self._answers(await Integrator.open(opened), everything=old)
+                note = await opened.checkpoint()
             finally:
                 await opened.close()
         except CertLedgerError:
@@ -157,7 +157,7 @@ class Flips:
             return "wrong"
         if None in answers.values():
             return "found by evidence"
-        if kept := await self._kept():
+        if kept := self._kept(note):
             return kept
         try:
             problems = await self._store.check(self._live.folder)

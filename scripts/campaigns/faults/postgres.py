@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import random
 import re
@@ -126,9 +127,7 @@ class Postgres:
     def flipped_row(self, folder: Path, draw: random.Random) -> Iterator[str]:
         place = _place(folder)
         while True:
-            tables: dict[str, list[tuple[str, str]]] = {}
-            for table, column, kind in self.server.sql(place, _COLUMNS):
-                tables.setdefault(table, []).append((column, kind))
+            tables = self._columns(place)
             table = draw.choice(sorted(tables))
             column, kind = draw.choice(tables[table])
             rows = self.server.sql(place, f"SELECT ctid, {column} FROM {table} ORDER BY {column}")
@@ -145,6 +144,14 @@ class Postgres:
             yield table
         finally:
             self.server.sql(place, change, value, moved)
+
+    @functools.cache  # noqa: B019  # one object for a run
+    def _columns(self, place: str) -> dict[str, list[tuple[str, str]]]:
+        """Column and type, by table."""
+        tables: dict[str, list[tuple[str, str]]] = {}
+        for table, column, kind in self.server.sql(place, _COLUMNS):
+            tables.setdefault(table, []).append((column, kind))
+        return tables
 
     def rows(self, folder: Path) -> dict[str, int]:
         place = _place(folder)
