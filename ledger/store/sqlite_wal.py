@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ledger.errors import Unavailable
@@ -179,7 +179,8 @@ class Copier:
             if copied == before:  # nothing came, or somebody reads
                 break
             before = copied
-        self._between = self._pages_between()
+        with suppress(sqlite3.Error):  # a measure; who reads for an answer meets it
+            self._between = self._pages_between()
         return written
 
     def _told(self, connection: sqlite3.Connection, how: str) -> tuple[int, int, int] | None:

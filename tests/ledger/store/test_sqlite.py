@@ -316,6 +316,22 @@ def left(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("log.db*") if not path.name.endswith("-shm")}
 
 
+async def test_how_large_a_store_is_need_not_be_known(tmp_path: Path) -> None:
+    store = create_sqlite(tmp_path / "log.db", private=True)
+    copier = store._copier
+    assert copier is not None
+    inner = copier._connection
+
+    def execute(text: str) -> Any:
+        return inner.execute(text) if "checkpoint" in text else failing("SQLITE_IOERR_READ").execute(text)
+
+    copier._connection = SimpleNamespace(execute=execute)  # type: ignore[assignment]
+    assert copier._copy(True) is not None
+    copier._connection = inner
+    await store.put_meta({"a": b"b"})
+    await store.close()
+
+
 @pytest.mark.parametrize("how", ["begin_again", "empty"])
 async def test_so_it_is_after_one_that_the_writer_waited_for(tmp_path: Path, how: str) -> None:
     store = create_sqlite(tmp_path / "log.db", private=True)
