@@ -39,7 +39,7 @@ from tests.support.postgres import GUARD_DATABASE, Server
 Head = tuple[int, bytes]
 T = TypeVar("T")
 # How a member that is disturbed may end. Its session can be gone before anybody has taken its place.
-ENDED = {-9: "killed", 1: "taken over", 3: "lost"}
+ENDED = {-9: "killed", 1: "taken over", 3: "session gone"}
 
 
 @dataclass
