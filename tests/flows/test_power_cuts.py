@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ from ledger.log_folder import CHECKPOINT
 from ledger.service.guard import FileGuard
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
-from tests.support.power_cut import PowerCut
+from tests.support.power_cut import PowerCut, no_file_is_synchronised, no_folder_is_synchronised, nothing
 from tests.support.tile_log import TileLog
 
 SIZES = (200, 257, 300)  # partial tiles alone; full ones instead, which the next checkpoint still needs
@@ -52,28 +51,6 @@ async def exports_survive(room: Path, broken: Break) -> int:
             ended[0] = size
         cut.look()
         return cut.states
-
-
-def nothing(stack: ExitStack) -> None:
-    """The true build."""
-
-
-def no_file_is_synchronised(stack: ExitStack) -> None:
-    _only(stack, stat.S_ISDIR)
-
-
-def no_folder_is_synchronised(stack: ExitStack) -> None:
-    _only(stack, stat.S_ISREG)
-
-
-def _only(stack: ExitStack, synchronised: Callable[[int], bool]) -> None:
-    sync = os.fsync
-
-    def broken(descriptor: int) -> None:
-        if synchronised(os.fstat(descriptor).st_mode):
-            sync(descriptor)
-
-    stack.enter_context(patch.object(os, "fsync", broken))
 
 
 def renamed_before_it_is_synchronised(stack: ExitStack) -> None:

@@ -101,7 +101,9 @@ async def test_five_that_are_stopped_woken_and_killed_at_random_never_fork(serve
             happened = await disturb(fleet, draw, ROUNDS)
             done.set()
             await asyncio.gather(*sending)
-        assert happened["stopped"] and happened["killed"] and happened["taken over"] + happened["session gone"], happened
+        assert happened["stopped"] and happened["killed"] and happened["taken over"] + happened["session gone"], (
+            happened
+        )
         assert len(fleet.acks) > ROUNDS
         await fleet.judge()
     finally:

@@ -12,8 +12,7 @@ import pytest
 
 from ledger import durable as module
 from ledger.durable import make_folder, write_new_file
-from tests.flows.test_power_cuts import no_file_is_synchronised, no_folder_is_synchronised, nothing
-from tests.support.power_cut import PowerCut
+from tests.support.power_cut import PowerCut, no_file_is_synchronised, no_folder_is_synchronised, nothing
 
 
 @pytest.mark.parametrize("broken", [nothing, no_file_is_synchronised, no_folder_is_synchronised])

@@ -113,3 +113,25 @@ class PowerCut:
         else:
             self._kept[inode] = descriptor
         return inode
+
+
+def nothing(stack: ExitStack) -> None:
+    """The true build."""
+
+
+def no_file_is_synchronised(stack: ExitStack) -> None:
+    _only(stack, stat.S_ISDIR)
+
+
+def no_folder_is_synchronised(stack: ExitStack) -> None:
+    _only(stack, stat.S_ISREG)
+
+
+def _only(stack: ExitStack, synchronised: Callable[[int], bool]) -> None:
+    sync = os.fsync
+
+    def broken(descriptor: int) -> None:
+        if synchronised(os.fstat(descriptor).st_mode):
+            sync(descriptor)
+
+    stack.enter_context(patch.object(os, "fsync", broken))
