@@ -14,49 +14,38 @@ from ledger import durable as module
 from ledger.durable import make_folder, write_new_file
 from tests.support.power_cut import PowerCut, no_file_is_synchronised, no_folder_is_synchronised, nothing
 
+CONTENT = b"all of it"
+
+
+def make_file(folder: Path) -> str:
+    write_new_file(folder / "settings", CONTENT)
+    return "settings"
+
+
+def make_file_in_new_folders(folder: Path) -> str:
+    for _ in range(2):  # the second time they are there
+        make_folder(folder / "a" / "b")
+    write_new_file(folder / "a" / "b" / "settings", CONTENT)
+    return "a/b/settings"
+
 
 @pytest.mark.parametrize("broken", [nothing, no_file_is_synchronised, no_folder_is_synchronised])
-def test_a_power_cut_leaves_it(broken: Callable[[ExitStack], None], tmp_path: Path) -> None:
-    made: list[bytes] = []
+@pytest.mark.parametrize("make", [make_file, make_file_in_new_folders])
+def test_a_power_cut_leaves_it(
+    make: Callable[[Path], str], broken: Callable[[ExitStack], None], tmp_path: Path
+) -> None:
+    made: list[str] = []
 
     def there(files: Mapping[str, bytes]) -> None:
-        assert not made or files.get("settings") == made[0], "it is gone"
+        assert not made or files.get(made[0]) == CONTENT, "it is gone"
 
-    def make() -> None:
+    with ExitStack() as outcome:
+        if broken is not nothing:
+            outcome.enter_context(pytest.raises(AssertionError, match="it is gone"))
         with PowerCut(tmp_path, there) as cut, ExitStack() as stack:
             broken(stack)
-            write_new_file(tmp_path / "settings", b"all of it")
-            made.append(b"all of it")
+            made.append(make(tmp_path))
             cut.look()
-
-    if broken is nothing:
-        make()
-    else:
-        with pytest.raises(AssertionError, match="it is gone"):
-            make()
-
-
-@pytest.mark.parametrize("broken", [nothing, no_folder_is_synchronised])
-def test_so_it_leaves_a_folder_and_those_above_it(broken: Callable[[ExitStack], None], tmp_path: Path) -> None:
-    made: list[bytes] = []
-
-    def there(files: Mapping[str, bytes]) -> None:
-        assert not made or files.get("a/b/settings") == made[0], "it is gone"
-
-    def make() -> None:
-        with PowerCut(tmp_path, there) as cut, ExitStack() as stack:
-            broken(stack)
-            make_folder(tmp_path / "a" / "b")
-            make_folder(tmp_path / "a" / "b")
-            write_new_file(tmp_path / "a" / "b" / "settings", b"all of it")
-            made.append(b"all of it")
-            cut.look()
-
-    if broken is nothing:
-        make()
-    else:
-        with pytest.raises(AssertionError, match="it is gone"):
-            make()
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
