@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine
-from campaigns.faults.table import table
+from campaigns.faults.kinds import KINDS
+from campaigns.faults.oracle import BAD
+from campaigns.faults.table import BEGIN, END, table
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "campaigns"
@@ -62,6 +64,19 @@ def test_a_results_file_says_where_and_how_much(path: Path) -> None:
     assert {"commit", "date", "cpu", "cores", "python"} <= told["machine"].keys()
     assert not told["machine"]["commit"].endswith("+"), "of a commit that somebody else can check out"
     assert "seed" in told or "seeds" in told
+
+
+def test_the_readme_says_of_the_faults_what_their_file_counts() -> None:
+    stores = json.loads((FOLDER / "faults.json").read_text("utf-8"))["stores"]
+    shown = (FOLDER / "README.md").read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    assert shown.strip() == table(stores)
+    for store, kinds in stores.items():
+        assert set(kinds) == {name for name, kind in KINDS.items() if store in kind.stores}
+        for name, record in kinds.items():
+            assert record["trials"] >= record["wanted"] == KINDS[name].wanted
+            assert {what: record["counts"].get(what) for what in BAD} == {
+                what: 0 if what in KINDS[name].judged else None for what in BAD
+            }
 
 
 def test_a_table_of_faults_shows_no_zero_for_what_nobody_looked_at() -> None:
