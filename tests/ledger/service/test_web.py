@@ -718,7 +718,12 @@ async def test_each_statement_comes_out_of_the_backlog_once_whatever_its_answer(
             answers=Answers(room.publisher, room.store, Hashes(room.store), 0),
         )
         finished = room.sequencer.backlog.finished
-        monkeypatch.setattr(room.sequencer.backlog, "finished", lambda count: (out.append(count), finished(count)))
+
+        def counted(count: int, **how: bool) -> None:
+            out.append(count)
+            finished(count, **how)
+
+        monkeypatch.setattr(room.sequencer.backlog, "finished", counted)
         one, other = [
             Examined(KnownBy.of(each.statement), each) for each in await room.candidates(*await room.draft(*"ab"))
         ]
