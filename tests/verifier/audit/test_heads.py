@@ -71,6 +71,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     await log.store.close()
 
 
+async def test_a_commit_tells_of_every_error_of_the_disk(desk: Desk) -> None:
+    """Which SQLite's copying back of a write-ahead log does not."""
+    assert desk.record._run("PRAGMA journal_mode") == [("delete",)]
+
+
 async def test_heads_of_one_history_fit(desk: Desk) -> None:
     copy = OurCopy(desk.log, desk.log.integrator.size)
     for size in (3, 5, 8, copy.size):

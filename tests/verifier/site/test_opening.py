@@ -157,3 +157,17 @@ async def test_a_password_or_no_address_is_refused(tmp_path: Path) -> None:
         with pytest.raises(error) as raised:
             await open_site(address, tmp_path)
         assert "secret" not in str(raised.value)
+
+
+async def test_in_a_file_a_commit_tells_of_every_error_of_the_disk(tmp_path: Path) -> None:
+    """SQLite copies a write-ahead log back by itself, and tells nobody of an error; so a file of before has none any
+    more when it was opened."""
+    await prepare_site("site.db", tmp_path)
+    raw = sqlite3.connect(tmp_path / "site.db", isolation_level=None)
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.close()
+    opened = await open_site("site.db", tmp_path)
+    assert await opened.execute(PUT, "a", 1, b"1") == 1
+    await opened.close()
+    with (tmp_path / "site.db").open("rb") as file:
+        assert file.read(20)[18:] == b"\x01\x01", "of the header: a rollback journal"
