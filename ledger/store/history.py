@@ -135,7 +135,7 @@ class History:
                 await asyncio.sleep(0)
         finally:
             if seal.covered <= self._long:
-                self._pause_until = clock() + self._pause * (clock() - began)
+                self._pause_until = max(self._pause_until, clock() + self._pause * (clock() - began))
         if tree.root != seal.map_root:
             raise Unavailable("the kept versions of the state map do not make that of the seal; run fsck")
         return tree

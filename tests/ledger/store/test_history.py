@@ -141,9 +141,11 @@ async def test_maps_that_take_long_get_a_part_of_the_time_where_strangers_ask(
     history, own = History(log.integrator, pause=1_000_000), History(log.integrator)
     first, second, newer = [await history.seal_at(seals[at]) for at in (1, 2, -2)]
     assert (await history.map_at(first)).root == first.map_root
+    until = history._pause_until
     with pytest.raises(Unavailable) as refused:
         await history.map_at(second)
     assert refused.value.retry_after == 60
+    assert history._pause_until >= until, "to ask in a pause makes it no shorter"
     read = log.store.changed_since
     monkeypatch.setattr(log.store, "changed_since", None)
     with pytest.raises(Unavailable, match="takes long"):  # and at once, when it is known
