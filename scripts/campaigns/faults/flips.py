@@ -7,8 +7,8 @@ something else and lets the log sign. Rows of the ledger's own tables (look-ups,
 read from them is believed only with an opening that the log proves, so of these only the evidence has to stay as it
 was.
 
-Of two logs in turn: one with a map as deep as logs have it, and one so shallow that its few certificates have filled
-chunks of it. Both have a witness, without whom no checkpoint is kept.
+Of two logs in turn: one whose map has mostly empty buckets, as real ones have, and one so shallow that its few
+certificates have filled chunks of it. Both have a witness, without whom no checkpoint is kept.
 """
 
 from __future__ import annotations
@@ -52,13 +52,8 @@ class Flips:
 
     def __init__(self, template: Template, keys: list[bytes], sizes: list[int], note: bytes) -> None:
         live = template.live
-        self._live, self._store, self._keys, self._sizes, self._oracle = (
-            live,
-            template.store,
-            keys,
-            sizes,
-            template.oracle,
-        )
+        self._live, self._store, self._oracle = live, template.store, template.oracle
+        self._keys, self._sizes = keys, sizes
         self._basis, self._head = Basis(sizes[-1], note, 0), self._oracle().heard(note, "the log")
         self._trust = {
             "origin": live.authority.origin,
