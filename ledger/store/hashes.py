@@ -26,10 +26,12 @@ K = TypeVar("K")
 V = TypeVar("V")
 MEMO_LIMIT: Final = 60_000  # hashes; about 15 MiB
 CROWNS_LIMIT: Final = 4608  # about 19 MiB: for as many lowest tiles as are kept, and those above them
+MIDDLES_LIMIT: Final = 65_536  # the same of sixteen million leaves, 0.7 KiB a tile
 ROWS_LIMIT: Final = 4096  # whole tiles, 33 MiB: the lowest ones of a million leaves
 ABOVE_LIMIT: Final = 8192  # tiles whose path to the root of one size is kept; about 8 MiB in a log of a million leaves
 _ROW_BYTES: Final = TILE_WIDTH * HASH_BYTES
 _CROWN_LEVEL: Final = 2  # below it one hash costs less than remembering all of them
+_MIDDLE_LEVEL: Final = TILE_HEIGHT // 2
 # Where each level of a crown begins: 64 hashes, 32, 16, 8, 4 and 2.
 _CROWN_AT: Final = {
     2: 0,
@@ -40,6 +42,7 @@ _CROWN_AT: Final = {
     7: 124 * HASH_BYTES,
 }
 _CROWN_STEPS: Final = tuple(_CROWN_AT.items())
+_MIDDLE: Final = slice(_CROWN_AT[_MIDDLE_LEVEL], _CROWN_AT[_MIDDLE_LEVEL + 1])
 
 
 class Hashes:
@@ -49,6 +52,7 @@ class Hashes:
         self._store = store
         self._memo: dict[Subtree, bytes] = {}
         self._crowns: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # of whole tiles: their upper hashes
+        self._middles: OrderedDict[int, bytes] = OrderedDict()  # of lowest ones: the sixteen hashes half way up
         self._rows: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # whole tiles
         self._above: tuple[int, OrderedDict[int, tuple[bytes, ...]]] = 0, OrderedDict()  # of one size: by lowest tile
         self._edge: tuple[int, dict[int, tuple[bytes, ...]]] = 0, {}  # of one size: ends of its proofs, by height
@@ -97,7 +101,8 @@ class Hashes:
         return prove_consistency(old, new, _reader(known))
 
     async def _within(self, index: int, rows: dict[tuple[int, int], bytes]) -> Sequence[bytes]:
-        """The siblings of a leaf's path in its lowest tile, a whole one."""
+        """The siblings of a leaf's path in its lowest tile, a whole one: with its crown one hash; where that was
+        given up, with the hashes half way up 22; else all 255, which are then remembered."""
         place = 0, index >> TILE_HEIGHT
         row = self._rows.get(place)
         if row is None:
@@ -108,8 +113,18 @@ class Hashes:
             row = await self._shared_row(place, rows)
         else:
             self._rows.move_to_end(place)
-        crown, slot = self._crown(place, row), index & TILE_WIDTH - 1
+        slot, middle = index & TILE_WIDTH - 1, self._middles.get(place[1])
+        if middle is not None and place not in self._crowns and len(row) == _ROW_BYTES:
+            upper = slot >> _MIDDLE_LEVEL
+            return [
+                _fold(hashes, (at >> level ^ 1) << level, 1 << level)
+                for hashes, at in ((row, slot), (middle, upper))
+                for level in range(_MIDDLE_LEVEL)
+            ]
+        crown = self._crown(place, row)
         if crown:
+            if middle is None:
+                _keep(self._middles, place[1], crown[_MIDDLE], MIDDLES_LIMIT)
             return _branch(row, crown, slot)
         return [_node(row, crown, level, slot >> level ^ 1) for level in range(TILE_HEIGHT)]  # damaged: too short
 

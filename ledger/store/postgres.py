@@ -70,6 +70,7 @@ class PostgresStore:
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="store-check")
         self._entry = Gathering(self._entries_at)
         self._bucket = Gathering(self._buckets_of)
+        self._tile = Gathering(self._tiles_at)
 
     async def meta(self, name: str) -> bytes | None:
         row = await self._one(sql.META, name)
@@ -153,8 +154,7 @@ class PostgresStore:
         return await self._pairs(sql.FIND, identities)
 
     async def tile(self, level: int, index: int) -> bytes | None:
-        row = await self._one(sql.TILE, level, index)
-        return None if row is None else row[0]
+        return await self._tile((level, index))
 
     async def states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
         return {row[0]: StateRow(*row) for row in await self._each(sql.STATE, map_keys)}
@@ -268,6 +268,7 @@ class PostgresStore:
         self._checker.shutdown(wait=False)
         await self._entry.close()
         await self._bucket.close()
+        await self._tile.close()
         await self._reads.close()
         for session in (self._notes, self._writer):
             if session is not None:
@@ -305,6 +306,14 @@ class PostgresStore:
         found: dict[int, list[bytes]] = {index: [] for index in indexes}
         for index, body in await self._reads.fetch(sql.EACH_ENTRY, indexes):
             found[index].append(body)
+        return found
+
+    async def _tiles_at(self, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes | None]:
+        """For each the tile there, or None. Those that are asked for together are nearly always of one level."""
+        found: dict[tuple[int, int], bytes | None] = dict.fromkeys(places)
+        for level in {level for level, _ in places}:
+            indexes = [index for at, index in places if at == level]
+            found |= {(level, index): body for index, body in await self._reads.fetch(sql.EACH_TILE, level, indexes)}
         return found
 
     async def _buckets_of(self, asked: Sequence[_BucketOf]) -> dict[_BucketOf, list[_BucketRow]]:

@@ -34,6 +34,7 @@ PUT_TILE: Final = (
     " ON CONFLICT (level, idx) DO UPDATE SET body = excluded.body"
 )
 TILE: Final = "SELECT body FROM tile WHERE level = $1 AND idx = $2"
+EACH_TILE: Final = "SELECT idx, body FROM tile WHERE level = $1 AND idx = ANY($2)"
 KEEP_STATE: Final = (
     "INSERT INTO state_history (map_key, since, value, body)"
     " SELECT map_key, since, value, body FROM state WHERE map_key = ANY($1)"

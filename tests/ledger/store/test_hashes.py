@@ -113,6 +113,40 @@ async def test_whole_tiles_of_leaves_are_read_once_and_the_longest_unasked_gives
     assert lowest == [(0, 0), (0, 1), (0, 2), (0, 1)]
 
 
+async def test_a_tile_whose_crown_was_given_up_is_not_hashed_as_a_whole_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of ten million has 39,000 lowest tiles, and memory for the crowns of a tenth of them."""
+    hashed: list[bytes] = []
+
+    def counted(said: bytes) -> object:
+        hashed.append(said)
+        return sha256(said)
+
+    monkeypatch.setattr(module, "CROWNS_LIMIT", 1)
+    monkeypatch.setattr(module, "ROWS_LIMIT", 0)
+    monkeypatch.setattr(module, "MIDDLES_LIMIT", 3)
+    size = 256 * 5 + 9
+    tiles = GrownTiles(size)
+    hashes = Hashes(tiles)  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "sha256", counted)
+    needed = []
+    for index in (
+        5,
+        256,
+        600,
+        *range(0, 768, 7),
+        256 * 4 - 1,
+        3,
+    ):  # tile 3 is a fourth, for which the first goes
+        hashed.clear()
+        (proof,) = await hashes.inclusion([index], size)
+        verify_inclusion(octets(index), index, size, proof, tiles.frontier.root())
+        needed.append(len(hashed))
+        assert len(hashes._crowns) <= 1 and len(hashes._middles) <= 3
+    assert all(count >= 254 for count in needed[:3]), "each tile once as a whole"
+    assert {1, 22} >= set(needed[4:-2]), "with its crown, or with what is half way up"
+    assert needed[-2] >= 254
+
+
 async def test_proofs_of_one_size_after_another_share_nothing_that_differs() -> None:
     tiles = GrownTiles(256 * 5)
     hashes = Hashes(tiles)  # type: ignore[arg-type]

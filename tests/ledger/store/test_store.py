@@ -137,7 +137,8 @@ async def test_a_later_batch_keeps_what_is_found_again(store: Any) -> None:
 async def test_what_many_ask_at_once_is_what_each_would_hear_alone(store: Any) -> None:
     head = None
     for _ in range(4):
-        await store.append(made := batch(head), accept)
+        made = batch(head)
+        await store.append(replace(made, tiles=[*made.tiles, (1, 0, b"upper"), (0, 1, b"second")]), accept)
         head = made.head
     everything, low = (bytes(32), b"\xff" * 32), (bytes(32), h("key 2"))
     questions = [
@@ -146,11 +147,13 @@ async def test_what_many_ask_at_once_is_what_each_would_hear_alone(store: Any) -
         *((store.bucket_as_of, (*ends, h(key), 9)) for ends in (everything, low) for key in ("key 2", "key 4", "none")),
         (store.bucket_as_of, (h("key 0"), h("key 0"), h("key 0"), 9)),
         (store.bucket_as_of, (h("none"), h("none"), h("none"), 9)),
+        *((store.tile, place) for place in ((0, 0), (0, 0), (1, 0), (0, 1), (0, 9), (9, 0))),
     ]
     alone = [await ask(*words) for ask, words in questions]
     together = await asyncio.gather(*(ask(*words) for ask, words in questions * 3))
     assert together == alone * 3
     assert alone[0] == [b"entry 0"] and alone[3] == [] and len(alone[7][0]) == 4 and alone[7][1] is not None
+    assert alone[-5:] == [alone[-6], b"upper", b"second", None, None]
 
 
 async def test_an_entry_that_is_missing_is_no_index_error(store: Any) -> None:
