@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
+from struct import Struct
 from types import MappingProxyType
 from weakref import WeakSet
 
@@ -26,6 +27,7 @@ MAX_DEPTH = 24
 _LARGE = 4 * 1024 * 1024  # bytes
 _PIECE = HASH_BYTES << 14  # of a row that is made anew: a whole one as objects would take two thirds of the tree more
 _FEW = 4  # changes that a view looks through one by one
+_SIDES, _PAIR = Struct(f"{2 * HASH_BYTES}s"), Struct(f"{HASH_BYTES}s{HASH_BYTES}s")  # two neighbours, as one and apart
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
@@ -239,16 +241,15 @@ class MapTree(SlottedMap):
 
 def _row_above(below: bytes, bit: int) -> bytes:
     """The nodes over pairs of neighbours."""
-    pair, neither, suffix = 2 * HASH_BYTES, bytes(2 * HASH_BYTES), bytes([bit])
-    above = []
-    for at in range(0, len(below), pair):
-        sides = below[at : at + pair]
-        if sides == neither:
-            above.append(NO_LEAVES)
-            continue
-        one, other = sides[:HASH_BYTES], sides[HASH_BYTES:]
-        above.append(sha256(sides + suffix).digest() if one != NO_LEAVES != other else max(one, other))
-    return b"".join(above)
+    suffix = bytes([bit])
+    if NO_LEAVES not in below:  # nearly all rows of a map that is well filled
+        return b"".join([sha256(sides + suffix).digest() for (sides,) in _SIDES.iter_unpack(below)])
+    return b"".join(
+        [
+            sha256(one + other + suffix).digest() if one != NO_LEAVES != other else max(one, other)
+            for one, other in _PAIR.iter_unpack(below)
+        ]
+    )
 
 
 def _memory(size: int) -> bytearray | mmap.mmap:
