@@ -1,5 +1,9 @@
 """From a front to whoever sequences: one address after the other, until one answers or time is up.
 
+One that says nothing for a moment is waited for on while the others are asked, again and again: it may have much to
+do, or hang for as long as it likes (a process that stands still, a disk that does), and another one lead meanwhile.
+Who answered last is asked first from then on, who said nothing last, and nobody waits for that one alone again.
+
 Sending again is safe. A statement is in the log once and its answer is a durable fact, so that a request that was
 carried out without an answer gets that answer the second time; what only reads may be asked twice anyway. A signed
 request that a sequencer has seen before is answered 401 there, and its sender signs it again.
@@ -25,7 +29,9 @@ from ledger.text import Text
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 journal = logging.getLogger(__name__)
 _CONNECT_S: Final = 1.0
+_PATIENCE_S: Final = 3.0  # with one alone: a log that has much to do answers within two
 _AGAIN_S: Final = 0.2  # between two rounds
+_BESIDE_S: Final = 1.0  # the same while one is waited for
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of an answer
 _AS_THEY_CAME: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NOBODY: Final = Text(
@@ -59,6 +65,7 @@ class SequencerLink:
         self._addresses = [address.rstrip("/") for address in addresses]
         self._answer_s, self._search_s = answer_s, search_s
         self._current = 0  # the one that answered last
+        self._silent: set[int] = set()  # who said nothing, whatever they were asked last
         self._alone = False  # nobody answered lately, and that was said
         self._session: aiohttp.ClientSession | None = None
 
@@ -77,31 +84,60 @@ class SequencerLink:
     async def send(self, method: str, path: str, headers: Callable[[], Headers], body: bytes) -> Answer:
         """The answer of the one that leads. `path` is the raw target; `headers` are made for each attempt.
 
-        Raises Unavailable when nobody leads for `search_s`.
+        Raises Unavailable when nobody leads for `search_s`, and one that was asked by then has not answered either
+        within `answer_s` and a moment more.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._search_s
-        while True:
-            first = self._current
-            for step in range(len(self._addresses)):
-                at = (first + step) % len(self._addresses)
-                answer = await self._ask(self._addresses[at], method, path, headers(), body)
-                if answer is not None:
-                    self._current, self._alone = at, False
+        latest = max(until, loop.time() + self._answer_s + _PATIENCE_S)
+        waiting: dict[asyncio.Task[Answer | None], int] = {}  # for whom, that was asked
+        try:
+            while True:
+                for at in self._order():
+                    if at in waiting.values():
+                        continue
+                    silent = at in self._silent
+                    waiting[loop.create_task(self._ask(at, method, path, headers(), body))] = at
+                    if not silent and (answer := await self._heard(waiting, _PATIENCE_S)) is not None:
+                        return answer
+                    if at in waiting.values():
+                        self._silent.add(at)
+                    if not waiting and loop.time() >= until:
+                        break
+                over = loop.time() >= (latest if waiting else until)
+                if not self._alone and (over or not waiting):
+                    journal.warning("no sequencer leads", extra={"fields": {"asked": len(self._addresses)}})
+                    self._alone = True
+                if over:
+                    raise Unavailable("no sequencer answers", retry_after=2, text=_NOBODY)
+                if not waiting:
+                    await asyncio.sleep(_AGAIN_S)
+                elif (answer := await self._heard(waiting, _BESIDE_S)) is not None:
                     return answer
-                if loop.time() >= until:
-                    break
-            if not self._alone:
-                journal.warning("no sequencer leads", extra={"fields": {"asked": len(self._addresses)}})
-            self._alone = True
-            if loop.time() >= until:
-                raise Unavailable("no sequencer answers", retry_after=2, text=_NOBODY)
-            await asyncio.sleep(_AGAIN_S)
+        finally:
+            for task in waiting:
+                task.cancel()
 
-    async def _ask(self, address: str, method: str, path: str, headers: Headers, body: bytes) -> Answer | None:
+    def _order(self) -> list[int]:
+        first, count = self._current, len(self._addresses)
+        return sorted(range(count), key=lambda at: (at in self._silent, (at - first) % count))
+
+    async def _heard(self, waiting: dict[asyncio.Task[Answer | None], int], patience_s: float) -> Answer | None:
+        """The first answer; None when somebody has none, or nobody said anything for so long."""
+        done, _ = await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            at = waiting.pop(task)
+            answer = task.result()
+            if answer is not None:
+                self._current, self._alone = at, False
+                return answer
+        return None
+
+    async def _ask(self, at: int, method: str, path: str, headers: Headers, body: bytes) -> Answer | None:
         """One answer; None when there is none, or that of one which stands by."""
         assert self._session is not None
-        url = URL(address + path, encoded=True)
+        url = URL(self._addresses[at] + path, encoded=True)
+        answer: Answer | None = None
         try:
             async with self._session.request(
                 method, url, headers=headers, data=body or None, allow_redirects=False, skip_auto_headers=_AS_THEY_CAME
@@ -112,6 +148,10 @@ class SequencerLink:
                 if len(raw) > _LARGEST:
                     return None
                 answer = Answer(response.status, response.headers, raw)
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except TimeoutError:
+            self._silent.add(at)
             return None
-        return None if answer.code == STANDBY else answer
+        except (aiohttp.ClientError, OSError):
+            pass  # it is not there, or went away
+        self._silent.discard(at)
+        return None if answer is None or answer.code == STANDBY else answer

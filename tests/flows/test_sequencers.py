@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,46 @@ async def test_two_fronts_lose_and_double_nothing_when_the_leader_dies(server: S
         for front in fronts:
             if front.process is not None:
                 front.end(signal.SIGKILL)
+
+
+async def test_a_front_finds_who_leads_while_the_one_that_led_stands_still(server: Server, tmp_path: Path) -> None:
+    """Its port takes connections, its process says nothing, for as long as it is not woken: with the settings that are
+    shipped, of which one answer takes longer than a search."""
+    body, labels = live_body("still"), distinct("still", 20)
+    fleet = await asyncio.to_thread(
+        Fleet.create, server, tmp_path, "still", 2, takeover_ms=4000, internal_port=free_port()
+    )
+    front = LiveFront.create(tmp_path / "front", fleet.members, answer_ms=15_000, search_ms=5_000)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
+        await asyncio.to_thread(front.start)
+        leader = await fleet.leader()
+        await leader.file(body)
+        async with leader.client(body) as client:
+            certificates = await drafted(client, body, *labels)
+
+        async def sent(some: Sequence[Certificate]) -> None:
+            async with asyncio.timeout(START_S):
+                while True:
+                    try:
+                        await fleet.submit_to(front.client(body, total_s=60), some)
+                        return
+                    except (Unavailable, Unverified):
+                        await asyncio.sleep(0.05)
+
+        async with fleet.watched():
+            await sent(certificates[:10])
+            assert leader.process is not None
+            os.kill(leader.process.pid, signal.SIGSTOP)
+            try:
+                await sent(certificates[10:])
+            finally:
+                os.kill(leader.process.pid, signal.SIGCONT)
+            assert await asyncio.to_thread(leader.process.wait, START_S) == 1
+        assert len(fleet.acks) == 20
+        await fleet.judge()
+        assert front.end() == 0
+    finally:
+        fleet.end()
+        if front.process is not None:
+            front.end(signal.SIGKILL)

@@ -30,6 +30,7 @@ class Leader:
 
     hang: int = 0
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    slow_s: float = 0.0
     unavailable: bool = False
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -42,6 +43,7 @@ class Leader:
                 self.hang -= 1
                 self.hanging.set()
                 await asyncio.sleep(600)
+            await asyncio.sleep(self.slow_s)
             if self.unavailable:
                 raise Unavailable("too many statements are waiting", retry_after=1)
             return web.Response(status=202, body=b"said", headers={"Location": "/x", "Retry-After": "2"})
@@ -112,6 +114,72 @@ async def test_one_that_hangs_is_left_after_its_time(timers: HeldTimers) -> None
         sending = sends.send("POST", "/v1/statements", NONE, b"sent twice")
         assert (await answered(leader, timers, sending)).body == b"said"
         assert [body for _, _, _, body in leader.asked + other.asked] == [b"sent twice"] * 2
+
+
+async def test_another_one_is_asked_while_one_hangs_and_first_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One search is shorter than one answer, as in the settings that are shipped."""
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    hung, other = Leader(hang=9), Leader()
+    async with hung.serve() as site, other.serve() as second, link(site.url, second.url, search_s=0.01) as sends:
+        for _ in range(3):
+            assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
+        assert (len(hung.asked), len(other.asked)) == (1, 3)
+
+
+async def test_one_that_takes_over_while_another_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(module, "_BESIDE_S", 0.05)
+    hung, other, port = Leader(hang=1), Leader(), free_port()
+    async with hung.serve() as site, link(site.url, f"http://127.0.0.1:{port}", search_s=0.01) as sends:
+        asking = asyncio.create_task(sends.send("POST", "/", NONE, b"body"))
+        await hung.hanging.wait()
+        await asyncio.sleep(0.3)
+        assert not asking.done(), "the search is over, and one that was asked may answer yet"
+        async with other.serve(port):
+            assert (await asking).body == b"said"
+    assert (len(hung.asked), len(other.asked)) == (1, 1)
+
+
+async def test_nobody_waits_again_for_one_that_said_nothing_before_others_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    hung, other, port = Leader(hang=9), Leader(), free_port()
+    async with (
+        hung.serve() as site,
+        SequencerLink([site.url, f"http://127.0.0.1:{port}"], answer_s=0.2, search_s=0.01) as sends,
+        asyncio.timeout(60),
+    ):
+        with pytest.raises(Unavailable):
+            await sends.send("POST", "/", NONE, b"body")
+        monkeypatch.setattr(module, "_PATIENCE_S", 600.0)
+        async with other.serve(port):
+            assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
+    assert (len(hung.asked), len(other.asked)) == (1, 1)
+
+
+async def test_one_that_has_much_to_do_is_asked_once_and_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    slow = Leader(slow_s=0.4)
+    async with slow.serve() as site, standby() as waiting, link(site.url, waiting.url, search_s=0.01) as sends:
+        assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
+        assert len(slow.asked) == 1 and sends._current == 0
+
+
+async def test_all_that_hang_are_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    one, other = Leader(hang=99), Leader(hang=99)
+    async with (
+        one.serve() as site,
+        other.serve() as second,
+        SequencerLink([site.url, second.url], answer_s=0.2, search_s=0.01) as sends,
+    ):
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await sends.send("POST", "/", NONE, b"body")
+    assert [record.message for record in caplog.records if record.name == module.__name__] == ["no sequencer leads"]
 
 
 async def test_each_attempt_has_headers_of_its_own(timers: HeldTimers) -> None:
