@@ -12,6 +12,7 @@
     sustained the load of append for many minutes; only with --minutes
     growth   a ledger that holds many certificates: its start, what it still takes in, its audit
     eligibility decisions with their trace and bytes, and loading all packs
+    fleet    a leader, a standby and fronts on PostgreSQL; how long the log stands still when the leader dies
     peers    an append-only tree library and a plain table on the same entries
 
 Writes nothing outside a scratch folder, which it removes, unless --write. Exit status 1 when a part could not be
@@ -34,6 +35,7 @@ from benchmarks import (
     append,
     auditing,
     eligibility,
+    fleet,
     growing,
     issuing,
     limits,
@@ -67,6 +69,7 @@ PARTS = (
     "growth",
     "revoke",
     "eligibility",
+    "fleet",
     "peers",
 )
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -153,6 +156,12 @@ async def _measure(
     if "eligibility" in wanted:
         _say("eligibility: every worked case of every pack")
         figures += eligibility.measure(scale)
+    if "fleet" in wanted:
+        _say("fleet: a leader, a standby, two fronts")
+        try:
+            figures += await fleet.measure(folder, scale)
+        except (Failed, CertLedgerError, AssertionError, TimeoutError) as error:
+            failed["fleet"] = f"{type(error).__name__}: {error}"
     if "peers" in wanted:
         _say("peers: the same entries elsewhere")
         try:

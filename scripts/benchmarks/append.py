@@ -73,14 +73,14 @@ async def measure(log: RunningLog, scale: Scale, body: int = 0) -> Appended:
     async with log.client(body) as client, aiohttp.ClientSession(auto_decompress=False) as session:
         tracks: list[float] = []
         warm, rate = await draw_parcels(client, 0, scale.stretch, body=body)
-        await _closed(session, log, warm, CONNECTIONS)
+        await closed(session, log, warm, CONNECTIONS)
         done += warm
         for number in range(1, stretches):
             parcels, rate = await draw_parcels(client, number * scale.stretch, scale.stretch, body=body)
             tracks.append(rate)
             with watch_others() as busy:
                 before = _spent(log)
-                sent = await _closed(session, log, parcels, CONNECTIONS)
+                sent = await closed(session, log, parcels, CONNECTIONS)
                 spent = _spent(log)
             rates.append(sent.rate)
             latencies.append(sent.latencies)
@@ -93,7 +93,7 @@ async def measure(log: RunningLog, scale: Scale, body: int = 0) -> Appended:
         drawn, _ = await draw_parcels(client, 300_000, scale.stretch, body=body)
         calm = await _calm(session, log, drawn, middle * SHARE)
         drawn, _ = await draw_parcels(client, 350_000, min(SINGLES, scale.stretch // 10), batch=1, body=body)
-        single = (await _closed(session, log, drawn, 1)).latencies
+        single = (await closed(session, log, drawn, 1)).latencies
         floods = FLOOD if scale.runs >= 5 else FLOOD // 4
         drawn, _ = await draw_parcels(client, 400_000, floods * BATCH, body=body)
         sent = await _flood(log, drawn)
@@ -134,7 +134,7 @@ def _spent(log: RunningLog) -> dict[str, float]:
     return {"own": own, "beside": tree_cpu_seconds(here) - cpu_seconds(here) - own, "sender": cpu_seconds(here)}
 
 
-async def _closed(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequence[Parcel], connections: int) -> Sent:
+async def closed(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequence[Parcel], connections: int) -> Sent:
     """All parcels, `connections` at a time, each as soon as one before it is answered."""
     waiting, sent = list(reversed(parcels)), Sent()
     last: list[tuple[Parcel, bytes]] = []

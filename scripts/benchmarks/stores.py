@@ -33,12 +33,19 @@ async def other_store(kind: str, *, large: bool = False) -> AsyncIterator[Sequen
     if kind == EMBEDDED:
         yield ()
         return
+    with own_cluster(large=large) as server:
+        yield _options(server)
+
+
+@contextmanager
+def own_cluster(*, large: bool = False) -> Iterator[Server]:
+    """A cluster that is gone when the block ends. Raises Failed."""
     found = _programs()
     folder = Path(tempfile.mkdtemp(prefix="cert-ledger-bench-", dir=_DISK))
     try:
         server = new_cluster(_for_server(folder), found, **(_LARGE if large else _SETTINGS))
         try:
-            yield _options(server)
+            yield server
         finally:
             server.stop()
     finally:

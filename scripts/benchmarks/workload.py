@@ -45,7 +45,7 @@ OCCUPATION = "4-10-01-05"
 BATCH = 250  # statements of one request
 _TRACKS = 1_000  # persons of one request
 _CAP = 100_000
-_SECRET = {"CERT_LEDGER_PASSPHRASE": "a benchmark has no secrets"}
+SECRET = {"CERT_LEDGER_PASSPHRASE": "a benchmark has no secrets"}
 _SPARE_KEYS = 14  # record keys, so that the cap of one is never met; a filing has 16 at most
 
 
@@ -163,29 +163,34 @@ def make_log(folder: Path, options: Sequence[str] = ()) -> None:
     run(
         ["-m", "ledger", "init", "--dir", str(folder / "log"), "--origin", ORIGIN, "--genesis", str(genesis), "--light",
          "--port", str(free_port()), *options],
-        folder, _SECRET,
+        folder, SECRET,
     )  # fmt: skip
 
 
 @asynccontextmanager
 async def served_log(folder: Path, beside: Beside = nobody) -> AsyncIterator[RunningLog]:
     """Run the log that lies in `folder`; requests may be signed at once. Raises Failed."""
-    home = folder / "log"
-    pins = json.loads((home / "trust.json").read_bytes())
-    port = load_settings(LedgerSettings, home / SETTINGS_FILE).port
+    vkeys, genesis = pins_of(folder)
+    port = load_settings(LedgerSettings, folder / "log" / SETTINGS_FILE).port
     async with (
-        beside(folder, tuple(pins["log_keys"])),
-        started(_serve(folder), folder / "ledger.log", port, "/readyz", _SECRET) as process,
+        beside(folder, vkeys),
+        started(_serve(folder), folder / "ledger.log", port, "/readyz", SECRET) as process,
     ):
         await asyncio.sleep(1.1)  # a request signed in the second of the start is refused
-        yield RunningLog(folder, f"http://127.0.0.1:{port}", process, tuple(pins["log_keys"]), pins["genesis"])
+        yield RunningLog(folder, f"http://127.0.0.1:{port}", process, vkeys, genesis)
+
+
+def pins_of(folder: Path) -> tuple[tuple[str, ...], str]:
+    """The vkeys of the log in `folder`, and the SHA-256 of its first entry in hex."""
+    pins = json.loads((folder / "log" / "trust.json").read_bytes())
+    return tuple(pins["log_keys"]), pins["genesis"]
 
 
 async def restart_s(log: RunningLog) -> float:
     """Seconds from the start of a log that has been stopped until it is ready."""
     port = urlsplit(log.url).port or 0
     began = time.perf_counter()
-    async with started(_serve(log.folder), log.folder / "again.log", port, "/readyz", _SECRET):
+    async with started(_serve(log.folder), log.folder / "again.log", port, "/readyz", SECRET):
         return time.perf_counter() - began
 
 
