@@ -32,10 +32,12 @@ from ledger.tlog.tiles import parse_entries
 from ledger.wire import Logged, Receipt
 from tests.support import slow_tree
 from tests.support.builders import Body, Certificate
+from tests.support.fronts import LiveFront
 from tests.support.live_ledger import START_S, LiveLedger
 from tests.support.ports import free_port
 from tests.support.postgres import GUARD_DATABASE, Server
 
+_SEARCH_S = 5.0  # that a front has at least: it looks for who leads
 Head = tuple[int, bytes]
 T = TypeVar("T")
 # How a member that is disturbed may end. Its session can be gone before anybody has taken its place.
@@ -95,19 +97,24 @@ class Fleet:
                     return await question(await self.leader())
 
     async def submit(
-        self, body: Body, certificates: Sequence[Certificate], unanswered: Callable[[], None] = lambda: None
+        self,
+        body: Body,
+        certificates: Sequence[Certificate],
+        unanswered: Callable[[], None] = lambda: None,
+        fronts: Sequence[LiveFront] = (),
     ) -> Receipt:
-        """Send to one member after the other until there is a receipt; its answers are kept. `unanswered` is told of
-        each request that has none."""
+        """Send to one member after the other, or to these fronts, until there is a receipt; its answers are kept.
+        `unanswered` is told of each request that has none."""
         async with asyncio.timeout(START_S):
-            for patience_s in growing(self.patience_s):
-                for member in sorted(self.members, key=lambda member: member is not self.newest):
+            for patience_s in growing(_SEARCH_S if fronts else self.patience_s):
+                for door in fronts or sorted(self.members, key=lambda member: member is not self.newest):
                     try:
-                        receipt = await self.submit_to(member.client(body, total_s=patience_s), certificates)
+                        receipt = await self.submit_to(door.client(body, total_s=patience_s), certificates)
                     except (Unavailable, Unverified):
                         unanswered()
                         continue
-                    self.newest = member
+                    if isinstance(door, LiveLedger):
+                        self.newest = door
                     return receipt
                 await asyncio.sleep(0.05)
         raise AssertionError
