@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 
@@ -35,3 +36,16 @@ def write_new_file(path: Path, content: bytes) -> None:
         except OSError:
             path.unlink(missing_ok=True)
             raise
+
+
+def keep_rollback_journal(db: sqlite3.Connection) -> None:
+    """For a small file of SQLite that must not lose a commit; also where it had a write-ahead log before.
+
+    Of a write-ahead log SQLite copies pages back by itself, and keeps an error of the disk to itself, which the disk
+    tells once. Here the commit fails that met it. Raises sqlite3.Error, also when the file keeps another kind of
+    journal: somebody else has it open.
+    """
+    (kept,) = db.execute("PRAGMA journal_mode = DELETE").fetchone()
+    if kept != "delete":
+        raise sqlite3.OperationalError(f"it cannot have a rollback journal: {kept}")
+    db.execute("PRAGMA synchronous = FULL")

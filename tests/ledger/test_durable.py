@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from ledger import durable as module
-from ledger.durable import make_folder, write_new_file
+from ledger.durable import keep_rollback_journal, make_folder, write_new_file
 from tests.support.power_cut import PowerCut, no_file_is_synchronised, no_folder_is_synchronised, nothing
 
 CONTENT = b"all of it"
@@ -64,3 +65,26 @@ def test_what_cannot_be_kept_is_not_left(call: str, tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="no space"):
         write_new_file(tmp_path / "half", b"content")
     assert not (tmp_path / "half").exists()
+
+
+def test_a_file_with_a_write_ahead_log_gets_a_rollback_journal_when_nobody_else_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "small.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(sqlite3.connect(path)) as db:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE kept (at)")
+        db.execute("PRAGMA busy_timeout = 0")
+        with pytest.raises(sqlite3.OperationalError):
+            keep_rollback_journal(db)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        other.close()
+        keep_rollback_journal(db)
+        assert [db.execute(f"PRAGMA {name}").fetchone() for name in ("journal_mode", "synchronous")] == [
+            ("delete",),
+            (2,),
+        ]
+
+
+def test_one_that_keeps_another_journal_is_refused() -> None:
+    """Some files answer with the journal that they keep, and with no error."""
+    with closing(sqlite3.connect(":memory:")) as db, pytest.raises(sqlite3.OperationalError, match="memory"):
+        keep_rollback_journal(db)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ledger.durable import keep_rollback_journal
 from ledger.errors import CertLedgerError, Unavailable
 from ledger.remote import LogSource, RemoteTree
 from ledger.tlog.merkle import verify_consistency
@@ -82,9 +83,7 @@ class HeadRecord:
         self._origin, self._keys, self._former = origin, tuple(keys), tuple(former)
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
-            # No write-ahead log: SQLite would keep an error of its copying back to itself, and the disk tells it once.
-            self._db.execute("PRAGMA journal_mode = DELETE").fetchone()
-            self._db.execute("PRAGMA synchronous = FULL")
+            keep_rollback_journal(self._db)
             self._db.executescript(_SCHEMA)
             for table in ("head", "compared"):
                 for what in ("UPDATE", "DELETE"):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ledger.durable import keep_rollback_journal
 from ledger.errors import Unavailable
 from ledger.store.drift import refuse_drift, sqlite_drift
 from ledger.store.migrations import TABLE_OF_STEPS, missing_steps
@@ -117,9 +118,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     with _unavailable("open"):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT_S)
         try:
-            # No write-ahead log: SQLite would keep an error of its copying back to itself, and the disk tells it once.
-            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-            connection.execute("PRAGMA synchronous = FULL")
+            keep_rollback_journal(connection)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what a person had erased is gone from the pages too
         except BaseException:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ledger.durable import sync_folder
+from ledger.durable import keep_rollback_journal, sync_folder
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 from ledger.tlog.merkle import EMPTY_ROOT
@@ -94,7 +94,7 @@ class WitnessState:
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
                 if version != _VERSION:
                     raise Malformed(f"{path} is not the state of a witness")
-                _journal(self._db)
+                keep_rollback_journal(self._db)
             except BaseException:
                 self._db.close()
                 raise
@@ -111,7 +111,7 @@ class WitnessState:
             raise Refused("EXISTS", str(path), text) from error
         db = sqlite3.connect(path, isolation_level=None)
         try:
-            _journal(db)
+            keep_rollback_journal(db)
             db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         finally:
             db.close()
@@ -166,10 +166,3 @@ class WitnessState:
             except sqlite3.Error as error:
                 self._broken = True
                 raise Unavailable("the witness's state has failed", retry_after=60) from error
-
-
-def _journal(db: sqlite3.Connection) -> None:
-    """A rollback journal, also where a file from before had a write-ahead log: of that SQLite would copy pages back by
-    itself, and keep an error of the disk to itself, which the disk tells once. Here the commit fails that met it."""
-    db.execute("PRAGMA journal_mode = DELETE").fetchone()
-    db.execute("PRAGMA synchronous = FULL")
