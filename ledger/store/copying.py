@@ -4,8 +4,8 @@
                  before it leaves an empty store, behind it one that everybody refuses by its mark (`check_whole`)
     2 rows       each table in pages, one commit a page, from behind the last row that the target holds already. A crash
                  leaves whole pages, which are not copied again
-    3 count      every table has as many rows as the source, and the private rows are the same ones: what was claimed or
-                 erased meanwhile changes no head, and shows here
+    3 count      every table has as many rows as the source, and the private rows have the same keys: what was claimed
+                 or erased meanwhile changes no head, and shows here
     4 proof      fsck over the copied rows, against the head that they become a copy of. A crash, or a row that is
                  wrong, leaves all rows and no head; the same copy again comes straight to this proof
     5 head       last, in one commit. A crash before it is one of 4; behind it the copy is whole, proven, and the same
@@ -16,7 +16,7 @@ Until 5 the target has no head, and nothing serves it: what is served is proven.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, cast
 
 from ledger.errors import Refused, Unavailable
@@ -108,7 +108,7 @@ async def copy_store(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoredHead:
     """Copy all of a ledger's store; the head that both then have. `prove` says what is wrong with a store. `progress`
-    gets (done, total) rows.
+    gets (done, total) rows: those that are copied, and those whose keys are compared.
 
     Nothing else may write to either: `source` is a snapshot, or held by its lock. Raises Refused("NOT_EMPTY") when the
     target has a head, Refused("META_FIXED") when it was begun from another one, Refused("COPY_CHANGED") after 3,
@@ -123,14 +123,15 @@ async def copy_store(
     await target.put_meta({_MARK: head.size.to_bytes(8, "big") + head.root})  # 1
     await target.put_meta(dict(await source.page("SELECT name, value FROM meta WHERE name <> $1", _MARK)))
     counts = [await _count(source, insert) for insert, _ in _TABLES]
-    done, total = 0, sum(counts)
+    done, total = 0, sum(counts) + sum(counts[-len(_PRIVATE) :])
     for insert, width in _TABLES:  # 2
         done = await _copy_table(source, target, insert, width, done, lambda at: progress(at, total))
     if [await _count(target, insert) for insert, _ in _TABLES] != counts:  # 3
         raise Refused("COPY_CHANGED", "source", _CHANGED)
     for insert, width in _PRIVATE:
-        if not await _same_rows(source, target, insert, width):
-            raise Refused("COPY_CHANGED", "source", _CHANGED)
+        async for keys in _keys_of_both(source, target, insert, width):
+            done += keys
+            progress(done, total)
     note, note_size = await source.checkpoint(), await source.checkpoint_size()
     if problems := await prove(cast(Copyable, _Headed(target, head, note, note_size))):  # 4
         raise DamagedCopy(problems)
@@ -142,17 +143,19 @@ async def copy_store(
     return head
 
 
-async def _same_rows(source: Copyable, target: Copyable, insert: str, width: int) -> bool:
+async def _keys_of_both(source: Copyable, target: Copyable, insert: str, width: int) -> AsyncIterator[int]:
+    """How many keys of a table were compared, page by page. Raises Refused("COPY_CHANGED") where they differ."""
     table, columns = sql.target(insert)
     at: tuple[Any, ...] = ()
     while True:
-        text = _page(table, columns, width, behind=bool(at))
-        rows = await source.page(text, *at)
-        if rows != await target.page(text, *at):
-            return False
-        if not rows:
-            return True
-        at = rows[-1][:width]
+        text = _page(table, columns[:width], width, behind=bool(at))
+        keys = await source.page(text, *at)
+        if keys != await target.page(text, *at):
+            raise Refused("COPY_CHANGED", "source", _CHANGED)
+        if not keys:
+            return
+        yield len(keys)
+        at = keys[-1]
 
 
 async def _copy_table(
