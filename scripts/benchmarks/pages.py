@@ -52,6 +52,10 @@ async def _pages(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> li
     serve = ["-m", "verifier", "serve", "--dir", "verifier-0", "--port", str(port)]
     host = f"127.0.0.1:{port}"
     fresh = _secrets(parcels)
+    left = sum(len(parcel.secrets) for parcel in parcels) - 1 - scale.runs * scale.pages
+    first_scans = min(scale.first, left // scale.runs)  # each of a certificate that nobody asked for
+    if first_scans < CONNECTIONS:
+        raise Failed(f"pages takes a log of {1 + scale.runs * (scale.pages + CONNECTIONS):,} certificates at least")
     async with started(serve, log.folder / "verifier.log", port, "/readyz") as process:
         await _expect_valid(f"http://{host}", next(fresh))
 
@@ -70,7 +74,7 @@ async def _pages(log: RunningLog, parcels: Sequence[Parcel], scale: Scale) -> li
             calm.append(_good(await open_loop("127.0.0.1", port, requests, scale.seconds, CALM)))
         first_rate, own_cpu, ledger_cpu = [], [], []
         for _ in range(scale.runs):
-            requests = some(scale.first)
+            requests = some(first_scans)
             own, ledgers = cpu_seconds(process), tree_cpu_seconds(log.process)
             load = _good(await closed_loop("127.0.0.1", port, requests, scale.seconds, CONNECTIONS, once=True))
             done = len(load.latencies)
