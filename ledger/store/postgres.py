@@ -42,6 +42,7 @@ from ledger.store.protocol import (
 from ledger.text import Text
 
 _AT_ONCE = 8192  # rows in one INSERT
+_READ_S = 10.0  # for the few rows that a front reads for each request
 _BucketOf: TypeAlias = tuple[bytes, bytes, bytes]  # low, high, the key whose body is wanted
 _BucketRow: TypeAlias = tuple[bytes, bytes, int, bytes | None]
 
@@ -374,7 +375,8 @@ async def open_postgres(
 async def open_reader(place: Place) -> PostgresStore:
     """The committed rows of a ledger's store as they are at each read, beside whoever writes; nothing can be written.
     Its role needs no more than to read. Raises Unavailable when it is missing, Refused on schema drift."""
-    store = PostgresStore(place, reads := ReadPool(place, Deadlines()), None, None, private=True)
+    deadlines = Deadlines(command=_READ_S)
+    store = PostgresStore(place, reads := ReadPool(place, deadlines), None, None, private=True)
     try:
         await check_schema(reads.fetch, place, private=True)
     except BaseException:

@@ -33,6 +33,7 @@ _OLDEST: Final = 150_000  # server_version_num
 _OPTIONS: Final = {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"}
 _OURS: Final = {"schema", "require_standby"}  # the driver knows nothing of them
 _READERS: Final = 8  # connections that answer reads
+_SILENT_S: Final = 5.0  # after the time in which a server ends a statement by itself: it says nothing any more
 # The driver's "internal" error is what a connection lost in the middle of a COPY looks like.
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _PASSWORD: Final = Text(
@@ -171,7 +172,7 @@ async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
                     host=host,
                     port=port or (_PORT if several else None),
                     timeout=deadlines.connect / max(1, len(place.hosts)),
-                    command_timeout=deadlines.command + 5,
+                    command_timeout=deadlines.command + _SILENT_S,
                     max_cached_statement_lifetime=0,
                     server_settings=server,
                     target_session_attrs="primary" if several else "any",
@@ -236,6 +237,10 @@ def unavailable(doing: str) -> Iterator[None]:
         raise Unavailable(f"store: {doing}: {said(error)}") from error
 
 
+def _says_nothing(error: Unavailable) -> bool:
+    return isinstance(error.__cause__, TimeoutError)
+
+
 def said(error: BaseException) -> str:
     """One line of an error, without the rows that a server puts into DETAIL."""
     words = (isinstance(error, OSError) and error.strerror) or (str(error.args[0]) if error.args else "")
@@ -262,8 +267,8 @@ class ReadPool:
                 connection = self._idle.pop()  # the last used one: a quiet log keeps one warm
                 try:
                     return await self._fetch(connection, text, values)
-                except Unavailable:
-                    if not connection.is_closed():
+                except Unavailable as error:
+                    if not connection.is_closed() or _says_nothing(error):
                         raise
                     # It was lost while it was idle, say with a server that was started again: ask a newer one.
             connection = await connect(self._place, self._deadlines, default_transaction_read_only="on")
@@ -275,7 +280,13 @@ class ReadPool:
         try:
             with unavailable("read"):
                 rows: Sequence[Any] = await connection.fetch(text, *values)
-        except Unavailable:
+        except Unavailable as error:
+            if _says_nothing(
+                error
+            ):  # a machine that stands still takes all its connections along, for as long as it does
+                for each in (connection, *self._idle):
+                    each.terminate()
+                self._idle.clear()
             self._give_back(connection)
             raise
         except BaseException:  # given up half-way

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.store import postgres_link as module
 from ledger.store.opening import create_store, open_store
 from ledger.store.postgres_link import Deadlines, ReadPool, connect, parse_place, said
 from tests.support.batches import accept, batch
@@ -205,6 +207,53 @@ async def test_a_read_that_is_cancelled_gives_its_place_back(server: Server) -> 
             await task
     assert (await reads.fetch("SELECT 1"))[0][0] == 1
     await reads.close()
+
+
+class Still:
+    """A way to a server, of which what is open can be made to stand still, as with a machine that does."""
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self.still = 0  # ways that say nothing any more
+        self.opened = 0
+
+    async def serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        number = self.opened
+        server, ask = await asyncio.open_connection("127.0.0.1", self._to)
+
+        async def pass_on(what: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+            while chunk := await what.read(65536):
+                if number > self.still:
+                    to.write(chunk)
+
+        ways = [asyncio.create_task(pass_on(client, ask)), asyncio.create_task(pass_on(server, answer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ask.transport.abort()
+            answer.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def test_what_says_nothing_any_more_is_left_with_all_its_connections(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that stands still ends no connection. The next read finds the one that took its place."""
+    monkeypatch.setattr(module, "_SILENT_S", 0.5)
+    way = Still(server.port)
+    async with await asyncio.start_server(way.serve, "127.0.0.1", 0) as proxy:
+        place = parse_place(server.place(port=proxy.sockets[0].getsockname()[1]))
+        reads = ReadPool(place, replace(PATIENT, command=3.0))
+        await asyncio.gather(*(reads.fetch("SELECT pg_sleep(0.2)") for _ in range(3)))
+        assert way.opened == len(reads._idle) == 3
+        way.still = 3
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            await reads.fetch("SELECT 1")
+        assert not reads._idle
+        assert (await reads.fetch("SELECT 1"))[0][0] == 1
+        assert len(reads._idle) == 1
+        await reads.close()
 
 
 async def test_a_host_that_says_nothing_does_not_hide_the_others(
