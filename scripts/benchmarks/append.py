@@ -96,7 +96,7 @@ async def measure(log: RunningLog, scale: Scale, body: int = 0) -> Appended:
         single = (await closed(session, log, drawn, 1)).latencies
         floods = FLOOD if scale.runs >= 5 else FLOOD // 4
         drawn, _ = await draw_parcels(client, 400_000, floods * BATCH, body=body)
-        sent = await _flood(log, drawn)
+        sent = await flooded(log, drawn)
         flood, turned_away = sent.latencies, sent.turned_away
     figures = [
         Figure(
@@ -170,7 +170,7 @@ async def _calm(session: aiohttp.ClientSession, log: RunningLog, parcels: Sequen
     return sent
 
 
-async def _flood(log: RunningLog, parcels: Sequence[Parcel]) -> Sent:
+async def flooded(log: RunningLog, parcels: Sequence[Parcel]) -> Sent:
     """Every request at once, each on a connection of its own and sent once; latency to whichever answer."""
     sent = Sent()
     async with aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)) as session:

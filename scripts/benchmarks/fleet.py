@@ -91,12 +91,13 @@ async def measure(folder: Path, scale: Scale) -> list[Figure]:
                     await client.submit_authority(Authority(today()).filing())
                     ways = [await fronts.enter_async_context(_front(leader, members, at)) for at in range(FRONTS)]
                     stretch = scale.stretch // 2
-                    count = (1 + RUNS * (1 + FRONTS)) * stretch
+                    count = (1 + RUNS * (1 + FRONTS)) * stretch + append.FLOOD * BATCH
                     parcels, _ = await draw_parcels(client, 0, count)
                     small, _ = await draw_parcels(
                         client, count, (RUNS + STOPPED) * (_BEFORE + 1) * _SMALL, batch=_SMALL
                     )
-                figures = await _rates(leader, ways, parcels, stretch // BATCH)
+                figures = await _rates(leader, ways, parcels[append.FLOOD :], stretch // BATCH)
+                figures += await _flood(ways, parcels[: append.FLOOD])
             return figures + await _gaps(ways[0], members, iter(small))
 
 
@@ -182,6 +183,18 @@ async def _sent(session: aiohttp.ClientSession, ways: Sequence[RunningLog], parc
         *(append.closed(session, way, part, each) for way, part in zip(ways, parts, strict=True))
     )
     return sum(each.statements for each in sent) / (time.perf_counter() - began)
+
+
+async def _flood(fronts: Sequence[RunningLog], parcels: Sequence[Parcel]) -> list[Figure]:
+    """All of these at once, through every front as many."""
+    parts = (parcels[at :: len(fronts)] for at in range(len(fronts)))
+    sent = await asyncio.gather(*(append.flooded(front, part) for front, part in zip(fronts, parts, strict=True)))
+    longest = max(wait for each in sent for wait in each.latencies) * 1000
+    said = f"{len(parcels)} requests at once through {len(fronts)} fronts"
+    return [
+        Figure("fleet.flood", f"{said}: longest wait, receipt or 503", "ms", (longest,), 2000, True),
+        Figure("fleet.flood_503", f"{said}: answered 503", "", (float(sum(each.turned_away for each in sent)),)),
+    ]
 
 
 def _spent(logs: Sequence[RunningLog]) -> float:
