@@ -29,6 +29,7 @@ from ledger.errors import Unavailable
 from ledger.wire import MAX_SUBMISSIONS
 
 LONGEST_S: Final = 1.15  # what a statement may be expected to wait until it is logged: it is answered within 2 s
+IN_FRONT_S: Final = 0.5  # the same in a front, until it is examined: behind it the log has a backlog of its own
 BATCH_S: Final = 0.3  # what one batch may take, at the rate that is believed
 SMALLEST: Final = 512  # statements that a batch may have at any rate: of a slow disk each costs the same, however few
 START: Final = 525.0  # statements a second, believed before there is a measurement, with the weight of one second
@@ -46,14 +47,15 @@ def count_statements(body: bytes) -> int:
 
 
 class Backlog:
-    """Statements on their way through a pipeline, and the rate at which it works. `now_s`: a steady clock, in seconds.
+    """Statements on their way through a pipeline, and the rate at which it works. `now_s`: a steady clock, in seconds;
+    nothing is let in that would wait for longer than `longest_s`.
 
     `through` surrounds the way of a request; `finished` is told of statements that have come out, in the lumps in which
     they do: a whole batch at once.
     """
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
+    def __init__(self, now_s: Callable[[], float], longest_s: float = LONGEST_S) -> None:
+        self._now_s, self._longest_s = now_s, longest_s
         self._inside = 0
         self._left, self._busy_s = START, 1.0  # decayed sums; the rate is their quotient
         self._full_since: float | None = None  # when statements last came out, if the backlog was full ever since
@@ -82,9 +84,9 @@ class Backlog:
         return max(SMALLEST, int(self.rate * BATCH_S))
 
     def check(self) -> None:
-        """Raise Unavailable, saying when to come again, when what comes now would wait longer than LONGEST_S."""
-        if self.wait_s > LONGEST_S:
-            again = ceil(self.wait_s - LONGEST_S / 2)  # half of what may wait is gone by then
+        """Raise Unavailable, saying when to come again, when what comes now would wait longer than that."""
+        if self.wait_s > self._longest_s:
+            again = ceil(self.wait_s - self._longest_s / 2)  # half of what may wait is gone by then
             raise Unavailable("too many statements are waiting", retry_after=min(again, _COME_AGAIN_S))
 
     @contextmanager
@@ -122,7 +124,7 @@ class Backlog:
     @property
     def _full(self) -> float:
         """Half of what is let in, where that is less: a low estimate can be measured, too."""
-        return min(_FULL, self.rate * LONGEST_S / 2)
+        return min(_FULL, self.rate * self._longest_s / 2)
 
     def _learn_alone(self) -> None:
         if self._alone_since is not None:

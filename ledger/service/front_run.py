@@ -21,7 +21,7 @@ from ledger.keystore import Cost, KeyFile, SecretKey, create_key_file
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.request_signing import NonceMemory
 from ledger.service.admission import Examiner
-from ledger.service.backlog import Backlog
+from ledger.service.backlog import IN_FRONT_S, Backlog
 from ledger.service.cycles import look_rarely
 from ledger.service.desk import Desk
 from ledger.service.examined import front_key
@@ -163,7 +163,7 @@ async def serve_front(
         requesters = Requesters(
             settings.public_url, view.keys, view.filing, NonceMemory(not_before_s=-(-time.time_ns() // 10**9))
         )
-        backlog, key = Backlog(time.monotonic), front_key(index_key)
+        backlog, key = Backlog(time.monotonic, IN_FRONT_S), front_key(index_key)
         metrics = make_front_metrics(backlog)
         front = Front(view, requesters, desk, link, key, Intake(_INTAKE_BYTES), backlog, metrics)
         edge = EdgeSettings(behind_proxy=settings.behind_proxy)

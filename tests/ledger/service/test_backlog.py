@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Malformed, Unavailable
-from ledger.service.backlog import BATCH_S, LEAST, LONGEST_S, SMALLEST, START, Backlog, count_statements
+from ledger.service.backlog import BATCH_S, IN_FRONT_S, LEAST, LONGEST_S, SMALLEST, START, Backlog, count_statements
 from ledger.wire import MAX_SUBMISSIONS, SubmitRequest, encode, submission_body
 from tests.support.builders import make_body
 from tests.support.life_builders import bare
@@ -250,3 +250,13 @@ def test_statements_are_counted_before_they_are_read() -> None:
         assert count_statements(encode(SubmitRequest(some))) == len(some)
     assert count_statements(b"{") == 1
     assert count_statements(b'"entry"' * 10_000) == MAX_SUBMISSIONS, "whatever a body says of itself"
+
+
+def test_in_a_front_less_may_wait_as_the_log_behind_it_has_a_backlog_too() -> None:
+    """Both together are answered within two seconds (`scripts/bench --only fleet`)."""
+    assert IN_FRONT_S + LONGEST_S < 1.8
+    front = Backlog(lambda: 0.0, IN_FRONT_S)
+    with front.through(int(START * IN_FRONT_S)):
+        front.check()
+        with front.through(1), pytest.raises(Unavailable):
+            front.check()
