@@ -32,6 +32,7 @@ _CONNECT_S: Final = 1.0
 _PATIENCE_S: Final = 3.0  # with one alone: a log that has much to do answers within two
 _AGAIN_S: Final = 0.2  # between two rounds
 _BESIDE_S: Final = 1.0  # the same while one is waited for
+_CONNECTIONS: Final = 256  # to each: what one that hangs keeps is not the others'
 _LARGEST: Final = 32 * 1024 * 1024  # bytes of an answer
 _AS_THEY_CAME: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NOBODY: Final = Text(
@@ -71,7 +72,7 @@ class SequencerLink:
 
     async def __aenter__(self) -> SequencerLink:
         timeout = aiohttp.ClientTimeout(total=self._answer_s, connect=_CONNECT_S)
-        connector = aiohttp.TCPConnector(limit=256)
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS)
         self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False)
         return self
 

@@ -126,6 +126,21 @@ async def test_another_one_is_asked_while_one_hangs_and_first_from_then_on(monke
         assert (len(hung.asked), len(other.asked)) == (1, 3)
 
 
+async def test_one_that_hangs_keeps_no_connection_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(module, "_CONNECTIONS", 4)
+    hung, other = Leader(hang=99), Leader()
+    async with (
+        hung.serve() as site,
+        other.serve() as second,
+        SequencerLink([site.url, second.url], answer_s=60.0, search_s=5.0) as sends,
+        asyncio.timeout(30),
+    ):
+        answers = await asyncio.gather(*(sends.send("POST", "/", NONE, b"body") for _ in range(12)))
+        assert [answer.body for answer in answers] == [b"said"] * 12
+        assert len(other.asked) == 12
+
+
 async def test_one_that_takes_over_while_another_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
     monkeypatch.setattr(module, "_BESIDE_S", 0.05)
