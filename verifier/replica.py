@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, Final, Self
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.records.authority import FiledKey
 from ledger.records.seal import is_seal
 from ledger.remote import LogSource
@@ -82,6 +82,7 @@ class Replica:
         self._trust = trust
         self._pool = pool
         self._stretch = stretch
+        self._unknown = False  # whether the store has what was committed last
         self._ahead: dict[bytes, FiledKey] = {}  # of filings that were read and are not folded yet
 
     def _adopt(self, integrator: Integrator) -> None:
@@ -139,6 +140,8 @@ class Replica:
         if self.halted is not None:
             raise self.halted
         try:
+            if self._unknown:
+                await self._reopen()
             opened = self._open(await self._checkpoint(), now_ms)  # 1
             await self._compare(opened)  # 2
             await self._follow(self._require_quorum(opened.note, now_ms), progress)  # 3
@@ -300,20 +303,34 @@ class Replica:
         try:
             prepared = await replay_stretch(self.integrator, stretch, self._pool, reads)  # 6, 7, 8
         except BadEntry as bad:
+            await self._check_store()
             raise Violation(bad.reason, index=bad.index) from bad
+        except Damaged:
+            await self._check_store()
+            raise
         await self._checked(stretch, prepared)
         try:
             await self.integrator.commit(prepared)
         except CertLedgerError:
-            await self._reopen()  # the outcome may be unknown
+            self._unknown = True
+            await self._reopen()
             raise
 
     async def _checked(self, stretch: Sequence[bytes], prepared: Prepared) -> None:
         """A stretch that passed 4 to 7 and is about to be committed: what an auditor counts."""
 
+    async def _check_store(self) -> None:
+        """Before what the log says is held against it: is our store where we left it? Another process may have written
+        to it, which lost the place of its one writer for a moment. Raises Unavailable then, and has read it again."""
+        if await self.integrator.store.head() != self.integrator.head:
+            self._unknown = True
+            await self._reopen()
+            raise Unavailable("the store of this copy has moved on; it was read again")
+
     async def _reopen(self) -> None:
         """Read again what the store holds."""
         self._adopt(await Integrator.open(self.integrator.store))
+        self._unknown = False
 
     async def root_at(self, size: int) -> bytes:
         """The root of the first `size` leaves of our copy, 0 < size <= its size."""

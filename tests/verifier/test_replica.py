@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.dates import batch_day
 from ledger.records.evidence import parse_evidence
+from ledger.records.kinds import Kind
 from ledger.records.seal import CHAIN_START, Seal, extend_chain, parse_seal
 from ledger.records.statements import Statement
 from ledger.records.view import Authentic
@@ -25,6 +27,8 @@ from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.tiles import EntriesTile, format_entries, parse_entries, parse_tile_path
 from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, octets
+from tests.support.builders import Certificate
+from tests.support.fault_store import FaultStore
 from tests.support.lying_log import RawLog
 from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.former import FormerKeys
@@ -822,3 +826,64 @@ class TestEvidence:
             proven = open_evidence(parse_evidence(await again.evidence(one.issue.cert_key)), log.trust(), log.time)
             assert proven.state.state is not None and proven.state.opened.checkpoint.size == replica.verified.size
         await store.close()
+
+
+class AwayAfterwards(FaultStore):
+    """Loses the answer of an append, and then does not answer at all for a while."""
+
+    away = False
+
+    async def append(self, *asked: Any) -> None:
+        try:
+            await super().append(*asked)
+        except Unavailable:
+            self.away = True
+            raise
+
+    async def meta(self, name: str) -> bytes | None:
+        if self.away:
+            raise Unavailable("store: connect: it is starting")
+        return await self.inner.meta(name)  # type: ignore[no-any-return]
+
+
+class TestAStoreThatMovedOn:
+    """What our own store did is not held against the log."""
+
+    @pytest.mark.parametrize("what", ["issue", "revoke"])
+    async def test_an_answer_that_was_lost_with_a_store_that_stayed_away(
+        self, what: str, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        first, failing = log.certificate("first"), AwayAfterwards(store)
+        await log.issue(first)
+        replica = await start(failing, FakeLedger(log), log.trust(), pool)
+        await replica.poll(NOW)
+        await (issue(log, 1) if what == "issue" else log.rule(Kind.REVOKE, first))
+        failing.fail = "after"
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await replica.poll(NOW)
+        failing.fail, failing.away = "", False
+        await replica.poll(NOW)
+        await self.stands(replica, log, first)
+
+    @pytest.mark.parametrize("what", ["issue", "revoke"])
+    async def test_another_process_that_took_a_batch_in(
+        self, what: str, log: LogBuilder, store: SqliteStore, pool: Executor
+    ) -> None:
+        """As when the connection that holds the place of the one writer is lost, and another verifier gets it."""
+        first = log.certificate("first")
+        await log.issue(first)
+        replica = await start(store, FakeLedger(log), log.trust(), pool)
+        await replica.poll(NOW)
+        await (issue(log, 1) if what == "issue" else log.rule(Kind.REVOKE, first))
+        await (await start(store, FakeLedger(log), log.trust(), pool)).poll(NOW)
+        with pytest.raises(Unavailable, match="moved on"):
+            await replica.poll(NOW)
+        await replica.poll(NOW)
+        await self.stands(replica, log, first)
+
+    async def stands(self, replica: Replica, log: LogBuilder, first: Certificate) -> None:
+        assert replica.halted is None and replica.verified is not None
+        assert replica.verified.size == log.integrator.size
+        key = first.issue.cert_key
+        assert await replica.integrator.certificate(key) == await log.integrator.certificate(key)
