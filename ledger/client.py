@@ -244,7 +244,7 @@ class LedgerClient:
         """The receipt of one statement, or None when the log does not have it, or not at this index. A certificate is
         found only with its index. Raises Pending."""
         try:
-            receipt = wire.receipt_of(await self._get(wire.ask_path(identity, index), _SMALL))
+            receipt = wire.receipt_of(await self._send("GET", wire.ask_path(identity, index), _SMALL, None, {}))
         except Refused as refusal:
             if refusal.code == "not_found":
                 return None
@@ -283,7 +283,8 @@ class LedgerClient:
         return await self._send("POST", path, _LARGE, wire.encode(body), headers)
 
     async def _get(self, path: str, limit: int) -> bytes:
-        return await self._send("GET", path, limit, None, {})
+        """What anybody may read: whoever wants a password for it, or has it later, stands between us and the ledger."""
+        return await self._send("GET", path, limit, None, {}, public=True)
 
     async def _post(self, path: str, body: bytes) -> bytes:
         return await self._signed("POST", path, body)
@@ -311,7 +312,9 @@ class LedgerClient:
                 await asyncio.sleep(1.1)
         raise AssertionError("unreachable")
 
-    async def _send(self, method: str, path: str, limit: int, body: bytes | None, headers: dict[str, str]) -> bytes:
+    async def _send(
+        self, method: str, path: str, limit: int, body: bytes | None, headers: dict[str, str], *, public: bool = False
+    ) -> bytes:
         if self._session is None:
             raise AssertionError("use the client as a context manager")
         try:
@@ -324,6 +327,8 @@ class LedgerClient:
             raise Unavailable(f"the ledger did not answer at {self._base}: {type(error).__name__}") from error
         if status == 200:
             return raw
+        if public and status in (202, 401):
+            raise Unavailable(f"the ledger answered {status}")
         if status == 202:
             raise Pending(*wire.pending_of(raw))
         raise _failure(status, raw, retry)

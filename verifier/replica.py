@@ -174,6 +174,8 @@ class Replica:
             return await self._source.checkpoint()
         except Refused as refusal:  # a static server has nothing else to say while nothing is there
             raise Unavailable("no checkpoint is served there") from refusal
+        except Malformed as error:  # as what is no note: of whoever answered
+            raise Violation(f"checkpoint: {error}", proven=False) from error
 
     def _with_quorum(self, note: bytes, now_ms: int | None) -> CosignedCheckpoint:
         trust = self._trust

@@ -391,6 +391,22 @@ class TestBetweenUsAndTheLog:
         ledger.time_ms = NOW + 60_000
         await replica.poll(NOW)
 
+    async def test_a_page_in_place_of_the_checkpoint(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
+        """Larger than any, so that the client does not read it to its end."""
+        ledger = FakeLedger(log)
+        replica = await start(store, ledger, log.trust(), pool)
+
+        async def page() -> bytes:
+            raise Malformed("the ledger's answer is too large")
+
+        ledger.checkpoint, shown = page, ledger.checkpoint  # type: ignore[method-assign]
+        with pytest.raises(Violation) as violation:
+            await replica.poll(NOW)
+        assert not violation.value.proven
+        ledger.checkpoint = shown  # type: ignore[method-assign]
+        await replica.poll(NOW)
+        assert replica.halted is None and replica.problem is None
+
     async def test_an_old_checkpoint_shown_again(self, log: LogBuilder, store: SqliteStore, pool: Executor) -> None:
         old = log.checkpoint()
         ledger = FakeLedger(log)

@@ -11,8 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from msgspec.structs import replace as renewed
 
+from ledger.client import LedgerClient
 from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.bundle import format_bundle
 from ledger.records.commitments import FaceOpening
@@ -50,6 +53,39 @@ async def test_follows_and_cosigns(log: LogBuilder, tmp_path: Path) -> None:
         service.check_ready()
         assert service.report()["result"] == "sound"
         assert service.report() is service.report()
+
+
+@pytest.mark.parametrize("status", [200, 202, 401, 403, 502])
+@pytest.mark.parametrize("where", ["checkpoint", "tile"])
+async def test_what_a_proxy_says_for_a_moment_ends_nothing(
+    status: int, where: str, log: LogBuilder, tmp_path: Path
+) -> None:
+    """A gate with a password, a riddle of a firewall, a maintenance page larger than any checkpoint and any tile."""
+    ledger, closed, shut = FakeLedger(log), False, 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal shut
+        path = request.path[1:]
+        if closed and path.startswith(where):
+            shut += 1
+            return web.Response(status=status, body=b"<html>" * 500_000)
+        return web.Response(body=await (ledger.checkpoint() if path == "checkpoint" else ledger.tile(path)))
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with (
+        TestServer(app) as server,
+        LedgerClient(str(server.make_url("/"))) as client,
+        serving(tmp_path, log, client, Clock()) as (service, auditor),
+    ):
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        closed = True
+        await log.issue(log.certificate("while it is shut"))
+        await until(lambda: shut > 1)
+        closed = False
+        await log.issue(log.certificate("after it"))
+        await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
+        assert service.failed is None and service.audit.result == "sound"
 
 
 async def test_an_idle_logs_cosignature_is_renewed(log: LogBuilder, tmp_path: Path) -> None:
