@@ -6,8 +6,9 @@ Nothing that is read is trusted, exactly as nothing is that a ledger answers. `o
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -20,15 +21,22 @@ from ledger.tlog.note import NOTE_CEILING
 from ledger.tlog.tiles import ENTRY_CEILING, TILE_WIDTH
 
 CHECKPOINT: Final = "checkpoint"
+_THREADS: Final = 4  # that read at once
+_READ_S: Final = 60.0  # for one file, waiting for its turn included
 BUNDLE_CEILING: Final = TILE_WIDTH * (ENTRY_CEILING + 2)  # bytes
 _NOT_THERE: Final = Text("日志目录中没有", "The log's folder does not have it")
 
 
 class LogFolder:
-    """One folder with `checkpoint` and `tile/…`. Refused("not_found") for a tile that is not there."""
+    """One folder with `checkpoint` and `tile/…`. Refused("not_found") for a tile that is not there.
+
+    Each read has a thread of its own, that nobody waits for at the end, and a deadline: a folder may be a mount whose
+    server stands still, and what else this process does goes on then, and it can be stopped.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._free = asyncio.Semaphore(_THREADS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -40,17 +48,47 @@ class LogFolder:
 
     async def checkpoint(self) -> bytes:
         """The checkpoint, as it lies there. Raises Unavailable while there is none."""
-        found = await asyncio.to_thread(self.read, CHECKPOINT, NOTE_CEILING)
+        found = await self._read(CHECKPOINT, NOTE_CEILING)
         if found is None:
             raise Unavailable("the folder has no checkpoint")
         return found
 
     async def tile(self, path: str) -> bytes:
         """A tile or entry bundle; `path` as ledger.tlog.tiles.format_tile_path writes it."""
-        found = await asyncio.to_thread(self.read, path, BUNDLE_CEILING)
+        found = await self._read(path, BUNDLE_CEILING)
         if found is None:
             raise Refused("not_found", "path", _NOT_THERE)
         return found
+
+    async def _read(self, path: str, limit: int) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes | None] = loop.create_future()
+
+        def settle(found: bytes | None, error: Exception | None) -> None:
+            self._free.release()
+            if answer.done():  # given up
+                return
+            if error is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(error)
+
+        def work() -> None:
+            found, failed = None, None
+            try:
+                found = self.read(path, limit)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where it was asked for
+                failed = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(settle, found, failed)
+
+        try:
+            async with asyncio.timeout(_READ_S):
+                await self._free.acquire()
+                Thread(target=work, name="log-folder", daemon=True).start()
+                return await answer
+        except TimeoutError as error:
+            raise Unavailable("the log's folder does not answer") from error
 
     def read(self, path: str, limit: int) -> bytes | None:
         """A file below the folder, or None when it is not there. Raises Unavailable; Malformed over `limit` bytes."""

@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from ledger.errors import Malformed, Refused, Unverified
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.export.place import OtherBytes, Place
 from ledger.log_folder import CHECKPOINT
 from ledger.remote import WIDTH, LogSource, RemoteTree
@@ -119,7 +119,7 @@ class Export:
         Raises Unverified for what the ledger cannot prove, Refused when the place is damaged or holds other bytes, and
         Unavailable.
         """
-        opened = self._open(await self._source.checkpoint())  # 1
+        opened = await self._published()  # 1
         head = opened.checkpoint
         before = self._held = self._held or await self._read_place()  # 2
         if opened.note == before.note:
@@ -149,6 +149,13 @@ class Export:
         for error in await asyncio.gather(*adding, return_exceptions=True):
             if error is not None:
                 raise error
+
+    async def _published(self) -> OpenedCheckpoint:
+        """What the ledger shows. A page in its place, or a refusal, is of whoever stands before it, for a while."""
+        try:
+            return self._open(await self._source.checkpoint())
+        except (Malformed, Refused) as error:
+            raise Unavailable(f"no checkpoint is served: {error}") from error
 
     def _open(self, note: bytes) -> OpenedCheckpoint:
         for pair in self._keys[1:]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from ledger import log_folder as module
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.log_folder import BUNDLE_CEILING, LogFolder, check_log_url, folder_url, open_log
@@ -48,6 +53,39 @@ async def test_reads_what_is_there(tmp_path: Path) -> None:
             await source.checkpoint()
         (tmp_path / "checkpoint").write_bytes(b"note")
         assert await source.checkpoint() == b"note"
+
+
+async def test_a_folder_that_hangs_is_given_up_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount whose server stands still; here a pipe that nobody writes into."""
+    monkeypatch.setattr(module, "_READ_S", 0.2)
+    os.mkfifo(tmp_path / "checkpoint")
+    (tmp_path / "tile").write_bytes(b"tile")
+    source = LogFolder(tmp_path)
+    for told in await asyncio.gather(*(source.checkpoint() for _ in range(9)), return_exceptions=True):
+        assert isinstance(told, Unavailable) and "does not answer" in str(told)
+    assert await asyncio.wait_for(asyncio.to_thread(str, "the threads of all others are free"), 5)
+    with pytest.raises(Unavailable):  # as long as it hangs
+        await source.tile("tile")
+    os.close(os.open(tmp_path / "checkpoint", os.O_WRONLY | os.O_NONBLOCK))  # all who wait for a writer go on
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(Unavailable):
+                assert await source.tile("tile") == b"tile"
+                break
+
+
+async def test_a_process_ends_while_a_folder_hangs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "checkpoint")
+    words = (
+        "import asyncio, pathlib; from ledger.log_folder import LogFolder; "
+        f"asyncio.run(asyncio.wait_for(LogFolder(pathlib.Path({str(tmp_path)!r})).checkpoint(), 0.2))"
+    )
+    asked = await asyncio.create_subprocess_exec(sys.executable, "-c", words, stderr=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(60):
+        _, said = await asked.communicate()
+    assert b"TimeoutError" in said
 
 
 async def test_what_cannot_be_read(tmp_path: Path) -> None:

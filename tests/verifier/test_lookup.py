@@ -25,6 +25,7 @@ from ledger.scan_apart import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
 from tests.support.witnesses import Cosigner, quorum
+from verifier import known_log
 from verifier.causes import Cause
 from verifier.known_log import ENVELOPE_KEPT_MS, AsOf, KnownLog
 from verifier.lookup import Lookup
@@ -250,6 +251,18 @@ class TestPersonalData:
         verdict = await desk.lookup.by_secret(secret)
         assert verdict.code is Code.VALID
         assert verdict.certificate is not None and not verdict.certificate.personal_available
+
+    async def test_is_dropped_also_when_nobody_asks_and_when_the_clock_is_set_back(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(known_log, "ENVELOPE_KEPT_MS", 200)
+        (log,) = desk.lookup.logs
+        await desk.lookup.by_secret(format_secret(desk.certificate.secret))
+        assert log._envelopes._kept
+        desk.now[0] -= 3_600_000
+        async with asyncio.timeout(60):
+            while log._envelopes._kept:
+                await asyncio.sleep(0.01)
 
     async def test_of_a_correction_is_asked_by_the_place_of_its_certificate(self, desk: Desk) -> None:
         await desk.log.correct(desk.certificate, "例大明")
