@@ -74,6 +74,8 @@ class ErrorAnswer:
         return {"error": error}
 
 
+# What went wrong, of answers with a status of 500 and more: told from what a proxy says by itself, and without a body.
+ERROR_CODE: Final = "Cert-Ledger-Error"
 Renderer = Callable[[web.Request, ErrorAnswer], web.Response]
 DEFAULT_STATUSES: Final[Mapping[type[CertLedgerError], int]] = {
     Malformed: 400,
@@ -149,6 +151,8 @@ def protect(
         if answer.retry_after is not None:
             response.headers["Retry-After"] = str(answer.retry_after)
         response.headers.extend(answer.headers)
+        if answer.status >= 500:
+            response.headers[ERROR_CODE] = answer.code
         if answer.close:
             response.force_close()
         return response

@@ -46,3 +46,11 @@ class ProcessPool(ProcessPoolExecutor):
             with suppress(OSError):  # the executor's own thread may be closing it too
                 self._call_queue._reader.close()  # type: ignore[attr-defined]
         super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def kill(self) -> None:
+        """End the processes whatever they do, one that stands still too. What they had becomes BrokenProcessPool."""
+        for process in list((self._processes or {}).values()):
+            process.kill()
+        if _HANGS:
+            with suppress(OSError):
+                self._call_queue._reader.close()  # type: ignore[attr-defined]

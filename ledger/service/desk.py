@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -31,16 +32,23 @@ journal = logging.getLogger(__name__)
 _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
 _MANY: Final = 32  # entries, likewise
+_LONGEST_S: Final = 30.0  # of one request with the processes: what may wait takes them a few on a slow machine
+_ANEW_S: Final = 30.0  # between two starts of the processes
 _WAITING: Final = 8 * 1024 * 1024  # bytes of requests under examination: some 5,000 statements
 
 
 class Desk:
-    """One examiner for each thread or process. `count` processes hold `index_key`; 0: none apart."""
+    """One examiner for each thread or process. `count` processes hold `index_key`; 0: none apart.
+
+    Processes of which one has died or says nothing are replaced, and meanwhile this process does their work.
+    """
 
     def __init__(self, examiner: Examiner, index_key: bytes, count: int) -> None:
-        self._examiner, self._count = examiner, count
+        self._examiner, self._index_key, self._count = examiner, index_key, count
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="examiner")
-        self._pool: ProcessPool | None = start_examiners(count, index_key) if count else None
+        self._pool: ProcessPool | None = None
+        self._anew_at = time.monotonic()  # when they may be started
+        self._start()
         self._apart_now = self._apart_bytes = 0  # requests that are with the processes
 
     def warm_up(self) -> None:
@@ -82,9 +90,22 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
+        """They have nothing to lose: what they examine is nobody's any more."""
         self._thread.shutdown(wait=True)
         if self._pool is not None:
+            self._pool.kill()
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> None:
+        if self._pool is None and self._count and time.monotonic() >= self._anew_at:
+            self._pool = start_examiners(self._count, self._index_key)
+            self._anew_at = time.monotonic() + _ANEW_S
+
+    def _give_up(self, pool: ProcessPool) -> None:
+        if self._pool is pool:  # another request may have found out first
+            self._pool = None
+            pool.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def _apart(
         self,
@@ -94,7 +115,11 @@ class Desk:
         by: Submitter,
         large: bool | None = None,
     ) -> T | None:
-        if self._pool is None or not (size >= _APART if large is None else large):
+        if not (size >= _APART if large is None else large):
+            return None
+        self._start()
+        pool = self._pool
+        if pool is None:
             return None
         if self._apart_now and self._apart_bytes + size > _WAITING:
             # Before the queue of the sequencer is asked: whatever waits here longer would only be refused there.
@@ -105,13 +130,16 @@ class Desk:
         self._apart_now += 1
         self._apart_bytes += size
         try:
-            return await work(self._pool, shares, what, by)
+            async with asyncio.timeout(_LONGEST_S):
+                return await work(pool, shares, what, by)
         except BrokenProcessPool:  # somebody killed one: nothing is lost, this process can do it alone
-            journal.error("an examining process has died; going on without")
-            pool, self._pool = self._pool, None
-            if pool is not None:  # another request may have found out first
-                pool.shutdown(wait=False, cancel_futures=True)
+            journal.error("an examining process has died; others are started")
+            self._give_up(pool)
             return None
+        except TimeoutError as error:  # one stands still, and with it perhaps the queue of all
+            journal.error("an examining process says nothing; others are started")
+            self._give_up(pool)
+            raise Unavailable("examination takes too long", retry_after=2) from error
         finally:
             self._apart_now -= 1
             self._apart_bytes -= size

@@ -89,7 +89,9 @@ async def post_statements(request: web.Request) -> web.Response:
         front.backlog.finished(len(items))
     examined = format_examined(filing.terms.number, items)
     front.metrics.statements.inc(len(items))
-    with front.metrics.waited.time():
+    del body, items  # who leads may hang: what waits for it is held once, and counted
+    with front.intake.held() as count, front.metrics.waited.time():
+        count(len(examined))
         answer = await front.link.send(
             "POST", PATH, lambda: sign_examined(front.key, examined, int(time.time())), examined
         )

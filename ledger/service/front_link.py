@@ -22,7 +22,9 @@ from typing import Final, TypeAlias
 import aiohttp
 from yarl import URL
 
+from ledger.edge import ERROR_CODE
 from ledger.errors import Unavailable
+from ledger.service.examined import PATH
 from ledger.service.standby import STANDBY
 from ledger.text import Text
 
@@ -50,6 +52,11 @@ class Answer:
     body: bytes
 
     @property
+    def is_leaders(self) -> bool:
+        """And not that of one which stands by, or of a proxy whose sequencer is gone."""
+        return self.status < 500 or self.headers.get(ERROR_CODE, STANDBY) != STANDBY
+
+    @property
     def code(self) -> str:
         """That of an error (ledger.edge); "" for anything else."""
         try:
@@ -68,19 +75,28 @@ class SequencerLink:
         self._current = 0  # the one that answered last
         self._silent: set[int] = set()  # who said nothing, whatever they were asked last
         self._alone = False  # nobody answered lately, and that was said
-        self._session: aiohttp.ClientSession | None = None
+        self._readers: aiohttp.ClientSession | None = None
+        self._submitters: aiohttp.ClientSession | None = None  # who wait for publication, and take no reader's place
 
     async def __aenter__(self) -> SequencerLink:
-        timeout = aiohttp.ClientTimeout(total=self._answer_s, connect=_CONNECT_S)
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS)
-        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False)
+        # To wait for a free connection is no silence of whom it leads to.
+        timeout = aiohttp.ClientTimeout(total=self._answer_s, sock_connect=_CONNECT_S)
+        self._readers, self._submitters = (
+            aiohttp.ClientSession(
+                timeout=timeout,
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS),
+                auto_decompress=False,
+            )
+            for _ in range(2)
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._readers, self._submitters):
+            if session is not None:
+                await session.close()
 
     async def send(self, method: str, path: str, headers: Callable[[], Headers], body: bytes) -> Answer:
         """The answer of the one that leads. `path` is the raw target; `headers` are made for each attempt.
@@ -136,11 +152,12 @@ class SequencerLink:
 
     async def _ask(self, at: int, method: str, path: str, headers: Headers, body: bytes) -> Answer | None:
         """One answer; None when there is none, or that of one which stands by."""
-        assert self._session is not None
+        session = self._submitters if path == PATH else self._readers
+        assert session is not None
         url = URL(self._addresses[at] + path, encoded=True)
         answer: Answer | None = None
         try:
-            async with self._session.request(
+            async with session.request(
                 method, url, headers=headers, data=body or None, allow_redirects=False, skip_auto_headers=_AS_THEY_CAME
             ) as response:
                 raw = await response.content.read(_LARGEST + 1)
@@ -155,4 +172,4 @@ class SequencerLink:
         except (aiohttp.ClientError, OSError):
             pass  # it is not there, or went away
         self._silent.discard(at)
-        return None if answer is None or answer.code == STANDBY else answer
+        return answer if answer is not None and answer.is_leaders else None

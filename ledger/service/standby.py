@@ -38,7 +38,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ledger.edge import ErrorAnswer, Site, json_answer, protect, start_site
+from ledger.edge import ERROR_CODE, ErrorAnswer, Site, json_answer, protect, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Refused, Unavailable
 from ledger.service.config import LedgerSettings
@@ -87,6 +87,7 @@ async def _live(_request: web.Request) -> web.Response:
 async def _wait(request: web.Request) -> web.Response:
     response = json_answer(request, ErrorAnswer(503, STANDBY, _WAITING))
     response.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    response.headers[ERROR_CODE] = STANDBY
     response.force_close()  # what it was going to send is not worth reading
     return response
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.records.kinds import Kind
+from ledger.service import desk as desk_module
 from ledger.service import examiners
 from ledger.service.admission import Candidate, Examined
 from ledger.service.desk import Desk
@@ -157,6 +158,54 @@ async def test_the_submission_that_cannot_be_decoded_is_named_whichever_process_
         assert all(isinstance(one.outcome, Candidate) for one in whole)
     finally:
         pool.shutdown()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_processes_of_which_one_is_gone_or_stands_still_are_replaced(
+    room: Room, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the process ends while one stands still."""
+    monkeypatch.setattr(desk_module, "_ANEW_S", 0.0)
+    async with room.open(run=False):
+        by = await submitter(room)
+    body = encode(SubmitRequest([submission_body(BODY.certificate("one").submission())] * 60))
+    assert len(body) > 64 * 1024
+    desk = Desk(EXAMINER, octets("index"), 2)
+    try:
+        assert len(await desk.examine(body, by)) == 60
+        before = desk._pool
+        assert before is not None and before._processes
+        for pid in list(before._processes):
+            os.kill(pid, how)
+        if how == signal.SIGSTOP:
+            monkeypatch.setattr(desk_module, "_LONGEST_S", 0.5)
+            with pytest.raises(Unavailable, match="too long"):
+                await desk.examine(body, by)
+            monkeypatch.setattr(desk_module, "_LONGEST_S", 60.0)
+        assert len(await desk.examine(body, by)) == 60, "in this process, or in others"
+        assert len(await desk.examine(body, by)) == 60
+        after = desk._pool
+        assert after is not None and after is not before and after._processes
+        assert desk._apart_now == desk._apart_bytes == 0
+        os.kill(next(iter(after._processes)), signal.SIGSTOP)
+    finally:
+        await asyncio.wait_for(asyncio.to_thread(desk.close), 60)
+
+
+async def test_those_that_die_again_and_again_are_not_started_all_the_time(room: Room) -> None:
+    async with room.open(run=False):
+        by = await submitter(room)
+    body = encode(SubmitRequest([submission_body(BODY.certificate("one").submission())] * 60))
+    desk = Desk(EXAMINER, octets("index"), 1)
+    try:
+        assert len(await desk.examine(body, by)) == 60
+        assert desk._pool is not None
+        desk._pool.kill()
+        for _ in range(2):
+            assert len(await desk.examine(body, by)) == 60
+        assert desk._pool is None
+    finally:
+        desk.close()
 
 
 async def test_a_request_alone_is_shared_out_and_more_than_fits_is_refused(room: Room) -> None:

@@ -186,8 +186,9 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined() -> No
         now[0] += 0.001
         return [REFUSAL, REFUSAL]
 
-    async def send(_method: str, path: str, _sign: object, _body: bytes) -> Answer:
+    async def send(_method: str, path: str, _sign: object, body: bytes) -> Answer:
         handed.append((path, backlog.wait_s))
+        assert front.intake._used == len(body), "what waits for who leads counts, and the request no more"
         return Answer(200, {}, b"{}")
 
     class Sent:

@@ -16,6 +16,7 @@ from ledger.edge import Site, protect, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Unavailable
 from ledger.service import front_link as module
+from ledger.service.examined import PATH
 from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.standby import waiting_app
 from tests.support.ports import free_port
@@ -95,6 +96,72 @@ async def test_it_asks_on_until_one_leads_and_stays_with_it() -> None:
             assert (answer.status, answer.body, answer.headers["Location"]) == (202, b"said", "/x")
         assert leader.asked == [("POST", "/v1/%2e?a=%20b", {"Signature": "s", "X": "y"}, b"body")] * 3
         assert sends._current == 2
+
+
+@asynccontextmanager
+async def deserted(status: int) -> AsyncIterator[Site]:
+    """The TLS proxy of a sequencer that is gone: it answers by itself."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text="<html>Bad Gateway</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    site = await start_site(protected(app), "127.0.0.1", 0)
+    try:
+        yield site
+    finally:
+        await site.stop()
+
+
+def protected(app: web.Application) -> web.Application:
+    protect(app)
+    return app
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_what_the_proxy_of_one_that_is_gone_says_is_nobodys_answer(status: int) -> None:
+    leader = Leader()
+    async with deserted(status) as gone, leader.serve() as site, link(gone.url, site.url) as sends:
+        assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
+        assert sends._current == 1
+    async with deserted(status) as gone, link(gone.url, search_s=0.1) as sends:
+        with pytest.raises(Unavailable):
+            await sends.send("GET", "/", NONE, b"")
+
+
+async def test_who_stands_by_says_so_without_a_body() -> None:
+    """The answer to HEAD has none; a load balancer may ask for nothing else."""
+    leader = Leader()
+    async with standby() as waiting, leader.serve() as site, link(waiting.url, site.url) as sends:
+        assert (await sends.send("HEAD", "/readyz", NONE, b"")).status == 202
+        assert sends._current == 1
+
+
+async def test_submissions_that_wait_take_no_readers_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while witnesses are missing: each waits for seconds until it is answered."""
+    monkeypatch.setattr(module, "_CONNECTIONS", 3)
+    leader = Leader(slow_s=600.0)
+    async with leader.serve() as site, link(site.url) as sends, asyncio.timeout(60):
+        posts = [asyncio.create_task(sends.send("POST", PATH, NONE, b"body")) for _ in range(9)]
+        while len(leader.asked) < 3:
+            await asyncio.sleep(0.01)
+        leader.slow_s = 0.0
+        for _ in range(9):
+            assert (await sends.send("GET", "/checkpoint", NONE, b"")).status == 202
+        assert not any(post.done() for post in posts)
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+
+
+async def test_to_wait_for_a_connection_is_nobodys_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CONNECT_S", 0.05)
+    monkeypatch.setattr(module, "_CONNECTIONS", 1)
+    leader = Leader(slow_s=0.3)
+    async with leader.serve() as site, link(site.url, search_s=0.0) as sends:
+        answers = await asyncio.gather(*(sends.send("GET", "/", NONE, b"") for _ in range(6)))
+        assert [answer.status for answer in answers] == [202] * 6 and len(leader.asked) == 6
 
 
 async def test_one_that_starts_to_lead_meanwhile_is_found() -> None:
