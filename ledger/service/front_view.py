@@ -35,7 +35,8 @@ class FrontView:
         self.store, self._origin = store, origin
         self._genesis, self._leaf, self._now_s = genesis, leaf, now_s
         self._filings: dict[bytes, tuple[bytes, FilingState]] = {}  # map key -> value of the row, state
-        self._read_at = -_REFRESH_S
+        self._tried_at = self._read_at = -_REFRESH_S
+        self._failed: Unavailable | None = None  # why the last try did
         self._one = asyncio.Lock()
 
     @classmethod
@@ -69,20 +70,35 @@ class FrontView:
         return 0 if note is None else parse_checkpoint(parse_note(note).text).size
 
     async def refresh(self) -> bool:
-        """Read the request keys of all filings again, unless that was within the last second; whether they were."""
+        """Read the request keys of all filings again, unless that was tried within the last second; whether what is
+        known now is newer than this question. Raises Unavailable as the store, also within a second of it."""
+        asked_at = self._now_s()
         async with self._one:
-            if self._now_s() - self._read_at < _REFRESH_S:
+            if self._read_at > asked_at:  # somebody else had them read while this waited
+                return True
+            if self._now_s() - self._tried_at < _REFRESH_S:
+                if self._failed is not None:
+                    raise self._failed
                 return False
-            self._read_at = self._now_s()
-            numbers = await self.store.named(int(Kind.FILING))
-            rows = await self.store.states([filing_map_key(number) for number in numbers])
-            keys: dict[bytes, tuple[str, bytes]] = {}
-            for row in rows.values():
-                terms = (await self._state(row)).terms
-                keys.update({key.kid: (terms.number, key.public) for key in terms.request_keys})
+            self._tried_at = self._now_s()
+            try:
+                keys = await self._request_keys()
+            except Unavailable as error:
+                self._failed = error
+                raise
+            self._failed, self._read_at = None, self._now_s()
             self.keys.clear()
             self.keys.update(keys)
             return True
+
+    async def _request_keys(self) -> dict[bytes, tuple[str, bytes]]:
+        numbers = await self.store.named(int(Kind.FILING))
+        rows = await self.store.states([filing_map_key(number) for number in numbers])
+        keys: dict[bytes, tuple[str, bytes]] = {}
+        for row in rows.values():
+            terms = (await self._state(row)).terms
+            keys.update({key.kid: (terms.number, key.public) for key in terms.request_keys})
+        return keys
 
     async def _state(self, row: StateRow) -> FilingState:
         kept = self._filings.get(row.map_key)

@@ -47,7 +47,7 @@ from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
 from ledger.service.signer import HeadSigner
-from ledger.service.standby import Place, hold_place, standing_by, why_ended
+from ledger.service.standby import Place, give_way, hold_place, standing_by, why_ended
 from ledger.service.web import LOG, Log, create_app
 from ledger.service.witness import TheLog
 from ledger.service.witnesses import Counts, Witnesses
@@ -336,6 +336,10 @@ async def serve(
         look_rarely()
         on_ready(sites[0])
         fatal.add_done_callback(lambda _: stop.set())
+        if standby:
+            check = apps[0][LOG].sequencer.check_clock
+            giving = asyncio.create_task(give_way(check, settings.takeover_ms / 1000, fatal))
+            leading.callback(giving.cancel)
         await stop.wait()
         if fatal.done():
             raise await why_ended(fatal.result(), store)

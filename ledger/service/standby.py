@@ -13,6 +13,8 @@ that waits, and what a crash leaves at each:
                is signed again if need be, and never another head of that size
     5 serve    the port serves the log
     6 hold     every third of `takeover_ms` the store hears that this process lives
+    7 give     one whose clock has stopped the log for `takeover_ms` ends: the other one's may be right, and so may its
+               own when it starts again, where it was put right meanwhile
 
 Of one that has led and was unseated while it hung, whatever it does next:
 
@@ -30,6 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -41,6 +44,7 @@ from aiohttp import web
 from ledger.edge import ERROR_CODE, ErrorAnswer, Site, json_answer, protect, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Refused, Unavailable
+from ledger.service.clock import ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.store.opening import Opened, is_postgres, open_store, unseat_writer
 from ledger.store.postgres_link import Deadlines
@@ -172,6 +176,23 @@ async def hold_place(store: PrivateStore, place: Place, fatal: asyncio.Future[Ba
         except Refused as error:
             if not fatal.done():
                 fatal.set_result(error)
+
+
+async def give_way(check_clock: Callable[[], None], silence_s: float, fatal: asyncio.Future[BaseException]) -> None:
+    """Step 7, until cancelled. `check_clock` raises ClockStopped."""
+    right_s = time.monotonic()  # when it last was
+    while not fatal.done():
+        await asyncio.sleep(silence_s / 15)
+        try:
+            check_clock()
+        except ClockStopped as error:
+            if time.monotonic() - right_s > silence_s and not fatal.done():
+                log.critical("the clock has stopped the log for too long; another process may lead it")
+                fatal.set_result(error)
+            continue
+        except Unavailable:
+            pass  # there is no log yet, which no clock can help
+        right_s = time.monotonic()
 
 
 async def why_ended(error: BaseException, store: PrivateStore) -> BaseException:

@@ -44,15 +44,17 @@ from ledger.store.protocol import HEAD_MOVED, StoredHead
 from ledger.text import Text
 
 _RETRY_S: Final = 0.1
+_SILENT_S: Final = 5.0  # after the time in which the server itself gives up: its machine stands still
 _IN_USE: Final = Text("存储正被另一进程使用", "Another process has the store")
-# Who holds the lock, and whether the server has been waiting for a word of theirs for so long: idle, in a transaction,
-# or in the middle of a COPY, which no timeout of the server's own would end. Only the server's clock is asked.
+# Who holds the lock, and whether the server has been waiting for them for so long: for a word of theirs, idle, in a
+# transaction or in the middle of a COPY, or that they take what it says. No timeout of the server's own would end that
+# (of a statement whose answer nobody takes neither). Only the server's clock is asked.
 _SILENT: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pg_locks.database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())"
     " AND (classid::bigint << 32 | objid::bigint) = $1"
-    " AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > make_interval(secs => $2)"
+    " AND wait_event IN ('ClientRead', 'ClientWrite') AND clock_timestamp() - state_change > make_interval(secs => $2)"
 )
 
 
@@ -71,7 +73,8 @@ class Writer(Session):
             try:
                 with unavailable("open"):
                     await check_server(session, self._place)
-                    await session.execute(f"SELECT pg_advisory_lock({self._place.lock})")  # 1
+                    lock = f"SELECT pg_advisory_lock({self._place.lock})"
+                    await session.execute(lock, timeout=self._deadlines.lock + _SILENT_S)  # 1
                 head = await self._head(session)  # 2
                 if self._left is not None and self._left != (head,):
                     raise Refused("HEAD_MOVED", "head", HEAD_MOVED)

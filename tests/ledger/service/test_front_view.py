@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
@@ -61,6 +63,43 @@ async def test_it_reads_what_the_log_holds(room: Room) -> None:
         now[0] += 1.0
         assert await view.refresh() and store.asked == 2
         assert view.keys is keys, "whoever holds them sees the new ones"
+
+
+async def test_who_asks_together_with_another_knows_what_that_one_read(room: Room) -> None:
+    async with room.open(run=False):
+        await room.store.put_meta({"origin": AUTHORITY.origin.encode()})
+        now = [100.0]
+
+        class Slow(Counting):
+            async def named(self, kind: int) -> dict[str, int]:
+                await asyncio.sleep(0.01)
+                now[0] += 0.1
+                return await super().named(kind)
+
+        view = await FrontView.open(Slow(room.store.inner), AUTHORITY.origin, lambda: now[0])  # type: ignore[arg-type]
+        now[0] += 1.0
+        assert await asyncio.gather(*(view.refresh() for _ in range(3))) == [True] * 3
+
+
+async def test_that_the_database_does_not_answer_is_not_told_as_an_unknown_key(room: Room) -> None:
+    async with room.open(run=False):
+        await room.store.put_meta({"origin": AUTHORITY.origin.encode()})
+        now = [100.0]
+        store = Counting(room.store.inner)
+        view = await FrontView.open(store, AUTHORITY.origin, lambda: now[0])  # type: ignore[arg-type]
+        now[0] += 1.0
+        inner, store.inner = store.inner, Away()
+        for _ in range(2):  # the second is not tried, a moment later
+            with pytest.raises(Unavailable):
+                await view.refresh()
+        store.inner = inner
+        now[0] += 1.0
+        assert await view.refresh()
+
+
+class Away:
+    async def named(self, _kind: int) -> dict[str, int]:
+        raise Unavailable("store: read: it is starting")
 
 
 async def test_rows_that_do_not_belong_together_are_not_believed(room: Room) -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from ledger.edge import start_site
 from ledger.errors import Refused, Unavailable
+from ledger.service.clock import ClockStopped
 from ledger.service.config import LedgerSettings
-from ledger.service.standby import Place, check_shared, hold_place, take_place, waiting_app, why_ended
+from ledger.service.standby import Place, check_shared, give_way, hold_place, take_place, waiting_app, why_ended
 from ledger.store.opening import create_store, open_store, unseat_writer
 from ledger.store.postgres_link import parse_place
 from ledger.text import Text
@@ -141,9 +142,10 @@ def check_text() -> Any:
     return refused.value.text
 
 
-@pytest.mark.parametrize("words", ["COPY", "BEGIN"])
+@pytest.mark.parametrize("words", ["COPY", "BEGIN", "SELECT"])
 async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: tuple[str, Any], words: str) -> None:
-    """A server waits for the rest of a COPY for ever: no timeout of its own ends that."""
+    """A server waits for the rest of a COPY for ever, and until somebody takes what it says: no timeout of its own ends
+    that."""
     place, store = leader
     await store.close()
     found = parse_place(place)
@@ -155,7 +157,11 @@ async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: 
         await asyncio.Event().wait()
 
     copying: asyncio.Task[Any] | None = None
-    if words == "COPY":
+    if words == "SELECT":  # more than lies in any buffer on the way
+        reading = await session.prepare("SELECT repeat('x', 1000000) FROM generate_series(1, 60)")
+        session._transport.pause_reading()
+        copying = asyncio.create_task(reading.fetch())
+    elif words == "COPY":
         copying = asyncio.create_task(session.copy_to_table("entry", source=stuck(), schema_name=found.schema))
     else:
         await session.execute("BEGIN")
@@ -166,6 +172,33 @@ async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: 
         copying.cancel()
         await asyncio.wait([copying])
     session.terminate()
+
+
+async def test_one_whose_clock_has_stopped_the_log_gives_its_place_up_when_that_lasts() -> None:
+    fatal, wrong, asked = asyncio.get_running_loop().create_future(), False, 0
+
+    def check() -> None:
+        nonlocal asked
+        asked += 1
+        if wrong:
+            raise ClockStopped("the clock has leapt")
+        if asked % 2:
+            raise Unavailable("the log has no entry yet")
+
+    giving = asyncio.create_task(give_way(check, 0.3, fatal))
+    while asked < 30:  # twice as long as it would be waited for
+        await asyncio.sleep(0.01)
+    wrong, before = True, asked
+    while asked < before + 3:
+        await asyncio.sleep(0.01)
+    assert not fatal.done(), "a moment is none"
+    wrong = False
+    while asked < before + 30:
+        await asyncio.sleep(0.01)
+    assert not fatal.done(), "it was right again"
+    wrong = True
+    assert isinstance(await asyncio.wait_for(fatal, 60), ClockStopped)
+    await giving
 
 
 async def test_what_stops_a_start_is_not_waited_for(server: Server) -> None:
