@@ -85,7 +85,11 @@ class LogFolder:
         try:
             async with asyncio.timeout(_READ_S):
                 await self._free.acquire()
-                Thread(target=work, name="log-folder", daemon=True).start()
+                try:
+                    Thread(target=work, name="log-folder", daemon=True).start()
+                except RuntimeError as error:
+                    self._free.release()
+                    raise Unavailable("no thread is left to read the log's folder") from error
                 return await answer
         except TimeoutError as error:
             raise Unavailable("the log's folder does not answer") from error

@@ -281,9 +281,8 @@ class ReadPool:
             with unavailable("read"):
                 rows: Sequence[Any] = await connection.fetch(text, *values)
         except Unavailable as error:
-            if _says_nothing(
-                error
-            ):  # a machine that stands still takes all its connections along, for as long as it does
+            if _says_nothing(error):
+                # A machine that stands still takes all its connections along, for as long as it does.
                 for each in (connection, *self._idle):
                     each.terminate()
                 self._idle.clear()
