@@ -3,14 +3,19 @@
 An event is leased while it is being tried. Delivered is what was answered with 2xx; 410 ends the tries at once. After a
 failure it is tried again after 10 s, 30 s, 2 min, 10 min, 30 min, then hourly; what is not delivered then stays
 readable at `/v1/watches/{id}/events` and is told in the watcher's next list.
+
+A receiver that took its time and said nothing is not asked for a minute, and what is due to it counts as tried: others'
+news would wait for hours behind that of one who watches thousands of certificates and hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 from ledger.edge_log import describe
 from ledger.errors import CertLedgerError, Refused, Unavailable
@@ -22,6 +27,9 @@ AT_ONCE: Final = 8
 LEASE_MS: Final = 60_000
 PAUSES_S: Final = (10, 30, 120, 600, 1800, *(3600,) * 70)
 _GONE: Final = 410
+SLOW_S: Final = 5.0
+QUIET_MS: Final = 60_000
+_QUIET_ONES: Final = 1_000  # remembered
 _log = logging.getLogger("verifier.watch")
 
 
@@ -33,6 +41,7 @@ class Delivery:
         self._secrets = secrets
         self._outbound = outbound
         self._now_ms = now_ms
+        self._quiet_until: dict[str, int] = {}  # host and port -> ms
 
     async def run(self, every_s: float) -> None:
         """Until cancelled."""
@@ -53,17 +62,26 @@ class Delivery:
 
     async def _try(self, due: Due) -> None:
         event, now = due.event, self._now_ms()
+        host, began = urlsplit(due.url).netloc, time.monotonic()
         status = 0
         try:
-            secret = self._secrets.open(event.watch_id, due.sealed)
-            body = event.body.encode()
-            headers = signed_headers(event.id, now // 1000, body, secret)
-            status = await self._outbound.post(due.url, body, headers)
+            if now >= self._quiet_until.get(host, 0):
+                secret = self._secrets.open(event.watch_id, due.sealed)
+                body = event.body.encode()
+                headers = signed_headers(event.id, now // 1000, body, secret)
+                status = await self._outbound.post(due.url, body, headers)
         except (Refused, Unavailable):
-            pass
+            if time.monotonic() - began > SLOW_S:
+                self._leave_alone(host, now)
         if 200 <= status < 300:
             await self._watches.delivered(event.id)
         elif status == _GONE or event.tries >= len(PAUSES_S):
             await self._watches.failed(event.id, None)
         else:
             await self._watches.failed(event.id, now + PAUSES_S[event.tries] * 1000)
+
+    def _leave_alone(self, host: str, now: int) -> None:
+        self._quiet_until.pop(host, None)
+        self._quiet_until[host] = now + QUIET_MS
+        while len(self._quiet_until) > _QUIET_ONES:
+            del self._quiet_until[next(iter(self._quiet_until))]

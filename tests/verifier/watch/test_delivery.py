@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores
 from tests.support.watch_desk import SECRET, Receiver, WatchDesk, open_watch_desk
-from verifier.watch.delivery import LEASE_MS, PAUSES_S
+from verifier.watch import delivery as module
+from verifier.watch.delivery import LEASE_MS, PAUSES_S, QUIET_MS
 from verifier.watch.store import Watch
 
 
@@ -66,6 +68,33 @@ async def test_repeated_until_it_is_taken(desk: WatchDesk) -> None:
     assert await desk.delivery.once() == 1
     assert len({headers["webhook-id"] for headers, _ in desk.receiver.got}) == 1 and len(desk.receiver.got) == 4
     assert (await desk.watches.events(watch.id))[0].delivered_ms is not None
+
+
+async def test_a_receiver_that_hangs_is_left_alone_for_a_while(
+    desk: WatchDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be due thousands, and each try takes ten seconds."""
+    watch = await suspended(desk)
+    monkeypatch.setattr(module, "SLOW_S", -1.0)
+    real, tried = desk.delivery._outbound, 0
+
+    class Hangs:
+        async def post(self, *_: object) -> int:
+            nonlocal tried
+            tried += 1
+            raise Unavailable("it did not answer")
+
+    desk.delivery._outbound = Hangs()  # type: ignore[assignment]
+    for at, pause in enumerate(PAUSES_S[:2], 1):
+        assert await desk.delivery.once() == 1
+        (event,) = await desk.watches.events(watch.id)
+        assert (event.tries, tried) == (at, 1) and event.due_ms == desk.office.now[0] + pause * 1000
+        desk.office.now[0] += pause * 1000
+    desk.office.now[0] += QUIET_MS
+    assert await desk.delivery.once() == 1 and tried == 2
+    desk.office.now[0] += QUIET_MS + PAUSES_S[2] * 1000
+    desk.delivery._outbound = real
+    assert await desk.delivery.once() == 1 and len(desk.receiver.got) == 1
 
 
 async def test_given_up_in_the_end_or_at_410(desk: WatchDesk) -> None:
