@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
+from threading import Thread
 from typing import Any, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _PIPE_BYTES: Final = 1024 * 1024  # what Linux lets anybody have
+_SOON_S: Final = 1.0
 _HANGS = sys.version_info < (3, 11, 7) or sys.version_info[:3] == (3, 12, 0)
 
 
@@ -42,15 +44,40 @@ class ProcessPool(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        manager, pipe = self._inside()
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        if manager is None:
+            return  # it never had anything to do
         if _HANGS and self._broken:
-            with suppress(OSError):  # the executor's own thread may be closing it too
-                self._call_queue._reader.close()  # type: ignore[attr-defined]
-        super().shutdown(wait, cancel_futures=cancel_futures)
+            _let_go(manager, pipe)
+        if wait:
+            manager.join()
 
-    def kill(self) -> None:
-        """End the processes whatever they do, one that stands still too. What they had becomes BrokenProcessPool."""
-        for process in list((self._processes or {}).values()):
-            process.kill()
-        if _HANGS:
-            with suppress(OSError):
-                self._call_queue._reader.close()  # type: ignore[attr-defined]
+    def end(self, grace_s: float) -> None:
+        """Shut down, whatever the processes do: those that have not ended after `grace_s` are killed, also one that
+        stands still. What they had is cancelled or becomes BrokenProcessPool."""
+        manager, pipe = self._inside()
+        processes = list((self._processes or {}).values())
+        super().shutdown(wait=False, cancel_futures=True)
+        if manager is None:
+            return
+        manager.join(grace_s)
+        if manager.is_alive():
+            for process in processes:
+                process.kill()
+            _let_go(manager, pipe)
+        manager.join()
+
+    def _inside(self) -> tuple[Thread | None, Any]:
+        """The executor's own thread and what it writes to, neither of which it knows any more once it is shut down."""
+        own: Any = self
+        return own._executor_manager_thread, own._call_queue
+
+
+def _let_go(manager: Thread, pipe: Any) -> None:
+    """The executor's threads end by themselves, or wait for a pipe that nobody reads. It is closed only then: they
+    would otherwise close it at the same moment, and the one that came second would fail and wait for ever."""
+    manager.join(_SOON_S)
+    if manager.is_alive():
+        with suppress(OSError):
+            pipe._reader.close()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from threading import Thread
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ledger.errors import Unavailable
@@ -33,6 +34,7 @@ _CHUNK: Final = 64  # submissions examined in one hand-over
 _APART: Final = 64 * 1024  # bytes of a request that is worth handing to other processes: about thirty submissions
 _MANY: Final = 32  # entries, likewise
 _LONGEST_S: Final = 30.0  # of one request with the processes: what may wait takes them a few on a slow machine
+_GRACE_S: Final = 2.0  # for the processes to end by themselves
 _ANEW_S: Final = 30.0  # between two starts of the processes
 _WAITING: Final = 8 * 1024 * 1024  # bytes of requests under examination: some 5,000 statements
 
@@ -90,11 +92,10 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
-        """They have nothing to lose: what they examine is nobody's any more."""
+        """Also when a process stands still: what it examines is nobody's any more."""
         self._thread.shutdown(wait=True)
         if self._pool is not None:
-            self._pool.kill()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.end(_GRACE_S)
 
     def _start(self) -> None:
         if self._pool is None and self._count and time.monotonic() >= self._anew_at:
@@ -104,8 +105,7 @@ class Desk:
     def _give_up(self, pool: ProcessPool) -> None:
         if self._pool is pool:  # another request may have found out first
             self._pool = None
-            pool.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
+            Thread(target=pool.end, args=(0.0,), name="examiners-end", daemon=True).start()
 
     async def _apart(
         self,

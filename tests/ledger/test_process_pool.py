@@ -42,6 +42,38 @@ def test_a_pool_of_which_a_process_died_in_the_middle_of_a_request_ends(tmp_path
     assert (done.returncode, done.stdout) == (0, b"went on\n"), done.stderr.decode()
 
 
+@pytest.mark.parametrize("stands", ["nobody", "idle", "asked", "half-written"])
+def test_a_program_ends_whatever_its_processes_do(stands: str, tmp_path: Path) -> None:
+    """One that stands still has nothing to do, has a question, or has not read all of it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal, sys\n"
+        "from ledger.process_pool import ProcessPool\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in range(6):\n"
+        "        pool = ProcessPool(2)\n"
+        "        pids = {pool.submit(os.getpid).result() for _ in range(9)}\n"
+        f"        stands = {stands!r}\n"
+        "        for pid in pids if stands != 'nobody' else ():\n"
+        "            os.kill(pid, signal.SIGSTOP)\n"
+        "        for size in {'asked': [9, 9, 9], 'half-written': [8_000_000] * 3}.get(stands, ()):\n"
+        "            pool.submit(len, bytes(size))\n"
+        "        pool.end(0.2)\n"
+        "        pool.end(0.2)\n"
+        "        for pid in pids:\n"
+        "            try:\n"
+        "                os.kill(pid, 0)\n"
+        "            except ProcessLookupError:\n"
+        "                continue\n"
+        "            sys.exit('one is left')\n"
+        "    print('ended', flush=True)\n",
+        "utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, timeout=600, check=False)
+    assert (done.returncode, done.stdout) == (0, b"ended\n"), done.stderr.decode()
+
+
 def test_ctrl_c_is_heard_by_the_parent_alone() -> None:
     """A terminal sends it to all of them; one that is still loading would end in a traceback."""
     ours = signal.pthread_sigmask(signal.SIG_BLOCK, [])
