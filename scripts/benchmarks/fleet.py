@@ -227,7 +227,7 @@ async def _gaps(front: RunningLog, members: tuple[_Member, _Member], small: Iter
 
 
 async def _gap(front: RunningLog, leader: psutil.Process, how: int, small: Iterator[Parcel]) -> float:
-    """Seconds from the signal to the receipt of what was sent behind it. Raises Failed."""
+    """Seconds from the signal to the receipt of what was sent behind it. Raises Failed, and TimeoutError."""
     sent = append.Sent()
     async with aiohttp.ClientSession(auto_decompress=False) as session, asyncio.timeout(_GIVE_UP_S):
         for _ in range(_BEFORE):
