@@ -23,6 +23,7 @@ from ledger.store.protocol import Store
 from ledger.text import Text
 from verifier.config import LogConfig, VerifierSettings, is_served
 from verifier.known_log import KnownLog
+from verifier.lookup import Lookup
 from verifier.numbers.asking import Asked, Numbers
 from verifier.replica import Replica
 from verifier.trust import Trust
@@ -120,7 +121,7 @@ async def logs_to_ask(
 async def numbers_to_ask(
     folder: Path,
     settings: VerifierSettings,
-    logs: Sequence[KnownLog],
+    lookup: Lookup,
     stack: AsyncExitStack,
     now_ms: Callable[[], int],
     *,
@@ -128,11 +129,11 @@ async def numbers_to_ask(
 ) -> Numbers | None:
     """Look-ups by number for one command; None where no ledger takes a token of this folder, or `offline`."""
     asked = []
-    for known, log in zip(logs, settings.logs, strict=True):
+    for known, log in zip(lookup.logs, settings.logs, strict=True):
         if log.token and not offline:
             client = LedgerClient(log.ledger_url, token=log.read_token(folder))
             asked.append(Asked(known, await stack.enter_async_context(client)))
-    return Numbers(asked, now_ms) if asked else None
+    return Numbers(asked, lookup, now_ms) if asked else None
 
 
 async def bring_up_to_date(one: Opened, now_ms: Callable[[], int], *, quiet: bool) -> None:

@@ -91,8 +91,7 @@ def serve(
         for known, client, log in zip(lookup.logs, clients, settings.logs, strict=True)
         if client and log.token
     ]
-    counted = lookup.counted if len(lookup.logs) > 1 else None
-    context.numbers = Numbers(asked, _now_ms, counted) if asked else None
+    context.numbers = Numbers(asked, lookup, _now_ms) if asked else None
     rooms = [build(context) for build in ROOMS]
     if context.numbers is not None:
         ladder = lookup.logs[0].trust.ladder

@@ -135,6 +135,13 @@ INDEX_NO_ANSWER: Final = _finding(
     "The ledger has no answer to this number and name (a certificate reissued under it became void, say): scan the "
     "certificate's code",
 )
+INDEX_UNASKED: Final = _finding(
+    "logged",
+    _UNKNOWN,
+    "本站所信任的登记日志中有不供本站按编号和姓名查询的：请扫描证书上的二维码",
+    "One of the logs that this site believes takes no look-ups from it: scan the certificate's code",
+)
+INDEX_FOR_GOOD: Final = (INDEX_NO_ANSWER, INDEX_UNASKED)  # asking again brings nothing else
 LOGGED_FORK: Final = _finding(
     "logged", _FAIL, "同一日志出现两份不同历史，请立即报告", "The log has signed two histories; report this at once"
 )

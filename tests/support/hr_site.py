@@ -78,7 +78,7 @@ async def open_hr_site(folder: Path, *, everything: bool = False, **settings: An
         if everything:
             index = FakeIndex()
             index.add(office.certificate, "123X")
-            context.numbers = Numbers([Asked(office.lookup.logs[0], index)], now)
+            context.numbers = Numbers([Asked(office.lookup.logs[0], index)], office.lookup, now)
             more = [numbers_room(context.numbers, load_ladder(), now, behind_proxy=False), offline_room(None)]
         rooms = [build(context) for build in (ROOMS if everything else HR_ROOMS)] + more
         keys = ApiKeys(lambda: store, now)

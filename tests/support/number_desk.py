@@ -97,7 +97,7 @@ async def number_desk(folder: Path, *certificates: str) -> AsyncIterator[tuple[N
         await replica.poll(now[0])
         known = KnownLog(log.trust(), lambda: now[0], ledger, replica=replica)
         lookup = Lookup([known], Scanner(), lambda: now[0])
-        numbers = Numbers([Asked(known, index)], lambda: now[0])
+        numbers = Numbers([Asked(known, index)], lookup, lambda: now[0])
         yield NumberDesk(log, replica, lookup, index, numbers, now), made
     await store.close()
     await log.store.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from ledger.records.statements import issue_entry, issuer_entry, propose
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.keys import Ed25519Signer
+from ledger.wire import LookupAnswer
 from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, TIME, Certificate, FakeLedger, LogBuilder, octets
 from tests.support.number_desk import FakeIndex
 from verifier.known_log import AsOf, KnownLog
@@ -522,7 +524,7 @@ class TestServices:
         own.add(mine, "123X")
         asked, secret = [Asked(first.known, theirs), Asked(second.known, own)], format_secret(mine.secret)
         for known, tails in ((asked, (Tail.OTHER, Tail.SAME)), (asked[:1], (Tail.UNKNOWN, Tail.UNKNOWN))):
-            numbers = Numbers(known, lambda: desk.now, desk.lookup().counted)
+            numbers = Numbers(known, desk.lookup(), lambda: desk.now)
             assert (await numbers.tail_of_secret(secret, "9999"), await numbers.tail_of_secret(secret, "123X")) == tails
 
     async def test_evidence_of_the_same_bytes_is_of_the_log_that_is_told(self, heirs: Desk) -> None:
@@ -539,6 +541,93 @@ class TestServices:
         for key, origin in ((certificate.issue.cert_key, SECOND), (bytes(32), FIRST)):
             evidence = parse_evidence(await desk.lookup().evidence(key))
             assert evidence.checkpoint.startswith(origin.encode() + b"\n")
+
+
+class TestNumbers:
+    """An index names a certificate; what becomes of it is said as of its link."""
+
+    async def test_what_the_successor_took_over_is_the_successors(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        one = old.log.certificate("one")
+        await old.issue(one)
+        await old.close(SECOND)
+        await new.issue(one)
+        await new.revoke(one)
+        theirs, silent = FakeIndex(), FakeIndex(failure=Unavailable("down"))
+        theirs.add(one)
+        assert await heirs.code(one) is Code.REVOKED
+        for asked in ([Asked(old.known, theirs), Asked(new.known, silent)], [Asked(old.known, theirs)]):
+            assert await numbered(heirs, asked, one) is Code.REVOKED
+
+    async def test_a_closed_log_is_as_its_successor_is(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        one = old.log.certificate("one")
+        await old.issue(one)
+        await old.close(SECOND)
+        await heirs.pass_time(new)
+        index = FakeIndex()
+        index.add(one)
+        asked = [Asked(old.known, index), Asked(new.known, FakeIndex())]
+        assert (await heirs.code(one), await numbered(heirs, asked, one)) == (Code.VALID, Code.VALID)
+        await heirs.pass_time(old, new, ms=1000)
+        assert new.known.replica is not None
+        new.known.replica.halted = Violation("two histories")
+        assert (await heirs.code(one), await numbered(heirs, asked, one)) == (Code.STALE, Code.STALE)
+
+    async def test_a_log_that_takes_no_look_ups_leaves_no_no(self, desk: Desk) -> None:
+        first, second = desk.logs
+        mine, index = second.log.certificate("one"), FakeIndex()
+        await second.issue(mine)
+        asked = [Asked(first.known, index)]
+        verdict = await Numbers(asked, desk.lookup(), lambda: desk.now).by_number(mine.face.number, mine.face.name)
+        assert verdict.code is Code.UNAVAILABLE and "takes no look-ups" in verdict.findings[0].text.en
+        numbers = Numbers(asked, desk.lookup(), lambda: desk.now)
+        assert await numbers.tail_of(mine.face.number, mine.face.name, "123X") is Tail.UNKNOWN
+        index.add(mine)  # an index may know what its log does not have: it is judged by the one that does
+        assert await numbered(desk, asked, mine) is Code.VALID
+
+    async def test_a_ledger_that_hangs_holds_up_no_other_and_is_left_alone(self, desk: Desk) -> None:
+        first, second = desk.logs
+        mine, index, answered, hung = second.log.certificate("one"), FakeIndex(), asyncio.Event(), 0
+        await second.issue(mine)
+        index.add(mine)
+
+        class Hanging(FakeIndex):
+            async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
+                nonlocal hung
+                hung += 1
+                await answered.wait()
+                return await FakeIndex().lookup(pairs)
+
+            async def match(self, cert_key: bytes, last4: str) -> bool:
+                raise AssertionError("it is left alone")
+
+        other = FakeIndex()
+
+        async def told(pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
+            answered.set()
+            return await index.lookup(pairs)
+
+        other.lookup = told  # type: ignore[method-assign]
+        both = [Asked(first.known, Hanging()), Asked(second.known, other)]
+        patient = Numbers(both, desk.lookup(), lambda: desk.now, wait_s=1e6)
+        async with asyncio.timeout(30):  # the second is asked while the first has not answered
+            assert (await patient.by_number(mine.face.number, mine.face.name)).code is Code.VALID
+        answered.clear()
+        numbers = Numbers([both[0], Asked(second.known, index)], desk.lookup(), lambda: desk.now, wait_s=0.01)
+        unknown = ("Y000051000001263999999", "例外人")
+        for pair, code in ((unknown, Code.UNAVAILABLE), ((mine.face.number, mine.face.name), Code.VALID)):
+            verdicts = await numbers.by_numbers([pair] * 1200)
+            assert {verdict.code for verdict in verdicts} == {code}
+        assert hung == 2, "once in each look-up of which it was to know"
+        copied = first.log.certificate("one")
+        await first.issue(copied)
+        assert await numbers.tail_of_secret(format_secret(copied.secret), "123X") is not Tail.OTHER
+
+
+async def numbered(desk: Desk, asked: list[Asked], certificate: Certificate) -> Code:
+    face = certificate.face
+    return (await Numbers(asked, desk.lookup(), lambda: desk.now).by_number(face.number, face.name)).code
 
 
 async def test_the_order_of_the_settings_decides_nothing_about_copies(desk: Desk) -> None:

@@ -107,9 +107,12 @@ class ListChecker:
             found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
             progress(len(found))
             await asyncio.sleep(0)
+        pauses = self._pauses_s
         for start in range(0, len(pairs), PAIRS_AT_ONCE):  # 4
             some = pairs[start : start + PAIRS_AT_ONCE]
-            answers = await self._by_names(some[: max(0, max_pairs - start)])
+            answers = await self._by_names(some[: max(0, max_pairs - start)], pauses)
+            # Where all pauses brought nothing, the next rows are asked for once, until a ledger answers all of them.
+            pauses = () if any(_may_change(answer.verdict) for answer in answers) else self._pauses_s
             answers += [self._unasked(question, "hiring_more_names") for question in some[len(answers) :]]
             found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
             progress(len(found))
@@ -132,12 +135,12 @@ class ListChecker:
             verdict = without_item(Code.UNAVAILABLE, self._now_ms())
         return answered(question, verdict)
 
-    async def _by_names(self, questions: Sequence[Question]) -> list[Answer]:
+    async def _by_names(self, questions: Sequence[Question], pauses_s: Sequence[float]) -> list[Answer]:
         if self._names is None:
             return [self._unasked(question, "hiring_no_names") for question in questions]
         pairs = [pair_of(question) for question in questions]
         verdicts = await self._names.by_numbers(pairs)
-        for pause in self._pauses_s:
+        for pause in pauses_s:
             again = [at for at, verdict in enumerate(verdicts) if _may_change(verdict)]
             if not again:
                 break
@@ -173,8 +176,8 @@ class ListChecker:
 
 
 def _may_change(verdict: Verdict) -> bool:
-    """Whether a pause may bring an answer; where the ledger has none to give, it does not."""
-    return verdict.code is Code.UNAVAILABLE and steps.INDEX_NO_ANSWER not in verdict.findings
+    """Whether a pause may bring an answer; where a ledger has none to give or is not asked, it does not."""
+    return verdict.code is Code.UNAVAILABLE and not any(why in verdict.findings for why in steps.INDEX_FOR_GOOD)
 
 
 def _explained(columns: tuple[str, ...], more: str) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ async def _check(options: argparse.Namespace, settings: VerifierSettings, asked:
             offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
         )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        names = await numbers_to_ask(options.dir, settings, logs, stack, _now_ms, offline=options.offline)
+        names = await numbers_to_ask(options.dir, settings, lookup, stack, _now_ms, offline=options.offline)
         checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer, names)
         total = len(asked.questions)
         with Progress(total, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:

@@ -148,8 +148,7 @@ def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:
     said += [say(text, lang) for text in answer.extra]
     if not said:
         said = [say(messages.line(answer.verdict), lang)]
-        if steps.INDEX_NO_ANSWER in answer.verdict.findings:
-            said.append(say(steps.INDEX_NO_ANSWER.text, lang))
+        said += [say(why.text, lang) for why in steps.INDEX_FOR_GOOD if why in answer.verdict.findings]
         if answer.verdict.code in GREEN:
             said.append(say(labels["hiring_compare"], lang))
     view = answer.verdict.certificate

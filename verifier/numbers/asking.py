@@ -5,17 +5,20 @@ verifier's own register proves it.
                                  same not_found
     tail_of_secret, tail_of      yes, no, or why it cannot be said
 
-Of several logs all are asked. A "no" needs every one of them: with one of them silent it is `unavailable`, and where a
-ledger has no answer to this pair it is so for good, which a finding says. Nothing that is asked for is kept or logged.
+Of several logs all that can be are asked, at the same time. Their indexes name a certificate and nothing more: what
+becomes of it is judged over all logs, as its link would be. A "no" needs every log: with one of them silent it is
+`unavailable`, and where one takes no look-ups from here, or has no answer to this pair, it is so for good, which a
+finding says. Nothing that is asked for is kept or logged.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
@@ -24,11 +27,15 @@ from ledger.wire import MAX_LOOKUPS, FoundBody, LookupAnswer
 from verifier import steps
 from verifier.carried import Numbered
 from verifier.known_log import KnownLog
+from verifier.lookup import Lookup
 from verifier.several import least_favourable
-from verifier.verdict import Code, Source, Verdict, without_item
+from verifier.verdict import Code, Finding, Source, Verdict, without_item
 from verifier.verify import Evidence, verify
 
+T = TypeVar("T")
 _log = logging.getLogger("verifier")
+WAIT_S: Final = 5.0  # for one answer of a ledger's index
+ALONE_S: Final = 15.0  # for which a ledger that let that pass is asked nothing
 TRIES_USED: Final = "TRIES_USED"  # the ledger's code
 
 
@@ -49,9 +56,6 @@ class Tail(StrEnum):
     UNKNOWN = "unknown"  # no ledger answered
 
 
-Counted = Callable[[bytes], Awaitable[Collection[KnownLog]]]
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One log and its ledger's index."""
@@ -64,21 +68,33 @@ class Asked:
 class _Heard:
     """What the indexes said of one number and name."""
 
-    found: list[tuple[Asked, FoundBody]] = field(default_factory=list)
+    found: list[FoundBody] = field(default_factory=list)
     silent: bool = False  # one of them did not answer
     unanswered: bool = False  # one of them has no answer to this question
 
 
 class Numbers:
-    """Asks every log that has an index. Numbers and names come in their normal form. `counted`: where several logs are
-    believed, those whose answer counts for a certificate; another one may hold a copy by anybody, with any document."""
+    """Asks every log of `lookup` that has an index here. Numbers and names come in their normal form. `wait_s`: for one
+    answer; a ledger that let it pass is left alone for `alone_s`."""
 
-    def __init__(self, asked: Sequence[Asked], now_ms: Callable[[], int], counted: Counted | None = None) -> None:
+    def __init__(
+        self,
+        asked: Sequence[Asked],
+        lookup: Lookup,
+        now_ms: Callable[[], int],
+        *,
+        wait_s: float = WAIT_S,
+        alone_s: float = ALONE_S,
+    ) -> None:
         assert asked, "at least one ledger whose index may be asked"
         self._asked = tuple(asked)
+        self._lookup = lookup
         self._now_ms = now_ms
-        self._counted = counted
+        self._wait_s, self._alone_s = wait_s, alone_s
+        self._alone_until: dict[str, float] = {}  # origin -> by the loop's clock
         self._refused: set[str] = set()  # logs whose ledgers do not take our token; each is told once
+        indexed = [asked.log for asked in self._asked]
+        self._all_asked = all(log in indexed for log in lookup.logs)
 
     async def by_number(self, number: str, name: str) -> Verdict:
         return (await self.by_numbers([(number, name)]))[0]
@@ -96,54 +112,80 @@ class Numbers:
         """Of the certificate with this number and name."""
         [heard] = await self._ask([(number, name)])
         if not heard.found:
-            return Tail.UNKNOWN if heard.silent or heard.unanswered else Tail.OTHER
-        return await self._tail(heard.found[0][1].cert_key, last4)
+            return Tail.UNKNOWN if heard.silent or heard.unanswered or not self._all_asked else Tail.OTHER
+        return await self._tail(heard.found[0].cert_key, last4)
 
     async def _ask(self, pairs: Sequence[tuple[str, str]]) -> list[_Heard]:
         heard = [_Heard() for _ in pairs]
-        for asked in self._asked:
-            for start in range(0, len(pairs), MAX_LOOKUPS):
-                some = heard[start : start + MAX_LOOKUPS]
-                try:
-                    answer = await asked.index.lookup(pairs[start : start + MAX_LOOKUPS])
-                except CertLedgerError as error:
-                    self._tell(asked, error)
-                    for each in heard[start:]:
-                        each.silent = True
-                    break
-                self._refused.discard(asked.log.trust.origin)
-                for at, (each, found) in enumerate(zip(some, answer.found, strict=True)):
+        said = await asyncio.gather(*(self._ask_one(asked, pairs) for asked in self._asked))
+        for answers in said:
+            answered = 0
+            for answer in answers:
+                for at, found in enumerate(answer.found):
+                    each = heard[answered + at]
                     each.unanswered |= at in answer.unanswered
-                    if found is not None:
-                        each.found.append((asked, found))
+                    if found is not None and found not in each.found:
+                        each.found.append(found)
+                answered += len(answer.found)
+            for each in heard[answered:]:
+                each.silent = True
         return heard
+
+    async def _ask_one(self, asked: Asked, pairs: Sequence[tuple[str, str]]) -> list[LookupAnswer]:
+        """What one index says of the first pairs, until it fails."""
+        answers: list[LookupAnswer] = []
+        for start in range(0, len(pairs), MAX_LOOKUPS):
+            try:
+                answers.append(await self._in_time(asked, asked.index.lookup, pairs[start : start + MAX_LOOKUPS]))
+            except CertLedgerError as error:
+                self._tell(asked, error)
+                break
+            self._refused.discard(asked.log.trust.origin)
+        return answers
+
+    async def _in_time(self, asked: Asked, ask: Callable[..., Awaitable[T]], *question: object) -> T:
+        """Its answer. Raises what it raises, and Unavailable when it takes too long or lately did."""
+        origin, clock = asked.log.trust.origin, asyncio.get_running_loop().time
+        began = clock()
+        if began < self._alone_until.get(origin, began):
+            raise Unavailable("the ledger was silent a moment ago")
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await ask(*question)
+        except (Unavailable, TimeoutError) as error:
+            if clock() - began > self._wait_s / 2:  # also where it is a connection that was waited for
+                self._alone_until[origin] = clock() + self._alone_s
+            raise Unavailable("the ledger did not answer") from error
 
     async def _verdict(self, pair: tuple[str, str], heard: _Heard) -> Verdict:
         if not heard.found:
-            if heard.silent or heard.unanswered:
-                why = (steps.INDEX_NO_ANSWER,) if heard.unanswered else ()
-                return without_item(Code.UNAVAILABLE, self._now_ms(), source=Source.INDEX, findings=why)
+            if heard.silent:
+                return self._unavailable()
+            if heard.unanswered or not self._all_asked:
+                return self._unavailable(steps.INDEX_NO_ANSWER if heard.unanswered else steps.INDEX_UNASKED)
             return verify(Evidence(Numbered(*pair)), self._asked[0].log.trust, self._now_ms())
         verdicts = []
-        for asked, one in heard.found:
+        for one in heard.found:
             item = Numbered(*pair, one.cert_key, FaceOpening(one.salt, *pair))
             try:
-                answer = await asked.log.answer(item)
+                verdicts.append((await self._lookup.judge(item)).verdict)
             except Unavailable:
-                verdicts.append(without_item(Code.UNAVAILABLE, self._now_ms(), source=Source.INDEX))
-                continue
-            evidence = Evidence(item, answer.register, refuted=answer.refuted)
-            verdicts.append(verify(evidence, asked.log.trust, self._now_ms()))
+                verdicts.append(self._unavailable())
         return least_favourable(verdicts)
 
+    def _unavailable(self, *why: Finding) -> Verdict:
+        return without_item(Code.UNAVAILABLE, self._now_ms(), source=Source.INDEX, findings=why)
+
     async def _tail(self, cert_key: bytes, last4: str) -> Tail:
+        """Several logs are believed: those whose answer counts are asked; another one may hold a copy by anybody, with
+        any document."""
         outcome, holding = Tail.UNKNOWN, self._asked
-        if self._counted is not None:
-            counted = await self._counted(cert_key)
+        if len(self._lookup.logs) > 1:
+            counted = await self._lookup.counted(cert_key)
             holding = tuple(asked for asked in self._asked if asked.log in counted)
         for asked in holding:
             try:
-                if await asked.index.match(cert_key, last4):
+                if await self._in_time(asked, asked.index.match, cert_key, last4):
                     return Tail.SAME
                 outcome = Tail.OTHER
             except Refused as refused:

@@ -138,7 +138,7 @@ async def test_numbers_with_names_are_asked_in_their_normal_form(office: Office)
 async def test_numbers_with_names_through_the_index(office: Office) -> None:
     index, face = FakeIndex(), office.certificate.face
     index.add(office.certificate)
-    numbers = Numbers([Asked(office.lookup.logs[0], index)], lambda: office.now[0])
+    numbers = Numbers([Asked(office.lookup.logs[0], index)], office.lookup, lambda: office.now[0])
     raw = csv_of(["证书编号", "姓名"], [face.number, face.name], [face.number, "例小红"], [face.number, "例小绿"])
     result = await checked(office, read_list(raw, "list.csv"), names=numbers)
     assert codes(result) == ["valid", "not_found", "not_found"]
@@ -163,12 +163,34 @@ async def test_a_ledger_that_takes_only_so_many_is_asked_again(office: Office, f
     assert codes(result) == ["not_found"] and turns == []
 
 
+async def test_pauses_that_brought_nothing_are_not_made_for_all_other_rows(office: Office) -> None:
+    """One ledger that is down would hold up every list of this site for hours."""
+    number, asked, down = office.certificate.face.number, list[int](), True
+
+    class Down:
+        async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+            asked.append(len(pairs))
+            return [without_item(Code.UNAVAILABLE if down else Code.NOT_FOUND, 0) for _ in pairs]
+
+    names = [f"例{chr(0x4E00 + at)}" for at in range(450)]
+    raw = read_list(csv_of(["编号", "姓名"], *[[number, name] for name in names]), "")
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, Down(), pauses_s=(0.0, 0.0))
+
+    def progress(done: int) -> None:
+        nonlocal down
+        down = done < 300 or done >= 400  # it is there again for the last but one piece, and away for the last one
+
+    result = await checker.check(raw, "zh", progress)
+    assert asked == [*[100] * 3, 100, 100, 100, *[50] * 3]
+    assert codes(result) == ["unavailable"] * 300 + ["not_found"] * 100 + ["unavailable"] * 50
+
+
 async def test_one_row_that_has_no_answer_costs_the_others_nothing(office: Office) -> None:
     """No pause for it, and no second question about rows that are answered."""
     index, face = FakeIndex(), office.certificate.face
     index.add(office.certificate)
     index.unanswered.add((face.number, "例小红"))
-    numbers = Numbers([Asked(office.lookup.logs[0], index)], lambda: office.now[0])
+    numbers = Numbers([Asked(office.lookup.logs[0], index)], office.lookup, lambda: office.now[0])
     raw = csv_of(["证书编号", "姓名"], [face.number, face.name], [face.number, "例小红"], [face.number, "例小绿"])
     result = await checked(office, read_list(raw, "list.csv"), names=numbers, pauses_s=(1e6,))
     assert codes(result) == ["valid", "unavailable", "not_found"] and len(index.asked) == 3

@@ -61,7 +61,8 @@ async def test_a_silent_index_is_no_no(tmp_path: Path, failure: Exception) -> No
         assert await desk.numbers.tail_of(one.face.number, one.face.name, "123X") is Tail.UNKNOWN
         assert await desk.numbers.tail_of_secret(format_secret(one.secret), "123X") is Tail.UNKNOWN
         known = desk.lookup.logs[0]
-        both = Numbers([Asked(known, desk.index), Asked(known, silent := FakeIndex())], lambda: desk.now[0])
+        asked = [Asked(known, desk.index), Asked(known, silent := FakeIndex())]
+        both = Numbers(asked, desk.lookup, lambda: desk.now[0])
         assert (await both.by_number(one.face.number, one.face.name)).code is Code.UNAVAILABLE
         silent.add(one, "123X")
         assert (await both.by_number(one.face.number, one.face.name)).code is Code.VALID

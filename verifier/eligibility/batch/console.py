@@ -133,7 +133,7 @@ async def _answered(options: argparse.Namespace, settings: VerifierSettings, run
             offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
         )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        names = await numbers_to_ask(options.dir, settings, logs, stack, _now_ms, offline=options.offline)
+        names = await numbers_to_ask(options.dir, settings, lookup, stack, _now_ms, offline=options.offline)
         runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
         asking = None
         if not options.wages and options.payer is not None:
