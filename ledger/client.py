@@ -339,7 +339,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in response.content.iter_chunked(64 * 1024):
         raw += chunk
         if len(raw) > limit:
-            raise Malformed("the ledger's answer is too large")
+            raise Unavailable("what answered sent more than a ledger does")
     return bytes(raw)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.records.dates import last_ms
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.evidence import parse_evidence
@@ -41,7 +41,8 @@ MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
 _KEPT: Final = 4096  # certificates
 _READINGS: Final = 20  # of one certificate: a batch may come between two reads
 _KEPT_ENVELOPES: Final = 1024  # at most 24 KiB each
-BEFORE: Final = frozenset({"TOO_EARLY", "NO_SUCH_SIZE"})  # of a moment that this log does not have
+BEFORE: Final = "TOO_EARLY"  # of a day on which this log had not begun; a size says nothing of that
+_NO_MOMENT: Final = frozenset({BEFORE, "NO_SUCH_SIZE", "NOT_YET"})  # what a ledger may refuse for
 
 
 class EnvelopeSource(Protocol):
@@ -175,7 +176,9 @@ class KnownLog:
             return None
         try:
             raw = await proofs.evidence(cert_key, size=asked.size, day=asked.day)
-        except Unavailable:
+        except (Unavailable, Refused) as failure:  # whoever refuses for anything else stands before the ledger
+            if isinstance(failure, Refused) and failure.code in _NO_MOMENT:
+                raise
             return None
         evidence = parse_evidence(raw)
         proven = self._opener.open(evidence, self._now_ms())

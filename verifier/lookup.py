@@ -212,7 +212,7 @@ class Lookup:
                 answers.append(answer)
             elif isinstance(answer, Refused):
                 refused.append(answer)
-                if answer.code not in BEFORE:
+                if answer.code != BEFORE:
                     answers.append(Answer(log.trust, None))
             elif isinstance(answer, Unavailable):  # only what it has is unavailable, not what others have
                 answers.append(Answer(log.trust, None))

@@ -472,6 +472,19 @@ class TestEarlierMoments:
         assert await desk.code(nobody, as_of=AsOf(day=today)) is Code.UNAVAILABLE, "the other has not come that far"
         await desk.close()
 
+    async def test_a_log_that_has_not_so_many_leaves_leaves_no_no(self, desk: Desk) -> None:
+        """A size is one of each log: a small log may have had the certificate for long."""
+        first, second = desk.logs
+        await first.issue(*(first.log.certificate(f"c{at}") for at in range(8)))
+        one = second.log.certificate("one")
+        await second.issue(one)
+        size = first.log.integrator.size
+        assert size > second.log.integrator.size
+        assert await desk.code(one) is Code.VALID
+        assert await desk.code(one, as_of=AsOf(size=size)) is Code.UNAVAILABLE
+        with pytest.raises(Refused, match="NO_SUCH_SIZE"):
+            await desk.code(one, as_of=AsOf(size=10**6))
+
     async def test_without_replicas_each_ledger_is_asked(self, desk: Desk) -> None:
         one, nobody = desk.logs[1].log.certificate("one"), desk.logs[1].log.certificate("nobody")
         await desk.logs[1].issue(one)

@@ -190,6 +190,29 @@ async def test_a_line_of_long_ago_is_a_missing_line_and_not_missing_witnesses(de
     assert (verdict.code, verdict.detail["cause"], verdict.as_of_ms) == (Code.STALE, "auditor", now_ms)
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Unavailable("what answered sent more than a ledger does"),
+        Refused("not_found", "path", Text("-", "-")),
+        Refused("error", "-", Text("-", "-")),
+    ],
+)
+async def test_what_stands_before_a_ledger_is_no_lie_of_its(desk: Desk, failure: Exception) -> None:
+    """A portal's page or a proxy's refusal: nobody is to report that."""
+
+    class Hidden(Ledger):
+        async def evidence(
+            self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = (), **asked: int | None
+        ) -> bytes:
+            raise failure
+
+    known = KnownLog(desk.trust, lambda: desk.log.time, proofs=Hidden(desk.log, desk.ledger.vouched))
+    verdict = await Lookup([known], None, lambda: desk.log.time).by_secret(format_secret(desk.one.secret))  # type: ignore[arg-type]
+    assert verdict.code is Code.UNAVAILABLE
+    assert not any("report" in finding.text.en for finding in verdict.findings)
+
+
 async def test_a_file_newer_than_the_last_line_is_refreshed_by_the_newest(desk: Desk) -> None:
     log, trust = desk.log, desk.trust
     file = await log.bundle(desk.one)
