@@ -25,7 +25,7 @@ from aiohttp import hdrs, http_parser, web
 from multidict import CIMultiDict, istr
 
 from ledger.addresses import is_loopback
-from ledger.edge_connection import BodyLate, Clients, EdgeProtocol, EdgeSettings
+from ledger.edge_connection import BodyBroken, BodyLate, Clients, EdgeProtocol, EdgeSettings
 from ledger.edge_direct import DIRECT
 from ledger.edge_log import describe, log, start_logging
 from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
@@ -145,7 +145,9 @@ def protect(
             return await handler(request)
         except asyncio.CancelledError:
             raise
-        except Exception as exc:  # noqa: BLE001  # the one table that turns failures into answers
+        except Exception as exc:  # the one table that turns failures into answers
+            if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+                raise  # nobody is there any more, which is no failure of ours (`handle_error`)
             answer = _answer(exc, table)
         response = render(request, answer)
         if answer.retry_after is not None:
@@ -177,8 +179,8 @@ def _answer(exc: Exception, statuses: Mapping[type[CertLedgerError], int]) -> Er
         return ErrorAnswer(statuses[Unavailable], "unavailable", exc.text or _UNAVAILABLE, retry_after=retry)
     if isinstance(exc, Rejected):
         return _http_answer(exc.status, _BEARER if exc.status == 401 else ())
-    if isinstance(exc, BodyLate):
-        return _http_answer(408)
+    if isinstance(exc, BodyLate | BodyBroken):
+        return replace(_http_answer(408 if isinstance(exc, BodyLate) else 400), close=True)
     if isinstance(exc, web.HTTPException):
         allow = exc.headers.get("Allow")
         return _http_answer(exc.status, (("Allow", allow),) if allow else ())

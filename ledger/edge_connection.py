@@ -54,6 +54,10 @@ class BodyLate(asyncio.TimeoutError):
     """The body missed its deadline. A TimeoutError, because aiohttp's own draining swallows just that."""
 
 
+class BodyBroken(asyncio.TimeoutError):
+    """What came of the body is none. A TimeoutError as the other: nothing is left to be drained."""
+
+
 class Clients:
     """Open connections by client, for one site."""
 
@@ -139,8 +143,15 @@ class EdgeProtocol(DirectConnection):
         if self.answered(data):
             self._stop_timer()  # of the header
             return
-        seen = self._request_count
+        seen, body = self._request_count, self._body
         super().data_received(data)
+        if body is not None and not body.is_eof() and self._request_count != seen:
+            # No request begins within a body: aiohttp counts what it could not read, and leaves whoever reads waiting.
+            self._stop_timer()
+            self._body = None
+            body.set_exception(BodyBroken())
+            self.close()
+            return
         self.note_boundary(data, self._request_count - seen)
         if self._force_close or self._close:
             return
@@ -174,8 +185,9 @@ class EdgeProtocol(DirectConnection):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answers to what is not HTTP: aiohttp's own would echo the input into answer and log."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has already begun")
+        gone = self.transport is None or self.transport.is_closing()
+        if request.writer.output_size > 0 or (gone and isinstance(exc, ConnectionError)):
+            raise ConnectionError("an answer has already begun, or nobody is there for one")
         if status >= 500:
             log.error("failed", extra={"fields": describe(exc)})
         body = json.dumps({"error": _BAD if status < 500 else _INTERNAL}, ensure_ascii=False)
@@ -212,10 +224,8 @@ class EdgeProtocol(DirectConnection):
 
     def _say_and_close(self, status: int) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            reason = {408: "Request Timeout", 429: "Too Many Requests"}[status]
-            self.transport.write(
-                f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
-            )
+            said = {408: "408 Request Timeout\r\n", 429: "429 Too Many Requests\r\nRetry-After: 5\r\n"}[status]
+            self.transport.write(f"HTTP/1.1 {said}Connection: close\r\nContent-Length: 0\r\n\r\n".encode())
         self.force_close()
 
     def _stop_timer(self) -> None:

@@ -298,6 +298,41 @@ async def test_a_slow_body_is_cut_off_with_408() -> None:
     assert answer.startswith(b"HTTP/1.1 408 ") and b'"too_slow"' in answer
 
 
+@pytest.mark.parametrize("path", ["/echo", "/nowhere"])
+async def test_a_body_that_breaks_is_over_at_once(path: str, timers: HeldTimers) -> None:
+    """A chunk that is none, behind one that was good: no deadline would run any more for who reads it."""
+    async with served() as site, connection(site) as (reader, writer):
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".encode())
+        await timers.until("_body_late")
+        writer.write(b"ZZ\r\n")
+        answer = await until_closed(reader)
+    assert answer.startswith(b"HTTP/1.1 400 " if path == "/echo" else b"HTTP/1.1 404 ")
+    assert timers.running == []
+
+
+async def test_who_goes_while_sending_is_no_failure_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """A telephone that loses its network: bugs would drown in these."""
+    app, left = make_app(), asyncio.Event()
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        try:
+            return web.Response(body=await read_body(request, 1000))
+        finally:
+            left.set()
+
+    app.router.add_post("/note", note)
+    async with served(app) as site, connection(site) as (_, writer):
+        writer.write(b"POST /note HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\nabc")
+        await writer.drain()
+        while not site._runner.server.connections:  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        async with asyncio.timeout(PATIENCE_S):
+            await left.wait()
+        await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 async def test_a_body_that_nobody_reads_does_not_hold_the_connection() -> None:
     async with served(body_seconds=0.2) as site, connection(site) as (reader, writer):
         writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\na")
@@ -334,7 +369,8 @@ async def test_one_client_has_at_most_its_connections() -> None:
     async with served(connections_per_client=3, limit_loopback=True, header_seconds=600) as site:
         held = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(3)]
         async with connection(site) as (reader, _):
-            assert (await until_closed(reader)).startswith(b"HTTP/1.1 429 ")
+            answer = await until_closed(reader)
+            assert answer.startswith(b"HTTP/1.1 429 ") and b"\r\nRetry-After: 5\r\n" in answer
         held[0][1].close()
         await held[0][1].wait_closed()
         async with asyncio.timeout(PATIENCE_S):  # a place becomes free

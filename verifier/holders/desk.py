@@ -99,7 +99,10 @@ def from_here(request: web.Request) -> None:
     if said is not None:
         allowed = said == "same-origin"
     else:
-        allowed = urlsplit(request.headers.get("Origin", "")).netloc == request.host
+        try:
+            allowed = urlsplit(request.headers.get("Origin", "")).netloc == request.host
+        except ValueError:  # no address at all
+            allowed = False
     if not allowed:
         raise Unverified("a request from another site")
 

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
+from ledger.edge import ERROR_CODE, ErrorAnswer, Rejected, json_answer, read_body
 from ledger.errors import Malformed, Unavailable
 from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
@@ -29,6 +29,7 @@ from verifier.web.state import STATE, State
 
 MAX_SECRET = 64  # characters; a true one has 26
 FORM_OVERHEAD = 4096  # bytes of delimiters and small fields around an upload
+_ESCAPED = 12  # bytes of a character in a form, at most
 RAW_TYPES = frozenset(
     {"application/pdf", "application/cbor", "application/octet-stream", "image/jpeg", "image/png", "image/webp"}
 )
@@ -147,8 +148,10 @@ async def livez(_request: web.Request) -> web.StreamResponse:
 
 async def readyz(request: web.Request) -> web.StreamResponse:
     readiness = request.app[STATE].services.ready()
-    body = {"ready": readiness.ok, "detail": dict(readiness.detail)}
-    return json_body(body, status=200 if readiness.ok else 503)
+    answer = json_body({"ready": readiness.ok, "detail": dict(readiness.detail)}, status=200 if readiness.ok else 503)
+    if not readiness.ok:
+        answer.headers.update({"Retry-After": "5", ERROR_CODE: "not_ready"})
+    return answer
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
@@ -202,8 +205,11 @@ async def _read_form(
     request: web.Request, state: State, count: Callable[[int], None]
 ) -> tuple[dict[str, str], tuple[bytes, str] | None]:
     """The plain fields, and the chosen file with its name if there is one."""
-    body = await read_body(request, state.settings.upload_limit + FORM_OVERHEAD, on_bytes=count)
-    if request.content_type == "application/x-www-form-urlencoded":
+    typed = request.content_type == "application/x-www-form-urlencoded"
+    # A character has four bytes at most, each written as %XX: what takes long to read is no paste.
+    limit = _ESCAPED * state.settings.paste_limit if typed else state.settings.upload_limit
+    body = await read_body(request, limit + FORM_OVERHEAD, on_bytes=count)
+    if typed:
         return parse_urlencoded(body), None
     if request.content_type != "multipart/form-data":
         raise Rejected(415)

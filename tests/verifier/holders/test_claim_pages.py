@@ -86,3 +86,11 @@ async def test_no_envelopes_is_no_refusal(tmp_path: Path) -> None:
 async def test_another_site_cannot_claim_for_anybody(tmp_path: Path, headers: dict[str, str]) -> None:
     async with holder_site(tmp_path) as site:
         assert (await post(site, site.fields(), **headers))[0] == 403
+
+
+async def test_an_origin_that_is_no_address_is_another_site(tmp_path: Path) -> None:
+    """Of a client that sends no Sec-Fetch-Site."""
+    async with holder_site(tmp_path) as site, aiohttp.ClientSession() as session:
+        for origin in ("http://[", "null", "http://other.example"):
+            async with session.post(f"{site.url}/holder/claim", data={}, headers={"Origin": origin}) as answer:
+                assert answer.status == 403, origin

@@ -201,9 +201,15 @@ async def test_text_over_its_cap_is_unreadable_and_a_huge_paste_is_413() -> None
         paste = io.BytesIO(b'{"text": "' + b"x" * 10_000_000 + b'"}')
         got = await ask(site, "POST", "/v1/verify", data=paste, headers={"Content-Type": "application/json"})
         assert (got.status, got.json()["error"]["code"]) == (413, "too_large")
-        paste = io.BytesIO(b"text=" + b"1" * 10_000_000)
+        paste = io.BytesIO(b"text=" + b"1" * 700_000)
         got = await ask(site, "POST", "/verify", data=paste, headers=URLENCODED)
         assert got.status == 200 and "无法识别二维码" in got.text
+        longest = b"text=" + b"%F0%A0%AE%B7" * 65_536  # as many characters as are looked at, each as long as can be
+        got = await ask(site, "POST", "/verify", data=io.BytesIO(longest), headers=URLENCODED)
+        assert got.status == 200 and len(services.asked) == 2
+        for piece in (b"1", b"%41"):  # to take ten megabytes of these apart would stop everything for seconds
+            got = await ask(site, "POST", "/verify", data=io.BytesIO(b"text=" + piece * 3_000_000), headers=URLENCODED)
+            assert got.status == 413 and "内容太大" in got.text
 
 
 async def test_uploads_have_a_cap_each_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,6 +299,7 @@ async def test_health_says_alive_and_ready() -> None:
         services.readiness = Readiness(False, {"behind_seconds": 900})
         got = await ask(site, "GET", "/readyz")
         assert got.status == 503 and got.json()["ready"] is False
+        assert got.headers["retry-after"] == "5" and got.headers["cert-ledger-error"] == "not_ready"
         assert "Disallow: /c/" in (await ask(site, "GET", "/robots.txt")).text
         assert (await ask(site, "HEAD", "/")).status == 200
 
