@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{refusal.code}: {refusal.text.both()} [{refusal.field}]", file=sys.stderr)
         return 1
     except Unverified as error:
-        print(f"未通过验证 / does not verify: {error}", file=sys.stderr)
+        said = str(error) if error.text is None else error.text.both()
+        print(f"未通过验证 / does not verify: {said}", file=sys.stderr)
         return 1
     except Malformed as error:
         print(f"格式不正确 / not well formed: {error}", file=sys.stderr)

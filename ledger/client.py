@@ -328,10 +328,10 @@ class LedgerClient:
         if status == 200:
             return raw
         if public and status in (202, 401):
-            raise Unavailable(f"the ledger answered {status}")
+            raise Unavailable(f"the ledger at {self._base} answered {status}")
         if status == 202:
             raise Pending(*wire.pending_of(raw))
-        raise _failure(status, raw, retry)
+        raise _failure(self._base, status, raw, retry)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -343,7 +343,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(raw)
 
 
-def _failure(status: int, raw: bytes, retry: str) -> Exception:
+def _failure(base: str, status: int, raw: bytes, retry: str) -> Exception:
     retry_after = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else None
     try:
         error: Any = msgspec.json.decode(raw, type=_ErrorBody).error
@@ -351,7 +351,7 @@ def _failure(status: int, raw: bytes, retry: str) -> Exception:
         error = _ErrorPart()
     if status in (429, 503) or status >= 500:  # one that stands by says so: the address is another's
         said = f"{status} ({error.code})" if _CODE.fullmatch(error.code) else str(status)
-        return Unavailable(f"the ledger answered {said}", retry_after=retry_after)
+        return Unavailable(f"the ledger at {base} answered {said}", retry_after=retry_after)
     if status == 404:
         return Refused("not_found", "path", Text("账本中没有", "The ledger does not have it"))
     if status == 401:

@@ -24,7 +24,11 @@ class Malformed(CertLedgerError):
 
 
 class Unverified(CertLedgerError):
-    """Well-formed evidence that does not prove what it should."""
+    """Well-formed evidence that does not prove what it should. `text` is for people who can do something about it."""
+
+    def __init__(self, message: str, *, text: Text | None = None) -> None:
+        super().__init__(message)
+        self.text = text
 
 
 class Damaged(Unverified):

@@ -40,7 +40,7 @@ def say_failure(error: CertLedgerError) -> str:
     if isinstance(error, Violation) and error.proven:
         return f"日志违反规则，已停止 / the log broke a rule, so following has stopped: {error}"
     if isinstance(error, Unverified):
-        return f"未通过验证 / does not verify: {error}"
+        return f"未通过验证 / does not verify: {error if error.text is None else error.text.both()}"
     return f"暂时无法更新 / cannot be brought up to date now: {error}"
 
 

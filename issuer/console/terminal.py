@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import read_passphrase
 from ledger.progress import Progress
 from ledger.settings import BadSettings
@@ -71,7 +71,7 @@ def report_error(error: CertLedgerError, *, as_json: bool) -> int:
     """Tell a person or a program what went wrong, and give the exit status."""
     if isinstance(error, Refused):
         code, said = error.code, error.text
-    elif isinstance(error, Unavailable) and error.text is not None:
+    elif isinstance(error, Unavailable | Unverified) and error.text is not None:
         code, said = type(error).__name__.lower(), error.text
     else:
         code, said = type(error).__name__.lower(), Text(str(error) or "-", str(error) or "-")

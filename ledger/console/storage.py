@@ -44,8 +44,9 @@ from ledger.store.sqlite_wal import gather
 from ledger.text import Text
 
 _NUMBERLESS = Text(
-    "{count} 张证书没有编号行：存储已损坏，这些编号可能被再次使用",
-    "{count} certificates have no number row: the store is damaged, and their numbers could be given again",
+    "{count} 张证书没有编号行，这些编号可能被再次使用：refill 补齐的条目如此，否则存储已损坏",
+    "{count} certificates have no number row, and their numbers could be given again: so it is with what refill "
+    "brought; otherwise the store is damaged",
 )
 
 
@@ -63,6 +64,10 @@ def add_fsck(check: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--keys", action="store_true", help="用日志密钥核对申领 / also open the claims' rows with the log's keys"
     )
+    check.add_argument(
+        "--numberless", type=int, default=0, metavar="N",
+        help="已知没有编号行的证书数（refill 之后）/ certificates known to have no number row (after refill)",
+    )  # fmt: skip
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=_fsck)
 
@@ -113,7 +118,7 @@ def _fsck(arguments: argparse.Namespace) -> int:
         store = await open_store(settings.store, arguments.dir, private=True, read_only=True, deadlines=_WHOLE_TABLES)
         try:
             await check_whole(store)
-            return await prove(store, nullifiers)
+            return await prove(store, nullifiers, arguments.numberless)
         finally:
             await store.close()
 
@@ -130,10 +135,11 @@ def _fsck(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-async def prove(store: Copyable, nullifiers: Nullifiers | None = None) -> list[str]:
+async def prove(store: Copyable, nullifiers: Nullifiers | None = None, numberless: int | None = None) -> list[str]:
     """Everything that is wrong with a ledger's store: its whole log replayed into a scratch file, with progress, then
     its number rows and those of claims, with `nullifiers` also what only its key opens. How many rows are missing that
-    erasing a person deletes is said on stderr."""
+    erasing a person deletes is said on stderr; so are certificates without a number row, of which more than
+    `numberless` are wrong (None: any number may be, in a copy of a store that has them no more)."""
     with tempfile.TemporaryDirectory(prefix="fsck-") as folder, ThreadPoolExecutor(2) as workers:
         scratch = create_sqlite(Path(folder) / "scratch.db", private=True)
         head = await store.head()
@@ -150,7 +156,11 @@ async def prove(store: Copyable, nullifiers: Nullifiers | None = None) -> list[s
             finally:
                 await scratch.close()
     if numbers.missing:
-        print(_NUMBERLESS.format(count=numbers.missing).both(), file=sys.stderr)
+        said = _NUMBERLESS.format(count=numbers.missing).both()
+        if numberless is not None and numbers.missing > numberless:
+            problems.append(said)
+        else:
+            print(said, file=sys.stderr)
     if claims.unlinked:
         print(_UNLINKED.format(count=claims.unlinked).both(), file=sys.stderr)
     return problems

@@ -30,10 +30,13 @@ _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
 _IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
 EXISTS: Final = Text("签名守卫已存在", "The signer guard exists")
 _BACKWARDS: Final = Text(
-    "存储只有 {held} 条，已签署到第 {signed} 条：可能恢复了旧备份，拒绝签名。请用 cert-ledger refill 从核验方的副本补齐"
-    "后再启动；勿删除守卫，见 docs/operating.md 的 Rollback",
-    "The store holds {held} entries, and {signed} were signed: an old backup? Refusing to sign. Give it the rest with "
-    "cert-ledger refill, from a verifier's replica, then start; do not delete the guard (docs/operating.md, Rollback)",
+    "存储只有 {held} 条，已签署到第 {signed} 条，拒绝签名。若本日志正在另一处运行（另一台机器、migrate-store 迁往的"
+    "存储、提升的备库），切勿启动这一份。若这是恢复的旧备份且确无其他副本运行，请用 cert-ledger refill 从核验方的副本"
+    "补齐后再启动；勿删除守卫，见 docs/operating.md 的 Rollback",
+    "The store holds {held} entries, and {signed} were signed: refusing to sign. Does this log run somewhere else "
+    "(another machine, the store that migrate-store moved it to, a promoted standby)? Then do not start this one. Only "
+    "if it is a restored backup and no other copy runs: give it the rest with cert-ledger refill, from a verifier's "
+    "replica, then start. Do not delete the guard (docs/operating.md, Rollback)",
 )
 _FORK: Final = Text(
     "同一大小出现另一个根哈希，拒绝签名。请停机并联系审计员",

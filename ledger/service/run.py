@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -66,6 +67,7 @@ from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NONE, POLICY_CEILING, Policy, parse_policy
 
+journal = logging.getLogger(__name__)
 SETTINGS_FILE = "ledger.toml"
 RECEIPT_KEY = "receipt"  # signs COSE receipts and nothing else
 _INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
@@ -334,6 +336,7 @@ async def serve(
             port.push_async_callback(site.stop)
         apps[0][LOG].desk.warm_up()
         look_rarely()
+        journal.info("leads", extra={"fields": {"size": apps[0][LOG].sequencer.integrator.size, "at": sites[0].url}})
         on_ready(sites[0])
         fatal.add_done_callback(lambda _: stop.set())
         if standby:
@@ -341,6 +344,7 @@ async def serve(
             giving = asyncio.create_task(give_way(check, settings.takeover_ms / 1000, fatal))
             leading.callback(giving.cancel)
         await stop.wait()
+        journal.info("ends", extra={"fields": {"cause": type(fatal.result()).__name__ if fatal.done() else "signal"}})
         if fatal.done():
             raise await why_ended(fatal.result(), store)
 

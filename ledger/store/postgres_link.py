@@ -58,7 +58,8 @@ class Place:
     require_standby: bool = False
 
     def __str__(self) -> str:
-        hosts = ",".join(host for host, _ in self.hosts if not host.startswith("/"))
+        named = [(host, port) for host, port in self.hosts if not host.startswith("/")]
+        hosts = ",".join(host if port is None else f"{host}:{port}" for host, port in named)
         return f"{hosts or 'socket'}{urlsplit(self.dsn).path} schema {self.schema}"
 
     @property

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ledger.errors import Malformed, Unverified
+from ledger.text import Text
 from ledger.tlog.checkpoint_text import Checkpoint, format_checkpoint, parse_checkpoint
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE, cosign_ml_dsa_44
 from ledger.tlog.keys import ED25519_SIGNATURE_BYTES, ML_DSA_44_SIGNATURE_BYTES, Ed25519Signer, MlDsa44Signer
@@ -20,6 +21,7 @@ from ledger.tlog.note import (
     ED25519,
     Note,
     NoteSignature,
+    NoTrustedKey,
     VerifierKey,
     format_note,
     open_note,
@@ -39,6 +41,12 @@ __all__ = [
     "parse_checkpoint",
 ]
 
+_OTHER_KEYS = Text(
+    "检查点没有由所固定的日志密钥签署：若日志已更换密钥，请按 docs/operating.md 的 When a log changes its keys 更改设置"
+    "中的 log_keys；否则不要相信它",
+    "The checkpoint is signed under none of the log keys that are pinned here. If the log changed its keys, change "
+    "log_keys in the settings (docs/operating.md, When a log changes its keys); otherwise do not believe it",
+)
 _COSIGNATURE_BYTES = frozenset({8 + ED25519_SIGNATURE_BYTES, 8 + ML_DSA_44_SIGNATURE_BYTES})
 
 
@@ -170,7 +178,10 @@ def add_cosignatures(note: bytes, lines: Sequence[NoteSignature]) -> bytes:
 def _open(
     note: bytes, origin: str, log_keys: Sequence[VerifierKey], others: Sequence[VerifierKey] = ()
 ) -> tuple[Checkpoint, dict[VerifierKey, int | None]]:
-    opened = open_note(note, (*log_keys, *others))
+    try:
+        opened = open_note(note, (*log_keys, *others))
+    except NoTrustedKey as error:
+        raise Unverified(str(error), text=_OTHER_KEYS) from error
     times = {verified.key: verified.time_s for verified in opened.verified}
     if not set(log_keys) <= times.keys():
         raise Unverified("a log key did not sign the checkpoint")

@@ -28,6 +28,10 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _VKEY_CEILING = 4 * 1024
 
 
+class NoTrustedKey(Unverified):
+    """A note, under none of the keys that are believed."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
     """A public key under a name, with the one kind of signature it is trusted for.
@@ -199,5 +203,5 @@ def open_note(data: bytes, keys: Sequence[VerifierKey]) -> OpenedNote:
             raise Malformed("two signature lines of one key")
         verified[who] = Verified(signer, signer.verify(note.text, signature.blob))
     if not verified:
-        raise Unverified("no trusted key signed the note")
+        raise NoTrustedKey("no trusted key signed the note")
     return OpenedNote(note.text, tuple(verified.values()))

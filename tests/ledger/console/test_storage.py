@@ -106,14 +106,17 @@ def test_fsck_says_that_a_number_row_leads_nowhere(run: Run, place: Place) -> No
     assert code == 1 and "number row leads to" in json.loads(out)["problems"][0]
 
 
-def test_a_certificate_without_a_number_row_is_said_and_no_problem(
+def test_a_certificate_without_a_number_row_is_a_problem_unless_it_is_known(
     run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def erased(*_: object) -> NumberRows:
         return NumberRows([], 3)
 
     monkeypatch.setattr(storage, "check_numbers", erased)
-    code, out, err = run("fsck", "--dir", "log", "--json")
+    for known in ([], ["--numberless", "2"]):
+        code, out, _ = run("fsck", "--dir", "log", "--json", *known)
+        assert code == 1 and "3 certificates have no number row" in json.loads(out)["problems"][0]
+    code, out, err = run("fsck", "--dir", "log", "--json", "--numberless", "3")  # after `refill`
     assert (code, json.loads(out)) == (0, {"problems": []}) and "3 certificates have no number row" in err
 
 

@@ -224,6 +224,9 @@ async def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:
         live.process.send_signal(signal.SIGTERM)
         outcome = (await asyncio.gather(sending, return_exceptions=True))[0]
     assert live.stop() == 0
+    told = [json.loads(line) for line in live.stderr.read_text("utf-8").splitlines()]
+    assert [(one["size"], one["at"]) for one in told if one["event"] == "leads"] == [(2, live.url)]
+    assert [one["cause"] for one in told if one["event"] == "ends"] == ["signal"]
     live.start()
     try:
         async with live.client(body) as client:

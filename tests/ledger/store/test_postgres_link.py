@@ -66,6 +66,9 @@ def test_one_host_elsewhere_is_enough_to_verify_all() -> None:
     place = parse_place("postgresql://a@localhost,db.example/db?require_standby=1")
     assert place.dsn == "postgresql://a@localhost,db.example/db?sslmode=verify-full" and place.require_standby
     assert str(place) == "localhost,db.example/db schema cert_ledger"
+    assert str(parse_place("postgresql://a@127.0.0.1:5442,localhost:5443/db?schema=x")) == (
+        "127.0.0.1:5442,localhost:5443/db schema x"
+    )
 
 
 def test_two_schemas_have_two_locks() -> None:
