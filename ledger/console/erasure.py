@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner, read_file
-from ledger.errors import Damaged, Malformed, Refused, Unverified
+from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unverified
 from ledger.keystore import open_key_file, read_passphrase
 from ledger.records.erasure import open_order, operator_key, public_of
 from ledger.records.secret import cert_key_of
@@ -24,11 +24,16 @@ from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.erasing import erase_rows
-from ledger.store.opening import open_store
 from ledger.text import Text
 
 MAX_ORDERS: Final = 4 * 1024 * 1024  # bytes of a file
 _LEFT: Final = Text("{count} 份删除申请未执行", "{count} orders of erasure were not carried out")
+
+_ENDED: Final = Text(
+    "中止：{count} 份删除申请没有完成。已输出的各份已完成；排除原因后请以同一文件再次执行",
+    "Ended early: {count} orders of erasure are not done. Those that were printed are; when what is said below is "
+    "mended, run the same file again",
+)
 
 
 class Order(msgspec.Struct):
@@ -60,7 +65,8 @@ def _key(arguments: argparse.Namespace) -> int:
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    """Each order is a commit of its own; run again after a crash, it deletes what is left. One that is not for this
+    """Each order is a commit of its own, and its line is printed when it is confirmed; run again after a crash, this
+    deletes what is left. One that is not for this
     ledger, or of no certificate of its log, is said on stderr and holds up no other: a verifier of several logs prints
     the orders for all of their operators."""
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
@@ -72,38 +78,40 @@ def _erase(arguments: argparse.Namespace) -> int:
         secret = open_order(private, bytes.fromhex(order.order))
         if cert_key_of(secret).hex() != order.cert_key:
             raise Malformed("the order is of another certificate than the line says")
-        store = await open_store(settings.store, arguments.dir, private=True, read_only=True)
-        try:
-            found = await find_erasable(store, index, secret)
-        finally:
-            await store.close()
-        return await erase_rows(settings.store, arguments.dir, arguments.store_owner, found.places, found.hmacs)
+        _, gone = await erase_rows(
+            settings.store, arguments.dir, arguments.store_owner, lambda store: find_erasable(store, index, secret)
+        )
+        return gone
 
     async def run() -> int:
         left = 0
-        for order in orders:
+        for at, order in enumerate(orders):
             try:
                 gone = await carry_out(order)
-            except Refused as refusal:
-                if refusal.code != NO_CERTIFICATE:
+            except CertLedgerError as error:
+                if (why := _against(error)) is None:
+                    print(_ENDED.format(count=left + len(orders) - at).both(), file=sys.stderr)
                     raise
                 left += 1
-                print(f"{order.id}: {refusal.code}: {refusal.text.both()}", file=sys.stderr)
-            except Damaged:
-                raise
-            except (Malformed, Unverified) as error:
-                left += 1
-                print(f"{order.id}: {error}", file=sys.stderr)
+                print(f"{order.id}: {why}", file=sys.stderr)
             else:
                 print(json.dumps({"id": order.id, "rows": gone}), flush=True)
+        if left:
+            print(_LEFT.format(count=left).both(), file=sys.stderr)
         return left
 
-    left = asyncio.run(run())
-    if left:
-        print(_LEFT.format(count=left).both(), file=sys.stderr)
     if not orders:
         print("没有删除申请 / no orders of erasure", file=sys.stderr)
-    return 1 if left else 0
+    return 1 if asyncio.run(run()) else 0
+
+
+def _against(error: CertLedgerError) -> str | None:
+    """What is wrong with an order; None: it is the store that failed, and would for those behind it."""
+    if isinstance(error, Refused) and error.code == NO_CERTIFICATE:
+        return f"{error.code}: {error.text.both()}"
+    if isinstance(error, Malformed | Unverified) and not isinstance(error, Damaged):
+        return str(error)
+    return None
 
 
 def read_orders(raw: bytes) -> list[Order]:

@@ -40,7 +40,7 @@ _PASSWORD: Final = Text(
     "地址中不得含密码；请用 PGPASSWORD 或 ~/.pgpass",
     "No password in the address: use PGPASSWORD or ~/.pgpass",
 )
-_DATABASE: Final = "SELECT current_database() || ' ' || pg_postmaster_start_time()"
+DATABASE: Final = "SELECT current_database() || ' ' || extract(epoch FROM pg_postmaster_start_time())"
 OTHER_DATABASE: Final = Text(
     "拥有者的地址属于另一个数据库或服务器", "The owner's address is of another database or server than the other one"
 )
@@ -65,7 +65,15 @@ class Place:
     @property
     def lock(self) -> int:
         """The advisory lock (of this database) that a writer of this log holds."""
-        return int.from_bytes(sha256(f"cert-ledger writer {self.schema}".encode()).digest()[:8], "big", signed=True)
+        return self._lock("writer")
+
+    @property
+    def erasing(self) -> int:
+        """The one that whoever erases from this log holds, and whoever copies it elsewhere."""
+        return self._lock("erasing")
+
+    def _lock(self, who: str) -> int:
+        return int.from_bytes(sha256(f"cert-ledger {who} {self.schema}".encode()).digest()[:8], "big", signed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +213,7 @@ async def check_server(connection: Any, place: Place) -> None:
 
 async def database_of(connection: Any) -> str:
     """Which database of which running server answers, whatever its address calls it. Raises as the driver."""
-    found: str = await connection.fetchval(_DATABASE)
+    found: str = await connection.fetchval(DATABASE)
     return found
 
 

@@ -48,6 +48,11 @@ T = TypeVar("T")
 # 4.7 pages a certificate at a million, when that of its number was random too.
 _ENTRY_PAGES = 5
 _COMMIT_PAGES = 16
+_READ = Text(
+    "已删除，但另一进程正在读取存储（可能是备份），其结束前字节仍留在文件中：请待其结束后再次执行",
+    "deleted, but another process reads the store (a backup?), and until it has ended the bytes stay in the file: run "
+    "this again then",
+)
 _MANY = 32  # keys that are read for a batch rather than for somebody who waits for one answer
 
 
@@ -250,10 +255,7 @@ class SqliteStore:
         assert self._copier is not None
         self._writer.execute("PRAGMA busy_timeout = 1000")
         if not self._copier.empty(self._writer):
-            raise Unavailable(
-                "store: deleted, but another process reads the store (a backup?), and until it has ended "
-                "the bytes stay in the file: run this again then"
-            )
+            raise Unavailable(f"store: {_READ.en}", text=_READ)
 
     async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a copy that is being made (`ledger.store.copying`)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,44 @@ def test_an_order_is_carried_out(
     assert "03: an order of erasure for another ledger" in said.err
     assert "04: the order is of another certificate" in said.err and "05: NO_CERTIFICATE" in said.err
     assert "3 orders of erasure were not carried out" in said.err
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[Path, str]:
+    """A ledger's folder, and a file of two orders for the one certificate it has issued."""
+    live = LiveLedger.create(tmp_path / "log", "stopped").start()
+    try:
+        certificate = asyncio.run(issued(live))
+    finally:
+        assert live.stop() == 0
+    monkeypatch.setenv(VARIABLE, PASSPHRASE.decode())
+    assert main(["erasure-key", "--dir", str(live.folder)]) == 0
+    public = bytes.fromhex(capsys.readouterr().out.strip())
+    order = seal_order(public, certificate.secret, octets("ephemeral")).hex()
+    line = {"kind": "erasure", "cert_key": certificate.issue.cert_key.hex(), "order": order}
+    orders = tmp_path / "orders.jsonl"
+    orders.write_text("\n".join(json.dumps({**line, "id": name}) for name in ("01", "02")), "utf-8")
+    return live.folder, str(orders)
+
+
+def test_what_is_not_confirmed_is_said_and_is_done_again(
+    stopped: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, orders = stopped
+    [store] = folder.glob("*.db")
+    with closing(sqlite3.connect(store)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM envelope").fetchone()
+        assert main(["erase", "--dir", str(folder), orders]) == 3
+    said = capsys.readouterr()
+    assert said.out == "", "nothing is called done"
+    assert "2 orders of erasure are not done" in said.err and "2 份删除申请没有完成" in said.err
+    assert "another process reads the store" in said.err and "另一进程正在读取存储" in said.err
+    assert main(["erase", "--dir", str(folder), orders]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"id": "01", "rows": 0},
+        {"id": "02", "rows": 0},
+    ]
 
 
 def test_lines_that_are_none_are_refused() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Refused
-from ledger.service.erasure import find_erasable
+from ledger.service.erasure import Erasable, find_erasable
 from ledger.service.private_index import Found
 from ledger.store.erasing import erase_rows
 from ledger.store.protocol import Slot
@@ -26,16 +26,15 @@ def room(request: pytest.FixtureRequest, tmp_path: Path) -> Room:
 
 
 async def erase(room: Room, secret: bytes) -> int:
+    return (await erased(room, secret))[1]
+
+
+async def erased(room: Room, secret: bytes) -> tuple[Erasable, int]:
     """With the ledger stopped, as its operator."""
     path = room.folder / "log.db"
-    store = await room.kind.open(path, private=True, read_only=True)
-    try:
-        found = await find_erasable(store, INDEX, secret)
-    finally:
-        await store.close()
     place = room.kind.place(path)
     owner = postgres_server().owner(place) if isinstance(room.kind, PostgresKind) else ""
-    return await erase_rows(place, path.parent, owner, found.places, found.hmacs)
+    return await erase_rows(place, path.parent, owner, lambda store: find_erasable(store, INDEX, secret))
 
 
 async def test_all_of_one_certificate_and_nothing_of_another(room: Room) -> None:
