@@ -8,10 +8,14 @@
                  or erased meanwhile changes no head, and shows here
     4 proof      fsck over the copied rows, against the head that they become a copy of. A crash, or a row that is
                  wrong, leaves all rows and no head; the same copy again comes straight to this proof
-    5 head       last, in one commit. A crash before it is one of 4; behind it the copy is whole, proven, and the same
+    5 kept       all the while nobody could erase from the source (`keep`); should its connection have been lost
+                 meanwhile, somebody could: the private rows have the same keys still, compared once more now that
+                 nobody can again. The proof takes hours, and finds nothing wrong with a row too many
+    6 head       last, in one commit. A crash before it is one of 4; behind it the copy is whole, proven, and the same
                  copy again is refused as NOT_EMPTY
 
-Until 5 the target has no head, and nothing serves it: what is served is proven.
+Until 6 the target has no head, and nothing serves it: what is served is proven. Nobody erases from it either
+(`check_whole`): what is not there yet would still come.
 """
 
 from __future__ import annotations
@@ -61,8 +65,9 @@ _DAMAGED: Final = Text(
 
 
 class Copyable(PrivateStore, Protocol):
-    """A store that gives and takes whole rows."""
+    """A store that gives and takes whole rows. From `keep` until it is closed nobody erases from it."""
 
+    async def keep(self) -> None: ...
     async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]: ...
     async def fill(self, insert: str, rows: Sequence[Sequence[Any]]) -> None: ...
 
@@ -95,8 +100,8 @@ class _Headed:
 
 
 async def check_whole(store: Store) -> None:
-    """Raise Refused("UNPROVEN_COPY") for a store that a copy was begun in and not ended: whoever serves, checks or
-    copies a log asks this first."""
+    """Raise Refused("UNPROVEN_COPY") for a store that a copy was begun in and not ended: whoever serves, checks,
+    copies or erases from a log asks this first."""
     if await store.head() is None and await store.meta(_MARK) is not None:
         raise Refused("UNPROVEN_COPY", "store", _UNPROVEN)
 
@@ -111,8 +116,9 @@ async def copy_store(
     gets (done, total) rows: those that are copied, and those whose keys are compared.
 
     Nothing else may write to either: `source` is a snapshot, or held by its lock. Raises Refused("NOT_EMPTY") when the
-    target has a head, Refused("META_FIXED") when it was begun from another one, Refused("COPY_CHANGED") after 3,
-    DamagedCopy after 4, Refused("UNPROVEN_COPY") when the source is a copy that was not ended.
+    target has a head, Refused("META_FIXED") when it was begun from another one, Refused("COPY_CHANGED") after 3 and 5,
+    Refused("STORE_IN_USE") while somebody is being erased from the source, DamagedCopy after 4,
+    Refused("UNPROVEN_COPY") when the source is a copy that was not ended.
     """
     await check_whole(source)
     head = await source.head()
@@ -120,6 +126,7 @@ async def copy_store(
         raise Unavailable("the source has no head: it was never initialised")
     if await target.head() is not None:
         raise Refused("NOT_EMPTY", "target", _NOT_EMPTY)
+    await source.keep()
     await target.put_meta({_MARK: head.size.to_bytes(8, "big") + head.root})  # 1
     await target.put_meta(dict(await source.page("SELECT name, value FROM meta WHERE name <> $1", _MARK)))
     counts = [await _count(source, insert) for insert, _ in _TABLES]
@@ -135,11 +142,15 @@ async def copy_store(
     note, note_size = await source.checkpoint(), await source.checkpoint_size()
     if problems := await prove(cast(Copyable, _Headed(target, head, note, note_size))):  # 4
         raise DamagedCopy(problems)
+    await source.keep()  # 5
+    for insert, width in _PRIVATE:
+        async for _ in _keys_of_both(source, target, insert, width):
+            pass
     if note is not None:  # one from before step 0010 has no size beside it
         known = parse_checkpoint(parse_note(note).text).size if note_size is None else note_size
         await target.put_checkpoint(note, known)
     row = (1, head.size, head.root, head.chain, head.seal, head.time, head.map_root, head.map_count)
-    await target.fill(sql.PUT_HEAD, [row])  # 5
+    await target.fill(sql.PUT_HEAD, [row])  # 6
     return head
 
 

@@ -261,6 +261,10 @@ class PostgresStore:
         """Rows of a copy that is being made (`ledger.store.copying`)."""
         return [tuple(row) for row in await self._reads.fetch(text, *values)]
 
+    async def keep(self) -> None:
+        if self._writer is not None:  # a snapshot stays as it is
+            await self._writer.keep()
+
     async def fill(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
         """Rows of a copy, that must be new, in one commit."""
         await self._writing.transact(lambda session: self._copy(session, insert, rows))

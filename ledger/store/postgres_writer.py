@@ -46,6 +46,11 @@ from ledger.text import Text
 _RETRY_S: Final = 0.1
 _SILENT_S: Final = 5.0  # after the time in which the server itself gives up: its machine stands still
 _IN_USE: Final = Text("存储正被另一进程使用", "Another process has the store")
+_ERASING: Final = Text(
+    "正在从该存储删除个人信息，或先前的删除尚未完成（可能在等待备库）：请待其完成后再次执行",
+    "Somebody is being erased from this store, or an earlier erasure has not ended (it may be waiting for the "
+    "standby): run this again when that is done",
+)
 # Who holds the lock, and whether the server has been waiting for them for so long: for a word of theirs, idle, in a
 # transaction or in the middle of a COPY, or that they take what it says. No timeout of the server's own would end that
 # (of a statement whose answer nobody takes neither). Only the server's clock is asked.
@@ -103,6 +108,16 @@ class Writer(Session):
         """Let the server know that this writer is alive. Raises as `open`, when it is no more the writer."""
         async with self._one:
             await self._first("SELECT 1")
+
+    async def keep(self) -> None:
+        """From now on, for as long as this session lasts, nobody erases from this log; asked again: still or again so.
+        Raises Refused("STORE_IN_USE") while somebody does, or as `open`."""
+        async with self._one:
+            session = await self._first("SELECT 1")
+            with unavailable("keep"):
+                alone = await session.fetchval(f"SELECT pg_try_advisory_lock({self._place.erasing})")
+            if not alone:
+                raise Refused("STORE_IN_USE", str(self._place), _ERASING)
 
     async def append(self, work: Work, before: StoredHead | None, after: StoredHead) -> None:
         """Commit one batch that takes the head from `before` to `after`. Raises as Store.append."""

@@ -261,6 +261,9 @@ class SqliteStore:
         """Rows of a copy that is being made (`ledger.store.copying`)."""
         return self._all(text, *values)
 
+    async def keep(self) -> None:
+        """True for as long as this is open: it has the file's lock, or is a snapshot."""
+
     async def fill(self, insert: str, rows: Sequence[Sequence[Any]]) -> None:
         """Rows of a copy, that must be new, in one commit."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,15 @@ from ledger.errors import Refused, Unavailable
 from ledger.service.private_index import NUMBERS_APART
 from ledger.store import copying, sql
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
+from ledger.store.erasing import erase_rows
+from ledger.store.postgres_link import connect, parse_place
 from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
 from ledger.store.sqlite import create_sqlite
 from ledger.store.track_places import TRACK_PLACES
 from tests.support.batches import accept, batch, contents, h
 from tests.support.build_log import LogBuilder
+from tests.support.postgres import PATIENT, postgres_server
+from tests.support.standby import until
 from tests.support.stores import KINDS, PostgresKind, SqliteKind, StoreKind
 
 WAYS = sorted(itertools.product(KINDS, KINDS))
@@ -174,6 +180,101 @@ async def test_neither_is_one_that_takes_the_place_of_a_row_that_was_erased(tmp_
     assert await copy_store(source, target, sound) == await source.head()
     await source.close()
     await target.close()
+
+
+@dataclass(frozen=True)
+class Named:
+    places: Sequence[bytes]
+    hmacs: Sequence[bytes]
+
+
+async def erased(kind: StoreKind, path: Path, hmac: bytes) -> int:
+    """How many rows, of one index row that is to be erased."""
+    place = kind.place(path)
+    owner = postgres_server().owner(place) if isinstance(kind, PostgresKind) else ""
+
+    async def find(_: Any) -> Named:
+        return Named([], [hmac])
+
+    return (await erase_rows(place, path.parent, owner, find, PATIENT))[1]
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+async def test_nobody_is_erased_from_a_log_that_is_copied_elsewhere(tmp_path: Path, name: str) -> None:
+    """The proof takes hours, and the copy would keep what its person had erased."""
+    kind, row = KINDS[name](), bytes([1]) * 32
+    source = await grown(kind, tmp_path / "source.db")
+    await source.claim([IndexRow(row, Purpose.LOOKUP, 1, b"person")])
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+    tried = list[str]()
+
+    async def meanwhile(_: Copyable) -> list[str]:
+        with pytest.raises(Refused, match="STORE_IN_USE") as refused:
+            await erased(kind, tmp_path / "source.db", row)
+        tried.append(refused.value.code)
+        return []
+
+    await copy_store(source, target, meanwhile)
+    assert tried and await source.index([row]) == await target.index([row]) == {row: b"person"}
+    await source.close()
+    assert await erased(kind, tmp_path / "source.db", row) == 1, "and it is erased when the copy is over"
+    await target.close()
+
+
+async def test_an_erasure_while_the_sources_connection_was_lost_is_missed_by_nobody(tmp_path: Path) -> None:
+    kind, row = PostgresKind(), bytes([1]) * 32
+    source = await grown(kind, tmp_path / "source.db")
+    await source.claim([IndexRow(row, Purpose.LOOKUP, 1, b"person")])
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+
+    async def meanwhile(_: Copyable) -> list[str]:
+        locks = f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = {objid}"
+        assert postgres_server().sql(None, locks)
+        await asyncio.to_thread(until, lambda: not postgres_server().sql(None, locks))
+        assert await erased(kind, tmp_path / "source.db", row) == 1
+        return []
+
+    objid = parse_place(kind.place(tmp_path / "source.db")).erasing & 0xFFFFFFFF
+    with pytest.raises(Refused, match="COPY_CHANGED"):
+        await copy_store(source, target, meanwhile)
+    assert await target.head() is None
+    await source.close()
+    await target.close()
+
+
+async def test_no_copy_is_begun_while_an_erasure_is_on_its_way(tmp_path: Path) -> None:
+    """It may wait for a standby, and what it deletes is seen by nobody until then."""
+    kind = PostgresKind()
+    source = await grown(kind, tmp_path / "source.db")
+    target = await SqliteKind().create(tmp_path / "target.db", private=True)
+    place = parse_place(kind.place(tmp_path / "source.db"))
+    owner = await connect(place, PATIENT)
+    assert await owner.fetchval(f"SELECT pg_try_advisory_lock({place.erasing})")
+    with pytest.raises(Refused, match="STORE_IN_USE"):
+        await copy_store(source, target, sound)
+    await owner.close()
+    await copy_store(source, target, sound)
+    await source.close()
+    await target.close()
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+async def test_nobody_is_erased_from_a_copy_that_has_not_ended(tmp_path: Path, name: str) -> None:
+    """What is not there yet would still come."""
+    kind, row = KINDS[name](), bytes([1]) * 32
+    source = await grown(SqliteKind(), tmp_path / "source.db")
+    await source.claim([IndexRow(row, Purpose.LOOKUP, 1, b"person")])
+    target = await kind.create(tmp_path / "target.db", private=True)
+    with pytest.raises(Dies):
+        await copy_store(source, Dying(target, 3), sound)
+    await target.close()
+    with pytest.raises(Refused, match="UNPROVEN_COPY"):
+        await erased(kind, tmp_path / "target.db", row)
+    target = await kind.open(tmp_path / "target.db", private=True)
+    await copy_store(source, target, sound)
+    await source.close()
+    await target.close()
+    assert await erased(kind, tmp_path / "target.db", row) == 1
 
 
 async def test_a_checkpoint_from_before_its_size_was_kept_is_copied_with_it(tmp_path: Path) -> None:
