@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from ledger.keystore import open_key_file, read_passphrase
 from ledger.records.erasure import open_order, operator_key, public_of
 from ledger.records.secret import cert_key_of
 from ledger.service.config import LedgerSettings
-from ledger.service.erasure import NO_CERTIFICATE, find_erasable
+from ledger.service.erasure import NO_CERTIFICATE, Erasable, find_erasable
 from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
@@ -29,6 +30,20 @@ from ledger.text import Text
 MAX_ORDERS: Final = 4 * 1024 * 1024  # bytes of a file
 _LEFT: Final = Text("{count} 份删除申请未执行", "{count} orders of erasure were not carried out")
 
+_NAMED: Final = 20  # damaged rows
+_DAMAGED: Final = Text(
+    "有 {count} 行打不开，无法判断属于谁，没有删除；其余已删除。"
+    "请用 fsck --keys 核对，从备份换回完好的行后以同一文件再次执行：{rows}",
+    "{count} rows do not open, so that nobody can tell whose they are: they stay, all else is deleted. Look at fsck "
+    "--keys, put them back from a backup that has them sound, and run the same file again: {rows}",
+)
+_UNREAD: Final = Text(
+    "{count} 个正面信封打不开：已删除，但无法找到其编号与姓名对应的查询行，该行可能仍在。"
+    "请保留这份申请；若备份中有完好的信封，换回后再次执行",
+    "{count} face envelopes did not open: they are deleted, but the look-up rows of their number and name could not be "
+    "found, and may still be there. Keep this order; where a backup has the envelope sound, put it back and run it "
+    "again",
+)
 _ENDED: Final = Text(
     "中止：{count} 份删除申请没有完成。已输出的各份已完成；排除原因后请以同一文件再次执行",
     "Ended early: {count} orders of erasure are not done. Those that were printed are; when what is said below is "
@@ -68,26 +83,25 @@ def _erase(arguments: argparse.Namespace) -> int:
     """Each order is a commit of its own, and its line is printed when it is confirmed; run again after a crash, this
     deletes what is left. One that is not for this
     ledger, or of no certificate of its log, is said on stderr and holds up no other: a verifier of several logs prints
-    the orders for all of their operators."""
+    the orders for all of their operators. Nor does a row that does not open, which is said too."""
     settings = load_settings(LedgerSettings, arguments.dir / SETTINGS_FILE)
     orders = read_orders(read_file(arguments.orders, MAX_ORDERS))
     index_key = _index_key(arguments)
     private, index = operator_key(index_key), PrivateIndex(index_key, os.urandom)
 
-    async def carry_out(order: Order) -> int:
+    async def carry_out(order: Order) -> tuple[Erasable, int]:
         secret = open_order(private, bytes.fromhex(order.order))
         if cert_key_of(secret).hex() != order.cert_key:
             raise Malformed("the order is of another certificate than the line says")
-        _, gone = await erase_rows(
+        return await erase_rows(
             settings.store, arguments.dir, arguments.store_owner, lambda store: find_erasable(store, index, secret)
         )
-        return gone
 
     async def run() -> int:
-        left = 0
+        left, unread, damaged = 0, 0, dict[bytes, None]()
         for at, order in enumerate(orders):
             try:
-                gone = await carry_out(order)
+                found, gone = await carry_out(order)
             except CertLedgerError as error:
                 if (why := _against(error)) is None:
                     print(_ENDED.format(count=left + len(orders) - at).both(), file=sys.stderr)
@@ -96,9 +110,16 @@ def _erase(arguments: argparse.Namespace) -> int:
                 print(f"{order.id}: {why}", file=sys.stderr)
             else:
                 print(json.dumps({"id": order.id, "rows": gone}), flush=True)
+                damaged |= dict.fromkeys(found.damaged)
+                if found.unread:
+                    unread += 1
+                    print(f"{order.id}: {_UNREAD.format(count=found.unread).both()}", file=sys.stderr)
         if left:
             print(_LEFT.format(count=left).both(), file=sys.stderr)
-        return left
+        if damaged:
+            rows = ", ".join(key.hex() for key in itertools.islice(damaged, _NAMED))
+            print(_DAMAGED.format(count=len(damaged), rows=rows).both(), file=sys.stderr)
+        return left + unread + len(damaged)
 
     if not orders:
         print("没有删除申请 / no orders of erasure", file=sys.stderr)

@@ -6,6 +6,10 @@
     4 match       the row of each statement and the last four characters of the ID number, found by trial
     5 links       the rows that lead from claims to this certificate, found by opening those of all claims
 
+A row that does not open is named and stays: nobody knows whose it is. One that is damaged says nothing against the
+others. An envelope that does not open goes with the rest; its number and name nobody knows then, and so its look-up
+rows are not found: that is said too, for another run would find no envelope and nothing to say.
+
 Two rows stay, under keys made of HMACs. That of the number leads to a place in the log, and says of the person nothing
 that the log does not: without it the number could be given to somebody else. That of the person (track) leads to a
 random id: without it a later certificate of the same person would not join the earlier ones.
@@ -43,6 +47,8 @@ class Erasable:
     cert_key: bytes
     places: tuple[bytes, ...]  # of envelopes, each with both slots
     hmacs: tuple[bytes, ...]
+    damaged: tuple[bytes, ...] = ()  # index rows that do not open, and may be of this certificate
+    unread: int = 0  # face envelopes that do not open
 
 
 async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes) -> Erasable:
@@ -61,28 +67,39 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
             leaves.append(statement.leaf_hash)
             places.append(envelope_keys(state.issue_index, correction_locator(secret, statement.leaf_hash)))
     hmacs: list[bytes] = []
+    damaged: list[bytes] = []
+    unread = 0
     for leaf, both in zip(leaves, places, strict=True):
-        face = await _face(store, secret, leaf, both)  # 2
+        there, face = await _face(store, secret, leaf, both)  # 2
         if face is not None:
-            hmacs += await _looked_up(store, index, face, cert_key)  # 3
-        hmacs += await _matched(store, index, leaf, state.issue_index, thorough=face is not None)  # 4
-    hmacs += await _linked(store, Nullifiers(index), cert_key)  # 5
-    return Erasable(cert_key, tuple(itertools.chain(*places)), tuple(dict.fromkeys(hmacs)))
+            hmacs += await _looked_up(store, index, face, cert_key, damaged)  # 3
+        unread += there and face is None
+        hmacs += await _matched(store, index, leaf, state.issue_index, thorough=there)  # 4
+    hmacs += await _linked(store, Nullifiers(index), cert_key, damaged)  # 5
+    return Erasable(
+        cert_key, tuple(itertools.chain(*places)), tuple(dict.fromkeys(hmacs)), tuple(dict.fromkeys(damaged)), unread
+    )
 
 
-async def _face(store: PrivateStore, secret: bytes, leaf: bytes, places: Sequence[bytes]) -> FaceContent | None:
-    """What is there, in whichever of the places, and opens."""
+async def _face(
+    store: PrivateStore, secret: bytes, leaf: bytes, places: Sequence[bytes]
+) -> tuple[bool, FaceContent | None]:
+    """Whether there is an envelope in one of the places, and what is in one that opens."""
+    there = False
     for place in places:
         sealed = await store.envelope(place, Slot.FACE)
         try:
             if sealed is not None:
-                return open_face(secret, leaf, sealed)
+                there = True
+                return there, open_face(secret, leaf, sealed)
         except (Unavailable, Malformed):
             continue
-    return None
+    return there, None
 
 
-async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes) -> list[bytes]:
+async def _looked_up(
+    store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes, damaged: list[bytes]
+) -> list[bytes]:
     number, name = face.opening.number, face.opening.name
     found: list[bytes] = []
     keys = lookup_keys(index.number_keys(number), index.lookup_hmac(number, name))
@@ -91,7 +108,7 @@ async def _looked_up(store: PrivateStore, index: PrivateIndex, face: FaceContent
             if index.open_lookup(number, name, sealed).cert_key == cert_key:
                 found.append(key)
         except Unverified:
-            continue
+            damaged.append(key)
     return found
 
 
@@ -108,15 +125,18 @@ async def _matched(
     return []
 
 
-async def _linked(store: PrivateStore, nullifiers: Nullifiers, cert_key: bytes) -> list[bytes]:
+async def _linked(store: PrivateStore, nullifiers: Nullifiers, cert_key: bytes, damaged: list[bytes]) -> list[bytes]:
     found: list[bytes] = []
     at = ("", -1)
     while rows := await store.signed_after(*at, _AT_ONCE):
         at = (rows[-1][0], rows[-1][1].index)
         claims = {nullifiers.link_hmac(row.cert_key): row.cert_key for _, row in rows if row.kind is Kind.CLAIM}
         for hmac, link in (await store.index(list(claims))).items():
-            if nullifiers.open_link(claims[hmac], link) == cert_key:
-                found.append(hmac)
+            try:
+                if nullifiers.open_link(claims[hmac], link) == cert_key:
+                    found.append(hmac)
+            except Unverified:
+                damaged.append(hmac)
     return found
 
 

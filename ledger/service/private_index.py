@@ -119,7 +119,7 @@ class PrivateIndex:
         """What a look-up row says. Raises Unverified when it is not of this number and name."""
         try:
             plain = AESGCM(self._lookup_key(_both(number, name))).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise Unverified("the look-up row does not open for this number and name") from error
         return Found(plain[:32], plain[32:48], plain[48:])
 

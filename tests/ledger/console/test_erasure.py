@@ -113,6 +113,37 @@ def test_what_is_not_confirmed_is_said_and_is_done_again(
     ]
 
 
+@pytest.mark.parametrize(
+    ("damage", "rows", "said"),
+    [
+        ("private_index SET body = x'00' WHERE purpose = 4", (3, 0), ("1 行打不开", "1 rows do not open", "{hmac}")),
+        (
+            "envelope SET body = x'00' WHERE slot = 1",
+            (3, 0),
+            ("01: 1 个正面信封打不开", "1 face envelopes did not open"),
+        ),
+    ],
+)
+def test_what_is_damaged_holds_up_nothing_and_is_said(
+    stopped: tuple[Path, str],
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+    rows: tuple[int, int],
+    said: tuple[str, ...],
+) -> None:
+    folder, orders = stopped
+    [store] = folder.glob("*.db")
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute(f"UPDATE {damage}")
+        connection.commit()
+        [(hmac,)] = connection.execute("SELECT hmac FROM private_index WHERE purpose = 4").fetchall()
+    assert main(["erase", "--dir", str(folder), orders]) == 1
+    told = capsys.readouterr()
+    assert tuple(json.loads(line)["rows"] for line in told.out.splitlines()) == rows
+    for words in said:
+        assert words.format(hmac=hmac.hex()) in told.err
+
+
 def test_lines_that_are_none_are_refused() -> None:
     assert read_orders(b"\n\n") == []
     for wrong in (

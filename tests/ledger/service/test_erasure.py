@@ -10,10 +10,12 @@ from ledger.errors import Refused
 from ledger.service.erasure import Erasable, find_erasable
 from ledger.service.private_index import Found
 from ledger.store.erasing import erase_rows
-from ledger.store.protocol import Slot
+from ledger.store.protocol import Purpose, Slot
 from tests.ledger.service.test_enquiries import LAST4, enquiries, put
 from tests.ledger.service.test_private_fold import places_of
 from tests.support.builders import octets
+from tests.support.claim_room import ClaimRoom
+from tests.support.claims import asked, make_payer
 from tests.support.life_builders import correction, reissue
 from tests.support.postgres import postgres_server
 from tests.support.service_room import BODY, INDEX, Room
@@ -90,3 +92,44 @@ async def test_a_secret_of_no_certificate(room: Room) -> None:
         pass
     with pytest.raises(Refused, match="NO_CERTIFICATE"):
         await erase(room, octets("nobody", 16))
+
+
+@pytest.mark.parametrize("body", ["00" * 60, ""])
+async def test_a_link_that_is_damaged_holds_up_nobody_and_is_named(room: Room, body: str) -> None:
+    path = room.folder / "log.db"
+    async with room.open():
+        first, other = await room.draft("a", "b")
+        await put(room, first, other)
+        claims = await ClaimRoom.begin(room)
+        made = await claims.ask(make_payer(), asked(first, "a"))
+        await claims.put(make_payer(), made.submission)
+    room.kind.change(path, f"UPDATE private_index SET body = x'{body}' WHERE purpose = {int(Purpose.LINK)}")
+    [(row,)] = room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LINK)}")
+    for certificate in (other, first):  # of whom it is nobody can tell
+        found, gone = await erased(room, certificate.secret)
+        assert (found.damaged, found.unread, gone) == ((row,), 0, 4)
+    assert room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LINK)}") == [(row,)]
+
+
+@pytest.mark.parametrize("body", ["00" * 60, ""])
+async def test_a_look_up_row_that_is_damaged_is_named(room: Room, body: str) -> None:
+    path = room.folder / "log.db"
+    async with room.open():
+        [first] = await room.draft("a")
+        await put(room, first)
+    room.kind.change(path, f"UPDATE private_index SET body = x'{body}' WHERE purpose = {int(Purpose.LOOKUP)}")
+    [(row,)] = room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
+    found, gone = await erased(room, first.secret)
+    assert (found.damaged, found.unread, gone) == ((row,), 0, 3)
+
+
+async def test_an_envelope_that_does_not_open_goes_and_is_told(room: Room) -> None:
+    """Its look-up row is not found: who would not be told believes that all is gone."""
+    path = room.folder / "log.db"
+    async with room.open():
+        [first] = await room.draft("a")
+        await put(room, first)
+    room.kind.change(path, f"UPDATE envelope SET body = x'{'00' * 60}' WHERE slot = {int(Slot.FACE)}")
+    found, gone = await erased(room, first.secret)
+    assert (found.damaged, found.unread, gone) == ((), 1, 3), "two envelopes and the ID tail"
+    assert room.kind.change(path, "SELECT count(*) FROM envelope") == [(0,)]
