@@ -20,6 +20,7 @@ from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import log_keys
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
+from ledger.store.erasing import BACK_AGAIN
 from ledger.store.opening import Opened, check_place, create_store, open_store
 from ledger.store.refilling import refill
 from ledger.text import Text
@@ -54,6 +55,7 @@ def _refill(arguments: argparse.Namespace) -> int:
         try:
             store = await _open(settings, arguments)
             try:
+                older = await store.head() is not None
                 with ThreadPoolExecutor(2) as workers, Progress(None, _LABEL, sys.stderr, time.monotonic) as bar:
 
                     def reached(done: int, total: int) -> None:
@@ -67,6 +69,8 @@ def _refill(arguments: argparse.Namespace) -> int:
             await source.close()
         print(f"size {head.size} root {head.root.hex()}")
         print(_ROWS.both(), file=sys.stderr)
+        if older:
+            print(BACK_AGAIN.both(), file=sys.stderr)
         return 0
 
     return asyncio.run(run())

@@ -34,6 +34,7 @@ from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store.claim_rows import check_claim_rows
 from ledger.store.copying import Copyable, DamagedCopy, check_whole, copy_store
+from ledger.store.erasing import BACK_AGAIN
 from ledger.store.fsck import damage_of, fsck
 from ledger.store.numbers import check_numbers
 from ledger.store.opening import check_place, create_store, open_store, upgrade_store
@@ -268,7 +269,9 @@ def _restore(arguments: argparse.Namespace) -> int:
         finally:
             await source.close()
 
-    return _said(asyncio.run(run()))
+    head = asyncio.run(run())
+    print(BACK_AGAIN.both(), file=sys.stderr)
+    return _said(head)
 
 
 async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) -> StoredHead:

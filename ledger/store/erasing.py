@@ -37,6 +37,12 @@ from ledger.text import Text
 
 # Not the head's, which would hold up a running ledger; there always is one.
 _LOCK_ROW: Final = "SELECT name FROM migration ORDER BY name LIMIT 1 FOR UPDATE"
+# Of a store that has come back from an earlier time.
+BACK_AGAIN: Final = Text(
+    "该存储回到了较早的状态，此后删除的个人信息又在其中：启用之前，请以保留的申请文件再次执行 cert-ledger erase",
+    "The store is one of an earlier time, and whoever was erased since is in it again: before it is served, run "
+    "cert-ledger erase with the orders that you kept",
+)
 _OWNER = Text(
     "删除须以拥有表的角色进行：请给出其地址（--store-owner）",
     "Only the role that owns the tables deletes: give its address (--store-owner)",

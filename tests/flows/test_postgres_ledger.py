@@ -145,6 +145,7 @@ async def test_a_restored_backup_is_proven_and_does_not_sign(server: Server, tmp
     words = ["--dir", str(live.folder), "--from", str(replica), "--store-owner", server.owner(fresh)]
     done = run("ledger", "refill", *words)
     assert done.returncode == 0 and done.stdout.startswith(f"size {size} root "), done.stderr
+    assert "run cert-ledger erase with the orders that you kept" in done.stderr
     live.start()
     try:
         async with live.client(body) as client:

@@ -296,6 +296,7 @@ def test_a_backup_is_a_checked_store_in_one_file(run: Run, place: Place) -> None
     code, restored, err = run("restore", "--dir", "log", "--from", "backup", *fresh.owner)
     assert code == 0, err
     assert head_of(saved) == head_of(restored)
+    assert "再次执行 cert-ledger erase" in err and "run cert-ledger erase with the orders that you kept" in err
     assert run("fsck", "--dir", "log")[0] == 0
     code, _, err = run("restore", "--dir", "log", "--from", "backup", *fresh.owner)
     assert code == 1 and "NOT_EMPTY" in err, "it ended"
