@@ -82,6 +82,8 @@ class Refusal(StrEnum):
     OPENING_CLAIM = "OPENING_CLAIM"
     CLAIM_OUTDATED = "CLAIM_OUTDATED"
     NOT_HOLDER = "NOT_HOLDER"
+    TRIES_USED = "TRIES_USED"
+    NUMBER_UNANSWERED = "NUMBER_UNANSWERED"
 
 
 _TEXTS: dict[Refusal, Text] = {
@@ -199,6 +201,11 @@ _TEXTS: dict[Refusal, Text] = {
         "证书情况已有变化，请重新查询后申领", "The certificate has changed since it was asked about; ask and sign again"
     ),
     Refusal.NOT_HOLDER: Text("证书与证件不是同一人", "The certificate is not this person's"),
+    Refusal.TRIES_USED: Text("今日核对次数已用完，请明天再试", "No tries are left for this certificate today"),
+    Refusal.NUMBER_UNANSWERED: Text(
+        "账本目前无法由该编号和姓名指到证书，请改用证书密钥，或稍后再试",
+        "The ledger cannot lead from this number and name to the certificate now: use its cert key, or ask again later",
+    ),
     Refusal.ENVELOPE: Text("信封大小或定位符不正确", "An envelope has the wrong size or locator"),
 }
 

@@ -15,6 +15,10 @@ _MOST: Final = 1_000_000  # names that are kept; about 200 MB
 _LOOK_S: Final = 60  # between two looks, while there are as many
 
 
+class UsedUp(Unavailable):  # named as its siblings in ledger.errors
+    """This caller has none left; for everybody else it says nothing."""
+
+
 class Budget:
     """Tokens per name: `burst` at most, refilled by `per_s` each second. Time is given in seconds. While `most` names
     have used some of theirs, no other can be counted, and gets none."""
@@ -26,11 +30,12 @@ class Budget:
         self._looked_s = 0.0
 
     def take(self, name: str, tokens: int, now_s: float) -> None:
-        """Raises Unavailable, saying when to come again, when fewer than `tokens` are left."""
+        """Raises UsedUp, saying when to come again, when fewer than `tokens` are left; Unavailable when too many are
+        counted."""
         left, since = self._left.get(name, (float(self._burst), now_s))
         left = min(self._burst, left + max(0.0, now_s - since) * self._per_s)
         if left < tokens:
-            raise Unavailable("this caller asks too much", retry_after=int((tokens - left) / self._per_s) + 1)
+            raise UsedUp("this caller asks too much", retry_after=int((tokens - left) / self._per_s) + 1)
         if name not in self._left and len(self._left) >= self._most:
             self._make_room(now_s)
         self._left[name] = (left - tokens, now_s)

@@ -3,14 +3,15 @@ certificates that are out of force.
 
 POST /v1/claims/certificate, signed by a payer's request key, leads from what is printed on a certificate (number and
 name) to its cert key, for the holder's document alone. A number that does not exist, another name and somebody else's
-document are one answer, NOT_HOLDER; and five of those a day for one number and name, or for one certificate.
+document are one answer, NOT_HOLDER; and five of those a day for one number and name, or for one certificate: TRIES_USED
+then. NUMBER_UNANSWERED where the ledger cannot tell (`ledger.service.lookups`). Both are about this one case alone.
 
 POST /v1/claims/nullifiers, signed by a payer's request key:
 
     a payer       filed for the scheme of a pack that the authority has published with terms of claims
     b certificate in force, or reissued as one that is
     c person      the document is that of the certificate's holder: the private index leads from it to the track. Five
-                  wrong documents a day and certificate, whoever asks
+                  wrong documents a day and certificate, whoever asks: TRIES_USED then
     d free        what the claim needs is not taken: ALREADY_CLAIMED otherwise, and neither where nor by whom
     e answer      the nullifiers, and a voucher for the claim that is to carry them
 
@@ -41,7 +42,7 @@ from ledger.records.pack import ClaimTerms, pack_name
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import CertificateState, FilingState, certificate_map_key
 from ledger.records.view import Member
-from ledger.service.budget import Budget
+from ledger.service.budget import Budget, UsedUp
 from ledger.service.lookups import Lookups, Unanswered, check_pair
 from ledger.service.nullifiers import Holder, Nullifiers, Voucher, digest_of
 from ledger.service.private_fold import LineageOf, in_force
@@ -124,17 +125,17 @@ async def post_certificate(request: web.Request) -> web.Response:
 
 
 async def find_certificate(desk: ClaimsDesk, number: str, name: str, document: IdDocument) -> bytes:
-    """The cert key behind a printed number and name, for its holder's document. Raises Refused NOT_HOLDER, Unavailable
-    after five of them."""
+    """The cert key behind a printed number and name, for its holder's document. Raises Refused: NOT_HOLDER, TRIES_USED
+    after five of them, NUMBER_UNANSWERED."""
     # Counted by what was asked, known or not: counted by cert key, which the public log names, tries used up elsewhere
     # would tell which number and name are this one's.
     tries = desk.index.hmac(Purpose.LOOKUP, [number, name]).hex()
-    desk.wrong.take(tries, 1, time.monotonic())
+    _take_try(desk, tries)
     [found] = await desk.lookups.find([(number, name)])
     if found is None:
         raise refuse(Refusal.NOT_HOLDER, "document")
     if isinstance(found, Unanswered):
-        raise Unavailable("this number and name lead to nothing that can be shown; use the certificate's code")
+        raise refuse(Refusal.NUMBER_UNANSWERED, "certificate")
     member = (await _view(desk, found.cert_key)).member(found.cert_key)
     assert member is not None, "a look-up that counts leads to a certificate"
     await _check_person(desk, document, member)
@@ -161,7 +162,7 @@ async def ask(desk: ClaimsDesk, filing: FilingState, asked: wire.Asked, day: int
     view = await _view(desk, asked.cert_key)
     member = in_force(view, asked.cert_key, day)  # b
     tries = asked.cert_key.hex()
-    desk.wrong.take(tries, 1, time.monotonic())
+    _take_try(desk, tries)
     await _check_person(desk, asked.document, member)  # c
     desk.wrong.give_back(tries, 1)
     first = await _first(desk, view, member[0])
@@ -247,6 +248,14 @@ async def _settled(read: Callable[[], Awaitable[StoreView]]) -> StoreView:
 
 async def _view(desk: ClaimsDesk, cert_key: bytes) -> StoreView:
     return await _settled(lambda: load_view(desk.integrator, [], Behind([cert_key])))
+
+
+def _take_try(desk: ClaimsDesk, tries: str) -> None:
+    """Raises Refused TRIES_USED: it is about this one alone, and a payer's other cases go on."""
+    try:
+        desk.wrong.take(tries, 1, time.monotonic())
+    except UsedUp as error:
+        raise refuse(Refusal.TRIES_USED, "document") from error
 
 
 async def _check_person(desk: ClaimsDesk, document: IdDocument, member: Member) -> None:

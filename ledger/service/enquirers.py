@@ -12,13 +12,12 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Unavailable, Unverified
+from ledger.records.refusals import Refusal, refuse
 from ledger.service.budget import Budget
-from ledger.text import Text
 from ledger.wire import MAX_LOOKUPS
 
 TRIES_A_DAY: Final = 5  # of the last four characters of one certificate's ID number
-TRIES_USED: Final = Text("今日核对次数已用完，请明天再试", "No tries are left for this certificate today")
 _BURST_S: Final = 200  # seconds' worth of look-ups at once: at 100 a second a hiring list of 10,000 rows and the next
 _MOST_CERTIFICATES: Final = 1_000_000  # tried in one day; about 100 MB
 _LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64}) ([0-9a-f]{64})")
@@ -72,7 +71,7 @@ class Enquirers:
             self._day, self._tries = day, {}
         tries = self._tries.get(cert_key, 0)
         if tries >= TRIES_A_DAY:
-            raise Refused("TRIES_USED", "cert_key", TRIES_USED)
+            raise refuse(Refusal.TRIES_USED, "cert_key")
         if tries == 0 and len(self._tries) >= _MOST_CERTIFICATES:
             raise Unavailable("too many certificates are being matched today", retry_after=3600)
         self._tries[cert_key] = tries + 1

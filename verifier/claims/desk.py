@@ -4,7 +4,8 @@
                 for the document of its holder; its refusal is the answer to the case. A claim without an answer goes on
                 (1) without this question
     1 go on     a case whose claim has no answer yet is sent again as it was signed
-    2 ask       the ledger for nullifiers and voucher; its refusal is the answer to the case
+    2 ask       the ledger for nullifiers and voucher; its refusal is the answer to the case. Where it says nothing (or
+                in 0), that is NO_ANSWER for this case, and the others go on; the next call asks again
     3 sign      salts and statement
     4 keep      durable in the journal, before anything is sent
     5 send      at most a hundred at a time
@@ -18,11 +19,11 @@ and claw-backs have no salt: the same statement again is the same bytes, and get
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
-from ledger.errors import Refused, Unverified
+from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.claim import Claim, ClaimAct, DecisionOpening, HolderOpening
 from ledger.records.dates import batch_day
 from ledger.records.documents import IdDocument
@@ -39,6 +40,10 @@ from verifier.claims.journal import Journal, Kept, KeptAct
 GROUP: Final = 100  # statements of one request
 CLOCK_MS: Final = 600_000  # how far the log's signing time and our clock may differ
 _TRIES: Final = 4  # a slot that somebody else took meanwhile
+_SILENT: Final = 3  # questions in a row without an answer, after which the ledger is asked no more: each waits for long
+NO_ANSWER: Final = "NO_ANSWER"
+_SAYS_NOTHING: Final = (NO_ANSWER, Refusal.TRIES_USED, Refusal.NUMBER_UNANSWERED)  # about whose certificate it is
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,31 @@ class Ledger(Protocol):
     async def cases(self) -> list[CaseBody]: ...
 
 
+class _Questions:
+    """The questions of one call. One that the ledger does not answer is refused with NO_ANSWER."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._silent = 0  # in a row
+        self.unanswered: Unavailable | None = None  # what was said of the newest
+
+    async def certificate(self, printed: tuple[str, str], document: IdDocument) -> bytes:
+        return await self._answer(lambda: self._ledger.holders_certificate(*printed, document))
+
+    async def nullifiers(self, asked: Asked) -> tuple[tuple[bytes, ...], bytes]:
+        return await self._answer(lambda: self._ledger.nullifiers(asked))
+
+    async def _answer(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        if self._silent >= _SILENT:
+            raise _no_answer()
+        silent, self._silent = self._silent, 0
+        try:
+            return await ask()
+        except Unavailable as error:
+            self._silent, self.unanswered = silent + 1, error
+            raise _no_answer() from error
+
+
 class Payer:
     """One payer at work. `now_ms` and `random_bytes` are the clock and the salts."""
 
@@ -108,17 +138,19 @@ class Payer:
         """One outcome for each case, in order. A case that has a claim in the log already gets its index; a reference
         under which another case holds a claim is refused.
 
-        Raises Unavailable when the ledger does not answer (the same call goes on later), Unverified for a receipt that
-        does not hold.
+        Raises Unavailable when the ledger does not answer what is sent, or nothing that it is asked (the same call goes
+        on later), Unverified for a receipt that does not hold.
         """
+        questions = _Questions(self._ledger)
         found: dict[str, Outcome] = {}
         wanted: dict[str, Application] = {}
         for one in applications:
             try:
-                wanted[one.reference] = self._under_way(one) or await self._identified(one)  # 0
+                wanted[one.reference] = self._under_way(one) or await self._identified(one, questions)  # 0
             except Refused as refusal:
                 kept = self._journal.last(one.reference)
                 held = kept is not None and self._holds(kept)  # "not its holder" alone would hide what is in the log
+                held = held and refusal.code not in _SAYS_NOTHING
                 found[one.reference] = Outcome(one.reference, None, _another_case() if held else refusal)
         for _ in range(_TRIES):
             ready: list[Kept] = []
@@ -133,7 +165,7 @@ class Payer:
                     found[reference] = Outcome(reference, kept.index)
                 else:
                     try:
-                        ready.append(await self._signed(application))  # 2, 3, 4
+                        ready.append(await self._signed(application, questions))  # 2, 3, 4
                     except Refused as refusal:
                         found[reference] = Outcome(reference, None, refusal)
             submissions = [ClaimSubmission(one.entry, one.holder, one.voucher) for one in ready]
@@ -143,6 +175,9 @@ class Payer:
             wanted = {reference: wanted[reference] for reference in wanted if _again(found[reference], ready)}
             if not wanted:
                 break
+        refused = [one.refused for one in found.values()]
+        if questions.unanswered and all(one is not None and one.code == NO_ANSWER for one in refused):
+            raise questions.unanswered
         return [found[one.reference] for one in applications]
 
     async def pay(self, references: Sequence[str]) -> list[Outcome]:
@@ -183,10 +218,10 @@ class Payer:
             found[reference] = _outcome(reference, answer)
         return [found[reference] for reference in references]
 
-    async def _identified(self, application: Application) -> Application:
+    async def _identified(self, application: Application, questions: _Questions) -> Application:
         if application.printed is None:
             return application
-        cert_key = await self._ledger.holders_certificate(*application.printed, application.document)
+        cert_key = await questions.certificate(application.printed, application.document)
         return replace(application, cert_key=cert_key, printed=None)
 
     def _under_way(self, application: Application) -> Application | None:
@@ -199,8 +234,8 @@ class Payer:
             return None
         return replace(application, cert_key=kept.holder.cert_key, printed=None)
 
-    async def _signed(self, application: Application) -> Kept:
-        nullifiers, voucher = await self._ledger.nullifiers(application.question)  # 2
+    async def _signed(self, application: Application, questions: _Questions) -> Kept:
+        nullifiers, voucher = await questions.nullifiers(application.question)  # 2
         holder = HolderOpening(self._random(16), application.cert_key)  # 3
         decision = DecisionOpening(self._random(16), application.amount, application.decision)
         claim = Claim(
@@ -307,6 +342,14 @@ def _another_case() -> Refused:
         "Another case holds a claim under this reference: release it first, or use another reference",
     )
     return Refused("REFERENCE_USED", "reference", text)
+
+
+def _no_answer() -> Refused:
+    text = Text(
+        "账本暂未答复该案件，请稍后再次运行 reserve",
+        "The ledger has not answered about this case: run reserve again later",
+    )
+    return Refused(NO_ANSWER, "reference", text)
 
 
 def _no_claim() -> Refused:

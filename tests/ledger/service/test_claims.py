@@ -19,7 +19,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from ledger import wire
 from ledger.edge import protect, read_body
-from ledger.errors import Damaged, Refused, Unavailable
+from ledger.errors import Damaged, Refused
+from ledger.records.documents import IdDocument
 from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
@@ -34,7 +35,8 @@ from ledger.store.integrate import Integrator
 from ledger.store.protocol import Purpose
 from ledger.wire import BareSubmission, Logged
 from ledger.wire_holders import HolderAnswer, HolderRequest
-from tests.support.builders import Body, Certificate, correct, octets, ruling
+from tests.support.builders import SECOND as SECOND_KEY
+from tests.support.builders import Body, Certificate, correct, key_standing, octets, ruling, two_keys
 from tests.support.claim_room import ClaimRoom
 from tests.support.claims import (
     SCHEME,
@@ -48,6 +50,7 @@ from tests.support.claims import (
     reserved,
 )
 from tests.support.held_back import statuses_of_one_head
+from tests.support.life_builders import reissue
 from tests.support.live_ledger import LiveLedger, drafted, today
 from tests.support.service_room import AUTHORITY, BODY, Room
 from tests.support.stores import KINDS, StoreKind
@@ -76,6 +79,12 @@ async def issued(claims: ClaimRoom, label: str = "p", **changes: Any) -> Certifi
 async def refused_asking(claims: ClaimRoom, question: wire.Asked, payer: Body = PAYER) -> str:
     with pytest.raises(Refused) as caught:
         await claims.ask(payer, question)
+    return caught.value.code
+
+
+async def refused_finding(claims: ClaimRoom, number: str, name: str, document: IdDocument) -> str:
+    with pytest.raises(Refused) as caught:
+        await find_certificate(claims.desk, number, name, document)
     return caught.value.code
 
 
@@ -131,8 +140,7 @@ class TestAsking:
             for _ in range(5):
                 assert await refused_asking(claims, asked(made, "q")) == Refusal.NOT_HOLDER
             for person in ("q", "p"):
-                with pytest.raises(Unavailable):
-                    await claims.ask(SECOND, asked(made, person))
+                assert await refused_asking(claims, asked(made, person), SECOND) == Refusal.TRIES_USED
             await claims.ask(PAYER, asked(other, "q"))
 
     async def test_a_reissue_is_the_same_certificate(self, tmp_path: Path) -> None:
@@ -190,10 +198,19 @@ class TestByWhatIsPrinted:
                         await find_certificate(claims.desk, *wrong)
                     said.add((caught.value.code, caught.value.field, caught.value.text))
                 assert len(said) == 1 and said.pop()[0] == Refusal.NOT_HOLDER
-                with pytest.raises(Unavailable):
-                    await find_certificate(claims.desk, *wrong)
-            with pytest.raises(Unavailable):
-                await find_certificate(claims.desk, number, name, own)
+                assert await refused_finding(claims, *wrong) == Refusal.TRIES_USED
+            assert await refused_finding(claims, number, name, own) == Refusal.TRIES_USED
+
+    async def test_the_number_of_a_void_reissue_is_refused_by_itself(self, tmp_path: Path) -> None:
+        """Not as a ledger that does not answer, which a payer waits for with all its cases."""
+        async with opened(tmp_path) as claims:
+            await claims.put_authority(AUTHORITY.sign(replace(two_keys().filing, change=True)))
+            old = await issued(claims)
+            new = reissue(replace(BODY, record=SECOND_KEY), old, "new")
+            assert isinstance((await claims.room.put(new))[0], int)
+            await claims.put_authority(AUTHORITY.sign(key_standing(SECOND_KEY.public, void_from=claims.room.size - 2)))
+            code = await refused_finding(claims, new.face.number, new.face.name, asked(old, "p").document)
+            assert code == Refusal.NUMBER_UNANSWERED
 
     async def test_a_payer_asks_in_form_and_only_so_often(self, tmp_path: Path) -> None:
         async with opened(tmp_path) as claims:

@@ -24,12 +24,15 @@ from verifier.claims.journal import Journal
 class Between:
     """Stands between a payer and its ledger. `lose`: the request is lost, or only its answer; `spoil` the answer."""
 
-    def __init__(self, inner: Any, lose: str = "", spoil: str = "") -> None:
+    def __init__(self, inner: Any, lose: str = "", spoil: str = "", silent: Sequence[bytes] = ()) -> None:
         self._inner, self._lose, self._spoil = inner, lose, spoil
+        self._silent = silent  # cert keys about which no question is answered
         self.asked = self.looked = 0
 
     async def holders_certificate(self, number: str, name: str, document: Any) -> bytes:
         self.looked += 1
+        if self._lose == "numbers":
+            raise Unavailable("silent")
         if self._lose == "number":
             raise Refused("NOT_HOLDER", "document", Text("证件不符", "another document"))
         found: bytes = await self._inner.holders_certificate(number, name, document)
@@ -37,6 +40,8 @@ class Between:
 
     async def nullifiers(self, asked: Any) -> Any:
         self.asked += 1
+        if asked.cert_key in self._silent:
+            raise Unavailable("silent")
         return await self._inner.nullifiers(asked)
 
     async def cases(self) -> Any:
@@ -187,6 +192,50 @@ async def test_somebody_elses_document(paying: Paying) -> None:
         assert outcome.refused is not None and outcome.refused.code == "NOT_HOLDER"
         unknown = replace(paying.application("desk d", reference="u"), cert_key=octets("nothing"))
         assert codes(await payer.reserve([unknown])) == ["CERT_UNKNOWN"]
+
+
+async def test_used_up_tries_hold_up_nobody_else(paying: Paying) -> None:
+    await paying.certify("tries a", "tries b", "tries c")
+    wrong = paying.application("tries b", person="somebody else")
+    async with paying.payer() as payer:
+        for _ in range(5):
+            assert codes(await payer.reserve([wrong])) == ["NOT_HOLDER"]
+        sheet = [paying.application("tries a"), wrong, paying.application("tries c")]
+        assert codes(await payer.reserve(sheet)) == ["logged", "TRIES_USED", "logged"]
+
+
+async def test_a_case_without_an_answer_holds_up_nobody_else(paying: Paying) -> None:
+    labels = [f"silent {at}" for at in range(9)]
+    await paying.certify(*labels)
+    cases = [paying.application(label) for label in labels]
+    silent = [cases[at].cert_key for at in (1, 4, 5, 6)]
+    between = Between(None)
+
+    def wrap(inner: Any) -> Between:
+        between.__init__(inner, silent=silent)  # type: ignore[misc]
+        return between
+
+    async with paying.payer(wrap) as payer:
+        said = codes(await payer.reserve(cases))
+        expected = ["logged", "NO_ANSWER", "logged", "logged", *["NO_ANSWER"] * 5]
+        assert said == expected and between.asked == 7, "three in a row: it is the ledger, and the rest is not asked"
+        with pytest.raises(Unavailable, match="silent"):
+            await payer.reserve([cases[1], cases[4]])
+    async with paying.payer() as payer:
+        assert codes(await payer.reserve(cases)) == ["logged"] * 9
+
+
+async def test_without_an_answer_to_its_number_a_case_is_not_taken_for_another(paying: Paying) -> None:
+    await paying.certify("numbers a", "numbers b")
+    printed = [
+        replace(paying.application(one), cert_key=b"", printed=paying.printed(one))
+        for one in ("numbers a", "numbers b")
+    ]
+    async with paying.payer() as payer:
+        assert codes(await payer.reserve(printed[:1])) == ["logged"]
+    async with paying.payer(lambda inner: Between(inner, "numbers")) as payer:
+        said = await payer.reserve([*printed, paying.application("numbers b", reference="by key")])
+        assert codes(said) == ["NO_ANSWER", "NO_ANSWER", "logged"]
 
 
 def test_one_process_has_the_journal(paying: Paying) -> None:
