@@ -24,7 +24,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +33,7 @@ from aiohttp import web
 
 from ledger import wire
 from ledger.edge import Rejected
-from ledger.errors import Damaged, Unavailable, Unverified
+from ledger.errors import Damaged, Refused, Unavailable, Unverified
 from ledger.records.appointment import CertificateBody
 from ledger.records.claim_state import ClaimState
 from ledger.records.dates import batch_day
@@ -130,17 +131,16 @@ async def find_certificate(desk: ClaimsDesk, number: str, name: str, document: I
     # Counted by what was asked, known or not: counted by cert key, which the public log names, tries used up elsewhere
     # would tell which number and name are this one's.
     tries = desk.index.hmac(Purpose.LOOKUP, [number, name]).hex()
-    _take_try(desk, tries)
-    [found] = await desk.lookups.find([(number, name)])
-    if found is None:
-        raise refuse(Refusal.NOT_HOLDER, "document")
-    if isinstance(found, Unanswered):
-        raise refuse(Refusal.NUMBER_UNANSWERED, "certificate")
-    member = (await _view(desk, found.cert_key)).member(found.cert_key)
-    assert member is not None, "a look-up that counts leads to a certificate"
-    await _check_person(desk, document, member)
-    desk.wrong.give_back(tries, 1)
-    return found.cert_key
+    with _one_try(desk, tries):
+        [found] = await desk.lookups.find([(number, name)])
+        if found is None:
+            raise refuse(Refusal.NOT_HOLDER, "document")
+        if isinstance(found, Unanswered):
+            raise refuse(Refusal.NUMBER_UNANSWERED, "certificate")
+        member = (await _view(desk, found.cert_key)).member(found.cert_key)
+        assert member is not None, "a look-up that counts leads to a certificate"
+        await _check_person(desk, document, member)
+        return found.cert_key
 
 
 async def post_nullifiers(request: web.Request) -> web.Response:
@@ -161,10 +161,8 @@ async def ask(desk: ClaimsDesk, filing: FilingState, asked: wire.Asked, day: int
     terms = await _terms(desk, filing, asked.pack)  # a
     view = await _view(desk, asked.cert_key)
     member = in_force(view, asked.cert_key, day)  # b
-    tries = asked.cert_key.hex()
-    _take_try(desk, tries)
-    await _check_person(desk, asked.document, member)  # c
-    desk.wrong.give_back(tries, 1)
+    with _one_try(desk, asked.cert_key.hex()):
+        await _check_person(desk, asked.document, member)  # c
     first = await _first(desk, view, member[0])
     said, state = member
     holder = Holder(asked.cert_key, first, state.track_id, said.trade, state.grade, asked.document.identity)
@@ -250,16 +248,27 @@ async def _view(desk: ClaimsDesk, cert_key: bytes) -> StoreView:
     return await _settled(lambda: load_view(desk.integrator, [], Behind([cert_key])))
 
 
-def _take_try(desk: ClaimsDesk, tries: str) -> None:
-    """Raises Refused TRIES_USED: it is about this one alone, and a payer's other cases go on."""
+@contextmanager
+def _one_try(desk: ClaimsDesk, tries: str) -> Iterator[None]:
+    """Taken before anything is compared, and used up by NOT_HOLDER alone: whatever else comes of it, a store without an
+    answer too, says nothing about the document. Raises Refused TRIES_USED."""
     try:
         desk.wrong.take(tries, 1, time.monotonic())
     except UsedUp as error:
         raise refuse(Refusal.TRIES_USED, "document") from error
+    wrong = False
+    try:
+        yield
+    except Refused as refusal:
+        wrong = refusal.code == Refusal.NOT_HOLDER
+        raise
+    finally:
+        if not wrong:
+            desk.wrong.give_back(tries, 1)
 
 
 async def _check_person(desk: ClaimsDesk, document: IdDocument, member: Member) -> None:
-    """Step c. The caller takes a try before anything is compared, and gives it back when it was the right document."""
+    """Step c, within a try."""
     hmac = desk.index.person_hmac(*document.identity, desk.lineage_of(member[0].occupation))
     if (await desk.store.index([hmac])).get(hmac) != member[1].track_id:
         raise refuse(Refusal.NOT_HOLDER, "document")

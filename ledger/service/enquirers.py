@@ -75,3 +75,10 @@ class Enquirers:
         if tries == 0 and len(self._tries) >= _MOST_CERTIFICATES:
             raise Unavailable("too many certificates are being matched today", retry_after=3600)
         self._tries[cert_key] = tries + 1
+
+    def give_back(self, cert_key: bytes, day: int) -> None:
+        """A try that led to no answer."""
+        if day == self._day and cert_key in self._tries:
+            self._tries[cert_key] -= 1
+            if self._tries[cert_key] == 0:
+                del self._tries[cert_key]

@@ -48,10 +48,16 @@ class Enquiries:
     async def match(self, cert_key: bytes, last4: str) -> bool:
         """Whether the document of the commitments that count ends so. An unknown certificate is the same work."""
         state = await self.lookups.integrator.certificate(cert_key)
+        day = batch_day(self.now_ms())
         if state is not None:
-            self.enquirers.try_match(cert_key, batch_day(self.now_ms()))
+            self.enquirers.try_match(cert_key, day)
         leaf, issued = (bytes(32), 0) if state is None else (state.commitment_leaf, state.issue_index)
-        return bool(await self.lookups.store.index(match_keys(self.lookups.index.match_hmac(leaf, last4), issued)))
+        try:
+            return bool(await self.lookups.store.index(match_keys(self.lookups.index.match_hmac(leaf, last4), issued)))
+        except BaseException:  # no answer, and no try
+            if state is not None:
+                self.enquirers.give_back(cert_key, day)
+            raise
 
 
 ENQUIRIES: Final = web.AppKey("enquiries", Enquiries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from os import urandom
@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from ledger import wire
 from ledger.edge import protect, read_body
-from ledger.errors import Damaged, Refused
+from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.documents import IdDocument
 from ledger.records.kinds import ClaimStatus, Kind, Reason
 from ledger.records.refusals import Refusal
@@ -202,15 +202,16 @@ class TestByWhatIsPrinted:
             assert await refused_finding(claims, number, name, own) == Refusal.TRIES_USED
 
     async def test_the_number_of_a_void_reissue_is_refused_by_itself(self, tmp_path: Path) -> None:
-        """Not as a ledger that does not answer, which a payer waits for with all its cases."""
+        """Not as a ledger that does not answer, which a payer waits for with all its cases; and no try is used up."""
         async with opened(tmp_path) as claims:
             await claims.put_authority(AUTHORITY.sign(replace(two_keys().filing, change=True)))
             old = await issued(claims)
             new = reissue(replace(BODY, record=SECOND_KEY), old, "new")
             assert isinstance((await claims.room.put(new))[0], int)
             await claims.put_authority(AUTHORITY.sign(key_standing(SECOND_KEY.public, void_from=claims.room.size - 2)))
-            code = await refused_finding(claims, new.face.number, new.face.name, asked(old, "p").document)
-            assert code == Refusal.NUMBER_UNANSWERED
+            for _ in range(6):
+                code = await refused_finding(claims, new.face.number, new.face.name, asked(old, "p").document)
+                assert code == Refusal.NUMBER_UNANSWERED
 
     async def test_a_payer_asks_in_form_and_only_so_often(self, tmp_path: Path) -> None:
         async with opened(tmp_path) as claims:
@@ -252,6 +253,46 @@ class TestByWhatIsPrinted:
                 with pytest.raises(Refused) as caught:
                     await find_certificate(claims.desk, made.face.number, name, asked(made, "q").document)
                 assert caught.value.code == Refusal.NOT_HOLDER
+
+
+@pytest.mark.parametrize("by", ["cert key", "number"])
+async def test_only_a_wrong_document_uses_up_a_try(by: str, tmp_path: Path) -> None:
+    """A store that did not answer five times cost the holder the day."""
+    async with opened(tmp_path) as claims:
+        made = await issued(claims)
+        question, store = asked(made, "p"), Stalling(claims.room.store)
+        claims.desk.lookups = replace(claims.desk.lookups, store=store)  # type: ignore[arg-type]
+
+        async def ask() -> None:
+            if by == "number":
+                await find_certificate(claims.desk, made.face.number, made.face.name, question.document)
+            else:
+                await claims.ask(PAYER, question)
+
+        for error in (Unavailable("store: read"), ValueError("a bug"), asyncio.CancelledError()):
+            store.error = error
+            for _ in range(5):
+                with pytest.raises(type(error)):
+                    await ask()
+        store.error = None
+        await ask()
+
+
+class Stalling:
+    """A store whose private index raises `error`, while there is one."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.error: BaseException | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def index(self, hmacs: Sequence[bytes]) -> dict[bytes, bytes]:
+        if self.error is not None:
+            raise self.error
+        found: dict[bytes, bytes] = await self._inner.index(hmacs)
+        return found
 
 
 class TestAdmission:

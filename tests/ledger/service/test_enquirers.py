@@ -51,6 +51,20 @@ def test_five_tries_a_day_for_one_certificate() -> None:
     enquirers.try_match(b"a" * 32, 8)
 
 
+def test_a_try_without_an_answer_is_given_back_on_its_day() -> None:
+    enquirers = Enquirers(parse_verifiers(LINES), 100)
+    for _ in range(TRIES_A_DAY + 1):
+        enquirers.try_match(b"a" * 32, 7)
+        enquirers.give_back(b"a" * 32, 7)
+    enquirers.try_match(b"a" * 32, 7)
+    for _ in range(TRIES_A_DAY):
+        enquirers.try_match(b"a" * 32, 8)
+        enquirers.give_back(b"a" * 32, 7)
+        enquirers.give_back(b"b" * 32, 8)
+    with pytest.raises(Refused):
+        enquirers.try_match(b"a" * 32, 8)
+
+
 @pytest.mark.parametrize("lookups_per_s", [1, 2, 3])
 def test_the_largest_request_has_its_turn_however_little_a_verifier_may_ask(lookups_per_s: int) -> None:
     """Verifiers ask for a hiring list by the largest request, and would wait for ever for what never comes."""

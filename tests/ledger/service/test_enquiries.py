@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ledger import wire
-from ledger.errors import Refused, Unverified
+from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.records.kinds import Kind
 from ledger.service.enquirers import Enquirers, parse_verifiers
@@ -171,6 +171,35 @@ async def test_an_unknown_certificate_and_a_wrong_tail_are_alike(room: Room) -> 
         for _ in range(4):
             await asked.match(one.issue.cert_key, "0000")
         with pytest.raises(Refused):
+            await asked.match(one.issue.cert_key, LAST4["a"])
+
+
+async def test_a_match_without_an_answer_is_no_try(room: Room) -> None:
+    async with room.open():
+        (one,) = await room.draft("a")
+        await put(room, one)
+        asked = enquiries(room)
+        answers = [True]
+
+        class Stalling:
+            def __getattr__(self, name: str) -> object:
+                return getattr(room.store, name)
+
+            async def index(self, hmacs: list[bytes]) -> dict[bytes, bytes]:
+                if not answers[0]:
+                    raise Unavailable("store: read")
+                return await room.store.index(hmacs)
+
+        asked.lookups = replace(asked.lookups, store=Stalling())  # type: ignore[arg-type]
+        assert not await asked.match(one.issue.cert_key, "0000")
+        answers[0] = False
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await asked.match(one.issue.cert_key, LAST4["a"])
+        answers[0] = True
+        for _ in range(4):
+            assert await asked.match(one.issue.cert_key, LAST4["a"])
+        with pytest.raises(Refused, match="TRIES_USED"):
             await asked.match(one.issue.cert_key, LAST4["a"])
 
 
