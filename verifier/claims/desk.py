@@ -12,9 +12,10 @@
     6 prove     the receipt under the log's pinned keys: our own bytes, at that index
     7 answer    kept in the journal; what was claimed between 2 and 5 is asked again, as another slot may be free
 
-A crash between 4 and 7 leaves claims without an answer: 1 finds them. One before 4 leaves nothing. Payments, releases
-and claw-backs have no salt: the same statement again is the same bytes, and gets its first answer. Money is moved after
-7, never before: the log then says that the certificate was in force when the payment was decided.
+A crash between 4 and 7 leaves claims without an answer: 1 finds them, also before a payment, release or claw-back: they
+may be in the log. One before 4 leaves nothing. Payments, releases and claw-backs have no salt: the same statement again
+is the same bytes, and gets its first answer. Money is moved after 7, never before: the log then says that the
+certificate was in force when the payment was decided.
 """
 
 from __future__ import annotations
@@ -168,8 +169,7 @@ class Payer:
                         ready.append(await self._signed(application, questions))  # 2, 3, 4
                     except Refused as refusal:
                         found[reference] = Outcome(reference, None, refusal)
-            submissions = [ClaimSubmission(one.entry, one.holder, one.voucher) for one in ready]
-            answers = await self._sent(submissions)  # 5, 6, 7
+            answers = await self._sent([_submission(one) for one in ready])  # 5, 6, 7
             for kept, answer in zip(ready, answers, strict=True):
                 found[kept.reference] = _outcome(kept.reference, answer)
             wanted = {reference: wanted[reference] for reference in wanted if _again(found[reference], ready)}
@@ -200,6 +200,8 @@ class Payer:
         return found
 
     async def _act(self, references: Sequence[str], kind: Kind, reason: Reason | None) -> list[Outcome]:
+        last = [self._journal.last(reference) for reference in dict.fromkeys(references)]
+        await self._sent([_submission(kept) for kept in last if kept is not None and not kept.answered])  # 1
         today, found = batch_day(self._now_ms()), dict[str, Outcome]()
         ready: list[tuple[str, AnySubmission]] = []
         acts: list[KeptAct] = []
@@ -304,6 +306,10 @@ def proven_answers(
             verify_place(leaf_hash(entry), answer.index, answer.inclusion, sealed)
             found.append(answer.index)
     return found
+
+
+def _submission(kept: Kept) -> ClaimSubmission:
+    return ClaimSubmission(kept.entry, kept.holder, kept.voucher)
 
 
 def _outcome(reference: str, answer: int | Refused) -> Outcome:

@@ -151,6 +151,36 @@ async def test_what_got_no_answer_is_sent_again_as_it_was(paying: Paying, lose: 
         assert [act.kind for act in journal.acts(kept.leaf)] == [Kind.PAY]
 
 
+@pytest.mark.parametrize("lose", ["request", "answer"])
+@pytest.mark.parametrize("first", ["release", "pay"])
+async def test_a_claim_without_an_answer_is_no_missing_claim(paying: Paying, first: str, lose: str) -> None:
+    """Told that there was none, nobody would free the right, which stays reserved for up to 90 days."""
+    label = f"desk {first} {lose}"
+    await paying.certify(label)
+    async with paying.payer(lambda inner: Between(inner, lose)) as payer:
+        with pytest.raises(Unavailable):
+            await payer.reserve([paying.application(label)])
+        with pytest.raises(Unavailable):
+            await payer.release([label], Reason.HOLDER_REQUEST)
+    async with paying.payer() as payer:
+        if first == "pay":
+            assert codes(await payer.pay([label, "unknown"])) == ["logged", "NO_CLAIM"]
+        else:
+            assert codes(await payer.release([label], Reason.HOLDER_REQUEST)) == ["logged"]
+            elsewhere = paying.application(label, reference=f"{label} elsewhere")
+            assert codes(await payer.reserve([elsewhere])) == ["logged"]
+
+
+async def test_a_claim_that_is_refused_after_all_is_none(paying: Paying) -> None:
+    await paying.certify("desk late")
+    async with paying.payer(lambda inner: Between(inner, "request")) as payer:
+        with pytest.raises(Unavailable):
+            await payer.reserve([paying.application("desk late")])
+    async with paying.payer() as payer:
+        await payer.reserve([paying.application("desk late", reference="faster")])
+        assert codes(await payer.pay(["desk late", "faster"])) == ["NO_CLAIM", "logged"]
+
+
 @pytest.mark.parametrize("spoil", ["index", "count"])
 async def test_a_receipt_that_does_not_hold_is_no_answer(paying: Paying, spoil: str) -> None:
     label = f"desk spoilt {spoil}"
