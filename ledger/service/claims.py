@@ -222,6 +222,7 @@ async def _payer(desk: ClaimsDesk, request: web.Request, *, suspended: bool = Fa
     sender = await desk.requesters.open(request, suspended=suspended)
     if not sender.filing.terms.is_payer:
         raise refuse(Refusal.NOT_PAYER, "filing_number")
+    desk.lookups.published()  # an old copy of the log would say no, and know of no cases
     return sender
 
 

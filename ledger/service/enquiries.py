@@ -46,7 +46,10 @@ class Enquiries:
     steady_s: Callable[[], float]
 
     async def match(self, cert_key: bytes, last4: str) -> bool:
-        """Whether the document of the commitments that count ends so. An unknown certificate is the same work."""
+        """Whether the document of the commitments that count ends so. An unknown certificate is the same work.
+
+        Raises Refused TRIES_USED, Unavailable, also of a log whose "no" could be that of an old copy."""
+        self.lookups.published()
         state = await self.lookups.integrator.certificate(cert_key)
         day = batch_day(self.now_ms())
         if state is not None:

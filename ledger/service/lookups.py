@@ -1,12 +1,16 @@
 """A certificate by its number and the name on it, out of the private index: for verifiers and payers alike.
 
+    0 now          there is a checkpoint, and newer ones will come from here: a log that has stopped, or lost its place,
+                   may be an old copy, whose "no" would be wrong
     1 row          of (number, name), under one of its keys; beside each stands one that is sealed here and now for
                    nobody, so that an unknown number and another name are the same work and the same answer
     2 open         the row that was found, or that one; a damaged one is no answer to this question
-    3 counts       only while the log has published the certificate, its number has not moved on, and the commitments
-                   that count are still those of the row
-    4 void         where a reissue became void, its number is again that of the certificate before, whose salt is not
+    3 void         where a reissue became void, its number is again that of the certificate before, whose salt is not
                    here: no answer to this question, never a "no", and the others have theirs
+    4 counts       only while the log has published the certificate, its number has not moved on, and the commitments
+                   that count are still those of the row
+    5 pending      where a reissue or correction is logged and not published, readers see the certificate of before,
+                   to which no row leads any more: no answer to this question either
 
 Nothing is kept. Who may ask, and how often, is for the callers to say.
 """
@@ -19,15 +23,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ledger.errors import Malformed, Unverified
+from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.commitments import NAME_CHARS, NUMBER_CHARS
-from ledger.records.issue import Issue
-from ledger.records.kinds import CertificateStatus
+from ledger.records.kinds import CertificateStatus, Kind
 from ledger.records.state import CertificateState
-from ledger.records.statements import parse_statement
 from ledger.service.private_index import Found, PrivateIndex, lookup_keys, place_of
+from ledger.service.publisher import Publisher
+from ledger.service.standby import Place
 from ledger.store.integrate import Integrator
-from ledger.store.protocol import PrivateStore, entry_at
+from ledger.store.protocol import PrivateStore
 
 _NOBODY: Final = Found(bytes(32), bytes(16), bytes(32))
 
@@ -37,7 +41,8 @@ journal = logging.getLogger(__name__)
 class Unanswered(Enum):
     """Why a number and a name that are known lead to nothing that can be shown."""
 
-    VOID_REISSUE = "void_reissue"  # 4
+    VOID_REISSUE = "void_reissue"  # 3
+    PENDING = "pending"  # 5
     DAMAGED = "damaged"  # 2
 
 
@@ -47,9 +52,16 @@ def check_pair(number: str, name: str) -> None:
         raise Malformed("a number or a name is missing or too long")
 
 
+def published_size(publisher: Publisher, place: Place) -> int:
+    """Step 0 of a running log: leaves under the checkpoint that readers see."""
+    if not place.is_held:
+        raise Unavailable("another process may lead this log; ask again", retry_after=2)
+    return publisher.shown().size
+
+
 @dataclass(frozen=True, slots=True)
 class Lookups:
-    """What a look-up needs. `published`: leaves under the checkpoint that readers see."""
+    """What a look-up needs. `published`: leaves under the checkpoint that readers see; raises Unavailable as step 0."""
 
     index: PrivateIndex
     store: PrivateStore
@@ -57,7 +69,10 @@ class Lookups:
     published: Callable[[], int]
 
     async def find(self, pairs: Sequence[tuple[str, str]]) -> list[Found | Unanswered | None]:
-        """What each number with a name (in their normal forms) leads to, whatever becomes of the others."""
+        """What each number with a name (in their normal forms) leads to, whatever becomes of the others.
+
+        Raises Unavailable."""
+        published = self.published()  # 0
         keys = [lookup_keys(self.index.number_keys(one), self.index.lookup_hmac(one, name)) for one, name in pairs]
         blanks = [self.index.seal_lookup(number, name, _NOBODY) for number, name in pairs]
         rows = await self.store.index([key for those in keys for key in those])  # 1
@@ -70,20 +85,19 @@ class Lookups:
                 found.append(Unanswered.DAMAGED)
                 continue
             state = await self.integrator.certificate(opened.cert_key)
-            if state is None:
-                found.append(None)
-            elif await self._moved_back(state):  # 4
-                found.append(Unanswered.VOID_REISSUE)
-            else:
-                found.append(opened if self._counts(opened, state) else None)
+            found.append(None if state is None else _counting(opened, state, published))
         return found
 
-    async def _moved_back(self, state: CertificateState) -> bool:
-        if state.status is not CertificateStatus.VOID:
-            return False
-        body = parse_statement(await entry_at(self.store, state.issue_index)).body
-        return isinstance(body, Issue) and bool(body.replaces)
 
-    def _counts(self, found: Found, state: CertificateState) -> bool:
-        moved = state.status is CertificateStatus.REPLACED
-        return not moved and found.leaf_hash == state.commitment_leaf and state.issue_index < self.published()  # 3
+def _counting(found: Found, state: CertificateState, published: int) -> Found | Unanswered | None:
+    reissue = state.kind is Kind.REISSUE
+    if reissue and state.status is CertificateStatus.VOID:  # 3
+        return Unanswered.VOID_REISSUE
+    moved = state.status is CertificateStatus.REPLACED
+    counts = state.issue_index < published and not moved and found.leaf_hash == state.commitment_leaf  # 4
+    if state.event_index < published:
+        return found if counts else None
+    if state.issue_index >= published:
+        return Unanswered.PENDING if reissue else None
+    # 5: its newest event is not published; where nothing was ever corrected or replaced, that changes no row.
+    return found if counts and state.commitment_leaf == state.issue_leaf else Unanswered.PENDING

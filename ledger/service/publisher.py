@@ -135,6 +135,13 @@ class Publisher:
             return self._integrator.size
         return self.published.size if self.published else 0
 
+    def shown(self) -> Published:
+        """What readers see. Raise Unavailable while that is nothing, and when there will be no newer one."""
+        self.check_running()
+        if self.published is None:
+            raise Unavailable("nothing is published yet")
+        return self.published
+
     @property
     def pending(self) -> int:
         """Leaves that are committed and not published."""

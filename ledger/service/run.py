@@ -40,7 +40,7 @@ from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.guards import check_no_guard, create_guard, open_guard
 from ledger.service.internal import add_internal
 from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer, own_keys
-from ledger.service.lookups import Lookups
+from ledger.service.lookups import Lookups, published_size
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import NUMBERS_APART, PrivateIndex
 from ledger.service.proofs import Proofs, add_proofs
@@ -258,7 +258,7 @@ async def running(
             prover = Prover(integrator, hashes, serving, pause=_PAUSE_OF_OLD_MAPS)
             heads = (lambda: publisher.published), publisher.last_cosigned.newest
             proofs = Proofs(prover, *heads, settings.origin, signer.vkeys, receipt_key)
-            lookups = Lookups(index, store, integrator, lambda: publisher.published.size if publisher.published else 0)
+            lookups = Lookups(index, store, integrator, lambda: published_size(publisher, place))
             enquiries = Enquiries(
                 Enquirers(parse_verifiers(settings.verifiers), settings.lookups_per_s),
                 lookups,

@@ -114,10 +114,7 @@ def _ready_checkpoint(log: Log, hsts: bool) -> bytes:
 
 
 def _note(log: Log) -> bytes:
-    log.publisher.check_running()
-    if log.publisher.published is None:
-        raise Unavailable("nothing is published yet")
-    return log.publisher.published.note
+    return log.publisher.shown().note
 
 
 async def get_tile(request: web.Request) -> web.StreamResponse:

@@ -278,6 +278,27 @@ async def test_only_a_wrong_document_uses_up_a_try(by: str, tmp_path: Path) -> N
         await ask()
 
 
+async def test_an_old_copy_of_the_log_tells_a_payer_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as claims:
+        filing = await claims.room.sequencer.integrator.filing(PAYER.filing.number)
+
+        async def signed(*_: Any, **__: Any) -> Any:
+            return SimpleNamespace(filing=filing)
+
+        def stopped() -> int:
+            raise Unavailable("the log has stopped signing", retry_after=600)
+
+        payers: Any = SimpleNamespace(open=signed)  # of HTTP
+        claims.desk.requesters, claims.desk.lookups = payers, replace(claims.desk.lookups, published=stopped)
+        app = web.Application()
+        add_claims(app, claims.desk)
+        protect(app)
+        async with TestClient(TestServer(app)) as client:
+            for method, path in (("POST", "certificate"), ("POST", "nullifiers"), ("GET", "cases")):
+                answer = await client.request(method, f"/v1/claims/{path}")
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "600")
+
+
 class Stalling:
     """A store whose private index raises `error`, while there is one."""
 

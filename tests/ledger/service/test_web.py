@@ -54,7 +54,7 @@ from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.held_back import answered_before_the_body, statuses_of_one_head
 from tests.support.in_memory import in_memory, said, undated
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
-from tests.support.live_ledger import LiveLedger, distinct, drafted, live_body, today, tracks_of
+from tests.support.live_ledger import LAB, LOOKUP_TOKEN, LiveLedger, distinct, drafted, live_body, today, tracks_of
 from tests.support.service_room import BODY, EXAMINER, INDEX, PATIENCE_S, Room, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
@@ -740,7 +740,7 @@ async def test_each_statement_comes_out_of_the_backlog_once_whatever_its_answer(
 
 @asynccontextmanager
 async def witnessed(
-    tmp_path: Path, seed: str, **changes: int
+    tmp_path: Path, seed: str, **changes: Any
 ) -> AsyncIterator[tuple[LiveLedger, Body, FakeWitness, FakeWitness]]:
     """A ledger whose checkpoints need both of two witnesses, with one filing."""
     body = live_body(seed)
@@ -818,7 +818,7 @@ async def test_what_is_logged_and_not_published_is_202_with_a_place_to_ask(tmp_p
 
 
 async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Path) -> None:
-    async with witnessed(tmp_path, "backup") as (live, body, one, two):
+    async with witnessed(tmp_path, "backup", verifiers=(LAB,)) as (live, body, one, two):
         await grow(live, body, "before", 3)
         assert await asyncio.to_thread(live.stop) == 0
         kept = tmp_path / "kept"
@@ -845,6 +845,11 @@ async def test_a_restored_backup_stays_readable_and_says_what_to_do(tmp_path: Pa
                 await tracks_of(client, ["never"])
             with pytest.raises(Unavailable):
                 await client.submit([body.certificate("never", day=today() - 3).submission()])
+        async with live.client(token=LOOKUP_TOKEN) as verifier:  # of what was lost it would be a "no"
+            with pytest.raises(Unavailable):
+                await verifier.lookup([("1", "n")])
+            with pytest.raises(Unavailable):
+                await verifier.match(bytes(32), "0000")
         assert one.requests == two.requests == [], "nothing was signed, so nothing was sent"
         status, _, bundle = await live.fetch(f"/tile/entries/000.p/{old.size}")
         assert status == 200 and len(parse_entries(bundle, old.size)) == old.size, "what is stored stays readable"
@@ -979,9 +984,12 @@ class Shown:
         self.readable = 0
         self.ended = False
 
-    def check_running(self) -> None:
+    def shown(self) -> Any:
         if self.ended:
             raise Unavailable("the log is stopping; ask again", retry_after=5)
+        if self.published is None:
+            raise Unavailable("nothing is published yet")
+        return self.published
 
 
 class CountedRows:
