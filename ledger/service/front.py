@@ -54,7 +54,8 @@ class Front:
     desk: Desk
     link: SequencerLink
     key: bytes  # of front and sequencer
-    intake: Intake
+    intake: Intake  # of requesters that are known, who wait for who leads
+    strangers: Intake  # of what is passed on: anybody may send it, and takes nothing of the other
     backlog: Backlog  # of what is examined here; behind it the sequencer has its own
     metrics: FrontMetrics
 
@@ -131,9 +132,11 @@ async def pass_on(request: web.Request) -> web.Response:
     front = request.app[FRONT]
     if not request.raw_path.startswith("/"):  # a proxy's form of a request: its target names a host
         raise Rejected(404)
-    body = b"" if request.method in _READ else await read_body(request, _SMALL_BODY)
     headers = _end_to_end(request.headers)
-    return _answered(await front.link.send(request.method, request.raw_path, lambda: headers, body))
+    with front.strangers.held() as count:  # until it is answered: who leads may hang
+        body = b"" if request.method in _READ else await read_body(request, _SMALL_BODY, on_bytes=count)
+        answer = await front.link.send(request.method, request.raw_path, lambda: headers, body)
+    return _answered(answer)
 
 
 async def _requester(front: Front, request: web.Request) -> Sender:

@@ -251,6 +251,7 @@ async def running(
                 metrics=metrics,
                 track_budget=Budget(_TRACKS_PER_S, _TRACKS_BURST),
                 intake=Intake(_INTAKE_BYTES),
+                strangers=Intake(_INTAKE_BYTES // 3),
                 place=place,
             )
             tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(publisher.run())]

@@ -46,6 +46,7 @@ from ledger.service.tiles import CORS, Tiles
 from ledger.store.protocol import PrivateStore, Slot, entry_at
 
 _SMALL_BODY: Final = 1024 * 1024
+_AUTHORITY_BODY: Final = 16 * 1024  # an entry of 8 KiB in base64
 _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
@@ -68,6 +69,7 @@ class Log:
     metrics: Metrics
     track_budget: Budget
     intake: Intake  # of bodies that are not examined yet
+    strangers: Intake  # the same of those that anybody may send
     place: Place
 
 
@@ -164,7 +166,9 @@ async def _stands(log: Log, identity: bytes, index: int) -> bool:
 async def post_authority(request: web.Request) -> web.Response:
     """One statement of the authority, of any kind that needs no openings."""
     log = request.app[LOG]
-    entry = wire.decode(await read_body(request, _SMALL_BODY), wire.AuthorityRequest).entry
+    with log.strangers.held() as count:
+        body = await read_body(request, _AUTHORITY_BODY, on_bytes=count)
+    entry = wire.decode(body, wire.AuthorityRequest).entry
     authority = log.sequencer.integrator.authority
     assert authority is not None
 

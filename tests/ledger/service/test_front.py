@@ -57,6 +57,7 @@ from tests.support.life_builders import bare, ruling
 from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body, today
 from tests.support.ports import free_port
 from tests.support.postgres import APPLICATION, Server, postgres_server
+from tests.support.service_room import PATIENCE_S
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text("utf-8")
 HOME = live_body("front home")
@@ -207,6 +208,7 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined() -> No
         SimpleNamespace(send=send),  # type: ignore[arg-type]
         bytes(32),
         Intake(1024 * 1024),
+        Intake(0),
         backlog,
         make_front_metrics(backlog),
     )
@@ -222,6 +224,57 @@ async def test_what_would_wait_too_long_is_refused_before_it_is_examined() -> No
     finally:
         await site.stop()
     assert backlog.rate > START, "what was examined is measured"
+
+
+async def test_what_is_passed_on_is_counted_until_it_is_answered() -> None:
+    """Anybody may send it, slowly, or while who leads hangs; and it takes no memory of those who are known."""
+    over, mib, waiting = asyncio.Event(), bytes(1024 * 1024), list[int]()
+
+    async def send(_method: str, path: str, _headers: object, body: bytes) -> Answer:
+        if path == "/v1/authority":
+            waiting.append(len(body))
+            await over.wait()
+        return Answer(200, {}, b"{}")
+
+    front: Any = Front(
+        SimpleNamespace(store=None),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(),  # type: ignore[arg-type]
+        SimpleNamespace(send=send),  # type: ignore[arg-type]
+        bytes(32),
+        Intake(1),
+        Intake(4 * len(mib) + 3),
+        (backlog := Backlog(lambda: 0.0)),
+        make_front_metrics(backlog),
+    )
+    site = await start_site(create_front_app(front), "127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE_S)) as session:
+
+            async def post(path: str, data: bytes) -> int:
+                async with session.post(site.url + path, data=data) as answer:
+                    return answer.status
+
+            held = [asyncio.create_task(post("/v1/authority", mib)) for _ in range(4)]
+            async with asyncio.timeout(PATIENCE_S):
+                while len(waiting) < 4:
+                    await asyncio.sleep(0.01)
+            assert await post("/v1/authority", mib) == 503
+            assert await post("/v1/match", b"{}") == 200, "what fits is passed on"
+            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(b"POST /v1/match HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n123")  # and no more comes
+            async with asyncio.timeout(PATIENCE_S):
+                while front.strangers._used < 4 * len(mib) + 3:
+                    await asyncio.sleep(0.01)
+            assert await post("/v1/match", b"{}") == 503
+            writer.close()
+            over.set()
+            assert await asyncio.gather(*held) == [200] * 4
+            async with asyncio.timeout(PATIENCE_S):
+                while front.strangers._used:
+                    await asyncio.sleep(0.01)
+    finally:
+        await site.stop()
 
 
 async def test_each_refusal_is_the_same_as_without_it(pair: Pair) -> None:

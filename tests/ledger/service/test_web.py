@@ -20,11 +20,11 @@ from typing import Any, cast
 import aiohttp
 import aiohttp.web
 import pytest
-from aiohttp.test_utils import make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from ledger import wire
 from ledger.client import Pending
-from ledger.edge import Intake
+from ledger.edge import Intake, protect
 from ledger.edge_direct import DIRECT
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
@@ -40,7 +40,7 @@ from ledger.service.examined import front_key, sign_examined
 from ledger.service.internal import add_internal, post_examined
 from ledger.service.metrics import make_metrics
 from ledger.service.tiles import IMMUTABLE
-from ledger.service.web import LOG, create_app, post_statements, sequence
+from ledger.service.web import LOG, create_app, post_authority, post_statements, sequence
 from ledger.store.hashes import Hashes
 from ledger.store.track_places import TrackPlaces
 from ledger.text import Text
@@ -285,9 +285,20 @@ async def test_a_head_counts_with_the_body_that_it_was_signed_for_and_once(
     assert await statuses_of_one_head(live.url, path, home, b"{}") == [401, 400, 401]
 
 
-async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLedger) -> None:
+async def test_what_anybody_may_send_has_a_share_of_its_own() -> None:
+    app = aiohttp.web.Application()
+    app[LOG] = SimpleNamespace(intake=Intake(0), strangers=Intake(2))  # type: ignore[assignment]
+    app.router.add_post("/v1/authority", post_authority)
+    protect(app)
+    async with TestClient(TestServer(app)) as client:
+        for body, status in ((b"{}", 400), (b"{ }", 503), (b"{}", 400)):
+            assert (await client.post("/v1/authority", data=body)).status == status
+
+
+@pytest.mark.parametrize("length", [16 * 1024 + 1, 99_999_999])
+async def test_a_declared_length_over_the_limit_is_refused_at_once(live: LiveLedger, length: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(live.url.rsplit(":", 1)[1]))
-    writer.write(b"POST /v1/authority HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+    writer.write(f"POST /v1/authority HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
     assert b" 413 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     await writer.wait_closed()
@@ -322,6 +333,7 @@ BAD_JSON = [
     b'"x"',
     b"\xff\xfe",
     b"{}",
+    b"[" * 10_000,
     b"[" * 100_000,
     b'{"a":' * 50_000,
     b'{"entry": 1}',
@@ -346,7 +358,8 @@ async def test_bad_json_and_unknown_members_are_400_and_nothing_is_echoed(
 ) -> None:
     for raw in BAD_JSON:
         status, error = await signed(live, home, path, raw)
-        assert (status, error["code"]) == (400, "malformed"), raw[:40]
+        too_large = path == "/v1/authority" and len(raw) > 16 * 1024
+        assert (status, error["code"]) == ((413, "too_large") if too_large else (400, "malformed")), raw[:40]
         assert "CANARY" not in json.dumps(error) and len(json.dumps(error)) < 600
 
 
