@@ -12,7 +12,8 @@ signatures are checked again by whoever puts it into the log, so that a front in
 record key has signed. Whoever holds the index key can send bodies; sent again within their 30 seconds they do nothing,
 because a statement is in the log once.
 
-`form` is a digest of the field names and types below: another version of the program is refused, not guessed at.
+`form` is a digest of the field names and types below, and of the catalogue and ladder that a front examines by: they
+say which lineage a person's track is in. Another version of any is refused, not guessed at.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.records.claim import HolderOpening
 from ledger.records.envelope import MAX_ENVELOPE
+from ledger.reference_data import catalogue_bytes, ladder_bytes
 from ledger.service.admission import Candidate, ClaimPart, Examined, KnownBy, PrivatePart
 from ledger.service.private_index import KEY_VERSION, LOOKUP_BYTES
 from ledger.text import Text
@@ -40,7 +42,8 @@ AGE_S: Final = 30
 LABEL: Final = "certledger/examined/v1"
 VERSION: Final = "FRONT_VERSION"  # code of the refusal of another form
 _OTHER: Final = Text(
-    "前端与定序进程的程序版本不同，请升级后重试", "Front and sequencer are of different versions of the program"
+    "前端与定序进程的程序版本、职业目录或等级表不同，请升级后重试",
+    "Front and sequencer are of different versions of the program, its catalogue or its ladder",
 )
 
 
@@ -84,7 +87,8 @@ class _RawBody(msgspec.Struct, array_like=True):
 def _form() -> bytes:
     kinds = (KnownBy, RefusedItem, PrivatePart, ClaimItem, CheckedItem, _Body)
     fields = [(kind.__name__, [(f.name, str(f.type)) for f in msgspec.structs.fields(kind)]) for kind in kinds]
-    return sha256(repr((LABEL, KEY_VERSION, fields)).encode()).digest()
+    reference = [sha256(raw).hexdigest() for raw in (catalogue_bytes(), ladder_bytes())]
+    return sha256(repr((LABEL, KEY_VERSION, fields, reference)).encode()).digest()
 
 
 FORM: Final = _form()

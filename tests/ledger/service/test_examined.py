@@ -4,12 +4,15 @@ version passes."""
 from __future__ import annotations
 
 from hashlib import sha256
+from importlib.util import find_spec, module_from_spec
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger import reference_data
 from ledger.errors import Malformed, Refused, Unverified
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.service import examined as wire
@@ -111,6 +114,28 @@ def test_other_versions_and_shapes_are_refused() -> None:
         (checked,) = [EXAMINER.examine_authority(b"", None)]  # type: ignore[arg-type]
         assert isinstance(checked.outcome, Refused)
         assert wire.unpack_item(found, checked) is checked
+
+
+def of_another_process() -> Any:
+    """The module once more, as it would be made from what lies there now."""
+    spec = find_spec(wire.__name__)
+    assert spec is not None and spec.loader is not None
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.mark.parametrize("name", ["catalogue_bytes", "ladder_bytes"])
+def test_a_front_of_another_catalogue_or_ladder_is_of_another_version(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It would put a person's track into another lineage: refused for good there, and two of one person elsewhere."""
+    item = wire.pack_item(Examined(None, Refused("C", "f", Text("甲", "a"))))
+    assert wire.parse_examined(of_another_process().format_examined("n", [item]))[0] == "n"
+    newer = getattr(reference_data, name)() + b"\n"
+    monkeypatch.setattr(reference_data, name, lambda: newer)
+    with pytest.raises(Refused, match="FRONT_VERSION"):
+        wire.parse_examined(of_another_process().format_examined("n", [item]))
 
 
 @given(st.binary(max_size=64), st.integers(0, 10_000), st.integers(-60, 60))
