@@ -1,23 +1,102 @@
-"""Reads a stranger's picture or PDF without letting it harm this process: in a child, few at a time."""
+"""Reads a stranger's picture or PDF without letting it harm this process: in a child, few at a time, few waiting.
+
+1 who has hung up is not read for, and gives up the place in the queue
+2 a client has one file read at a time
+3 past the end of the queue the client that has most waiting is told to come again
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final
 
-from ledger.scan_apart import PdfScan, read_apart
+from ledger.errors import Unavailable
+from ledger.scan_apart import SECONDS, PdfScan, read_apart
+from ledger.text import Text
 
 AT_ONCE: Final = 2
+WAITING: Final = 8
+_BUSY: Final = Text("正在读取的文件过多，请稍后再试", "Too many files are being read; please try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose request a file came with. `client` None: the program's own, which no other shares."""
+
+    client: str | None
+    listens: Callable[[], bool]
+
+
+_OWN: Final = Asker(None, lambda: True)
+_asker: Final[ContextVar[Asker]] = ContextVar("asker", default=_OWN)
+
+
+@contextmanager
+def asked_by(client: str | None, listens: Callable[[], bool]) -> Iterator[None]:
+    """What is read in here, and in the tasks that begin in here, is for this client, while `listens` says so."""
+    token = _asker.set(Asker(client, listens))
+    try:
+        yield
+    finally:
+        _asker.reset(token)
+
+
+@dataclass(eq=False, slots=True)
+class _Turn:
+    asker: Asker
+    comes: asyncio.Future[None]
 
 
 class Scanner:
-    """Runs `ledger.scan_apart.read_apart` off the event loop, at most two at a time."""
+    """Runs `ledger.scan_apart.read_apart` off the event loop, at most `at_once` at a time."""
 
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(AT_ONCE)
+    def __init__(
+        self, read: Callable[[bytes], PdfScan] = read_apart, *, at_once: int = AT_ONCE, waiting: int = WAITING
+    ) -> None:
+        self._read = read
+        self._at_once, self._most = at_once, waiting
+        self._waiting: list[_Turn] = []
+        self._reading: list[_Turn] = []
 
     async def read(self, data: bytes) -> PdfScan:
         """QR texts and text layer. Raises Malformed when it cannot be decoded within the limits, Unavailable when
-        the decoder does not run."""
-        async with self._free:
-            return await asyncio.to_thread(read_apart, data)
+        too many wait, and when the decoder does not run."""
+        turn = _Turn(_asker.get(), asyncio.get_running_loop().create_future())
+        self._waiting.append(turn)
+        self._move()
+        try:
+            await turn.comes
+            return await asyncio.to_thread(self._read, data)
+        finally:
+            (self._reading if turn in self._reading else self._waiting).remove(turn)
+            self._move()
+
+    def _move(self) -> None:
+        """Whoever's turn it is begins, whoever has none to come is told. A turn leaves its list in `read`."""
+        waiting = [turn for turn in self._waiting if not turn.comes.done()]
+        for turn in list(waiting):
+            if not turn.asker.listens():  # 1
+                waiting.remove(turn)
+                turn.comes.set_exception(Unavailable("nobody waits for this file any more"))
+            elif len(self._reading) < self._at_once and not self._reads_for(turn.asker.client):  # 2
+                waiting.remove(turn)
+                self._waiting.remove(turn)
+                self._reading.append(turn)
+                turn.comes.set_result(None)
+        while len(waiting) > self._most:  # 3
+            shares = Counter(_who(turn) for turn in waiting)
+            last = max(waiting, key=lambda turn: (shares[_who(turn)], waiting.index(turn)))
+            waiting.remove(last)
+            last.comes.set_exception(Unavailable("too many files to read", retry_after=SECONDS, text=_BUSY))
+
+    def _reads_for(self, client: str | None) -> bool:
+        return client is not None and any(turn.asker.client == client for turn in self._reading)
+
+
+def _who(turn: _Turn) -> object:
+    return turn if turn.asker.client is None else turn.asker.client

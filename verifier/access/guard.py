@@ -2,7 +2,8 @@
 
     1 key      `Authorization: Bearer cvk_…` names an API key; one that does not count is 401
     2 limit    by key, or by client: an IPv4 address or an IPv6 /48, from the trusted proxy hop only; past it 429
-    3 repeat   a POST with `Idempotency-Key` gets the answer of the first one (repeats)
+    3 files    what is posted is read for this key or client, as long as it listens (verifier.scanning)
+    4 repeat   a POST with `Idempotency-Key` gets the answer of the first one (repeats)
 
 What is limited for clients without a key: checks, receipts, shares, holders and their pages (10 a second, 50 at once),
 and lists (one a minute, 10 at once). A client on loopback is not limited unless a proxy stands in front: then it is
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -23,6 +25,7 @@ from ledger.edge import Rejected, Throttled, keep_body, read_body
 from ledger.errors import Unavailable
 from verifier.access.keys import ApiKey, ApiKeys
 from verifier.access.repeats import Repeats, Stored
+from verifier.scanning import asked_by
 from verifier.web.clients import Allowance, client_of
 from verifier.web.state import STATE
 
@@ -84,10 +87,15 @@ class Guard:
             if key is not None:
                 request[_KEY] = key
             self._take(request, key)  # 2
-            name = request.headers.get("Idempotency-Key")
-            if name is None or request.method != "POST" or not request.path.startswith("/v1/"):
+            if request.method != "POST":
                 return await handler(request)
-            return await self._once(request, handler, name)  # 3
+            name = request.headers.get("Idempotency-Key") if request.path.startswith("/v1/") else None
+            # An answer that a repeat may come for is kept: a sender who hangs up may be the one who asks again.
+            listens = partial(_listens, request) if name is None else lambda: True
+            with asked_by(key.id if key is not None else self._client(request), listens):  # 3
+                if name is None:
+                    return await handler(request)
+                return await self._once(request, handler, name)  # 4
 
         return guard
 
@@ -110,10 +118,13 @@ class Guard:
         posted = request.method == "POST" and request.path in _LISTS
         if not posted and not request.path.startswith(_CHECKS):
             return None
+        client = self._client(request)
+        return None if client is None else self._ask(self._lists if posted else self._checks, client)
+
+    def _client(self, request: web.Request) -> str | None:
+        """None for one that is not limited."""
         client = client_of(request, behind_proxy=self._behind_proxy)
-        if not self._behind_proxy and client and is_loopback(client):
-            return None
-        return self._ask(self._lists if posted else self._checks, client)
+        return None if not self._behind_proxy and client and is_loopback(client) else client
 
     def _ask(self, allowance: Allowance, client: str) -> None:
         try:
@@ -144,6 +155,10 @@ class Guard:
 
 
 _KEPT_HEADERS: Final = frozenset({"Location", "Content-Disposition", "X-Robots-Tag"})
+
+
+def _listens(request: web.Request) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
 
 
 def key_of(request: web.Request) -> ApiKey | None:

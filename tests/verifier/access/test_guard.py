@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from tests.support.build_log import BASE
 from tests.support.receipt_office import SIGNER, Office, open_office
 from tests.support.site_stores import sqlite_store
 from tests.support.verifier_settings import settings_of
+from tests.verifier.test_scanning import Reader, until
 from tests.verifier.web.test_app import ask
 from verifier.access.guard import Guard, Limits
 from verifier.access.keys import REMEMBERED_MS, ApiKeys
@@ -22,6 +25,7 @@ from verifier.access.repeats import Repeats
 from verifier.access.web import ROUTES
 from verifier.hiring.web import build_lists
 from verifier.receipts.web import build_receipts
+from verifier.scanning import Scanner
 from verifier.site.context import Context
 from verifier.web.app import create_app
 from verifier.web.route import Room
@@ -92,6 +96,37 @@ async def test_whatever_asks_the_store_is_limited(office: Office, tmp_path: Path
     async with serving(office, tmp_path) as (site, _, _):
         statuses = [(await ask(site, method, path, **by("192.0.2.1"))).status for _ in range(4)]
         assert statuses == [404, 404, 404, 429]
+
+
+async def test_files_are_read_by_client_and_for_nobody_who_hung_up(office: Office, tmp_path: Path) -> None:
+    reader = Reader()
+    scanner = Scanner(reader)
+    office.lookup._scanner = scanner
+    png = b"\x89PNG\r\n\x1a\n"
+    limits = Limits(checks=(600.0, 50))
+    async with serving(office, tmp_path, limits=limits) as (site, _, _), asyncio.TaskGroup() as group:
+
+        def send(name: bytes, address: str, **more: str) -> asyncio.Task[Any]:
+            headers = {"Content-Type": "image/png", "X-Forwarded-For": address, **more}
+            return group.create_task(ask(site, "POST", "/v1/verify", data=png + name, headers=headers))
+
+        first = send(b"first", "192.0.2.1")
+        await until(lambda: reader.began == [png + b"first"])
+        again = send(b"again", "192.0.2.1")  # the same client waits, though a place is free
+        await until(lambda: len(scanner._waiting) == 1)
+        other = send(b"other", "192.0.2.2")
+        await until(lambda: len(reader.began) == 2)
+        gone = send(b"gone", "192.0.2.3")
+        kept = send(b"kept", "192.0.2.4", **{"Idempotency-Key": "once"})  # a repeat may come for the answer
+        await until(lambda: len(scanner._waiting) == 3)
+        for left in (gone, kept):
+            left.cancel()
+        await until(lambda: sum(not turn.asker.listens() for turn in scanner._waiting) == 1)
+        reader.go.set()
+        codes = [json.loads((await one).text)["code"] for one in (first, again, other)]
+        assert codes == ["unreadable"] * 3
+        await until(lambda: not scanner._waiting and not scanner._reading)
+        assert sorted(data.removeprefix(png) for data in reader.began) == [b"again", b"first", b"kept", b"other"]
 
 
 async def test_a_client_on_loopback_is_itself(office: Office, tmp_path: Path) -> None:
