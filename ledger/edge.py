@@ -27,6 +27,7 @@ from multidict import CIMultiDict, istr
 from ledger.addresses import is_loopback
 from ledger.edge_connection import BodyBroken, BodyLate, Clients, EdgeProtocol, EdgeSettings
 from ledger.edge_direct import DIRECT
+from ledger.edge_files import TurnedAway, crowded, raise_limit
 from ledger.edge_log import describe, log, start_logging
 from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
 from ledger.text import Text
@@ -317,9 +318,10 @@ async def start_site(app: web.Application, host: str, port: int, settings: EdgeS
         exempt_loopback=not limits.limit_loopback,
     )
     hsts = not local if context is not None else limits.behind_proxy
+    raise_limit()
     try:
         server = await asyncio.get_running_loop().create_server(
-            lambda: EdgeProtocol(manager, limits, clients, hsts=hsts, direct=direct),
+            lambda: TurnedAway() if crowded() else EdgeProtocol(manager, limits, clients, hsts=hsts, direct=direct),
             host,
             port,
             ssl=context,

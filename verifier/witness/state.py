@@ -157,12 +157,20 @@ class WitnessState:
 
     @contextmanager
     def _session(self) -> Iterator[sqlite3.Connection]:
-        """After a failure nothing more is done: what the disk holds is only known again after a restart."""
+        """After a failure nothing more is done: what the disk holds is only known again after a restart.
+
+        Except where a file could not be opened, for want of a free descriptor say. The one that a write opens is the
+        journal, and SQLite has that before it changes a byte of the state; where a folder cannot be opened for its
+        fsync in the middle of a commit, it says nothing. So nothing was written, and the next try finds out.
+        """
         with self._lock:
             if self._broken:
                 raise Unavailable("the witness's state has failed; start the witness again", retry_after=60)
             try:
                 yield self._db
             except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+                if code == sqlite3.SQLITE_CANTOPEN and not self._db.in_transaction:
+                    raise Unavailable("the witness's state could not be opened", retry_after=5) from error
                 self._broken = True
                 raise Unavailable("the witness's state has failed", retry_after=60) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
 import stat
 import threading
@@ -130,6 +132,22 @@ def test_proofs_of_forks_are_kept_once_and_not_without_end(state: WitnessState) 
     forks = state.forks()
     assert [fork.origin for fork in forks] == ["log.example/b"] + [LOG] * MAX_FORKS
     assert [fork.root for fork in forks[1:]] == [bytes([n]) * 32 for n in range(MAX_FORKS)]
+
+
+def test_without_a_free_descriptor_it_waits_for_one(state: WitnessState) -> None:
+    """Too many connections for a moment are no failure of the disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)  # every number below it is taken
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                state.advance(LOG, Seen(), ONE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert state.seen(LOG) == Seen()
+    assert state.advance(LOG, Seen(), ONE) and state.seen(LOG) == ONE
 
 
 def test_after_a_failure_nothing_more_is_said(path: Path, state: WitnessState) -> None:
