@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator
 
 from ledger.errors import Refused
@@ -13,18 +14,23 @@ from ledger.records.notice import Notice
 from ledger.sheets.columns import HEADER_ROWS, Header, find_header
 from ledger.sheets.container import refused
 from ledger.sheets.form import Form
-from ledger.sheets.sheet import MAX_CELL, MAX_COLUMNS, MAX_ROWS, Cell, Odd, Sheet, SheetRow
+from ledger.sheets.sheet import LAST_ROW, MAX_CELL, MAX_COLUMNS, MAX_ROWS, Cell, Odd, Sheet, SheetRow
 from ledger.text import Text
 
 SEPARATORS = (",", ";", "\t")
 _PROBE = 65_536  # characters looked at to find the header
+_RECORD = MAX_COLUMNS * 32_768  # characters of one row: spreadsheet programs have at most 32,767 in a cell
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
-def read_csv(raw: bytes, notes: tuple[Notice, ...], form: Form) -> Sheet:
-    """The sheet of a CSV file. Refused CSV_ENCODING, CSV_NUL, CSV_QUOTES, CSV_CELL, HEADER_NOT_FOUND, FILE_TOO_LONG."""
+def read_csv(raw: bytes, notes: tuple[Notice, ...], form: Form, most_rows: int = MAX_ROWS + 1) -> Sheet:
+    """The sheet of a CSV file, of which `most_rows` rows are read.
+
+    Refused CSV_ENCODING, CSV_NUL, CSV_QUOTES, CSV_CELL, HEADER_NOT_FOUND, FILE_TOO_LONG, FILE_TOO_WIDE.
+    """
     text, encoding = decode(raw)
     separator, header, above = _find_header(text, form)
-    rows = tuple(_rows(text, separator, header.row))
+    rows = tuple(itertools.islice(_rows(text, separator, header.row), most_rows))
     if encoding not in ("UTF-8", "UTF-8 (BOM)"):
         said = Text(f"按 {encoding} 编码读取，请核对姓名是否正确", f"read as {encoding}: check that names look right")
         notes = (*notes, Notice("CSV_ENCODING_USED", said))
@@ -99,8 +105,38 @@ def header_not_found(form: Form) -> Refused:
     )
 
 
+def each_line(text: str) -> Iterator[str]:
+    """The lines of a text with their ends, one by one: they are not all in memory."""
+    return (found.group() for found in _LINE.finditer(text))
+
+
+class _Lines:
+    """What the reader of CSV gets: the lines one by one, and no row that goes on for ever."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = each_line(text)
+        self._row = 1
+        self._length = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._length += len(line)
+        if self._length > _RECORD:
+            raise _too_wide(self._row)
+        if self._row > LAST_ROW:
+            raise too_long()
+        return line
+
+    def begin_row(self, number: int) -> None:
+        self._row, self._length = number, 0
+
+
 def _rows(text: str, separator: str, header_row: int) -> Iterator[SheetRow]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     started = 1
     kept = 0
     shared: dict[str, str] = {}  # rosters repeat their values: keep each text once
@@ -111,9 +147,10 @@ def _rows(text: str, separator: str, header_row: int) -> Iterator[SheetRow]:
                 if kept > MAX_ROWS:
                     raise too_long()
                 if len(record) > MAX_COLUMNS:
-                    raise refused("FILE_TOO_WIDE", f"第 {number} 行超过 {MAX_COLUMNS} 列", f"row {number} is too wide")
+                    raise _too_wide(number)
                 yield SheetRow(number, tuple(_cell(shared.setdefault(cell, cell)) for cell in record))
             started = reader.line_num + 1
+            lines.begin_row(number + 1)
     except csv.Error as error:
         if "field larger" in str(error):
             raise refused(
@@ -124,6 +161,10 @@ def _rows(text: str, separator: str, header_row: int) -> Iterator[SheetRow]:
             f"第 {started} 行起引号不成对",
             f"the quotes from line {started} on do not pair",
         )
+
+
+def _too_wide(row: int) -> Refused:
+    return refused("FILE_TOO_WIDE", f"第 {row} 行超过 {MAX_COLUMNS} 列", f"row {row} is too wide")
 
 
 def too_long() -> Refused:

@@ -7,9 +7,11 @@ limits; CSV is read here. Nothing but the four errors of `ledger.errors` comes o
 from __future__ import annotations
 
 import datetime as dt
+import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,7 +22,7 @@ from ledger.sheets.columns import find_header
 from ledger.sheets.container import refused
 from ledger.sheets.csvtext import header_not_found, read_csv
 from ledger.sheets.form import Form, format_form
-from ledger.sheets.sheet import Cell, Odd, Sheet, SheetRow
+from ledger.sheets.sheet import MAX_ROWS, Cell, Odd, Sheet, SheetRow
 from ledger.text import Text
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -36,8 +38,9 @@ _KINDS = {
 }
 
 
-def read_sheet_bytes(raw: bytes, file_name: str, form: Form) -> Sheet:
-    """The sheet (xlsx or CSV) of this form; `file_name` only serves to notice that it names another kind.
+def read_sheet_bytes(raw: bytes, file_name: str, form: Form, most_rows: int = MAX_ROWS + 1) -> Sheet:
+    """The sheet (xlsx or CSV) of this form; `file_name` only serves to notice that it names another kind. Rows below
+    `most_rows` are not looked at: whoever takes fewer gives one more than that, and refuses the sheet that has it.
 
     Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND or SHEET_AMBIGUOUS when it is no such sheet, Unavailable when the
     reading process cannot be started.
@@ -55,36 +58,31 @@ def read_sheet_bytes(raw: bytes, file_name: str, form: Form) -> Sheet:
     if raw.startswith(b"PK"):
         if suffix == ".xlsm":
             raise refused("FILE_MACRO", "请另存为不含宏的 xlsx", "a macro workbook: save it as plain xlsx")
-        return _read_xlsx(raw, _kind_notes(suffix, ".xlsx"), form)
+        return _read_xlsx(raw, _kind_notes(suffix, ".xlsx"), form, most_rows)
     if raw[:2048].lstrip().lower().startswith((b"<html", b"<!doctype", b"<table", b"<?xml")):
         raise refused("FILE_KIND", "这是网页，不是工作簿，请另存为 xlsx", "a web page, not a workbook: save it as xlsx")
-    return read_csv(raw, _kind_notes(suffix, ".csv", ".txt", ".tsv"), form)
+    return read_csv(raw, _kind_notes(suffix, ".csv", ".txt", ".tsv"), form, most_rows)
 
 
-def _read_xlsx(raw: bytes, notes: tuple[Notice, ...], form: Form) -> Sheet:
-    lines = _run_worker(raw, form).splitlines()
+def _read_xlsx(raw: bytes, notes: tuple[Notice, ...], form: Form, most_rows: int) -> Sheet:
+    answers = map(_answer, io.BytesIO(_run_worker(raw, form, most_rows)))
     try:
-        head = msgspec.json.decode(lines[0])
-        last = msgspec.json.decode(lines[-1])
-        for answer in (head, last):
-            if isinstance(answer, dict) and "refused" in answer:
-                code, field, zh, en = answer["refused"]
-                raise Refused(code, field, Text(zh, en))
+        head = next(answers)
         header = find_header([(head["header_row"], head["titles"])], form)
         shared: dict[str, str] = {}
-        rows = tuple(_row(line, shared) for line in lines[1:])
+        rows = tuple(_row(answer, shared) for answer in answers)
         told = tuple(Notice(code, Text(zh, en), severity) for code, zh, en, severity in head["notes"])
         if header is None:
             raise header_not_found(form)
         above = tuple(tuple(map(str, row)) for row in head["above"])
         return Sheet("xlsx", head["sheet"], "xlsx", "", header, rows, (*notes, *told), head["date1904"], above)
-    except (msgspec.DecodeError, IndexError, KeyError, TypeError, ValueError, AssertionError):
+    except (msgspec.DecodeError, StopIteration, KeyError, TypeError, ValueError, AssertionError):
         raise _limits()
 
 
-def _run_worker(raw: bytes, form: Form) -> bytes:
+def _run_worker(raw: bytes, form: Form, most_rows: int) -> bytes:
     root = str(Path(ledger.__file__).parents[1])
-    command = [sys.executable, "-m", "ledger.sheets.worker", format_form(form)]
+    command = [sys.executable, "-m", "ledger.sheets.worker", format_form(form), str(most_rows)]
     try:
         done = subprocess.run(  # noqa: S603
             command,
@@ -105,8 +103,17 @@ def _run_worker(raw: bytes, form: Form) -> bytes:
     return done.stdout
 
 
-def _row(line: bytes, shared: dict[str, str]) -> SheetRow:
-    number, cells = msgspec.json.decode(line)
+def _answer(line: bytes) -> Any:
+    """One line of the worker. Raises Refused where it says so, after whatever rows."""
+    answer = msgspec.json.decode(line)
+    if isinstance(answer, dict) and "refused" in answer:
+        code, field, zh, en = answer["refused"]
+        raise Refused(code, field, Text(zh, en))
+    return answer
+
+
+def _row(answer: Any, shared: dict[str, str]) -> SheetRow:
+    number, cells = answer
     return SheetRow(number, tuple(_cell(cell, shared) for cell in cells))
 
 

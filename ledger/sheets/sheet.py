@@ -9,6 +9,7 @@ from ledger.records.notice import Notice
 from ledger.sheets.columns import Header
 
 MAX_ROWS = 200_000  # of a file; a record key signs at most 100,000 certificates
+LAST_ROW = 1_048_576  # of any spreadsheet program
 MAX_COLUMNS = 64
 MAX_CELL = 2_048  # characters kept of one cell; longer cells become Odd("long")
 

@@ -1,5 +1,5 @@
 """The process that opens a workbook: bytes on standard input, JSON lines on standard output; its
-argument is the form (form.py) that the sheet has.
+arguments are the form (form.py) that the sheet has, and how many rows are wanted.
 
     line 1     {"sheet", "titles", "header_row", "above": rows over the header as texts, "date1904",
                "notes": [[code, zh, en, severity]]} or
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import itertools
 import resource
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,8 @@ from ledger.text import Text
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 120
 MAX_OUTPUT = 256 * 1024 * 1024
+_ROW_BYTES = 4096  # of a row, on average: what is wanted bounds what the other process has to hold
+_LEAST_OUTPUT = 1024 * 1024
 
 
 def limit_this_process() -> None:
@@ -46,7 +49,7 @@ def limit_this_process() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def read_workbook(raw: bytes, form: Form) -> Iterator[bytes]:
+def read_workbook(raw: bytes, form: Form, most_rows: int = MAX_ROWS + 1) -> Iterator[bytes]:
     """The output lines for one workbook; Refused when it is not one that may be read."""
     archive = open_archive(raw)
     check_container(archive)
@@ -65,7 +68,7 @@ def read_workbook(raw: bytes, form: Form) -> Iterator[bytes]:
             "notes": [[n.code, n.text.zh, n.text.en, n.severity] for n in notes],
         }
         yield msgspec.json.encode(head)
-        yield from _rows(sheet.iter_rows(), header.row, markup)
+        yield from itertools.islice(_rows(sheet.iter_rows(), header.row, markup, most_output(most_rows)), most_rows)
     except CalamineError:
         raise refused("FILE_DAMAGED", "工作簿内容已损坏", "the workbook is damaged")
 
@@ -100,7 +103,12 @@ def _choose(
     return (*found[0], hidden)
 
 
-def _rows(rows: Iterator[Sequence[Any]], header_row: int, markup: Markup) -> Iterator[bytes]:
+def most_output(most_rows: int) -> int:
+    """Bytes of all rows together."""
+    return min(MAX_OUTPUT, max(_LEAST_OUTPUT, most_rows * _ROW_BYTES))
+
+
+def _rows(rows: Iterator[Sequence[Any]], header_row: int, markup: Markup, most_bytes: int) -> Iterator[bytes]:
     kept = size = 0
     upcoming = sorted(markup.merges, reverse=True)
     open_merges: list[tuple[int, int, int, int]] = []
@@ -119,8 +127,10 @@ def _rows(rows: Iterator[Sequence[Any]], header_row: int, markup: Markup) -> Ite
         line = msgspec.json.encode([number, cells])
         kept += 1
         size += len(line)
-        if kept > MAX_ROWS or size > MAX_OUTPUT:
+        if kept > MAX_ROWS:
             raise too_long()
+        if size > most_bytes:
+            raise refused("FILE_LIMITS", "文件过大，无法读取", "too large to be read")
         yield line
 
 
@@ -173,7 +183,7 @@ def main() -> None:
     limit_this_process()
     out = sys.stdout.buffer
     try:
-        for line in read_workbook(sys.stdin.buffer.read(), parse_form(sys.argv[1])):
+        for line in read_workbook(sys.stdin.buffer.read(), parse_form(sys.argv[1]), int(sys.argv[2])):
             out.write(line + b"\n")
     except Refused as refusal:
         said = [refusal.code, refusal.field, refusal.text.zh, refusal.text.en]

@@ -14,7 +14,7 @@ from ledger.sheets.form import Form
 from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Cell, Sheet
 from ledger.text import Text
-from verifier.eligibility.people import PERSON, People, folded
+from verifier.eligibility.people import MAX_ROWS, PERSON, People, folded
 from verifier.eligibility.results import GRADE, GRADE_THEN, RESULT, TOTAL, Answered, Before, Columns
 from verifier.hiring.rendering import SUMMARY_SHEET, Page
 from verifier.hiring.sheets import cell_text, titles_of
@@ -41,7 +41,7 @@ _RESULT_FILE: Final = Form("result", _COLUMNS, required=("person", "total"), lis
 def read_before(raw: bytes, file_name: str) -> dict[str, Before]:
     """By employee id what the last result file says. Blocks. Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND,
     NOT_A_RESULT; Unavailable."""
-    sheet = read_sheet_bytes(raw, file_name, _RESULT_FILE)
+    sheet = read_sheet_bytes(raw, file_name, _RESULT_FILE, MAX_ROWS)
     places = sheet.header.places
     if not {"person", "total", "result"} <= places.keys():
         titles = "、".join((RESULT.both(), TOTAL.both()))

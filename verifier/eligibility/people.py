@@ -94,7 +94,7 @@ def read_people(
     """The people of a workbook or CSV; their ID numbers only with `documents`. Blocks: call it in a thread.
 
     Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND, LIST_*; Unavailable."""
-    sheet = read_sheet_bytes(raw, file_name, form_of(pack))
+    sheet = read_sheet_bytes(raw, file_name, form_of(pack), max_rows + 1)
     places = sheet.header.places
     facts = {name.removeprefix("fact:"): at for name, at in places.items() if name.startswith("fact:")}
     if not sheet.header.complete or not ("link" in places or {"number", "name"} <= places.keys() or facts):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from ledger.errors import Malformed, Refused
 from ledger.records.notice import Notice
 from ledger.sheets.columns import Header
-from ledger.sheets.csvtext import decode
+from ledger.sheets.csvtext import decode, each_line
 from ledger.sheets.form import Form
 from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Cell, Odd, Sheet, SheetRow, shown
@@ -34,6 +35,7 @@ LIST: Final = Form(
     least=1,
 )  # fmt: skip
 MAX_ROWS: Final = 10_000
+_LOOKED_AT: Final = 50  # lines that tell whether a text without a header has one link a line
 _FILE_TITLE: Final = "文件 File"
 _TOO_LONG: Final = Text("最多 {n} 行，请拆分", "At most {n} rows: split the list")
 _EMPTY: Final = Text("名单没有可核验的行", "The list has no row to check")
@@ -78,23 +80,24 @@ def read_list(raw: bytes, file_name: str, max_rows: int = MAX_ROWS) -> HiringLis
     if is_pictures(raw):
         pictures = open_pictures(raw)
         return _checked(_of_pictures(pictures), max_rows)
-    return _checked(_of_sheet(_read(raw, file_name)), max_rows)
+    return _checked(_of_sheet(_read(raw, file_name, max_rows + 1)), max_rows)
 
 
-def _read(raw: bytes, file_name: str) -> Sheet:
+def _read(raw: bytes, file_name: str, most_rows: int) -> Sheet:
     try:
-        return read_sheet_bytes(raw, file_name, LIST)
+        return read_sheet_bytes(raw, file_name, LIST, most_rows)
     except Refused as refused:
         if refused.code != "HEADER_NOT_FOUND":
             raise
         if raw.startswith(b"PK"):
             raise Refused("HEADER_NOT_FOUND", "file", _NO_HEADER) from refused
         text, _ = decode(raw)
-        lines = [line for line in text.splitlines() if line.strip()]
-        if not lines or not all(line.lstrip(' "').startswith("http") for line in lines[:50]):
+        lines = [line for line in islice(each_line(text), _LOOKED_AT) if line.strip()]
+        if not lines or not all(line.lstrip(' "').startswith("http") for line in lines):
             raise Refused("HEADER_NOT_FOUND", "file", _NO_HEADER) from refused
         suffix = Path(file_name).suffix or ".txt"
-        return read_sheet_bytes(f"{LIST.title('link')}\n{text}".encode(), f"links{suffix}", LIST)
+        under_title = f"{LIST.title('link')}\n".encode() + text.encode()
+        return read_sheet_bytes(under_title, f"links{suffix}", LIST, most_rows)
 
 
 def _of_sheet(sheet: Sheet) -> HiringList:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import random
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from issuer.roster.forms import ROSTER
 from ledger.errors import Refused
-from ledger.sheets import container, read, worker
+from ledger.sheets import container, csvtext, read, worker
 from ledger.sheets.csvtext import decode
 from ledger.sheets.inert import inert
 from ledger.sheets.read import read_sheet_bytes
@@ -263,7 +265,7 @@ def test_other_kinds_of_file_by_their_content() -> None:
 
 def test_a_worker_that_dies_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     for output in (b"", b"{}", b"[1,", b'{"sheet":"a"}\n[1,[["x"]]]', b'{"refused":["A"]}'):
-        monkeypatch.setattr(read, "_run_worker", lambda raw, form, output=output: output)
+        monkeypatch.setattr(read, "_run_worker", lambda raw, form, most_rows, output=output: output)
         assert code_of(GOOD) == "FILE_LIMITS"
 
 
@@ -362,3 +364,48 @@ def test_a_sheet_that_needs_too_much_memory_ends_the_worker_only() -> None:
         return part.replace(b"</sheetData>", b'<row r="1048576"><c r="BL1048576"><v>1</v></c></row></sheetData>')
 
     assert code_of(repack(GOOD, edit=tall)) == "FILE_LIMITS"
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_rows_that_nobody_wants_are_not_read(kind: str) -> None:
+    rows = [TITLES, *([LINE] * 20)]
+    raw = csv_text(*rows).encode() + b'"never closed' if kind == "csv" else workbook(*rows)
+    sheet = read_sheet_bytes(raw, f"r.{kind}", ROSTER, 5)
+    assert [row.number for row in sheet.rows] == [2, 3, 4, 5, 6]
+    if kind == "xlsx":
+        assert len(read._run_worker(raw, ROSTER, 5).splitlines()) == 1 + 5
+
+
+def test_what_few_rows_may_hold_is_bounded() -> None:
+    drawn = random.Random(4)
+    long = ["".join(map(chr, drawn.choices(range(0x4E00, 0x9000), k=500))) for _ in range(30)]
+    raw = workbook(TITLES, *([*LINE, *drawn.choices(long, k=40)] for _ in range(30)))
+    assert len(read_roster_bytes(raw, "r.xlsx").rows) == 30
+    with pytest.raises(Refused) as refusal:
+        read_sheet_bytes(raw, "r.xlsx", ROSTER, 100)
+    assert refusal.value.code == "FILE_LIMITS"
+    assert worker.most_output(501) == 501 * 4096 and worker.most_output(10**9) == worker.MAX_OUTPUT
+
+
+def test_blank_rows_do_not_go_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csvtext, "LAST_ROW", 50)
+    good = csv_text(TITLES, LINE).encode()
+    assert len(read_roster_bytes(good + b"\n" * 48, "r.csv").rows) == 1
+    assert code_of(good + b"\n" * 49, "r.csv") == "FILE_TOO_LONG"
+
+
+@pytest.mark.parametrize(
+    ("tail", "code"),
+    [
+        (b"," * 8_000_000, "FILE_TOO_WIDE"),
+        (b'xy,"\n",' * 500_000, "FILE_TOO_WIDE"),
+    ],
+)
+def test_a_csv_is_not_held_in_memory_a_second_time(tail: bytes, code: str) -> None:
+    raw = csv_text(TITLES, LINE).encode() + tail
+    tracemalloc.start()
+    try:
+        assert code_of(raw, "r.csv") == code
+        assert tracemalloc.get_traced_memory()[1] < 40 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
