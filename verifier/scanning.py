@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -30,6 +30,7 @@ class Asker:
 
     client: str | None
     listens: Callable[[], bool]
+    desk: str = ""  # of requests
 
 
 _OWN: Final = Asker(None, lambda: True)
@@ -37,9 +38,9 @@ _asker: Final[ContextVar[Asker]] = ContextVar("asker", default=_OWN)
 
 
 @contextmanager
-def asked_by(client: str | None, listens: Callable[[], bool]) -> Iterator[None]:
+def asked_by(client: str | None, listens: Callable[[], bool], desk: str = "") -> Iterator[None]:
     """What is read in here, and in the tasks that begin in here, is for this client, while `listens` says so."""
-    token = _asker.set(Asker(client, listens))
+    token = _asker.set(Asker(client, listens, desk))
     try:
         yield
     finally:
@@ -53,40 +54,57 @@ class _Turn:
 
 
 class Scanner:
-    """Runs `ledger.scan_apart.read_apart` off the event loop, at most `at_once` at a time."""
+    """Runs `ledger.scan_apart.read_apart` off the event loop: for requests at most `at_once` at a time, one for each
+    other desk."""
 
     def __init__(
         self, read: Callable[[bytes], PdfScan] = read_apart, *, at_once: int = AT_ONCE, waiting: int = WAITING
     ) -> None:
         self._read = read
-        self._at_once, self._most = at_once, waiting
-        self._waiting: list[_Turn] = []
-        self._reading: list[_Turn] = []
+        self._most = waiting
+        self._desks = {"": Desk(at_once, waiting)}
 
     async def read(self, data: bytes) -> PdfScan:
         """QR texts and text layer. Raises Malformed when it cannot be decoded within the limits, Unavailable when
         too many wait, and when the decoder does not run."""
-        turn = _Turn(_asker.get(), asyncio.get_running_loop().create_future())
-        self._waiting.append(turn)
+        asker = _asker.get()
+        desk = self._desks.setdefault(asker.desk, Desk(1, self._most))  # 0
+        async with desk.turn(asker):
+            return await asyncio.to_thread(self._read, data)
+
+
+class Desk:
+    """Places to read at, and the queue for them."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self._at_once, self._most = at_once, waiting
+        self.waiting: list[_Turn] = []
+        self.reading: list[_Turn] = []
+
+    @asynccontextmanager
+    async def turn(self, asker: Asker) -> AsyncIterator[None]:
+        """A place. Raises Unavailable when there will be none."""
+        turn = _Turn(asker, asyncio.get_running_loop().create_future())
+        self.waiting.append(turn)
         self._move()
         try:
             await turn.comes
-            return await asyncio.to_thread(self._read, data)
+            yield
         finally:
-            (self._reading if turn in self._reading else self._waiting).remove(turn)
+            (self.reading if turn in self.reading else self.waiting).remove(turn)
             self._move()
 
     def _move(self) -> None:
-        """Whoever's turn it is begins, whoever has none to come is told. A turn leaves its list in `read`."""
-        waiting = [turn for turn in self._waiting if not turn.comes.done()]
+        """Whoever's turn it is begins, whoever has none to come is told. A turn leaves its list in `turn`."""
+        waiting = [turn for turn in self.waiting if not turn.comes.done()]
         for turn in list(waiting):
             if not turn.asker.listens():  # 1
                 waiting.remove(turn)
                 turn.comes.set_exception(Unavailable("nobody waits for this file any more"))
-            elif len(self._reading) < self._at_once and not self._reads_for(turn.asker.client):  # 2
+            elif len(self.reading) < self._at_once and not self._reads_for(turn.asker.client):  # 2
                 waiting.remove(turn)
-                self._waiting.remove(turn)
-                self._reading.append(turn)
+                self.waiting.remove(turn)
+                self.reading.append(turn)
                 turn.comes.set_result(None)
         while len(waiting) > self._most:  # 3
             shares = Counter(_who(turn) for turn in waiting)
@@ -95,7 +113,7 @@ class Scanner:
             last.comes.set_exception(Unavailable("too many files to read", retry_after=SECONDS, text=_BUSY))
 
     def _reads_for(self, client: str | None) -> bool:
-        return client is not None and any(turn.asker.client == client for turn in self._reading)
+        return client is not None and any(turn.asker.client == client for turn in self.reading)
 
 
 def _who(turn: _Turn) -> object:

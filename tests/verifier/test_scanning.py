@@ -133,3 +133,21 @@ async def test_a_place_is_free_again_after_a_failure_and_a_cancelled_wait() -> N
     await asyncio.sleep(0)
     reader.go.set()
     assert [await first, await second] == [SCAN, SCAN] and reader.began == [b"first", b"second"]
+
+
+async def test_lists_and_requests_wait_for_each_other_at_no_time() -> None:
+    reader = Reader()
+    scanner = Scanner(reader)
+
+    async def of_list(name: bytes, desk: str) -> PdfScan:
+        with asked_by(None, lambda: True, desk):
+            return await scanner.read(name)
+
+    sent = [asyncio.create_task(of_list(bytes([at]), "lists")) for at in range(3)]
+    await until(lambda: reader.began == [b"\0"])  # a list has one place
+    sent.append(asyncio.create_task(of_list(b"keyed", "lists with a key")))
+    sent += [await send(scanner, name, name.decode()) for name in (b"a", b"b", b"c")]
+    await until(lambda: len(reader.began) == 4)
+    assert set(reader.began) == {b"\0", b"keyed", b"a", b"b"}
+    reader.go.set()
+    assert await asyncio.gather(*sent) == [SCAN] * 7

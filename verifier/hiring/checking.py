@@ -24,6 +24,7 @@ from verifier.messages import Messages
 from verifier.verdict import Code, Verdict, without_item
 
 AT_ONCE: Final = 8  # checks between two turns of the loop: about 5 ms
+PICTURES_AT_ONCE: Final = 2
 PAIRS_AT_ONCE: Final = 100
 PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0)  # for a ledger that takes only so many look-ups a second
 _EXPLAINED: Final = COLUMNS.index("hiring_explained")
@@ -82,9 +83,11 @@ class ListChecker:
         progress: Callable[[int], None] = lambda done: None,
         changed: Mapping[str, str] | None = None,
         max_pairs: int = MAX_ROWS,
+        scan_ms: int | None = None,
     ) -> ListResult:
         """Answer every row. `progress` hears how many are done; `changed` maps cert keys (hex) to what to say of a
-        certificate that is watched; numbers with names beyond `max_pairs` are not looked up."""
+        certificate that is watched; numbers with names beyond `max_pairs` are not looked up, and pictures that are
+        left after `scan_ms` are not read."""
         found: dict[int, RowResult] = {}
         first: dict[tuple[str, str, str], int] = {}
         repeated: list[tuple[Question, int]] = []
@@ -101,9 +104,15 @@ class ListChecker:
                 first.setdefault(key, question.row)
                 (plain if question.link or question.picture is not None else pairs).append(question)
         progress(len(found))
-        for start in range(0, len(plain), AT_ONCE):  # 3
-            some = plain[start : start + AT_ONCE]
-            answers = await asyncio.gather(*(self._judge(asked, question) for question in some))
+        at_once = AT_ONCE if asked.pictures is None else PICTURES_AT_ONCE
+        began_ms = self._now_ms()
+        for start in range(0, len(plain), at_once):  # 3
+            some = plain[start : start + at_once]
+            late = asked.pictures is not None and scan_ms is not None and self._now_ms() - began_ms >= scan_ms
+            if late:
+                answers = [self._unasked(question, "hiring_more_pictures") for question in some]
+            else:
+                answers = await asyncio.gather(*(self._judge(asked, question) for question in some))
             found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
             progress(len(found))
             await asyncio.sleep(0)

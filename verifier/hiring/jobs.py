@@ -1,7 +1,8 @@
 """Lists under way and answered, in memory only: a process that ends takes them along, and nothing is ever on disk.
 
 A list is kept for an hour after it was answered (a day where the sender asks for it; ten minutes where it failed), then
-forgotten. One list is answered at a time; a bounded number waits. Whoever knows the id, 128 random bits, may fetch it.
+forgotten. One list is answered at a time, and beside it one with an API key; a bounded number of each waits. Whoever
+knows the id, 128 random bits, may fetch it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from ledger.edge_log import describe
@@ -23,6 +25,7 @@ from verifier.hiring.sheets import MAX_ROWS, HiringList, read_list
 from verifier.hiring.summary import Summary
 from verifier.hiring.writing import TYPES, write_result
 from verifier.messages import Messages
+from verifier.scanning import asked_by
 
 KEPT_MS: Final = 3_600_000
 KEPT_LONGER_MS: Final = 86_400_000
@@ -30,6 +33,7 @@ FAILED_MS: Final = 600_000
 MAX_JOBS: Final = 2_000
 MAX_WAITING: Final = 32
 MAX_MEMORY: Final = 128 * 1024 * 1024  # bytes of uploads and results together
+ANONYMOUS_SCAN_MS: Final = 180_000  # of reading pictures in a list without a key: 300 of 0.6 s
 _SWEEP_S: Final = 15.0
 _FULL: Final = Text("名单过多，请稍后再试", "Too many lists are waiting; please try again later")
 _FAILED: Final = Text("名单未能处理，请重试", "The list could not be processed; please try again")
@@ -101,7 +105,7 @@ class JobQueue:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._jobs: dict[str, Job] = {}
-        self._waiting: asyncio.Queue[Job] = asyncio.Queue()
+        self._waiting: dict[bool, asyncio.Queue[Job]] = {keyed: asyncio.Queue() for keyed in (False, True)}
 
     async def _process(self, job: Job) -> None:
         """Do one job: its result, rows and notes."""
@@ -111,12 +115,13 @@ class JobQueue:
         """Take a job in. Raises Unavailable when there is no room."""
         self.sweep()
         used = sum(job.memory for job in self._jobs.values())
-        waiting = sum(one.state is JobState.WAITING for one in self._jobs.values())
+        keyed = bool(job.owner)
+        waiting = sum(one.state is JobState.WAITING and bool(one.owner) is keyed for one in self._jobs.values())
         crowded = len(self._jobs) >= MAX_JOBS or waiting >= MAX_WAITING
         if crowded or used + job.memory > MAX_MEMORY:
             raise Unavailable("lists fill their memory", retry_after=60, text=_FULL)
         self._jobs[job.id] = job
-        self._waiting.put_nowait(job)
+        self._waiting[keyed].put_nowait(job)
 
     def find(self, job_id: str) -> Job | None:
         self.sweep()
@@ -136,16 +141,23 @@ class JobQueue:
             del self._jobs[job.id]
 
     async def run(self) -> None:
-        """Answer lists, one at a time, in the order they came."""
+        """Answer lists in the order they came: of those with an API key one at a time, and of the others."""
+        async with asyncio.TaskGroup() as group:
+            for keyed in self._waiting:
+                group.create_task(self._work_off(keyed))
+
+    async def _work_off(self, keyed: bool) -> None:
         while True:
             try:
                 async with asyncio.timeout(_SWEEP_S):
-                    job = await self._waiting.get()
+                    job = await self._waiting[keyed].get()
             except TimeoutError:
                 self.sweep()
                 continue
             if job.id in self._jobs:
-                await self._answer(job)
+                listens = partial(self._jobs.__contains__, job.id)
+                with asked_by(None, listens, "lists with a key" if keyed else "lists"):
+                    await self._answer(job)
 
     async def _answer(self, job: Job) -> None:
         try:
@@ -211,7 +223,8 @@ class Jobs(JobQueue):
         def progress(done: int) -> None:
             job.done = done
 
-        answers = await self._checker.check(asked, job.lang, progress, changed, job.max_pairs)
+        scan_ms = None if job.owner else ANONYMOUS_SCAN_MS
+        answers = await self._checker.check(asked, job.lang, progress, changed, job.max_pairs, scan_ms)
         job.state = JobState.WRITING
         job.result = await asyncio.to_thread(write_result, asked.sheet, answers, self._messages, job.lang)
         job.summary = answers.summary  # the answers themselves are in the result, whose bytes are counted

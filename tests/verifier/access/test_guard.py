@@ -100,8 +100,8 @@ async def test_whatever_asks_the_store_is_limited(office: Office, tmp_path: Path
 
 async def test_files_are_read_by_client_and_for_nobody_who_hung_up(office: Office, tmp_path: Path) -> None:
     reader = Reader()
-    scanner = Scanner(reader)
-    office.lookup._scanner = scanner
+    office.lookup._scanner = Scanner(reader)
+    desk = office.lookup._scanner._desks[""]
     png = b"\x89PNG\r\n\x1a\n"
     limits = Limits(checks=(600.0, 50))
     async with serving(office, tmp_path, limits=limits) as (site, _, _), asyncio.TaskGroup() as group:
@@ -113,19 +113,19 @@ async def test_files_are_read_by_client_and_for_nobody_who_hung_up(office: Offic
         first = send(b"first", "192.0.2.1")
         await until(lambda: reader.began == [png + b"first"])
         again = send(b"again", "192.0.2.1")  # the same client waits, though a place is free
-        await until(lambda: len(scanner._waiting) == 1)
+        await until(lambda: len(desk.waiting) == 1)
         other = send(b"other", "192.0.2.2")
         await until(lambda: len(reader.began) == 2)
         gone = send(b"gone", "192.0.2.3")
         kept = send(b"kept", "192.0.2.4", **{"Idempotency-Key": "once"})  # a repeat may come for the answer
-        await until(lambda: len(scanner._waiting) == 3)
+        await until(lambda: len(desk.waiting) == 3)
         for left in (gone, kept):
             left.cancel()
-        await until(lambda: sum(not turn.asker.listens() for turn in scanner._waiting) == 1)
+        await until(lambda: sum(not turn.asker.listens() for turn in desk.waiting) == 1)
         reader.go.set()
         codes = [json.loads((await one).text)["code"] for one in (first, again, other)]
         assert codes == ["unreadable"] * 3
-        await until(lambda: not scanner._waiting and not scanner._reading)
+        await until(lambda: not desk.waiting and not desk.reading)
         assert sorted(data.removeprefix(png) for data in reader.began) == [b"again", b"first", b"kept", b"other"]
 
 

@@ -17,6 +17,7 @@ import pytest
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.qr import format_code
+from ledger.scan_apart import PdfScan
 from tests.support.build_log import BASE
 from tests.support.number_desk import FakeIndex
 from tests.support.receipt_office import SIGNER, Office, open_office
@@ -321,6 +322,29 @@ async def test_an_archive_of_pictures(office: Office) -> None:
     first = openpyxl.load_workbook(io.BytesIO(back)).worksheets[0]
     assert [first.cell(row, 1).value for row in (2, 4)] == ["张三.png", "'=cmd.txt"]
     assert verify_list(back, {SIGNER.public}, MESSAGES).known
+
+
+async def test_pictures_are_read_as_long_as_there_is_time(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for at in range(7):
+            archive.writestr(f"{at}.png", b"\x89PNG\r\n\x1a\n")
+    office.pictures.texts = (office.link,)
+    read = office.pictures.read
+
+    async def slow(data: bytes) -> PdfScan:
+        office.now[0] += 10
+        return await read(data)
+
+    monkeypatch.setattr(office.pictures, "read", slow)
+    asked = read_list(out.getvalue(), "photos.zip")
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER)
+    result = await checker.check(asked, "en", scan_ms=40)
+    assert codes(result) == ["valid"] * 4 + ["unavailable"] * 3
+    assert explained(result, 8) == MESSAGES.labels["hiring_more_pictures"].en
+    assert codes(await checker.check(asked, "en")) == ["valid"] * 7
+    links = read_list(csv_of(["链接"], *[[office.link]] * 3), "list.csv")
+    assert codes(await checker.check(links, "en", scan_ms=0)) == ["valid"] * 3
 
 
 async def test_one_link_a_line(office: Office) -> None:

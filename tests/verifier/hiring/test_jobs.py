@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.errors import Refused, Unavailable
 from tests.support.build_log import BASE
 from tests.support.receipt_office import Office, open_office
+from tests.verifier.test_scanning import Reader, until
 from verifier.hiring import jobs as module
 from verifier.hiring.checking import ListChecker, ListResult
-from verifier.hiring.jobs import FAILED_MS, KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
+from verifier.hiring.jobs import ANONYMOUS_SCAN_MS, FAILED_MS, KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
 from verifier.messages import load_messages
+from verifier.scanning import Scanner
 
 
 @pytest.fixture
@@ -79,6 +84,51 @@ async def test_a_bad_list_and_a_bug_stop_nobody(office: Office, jobs: Jobs, monk
     good = sent(jobs, f"链接\n{office.link}\n".encode())
     await good.finished.wait()
     assert good.state is JobState.DONE
+
+
+async def test_a_list_with_a_key_waits_for_none_without(office: Office, jobs: Jobs) -> None:
+    reader = Reader()
+    office.lookup._scanner = Scanner(reader)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for at in range(4):
+            archive.writestr(f"{at}.png", b"\x89PNG\r\n\x1a\n" + bytes([at]))
+    slow = jobs.submit(out.getvalue(), "photos.zip", "zh", max_rows=10)
+    after = sent(jobs, f"链接\n{office.link}\n".encode())
+    await until(lambda: len(reader.began) == 1)
+    keyed = sent(jobs, f"链接\n{office.link}\n".encode(), owner="a key")
+    async with asyncio.timeout(60):
+        await keyed.finished.wait()
+    assert keyed.state is JobState.DONE and slow.state is JobState.CHECKING and after.state is JobState.WAITING
+    assert jobs.forget(slow.id)  # nobody comes for its answers
+    reader.go.set()
+    await after.finished.wait()
+    assert after.state is JobState.DONE and len(reader.began) == 1
+
+
+async def test_strangers_take_no_room_from_a_key(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
+    for _ in range(2):
+        sent(jobs, b"x")
+    with pytest.raises(Unavailable):
+        sent(jobs, b"x")
+    assert sent(jobs, b"x", owner="a key").state is JobState.WAITING
+
+
+async def test_only_a_list_without_a_key_has_its_time(
+    office: Office, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    check = jobs._checker.check
+
+    async def noted(*how: Any) -> ListResult:
+        given.append(how[-1])
+        return await check(*how)
+
+    monkeypatch.setattr(jobs._checker, "check", noted)
+    for owner in ("", "a key"):
+        await sent(jobs, f"链接\n{office.link}\n".encode(), owner=owner).finished.wait()
+    assert given == [ANONYMOUS_SCAN_MS, None]
 
 
 async def test_room_is_bounded(office: Office, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
