@@ -67,7 +67,7 @@ class WatchDesk:
         watch_id = self.watches.new_id()
         made = Watch(
             watch_id, self.key.id, certificate.issue.cert_key, self.receiver.url, note, self.office.now[0],
-            standing_of(state),
+            standing_of(state, self.office.log.origin),
         )  # fmt: skip
         sealed = self.secrets.seal(watch_id, SECRET, lambda size: bytes(size))
         return (await self.watches.add(made, sealed))[0]

@@ -2,7 +2,8 @@
 
 One transaction takes a piece of a log's changes: the events of the watches concerned, what was told, and the cursor. A
 crash before its commit leaves the cursor where it was, and the piece is compared again against what was told last, so
-no change is missed and none is told twice.
+no change is missed and none is told twice. An answer of a log that is older than its cursor is no news: another process
+on the same store, or this one before it went back to a backup, has told more.
 
 What an objection ends stays ended: the same API key cannot watch the certificate under another address, nor by removing
 the watch first, of which the objection alone is kept. With its API key a watch ends too.
@@ -11,7 +12,7 @@ the watch first, of which the objection alone is kept. With its API key a watch 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ from ledger.records.state import certificate_map_key
 from ledger.text import Text
 from verifier.site.store import SiteStore, Transaction
 from verifier.verdict_json import iso_day, iso_time
-from verifier.watch.standing import Change, Standing, changes, parse_standing
+from verifier.watch.asking import Asked
+from verifier.watch.standing import Change, Standing, changes, may_tell, parse_standing
 
 MAX_WATCHES: Final = 10_000  # of one API key
 _FULL: Final = Text("该密钥关注的证书已达 {n} 张", "This API key watches {n} certificates already")
@@ -76,6 +78,15 @@ class Due:
     event: Event
     url: str
     sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far the changes of a log were taken: up to this key of that seal (index of its leaf)."""
+
+    origin: str
+    seal: int
+    map_key: bytes
 
 
 class Watches:
@@ -183,9 +194,13 @@ class Watches:
                 await self._tell(tx, _watch(rows[0]), Change.OBJECTED, _watch(rows[0]).known, "", 0)
         return done == 1
 
-    async def cursor(self, origin: str) -> tuple[int, bytes] | None:
+    async def cursor(self, origin: str) -> Cursor | None:
         rows = await self._store().fetch("SELECT seal, map_key FROM watch_cursor WHERE origin = $1", origin)
-        return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+        return Cursor(origin, int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
+    async def begin(self, cursor: Cursor) -> None:
+        """The first of a log: what it says so far is no news."""
+        await self._move(self._store(), cursor)
 
     async def watched(self) -> dict[bytes, bytes]:
         """Map keys of the certificates that are watched, with their cert keys."""
@@ -194,29 +209,32 @@ class Watches:
         )
         return {bytes(map_key): bytes(cert_key) for map_key, cert_key in rows}
 
-    async def advance(
-        self, origin: str, seal: int, map_key: bytes, standings: Mapping[bytes, Standing], size: int
-    ) -> int:
-        """Take a piece of changes: `standings` by cert key. How many events it made."""
+    async def take(self, asked: Asked, cursor: Cursor | None = None) -> tuple[int, frozenset[str]]:
+        """Take what was asked, of the changes up to `cursor` where it is of some. How many events it made, and the
+        origins whose answers are older than their cursors."""
         made = 0
         async with self._store().transaction() as tx:
-            for cert_key, now in standings.items():
+            cursors = {str(row[0]): int(row[1]) for row in await tx.fetch("SELECT origin, seal FROM watch_cursor")}
+            behind = frozenset(one for one, size in asked.sizes.items() if cursors.get(one, -1) >= size)
+            for cert_key, found in asked.found.items():
                 rows = await tx.fetch(
                     f"SELECT {_COLUMNS} FROM watch "  # noqa: S608
                     f"WHERE cert_key = $1 AND objected_ms IS NULL AND {_COUNTS}",
                     cert_key,
                 )
                 for watch in map(_watch, rows):
-                    for change in changes(watch.known, now):
-                        await self._tell(tx, watch, change, now, origin, size)
+                    known, now = watch.known, found.standing
+                    if not may_tell(known, now, asked.silent, behind):
+                        continue
+                    for change in changes(known, now):
+                        await self._tell(tx, watch, change, now, now.origins[0], found.size)
                         made += 1
-                    await tx.execute("UPDATE watch SET known = $1 WHERE id = $2", now.format(), watch.id)
-            await tx.execute(
-                "INSERT INTO watch_cursor (origin, seal, map_key) VALUES ($1, $2, $3) "
-                "ON CONFLICT (origin) DO UPDATE SET seal = excluded.seal, map_key = excluded.map_key",
-                origin, seal, map_key,
-            )  # fmt: skip
-        return made
+                    now = now.with_silent(known, asked.silent | behind)
+                    if now != known:
+                        await tx.execute("UPDATE watch SET known = $1 WHERE id = $2", now.format(), watch.id)
+            if cursor is not None and cursor.origin not in behind:
+                await self._move(tx, cursor)
+        return made, behind
 
     async def claim_due(self, limit: int, lease_ms: int) -> list[Due]:
         """Deliveries to try now. Each is put off by the lease, so that nobody else tries it meanwhile, and so that one
@@ -260,6 +278,13 @@ class Watches:
             now, key_id,
         )  # fmt: skip
         return sorted(((bytes(row[0]), row[1], int(row[2])) for row in rows), key=lambda row: row[2])
+
+    async def _move(self, tx: Transaction, cursor: Cursor) -> None:
+        await tx.execute(
+            "INSERT INTO watch_cursor (origin, seal, map_key) VALUES ($1, $2, $3) "
+            "ON CONFLICT (origin) DO UPDATE SET seal = excluded.seal, map_key = excluded.map_key",
+            cursor.origin, cursor.seal, cursor.map_key,
+        )  # fmt: skip
 
     async def _tell(self, tx: Transaction, watch: Watch, change: Change, now: Standing, origin: str, size: int) -> None:
         at, event_id = self._now_ms(), self.new_id()

@@ -22,18 +22,19 @@ import msgspec
 from aiohttp import web
 
 from ledger.edge import Rejected, read_body
-from ledger.errors import Malformed, Refused
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 from verifier.access.guard import required_key
 from verifier.lookup import Lookup
 from verifier.site.context import Context
 from verifier.verdict import Verdict
 from verifier.verdict_json import iso_day, iso_time
+from verifier.watch.asking import ask
 from verifier.watch.delivery import Delivery
 from verifier.watch.following import Following
 from verifier.watch.outbound import MAX_URL, Outbound, check_url
 from verifier.watch.signing import Secrets, format_secret, parse_secret
-from verifier.watch.standing import Change, Standing, standing_of
+from verifier.watch.standing import Change, Standing
 from verifier.watch.store import Event, Watch, Watches
 from verifier.web.answers import json_body
 from verifier.web.route import BODY_ERRORS, ERRORS, Room, Route
@@ -69,6 +70,7 @@ class Desk:
     watches: Watches
     secrets: Secrets
     context: Context
+    following: Following
 
 
 DESK: Final = web.AppKey("watch_desk", Desk)
@@ -81,11 +83,11 @@ def build_watch(context: Context) -> Room:
         return Room((), lambda _app: None)
     secrets = Secrets(signer)
     watches = watches_of(context)
+    following = Following(context.lookup.logs, watches)
 
     async def working(_app: web.Application) -> AsyncIterator[None]:
         async with Outbound(loopback=context.settings.webhook_loopback) as outbound:
             delivery = Delivery(watches, secrets, outbound, context.now_ms)
-            following = Following(context.lookup.logs, watches)
             tasks = [asyncio.create_task(following.run(_EVERY_S)), asyncio.create_task(delivery.run(_EVERY_S))]
             yield
             for task in tasks:
@@ -94,7 +96,7 @@ def build_watch(context: Context) -> Room:
                     await task
 
     def attach(app: web.Application) -> None:
-        app[DESK] = Desk(context.lookup, watches, secrets, context)
+        app[DESK] = Desk(context.lookup, watches, secrets, context, following)
         app.cleanup_ctx.append(working)
 
     return Room(ROUTES, attach)
@@ -119,10 +121,13 @@ async def create(request: web.Request) -> web.StreamResponse:
     secret = parse_secret(asked.secret) if asked.secret else desk.context.random_bytes(32)
     cert_key = _cert_key(await desk.lookup.by_text(asked.text))
     watch_id = desk.watches.new_id()
-    watch = await _new_watch(desk, watch_id, key.id, cert_key, url, asked.note)
+    known = await _standing(desk, cert_key)
+    watch = Watch(watch_id, key.id, cert_key, url, asked.note, desk.context.now_ms(), known)
     sealed = desk.secrets.seal(watch_id, secret, desk.context.random_bytes)
     kept, new = await desk.watches.add(watch, sealed)
-    body = watch_json(kept, await _origin(desk, kept)) | {"secret": format_secret(secret) if new else None}
+    if new:
+        desk.following.note(cert_key)
+    body = watch_json(kept, _origin(desk, kept)) | {"secret": format_secret(secret) if new else None}
     answer = json_body(body, status=201 if new else 200)
     answer.headers["Location"] = f"/v1/watches/{kept.id}"
     return answer
@@ -136,7 +141,7 @@ async def listed(request: web.Request) -> web.StreamResponse:
     watches = await desk.watches.of_key(key.id, after, PAGE)
     return json_body(
         {
-            "watches": [watch_json(watch, await _origin(desk, watch)) for watch in watches],
+            "watches": [watch_json(watch, _origin(desk, watch)) for watch in watches],
             "next": watches[-1].id if len(watches) == PAGE else None,
         }
     )
@@ -144,7 +149,7 @@ async def listed(request: web.Request) -> web.StreamResponse:
 
 async def show(request: web.Request) -> web.StreamResponse:
     watch = await _watch(request)
-    return json_body(watch_json(watch, await _origin(request.app[DESK], watch)))
+    return json_body(watch_json(watch, _origin(request.app[DESK], watch)))
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -173,26 +178,19 @@ def _cert_key(verdict: Verdict) -> bytes:
     return bytes.fromhex(verdict.proof.cert_key)
 
 
-async def _new_watch(desk: Desk, watch_id: str, key_id: str, cert_key: bytes, url: str, note: str) -> Watch:
-    found = await _logged(desk, cert_key)
-    if found is None:
-        raise Refused("NOT_WATCHABLE", "text", _NOT_LOGGED)
-    return Watch(watch_id, key_id, cert_key, url, note, desk.context.now_ms(), found[1])
+async def _standing(desk: Desk, cert_key: bytes) -> Standing:
+    asked = await ask(desk.lookup.logs, [cert_key])
+    if cert_key in asked.found:
+        return asked.found[cert_key].standing
+    if asked.silent and any(log.replica for log in desk.lookup.logs):
+        raise Unavailable("a log that may have the certificate does not answer")
+    raise Refused("NOT_WATCHABLE", "text", _NOT_LOGGED)
 
 
-async def _logged(desk: Desk, cert_key: bytes) -> tuple[str, Standing] | None:
-    """The log that has had a certificate for longest, and how it stands there: as `Following` compares them."""
-    found = []
-    for log in desk.lookup.logs:
-        state = await log.replica.integrator.certificate(cert_key) if log.replica else None
-        if state is not None:
-            found.append((state.issue_time, log.trust.origin, standing_of(state)))
-    return min(found, key=lambda one: one[0])[1:] if found else None
-
-
-async def _origin(desk: Desk, watch: Watch) -> str | None:
-    found = await _logged(desk, watch.cert_key)
-    return found and found[0]
+def _origin(desk: Desk, watch: Watch) -> str | None:
+    """The log that told last how a certificate stands, if it is still one of the site's."""
+    told = watch.known.origins[:1]
+    return next((log.trust.origin for log in desk.lookup.logs if log.trust.origin in told), None)
 
 
 def watch_json(watch: Watch, origin: str | None) -> dict[str, Any]:

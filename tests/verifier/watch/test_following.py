@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from ledger.errors import Refused
+from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
+from tests.support.build_log import Certificate
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores, sqlite_store
 from tests.support.watch_desk import Receiver, WatchDesk, open_watch_desk
+from tests.verifier.test_several import FIRST, SECOND, Desk, Followed
 from verifier.access.keys import ApiKeys
 from verifier.messages import load_messages
-from verifier.watch.following import Following
+from verifier.verdict import Code
+from verifier.watch.asking import ask
+from verifier.watch.following import END, Following
 from verifier.watch.listing import listed_changes
+from verifier.watch.store import Cursor, Watch, Watches
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -186,3 +196,309 @@ async def test_what_is_taken_in_but_not_verified_waits(small: WatchDesk) -> None
     assert await small.look() == 0 and await small.kinds(watch) == []
     small.office.replica.verified = after
     assert await small.look() == 1 and await small.kinds(watch) == ["suspended"]
+
+
+@dataclass
+class Logs:
+    """Several logs that the same body has filed its keys in, and who watches."""
+
+    desk: Desk
+    watches: Watches
+    key_id: str
+    following: Following
+
+    async def watch(self, certificate: Certificate) -> Watch:
+        asked = await ask(self.desk.lookup().logs, [certificate.issue.cert_key])
+        known = asked.found[certificate.issue.cert_key].standing
+        url = "https://hooks.example.com/"
+        made = Watch(self.watches.new_id(), self.key_id, certificate.issue.cert_key, url, "", self.desk.now, known)
+        return (await self.watches.add(made, b""))[0]
+
+    async def look(self, *which: Followed) -> list[int]:
+        return [await self.following.look(one.known) for one in which or self.desk.logs]
+
+    async def rule(self, one: Followed, kind: Kind, certificate: Certificate) -> None:
+        self.desk.now += 1000
+        one.log.time = max(one.log.time, self.desk.now)
+        await one.log.rule(kind, certificate)
+        await one.poll()
+
+    async def told(self, watch: Watch) -> list[tuple[str, str]]:
+        """Kinds, the oldest first, and the logs that told them."""
+        found = [
+            (event.kind, json.loads(event.body)["data"]["origin"]) for event in await self.watches.events(watch.id)
+        ]
+        self.desk.now += 1  # events of one moment have no order
+        return found[::-1]
+
+    async def known(self, watch: Watch) -> tuple[str, ...]:
+        """The status that was told last, and the logs that it rests on."""
+        found = await self.watches.find(self.key_id, watch.id)
+        assert found is not None
+        return found.known.status, *found.known.origins
+
+
+@pytest.fixture
+async def logs(tmp_path: Path) -> AsyncIterator[Logs]:
+    (tmp_path / "logs").mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        desk = Desk(tmp_path / "logs", pool)
+        for origin in (FIRST, SECOND):
+            await desk.open(origin, "")
+        async with sqlite_store(tmp_path) as store:
+            count = iter(range(1, 1_000_000))
+
+            def drawn(size: int) -> bytes:
+                return next(count).to_bytes(size, "big")
+
+            watches = Watches(lambda: store, lambda: desk.now, drawn)
+            key, _ = await ApiKeys(lambda: store, lambda: desk.now).add("hr", drawn)
+            opened = Logs(desk, watches, key.id, Following(desk.lookup().logs, watches))
+            assert await opened.look() == [0, 0]
+            yield opened
+        await desk.close()
+
+
+class Down:
+    """A log whose database does not answer, until it is up again."""
+
+    def __init__(self, one: Followed, monkeypatch: pytest.MonkeyPatch, *, hangs: bool = False) -> None:
+        self._patch = monkeypatch.context()
+        patch = self._patch.__enter__()
+        assert one.known.replica is not None
+        integrator = one.known.replica.integrator
+
+        async def nothing(*_: object) -> None:
+            if hangs:
+                await asyncio.Event().wait()
+            raise Unavailable("the database does not answer")
+
+        patch.setattr(integrator, "certificate", nothing)
+        patch.setattr(integrator.store, "changed_since", nothing)
+        one.known._known.clear()
+
+    def up(self) -> None:
+        self._patch.__exit__(None, None, None)
+
+
+class TestSeveral:
+    """A watch tells what the page shows, whichever log that comes from."""
+
+    async def test_what_the_successor_took_over(self, logs: Logs) -> None:
+        old, new = logs.desk.logs
+        one = old.log.certificate("one")
+        await old.issue(one)
+        watch = await logs.watch(one)
+        await old.close(SECOND)
+        await new.issue(new.log.certificate("of the new one"))
+        await new.issue(one)
+        assert await logs.look() == [0, 0] and await logs.known(watch) == ("in_force", SECOND)
+        await new.revoke(one)
+        assert await logs.desk.code(one) is Code.REVOKED
+        assert await logs.look() == [0, 1] and await logs.told(watch) == [("revoked", SECOND)]
+        assert await logs.known(watch) == ("revoked", SECOND)
+
+    @pytest.mark.parametrize("at", [0, 1])
+    async def test_the_same_bytes_in_two_logs(self, logs: Logs, at: int) -> None:
+        one = logs.desk.logs[0].log.certificate("one")
+        for log in logs.desk.logs:
+            await log.issue(one)
+            await logs.desk.pass_time(*logs.desk.logs, ms=2000)
+        watch = await logs.watch(one)
+        told = logs.desk.logs[at]
+        await told.revoke(one)
+        assert await logs.desk.code(one) is Code.REVOKED
+        assert sum(await logs.look()) == 1 and await logs.told(watch) == [("revoked", told.log.origin)]
+        assert await logs.look() == [0, 0]
+        (event,) = await logs.watches.events(watch.id)
+        assert json.loads(event.body)["data"]["size"] == told.log.integrator.size
+
+    async def test_what_a_copy_goes_through_is_no_news(self, logs: Logs) -> None:
+        """Anybody who is filed in the other log could log the cert key there and revoke it."""
+        first, second = logs.desk.logs
+        mine, copy = first.log.certificate("one"), second.log.certificate("one", grade=5)
+        await first.issue(mine)
+        watch = await logs.watch(mine)
+        await logs.desk.pass_time(first, second, ms=5000)
+        await second.issue(copy)
+        await second.revoke(copy)
+        assert await logs.look() == [0, 0] and await logs.known(watch) == ("in_force", FIRST)
+        await first.revoke(mine)
+        assert await logs.look() == [1, 0] and await logs.told(watch) == [("revoked", FIRST)]
+
+    async def test_nothing_is_told_under_a_checkpoint_that_does_not_say_it(self, logs: Logs) -> None:
+        first, second = logs.desk.logs
+        one = first.log.certificate("one")
+        for log in (first, second):
+            await log.issue(one)
+        watch = await logs.watch(one)
+        assert second.known.replica is not None
+        before = second.known.replica.verified
+        await second.revoke(one)
+        after, second.known.replica.verified = second.known.replica.verified, before
+        await first.log.correct(one, "例小红")
+        await first.poll()
+        assert await logs.look() == [0, 0] and await logs.following.anew() == 0
+        second.known.replica.verified = after
+        assert sum(await logs.look()) == 1 and await logs.told(watch) == [("revoked", SECOND)]
+
+
+class TestDown:
+    """One log's database is down, or hangs."""
+
+    @pytest.mark.parametrize("hangs", [False, True])
+    async def test_it_holds_up_nobody_else(self, logs: Logs, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
+        monkeypatch.setattr("verifier.watch.asking.ANSWER_S", 0.05)
+        first, second = logs.desk.logs
+        one, theirs = first.log.certificate("one"), second.log.certificate("theirs")
+        await first.issue(one)
+        await second.issue(theirs)
+        watch, other = await logs.watch(one), await logs.watch(theirs)
+        assert await logs.look() == [0, 0] and await logs.following.anew() == 0
+        down = Down(second, monkeypatch, hangs=hangs)
+        running = asyncio.create_task(logs.following.run(0.01))
+        await second.revoke(theirs)
+        await first.revoke(one)
+        async with asyncio.timeout(60):
+            while not await logs.told(watch):
+                await asyncio.sleep(0.01)
+        assert await logs.told(other) == []
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        down.up()
+        assert await logs.look() == [0, 1] and await logs.told(other) == [("revoked", SECOND)]
+
+    async def test_good_news_waits_for_a_log_that_spoke_against_it(
+        self, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = logs.desk.logs
+        one, own = first.log.certificate("one"), first.log.certificate("own")
+        for log in (first, second):
+            await log.issue(one)
+        await first.issue(own)
+        watch, other = await logs.watch(one), await logs.watch(own)
+        for log in (first, second):
+            await logs.rule(log, Kind.SUSPEND, one)
+        await logs.rule(first, Kind.SUSPEND, own)
+        assert sum(await logs.look()) == 2
+        down = Down(second, monkeypatch)
+        await logs.rule(first, Kind.RESTORE, one)
+        await logs.rule(first, Kind.RESTORE, own)
+        assert await logs.look(first) == [1] and await logs.told(other) == [("suspended", FIRST), ("restored", FIRST)]
+        assert await logs.following.anew() == 0 and len(await logs.told(watch)) == 1
+        down.up()
+        assert await logs.following.anew() == 0, "it is suspended there"
+        await logs.rule(second, Kind.RESTORE, one)
+        assert await logs.look() == [0, 1] and [kind for kind, _ in await logs.told(watch)] == ["suspended", "restored"]
+
+    async def test_what_waited_is_told_once_the_log_answers(self, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, second = logs.desk.logs
+        one = first.log.certificate("one")
+        for log in (first, second):
+            await log.issue(one)
+        watch = await logs.watch(one)
+        await logs.rule(first, Kind.SUSPEND, one)
+        assert sum(await logs.look()) == 1
+        down = Down(second, monkeypatch)
+        await logs.rule(first, Kind.RESTORE, one)
+        assert await logs.look(first) == [0], "the other may have suspended it meanwhile"
+        down.up()
+        assert await logs.look() == [0, 0] and await logs.following.anew() == 1
+        assert [kind for kind, _ in await logs.told(watch)] == ["suspended", "restored"]
+
+    async def test_bad_news_does_not_wait(self, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, second = logs.desk.logs
+        one = first.log.certificate("one")
+        for log in (first, second):
+            await log.issue(one)
+        watch = await logs.watch(one)
+        down = Down(second, monkeypatch)
+        await logs.rule(first, Kind.SUSPEND, one)
+        assert await logs.look(first) == [1] and await logs.told(watch) == [("suspended", FIRST)]
+        await logs.rule(first, Kind.RESTORE, one)
+        assert await logs.look(first) == [0], "it still rests on the silent one"
+        down.up()
+        assert await logs.following.anew() == 1
+
+    async def test_its_own_log_has_to_answer(self, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, _ = logs.desk.logs
+        one = first.log.certificate("one")
+        await first.issue(one)
+        watch = await logs.watch(one)
+        assert await logs.look(first) == [0]
+        await first.revoke(one)
+
+        async def nothing(*_: object) -> None:
+            raise Unavailable("the database does not answer")
+
+        assert first.known.replica is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(first.known.replica.integrator, "certificate", nothing)
+            with pytest.raises(Unavailable):
+                await logs.look(first)
+        assert await logs.look(first) == [1] and await logs.told(watch) == [("revoked", FIRST)]
+
+
+class TestAnew:
+    """What no change in a log would bring up."""
+
+    async def test_what_was_missed_before_is_told_after_a_start(self, logs: Logs) -> None:
+        """As by the program of before, which compared the first log alone; or with a log that was added since."""
+        first, second = logs.desk.logs
+        one = first.log.certificate("one")
+        await first.issue(one)
+        watch = await logs.watch(one)
+        assert await logs.look() == [0, 0]
+        await second.issue(one)
+        await second.revoke(one)
+        await logs.watches.begin(Cursor(SECOND, second.log.integrator.size - 1, END))
+        assert await logs.look() == [0, 0]
+        restarted = Following(logs.desk.lookup().logs, logs.watches)
+        assert await restarted.anew() == 1 and await logs.told(watch) == [("revoked", SECOND)]
+        assert await restarted.anew() == 0
+
+    async def test_a_replica_that_went_back_tells_nothing_old(self, logs: Logs) -> None:
+        """Made anew or out of a backup, it says what was so once; or another process on the same store is ahead."""
+        first, _ = logs.desk.logs
+        one = first.log.certificate("one")
+        await first.issue(one)
+        watch = await logs.watch(one)
+        await logs.rule(first, Kind.SUSPEND, one)
+        assert await logs.look(first) == [1]
+        size = first.log.integrator.size
+        await logs.watches.begin(Cursor(FIRST, size + 2, b""))  # somebody was told what came later
+        await logs.rule(first, Kind.RESTORE, one)
+        restarted = Following(logs.desk.lookup().logs, logs.watches)
+        assert first.log.integrator.size == size + 2 and await restarted.anew() == 0
+        await first.issue(first.log.certificate("more"))
+        assert await restarted.anew() == 1 and (await logs.told(watch))[-1] == ("restored", FIRST)
+
+    async def test_a_log_that_is_closed_gives_its_place_to_the_successor(self, logs: Logs) -> None:
+        old, new = logs.desk.logs
+        one = old.log.certificate("one")
+        for log in (old, new):
+            await log.issue(one)
+        watch = await logs.watch(one)
+        await logs.rule(old, Kind.SUSPEND, one)
+        assert sum(await logs.look()) == 1 and await logs.following.anew() == 0
+        await old.close(SECOND)
+        assert await logs.desk.code(one) is Code.VALID
+        assert await logs.look() == [0, 0] and await logs.following.anew() == 1
+        assert await logs.told(watch) == [("suspended", FIRST), ("restored", SECOND)]
+        assert await logs.following.anew() == 0
+
+    async def test_a_watch_is_compared_once_it_is_kept(self, logs: Logs) -> None:
+        """The change came while the watch was being made, and the cursor is past it."""
+        first, _ = logs.desk.logs
+        one = first.log.certificate("one")
+        await first.issue(one)
+        assert await logs.look() == [0, 0] and await logs.following.anew() == 0
+        kept = await ask(logs.desk.lookup().logs, [one.issue.cert_key])
+        await first.revoke(one)
+        assert await logs.look() == [0, 0]
+        known = kept.found[one.issue.cert_key].standing
+        made = Watch("0" * 32, logs.key_id, one.issue.cert_key, "https://hooks.example.com/", "", 0, known)
+        await logs.watches.add(made, b"")
+        logs.following.note(one.issue.cert_key)
+        assert await logs.following.anew() == 1 and await logs.told(made) == [("revoked", FIRST)]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ledger.edge import Site, start_site
+from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
 from tests.support.build_log import BASE
 from tests.support.receipt_office import SIGNER, Office, open_office
@@ -25,6 +26,7 @@ from tests.verifier.web.test_app import ask, matches
 from verifier.access.keys import ApiKeys
 from verifier.access.web import build_access
 from verifier.site.context import Context
+from verifier.watch.following import Following
 from verifier.watch.web import build_watch
 from verifier.web.app import create_app
 from verifier.web.state import WebSettings
@@ -86,7 +88,9 @@ async def test_registered_told_listed_and_ended(office: Office, tmp_path: Path) 
         assert (await ask(site, "GET", address, headers=mine)).status == 404
 
 
-async def test_a_watch_names_the_log_that_tells_of_the_certificate(office: Office, tmp_path: Path) -> None:
+async def test_a_watch_names_the_log_that_tells_of_the_certificate(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of several logs the one that has had it for longest; none, once that one is no longer among the site's."""
     (tmp_path / "logs").mkdir()
     with ThreadPoolExecutor(1) as pool:
@@ -98,6 +102,11 @@ async def test_a_watch_names_the_log_that_tells_of_the_certificate(office: Offic
         await first.issue(own, shared)
         office = replace(office, log=first.log, lookup=desk.lookup(), now=[desk.now])
         async with serving(office, tmp_path) as (site, mine, _):
+            assert second.known.replica is not None and first.known.replica is not None
+
+            async def down(*_: object) -> None:
+                raise Unavailable("the database does not answer")
+
             for certificate, origin in ((own, FIRST), (shared, SECOND)):
                 asked = {"text": certificate.code().link, "url": "http://127.0.0.1:9/hook"}
                 made = await ask(site, "POST", "/v1/watches", json=asked, headers=mine)
@@ -108,6 +117,16 @@ async def test_a_watch_names_the_log_that_tells_of_the_certificate(office: Offic
             assert {one["cert_key"]: one["origin"] for one in listed} == {
                 own.issue.cert_key.hex(): FIRST, shared.issue.cert_key.hex(): SECOND,
             }  # fmt: skip
+            with monkeypatch.context() as patch:
+                patch.setattr(second.known.replica.integrator, "certificate", down)
+                second.known._known.clear()
+                again = (await ask(site, "GET", "/v1/watches", headers=mine)).json()["watches"]
+                assert again == listed, "what was told needs no log"
+                asked = {"text": own.code().link, "url": "http://127.0.0.1:9/another"}
+                made = await ask(site, "POST", "/v1/watches", json=asked, headers=mine)
+                assert made.status == 201 and made.json()["origin"] == FIRST
+                address = made.headers["location"]
+                assert (await ask(site, "DELETE", address, headers=mine)).status == 204
             office.lookup.logs = (second.known,)
             (gone,) = [
                 one
@@ -116,6 +135,18 @@ async def test_a_watch_names_the_log_that_tells_of_the_certificate(office: Offic
             ]
             assert gone["cert_key"] == own.issue.cert_key.hex()
         await desk.close()
+
+
+async def test_a_new_watch_is_compared_once_more(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[bytes] = []
+    monkeypatch.setattr(Following, "note", lambda _, cert_key: noted.append(cert_key))
+    async with serving(office, tmp_path) as (site, mine, _):
+        asked = {"text": office.link, "url": "http://127.0.0.1:9/hook"}
+        for status in (201, 200):
+            assert (await ask(site, "POST", "/v1/watches", json=asked, headers=mine)).status == status
+    assert noted == [office.certificate.issue.cert_key]
 
 
 WHAT_IS_REFUSED: list[tuple[Any, ...]] = [
