@@ -219,6 +219,12 @@ OVERTAKEN: Final = _finding(
     "该登记日志已关闭，后继日志的数据暂缺",
     "This log is closed, and its successor's data is missing",
 )
+OTHERS_UNKNOWN: Final = _finding(
+    "freshness",
+    _UNKNOWN,
+    "所信任的其他登记日志对此有何记载，无从得知",
+    "What the other logs that are believed here say of it is not known",
+)
 KIT_FRESH: Final = _finding("freshness", _PASS, "离线包在有效期内", "The offline kit is within its age limit")
 KIT_OLD: Final = _finding(
     "freshness", _UNKNOWN, "离线包已过期或本机时钟有误", "The kit is too old, or this clock is wrong"

@@ -12,12 +12,14 @@ addresses count, and another one is wrong_domain. Addresses change, and a receip
 An answer is green only where somebody besides the log vouches for its state: a map auditor in the evidence, or the
 replica of a verifier whose key the reader knows. An answer without evidence (an altered code, a foreign one, no answer)
 rests on the signature of the verifier alone, so under an unknown key it tells nothing.
+By a stranger's receipt a reader of several logs knows what one of them says. That it does not have the certificate, or
+has other bytes, is no answer then. That it is in force there is not green: another log may have taken it over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -27,12 +29,15 @@ from ledger.records.evidence import parse_evidence
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink, parse_code
 from ledger.tlog.note import parse_note
+from verifier import steps
+from verifier.carried import Item
 from verifier.former import UnknownKeys
 from verifier.proven import open_evidence
 from verifier.receipts.receipt import Receipt
-from verifier.register import register_of
+from verifier.register import Register, register_of
+from verifier.several import Answer, counting, together
 from verifier.trust import Trust, check_base
-from verifier.verdict import SHOWS_NOTHING, Code, Source, Verdict, detail_keys, without_item
+from verifier.verdict import GREEN, SHOWS_NOTHING, Code, Source, Verdict, detail_keys, without_item
 from verifier.verify import Evidence, verify
 
 # Answers that a receipt may hold without evidence: they show nothing of a certificate.
@@ -87,7 +92,26 @@ def recomputed(receipt: Receipt, trusts: Sequence[Trust], *, vouched: bool) -> V
     item = _item(receipt, trust, seen=vouched)
     register = register_of(proven, Source.EVIDENCE, vouched=proven.audited or vouched)
     face = FaceContent(receipt.face, b"") if receipt.face else None
-    return verify(Evidence(item, register, face, offline=True), trust, receipt.checked_at_ms)
+    judged, at = Evidence(item, register, face, offline=True), receipt.checked_at_ms
+    if vouched or len(trusts) == 1 or item is None or isinstance(item, ForeignLink):
+        return verify(judged, trust, at)
+    return _of_one_among(judged, item, register, trust, trusts, at)
+
+
+def _of_one_among(
+    judged: Evidence, item: Item, register: Register, trust: Trust, trusts: Sequence[Trust], at: int
+) -> Verdict:
+    """As of several logs of which only that of `trust` has answered."""
+    answers = [Answer(one, register if one is trust else None) for one in trusts]
+    counted = counting(item, answers)
+    judging = zip(counted.answers, counted.items, strict=True)
+    verdicts = [verify(replace(judged, item=one, register=by.register), by.trust, at) for by, one in judging]
+    verdict = together(item, counted, verdicts)
+    if verdict.code not in GREEN:
+        return verdict
+    verdict = verify(replace(judged, register=replace(register, vouched=False)), trust, at)
+    others = [finding for finding in verdict.findings if finding.step != steps.OTHERS_UNKNOWN.step]
+    return replace(verdict, findings=steps.complete([*others, steps.OTHERS_UNKNOWN]))
 
 
 def _item(receipt: Receipt, trust: Trust, *, seen: bool) -> QrCode | ForeignLink | None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import Malformed
+from ledger.records.evidence import format_evidence
 from ledger.records.kinds import Kind
 from ledger.records.qr import format_code
 from ledger.tlog.keys import Ed25519Signer
-from tests.support.build_log import AUDITOR, AUDITORS, octets
+from tests.support.build_log import AUDITOR, AUDITORS, BASE, Certificate, octets
 from tests.support.receipt_office import SIGNER, YEARS, Office, open_office
+from tests.verifier.test_several import FIRST, SECOND, Desk, Followed, said
 from verifier.former import FormerKeys
-from verifier.receipts.receipt import sign_receipt
-from verifier.verdict import Code
+from verifier.messages import load_messages
+from verifier.receipts.check import Checked, check_receipt
+from verifier.receipts.receipt import Receipt, sign_receipt
+from verifier.verdict import Code, without_item
 
 
 @pytest.fixture
@@ -162,3 +168,92 @@ async def test_a_receipt_from_before_the_log_changed_its_keys(office: Office) ->
     for pairs in ((), (replace(former, until_ms=office.log.time - 1),)):
         unknown = office.check(receipt, former=pairs)
         assert (unknown.verdict.code, unknown.proven) == (Code.UNAVAILABLE, False), "nobody altered it"
+
+
+@asynccontextmanager
+async def two_logs(folder: Path, seed: str) -> AsyncIterator[Desk]:
+    """A map auditor cosigns both."""
+    with ThreadPoolExecutor(1) as pool:
+        desk = Desk(folder, pool)
+        for origin, one in ((FIRST, ""), (SECOND, seed)):
+            (await desk.open(origin, one)).log.cosigned_by = (AUDITOR,)
+        yield desk
+        await desk.close()
+
+
+@pytest.fixture
+async def logs(tmp_path: Path) -> AsyncIterator[Desk]:
+    """Of different people."""
+    async with two_logs(tmp_path, "b") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def heirs(tmp_path: Path) -> AsyncIterator[Desk]:
+    """The same body has filed the same keys in both."""
+    async with two_logs(tmp_path, "") as opened:
+        yield opened
+
+
+async def claimed(
+    desk: Desk, code: Code, one: Certificate, of: Followed, index: int | None = None, *, known: bool = False
+) -> Checked:
+    """What a reader of all logs makes of a receipt that says `code` of a certificate by the proof of one log."""
+    raw = format_evidence(await of.log.evidence(one.issue.cert_key, time_ms=desk.now))
+    verdict = load_messages().as_json(without_item(Code.NOT_FOUND, desk.now)) | {"code": code.value}
+    asked = format_code(one.code(index), form="u")
+    receipt = sign_receipt(Receipt(BASE, asked, b"", desk.now, verdict, None, raw, SIGNER.public), SIGNER)
+    trusts = [replace(log.log.trust(map_auditors=AUDITORS), alone=len(desk.logs) == 1) for log in desk.logs]
+    return check_receipt(receipt, trusts, {SIGNER.public} if known else set(), desk.now)
+
+
+class TestSeveralLogs:
+    """A stranger may have taken the proof of any of them: it says nothing of the others."""
+
+    async def test_that_one_has_no_such_certificate_proves_nothing(self, logs: Desk) -> None:
+        first, second = logs.logs
+        one = second.log.certificate("one")
+        (index,) = await second.issue(one)
+        assert await logs.code(one) is await logs.code(one, index) is Code.VALID
+        for place in (None, index):
+            checked = await claimed(logs, Code.NOT_FOUND, one, first, place)
+            assert (checked.verdict.code, checked.proven) == (Code.UNAVAILABLE, False)
+            checked = await claimed(logs, Code.NOT_FOUND, one, first, place, known=True)
+            assert (checked.verdict.code, checked.proven) == (Code.NOT_FOUND, True), "he asked them all"
+        del logs.logs[1]
+        checked = await claimed(logs, Code.NOT_FOUND, one, first)
+        assert (checked.verdict.code, checked.proven) == (Code.NOT_FOUND, True), "there is no other log"
+        logs.logs.append(second)
+
+    async def test_other_bytes_under_its_key_prove_nothing(self, logs: Desk) -> None:
+        """Anybody who is filed somewhere can log a copy; the code shows whose it is."""
+        first, second = logs.logs
+        one = second.log.certificate("one")
+        (index,) = await second.issue(one)
+        await first.issue(first.log.certificate("one", grade=5))
+        assert await logs.code(one, index) is Code.VALID
+        checked = await claimed(logs, Code.TAMPERED, one, first, index)
+        assert (checked.verdict.code, checked.proven) == (Code.UNAVAILABLE, False)
+
+    async def test_what_another_log_took_over_is_not_green_by_the_closed_one(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        one = old.log.certificate("one")
+        await old.issue(one)
+        await old.close(SECOND)
+        await new.issue(new.log.certificate("of the new one"))
+        await new.issue(one)
+        await new.revoke(one)
+        assert await heirs.code(one) is Code.REVOKED
+        checked = await claimed(heirs, Code.VALID, one, old)
+        assert (checked.verdict.code, checked.proven) == (Code.OFFLINE_SIGNATURE_OK, False)
+        assert checked.verdict.certificate is not None and checked.verdict.certificate.status == "unknown"
+        assert said(checked.verdict, "freshness") == "What the other logs that are believed here say of it is not known"
+        checked = await claimed(heirs, Code.REVOKED, one, new)
+        assert (checked.verdict.code, checked.proven) == (Code.REVOKED, True)
+
+    async def test_a_known_signer_s_is_green(self, logs: Desk) -> None:
+        one = logs.logs[0].log.certificate("one")
+        (index,) = await logs.logs[0].issue(one)
+        for place in (None, index):
+            checked = await claimed(logs, Code.VALID, one, logs.logs[0], place, known=True)
+            assert (checked.verdict.code, checked.proven) == (Code.VALID, True)
