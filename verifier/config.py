@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +24,6 @@ from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, 
 SETTINGS_FILE: Final = "verifier.toml"
 KIT_AGE_S: Final = 3 * 86_400  # a job fair, and the day before it
 _HEX32: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-SERVED_FILE: Final = "serve.lock"  # locked while `serve` keeps the replicas up to date
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,27 +344,6 @@ async def add_log(folder: Path, log: LogConfig) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-
-
-@contextmanager
-def mark_served(folder: Path) -> Iterator[None]:
-    """Say to others, as long as this lasts, that the replica here is kept up to date. The kernel forgets it with the
-    process."""
-    with (folder / SERVED_FILE).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # waits at most for somebody who just looks
-        yield
-
-
-def is_served(folder: Path) -> bool:
-    """Whether a running `serve` keeps the replica here up to date."""
-    try:
-        with (folder / SERVED_FILE).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def load_folder(folder: Path) -> VerifierSettings:

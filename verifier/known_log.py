@@ -91,6 +91,7 @@ class KnownLog:
     ) -> None:
         self.trust = trust
         self.replica = replica
+        self.unopened = ""  # what keeps the replica from being opened, for operators
         self.ledger = envelopes
         self._now_ms = now_ms
         self._envelopes = _Envelopes(envelopes, now_ms, envelope_s)
@@ -153,7 +154,10 @@ class KnownLog:
         replica, found = self.replica, {"origin": self.trust.origin}
         verified = replica.verified if replica else None
         if replica is None or verified is None:
-            return {**found, "synced": False, "target": (replica.target if replica else None) or 0}
+            if self.unopened:
+                found["problem"] = self.unopened
+            target = (replica.target if replica else None) or 0
+            return {**found, "open": replica is not None, "synced": False, "target": target}
         if replica.problem is not None:
             found["problem"] = type(replica.problem).__name__
         if self.successor:

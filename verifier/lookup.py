@@ -26,7 +26,7 @@ from ledger.scan_apart import PdfScan, sniff
 from verifier.carried import Item, Keyed, Numbered
 from verifier.known_log import BEFORE, AsOf, KnownLog
 from verifier.register import Logged
-from verifier.replica import Verified
+from verifier.replica import Replica, Verified
 from verifier.several import Answer, counting, together
 from verifier.verdict import Verdict
 from verifier.verify import Evidence, verify
@@ -70,11 +70,12 @@ class Lookup:
         self._twice = Counter(
             "certverifier_several_logs", "Checks of a certificate that more than one log has", registry=self.metrics
         )
+        self._gauge("replica_open", "0 while the log's replica cannot be opened", lambda _, r: r is not None)
         self._gauge("replica_size", "Leaves under the newest verified checkpoint", lambda v, _: v.size if v else 0)
         self._gauge("checkpoint_time_seconds", "Time of that checkpoint", lambda v, _: v.time_ms / 1000 if v else 0)
-        self._gauge("replica_halted", "1 after the log broke a rule", lambda _, halted: halted)
+        self._gauge("replica_halted", "1 after the log broke a rule", lambda _, r: bool(r and r.halted))
 
-    def _gauge(self, name: str, help_: str, read: Callable[[Verified | None, bool], float]) -> None:
+    def _gauge(self, name: str, help_: str, read: Callable[[Verified | None, Replica | None], float]) -> None:
         gauge = Gauge(f"certverifier_{name}", help_, ("origin",), registry=self.metrics)
         for log in self.logs:
             gauge.labels(log.trust.origin).set_function(partial(_measured, log, read))
@@ -241,9 +242,9 @@ def choose_code(texts: Sequence[str], bases: tuple[str, ...]) -> QrCode | Foreig
     return foreign
 
 
-def _measured(log: KnownLog, read: Callable[[Verified | None, bool], float]) -> float:
+def _measured(log: KnownLog, read: Callable[[Verified | None, Replica | None], float]) -> float:
     replica = log.replica
-    return float(read(replica.verified if replica else None, replica is not None and replica.halted is not None))
+    return float(read(replica.verified if replica else None, replica))
 
 
 def _open_file(data: bytes) -> Item | None:

@@ -1,14 +1,13 @@
-"""A verifier's folder while a command has it open: the replica of each log, followed, shared with a running `serve`."""
+"""A verifier's folder while a command has it open: the replica of each log, shared with a running `serve`."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,13 +20,14 @@ from ledger.remote import LogSource
 from ledger.store.opening import create_store, is_postgres, open_store
 from ledger.store.protocol import Store
 from ledger.text import Text
-from verifier.config import LogConfig, VerifierSettings, is_served
+from verifier.config import LogConfig, VerifierSettings
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.numbers.asking import Asked, Numbers
 from verifier.replica import Replica
+from verifier.served import is_served
 from verifier.trust import Trust
-from verifier.violation import Violation, say_failure
+from verifier.violation import say_failure
 
 WAIT_S: Final = 10.0  # for another `check` or `sync` to finish with a replica
 LOOK_S: Final = 0.05
@@ -38,7 +38,10 @@ _NOT_ADDED: Final = Text(
     "There is no replica of {origin}: a new log is added with add-log, a replica that was lost is made again with "
     "sync --recreate",
 )
-_log = logging.getLogger("verifier")
+_IN_USE: Final = Text(
+    "日志 {origin} 的副本正被另一进程使用：同一副本的另一个 serve、sync 或 check",
+    "The replica of {origin} is in use by another process: another serve, sync or check of it",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,35 @@ async def opened(
     """The replica of each log of the settings, in their order. With `share` a replica may be one that a running `serve`
     keeps up to date, or that somebody has not finished with after `wait_s`."""
     async with AsyncExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="signatures"))
-        found = []
-        for log, trust in zip(settings.logs, settings.trusts(), strict=True):
-            store, shared = await _open_store(folder, log, share=share, wait_s=wait_s)
-            stack.push_async_callback(store.close)
-            source = await stack.enter_async_context(open_log(log.source_url))
-            found.append(Opened(log.origin, await _read(store, source, trust, pool, now_ms, shared=shared), shared))
-        yield found
+        pool = stack.enter_context(reading_pool())
+        yield [
+            await open_replica(folder, log, trust, pool, stack, now_ms, share=share, wait_s=wait_s)
+            for log, trust in zip(settings.logs, settings.trusts(), strict=True)
+        ]
+
+
+def reading_pool() -> ThreadPoolExecutor:
+    """Who checks signatures while replicas are read and followed."""
+    return ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="signatures")
+
+
+async def open_replica(
+    folder: Path,
+    log: LogConfig,
+    trust: Trust,
+    pool: Executor,
+    stack: AsyncExitStack,
+    now_ms: Callable[[], int],
+    *,
+    share: bool = False,
+    wait_s: float = 0.0,
+) -> Opened:
+    """One log's replica, until `stack` is closed; the words as of `opened`. Raises Refused when it is not there or
+    another process has it, Unverified when it is damaged or of another log, Unavailable."""
+    store, shared = await _open_store(folder, log, share=share, wait_s=wait_s)
+    stack.push_async_callback(store.close)
+    source = await stack.enter_async_context(open_log(log.source_url))
+    return Opened(log.origin, await _read(store, source, trust, pool, now_ms, shared=shared), shared)
 
 
 async def logs_to_ask(
@@ -149,47 +173,10 @@ async def bring_up_to_date(one: Opened, now_ms: Callable[[], int], *, quiet: boo
         await replica.poll(now_ms(), reached)
 
 
-@asynccontextmanager
-async def following(logs: Sequence[Opened], now_ms: Callable[[], int], every_s: float) -> AsyncIterator[None]:
-    """Each replica followed by a task of its own: what one log does holds up no other."""
-    tasks = []
-    for one in logs:
-        task = asyncio.create_task(one.replica.follow(now_ms, _Alarm(one.origin), every_s))
-        task.add_done_callback(_Halt(one.replica))
-        tasks.append(task)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
-
-
 def no_ledger(origin: str) -> Refused:
     """What needs the ledger's own answers cannot be done for a log that is only read as files."""
     text = Text("日志 {o} 未设置账本地址", "No ledger_url is set for the log {o}")
     return Refused("NO_LEDGER", origin, text.format(o=origin))
-
-
-@dataclass(frozen=True, slots=True)
-class _Alarm:
-    origin: str
-
-    def __call__(self, error: CertLedgerError) -> None:
-        _log.warning("replica of %s: %s: %s", self.origin, type(error).__name__, say_failure(error))
-
-
-@dataclass(frozen=True, slots=True)
-class _Halt:
-    """A follower that ended by a bug leaves a replica that is no longer believed."""
-
-    replica: Replica
-
-    def __call__(self, done: asyncio.Task[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            _log.critical("replica stopped by a bug", exc_info=error)
-            self.replica.halted = Violation("the follower stopped because of a bug", proven=False)
 
 
 async def recreate(folder: Path, settings: VerifierSettings) -> list[str]:
@@ -215,8 +202,10 @@ async def _open_store(folder: Path, log: LogConfig, *, share: bool, wait_s: floa
             try:
                 return await open_store(log.place, folder, private=False), False
             except Refused as error:
-                if error.code != "STORE_IN_USE" or not share:
+                if error.code != "STORE_IN_USE":
                     raise
+                if not share:
+                    raise Refused(error.code, log.origin, _IN_USE.format(origin=log.origin)) from error
         if is_served(folder) or time.monotonic() >= until:
             return await open_store(log.place, folder, private=False, read_only=True), True
         await asyncio.sleep(LOOK_S)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,9 @@ from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.records.cose import Signer
 from verifier.access.web import build_access
-from verifier.config import VerifierSettings, mark_served
+from verifier.config import VerifierSettings
 from verifier.eligibility.site import build_eligibility
+from verifier.followed import followed
 from verifier.hiring.web import build_lists
 from verifier.holders.room import build_room as build_holders
 from verifier.kit.key import believed_makers
@@ -29,10 +31,10 @@ from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers
 from verifier.numbers.web import numbers_room
-from verifier.opened import following, opened
 from verifier.places.web import places_room
 from verifier.receipts.web import build_receipts
 from verifier.scanning import Scanner
+from verifier.served import mark_served
 from verifier.site.context import Builder, Context
 from verifier.site.opening import open_site
 from verifier.watch.web import build_watch
@@ -70,21 +72,15 @@ def serve(
                     await stack.enter_async_context(client)
             context.opened = await open_site(settings.site_store, folder)
             stack.push_async_callback(context.opened.close)
-            logs = await stack.enter_async_context(opened(folder, settings, _now_ms))
             stack.enter_context(mark_served(folder))
-            await stack.enter_async_context(following(logs, _now_ms, settings.poll_ms / 1000))
-            for known, one in zip(lookup.logs, logs, strict=True):
-                known.replica = one.replica
+            all_open = await stack.enter_async_context(followed(folder, settings, lookup.logs, _now_ms))
             gc.collect()
             gc.freeze()  # packs, catalogue, templates: nothing of them is garbage before the end
             gc.set_threshold(50_000, 20, 20)  # what a check makes is gone when it is answered, without any search
             if shelf is not None:
-                sources = [(one.replica, known.trust) for known, one in zip(lookup.logs, logs, strict=True)]
-                await stack.enter_async_context(shelf.kept_fresh(sources))
+                await stack.enter_async_context(_offered(shelf, lookup.logs, all_open))
             yield
             context.opened = None
-        for known in lookup.logs:
-            known.replica = None
 
     asked = [
         Asked(known, client)
@@ -102,6 +98,27 @@ def serve(
     app = create_app(lookup, WebSettings(base=settings.bases[0], trust=trust), rooms)
     app.cleanup_ctx.insert(0, running)
     run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)
+
+
+@asynccontextmanager
+async def _offered(
+    shelf: Shelf, logs: Sequence[KnownLog], all_open: Callable[[], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Kits are made once every log is open: by a kit that lacks one, its certificates would be nobody's."""
+
+    async def offer() -> None:
+        await all_open()
+        sources = [(log.replica, log.trust) for log in logs if log.replica is not None]
+        async with shelf.kept_fresh(sources):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(offer())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _now_ms() -> int:

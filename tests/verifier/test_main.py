@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -29,9 +30,10 @@ from tests.support.verdict_samples import caused
 from tests.support.witnesses import Cosigner, quorum
 from verifier import opened
 from verifier.__main__ import main
-from verifier.config import SERVED_FILE, SETTINGS_FILE, is_served, load_folder, mark_served
+from verifier.config import SETTINGS_FILE, load_folder
 from verifier.messages import load_messages
 from verifier.report import Printer
+from verifier.served import SERVED_FILE, is_served, mark_served
 from verifier.verdict import Code, cause_of, without_item
 from verifier.verify import Evidence, verify
 
@@ -325,16 +327,36 @@ class TestCheck:
         assert await desk.check(desk.text, "--quiet") == 1
 
 
-async def test_serve_follows_and_answers(desk: Desk) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "verifier", "serve", "--dir", str(desk.folder), "--port", "0",
+async def start_serve(folder: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "verifier", "serve", "--dir", str(folder), "--port", "0",
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[str, list[str]]]:
+    """A `serve` of this folder in a process of its own, which ends well: its address, and what it wrote before."""
+    process = await start_serve(folder)
     try:
         assert process.stderr is not None
-        line = (await asyncio.wait_for(process.stderr.readline(), 120)).decode()
-        url = line.rsplit(" ", 1)[1].strip()
+        lines = [""]
+        async with asyncio.timeout(120):
+            while " listens on " not in lines[-1]:
+                lines.append((await process.stderr.readline()).decode())
+                assert lines[-1], lines
+        reading = asyncio.create_task(process.stderr.read())  # else it would wait for that some day
+        yield lines[-1].rsplit(" ", 1)[1].strip(), lines
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 120) == 0
+    await reading
+
+
+async def test_serve_follows_and_answers(desk: Desk) -> None:
+    async with serving(desk.folder) as (url, lines):
+        assert len(lines) == 2, "nothing is told before"
         async with aiohttp.ClientSession(url) as session, asyncio.timeout(120):
             while True:
                 async with session.get("/readyz") as answer:
@@ -358,9 +380,9 @@ async def test_serve_follows_and_answers(desk: Desk) -> None:
                 async with session.post("/v1/verify", json={"text": format_code(later.code())}) as answer:
                     code = (await answer.json())["code"]
                 await asyncio.sleep(0.05)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 120) == 0
+            second = await start_serve(desk.folder)
+            _, said = await second.communicate()
+            assert second.returncode == 2 and "Another serve runs in this folder" in said.decode()
     assert not is_served(desk.folder)
 
 
@@ -477,3 +499,38 @@ class TestSeveralLogs:
             assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 0
             assert re.findall(r"an empty replica of (\S+) ", capsys.readouterr().err) == made
         assert await desk.check(desk.text, "--quiet") == 0
+
+    async def test_serve_begins_without_one_and_follows_it_once_it_is_there(
+        self, both: tuple[Desk, Certificate, StaticLog], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        desk, certificate, _ = both
+        lost = desk.folder / load_folder(desk.folder).logs[1].place
+        lost.unlink()
+        capsys.readouterr()
+        async with (
+            serving(desk.folder) as (url, lines),
+            aiohttp.ClientSession(url) as session,
+            asyncio.timeout(120),
+        ):
+            told = [json.loads(line) for line in lines if line.startswith("{")]
+            assert [line["level"] for line in told if "LOG_NOT_ADDED" in line["event"]] == ["error"]
+
+            async def until(text: str, wanted: str) -> None:
+                code = ""
+                while code != wanted:
+                    async with session.post("/v1/verify", json={"text": text}) as answer:
+                        code = (await answer.json())["code"]
+                    await asyncio.sleep(0.05)
+
+            await until(desk.text, "valid")
+            async with session.get("/readyz") as answer:
+                states = (await answer.json())["detail"]["logs"]
+            assert answer.status == 200 and [one["synced"] for one in states] == [True, False]
+            assert (states[1]["open"], states[1]["problem"]) == (False, "LOG_NOT_ADDED")
+            async with session.get("/metrics") as answer:
+                assert 'replica_open{origin="log.test.example/2027"} 0.0' in await answer.text()
+            assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 0
+            assert "the running serve opens it within a minute" in capsys.readouterr().err
+            await until(format_code(certificate.code()), "valid")
+            assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 2, "both are in use"
+        assert not is_served(desk.folder)

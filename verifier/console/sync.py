@@ -13,9 +13,11 @@ from ledger.errors import CertLedgerError
 from ledger.text import Text
 from verifier.config import load_replicas
 from verifier.opened import Opened, bring_up_to_date, opened, recreate
+from verifier.served import is_served
 from verifier.violation import exit_status, say_failure
 
 _MADE = Text("已重新建立 {origin} 的空副本", "an empty replica of {origin} was made")
+_SERVED = Text("正在运行的 serve 会在一分钟内打开并同步", "the running serve opens it within a minute")
 
 
 def add_sync(sync: argparse.ArgumentParser) -> None:
@@ -35,8 +37,12 @@ def _sync(options: argparse.Namespace) -> int:
 
     async def run() -> list[tuple[Opened, CertLedgerError | None]]:
         if options.recreate:
-            for origin in await recreate(options.dir, settings):
+            made = await recreate(options.dir, settings)
+            for origin in made:
                 _tell(_MADE.format(origin=origin).both())
+            if made and is_served(options.dir):
+                _tell(_SERVED.both())
+                return []
         async with opened(options.dir, settings, _now_ms) as logs:
             return [(one, await _updated(one, quiet=options.quiet)) for one in logs]
 
