@@ -7,14 +7,14 @@ raises, when the own store does not answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, parse_bundle
 from ledger.records.qr import MAX_TEXT, ForeignLink, parse_code
@@ -23,14 +23,17 @@ from ledger.records.secret import SECRET_CHARS, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
 from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
 from ledger.scan_apart import PdfScan, sniff
-from verifier.carried import Item, Keyed, Numbered
+from verifier.carried import Item, Keyed, Numbered, key_of
 from verifier.known_log import BEFORE, AsOf, KnownLog
+from verifier.patience import ANSWER_S, Patience
 from verifier.register import Logged
 from verifier.replica import Replica, Verified
 from verifier.several import Answer, counting, together
 from verifier.verdict import Verdict
 from verifier.verify import Evidence, verify
 from verifier.web.readiness import Readiness
+
+T = TypeVar("T")
 
 
 class FileReader(Protocol):
@@ -58,6 +61,7 @@ class Lookup:
         *,
         offline: bool = False,
         as_of: AsOf | None = None,
+        answer_s: float = ANSWER_S,
     ) -> None:
         assert logs, "at least one log"
         self.logs = tuple(logs)
@@ -70,6 +74,7 @@ class Lookup:
         self._twice = Counter(
             "certverifier_several_logs", "Checks of a certificate that more than one log has", registry=self.metrics
         )
+        self._patience = Patience(logs, now_ms, self.metrics, answer_s)
         self._gauge("replica_open", "0 while the log's replica cannot be opened", lambda _, r: r is not None)
         self._gauge("replica_size", "Leaves under the newest verified checkpoint", lambda v, _: v.size if v else 0)
         self._gauge("checkpoint_time_seconds", "Time of that checkpoint", lambda v, _: v.time_ms / 1000 if v else 0)
@@ -160,12 +165,26 @@ class Lookup:
 
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
         """The proof of a certificate's state out of the own replica, for others: of the log that has it, and where
-        several do, of the one that a verdict tells; else an absence from the first log of the settings."""
-        having = [log for log in self.logs if len(self.logs) > 1 and await log.holds(cert_key)]
+        several do, of the one that a verdict tells; else an absence from the first log of the settings. Raises
+        Unavailable, also for an absence while one of the logs does not answer; Refused."""
+        if len(self.logs) == 1:
+            return await self.logs[0].evidence(cert_key, size=size, day=day)
+        asked = await self.each(partial(_holds, cert_key=cert_key))
+        having = [log for log, holds in zip(self.logs, asked, strict=True) if holds is True]
+        if not having:
+            unknown = next((answer for answer in asked if isinstance(answer, Unavailable)), None)
+            if unknown is not None:
+                raise unknown
+            if any(log.replica is None for log in self.logs):
+                raise Unavailable("one of the logs is not open")
         if len(having) > 1:
             told = (await self.judge(Keyed(cert_key), faces=False)).answer
             having = [log for log in having if told is not None and log.trust is told.trust] or having
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
+
+    async def each(self, question: Callable[[KnownLog], Awaitable[T]]) -> list[T | Unavailable]:
+        """What each log answers, in their order: Unavailable where one does not, or of several not in time."""
+        return await self._patience.each(question)
 
     async def judge(
         self,
@@ -206,7 +225,7 @@ class Lookup:
         moment = as_of or self._as_of
         if len(self.logs) == 1:
             return [await self.logs[0].answer(item, moment)]
-        asked = await asyncio.gather(*(log.answer(item, moment) for log in self.logs), return_exceptions=True)
+        asked = await asyncio.gather(*(self._answer(log, item, moment) for log in self.logs), return_exceptions=True)
         answers, refused = list[Answer](), list[Refused]()
         for log, answer in zip(self.logs, asked, strict=True):
             if isinstance(answer, Answer):
@@ -222,6 +241,14 @@ class Lookup:
         if len(refused) == len(self.logs):
             raise refused[0]
         return answers
+
+    async def _answer(self, log: KnownLog, item: Item, moment: AsOf | None) -> Answer:
+        """What one of several logs says. An old map may take minutes to make: of an earlier moment, only whether the
+        log answers at all has a deadline."""
+        if moment is None:
+            return await self._patience.of(log, lambda log: log.answer(item))
+        await self._patience.of(log, partial(_holds, cert_key=key_of(item)))
+        return await log.answer(item, moment)
 
 
 def choose_code(texts: Sequence[str], bases: tuple[str, ...]) -> QrCode | ForeignLink | None:
@@ -245,6 +272,14 @@ def choose_code(texts: Sequence[str], bases: tuple[str, ...]) -> QrCode | Foreig
 def _measured(log: KnownLog, read: Callable[[Verified | None, Replica | None], float]) -> float:
     replica = log.replica
     return float(read(replica.verified if replica else None, replica))
+
+
+async def _holds(log: KnownLog, cert_key: bytes) -> bool:
+    """Raises Unavailable, also when the replica's store is damaged."""
+    try:
+        return await log.holds(cert_key)
+    except (Malformed, Unverified) as error:
+        raise Unavailable("the replica's store is damaged") from error
 
 
 def _open_file(data: bytes) -> Item | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.bundle import format_bundle
 from ledger.records.cose import sign_part
 from ledger.records.dates import batch_day
@@ -201,6 +201,122 @@ class TestFound:
         monkeypatch.setattr(second.known, "_register", damaged)
         assert await desk.code(certificate) is Code.VALID
         assert await desk.code(nobody) is Code.UNAVAILABLE
+
+
+class TestDown:
+    """One log's database is down, damaged or hangs."""
+
+    @staticmethod
+    def breaks(log: Followed, monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> list[bytes]:
+        """What is read of a certificate in its replica raises, or without `error` never comes; the keys asked for."""
+        asked = list[bytes]()
+
+        async def broken(cert_key: bytes) -> None:
+            asked.append(cert_key)
+            if error is not None:
+                raise error
+            await asyncio.Event().wait()
+
+        assert log.known.replica is not None
+        monkeypatch.setattr(log.known.replica.integrator, "certificate", broken)
+        return asked
+
+    async def test_one_that_hangs_holds_no_page_up(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, second = desk.logs
+        one, nobody = (first.log.certificate(name) for name in ("one", "nobody"))
+        await first.issue(one)
+        lookup = desk.lookup(answer_s=0.01)
+        asked, running = self.breaks(second, monkeypatch, None), asyncio.all_tasks()
+        async with asyncio.timeout(120):
+            assert (await lookup.by_text(one.code().link)).code is Code.VALID
+            assert len(asked) == 1 and asyncio.all_tasks() == running
+            for certificate, wanted in ((one, Code.VALID), (nobody, Code.UNAVAILABLE)):
+                assert (await lookup.by_text(certificate.code().link)).code is wanted
+            assert len(asked) == 1, "a moment later it is not asked"
+            desk.now += 5000
+            assert (await lookup.by_text(nobody.code().link)).code is Code.UNAVAILABLE
+            assert len(asked) == 2
+
+    async def test_what_it_has_is_unavailable_and_never_green(
+        self, heirs: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = heirs.logs
+        one, other = old.log.certificate("one"), new.log.certificate("other")
+        await old.issue(one)
+        await new.issue(other)
+        await old.close(SECOND)
+        await heirs.pass_time(new)
+        lookup = heirs.lookup(answer_s=0.01)
+        assert (await lookup.by_text(one.code().link)).code is Code.VALID
+        self.breaks(new, monkeypatch, None)
+        async with asyncio.timeout(120):
+            assert (await lookup.by_text(one.code().link)).code is Code.STALE, "it holds as of its successor"
+            assert (await lookup.by_text(other.code().link)).code is Code.STALE
+
+    async def test_an_old_map_may_take_longer(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of an earlier moment only one that says nothing at all is not waited for."""
+        first, second = desk.logs
+        one = first.log.certificate("one")
+        await first.issue(one)
+        day = batch_day(desk.now)
+        real, began = second.known.answer, list[AsOf | None]()
+
+        async def slow(item: Any, as_of: AsOf | None = None) -> Any:
+            began.append(as_of)
+            await asyncio.sleep(0.05)
+            return await real(item, as_of)
+
+        monkeypatch.setattr(second.known, "answer", slow)
+        lookup = desk.lookup(answer_s=0.01, as_of=AsOf(day=day))
+        nobody = first.log.certificate("nobody")
+        assert (await lookup.by_text(nobody.code().link)).code is Code.NOT_FOUND
+        self.breaks(second, monkeypatch, None)
+        async with asyncio.timeout(120):
+            assert (await lookup.by_text(one.code().link)).code is Code.VALID
+            assert (await lookup.by_text(nobody.code().link)).code is Code.UNAVAILABLE
+        assert began == [AsOf(day=day)]
+
+    @pytest.mark.parametrize("error", [Unavailable("down"), Damaged("a row"), None])
+    async def test_the_others_give_their_proofs(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+    ) -> None:
+        for at, (up, down) in enumerate((desk.logs, desk.logs[::-1])):
+            one, nobody = up.log.certificate(f"{at}"), up.log.certificate("nobody").issue.cert_key
+            await up.issue(one)
+            lookup = desk.lookup(answer_s=0.01)
+            assert parse_evidence(await lookup.evidence(nobody)).state == b""
+            with monkeypatch.context() as broken:
+                self.breaks(down, broken, error)
+                async with asyncio.timeout(120):
+                    shown = parse_evidence(await lookup.evidence(one.issue.cert_key))
+                    assert shown.cert_key == one.issue.cert_key and shown.state
+                    for _ in range(2):
+                        with pytest.raises(Unavailable):
+                            await lookup.evidence(nobody)
+            replica, down.known.replica = down.known.replica, None
+            assert await desk.lookup().evidence(one.issue.cert_key)
+            with pytest.raises(Unavailable):
+                await desk.lookup().evidence(nobody)
+            down.known.replica = replica
+
+    async def test_a_bug_is_nobody_elses_answer(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        one = desk.logs[0].log.certificate("one")
+        await desk.logs[0].issue(one)
+        self.breaks(desk.logs[1], monkeypatch, AssertionError("a bug"))
+        with pytest.raises(AssertionError, match="a bug"):
+            await desk.lookup().evidence(one.issue.cert_key)
+
+    async def test_whether_it_is_open_is_told(self, desk: Desk) -> None:
+        first, second = desk.logs
+        second.known.replica, second.known.unopened = None, "STORE_IN_USE"
+        lookup = desk.lookup()
+        readiness = lookup.ready()
+        assert readiness.ok and readiness.detail["logs"] == [
+            first.known.condition(),
+            {"origin": SECOND, "problem": "STORE_IN_USE", "open": False, "synced": False, "target": 0},
+        ]
+        for log, wanted in ((FIRST, 1), (SECOND, 0)):
+            assert lookup.metrics.get_sample_value("certverifier_replica_open", {"origin": log}) == wanted
 
 
 class TestNowhere:

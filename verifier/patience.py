@@ -1,0 +1,76 @@
+"""How long one of several logs is waited for.
+
+A page has two seconds, and one log's database that stands still must not take what the others answer. So the replica of
+each has ANSWER_S: what it has not said by then is not known, which makes nothing greener, because a "no" needs every
+log. One that let its time pass is left alone for a moment, so that not every scan waits for it. A verifier of one log
+waits for as long as its store does: nobody else could answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter
+
+from ledger.errors import Unavailable
+from verifier.known_log import KnownLog
+
+ANSWER_S: Final = 1.5
+ALONE_MS: Final = 5_000  # that a log is left alone which let its time pass
+T = TypeVar("T")
+_log = logging.getLogger("verifier")
+
+
+class Patience:
+    """With some logs, which are asked one thing after another. `answer_s`: for each answer of each of several."""
+
+    def __init__(
+        self, logs: Sequence[KnownLog], now_ms: Callable[[], int], metrics: CollectorRegistry, answer_s: float
+    ) -> None:
+        self._logs = tuple(logs)
+        self._now_ms = now_ms
+        self._answer_s = answer_s
+        self._silent_until: dict[str, tuple[int, float]] = {}  # by origin: by the clock, and by the loop's
+        self._late = Counter(
+            "certverifier_late_answers", "Answers that a log's replica did not give in time", ("origin",),
+            registry=metrics,
+        )  # fmt: skip
+        for log in self._logs:
+            self._late.labels(log.trust.origin)
+
+    async def each(self, question: Callable[[KnownLog], Awaitable[T]]) -> list[T | Unavailable]:
+        """What every log answers, in their order, or that it does not; all are asked at the same time. Raises what
+        else a log raises."""
+        found = list[T | Unavailable]()
+        for answer in await asyncio.gather(*(self.of(log, question) for log in self._logs), return_exceptions=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, Unavailable):
+                raise answer
+            found.append(answer)
+        return found
+
+    async def of(self, log: KnownLog, question: Callable[[KnownLog], Awaitable[T]]) -> T:
+        """What one log answers. Raises Unavailable when it does not in time, or did not a moment ago; its work ends
+        with that. Who gives proofs in place of a replica has deadlines of its own."""
+        if len(self._logs) == 1 or log.replica is None:
+            return await question(log)
+        origin = log.trust.origin
+        if self._is_silent(origin):
+            raise Unavailable("the log's replica did not answer a moment ago")
+        try:
+            async with asyncio.timeout(self._answer_s):
+                answer = await question(log)
+        except TimeoutError as error:
+            now_s = asyncio.get_running_loop().time()
+            self._silent_until[origin] = self._now_ms() + ALONE_MS, now_s + ALONE_MS / 1000
+            self._late.labels(origin).inc()
+            _log.warning("replica of %s: no answer in time", origin)
+            raise Unavailable("the log's replica does not answer") from error
+        self._silent_until.pop(origin, None)  # somebody else's question was the slow one
+        return answer
+
+    def _is_silent(self, origin: str) -> bool:
+        until_ms, until_s = self._silent_until.get(origin, (0, 0.0))
+        return self._now_ms() < until_ms and asyncio.get_running_loop().time() < until_s
