@@ -271,10 +271,8 @@ async def _gathered(
             offline=options.offline, light=options.light, quiet=True, tell=_tell,
         )  # fmt: skip
         lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
-        replicas = [known.replica for known in logs if known.replica is not None]
-        sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
         return await examine_shown(lookup, items, day), [
-            await known_pack(pack, sources, options.employer) for pack in packs
+            await known_pack(pack, lookup, options.employer) for pack in packs
         ]
 
 

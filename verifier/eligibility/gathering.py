@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from ledger.errors import Malformed, Unavailable
-from ledger.store.claims import Source, published_pack
+from ledger.errors import Damaged, Malformed, Unavailable
+from ledger.records.pack import Pack as Publication
+from ledger.store.claims import published_pack
 from verifier.carried import Keyed
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
@@ -18,6 +20,7 @@ from verifier.eligibility.earlier import GENUINE, examined_on, track_stands
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.published import PublishedPack, published
 from verifier.hiring.checking import LookupByName
+from verifier.known_log import KnownLog
 from verifier.lookup import Examined, Lookup
 from verifier.verdict import VALID_FAMILY, Code, Verdict, without_item
 
@@ -61,9 +64,7 @@ class Gatherer:
 
     async def pack(self, pack: Pack, employer: str = "") -> Pack | PublishedPack:
         """The pack, published where a replica here knows it to be. `employer`: filing of whose wage table it is."""
-        replicas = [log.replica for log in self._lookup.logs if log.replica is not None]
-        sources = [one.integrator for one in replicas if one.verified is not None and one.halted is None]
-        return await known_pack(pack, sources, employer)
+        return await known_pack(pack, self._lookup, employer)
 
     async def of_pairs(self, pairs: Sequence[tuple[str, str]], day: int | None = None) -> list[Gathered]:
         """Numbers with names, both in their normal form; one answer each, in order. `day` as of a text."""
@@ -106,11 +107,23 @@ class Gatherer:
         return Gathered(verdict, None, rejected(verdict))
 
 
-async def known_pack(pack: Pack, sources: Sequence[Source], employer: str = "") -> Pack | PublishedPack:
-    """The pack as one of these logs publishes it; as it is where none does. Raises Unverified when a log has its digest
-    with other terms."""
-    for source in sources:
-        publication = await published_pack(source, pack.digest, employer)
-        if publication is not None:
-            return published(pack, publication)
-    return pack
+async def known_pack(pack: Pack, lookup: Lookup, employer: str = "") -> Pack | PublishedPack:
+    """The pack as the first of the logs that has it publishes it; as it is where none does, which then does not count.
+    One of several that does not answer knows no pack. Raises Unverified when a log has its digest with other terms,
+    Unavailable when none answers."""
+    asked = await lookup.each(partial(_publication, digest=pack.digest, employer=employer))
+    silent = [answer for answer in asked if isinstance(answer, Unavailable)]
+    if len(silent) == len(asked):
+        raise silent[0]
+    found = next((answer for answer in asked if isinstance(answer, Publication)), None)
+    return pack if found is None else published(pack, found)
+
+
+async def _publication(log: KnownLog, digest: bytes, employer: str) -> Publication | None:
+    replica = log.replica
+    if replica is None or replica.verified is None or replica.halted is not None:
+        return None
+    try:
+        return await published_pack(replica.integrator, digest, employer)
+    except Damaged as error:
+        raise Unavailable("the replica's store is damaged") from error

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from ledger.errors import Damaged, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.pack import Pack as Publication
 from tests.support.receipt_office import Office, open_office
+from tests.verifier.test_several import FIRST, SECOND, Desk, Followed
 from verifier.eligibility.decision import Basis
 from verifier.eligibility.folder import shipped_packs
 from verifier.eligibility.gathering import Gatherer
@@ -83,6 +87,60 @@ async def test_a_decision_counts_only_under_rules_that_the_log_knows(office: Off
     await office.log.batch([office.log.by_authority(said)])  # type: ignore[arg-type]
     await office.catch_up()
     assert await decided() == (Outcome.ELIGIBLE, Basis.VERIFIED)
+
+
+class TestPacksOfSeveralLogs:
+    """A log's database that is down, damaged or hangs takes no other log's packs, nor the decisions that need none."""
+
+    @pytest.fixture
+    async def desk(self, tmp_path: Path) -> AsyncIterator[Desk]:
+        with ThreadPoolExecutor(2) as pool:
+            made = Desk(tmp_path, pool)
+            for origin, seed in ((FIRST, ""), (SECOND, "b")):
+                await made.open(origin, seed)
+            yield made
+            await made.close()
+
+    @pytest.mark.parametrize("error", [Unavailable("down"), Damaged("a row"), None])
+    @pytest.mark.parametrize("at", [0, 1])
+    async def test_one_that_does_not_answer_knows_none(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int, error: Exception | None
+    ) -> None:
+        up, down = desk.logs[at], desk.logs[1 - at]
+        one = up.log.certificate("one")
+        await up.issue(one)
+
+        async def broken(*_: object) -> None:
+            if error is not None:
+                raise error
+            await asyncio.Event().wait()
+
+        def breaks(log: Followed) -> None:
+            assert log.known.replica is not None
+            monkeypatch.setattr(log.known.replica.integrator.store, "find_named", broken)
+
+        async def decided() -> Basis:
+            gatherer = Gatherer(desk.lookup(answer_s=0.01), lambda: desk.now)
+            async with asyncio.timeout(120):
+                gathered, pack = [await gatherer.of_text(one.code().link)], await gatherer.pack(SC)
+            return decide_person(gathered, FACTS, pack, one.issue.issue_day + 1).basis
+
+        breaks(down)
+        assert await decided() is Basis.UNPUBLISHED
+        said = Publication(SC.id, SC.version, SC.digest, SC.first_day, SC.last_day or 0, SC.claim)
+        await up.say(up.log.by_authority(said))  # type: ignore[arg-type]
+        assert await decided() is Basis.VERIFIED
+        breaks(up)
+        with pytest.raises(Unavailable):
+            await decided()
+
+    async def test_the_only_log_has_to_answer(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def broken(*_: object) -> None:
+            raise Unavailable("down")
+
+        monkeypatch.setattr(office.replica.integrator.store, "find_named", broken)
+        with pytest.raises(Unavailable):
+            await Gatherer(office.lookup, lambda: office.now[0]).pack(SC)
 
 
 async def test_what_is_applied_with_is_not_replaced(office: Office) -> None:
