@@ -56,8 +56,8 @@ _ASKING: Final = Text(
     "The log is still asking its witnesses what they have seen, and signs nothing before; please try again later",
 )
 _CLOCK: Final = Text(
-    "法定数见证者的时间与本机时钟相差超过五分钟：请校准本机时钟后重启账本；在此之前不接收语句",
-    "A quorum of witnesses has another time than this machine, by more than five minutes: set its clock and start the "
+    "法定数见证者的时间与本机时钟相差超过 30 秒：请校准本机时钟后重启账本；在此之前不接收语句",
+    "A quorum of witnesses has another time than this machine, by more than 30 seconds: set its clock and start the "
     "log again. Until then no statement is taken",
 )
 _SHORT: Final = Text(

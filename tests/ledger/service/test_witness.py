@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import pytest
 
-from ledger.service.witness import Contradiction, Cosignature, Failed, Signed, TheLog, WitnessLink
+from ledger.service.publisher import RENEW_S
+from ledger.service.witness import CLOCKS_S, Contradiction, Cosignature, Failed, Signed, TheLog, WitnessLink
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures, open_cosigned
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.merkle import leaf_hash, prove_consistency, tree_root
@@ -18,6 +19,7 @@ from ledger.tlog.policy import Witness
 from tests.support.builders import octets
 from tests.support.fake_witness import FakeWitness, Seen, policy_of
 from tests.support.service_room import PATIENCE_S
+from verifier.trust import FRESHNESS_S, SKEW_S
 
 NOW = 1_790_000_000
 ORIGIN = "log.test.example/witness"
@@ -257,12 +259,20 @@ async def test_a_witness_with_two_keys_gives_two_lines(desk: Desk) -> None:
 
 
 async def test_the_time_of_a_cosignature_must_be_near_ours(desk: Desk) -> None:
-    for off, fine in ((0, True), (299, True), (-299, True), (301, False), (-301, False)):
+    near, far = CLOCKS_S, CLOCKS_S + 1
+    for off, fine in ((0, True), (near, True), (-near, True), (far, False), (-far, False)):
         desk.witness.now_s = lambda off=off: NOW + off
         if fine:
             assert (await desk.link.submit(head(5)))[0].time_s == NOW + off
         else:
             assert (await failure(lambda: desk.link.submit(head(5)))).outcome == "clock"
+
+
+def test_what_counts_for_the_log_counts_for_verifiers_too() -> None:
+    """Also where a verifier's own clock is as far from the log's; and a line of the past stays fresh until the next
+    renewal has brought another."""
+    assert 2 * CLOCKS_S <= SKEW_S
+    assert 2 * CLOCKS_S + RENEW_S < FRESHNESS_S
 
 
 async def test_a_slow_witness_costs_its_time_limit_and_no_more(desk: Desk) -> None:
