@@ -115,7 +115,7 @@ class Witnesses:
         self._got: dict[VerifierKey, Cosignature] = {}  # of it, from own witnesses
         self._open: set[_Place] = set()  # that have not answered about it
         self._progress = asyncio.Event()
-        self._other_clock: set[_Place] = set()  # whose last line was dated too far from our clock
+        self._same_clock: dict[_Place, bool] = {}  # by its last line: whether its date was near our clock
 
     async def __aenter__(self) -> Witnesses:
         self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
@@ -175,9 +175,9 @@ class Witnesses:
                 place.task = asyncio.create_task(self._attend(place))
 
     def doubt_clock(self) -> bool:
-        """Whether those that date their lines otherwise than our clock are a quorum: then it is ours that is wrong."""
-        times = {line.key: 1 for place in self._other_clock for line in place.lines}
-        return self.policy.has_quorum and self.policy.quorum_time(times) is not None
+        """Whether those whose last line was dated otherwise than our clock are a quorum, and those whose last line
+        agreed with it are none: then it is ours that is wrong. Silence changes nothing: it tells no time."""
+        return self._is_quorum_of(same=False) and not self._is_quorum_of(same=True)
 
     def next_try(self) -> float:
         """The loop's time at which the first witness that failed may be asked again."""
@@ -207,6 +207,10 @@ class Witnesses:
     def _satisfied(self) -> bool:
         times = {key: found.time_s for key, found in self._got.items()}
         return not self.policy.has_quorum or self.policy.quorum_time(times) is not None
+
+    def _is_quorum_of(self, *, same: bool) -> bool:
+        said = [place for place, agreed in self._same_clock.items() if agreed is same]
+        return self.policy.quorum_time({line.key: 1 for place in said for line in place.lines}) is not None
 
     def _may_try(self, place: _Place) -> bool:
         return place.not_before <= asyncio.get_running_loop().time()
@@ -276,12 +280,12 @@ class Witnesses:
             log.info("a witness answers again", extra={"fields": {"witness": place.open.name}})
         place.failures, place.not_before = 0, 0.0
         if outcome == "cosigned":
-            self._other_clock.discard(place)
+            self._same_clock[place] = True
         self._counts.outcome(place.open.name, outcome)
 
     def _ill(self, place: _Place, failure: Failed) -> None:
         if failure.outcome == "clock":
-            self._other_clock.add(place)
+            self._same_clock[place] = False
         first, longest = _BACK_OFF_S
         wait = max(min(first * 2.0**place.failures, longest), failure.wait_s)
         place.failures = min(place.failures + 1, 16)

@@ -9,7 +9,7 @@ import itertools
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +319,44 @@ async def test_a_start_whose_clock_a_quorum_contradicts_takes_no_statement(room:
     finally:
         for witness in witnesses:
             await witness.stop()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_one_witness_of_another_time_stops_nothing_while_a_quorum_has_ours(room: Room, gone: bool) -> None:
+    """Also where one alone would be a quorum, and also one that is never heard of again."""
+    async with FakeWitness("good", room.now_s) as good, AsyncExitStack() as running:
+        bad = await running.enter_async_context(FakeWitness("bad", room.now_s))
+        bad.mode = "old time"
+        async with room.open(witnesses=[good, bad], k=1):
+            await put_and_wait(room, "a")
+            await until(lambda: ("bad", "clock") in room.outcomes)
+            if gone:
+                await running.aclose()
+            good.mode = "hang"  # what is on its way has no quorum yet: the witnesses have said nothing new
+            (b,) = await room.draft("b")
+            (index,) = await room.put(b)
+            assert isinstance(index, int)
+            await until(lambda: good.requests[-1][1] == room.size)
+            room.publisher.check_taking()
+            good.mode = "honest"
+            good.released.set()
+            await room.until_published()
+            assert room.publisher.alive
+
+
+async def test_a_quorum_of_another_time_is_believed_until_it_has_ours_again(room: Room) -> None:
+    """Not only while it answers: a witness that falls silent has not said that our clock is right."""
+    async with FakeWitness("w1", room.now_s) as one, FakeWitness("w2", room.now_s) as two:
+        one.mode = two.mode = "old time"
+        async with room.open(witnesses=[one, two], k=1):
+            await until(lambda: {("w1", "clock"), ("w2", "clock")} <= set(room.outcomes))
+            one.mode = two.mode = "500"
+            await until(lambda: {("w1", "status 500"), ("w2", "status 500")} <= set(room.outcomes))
+            with pytest.raises(Unavailable, match="another time"):
+                room.publisher.check_taking()
+            one.mode = "honest"
+            await room.until_published()
+            room.publisher.check_taking()
 
 
 async def test_a_batch_that_ends_the_process_is_not_signed_by_it(room: Room) -> None:
