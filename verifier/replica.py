@@ -201,8 +201,9 @@ class Replica:
         if not is_seal(await entry_at(self.integrator.store, checkpoint.size - 1)):
             raise Violation("the checkpoint does not end with a seal", index=checkpoint.size - 1)
         if known is not None and checkpoint.size < known.size:
-            # An old note shown again proves nothing about the log; a new signature over less does.
-            newer = opened.time_s * 1000 > known.log_time_ms
+            # An old note shown again proves nothing about the log; a new signature over less does. One that is newer by
+            # less than clocks may differ may be old: sequencers that followed each other, or a clock put back.
+            newer = opened.time_s * 1000 > known.log_time_ms + self._trust.max_skew_ms
             raise Violation(f"checkpoint of size {checkpoint.size} after {known.size}", proven=newer)
 
     def _require_quorum(self, note: bytes, now_ms: int) -> CosignedCheckpoint:

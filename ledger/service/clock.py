@@ -22,10 +22,16 @@ class LogClock:
     def __init__(self, wall_ms: Callable[[], int], steady_ms: Callable[[], int]) -> None:
         self._wall_ms, self._steady_ms = wall_ms, steady_ms
         self._first = self._offset = wall_ms() - steady_ms()
+        self._signed = 0  # the newest time of a signature (ms)
 
     def now_s(self) -> int:
-        """Whole seconds for a signature's own time; raises ClockStopped after a leap."""
-        return self._checked() // 1000
+        """Whole seconds for a signature's own time, never fewer than before. Raises ClockStopped after a leap, and
+        while the wall clock is behind the last signature."""
+        now = self._checked()
+        if now < self._signed - BACK_MS:
+            raise ClockStopped("the clock is behind the log's last signature; signing is stopped", retry_after=30)
+        self._signed = max(now, self._signed)
+        return self._signed // 1000
 
     def batch_time(self, last: int) -> int:
         """A time later than `last` (ms). Raises ClockStopped when the wall clock is behind the log or has leapt."""

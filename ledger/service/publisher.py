@@ -23,7 +23,7 @@ Before the first signature of a process:
 A crash before 5 leaves a committed head, after 5 one that the guard allows again, after 7 one that some witnesses have:
 the next start goes on at a with the same head in every case. A missing quorum is a state: committed batches stay
 durable and pending, and are published together when it is back. A store or guard error ends the process (`fatal`); a
-clock that leapt only holds 6 up until it is right.
+clock that leapt only holds 5 up until it is right.
 """
 
 from __future__ import annotations

@@ -26,9 +26,14 @@ class HeadSigner:
         await check_grown(await self._guard.known(), size, root_of)
 
     async def sign(self, size: int, root: bytes) -> bytes:
-        """The signed note for a head that is committed already. Raises as Guard.remember."""
+        """The signed note for a head that is committed already. Raises as Guard.remember, and ClockStopped.
+
+        Its time is of before the guard was asked: a process that stands still behind the guard, while another one takes
+        its place and signs more, must not date its smaller head later than that.
+        """
+        time_s = self._now_s()
         await self._guard.remember(size, root)
-        return self.signer.sign(Checkpoint(self.signer.origin, size, root), self._now_s())
+        return self.signer.sign(Checkpoint(self.signer.origin, size, root), time_s)
 
     async def close(self) -> None:
         await self._guard.close()

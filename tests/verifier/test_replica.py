@@ -440,7 +440,7 @@ class TestDishonestLog:
         replica = await start(store, ledger, log.trust(), pool)
         await replica.poll(NOW)
         ledger.altered["checkpoint"] = log.signer.sign(
-            Checkpoint(log.origin, head.size, head.root), (log.time + 5000) // 1000
+            Checkpoint(log.origin, head.size, head.root), (log.time + 66_000) // 1000
         )
         await self.halts(replica)
 
@@ -675,9 +675,10 @@ class TestQuorum:
     async def test_an_old_head_shown_again_is_no_proof_while_a_smaller_new_one_is(
         self, log: LogBuilder, store: SqliteStore, pool: Executor
     ) -> None:
-        """Also when the witnesses' clocks are behind the log's."""
-        ledger = FakeLedger(log)
-        replica = await start(store, ledger, self.trust(log), pool)
+        """Also when the witnesses' clocks are behind the log's, and when the log's own was put back by less than clocks
+        may differ: then the smaller head is the later one by its date alone."""
+        ledger, trust = FakeLedger(log), self.trust(log)
+        replica = await start(store, ledger, trust, pool)
         head = log.integrator.head
         assert head is not None
         old = log.checkpoint()
@@ -689,10 +690,13 @@ class TestQuorum:
         with pytest.raises(Violation) as caught:
             await replica.poll(NOW)
         assert not caught.value.proven
-        ledger.altered["checkpoint"] = log.signer.sign(Checkpoint(log.origin, head.size, head.root), TIME_S + 11)
-        with pytest.raises(Violation) as caught:
-            await replica.poll(NOW)
-        assert caught.value.proven
+        smaller, newest_s = Checkpoint(log.origin, head.size, head.root), TIME_S + 10
+        for later_s, proven in ((1, False), (trust.max_skew_ms // 1000, False), (trust.max_skew_ms // 1000 + 1, True)):
+            ledger.altered["checkpoint"] = log.signer.sign(smaller, newest_s + later_s)
+            with pytest.raises(Violation, match="after") as caught:
+                await replica.poll(NOW + 10_000)
+            assert caught.value.proven is proven
+            assert (replica.halted is not None) is proven
 
     async def test_what_was_kept_counts_again_under_the_policy_of_today(
         self, log: LogBuilder, tmp_path: Path, pool: Executor
@@ -776,7 +780,7 @@ class TestKeysThatChanged:
         former = FormerKeys(log.signer.vkeys, log.time)
         log.pair = "second"
         ledger.altered["checkpoint"] = log.signer.sign(
-            Checkpoint(log.origin, small.size, small.root), log.time // 1000 + 1
+            Checkpoint(log.origin, small.size, small.root), log.time // 1000 + 61
         )
         with pytest.raises(Violation, match="checkpoint of size") as caught:
             await (await start(store, ledger, log.trust(former=(former,)), pool)).poll(NOW)

@@ -70,6 +70,26 @@ def test_a_small_step_is_no_leap_and_time_still_rises(leap: int) -> None:
     assert clock.batch_time(last) > last
 
 
+def test_the_time_of_signatures_does_not_go_back() -> None:
+    """Neither with a step that is no leap, nor with a leap that was followed and is undone: that is lived through."""
+    hands = Hands()
+    clock = hands.clock()
+    signed = clock.now_s()
+    hands.pass_time(1000, leap=-4000)
+    assert clock.now_s() == signed
+    hands.pass_time(5000)
+    assert clock.now_s() == signed + 2
+    hands.pass_time(0, leap=200_000)
+    for _ in range(5000):
+        hands.pass_time(100)
+        ahead = clock.now_s()
+    hands.wall -= 200_000
+    with pytest.raises(ClockStopped):
+        clock.now_s()
+    hands.pass_time(200_000)
+    assert clock.now_s() == ahead
+
+
 def test_slow_drift_is_followed_for_ever() -> None:
     hands = Hands()
     clock, last = hands.clock(), START

@@ -42,19 +42,35 @@ async def test_signing_goes_through_the_guard(path: Path) -> None:
     assert await remembered(path) == (4, root("4"))
 
 
-async def test_what_is_signed_was_remembered_first(path: Path) -> None:
-    """A clock that stops between memory and signature: remembered, nothing signed, and signable later."""
-
+async def test_while_the_clock_is_stopped_nothing_is_remembered_nor_signed(path: Path) -> None:
     def stopped() -> int:
         raise ClockStopped("leapt")
 
+    before = await remembered(path)
     signer = HeadSigner(make_signer(), FileGuard(path), stopped)
     with pytest.raises(ClockStopped):
         await signer.sign(4, root("4"))
     await signer.close()
-    assert await remembered(path) == (4, root("4"))
+    assert await remembered(path) == before
     signer = HeadSigner(make_signer(), FileGuard(path), lambda: 5)
     await signer.sign(4, root("4"))
+    await signer.close()
+
+
+async def test_what_is_signed_was_remembered_first_and_is_dated_before_that(path: Path) -> None:
+    """The process stands still behind the guard, for so long that another one may have signed more."""
+    now_s = 100
+
+    class Slow(FileGuard):
+        async def remember(self, size: int, root: bytes) -> None:
+            nonlocal now_s
+            await super().remember(size, root)
+            now_s += 900
+
+    signer = HeadSigner(make_signer(), guard := Slow(path), lambda: now_s)
+    note = await signer.sign(4, root("4"))
+    assert (guard.size, guard.root) == (4, root("4"))
+    assert open_checkpoint(note, signer.signer.origin, signer.signer.vkeys).time_s == 100
     await signer.close()
 
 

@@ -346,8 +346,11 @@ async def test_a_smaller_head_signed_anew(log: LogBuilder, tmp_path: Path) -> No
     await log.issue(log.certificate("more"))
     async with auditing(tmp_path / "a", log, ledger) as audit:
         await audit.look(NOW)
-        late = log.signer.sign(Checkpoint(log.origin, head.size, head.root), NOW // 1000)
-        ledger.altered["checkpoint"] = late
+        smaller, skew_s = Checkpoint(log.origin, head.size, head.root), audit.pins.max_skew_ms // 1000
+        ledger.altered["checkpoint"] = log.signer.sign(smaller, log.time // 1000 + skew_s)
+        await broken(audit, "not_as_signed", None)  # it may be an old one of a clock that was put back
+        assert audit.replica.halted is None
+        ledger.altered["checkpoint"] = log.signer.sign(smaller, log.time // 1000 + skew_s + 1)
         await broken(audit, "inconsistency", None)
 
 
