@@ -1,7 +1,9 @@
 """Which keys sign the log's checkpoints: those of its start, or those that the authority has named since.
 
     cert-ledger next-keys       makes the keys and says what to propose; nothing changes yet
-    a log-key statement         names them: the process ends, because it must not go on signing with the old ones
+    a log-key statement         names them, and is refused where the next start could not sign with them: what is
+                                committed cannot be taken back. The process ends, because it must not go on signing
+                                with the old ones
     the next start              signs the committed head, and everything after it, with the new keys
 
 A crash at any of these moments leaves a log that signs with the keys that its last committed state names.
@@ -15,6 +17,8 @@ from pathlib import Path
 
 from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.keystore import Cost, KeyFile, create_key_file, new_key, public_part
+from ledger.records.refusals import Refusal, refuse
+from ledger.records.rotation import LogKey
 from ledger.records.state import AuthorityState, authority_map_key, parse_authority_state
 from ledger.service.config import LedgerSettings
 from ledger.store.protocol import VersionedStore
@@ -92,16 +96,46 @@ def _pair(origin: str, ed25519: bytes, ml_dsa: bytes) -> tuple[VerifierKey, Veri
 def log_signer(
     origin: str, first: KeyFile, authority: AuthorityState | None, unlock: Callable[[str], KeyFile]
 ) -> CheckpointSigner:
-    """The signer that the log's state asks for. `unlock` opens a file of the folder. Refused without the keys."""
+    """The signer that the log's state asks for. `first` holds the keys of its start, and `unlock` opens a file of the
+    folder. Refused without the keys."""
     named = authority.log_keys if authority is not None else ()
-    keys = first
-    if named:
-        try:
-            keys = unlock(file_of(named[0]))
-        except (Unavailable, OSError) as error:
-            raise Refused("LOG_KEYS", "log_keys", _MISSING.format(name=file_of(named[0]))) from error
+    return _named_signer(origin, first, named, unlock) if named else _signer(origin, first)
+
+
+def check_log_key(present: CheckpointSigner, first: KeyFile, said: LogKey, unlock: Callable[[str], KeyFile]) -> None:
+    """Raise Refused unless the next start can sign with the keys that a log-key statement names: one pair, of which the
+    folder has both private halves under the passphrase of this start. Takes as long as unlocking a key file does."""
+    if said.successor:
+        return
+    named = (said.ed25519, said.ml_dsa_44)
+    if _publics(present) == named:
+        raise refuse(Refusal.NOTHING_CHANGES, "keys")
+    try:
+        _named_signer(present.origin, first, named, unlock)
+    except CertLedgerError as error:
+        raise refuse(Refusal.LOG_KEYS_NOT_HELD, file_of(said.ed25519)) from error
+
+
+def _named_signer(
+    origin: str, first: KeyFile, named: tuple[bytes, ...], unlock: Callable[[str], KeyFile]
+) -> CheckpointSigner:
+    signer = _signer(origin, first)
+    if _publics(signer) == named:
+        return signer
+    name = file_of(named[0])
+    try:
+        signer = _signer(origin, unlock(name))
+    except (Unavailable, OSError) as error:
+        raise Refused("LOG_KEYS", "log_keys", _MISSING.format(name=name)) from error
+    if _publics(signer) != named:
+        raise Refused("LOG_KEYS", "log_keys", _MISSING.format(name=name))
+    return signer
+
+
+def _signer(origin: str, keys: KeyFile) -> CheckpointSigner:
     ed25519 = Ed25519Signer(keys.key(ED25519, "ed25519").secret)
-    ml_dsa = MlDsa44Signer(keys.key(ML_DSA_44, "ml-dsa-44").secret)
-    if named and (ed25519.public, ml_dsa.public) != named:
-        raise Refused("LOG_KEYS", "log_keys", _MISSING.format(name=file_of(named[0])))
-    return CheckpointSigner(origin, ed25519, ml_dsa)
+    return CheckpointSigner(origin, ed25519, MlDsa44Signer(keys.key(ML_DSA_44, "ml-dsa-44").secret))
+
+
+def _publics(signer: CheckpointSigner) -> tuple[bytes, ...]:
+    return tuple(key.public for key in signer.vkeys)

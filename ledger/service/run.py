@@ -39,7 +39,7 @@ from ledger.service.enquirers import Enquirers, parse_verifiers
 from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.guards import check_no_guard, create_guard, open_guard
 from ledger.service.internal import add_internal
-from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, log_signer, own_keys
+from ledger.service.log_keys import ED25519, ML_DSA_44, KeysChanged, check_log_key, log_signer, own_keys
 from ledger.service.lookups import Lookups, published_size
 from ledger.service.metrics import make_metrics, watch
 from ledger.service.private_index import NUMBERS_APART, PrivateIndex
@@ -213,6 +213,9 @@ async def running(
                 if isinstance(said := candidate.statement.body, LogKey) and not said.successor and not fatal.done():
                     fatal.set_result(KeysChanged("the authority has named other keys of the log: start it again"))
 
+        async def holds(said: LogKey) -> None:
+            await asyncio.to_thread(check_log_key, signer, keys, said, unlock)
+
         examiner = Examiner(index, load_ladder(), load_catalogue())
         sequencer = Sequencer(
             integrator,
@@ -227,6 +230,7 @@ async def running(
             batch_limit=settings.batch_limit,
             queue_limit=settings.queue_limit,
             numbers_apart=await store.meta(NUMBERS_APART) is not None,
+            check_log_key=holds,
             on_commit=learn,
         )
         watch(metrics, sequencer, publisher)

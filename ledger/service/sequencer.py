@@ -34,6 +34,7 @@ from ledger.records.kinds import CERTIFICATE_KINDS
 from ledger.records.life import Correct
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.repeated import acts_again
+from ledger.records.rotation import LogKey
 from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
@@ -119,6 +120,7 @@ class Sequencer:
         batch_limit: int,
         queue_limit: int,
         numbers_apart: bool,
+        check_log_key: Callable[[LogKey], Awaitable[None]],
         on_commit: Callable[[Sequence[Candidate]], None] = lambda _: None,
     ) -> None:
         self.integrator, self.backlog = integrator, backlog
@@ -126,6 +128,7 @@ class Sequencer:
         self._clock, self._fatal = clock, fatal
         self._index, self._lineage_of, self._numbers_apart = index, lineage_of, numbers_apart
         self._batch_limit, self._queue_limit, self._on_commit = batch_limit, queue_limit, on_commit
+        self._check_log_key = check_log_key  # raises Refused for keys with which the log could not sign
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._committing: _Committing | None = None
@@ -333,6 +336,8 @@ class Sequencer:
                 continue
             try:
                 private.check(item.candidate, batch)  # 9, 10
+                if isinstance(statement.body, LogKey):
+                    await self._check_log_key(statement.body)
                 index = batch.add(item.candidate.authentic)  # 5, 8, 10, 11, 12
             except Refused as refusal:
                 outcomes.append(refusal)

@@ -11,17 +11,19 @@ import pytest
 from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
-from ledger.keystore import open_key_file
+from ledger.keystore import KeyFile, open_key_file
+from ledger.records.refusals import Refusal
 from ledger.records.rotation import LogKey
 from ledger.records.state import AuthorityState
 from ledger.records.status import authenticate_authority
 from ledger.service.config import LedgerSettings
-from ledger.service.log_keys import file_of, log_signer, make_next_keys, own_keys
+from ledger.service.log_keys import check_log_key, file_of, log_signer, make_next_keys, own_keys
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import open_sqlite
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey
+from ledger.wire import Receipt
 from tests.support.builders import octets
 from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, today
 
@@ -102,3 +104,53 @@ def test_only_the_named_pair_signs(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         log_signer("log.example", first, named, lambda _: first)
     assert caught.value.code == "LOG_KEYS"
+    back = renewed(state, log_keys=pairs[0])
+    assert log_signer("log.example", first, back, lambda _: second).vkeys[0].public == pairs[0][0], "those of the start"
+
+
+def test_only_a_pair_with_which_the_log_could_sign_may_be_named(tmp_path: Path) -> None:
+    """Both halves of one pair, unlocked with what unlocks the others: what is committed cannot be taken back."""
+    first, second, third = (made(tmp_path, "log.example", label, PASSPHRASE) for label in ("first", "second", "third"))
+    locked = made(tmp_path, "log.example", "locked", b"another passphrase")
+
+    def unlock(name: str) -> KeyFile:
+        return open_key_file(tmp_path / name, PASSPHRASE)
+
+    start = unlock(file_of(first[0]))
+    now = log_signer("log.example", start, AuthorityState("log.example", (octets("k"),), 1, log_keys=second), unlock)
+
+    def check(*named: bytes) -> None:
+        check_log_key(now, start, LogKey(today(), *named), unlock)
+
+    check(*first)
+    check(*third)
+    check_log_key(now, start, LogKey(today(), successor="log.example/next"), unlock)
+    typo = octets("typo")
+    for named in (typo, third[1]), (third[0], second[1]), (third[0], first[1]), (first[0], third[1]), locked:
+        with pytest.raises(Refused) as caught:
+            check(*named)
+        assert (caught.value.code, caught.value.field) == (Refusal.LOG_KEYS_NOT_HELD, file_of(named[0]))
+    with pytest.raises(Refused) as caught:
+        check(*second)
+    assert caught.value.code == Refusal.NOTHING_CHANGES
+
+
+async def test_a_log_never_commits_keys_with_which_it_could_not_start_again(tmp_path: Path) -> None:
+    live = LiveLedger.create(tmp_path / "log")
+    live.start()
+    try:
+        publics = made(live.folder, live.authority.origin, "next", PASSPHRASE)
+        own = tuple(key.public for key in live.keys)  # what trust.json says, pasted
+        typo = (publics[0], publics[1][:-1] + bytes([publics[1][-1] ^ 1]))
+        async with live.client() as client:
+            for named, code in ((own, Refusal.NOTHING_CHANGES), (typo, Refusal.LOG_KEYS_NOT_HELD)):
+                statement = live.authority.sign(LogKey(today(), *named))
+                (answer,) = (await client.submit_authority(statement.entry)).answers
+                assert isinstance(answer, Refused) and answer.code == code
+                assert answer.field in ("keys", file_of(publics[0]))
+            closing = live.authority.sign(LogKey(today(), successor="log.test.example/next"))
+            assert isinstance(await client.submit_authority(closing.entry), Receipt), "it lives"
+        live.stop()
+        live.start()
+    finally:
+        live.kill()
