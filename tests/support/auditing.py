@@ -85,6 +85,7 @@ async def serving(
     clock: Clock,
     every_s: float = 0.01,
     openings: OpeningsFolder | None = None,
+    **changes: Any,
 ) -> AsyncIterator[tuple[Service, MapAuditor]]:
     (tmp_path / "keys").mkdir(exist_ok=True)
     cosigner = make_keys(tmp_path / "keys")
@@ -93,7 +94,7 @@ async def serving(
     logs = {log.origin: log.signer.vkeys}
     judged = service.judge, service.check_ready
     auditor = MapAuditor(cosigner, logs, state, clock.s, *judged, on_asked=service.asked)
-    async with auditing(tmp_path / "a", log, source) as audit, service.running(audit, auditor):
+    async with auditing(tmp_path / "a", log, source, **changes) as audit, service.running(audit, auditor):
         yield service, auditor
     state.close()
 

@@ -99,6 +99,7 @@ async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
 
 async def _look(audit: Audit, *, quiet: bool) -> None:
     """One look, and another one when what came does not fit what was signed: a cache may have been behind."""
+    await audit.ask_monitors(_now_ms())
     label = Text("审计", "auditing")
     with Progress(None, label, sys.stderr, time.monotonic, done=audit.replica.size, quiet=quiet) as progress:
 

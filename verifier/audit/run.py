@@ -2,10 +2,13 @@
 
 A look, numbered:
 
-    1 heads      every checkpoint that the log or a monitor shows is kept before anything else is done with it
+    1 heads      every checkpoint that the log shows is kept before anything else is done with it
     2 replay     the replica's own steps, with all signatures (verifier/replica.py); it stops at the first bad entry
     3 compare    every head ever seen is held against our copy; a fork is written out as evidence
     4 judge      what 2 and 3 found, and what the detectors say about the numbers
+
+What monitors show is kept in the same way, and asked for apart from looks (`ask_monitors`): who runs one decides when
+it answers, and not when this auditor looks.
 
 A kill between 1 and 3 leaves a head that is not compared yet: the next look compares it. Evidence is written into a
 file of its own before the record says that the head was judged, so no judged head is without it.
@@ -53,6 +56,7 @@ SCOPE_CODES: Final = frozenset(
 _REFUSED: Final = "not admissible: "
 MAX_READERS: Final = 4
 MONITOR_MS: Final = 60_000  # between two looks at what others saw: they are not ours to load
+_MONITOR_S: Final = 5.0  # for an answer of theirs
 
 
 class Monitor:
@@ -64,7 +68,7 @@ class Monitor:
 
     async def checkpoint(self) -> bytes:
         """The note as it came. Raises Unavailable."""
-        async with LedgerClient(self._path) as client:
+        async with LedgerClient(self._path, total_s=_MONITOR_S) as client:
             return await client.checkpoint()
 
 
@@ -103,7 +107,6 @@ class Audit:
         own disk fails, and Unverified or Malformed when our own copy is damaged."""
         self._now_ms = now_ms
         findings = Findings()
-        await self._see_monitors()  # 1
         try:
             await self.replica.poll(now_ms, progress)  # 1, 2
         except ClocksDiffer as error:  # the log's clock or our own: nothing that the log is convicted of
@@ -128,6 +131,20 @@ class Audit:
         if follow:
             self._source.offer(note)
         return head
+
+    async def ask_monitors(self, now_ms: int) -> None:
+        """Keep what others were shown, unless they were asked a moment ago; the next look compares it."""
+        if now_ms - self._monitored_ms < MONITOR_MS:
+            return
+        self._monitored_ms = now_ms
+
+        async def ask(monitor: Monitor) -> None:
+            try:
+                self.see(await monitor.checkpoint(), monitor.url, now_ms)
+            except CertLedgerError:
+                return  # a monitor that is down, or shows what the log did not sign, says nothing about the log
+
+        await asyncio.gather(*map(ask, self._monitors))
 
     def alarms(self) -> list[Alarm]:
         """Everything found so far, the gravest first."""  # 4
@@ -178,19 +195,6 @@ class Audit:
         except Unverified:
             return False
         return True
-
-    async def _see_monitors(self) -> None:
-        if self._now_ms - self._monitored_ms < MONITOR_MS:
-            return
-        self._monitored_ms = self._now_ms
-
-        async def ask(monitor: Monitor) -> None:
-            try:
-                self.see(await monitor.checkpoint(), monitor.url, self._now_ms)
-            except CertLedgerError:
-                return  # a monitor that is down, or shows what the log did not sign, says nothing about the log
-
-        await asyncio.gather(*map(ask, self._monitors))
 
     def _write_fork(self, fork: Fork) -> bytes:
         raw = format_evidence(fork)

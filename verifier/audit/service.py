@@ -1,8 +1,9 @@
 """The auditing service: looks again and again, raises alarms as they appear, and cosigns what it has replayed.
 
-One task on the event loop looks (`follow`); the cosigner's threads ask `judge`, which waits on that loop. A failure of
-our own disk ends the looking for good: nothing is cosigned after it, `/readyz` says so, and a restart reads what is
-there. A log that broke a rule is followed no further, and nothing is cosigned either.
+One task on the event loop looks (`_follow`), and another one asks the monitors; the cosigner's threads ask `judge`,
+which waits on that loop. A failure of our own disk ends the looking for good: nothing is cosigned after it, `/readyz`
+says so, and a restart reads what is there. A log that broke a rule is followed no further, and nothing is cosigned
+either.
 """
 
 from __future__ import annotations
@@ -58,14 +59,21 @@ class Service:
     async def running(self, audit: Audit, auditor: MapAuditor) -> AsyncIterator[None]:
         """Follow as long as this lasts."""
         self.audit, self._auditor, self._loop = audit, auditor, asyncio.get_running_loop()
-        task = asyncio.create_task(self._follow())
-        task.add_done_callback(self._stop_on_bug)
+        tasks = [asyncio.create_task(each) for each in (self._follow(), self._ask_monitors())]
+        for task in tasks:
+            task.add_done_callback(self._stop_on_bug)
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask_monitors(self) -> None:
+        """Until cancelled. One that hangs holds up no look."""
+        while True:
+            await self.audit.ask_monitors(self._now_ms())
+            await asyncio.sleep(self._every_s)
 
     async def _follow(self) -> None:
         """Look until cancelled, or until our own disk fails."""

@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from ledger.records.bundle import format_bundle
 from ledger.records.dates import format_day
@@ -190,6 +192,21 @@ async def test_openings_and_checkpoints_from_elsewhere(desk: Desk, tmp_path: Pat
     (desk.folder / SETTINGS_FILE).write_text(format_settings(settings), "utf-8")
     assert await desk.audit() == 0
     assert desk.report()["openings"] == {"checked": 1, "unreadable": 0, "unread": 0, "alarms": 0}, "by the settings"
+
+
+async def test_what_a_monitor_shows_is_in_the_same_report(desk: Desk, tmp_path: Path) -> None:
+    fork = await LogBuilder.create(tmp_path / "fork.db")
+    await fork.issue(fork.certificate("there"))
+
+    async def shown(_: web.Request) -> web.Response:
+        return web.Response(body=fork.checkpoint())
+
+    app = web.Application()
+    app.router.add_get("/{hash}/checkpoint", shown)
+    async with TestServer(app) as server:
+        assert await desk.audit(*desk.pins, "--monitor", str(server.make_url("/"))) == 1
+    assert "inconsistency" in str(desk.report()["alarms"])
+    await fork.store.close()
 
 
 async def test_a_service_without_its_folder_of_openings_does_not_start(

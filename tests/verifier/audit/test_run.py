@@ -303,6 +303,7 @@ async def test_what_a_monitor_was_shown(log: LogBuilder, tmp_path: Path) -> None
     down = "http://127.0.0.1:1/"
     async with auditing(tmp_path / "a", log, FakeLedger(log), monitors=(url, down)) as audit:
         for now in (NOW, NOW + MONITOR_MS - 1, NOW + MONITOR_MS):
+            await audit.ask_monitors(now)
             await audit.look(now)
             assert codes(audit) == ["inconsistency"]
         assert asked == ["/w/" + checkpoint_path(log.origin)] * 2

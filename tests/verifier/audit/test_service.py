@@ -27,9 +27,10 @@ from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
 from tests.support.auditing import NOW, Clock, serving, size_cosigned, until
 from tests.support.build_log import FILING, FakeLedger, LogBuilder, octets
+from verifier.audit import run
 from verifier.audit.alarms import CATALOGUE, Alarm, AlarmCode
 from verifier.audit.openings_folder import LIST_MS, open_folder
-from verifier.audit.service import RENEW_S
+from verifier.audit.service import JUDGE_S, RENEW_S
 from verifier.audit.store import StoreFailed
 
 
@@ -86,6 +87,38 @@ async def test_what_a_proxy_says_for_a_moment_ends_nothing(
         await log.issue(log.certificate("after it"))
         await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
         assert service.failed is None and service.audit.result == "sound"
+
+
+async def test_a_monitor_that_hangs_holds_up_no_look(
+    log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs one could stop the log's cosignatures otherwise. What it shows in the end is compared."""
+    assert run._MONITOR_S < JUDGE_S
+    monkeypatch.setattr(run, "_MONITOR_S", 3600.0)
+    asked: list[web.Request] = []
+    released = asyncio.Event()
+    fork = await LogBuilder.create(tmp_path / "fork.db")
+    await fork.issue(fork.certificate("there"))
+
+    async def hang(request: web.Request) -> web.Response:
+        asked.append(request)
+        await released.wait()
+        return web.Response(body=fork.checkpoint())
+
+    app = web.Application()
+    app.router.add_get("/{hash}/checkpoint", hang)
+    async with TestServer(app) as server:
+        monitors = (str(server.make_url("/")),)
+        async with serving(tmp_path, log, FakeLedger(log), Clock(), monitors=monitors) as (service, auditor):
+            for label in ("one", "two"):
+                await until(lambda: asked and size_cosigned(auditor, log) == log.integrator.size)
+                await log.issue(log.certificate(label))
+            (request,) = asked
+            assert request.transport is not None, "it has not been given up, and is still asked"
+            assert service.audit.result == "sound"
+            released.set()
+            await until(lambda: service.standing[AlarmCode.INCONSISTENCY])
+    await fork.store.close()
 
 
 async def test_an_idle_logs_cosignature_is_renewed(log: LogBuilder, tmp_path: Path) -> None:
