@@ -22,10 +22,11 @@ from typing import Final, Protocol
 
 import aiohttp
 
-from ledger.errors import Refused
+from ledger.errors import Malformed, Refused
 from ledger.service.cosigned import Published
 from ledger.service.witness import Contradiction, Cosignature, Failed, Signed, TheLog, WitnessLink
 from ledger.text import Text
+from ledger.tlog.checkpoint import check_room
 from ledger.tlog.note import NoteSignature, VerifierKey
 from ledger.tlog.policy import Policy, Witness
 
@@ -36,6 +37,11 @@ _UNKNOWN_NAME: Final = Text("策略中没有名为 {name} 的见证者", "the po
 _OWN_SHORT: Final = Text(
     "仅凭有地址且非公共的见证者无法达到法定数",
     "the witnesses with an address that are not public cannot make up the quorum",
+)
+_TOO_MANY: Final = Text(
+    "策略中有地址的密钥过多：检查点连同日志自身的两行最多 64 行签名、64 KiB（ML-DSA-44 密钥至多约 18 把）",
+    "the policy has too many keys with an address: a checkpoint has at most 64 signature lines and 64 KiB, with the "
+    "two lines of the log's own (some 18 ML-DSA-44 keys)",
 )
 
 
@@ -84,7 +90,8 @@ class _Place:
 class Witnesses:
     """The client of every witness of one policy. Use it as a context manager inside a running loop.
 
-    Raises Refused when `public` names a witness that the policy has not, or when the others cannot make up the quorum.
+    Raises Refused when `public` names a witness that the policy has not, when the others cannot make up the quorum, or
+    when a checkpoint has no room for all lines that may come.
     """
 
     def __init__(
@@ -110,6 +117,10 @@ class Witnesses:
         self._beyond = [place for place in apart if place not in self._own]
         if policy.has_quorum and policy.quorum_time({line.key: 1 for p in self._own for line in p.lines}) is None:
             raise Refused("bad_policy", "policy", _OWN_SHORT)
+        try:
+            check_room(the_log.origin, [line.key for place in self._places for line in place.lines])
+        except Malformed as error:
+            raise Refused("bad_policy", "policy", _TOO_MANY) from error
         self._session: aiohttp.ClientSession | None = None
         self._current: Signed | None = None  # the head that is being cosigned, or was last
         self._got: dict[VerifierKey, Cosignature] = {}  # of it, from own witnesses

@@ -15,8 +15,9 @@ from types import MappingProxyType
 from ledger.errors import Malformed, Unverified
 from ledger.text import Text
 from ledger.tlog.checkpoint_text import Checkpoint, format_checkpoint, parse_checkpoint
-from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE, cosign_ml_dsa_44
+from ledger.tlog.cosignature import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE, cosign_ml_dsa_44
 from ledger.tlog.keys import ED25519_SIGNATURE_BYTES, ML_DSA_44_SIGNATURE_BYTES, Ed25519Signer, MlDsa44Signer
+from ledger.tlog.merkle import HASH_BYTES
 from ledger.tlog.note import (
     ED25519,
     Note,
@@ -28,6 +29,7 @@ from ledger.tlog.note import (
     parse_note,
 )
 from ledger.tlog.policy import Policy
+from ledger.tlog.spelling import MAX_DECIMAL
 
 __all__ = [
     "Checkpoint",
@@ -35,6 +37,7 @@ __all__ = [
     "CosignedCheckpoint",
     "OpenedCheckpoint",
     "add_cosignatures",
+    "check_room",
     "format_checkpoint",
     "open_checkpoint",
     "open_cosigned",
@@ -47,7 +50,10 @@ _OTHER_KEYS = Text(
     "The checkpoint is signed under none of the log keys that are pinned here. If the log changed its keys, change "
     "log_keys in the settings (docs/operating.md, When a log changes its keys); otherwise do not believe it",
 )
-_COSIGNATURE_BYTES = frozenset({8 + ED25519_SIGNATURE_BYTES, 8 + ML_DSA_44_SIGNATURE_BYTES})
+_COSIGNATURE_BYTES = {
+    ED25519_COSIGNATURE: 8 + ED25519_SIGNATURE_BYTES,
+    ML_DSA_44_COSIGNATURE: 8 + ML_DSA_44_SIGNATURE_BYTES,
+}
 
 
 class CheckpointSigner:
@@ -168,11 +174,20 @@ def add_cosignatures(note: bytes, lines: Sequence[NoteSignature]) -> bytes:
     for line in lines:
         who = (line.name, line.key_id)
         held = kept.get(who, line)
-        if len(line.blob) not in _COSIGNATURE_BYTES or len(held.blob) != len(line.blob):
+        if len(line.blob) not in _COSIGNATURE_BYTES.values() or len(held.blob) != len(line.blob):
             raise Malformed("a line to add is no cosignature")
         if held.blob[:8] <= line.blob[:8]:  # u64 big-endian seconds
             kept[who] = line
     return format_note(Note(parsed.text, tuple(kept.values())))
+
+
+def check_room(origin: str, cosigners: Sequence[VerifierKey]) -> None:
+    """Raise Malformed when a checkpoint of this log with a line of each of `cosigners` could pass a note's limits."""
+    text = format_checkpoint(Checkpoint(origin, MAX_DECIMAL, bytes(HASH_BYTES)))
+    own = (ED25519_SIGNATURE_BYTES, _COSIGNATURE_BYTES[ML_DSA_44_COSIGNATURE])
+    lines = [NoteSignature(origin, bytes(4), bytes(length)) for length in own]
+    lines += [NoteSignature(key.name, key.key_id, bytes(_COSIGNATURE_BYTES[key.type])) for key in cosigners]
+    format_note(Note(text, tuple(lines)))
 
 
 def _open(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.service import witnesses as module
 from ledger.service.cosigned import Published
 from ledger.service.witness import Contradiction, Signed, TheLog
 from ledger.service.witnesses import Counts, Witnesses
 from ledger.tlog.checkpoint import Checkpoint, add_cosignatures, open_cosigned
-from ledger.tlog.note import NoteSignature
+from ledger.tlog.cosignature import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE
+from ledger.tlog.note import NoteSignature, VerifierKey
 from ledger.tlog.policy import NONE, Group, Policy, Witness
 from tests.ledger.service.test_witness import NOW, ORIGIN, SIGNER, consistency, head, hurried, root_at
 from tests.support.builders import octets
@@ -386,3 +388,36 @@ async def test_an_auditor_that_fails_is_left_alone_for_a_while(monkeypatch: pyte
         for _ in range(50):
             await asyncio.sleep(0.002)
         assert len(auditor.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "public_bytes", "blob_bytes"),
+    [(ED25519_COSIGNATURE, 32, 72), (ML_DSA_44_COSIGNATURE, 1312, 2428)],
+)
+def test_a_policy_with_more_lines_than_a_checkpoint_has_room_for_is_refused(
+    kind: int, public_bytes: int, blob_bytes: int
+) -> None:
+    """At the start, and not by a process that ends whenever the last of them has answered."""
+    keys = [VerifierKey(f"w{n}", kind, (octets(f"key {n}") * 41)[:public_bytes]) for n in range(64)]
+    lines = [Witness(key.name, key, f"http://127.0.0.1/{key.name}") for key in keys]
+    the_log = TheLog(ORIGIN, SIGNER.vkeys, lambda: 40, root_at, consistency, lambda: NOW)
+    note = SIGNER.sign(Checkpoint(ORIGIN, 2**63 - 1, octets("root")), NOW)
+
+    def fits(count: int) -> bool:
+        try:
+            add_cosignatures(note, [NoteSignature(key.name, key.key_id, bytes(blob_bytes)) for key in keys[:count]])
+        except Malformed:
+            return False
+        return True
+
+    def make(count: int) -> None:
+        Witnesses(Policy((), tuple(lines[:count]), (), NONE), the_log, Counts(lambda *_: None, lambda *_: None))
+
+    most = max(filter(fits, range(65)))
+    assert 16 <= most < 64
+    make(most)
+    with pytest.raises(Refused, match="64 KiB") as caught:
+        make(most + 1)
+    assert caught.value.code == "bad_policy"
+    quiet = [replace(line, url="") for line in lines[most:]]  # never asked: no line of theirs comes
+    Witnesses(Policy((), (*lines[:most], *quiet), (), NONE), the_log, Counts(lambda *_: None, lambda *_: None))
