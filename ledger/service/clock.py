@@ -9,7 +9,7 @@ from ledger.errors import Unavailable
 
 
 class ClockStopped(Unavailable):
-    """The clock cannot be trusted now; nothing is signed until it is right again."""
+    """The clock cannot be trusted now; nothing is signed until it is right again, or is begun anew by a start."""
 
 
 BACK_MS: Final = 5_000
@@ -23,6 +23,10 @@ class LogClock:
         self._wall_ms, self._steady_ms = wall_ms, steady_ms
         self._first = self._offset = wall_ms() - steady_ms()
         self._signed = 0  # the newest time of a signature (ms)
+
+    def anew(self) -> LogClock:
+        """As a start would begin it: with the wall clock as it is now."""
+        return LogClock(self._wall_ms, self._steady_ms)
 
     def now_s(self) -> int:
         """Whole seconds for a signature's own time, never fewer than before. Raises ClockStopped after a leap, and
@@ -45,7 +49,9 @@ class LogClock:
         offset = now - self._steady_ms()
         if not _near(offset, self._offset):
             if not _near(offset, self._first):
-                raise ClockStopped("the clock has leapt; signing is stopped until it is right again", retry_after=30)
+                raise ClockStopped(
+                    "the clock has leapt; put it right, or start the log by the new time", retry_after=30
+                )
             self._offset = self._first  # a leap within the limit was followed, and is undone
         self._offset += max(-50, min(50, offset - self._offset))  # follow slow corrections, not leaps
         return now

@@ -344,8 +344,9 @@ async def serve(
         journal.info("leads", extra={"fields": {"size": apps[0][LOG].sequencer.integrator.size, "at": sites[0].url}})
         on_ready(sites[0])
         fatal.add_done_callback(lambda _: stop.set())
-        if standby:
-            check = apps[0][LOG].sequencer.check_clock
+        sequencer = apps[0][LOG].sequencer
+        if standby or load_policy(folder, settings).has_quorum:  # without either a start would believe any clock
+            check = sequencer.check_clock if standby else sequencer.check_leap
             giving = asyncio.create_task(give_way(check, settings.takeover_ms / 1000, fatal))
             leading.callback(giving.cancel)
         await stop.wait()

@@ -144,6 +144,18 @@ class Sequencer:
             raise Unavailable("the log has no entry yet: run init")
         self._clock.batch_time(self.integrator.head.time)
 
+    def check_leap(self) -> None:
+        """As check_clock, but silent where a start would be refused too: while the clock is behind the log."""
+        try:
+            self.check_clock()
+        except ClockStopped:
+            assert self.integrator.head is not None
+            try:
+                self._clock.anew().batch_time(self.integrator.head.time)
+            except ClockStopped:
+                return
+            raise
+
     def put(self, candidates: Sequence[Candidate]) -> asyncio.Future[list[int | Refused]]:
         """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue: this bounds
         memory, and `backlog` what a statement waits), and while no statement may be taken. Into an empty queue what one

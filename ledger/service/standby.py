@@ -14,7 +14,8 @@ that waits, and what a crash leaves at each:
     5 serve    the port serves the log
     6 hold     every third of `takeover_ms` the store hears that this process lives
     7 give     one whose clock has stopped the log for `takeover_ms` ends: the other one's may be right, and so may its
-               own when it starts again, where it was put right meanwhile
+               own when it starts again, where it was put right meanwhile. So does one that leads alone, where a start
+               would take the clock as it is and witnesses tell whether it is right
 
 Of one that has led and was unseated while it hung, whatever it does next:
 
@@ -187,7 +188,7 @@ async def give_way(check_clock: Callable[[], None], silence_s: float, fatal: asy
             check_clock()
         except ClockStopped as error:
             if time.monotonic() - right_s > silence_s and not fatal.done():
-                log.critical("the clock has stopped the log for too long; another process may lead it")
+                log.critical("the clock has stopped the log for too long; another start may find it right")
                 fatal.set_result(error)
             continue
         except Unavailable:

@@ -6,7 +6,9 @@ import asyncio
 import json
 import signal
 import sqlite3
+import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,19 @@ from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
+from ledger.service import run
+from ledger.service.clock import ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
-from ledger.service.run import SETTINGS_FILE, create, running
+from ledger.service.run import SETTINGS_FILE, create, running, serve
 from ledger.settings import load_settings
 from ledger.store.opening import open_store, upgrade_store
+from ledger.tlog.policy import format_policy
 from ledger.wire import Logged
 from tests.ledger.service.test_admission import renumbered
 from tests.support.builders import id_number, make_authority
+from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, distinct, drafted, live_body
 from tests.support.stores import before_checkpoint_step
 
@@ -237,6 +243,48 @@ async def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:
             assert places == [(a.index, a.time) for a in receipt.answers if isinstance(a, Logged)]
     finally:
         live.stop()
+
+
+@pytest.mark.parametrize("quorum", ["w1", "none"])
+async def test_a_leap_that_lasts_ends_a_log_whose_witnesses_can_tell_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quorum: str
+) -> None:
+    """The leap may be the cure: started again, it goes on by the new time. Without witnesses nothing would tell."""
+    live, leap_ms = LiveLedger.create(tmp_path / "log", "leap"), 0
+
+    class Shifted:
+        CLOCK_BOOTTIME, clock_gettime_ns, monotonic = time.CLOCK_BOOTTIME, time.clock_gettime_ns, time.monotonic
+
+        @staticmethod
+        def time_ns() -> int:
+            return time.time_ns() + leap_ms * 1_000_000
+
+    monkeypatch.setattr(run, "time", Shifted)
+    witness = FakeWitness("w1", lambda: Shifted.time_ns() // 1_000_000_000)
+    (live.folder / "policy").write_text(format_policy(replace(policy_of([witness], 1), groups=(), quorum=quorum)))
+    settings = load_settings(LedgerSettings, live.folder / SETTINGS_FILE)
+    settings = replace(settings, takeover_ms=300, policy=Path("policy"))
+    keys = open_key_file(live.folder / settings.keys, PASSPHRASE)
+
+    def start() -> tuple[asyncio.Task[None], asyncio.Event]:
+        ready = asyncio.Event()
+        return asyncio.create_task(serve(live.folder, settings, keys, on_ready=lambda _: ready.set())), ready
+
+    async with witness, asyncio.timeout(START_S):
+        serving, ready = start()
+        await ready.wait()
+        leap_ms = 420_000
+        if quorum == "none":
+            await asyncio.sleep(1.0)  # longer than it takes with witnesses
+            assert not serving.done()
+        else:
+            with pytest.raises(ClockStopped):
+                await serving
+            serving, ready = start()
+            await ready.wait()
+            assert live.open((await live.fetch("/checkpoint"))[2]).time_s >= Shifted.time_ns() // 1_000_000_000 - 60
+        signal.raise_signal(signal.SIGTERM)
+        await serving
 
 
 async def test_the_log_file_names_nobody(tmp_path: Path) -> None:

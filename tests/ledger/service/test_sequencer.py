@@ -14,6 +14,7 @@ from ledger.records.seal import is_seal, parse_seal
 from ledger.service import sequencer as module
 from ledger.service.admission import Candidate
 from ledger.service.backlog import START, Backlog
+from ledger.service.clock import ClockStopped
 from ledger.store.batch import Batch, Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows
@@ -87,6 +88,23 @@ async def test_a_request_larger_than_the_queue_has_its_turn(tmp_path: Path) -> N
     """Told to come again in a second, it would do so for ever."""
     async with Room(tmp_path).open(queue=2) as room:
         assert all(isinstance(answer, int) for answer in await room.put(*await room.draft(*"abc")))
+
+
+async def test_a_leap_is_told_only_where_a_start_would_take_the_clock_as_it_is(room: Room) -> None:
+    """One that ended while the clock is behind the log could not start, and would not even be read."""
+    async with room.open():
+        room.sequencer.check_leap()
+        for leap in (3_600_000, -3_600_000):
+            room.wall += leap
+            with pytest.raises(ClockStopped):
+                room.sequencer.check_clock()
+            if leap > 0:
+                with pytest.raises(ClockStopped):
+                    room.sequencer.check_leap()
+            else:
+                room.sequencer.check_leap()
+            room.wall -= leap
+        room.sequencer.check_leap()
 
 
 @pytest.mark.parametrize("leap", [-10_000, 400_000])
