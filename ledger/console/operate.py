@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
@@ -13,16 +12,16 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from ledger.console.paths import add_folder, add_owner, check_new, read_file, write_new
+from ledger.console.paths import add_folder, add_owner, read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import start_logging
 from ledger.errors import Malformed
-from ledger.keystore import Cost, KeyFile, open_key_file, public_part, read_passphrase
+from ledger.keystore import Cost, KeyFile, open_key_file, read_passphrase
 from ledger.records.dates import batch_day
 from ledger.reference_data import import_catalogue_file, load_catalogue
 from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import make_next_keys
-from ledger.service.run import RECEIPT_KEY, SETTINGS_FILE, create, serve
+from ledger.service.run import SETTINGS_FILE, TRUST_FILE, create, serve
 from ledger.settings import format_settings, load_settings
 from ledger.store.integrate import MAP_DEPTH
 from ledger.text import Text
@@ -31,8 +30,6 @@ from ledger.tlog.map_tree import MAX_DEPTH
 from ledger.tlog.note import ED25519, VerifierKey
 
 PASSPHRASE = "CERT_LEDGER_PASSPHRASE"  # noqa: S105  # the name of the variable
-
-TRUST_FILE = "trust.json"  # what everybody pins
 
 
 def add_init(init: argparse.ArgumentParser) -> None:
@@ -91,14 +88,13 @@ def _init(arguments: argparse.Namespace) -> int:
         public_url=arguments.public_url,
     )
     load_settings(LedgerSettings, format_settings(settings), environ={})  # as every later command will read it
-    check_new(arguments.dir / TRUST_FILE)
     genesis = read_file(arguments.genesis, 8192)
     passphrase = read_passphrase(
         PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file, confirm=True
     )
     cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
     now_ms = time.time_ns() // 1_000_000
-    vkeys = asyncio.run(
+    asyncio.run(
         create(
             arguments.dir,
             settings,
@@ -111,15 +107,7 @@ def _init(arguments: argparse.Namespace) -> int:
             guard_owner=arguments.guard_owner,
         )
     )
-    receipts = {key.name: key.public or b"" for key in public_part(arguments.dir / settings.keys)}[RECEIPT_KEY]
-    pins = {
-        "origin": settings.origin,
-        "log_keys": list(vkeys),
-        "genesis": sha256(genesis).hexdigest(),
-        "receipt_key": receipts.hex(),
-    }
-    write_new(arguments.dir / TRUST_FILE, json.dumps(pins, indent=1).encode() + b"\n")
-    print(json.dumps(pins, indent=1))
+    print((arguments.dir / TRUST_FILE).read_text("utf-8"), end="")
     return 0
 
 

@@ -22,22 +22,13 @@ def read_file(path: Path, limit: int) -> bytes:
     return raw
 
 
-def check_new(path: Path) -> None:
-    """Raise Refused for a file that `write_new` would not write."""
-    if path.exists():
-        raise _exists(path)
-
-
-def _exists(path: Path) -> Refused:
-    return Refused("EXISTS", str(path), Text(f"{path} 已存在，不会被覆盖", f"{path} exists; not overwritten"))
-
-
 def write_new(path: Path, raw: bytes) -> None:
     """Write a file that must not exist. Raises Refused or Unavailable, and leaves no half of it then."""
     try:
         write_new_file(path, raw)
     except FileExistsError as error:
-        raise _exists(path) from error
+        text = Text(f"{path} 已存在，不会被覆盖", f"{path} exists; not overwritten")
+        raise Refused("EXISTS", str(path), text) from error
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from error
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from aiohttp import web
@@ -69,6 +71,7 @@ from ledger.tlog.policy import NONE, POLICY_CEILING, Policy, parse_policy
 
 journal = logging.getLogger(__name__)
 SETTINGS_FILE = "ledger.toml"
+TRUST_FILE = "trust.json"  # what everybody pins
 RECEIPT_KEY = "receipt"  # signs COSE receipts and nothing else
 _INTAKE_BYTES = 96 * 1024 * 1024  # of request bodies arriving at the same time
 _PAUSE_OF_OLD_MAPS = 9  # strangers ask for them: one that takes long gets a tenth of the time
@@ -88,13 +91,14 @@ async def create(
     guard_owner: str = "",
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> tuple[str, ...]:
-    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin. `store_owner` and
-    `guard_owner` are the addresses under which the tables of a PostgreSQL store and guard are made.
+    """Make a new log in `folder` with its genesis as entry 0; returns the vkey lines to pin, which its TRUST_FILE has
+    with the rest. `store_owner` and `guard_owner` are the addresses under which the tables of a PostgreSQL store and
+    guard are made.
 
         1 look      whatever can be known to refuse is asked before anything is made: an address, a password, a
                     passphrase, or what is there already. A crash before 2 leaves an empty folder at most
-        2 make      store, keys, guard. A crash leaves a folder that `serve` refuses and that a person removes, with the
-                    schemas of a database; no signature has left it
+        2 make      store, keys, guard, and what everybody pins: nothing says that again. A crash leaves a folder that
+                    `serve` refuses and that a person removes, with the schemas of a database; no signature has left it
         3 settle    the settings, without which nothing starts
 
     Raises Refused when anything is there already.
@@ -104,7 +108,7 @@ async def create(
         raise Malformed("the first statement must be the genesis of this origin")
     authentic = authenticate_authority(statement, statement.body)
     check_passphrase(passphrase)  # 1
-    for name in (settings.keys, SETTINGS_FILE):
+    for name in (settings.keys, TRUST_FILE, SETTINGS_FILE):
         if (folder / name).exists():
             text = Text("{path} 已存在，不会被覆盖", "{path} exists and is not overwritten")
             raise Refused("EXISTS", str(folder / name), text.format(path=folder / name))
@@ -130,13 +134,21 @@ async def create(
         await integrator.commit(await batch.finish())
     finally:
         await store.close()
-    write_new_file(folder / SETTINGS_FILE, format_settings(settings).encode())  # 3
     signer = CheckpointSigner(
         settings.origin,
         Ed25519Signer(keys[ED25519].secret),
         MlDsa44Signer(keys[ML_DSA_44].secret),
     )
-    return tuple(key.format_vkey() for key in signer.vkeys)
+    vkeys = tuple(key.format_vkey() for key in signer.vkeys)
+    pins = {
+        "origin": settings.origin,
+        "log_keys": list(vkeys),
+        "genesis": sha256(genesis_entry).hexdigest(),
+        "receipt_key": Ed25519Signer(keys[RECEIPT_KEY].secret).public.hex(),
+    }
+    write_new_file(folder / TRUST_FILE, json.dumps(pins, indent=1).encode() + b"\n")
+    write_new_file(folder / SETTINGS_FILE, format_settings(settings).encode())  # 3
+    return vkeys
 
 
 def _no_other_keys(name: str) -> KeyFile:

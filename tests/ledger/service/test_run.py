@@ -9,12 +9,14 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from ledger.durable import write_new_file
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.keystore import open_key_file
 from ledger.records.refusals import Refusal
@@ -24,9 +26,10 @@ from ledger.service.clock import ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
-from ledger.service.run import SETTINGS_FILE, create, running, serve
+from ledger.service.run import SETTINGS_FILE, TRUST_FILE, create, running, serve
 from ledger.settings import load_settings
 from ledger.store.opening import open_store, upgrade_store
+from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.policy import format_policy
 from ledger.wire import Logged
 from tests.ledger.service.test_admission import renumbered
@@ -56,6 +59,34 @@ async def test_creation_makes_everything_once(tmp_path: Path) -> None:
         await make(tmp_path / "log", genesis, authority.origin)
     assert "exist" in refused.value.text.en
     assert {path: path.read_bytes() for path in (tmp_path / "log").iterdir()} == before
+
+
+async def test_what_everybody_pins_is_kept_before_a_log_can_be_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No later command says it again: a log whose creation was killed is one without settings, or has it."""
+    authority = make_authority()
+    genesis = authority.sign(authority.genesis).entry
+
+    def killed(path: Path, content: bytes) -> None:
+        if path.name == SETTINGS_FILE:
+            raise KeyboardInterrupt
+        write_new_file(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_new_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await make(tmp_path / "killed", genesis, authority.origin)
+    assert (tmp_path / "killed" / TRUST_FILE).exists()
+    vkeys = await make(tmp_path / "log", genesis, authority.origin)
+    pins = json.loads((tmp_path / "log" / TRUST_FILE).read_bytes())
+    receipts = open_key_file(tmp_path / "log" / "keys.json", PASSPHRASE).key("receipt", "ed25519")
+    assert pins == {
+        "origin": authority.origin,
+        "log_keys": list(vkeys),
+        "genesis": sha256(genesis).hexdigest(),
+        "receipt_key": Ed25519Signer(receipts.secret).public.hex(),
+    }
 
 
 async def test_creation_wants_the_genesis_of_this_origin(tmp_path: Path) -> None:
