@@ -82,6 +82,8 @@ _PURE_VERIFIER = (
     "kit.index_set",
     "kit.format",
     "kit.judge",
+    "kit.summary",
+    "log_end",
 )
 PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,9 +41,9 @@ async def followed(
     *,
     start_s: float = START_S,
     again_s: tuple[float, float] = AGAIN_S,
-) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Each of `logs`, those of the settings in their order, with its replica as soon as that opens. Gives what waits
-    until all of them are open. Raises as `open_replica` when none opens."""
+) -> AsyncIterator[None]:
+    """Each of `logs`, those of the settings in their order, with its replica as soon as that opens. Raises as
+    `open_replica` when none opens."""
     with reading_pool() as pool:
         keepers = [
             _Keeper(folder, log, known, pool, now_ms, settings.poll_ms / 1000, again_s if len(logs) > 1 else None)
@@ -55,7 +54,7 @@ async def followed(
             task.add_done_callback(keeper.ended)
         try:
             await _begin(keepers, start_s)  # 2
-            yield partial(_all_open, keepers)
+            yield
         finally:
             for task in tasks:
                 task.cancel()
@@ -75,10 +74,6 @@ async def _begin(keepers: Sequence[_Keeper], start_s: float) -> None:
     for keeper in keepers:
         if not keeper.tried.done():
             _log.error("replica of %s is not open yet: answering begins without it", keeper.origin)
-
-
-async def _all_open(keepers: Sequence[_Keeper]) -> None:
-    await asyncio.wait([keeper.opened for keeper in keepers])
 
 
 class _Keeper:

@@ -44,6 +44,7 @@ from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_ch
 from ledger.tlog.merkle import fold_right
 from verifier.download import STRETCH, Download
 from verifier.former import Pins, UnknownKeys, open_known
+from verifier.log_end import BEHIND, LogEnd
 from verifier.violation import NOT_PINNED, ClocksDiffer, Unwitnessed, Violation
 
 MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
@@ -253,6 +254,20 @@ class Replica:
         basis = self._basis()
         found = await self._prover.standing(cert_key, basis)
         return None if found is None else (basis.note, found)
+
+    @property
+    def successor(self) -> str:
+        """The origin of the log that follows this one, once its end is verified; "" while it goes on."""
+        authority = self.integrator.authority
+        if self.verified is None or self.verified.size != self.integrator.size or authority is None:
+            return ""
+        return authority.successor
+
+    async def end(self, size: int) -> LogEnd:
+        """What closed the log, under the checkpoint of its last `size`. Raises Unavailable."""
+        store, index = self.integrator.store, size - BEHIND
+        (path,) = await Hashes(store).inclusion([index], size)
+        return LogEnd(await entry_at(store, index), path)
 
     def _basis(self) -> Basis:
         """What proofs are made under. Not the store's note: while the next one is kept, that is the newer of two."""

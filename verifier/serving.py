@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -73,12 +72,13 @@ def serve(
             context.opened = await open_site(settings.site_store, folder)
             stack.push_async_callback(context.opened.close)
             stack.enter_context(mark_served(folder))
-            all_open = await stack.enter_async_context(followed(folder, settings, lookup.logs, _now_ms))
+            await stack.enter_async_context(followed(folder, settings, lookup.logs, _now_ms))
             gc.collect()
             gc.freeze()  # packs, catalogue, templates: nothing of them is garbage before the end
             gc.set_threshold(50_000, 20, 20)  # what a check makes is gone when it is answered, without any search
             if shelf is not None:
-                await stack.enter_async_context(_offered(shelf, lookup.logs, all_open))
+                kept = shelf.kept_fresh(lambda: [(known.replica, known.trust) for known in lookup.logs])
+                await stack.enter_async_context(kept)
             yield
             context.opened = None
 
@@ -98,27 +98,6 @@ def serve(
     app = create_app(lookup, WebSettings(base=settings.bases[0], trust=trust), rooms)
     app.cleanup_ctx.insert(0, running)
     run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)
-
-
-@asynccontextmanager
-async def _offered(
-    shelf: Shelf, logs: Sequence[KnownLog], all_open: Callable[[], Awaitable[None]]
-) -> AsyncIterator[None]:
-    """Kits are made once every log is open: by a kit that lacks one, its certificates would be nobody's."""
-
-    async def offer() -> None:
-        await all_open()
-        sources = [(log.replica, log.trust) for log in logs if log.replica is not None]
-        async with shelf.kept_fresh(sources):
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(offer())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _now_ms() -> int:

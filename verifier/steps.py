@@ -229,6 +229,12 @@ KIT_FRESH: Final = _finding("freshness", _PASS, "离线包在有效期内", "The
 KIT_OLD: Final = _finding(
     "freshness", _UNKNOWN, "离线包已过期或本机时钟有误", "The kit is too old, or this clock is wrong"
 )
+KIT_HALTED: Final = _finding(
+    "freshness",
+    _UNKNOWN,
+    "离线包的制作者已停止跟随该登记日志",
+    "The kit's maker has stopped following this log",
+)
 HISTORIC: Final = _finding(
     "freshness", _PASS, "所查为历史状态，截至所示时间", "The state of an earlier time, as of the time shown"
 )

@@ -7,6 +7,7 @@ from typing import Final
 from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
 
 NOT_PINNED: Final = "not the pinned genesis"
+GRAVITY: Final = (0, 3, 2, 1)  # exit statuses, the gravest last: what a command over several logs ends with
 
 
 class Violation(Unverified):

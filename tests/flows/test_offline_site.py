@@ -25,6 +25,7 @@ from tests.support.live_site import LiveSite, live_site, now_ms
 from verifier.kit.shelf import Shelf
 from verifier.kit.web import offline_room
 from verifier.messages import load_messages, say_day_number
+from verifier.violation import Violation
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -156,4 +157,28 @@ async def test_a_kit_of_others_is_not_believed(tmp_path: Path, browser: Browser)
         await page.goto(live.url + "/offline")
         await kit_state(page, "refused")
         assert await page.get_by_text("does not verify").is_visible()
+        await page.close()
+
+
+async def test_the_page_says_of_which_log_nothing_will_be_valid(tmp_path: Path, browser: Browser) -> None:
+    shelf = Shelf(MAKER_KEY.name, MAKER, LIMIT_MS, now_ms)
+    async with live_site(tmp_path, kit_keys=[MAKER_KEY], rooms=lambda live: [offline_room(shelf)]) as live:
+        page = await browser.new_page(locale="en-GB")
+        await renew(live, shelf)
+        await page.goto(live.url + "/offline")
+        await kit_state(page, "known")
+        assert not await page.inner_text("#kit-logs")
+        live.replica.halted = Violation("a second history")
+        await renew(live, shelf)
+        await page.click("#update")
+        await kit_state(page, "old")
+        assert f"The kit's maker has stopped following {live.log.origin}" in await page.inner_text("#kit-logs")
+        assert await check(page, format_code(live.certificate.code(live.index))) == "stale"
+        assert "stopped following this log" in await page.inner_text("#result .band")
+        shelf.raw = shelf.raw.replace(b"certledger/kit/v3", b"certledger/kit/v2", 1)
+        await page.close()
+        page = await browser.new_page(locale="en-GB")
+        await page.goto(live.url + "/offline")
+        await kit_state(page, "other")
+        assert await page.get_by_text("another version of its format").is_visible()
         await page.close()

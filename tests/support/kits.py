@@ -36,9 +36,10 @@ from tests.support.build_log import (
     LogBuilder,
     octets,
 )
-from verifier.kit.format import LISTS, Kit, KitFiling, KitKey, KitLog, sign_kit
+from verifier.kit.format import LISTS, Halt, Kit, KitFiling, KitKey, KitLog, sign_kit
 from verifier.kit.index_set import IndexSet
 from verifier.kit.make import make_kit
+from verifier.log_end import LogEnd
 from verifier.replica import Replica
 from verifier.trust import Trust
 
@@ -53,7 +54,10 @@ KIT_FILING = KitFiling(
     (KitKey(octets("key"), 1, 0, KeyStatus.LIVE), KitKey(octets("old"), 1, 9, KeyStatus.COMPROMISED, 77)),
 )  # fmt: skip
 _SETS = {name: IndexSet.of(range(at, 9 * at, at + 1)) for at, name in enumerate(LISTS)}
-KIT_LOG = KitLog("log.test.example", b"note", b"seal", (octets("a"), octets("b")), 5_000, (KIT_FILING,), 33, _SETS)
+KIT_LOG = KitLog(
+    "log.test.example", b"note", b"seal", (octets("a"), octets("b")), 5_000, LogEnd(b"end", (octets("c"),)), Halt.NONE,
+    (KIT_FILING,), 33, _SETS,
+)  # fmt: skip
 SAMPLE_KIT = Kit(
     6_000, 7_000, ("https://cert.test.example",), ((4, "三级/高级工", "Level III"),), (("6-18-01-01", "车工"),),
     (KIT_LOG,),
@@ -84,6 +88,7 @@ class KitDesk:
     log: LogBuilder
     replica: Replica
     trust: Trust
+    ledger: FakeLedger
     texts: dict[str, str] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
 
@@ -105,6 +110,11 @@ class KitDesk:
         parts = (sign_part(proposal.protected, proposal.payload, person) for person in self.log.people[:2])
         await self.log.batch([proposal.signed(tuple(parts))])
 
+    async def renew(self, now_ms: int) -> None:
+        """A checkpoint of this moment, and the replica has it."""
+        self.ledger.time_ms = now_ms
+        await self.replica.poll(now_ms)
+
     async def kit(self, **changes: Any) -> Kit:
         await self.replica.poll(self.log.time)
         made = await make_kit([(self.replica, self.trust)], self.log.time, LIMIT_MS)
@@ -115,17 +125,24 @@ class KitDesk:
 
 
 @asynccontextmanager
-async def kit_desk(folder: Path, origin: str = ORIGIN) -> AsyncIterator[KitDesk]:
-    log = await LogBuilder.create(folder / "log.db", origin=origin)
+async def kit_desk(folder: Path, origin: str = ORIGIN, seed: str = "") -> AsyncIterator[KitDesk]:
+    folder.mkdir(exist_ok=True)
+    log = await LogBuilder.create(folder / "log.db", origin=origin, seed=seed)
     log.cosigned_by = (WITNESS, AUDITOR)
     trust = log.trust(policy=POLICY, map_auditors=AUDITORS)
     store = create_sqlite(folder / "replica.db", private=False)
     await store.put_meta({"map_depth": bytes([MAP_DEPTH])})
     with ThreadPoolExecutor(1) as pool:
-        replica = await Replica.open(store, FakeLedger(log), trust, pool)
-        yield KitDesk(log, replica, trust)
+        ledger = FakeLedger(log)
+        replica = await Replica.open(store, ledger, trust, pool)
+        yield KitDesk(log, replica, trust, ledger)
     await store.close()
     await log.store.close()
+
+
+async def kit_of(*desks: KitDesk, now_ms: int) -> Kit:
+    """Of these logs, as their replicas are."""
+    return await make_kit([(desk.replica, desk.trust) for desk in desks], now_ms, LIMIT_MS)
 
 
 async def live_through(desk: KitDesk) -> None:

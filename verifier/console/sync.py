@@ -14,7 +14,7 @@ from ledger.text import Text
 from verifier.config import load_replicas
 from verifier.opened import Opened, bring_up_to_date, opened, recreate
 from verifier.served import is_served
-from verifier.violation import exit_status, say_failure
+from verifier.violation import GRAVITY, exit_status, say_failure
 
 _MADE = Text("已重新建立 {origin} 的空副本", "an empty replica of {origin} was made")
 _SERVED = Text("正在运行的 serve 会在一分钟内打开并同步", "the running serve opens it within a minute")
@@ -59,7 +59,7 @@ def _sync(options: argparse.Namespace) -> int:
     failures = [(one.origin, failed) for one, failed in done if failed is not None]
     for origin, failed in failures:
         _tell(f"{origin}: {say_failure(failed)}")
-    return max((exit_status(failed) for _, failed in failures), default=0, key=(0, 3, 2, 1).index)
+    return max((exit_status(failed) for _, failed in failures), default=0, key=GRAVITY.index)
 
 
 async def _updated(one: Opened, *, quiet: bool) -> CertLedgerError | None:

@@ -10,21 +10,23 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
 from ledger.keystore import PERSON_COST, read_passphrase
 from ledger.progress import Progress
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
-from verifier.kit.format import MAX_KIT, open_kit, sign_kit
+from verifier.kit.format import MAX_KIT, Kit, open_kit, sign_kit
 from verifier.kit.judge import believe, judge
 from verifier.kit.key import LIGHT_COST, believed_makers, create_key, open_key
 from verifier.kit.make import make_kit
 from verifier.kit.shelf import Shelf
+from verifier.kit.summary import good_for, shortcomings
 from verifier.lookup import choose_code
 from verifier.messages import say_time
 from verifier.opened import WAIT_S, bring_up_to_date, opened
 from verifier.scanning import Scanner
 from verifier.verdict import Verdict
+from verifier.violation import GRAVITY, exit_status, say_failure
 
 PASSPHRASE: Final = "CERT_KIT_PASSPHRASE"  # noqa: S105  # the name of the variable
 PROMPT: Final = Text("离线包密钥的口令", "passphrase of the kit key")
@@ -102,26 +104,36 @@ def _make(options: argparse.Namespace) -> int:
         raise Refused("NO_REPLICA", str(options.dir), _NO_REPLICA)
     name, signer = open_key(options.dir, read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file))
 
-    async def run() -> tuple[bytes, int, int]:
+    failures: list[CertLedgerError] = []
+
+    async def run() -> Kit:
         async with opened(options.dir, settings, _now_ms, share=True, wait_s=WAIT_S) as logs:
             for one in logs:
-                if not options.offline and not one.shared:
-                    await bring_up_to_date(one, _now_ms, quiet=options.quiet)
+                try:
+                    if not options.offline and not one.shared:
+                        await bring_up_to_date(one, _now_ms, quiet=options.quiet)
+                except CertLedgerError as error:  # the kit has what is held of it; the others go on
+                    print(f"{one.origin}: {say_failure(error)}", file=sys.stderr)
+                    failures.append(error)
             sources = [(one.replica, trust) for one, trust in zip(logs, settings.trusts(), strict=True)]
             label = Text("读取证书状态", "reading states")
             with Progress(None, label, sys.stderr, time.monotonic, quiet=options.quiet) as progress:
-                kit = await make_kit(
+                return await make_kit(
                     sources, _now_ms(), settings.kit_age_s * 1000, lambda done: progress.advance(done - progress.done)
                 )
-            return sign_kit(kit, name, signer), min(log.as_of_ms for log in kit.logs), kit.until_ms
 
-    raw, as_of_ms, until_ms = asyncio.run(run())
+    kit = asyncio.run(run())
+    raw = sign_kit(kit, name, signer)
     _write(options.out, raw)
+    believed = believe(kit, settings.trusts(), kit.made_ms)
+    for short in shortcomings(believed, kit.made_ms):
+        print(short.both(), file=sys.stderr)
+    as_of_ms, until_ms = good_for(believed, kit.made_ms)
     said = Text("{f}：{n} 字节，数据截至 {a}，有效至 {u}", "{f}: {n} bytes, data as of {a}, good until {u}")
     for lang in ("zh", "en"):
         times = {"a": say_time(as_of_ms, lang), "u": say_time(until_ms, lang)}
         print(said.format(f=options.out, n=len(raw), **times).of(lang))
-    return 0
+    return max(map(exit_status, failures), default=0, key=GRAVITY.index)
 
 
 def _read(file: Path) -> bytes:

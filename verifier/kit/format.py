@@ -1,12 +1,14 @@
 """The bytes of an offline kit, signed by its maker. Pure.
 
-    file = CBOR ["certledger/kit/v2", body, note]             note: a signed note of the maker's Ed25519 key over
-                                                              "certledger/kit/v2\\n" and base64 of SHA-256(body)
-    body = CBOR [made, until, [address], [[ordinal, zh, en]], [[occupation, name]], [log]]
-    log  = [origin, checkpoint, seal, [inclusion of the seal], as of, [filing], width, [list × 5]]
+    file = CBOR ["certledger/kit/v3", body, note]             note: a signed note of the maker's Ed25519 key over
+                                                              "certledger/kit/v3\\n" and base64 of SHA-256(body)
+    body = CBOR [made, limit, [address], [[ordinal, zh, en]], [[occupation, name]], [log]]
+    log  = [origin, checkpoint, seal, [inclusion of the seal], as of, end, halt, [filing], width, [list × 5]]
+    end  = [entry, [inclusion]] of the statement that closed the log; [] while it goes on
     filing = [number, name, status, first day, last day, changed, [row], [grant], [key]]
     key  = [public key, first day, last day, status, void from]
 
+Each log is good for `limit` from its own moment; a closed one from that of its successor, where the kit has that too.
 The lists are index sets (`index_set`): revoked (void and replaced too), suspended, ended, corrected, superseded. They
 are what the maker's own replica held at the checkpoint's seal; whoever believes the kit believes the maker in that.
 The first four hold marks, the first `width` bits of the hash of the issuing statement: nobody signs the place that a
@@ -19,6 +21,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
@@ -29,6 +32,7 @@ from ledger.records.authority import FilingRow
 from ledger.records.commitments import parse_hashes
 from ledger.records.evidence import check_path
 from ledger.records.kinds import Audience, FilingStatus, KeyStatus
+from ledger.text import Text
 from ledger.tlog.keys import kid
 from ledger.tlog.note import (
     ED25519,
@@ -40,15 +44,21 @@ from ledger.tlog.note import (
     open_note,
 )
 from verifier.kit.index_set import IndexSet, parse_index_set
+from verifier.log_end import LogEnd, parse_end
 from verifier.trust import check_base
 
-LABEL: Final = "certledger/kit/v2"
+LABEL: Final = "certledger/kit/v3"
+_FAMILY: Final = "certledger/kit/"
 MAX_KIT: Final = 16 * 1024 * 1024
 LISTS: Final = ("revoked", "suspended", "ended", "corrected", "superseded")
 PLACED: Final = "superseded"  # the list of places; the others are of marks
 MIN_WIDTH: Final = 32  # bits of a mark: certificates of other logs are looked for too, and should not be found
 MAX_WIDTH: Final = 48  # exact in every reader's numbers
-_MAX_LOGS: Final = 16
+MAX_LOGS: Final = 256  # one for each province and year
+_OTHER_VERSION: Final = Text(
+    "离线包是另一版本的格式：请更新离线包（kit make，或在有网络时重新取用）",
+    "the kit is of another version of its format: make or fetch it anew",
+)
 
 
 class Signer(Protocol):
@@ -110,6 +120,14 @@ class KitFiling:
         ]  # fmt: skip
 
 
+class Halt(IntEnum):
+    """Whether the maker still follows the log. Of one that it does not, what the kit has is old for good."""
+
+    NONE = 0
+    STOPPED = 1  # by a fault of the maker's own
+    PROVEN = 2  # the log has broken its rules
+
+
 @dataclass(frozen=True, slots=True)
 class KitLog:
     """One log at one checkpoint."""
@@ -119,6 +137,8 @@ class KitLog:
     seal: bytes
     inclusion: tuple[bytes, ...]  # of the seal
     as_of_ms: int  # how fresh the checkpoint is, for its maker
+    end: LogEnd | None  # of a closed log
+    halt: Halt
     filings: tuple[KitFiling, ...]  # rising by number
     width: int  # bits of a mark
     lists: dict[str, IndexSet] = field(hash=False)  # LISTS
@@ -147,8 +167,10 @@ class KitLog:
     def as_value(self) -> list[canonical.Value]:
         filings: list[canonical.Value] = [filing.as_value() for filing in self.filings]
         lists: list[canonical.Value] = [self.lists[name].as_value() for name in LISTS]
+        end: list[canonical.Value] = [] if self.end is None else self.end.as_value()
         return [
-            self.origin, self.checkpoint, self.seal, list(self.inclusion), self.as_of_ms, filings, self.width, lists,
+            self.origin, self.checkpoint, self.seal, list(self.inclusion), self.as_of_ms, end, int(self.halt), filings,
+            self.width, lists,
         ]  # fmt: skip
 
 
@@ -157,15 +179,15 @@ class Kit:
     """Everything in a kit. Times are ms since 1970."""
 
     made_ms: int
-    until_ms: int  # after this nothing is green by it
+    limit_ms: int  # for how long from its own moment a log makes anything green
     bases: tuple[str, ...]  # official addresses
     grades: tuple[tuple[int, str, str], ...]  # ordinal, zh, en
     occupations: tuple[tuple[str, str], ...]  # code, name: those that the filings name
     logs: tuple[KitLog, ...]
 
     def __post_init__(self) -> None:
-        if not 0 <= self.made_ms < self.until_ms or not 1 <= len(self.logs) <= _MAX_LOGS or not self.bases:
-            raise Malformed("kit: made before its end, of 1 to 16 logs, with an address")
+        if self.made_ms < 0 or self.limit_ms <= 0 or not 1 <= len(self.logs) <= MAX_LOGS or not self.bases:
+            raise Malformed(f"kit: a time and a limit, 1 to {MAX_LOGS} logs, and an address")
         if len({log.origin for log in self.logs}) != len(self.logs):
             raise Malformed("kit: one log twice")
         for base in self.bases:
@@ -175,7 +197,7 @@ class Kit:
         return canonical.encode(
             [
                 self.made_ms,
-                self.until_ms,
+                self.limit_ms,
                 list(self.bases),
                 [list(grade) for grade in self.grades],
                 [list(occupation) for occupation in self.occupations],
@@ -207,16 +229,18 @@ def open_kit(raw: bytes, makers: Sequence[VerifierKey]) -> Kit:
             if open_note(note, makers).text != _text(body):
                 raise Malformed("kit: the signature is over another body")
             return parse_body(body)
-    raise Malformed("not a kit of this version")
+        case [str(label), bytes(), bytes()] if label.startswith(_FAMILY):
+            raise Malformed(_OTHER_VERSION.both())
+    raise Malformed("not a kit")
 
 
 def parse_body(raw: bytes) -> Kit:
     """Raises Malformed unless it is the one spelling of a kit's body."""
     match canonical.decode(raw, limit=MAX_KIT):
-        case [int(made), int(until), [*bases], [*grades], [*occupations], [*logs]]:
+        case [int(made), int(limit), [*bases], [*grades], [*occupations], [*logs]]:
             return Kit(
                 made,
-                until,
+                limit,
                 tuple(_texts(bases)),
                 tuple(map(_grade, grades)),
                 tuple(map(_occupation, occupations)),
@@ -252,13 +276,16 @@ def _occupation(value: Any) -> tuple[str, str]:
 
 def _log(value: Any) -> KitLog:
     match value:
-        case [str(origin), bytes(checkpoint), bytes(seal), [*path], int(as_of), [*filings], int(width), [*lists]]:
-            if len(lists) == len(LISTS):
-                sets = dict(zip(LISTS, map(parse_index_set, lists), strict=True))
-                return KitLog(
-                    origin, checkpoint, seal, parse_hashes(path), as_of, tuple(map(_filing, filings)), width, sets
-                )  # fmt: skip
-    raise Malformed("kit: a log has eight parts and five lists")
+        case [
+            str(origin), bytes(note), bytes(seal), [*path], int(as_of), [*end], int(halt), [*filings], int(width),
+            [*lists],
+        ] if len(lists) == len(LISTS) and halt in list(Halt):  # fmt: skip
+            sets = dict(zip(LISTS, map(parse_index_set, lists), strict=True))
+            return KitLog(
+                origin, note, seal, parse_hashes(path), as_of, parse_end(end) if end else None, Halt(halt),
+                tuple(map(_filing, filings)), width, sets,
+            )  # fmt: skip
+    raise Malformed("kit: a log has ten parts and five lists")
 
 
 def _filing(value: Any) -> KitFiling:

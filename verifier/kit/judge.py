@@ -12,7 +12,10 @@
     7 status      on no list by its own hash, by a key never compromised        else revoked, suspended, ended,
                                                                                 offline_signature_ok
     8 current     on no list of superseded ones                                 else said
-    9 freshness   the kit is within its limit                                   else stale, never green
+    9 freshness   its log's part of the kit is within the limit                 else stale, never green
+
+Each log is as fresh as its own checkpoint, and a closed one as its successor, where the kit has that too: one that the
+maker does not reach, or that has halted, costs nobody else's answers. Only what several may have, or a "no", needs all.
 
 What a kit cannot show: that the statement stands in the log at the place that the code names. A body that signs what it
 never enters, or whoever stole its key, gets past a kit and not past a check with a network; the verdict says so. Once
@@ -22,8 +25,8 @@ A refusal by an old kit stands, because revocation does not undo itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.errors import Malformed, Unverified
@@ -41,8 +44,9 @@ from verifier import steps
 from verifier.carried import Carried, open_carried
 from verifier.causes import Cause
 from verifier.hosts import shown_host
-from verifier.kit.format import PLACED, Kit, KitFiling, KitKey, KitLog
+from verifier.kit.format import PLACED, Halt, Kit, KitFiling, KitKey, KitLog
 from verifier.printed import pages_say, wording_of
+from verifier.several import least_favourable
 from verifier.trust import Trust
 from verifier.verdict import CertificateView, Code, Finding, IssuerView, ProofView, Source, Verdict, without_item
 from verifier.verdict_json import iso_day
@@ -56,12 +60,29 @@ REASON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class BelievedLog:
-    """A log of a kit, its checkpoint opened under the reader's pins."""
+    """A log of a kit, opened under the reader's pins; of a closed one times and halt are as of its heir."""
 
     log: KitLog
     checkpoint: Checkpoint
     as_of_ms: int  # the newest moment that witnesses, or else the maker, stand for
+    until_ms: int  # after this nothing is green by it
+    skew_ms: int
     witnessed: bool
+    halt: Halt
+    heir: str = ""  # origin of the log that follows, if the kit has it: nothing comes into this one any more
+
+    def fresh(self, now_ms: int) -> bool:
+        """Whether anything may be green by it: within its limit, not from the future, witnessed, still followed."""
+        recent = self.as_of_ms - self.skew_ms <= now_ms <= self.until_ms
+        return recent and self.witnessed and self.halt is Halt.NONE
+
+    def may_have(self, index: int) -> bool:
+        """Whether something may stand at this place: in the kit's part, or behind it where the log goes on."""
+        return not self.heir or index < self.checkpoint.size
+
+    def covers(self, index: int) -> bool:
+        """Whether the kit would know of what stands there."""
+        return bool(self.heir) or index < self.checkpoint.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +91,6 @@ class Believed:
 
     kit: Kit
     logs: tuple[BelievedLog, ...]
-
-    @property
-    def as_of_ms(self) -> int:
-        return min(log.as_of_ms for log in self.logs)
-
-    def fresh(self, now_ms: int, skew_ms: int) -> bool:
-        """Whether anything may be green by it: within its limit, not from the future, witnessed."""
-        recent = self.as_of_ms - skew_ms <= now_ms <= self.kit.until_ms
-        return recent and all(log.witnessed for log in self.logs)
 
 
 def can_count(policy: Policy) -> bool:
@@ -91,7 +103,7 @@ def believe(kit: Kit, trusts: Sequence[Trust], now_ms: int) -> Believed:
     """Open each checkpoint under the pins of its log. Raises Unverified for a log that is not pinned, or signed by
     others; Malformed. What the maker says of the states at the checkpoint is believed with the maker's signature."""
     by_origin = {trust.origin: trust for trust in trusts}
-    found = []
+    found: dict[str, BelievedLog] = {}
     for log in kit.logs:
         trust = by_origin.get(log.origin)
         if trust is None:
@@ -111,8 +123,26 @@ def believe(kit: Kit, trusts: Sequence[Trust], now_ms: int) -> Believed:
         seal = verify_seal_of(log.seal, checkpoint.size)
         verify_inclusion(leaf_hash(log.seal), seal.covered, checkpoint.size, log.inclusion, checkpoint.root)
         as_of = log.as_of_ms if opened.quorum_time_s is None else min(log.as_of_ms, opened.quorum_time_s * 1000)
-        found.append(BelievedLog(log, checkpoint, as_of, witnessed))
-    return Believed(kit, tuple(found))
+        heir = "" if log.end is None else log.end.successor(checkpoint)
+        found[log.origin] = BelievedLog(
+            log, checkpoint, as_of, as_of + kit.limit_ms, trust.max_skew_ms, witnessed, log.halt, heir
+        )  # fmt: skip
+    return Believed(kit, tuple(_followed(log, found) for log in found.values()))
+
+
+def _followed(log: BelievedLog, logs: Mapping[str, BelievedLog], seen: frozenset[str] = frozenset()) -> BelievedLog:
+    heir = logs.get(log.heir)
+    if heir is None or log.heir in seen:
+        return replace(log, heir="")
+    later = _followed(heir, logs, seen | {log.log.origin})
+    return replace(
+        log,
+        as_of_ms=later.as_of_ms,
+        until_ms=later.until_ms,
+        skew_ms=later.skew_ms,
+        witnessed=log.witnessed and later.witnessed,
+        halt=log.halt or later.halt,
+    )
 
 
 def judge(
@@ -133,7 +163,15 @@ class _Check:
         self.now_ms = now_ms
         self.page_texts = page_texts
         self.findings: list[Finding] = []
-        self.fresh = believed.fresh(now_ms, trust.max_skew_ms)
+        self.basis = believed.logs  # the logs that the answer rests on
+
+    @property
+    def fresh(self) -> bool:
+        return all(log.fresh(self.now_ms) for log in self.basis)
+
+    @property
+    def as_of_ms(self) -> int:
+        return min(log.as_of_ms for log in self.basis)
 
     def run(self, item: QrCode | ForeignLink | None) -> Verdict:
         if isinstance(item, ForeignLink):  # 1
@@ -164,7 +202,7 @@ class _Check:
     def _signed(self, carried: Carried) -> Verdict:
         filed = [(log, log.log.filing(carried.issue.filing_number)) for log in self.believed.logs]
         known = [(log, filing) for log, filing in filed if filing is not None]
-        covered = any(carried.index < log.checkpoint.size for log in self.believed.logs)
+        covered = all(log.covers(carried.index) for log in self.believed.logs)
         if not known:  # 4
             self._note(steps.SIGNATURE_UNFILED if covered and self.fresh else steps.SIGNATURE_NO_KEY)
             return self._unknown(Code.ISSUER_OUT_OF_SCOPE, covered=covered)
@@ -181,26 +219,35 @@ class _Check:
         if not covered:
             return self._nothing(Code.UNAVAILABLE)
         if not self.fresh:
-            return self._verdict(Code.STALE, None, None, None, cause=Cause.KIT)
+            return self._verdict(Code.STALE, None, None, None, cause=self._why_stale())
         return self._nothing(code) if code is Code.TAMPERED else self._verdict(code, None, None, None)
 
     def _by_keys(self, carried: Carried, filed: Sequence[tuple[BelievedLog, KitFiling, KitKey]]) -> Verdict:
         """A code does not say which log its place is in: where the body is filed in several with one key, as from year
-        to year, only what all of them say is said, or what the log says that lists this very certificate."""
-        before, verdicts = self.findings, []
-        for one in filed:
-            self.findings = list(before)
-            verdicts.append(self._by_key(carried, *one))
-            if one[0].log.lists_it(carried.statement.leaf_hash):
-                return verdicts[-1]
+        to year, only what all of them say is said, or what the logs say that list this very certificate."""
+        before, listing = self.findings, [one for one in filed if one[0].log.lists_it(carried.statement.leaf_hash)]
+        if listing:
+            return least_favourable([self._by_key(carried, (one[0],), before, *one) for one in listing])
+        possible = [one for one in filed if one[0].may_have(carried.index)] or filed
+        basis = tuple(log for log, _, _ in possible)
+        verdicts = [self._by_key(carried, basis, before, *one) for one in possible]
         if all(verdict.code is verdicts[0].code for verdict in verdicts):
             return verdicts[0]
-        self.findings = list(before)
+        self.findings, self.basis = list(before), basis
         self._note(steps.SIGNATURE)
         self._note(steps.LOGGED_SOMEWHERE)
         return self._signature_only(carried, filed[0][1], in_scope=None)
 
-    def _by_key(self, carried: Carried, log: BelievedLog, filing: KitFiling, key: KitKey) -> Verdict:
+    def _by_key(
+        self,
+        carried: Carried,
+        basis: tuple[BelievedLog, ...],
+        before: Sequence[Finding],
+        log: BelievedLog,
+        filing: KitFiling,
+        key: KitKey,
+    ) -> Verdict:
+        self.findings, self.basis = list(before), basis
         try:
             carried.statement.verify_signature(key.public)
         except Unverified:
@@ -234,7 +281,7 @@ class _Check:
         self._note(steps.CURRENT_HIGHER if higher else steps.CURRENT_BY_KIT)
         if not self.fresh:  # 9
             issuer = _issuer(filing, in_scope=scope)
-            return self._verdict(Code.STALE, self._view(carried), issuer, None, cause=Cause.KIT)
+            return self._verdict(Code.STALE, self._view(carried), issuer, None, cause=self._why_stale())
         view = self._view(carried, "in_force")
         return self._verdict(
             Code.OFFLINE_BUNDLE_OK, view, _issuer(filing, in_scope=scope), self._proof(carried, log)
@@ -286,7 +333,7 @@ class _Check:
         asked = code not in (Code.WRONG_DOMAIN, Code.UNREADABLE)
         if asked:
             self._note_freshness()
-        as_of = self.believed.as_of_ms if asked else None
+        as_of = self.as_of_ms if asked else None
         findings = steps.complete(self.findings)
         source = Source.KIT if asked else Source.CODE
         return without_item(code, self.now_ms, source=source, as_of_ms=as_of, findings=findings, **detail)
@@ -300,12 +347,21 @@ class _Check:
         **detail: str,
     ) -> Verdict:
         self._note_freshness()
-        findings, as_of = steps.complete(self.findings), self.believed.as_of_ms
-        return Verdict(code, self.now_ms, as_of, Source.KIT, view, issuer, findings, proof, detail)
+        findings = steps.complete(self.findings)
+        return Verdict(code, self.now_ms, self.as_of_ms, Source.KIT, view, issuer, findings, proof, detail)
 
     def _note_freshness(self) -> None:
-        missing = not all(log.witnessed for log in self.believed.logs)
-        self._note(steps.KIT_FRESH if self.fresh else steps.QUORUM_MISSING if missing else steps.KIT_OLD)
+        halts = [log.halt for log in self.basis]
+        if self.fresh:
+            self._note(steps.KIT_FRESH)
+        elif not all(log.witnessed for log in self.basis):
+            self._note(steps.QUORUM_MISSING)
+        else:
+            self._note(steps.KIT_HALTED if any(halts) else steps.KIT_OLD)
+
+    def _why_stale(self) -> Cause:
+        halts = [log.halt for log in self.basis]
+        return Cause.HALTED if Halt.PROVEN in halts else Cause.STOPPED if Halt.STOPPED in halts else Cause.KIT
 
     def _note(self, finding: Finding) -> None:
         self.findings.append(finding)

@@ -5,19 +5,22 @@
     3 the map's root over all of them is the one in the seal, so that none is missing and none is another
     4 the seal's inclusion under the checkpoint
 
-A replica that has halted, or whose store does not hash to its seal, makes no kit. Nothing is written here.
+A replica that has halted goes in with its last good data, marked: what was revoked there stays so, nothing is green by
+it. Without it a body that is filed in another log too, with the same key, could show what this log had revoked. A log
+that cannot be read now, or whose store does not hash to its seal, stays as the kit before had it. Nothing is written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
-from ledger.errors import Unavailable, Unverified
+from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records import canonical
 from ledger.records.authority import Filing
 from ledger.records.kinds import CertificateStatus
@@ -31,15 +34,17 @@ from ledger.store.protocol import VersionedStore, entry_at
 from ledger.tlog.checkpoint import parse_checkpoint
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.note import Note, format_note, parse_note
-from verifier.kit.format import LISTS, MAX_WIDTH, MIN_WIDTH, PLACED, Kit, KitFiling, KitKey, KitLog, mark_of
+from verifier.kit.format import LISTS, MAX_WIDTH, MIN_WIDTH, PLACED, Halt, Kit, KitFiling, KitKey, KitLog, mark_of
 from verifier.kit.index_set import IndexSet
 from verifier.replica import Replica
 from verifier.trust import Trust
 
+Source = tuple[Replica | None, Trust]  # None: it is not open
 DEPTH: Final = 10  # buckets: 1,024, so that a million states are read a thousand at a time
 _ED25519_LINE: Final = 72  # bytes of the longest signature that every browser can check
 _CERTIFICATE_PARTS, _FILING_PARTS = 0x93, 0x8D  # first byte of a state's CBOR array: of 19 parts, of 13
 _ATTEMPTS: Final = 20
+_log = logging.getLogger("verifier")
 _LIST_OF: Final = {
     CertificateStatus.REVOKED: "revoked",
     CertificateStatus.VOID: "revoked",
@@ -88,21 +93,31 @@ class Sorted:
 
 
 async def make_kit(
-    sources: Sequence[tuple[Replica, Trust]],
+    sources: Sequence[Source],
     made_ms: int,
     limit_ms: int,
     progress: Callable[[int], None] = lambda states: None,
+    before: Kit | None = None,
 ) -> Kit:
-    """A kit of these logs, good for `limit_ms` from the oldest of their checkpoints. `progress` hears how many states
-    were read. Raises Unavailable before anything is verified, Unverified when a store is damaged or has halted."""
-    logs = [await _make_log(replica, trust, progress) for replica, trust in sources]
+    """A kit of these logs, each good for `limit_ms` from its checkpoint. `progress` hears how many states were read;
+    out of the kit `before` comes what cannot be read now. Raises for a log that is in neither: Unavailable before
+    anything is verified, Unverified when its store is damaged."""
+    logs = []
+    for replica, trust in sources:
+        try:
+            logs.append(await _make_log(replica, trust, progress))
+        except (Malformed, Unverified, Unavailable) as error:
+            last = next((log for log in before.logs if log.origin == trust.origin), None) if before else None
+            _log.warning("kit: %s cannot be read (%s): %s", trust.origin, "left as it was" if last else "no kit", error)
+            if last is None:
+                raise
+            logs.append(replace(last, halt=_halt(replica) or last.halt))
     trust = sources[0][1]
     codes = sorted({row.occupation for log in logs for filing in log.filings for row in filing.rows})
     names = [(code, found.name) for code in codes if (found := trust.catalogue.find(code)) is not None]
-    until = min(log.as_of_ms for log in logs) + limit_ms
     return Kit(
         made_ms,
-        max(until, made_ms + 1),
+        limit_ms,
         trust.bases,
         tuple((grade.ordinal, grade.text.zh, grade.text.en) for grade in trust.ladder.grades),
         tuple(names),
@@ -110,18 +125,27 @@ async def make_kit(
     )
 
 
-async def _make_log(replica: Replica, trust: Trust, progress: Callable[[int], None]) -> KitLog:
-    if replica.halted is not None:
-        raise Unverified("the replica has halted: no kit is made of it")
+async def _make_log(replica: Replica | None, trust: Trust, progress: Callable[[int], None]) -> KitLog:
+    if replica is None:
+        raise Unavailable("there is no replica yet")
     note, size, as_of_ms = await _basis(replica)  # 1
     store = cast("VersionedStore", replica.integrator.store)
     seal_entry = await entry_at(store, size - 1)
     seal = parse_seal(seal_entry)
+    end = await replica.end(size) if replica.successor else None
     found = await read_states(store, seal.covered, seal.map_root, seal.map_count, progress)
     (path,) = await Hashes(store).inclusion([seal.covered], size)  # 4
     width = found.width()
     filings = tuple(sorted((_kit_filing(state) for state in found.filings), key=lambda filing: filing.number))
-    return KitLog(trust.origin, _short(note), seal_entry, path, as_of_ms, filings, width, found.sets(width))
+    return KitLog(
+        trust.origin, _short(note), seal_entry, path, as_of_ms, end, _halt(replica), filings, width, found.sets(width)
+    )  # fmt: skip
+
+
+def _halt(replica: Replica | None) -> Halt:
+    if replica is None or replica.halted is None:
+        return Halt.NONE
+    return Halt.PROVEN if replica.halted.proven else Halt.STOPPED
 
 
 async def _basis(replica: Replica) -> tuple[bytes, int, int]:

@@ -1,22 +1,28 @@
 // A printed code judged by an offline kit alone, as verifier/kit/judge.py judges it: the same steps, the same codes.
 //
-//   judgeOffline(text, kit, now) -> {code, asOf, until, source: "kit", certificate, issuer, proof, findings, detail}
+//   judgeOffline(text, kit, now) -> {code, asOf, source: "kit", certificate, issuer, proof, findings, halted, detail}
 //
+// `halted`: it rests on a log that the kit's maker has stopped following.
 // `certificate.post`: first and last day (null: open) of a post, else null; `certificate.waits`: a green one begins later.
 //
 // Total: whatever the text is, it has a verdict. Nothing is fetched; nothing of the text leaves this browser.
 
 import { Malformed, Unverified, hex } from "./bytes.js";
 import { openFragment, parseCode } from "./fragment.js";
-import { holds, isFresh, listsIt, names } from "./kit.js";
+import { covers, holds, isFresh, listsIt, mayHave, names } from "./kit.js";
 import { dayOf } from "./names.js";
 import { APPOINT, verifySignature } from "./statement.js";
 
 /** @typedef {import("./kit.js").Kit} Kit */
 
+// From the least favourable on (verifier/several.py).
+const GRAVITY = [
+  "tampered", "revoked", "ended", "suspended", "issuer_out_of_scope", "stale", "offline_signature_ok", "offline_bundle_ok",
+];
+
 /** @param {string} text what was scanned or pasted @param {Kit} kit of openKit @param {number} now ms */
 export async function judgeOffline(text, kit, now) {
-  const check = { kit, now, fresh: isFresh(kit, now), findings: [] };
+  const check = restOn({ kit, now, findings: [] }, kit.logs);
   let item = null;
   try {
     item = parseCode(text, kit.bases);
@@ -49,33 +55,51 @@ export async function judgeOffline(text, kit, now) {
   return bySignature(check, carried);
 }
 
+/** The check resting on these logs. */
+const restOn = (check, logs) => ({
+  ...check,
+  fresh: logs.every((log) => isFresh(log, check.now)),
+  asOf: Math.min(...logs.map((log) => log.asOf)),
+  halted: logs.some((log) => log.halted),
+  findings: [...check.findings],
+});
+
 async function bySignature(check, carried) {
   const { statement, index } = carried;
   const { kit, fresh } = check;
   const known = kit.logs.filter((log) => log.filings.has(statement.issuer));
-  const covered = kit.logs.some((log) => index < log.size);
+  const covered = kit.logs.every((log) => covers(log, index));
   if (!known.length) { // 4
     note(check, "signature", "unknown");
     return unknown(check, "issuer_out_of_scope", covered);
   }
-  const before = check.findings;
-  const said = [];
+  const filed = [];
   for (const log of known) {
     const filing = log.filings.get(statement.issuer);
     const key = filing.keys.find(({ kid }) => kid === hex(statement.kid));
-    if (!key) continue;
-    const verdict = await byKey({ ...check, findings: [...before] }, carried, log, filing, key);
-    if (listsIt(log, statement.leaf)) return verdict;
-    said.push({ filing, verdict });
+    if (key) filed.push({ log, filing, key });
   }
-  if (said.length && said.every(({ verdict }) => verdict.code === said[0].verdict.code)) return said[0].verdict;
-  if (said.length) { // a code does not say which log its place is in
-    note(check, "signature", "pass");
-    note(check, "logged", "unknown");
-    return nothing(check, "offline_signature_ok", shown(check, carried, said[0].filing, null, "unknown"));
-  }
+  if (filed.length) return byKeys(check, carried, filed);
   note(check, "signature", covered && fresh ? "fail" : "unknown");
   return unknown(check, "tampered", covered);
+}
+
+/** A code does not say which log its place is in: what all say that may have it, or what those say that list it. */
+async function byKeys(check, carried, filed) {
+  const { statement, index } = carried;
+  const listing = filed.filter(({ log }) => listsIt(log, statement.leaf));
+  const verdicts = [];
+  for (const one of listing) verdicts.push(await byKey(restOn(check, [one.log]), carried, one));
+  if (listing.length) return verdicts.sort((a, b) => GRAVITY.indexOf(a.code) - GRAVITY.indexOf(b.code))[0];
+  const some = filed.filter(({ log }) => mayHave(log, index));
+  const possible = some.length ? some : filed;
+  const basis = possible.map(({ log }) => log);
+  for (const one of possible) verdicts.push(await byKey(restOn(check, basis), carried, one));
+  if (verdicts.every(({ code }) => code === verdicts[0].code)) return verdicts[0];
+  const open = restOn(check, basis);
+  note(open, "signature", "pass");
+  note(open, "logged", "unknown");
+  return nothing(open, "offline_signature_ok", shown(open, carried, filed[0].filing, null, "unknown"));
 }
 
 /** The body or its key is not in the kit: it may have been filed after the kit was made. */
@@ -84,7 +108,7 @@ function unknown(check, code, covered) {
   return nothing(check, check.fresh ? code : "stale");
 }
 
-async function byKey(check, carried, log, filing, key) {
+async function byKey(check, carried, { log, filing, key }) {
   const { statement, index } = carried;
   try {
     await verifySignature(statement, key.public);
@@ -168,10 +192,10 @@ function note(check, step, outcome) {
 
 function nothing(check, code, more = {}) {
   note(check, "freshness", check.fresh ? "pass" : "unknown");
-  return finish(check, code, { asOf: check.kit.asOf, ...more });
+  return finish(check, code, { asOf: check.asOf, ...more });
 }
 
-function finish({ kit, now, findings }, code, more = {}) {
+function finish({ now, findings, halted }, code, more = {}) {
   const empty = { certificate: null, issuer: null, proof: null, higher: false, asOf: null, detail: {} };
-  return { code, checkedAt: now, until: kit.until, source: "kit", findings, ...empty, ...more };
+  return { code, checkedAt: now, source: "kit", findings, halted, ...empty, ...more };
 }

@@ -5,66 +5,92 @@
 // Whoever believes a kit believes its maker in what the lists say; who made it, and when witnesses stood behind its
 // checkpoint, is checked here.
 
-import { form, hex, isBytes, proof, sha256, toInt } from "./bytes.js";
+import { Malformed, form, hex, isBytes, proof, sha256, toInt } from "./bytes.js";
 import { decode, shape } from "./cbor.js";
 import { openCheckpoint, parseSeal } from "./evidence.js";
 import { kidOf } from "./fragment.js";
+import { successorOf } from "./log-end.js";
 import { leafHash, verifyInclusion } from "./merkle.js";
 import { openNote } from "./note.js";
 import { hasQuorum } from "./policy.js";
 
-const LABEL = "certledger/kit/v2";
+const LABEL = "certledger/kit/v3";
+const FAMILY = "certledger/kit/";
 const MAX = 16 * 1024 * 1024;
 const LISTS = ["revoked", "suspended", "ended", "corrected", "superseded"];
 const TOP = 2 ** 53;
 const MAX_RANGES = 1 << 22;
 const MARK = 48n; // bits of the longest mark
+const MAX_LOGS = 256;
 
-/** @typedef {{origin: string, size: bigint, root: Uint8Array, asOf: number, witnessed: boolean,
- *   filings: Map<string, any>, width: bigint, lists: Record<string, [number, number][]>}} KitLog */
-/** @typedef {{made: number, until: number, asOf: number, skew: number, witnessed: boolean, bases: string[],
- *   grades: Map<number, {zh: string, en: string}>, occupations: Map<string, string>, logs: KitLog[]}} Kit times in ms */
+/** A log of a kit; of a closed one times and halt are as of its heir. `heir`: "" where the kit has none.
+ * @typedef {{origin: string, size: bigint, root: Uint8Array, asOf: number, until: number, skew: number,
+ *   witnessed: boolean, halted: boolean, heir: string, filings: Map<string, any>, width: bigint,
+ *   lists: Record<string, [number, number][]>}} KitLog times in ms */
+/** @typedef {{made: number, bases: string[], grades: Map<number, {zh: string, en: string}>,
+ *   occupations: Map<string, string>, logs: KitLog[]}} Kit times in ms */
+
+/** A kit of before or after: not damaged, but not of this program. */
+export class OtherVersion extends Malformed {}
 
 /** @param {Uint8Array} raw @param {any} trust of readTrust @param {number} now ms @returns {Promise<Kit>} */
 export async function openKit(raw, trust, now) {
   const parts = decode(raw, MAX);
-  form(shape(parts) === "text,bytes,bytes" && parts[0] === LABEL, "not a kit of this version");
+  form(shape(parts) === "text,bytes,bytes" && parts[0].startsWith(FAMILY), "not a kit");
+  if (parts[0] !== LABEL) throw new OtherVersion("a kit of another version");
   const [, bodyRaw, note] = parts;
   const { text } = await openNote(note, trust.kitKeys);
   const digest = btoa(String.fromCharCode(...(await sha256(bodyRaw))));
   form(text === `${LABEL}\n${digest}\n`, "the signature is over another body");
   const body = decode(bodyRaw, MAX);
   form(shape(body) === "int,int,list,list,list,list", "not a kit's body");
-  const [made, until, bases, grades, occupations, logs] = body;
-  form(made >= 0n && made < until && logs.length >= 1 && logs.length <= 16 && bases.length > 0, "a kit's times or logs");
+  const [made, limit, bases, grades, occupations, logs] = body;
+  form(made >= 0n && limit > 0n && logs.length >= 1 && logs.length <= MAX_LOGS && bases.length > 0, "a kit's times or logs");
   form(bases.every((base) => typeof base === "string"), "a kit's addresses");
   form(grades.every((grade) => shape(grade) === "int,text,text"), "a kit's grades");
   form(occupations.every((one) => shape(one) === "text,text"), "a kit's occupations");
-  const opened = [];
-  for (const log of logs) opened.push(await openLog(log, trust, now));
-  form(new Set(opened.map(({ origin }) => origin)).size === opened.length, "one log twice");
+  /** @type {Map<string, KitLog>} */
+  const opened = new Map();
+  for (const one of logs) {
+    const log = await openLog(one, trust, now, Number(limit));
+    form(!opened.has(log.origin), "one log twice");
+    opened.set(log.origin, log);
+  }
   return {
     made: Number(made),
-    until: Number(until),
-    asOf: Math.min(...opened.map((log) => log.asOf)),
-    skew: Math.max(...trust.logs.map((log) => log.skew)),
-    witnessed: opened.every((log) => log.witnessed),
     bases,
     grades: new Map(grades.map(([ordinal, zh, en]) => [Number(ordinal), { zh, en }])),
     occupations: new Map(occupations),
-    logs: opened,
+    logs: [...opened.values()].map((log) => followed(log, opened, [])),
   };
 }
 
-/** Whether anything may be green by it. @param {Kit} kit @param {number} now ms */
-export const isFresh = (kit, now) => kit.witnessed && kit.asOf - kit.skew <= now && now <= kit.until;
+/** A closed log as of its successor, where the kit has that too. */
+function followed(log, logs, seen) {
+  const heir = logs.get(log.heir);
+  if (!heir || seen.includes(log.heir)) return { ...log, heir: "" };
+  const { asOf, until, skew, ...later } = followed(heir, logs, [...seen, log.origin]);
+  const [witnessed, halted] = [log.witnessed && later.witnessed, log.halted || later.halted];
+  return { ...log, asOf, until, skew, witnessed, halted };
+}
 
-async function openLog(parts, trust, now) {
-  form(shape(parts) === "text,bytes,bytes,list,int,list,int,list" && parts[7].length === LISTS.length, "a kit's log");
-  const [origin, note, sealRaw, path, asOf, filings, width, lists] = parts;
+/** Whether anything may be green by this log of a kit. @param {KitLog} log @param {number} now ms */
+export const isFresh = (log, now) =>
+  log.witnessed && !log.halted && log.asOf - log.skew <= now && now <= log.until;
+
+/** Whether something may stand at this place, as far as is known. @param {KitLog} log @param {bigint} index */
+export const mayHave = (log, index) => !log.heir || index < log.size;
+
+/** Whether the kit would know of what stands there. @param {KitLog} log @param {bigint} index */
+export const covers = (log, index) => log.heir !== "" || index < log.size;
+
+async function openLog(parts, trust, now, limit) {
+  form(shape(parts) === "text,bytes,bytes,list,int,list,int,list,int,list", "a kit's log");
+  const [origin, note, sealRaw, path, signed, end, halt, filings, width, lists] = parts;
+  form(lists.length === LISTS.length && halt >= 0n && halt <= 2n, "a kit's lists or halt");
   form(width >= 32n && width <= MARK, "marks of 32 to 48 bits");
   form(note.length > 0 && note.length <= 65536 && sealRaw.length > 0 && sealRaw.length <= 256, "a kit's checkpoint");
-  form(path.length <= 63 && path.every((one) => isBytes(one) && one.length === 32) && asOf >= 0n, "a kit's inclusion");
+  form(path.length <= 63 && path.every((one) => isBytes(one) && one.length === 32) && signed >= 0n, "a kit's inclusion");
   const read = filings.map(readFiling);
   for (const [at, { number }] of read.entries()) form(at === 0 || read[at - 1].number < number, "filings rise");
   const sets = Object.fromEntries(LISTS.map((name, at) => [name, parseIndexSet(lists[at])]));
@@ -80,11 +106,16 @@ async function openLog(parts, trust, now) {
   for (const filing of read) {
     for (const key of filing.keys) key.kid = hex(await kidOf(key.public));
   }
+  const asOf = Math.min(Number(signed), proven);
   return {
     origin,
     size: opened.size,
     root: opened.root,
-    asOf: Math.min(Number(asOf), proven),
+    asOf,
+    until: asOf + limit,
+    skew: log.skew,
+    halted: halt > 0n,
+    heir: end.length ? await successorOf(end, opened) : "",
     witnessed: !counted || opened.quorum !== undefined,
     filings: new Map(read.map((filing) => [filing.number, filing])),
     width,

@@ -2,7 +2,7 @@
 // A scanner anywhere in the page hands over what it read with
 //   document.dispatchEvent(new CustomEvent("code-scanned", { detail: { text } }))
 
-import { isFresh, openKit } from "./kit.js";
+import { OtherVersion, isFresh, openKit } from "./kit.js";
 import { judgeOffline } from "./judge.js";
 import { maskName } from "./mask.js";
 import { grouped, sayDay, sayTime } from "./names.js";
@@ -34,25 +34,40 @@ async function load(renew) {
       kit = kit && kit.made > opened.made ? kit : opened;
       state = "known";
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof OtherVersion) state = "other";
     if (kit) state = "known"; // no network: what was read before still counts
   }
   showKit(state, changed);
 }
 
 function showKit(state, changed) {
-  const old = kit !== null && !isFresh(kit, Date.now());
+  const good = kit ? kit.logs.filter((log) => isFresh(log, Date.now())) : [];
+  const old = kit !== null && !good.length;
   const apply = [state, ...(old ? ["old"] : []), ...(changed ? ["changed"] : [])];
   for (const part of document.querySelectorAll("[data-kit]")) {
     part.toggleAttribute("hidden", !apply.includes(part.getAttribute("data-kit") ?? ""));
   }
   at("kit").dataset.state = old ? "old" : state;
+  at("kit-logs").replaceChildren();
   if (!kit) return;
+  const logs = old ? kit.logs : good;
   const size = kit.logs.reduce((sum, log) => sum + Number(log.size), 0);
-  const values = { asOf: sayTime(kit.asOf, lang), until: sayTime(kit.until, lang), size: String(size) };
+  const [asOf, until] = [Math.min(...logs.map((log) => log.asOf)), Math.min(...logs.map((log) => log.until))];
+  const values = { asOf: sayTime(asOf, lang), until: sayTime(until, lang), size: String(size) };
   for (const [name, text] of Object.entries(values)) {
     document.querySelector(`[data-kit-field=${name}]`)?.replaceChildren(text);
   }
+  for (const log of kit.logs) if (!good.includes(log)) sayBehind(log);
+}
+
+/** A log of which nothing is shown as valid by this kit, and why. */
+function sayBehind(log) {
+  const words = at(log.halted ? "log-halted" : "log-old").content.textContent;
+  const line = document.createElement("p");
+  line.className = "may";
+  line.append(words.replace("{origin}", log.origin).replace("{time}", sayTime(log.asOf, lang)));
+  at("kit-logs").append(line);
 }
 
 /** @param {string} text */
@@ -69,6 +84,9 @@ function showVerdict(verdict) {
   const result = at("result");
   result.replaceChildren(band.content.cloneNode(true));
   result.dataset.code = verdict.code;
+  if (verdict.code === "stale" && verdict.halted) {
+    result.querySelector(".band p")?.replaceChildren(at("line-halted").content.textContent);
+  }
   if (verdict.certificate?.waits) result.querySelector(".band p")?.replaceChildren(toCome(verdict.certificate));
   const fields = /** @type {DocumentFragment} */ (at("fields").content.cloneNode(true));
   const values = fieldsOf(verdict);

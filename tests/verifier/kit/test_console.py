@@ -32,8 +32,8 @@ def common_umask() -> Iterator[None]:
 
 
 class Desk:
-    def __init__(self, log: LogBuilder, url: str, folder: Path, text: str) -> None:
-        self.log, self.url, self.folder, self.text = log, url, folder, text
+    def __init__(self, ledger: FakeLedger, url: str, folder: Path, text: str) -> None:
+        self.ledger, self.log, self.url, self.folder, self.text = ledger, ledger.log, url, folder, text
 
     async def run(self, *words: str | Path) -> int:
         return await asyncio.to_thread(main, [*map(str, words)])
@@ -50,8 +50,9 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     log = await LogBuilder.create(tmp_path / "log.db")
     certificate = log.certificate("one")
     (index,) = await log.issue(certificate)
-    async with served(FakeLedger(log, time_ms=now_ms())) as url:
-        made = Desk(log, url, tmp_path / "verifier", format_code(certificate.code(index)))
+    ledger = FakeLedger(log, time_ms=now_ms())
+    async with served(ledger) as url:
+        made = Desk(ledger, url, tmp_path / "verifier", format_code(certificate.code(index)))
         await made.init(made.folder)
         yield made
     await log.store.close()
@@ -70,6 +71,12 @@ async def test_a_kit_is_made_and_judges_without_ledger_or_replica(
     assert await desk.run("kit", "init", "--dir", desk.folder, "--name", "kit.example/1", "--light") == 2
     assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet") == 0
     assert "good until" in capsys.readouterr().out and not out.with_name("fair.kit.new").exists()
+
+    changed = tmp_path / "changed.kit"
+    changed.write_bytes(out.read_bytes().replace(b"certledger/kit/v3", b"certledger/kit/v2", 1))
+    capsys.readouterr()
+    assert await desk.run("check", desk.text, "--dir", desk.folder, "--kit", changed) == 2
+    assert "离线包是另一版本的格式" in (said := capsys.readouterr().err) and "make or fetch it anew" in said
 
     other = tmp_path / "laptop"  # another folder, without a replica, that believes the maker
     await desk.init(other)
@@ -95,6 +102,36 @@ async def test_a_kit_is_made_and_judges_without_ledger_or_replica(
     settings.write_text(stranger.replace(MAKER_KEY.format_vkey(), "x"), "utf-8")
     assert await desk.run("check", desk.text, "--dir", other, "--kit", out) == 2
     assert not (other / KEY_FILE).exists()
+
+
+async def test_the_operator_hears_of_a_log_that_the_kit_calls_nothing_valid_of(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "fair.kit"
+    assert await desk.run("kit", "init", "--dir", desk.folder, "--name", "kit.example/1", "--light") == 0
+    for words in ((), ("--offline",)):
+        capsys.readouterr()
+        assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet", *words) == 0
+        assert capsys.readouterr().err == ""
+    desk.ledger.down = True
+    assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet") == 3
+    assert f"{desk.log.origin}: 暂时无法更新" in capsys.readouterr().err, "the kit is of what is held"
+    assert await desk.run("check", desk.text, "--dir", desk.folder, "--kit", out) == 0
+    desk.ledger.down = False
+    fork = await LogBuilder.create(tmp_path / "fork.db")
+    await fork.issue(fork.certificate("another"))
+    desk.ledger.altered["checkpoint"] = fork.checkpoint(now_ms())
+    await fork.store.close()
+    capsys.readouterr()
+    assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet") == 1
+    assert f"{desk.log.origin}: no longer followed" in capsys.readouterr().err
+    assert await desk.run("check", desk.text, "--dir", desk.folder, "--kit", out) != 0
+    assert "proven to have broken its own rules" in capsys.readouterr().out
+    four_days_later = now_ms() + 4 * 86_400_000
+    monkeypatch.setattr("verifier.kit.console._now_ms", lambda: four_days_later)
+    assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet", "--offline") == 0
+    told = capsys.readouterr().err
+    assert f"{desk.log.origin}: its data is of" in told and "超过期限" in told
 
 
 async def test_serve_offers_what_it_makes_and_browsers_are_told_whose_it_is(desk: Desk) -> None:

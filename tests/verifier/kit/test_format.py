@@ -16,7 +16,7 @@ from tests.support.kits import KIT_LOG as LOG
 from tests.support.kits import MAKER, MAKER_KEY
 from tests.support.kits import SAMPLE_KIT as KIT
 from tests.support.witnesses import Cosigner
-from verifier.kit.format import open_kit, parse_body, sign_kit
+from verifier.kit.format import MAX_LOGS, open_kit, parse_body, sign_kit
 
 
 def test_what_is_signed_is_opened() -> None:
@@ -25,7 +25,7 @@ def test_what_is_signed_is_opened() -> None:
     assert FILING.key(b"x" * 8) is None
     with pytest.raises(Unverified):
         open_kit(raw, [Cosigner("x").ed25519])
-    other = sign_kit(replace(KIT, until_ms=7_001), MAKER_KEY.name, MAKER)
+    other = sign_kit(replace(KIT, limit_ms=7_001), MAKER_KEY.name, MAKER)
     mixed = cbor2.dumps([*cbor2.loads(raw)[:2], cbor2.loads(other)[2]])
     with pytest.raises(Malformed, match="another body"):
         open_kit(mixed, [MAKER_KEY])
@@ -42,7 +42,19 @@ def test_the_cddl_describes_it() -> None:
     cddl = Cddl((Path(__file__).parents[3] / "docs" / "formats.cddl").read_text(encoding="utf-8"))
     assert cddl.accepts("kit-body", KIT.body()) and cddl.accepts("kit", sign_kit(KIT, MAKER_KEY.name, MAKER))
     body = cbor2.loads(KIT.body())
-    for path in [(0,), (2,), (2, 0), (3, 0, 1), (5, 0, 0), (5, 0, 5, 0, 2), (5, 0, 6), (5, 0, 7), (5, 0, 7, 1, 3)]:
+    for path in [
+        (0,),
+        (2,),
+        (2, 0),
+        (3, 0, 1),
+        (5, 0, 0),
+        (5, 0, 5, 1, 0),
+        (5, 0, 6),
+        (5, 0, 7, 0, 2),
+        (5, 0, 8),
+        (5, 0, 9),
+        (5, 0, 9, 1, 3),
+    ]:
         assert not cddl.accepts("kit-body", cbor2.dumps(_spoil(body, path, 1.5))), path
 
 
@@ -77,10 +89,14 @@ def test_a_part_of_another_type_is_malformed_or_another_kit() -> None:
 
 def test_values_are_checked() -> None:
     for wrong in (
-        {"until_ms": 6_000}, {"logs": ()}, {"logs": (LOG, LOG)}, {"bases": ()}, {"bases": ("http://evil.example",)},
+        {"limit_ms": 0}, {"logs": ()}, {"logs": (LOG, LOG)}, {"bases": ()}, {"bases": ("http://evil.example",)},
     ):  # fmt: skip
         with pytest.raises(Malformed):
             replace(KIT, **wrong)  # type: ignore[arg-type]
+    many = tuple(replace(LOG, origin=f"log.test.example/{at}") for at in range(MAX_LOGS + 1))
+    assert len(replace(KIT, logs=many[1:]).logs) == MAX_LOGS >= 30 * 8, "one a province, and one a year"
+    with pytest.raises(Malformed):
+        replace(KIT, logs=many)
     for wrong in (
         {"filings": (FILING, FILING)},
         {"checkpoint": b""},

@@ -11,9 +11,8 @@ from ledger.records.kinds import Kind
 from ledger.tlog.note import parse_note
 from tests.support.build_log import ORIGIN
 from tests.support.kits import LIMIT_MS, kit_desk, live_through
-from verifier.kit.format import LISTS, PLACED
+from verifier.kit.format import LISTS, PLACED, Halt
 from verifier.kit.make import Sorted, make_kit
-from verifier.violation import Violation
 
 
 async def test_the_lists_name_everything_and_nothing_else(tmp_path: Path) -> None:
@@ -35,7 +34,12 @@ async def test_the_lists_name_everything_and_nothing_else(tmp_path: Path) -> Non
         }  # fmt: skip
         assert sum(len(found) for found in log.lists.values()) == 5
         assert (log.origin, [filing.name for filing in log.filings]) == (ORIGIN, ["示例机械有限公司"])
-        assert kit.until_ms == log.as_of_ms + LIMIT_MS and dict(kit.occupations).keys() <= {"6-18-01-01"}
+        assert (
+            kit.limit_ms == LIMIT_MS
+            and log.halt is Halt.NONE
+            and log.end is None
+            and dict(kit.occupations).keys() <= {"6-18-01-01"}
+        )
         assert len(parse_note(log.checkpoint).signatures) == 3, "the log's Ed25519 line and two cosignatures"
 
 
@@ -60,7 +64,7 @@ async def test_a_kit_is_of_the_checkpoint_that_it_names_while_the_log_goes_on(tm
         assert moved[-1] == len(desk.certificates) + 1, "every certificate and the filing"
 
 
-async def test_a_damaged_or_halted_replica_makes_none(tmp_path: Path) -> None:
+async def test_a_damaged_replica_makes_none(tmp_path: Path) -> None:
     async with kit_desk(tmp_path) as desk:
         await live_through(desk)
         await desk.kit()
@@ -71,9 +75,6 @@ async def test_a_damaged_or_halted_replica_makes_none(tmp_path: Path) -> None:
             await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
         writer.execute("DELETE FROM state WHERE length(subject) = 32")
         with pytest.raises(Unverified, match="sealed map"):
-            await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
-        desk.replica.halted = Violation("test")
-        with pytest.raises(Unverified, match="halted"):
             await make_kit([(desk.replica, desk.trust)], 1, LIMIT_MS)
 
 
