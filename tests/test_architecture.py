@@ -84,6 +84,7 @@ _PURE_VERIFIER = (
     "kit.judge",
     "kit.summary",
     "log_end",
+    "succession",
 )
 PURE = ("ledger.tlog", "ledger.records", *(f"verifier.{name}" for name in _PURE_VERIFIER))
 IMPURE = {"aiohttp", "asyncpg", "sqlite3", "os", "pathlib", "time", "random", "logging"}

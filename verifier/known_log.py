@@ -101,15 +101,18 @@ class KnownLog:
         self._watched: Integrator | None = None  # which tells of its batches
         self.links = Links(trust)
 
-    async def answer(self, item: Item, as_of: AsOf | None = None) -> Answer:
-        """What this log says about an item now, or about an earlier moment. Raises Unavailable when the own store is
-        damaged; Refused when there was no such moment."""
+    async def answer(self, item: Item, as_of: AsOf | None = None, until_ms: int | None = None) -> Answer:
+        """What this log says about an item now, or about an earlier moment; `until_ms`: its last map stood until that
+        one (`succession`). Raises Unavailable when the own store is damaged; Refused when there was no such moment."""
         if self._proofs is None and as_of is None:
             return Answer(self.trust, await self._register(item), successor=self.successor)
         try:
-            return Answer(self.trust, await self._by_evidence(key_of(item), as_of or AsOf()))
+            register = await self._by_evidence(key_of(item), AsOf() if as_of is None or until_ms else as_of)
         except (Malformed, Unverified):
             return Answer(self.trust, None, refuted=True)
+        if until_ms is None or register is None:
+            return Answer(self.trust, register)
+        return Answer(self.trust, replace(register, time_ms=until_ms, historic=True), successor=self.successor)
 
     async def face(self, secret: bytes, state: CertificateState) -> FaceContent | None:
         """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
@@ -136,6 +139,11 @@ class KnownLog:
     def successor(self) -> str:
         """The origin of the log that follows this one, once the replica has verified its end."""
         return "" if self.replica is None else self.replica.successor
+
+    @property
+    def stands(self) -> Verified | None:
+        """What the replica has verified; None before that, and once it has halted."""
+        return None if self.replica is None or self.replica.halted is not None else self.replica.verified
 
     @property
     def usable(self) -> bool:

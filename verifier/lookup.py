@@ -29,6 +29,7 @@ from verifier.patience import ANSWER_S, Patience
 from verifier.register import Logged
 from verifier.replica import Replica, Verified
 from verifier.several import Answer, counting, together
+from verifier.succession import stands_until
 from verifier.verdict import Verdict
 from verifier.verify import Evidence, verify
 from verifier.web.readiness import Readiness
@@ -247,8 +248,9 @@ class Lookup:
         log answers at all has a deadline."""
         if moment is None:
             return await self._patience.of(log, lambda log: log.answer(item))
+        until_ms = None if moment.day is None else stands_until(log, self.logs, moment.day)
         await self._patience.of(log, partial(_holds, cert_key=key_of(item)))
-        return await log.answer(item, moment)
+        return await log.answer(item, moment, until_ms)
 
 
 def choose_code(texts: Sequence[str], bases: tuple[str, ...]) -> QrCode | ForeignLink | None:

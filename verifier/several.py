@@ -2,8 +2,8 @@
 
 A verifier may believe many logs (one per year or region). Each has pins of its own and answers for itself:
 
-    1 follow     a closed log whose successor is believed here too: what it says holds as of its successor, and a
-                 certificate that was taken over there byte for byte is its successor's
+    1 follow     a closed log whose successor is believed here too: what it says holds as of its successor, also on a
+                 day behind its end, and a certificate that was taken over there byte for byte is its successor's
     2 bundle     a holder's file is judged by the log whose checkpoint it carries, and by those that hold the same bytes
     3 found      one log has the certificate: that log's verdict alone, whatever state the others are in
     4 twice      several have it. Those with the very bytes of the code count, else the one that logged it first:
@@ -162,11 +162,13 @@ def _followed(answer: Answer, answers: Sequence[Answer], seen: frozenset[str] = 
     """A closed log's answer as of its successor, where that is believed here too."""
     heir = next((other for other in answers if other.trust.origin == answer.successor), None)
     register, origin = answer.register, answer.trust.origin
-    if heir is None or register is None or register.historic or answer.successor in seen:
+    if heir is None or register is None or answer.successor in seen:
         return answer
     later = _followed(heir, answers, seen | {origin}).register
     if later is None:
         return replace(answer, register=replace(register, overtaken=True))
+    if register.historic:  # its moment is that of its successors already
+        return replace(answer, register=replace(register, overtaken=later.overtaken or not later.vouched))
     return replace(
         answer,
         register=replace(

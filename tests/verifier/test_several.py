@@ -14,7 +14,7 @@ import pytest
 from ledger.errors import Damaged, Refused, Unavailable
 from ledger.records.bundle import format_bundle
 from ledger.records.cose import sign_part
-from ledger.records.dates import batch_day
+from ledger.records.dates import batch_day, last_ms
 from ledger.records.evidence import parse_evidence
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
@@ -29,6 +29,7 @@ from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import LookupAnswer
 from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, TIME, Certificate, FakeLedger, LogBuilder, octets
 from tests.support.number_desk import FakeIndex
+from verifier.eligibility.gathering import Gatherer
 from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
 from verifier.numbers.asking import Asked, Numbers, Tail
@@ -70,10 +71,14 @@ class Followed:
         whom = Listed((certificate.issue.cert_key,))
         await self.say(issuer_entry(Ruling(Kind.REVOKE, whom, reason, ISSUE_DAY + 1, FILING), self.log.record_key))
 
-    async def close(self, successor: str) -> None:
+    def closing(self, successor: str) -> bytes:
         proposal = propose(self.log.origin, LogKey(ISSUE_DAY, successor=successor))
-        parts = tuple(sign_part(proposal.protected, proposal.payload, one) for one in self.log.people[:2])
-        await self.say(proposal.signed(parts))
+        return proposal.signed(
+            tuple(sign_part(proposal.protected, proposal.payload, one) for one in self.log.people[:2])
+        )
+
+    async def close(self, successor: str) -> None:
+        await self.say(self.closing(successor))
 
 
 @dataclass
@@ -600,6 +605,71 @@ class TestEarlierMoments:
         assert await desk.code(one, as_of=AsOf(size=size)) is Code.UNAVAILABLE
         with pytest.raises(Refused, match="NO_SUCH_SIZE"):
             await desk.code(one, as_of=AsOf(size=10**6))
+
+    async def test_a_day_behind_the_end_of_a_closed_log(self, heirs: Desk) -> None:
+        """Wages of a past month: the certificates of a log that was closed before are still in force in it."""
+        old, new = heirs.logs
+        one, gone, taken = (old.log.certificate(name) for name in ("one", "gone", "taken over"))
+        await old.issue(one, gone, taken)
+        await old.revoke(gone)
+        await old.close(SECOND)
+        closed = batch_day(heirs.now)
+        await heirs.pass_time(new, ms=40 * DAY_MS)
+        await new.issue(taken)
+        last_month = batch_day(heirs.now) - 1
+        gatherer = Gatherer(heirs.lookup(), lambda: heirs.now)
+        for day in (closed, closed + 1, last_month):
+            verdict = await heirs.scan(one, as_of=AsOf(day=day))
+            assert verdict.code is Code.VALID and verdict.as_of_ms == last_ms(day)
+            assert verdict.proof is not None and verdict.proof.origin == FIRST
+            assert await heirs.code(gone, as_of=AsOf(day=day)) is Code.REVOKED
+            assert (await gatherer.of_text(one.code().link, day=day)).certificate is not None
+            assert (await gatherer.of_text(gone.code().link, day=day)).certificate is None
+        assert await heirs.code(old.log.certificate("nobody"), as_of=AsOf(day=last_month)) is Code.NOT_FOUND
+        today = batch_day(heirs.now)
+        await new.revoke(taken)
+        await heirs.pass_time(new, ms=2 * DAY_MS)
+        for day, code, origin in ((today - 1, Code.VALID, FIRST), (today + 1, Code.REVOKED, SECOND)):
+            verdict = await heirs.scan(taken, as_of=AsOf(day=day))
+            assert verdict.code is code and "report" not in said(verdict, "logged"), day
+            assert verdict.proof is not None and verdict.proof.origin == origin
+        with pytest.raises(Refused) as refused:
+            await heirs.scan(one, as_of=AsOf(day=batch_day(heirs.now) + 1))
+        assert refused.value.code == "NOT_YET"
+
+    async def test_a_day_behind_the_end_needs_the_successor(self, heirs: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        old, new = heirs.logs
+        one = old.log.certificate("one")
+        await old.issue(one)
+        await heirs.pass_time(new, ms=10 * DAY_MS)
+        day = AsOf(day=batch_day(heirs.now) - 1)
+        assert await heirs.code(one, as_of=day) in (Code.UNAVAILABLE, Code.NOT_FOUND), "the log is open, and silent"
+        old.log.time = heirs.now - 10 * DAY_MS + 1000
+        await old.log.batch([old.closing(SECOND)])
+        old.ledger.time_ms = old.log.time
+        assert old.known.replica is not None and new.known.replica is not None
+        await old.known.replica.poll(heirs.now)
+        assert await heirs.code(one, as_of=day) is Code.VALID
+        for broken in (old, new):
+            assert broken.known.replica is not None
+            broken.known.replica.halted = Violation("a fork")
+            assert await heirs.code(one, as_of=day) not in GREEN
+            broken.known.replica.halted = None
+        replica, new.known.replica = new.known.replica, None
+        assert await heirs.code(one, as_of=day) is Code.UNAVAILABLE
+        new.known.replica = replica
+
+        async def damaged(*_: object, **__: object) -> bytes:
+            raise Unavailable("the database does not answer")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(replica, "evidence", damaged)
+            verdict = await heirs.scan(one, as_of=day)
+            assert verdict.code is Code.STALE and "successor" in said(verdict, "freshness"), "it may have taken it over"
+        assert await heirs.code(one, as_of=day) is Code.VALID
+        with pytest.raises(Refused) as refused:
+            await heirs.scan(one, as_of=AsOf(day=batch_day(heirs.now) + 1))
+        assert refused.value.code == "NOT_YET", "the successor has not come that far"
 
     async def test_without_replicas_each_ledger_is_asked(self, desk: Desk) -> None:
         one, nobody = desk.logs[1].log.certificate("one"), desk.logs[1].log.certificate("nobody")
