@@ -27,12 +27,25 @@ from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import LookupAnswer
-from tests.support.build_log import FILING, ISSUE_DAY, MAP_DEPTH, TIME, Certificate, FakeLedger, LogBuilder, octets
+from tests.support.build_log import (
+    BASE,
+    FILING,
+    ISSUE_DAY,
+    MAP_DEPTH,
+    TIME,
+    Certificate,
+    FakeLedger,
+    LogBuilder,
+    octets,
+)
 from tests.support.number_desk import FakeIndex
+from tests.support.receipt_office import SIGNER
 from verifier.eligibility.gathering import Gatherer
 from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
+from verifier.messages import load_messages
 from verifier.numbers.asking import Asked, Numbers, Tail
+from verifier.receipts.issuing import Receipts
 from verifier.replica import Replica
 from verifier.verdict import GREEN, Code, Source, Verdict
 from verifier.violation import Violation
@@ -528,6 +541,24 @@ class TestSuccessor:
         for raw in (bundle, staple):
             verdict = await heirs.lookup().by_file(raw)
             assert verdict.code is Code.REVOKED and "report" not in said(verdict, "logged")
+
+    async def test_no_receipt_of_a_closed_one_and_why(self, heirs: Desk) -> None:
+        """A receipt carries one log's evidence, and that of a closed log grows old."""
+        old, new = heirs.logs
+        one, taken = old.log.certificate("one"), old.log.certificate("taken over")
+        await old.issue(one, taken)
+        await old.close(SECOND)
+        await new.issue(taken)
+        receipts = Receipts(heirs.lookup(), load_messages(), SIGNER, BASE)
+        assert (await receipts.of_text(one.code().link)).code == "valid"
+        await heirs.pass_time(new)
+        assert await heirs.code(one) is Code.VALID
+        with pytest.raises(Refused) as refused:
+            await receipts.of_text(one.code().link)
+        assert refused.value.code == "NO_RECEIPT"
+        for text, words in ((refused.value.text.en, "is closed"), (refused.value.text.zh, "已关闭")):
+            assert words in text and FIRST in text and SECOND in text
+        assert (await receipts.of_text(taken.code().link)).code == "valid", "what the text says to do helps"
 
     async def test_two_logs_that_name_each_other_are_no_loop(self, heirs: Desk) -> None:
         old, new = heirs.logs

@@ -39,6 +39,13 @@ _NONE: Final = Text(
     "这项核验不能出具回执，请改用证书上的链接或二维码",
     "No receipt can be made of this check; use the link or QR code of the certificate",
 )
+_CLOSED: Final = Text(
+    "登记日志 {log} 已关闭，其证明不再续签，回执无法独立证明证书的现状。请保存本次核验的页面或接口应答；"
+    "如需回执，请签发机构把该证书原样登记到后继日志 {successor}",
+    "The log {log} is closed and its proofs are renewed no more, so a receipt could not show how the certificate "
+    "stands now. Keep the page or the API's answer of this check; for a receipt, ask the issuing body to enter the "
+    "same certificate in the log that follows, {successor}",
+)
 
 
 class Receipts:
@@ -83,7 +90,10 @@ class Receipts:
                 return sign_receipt(proven, self._signer)  # 4
             if verdict.code in UNPROVEN and verdict.proof is None:
                 return sign_receipt(plain, self._signer)
-        raise Refused("NO_RECEIPT", "text", _NONE)
+        log = self._log_of(verdict)
+        closed = log.successor and not log.usable
+        said_why = _CLOSED.format(log=log.trust.origin, successor=log.successor) if closed else _NONE
+        raise Refused("NO_RECEIPT", "text", said_why)
 
     async def _proven(self, plain: Receipt, item: Item | ForeignLink | None, verdict: Verdict) -> Receipt | None:
         """The receipt with the evidence that leads to its code; None where there is none."""
