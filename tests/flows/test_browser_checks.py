@@ -19,7 +19,7 @@ from ledger.records.statements import issuer_entry
 from ledger.text import Text
 from tests.support.build_log import FILING, ISSUE_DAY, ORIGIN
 from tests.support.chromium import IN_CHROMIUM, chromium
-from tests.support.live_site import Lies, LiveSite, live_site
+from tests.support.live_site import Lies, LiveSite, followed_site, live_site
 from verifier.verdict import HeldPost, Verdict
 
 pytestmark = [
@@ -173,3 +173,13 @@ async def test_what_cannot_be_confirmed_is_said(tmp_path: Path, browser: Browser
         assert await one.page.title() == "! Out of date"
     await one.page.close()
     assert one.said == []
+
+
+async def test_a_page_of_a_closed_log_stays_as_it_is(tmp_path: Path, browser: Browser) -> None:
+    """Its last proof grows old, and the page rests on the log that follows: not confirmed, and not taken back."""
+    async with followed_site(tmp_path) as live:
+        one = await visit(browser)
+        assert (await one.go(live.page()), await one.notes()) == ("partly", "closed")
+        assert await one.page.title() == "✓ Valid · Skill-grade certificate check"
+        assert await one.page.get_by_text("This log is closed").is_visible()
+        assert one.said == []

@@ -6,11 +6,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+from ledger.records import canonical
 from ledger.records.envelope import FaceContent
 from ledger.records.evidence import format_evidence
 from ledger.records.kinds import Kind
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import format_code, format_fragment
+from ledger.records.rotation import LogKey
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import NO_WITNESSES
@@ -28,6 +30,7 @@ from verifier.web.trust_document import format_trust
 from verifier.web.view import Pages
 
 BASE = "https://cert.test.example"
+NEXT = "log.test.example/next"
 DAY_MS = 86_400_000
 KEYS = (LOG_KEY, VerifierKey(ORIGIN, 6, bytes(1312)))
 TRUST = Trust(
@@ -167,3 +170,45 @@ def test_without_the_printed_code_name_and_number_are_the_sites_word() -> None:
     unseen = replace(TRUST, policy=NO_WITNESSES)
     told = ask([{**question, "trust": format_trust([unseen], load_messages()).decode()}])
     assert (told[0]["outcome"], told[0]["notes"]) == ("partly", ["unwitnessed"])
+
+
+def test_a_closed_log_is_no_older_for_its_age() -> None:
+    """Its last proof stays its last word. What the log that follows says cannot be told here, and that is said."""
+    log, made = lives()
+    before, seal = log.evidence(made["valid"].issue.cert_key), len(log.entries)
+    log.batch([make_authority().sign(LogKey(DAY, successor=NEXT))])
+    heir = replace(TRUST, origin=NEXT, keys=tuple(replace(key, name=NEXT) for key in TRUST.keys))
+    trust = format_trust([TRUST, heir], load_messages()).decode()
+    asked, later = questions(log, made, "en"), {"now": log.time + 400_000, "trust": trust}
+    end = log.end()
+    told = {"end": canonical.encode(end.as_value()).hex()}
+    valid = asked["valid"]
+    fresh, old, silent = ask([{**valid, **told}, {**valid, **later, **told}, {**valid, **later}])
+    assert (fresh["outcome"], fresh["asked"]) == ("confirmed", False), "asked only where it counts"
+    assert (old["outcome"], old["notes"], old["asked"]) == ("partly", ["closed"], True)
+    assert silent["outcome"] == "stale"
+    revoked = ask([{**asked["revoked"], **later, **told}])[0]
+    assert (revoked["outcome"], revoked["asked"]) == ("partly", False)
+
+    wrong = {
+        "a successor that is not pinned": {"trust": valid["trust"]},
+        "a statement that closes nothing": {"end": _end(log.entries[0], end.path)},
+        "another place": {"end": _end(end.entry, end.path[1:])},
+        "no end": {"end": "a0"},
+        "bytes behind it": {"end": told["end"] + "00"},
+        "a proof of before the end": {"raw": format_evidence(replace(before, checkpoint=log.checkpoint(seal))).hex()},
+        "too few witnesses": {"raw": _by_note(log, valid, log.checkpoint(witnesses=1)).hex()},
+        "of the future": {"now": log.time - 400_000},
+    }
+    outcomes = [one["outcome"] for one in ask([{**valid, **later, **told, **change} for change in wrong.values()])]
+    assert dict(zip(wrong, outcomes, strict=True)) == dict.fromkeys(wrong, "stale")
+    lie = {**valid["page"], "shown": valid["page"]["shown"] | {"grade": "Level I / Senior technician"}}
+    assert ask([{**valid, **later, **told, "page": lie}])[0]["outcome"] == "contradicted"
+
+
+def _end(entry: bytes, path: tuple[bytes, ...]) -> str:
+    return canonical.encode([entry, list(path)]).hex()
+
+
+def _by_note(log: SealedLog, question: dict[str, Any], note: bytes) -> bytes:
+    return format_evidence(log.evidence(bytes.fromhex(question["cert_key"]), note=note))

@@ -17,19 +17,34 @@ from typing import Any
 
 from ledger.edge import Site, start_site
 from ledger.records.qr import format_code
+from ledger.records.rotation import LogKey
 from ledger.records.secret import format_secret
 from ledger.store.sqlite import create_sqlite
 from ledger.tlog.note import VerifierKey
-from tests.support.build_log import AUDITOR, AUDITORS, MAP_DEPTH, POLICY, WITNESS, Certificate, FakeLedger, LogBuilder
+from tests.support.build_log import (
+    AUDITOR,
+    AUDITORS,
+    ISSUE_DAY,
+    MAP_DEPTH,
+    ORIGIN,
+    POLICY,
+    WITNESS,
+    Certificate,
+    FakeLedger,
+    LogBuilder,
+)
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
+from verifier.places.web import places_room
 from verifier.replica import Replica
 from verifier.trust import Trust
 from verifier.verdict import Verdict
 from verifier.web.app import WebSettings, create_app
 from verifier.web.route import Room
 from verifier.web.trust_document import format_trust
+
+NEXT = "log.test.example/next"
 
 
 def now_ms() -> int:
@@ -97,16 +112,41 @@ class LiveSite:
 
 
 @asynccontextmanager
+async def followed_site(folder: Path) -> AsyncIterator[LiveSite]:
+    """The site of a log that was closed an hour ago, as its last checkpoint is, beside the log that follows it."""
+    (folder / "closed").mkdir()
+    async with live_site(folder / "closed", alone=False) as closed, live_site(folder, origin=NEXT, alone=False) as heir:
+        certificate = closed.log.certificate("of the closed log alone")
+        (index,) = await closed.log.issue(certificate)
+        await closed.log.batch([closed.log.by_authority(LogKey(ISSUE_DAY, successor=NEXT))])
+        an_hour_ago = now_ms() - 3_600_000
+        closed.ledger.time_ms = an_hour_ago
+        closed.replica.verified = None
+        await closed.replica.poll(an_hour_ago)
+        logs = (*closed.lookup.logs, *heir.lookup.logs)
+        lookup = LyingLookup(logs, None, now_ms)  # type: ignore[arg-type]
+        trusts = [log.trust for log in logs]
+        both = replace(closed, lookup=lookup, trusts=trusts, certificate=certificate, index=index)
+        settings = WebSettings(trusts[0].bases[0], trust=format_trust(trusts, load_messages()))
+        both.site = await start_site(create_app(lookup, settings, [places_room(lookup, [])]), "127.0.0.1", 0)
+        try:
+            yield both
+        finally:
+            await both.site.stop()
+
+
+@asynccontextmanager
 async def live_site(
     folder: Path,
     *,
     auditor: bool = True,
+    origin: str = ORIGIN,
     kit_keys: Sequence[VerifierKey] = (),
     rooms: Callable[[LiveSite], Sequence[Room]] = lambda live: (),
     **changes: Any,
 ) -> AsyncIterator[LiveSite]:
     """`auditor`: whether the map auditor cosigns; `changes`: of the trust."""
-    log = await LogBuilder.create(folder / "log.db")
+    log = await LogBuilder.create(folder / "log.db", origin=origin)
     log.cosigned_by = (WITNESS, AUDITOR) if auditor else (WITNESS,)
     certificate = log.certificate("one")
     (index,) = await log.issue(certificate)
@@ -121,7 +161,9 @@ async def live_site(
         lookup.lies = Lies()
         live = LiveSite(log, ledger, replica, lookup, certificate, index, trusts=[trust])
         settings = WebSettings(trust.bases[0], trust=format_trust([trust], load_messages(), kit_keys))
-        live.site = await start_site(create_app(lookup, settings, rooms(live)), "127.0.0.1", 0)
+        live.site = await start_site(
+            create_app(lookup, settings, [places_room(lookup, []), *rooms(live)]), "127.0.0.1", 0
+        )
         try:
             yield live
         finally:

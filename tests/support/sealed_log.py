@@ -24,6 +24,7 @@ from ledger.tlog.policy import Group, Policy, Witness
 from tests.support import slow_tree
 from tests.support.builders import ORIGIN, TIME, key
 from tests.support.memory_log import MemoryLog
+from verifier.log_end import LogEnd
 
 LOG = key("log")
 LOG_KEY = VerifierKey(ORIGIN, ED25519, LOG.public)
@@ -108,6 +109,11 @@ class SealedLog:
             self._statements[state.filing_leaf][0].entry,
             highest,
         )
+
+    def end(self) -> LogEnd:
+        """What closed the log."""
+        placed = self._placed(len(self.entries) - 2)
+        return LogEnd(placed.entry, placed.inclusion)
 
     def _placed(self, index: int) -> Placed:
         leaves = [slow_tree.leaf(entry) for entry in self.entries]

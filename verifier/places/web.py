@@ -3,6 +3,8 @@
 tlog-proof   made here, out of the own replica, under the newest checkpoint that it verified
 receipt      only the log can sign one: asked of its ledger, and handed on when it holds under the pinned key for
              the statement that the replica has. There are none of a log without such a pin
+end          what closed the log, for a browser to which the proof of a closed log looks old; empty while it goes on,
+             and where the log that follows is not believed here
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from aiohttp import web
 from ledger.downloads import RECEIPT, TLOG_PROOF, Download
 from ledger.edge import Rejected
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records import canonical
 from ledger.records.receipt import open_receipt
 from ledger.store.evidence import Standing
 from ledger.tlog.proof import TlogProof, format_tlog_proof
@@ -48,7 +51,7 @@ def places_room(lookup: Lookup, ledgers: Sequence[tuple[Trust, Receipts | None]]
     def attach(app: web.Application) -> None:
         app[DESK] = Desk(lookup, signing)
 
-    return Room((_PROOF_ROUTE, _RECEIPT_ROUTE) if signing else (_PROOF_ROUTE,), attach)
+    return Room((_PROOF_ROUTE, _END_ROUTE, *((_RECEIPT_ROUTE,) if signing else ())), attach)
 
 
 async def tlog_proof(request: web.Request) -> web.StreamResponse:
@@ -74,6 +77,17 @@ async def receipt(request: web.Request) -> web.StreamResponse:
     return _file(request, raw, RECEIPT, cert_key)
 
 
+async def end(request: web.Request) -> web.StreamResponse:
+    lookup = request.app[DESK].lookup
+    holding = await lookup.holding(asked_cert_key(request))
+    replica, found = holding[0].replica if holding else None, list[canonical.Value]()
+    if replica is None or replica.verified is None:
+        raise Rejected(404)
+    if any(replica.successor == log.trust.origin for log in lookup.logs):
+        found = (await replica.end(replica.verified.size)).as_value()
+    return proof_file(request, canonical.encode(found), "application/cbor")
+
+
 async def _standing(desk: Desk, cert_key: bytes) -> tuple[KnownLog, bytes, Standing]:
     """The log that counts for a certificate, its newest checkpoint, and where its statement stands. 404 without one."""
     holding = await desk.lookup.holding(cert_key)
@@ -96,6 +110,13 @@ _PROOF_ROUTE: Final = Route(
     tlog_proof,
     "C2SP tlog-proof of the statement that issued a certificate, which is its extra; says nothing of its state",
     {200: {TLOG_PROOF.content_type: PLAIN}} | _FAILURES,
+)
+_END_ROUTE: Final = Route(
+    "GET",
+    "/v1/evidence/{cert_key}/end",
+    end,
+    "What closed the certificate's log, [statement, [inclusion]]; [] while it goes on, or nobody known follows",
+    {200: {"application/cbor": BINARY}} | _FAILURES,
 )
 _RECEIPT_ROUTE: Final = Route(
     "GET",

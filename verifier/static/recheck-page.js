@@ -37,7 +37,7 @@ async function run() {
   const fetched = performance.now();
   const told = printed.torn
     ? { outcome: "contradicted", notes: ["the printed code"], newer: false }
-    : await recheck({ ...page, certKey }, raw, trust, Date.now(), printed.carried);
+    : await recheck({ ...page, certKey }, raw, trust, Date.now(), printed.carried, () => askEnd(certKey));
   performance.measure("recheck", { start: fetched });
   performance.measure("recheck with fetching", { start: began });
   if (told.outcome === "contradicted" && trust.changed) return show("changed", [], trust, said);
@@ -47,6 +47,12 @@ async function run() {
     return location.reload();
   }
   show(told.outcome, told.notes, trust, said);
+}
+
+/** What closed the log; nothing while it goes on, or when this site has no answer. */
+async function askEnd(certKey) {
+  const got = await fetch(`/v1/evidence/${hex(certKey)}/end`, { cache: "no-store" });
+  return new Uint8Array(got.ok ? await got.arrayBuffer() : 0);
 }
 
 /** What is printed in the code, if the address has it: only then is its reader loaded. It never leaves this browser.

@@ -1,15 +1,17 @@
 // Whether a verdict page says what the proof says. It can confirm or downgrade, never improve.
 //
-//   recheck(page, raw, trust, now, carried) -> {outcome, notes, newer}
+//   recheck(page, raw, trust, now, carried, askEnd) -> {outcome, notes, newer}
 //
 // confirmed  everything that can be proven here holds, and it is recent
 // partly     what was checked holds; the notes say what rests on the server's word
-// stale      it holds, but is not recent by this device's clock: a green page turns amber
+// stale      it holds, but is not recent by this device's clock: a green page turns amber. Not where the log is proven to
+//            be closed and its successor is pinned too: then nothing more comes in it, and how recent it is, is partly told
 // contradicted  the proof does not hold, or says something else than the page: the page turns red
 
 import { Malformed, Unverified, hex, proof, same } from "./bytes.js";
 import { decode } from "./cbor.js";
 import { verifyEvidence } from "./evidence.js";
+import { successorOf } from "./log-end.js";
 import { dayOf, sayDay } from "./names.js";
 import { hasQuorum } from "./policy.js";
 import { APPOINT, parseFiling } from "./statement.js";
@@ -26,8 +28,9 @@ const CORRECT = 15n;
 export const CHECKED = [...GREEN, "suspended", "revoked", "ended", "issuer_out_of_scope", "not_found"];
 
 /** @param {Page} page @param {Uint8Array} raw evidence @param {any} trust of readTrust @param {number} now ms
- * @param {Carried|null} carried what is printed in the code */
-export async function recheck(page, raw, trust, now, carried) {
+ * @param {Carried|null} carried what is printed in the code
+ * @param {() => Promise<Uint8Array>} askEnd for what closed the log, if it is closed: asked only where that counts */
+export async function recheck(page, raw, trust, now, carried, askEnd) {
   let told = null;
   try {
     const log = chooseLog(raw, trust);
@@ -35,7 +38,7 @@ export async function recheck(page, raw, trust, now, carried) {
     proof(same(told.certKey, page.certKey), "evidence of another certificate");
     proof(told.next === null, "evidence of another moment");
     const notes = await compare(page, told, trust.words, now, carried);
-    return { ...age(page, told, log, now, notes), newer: false };
+    return { ...(await age(page, told, log, now, notes, () => isFollowed(told, trust, askEnd))), newer: false };
   } catch (error) {
     if (!(error instanceof Malformed || error instanceof Unverified)) throw error;
     const newer = told !== null && Number(told.size) > page.size;
@@ -51,7 +54,7 @@ function chooseLog(raw, trust) {
   return log;
 }
 
-function age(page, told, log, now, notes) {
+async function age(page, told, log, now, notes, followed) {
   const time = Number(told.quorum ?? told.auditorTime ?? told.time) * 1000;
   const fresh = now - log.freshness <= time && time <= now + log.skew;
   if (told.auditorTime === null) notes.push("auditor");
@@ -59,10 +62,23 @@ function age(page, told, log, now, notes) {
   if (!log.canCount) notes.push("witness");
   else if (!told.witnessed) return { outcome: downgrade(page), notes };
   if (!fresh) {
-    if (hasQuorum(log.pins.policy) && log.canCount) return { outcome: downgrade(page), notes };
-    notes.push("time");
+    const counts = hasQuorum(log.pins.policy) && log.canCount;
+    if (counts && !(GREEN.includes(page.code) && (await followed()))) return { outcome: downgrade(page), notes };
+    notes.push(counts ? "closed" : "time");
   }
   return { outcome: notes.some((note) => note !== "name" && note !== "body") ? "partly" : "confirmed", notes };
+}
+
+/** Whether the log has ended with the checkpoint of this proof, and another pinned log follows it. */
+async function isFollowed({ origin, size, root }, trust, askEnd) {
+  const raw = await askEnd();
+  try {
+    const successor = await successorOf(decode(raw, 16 * 1024), { size, root });
+    return successor !== origin && trust.logs.some(({ pins }) => pins.origin === successor);
+  } catch (error) {
+    if (!(error instanceof Malformed || error instanceof Unverified)) throw error;
+    return false;
+  }
 }
 
 /** What is not in force stays so, however old the proof: revocation does not undo itself. */

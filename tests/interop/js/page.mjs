@@ -80,11 +80,17 @@ async function offline({ text, kit, trust, now }) {
   };
 }
 
-async function page({ page: said, cert_key: key, raw, trust, now, text, bases }) {
+async function page({ page: said, cert_key: key, raw, trust, now, text, bases, end }) {
   const read = await readTrust(JSON.parse(trust), null);
   const code = text ? fragment.parseCode(text, bases) : null;
   const carried = code ? await fragment.openFragment(code.secret, code.fragment) : null;
-  return recheck({ ...said, certKey: bytes(key) }, bytes(raw), read, now, carried);
+  let asked = false;
+  const askEnd = async () => {
+    asked = true;
+    return bytes(end ?? "80");
+  };
+  const told = await recheck({ ...said, certKey: bytes(key) }, bytes(raw), read, now, carried, askEnd);
+  return { ...told, asked };
 }
 
 async function grey({ plane, width, height, how }) {

@@ -15,13 +15,18 @@ import pytest
 from ledger.downloads import RECEIPT, TLOG_PROOF
 from ledger.edge import Site, start_site
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.records import canonical
 from ledger.records.receipt import format_receipt, open_receipt, parse_receipt
+from ledger.records.rotation import LogKey
 from ledger.text import Text
+from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.keys import Ed25519Signer
-from tests.support.build_log import BASE, octets
+from tests.support.build_log import BASE, ISSUE_DAY, octets
 from tests.support.place_proofs import RECEIPTS, receipt_file
 from tests.support.receipt_office import Office, open_office
 from tests.verifier.web.test_app import ask
+from verifier.known_log import KnownLog
+from verifier.log_end import parse_end
 from verifier.places.placed import parse_place_proof, verify_place_of
 from verifier.places.web import places_room
 from verifier.web.app import create_app
@@ -59,6 +64,30 @@ async def serving(office: Office, ledger: Ledger, *, pinned: bool = True) -> Asy
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
     async with open_office(tmp_path) as opened:
         yield opened
+
+
+async def test_the_end_of_a_log_is_shown_where_its_successor_is_believed(office: Office) -> None:
+    key, log = office.certificate.issue.cert_key, office.log
+    async with serving(office, Ledger()) as site, aiohttp.ClientSession() as session:
+
+        async def shown(cert_key: bytes) -> tuple[int, bytes]:
+            async with session.get(f"{site.url}/v1/evidence/{cert_key.hex()}/end") as got:
+                return got.status, await got.read()
+
+        assert await shown(key) == (200, canonical.encode([])), "it goes on"
+        assert (await shown(bytes(32)))[0] == 404
+        await log.batch([log.by_authority(LogKey(ISSUE_DAY, successor=office.lookup.logs[0].trust.origin + "/next"))])
+        await office.catch_up()
+        assert await shown(key) == (200, canonical.encode([])), "nobody here knows the next one"
+        next_trust = replace(
+            log.trust(),
+            origin=log.origin + "/next",
+            keys=tuple(replace(vkey, name=log.origin + "/next") for vkey in log.trust().keys),
+        )
+        office.lookup.logs = (*office.lookup.logs, KnownLog(next_trust, lambda: office.now[0]))
+        status, raw = await shown(key)
+        checkpoint = open_checkpoint(log.checkpoint(), log.origin, log.trust().keys).checkpoint
+        assert status == 200 and parse_end(canonical.decode(raw)).successor(checkpoint) == next_trust.origin
 
 
 async def test_from_the_page_to_the_check(office: Office) -> None:
