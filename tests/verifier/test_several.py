@@ -279,10 +279,10 @@ class TestDown:
         day = batch_day(desk.now)
         real, began = second.known.answer, list[AsOf | None]()
 
-        async def slow(item: Any, as_of: AsOf | None = None) -> Any:
+        async def slow(item: Any, as_of: AsOf | None = None, until_ms: int | None = None) -> Any:
             began.append(as_of)
             await asyncio.sleep(0.05)
-            return await real(item, as_of)
+            return await real(item, as_of, until_ms)
 
         monkeypatch.setattr(second.known, "answer", slow)
         lookup = desk.lookup(answer_s=0.01, as_of=AsOf(day=day))
