@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ledger.errors import Malformed
+from ledger.errors import Malformed, Unverified
 from ledger.records.bundle import Bundle
 from ledger.records.qr import Code as QrCode
 from ledger.records.staple import Staple
@@ -145,9 +145,14 @@ def _of_bundle(item: Bundle | Staple, followed: Sequence[Answer]) -> Counting:
 
 def _nowhere(item: Item, answers: Sequence[Answer], verdicts: Sequence[Verdict]) -> Verdict:  # 5
     carried = _carried(item)
-    knowing = [v for answer, v in zip(answers, verdicts, strict=True) if carried and _knows(answer, carried)]
-    if any(verdict.code is Code.TAMPERED for verdict in knowing):
-        return next(verdict for verdict in knowing if verdict.code is Code.TAMPERED)
+    knowing = list[Verdict]()
+    for answer, verdict in zip(answers, verdicts, strict=True):
+        key = _key_of(answer, carried) if carried else None
+        if carried is None or key is None:
+            continue
+        if verdict.code is Code.TAMPERED and not _is_signed(carried, key):
+            return verdict
+        knowing.append(verdict)
     undecided = [verdict for verdict in verdicts if verdict.code in _OPEN]
     if undecided:
         return min(undecided, key=lambda verdict: _OPEN.index(verdict.code))
@@ -212,9 +217,19 @@ def _carried(item: Item) -> Carried | None:
         return None
 
 
-def _knows(answer: Answer, carried: Carried) -> bool:
-    """Whether the key that the carried certificate names is filed here by its body."""
+def _key_of(answer: Answer, carried: Carried) -> bytes | None:
+    """The key that the carried certificate names, where its body has filed it here."""
     filing = answer.register.filing if answer.register else None
     if filing is None or filing.terms.number != carried.issue.filing_number:
+        return None
+    key = filing.terms.record_key(carried.statement.kid)
+    return None if key is None else key.public
+
+
+def _is_signed(carried: Carried, key: bytes) -> bool:
+    """Whether it is the body's own word: a record of other bytes here may be a copy then, and its own lie elsewhere."""
+    try:
+        carried.statement.verify_signature(key)
+    except Unverified:
         return False
-    return filing.terms.record_key(carried.statement.kid) is not None
+    return True

@@ -376,6 +376,20 @@ class TestNowhere:
         await desk.pass_time(desk.logs[0])
         assert await desk.code(forged, 9) is Code.TAMPERED
 
+    async def test_the_bodys_own_word_is_not_altered_because_its_log_is_down(self, heirs: Desk) -> None:
+        """The other log has a copy under the same cert key, by the same body's key: not what the code carries."""
+        first, second = heirs.logs
+        mine, copy = second.log.certificate("one"), first.log.certificate("one", grade=5)
+        (index,) = await second.issue(mine)
+        await first.issue(copy)
+        assert await heirs.code(mine, index) is Code.VALID
+        replica, second.known.replica = second.known.replica, None
+        assert await heirs.code(mine, index) is Code.UNAVAILABLE
+        forged = replace(mine, face=replace(mine.face, name="张冒名"))
+        assert await heirs.code(forged, index) is Code.TAMPERED, "this one nobody has signed"
+        second.known.replica = replica
+        assert await heirs.code(forged, index) is Code.TAMPERED
+
     async def test_offline(self, desk: Desk) -> None:
         new = desk.logs[1].log.certificate("new")
         await desk.pass_time()
