@@ -26,7 +26,8 @@ from ledger.store.sqlite import create_sqlite
 from tests.support.build_log import BASE, ISSUE_DAY, MAP_DEPTH, Certificate, FakeLedger, LogBuilder, register_of
 from verifier import known_log, links
 from verifier.causes import Cause
-from verifier.known_log import ENVELOPE_KEPT_MS, KnownLog
+from verifier.envelopes import ENVELOPE_KEPT_MS
+from verifier.known_log import KnownLog
 from verifier.links import Links
 from verifier.lookup import Lookup
 from verifier.register import FiledTerms

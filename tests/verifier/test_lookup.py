@@ -25,9 +25,10 @@ from ledger.scan_apart import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
 from tests.support.witnesses import Cosigner, quorum
-from verifier import known_log
+from verifier import envelopes
 from verifier.causes import Cause
-from verifier.known_log import ENVELOPE_KEPT_MS, AsOf, KnownLog
+from verifier.envelopes import ENVELOPE_KEPT_MS
+from verifier.known_log import AsOf, KnownLog
 from verifier.lookup import Lookup
 from verifier.replica import Replica
 from verifier.steps import HISTORIC
@@ -255,7 +256,7 @@ class TestPersonalData:
     async def test_is_dropped_also_when_nobody_asks_and_when_the_clock_is_set_back(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(known_log, "ENVELOPE_KEPT_MS", 200)
+        monkeypatch.setattr(envelopes, "ENVELOPE_KEPT_MS", 200)
         (log,) = desk.lookup.logs
         await desk.lookup.by_secret(format_secret(desk.certificate.secret))
         assert log._envelopes._kept
