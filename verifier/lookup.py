@@ -34,7 +34,7 @@ from verifier.verdict import Verdict
 from verifier.verify import Evidence, verify
 from verifier.web.readiness import Readiness
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class FileReader(Protocol):
@@ -183,7 +183,7 @@ class Lookup:
             having = [log for log in having if told is not None and log.trust is told.trust] or having
         return await (having or self.logs)[0].evidence(cert_key, size=size, day=day)
 
-    async def each(self, question: Callable[[KnownLog], Awaitable[T]]) -> list[T | Unavailable]:
+    async def each(self, question: Callable[[KnownLog], Awaitable[_T]]) -> list[_T | Unavailable]:
         """What each log answers, in their order: Unavailable where one does not, or of several not in time."""
         return await self._patience.each(question)
 

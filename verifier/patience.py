@@ -19,8 +19,9 @@ from ledger.errors import Unavailable
 from verifier.known_log import KnownLog
 
 ANSWER_S: Final = 1.5
+NOBODY_WAITS_S: Final = 60.0  # the same for a list of one's own, on a command line
 ALONE_MS: Final = 5_000  # that a log is left alone which let its time pass
-T = TypeVar("T")
+_T = TypeVar("_T")
 _log = logging.getLogger("verifier")
 
 
@@ -41,17 +42,17 @@ class Patience:
         for log in self._logs:
             self._late.labels(log.trust.origin)
 
-    async def each(self, question: Callable[[KnownLog], Awaitable[T]]) -> list[T | Unavailable]:
+    async def each(self, question: Callable[[KnownLog], Awaitable[_T]]) -> list[_T | Unavailable]:
         """What every log answers, in their order, or that it does not; all are asked at the same time. Raises what
         else a log raises."""
-        found = list[T | Unavailable]()
+        found = list[_T | Unavailable]()
         for answer in await asyncio.gather(*(self.of(log, question) for log in self._logs), return_exceptions=True):
             if isinstance(answer, BaseException) and not isinstance(answer, Unavailable):
                 raise answer
             found.append(answer)
         return found
 
-    async def of(self, log: KnownLog, question: Callable[[KnownLog], Awaitable[T]]) -> T:
+    async def of(self, log: KnownLog, question: Callable[[KnownLog], Awaitable[_T]]) -> _T:
         """What one log answers. Raises Unavailable when it does not in time, or did not a moment ago; its work ends
         with that. Who gives proofs in place of a replica has deadlines of its own."""
         if len(self._logs) == 1 or log.replica is None:

@@ -68,7 +68,7 @@ class Scanner:
         """QR texts and text layer. Raises Malformed when it cannot be decoded within the limits, Unavailable when
         too many wait, and when the decoder does not run."""
         asker = _asker.get()
-        desk = self._desks.setdefault(asker.desk, Desk(1, self._most))  # 0
+        desk = self._desks.setdefault(asker.desk, Desk(1, self._most))
         async with desk.turn(asker):
             return await asyncio.to_thread(self._read, data)
 

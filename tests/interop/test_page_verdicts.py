@@ -195,6 +195,7 @@ def test_a_closed_log_is_no_older_for_its_age() -> None:
         "a statement that closes nothing": {"end": _end(log.entries[0], end.path)},
         "another place": {"end": _end(end.entry, end.path[1:])},
         "no end": {"end": "a0"},
+        "no answer": {"end": "no network"},
         "bytes behind it": {"end": told["end"] + "00"},
         "a proof of before the end": {"raw": format_evidence(replace(before, checkpoint=log.checkpoint(seal))).hex()},
         "too few witnesses": {"raw": _by_note(log, valid, log.checkpoint(witnesses=1)).hex()},

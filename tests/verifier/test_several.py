@@ -688,7 +688,7 @@ class TestEarlierMoments:
         await old.issue(one)
         await heirs.pass_time(new, ms=10 * DAY_MS)
         day = AsOf(day=batch_day(heirs.now) - 1)
-        assert await heirs.code(one, as_of=day) in (Code.UNAVAILABLE, Code.NOT_FOUND), "the log is open, and silent"
+        assert await heirs.code(one, as_of=day) is Code.UNAVAILABLE, "the log is open, and silent"
         old.log.time = heirs.now - 10 * DAY_MS + 1000
         await old.log.batch([old.closing(SECOND)])
         old.ledger.time_ms = old.log.time
@@ -817,6 +817,55 @@ class TestNumbers:
         assert new.known.replica is not None
         new.known.replica.halted = Violation("two histories")
         assert (await heirs.code(one), await numbered(heirs, asked, one)) == (Code.STALE, Code.STALE)
+
+    async def test_a_number_that_moved_in_the_successor_is_the_new_certificates(self, heirs: Desk) -> None:
+        """The closed log's index names the certificate of before for good."""
+        old, new = heirs.logs
+        lost = old.log.certificate("lost")
+        await old.issue(lost)
+        await old.close(SECOND)
+        await new.issue(lost)
+        found = new.log.certificate("found", track="lost", replaces=lost.issue.cert_key)
+        await new.issue(found)
+        theirs, own = FakeIndex(), FakeIndex()
+        theirs.add(lost, "123X")
+        theirs.found[found.face.number, found.face.name] = theirs.found[lost.face.number, lost.face.name]
+        own.add(found, "123X")
+        asked = [Asked(old.known, theirs), Asked(new.known, own)]
+        assert (await heirs.code(lost), await heirs.code(found)) == (Code.REVOKED, Code.VALID)
+        assert await numbered(heirs, asked, found) is Code.VALID
+        numbers = Numbers(asked, heirs.lookup(), lambda: heirs.now)
+        assert await numbers.tail_of(found.face.number, found.face.name, "123X") is Tail.SAME
+        assert theirs.tries == {} and list(own.tries) == [found.issue.cert_key]
+
+    async def test_a_name_corrected_in_the_successor_is_like_any_wrong_name(self, heirs: Desk) -> None:
+        old, new = heirs.logs
+        one = old.log.certificate("one")
+        await old.issue(one)
+        await old.close(SECOND)
+        await new.issue(one)
+        theirs, own = FakeIndex(), FakeIndex()
+        theirs.add(one)
+        asked = [Asked(old.known, theirs), Asked(new.known, own)]
+        assert await numbered(heirs, asked, one) is Code.NOT_FOUND, "its own index leads from this name to nothing"
+        own.failure = Unavailable("down")
+        assert await numbered(heirs, asked, one) is Code.VALID
+
+    async def test_one_log_has_the_clients_own_deadline(self, desk: Desk) -> None:
+        first, _ = desk.logs
+        mine, index = first.log.certificate("one"), FakeIndex()
+        await first.issue(mine)
+        index.add(mine)
+
+        class Slow(FakeIndex):
+            async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
+                await asyncio.sleep(0.05)
+                return await index.lookup(pairs)
+
+        alone = Lookup([first.known], None, lambda: desk.now)  # type: ignore[arg-type]
+        numbers = Numbers([Asked(first.known, Slow())], alone, lambda: desk.now, wait_s=0.001)
+        for _ in range(2):
+            assert (await numbers.by_number(mine.face.number, mine.face.name)).code is Code.VALID
 
     async def test_a_log_that_takes_no_look_ups_leaves_no_no(self, desk: Desk) -> None:
         first, second = desk.logs

@@ -70,8 +70,8 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask_monitors(self) -> None:
-        """Until cancelled. One that hangs holds up no look."""
-        while True:
+        """Until cancelled, or until our own disk fails. One that hangs holds up no look."""
+        while self.failed is None:
             await self.audit.ask_monitors(self._now_ms())
             await asyncio.sleep(self._every_s)
 

@@ -17,7 +17,11 @@ from verifier.served import is_served
 from verifier.violation import GRAVITY, exit_status, say_failure
 
 _MADE = Text("已重新建立 {origin} 的空副本", "an empty replica of {origin} was made")
-_SERVED = Text("正在运行的 serve 会在一分钟内打开并同步", "the running serve opens it within a minute")
+_SERVED = Text(
+    "正在运行的 serve 若尚未打开过该副本，会在一分钟内打开并同步；若原文件是在其运行时丢失的，请重启 serve",
+    "a running serve that could not open it opens and fills it within a minute; if the file was lost while serve ran, "
+    "start serve again",
+)
 
 
 def add_sync(sync: argparse.ArgumentParser) -> None:

@@ -2,7 +2,8 @@
 
 1 rows that cannot be asked as they stand are answered without asking
 2 a row that asks what an earlier one asked gets its answer
-3 links, codes and pictures: the check of every page and of the API
+3 links, codes and pictures: the check of every page and of the API. A log that let its time pass answers nothing for a
+  moment (`verifier.patience`), in which a list would be over: what it left is asked once more behind that
 4 numbers with names: the ledger's index, many at a time; without one, `unavailable`
 """
 
@@ -21,12 +22,14 @@ from verifier.hiring.sheets import MAX_ROWS, HiringList, Question, asked_texts
 from verifier.hiring.summary import Summary, Under, result_digest, summarise
 from verifier.lookup import Lookup
 from verifier.messages import Messages
+from verifier.patience import ALONE_MS
 from verifier.verdict import Code, Verdict, without_item
 
 AT_ONCE: Final = 8  # checks between two turns of the loop: about 5 ms
 PICTURES_AT_ONCE: Final = 2
 PAIRS_AT_ONCE: Final = 100
 PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0)  # for a ledger that takes only so many look-ups a second
+IN_VAIN_S: Final = 120.0  # of pauses of one list that brought nothing: other lists wait, too
 _EXPLAINED: Final = COLUMNS.index("hiring_explained")
 
 
@@ -54,6 +57,13 @@ class ListResult:
     summary: Summary
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """What a list may still wait in vain."""
+
+    left_s: float
+
+
 class ListChecker:
     """Checks lists for one verifier."""
 
@@ -67,6 +77,8 @@ class ListChecker:
         names: LookupByName | None = None,
         *,
         pauses_s: Sequence[float] = PAUSES_S,
+        in_vain_s: float = IN_VAIN_S,
+        again_s: float = ALONE_MS / 1000,
     ) -> None:
         self._lookup = lookup
         self._messages = messages
@@ -74,7 +86,7 @@ class ListChecker:
         self._now_ms = now_ms
         self._signer = signer
         self._names = names
-        self._pauses_s = pauses_s
+        self._pauses_s, self._in_vain_s, self._again_s = pauses_s, in_vain_s, again_s
 
     async def check(
         self,
@@ -116,12 +128,11 @@ class ListChecker:
             found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
             progress(len(found))
             await asyncio.sleep(0)
-        pauses = self._pauses_s
+        await self._ask_again(asked, plain, found, lang, changed)
+        waiting = _Waiting(self._in_vain_s)
         for start in range(0, len(pairs), PAIRS_AT_ONCE):  # 4
             some = pairs[start : start + PAIRS_AT_ONCE]
-            answers = await self._by_names(some[: max(0, max_pairs - start)], pauses)
-            # Where all pauses brought nothing, the next rows are asked for once, until a ledger answers all of them.
-            pauses = () if any(_may_change(answer.verdict) for answer in answers) else self._pauses_s
+            answers = await self._by_names(some[: max(0, max_pairs - start)], waiting)
             answers += [self._unasked(question, "hiring_more_names") for question in some[len(answers) :]]
             found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
             progress(len(found))
@@ -129,6 +140,24 @@ class ListChecker:
         found.update((question.row, self._same(question.row, found[row], lang)) for question, row in repeated)
         progress(len(found))
         return ListResult(found, self._summary(asked, found))
+
+    async def _ask_again(
+        self,
+        asked: HiringList,
+        plain: Sequence[Question],
+        found: dict[int, RowResult],
+        lang: str,
+        changed: Mapping[str, str] | None,
+    ) -> None:
+        """The links that one of several logs has left."""
+        left = [one for one in plain if one.link and found[one.row].code == Code.UNAVAILABLE]
+        if not left or len(self._lookup.logs) == 1:
+            return
+        await asyncio.sleep(self._again_s)
+        for start in range(0, len(left), AT_ONCE):
+            answers = await asyncio.gather(*(self._judge(asked, one) for one in left[start : start + AT_ONCE]))
+            found.update((answer.question.row, self._result(answer, lang, changed)) for answer in answers)
+            await asyncio.sleep(0)
 
     async def _judge(self, asked: HiringList, question: Question) -> Answer:
         try:
@@ -144,18 +173,20 @@ class ListChecker:
             verdict = without_item(Code.UNAVAILABLE, self._now_ms())
         return answered(question, verdict)
 
-    async def _by_names(self, questions: Sequence[Question], pauses_s: Sequence[float]) -> list[Answer]:
+    async def _by_names(self, questions: Sequence[Question], waiting: _Waiting) -> list[Answer]:
         if self._names is None:
             return [self._unasked(question, "hiring_no_names") for question in questions]
         pairs = [pair_of(question) for question in questions]
         verdicts = await self._names.by_numbers(pairs)
-        for pause in pauses_s:
+        for pause in self._pauses_s:
             again = [at for at, verdict in enumerate(verdicts) if _may_change(verdict)]
-            if not again:
+            if not again or pause > waiting.left_s:
                 break
             await asyncio.sleep(pause)
             for at, verdict in zip(again, await self._names.by_numbers([pairs[at] for at in again]), strict=True):
                 verdicts[at] = verdict
+            if all(_may_change(verdicts[at]) for at in again):
+                waiting.left_s -= pause
         return [Answer(question, verdict) for question, verdict in zip(questions, verdicts, strict=True)]
 
     def _unasked(self, question: Question, why: str) -> Answer:

@@ -22,6 +22,7 @@ from verifier.hiring.writing import summary_lines, write_result
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import logs_to_ask, numbers_to_ask
+from verifier.patience import NOBODY_WAITS_S
 from verifier.receipts.keys import open_receipt_key, own_public_key
 from verifier.scanning import Scanner
 from verifier.verdict import GREEN
@@ -85,7 +86,7 @@ async def _check(options: argparse.Namespace, settings: VerifierSettings, asked:
             options.dir, settings, stack, _now_ms,
             offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
         )  # fmt: skip
-        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
+        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline, answer_s=NOBODY_WAITS_S)
         names = await numbers_to_ask(options.dir, settings, lookup, stack, _now_ms, offline=options.offline)
         checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer, names)
         total = len(asked.questions)

@@ -132,7 +132,9 @@ async def _make_log(replica: Replica | None, trust: Trust, progress: Callable[[i
     store = cast("VersionedStore", replica.integrator.store)
     seal_entry = await entry_at(store, size - 1)
     seal = parse_seal(seal_entry)
-    end = await replica.end(size) if replica.successor else None
+    verified = replica.verified
+    ended = replica.successor and verified is not None and verified.size == size  # it may have gone on meanwhile
+    end = await replica.end(size) if ended else None
     found = await read_states(store, seal.covered, seal.map_root, seal.map_count, progress)
     (path,) = await Hashes(store).inclusion([seal.covered], size)  # 4
     width = found.width()

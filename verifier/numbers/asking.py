@@ -32,7 +32,7 @@ from verifier.several import least_favourable
 from verifier.verdict import Code, Finding, Source, Verdict, without_item
 from verifier.verify import Evidence, verify
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _log = logging.getLogger("verifier")
 WAIT_S: Final = 5.0  # for one answer of a ledger's index
 ALONE_S: Final = 15.0  # for which a ledger that let that pass is asked nothing
@@ -68,14 +68,15 @@ class Asked:
 class _Heard:
     """What the indexes said of one number and name."""
 
-    found: list[FoundBody] = field(default_factory=list)
+    found: list[tuple[Asked, FoundBody]] = field(default_factory=list)
+    answered: list[Asked] = field(default_factory=list)
     silent: bool = False  # one of them did not answer
     unanswered: bool = False  # one of them has no answer to this question
 
 
 class Numbers:
     """Asks every log of `lookup` that has an index here. Numbers and names come in their normal form. `wait_s`: for one
-    answer; a ledger that let it pass is left alone for `alone_s`."""
+    answer of one of several; a ledger that let it pass is left alone for `alone_s`."""
 
     def __init__(
         self,
@@ -111,25 +112,45 @@ class Numbers:
     async def tail_of(self, number: str, name: str, last4: str) -> Tail:
         """Of the certificate with this number and name."""
         [heard] = await self._ask([(number, name)])
-        if not heard.found:
+        found = await self._counting(heard)
+        if not found:
             return Tail.UNKNOWN if heard.silent or heard.unanswered or not self._all_asked else Tail.OTHER
-        return await self._tail(heard.found[0].cert_key, last4)
+        return await self._tail(found[0].cert_key, last4)
 
     async def _ask(self, pairs: Sequence[tuple[str, str]]) -> list[_Heard]:
         heard = [_Heard() for _ in pairs]
         said = await asyncio.gather(*(self._ask_one(asked, pairs) for asked in self._asked))
-        for answers in said:
+        for asked, answers in zip(self._asked, said, strict=True):
             answered = 0
             for answer in answers:
                 for at, found in enumerate(answer.found):
                     each = heard[answered + at]
-                    each.unanswered |= at in answer.unanswered
-                    if found is not None and found not in each.found:
-                        each.found.append(found)
+                    if found is not None:
+                        each.found.append((asked, found))
+                    if at in answer.unanswered:
+                        each.unanswered = True
+                    else:
+                        each.answered.append(asked)
                 answered += len(answer.found)
             for each in heard[answered:]:
                 each.silent = True
         return heard
+
+    async def _counting(self, heard: _Heard) -> list[FoundBody]:
+        """What was found, each once, but for what the logs themselves whose answers count no longer name so: a log that
+        followed has given the number to a new certificate, or corrected the name."""
+        if len(self._lookup.logs) == 1:
+            return [found for _, found in heard.found]
+        named: dict[tuple[bytes, bytes], tuple[FoundBody, list[Asked]]] = {}
+        for asked, found in heard.found:
+            named.setdefault((found.cert_key, found.salt), (found, []))[1].append(asked)
+        kept = []
+        for found, by in named.values():
+            counted = await self._lookup.counted(found.cert_key)
+            theirs = [asked for asked in heard.answered if asked.log in counted]
+            if not theirs or any(asked in by for asked in theirs):
+                kept.append(found)
+        return kept
 
     async def _ask_one(self, asked: Asked, pairs: Sequence[tuple[str, str]]) -> list[LookupAnswer]:
         """What one index says of the first pairs, until it fails."""
@@ -143,8 +164,10 @@ class Numbers:
             self._refused.discard(asked.log.trust.origin)
         return answers
 
-    async def _in_time(self, asked: Asked, ask: Callable[..., Awaitable[T]], *question: object) -> T:
+    async def _in_time(self, asked: Asked, ask: Callable[..., Awaitable[_T]], *question: object) -> _T:
         """Its answer. Raises what it raises, and Unavailable when it takes too long or lately did."""
+        if len(self._lookup.logs) == 1:  # nobody else could answer, and the client has a deadline of its own
+            return await ask(*question)
         origin, clock = asked.log.trust.origin, asyncio.get_running_loop().time
         began = clock()
         if began < self._alone_until.get(origin, began):
@@ -158,14 +181,15 @@ class Numbers:
             raise Unavailable("the ledger did not answer") from error
 
     async def _verdict(self, pair: tuple[str, str], heard: _Heard) -> Verdict:
-        if not heard.found:
+        found = await self._counting(heard)
+        if not found:
             if heard.silent:
                 return self._unavailable()
             if heard.unanswered or not self._all_asked:
                 return self._unavailable(steps.INDEX_NO_ANSWER if heard.unanswered else steps.INDEX_UNASKED)
             return verify(Evidence(Numbered(*pair)), self._asked[0].log.trust, self._now_ms())
         verdicts = []
-        for one in heard.found:
+        for one in found:
             item = Numbered(*pair, one.cert_key, FaceOpening(one.salt, *pair))
             try:
                 verdicts.append((await self._lookup.judge(item)).verdict)

@@ -71,7 +71,7 @@ async function age(page, told, log, now, notes, followed) {
 
 /** Whether the log has ended with the checkpoint of this proof, and another pinned log follows it. */
 async function isFollowed({ origin, size, root }, trust, askEnd) {
-  const raw = await askEnd();
+  const raw = await askEnd().catch(() => new Uint8Array(0)); // no network any more: then nothing follows it
   try {
     const successor = await successorOf(decode(raw, 16 * 1024), { size, root });
     return successor !== origin && trust.logs.some(({ pins }) => pins.origin === successor);

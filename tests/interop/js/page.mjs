@@ -87,6 +87,7 @@ async function page({ page: said, cert_key: key, raw, trust, now, text, bases, e
   let asked = false;
   const askEnd = async () => {
     asked = true;
+    if (end === "no network") throw new TypeError("failed to fetch");
     return bytes(end ?? "80");
   };
   const told = await recheck({ ...said, certKey: bytes(key) }, bytes(raw), read, now, carried, askEnd);

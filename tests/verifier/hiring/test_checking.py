@@ -175,15 +175,58 @@ async def test_pauses_that_brought_nothing_are_not_made_for_all_other_rows(offic
 
     names = [f"例{chr(0x4E00 + at)}" for at in range(450)]
     raw = read_list(csv_of(["编号", "姓名"], *[[number, name] for name in names]), "")
-    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, Down(), pauses_s=(0.0, 0.0))
+    how: dict[str, Any] = {"pauses_s": (0.001, 0.002), "in_vain_s": 0.0035}
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, Down(), **how)
 
     def progress(done: int) -> None:
         nonlocal down
-        down = done < 300 or done >= 400  # it is there again for the last but one piece, and away for the last one
+        down = done < 300  # it is there again for the last two pieces
 
     result = await checker.check(raw, "zh", progress)
-    assert asked == [*[100] * 3, 100, 100, 100, *[50] * 3]
-    assert codes(result) == ["unavailable"] * 300 + ["not_found"] * 100 + ["unavailable"] * 50
+    assert asked == [*[100] * 3, 100, 100, 100, 50]
+    assert codes(result) == ["unavailable"] * 300 + ["not_found"] * 150
+
+
+async def test_pauses_that_brought_something_are_made_as_long_as_they_do(office: Office) -> None:
+    """A ledger that takes few look-ups a second, and a long list."""
+    number, asked = office.certificate.face.number, list[int]()
+
+    class Slow:
+        async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+            asked.append(len(pairs))
+            return [without_item(Code.NOT_FOUND if at < 50 else Code.UNAVAILABLE, 0) for at in range(len(pairs))]
+
+    raw = read_list(csv_of(["编号", "姓名"], *[[number, f"例{chr(0x4E00 + at)}"] for at in range(400)]), "")
+    how: dict[str, Any] = {"pauses_s": (0.001, 0.002), "in_vain_s": 0.0005}
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, Slow(), **how)
+    assert codes(await checker.check(raw, "zh")) == (["not_found"] * 50 + ["unavailable"] * 50) * 4
+    assert asked == [100] * 4, "no pause is as short as this list may wait"
+    asked.clear()
+    how["in_vain_s"] = 0.002
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, Slow(), **how)
+    assert codes(await checker.check(raw, "zh")) == ["not_found"] * 400
+    assert asked == [100, 50] * 4
+
+
+async def test_links_that_a_log_left_are_asked_once_more(office: Office) -> None:
+    """One of several logs was late once, and answers nothing for a moment: a list would be over by then."""
+    (log,) = office.lookup.logs
+
+    class Late:
+        logs = (log, log)
+        asked = 0
+
+        async def by_text(self, text: str) -> Verdict:
+            self.asked += 1
+            return without_item(Code.NOT_FOUND if self.asked > 3 else Code.UNAVAILABLE, 0)
+
+    links = [[office.log.certificate(f"c{at}").code().link] for at in range(3)]
+    raw = read_list(csv_of(["链接"], *links), "")
+    for logs, expected in ((Late.logs, ["not_found"] * 3), (Late.logs[:1], ["unavailable"] * 3)):
+        late = Late()
+        late.logs = logs  # type: ignore[assignment]
+        checker = ListChecker(late, MESSAGES, BASE, lambda: office.now[0], again_s=0.001)  # type: ignore[arg-type]
+        assert codes(await checker.check(raw, "zh")) == expected
 
 
 async def test_one_row_that_has_no_answer_costs_the_others_nothing(office: Office) -> None:

@@ -38,6 +38,7 @@ from verifier.hiring.jobs import KEPT_MS
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
 from verifier.opened import logs_to_ask, numbers_to_ask
+from verifier.patience import NOBODY_WAITS_S
 from verifier.scanning import Scanner
 
 MAX_SHEET: Final = 64 * 1024 * 1024  # bytes
@@ -132,7 +133,7 @@ async def _answered(options: argparse.Namespace, settings: VerifierSettings, run
             options.dir, settings, stack, _now_ms,
             offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
         )  # fmt: skip
-        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
+        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline, answer_s=NOBODY_WAITS_S)
         names = await numbers_to_ask(options.dir, settings, lookup, stack, _now_ms, offline=options.offline)
         runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
         asking = None
