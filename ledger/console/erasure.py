@@ -32,10 +32,10 @@ _LEFT: Final = Text("{count} 份删除申请未执行", "{count} orders of erasu
 
 _NAMED: Final = 20  # damaged rows
 _DAMAGED: Final = Text(
-    "有 {count} 行打不开，无法判断属于谁，没有删除；其余已删除。"
+    "有 {count} 行申领记录打不开，无法判断属于谁，没有删除；其余已删除。"
     "请用 fsck --keys 核对，从备份换回完好的行后以同一文件再次执行：{rows}",
-    "{count} rows do not open, so that nobody can tell whose they are: they stay, all else is deleted. Look at fsck "
-    "--keys, put them back from a backup that has them sound, and run the same file again: {rows}",
+    "{count} rows of claims do not open, so that nobody can tell whose they are: they stay, all else is deleted. Look "
+    "at fsck --keys, put them back from a backup that has them sound, and run the same file again: {rows}",
 )
 _UNREAD: Final = Text(
     "{count} 个正面信封打不开：已删除，但无法找到其编号与姓名对应的查询行，该行可能仍在。"

@@ -157,9 +157,11 @@ _TEXTS: dict[Refusal, Text] = {
     Refusal.NOTHING_CHANGES: Text("此语句不改变任何内容", "The statement would change nothing"),
     Refusal.EFFECTIVE_IN_FUTURE: Text("生效日期或位置晚于登记时", "The effective day or index lies in the future"),
     Refusal.LOG_KEYS_NOT_HELD: Text(
-        "账本没有这对日志密钥的私钥，改用后将无法签名：请把 next-keys 生成的密钥文件放入其目录，或更正语句中的公钥",
-        "The ledger has no private keys of this pair, and could sign nothing after it: put the key file that next-keys "
-        "made into its folder, or correct the public keys in the statement",
+        "账本打不开这对日志密钥的私钥，改用后将无法签名：请把 next-keys 生成的密钥文件放入其目录"
+        "（口令须与其他密钥相同），或更正语句中的公钥",
+        "The ledger cannot open the private keys of this pair, and could sign nothing after it: put the key file that "
+        "next-keys made into its folder (under the passphrase of its other keys), or correct the public keys in the "
+        "statement",
     ),
     Refusal.KEYS_DROPPED: Text(
         "新条款须列出先前备案的全部密钥", "The new terms must list every key that was filed before"

@@ -14,6 +14,7 @@ class ClockStopped(Unavailable):
 
 BACK_MS: Final = 5_000
 FORWARD_MS: Final = 300_000
+LOST_MS: Final = 86_400_000  # a batch sealed by a clock that is so far ahead would keep out all others for as long
 
 
 class LogClock:
@@ -28,17 +29,20 @@ class LogClock:
         """As a start would begin it: with the wall clock as it is now."""
         return LogClock(self._wall_ms, self._steady_ms)
 
+    def expected(self) -> int:
+        """What the steady clock lets the wall clock say."""
+        return self._steady_ms() + self._offset
+
     def now_s(self) -> int:
         """Whole seconds for a signature's own time, never fewer than before. Raises ClockStopped after a leap, and
         while the wall clock is behind the last signature."""
         now = self._checked()
-        if now < self._signed - BACK_MS:
-            raise ClockStopped("the clock is behind the log's last signature; signing is stopped", retry_after=30)
         self._signed = max(now, self._signed)
         return self._signed // 1000
 
     def batch_time(self, last: int) -> int:
-        """A time later than `last` (ms). Raises ClockStopped when the wall clock is behind the log or has leapt."""
+        """A time later than `last` (ms). Raises ClockStopped when the wall clock is behind the log or its last
+        signature, or has leapt."""
         now = self._checked()
         if now < last - BACK_MS:
             raise ClockStopped("the clock is behind the log's last batch; signing is stopped", retry_after=30)
@@ -54,6 +58,8 @@ class LogClock:
                 )
             self._offset = self._first  # a leap within the limit was followed, and is undone
         self._offset += max(-50, min(50, offset - self._offset))  # follow slow corrections, not leaps
+        if now < self._signed - BACK_MS:  # a leap that was followed was signed in, and put right since
+            raise ClockStopped("the clock is behind the log's last signature; start the log again", retry_after=30)
         return now
 
 

@@ -80,6 +80,7 @@ async def post_lookup(request: web.Request) -> web.Response:
         raise Malformed(f"between 1 and {wire.MAX_LOOKUPS} look-ups in a request")
     for question in questions:
         check_pair(question.number, question.name)
+    asked.lookups.published()  # before it is paid for
     asked.enquirers.spend(name, len(questions), asked.steady_s())
     journal.info("look-ups", extra={"fields": {"verifier": name, "count": len(questions)}})
     answers = await asked.lookups.find([(q.number, q.name) for q in questions])  # 3
@@ -96,6 +97,7 @@ async def post_match(request: web.Request) -> web.Response:
     question = wire.decode(await read_body(request, _BODY), wire.MatchRequest)
     if len(question.cert_key) != 32 or _LAST4.fullmatch(question.last4) is None:
         raise Malformed("a cert key has 32 bytes, and the end of an ID number four capital letters or digits")
+    asked.lookups.published()
     asked.enquirers.spend(name, 1, asked.steady_s())
     journal.info("match", extra={"fields": {"verifier": name}})
     return _json(wire.encode(wire.MatchAnswer(await asked.match(question.cert_key, question.last4))))

@@ -6,9 +6,9 @@
     4 match       the row of each statement and the last four characters of the ID number, found by trial
     5 links       the rows that lead from claims to this certificate, found by opening those of all claims
 
-A row that does not open is named and stays: nobody knows whose it is. One that is damaged says nothing against the
-others. An envelope that does not open goes with the rest; its number and name nobody knows then, and so its look-up
-rows are not found: that is said too, for another run would find no envelope and nothing to say.
+A row of a claim that does not open is named and stays: nobody knows whose it is. One that is damaged says nothing
+against the others. An envelope that does not open goes with the rest; its number and name nobody knows then, and so its
+look-up rows are not found: that is said too, for another run would find no envelope and nothing to say.
 
 Two rows stay, under keys made of HMACs. That of the number leads to a place in the log, and says of the person nothing
 that the log does not: without it the number could be given to somebody else. That of the person (track) leads to a
@@ -25,7 +25,7 @@ from typing import Final
 
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.envelope import FaceContent, open_face
-from ledger.records.kinds import Kind
+from ledger.records.kinds import CertificateStatus, Kind
 from ledger.records.secret import cert_key_of, correction_locator, locator_of
 from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
@@ -47,7 +47,7 @@ class Erasable:
     cert_key: bytes
     places: tuple[bytes, ...]  # of envelopes, each with both slots
     hmacs: tuple[bytes, ...]
-    damaged: tuple[bytes, ...] = ()  # index rows that do not open, and may be of this certificate
+    damaged: tuple[bytes, ...] = ()  # rows of claims that do not open, and may be of this certificate
     unread: int = 0  # face envelopes that do not open
 
 
@@ -72,7 +72,8 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
     for leaf, both in zip(leaves, places, strict=True):
         there, face = await _face(store, secret, leaf, both)  # 2
         if face is not None:
-            hmacs += await _looked_up(store, index, face, cert_key, damaged)  # 3
+            moved = state.status is CertificateStatus.REPLACED
+            hmacs += await _looked_up(store, index, face, cert_key, moved=moved)  # 3
         unread += there and face is None
         hmacs += await _matched(store, index, leaf, state.issue_index, thorough=there)  # 4
     hmacs += await _linked(store, Nullifiers(index), cert_key, damaged)  # 5
@@ -98,8 +99,10 @@ async def _face(
 
 
 async def _looked_up(
-    store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes, damaged: list[bytes]
+    store: PrivateStore, index: PrivateIndex, face: FaceContent, cert_key: bytes, *, moved: bool
 ) -> list[bytes]:
+    """A row that does not open is of this very number and name: it opens for nobody and goes too, unless the number has
+    `moved` to a certificate that stays."""
     number, name = face.opening.number, face.opening.name
     found: list[bytes] = []
     keys = lookup_keys(index.number_keys(number), index.lookup_hmac(number, name))
@@ -108,7 +111,8 @@ async def _looked_up(
             if index.open_lookup(number, name, sealed).cert_key == cert_key:
                 found.append(key)
         except Unverified:
-            damaged.append(key)
+            if not moved:
+                found.append(key)
     return found
 
 

@@ -55,7 +55,7 @@ class Front:
     link: SequencerLink
     key: bytes  # of front and sequencer
     intake: Intake  # of requesters that are known, who wait for who leads
-    strangers: Intake  # of what is passed on: anybody may send it, and takes nothing of the other
+    strangers: Intake  # of what is passed on: anybody may send it, and submissions lose nothing by it
     backlog: Backlog  # of what is examined here; behind it the sequencer has its own
     metrics: FrontMetrics
 

@@ -135,6 +135,11 @@ class Publisher:
             return self._integrator.size
         return self.published.size if self.published else 0
 
+    @property
+    def needs_quorum(self) -> bool:
+        """Whether witnesses have to see a head before it is published."""
+        return self._witnesses.policy.has_quorum
+
     def shown(self) -> Published:
         """What readers see. Raise Unavailable while that is nothing, and when there will be no newer one."""
         self.check_running()
@@ -288,7 +293,7 @@ class Publisher:
             lines = await self._witnesses.cosign(signed)  # 7
             if lines is None or self._halted():
                 return False
-            if self._witnesses.policy.has_quorum:
+            if self.needs_quorum:
                 await self._store.put_checkpoint(add_cosignatures(signed.note, lines), head.size)  # 8
                 if self._halted():
                     return False
@@ -321,7 +326,7 @@ class Publisher:
 
     async def _show_stored(self, head: StoredHead) -> None:
         """What was published last, where that was kept: readers see it until there is a newer one."""
-        note = await self._store.checkpoint() if self._witnesses.policy.has_quorum else None
+        note = await self._store.checkpoint() if self.needs_quorum else None
         if note is None:
             return
         signer = self._signer.signer

@@ -357,7 +357,7 @@ async def serve(
         on_ready(sites[0])
         fatal.add_done_callback(lambda _: stop.set())
         sequencer = apps[0][LOG].sequencer
-        if standby or load_policy(folder, settings).has_quorum:  # without either a start would believe any clock
+        if standby or apps[0][LOG].publisher.needs_quorum:  # without either a start would believe any clock
             check = sequencer.check_clock if standby else sequencer.check_leap
             giving = asyncio.create_task(give_way(check, settings.takeover_ms / 1000, fatal))
             leading.callback(giving.cancel)

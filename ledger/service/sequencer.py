@@ -39,7 +39,7 @@ from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
 from ledger.service.backlog import Backlog
-from ledger.service.clock import ClockStopped, LogClock
+from ledger.service.clock import LOST_MS, ClockStopped, LogClock
 from ledger.service.private_fold import LineageOf, PrivateFold, behind
 from ledger.service.private_index import PrivateIndex
 from ledger.service.publisher import Publisher
@@ -145,16 +145,19 @@ class Sequencer:
         self._clock.batch_time(self.integrator.head.time)
 
     def check_leap(self) -> None:
-        """As check_clock, but silent where a start would be refused too: while the clock is behind the log."""
+        """As check_clock, but silent where a start would not help: while the clock is behind the log, which would be
+        refused; and where it is a day ahead, which a person had better look at: witnesses may go by the same clock."""
         try:
             self.check_clock()
         except ClockStopped:
             assert self.integrator.head is not None
+            last = max(self.integrator.head.time, self._clock.expected())
             try:
-                self._clock.anew().batch_time(self.integrator.head.time)
+                ahead = self._clock.anew().batch_time(self.integrator.head.time) - last
             except ClockStopped:
                 return
-            raise
+            if ahead < LOST_MS:
+                raise
 
     def put(self, candidates: Sequence[Candidate]) -> asyncio.Future[list[int | Refused]]:
         """Queue candidates in order. Raises Unavailable when the queue is full (never an unbounded queue: this bounds

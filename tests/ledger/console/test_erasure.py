@@ -6,16 +6,20 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.__main__ import main
+from ledger.console import erasure
 from ledger.console.erasure import read_orders
 from ledger.console.operate import PASSPHRASE as VARIABLE
 from ledger.errors import Malformed
 from ledger.records.erasure import public_of, seal_order
 from ledger.records.secret import cert_key_of
+from ledger.service.erasure import Erasable
 from tests.support.builders import Certificate, octets
 from tests.support.live_ledger import PASSPHRASE, LiveLedger, drafted, live_body
 
@@ -114,11 +118,12 @@ def test_what_is_not_confirmed_is_said_and_is_done_again(
 
 
 @pytest.mark.parametrize(
-    ("damage", "rows", "said"),
+    ("damage", "status", "rows", "said"),
     [
-        ("private_index SET body = x'00' WHERE purpose = 4", (3, 0), ("1 行打不开", "1 rows do not open", "{hmac}")),
+        ("private_index SET body = x'00' WHERE purpose = 4", 0, (4, 0), ()),
         (
             "envelope SET body = x'00' WHERE slot = 1",
+            1,
             (3, 0),
             ("01: 1 个正面信封打不开", "1 face envelopes did not open"),
         ),
@@ -128,6 +133,7 @@ def test_what_is_damaged_holds_up_nothing_and_is_said(
     stopped: tuple[Path, str],
     capsys: pytest.CaptureFixture[str],
     damage: str,
+    status: int,
     rows: tuple[int, int],
     said: tuple[str, ...],
 ) -> None:
@@ -136,12 +142,27 @@ def test_what_is_damaged_holds_up_nothing_and_is_said(
     with closing(sqlite3.connect(store)) as connection:
         connection.execute(f"UPDATE {damage}")
         connection.commit()
-        [(hmac,)] = connection.execute("SELECT hmac FROM private_index WHERE purpose = 4").fetchall()
-    assert main(["erase", "--dir", str(folder), orders]) == 1
+    assert main(["erase", "--dir", str(folder), orders]) == status
     told = capsys.readouterr()
     assert tuple(json.loads(line)["rows"] for line in told.out.splitlines()) == rows
     for words in said:
-        assert words.format(hmac=hmac.hex()) in told.err
+        assert words in told.err
+
+
+def test_rows_of_claims_that_do_not_open_are_named(
+    stopped: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ledger.service.erasure` finds them where there are claims."""
+    folder, orders = stopped
+    find = erasure.find_erasable
+
+    async def found(*asked: Any) -> Erasable:
+        return replace(await find(*asked), damaged=(b"\xab" * 32,))
+
+    monkeypatch.setattr(erasure, "find_erasable", found)
+    assert main(["erase", "--dir", str(folder), orders]) == 1
+    told = capsys.readouterr().err
+    assert "1 行申领记录打不开" in told and "1 rows of claims do not open" in told and "ab" * 32 in told
 
 
 def test_lines_that_are_none_are_refused() -> None:

@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from ledger import wire
+from ledger.client import LedgerClient
+from ledger.edge import protect, start_site
 from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.records.kinds import Kind
-from ledger.service.enquirers import Enquirers, parse_verifiers
-from ledger.service.enquiries import Enquiries
+from ledger.service.enquirers import Enquirers, format_verifier, parse_verifiers
+from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.lookups import Lookups, Unanswered
 from ledger.service.private_index import Found, lookup_keys
 from tests.support.builders import SECOND, Body, Certificate, id_number, key_standing, two_keys
@@ -201,6 +204,38 @@ async def test_a_match_without_an_answer_is_no_try(room: Room) -> None:
             assert await asked.match(one.issue.cert_key, LAST4["a"])
         with pytest.raises(Refused, match="TRIES_USED"):
             await asked.match(one.issue.cert_key, LAST4["a"])
+
+
+async def test_what_cannot_be_answered_now_is_not_paid_for(room: Room) -> None:
+    """A log that has stopped says so as often as it is asked; what a verifier may ask a day is for answers."""
+    async with room.open():
+        asked = enquiries(room)
+        asked.enquirers = Enquirers(parse_verifiers((format_verifier("lab", LOOKUP_TOKEN),)), 1)
+        stopped = [True]
+
+        def published() -> int:
+            if stopped[0]:
+                raise Unavailable("the log has stopped")
+            assert room.published is not None
+            return room.published.size
+
+        asked.lookups = replace(asked.lookups, published=published)
+        app = web.Application()
+        protect(app)
+        add_enquiries(app, asked)
+        site = await start_site(app, "127.0.0.1", 0)
+        try:
+            async with LedgerClient(site.url, token=LOOKUP_TOKEN) as verifier:
+                for _ in range(2):
+                    with pytest.raises(Unavailable):
+                        await verifier.lookup([("1", "名")] * 500)
+                    with pytest.raises(Unavailable):
+                        await verifier.match(bytes(32), "0000")
+                stopped[0] = False
+                assert (await verifier.lookup([("1", "名")] * 499)).found == [None] * 499
+                assert not await verifier.match(bytes(32), "0000")
+        finally:
+            await site.stop()
 
 
 # ---- over HTTP ------------------------------------------------------------------------------------------------------

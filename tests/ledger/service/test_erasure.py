@@ -112,15 +112,28 @@ async def test_a_link_that_is_damaged_holds_up_nobody_and_is_named(room: Room, b
 
 
 @pytest.mark.parametrize("body", ["00" * 60, ""])
-async def test_a_look_up_row_that_is_damaged_is_named(room: Room, body: str) -> None:
+async def test_a_look_up_row_that_is_damaged_goes_with_the_rest(room: Room, body: str) -> None:
+    """It is of this very number and name, opens for nobody, and could not be found any more without the envelope."""
     path = room.folder / "log.db"
     async with room.open():
         [first] = await room.draft("a")
         await put(room, first)
     room.kind.change(path, f"UPDATE private_index SET body = x'{body}' WHERE purpose = {int(Purpose.LOOKUP)}")
-    [(row,)] = room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
     found, gone = await erased(room, first.secret)
-    assert (found.damaged, found.unread, gone) == ((row,), 0, 3)
+    assert (found.damaged, found.unread, gone) == ((), 0, 4)
+    assert room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}") == []
+
+
+async def test_a_damaged_row_of_a_number_that_moved_is_the_new_certificates(room: Room) -> None:
+    path = room.folder / "log.db"
+    async with room.open():
+        [first] = await room.draft("a")
+        await put(room, first)
+        await put(room, reissue(BODY, first, "again"))
+    room.kind.change(path, f"UPDATE private_index SET body = x'00' WHERE purpose = {int(Purpose.LOOKUP)}")
+    rows = room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
+    await erase(room, first.secret)
+    assert room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}") == rows
 
 
 async def test_an_envelope_that_does_not_open_goes_and_is_told(room: Room) -> None:
