@@ -12,6 +12,11 @@ class ClockStopped(Unavailable):
     """The clock cannot be trusted now; nothing is signed until it is right again, or is begun anew by a start."""
 
 
+class ClockBehind(ClockStopped):
+    """It is behind what was signed by it while it was wrong, goes on by itself when it has come there, and no start
+    would do better."""
+
+
 BACK_MS: Final = 5_000
 FORWARD_MS: Final = 300_000
 LOST_MS: Final = 86_400_000  # a batch sealed by a clock that is so far ahead would keep out all others for as long
@@ -59,7 +64,7 @@ class LogClock:
             self._offset = self._first  # a leap within the limit was followed, and is undone
         self._offset += max(-50, min(50, offset - self._offset))  # follow slow corrections, not leaps
         if now < self._signed - BACK_MS:  # a leap that was followed was signed in, and put right since
-            raise ClockStopped("the clock is behind the log's last signature; start the log again", retry_after=30)
+            raise ClockBehind("the clock is behind the log's last signature; it goes on from there", retry_after=30)
         return now
 
 

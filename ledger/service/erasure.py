@@ -72,7 +72,9 @@ async def find_erasable(store: PrivateStore, index: PrivateIndex, secret: bytes)
     for leaf, both in zip(leaves, places, strict=True):
         there, face = await _face(store, secret, leaf, both)  # 2
         if face is not None:
-            moved = state.status is CertificateStatus.REPLACED
+            gone = state.status is CertificateStatus.REPLACED
+            gone |= state.status is CertificateStatus.VOID and state.kind is Kind.REISSUE
+            moved = gone and leaf == state.commitment_leaf  # a name of before is this certificate's alone
             hmacs += await _looked_up(store, index, face, cert_key, moved=moved)  # 3
         unread += there and face is None
         hmacs += await _matched(store, index, leaf, state.issue_index, thorough=there)  # 4

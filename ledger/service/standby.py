@@ -45,7 +45,7 @@ from aiohttp import web
 from ledger.edge import ERROR_CODE, ErrorAnswer, Site, json_answer, protect, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Refused, Unavailable
-from ledger.service.clock import ClockStopped
+from ledger.service.clock import ClockBehind, ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.store.opening import Opened, is_postgres, open_store, unseat_writer
 from ledger.store.postgres_link import Deadlines
@@ -186,6 +186,8 @@ async def give_way(check_clock: Callable[[], None], silence_s: float, fatal: asy
         await asyncio.sleep(silence_s / 15)
         try:
             check_clock()
+        except ClockBehind:
+            pass
         except ClockStopped as error:
             if time.monotonic() - right_s > silence_s and not fatal.done():
                 log.critical("the clock has stopped the log for too long; another start may find it right")

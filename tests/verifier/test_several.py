@@ -847,9 +847,16 @@ class TestNumbers:
         theirs, own = FakeIndex(), FakeIndex()
         theirs.add(one)
         asked = [Asked(old.known, theirs), Asked(new.known, own)]
-        assert await numbered(heirs, asked, one) is Code.NOT_FOUND, "its own index leads from this name to nothing"
+        assert await numbered(heirs, asked, one) is Code.VALID, (
+            "its own index lost what it had (refill): that says nothing"
+        )
+        await new.log.correct(one, "例改名")
+        await new.poll()
+        assert await numbered(heirs, asked, one) is Code.NOT_FOUND
         own.failure = Unavailable("down")
-        assert await numbered(heirs, asked, one) is Code.VALID
+        assert await numbered(heirs, asked, one) is Code.UNAVAILABLE, "the corrected name may be this one again"
+        alone = Numbers(asked[:1], heirs.lookup(), lambda: heirs.now)
+        assert (await alone.by_number(one.face.number, one.face.name)).code is Code.UNAVAILABLE
 
     async def test_one_log_has_the_clients_own_deadline(self, desk: Desk) -> None:
         first, _ = desk.logs
@@ -866,6 +873,20 @@ class TestNumbers:
         numbers = Numbers([Asked(first.known, Slow())], alone, lambda: desk.now, wait_s=0.001)
         for _ in range(2):
             assert (await numbers.by_number(mine.face.number, mine.face.name)).code is Code.VALID
+
+        class Down(FakeIndex):
+            calls = 0
+
+            async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
+                self.calls += 1
+                await asyncio.sleep(0.05)
+                raise Unavailable("the client waited for a minute")
+
+        down = Down()
+        numbers = Numbers([Asked(first.known, down)], alone, lambda: desk.now, wait_s=0.001)
+        for _ in range(5):
+            assert (await numbers.by_number(mine.face.number, mine.face.name)).code is Code.UNAVAILABLE
+        assert down.calls == 1, "each of a hundred pieces of a list would wait as long"
 
     async def test_a_log_that_takes_no_look_ups_leaves_no_no(self, desk: Desk) -> None:
         first, second = desk.logs

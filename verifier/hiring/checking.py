@@ -29,7 +29,7 @@ AT_ONCE: Final = 8  # checks between two turns of the loop: about 5 ms
 PICTURES_AT_ONCE: Final = 2
 PAIRS_AT_ONCE: Final = 100
 PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0)  # for a ledger that takes only so many look-ups a second
-IN_VAIN_S: Final = 120.0  # of pauses of one list that brought nothing: other lists wait, too
+IN_VAIN_S: Final = 120.0  # for rows of one list that then have no answer all the same: other lists wait, too
 _EXPLAINED: Final = COLUMNS.index("hiring_explained")
 
 
@@ -176,7 +176,8 @@ class ListChecker:
     async def _by_names(self, questions: Sequence[Question], waiting: _Waiting) -> list[Answer]:
         if self._names is None:
             return [self._unasked(question, "hiring_no_names") for question in questions]
-        pairs = [pair_of(question) for question in questions]
+        clock = asyncio.get_running_loop().time
+        pairs, began = [pair_of(question) for question in questions], clock()
         verdicts = await self._names.by_numbers(pairs)
         for pause in self._pauses_s:
             again = [at for at, verdict in enumerate(verdicts) if _may_change(verdict)]
@@ -185,8 +186,8 @@ class ListChecker:
             await asyncio.sleep(pause)
             for at, verdict in zip(again, await self._names.by_numbers([pairs[at] for at in again]), strict=True):
                 verdicts[at] = verdict
-            if all(_may_change(verdicts[at]) for at in again):
-                waiting.left_s -= pause
+        if any(map(_may_change, verdicts)):
+            waiting.left_s -= clock() - began
         return [Answer(question, verdict) for question, verdict in zip(questions, verdicts, strict=True)]
 
     def _unasked(self, question: Question, why: str) -> Answer:

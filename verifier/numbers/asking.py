@@ -22,12 +22,14 @@ from typing import Final, Protocol, TypeVar
 
 from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
+from ledger.records.kinds import CertificateStatus
 from ledger.records.secret import cert_key_of, parse_secret
 from ledger.wire import MAX_LOOKUPS, FoundBody, LookupAnswer
 from verifier import steps
 from verifier.carried import Numbered
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
+from verifier.register import Logged
 from verifier.several import least_favourable
 from verifier.verdict import Code, Finding, Source, Verdict, without_item
 from verifier.verify import Evidence, verify
@@ -69,7 +71,6 @@ class _Heard:
     """What the indexes said of one number and name."""
 
     found: list[tuple[Asked, FoundBody]] = field(default_factory=list)
-    answered: list[Asked] = field(default_factory=list)
     silent: bool = False  # one of them did not answer
     unanswered: bool = False  # one of them has no answer to this question
 
@@ -112,7 +113,7 @@ class Numbers:
     async def tail_of(self, number: str, name: str, last4: str) -> Tail:
         """Of the certificate with this number and name."""
         [heard] = await self._ask([(number, name)])
-        found = await self._counting(heard)
+        found = await self._counting((number, name), heard)
         if not found:
             return Tail.UNKNOWN if heard.silent or heard.unanswered or not self._all_asked else Tail.OTHER
         return await self._tail(found[0].cert_key, last4)
@@ -127,28 +128,25 @@ class Numbers:
                     each = heard[answered + at]
                     if found is not None:
                         each.found.append((asked, found))
-                    if at in answer.unanswered:
-                        each.unanswered = True
-                    else:
-                        each.answered.append(asked)
+                    each.unanswered |= at in answer.unanswered
                 answered += len(answer.found)
             for each in heard[answered:]:
                 each.silent = True
         return heard
 
-    async def _counting(self, heard: _Heard) -> list[FoundBody]:
-        """What was found, each once, but for what the logs themselves whose answers count no longer name so: a log that
-        followed has given the number to a new certificate, or corrected the name."""
+    async def _counting(self, pair: tuple[str, str], heard: _Heard) -> list[FoundBody]:
+        """What was found, each once, but for what a log says of a certificate that counts elsewhere and has moved on
+        there: its number went to a new one, or its name was corrected. Our own register tells, not what an index lacks.
+        """
         if len(self._lookup.logs) == 1:
             return [found for _, found in heard.found]
-        named: dict[tuple[bytes, bytes], tuple[FoundBody, list[Asked]]] = {}
+        named: dict[tuple[bytes, bytes], tuple[FoundBody, list[KnownLog]]] = {}
         for asked, found in heard.found:
-            named.setdefault((found.cert_key, found.salt), (found, []))[1].append(asked)
+            named.setdefault((found.cert_key, found.salt), (found, []))[1].append(asked.log)
         kept = []
         for found, by in named.values():
-            counted = await self._lookup.counted(found.cert_key)
-            theirs = [asked for asked in heard.answered if asked.log in counted]
-            if not theirs or any(asked in by for asked in theirs):
+            held = await self._lookup.holding(found.cert_key)
+            if held is None or held[0] in by or not _moved_on(held[1], FaceOpening(found.salt, *pair)):
                 kept.append(found)
         return kept
 
@@ -166,14 +164,13 @@ class Numbers:
 
     async def _in_time(self, asked: Asked, ask: Callable[..., Awaitable[_T]], *question: object) -> _T:
         """Its answer. Raises what it raises, and Unavailable when it takes too long or lately did."""
-        if len(self._lookup.logs) == 1:  # nobody else could answer, and the client has a deadline of its own
-            return await ask(*question)
         origin, clock = asked.log.trust.origin, asyncio.get_running_loop().time
         began = clock()
         if began < self._alone_until.get(origin, began):
             raise Unavailable("the ledger was silent a moment ago")
         try:
-            async with asyncio.timeout(self._wait_s):
+            # Where nobody else could answer, the client's own deadline will do.
+            async with asyncio.timeout(self._wait_s if len(self._lookup.logs) > 1 else None):
                 return await ask(*question)
         except (Unavailable, TimeoutError) as error:
             if clock() - began > self._wait_s / 2:  # also where it is a connection that was waited for
@@ -181,7 +178,7 @@ class Numbers:
             raise Unavailable("the ledger did not answer") from error
 
     async def _verdict(self, pair: tuple[str, str], heard: _Heard) -> Verdict:
-        found = await self._counting(heard)
+        found = await self._counting(pair, heard)
         if not found:
             if heard.silent:
                 return self._unavailable()
@@ -225,3 +222,7 @@ class Numbers:
         if isinstance(error, Unverified) and origin not in self._refused:
             self._refused.add(origin)
             _log.error("the ledger of %s does not take our token, and answers no look-ups", origin)
+
+
+def _moved_on(logged: Logged, opening: FaceOpening) -> bool:
+    return logged.state.status is CertificateStatus.REPLACED or opening.digest() != logged.face

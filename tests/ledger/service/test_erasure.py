@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,23 @@ async def test_a_damaged_row_of_a_number_that_moved_is_the_new_certificates(room
     rows = room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
     await erase(room, first.secret)
     assert room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}") == rows
+
+
+async def test_a_damaged_row_of_a_name_of_before_is_not_that_of_the_new_certificate(room: Room) -> None:
+    path = room.folder / "log.db"
+    async with room.open():
+        [first] = await room.draft("a")
+        await put(room, first)
+        changed = correction(BODY, first, name="新名字")
+        await put(room, changed)
+        before = room.kind.change(path, f"SELECT count(*) FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
+        assert before == [(2,)], "of both names"
+    room.kind.change(path, f"UPDATE private_index SET body = x'00' WHERE purpose = {int(Purpose.LOOKUP)}")
+    async with room.open():
+        await put(room, reissue(BODY, replace(first, face=changed.face), "again"))
+    await erase(room, first.secret)
+    left = room.kind.change(path, f"SELECT length(body) FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
+    assert len(left) == 1 and left[0][0] > 1, "the one that leads to the new certificate"
 
 
 async def test_an_envelope_that_does_not_open_goes_and_is_told(room: Room) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from ledger.edge import start_site
 from ledger.errors import Refused, Unavailable
-from ledger.service.clock import ClockStopped
+from ledger.service.clock import ClockBehind, ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.service.standby import Place, check_shared, give_way, hold_place, take_place, waiting_app, why_ended
 from ledger.store.opening import create_store, open_store, unseat_writer
@@ -175,19 +175,26 @@ async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: 
 
 
 async def test_one_whose_clock_has_stopped_the_log_gives_its_place_up_when_that_lasts() -> None:
-    fatal, wrong, asked = asyncio.get_running_loop().create_future(), False, 0
+    fatal, wrong, behind, asked = asyncio.get_running_loop().create_future(), False, False, 0
 
     def check() -> None:
         nonlocal asked
         asked += 1
         if wrong:
             raise ClockStopped("the clock has leapt")
+        if behind:
+            raise ClockBehind("behind the last signature")
         if asked % 2:
             raise Unavailable("the log has no entry yet")
 
     giving = asyncio.create_task(give_way(check, 0.3, fatal))
     while asked < 30:  # twice as long as it would be waited for
         await asyncio.sleep(0.01)
+    behind = True
+    while asked < 60 and not fatal.done():
+        await asyncio.sleep(0.01)
+    assert not fatal.done(), "it goes on by itself, and who leads next would sign with an earlier time"
+    behind = False
     wrong, before = True, asked
     while asked < before + 3:
         await asyncio.sleep(0.01)

@@ -208,6 +208,22 @@ async def test_pauses_that_brought_something_are_made_as_long_as_they_do(office:
     assert asked == [100, 50] * 4
 
 
+async def test_pauses_of_rows_that_are_answered_in_the_end_are_not_counted(office: Office) -> None:
+    """Of a ledger whose few look-ups a second take several of them."""
+    number, asked = office.certificate.face.number, list[int]()
+
+    class Slower:
+        async def by_numbers(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+            asked.append(len(pairs))
+            return [without_item(Code.UNAVAILABLE if len(asked) % 3 else Code.NOT_FOUND, 0) for _ in pairs]
+
+    raw = read_list(csv_of(["编号", "姓名"], *[[number, f"例{chr(0x4E00 + at)}"] for at in range(1000)]), "")
+    how: dict[str, Any] = {"pauses_s": (0.001, 0.002), "in_vain_s": 0.0025}
+    checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, Slower(), **how)
+    assert codes(await checker.check(raw, "zh")) == ["not_found"] * 1000
+    assert asked == [100] * 30
+
+
 async def test_links_that_a_log_left_are_asked_once_more(office: Office) -> None:
     """One of several logs was late once, and answers nothing for a moment: a list would be over by then."""
     (log,) = office.lookup.logs
