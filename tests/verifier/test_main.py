@@ -530,7 +530,9 @@ class TestSeveralLogs:
             async with session.get("/metrics") as answer:
                 assert 'replica_open{origin="log.test.example/2027"} 0.0' in await answer.text()
             assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 0
-            assert "the running serve opens it within a minute" in capsys.readouterr().err
+            assert (
+                "a running serve that could not open it opens and fills it within a minute" in capsys.readouterr().err
+            )
             await until(format_code(certificate.code()), "valid")
             assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 2, "both are in use"
         assert not is_served(desk.folder)
