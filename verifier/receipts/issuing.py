@@ -91,7 +91,7 @@ class Receipts:
             if verdict.code in UNPROVEN and verdict.proof is None:
                 return sign_receipt(plain, self._signer)
         log = self._log_of(verdict)
-        closed = verdict.proof is not None and log.successor and not log.usable
+        closed = log.successor and not log.usable
         said_why = _CLOSED.format(log=log.trust.origin, successor=log.successor) if closed else _NONE
         raise Refused("NO_RECEIPT", "text", said_why)
 

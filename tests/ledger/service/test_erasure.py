@@ -12,9 +12,9 @@ from ledger.service.erasure import Erasable, find_erasable
 from ledger.service.private_index import Found
 from ledger.store.erasing import erase_rows
 from ledger.store.protocol import Purpose, Slot
-from tests.ledger.service.test_enquiries import LAST4, enquiries, put
+from tests.ledger.service.test_enquiries import LAST4, by_authority, enquiries, put
 from tests.ledger.service.test_private_fold import places_of
-from tests.support.builders import octets
+from tests.support.builders import SECOND, key_standing, octets, two_keys
 from tests.support.claim_room import ClaimRoom
 from tests.support.claims import asked, make_payer
 from tests.support.life_builders import correction, reissue
@@ -135,6 +135,22 @@ async def test_a_damaged_row_of_a_number_that_moved_is_the_new_certificates(room
     rows = room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
     await erase(room, first.secret)
     assert room.kind.change(path, f"SELECT hmac FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}") == rows
+
+
+async def test_a_damaged_row_of_a_void_reissues_number_is_that_of_the_certificate_before(room: Room) -> None:
+    """The number is its again, and a row that leads to nothing keeps a look-up from saying no."""
+    path, second = room.folder / "log.db", replace(BODY, record=SECOND)
+    async with room.open():
+        await by_authority(room, replace(two_keys().filing, change=True))
+        [old] = await room.draft("a")
+        await put(room, old)
+        void = reissue(second, old, "void")
+        await put(room, void)
+        await by_authority(room, key_standing(second.record.public, void_from=room.size - 2))
+    room.kind.change(path, f"UPDATE private_index SET body = x'00' WHERE purpose = {int(Purpose.LOOKUP)}")
+    await erase(room, void.secret)
+    left = room.kind.change(path, f"SELECT count(*) FROM private_index WHERE purpose = {int(Purpose.LOOKUP)}")
+    assert left == [(1,)]
 
 
 async def test_a_damaged_row_of_a_name_of_before_is_not_that_of_the_new_certificate(room: Room) -> None:

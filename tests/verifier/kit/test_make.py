@@ -8,11 +8,14 @@ import pytest
 
 from ledger.errors import Unavailable, Unverified
 from ledger.records.kinds import Kind
+from ledger.records.rotation import LogKey
 from ledger.tlog.note import parse_note
-from tests.support.build_log import ORIGIN
+from tests.support.build_log import ISSUE_DAY, ORIGIN
 from tests.support.kits import LIMIT_MS, kit_desk, live_through
+from verifier.kit import make
 from verifier.kit.format import LISTS, PLACED, Halt
 from verifier.kit.make import Sorted, make_kit
+from verifier.replica import Replica
 
 
 async def test_the_lists_name_everything_and_nothing_else(tmp_path: Path) -> None:
@@ -62,6 +65,27 @@ async def test_a_kit_is_of_the_checkpoint_that_it_names_while_the_log_goes_on(tm
         assert again == before, "older states come out of the history"
         assert len(after.logs[0].lists["revoked"]) == len(before.logs[0].lists["revoked"]) + 1
         assert moved[-1] == len(desk.certificates) + 1, "every certificate and the filing"
+
+
+async def test_a_log_that_closes_meanwhile_has_not_ended_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is under another checkpoint than the kit's, and nobody would believe that kit."""
+    async with kit_desk(tmp_path) as desk:
+        await desk.replica.poll(desk.log.time)
+        basis = make._basis
+
+        async def before(replica: Replica) -> tuple[bytes, int, int]:
+            found = await basis(replica)
+            await desk.log.batch([desk.log.by_authority(LogKey(ISSUE_DAY, successor="log.test.example/next"))])
+            await replica.poll(desk.log.time)
+            assert replica.successor
+            return found
+
+        monkeypatch.setattr(make, "_basis", before)
+        kit = await make_kit([(desk.replica, desk.trust)], desk.log.time, LIMIT_MS)
+        assert kit.logs[0].end is None
+        monkeypatch.undo()
+        kit = await make_kit([(desk.replica, desk.trust)], desk.log.time, LIMIT_MS)
+        assert kit.logs[0].end is not None
 
 
 async def test_a_damaged_replica_makes_none(tmp_path: Path) -> None:
