@@ -66,7 +66,7 @@ class Served:
     def ended(self) -> bool:
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # the second: it was reaped between opening and reading
             return True
         return stat.rpartition(b")")[2].split()[0] == b"Z"
 
@@ -88,19 +88,22 @@ class Served:
 
 
 class Parent:
-    """Serves one log at a time."""
+    """Serves one log at a time. One that is still served when it is left (an error in between) is killed."""
 
     def __init__(self, sabotage: str = "") -> None:
         environ = os.environ | {"CERT_LEDGER_PASSPHRASE": PASSPHRASE.decode()}
         command = [sys.executable, "-c", _PARENT.format(sabotage=sabotage)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, text=True)
+        self._serving: Served | None = None
 
     def __enter__(self) -> Parent:
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
+        if self._serving is not None:
+            self._serving.kill()
         self._process.stdin.close()
         self._process.wait(START_S)
         self._process.stdout.close()
@@ -109,7 +112,8 @@ class Parent:
         (live.folder / "serve.out").unlink(missing_ok=True)
         assert self._process.stdin is not None
         print(live.folder, file=self._process.stdin, flush=True)
-        return Served(live, int(self.line()), self)
+        self._serving = Served(live, int(self.line()), self)
+        return self._serving
 
     def line(self) -> str:
         assert self._process.stdout is not None
