@@ -66,6 +66,7 @@ class Cost:
 
 PERSON_COST = Cost()  # about 0.6 s on two cores: a person types the passphrase
 SERVICE_COST = Cost(memory_kib=64 * 1024)  # RFC 9106 second choice; for long random passphrases of services
+LIGHT_COST = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: demos and tests, never real keys
 
 
 @dataclass(frozen=True, slots=True)

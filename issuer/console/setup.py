@@ -15,7 +15,7 @@ from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_
 from issuer.filing import fetch_filing, fetch_genesis
 from ledger.client import LedgerClient
 from ledger.errors import Refused, Unavailable, Unverified
-from ledger.keystore import PERSON_COST, Cost, public_part
+from ledger.keystore import LIGHT_COST, PERSON_COST, public_part
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day, format_day
 from ledger.reference_data import load_catalogue, load_ladder
@@ -23,7 +23,6 @@ from ledger.settings import format_settings
 from ledger.text import Text
 from ledger.tlog.note import parse_vkey
 
-LIGHT_COST = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: never for real keys
 _UNLISTED = Text(
     "备案没有列出本机构的密钥：请将 public.json 交给主管部门",
     "the filing does not list these keys: hand in public.json",

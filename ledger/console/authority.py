@@ -22,7 +22,7 @@ from ledger.console.bodies import READERS, hex_bytes, read_body
 from ledger.console.describe import describe
 from ledger.console.paths import read_file, write_new
 from ledger.errors import Malformed, Refused
-from ledger.keystore import Cost, create_key_file, new_key, open_key_file, read_passphrase
+from ledger.keystore import LIGHT_COST, PERSON_COST, create_key_file, new_key, open_key_file, read_passphrase
 from ledger.records import cose
 from ledger.records.authority import Genesis, Published
 from ledger.records.dates import day_of
@@ -105,7 +105,7 @@ def _keygen(arguments: argparse.Namespace) -> int:
         PASSPHRASE, Text("新密钥的口令", "passphrase of the new key"), arguments.passphrase_file, confirm=True
     )
     key = new_key("ed25519", arguments.label, created_day=_today(), random_bytes=os.urandom)
-    cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
+    cost = LIGHT_COST if arguments.light else PERSON_COST
     create_key_file(arguments.out, {"authority": key}, passphrase, cost=cost)
     assert key.public is not None
     print(key.public.hex())

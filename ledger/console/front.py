@@ -10,7 +10,7 @@ from ledger.console.operate import PASSPHRASE, loop_factory
 from ledger.console.paths import add_folder
 from ledger.edge import Site
 from ledger.edge_log import start_logging
-from ledger.keystore import SERVICE_COST, Cost, open_key_file, read_passphrase
+from ledger.keystore import LIGHT_COST, SERVICE_COST, open_key_file, read_passphrase
 from ledger.service.config import LedgerSettings
 from ledger.service.front_run import FRONT_FILE, FrontSettings, make_front_keys, serve_front
 from ledger.service.run import SETTINGS_FILE
@@ -58,6 +58,6 @@ def _keys(arguments: argparse.Namespace) -> int:
     )
     ledger = open_key_file(settings.keys, passphrase)
     fronts = read_passphrase(FRONT_PASSPHRASE, _FRONT, arguments.front_passphrase_file, confirm=True)
-    cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else SERVICE_COST
+    cost = LIGHT_COST if arguments.light else SERVICE_COST
     make_front_keys(arguments.out, ledger, fronts, cost=cost)
     return 0

@@ -16,7 +16,7 @@ from ledger.console.paths import add_folder, add_owner, read_file, write_new
 from ledger.edge import Site
 from ledger.edge_log import start_logging
 from ledger.errors import Malformed
-from ledger.keystore import Cost, KeyFile, open_key_file, read_passphrase
+from ledger.keystore import LIGHT_COST, PERSON_COST, KeyFile, open_key_file, read_passphrase
 from ledger.records.dates import batch_day
 from ledger.reference_data import import_catalogue_file, load_catalogue
 from ledger.service.config import LedgerSettings
@@ -92,7 +92,7 @@ def _init(arguments: argparse.Namespace) -> int:
     passphrase = read_passphrase(
         PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file, confirm=True
     )
-    cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
+    cost = LIGHT_COST if arguments.light else PERSON_COST
     now_ms = time.time_ns() // 1_000_000
     asyncio.run(
         create(
@@ -146,7 +146,7 @@ def _next_keys(arguments: argparse.Namespace) -> int:
         PASSPHRASE, Text("日志密钥的口令", "passphrase of the log's keys"), arguments.passphrase_file
     )
     open_key_file(_inside(arguments.dir, settings.keys), passphrase)  # one passphrase for all of the log's keys
-    cost = Cost(memory_kib=1024, passes=1, lanes=1) if arguments.light else Cost()
+    cost = LIGHT_COST if arguments.light else PERSON_COST
     day = batch_day(time.time_ns() // 1_000_000)
     ed25519, ml_dsa = make_next_keys(
         arguments.dir, settings.origin, passphrase, cost=cost, day=day, random_bytes=os.urandom

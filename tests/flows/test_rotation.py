@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Unavailable
+from ledger.keystore import LIGHT_COST
 from ledger.records.bundle import format_bundle, parse_bundle
 from ledger.records.dates import format_day
 from ledger.records.evidence import parse_evidence
@@ -26,7 +27,7 @@ from ledger.tlog.note import ED25519, VerifierKey
 from ledger.tlog.policy import format_policy
 from ledger.wire import Logged
 from tests.support.fake_witness import FakeWitness, policy_of
-from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, drafted, live_body, today
+from tests.support.live_ledger import PASSPHRASE, START_S, LiveLedger, drafted, live_body, today
 from verifier.__main__ import main
 
 BASE = "https://v.example"
@@ -57,7 +58,7 @@ async def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, 
 async def change_keys(live: LiveLedger) -> tuple[VerifierKey, VerifierKey]:
     """`next-keys`, the authority's statement, and a start under the new pair."""
     origin = live.authority.origin
-    publics = make_next_keys(live.folder, origin, PASSPHRASE, cost=LIGHT, day=today(), random_bytes=os.urandom)
+    publics = make_next_keys(live.folder, origin, PASSPHRASE, cost=LIGHT_COST, day=today(), random_bytes=os.urandom)
     async with live.client() as client:
         with pytest.raises(Unavailable):
             while True:

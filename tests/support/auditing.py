@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ledger.keystore import Cost
+from ledger.keystore import LIGHT_COST
 from ledger.remote import LogSource
 from tests.support.build_log import MAP_DEPTH, ORIGIN, TIME, LogBuilder, octets
 from verifier.audit.config import STORE_FILE, AuditSettings, PinsConfig, create_folder
@@ -24,7 +24,6 @@ from verifier.witness.decide import Cosigner
 from verifier.witness.state import WitnessState
 
 NOW = TIME + 60_000
-LIGHT = Cost(memory_kib=1024, passes=1, lanes=1)
 NAME = "auditor.example/a1"
 PASSPHRASE = b"a passphrase of the tests"
 
@@ -63,7 +62,7 @@ def codes(audit: Audit) -> list[str]:
 
 def make_keys(folder: Path) -> Cosigner:
     return create_keys(
-        folder, NAME, ORIGIN, PASSPHRASE, created_day=1, cost=LIGHT, random_bytes=lambda n: octets("k", n)
+        folder, NAME, ORIGIN, PASSPHRASE, created_day=1, cost=LIGHT_COST, random_bytes=lambda n: octets("k", n)
     )
 
 

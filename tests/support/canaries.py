@@ -33,6 +33,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 from yarl import URL
 
+from ledger.keystore import LIGHT_COST
 from ledger.records.kinds import Kind
 from ledger.records.number import parse_number
 from ledger.records.qr import Code, format_code, format_fragment
@@ -44,7 +45,6 @@ from tests.support.hidden import LEAST, hits, spellings
 from tests.support.life_builders import bare, ruling
 from tests.support.live_ledger import (
     LAB,
-    LIGHT,
     LOOKUP_TOKEN,
     PASSPHRASE,
     ROOT,
@@ -587,7 +587,7 @@ async def _make_verifier(folder: Path, live: LiveLedger, url: str, port: int) ->
     await create_folder(folder, settings)
     await prepare_site(settings.site_store, folder)
     (folder / "lookup.token").write_text(LOOKUP_TOKEN + "\n")
-    create_receipt_key(folder, PASSPHRASE_2.encode(), created_day=20_000, cost=LIGHT)
+    create_receipt_key(folder, PASSPHRASE_2.encode(), created_day=20_000, cost=LIGHT_COST)
     store = await open_site(settings.site_store, folder)
     _, key = await ApiKeys(lambda: store, lambda: 1).add("人事例", os.urandom, per_minute=1_000_000)
     await store.close()

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ledger.client import LedgerClient
-from ledger.keystore import open_key_file
+from ledger.keystore import LIGHT_COST, open_key_file
 from ledger.service.config import LedgerSettings
 from ledger.service.front_run import FRONT_FILE, FrontSettings, make_front_keys
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import format_settings, load_settings
 from tests.support.builders import Body
-from tests.support.live_ledger import LIGHT, PASSPHRASE, ROOT, START_S, LiveLedger
+from tests.support.live_ledger import PASSPHRASE, ROOT, START_S, LiveLedger
 from tests.support.ports import free_port
 
 FRONT_PASSPHRASE = b"another passphrase of the tests"
@@ -63,7 +63,7 @@ class LiveFront:
         )
         (folder / FRONT_FILE).write_text(format_settings(chosen), "utf-8")
         ledger = open_key_file(members[0].folder / first.keys, PASSPHRASE)
-        make_front_keys(folder / chosen.keys, ledger, FRONT_PASSPHRASE, cost=LIGHT)
+        make_front_keys(folder / chosen.keys, ledger, FRONT_PASSPHRASE, cost=LIGHT_COST)
         return cls(folder, url)
 
     @property

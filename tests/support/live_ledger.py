@@ -28,7 +28,7 @@ import aiohttp
 from yarl import URL
 
 from ledger.client import LedgerClient
-from ledger.keystore import Cost
+from ledger.keystore import LIGHT_COST
 from ledger.records.authority import FiledKey, FilingRow
 from ledger.records.dates import batch_day
 from ledger.records.documents import CITIZEN
@@ -58,7 +58,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = b"a passphrase of the tests"
 LOOKUP_TOKEN = "5e" * 32  # of the verifier "lab", wherever a test puts `LAB` into a ledger's settings
 LAB = format_verifier("lab", LOOKUP_TOKEN)
-LIGHT = Cost(memory_kib=1024, passes=1, lanes=1)
 MAP_DEPTH = 8
 START_S = 180.0  # how long a start may take before the test gives up
 GRADES = (2, 3, 4, 5, 6)
@@ -150,7 +149,7 @@ class LiveLedger:
             chosen,
             genesis,
             PASSPHRASE,
-            cost=LIGHT,
+            cost=LIGHT_COST,
             now_ms=time.time_ns() // 1_000_000,
             map_depth=map_depth,
             store_owner=store_owner,

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ledger.keystore import LIGHT_COST
 from ledger.records.authority import FiledKey
 from ledger.records.dates import date_of, format_day
 from ledger.records.documents import CITIZEN, IdDocument
 from ledger.wire import Logged
 from tests.support.builders import Body, Certificate, id_number, make_authority, octets
 from tests.support.claims import make_pack, make_payer
-from tests.support.live_ledger import LIGHT, PASSPHRASE, LiveLedger, drafted, live_body, today
+from tests.support.live_ledger import PASSPHRASE, LiveLedger, drafted, live_body, today
 from verifier.__main__ import main
 from verifier.claims.config import JOURNAL_FILE, PayerSettings, create_folder, load_folder, open_keys
 from verifier.claims.desk import Application, Payer
@@ -49,7 +50,7 @@ class Paying:
         paying = cls(live, live_body("paying"), room / "payer")
         vkeys = tuple(key.format_vkey() for key in live.keys)
         settings = PayerSettings(live.url, make_authority("paying", origin=live.authority.origin).origin, vkeys, NUMBER)
-        keys = create_folder(paying.folder, settings, PASSPHRASE, created_day=today(), cost=LIGHT)
+        keys = create_folder(paying.folder, settings, PASSPHRASE, created_day=today(), cost=LIGHT_COST)
         first = today() - 9
         payer = make_payer(
             first_day=first,

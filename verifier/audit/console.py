@@ -28,7 +28,7 @@ from aiohttp import web
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unverified
-from ledger.keystore import PERSON_COST, read_passphrase
+from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.log_folder import open_log
 from ledger.progress import Progress
 from ledger.records.dates import LAST_DAY, last_ms
@@ -49,7 +49,6 @@ from verifier.audit.run import Audit, exit_code, open_audit
 from verifier.audit.service import Service
 from verifier.audit.web import create_app
 from verifier.former import FormerKeys
-from verifier.witness.config import LIGHT_COST
 from verifier.witness.state import WitnessState
 from verifier.witness.web import log_fork
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.keystore import PERSON_COST, Cost, read_passphrase
+from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.records.dates import batch_day, parse_day
 from ledger.records.documents import IdDocument
 from ledger.records.kinds import Reason
@@ -38,7 +38,6 @@ from verifier.claims.config import (
 from verifier.claims.desk import Application, Outcome, Payer
 from verifier.claims.journal import Journal
 
-_LIGHT: Final = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: never for real keys
 _COLUMNS: Final = (
     "reference", "cert_key", "document_type", "country", "number", "pack", "year", "amount_fen", "decision", "last_day",
 )  # fmt: skip
@@ -140,7 +139,7 @@ def _printed(number: str, name: str) -> tuple[str, str]:
 def _init(options: argparse.Namespace) -> int:
     settings = PayerSettings(options.ledger, options.origin, tuple(options.vkey), options.filing)
     passphrase = read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file, confirm=True)
-    cost = _LIGHT if options.light else PERSON_COST
+    cost = LIGHT_COST if options.light else PERSON_COST
     keys = create_folder(options.dir, settings, passphrase, created_day=batch_day(_now_ms()), cost=cost)
     public = {"record_key": keys.record.public.hex(), "request_key": keys.request.public.hex()}
     if options.json:

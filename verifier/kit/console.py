@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
-from ledger.keystore import PERSON_COST, read_passphrase
+from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.progress import Progress
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
 from verifier.kit.format import MAX_KIT, Kit, open_kit, sign_kit
 from verifier.kit.judge import believe, judge
-from verifier.kit.key import LIGHT_COST, believed_makers, create_key, open_key
+from verifier.kit.key import believed_makers, create_key, open_key
 from verifier.kit.make import make_kit
 from verifier.kit.shelf import Shelf
 from verifier.kit.summary import good_for, shortcomings

@@ -13,7 +13,6 @@ from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
 from verifier.config import VerifierSettings
 
 KEY_FILE: Final = "kit-key.json"
-LIGHT_COST: Final = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: never for real keys
 _NAME: Final = "kit"  # in the key file
 _KIND: Final = "ed25519"
 _MAX_NAME: Final = 100  # characters of a label

@@ -28,7 +28,6 @@ from verifier.witness.state import WitnessState
 SETTINGS_FILE: Final = "witness.toml"
 KEYS_FILE: Final = "keys.json"
 STATE_FILE: Final = "witness.db"
-LIGHT_COST: Final = Cost(memory_kib=1024, passes=1, lanes=1)  # guessed 700 times as fast: never for real keys
 _ED25519, _ML_DSA = "ed25519", "ml-dsa-44"  # names in the key file, and kinds
 
 

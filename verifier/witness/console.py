@@ -10,13 +10,12 @@ from typing import Final
 
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
-from ledger.keystore import PERSON_COST, read_passphrase
+from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.text import Text
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import Group, Policy, format_policy
 from ledger.tlog.policy import Witness as WitnessLine
 from verifier.witness.config import (
-    LIGHT_COST,
     STATE_FILE,
     WitnessSettings,
     add_log,

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
-from ledger.keystore import KeyFile, open_key_file
+from ledger.keystore import LIGHT_COST, KeyFile, open_key_file
 from ledger.records.refusals import Refusal
 from ledger.records.rotation import LogKey
 from ledger.records.state import AuthorityState
@@ -25,12 +25,12 @@ from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey
 from ledger.wire import Receipt
 from tests.support.builders import octets
-from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, today
+from tests.support.live_ledger import PASSPHRASE, START_S, LiveLedger, today
 
 
 def made(folder: Path, origin: str, label: str, passphrase: bytes) -> tuple[bytes, bytes]:
     return make_next_keys(
-        folder, origin, passphrase, cost=LIGHT, day=today(), random_bytes=lambda count: octets(label, count)
+        folder, origin, passphrase, cost=LIGHT_COST, day=today(), random_bytes=lambda count: octets(label, count)
     )
 
 
@@ -42,7 +42,7 @@ async def test_a_log_goes_on_under_the_keys_that_the_authority_named(tmp_path: P
             live.folder,
             live.authority.origin,
             PASSPHRASE,
-            cost=LIGHT,
+            cost=LIGHT_COST,
             day=today(),
             random_bytes=lambda n: octets("n", n),
         )

@@ -18,7 +18,7 @@ import pytest
 
 from ledger.durable import write_new_file
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
-from ledger.keystore import open_key_file
+from ledger.keystore import LIGHT_COST, open_key_file
 from ledger.records.refusals import Refusal
 from ledger.records.statements import parse_statement
 from ledger.service import run
@@ -35,13 +35,13 @@ from ledger.wire import Logged
 from tests.ledger.service.test_admission import renumbered
 from tests.support.builders import id_number, make_authority
 from tests.support.fake_witness import FakeWitness, policy_of
-from tests.support.live_ledger import LIGHT, PASSPHRASE, START_S, LiveLedger, distinct, drafted, live_body
+from tests.support.live_ledger import PASSPHRASE, START_S, LiveLedger, distinct, drafted, live_body
 from tests.support.stores import before_checkpoint_step
 
 
 async def make(folder: Path, genesis: bytes, origin: str, **changes: Any) -> tuple[str, ...]:
     settings = LedgerSettings(origin=origin, **changes)
-    return await create(folder, settings, genesis, PASSPHRASE, cost=LIGHT, now_ms=1_790_000_000_000, map_depth=4)
+    return await create(folder, settings, genesis, PASSPHRASE, cost=LIGHT_COST, now_ms=1_790_000_000_000, map_depth=4)
 
 
 async def test_creation_makes_everything_once(tmp_path: Path) -> None:

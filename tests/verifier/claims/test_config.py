@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Malformed, Refused, Unverified
-from tests.support.live_ledger import LIGHT
+from ledger.keystore import LIGHT_COST
 from tests.support.service_room import SIGNER
 from verifier.claims.config import KEYS_FILE, PayerSettings, create_folder, load_folder, open_keys
 
@@ -18,7 +18,7 @@ SETTINGS = PayerSettings("http://127.0.0.1:1", SIGNER.origin, VKEYS, "Z000051000
 
 
 def test_a_folder_is_made_once_and_opens_with_its_passphrase(tmp_path: Path) -> None:
-    made = create_folder(tmp_path / "p", SETTINGS, b"a secret of ours", created_day=20_000, cost=LIGHT)
+    made = create_folder(tmp_path / "p", SETTINGS, b"a secret of ours", created_day=20_000, cost=LIGHT_COST)
     assert load_folder(tmp_path / "p") == SETTINGS
     opened = open_keys(tmp_path / "p", b"a secret of ours")
     assert (opened.record.public, opened.request.public) == (made.record.public, made.request.public)
@@ -26,7 +26,7 @@ def test_a_folder_is_made_once_and_opens_with_its_passphrase(tmp_path: Path) -> 
     with pytest.raises(Unverified):
         open_keys(tmp_path / "p", b"another secret")
     with pytest.raises(Refused, match="EXISTS"):
-        create_folder(tmp_path / "p", SETTINGS, b"a secret of ours", created_day=20_000, cost=LIGHT)
+        create_folder(tmp_path / "p", SETTINGS, b"a secret of ours", created_day=20_000, cost=LIGHT_COST)
     assert (tmp_path / "p" / KEYS_FILE).stat().st_mode & 0o777 == 0o600
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ledger.errors import Malformed, Refused, Unverified
+from ledger.keystore import LIGHT_COST
 from tests.support.kits import MAKER_KEY
-from verifier.kit.key import KEY_FILE, LIGHT_COST, believed_makers, create_key, open_key, own_key
+from verifier.kit.key import KEY_FILE, believed_makers, create_key, open_key, own_key
 
 PASSPHRASE = b"a passphrase of the tests"
 

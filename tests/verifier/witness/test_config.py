@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.keystore import LIGHT_COST
 from ledger.settings import BadSettings, format_settings, load_settings
 from ledger.tlog.checkpoint import CheckpointSigner
 from ledger.tlog.cosignature import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE
@@ -16,7 +17,6 @@ from tests.support.growing_log import GrowingLog
 from verifier.witness import config
 from verifier.witness.config import (
     KEYS_FILE,
-    LIGHT_COST,
     SETTINGS_FILE,
     STATE_FILE,
     WitnessedLog,
