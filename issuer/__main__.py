@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from typing import Final
 
 from issuer.console.arguments import make_parser
-from ledger.errors import CertLedgerError, Unavailable
+from ledger.errors import CertLedgerError, unforeseen
 
 _INTERRUPTED: Final = 130
 
@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except CertLedgerError as error:
         return _fail(error, arguments)
-    except OSError as error:  # a disk or terminal that fails where no message of its own was due
-        return _fail(Unavailable(error.strerror or "input or output failed"), arguments)
+    except OSError as error:
+        return _fail(unforeseen(error), arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
 

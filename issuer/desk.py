@@ -34,7 +34,7 @@ from issuer.journal import SUFFIX, open_journal, read_journal
 from issuer.register import Changes, read_changes
 from issuer.results import check_unused
 from issuer.state import BatchHeader, BatchState, read_state
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unavailable, Unverified, cannot, cannot_create, cannot_write
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.printing.fonts import Fonts
 from ledger.records import canonical
@@ -174,7 +174,7 @@ def make_keys(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot create {folder}: {error.strerror}") from error
+        raise cannot_create(folder, error) from error
     keys = {
         name: new_key("ed25519", label, created_day=today_day, random_bytes=random_bytes)
         for name in (RECORD_KEY, REQUEST_KEY)
@@ -300,11 +300,11 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}; run init first") from error
+        raise cannot(Text(f"无法读取 {path}，请先运行 init", f"run init first: cannot read {path}"), error) from error

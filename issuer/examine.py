@@ -20,7 +20,7 @@ from issuer.roster.check import MAX_PROBLEMS, RosterReport, check_roster
 from issuer.roster.forms import ROSTER, column_title
 from issuer.roster.rows import RosterRow
 from issuer.roster.terms import FilingTerms
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, cannot
 from ledger.printing.fonts import Fonts
 from ledger.records.authority import Filing
 from ledger.records.kinds import Audience, Route
@@ -75,7 +75,7 @@ def open_roster(path: Path) -> Roster:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unavailable(f"名单读不出来 / the roster cannot be read: {path}: {error.strerror}") from error
+        raise cannot(Text(f"名单读不出来：{path}", f"the roster cannot be read: {path}"), error) from error
     return Roster(path.name, sha256(raw).digest(), read_sheet_bytes(raw, path.name, ROSTER))
 
 

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ledger.durable import sync_folder
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unverified, cannot
 from ledger.text import Text
 
 MAX_RECORD: Final = 16 * 1024 * 1024  # bytes; a group of 250 with photos has about 4 MiB
@@ -72,7 +72,7 @@ class Journal:
             _write_all(self._file, self._keys.frame(self._count, self._random_bytes(_NONCE), record))
             os.fsync(self._file)
         except OSError as error:
-            raise Unavailable(f"the journal cannot be written: {error.strerror}") from error
+            raise cannot(Text("无法写入流水", "the journal cannot be written"), error) from error
         self._count += 1
         self._usable = True
 
@@ -128,7 +128,7 @@ def open_journal(
         path.parent.mkdir(mode=0o700, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise Unavailable(f"the journal cannot be opened: {error.strerror}") from error
+        raise cannot(Text("无法打开流水", "the journal cannot be opened"), error) from error
     try:
         _lock(file, path)
         content = _read_all(file)
@@ -148,7 +148,7 @@ def open_journal(
         os.lseek(file, end, os.SEEK_SET)
     except OSError as error:
         os.close(file)
-        raise Unavailable(f"the journal cannot be opened: {error.strerror}") from error
+        raise cannot(Text("无法打开流水", "the journal cannot be opened"), error) from error
     except BaseException:
         os.close(file)
         raise
@@ -160,7 +160,7 @@ def read_journal(path: Path, key: bytes) -> tuple[bytes, ...]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"the journal cannot be read: {error.strerror}") from error
+        raise cannot(Text("无法读取流水", "the journal cannot be read"), error) from error
     if not content.startswith(_MAGIC) and not _MAGIC.startswith(content):
         raise Malformed("not an issuer's journal")
     if len(content) < _HEADER_BYTES:

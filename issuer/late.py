@@ -27,7 +27,7 @@ from issuer.journal import open_journal, read_journal
 from issuer.receipt import verify_logged
 from issuer.register import read_changes
 from issuer.state import BatchHeader, BatchState, format_drafts, read_state
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot
 from ledger.printing.fonts import Fonts
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day, format_day
@@ -110,7 +110,7 @@ def read_permit(path: Path) -> Statement:
         with path.open("rb") as file:
             raw = file.read(_MAX_ENTRY + 1)
     except OSError as error:
-        raise Unavailable(f"the permit cannot be read: {error.strerror}") from error
+        raise cannot(Text("无法读取补录许可", "the permit cannot be read"), error) from error
     statement = parse_statement(raw)
     if not isinstance(statement.body, LatePermit):
         raise Malformed("a late permit signed by the authority is needed")

@@ -15,8 +15,9 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, cannot
 from ledger.records.envelope import MAX_THUMBNAIL
+from ledger.text import Text
 
 MAX_FILE: Final = 20_000_000  # bytes
 MAX_PIXELS: Final = 50_000_000
@@ -61,7 +62,7 @@ def read_photo(path: Path) -> Photo:
         with path.open("rb") as file:
             original = file.read(MAX_FILE + 1)
     except OSError as error:
-        raise Unavailable(f"a photo cannot be read: {error.strerror}") from error
+        raise cannot(Text("无法读取照片", "a photo cannot be read"), error) from error
     if len(original) > MAX_FILE:
         raise Malformed("photo of more than 20 MB")
     return Photo(make_thumbnail(original))

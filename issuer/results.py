@@ -23,7 +23,7 @@ from issuer.issue import SignedCertificate
 from issuer.receipt import Placed
 from issuer.register import Changes, is_correction
 from issuer.state import BatchState
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, cannot_create, cannot_read, cannot_write
 from ledger.records.bundle import Bundle, format_bundle
 from ledger.records.envelope import holder_tag
 from ledger.records.evidence import Evidence
@@ -128,7 +128,7 @@ def prepare_folder(out: Path) -> None:
         for name in (CERTIFICATES, BUNDLES, STAPLES):
             (out / name).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot create {out}: {error.strerror}") from error
+        raise cannot_create(out, error) from error
 
 
 def check_unused(out: Path, batch_id: bytes) -> None:
@@ -141,7 +141,7 @@ def check_unused(out: Path, batch_id: bytes) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise Unavailable(f"cannot read {out / SUMMARY}: {error.strerror}") from error
+        raise cannot_read(out / SUMMARY, error) from error
     except ValueError:
         summary = None
     if not isinstance(summary, dict) or summary.get("batch") != batch_id.hex():
@@ -169,7 +169,7 @@ def _write(path: Path, content: bytes) -> None:
             part.write_bytes(content)
             part.replace(path)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued]) -> None:
@@ -192,7 +192,7 @@ def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued])
         book.save(part)
         part.replace(path)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def summary_of(
@@ -248,4 +248,4 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
         part.chmod(0o600)
         part.replace(path)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error

@@ -18,11 +18,12 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from issuer.roster.forms import REPORTING_SHEET, column_title
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, cannot
 from ledger.records.dates import date_of, format_day
 from ledger.records.documents import check_digit
 from ledger.records.number import build_number
 from ledger.records.occupations import Catalogue, Occupation
+from ledger.text import Text
 
 SAMPLE_FILING = "Y000051990001"
 SAMPLE_BODY = "示例职业技能评价中心（样本）"
@@ -72,7 +73,7 @@ def write_sample_roster(
     try:
         path.write_bytes(_without_clock(buffer.getvalue()))
     except OSError as error:
-        raise Unavailable(f"the sample cannot be written: {error.strerror}")
+        raise cannot(Text("无法写入样表", "the sample cannot be written"), error)
 
 
 def sample_lines(

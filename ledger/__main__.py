@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.commands import Command, add_commands
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified, unforeseen
 
 _COMMANDS: Final = (
     Command("init", "创建日志 / create a log", "ledger.console.operate:add_init"),
@@ -77,15 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"格式不正确 / not well formed: {error}", file=sys.stderr)
         return 2
     except Unavailable as error:
-        said = str(error) if error.text is None else error.text.both()
-        print(f"无法完成 / could not be done: {said}", file=sys.stderr)
+        print(f"无法完成 / could not be done: {error.what.both()}", file=sys.stderr)
         return 3
     except CertLedgerError as error:
         print(f"无法完成 / could not be done: {error}", file=sys.stderr)
         return 3
-    except OSError as error:  # a disk or terminal that fails where no message of its own was due
-        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or "input or output failed"
-        print(f"无法完成 / could not be done: {what}", file=sys.stderr)
+    except OSError as error:
+        print(f"无法完成 / could not be done: {unforeseen(error).what.both()}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130

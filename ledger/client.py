@@ -59,7 +59,7 @@ class Pending(Unavailable):
     """
 
     def __init__(self, identities: tuple[bytes, ...], index: int, retry_after: int) -> None:
-        super().__init__(_PENDING.en, retry_after=retry_after, text=_PENDING)
+        super().__init__(_PENDING, retry_after=retry_after, public=True)
         self.identities, self.index = identities, index
 
 
@@ -324,11 +324,22 @@ class LedgerClient:
                 raw = await _read(response, limit)
                 status, retry = response.status, response.headers.get("Retry-After", "")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"the ledger did not answer at {self._base}: {type(error).__name__}") from error
+            raise Unavailable(
+                Text(
+                    f"账本 {self._base} 没有答复（{type(error).__name__}）：请确认它在运行，地址和网络无误",
+                    f"the ledger did not answer at {self._base}: {type(error).__name__}; is it running, and "
+                    "are address and network right?",
+                )
+            ) from error
         if status == 200:
             return raw
         if public and status in (202, 401):
-            raise Unavailable(f"the ledger at {self._base} answered {status}")
+            raise Unavailable(
+                Text(
+                    f"{self._base} 答复 {status}，不像是账本：请核对地址",
+                    f"the ledger at {self._base} answered {status}",
+                )
+            )
         if status == 202:
             raise Pending(*wire.pending_of(raw))
         raise _failure(self._base, status, raw, retry)
@@ -339,7 +350,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in response.content.iter_chunked(64 * 1024):
         raw += chunk
         if len(raw) > limit:
-            raise Unavailable("what answered sent more than a ledger does")
+            raise Unavailable(
+                Text("答复的内容超出账本会发送的长度：请核对账本地址", "what answered sent more than a ledger does")
+            )
     return bytes(raw)
 
 
@@ -351,7 +364,10 @@ def _failure(base: str, status: int, raw: bytes, retry: str) -> Exception:
         error = _ErrorPart()
     if status in (429, 503) or status >= 500:  # one that stands by says so: the address is another's
         said = f"{status} ({error.code})" if _CODE.fullmatch(error.code) else str(status)
-        return Unavailable(f"the ledger at {base} answered {said}", retry_after=retry_after)
+        return Unavailable(
+            Text(f"账本 {base} 答复 {said}，请稍后重试", f"the ledger at {base} answered {said}"),
+            retry_after=retry_after,
+        )
     if status == 404:
         return Refused("not_found", "path", Text("账本中没有", "The ledger does not have it"))
     if status == 401:

@@ -29,7 +29,7 @@ from ledger.edge_connection import BodyBroken, BodyLate, Clients, EdgeProtocol, 
 from ledger.edge_direct import DIRECT
 from ledger.edge_files import TurnedAway, crowded, raise_limit
 from ledger.edge_log import describe, log, start_logging
-from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified, cannot
 from ledger.text import Text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -104,7 +104,7 @@ class Throttled(Unavailable):  # named as its siblings in ledger.errors
     """This client has used up what it may ask: 429, and when to come again."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("too many requests", retry_after=retry_after)
+        super().__init__(_HTTP_ERRORS[429][1], retry_after=retry_after)
 
 
 class Rejected(CertLedgerError):  # named as its siblings in ledger.errors
@@ -253,7 +253,10 @@ class Intake:
         def count(size: int) -> None:
             nonlocal mine
             if self._used + size > self._limit:
-                raise Unavailable("request bodies fill their memory", retry_after=2)
+                raise Unavailable(
+                    Text("正在接收的请求已占满内存，请稍后重试", "request bodies fill their memory; try again later"),
+                    retry_after=2,
+                )
             mine += size
             self._used += size
 
@@ -330,7 +333,7 @@ async def start_site(app: web.Application, host: str, port: int, settings: EdgeS
         )
     except OSError as exc:
         await runner.cleanup()
-        raise Unavailable(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+        raise cannot(Text(f"无法监听 {host} 端口 {port}", f"cannot listen on {host} port {port}"), exc) from exc
     return Site(host, server.sockets[0].getsockname()[1], context is not None, server, runner)
 
 
@@ -378,5 +381,10 @@ def _tls(limits: EdgeSettings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(limits.tls_cert, limits.tls_key)
     except (OSError, ssl.SSLError) as exc:
-        raise Unavailable("cannot read the TLS certificate and key") from exc
+        raise Unavailable(
+            Text(
+                "无法读取 TLS 证书和私钥：请核对设置中的 tls_cert 与 tls_key",
+                "cannot read the TLS certificate and key: look at tls_cert and tls_key in the settings",
+            )
+        ) from exc
     return context

@@ -12,6 +12,23 @@ A bug is an AssertionError and becomes a 500; nothing in the product catches it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from errno import (
+    EACCES,
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EDQUOT,
+    EEXIST,
+    EIO,
+    EISDIR,
+    ENOENT,
+    ENOSPC,
+    ENOTDIR,
+    EPERM,
+    EROFS,
+)
+from typing import Final
+
 from ledger.text import Text
 
 
@@ -46,11 +63,57 @@ class Refused(CertLedgerError):
 
 
 class Unavailable(CertLedgerError):
-    """Something outside (network, disk, other program) did not answer. `retry_after` is in seconds; `text` is for
-    people who can do more than try again.
+    """Something outside (network, disk, other program) did not answer. `what` says what, where and what to do, to
+    whoever runs this program: it may name addresses and paths. `text` is what others may read of it over the network:
+    the same where it is `public`, else None. `retry_after` is in seconds.
     """
 
-    def __init__(self, message: str, *, retry_after: int | None = None, text: Text | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, what: Text, *, retry_after: int | None = None, public: bool = False) -> None:
+        assert isinstance(what, Text), "people read it: it needs both languages"
+        super().__init__(what)
+        self.what = what
         self.retry_after = retry_after
-        self.text = text
+        self.text = what if public else None
+
+    def __str__(self) -> str:
+        return self.what.en
+
+
+_SYSTEM: Final[Mapping[int, str]] = {
+    EACCES: "没有权限",
+    EADDRINUSE: "地址已被占用",
+    EADDRNOTAVAIL: "本机没有这个地址",
+    EDQUOT: "超出磁盘配额",
+    EEXIST: "已经存在",
+    EIO: "磁盘读写出错",
+    EISDIR: "是目录，不是文件",
+    ENOENT: "没有这个文件或目录",
+    ENOSPC: "磁盘已满",
+    ENOTDIR: "路径中有一段不是目录",
+    EPERM: "不允许这样操作",
+    EROFS: "文件系统只读",
+}
+
+
+def cannot(doing: Text, error: OSError) -> Unavailable:
+    """`doing` (it names the file) is what the operating system could not do; why, in its own words where it is rare."""
+    said = error.strerror or type(error).__name__
+    return Unavailable(Text(f"{doing.zh}：{_SYSTEM.get(error.errno or 0, said)}", f"{doing.en}: {said}"))
+
+
+def cannot_read(path: object, error: OSError) -> Unavailable:
+    return cannot(Text(f"无法读取 {path}", f"cannot read {path}"), error)
+
+
+def cannot_write(path: object, error: OSError) -> Unavailable:
+    return cannot(Text(f"无法写入 {path}", f"cannot write {path}"), error)
+
+
+def cannot_create(path: object, error: OSError) -> Unavailable:
+    return cannot(Text(f"无法创建 {path}", f"cannot create {path}"), error)
+
+
+def unforeseen(error: OSError) -> Unavailable:
+    """A disk or terminal that fails where no message of its own was due."""
+    where = str(error.filename or "")
+    return cannot(Text(where or "输入或输出失败", where or "input or output failed"), error)

@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from ledger.durable import sync_folder
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unverified, cannot_read, cannot_write
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 
@@ -41,6 +41,7 @@ MAX_FILE = 64 * 1024  # bytes
 MAX_KEYS = 24  # so many ML-DSA-44 keys, the largest kind, still fit MAX_FILE
 MIN_PASSPHRASE, MAX_PASSPHRASE = 8, 1024  # bytes; the minimum is asked when a file is written
 _ALGORITHMS = ("argon2id", "aes-256-gcm")
+_NOT_OPENED = Text("口令不对，或密钥文件被改动", "wrong passphrase, or the key file was altered")
 
 _PUBLIC_OF: Mapping[str, Callable[[bytes], bytes | None]] = {
     "ed25519": lambda seed: Ed25519Signer(seed).public,
@@ -176,7 +177,7 @@ def open_keys(text: bytes, passphrase: bytes) -> KeyFile:
     try:
         secrets = AESGCM(_stretch(passphrase, file)).decrypt(file.nonce, sealed, _format(file))
     except InvalidTag:
-        raise Unverified("wrong passphrase, or the key file was altered") from None
+        raise Unverified(_NOT_OPENED.en, text=_NOT_OPENED) from None
     if len(secrets) != 32 * len(file.keys):
         raise Malformed("key file with another number of secrets than keys")
     keys = {
@@ -293,7 +294,7 @@ def read_private_file(path: Path, limit: int) -> bytes:
                 raise Refused("file_open_to_others", str(path), text.format(path=path))
             content = file.read(limit + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     if len(content) > limit:
         raise Malformed("file larger than its form allows")
     return content
@@ -345,6 +346,6 @@ def _written_beside(path: Path, text: bytes, random_bytes: Callable[[int], bytes
         fresh.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
     finally:
         fresh.unlink(missing_ok=True)

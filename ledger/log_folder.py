@@ -14,7 +14,7 @@ from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, cannot
 from ledger.remote import LogSource
 from ledger.text import Text
 from ledger.tlog.note import NOTE_CEILING
@@ -50,7 +50,7 @@ class LogFolder:
         """The checkpoint, as it lies there. Raises Unavailable while there is none."""
         found = await self._read(CHECKPOINT, NOTE_CEILING)
         if found is None:
-            raise Unavailable("the folder has no checkpoint")
+            raise Unavailable(Text("该目录中没有检查点", "the folder has no checkpoint"))
         return found
 
     async def tile(self, path: str) -> bytes:
@@ -89,10 +89,20 @@ class LogFolder:
                     Thread(target=work, name="log-folder", daemon=True).start()
                 except RuntimeError as error:
                     self._free.release()
-                    raise Unavailable("no thread is left to read the log's folder") from error
+                    raise Unavailable(
+                        Text(
+                            "没有空闲线程可读取日志目录，请稍后重试",
+                            "no thread is left to read the log's folder; try again later",
+                        )
+                    ) from error
                 return await answer
         except TimeoutError as error:
-            raise Unavailable("the log's folder does not answer") from error
+            raise Unavailable(
+                Text(
+                    "日志目录没有应答：请检查其所在的磁盘或网络存储",
+                    "the log's folder does not answer: look at the disk or share that it is on",
+                )
+            ) from error
 
     def read(self, path: str, limit: int) -> bytes | None:
         """A file below the folder, or None when it is not there. Raises Unavailable; Malformed over `limit` bytes."""
@@ -102,7 +112,7 @@ class LogFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise Unavailable(f"the log's folder cannot be read: {error.strerror}") from error
+            raise cannot(Text("无法读取日志目录", "the log's folder cannot be read"), error) from error
         if len(raw) > limit:
             raise Malformed("a file of the log is too large")
         return raw

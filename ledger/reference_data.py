@@ -11,6 +11,7 @@ from pathlib import Path
 from ledger.errors import Malformed, Unavailable
 from ledger.records.grades import Ladder, parse_ladder
 from ledger.records.occupations import Catalogue, import_catalogue, parse_catalogue, plain_name
+from ledger.text import Text
 
 LADDER_FILE = "ladder/2022.json"
 CATALOGUE_FILE = "catalogue/2022-sample.json"
@@ -51,7 +52,7 @@ def import_catalogue_file(path: Path, version: str, *, base: Catalogue | None = 
     try:
         raw = path.read_bytes()
     except OSError:
-        raise Unavailable("the list cannot be read")
+        raise Unavailable(Text("无法读取名单", "the list cannot be read"))
     if len(raw) > MAX_LIST_BYTES:
         raise Malformed("the list is over 16 MiB")
     table = _xlsx_rows(raw) if raw.startswith(b"PK") else _csv_rows(raw)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import cbor2
 
 from ledger.errors import Malformed, Unavailable
+from ledger.text import Text
 
 MAX_FILE: Final = 20_000_000  # bytes
 MEMORY: Final = 1 << 30  # bytes of address space for one file read apart
@@ -64,11 +65,16 @@ def read_apart(data: bytes, *, memory: int = MEMORY, seconds: int = SECONDS) -> 
     try:
         done = subprocess.run(child, input=data, capture_output=True, timeout=_WALL * seconds, check=False)  # noqa: S603
     except (subprocess.TimeoutExpired, OSError) as error:
-        raise Unavailable("the reader of files did not answer", retry_after=seconds) from error
+        raise Unavailable(
+            Text("读取文件的进程没有应答，请稍后重试", "the reader of files did not answer; try again later"),
+            retry_after=seconds,
+        ) from error
     if done.returncode < 0:  # ended by a signal: the processor limit, or PDFium out of memory
         raise Malformed("file: too costly to read")
     if done.returncode > 0:
-        raise Unavailable("the reader of files failed", retry_after=seconds)
+        raise Unavailable(
+            Text("读取文件的进程失败，请稍后重试", "the reader of files failed; try again later"), retry_after=seconds
+        )
     answer = cbor2.loads(done.stdout)
     if isinstance(answer, str):
         raise Malformed(answer)

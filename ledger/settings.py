@@ -22,7 +22,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.errors import CertLedgerError, Refused, cannot_read
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ def load_settings(cls: type[T], source: str | Path, *, environ: Mapping[str, str
             with source.open("rb") as file:
                 content = file.read(MAX_SETTINGS + 1)
         except OSError as error:
-            raise Unavailable(f"cannot read {source}: {error.strerror}") from error
+            raise cannot_read(source, error) from error
     else:
         content = source.encode("utf-8", "surrogatepass")
     if len(content) > MAX_SETTINGS:

@@ -172,6 +172,69 @@ def print_problems(module: str, source: str) -> list[str]:
     ]
 
 
+def unavailable_classes() -> set[str]:
+    """Unavailable, and those made from it that are raised with words of the place."""
+    classes = [
+        node
+        for path in MODULES.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    found = {"Unavailable"}
+    for _ in range(3):
+        found |= {one.name for one in classes if found & {base.id for base in one.bases if isinstance(base, ast.Name)}}
+    own = {one.name for one in classes if any(getattr(part, "name", "") == "__init__" for part in one.body)}
+    return {"Unavailable", *(found - own)}
+
+
+UNAVAILABLE = unavailable_classes()
+
+
+def _called(node: ast.AST | None, names: set[str]) -> bool:
+    """Whether it is a call of one of these functions or classes."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
+def _letters(node: ast.expr) -> str | None:
+    """What is written there, without the values in it; None: it is put together elsewhere."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr) and not any(
+        isinstance(part, ast.Attribute) and part.attr in ("zh", "en") for part in ast.walk(node)
+    ):
+        return "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+    return None
+
+
+def language_problems(module: str, source: str) -> list[str]:
+    """Where the world does not answer, people are told in Chinese and English: words that are not."""
+    tree = ast.parse(source)
+    constants: dict[str, ast.expr] = {}
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(target, ast.Name) and node.value is not None:
+            constants[target.id] = node.value
+    found = []
+    for node in ast.walk(tree):
+        if not _called(node, UNAVAILABLE | {"cannot"}):
+            continue
+        assert isinstance(node, ast.Call)
+        said = [constants.get(each.id, each) if isinstance(each, ast.Name) else each for each in node.args[:1]]
+        for each in said:
+            if _letters(each) is not None:
+                found.append(f"{module}:{node.lineno} is in one language")
+            elif _called(each, {"Text"}):
+                assert isinstance(each, ast.Call)
+                zh, en = (_letters(side) for side in each.args)
+                if zh is not None and not re.search("[一-鿿]", zh):
+                    found.append(f"{module}:{node.lineno} has no Chinese")
+                if en is not None and (not re.search("[A-Za-z]", en) or re.search("[一-鿿]", en)):
+                    found.append(f"{module}:{node.lineno} has no English")
+        if not said:
+            found.append(f"{module}:{node.lineno} says nothing")
+    return found
+
+
 def shape_problems(path: str, source: str) -> list[str]:
     found = [f"{path} is named {part}" for part in Path(path).with_suffix("").parts if part in BAD_NAMES]
     lines = source.count("\n")
@@ -197,6 +260,7 @@ def test_rooms_purity_prints_and_shape(module: str) -> None:
     assert room_problems(module, source, package=package) == []
     assert purity_problems(module, source) == []
     assert print_problems(module, source) == []
+    assert language_problems(module, source) == []
     assert shape_problems(relative, source) == []
     assert "from __future__ import annotations" in source or not source.partition('"""\n')[2].strip()
 
@@ -296,3 +360,32 @@ def test_other_faults_are_found() -> None:
     assert mirror_problems("tests/ledger/test_x.py", sources) and mirror_problems("tests/test_x.py", sources)
     assert mirror_problems("tests/ledger/records/test_x.py", sources) == []
     assert mirror_problems("tests/issuer/test_main.py", sources) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'raise Unavailable("the disk is full")',
+        'raise Unavailable(f"{path}: the disk is full", retry_after=5)',
+        'raise Unavailable(Text("the disk is full", "the disk is full"))',
+        'raise Unavailable(Text(f"{path}: {error}", f"{path}: {error}")) from error',
+        'raise Unavailable(Text("磁盘已满", "磁盘已满"))',
+        '_FULL: Final = Text("full", "full")\nraise Unavailable(_FULL, public=True)',
+        '_FULL = "full"\nraise ClockStopped(_FULL)',
+        'raise cannot(Text("read", "read"), error)',
+        "raise Unavailable()",
+    ],
+)
+def test_words_in_one_language_are_found(source: str) -> None:
+    assert language_problems("ledger.x", source)
+
+
+def test_words_in_both_languages_are_not() -> None:
+    assert {"Unavailable", "ClockBehind", "StoreFailed"} <= UNAVAILABLE and "Pending" not in UNAVAILABLE
+    for source in (
+        'raise Unavailable(Text(f"{path} 已满", f"{path} is full"), retry_after=5)',
+        '_FULL = Text("磁盘已满", "the disk is full")\nraise Unavailable(_FULL)',
+        "raise Unavailable(what.format(doing=doing))",
+        'raise Refused("FULL", "disk", full)',
+    ):
+        assert language_problems("ledger.x", source) == []

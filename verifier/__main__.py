@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.commands import Command, add_commands
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unavailable, Unverified, unforeseen
 from verifier.violation import exit_status, say_failure
 
 _COMMANDS: Final = (
@@ -114,8 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"格式不正确 / not well formed: {error}", error)
     except Unverified as error:
         return _fail(say_failure(error), error)
-    except (Unavailable, OSError) as error:
-        return _fail(f"无法完成 / could not be done: {error}", error)
+    except Unavailable as error:
+        return _fail(f"无法完成 / could not be done: {error.what.both()}", error)
+    except OSError as error:
+        return _fail(f"无法完成 / could not be done: {unforeseen(error).what.both()}", error)
     except KeyboardInterrupt:
         return 130
 

@@ -81,7 +81,11 @@ class VerifierClient:
                     raise _refusal(error) from error
                 self._sleep(float(error.headers.get("Retry-After") or 1))
             except OSError as error:
-                raise Unavailable("the verifier does not answer") from error
+                raise Unavailable(
+                    Text(
+                        "核验方没有应答：请核对地址和网络", "the verifier does not answer: look at address and network"
+                    )
+                ) from error
         raise AssertionError("the last attempt returns or raises")
 
 
@@ -90,4 +94,4 @@ def _refusal(error: urllib.error.HTTPError) -> Refused | Unavailable:
         said = json.loads(error.read())["error"]
         return Refused(said["code"], said.get("field", ""), Text(said["zh"], said["en"]))
     except (ValueError, KeyError, TypeError):
-        return Unavailable(f"the verifier answers with status {error.code}")
+        return Unavailable(Text(f"核验方答复状态码 {error.code}", f"the verifier answers with status {error.code}"))

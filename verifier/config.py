@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.addresses import check_ledger_url
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, cannot_read
 from ledger.log_folder import check_log_url
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import described, format_settings, load_settings
@@ -154,7 +154,7 @@ class LogConfig:
         try:
             text = (folder / self.token).read_text("ascii").strip()
         except OSError as error:
-            raise Unavailable(f"cannot read {self.token}: {error.strerror}") from error
+            raise cannot_read(self.token, error) from error
         except UnicodeDecodeError:
             text = ""
         if _HEX32.fullmatch(text) is None:

@@ -21,6 +21,7 @@ from ledger.records.status import authenticate_record
 from ledger.store.batch import Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import entry_at
+from ledger.text import Text
 from verifier.carried import Item, certificate_body, key_of, open_carried
 from verifier.causes import Cause
 from verifier.envelopes import ENVELOPE_S, Envelopes, EnvelopeSource
@@ -121,7 +122,7 @@ class KnownLog:
     async def evidence(self, cert_key: bytes, *, size: int | None = None, day: int | None = None) -> bytes:
         """The proof of a certificate's state out of the own replica, for others. Raises Unavailable, Refused."""
         if self.replica is None:
-            raise Unavailable("there is no replica yet")
+            raise Unavailable(Text("还没有副本：请先运行 sync", "there is no replica yet: run sync first"))
         return await self.replica.evidence(cert_key, size=size, day=day)
 
     @property
@@ -215,7 +216,7 @@ class KnownLog:
                 proven = await self._by_evidence(key_of(item), AsOf())
                 return None if proven is None else replace(proven, halted=halted, lag=lag)
         except (Malformed, Unverified) as error:
-            raise Unavailable("the replica's store is damaged") from error
+            raise Unavailable(Text("副本的存储已损坏", "the replica's store is damaged")) from error
         last = known.register
         if known.under is not verified or last is None or (last.halted, last.lag) != (halted, lag):
             size, root, time_ms = verified.size, verified.root, verified.time_ms
@@ -260,7 +261,9 @@ class KnownLog:
                 if len(self._known) > _KEPT:
                     self._known.popitem(last=False)
                 return found
-        raise Unavailable("the replica is changing too fast to be read")
+        raise Unavailable(
+            Text("副本变化过快，未能读取，请重试", "the replica is changing too fast to be read; try again")
+        )
 
     def _changed(self, prepared: Prepared) -> None:
         """A batch was committed: forget each certificate whose state it changed, and those of a body with other terms.

@@ -23,6 +23,7 @@ from ledger.records.secret import SECRET_CHARS, parse_secret
 from ledger.records.staple import FIRST_BYTE as STAPLE_START
 from ledger.records.staple import MAX_STAPLE, Staple, parse_staple
 from ledger.scan_apart import PdfScan, sniff
+from ledger.text import Text
 from verifier.carried import Item, Keyed, Numbered, key_of
 from verifier.known_log import BEFORE, AsOf, KnownLog
 from verifier.patience import ANSWER_S, Patience
@@ -177,7 +178,7 @@ class Lookup:
             if unknown is not None:
                 raise unknown
             if any(log.replica is None for log in self.logs):
-                raise Unavailable("one of the logs is not open")
+                raise Unavailable(Text("有一个日志没有打开", "one of the logs is not open"))
         if len(having) > 1:
             told = (await self.judge(Keyed(cert_key), faces=False)).answer
             having = [log for log in having if told is not None and log.trust is told.trust] or having
@@ -281,7 +282,7 @@ async def _holds(log: KnownLog, cert_key: bytes) -> bool:
     try:
         return await log.holds(cert_key)
     except (Malformed, Unverified) as error:
-        raise Unavailable("the replica's store is damaged") from error
+        raise Unavailable(Text("副本的存储已损坏", "the replica's store is damaged")) from error
 
 
 def _open_file(data: bytes) -> Item | None:

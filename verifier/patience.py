@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry, Counter
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 from verifier.known_log import KnownLog
 
 ANSWER_S: Final = 1.5
@@ -59,7 +60,11 @@ class Patience:
             return await question(log)
         origin = log.trust.origin
         if self._is_silent(origin):
-            raise Unavailable("the log's replica did not answer a moment ago")
+            raise Unavailable(
+                Text(
+                    "日志副本刚才没有应答，请稍后重试", "the log's replica did not answer a moment ago; try again later"
+                )
+            )
         try:
             async with asyncio.timeout(self._answer_s):
                 answer = await question(log)
@@ -68,7 +73,9 @@ class Patience:
             self._silent_until[origin] = self._now_ms() + ALONE_MS, now_s + ALONE_MS / 1000
             self._late.labels(origin).inc()
             _log.warning("replica of %s: no answer in time", origin)
-            raise Unavailable("the log's replica does not answer") from error
+            raise Unavailable(
+                Text("日志副本没有应答，请稍后重试", "the log's replica does not answer; try again later")
+            ) from error
         self._silent_until.pop(origin, None)  # somebody else's question was the slow one
         return answer
 

@@ -40,6 +40,7 @@ from ledger.store.protocol import Store, entry_at
 from ledger.store.reading import BadEntry, Read, filed_ahead, read_entries
 from ledger.store.replay import replay_stretch, split_sealed
 from ledger.store.serving import Serving
+from ledger.text import Text
 from ledger.tlog.checkpoint import CosignedCheckpoint, OpenedCheckpoint, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import fold_right
 from verifier.download import STRETCH, Download
@@ -174,7 +175,9 @@ class Replica:
         try:
             return await self._source.checkpoint()
         except Refused as refusal:  # a static server has nothing else to say while nothing is there
-            raise Unavailable("no checkpoint is served there") from refusal
+            raise Unavailable(
+                Text("该处没有可用的检查点：请核对地址", "no checkpoint is served there: look at the address")
+            ) from refusal
         except Malformed as error:  # as what is no note: of whoever answered
             raise Violation(f"checkpoint: {error}", proven=False) from error
 
@@ -273,7 +276,7 @@ class Replica:
         """What proofs are made under. Not the store's note: while the next one is kept, that is the newer of two."""
         verified = self.verified
         if verified is None:
-            raise Unavailable("nothing is verified yet")
+            raise Unavailable(Text("尚未核验任何内容：请先运行 sync", "nothing is verified yet: run sync first"))
         return Basis(verified.size, verified.note, verified.time_ms)
 
     async def _extend(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
@@ -343,7 +346,9 @@ class Replica:
         if await self.integrator.store.head() != self.integrator.head:
             self._unknown = True
             await self._reopen()
-            raise Unavailable("the store of this copy has moved on; it was read again")
+            raise Unavailable(
+                Text("该副本的存储已有变化，已重新读取", "the store of this copy has moved on; it was read again")
+            )
 
     async def _reopen(self) -> None:
         """Read again what the store holds."""

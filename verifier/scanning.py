@@ -100,7 +100,7 @@ class Desk:
         for turn in list(waiting):
             if not turn.asker.listens():  # 1
                 waiting.remove(turn)
-                turn.comes.set_exception(Unavailable("nobody waits for this file any more"))
+                turn.comes.set_exception(Unavailable(Text("已无人等待这个文件", "nobody waits for this file any more")))
             elif len(self.reading) < self._at_once and not self._reads_for(turn.asker.client):  # 2
                 waiting.remove(turn)
                 self.waiting.remove(turn)
@@ -110,7 +110,7 @@ class Desk:
             shares = Counter(_who(turn) for turn in waiting)
             last = max(waiting, key=lambda turn: (shares[_who(turn)], waiting.index(turn)))
             waiting.remove(last)
-            last.comes.set_exception(Unavailable("too many files to read", retry_after=SECONDS, text=_BUSY))
+            last.comes.set_exception(Unavailable(_BUSY, retry_after=SECONDS, public=True))
 
     def _reads_for(self, client: str | None) -> bool:
         return client is not None and any(turn.asker.client == client for turn in self.reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
 
 NOT_PINNED: Final = "not the pinned genesis"
 GRAVITY: Final = (0, 3, 2, 1)  # exit statuses, the gravest last: what a command over several logs ends with
@@ -42,7 +42,8 @@ def say_failure(error: CertLedgerError) -> str:
         return f"日志违反规则，已停止 / the log broke a rule, so following has stopped: {error}"
     if isinstance(error, Unverified):
         return f"未通过验证 / does not verify: {error if error.text is None else error.text.both()}"
-    return f"暂时无法更新 / cannot be brought up to date now: {error}"
+    said = error.what.both() if isinstance(error, Unavailable) else str(error)
+    return f"暂时无法更新 / cannot be brought up to date now: {said}"
 
 
 def exit_status(error: Exception) -> int:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from issuer.register import Held, Register
 from issuer.roster import values
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, cannot
 from ledger.records import canonical
 from ledger.records.kinds import Reason
 from ledger.records.number import parse_number
@@ -58,7 +58,7 @@ def read_sheet(path: Path, form: Form) -> Source:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unavailable(f"the sheet cannot be read: {error.strerror}") from error
+        raise cannot(Text("无法读取表格", "the sheet cannot be read"), error) from error
     sheet = read_sheet_bytes(raw, path.name, form)
     places = sheet.header.places
     lines: tuple[Line, ...] = ()

@@ -19,7 +19,7 @@ from issuer.issue import Proposed
 from issuer.receipt import Placed
 from issuer.results import Issued, issued_of, refusal_value
 from issuer.roster.report import write_fix_sheet
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, cannot_create, cannot_write
 from ledger.records.proposal import format_proposal
 from ledger.sheets.inert import append_texts
 from ledger.sheets.problem import ERROR
@@ -52,7 +52,7 @@ def write_outcome(out: Path, done: Done, issued: list[Issued]) -> dict[str, Any]
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise Unavailable(f"cannot create {path.parent}: {error.strerror}") from error
+            raise cannot_create(path.parent, error) from error
         replace_file(path, format_proposal(one.proposal))
     summary = summary_of(done)
     results.write_summary(out / results.SUMMARY, summary)
@@ -126,7 +126,7 @@ def _write_sheet(path: Path, done: Done, issued: dict[str, Issued]) -> None:
         book.save(part)
         part.replace(path)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def _name(done: Done, number: str) -> str:

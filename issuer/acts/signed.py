@@ -18,7 +18,7 @@ from issuer.issue import seal
 from issuer.journal import open_journal
 from issuer.roster.forms import CORRECTIONS
 from issuer.state import read_state
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot
 from ledger.records.life import Correct
 from ledger.records.statements import Statement, parse_statement
 from ledger.text import Text
@@ -33,7 +33,7 @@ def read_signed(path: Path) -> Statement:
         with path.open("rb") as file:
             raw = file.read(_MAX_ENTRY + 1)
     except OSError as error:
-        raise Unavailable(f"the statement cannot be read: {error.strerror}") from error
+        raise cannot(Text("无法读取语句文件", "the statement cannot be read"), error) from error
     statement = parse_statement(raw)
     if statement.envelope.single or not isinstance(statement.body, Correct):
         raise Malformed("a correction signed by the authority is needed")

@@ -32,7 +32,7 @@ from issuer.filing import check_record_key
 from issuer.proofs import kept_evidence
 from issuer.register import read_changes
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, cannot_write
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day
 from ledger.records.kinds import CertificateStatus, KeyStatus
@@ -198,7 +198,7 @@ def _write_all(folder: Path, files: Mapping[str, bytes], *, for_all: bool = Fals
                         break
                     parent.chmod(0o755)
         except OSError as error:
-            raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+            raise cannot_write(path, error) from error
 
 
 def _fields(arguments: Namespace) -> Collection[str]:

@@ -14,7 +14,7 @@ from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json
 from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys, replace_file
 from issuer.filing import fetch_filing, fetch_genesis
 from ledger.client import LedgerClient
-from ledger.errors import Refused, Unavailable, Unverified
+from ledger.errors import Refused, Unverified, cannot_create
 from ledger.keystore import LIGHT_COST, PERSON_COST, public_part
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day, format_day
@@ -74,7 +74,7 @@ async def init(arguments: Namespace) -> int:
     try:
         arguments.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot create {arguments.dir}: {error.strerror}") from error
+        raise cannot_create(arguments.dir, error) from error
     replace_file(arguments.dir / GENESIS, genesis)
     replace_file(arguments.dir / FILING, proven)
     replace_file(path, format_settings(settings).encode())  # last: with it the folder counts as set up

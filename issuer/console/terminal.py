@@ -54,10 +54,10 @@ def waiting_told() -> Callable[[Unavailable], None]:
     told: set[str] = set()
 
     def tell_waiting(error: Unavailable) -> None:
-        text = Text("账本暂时没有答复", "the ledger has no answer yet") if error.text is None else error.text
-        if text.en not in told:
-            told.add(text.en)
-            waiting = _WAITING.format(why_zh=text.zh, why_en=text.en)
+        why = error.what
+        if why.en not in told:
+            told.add(why.en)
+            waiting = _WAITING.format(why_zh=why.zh, why_en=why.en)
             tell(("\n" if sys.stderr.isatty() else "") + waiting.both())
 
     return tell_waiting
@@ -71,17 +71,21 @@ def report_error(error: CertLedgerError, *, as_json: bool) -> int:
     """Tell a person or a program what went wrong, and give the exit status."""
     if isinstance(error, Refused):
         code, said = error.code, error.text
-    elif isinstance(error, Unavailable | Unverified) and error.text is not None:
-        code, said = type(error).__name__.lower(), error.text
     else:
-        code, said = type(error).__name__.lower(), Text(str(error) or "-", str(error) or "-")
-    if isinstance(error, Unavailable) and said.zh == said.en:
-        said = Text(f"无法完成（{said.zh}）", f"could not be done: {said.en}")
+        code, said = type(error).__name__.lower(), _said(error)
     if as_json:
         say_json({"error": {"code": code, "zh": said.zh, "en": said.en}})
-    tell(said.both() if said.zh != said.en else said.en)
+    tell(said.both())
     if isinstance(error, Unavailable):
         return UNAVAILABLE
     if isinstance(error, Malformed | BadSettings) or code in _USAGE_CODES:
         return USAGE
     return NOT_CLEAN
+
+
+def _said(error: CertLedgerError) -> Text:
+    if isinstance(error, Unavailable):
+        return error.what
+    if isinstance(error, Unverified):
+        return error.text or Text(f"未通过验证：{error}", f"does not verify: {error}")
+    return Text(f"格式不正确：{error}", f"not well formed: {error}")

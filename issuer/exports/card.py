@@ -93,7 +93,12 @@ def draw_cards(
                 one, card = drawn.popleft()
                 yield one, card.result()
         except BrokenProcessPool as error:
-            raise Unavailable("the process that draws was killed") from error
+            raise Unavailable(
+                Text(
+                    "绘图进程被终止：请检查内存后重试",
+                    "the process that draws was killed: look at the memory, and try again",
+                )
+            ) from error
         finally:
             for _, card in drawn:
                 card.cancel()
@@ -174,7 +179,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     try:
         return ImageFont.truetype(str(_FONT), size)
     except OSError as error:
-        raise Unavailable("the print font is not installed") from error
+        raise Unavailable(
+            Text("没有安装打印字体：请重新安装本程序", "the print font is not installed; install this program again")
+        ) from error
 
 
 def _rgb(colour: Colour) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from issuer.exports.jcs import Json
 from ledger.errors import Malformed, Unavailable
+from ledger.text import Text
 
 CREDENTIALS_V2: Final = "https://www.w3.org/ns/credentials/v2"
 OPEN_BADGES: Final = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
@@ -36,9 +37,19 @@ def load_context(url: str) -> dict[str, Any]:
         content = (_FOLDER / name).read_bytes()
         listed = (_FOLDER / "checksums.txt").read_text("ascii").split()
     except OSError as error:
-        raise Unavailable("a JSON-LD context is not installed") from error
+        raise Unavailable(
+            Text(
+                "没有安装 JSON-LD 上下文：请重新安装本程序",
+                "a JSON-LD context is not installed; install this program again",
+            )
+        ) from error
     if listed[listed.index(name) - 1] != hashlib.sha256(content).hexdigest():
-        raise Unavailable(f"{name} is damaged: its checksum differs")
+        raise Unavailable(
+            Text(
+                f"{name} 已损坏（校验值不符）：请重新安装本程序",
+                f"{name} is damaged: its checksum differs; install this program again",
+            )
+        )
     found: dict[str, Any] = json.loads(content)
     return found
 

@@ -19,7 +19,7 @@ from typing import Final
 from issuer.printing.certificate import QR_REGION, CertificateFace, render_certificate
 from issuer.printing.slip import ClaimSlip
 from ledger import scan
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unavailable, Unverified, cannot
 from ledger.printing.fonts import load_fonts
 from ledger.printing.qr import DOTS_PER_INCH
 from ledger.process_pool import ProcessPool
@@ -71,9 +71,11 @@ def print_certificates(
             if progress is not None:
                 progress(len(done))
     except OSError as error:
-        raise Unavailable(f"a certificate could not be written: {error.strerror}") from error
+        raise cannot(Text("无法写入证书文件", "a certificate could not be written"), error) from error
     except BrokenProcessPool as error:
-        raise Unavailable("a printing process was killed") from error
+        raise Unavailable(
+            Text("打印进程被终止：请检查内存后重试", "a printing process was killed: look at the memory, and try again")
+        ) from error
     return [done[index] for index in range(len(done))]
 
 

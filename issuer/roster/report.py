@@ -9,7 +9,7 @@ from pathlib import Path
 from openpyxl import Workbook
 
 from issuer.roster.check import RosterReport
-from ledger.errors import Unavailable
+from ledger.errors import cannot
 from ledger.progress import display_width
 from ledger.sheets.inert import append_texts
 from ledger.sheets.problem import ERROR, NOTE, WARNING, Problem
@@ -65,7 +65,7 @@ def write_fix_sheet(path: Path, sheet: Sheet, problems: Sequence[Problem]) -> in
     try:
         book.save(path)
     except OSError as error:
-        raise Unavailable(f"the sheet cannot be written: {error.strerror}")
+        raise cannot(Text("无法写入表格", "the sheet cannot be written"), error)
     return len(rows)
 
 

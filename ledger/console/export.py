@@ -90,7 +90,7 @@ async def follow(
 
 
 def _say_cannot(error: Unavailable) -> None:
-    print(f"暂时无法导出 / cannot export now: {error}", file=sys.stderr, flush=True)
+    print(f"暂时无法导出 / cannot export now: {error.what.both()}", file=sys.stderr, flush=True)
 
 
 async def _once(export: Export, arguments: argparse.Namespace) -> None:

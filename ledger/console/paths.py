@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ledger.durable import write_new_file
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot_read, cannot_write
 from ledger.text import Text
 
 
@@ -16,7 +16,7 @@ def read_file(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             raw = file.read(limit + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     if len(raw) > limit:
         raise Malformed(f"{path.name}: larger than {limit} bytes")
     return raw
@@ -30,7 +30,7 @@ def write_new(path: Path, raw: bytes) -> None:
         text = Text(f"{path} 已存在，不会被覆盖", f"{path} exists; not overwritten")
         raise Refused("EXISTS", str(path), text) from error
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from ledger.console.operate import PASSPHRASE
 from ledger.console.paths import add_folder, add_owner
 from ledger.durable import sync_folder
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, Unavailable, cannot
 from ledger.keystore import open_key_file, read_passphrase
 from ledger.progress import Progress
 from ledger.service.claim_links import check_links
@@ -240,7 +240,7 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Unavailable(f"no backup can be written at {out}: {error.strerror}") from error
+        raise cannot(Text(f"无法在 {out} 写入备份", f"no backup can be written at {out}"), error) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

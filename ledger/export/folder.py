@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from ledger.durable import sync_folder
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, cannot_write
 from ledger.export.place import OtherBytes
 from ledger.log_folder import BUNDLE_CEILING, CHECKPOINT, LogFolder
 from ledger.text import Text
@@ -121,4 +121,4 @@ def _failing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error

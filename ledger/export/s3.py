@@ -23,6 +23,7 @@ from ledger.errors import Malformed, Unavailable
 from ledger.export.place import OtherBytes
 from ledger.export.sigv4 import Credentials, encode_path, encode_query, sign_s3
 from ledger.log_folder import BUNDLE_CEILING, CHECKPOINT
+from ledger.text import Text
 
 IMMUTABLE: Final = "public, max-age=604800, immutable"
 UNCACHED: Final = "no-cache"
@@ -162,8 +163,13 @@ class S3Place:
         if status in (301, 307, 400, 403):
             reason += "; check endpoint, region, keys, clock, and the rights to get, put, delete and list"
         if not status:
-            raise Unavailable(f"the object store was not reached ({reason}): is AWS_ENDPOINT_URL its address?")
-        raise Unavailable(f"the object store answered {reason}")
+            raise Unavailable(
+                Text(
+                    f"连接不上对象存储（{reason}）：请核对 AWS_ENDPOINT_URL",
+                    f"the object store was not reached ({reason}): is AWS_ENDPOINT_URL its address?",
+                )
+            )
+        raise Unavailable(Text(f"对象存储答复：{reason}", f"the object store answered {reason}"))
 
     async def _once(
         self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes, headers: Mapping[str, str]

@@ -155,7 +155,9 @@ class Export:
         try:
             return self._open(await self._source.checkpoint())
         except (Malformed, Refused) as error:
-            raise Unavailable(f"no checkpoint is served: {error}") from error
+            said = error.text if isinstance(error, Refused) else Text(str(error), str(error))
+            what = Text(f"对方没有可用的检查点：{said.zh}", f"no checkpoint is served: {said.en}")
+            raise Unavailable(what) from error
 
     def _open(self, note: bytes) -> OpenedCheckpoint:
         for pair in self._keys[1:]:

@@ -60,9 +60,16 @@ def load_fonts() -> Fonts:
         content = (_FOLDER / _FILE).read_bytes()
         listed = (_FOLDER / "checksums.txt").read_text("ascii").split()
     except OSError as error:
-        raise Unavailable("the print font is not installed") from error
+        raise Unavailable(
+            Text("没有安装打印字体：请重新安装本程序", "the print font is not installed; install this program again")
+        ) from error
     if listed[listed.index(_FILE) - 1] != hashlib.sha256(content).hexdigest():
-        raise Unavailable("the print font is damaged: its checksum differs")
+        raise Unavailable(
+            Text(
+                "打印字体已损坏（校验值不符）：请重新安装本程序",
+                "the print font is damaged: its checksum differs; install this program again",
+            )
+        )
     font = _Font(FONT_NAME, io.BytesIO(content), asciiReadable=0)
     pdfmetrics.registerFont(font)
     return Fonts(FONT_NAME, frozenset(font.face.charToGlyph))

@@ -29,6 +29,7 @@ from ledger.records.commitments import (
     parse_field_opening,
     parse_hashes,
 )
+from ledger.text import Text
 
 NONCE_BYTES: Final = 12
 MAX_THUMBNAIL: Final = 12 * 1024
@@ -77,7 +78,7 @@ def open_face(secret: bytes, leaf: bytes, ciphertext: bytes) -> FaceContent:
     try:
         return _parse_face(_opened(_FACE, secret, leaf, ciphertext))
     except Malformed as error:
-        raise Unavailable("face envelope: unexpected content") from error
+        raise Unavailable(Text("证面信封的内容不符合格式", "face envelope: unexpected content")) from error
 
 
 def _parse_face(raw: bytes) -> FaceContent:
@@ -136,8 +137,8 @@ def open_rest(holder_code: bytes, leaf: bytes, ciphertext: bytes) -> RestContent
             case [[*digests], [*openings]]:
                 return RestContent(parse_hashes(digests), tuple(parse_field_opening(item) for item in openings))
     except Malformed as error:
-        raise Unavailable("rest envelope: unexpected content") from error
-    raise Unavailable("rest envelope: unexpected content")
+        raise Unavailable(Text("其余信息信封的内容不符合格式", "rest envelope: unexpected content")) from error
+    raise Unavailable(Text("其余信息信封的内容不符合格式", "rest envelope: unexpected content"))
 
 
 def holder_tag(holder_code: bytes, leaf: bytes) -> bytes:
@@ -163,14 +164,14 @@ def _open(info: bytes, secret: bytes, leaf: bytes, ciphertext: bytes) -> object:
     try:
         return canonical.decode(_opened(info, secret, leaf, ciphertext), limit=MAX_ENVELOPE)
     except Malformed as error:
-        raise Unavailable("the envelope does not open for this certificate") from error
+        raise Unavailable(Text("信封不能用这张证书打开", "the envelope does not open for this certificate")) from error
 
 
 def _opened(info: bytes, secret: bytes, leaf: bytes, ciphertext: bytes) -> bytes:
     if not NONCE_BYTES + 16 <= len(ciphertext) <= MAX_ENVELOPE:
-        raise Unavailable("envelope of an impossible size")
+        raise Unavailable(Text("信封的大小不合规格", "envelope of an impossible size"))
     nonce, sealed = ciphertext[:NONCE_BYTES], ciphertext[NONCE_BYTES:]
     try:
         return AESGCM(_key(info, secret)).decrypt(nonce, sealed, leaf)
     except InvalidTag as error:
-        raise Unavailable("the envelope does not open for this certificate") from error
+        raise Unavailable(Text("信封不能用这张证书打开", "the envelope does not open for this certificate")) from error

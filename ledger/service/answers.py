@@ -11,6 +11,7 @@ from ledger.service.cosigned import Published
 from ledger.service.publisher import Publisher
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import PrivateStore
+from ledger.text import Text
 from ledger.wire import Logged, Receipt
 
 _SEAL_SEARCH: Final = 5000  # leaves; longer than any batch
@@ -59,4 +60,6 @@ class Answers:
             for entry in await self._store.entries(start, start + 256):
                 if is_seal(entry) and (seal := parse_seal(entry)).previous < index:
                     return seal
-        raise Unavailable("store: the seal behind a statement is missing; run fsck")
+        raise Unavailable(
+            Text("存储：缺少语句之后的封印，请运行 fsck", "store: the seal behind a statement is missing; run fsck")
+        )

@@ -26,6 +26,7 @@ from math import ceil, exp
 from typing import Final
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS
 
 LONGEST_S: Final = 1.15  # what a statement may be expected to wait until it is logged: it is answered within 2 s
@@ -37,6 +38,7 @@ LEAST: Final = 30.0  # statements a second; no estimate is below, so that 35 are
 _ENTRY: Final = b'"entr'  # CPython looks for six bytes and more in another way, which takes four times as long here
 _FULL: Final = 256  # statements inside from which on batches are large enough to show the rate
 _MEMORY_S: Final = 3.0  # of busy time, after which a measurement counts 1/e
+CROWDED: Final = Text("等待入账的语句过多，请稍后重试", "too many statements are waiting; try again later")
 _COME_AGAIN_S: Final = 60  # the longest Retry-After
 
 
@@ -87,7 +89,10 @@ class Backlog:
         """Raise Unavailable, saying when to come again, when what comes now would wait longer than that."""
         if self.wait_s > self._longest_s:
             again = ceil(self.wait_s - self._longest_s / 2)  # half of what may wait is gone by then
-            raise Unavailable("too many statements are waiting", retry_after=min(again, _COME_AGAIN_S))
+            raise Unavailable(
+                CROWDED,
+                retry_after=min(again, _COME_AGAIN_S),
+            )
 
     @contextmanager
     def through(self, count: int) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 
 _FEW: Final = 1024  # names that are kept without looking
 _MOST: Final = 1_000_000  # names that are kept; about 200 MB
@@ -35,7 +36,10 @@ class Budget:
         left, since = self._left.get(name, (float(self._burst), now_s))
         left = min(self._burst, left + max(0.0, now_s - since) * self._per_s)
         if left < tokens:
-            raise UsedUp("this caller asks too much", retry_after=int((tokens - left) / self._per_s) + 1)
+            raise UsedUp(
+                Text("该调用方请求过多，请稍后重试", "this caller asks too much; try again later"),
+                retry_after=int((tokens - left) / self._per_s) + 1,
+            )
         if name not in self._left and len(self._left) >= self._most:
             self._make_room(now_s)
         self._left[name] = (left - tokens, now_s)
@@ -46,7 +50,10 @@ class Budget:
         if abs(now_s - self._looked_s) >= _LOOK_S:
             self._forget(now_s)
         if len(self._left) >= self._most:
-            raise Unavailable("too many callers are counted", retry_after=_LOOK_S)
+            raise Unavailable(
+                Text("正在计数的调用方过多，请稍后重试", "too many callers are counted; try again later"),
+                retry_after=_LOOK_S,
+            )
 
     def _forget(self, now_s: float) -> None:
         """Those that have all of theirs again."""

@@ -53,6 +53,7 @@ from ledger.store.claims import claim_states, last_claims, published_pack
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateStore, Purpose, entry_at
 from ledger.store.view import Behind, StoreView, certificate_of, load_view
+from ledger.text import Text
 from ledger.tlog.spelling import parse_decimal
 from ledger.wire_holders import HolderAnswer, HolderRequest
 
@@ -242,7 +243,11 @@ async def _settled(read: Callable[[], Awaitable[StoreView]]) -> StoreView:
             return await read()
         except Unverified as error:
             last = error
-    raise Unavailable("store: rows of a certificate do not belong together; run fsck") from last
+    raise Unavailable(
+        Text(
+            "存储：一张证书的各行互不相符，请运行 fsck", "store: rows of a certificate do not belong together; run fsck"
+        )
+    ) from last
 
 
 async def _view(desk: ClaimsDesk, cert_key: bytes) -> StoreView:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 
 
 class ClockStopped(Unavailable):
@@ -50,7 +51,13 @@ class LogClock:
         signature, or has leapt."""
         now = self._checked()
         if now < last - BACK_MS:
-            raise ClockStopped("the clock is behind the log's last batch; signing is stopped", retry_after=30)
+            raise ClockStopped(
+                Text(
+                    "时钟早于日志最近一批的时间，已停止签名：请校准时钟",
+                    "the clock is behind the log's last batch; signing is stopped: set it right",
+                ),
+                retry_after=30,
+            )
         return max(now, last + 1)
 
     def _checked(self) -> int:
@@ -59,12 +66,22 @@ class LogClock:
         if not _near(offset, self._offset):
             if not _near(offset, self._first):
                 raise ClockStopped(
-                    "the clock has leapt; put it right, or start the log by the new time", retry_after=30
+                    Text(
+                        "时钟发生跳变：请校准，或按新时间重启日志",
+                        "the clock has leapt; put it right, or start the log by the new time",
+                    ),
+                    retry_after=30,
                 )
             self._offset = self._first  # a leap within the limit was followed, and is undone
         self._offset += max(-50, min(50, offset - self._offset))  # follow slow corrections, not leaps
         if now < self._signed - BACK_MS:  # a leap that was followed was signed in, and put right since
-            raise ClockBehind("the clock is behind the log's last signature; it goes on from there", retry_after=30)
+            raise ClockBehind(
+                Text(
+                    "时钟早于日志最近一次签名，到达该时刻后自动继续",
+                    "the clock is behind the log's last signature; it goes on from there",
+                ),
+                retry_after=30,
+            )
         return now
 
 

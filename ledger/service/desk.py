@@ -26,6 +26,7 @@ from ledger.service.examiners import (
     warm_up,
 )
 from ledger.submissions import decode_submission, split_submissions
+from ledger.text import Text
 
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[ProcessPool, int, Any, Submitter], Awaitable[T]]
@@ -123,7 +124,10 @@ class Desk:
             return None
         if self._apart_now and self._apart_bytes + size > _WAITING:
             # Before the queue of the sequencer is asked: whatever waits here longer would only be refused there.
-            raise Unavailable("too many statements are being examined", retry_after=1)
+            raise Unavailable(
+                Text("正在审查的语句过多，请稍后重试", "too many statements are being examined; try again later"),
+                retry_after=1,
+            )
         # A request alone is shared out, for its own sake; of several each goes to one process, because every share has
         # to read the whole of its request.
         shares = 1 if self._apart_now else min(self._count, 2)
@@ -139,7 +143,9 @@ class Desk:
         except TimeoutError as error:  # one stands still, and with it perhaps the queue of all
             journal.error("an examining process says nothing; others are started")
             self._give_up(pool)
-            raise Unavailable("examination takes too long", retry_after=2) from error
+            raise Unavailable(
+                Text("审查耗时过长，请稍后重试", "examination takes too long; try again later"), retry_after=2
+            ) from error
         finally:
             self._apart_now -= 1
             self._apart_bytes -= size

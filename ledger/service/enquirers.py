@@ -15,6 +15,7 @@ from typing import Final
 from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.records.refusals import Refusal, refuse
 from ledger.service.budget import Budget
+from ledger.text import Text
 from ledger.wire import MAX_LOOKUPS
 
 TRIES_A_DAY: Final = 5  # of the last four characters of one certificate's ID number
@@ -73,7 +74,13 @@ class Enquirers:
         if tries >= TRIES_A_DAY:
             raise refuse(Refusal.TRIES_USED, "cert_key")
         if tries == 0 and len(self._tries) >= _MOST_CERTIFICATES:
-            raise Unavailable("too many certificates are being matched today", retry_after=3600)
+            raise Unavailable(
+                Text(
+                    "今天核对证件号码的证书过多，请稍后重试",
+                    "too many certificates are being matched today; try again later",
+                ),
+                retry_after=3600,
+            )
         self._tries[cert_key] = tries + 1
 
     def give_back(self, cert_key: bytes, day: int) -> None:

@@ -34,6 +34,7 @@ from ledger.service.front_view import FrontView
 from ledger.service.metrics import FrontMetrics
 from ledger.service.requester import Requesters, Sender
 from ledger.service.tiles import Tiles
+from ledger.text import Text
 
 journal = logging.getLogger(__name__)
 # Between two hops only (RFC 9110 7.6.1), or made anew by each server.
@@ -99,7 +100,13 @@ async def post_statements(request: web.Request) -> web.Response:
     if answer.status in (401, 404) or answer.code == VERSION:
         # Not the caller's fault, and nothing that they could change.
         journal.error("the sequencer refuses this front", extra={"fields": {"status": answer.status}})
-        raise Unavailable("the sequencer refuses this front", retry_after=30)
+        raise Unavailable(
+            Text(
+                "定序进程拒绝了这个前端：请核对前端密钥和程序版本",
+                "the sequencer refuses this front: look at its keys and version",
+            ),
+            retry_after=30,
+        )
     return _answered(answer)  # c
 
 

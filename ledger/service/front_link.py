@@ -126,7 +126,7 @@ class SequencerLink:
                     journal.warning("no sequencer leads", extra={"fields": {"asked": len(self._addresses)}})
                     self._alone = True
                 if over:
-                    raise Unavailable("no sequencer answers", retry_after=2, text=_NOBODY)
+                    raise Unavailable(_NOBODY, retry_after=2, public=True)
                 if not waiting:
                     await asyncio.sleep(_AGAIN_S)
                 elif (answer := await self._heard(waiting, _BESIDE_S)) is not None:

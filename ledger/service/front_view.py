@@ -47,7 +47,7 @@ class FrontView:
         entries = await store.entries(0, 1)
         first = parse_statement(entries[0]).body if entries else None
         if not isinstance(first, Genesis):
-            raise Unavailable("the log has no genesis yet: run init")
+            raise Unavailable(Text("日志还没有创世语句：请先运行 init", "the log has no genesis yet: run init"))
         view = cls(store, origin, first, leaf_hash(entries[0]), now_s)
         await view.refresh()
         return view

@@ -20,13 +20,17 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ledger.durable import sync_folder
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot
 from ledger.text import Text
 
 log = logging.getLogger(__name__)
 NOTHING: Final = (0, bytes(32))  # size and root of a guard that has seen nothing
 _MAGIC: Final = b"certledger/guard"  # 16 bytes
 _SLOT: Final = 128  # magic 16, sequence 8, size 8, root 32, digest 32, zeros
+_NOT_OPENED: Final = Text(
+    "签名守卫 {path} 打不开（其存储是否已挂载？切勿删除或重建）",
+    "signer guard {path} cannot be opened (is its storage mounted? do not delete or make it again)",
+)
 _IN_USE: Final = Text("签名守卫正被另一进程使用", "Another process has the signer guard")
 EXISTS: Final = Text("签名守卫已存在", "The signer guard exists")
 _BACKWARDS: Final = Text(
@@ -86,7 +90,7 @@ class FileGuard:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            raise Unavailable(f"signer guard {path}: {error.strerror}") from error
+            raise cannot(_NOT_OPENED.format(path=path), error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # also when two copies of a store share one guard
         except OSError as error:
@@ -115,13 +119,13 @@ class FileGuard:
         except FileExistsError as error:
             raise Refused("EXISTS", str(path), EXISTS) from error
         except OSError as error:
-            raise Unavailable(f"signer guard {path}: {error.strerror}") from error
+            raise cannot(Text(f"签名守卫 {path} 无法建立", f"signer guard {path} cannot be made"), error) from error
         try:
             os.pwrite(handle, 2 * _slot(0, *NOTHING), 0)
             os.fsync(handle)
         except OSError as error:
             path.unlink(missing_ok=True)  # nothing was ever signed on the strength of it
-            raise Unavailable(f"signer guard {path}: {error.strerror}") from error
+            raise cannot(Text(f"签名守卫 {path} 无法建立", f"signer guard {path} cannot be made"), error) from error
         finally:
             os.close(handle)
         sync_folder(path.parent)
@@ -151,7 +155,7 @@ class FileGuard:
             os.pwrite(self._file, 2 * _slot(sequence, size, root), 0)
             os.fdatasync(self._file)
         except OSError as error:
-            raise Unavailable(f"signer guard: {error.strerror}") from error
+            raise cannot(Text("签名守卫无法写入", "signer guard cannot be written"), error) from error
 
 
 def _slot(sequence: int, size: int, root: bytes) -> bytes:

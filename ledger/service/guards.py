@@ -41,7 +41,12 @@ async def check_no_guard(guard: str, folder: Path, origin: str, store: str, *, o
         if path.exists():
             raise Refused("EXISTS", str(path), EXISTS)
         if path.parent != folder and not path.parent.is_dir():  # storage of its own that is not mounted, say
-            raise Unavailable(f"signer guard {path}: there is no folder {path.parent}")
+            raise Unavailable(
+                Text(
+                    f"签名守卫 {path}：没有目录 {path.parent}（其存储是否已挂载？）",
+                    f"signer guard {path}: there is no folder {path.parent}; is its storage mounted?",
+                )
+            )
         return
     place, made_by = _places(guard, owner)
     if is_postgres(store):

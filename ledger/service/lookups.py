@@ -32,6 +32,7 @@ from ledger.service.publisher import Publisher
 from ledger.service.standby import Place
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateStore
+from ledger.text import Text
 
 _NOBODY: Final = Found(bytes(32), bytes(16), bytes(32))
 
@@ -55,7 +56,9 @@ def check_pair(number: str, name: str) -> None:
 def published_size(publisher: Publisher, place: Place) -> int:
     """Step 0 of a running log: leaves under the checkpoint that readers see."""
     if not place.is_held:
-        raise Unavailable("another process may lead this log; ask again", retry_after=2)
+        raise Unavailable(
+            Text("可能已由另一进程主持该日志，请重试", "another process may lead this log; ask again"), retry_after=2
+        )
     return publisher.shown().size
 
 

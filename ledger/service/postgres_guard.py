@@ -165,7 +165,12 @@ class PostgresGuard:
             done = await session.execute(_GROW, self._origin, size, root)
         await check_standby(session, self._place)
         if warned:
-            raise Unavailable("guard: the server did not wait for its standby")
+            raise Unavailable(
+                Text(
+                    "签名守卫：数据库没有等待备库确认，请检查备库",
+                    "guard: the server did not wait for its standby; look at the standby",
+                )
+            )
         return done
 
     async def close(self) -> None:
@@ -176,15 +181,25 @@ class PostgresGuard:
     async def known(self) -> tuple[int, bytes]:
         row = await self._ask(lambda session: session.fetchrow(_KNOWN, self._origin))
         if row is None:
-            raise Unavailable(f"signer guard {self._place}: it knows no such log; it must not be recreated by hand")
+            raise Unavailable(
+                Text(
+                    f"签名守卫 {self._place}：其中没有这个日志；不得手工重建",
+                    f"signer guard {self._place}: it knows no such log; it must not be recreated by hand",
+                )
+            )
         size, root = row["size"], row["root"]
         if size < 0 or len(root) != HASH_BYTES or (size == 0) != (root == NOTHING[1]):
-            raise Unavailable(f"signer guard {self._place}: its row cannot be read; it must not be recreated by hand")
+            raise Unavailable(
+                Text(
+                    f"签名守卫 {self._place}：其记录无法读取；不得手工重建",
+                    f"signer guard {self._place}: its row cannot be read; it must not be recreated by hand",
+                )
+            )
         return size, root
 
     async def _ask(self, question: Any) -> Any:
         """The answer of a statement that may be carried out twice. Raises Unavailable when there is none in time."""
-        last = "no answer"
+        last = Text("没有应答", "no answer")
         try:
             async with asyncio.timeout(self._deadlines.settle):
                 while True:
@@ -192,14 +207,15 @@ class PostgresGuard:
                         with unavailable("guard"):
                             return await question(await self._connected())
                     except Unavailable as error:
-                        last = str(error)
+                        last = error.what
                         if isinstance(error.__cause__, asyncpg.PostgresError) and not _lost(error.__cause__):
                             raise
                         self._hang_up()
                         await asyncio.sleep(_RETRY_S)
         except TimeoutError as error:
             self._hang_up()
-            raise Unavailable(f"signer guard {self._place}: {last}") from error
+            what = Text(f"签名守卫 {self._place}：{last.zh}", f"signer guard {self._place}: {last.en}")
+            raise Unavailable(what) from error
 
     async def _connected(self) -> Any:
         if self._session is None or self._session.is_closed():

@@ -46,6 +46,7 @@ from ledger.service.private_index import (
 from ledger.store.batch import Batch
 from ledger.store.protocol import EnvelopeRow, IndexRow, PrivateRows, PrivateStore, Slot, StateRow, entry_at
 from ledger.store.view import Behind
+from ledger.text import Text
 
 LineageOf: TypeAlias = Callable[[str], str]
 
@@ -282,5 +283,9 @@ async def _rows(store: PrivateStore, map_keys: Sequence[bytes]) -> list[StateRow
     """The rows of certificates that are in the log, in this order. Raises Unavailable when one is missing."""
     found = await store.states(map_keys)
     if not found.keys() >= set(map_keys):
-        raise Unavailable("store: a certificate in the log has no state; run fsck")
+        raise Unavailable(
+            Text(
+                "存储：日志中的一张证书没有状态，请运行 fsck", "store: a certificate in the log has no state; run fsck"
+            )
+        )
     return [found[key] for key in map_keys]

@@ -32,6 +32,7 @@ from ledger.records.cose import Signer
 from ledger.records.receipt import ReceiptOf, format_receipt, sign_root
 from ledger.service.cosigned import Published
 from ledger.store.evidence import Basis, Prover, Standing
+from ledger.text import Text
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.keys import kid
 from ledger.tlog.note import VerifierKey, parse_note
@@ -89,7 +90,7 @@ class Proofs:
         """The published head, as a basis for proofs, and its ETag. Raises Unavailable before the first."""
         published = self.published()
         if published is None:
-            raise Unavailable("nothing is published yet")
+            raise Unavailable(Text("还没有公布任何检查点，请稍后重试", "nothing is published yet; try again later"))
         if self._head is None or self._head[0] is not published:
             self._head = self._named(published)
         return self._head

@@ -65,6 +65,8 @@ _SHORT: Final = Text(
     "Too few witnesses sign, so nothing new is published; what is logged gets published when the quorum is back. Look "
     "at the witnesses",
 )
+STOPPING: Final = Text("日志正在停止，请重试", "the log is stopping; ask again")
+_LONG: Final = Text("已很久没有公布检查点，请查看日志", "nothing was published for long; look at the log")
 _STOPPED: Final = Text(
     "账本已停止签名：见证者 {witness} 持有本账本签署的、大小为 {shown} 的检查点，而存储中只有 {size} 条或内容不同，"
     "可能恢复了旧备份。已存内容仍可读取。请用 cert-ledger refill 从核验方的副本补齐后再启动；"
@@ -121,7 +123,7 @@ class Publisher:
     def check_alive(self) -> None:
         """Raise Unavailable unless readers get fresh signatures; it says when it is the witnesses who are missing."""
         if not self.alive:
-            raise Unavailable("nothing was published for long", text=_SHORT if self._short else None)
+            raise Unavailable(_SHORT if self._short else _LONG, public=self._short)
 
     @property
     def age_s(self) -> float:
@@ -144,7 +146,7 @@ class Publisher:
         """What readers see. Raise Unavailable while that is nothing, and when there will be no newer one."""
         self.check_running()
         if self.published is None:
-            raise Unavailable("nothing is published yet")
+            raise Unavailable(Text("还没有公布任何检查点，请稍后重试", "nothing is published yet; try again later"))
         return self.published
 
     @property
@@ -158,22 +160,22 @@ class Publisher:
         """
         self.check_running()
         if self._witnesses.doubt_clock():
-            raise Unavailable("the witnesses have another time", retry_after=60, text=_CLOCK)
+            raise Unavailable(_CLOCK, retry_after=60, public=True)
         if not self._asked:
-            raise Unavailable("the witnesses have not been asked yet", retry_after=5, text=_ASKING)
+            raise Unavailable(_ASKING, retry_after=5, public=True)
 
     def check_running(self) -> None:
         """Raise Unavailable when there will be no newer checkpoint from this process."""
         if self._fatal.done():
-            raise Unavailable("the log is stopping; ask again", retry_after=5)
+            raise Unavailable(STOPPING, retry_after=5)
         if self.stopped is not None:
-            raise Unavailable("the log has stopped signing", retry_after=600, text=self.stopped)
+            raise Unavailable(self.stopped, retry_after=600, public=True)
 
     async def start(self) -> None:
         """Steps a to c, and the committed head as far as it gets at once. Raises what the guard or the store raises."""
         head = self._integrator.head
         if head is None:
-            raise Unavailable("the log has no entry yet: run init")
+            raise Unavailable(Text("日志还没有条目：请先运行 init", "the log has no entry yet: run init"))
         await self._signer.check(head.size, head.root, self._hashes.root)  # a
         self._newest = _Committed(head, await entry_at(self._store, head.seal))
         await self._show_stored(head)
@@ -336,6 +338,11 @@ class Publisher:
             log.error("the kept checkpoint is not under the log's keys; it is not shown")
             return
         if checkpoint.size > head.size or await self._hashes.root(checkpoint.size) != checkpoint.root:
-            raise Unavailable("store: the published checkpoint is not of the stored tree; run fsck")
+            raise Unavailable(
+                Text(
+                    "存储：已公布的检查点与存储的树不符，请运行 fsck",
+                    "store: the published checkpoint is not of the stored tree; run fsck",
+                )
+            )
         seal = await entry_at(self._store, checkpoint.size - 1)
         self.published = Published(Signed(checkpoint, note), note, seal)

@@ -18,7 +18,7 @@ from aiohttp import web
 from ledger.durable import make_folder, write_new_file
 from ledger.edge import Intake, Site, start_site
 from ledger.edge_connection import EdgeSettings
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, Unavailable, cannot_read
 from ledger.keystore import Cost, KeyFile, check_passphrase, create_key_file, new_key
 from ledger.records.authority import Filing, Genesis
 from ledger.records.dates import batch_day
@@ -152,7 +152,7 @@ async def create(
 
 
 def _no_other_keys(name: str) -> KeyFile:
-    raise Unavailable(f"no key file {name}")
+    raise Unavailable(Text(f"没有密钥文件 {name}", f"no key file {name}"))
 
 
 @asynccontextmanager
@@ -223,7 +223,14 @@ async def running(
             for candidate in candidates:
                 _learn_filing(request_keys, candidate)
                 if isinstance(said := candidate.statement.body, LogKey) and not said.successor and not fatal.done():
-                    fatal.set_result(KeysChanged("the authority has named other keys of the log: start it again"))
+                    fatal.set_result(
+                        KeysChanged(
+                            Text(
+                                "主管部门已更换日志密钥：请重启日志",
+                                "the authority has named other keys of the log: start it again",
+                            )
+                        )
+                    )
 
         async def holds(said: LogKey) -> None:
             await asyncio.to_thread(check_log_key, signer, keys, said, unlock)
@@ -314,7 +321,7 @@ def load_policy(folder: Path, settings: LedgerSettings) -> Policy:
             raw = file.read(POLICY_CEILING + 1)
         return parse_policy(raw.decode())
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     except UnicodeDecodeError as error:
         raise Malformed(f"{path} is not UTF-8") from error
     except Malformed as error:

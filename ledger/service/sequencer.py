@@ -38,16 +38,17 @@ from ledger.records.rotation import LogKey
 from ledger.records.statements import Statement
 from ledger.records.status import stands_alone
 from ledger.service.admission import Candidate
-from ledger.service.backlog import Backlog
+from ledger.service.backlog import CROWDED, Backlog
 from ledger.service.clock import LOST_MS, ClockStopped, LogClock
 from ledger.service.private_fold import LineageOf, PrivateFold, behind
 from ledger.service.private_index import PrivateIndex
-from ledger.service.publisher import Publisher
+from ledger.service.publisher import STOPPING, Publisher
 from ledger.store.ahead import plain
 from ledger.store.batch import Batch, Prepared
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateStore
+from ledger.text import Text
 
 log = logging.getLogger(__name__)
 _BYTES: Final = 1024 * 1024  # of entries in one batch
@@ -141,7 +142,7 @@ class Sequencer:
     def check_clock(self) -> None:
         """Raise ClockStopped when the clock is behind the log; Unavailable when there is no log."""
         if self.integrator.head is None:
-            raise Unavailable("the log has no entry yet: run init")
+            raise Unavailable(Text("日志还没有条目：请先运行 init", "the log has no entry yet: run init"))
         self._clock.batch_time(self.integrator.head.time)
 
     def check_leap(self) -> None:
@@ -168,7 +169,7 @@ class Sequencer:
         size = sum(candidate.size for candidate in candidates)
         many = len(self._queue) + len(candidates) > self._queue_limit
         if self._queue and (many or self._waiting_bytes + size > _QUEUE_BYTES):
-            raise Unavailable("too many statements are waiting", retry_after=1)
+            raise Unavailable(CROWDED, retry_after=1)
         self._waiting_bytes += size
         request = _Request(asyncio.get_running_loop().create_future(), [0] * len(candidates), len(candidates))
         if not candidates:
@@ -216,7 +217,7 @@ class Sequencer:
             self._fail_waiting(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, this process must not go on writing
             log.critical("the sequencer stops", extra={"fields": {"error": type(error).__name__}})
-            self._fail_waiting(Unavailable("the log is stopping; ask again", retry_after=5))
+            self._fail_waiting(Unavailable(STOPPING, retry_after=5))
             if not self._fatal.done():
                 self._fatal.set_result(error)
 
@@ -238,7 +239,7 @@ class Sequencer:
             sequenced = await self._sequence(taken)
             await self._committed()
         if self._fatal.done():  # by the batch before: this one is not in the store
-            _fail(taken, Unavailable("the log is stopping; ask again", retry_after=5))
+            _fail(taken, Unavailable(STOPPING, retry_after=5))
         elif sequenced.prepared is None:
             self._settle(sequenced)
         else:
@@ -384,7 +385,7 @@ def _unknown(taken: Sequence[_Waiting]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _fail(taken, Unavailable("outcome unknown; ask again", retry_after=5))
+        _fail(taken, Unavailable(Text("结果未知，请重试", "outcome unknown; ask again"), retry_after=5))
         raise
 
 

@@ -11,6 +11,7 @@ from ledger.edge import Rejected
 from ledger.edge_ready import Header
 from ledger.errors import Malformed, Unavailable
 from ledger.store.protocol import Store
+from ledger.text import Text
 from ledger.tlog.tiles import TILE_WIDTH, EntriesTile, format_entries, parse_tile_path
 
 CORS: Final = {"Access-Control-Allow-Origin": "*"}
@@ -56,14 +57,14 @@ class Tiles:
                 raise Rejected(404)
             entries = await self._store.entries(start, start + tile.width)
             if len(entries) != tile.width:
-                raise Unavailable("an entry is missing; run fsck")
+                raise Unavailable(Text("缺少一个条目，请运行 fsck", "an entry is missing; run fsck"))
             return format_entries(entries)
         needed = tile.index * TILE_WIDTH + tile.width << 8 * tile.level
         if needed > size:
             raise Rejected(404)
         row = await self._store.tile(tile.level, tile.index)
         if row is None:
-            raise Unavailable("a tile is missing; run fsck")
+            raise Unavailable(Text("缺少一个树块，请运行 fsck", "a tile is missing; run fsck"))
         body = row[: 32 * tile.width]
         if tile.width == TILE_WIDTH:
             self._kept[path] = needed, body

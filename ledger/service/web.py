@@ -44,6 +44,7 @@ from ledger.service.sequencer import Sequencer
 from ledger.service.standby import Place
 from ledger.service.tiles import CORS, Tiles
 from ledger.store.protocol import PrivateStore, Slot, entry_at
+from ledger.text import Text
 
 _SMALL_BODY: Final = 1024 * 1024
 _AUTHORITY_BODY: Final = 16 * 1024  # an entry of 8 KiB in base64
@@ -201,7 +202,9 @@ async def post_tracks(request: web.Request) -> web.Response:
     try:
         found = await log.store.claim(rows)
     except Refused as error:  # another process leads; this one is about to find out and to end (standby.py)
-        raise Unavailable("another process has taken over this log; ask again", retry_after=2) from error
+        raise Unavailable(
+            Text("另一进程已接管该日志，请重试", "another process has taken over this log; ask again"), retry_after=2
+        ) from error
     return _json(wire.encode(wire.TracksAnswer([found[row.hmac] for row in rows])))
 
 
@@ -256,7 +259,7 @@ async def get_ready(request: web.Request) -> web.Response:
     request.app[LOG].sequencer.check_clock()
     publisher.check_alive()
     if not request.app[LOG].place.is_held:
-        raise Unavailable("the log is not ready")
+        raise Unavailable(Text("日志尚未就绪", "the log is not ready"))
     return web.Response(text="ok\n")
 
 
@@ -295,7 +298,13 @@ async def sequence(log: Log, count: int, examine: Callable[[], Awaitable[Sequenc
             return _pending(pending)
         receipt = await log.answers.receipt(final, wait=False)  # published just when nobody waited any longer
     if receipt is None:
-        raise Unavailable("nothing is published yet, and refusals come under a checkpoint", retry_after=_ASK_AGAIN_S)
+        raise Unavailable(
+            Text(
+                "还没有公布检查点，而拒绝须附于检查点之下，请稍后重试",
+                "nothing is published yet, and refusals come under a checkpoint; try again later",
+            ),
+            retry_after=_ASK_AGAIN_S,
+        )
     return _receipt(receipt)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 import ledger
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, cannot
 from ledger.records.notice import Notice
 from ledger.sheets.columns import find_header
 from ledger.sheets.container import refused
@@ -97,7 +97,7 @@ def _run_worker(raw: bytes, form: Form, most_rows: int) -> bytes:
     except subprocess.TimeoutExpired:
         raise _limits()
     except OSError as error:
-        raise Unavailable(f"the reading process cannot be started: {error.strerror}")
+        raise cannot(Text("无法启动读取表格的进程", "the reading process cannot be started"), error)
     if done.returncode != 0:
         raise _limits()
     return done.stdout

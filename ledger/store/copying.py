@@ -123,7 +123,7 @@ async def copy_store(
     await check_whole(source)
     head = await source.head()
     if head is None:
-        raise Unavailable("the source has no head: it was never initialised")
+        raise Unavailable(Text("来源存储没有树头：从未初始化", "the source has no head: it was never initialised"))
     if await target.head() is not None:
         raise Refused("NOT_EMPTY", "target", _NOT_EMPTY)
     await source.keep()

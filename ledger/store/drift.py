@@ -53,7 +53,7 @@ def sqlite_drift(store: sqlite3.Connection, done: Sequence[Migration]) -> list[s
     try:
         return differences(_made(tuple(done)), _described(store))
     except sqlite3.Error as error:
-        raise Unavailable(f"store: {error}") from error
+        raise Unavailable(Text(f"存储没有完成操作：{error}", f"store: {error}")) from error
 
 
 @cache

@@ -132,7 +132,8 @@ async def _erase(by: Place, database: str, found: Rows, deadlines: Deadlines) ->
     try:
         await session.transact(work)  # 5
     except Unavailable as error:
-        raise Unavailable(str(error), text=_UNCONFIRMED.format(why=str(error))) from error
+        said = error.what
+        raise Unavailable(Text(_UNCONFIRMED.zh.format(why=said.zh), _UNCONFIRMED.en.format(why=said.en))) from error
     finally:
         await session.close()
     return gone

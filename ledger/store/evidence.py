@@ -26,6 +26,7 @@ from ledger.store.history import History
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import VersionedStore, entry_at
 from ledger.store.serving import Serving
+from ledger.text import Text
 from ledger.tlog.map_proof import Leaf, format_map_proof
 from ledger.tlog.map_slots import SlottedMap
 from ledger.tlog.merkle import leaf_hash
@@ -138,7 +139,12 @@ class Prover:
         if seals is None:
             following = await self._store.seal_from(seal.covered + 1)
             if following is None:
-                raise Unavailable("store: the seal after an older one is not found; run fsck")
+                raise Unavailable(
+                    Text(
+                        "存储：找不到较早封印之后的封印，请运行 fsck",
+                        "store: the seal after an older one is not found; run fsck",
+                    )
+                )
             seals = self._older[key] = format_seals(*await self._placed([seal.covered, following], basis.size))
             while len(self._older) > _KEPT_SEALS:
                 self._older.popitem(last=False)
@@ -155,7 +161,11 @@ class Prover:
         try:
             proof = format_map_proof(tree.prove(map_key, leaves))
         except Malformed as error:
-            raise Unavailable("stored states do not hash to the sealed map; run fsck") from error
+            raise Unavailable(
+                Text(
+                    "存储的状态与封印的状态表不符，请运行 fsck", "stored states do not hash to the sealed map; run fsck"
+                )
+            ) from error
         if version is None:
             return format_shown(proof)
         state = bound_certificate_state(version.body, version.value)
@@ -185,14 +195,21 @@ class Prover:
                 entry = await entry_at(self._store, index)
                 if leaf_hash(entry) == state.commitment_leaf:
                     return entry, known[state.event_leaf]
-            raise Unavailable("the statement with the commitments is not found; run fsck")
+            raise Unavailable(
+                Text("找不到含承诺值的语句，请运行 fsck", "the statement with the commitments is not found; run fsck")
+            )
         same = state.commitment_leaf == state.event_leaf
         return known[state.commitment_leaf], b"" if same else known[state.event_leaf]
 
     async def _issue_index(self, cert_key: bytes, at: int) -> int:
         version = await self._store.state_as_of(certificate_map_key(cert_key), at)
         if version is None:
-            raise Unavailable("a certificate that another one names is not in the map; run fsck")
+            raise Unavailable(
+                Text(
+                    "状态表中没有另一证书所指的证书，请运行 fsck",
+                    "a certificate that another one names is not in the map; run fsck",
+                )
+            )
         return bound_certificate_state(version.body, version.value).issue_index
 
     async def _filing(self, state: CertificateState) -> bytes:
@@ -224,7 +241,7 @@ class Prover:
             body = parse_statement(await entry_at(self._store, index)).body
             if isinstance(body, Issue) and body.replaces:
                 index = await self._issue_index(body.replaces, seal)
-        raise Unavailable("the terms of the filing are not found; run fsck")
+        raise Unavailable(Text("找不到备案条款，请运行 fsck", "the terms of the filing are not found; run fsck"))
 
     async def _placed(self, indexes: Sequence[int], size: int) -> list[Placed]:
         entries = [await entry_at(self._store, index) for index in indexes]

@@ -26,6 +26,7 @@ from ledger.store.map_rows import read_roots
 from ledger.store.protocol import EntryRow, Store, VersionedStore
 from ledger.store.replay import replay_stretch
 from ledger.store.track_places import TRACK_PLACES
+from ledger.text import Text
 from ledger.tlog.checkpoint_text import parse_checkpoint
 from ledger.tlog.note import parse_note
 from ledger.tlog.tiles import tiles_for_size
@@ -67,7 +68,12 @@ def _in_scratch() -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        raise Unavailable(f"the scratch store of the check (TMPDIR says where): {error}") from error
+        raise Unavailable(
+            Text(
+                f"检查用的临时存储（位置由 TMPDIR 决定）：{error.what.zh}",
+                f"the scratch store of the check (TMPDIR says where): {error.what.en}",
+            )
+        ) from error
 
 
 def _problem(error: CertLedgerError) -> str:

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from ledger.errors import Unavailable
 from ledger.store.protocol import Store
+from ledger.text import Text
 from ledger.tlog.merkle import (
     HASH_BYTES,
     HashReader,
@@ -174,7 +175,9 @@ class Hashes:
         if row is None:
             row = await self._store.tile(*place)
             if row is None:
-                raise Unavailable(f"store: tile {place} is missing; run fsck")
+                raise Unavailable(
+                    Text(f"存储：缺少树块 {place}，请运行 fsck", f"store: tile {place} is missing; run fsck")
+                )
             if len(row) == _ROW_BYTES:
                 _keep(self._rows, place, row, ROWS_LIMIT)
         return row
@@ -217,7 +220,9 @@ def _node(row: bytes, crown: bytes, inside: int, at: int) -> bytes:
         start = _CROWN_AT[inside] + at * HASH_BYTES
         return crown[start : start + HASH_BYTES]
     if (at + 1 << inside) * HASH_BYTES > len(row):
-        raise Unavailable("store: a tile is shorter than the log; run fsck")
+        raise Unavailable(
+            Text("存储：一个树块短于日志，请运行 fsck", "store: a tile is shorter than the log; run fsck")
+        )
     return _fold(row, at << inside, 1 << inside)
 
 

@@ -107,7 +107,10 @@ class History:
         tree = self._kept.get(seal.covered)
         if tree is None:
             if self._waiting >= _WAITING:
-                raise Unavailable("other old versions are being rebuilt", retry_after=5)
+                raise Unavailable(
+                    Text("正在重建其他旧版本，请稍后重试", "other old versions are being rebuilt; try again later"),
+                    retry_after=5,
+                )
             self._waiting += 1
             try:
                 async with self._building:
@@ -137,7 +140,12 @@ class History:
             if seal.covered <= self._long:
                 self._pause_until = max(self._pause_until, clock() + self._pause * (clock() - began))
         if tree.root != seal.map_root:
-            raise Unavailable("the kept versions of the state map do not make that of the seal; run fsck")
+            raise Unavailable(
+                Text(
+                    "保存的状态表版本与封印不符，请运行 fsck",
+                    "the kept versions of the state map do not make that of the seal; run fsck",
+                )
+            )
         return tree
 
     async def _mark_changed(self, seal: Seal, last: tuple[int, bytes], marks: bytearray) -> tuple[int, bytes]:
@@ -158,7 +166,11 @@ class History:
         left_s = self._pause_until - asyncio.get_running_loop().time()
         if seal.covered <= self._long and left_s > 0:
             raise Unavailable(
-                "an old version that takes long was rebuilt just now", retry_after=min(ceil(left_s), _COME_AGAIN_S)
+                Text(
+                    "刚重建过一个耗时的旧版本，请稍后重试",
+                    "an old version that takes long was rebuilt just now; try again later",
+                ),
+                retry_after=min(ceil(left_s), _COME_AGAIN_S),
             )
 
 

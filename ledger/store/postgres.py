@@ -346,7 +346,7 @@ class PostgresStore:
 
 
 def _reading_only() -> Unavailable:
-    return Unavailable("store: opened for reading only")
+    return Unavailable(Text("存储：以只读方式打开", "store: opened for reading only"))
 
 
 async def open_postgres(

@@ -44,6 +44,11 @@ DATABASE: Final = "SELECT current_database() || ' ' || extract(epoch FROM pg_pos
 OTHER_DATABASE: Final = Text(
     "拥有者的地址属于另一个数据库或服务器", "The owner's address is of another database or server than the other one"
 )
+_NOT_DONE: Final = Text("数据库没有完成操作（{doing}）：{said}", "store: {doing}: {said}")
+_AWAY: Final = Text(
+    "连接不上数据库 {doing}（{said}）：请确认它在运行，地址和网络无误",
+    "store: connect to {doing}: {said}; is it running, and are address and network right?",
+)
 _WAITS_FOR: Final = "SELECT current_setting('synchronous_standby_names')"
 
 
@@ -175,7 +180,7 @@ async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
     failed: list[Unavailable] = []
     for host, port in place.hosts or ((None, None),):
         try:
-            with unavailable(f"connect to {place}"):
+            with unavailable(str(place), _AWAY):
                 return await asyncpg.connect(
                     place.dsn,
                     host=host,
@@ -188,7 +193,10 @@ async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
                 )
         except Unavailable as error:
             failed.append(error)
-    raise failed[-1] if len(failed) == 1 else Unavailable("; ".join(str(error) for error in failed))
+    if len(failed) == 1:
+        raise failed[-1]
+    said = [error.what for error in failed]
+    raise Unavailable(Text("；".join(each.zh for each in said), "; ".join(each.en for each in said)))
 
 
 async def check_server(connection: Any, place: Place) -> None:
@@ -199,7 +207,12 @@ async def check_server(connection: Any, place: Place) -> None:
         " current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding"
     )
     if row["standby"]:
-        raise Unavailable("store: the server is a standby; it takes no writes")
+        raise Unavailable(
+            Text(
+                "存储：该数据库是备库，不能写入；请使用主库地址",
+                "store: the server is a standby; it takes no writes: use the primary's address",
+            )
+        )
     if row["version"] < _OLDEST or row["encoding"] != "UTF8":
         text = Text("需要 PostgreSQL 15 以上，编码 UTF8", "PostgreSQL 15 or later with encoding UTF8 is needed")
         raise Refused("STORE_SERVER", "store", text)
@@ -220,7 +233,12 @@ async def database_of(connection: Any) -> str:
 async def check_standby(connection: Any, place: Place) -> None:
     """Raise Unavailable when a synchronous standby is demanded and this server waits for none."""
     if place.require_standby and not (await connection.fetchval(_WAITS_FOR)).strip():
-        raise Unavailable("store: require_standby, and the server waits for none (synchronous_standby_names is empty)")
+        raise Unavailable(
+            Text(
+                "存储：要求备库确认（require_standby），但数据库不等待任何备库（synchronous_standby_names 为空）",
+                "store: require_standby, and the server waits for none (synchronous_standby_names is empty)",
+            )
+        )
 
 
 async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
@@ -236,14 +254,14 @@ async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
 
 
 @contextmanager
-def unavailable(doing: str) -> Iterator[None]:
+def unavailable(doing: str, what: Text = _NOT_DONE) -> Iterator[None]:
     """What the world does to a command is Unavailable; a broken constraint is a bug and stays what it is."""
     try:
         yield
     except asyncpg.IntegrityConstraintViolationError:
         raise
     except FAILURES as error:
-        raise Unavailable(f"store: {doing}: {said(error)}") from error
+        raise Unavailable(what.format(doing=doing, said=said(error))) from error
 
 
 def _says_nothing(error: Unavailable) -> bool:

@@ -57,7 +57,12 @@ async def check_schema(fetch: Fetch, place: Place, *, private: bool) -> None:
         done = {row["name"]: row["digest"] for row in await fetch(_STEPS)}
     except Unavailable as error:
         if isinstance(error.__cause__, asyncpg.UndefinedTableError):
-            raise Unavailable(f"no store at {place}: run init first, or let this role read it (GRANT)") from error
+            raise Unavailable(
+                Text(
+                    f"{place} 没有存储：请先运行 init，或授权该角色读取（GRANT）",
+                    f"no store at {place}: run init first, or let this role read it (GRANT)",
+                )
+            ) from error
         raise
     steps = migrations(private=private)
     if missing_steps(steps, done, str(place)):
@@ -115,7 +120,7 @@ async def upgrade_schema(
 
     async def work(session: Any) -> None:
         if await session.fetchval("SELECT to_regclass('migration')") is None:
-            raise Unavailable(f"no store at {place}: run init first")
+            raise Unavailable(Text(f"{place} 没有存储：请先运行 init", f"no store at {place}: run init first"))
         names.extend(step.name for step in await _missing(session, place, private=private))
         done = [step for step in migrations(private=private) if step.name not in names]
         await _check_tables(session.fetch, place, done)

@@ -21,6 +21,7 @@ from ledger.store.postgres_link import (
     end,
     unavailable,
 )
+from ledger.text import Text
 
 Work = Callable[[Any], Awaitable[None]]
 _NEVER_S: Final = 86_400.0  # the driver's own deadline would send a cancel request
@@ -62,7 +63,9 @@ class Session:
         async with self._one:
             session = await self._begin_and(work)
             if not await self._commit(session):
-                raise Unavailable("store: the answer to a commit was lost; outcome unknown")
+                raise Unavailable(
+                    Text("存储：提交的答复丢失，结果未知", "store: the answer to a commit was lost; outcome unknown")
+                )
 
     async def put(self, text: str, *values: Any) -> str:
         """One statement that is a commit by itself and may be done twice; what the server calls it, durable. A process
@@ -73,7 +76,9 @@ class Session:
                 await check_standby(session, self._place)  # 4
             done = await self._send(session, text, *values)
             if done is None:
-                raise Unavailable("store: the answer to a commit was lost; outcome unknown")
+                raise Unavailable(
+                    Text("存储：提交的答复丢失，结果未知", "store: the answer to a commit was lost; outcome unknown")
+                )
             return done
 
     async def _begin_and(self, work: Work) -> Any:
@@ -114,7 +119,9 @@ class Session:
         of the kind, and the session is over. Raises Unavailable when it was rolled back."""
         status = await self._send(session, "COMMIT")  # 5
         if status not in (None, "COMMIT"):  # 6
-            raise Unavailable(f"store: the transaction was not committed ({status})")
+            raise Unavailable(
+                Text(f"存储：事务没有提交（{status}）", f"store: the transaction was not committed ({status})")
+            )
         return status is not None
 
     async def _send(self, session: Any, text: str, *values: Any) -> str | None:

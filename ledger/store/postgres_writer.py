@@ -101,7 +101,12 @@ class Writer(Session):
             # A row lock is written, so its commit waits. To cancel that wait harms nobody: it is not believed then.
             row = await session.fetchrow(f"{sql.HEAD} FOR UPDATE", timeout=self._deadlines.command)
         if warned:
-            raise Unavailable("store: the wait for a standby was ended; what is committed here may be nowhere else")
+            raise Unavailable(
+                Text(
+                    "存储：对备库的等待被中止，此处提交的内容可能别处没有",
+                    "store: the wait for a standby was ended; what is committed here may be nowhere else",
+                )
+            )
         return None if row is None else StoredHead(*row)
 
     async def hold(self) -> None:
@@ -129,16 +134,25 @@ class Writer(Session):
                 return
             found = await self._settled_head(before, after)  # 8, 9
             if found == before:
-                raise Unavailable("store: the connection was lost and the batch was not committed")
+                raise Unavailable(
+                    Text(
+                        "存储：连接中断，该批没有提交", "store: the connection was lost and the batch was not committed"
+                    )
+                )
             if found != after:  # somebody else went on: from our batch, or from the one before
                 self._hang_up()
                 self._left = (before,)  # whatever this writer still wanted to write, `open` refuses
-                raise Unavailable("store: the answer to a commit was lost; outcome unknown, the head has moved")
+                raise Unavailable(
+                    Text(
+                        "存储：提交的答复丢失，结果未知，树头已变化",
+                        "store: the answer to a commit was lost; outcome unknown, the head has moved",
+                    )
+                )
 
     async def _settled_head(self, before: StoredHead | None, after: StoredHead) -> StoredHead | None:
         """The head after the old transaction is over, or as another writer left it meanwhile. Raises
         Unavailable("… unknown …") when that cannot be learnt."""
-        last = ""
+        last = Text("没有应答", "no answer")
         try:
             async with asyncio.timeout(self._deadlines.settle):
                 while True:
@@ -147,7 +161,7 @@ class Writer(Session):
                         assert self._left is not None
                         return self._left[0]
                     except (Unavailable, Refused) as error:
-                        last = str(error)
+                        last = error.text if isinstance(error, Refused) else error.what
                         self._hang_up()
                     # The lock is our old session's, or that of one who took our place. Whoever has written in it will
                     # not give it back: a leader that was stopped in the middle of a commit would wait for nothing.
@@ -157,7 +171,12 @@ class Writer(Session):
                             return found
                     await asyncio.sleep(_RETRY_S)
         except TimeoutError as error:
-            raise Unavailable(f"store: the answer to a commit was lost; outcome unknown ({last})") from error
+            raise Unavailable(
+                Text(
+                    f"存储：提交的答复丢失，结果未知（{last.zh}）",
+                    f"store: the answer to a commit was lost; outcome unknown ({last.en})",
+                )
+            ) from error
 
     async def _shown_head(self) -> StoredHead | None:
         """The head as it is committed right now, without the lock: it says who went on, not what became of us."""

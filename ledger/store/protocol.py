@@ -229,7 +229,7 @@ async def entry_at(store: Store, index: int) -> bytes:
     """One entry that the head says is there. Raises Unavailable when its row is missing."""
     found = await store.entries(index, index + 1)
     if not found:
-        raise Unavailable(f"store: entry {index} is missing; run fsck")
+        raise Unavailable(Text(f"存储：缺少条目 {index}，请运行 fsck", f"store: entry {index} is missing; run fsck"))
     return found[0]
 
 

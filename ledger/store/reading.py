@@ -24,6 +24,7 @@ from ledger.records.authority import FiledKey, Filing
 from ledger.records.handover import Sight, pack, read, unpack
 from ledger.records.statements import Statement
 from ledger.records.view import Authentic
+from ledger.text import Text
 
 _PIECE: Final = 256  # entries of one task
 _LOOKED_AT: Final = 64  # statements of one stretch: some 10 ms
@@ -73,7 +74,12 @@ async def read_entries(
         running = [loop.run_in_executor(workers, work, piece, hint) for piece, hint in zip(pieces, hints, strict=True)]
         results = await asyncio.gather(*running)
     except BrokenExecutor as error:
-        raise Unavailable("a process that reads entries has ended") from error
+        raise Unavailable(
+            Text(
+                "读取条目的进程意外结束：请检查内存后重试",
+                "a process that reads entries has ended: look at the memory, and try again",
+            )
+        ) from error
     reads: list[Read] = []
     for piece, hint, result in zip(pieces, hints, results, strict=True):
         sights = unpack(piece, hint, result) if isinstance(result, bytes) else result

@@ -93,7 +93,7 @@ async def _signed(source: Store, origin: str, keys: Sequence[Sequence[VerifierKe
     """The checkpoint that the copy keeps, if it is this log's and of the copy's own tree."""
     head, note = await source.head(), await source.checkpoint()
     if head is None or note is None:
-        raise Unavailable("the copy holds no checkpoint of a log yet")
+        raise Unavailable(Text("该副本还没有任何日志的检查点", "the copy holds no checkpoint of a log yet"))
     for at, pair in enumerate(keys, 1):
         try:
             signed = open_checkpoint(note, origin, pair).checkpoint

@@ -38,7 +38,7 @@ from ledger.store.protocol import (
 )
 from ledger.store.sqlite_batch import all_rows, insert_rows, write_batch
 from ledger.store.sqlite_lock import lock_file
-from ledger.store.sqlite_schema import check_tables, is_begun, make_tables, upgrade_tables
+from ledger.store.sqlite_schema import NO_STORE_OF_OURS, check_tables, is_begun, make_tables, upgrade_tables
 from ledger.store.sqlite_text import Statement, any_of, each_range, numbered
 from ledger.store.sqlite_wal import BESIDE_CACHE_KIB, WRITER_CACHE_KIB, Copier, connect, transaction
 from ledger.text import Text
@@ -48,6 +48,9 @@ T = TypeVar("T")
 # 4.7 pages a certificate at a million, when that of its number was random too.
 _ENTRY_PAGES = 5
 _COMMIT_PAGES = 16
+_NO_STORE = Text(
+    "{path} 没有存储：请核对路径；新建请先运行 init", "no store at {path}: is the path right? A new one: run init first"
+)
 _READ = Text(
     "已删除，但另一进程正在读取存储（可能是备份），其结束前字节仍留在文件中：请待其结束后再次执行",
     "deleted, but another process reads the store (a backup?), and until it has ended the bytes stay in the file: run "
@@ -75,7 +78,7 @@ class SqliteStore:
         except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file answers in damaged text
             if self._lock is not None:
                 os.close(self._lock)
-            raise Unavailable(f"{path} is not a store of this program: {error}") from error
+            raise Unavailable(NO_STORE_OF_OURS.format(path=path, error=error)) from error
         if read_only:
             self._writer.execute("PRAGMA query_only = ON")
             self._reader.execute("BEGIN")  # every read sees the log as it was at the first one
@@ -255,7 +258,7 @@ class SqliteStore:
         assert self._copier is not None
         self._writer.execute("PRAGMA busy_timeout = 1000")
         if not self._copier.empty(self._writer):
-            raise Unavailable(f"store: {_READ.en}", text=_READ)
+            raise Unavailable(_READ, public=True)
 
     async def page(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a copy that is being made (`ledger.store.copying`)."""
@@ -317,7 +320,9 @@ class SqliteStore:
         except sqlite3.IntegrityError:
             raise
         except sqlite3.Error as error:
-            raise Unavailable(f"store: {error}; outcome unknown") from error
+            raise Unavailable(
+                Text(f"存储没有完成写入：{error}；结果未知", f"store: {error}; outcome unknown")
+            ) from error
         finally:
             self._writes -= not brief
 
@@ -328,7 +333,7 @@ class SqliteStore:
         try:
             return self._reader.execute(numbered(text), values).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(f"store: {error}") from error
+            raise Unavailable(Text(f"存储没有完成操作：{error}", f"store: {error}")) from error
 
     async def _each(self, text: str, keys: Iterable[bytes]) -> list[Any]:
         """The rows of every key, each once, in no particular order."""
@@ -347,7 +352,7 @@ class SqliteStore:
             by = (self._reading, self._beside) if self._writes else (self._thread, self._writer)
             return await asyncio.get_running_loop().run_in_executor(by[0], read, by[1])
         except sqlite3.Error as error:
-            raise Unavailable(f"store: {error}") from error
+            raise Unavailable(Text(f"存储没有完成操作：{error}", f"store: {error}")) from error
 
     def _insert(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
         insert_rows(self._writer, text, rows)
@@ -372,7 +377,7 @@ def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> Sqlite
     `read_only` opens a snapshot beside a running writer: nothing can be written, and later batches are not seen.
     """
     if not path.exists():
-        raise Unavailable(f"no store at {path}: run init first")
+        raise Unavailable(_NO_STORE.format(path=path))
     store = SqliteStore(path, private=private, read_only=read_only)
     try:
         check_tables(store._reader, path, private=private)
@@ -385,7 +390,7 @@ def open_sqlite(path: Path, *, private: bool, read_only: bool = False) -> Sqlite
 def upgrade_sqlite(path: Path, *, private: bool, dry_run: bool) -> list[str]:
     """Apply the missing steps, unless `dry_run`, and return their names. Raises as open_sqlite."""
     if not path.exists():
-        raise Unavailable(f"no store at {path}: run init first")
+        raise Unavailable(_NO_STORE.format(path=path))
     store = SqliteStore(path, private=private)
     try:
         return upgrade_tables(store._writer, path, private=private, dry_run=dry_run)

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import Refused, cannot
 from ledger.text import Text
 
 
@@ -15,7 +15,7 @@ def lock_file(path: Path) -> int:
     try:
         handle = os.open(path.with_suffix(path.suffix + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Unavailable(f"no store can be written at {path}: {error.strerror}") from error
+        raise cannot(Text(f"无法在 {path} 写入存储", f"no store can be written at {path}"), error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

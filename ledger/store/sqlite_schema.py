@@ -14,6 +14,9 @@ from ledger.errors import Refused, Unavailable
 from ledger.store.drift import refuse_drift, sqlite_drift
 from ledger.store.migrations import OLDER, TABLE_OF_STEPS, Migration, migrations, missing_steps
 from ledger.store.sqlite_wal import transaction
+from ledger.text import Text
+
+NO_STORE_OF_OURS = Text("{path} 不是本程序的存储：{error}", "{path} is not a store of this program: {error}")
 
 
 def make_tables(store: sqlite3.Connection, path: Path, *, private: bool) -> None:
@@ -24,7 +27,9 @@ def make_tables(store: sqlite3.Connection, path: Path, *, private: bool) -> None
             for step in migrations(private=private):
                 _carry_out(store, step)
     except sqlite3.Error as error:
-        raise Unavailable(f"no store can be made at {path}: {error}") from error
+        raise Unavailable(
+            Text(f"无法在 {path} 建立存储：{error}", f"no store can be made at {path}: {error}")
+        ) from error
 
 
 def is_begun(path: Path) -> bool:
@@ -58,7 +63,7 @@ def _missing(store: sqlite3.Connection, path: Path, *, private: bool) -> list[Mi
     try:
         done = dict(store.execute("SELECT name, digest FROM migration"))
     except sqlite3.DatabaseError as error:
-        raise Unavailable(f"{path} is not a store of this program: {error}") from error
+        raise Unavailable(NO_STORE_OF_OURS.format(path=path, error=error)) from error
     return missing_steps(migrations(private=private), done, str(path))
 
 
@@ -68,7 +73,12 @@ def _apply(store: sqlite3.Connection, steps: list[Migration]) -> None:
             with transaction(store):
                 _carry_out(store, step)
         except sqlite3.Error as error:  # a full disk, say: a step may write a large table anew
-            raise Unavailable(f"step {step.name} failed, and nothing of it was done: {error}") from error
+            raise Unavailable(
+                Text(
+                    f"升级步骤 {step.name} 失败，未作任何改动：{error}",
+                    f"step {step.name} failed, and nothing of it was done: {error}",
+                )
+            ) from error
 
 
 def _carry_out(store: sqlite3.Connection, step: Migration) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 
 CACHE_KIB = 32 * 1024
 WRITER_CACHE_KIB = 64 * 1024  # commits come by the pages of random keys again; more of them gains little
@@ -20,6 +21,10 @@ _WAL_LIMIT = 128_000  # with copies after _COPY_PAGES; else so much more
 _WAL_SPARE = 64_000  # more, while what lies in it is being copied
 _FEW_PAGES = 16_000  # that the writer may wait for: of a batch or two
 _COPIES = 4  # one after the other, until one of them was not disturbed
+_NOT_COPIED = Text(
+    "存储：预写日志无法写回（{error}），请检查磁盘后重启",
+    "store: its write-ahead log could not be copied back ({error}); look at the disk and start again",
+)
 _IN_USE = ("SQLITE_BUSY", "SQLITE_LOCKED")  # names of errors
 # Those of a copy that says itself how far it came: the pages of one that found no room are copied once more.
 _HARMLESS = (*_IN_USE, "SQLITE_FULL")
@@ -74,9 +79,16 @@ def gather(path: Path) -> None:
                 if not error.sqlite_errorname.startswith(_IN_USE):
                     raise
     except sqlite3.Error as error:
-        raise Unavailable(f"{path} cannot be brought into one file: {error}") from error
+        raise Unavailable(
+            Text(f"{path} 无法合并为一个文件：{error}", f"{path} cannot be brought into one file: {error}")
+        ) from error
     if busy or left:
-        raise Unavailable(f"{path} cannot be brought into one file: another process reads it")
+        raise Unavailable(
+            Text(
+                f"{path} 无法合并为一个文件：另一进程正在读取",
+                f"{path} cannot be brought into one file: another process reads it",
+            )
+        )
 
 
 class Copier:
@@ -102,7 +114,7 @@ class Copier:
         self._left = 0  # pages in the write-ahead log after the last copy
         self._unwaited = 0  # pages written since the writer last had to wait
         self._beginning = False  # the writer waits: no copy is begun beside it
-        self._failed = ""  # of the disk, for good
+        self._failed: Text | None = None  # of the disk, for good
 
     def note(self, pages: int) -> bool:
         """Count pages just written, start a copy when there are enough, and tell whether the writer should wait until
@@ -192,7 +204,7 @@ class Copier:
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorname", "").startswith(_HARMLESS):
                 return None
-            self._failed = f"store: its write-ahead log could not be copied back ({error}); start again"
+            self._failed = _NOT_COPIED.format(error=error)
             raise Unavailable(self._failed) from error
         return int(busy), int(written), int(copied)
 

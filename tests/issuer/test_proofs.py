@@ -28,6 +28,7 @@ from ledger.records.life import Listed, Ruling
 from ledger.records.secret import cert_key_of
 from ledger.records.state import parse_certificate_state
 from ledger.records.statements import issuer_entry
+from ledger.text import Text
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.note import VerifierKey
 from ledger.tlog.policy import NO_WITNESSES
@@ -197,7 +198,7 @@ async def test_who_gets_no_line_keeps_nobody_from_theirs(setting: Setting, tmp_p
     class Some:
         async def evidence(self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = ()) -> bytes:
             if cosigned and cert_key in changed:
-                raise Unavailable("changed since the last line")
+                raise Unavailable(Text("没有应答", "changed since the last line"))
             return await setting.log.evidence(cert_key, cosigned=cosigned)
 
     found = await newest_evidence(out, issued, Some(), trust, sleep, wait_s=wait_s)

@@ -150,8 +150,10 @@ def test_no_file_no_folder_and_no_regular_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [b"x", PASSPHRASE + b" ", PASSPHRASE[:-1], PASSPHRASE.upper()])
 def test_a_wrong_passphrase_is_unverified(wrong: bytes) -> None:
-    with pytest.raises(Unverified):
+    with pytest.raises(Unverified) as caught:
         open_keys(SEALED, wrong)
+    assert caught.value.text is not None
+    assert "口令不对" in caught.value.text.zh and "wrong passphrase" in caught.value.text.en
 
 
 @pytest.mark.parametrize("form", [b"", b"x" * 1025])

@@ -37,6 +37,7 @@ from ledger.request_signing import (
     open_request,
     sign_request,
 )
+from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer, kid, verify_ed25519
 
 NOW = 1_800_000_000  # seconds
@@ -465,7 +466,7 @@ def test_an_unknown_or_unfit_key_is_refused() -> None:
 
 def test_a_store_that_does_not_answer_is_not_a_bad_signature() -> None:
     def down(_: bytes) -> bytes:
-        raise Unavailable("store")
+        raise Unavailable(Text("没有应答", "store"))
 
     with pytest.raises(Unavailable):
         opened(signed(), key_for=down)

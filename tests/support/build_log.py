@@ -36,6 +36,7 @@ from ledger.store.integrate import Integrator
 from ledger.store.protocol import Store
 from ledger.store.serving import Serving
 from ledger.store.sqlite import create_sqlite
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures, format_checkpoint
 from ledger.tlog.cosignature import ED25519_COSIGNATURE, cosign_ed25519
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
@@ -375,7 +376,7 @@ class FakeLedger:
     def _ask(self, what: str) -> None:
         self.asked.append(what)
         if self.down:
-            raise Unavailable("the ledger does not answer")
+            raise Unavailable(Text("没有应答", "the ledger does not answer"))
 
 
 async def register_of(

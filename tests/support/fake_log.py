@@ -29,6 +29,7 @@ from ledger.records.seal import CHAIN_START, Seal, extend_chain
 from ledger.records.state import CertificateState, TrackSummary, certificate_map_key
 from ledger.records.statements import AuthorityBody, Statement, parse_statement, propose
 from ledger.records.transitions import Act, after, swept
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.map import format_map_proof, map_root, prove
@@ -134,10 +135,10 @@ class FakeLog:
         self.submits += 1
         loss = self.losses.pop(0) if self.losses else ""
         if loss == "before":
-            raise Unavailable("no answer", retry_after=1)
+            raise Unavailable(Text("没有应答", "no answer"), retry_after=1)
         outcomes = self._admit(submissions)
         if loss == "after":
-            raise Unavailable("the answer was lost", retry_after=1)
+            raise Unavailable(Text("没有应答", "the answer was lost"), retry_after=1)
         if loss == "pending":
             raise Pending((), 0, 1)
         return await self._receipt(outcomes)
@@ -168,7 +169,7 @@ class FakeLog:
     async def evidence(self, cert_key: bytes, *, cosigned: Sequence[VerifierKey] = ()) -> bytes:
         """`cosigned`: with the auditor's line, once `line_after` such questions were asked."""
         if self.silent:
-            raise Unavailable("no answer", retry_after=1)
+            raise Unavailable(Text("没有应答", "no answer"), retry_after=1)
         self.proven += not cosigned
         self.asked_for_lines += bool(cosigned)
         size, leaves, state = len(self.entries), self._leaves(), self._states.get(cert_key)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger.errors import Unavailable
 from ledger.store.protocol import StoredBatch
+from ledger.text import Text
 
 ReadBack = Callable[[Sequence[bytes]], Sequence[bytes]]
 
@@ -37,10 +38,10 @@ class FaultStore:
         if self.held is not None:
             await self.held.wait()
         if self.fail == "before":
-            raise Unavailable("store: disk full; outcome unknown")
+            raise Unavailable(Text("没有应答", "store: disk full; outcome unknown"))
         await self.inner.append(batch, lambda entries: check(self.alter(entries)))
         if self.fail == "after":
-            raise Unavailable("store: the answer was lost; outcome unknown")
+            raise Unavailable(Text("没有应答", "store: the answer was lost; outcome unknown"))
 
 
 def flip(data: bytes, bit: int) -> bytes:

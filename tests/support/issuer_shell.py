@@ -12,6 +12,7 @@ import pytest
 from issuer.__main__ import main
 from issuer.console import acts, batches, rosters, setup
 from ledger.errors import Unavailable
+from ledger.text import Text
 from tests.support.fake_log import FILING_NUMBER, ORIGIN, FakeLog, make_filing
 from tests.support.issuer_desk import NOW_MS, PASSPHRASE, TODAY, VERIFY_URL
 
@@ -61,7 +62,7 @@ class Nobody:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         async def ask(*_: object, **__: object) -> None:
-            raise Unavailable("the ledger did not answer")
+            raise Unavailable(Text("没有应答", "the ledger did not answer"))
 
         return ask
 

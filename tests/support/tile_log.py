@@ -60,7 +60,7 @@ class TileLog:
 
     async def checkpoint(self) -> bytes:
         if self.down:
-            raise Unavailable("the log does not answer")
+            raise Unavailable(Text("没有应答", "the log does not answer"))
         return self.altered.get("checkpoint") or self.note()
 
     def note(self, size: int | None = None) -> bytes:

@@ -198,7 +198,7 @@ class FakeServices:
         if name == "MALFORMED":
             raise Malformed("secret")
         if name == "DOWN":
-            raise Unavailable("ledger at 10.0.0.7")
+            raise Unavailable(Text("没有应答", "ledger at 10.0.0.7"))
         if name == "BUG":
             raise KeyError(name)
         return sample(Code(name)) if name in set(Code) else without_item(Code.NOT_FOUND, NOW_MS)

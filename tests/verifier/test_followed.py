@@ -17,6 +17,7 @@ from ledger.errors import Refused, Unavailable, Unverified
 from ledger.records.qr import format_code
 from ledger.store.opening import open_store
 from ledger.store.sqlite import SqliteStore, open_sqlite
+from ledger.text import Text
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, served
 from verifier import followed as following
 from verifier.config import LogConfig, VerifierSettings, create_folder
@@ -264,7 +265,7 @@ class TestBegin:
                 await asyncio.Event().wait()
             if failing:
                 failing.pop()
-                raise Unavailable("down")
+                raise Unavailable(Text("没有应答", "down"))
             return await real(folder, log, *how)
 
         monkeypatch.setattr(following, "open_replica", opening)

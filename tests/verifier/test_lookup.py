@@ -23,6 +23,7 @@ from ledger.records.staple import format_staple
 from ledger.records.state import CertificateState
 from ledger.scan_apart import PdfScan
 from ledger.store.sqlite import SqliteStore, create_sqlite
+from ledger.text import Text
 from tests.support.build_log import AUDITOR, AUDITORS, BASE, MAP_DEPTH, ORIGIN, Certificate, FakeLedger, LogBuilder
 from tests.support.witnesses import Cosigner, quorum
 from verifier import envelopes
@@ -347,7 +348,7 @@ class TestRegister:
         await desk.log.issue(late)
 
         def stop(_size: int) -> None:
-            raise Unavailable("the network went away")
+            raise Unavailable(Text("没有应答", "the network went away"))
 
         with pytest.raises(Unavailable):
             await desk.replica.poll(desk.log.time, stop)
@@ -363,7 +364,7 @@ class TestRegister:
         assert (await desk.lookup.by_text(desk.text)).code is Code.SUSPENDED
 
         def stop(_size: int) -> None:
-            raise Unavailable("the network went away")
+            raise Unavailable(Text("没有应答", "the network went away"))
 
         for kind, one in ((Kind.RESTORE, desk.certificate), (Kind.REVOKE, other)):
             await desk.log.rule(kind, one)
@@ -396,7 +397,7 @@ class TestRegister:
 
         def stop(size: int) -> None:
             if size == desk.log.integrator.size:
-                raise Unavailable("the network went away")
+                raise Unavailable(Text("没有应答", "the network went away"))
 
         with pytest.raises(Unavailable):
             await desk.replica.poll(desk.now[0], stop)

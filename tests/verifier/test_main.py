@@ -173,9 +173,11 @@ class TestSync:
         assert await store.head() == head
         await store.close()
 
-    async def test_ledger_down(self, desk: Desk) -> None:
+    async def test_ledger_down(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
         desk.ledger.down = True
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 3
+        told = capsys.readouterr().err
+        assert f"账本 {desk.url} " in told and f"the ledger at {desk.url} answered" in told
 
     async def test_dishonest_log(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert await desk.run("sync", "--dir", str(desk.folder), "--quiet") == 0

@@ -22,6 +22,7 @@ from ledger.remote import LogSource
 from ledger.store.protocol import Store
 from ledger.store.replay import replay_stretch
 from ledger.store.sqlite import SqliteStore, create_sqlite, open_sqlite
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.merkle import leaf_hash
@@ -159,7 +160,7 @@ class TestFollowing:
                 if isinstance(tile, EntriesTile):
                     asked.append((tile.index, replica.integrator.size))
                     if tile.index == bundles:
-                        raise Unavailable("no answer")
+                        raise Unavailable(Text("没有应答", "no answer"))
                 return await ledger.tile(path)
 
         replica = await start(store, Source(log), log.trust(), pool)
@@ -862,7 +863,7 @@ class AwayAfterwards(FaultStore):
 
     async def meta(self, name: str) -> bytes | None:
         if self.away:
-            raise Unavailable("store: connect: it is starting")
+            raise Unavailable(Text("没有应答", "store: connect: it is starting"))
         return await self.inner.meta(name)  # type: ignore[no-any-return]
 
 

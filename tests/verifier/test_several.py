@@ -25,6 +25,7 @@ from ledger.records.staple import format_staple
 from ledger.records.statements import issue_entry, issuer_entry, propose
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite
+from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from ledger.wire import LookupAnswer
 from tests.support.build_log import (
@@ -214,7 +215,7 @@ class TestFound:
         await first.issue(certificate)
 
         async def damaged(*_: object) -> None:
-            raise Unavailable("damaged")
+            raise Unavailable(Text("没有应答", "damaged"))
 
         monkeypatch.setattr(second.known, "_register", damaged)
         assert await desk.code(certificate) is Code.VALID
@@ -294,7 +295,7 @@ class TestDown:
             assert (await lookup.by_text(nobody.code().link)).code is Code.UNAVAILABLE
         assert began == [AsOf(day=day)]
 
-    @pytest.mark.parametrize("error", [Unavailable("down"), Damaged("a row"), None])
+    @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged("a row"), None])
     async def test_the_others_give_their_proofs(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception | None
     ) -> None:
@@ -499,7 +500,7 @@ class TestSuccessor:
         old, _ = heirs.logs
 
         def stop(_size: int) -> None:
-            raise Unavailable("the network went away")
+            raise Unavailable(Text("没有应答", "the network went away"))
 
         poll, replica = old.poll, old.known.replica
         assert replica is not None
@@ -705,7 +706,7 @@ class TestEarlierMoments:
         new.known.replica = replica
 
         async def damaged(*_: object, **__: object) -> bytes:
-            raise Unavailable("the database does not answer")
+            raise Unavailable(Text("没有应答", "the database does not answer"))
 
         with monkeypatch.context() as patched:
             patched.setattr(replica, "evidence", damaged)
@@ -797,7 +798,7 @@ class TestNumbers:
         await old.close(SECOND)
         await new.issue(one)
         await new.revoke(one)
-        theirs, silent = FakeIndex(), FakeIndex(failure=Unavailable("down"))
+        theirs, silent = FakeIndex(), FakeIndex(failure=Unavailable(Text("没有应答", "down")))
         theirs.add(one)
         assert await heirs.code(one) is Code.REVOKED
         for asked in ([Asked(old.known, theirs), Asked(new.known, silent)], [Asked(old.known, theirs)]):
@@ -853,7 +854,7 @@ class TestNumbers:
         await new.log.correct(one, "例改名")
         await new.poll()
         assert await numbered(heirs, asked, one) is Code.NOT_FOUND
-        own.failure = Unavailable("down")
+        own.failure = Unavailable(Text("没有应答", "down"))
         assert await numbered(heirs, asked, one) is Code.UNAVAILABLE, "the corrected name may be this one again"
         alone = Numbers(asked[:1], heirs.lookup(), lambda: heirs.now)
         assert (await alone.by_number(one.face.number, one.face.name)).code is Code.UNAVAILABLE
@@ -880,7 +881,7 @@ class TestNumbers:
             async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
                 self.calls += 1
                 await asyncio.sleep(0.05)
-                raise Unavailable("the client waited for a minute")
+                raise Unavailable(Text("没有应答", "the client waited for a minute"))
 
         down = Down()
         numbers = Numbers([Asked(first.known, down)], alone, lambda: desk.now, wait_s=0.001)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.errors import Unverified
-from verifier.violation import ClocksDiffer, Unwitnessed, Violation
+from ledger.errors import Unavailable, Unverified
+from ledger.text import Text
+from verifier.violation import ClocksDiffer, Unwitnessed, Violation, say_failure
 
 
 def test_a_violation_names_the_entry_that_is_to_blame() -> None:
@@ -16,3 +17,8 @@ def test_what_may_be_the_doing_of_whoever_stands_between_is_not_proven() -> None
     for kind in (Unwitnessed, ClocksDiffer):
         found = kind("checkpoint: no")
         assert isinstance(found, Violation) and not found.proven and found.index is None
+
+
+def test_a_world_that_does_not_answer_is_told_in_both_languages() -> None:
+    said = say_failure(Unavailable(Text("账本没有答复", "the ledger did not answer")))
+    assert said.endswith(": 账本没有答复 / the ledger did not answer") and "暂时无法更新" in said

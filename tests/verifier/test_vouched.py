@@ -84,7 +84,7 @@ async def test_green_between_two_lines(desk: Desk) -> None:
     assert await desk.check(desk.one) is Code.VALID and desk.ledger.questions == 1
     desk.ledger.refusal = Refused("malformed", "query", Text("不", "no"))
     assert await desk.check(desk.one) is Code.STALE, "a ledger that knows no such question"
-    desk.ledger.refusal = Unavailable("no answer")
+    desk.ledger.refusal = Unavailable(Text("没有应答", "no answer"))
     assert await desk.check(desk.one) is Code.STALE
     assert await desk.check(desk.one, map_auditors=()) is Code.STALE and desk.ledger.questions == 3, "nobody to ask for"
 
@@ -124,7 +124,7 @@ async def test_the_head_with_the_line_has_to_have_the_quorum(desk: Desk) -> None
 async def test_absence_too(desk: Desk) -> None:
     nobody = "0" * 26
     assert await desk.check(nobody) is Code.NOT_FOUND
-    desk.ledger.refusal = Unavailable("no answer")
+    desk.ledger.refusal = Unavailable(Text("没有应答", "no answer"))
     assert await desk.check(nobody) is Code.STALE
 
 
@@ -193,7 +193,7 @@ async def test_a_line_of_long_ago_is_a_missing_line_and_not_missing_witnesses(de
 @pytest.mark.parametrize(
     "failure",
     [
-        Unavailable("what answered sent more than a ledger does"),
+        Unavailable(Text("没有应答", "what answered sent more than a ledger does")),
         Refused("not_found", "path", Text("-", "-")),
         Refused("error", "-", Text("-", "-")),
     ],

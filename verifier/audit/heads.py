@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 from ledger.durable import keep_rollback_journal
 from ledger.errors import CertLedgerError, Unavailable
 from ledger.remote import LogSource, RemoteTree
+from ledger.text import Text
 from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.note import VerifierKey
 from verifier.audit.evidence import Fork
@@ -89,7 +90,9 @@ class HeadRecord:
                 for what in ("UPDATE", "DELETE"):
                     self._db.execute(_FOREVER.format(name=f"{table}_{what.lower()}", what=what, table=table))
         except sqlite3.Error as error:
-            raise Unavailable(f"{path} is no record of heads: {error}") from error
+            raise Unavailable(
+                Text(f"{path} 不是检查点记录：{error}", f"{path} is no record of heads: {error}")
+            ) from error
 
     def see(self, note: bytes, source: str, now_ms: int) -> Head:
         """Keep a checkpoint. Raises Unverified when the log did not sign it, Malformed when it is none."""
@@ -173,4 +176,4 @@ class HeadRecord:
         try:
             return self._db.execute(text, values).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(f"record of heads: {error}") from error
+            raise Unavailable(Text(f"检查点记录没有完成操作：{error}", f"record of heads: {error}")) from error

@@ -20,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified, cannot_read
 from ledger.records import canonical
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.bundle import MAX_BUNDLE, Bundle, parse_bundle
@@ -32,6 +32,7 @@ from ledger.records.life import Correct
 from ledger.records.number import check_number, cross_check
 from ledger.records.state import CertificateState, parse_certificate_state
 from ledger.records.statements import parse_statement
+from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 from verifier.audit.alarms import Alarm, AlarmCode, alarm
 
@@ -186,7 +187,7 @@ def read_bundle(path: Path) -> Bundle | None:
     except CertLedgerError:
         return None
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     return bundle
 
 
@@ -214,4 +215,4 @@ def _files(sources: Sequence[Path]) -> Iterator[Path]:
         elif source.exists():
             yield source
         else:
-            raise Unavailable(f"no such file or folder: {source}")
+            raise Unavailable(Text(f"没有这个文件或目录：{source}", f"no such file or folder: {source}"))

@@ -24,6 +24,7 @@ from typing import Final
 
 from ledger.errors import Unavailable
 from ledger.records.grades import Ladder
+from ledger.text import Text
 from verifier.audit.openings import (
     SUFFIX,
     EntryAt,
@@ -118,7 +119,7 @@ class OpeningsFolder:
 def open_folder(folder: Path, ladder: Ladder, occupations: int) -> OpeningsFolder:
     """The folder of the settings. Raises Unavailable when there is none."""
     if not folder.is_dir():
-        raise Unavailable(f"openings: no such folder: {folder}")
+        raise Unavailable(Text(f"openings：没有这个目录：{folder}", f"openings: no such folder: {folder}"))
     return OpeningsFolder(folder, ladder, occupations)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.errors import Unavailable
+from ledger.errors import Unavailable, cannot_write
 from ledger.records.dates import format_day
 from ledger.records.kinds import CertificateStatus, Kind
 from ledger.text import Text
@@ -52,7 +52,7 @@ def build_report(
         "generated": _moment(now_ms),
         "result": audit.result,
         "first_bad_index": audit.findings.first_bad_index,
-        "problem": None if problem is None else str(problem),
+        "problem": problem.what.both() if isinstance(problem, Unavailable) else problem and str(problem),
         "log": {
             "url": audit.settings.ledger_url,
             "origin": audit.pins.origin,
@@ -144,7 +144,7 @@ def write_file(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def _statistics(numbers: Statistics) -> dict[str, Any]:

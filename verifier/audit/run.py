@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.client import LedgerClient
-from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified
+from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified, cannot_read, cannot_write
 from ledger.records.dates import batch_day
 from ledger.records.refusals import Refusal
 from ledger.reference_data import load_ladder
@@ -226,7 +226,7 @@ class Audit:
             part.write_bytes(raw)
             part.replace(folder / name)
         except OSError as error:
-            raise Unavailable(f"cannot write {folder / name}: {error.strerror}") from error
+            raise cannot_write(folder / name, error) from error
 
 
 class Recorded:
@@ -291,7 +291,7 @@ def _read_sittings(path: Path) -> SittingCounts:
         with path.open("rb") as file:
             raw = file.read(MAX_SHEET + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     return SittingCounts(parse_sittings(raw, path.name, load_ladder()))
 
 

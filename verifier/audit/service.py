@@ -116,7 +116,10 @@ class Service:
     def check_ready(self) -> None:
         """Raises Unavailable while nothing that is said here would be current."""
         if self.failed is not None or self.audit.replica.verified is None:
-            raise Unavailable("nothing was verified yet, or the auditor has stopped", retry_after=10)
+            raise Unavailable(
+                Text("尚未完成任何核验，或审计服务已停止", "nothing was verified yet, or the auditor has stopped"),
+                retry_after=10,
+            )
 
     def asked(self) -> None:
         """A log asks for a cosignature. From any thread."""
@@ -129,7 +132,10 @@ class Service:
             waiting.result(JUDGE_S + 1)
         except TimeoutError:
             waiting.cancel()
-            raise Unavailable("the auditor has not replayed that far", retry_after=2) from None
+            raise Unavailable(
+                Text("审计尚未进行到该处，请稍后重试", "the auditor has not replayed that far; try again later"),
+                retry_after=2,
+            ) from None
 
     async def _replayed(self, note: bytes, checkpoint: Checkpoint) -> None:
         replica = self.audit.replica
@@ -147,7 +153,10 @@ class Service:
         if self._stopped():
             raise Refused("LOG_BROKEN", "checkpoint", _BROKEN)
         if not self._knows(checkpoint.size):
-            raise Unavailable("the auditor has not replayed that far", retry_after=2)
+            raise Unavailable(
+                Text("审计尚未进行到该处，请稍后重试", "the auditor has not replayed that far; try again later"),
+                retry_after=2,
+            )
         if checkpoint.size and await replica.root_at(checkpoint.size) != checkpoint.root:
             self.audit.see(note, "add-checkpoint", self._now_ms())
             self._poke.set()
@@ -185,7 +194,9 @@ class Service:
     def _stop_on_bug(self, done: asyncio.Task[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
             journal.critical("the auditor was stopped by a bug", exc_info=error)
-            self.failed = Unavailable("the auditor was stopped by a bug")
+            self.failed = Unavailable(
+                Text("审计服务因程序错误停止：请查看日志", "the auditor was stopped by a bug: look at its log")
+            )
 
     def _announce(self) -> None:
         """Keep what the meters show, and write a line for each alarm that was not there before."""

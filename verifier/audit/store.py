@@ -103,9 +103,11 @@ class AuditStore:
             if "locked" in str(error):
                 text = Text("存储正被另一进程使用", "Another process has the store")
                 raise Refused("STORE_IN_USE", str(path), text) from error
-            raise Unavailable(f"{path}: {error}") from error
+            raise Unavailable(Text(f"{path} 无法打开：{error}", f"{path} cannot be opened: {error}")) from error
         except sqlite3.Error as error:
-            raise Unavailable(f"{path} is not a store of this program: {error}") from error
+            raise Unavailable(
+                Text(f"{path} 不是本程序的存储：{error}", f"{path} is not a store of this program: {error}")
+            ) from error
         self._next = 0  # bundle of states
         self._map_depth: int | None = None
         self._buckets = Buckets(self._db)
@@ -288,7 +290,9 @@ class AuditStore:
         try:
             self._db.executescript(f"BEGIN; {_SCHEMA} {SCHEMA} COMMIT;")
         except sqlite3.Error as error:
-            raise Unavailable(f"{self._path}: {error}") from error
+            raise Unavailable(
+                Text(f"{self._path} 无法写入：{error}", f"{self._path} cannot be written: {error}")
+            ) from error
         with self._writing() as db:
             db.execute("INSERT INTO meta VALUES ('layout', ?)", (_LAYOUT,))
             db.execute("COMMIT")
@@ -319,14 +323,14 @@ class AuditStore:
             self._buckets.forget()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise StoreFailed(f"audit store: {error}") from error
+            raise StoreFailed(Text(f"审计存储没有完成操作：{error}", f"audit store: {error}")) from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
             yield self._db
         except sqlite3.Error as error:
-            raise StoreFailed(f"audit store: {error}") from error
+            raise StoreFailed(Text(f"审计存储没有完成操作：{error}", f"audit store: {error}")) from error
 
     def _one(self, text: str, *values: Any) -> Any:
         with self._reading() as db:
@@ -374,7 +378,7 @@ def create_audit_store(path: Path) -> AuditStore:
 def open_audit_store(path: Path) -> AuditStore:
     """Open an existing store. Raises Unavailable when it is missing, Refused for another layout or when in use."""
     if not path.exists():
-        raise Unavailable(f"no store at {path}: run init first")
+        raise Unavailable(Text(f"{path} 没有存储：请先运行 init", f"no store at {path}: run init first"))
     store = AuditStore(path)
     try:
         store.check()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.addresses import check_ledger_url
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot_write
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.records.authority import PAYER_LETTER, check_filing_number
 from ledger.settings import described, format_settings, load_settings
@@ -80,7 +80,7 @@ def create_folder(
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Unavailable(f"cannot write {folder}: {error.strerror}") from error
+        raise cannot_write(folder, error) from error
     return PayerKeys(Ed25519Signer(keys[RECORD].secret), Ed25519Signer(keys[REQUEST].secret))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot_read
 from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.records.dates import batch_day, parse_day
 from ledger.records.documents import IdDocument
@@ -155,7 +155,7 @@ def _reserve(options: argparse.Namespace) -> int:
         with options.sheet.open("rb") as file:
             raw = file.read(_MAX_SHEET + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {options.sheet}: {error.strerror}") from error
+        raise cannot_read(options.sheet, error) from error
     if len(raw) > _MAX_SHEET:
         raise Malformed("a sheet of more than 16 MiB")
     try:

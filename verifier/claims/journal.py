@@ -74,7 +74,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise Unavailable(f"no journal at {path}")
+            raise Unavailable(Text(f"{path} 没有流水", f"no journal at {path}"))
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=0.2)
             for pragma in ("locking_mode = EXCLUSIVE", "synchronous = FULL"):
@@ -85,7 +85,7 @@ class Journal:
             text = Text("流水正被另一进程使用", "Another process has the journal")
             raise Refused("JOURNAL_IN_USE", str(path), text) from error
         except sqlite3.Error as error:
-            raise Unavailable(f"{path} is no journal: {error}") from error
+            raise Unavailable(Text(f"{path} 不是流水：{error}", f"{path} is no journal: {error}")) from error
 
     def add(self, claims: Sequence[Kept]) -> None:
         text = (
@@ -146,13 +146,13 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise Unavailable(f"journal: {error}") from error
+            raise Unavailable(Text(f"流水没有完成操作：{error}", f"journal: {error}")) from error
 
     def _all(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(text, values).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(f"journal: {error}") from error
+            raise Unavailable(Text(f"流水没有完成操作：{error}", f"journal: {error}")) from error
 
 
 def create_journal(path: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, cannot_read
 from ledger.text import Text
 from ledger.tlog.policy import POLICY_CEILING
 from verifier.config import LogConfig, VerifierSettings, add_log, create_folder, load_folder
@@ -126,6 +126,6 @@ def _read_policy(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(POLICY_CEILING + 1).decode()
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     except UnicodeDecodeError:
         raise Malformed(f"{path.name}: not UTF-8") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import Malformed, Refused, Unverified, cannot_read, cannot_write
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
 from ledger.records.evidence import Evidence, parse_evidence
@@ -88,7 +88,7 @@ def _read(path: Path) -> Bundle | Staple:
         with path.open("rb") as file:
             raw = file.read(max(MAX_BUNDLE, MAX_STAPLE) + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
     if len(raw) > max(MAX_BUNDLE, MAX_STAPLE):
         raise Malformed("not a holder's file")
     if sniff(raw) != "cbor-or-other":
@@ -110,4 +110,4 @@ def _replace(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error

@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot_read, cannot_write
 from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
@@ -299,14 +299,14 @@ def _read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             return file.read(most + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
 
 
 def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def _tell(message: str) -> None:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from ledger.errors import Unavailable
+from ledger.errors import cannot_read
 from verifier.eligibility.loader import FILES, load_pack
 from verifier.eligibility.pack import MAX_PACK, Pack, parse_pack_files
 from verifier.eligibility.reader import MAX_FILE
@@ -22,7 +22,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         return {name: _read(folder / name, MAX_FILE) if name in FILES else b"" for name in names}
     except OSError as error:
-        raise Unavailable(f"cannot read {folder}: {error.strerror}") from error
+        raise cannot_read(folder, error) from error
 
 
 def open_pack(folder: Path) -> Pack:

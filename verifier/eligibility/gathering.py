@@ -13,6 +13,7 @@ from functools import partial
 from ledger.errors import Damaged, Malformed, Unavailable
 from ledger.records.pack import Pack as Publication
 from ledger.store.claims import published_pack
+from ledger.text import Text
 from verifier.carried import Keyed
 from verifier.eligibility.certificate import VerifiedCertificate, rejected, verified
 from verifier.eligibility.decision import Rejected
@@ -126,4 +127,4 @@ async def _publication(log: KnownLog, digest: bytes, employer: str) -> Publicati
     try:
         return await published_pack(replica.integrator, digest, employer)
     except Damaged as error:
-        raise Unavailable("the replica's store is damaged") from error
+        raise Unavailable(Text("副本的存储已损坏", "the replica's store is damaged")) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ledger.errors import Unavailable
+from ledger.errors import cannot_read
 from ledger.reference_data import load_ladder
 from verifier.config import VerifierSettings
 from verifier.eligibility import sheets_web
@@ -61,5 +61,5 @@ def _of_folder(folder: Path) -> list[Pack]:
     try:
         found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise Unavailable(f"cannot read {folder}: {error.strerror}") from error
+        raise cannot_read(folder, error) from error
     return [open_pack(path) for path in found]

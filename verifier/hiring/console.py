@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Unavailable
+from ledger.errors import Malformed, cannot_read, cannot_write
 from ledger.progress import Progress
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
@@ -99,7 +99,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_LIST + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -110,7 +110,7 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
 
 
 def _tell(message: str) -> None:

@@ -119,7 +119,7 @@ class JobQueue:
         waiting = sum(one.state is JobState.WAITING and bool(one.owner) is keyed for one in self._jobs.values())
         crowded = len(self._jobs) >= MAX_JOBS or waiting >= MAX_WAITING
         if crowded or used + job.memory > MAX_MEMORY:
-            raise Unavailable("lists fill their memory", retry_after=60, text=_FULL)
+            raise Unavailable(_FULL, retry_after=60, public=True)
         self._jobs[job.id] = job
         self._waiting[keyed].put_nowait(job)
 
@@ -165,11 +165,11 @@ class JobQueue:
             job.state = JobState.DONE
         except (Refused, Unavailable) as error:
             job.error, job.state = error, JobState.FAILED
-        except CertLedgerError as error:
-            job.error, job.state = Unavailable(str(error), text=_FAILED), JobState.FAILED
+        except CertLedgerError:
+            job.error, job.state = Unavailable(_FAILED, public=True), JobState.FAILED
         except Exception as error:  # noqa: BLE001  # a bug in one list must not stop the others
             _log.error("list failed", extra={"fields": describe(error)})
-            job.error, job.state = Unavailable("a bug", text=_FAILED), JobState.FAILED
+            job.error, job.state = Unavailable(_FAILED, public=True), JobState.FAILED
         finally:
             job.let_go()
             job.until_ms = self._now_ms() + (job.kept_ms if job.state is JobState.DONE else FAILED_MS)

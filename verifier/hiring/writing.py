@@ -14,6 +14,7 @@ import msgspec
 import ledger
 from ledger.errors import Unavailable
 from ledger.sheets.sheet import Cell, Odd, Sheet
+from ledger.text import Text
 from verifier.hiring.checking import ListResult
 from verifier.hiring.rendering import Page
 from verifier.hiring.rows import COLUMNS, say
@@ -57,9 +58,11 @@ def write_page(page: Page) -> bytes:
             check=False,
         )
     except (subprocess.TimeoutExpired, OSError) as error:
-        raise Unavailable("the writing process did not answer") from error
+        raise Unavailable(
+            Text("写表格的进程没有应答，请重试", "the writing process did not answer; try again")
+        ) from error
     if done.returncode != 0:
-        raise Unavailable("the writing process failed")
+        raise Unavailable(Text("写表格的进程失败，请重试", "the writing process failed; try again"))
     return done.stdout
 
 

@@ -118,16 +118,16 @@ async def fetch_held(
     holder brought it and it still counts. Raises Refused CLAIM_WRONG when the holder code is another's, Unavailable."""
     state, ledger = logged.state, log.ledger
     if ledger is None:
-        raise Unavailable("no ledger is known for this log", text=_NO_ENVELOPE)
+        raise Unavailable(_NO_ENVELOPE, public=True)
     issued, leaf = state.issue_index, state.commitment_leaf
     locator = locator_of(secret) if leaf == state.issue_leaf else correction_locator(secret, leaf)
     try:
         async with asyncio.timeout(ANSWER_S):
             rest, face = await asyncio.gather(*(ledger.envelope(issued, locator, slot) for slot in ("rest", "face")))
     except (TimeoutError, Unavailable) as error:
-        raise Unavailable("the ledger does not answer", text=_NO_ENVELOPE) from error
+        raise Unavailable(_NO_ENVELOPE, public=True) from error
     if rest is None or face is None:
-        raise Unavailable("the envelopes are gone", text=_NO_ENVELOPE)
+        raise Unavailable(_NO_ENVELOPE, public=True)
     try:
         opened = open_rest(holder_code, leaf, rest)  # 2
     except Unavailable:
@@ -141,7 +141,7 @@ async def fetch_held(
         signed = logged.correction or logged.issued
         held.check(signed.face, signed.rest)  # 5
     except (Unavailable, Unverified, Malformed) as error:
-        raise Unavailable("the envelopes hold something else than was signed", text=_NO_ENVELOPE) from error
+        raise Unavailable(_NO_ENVELOPE, public=True) from error
     return held
 
 
@@ -160,9 +160,9 @@ async def _matches(log: KnownLog, cert_key: bytes, tail: str) -> bool:
     except Refused as refusal:
         if refusal.code == "TRIES_USED":
             return False
-        raise Unavailable("the ledger does not match", text=_NO_MATCH) from refusal
+        raise Unavailable(_NO_MATCH, public=True) from refusal
     except (TimeoutError, Unavailable, Unverified) as error:
-        raise Unavailable("the ledger does not match", text=_NO_MATCH) from error
+        raise Unavailable(_NO_MATCH, public=True) from error
 
 
 def _in_force(held: Held, logged: Logged) -> Held:

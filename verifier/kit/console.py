@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable
+from ledger.errors import CertLedgerError, Malformed, Refused, cannot_read, cannot_write
 from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.progress import Progress
 from ledger.text import Text
@@ -141,7 +141,7 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as opened_file:
             return opened_file.read(MAX_KIT + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {file}: {error.strerror}") from error
+        raise cannot_read(file, error) from error
 
 
 def _write(file: Path, raw: bytes) -> None:
@@ -154,7 +154,7 @@ def _write(file: Path, raw: bytes) -> None:
             os.fsync(out.fileno())
         fresh.replace(file)
     except OSError as error:
-        raise Unavailable(f"cannot write {file}: {error.strerror}") from error
+        raise cannot_write(file, error) from error
 
 
 def _now_ms() -> int:

@@ -31,6 +31,7 @@ from ledger.records.statements import parse_statement
 from ledger.store.growth import bucket_range
 from ledger.store.hashes import Hashes
 from ledger.store.protocol import VersionedStore, entry_at
+from ledger.text import Text
 from ledger.tlog.checkpoint import parse_checkpoint
 from ledger.tlog.map_tree import MapTree
 from ledger.tlog.note import Note, format_note, parse_note
@@ -127,7 +128,7 @@ async def make_kit(
 
 async def _make_log(replica: Replica | None, trust: Trust, progress: Callable[[int], None]) -> KitLog:
     if replica is None:
-        raise Unavailable("there is no replica yet")
+        raise Unavailable(Text("还没有副本：请先运行 sync", "there is no replica yet: run sync first"))
     note, size, as_of_ms = await _basis(replica)  # 1
     store = cast("VersionedStore", replica.integrator.store)
     seal_entry = await entry_at(store, size - 1)
@@ -155,10 +156,10 @@ async def _basis(replica: Replica) -> tuple[bytes, int, int]:
     for _ in range(_ATTEMPTS):
         note, verified = await replica.integrator.store.checkpoint(), replica.verified
         if note is None or verified is None:
-            raise Unavailable("nothing is verified yet")
+            raise Unavailable(Text("尚未核验任何内容：请先运行 sync", "nothing is verified yet: run sync first"))
         if parse_checkpoint(parse_note(note).text).size == verified.size:
             return note, verified.size, verified.time_ms
-    raise Unavailable("the replica is changing too fast to be read")
+    raise Unavailable(Text("副本变化过快，未能读取，请重试", "the replica is changing too fast to be read; try again"))
 
 
 async def read_states(

@@ -67,7 +67,7 @@ async def kit(request: web.Request) -> web.StreamResponse:
     if shelf is None:
         raise Rejected(404)
     if not shelf.raw:
-        raise Unavailable("the first kit is being made", retry_after=_FIRST_S, text=_MAKING)
+        raise Unavailable(_MAKING, retry_after=_FIRST_S, public=True)
     headers = {"Cache-Control": "no-cache", "ETag": shelf.tag}
     if request.headers.get("If-None-Match") == shelf.tag:
         return web.Response(status=304, headers=headers)

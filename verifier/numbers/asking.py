@@ -24,6 +24,7 @@ from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
 from ledger.records.kinds import CertificateStatus
 from ledger.records.secret import cert_key_of, parse_secret
+from ledger.text import Text
 from ledger.wire import MAX_LOOKUPS, FoundBody, LookupAnswer
 from verifier import steps
 from verifier.carried import Numbered
@@ -167,7 +168,9 @@ class Numbers:
         origin, clock = asked.log.trust.origin, asyncio.get_running_loop().time
         began = clock()
         if began < self._alone_until.get(origin, began):
-            raise Unavailable("the ledger was silent a moment ago")
+            raise Unavailable(
+                Text("账本刚才没有应答，请稍后重试", "the ledger was silent a moment ago; try again later")
+            )
         try:
             # Where nobody else could answer, the client's own deadline will do.
             async with asyncio.timeout(self._wait_s if len(self._lookup.logs) > 1 else None):
@@ -175,7 +178,7 @@ class Numbers:
         except (Unavailable, TimeoutError) as error:
             if clock() - began > self._wait_s / 2:  # also where it is a connection that was waited for
                 self._alone_until[origin] = clock() + self._alone_s
-            raise Unavailable("the ledger did not answer") from error
+            raise Unavailable(Text("账本没有应答，请稍后重试", "the ledger did not answer; try again later")) from error
 
     async def _verdict(self, pair: tuple[str, str], heard: _Heard) -> Verdict:
         found = await self._counting(pair, heard)

@@ -18,6 +18,7 @@ from ledger.errors import Unavailable, Unverified
 from ledger.records.receipt import MAX_RECEIPT, ReceiptOf, open_receipt, parse_receipt
 from ledger.records.seal import is_seal
 from ledger.records.statements import Statement, parse_statement
+from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 from ledger.tlog.note import parse_note
 from ledger.tlog.proof import HEADER, TlogProof, parse_tlog_proof, verify_tlog_proof
@@ -82,10 +83,21 @@ def verify_place_of(proof: PlaceProof, raw: bytes, entry: bytes | None, trust: T
         raise Unverified("the log holds another statement at this place")
     statement = own or entry  # 2
     if statement is None:
-        raise Unavailable("the statement is neither in the file nor in this verifier's copy of the log")
+        raise Unavailable(
+            Text(
+                "文件中和本机副本中都没有该语句：请先运行 sync，或附上语句",
+                "the statement is neither in the file nor in this verifier's copy of the log: run sync first, or give "
+                "the statement too",
+            )
+        )
     if isinstance(proof, ReceiptOf):
         if not trust.receipt_key:
-            raise Unavailable(f"no receipt_key is set for {trust.origin}: it is in the ledger's trust.json")
+            raise Unavailable(
+                Text(
+                    f"没有为 {trust.origin} 设置 receipt_key：见账本的 trust.json",
+                    f"no receipt_key is set for {trust.origin}: it is in the ledger's trust.json",
+                )
+            )
         open_receipt(raw, statement, trust.origin, trust.receipt_key)  # 3
         return Placed(trust.origin, proof.index, proof.size, statement, None, None)
     keys, until_ms = keys_of(proof.checkpoint, trust.origin, trust.keys, trust.former)  # 3, a file may be of before

@@ -21,6 +21,7 @@ from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records import canonical
 from ledger.records.receipt import open_receipt
 from ledger.store.evidence import Standing
+from ledger.text import Text
 from ledger.tlog.proof import TlogProof, format_tlog_proof
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
@@ -73,7 +74,9 @@ async def receipt(request: web.Request) -> web.StreamResponse:
         if opened.index != found.index:
             raise Unverified("a receipt of another place")
     except (Malformed, Unverified, Refused) as error:
-        raise Unavailable("the ledger gave no receipt that holds") from error
+        raise Unavailable(
+            Text("账本没有给出有效的收据，请稍后重试", "the ledger gave no receipt that holds; try again later")
+        ) from error
     return _file(request, raw, RECEIPT, cert_key)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ledger.errors import Unavailable
 from ledger.records.cose import Signer
+from ledger.text import Text
 from verifier.config import VerifierSettings
 from verifier.lookup import Lookup
 from verifier.numbers.asking import Numbers
@@ -32,7 +33,7 @@ class Context:
     def store(self) -> SiteStore:
         """Raises Unavailable while it is not open."""
         if self.opened is None:
-            raise Unavailable("the site's store is not open")
+            raise Unavailable(Text("站点存储没有打开", "the site's store is not open"))
         return self.opened
 
 

@@ -15,6 +15,7 @@ from ledger.errors import Unavailable
 from ledger.store.drift import refuse_drift, sqlite_drift
 from ledger.store.migrations import TABLE_OF_STEPS, missing_steps
 from ledger.store.sqlite_text import numbered
+from ledger.text import Text
 from verifier.site.store import RECORD, STEPS, Row, Transaction, Value, check_steps, missing, site_steps
 
 T = TypeVar("T")
@@ -135,4 +136,4 @@ def _unavailable(doing: str) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except sqlite3.Error as error:
-        raise Unavailable(f"site store: {doing}: {error}") from error
+        raise Unavailable(Text(f"站点存储没有完成操作（{doing}）：{error}", f"site store: {doing}: {error}")) from error

@@ -61,4 +61,9 @@ def check_steps(done: Mapping[str, bytes], where: str) -> None:
 
 
 def missing(where: object) -> Unavailable:
-    return Unavailable(f"no site store at {where}: run cert-verifier site-store first")
+    return Unavailable(
+        Text(
+            f"{where} 没有站点存储：请先运行 cert-verifier site-store",
+            f"no site store at {where}: run cert-verifier site-store first",
+        )
+    )

@@ -23,6 +23,7 @@ from typing import Final, cast
 from ledger.edge_log import describe
 from ledger.errors import CertLedgerError, Unavailable
 from ledger.store.protocol import VersionedStore
+from ledger.text import Text
 from verifier.known_log import KnownLog
 from verifier.watch.asking import ask
 from verifier.watch.store import Cursor, Watches
@@ -118,7 +119,7 @@ class Following:
             if not still():
                 return None
             if cursor is not None and cursor.origin in asked.silent:
-                raise Unavailable("the log that changed does not answer")
+                raise Unavailable(Text("有变化的日志没有应答", "the log that changed does not answer"))
             made, behind = await self._watches.take(asked, cursor)  # 4
             missed = asked.silent | behind
             return made

@@ -138,4 +138,4 @@ class Outbound:
             async with self._session.post(url, data=body, headers=dict(headers), allow_redirects=False) as answer:
                 return answer.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unavailable("the webhook did not answer") from error
+            raise Unavailable(Text("回调地址没有应答", "the webhook did not answer")) from error

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ledger.errors import Malformed, Unavailable
 from ledger.records.cose import Signer
+from ledger.text import Text
 
 PREFIX: Final = "whsec_"
 _LABEL: Final = b"certledger/webhook-secrets/v1\n"
@@ -72,4 +73,4 @@ class Secrets:
         try:
             return self._aead.decrypt(sealed[:12], sealed[12:], watch_id.encode())
         except (InvalidTag, ValueError) as error:
-            raise Unavailable("a webhook secret sealed under another key") from error
+            raise Unavailable(Text("回调密钥由另一把密钥封存", "a webhook secret sealed under another key")) from error

@@ -183,7 +183,12 @@ async def _standing(desk: Desk, cert_key: bytes) -> Standing:
     if cert_key in asked.found:
         return asked.found[cert_key].standing
     if asked.silent and any(log.replica for log in desk.lookup.logs):
-        raise Unavailable("a log that may have the certificate does not answer")
+        raise Unavailable(
+            Text(
+                "可能登记了该证书的日志没有应答，请稍后重试",
+                "a log that may have the certificate does not answer; try again later",
+            )
+        )
     raise Refused("NOT_WATCHABLE", "text", _NOT_LOGGED)
 
 

@@ -41,7 +41,7 @@ class Allowance:
         left, since = self._left.get(client, (float(self._burst), now_s))
         left = min(self._burst, left + max(0.0, now_s - since) * self._per_s)
         if left < 1:
-            raise Unavailable("this client asks too much", retry_after=int((1 - left) / self._per_s) + 1, text=_WAIT)
+            raise Unavailable(_WAIT, retry_after=int((1 - left) / self._per_s) + 1, public=True)
         self._keep(client, left - 1, now_s)
 
     def give_back(self, client: str, now_s: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot_create, cannot_write
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.settings import described, format_settings, load_settings
 from ledger.text import Text
@@ -101,7 +101,7 @@ def create_folder(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot create {folder}: {error.strerror}") from error
+        raise cannot_create(folder, error) from error
     keys = {
         kind: new_key(kind, settings.name[:100], created_day=created_day, random_bytes=os.urandom)
         for kind in (_ED25519, _ML_DSA)
@@ -172,4 +172,4 @@ def _write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error

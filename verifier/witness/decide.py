@@ -126,13 +126,17 @@ class Witness:
             note = add_cosignatures(signed, lines)
             if self._state.advance(checkpoint.origin, seen, Seen(checkpoint.size, checkpoint.root, time_s, note)):  # 9
                 return lines  # 10
-        raise Unavailable("too many requests for one log at once", retry_after=1)
+        raise Unavailable(
+            Text("同一日志的并发请求过多，请重试", "too many requests for one log at once; try again"), retry_after=1
+        )
 
     def seen(self, origin: str) -> Seen:
         """The newest tree cosigned for a log of this witness."""
         seen = self._state.seen(origin)
         if seen is None:
-            raise Unavailable("the witness's state does not know the log", retry_after=60)
+            raise Unavailable(
+                Text("见证人的状态中没有该日志", "the witness's state does not know the log"), retry_after=60
+            )
         return seen
 
     def shown(self, origin_hash: str) -> bytes | None:
@@ -148,7 +152,12 @@ class Witness:
     def _time_after(self, seen: Seen) -> int:
         time_s = self._now_s()
         if time_s < seen.time_s:
-            raise Unavailable("the clock is behind a cosignature that was given", retry_after=30)
+            raise Unavailable(
+                Text(
+                    "时钟早于已给出的联署：请校准时钟", "the clock is behind a cosignature that was given: set it right"
+                ),
+                retry_after=30,
+            )
         return time_s
 
     def _keep_fork(self, seen: Seen, checkpoint: Checkpoint, signed: bytes) -> None:

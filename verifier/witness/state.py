@@ -99,7 +99,9 @@ class WitnessState:
                 self._db.close()
                 raise
         except sqlite3.DatabaseError as error:
-            raise Unavailable(f"the witness's state {path} cannot be opened: {error}") from error
+            raise Unavailable(
+                Text(f"无法打开见证人的状态 {path}：{error}", f"the witness's state {path} cannot be opened: {error}")
+            ) from error
 
     @staticmethod
     def create(path: Path) -> None:
@@ -165,12 +167,19 @@ class WitnessState:
         """
         with self._lock:
             if self._broken:
-                raise Unavailable("the witness's state has failed; start the witness again", retry_after=60)
+                raise Unavailable(
+                    Text("见证人的状态出错：请重启见证人", "the witness's state has failed; start the witness again"),
+                    retry_after=60,
+                )
             try:
                 yield self._db
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
                 if code == sqlite3.SQLITE_CANTOPEN and not self._db.in_transaction:
-                    raise Unavailable("the witness's state could not be opened", retry_after=5) from error
+                    raise Unavailable(
+                        Text("无法打开见证人的状态", "the witness's state could not be opened"), retry_after=5
+                    ) from error
                 self._broken = True
-                raise Unavailable("the witness's state has failed", retry_after=60) from error
+                raise Unavailable(
+                    Text("见证人的状态出错：请重启见证人", "the witness's state has failed"), retry_after=60
+                ) from error

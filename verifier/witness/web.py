@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from ledger.edge import Intake, Rejected, protect, read_body
 from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified
+from ledger.text import Text
 from ledger.tlog.add_checkpoint import REQUEST_CEILING, SIZE_TYPE, format_cosignatures, format_size
 from verifier.witness.decide import OtherSize, UnknownLog, Witness
 from verifier.witness.state import Fork
@@ -63,7 +64,10 @@ class Desk:
             async with asyncio.timeout(DECIDE_S):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except TimeoutError:
-            raise Unavailable("the witness's state does not answer", retry_after=10) from None
+            raise Unavailable(
+                Text("见证人的状态没有应答，请稍后重试", "the witness's state does not answer; try again later"),
+                retry_after=10,
+            ) from None
 
 
 DESK: Final = web.AppKey("desk", Desk)

@@ -24,6 +24,7 @@ from ledger.errors import CertLedgerError, Unavailable
 from ledger.records.status import authenticate_record
 from ledger.service.answers import Answers
 from ledger.store.integrate import Integrator
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
 STORE_STEPS = ("entries", "tiles", "states", "map", "head", "check", "commit", "publish")
@@ -87,7 +88,7 @@ def _spoiled(real: Callable[..., Any], step: str, fault: Fault) -> Callable[...,
             return await real(*arguments, **how)
         if fault.kept:
             await real(*arguments, **how)
-        raise Unavailable("the answer is lost")
+        raise Unavailable(Text("没有应答", "the answer is lost"))
 
     return answer if step == "answer" else sign
 

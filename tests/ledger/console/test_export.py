@@ -23,6 +23,7 @@ from ledger.keystore import open_key_file
 from ledger.records.statements import parse_statement
 from ledger.service.config import LedgerSettings
 from ledger.service.log_keys import log_keys, log_signer
+from ledger.text import Text
 from tests.support.builders import make_authority
 from tests.support.object_store import ObjectStore
 from tests.support.tile_log import TileLog
@@ -127,7 +128,13 @@ async def test_exit_codes(served: Served, run: Run) -> None:
 
 async def test_follows_through_an_outage(capsys: pytest.CaptureFixture[str]) -> None:
     """Looks again and again; who does not answer is waited for, longer each time; a fork ends it."""
-    answers: list[Exception | None] = [None, Unavailable("a"), Unavailable("b"), None, OtherBytes("tile/entries/000")]
+    answers: list[Exception | None] = [
+        None,
+        Unavailable(Text("没有应答", "a")),
+        Unavailable(Text("没有应答", "b")),
+        None,
+        OtherBytes("tile/entries/000"),
+    ]
     pauses: list[float] = []
 
     async def look() -> None:
@@ -139,8 +146,9 @@ async def test_follows_through_an_outage(capsys: pytest.CaptureFixture[str]) -> 
 
     with pytest.raises(OtherBytes):
         await follow(look, 5, sleep)
-    assert pauses == [5, 5, 10, 20, 5] and capsys.readouterr().err.count("cannot export now") == 2
-    answers = [Unavailable("a")] * 20 + [OtherBytes("x")]
+    told = capsys.readouterr().err
+    assert pauses == [5, 5, 10, 20, 5] and told.count("cannot export now") == told.count("没有应答 / ") == 2
+    answers = [Unavailable(Text("没有应答", "a"))] * 20 + [OtherBytes("x")]
     with pytest.raises(OtherBytes):
         await follow(look, 5, sleep)
     assert max(pauses) == 120

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
@@ -19,6 +21,7 @@ from tests.support.postgres import GUARD_DATABASE, postgres_server
 
 AUTHORITY = make_authority("operate", origin="log.test.example/operate")
 GENESIS = AUTHORITY.sign(AUTHORITY.genesis).entry
+NOWHERE = "postgresql://ledger_app@127.0.0.1:1/ledger?schema=away"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -158,6 +161,32 @@ def test_a_folder_that_cannot_be_made_is_no_traceback(run: Run) -> None:
     Path("log").write_bytes(b"a file")
     code, _, err = init(run)
     assert code == 3 and "log: " in err and "could not be done" in err
+
+
+@pytest.mark.parametrize(
+    ("away", "zh", "en"),
+    [
+        ("folder", "log/ledger.toml：没有这个文件或目录", "cannot read log/ledger.toml: No such file or directory"),
+        ("store", "log/log.db 没有存储", "no store at log/log.db"),
+        ("database", "连接不上数据库 127.0.0.1:1/", "store: connect to 127.0.0.1:1/"),
+        ("guard", "签名守卫 log/guard 打不开", "signer guard log/guard cannot be opened"),
+        ("keys", "keys.json：没有这个文件或目录", "keys.json: No such file or directory"),
+        ("port", "无法监听 127.0.0.1 端口", "cannot listen on 127.0.0.1 port"),
+    ],
+)
+def test_what_keeps_a_log_from_running_is_said_in_both_languages(run: Run, away: str, zh: str, en: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        if away != "folder":
+            assert init(run, "--port", str(other.getsockname()[1]))[0] == 0
+        if away == "database":
+            settings = Path("log/ledger.toml")
+            text, found = re.subn("(?m)^store = .*$", f'store = "{NOWHERE}"', settings.read_text("utf-8"))
+            assert found == 1
+            settings.write_text(text, "utf-8")
+        elif away in ("store", "guard", "keys"):
+            Path("log", {"store": "log.db", "guard": "guard", "keys": "keys.json"}[away]).unlink()
+        code, _, err = run("serve", "--dir", "log")
+    assert code == 3 and zh in err and en in err, err
 
 
 def test_a_guard_is_moved_into_a_database(run: Run) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import Malformed, Unavailable
 from ledger.service.backlog import BATCH_S, IN_FRONT_S, LEAST, LONGEST_S, SMALLEST, START, Backlog, count_statements
+from ledger.text import Text
 from ledger.wire import MAX_SUBMISSIONS, SubmitRequest, encode, submission_body
 from tests.support.builders import make_body
 from tests.support.life_builders import bare
@@ -231,10 +232,10 @@ def test_between_two_batches_it_counts_with_the_next_one() -> None:
 def test_whatever_ends_a_request_it_is_no_longer_inside() -> None:
     now = [0.0]
     backlog = Backlog(lambda: now[0])
-    for error in (ValueError, Unavailable, Malformed):
-        with pytest.raises(error), backlog.through(500):
+    for error in (ValueError("no"), Unavailable(Text("不", "no")), Malformed("no")):
+        with pytest.raises(type(error)), backlog.through(500):
             now[0] += 10
-            raise error("no")
+            raise error
         assert backlog.wait_s == 0 and backlog.rate == START
     with pytest.raises(Malformed), backlog.through(500):
         now[0] += 0.1

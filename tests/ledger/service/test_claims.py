@@ -33,6 +33,7 @@ from ledger.service.erasure import find_erasable
 from ledger.store.claims import claim_states
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import Purpose
+from ledger.text import Text
 from ledger.wire import BareSubmission, Logged
 from ledger.wire_holders import HolderAnswer, HolderRequest
 from tests.support.builders import SECOND as SECOND_KEY
@@ -269,7 +270,7 @@ async def test_only_a_wrong_document_uses_up_a_try(by: str, tmp_path: Path) -> N
             else:
                 await claims.ask(PAYER, question)
 
-        for error in (Unavailable("store: read"), ValueError("a bug"), asyncio.CancelledError()):
+        for error in (Unavailable(Text("没有应答", "store: read")), ValueError("a bug"), asyncio.CancelledError()):
             store.error = error
             for _ in range(5):
                 with pytest.raises(type(error)):
@@ -286,7 +287,7 @@ async def test_an_old_copy_of_the_log_tells_a_payer_nothing(tmp_path: Path) -> N
             return SimpleNamespace(filing=filing)
 
         def stopped() -> int:
-            raise Unavailable("the log has stopped signing", retry_after=600)
+            raise Unavailable(Text("没有应答", "the log has stopped signing"), retry_after=600)
 
         payers: Any = SimpleNamespace(open=signed)  # of HTTP
         claims.desk.requesters, claims.desk.lookups = payers, replace(claims.desk.lookups, published=stopped)

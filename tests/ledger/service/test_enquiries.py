@@ -18,6 +18,7 @@ from ledger.service.enquirers import Enquirers, format_verifier, parse_verifiers
 from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.lookups import Lookups, Unanswered
 from ledger.service.private_index import Found, lookup_keys
+from ledger.text import Text
 from tests.support.builders import SECOND, Body, Certificate, id_number, key_standing, two_keys
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
 from tests.support.live_ledger import LOOKUP_TOKEN, LiveLedger, drafted
@@ -190,7 +191,7 @@ async def test_a_match_without_an_answer_is_no_try(room: Room) -> None:
 
             async def index(self, hmacs: list[bytes]) -> dict[bytes, bytes]:
                 if not answers[0]:
-                    raise Unavailable("store: read")
+                    raise Unavailable(Text("没有应答", "store: read"))
                 return await room.store.index(hmacs)
 
         asked.lookups = replace(asked.lookups, store=Stalling())  # type: ignore[arg-type]
@@ -215,7 +216,7 @@ async def test_what_cannot_be_answered_now_is_not_paid_for(room: Room) -> None:
 
         def published() -> int:
             if stopped[0]:
-                raise Unavailable("the log has stopped")
+                raise Unavailable(Text("没有应答", "the log has stopped"))
             assert room.published is not None
             return room.published.size
 

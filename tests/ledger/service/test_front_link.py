@@ -19,6 +19,7 @@ from ledger.service import front_link as module
 from ledger.service.examined import PATH
 from ledger.service.front_link import Answer, SequencerLink
 from ledger.service.standby import waiting_app
+from ledger.text import Text
 from tests.support.ports import free_port
 from tests.support.timers import HeldTimers
 
@@ -46,7 +47,7 @@ class Leader:
                 await asyncio.sleep(600)
             await asyncio.sleep(self.slow_s)
             if self.unavailable:
-                raise Unavailable("too many statements are waiting", retry_after=1)
+                raise Unavailable(Text("没有应答", "too many statements are waiting"), retry_after=1)
             return web.Response(status=202, body=b"said", headers={"Location": "/x", "Retry-After": "2"})
 
         app = web.Application()

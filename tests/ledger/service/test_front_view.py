@@ -11,6 +11,7 @@ from ledger.records.state import FilingState, filing_map_key
 from ledger.service.front_view import FrontView
 from ledger.store.protocol import StateRow
 from ledger.store.sqlite import create_sqlite
+from ledger.text import Text
 from tests.support.fault_store import flip
 from tests.support.service_room import AUTHORITY, BODY, Room
 
@@ -99,7 +100,7 @@ async def test_that_the_database_does_not_answer_is_not_told_as_an_unknown_key(r
 
 class Away:
     async def named(self, _kind: int) -> dict[str, int]:
-        raise Unavailable("store: read: it is starting")
+        raise Unavailable(Text("没有应答", "store: read: it is starting"))
 
 
 async def test_rows_that_do_not_belong_together_are_not_believed(room: Room) -> None:

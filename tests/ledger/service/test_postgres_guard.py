@@ -14,6 +14,7 @@ from ledger.errors import Refused, Unavailable
 from ledger.service import postgres_guard as module
 from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
 from ledger.store.postgres_link import Deadlines, parse_place
+from ledger.text import Text
 from tests.support.builders import octets
 from tests.support.postgres import PATIENT, Server, postgres_server
 
@@ -97,7 +98,7 @@ async def test_a_standby_that_is_let_go_of_meanwhile_was_not_waited_for(
     async def demanded(*_: object) -> None:
         asked.append(1)
         if len(asked) % 2 == 0:  # behind the commit
-            raise Unavailable("store: require_standby, and the server waits for none")
+            raise Unavailable(Text("没有应答", "store: require_standby, and the server waits for none"))
 
     monkeypatch.setattr(module, "check_standby", demanded)
     with pytest.raises(Unavailable, match="waits for none"):

@@ -27,6 +27,7 @@ from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
 from ledger.store.integrate import Integrator
 from ledger.store.serving import Serving
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, open_checkpoint, open_cosigned
 from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.policy import NONE, Policy
@@ -365,7 +366,7 @@ async def test_a_batch_that_ends_the_process_is_not_signed_by_it(room: Room) -> 
     class Ends(list[Candidate]):
         def extend(self, batch: Iterable[Candidate]) -> None:
             super().extend(batch)
-            room.fatal.set_result(KeysChanged("other keys"))
+            room.fatal.set_result(KeysChanged(Text("没有应答", "other keys")))
 
     room.committed = Ends()
     async with fakes(room, "w") as (witness,), room.open(witnesses=[witness], k=1):
@@ -384,7 +385,7 @@ async def test_a_guard_error_ends_the_process(room: Room, monkeypatch: pytest.Mo
         before = room.published
 
         async def fail(self: FileGuard, size: int, root: bytes) -> None:
-            raise Unavailable("signer guard: Input/output error")
+            raise Unavailable(Text("没有应答", "signer guard: Input/output error"))
 
         monkeypatch.setattr(FileGuard, "remember", fail)
         (index,) = await room.put(a)

@@ -10,6 +10,7 @@ from ledger.errors import Refused
 from ledger.service.clock import ClockStopped
 from ledger.service.guard import FileGuard
 from ledger.service.signer import HeadSigner
+from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner, open_checkpoint
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from tests.support.builders import octets as root
@@ -44,7 +45,7 @@ async def test_signing_goes_through_the_guard(path: Path) -> None:
 
 async def test_while_the_clock_is_stopped_nothing_is_remembered_nor_signed(path: Path) -> None:
     def stopped() -> int:
-        raise ClockStopped("leapt")
+        raise ClockStopped(Text("没有应答", "leapt"))
 
     before = await remembered(path)
     signer = HeadSigner(make_signer(), FileGuard(path), stopped)

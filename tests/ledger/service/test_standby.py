@@ -181,11 +181,11 @@ async def test_one_whose_clock_has_stopped_the_log_gives_its_place_up_when_that_
         nonlocal asked
         asked += 1
         if wrong:
-            raise ClockStopped("the clock has leapt")
+            raise ClockStopped(Text("没有应答", "the clock has leapt"))
         if behind:
-            raise ClockBehind("behind the last signature")
+            raise ClockBehind(Text("没有应答", "behind the last signature"))
         if asked % 2:
-            raise Unavailable("the log has no entry yet")
+            raise Unavailable(Text("没有应答", "the log has no entry yet"))
 
     giving = asyncio.create_task(give_way(check, 0.3, fatal))
     while asked < 30:  # twice as long as it would be waited for

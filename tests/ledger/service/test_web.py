@@ -999,9 +999,9 @@ class Shown:
 
     def shown(self) -> Any:
         if self.ended:
-            raise Unavailable("the log is stopping; ask again", retry_after=5)
+            raise Unavailable(Text("没有应答", "the log is stopping; ask again"), retry_after=5)
         if self.published is None:
-            raise Unavailable("nothing is published yet")
+            raise Unavailable(Text("没有应答", "nothing is published yet"))
         return self.published
 
 

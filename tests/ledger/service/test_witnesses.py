@@ -15,6 +15,7 @@ from ledger.service import witnesses as module
 from ledger.service.cosigned import Published
 from ledger.service.witness import Contradiction, Signed, TheLog
 from ledger.service.witnesses import Counts, Witnesses
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, add_cosignatures, open_cosigned
 from ledger.tlog.cosignature import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import NoteSignature, VerifierKey
@@ -312,7 +313,7 @@ async def test_a_contradiction_while_cosigning_reaches_the_publisher() -> None:
 
 async def test_a_store_that_does_not_answer_is_nobodys_fault_but_ours() -> None:
     async def broken(old: int, new: int) -> tuple[bytes, ...]:
-        raise Unavailable("store: a tile is missing")
+        raise Unavailable(Text("没有应答", "store: a tile is missing"))
 
     async with fakes("w") as (one,), client(policy_of([one], 1), consistency=broken) as (all_of, ear):
         await all_of.cosign(head(5))

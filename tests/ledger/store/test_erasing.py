@@ -145,8 +145,7 @@ async def test_gone_means_gone_from_the_standby_too(pair: Pair, tmp_path: Path) 
     async def unconfirmed() -> None:
         with pytest.raises(Unavailable) as error:
             await erase(place, tmp_path, owner, [PLACE], HMACS, HURRIED)
-        assert error.value.text is not None
-        assert "再次执行" in error.value.text.zh and "run the same again" in error.value.text.en
+        assert "再次执行" in error.value.what.zh and "run the same again" in error.value.what.en
 
     await apart(pair.left.stop, immediate=True)
     await unconfirmed()

@@ -21,6 +21,7 @@ from ledger.store.fsck import _READ, damage_of, fsck
 from ledger.store.hashes import Hashes
 from ledger.store.sqlite import create_sqlite, open_sqlite
 from ledger.store.track_places import TRACK_PLACES, new_places
+from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from tests.support.build_log import LogBuilder
@@ -348,7 +349,7 @@ async def test_a_store_that_goes_away_is_no_problem_of_its_rows(
     scratch = create_sqlite(tmp_path / "scratch.db", private=False)
 
     async def gone(*_: object) -> object:
-        raise Unavailable("store: read: ConnectionResetError") from ConnectionResetError()
+        raise Unavailable(Text("没有应答", "store: read: ConnectionResetError")) from ConnectionResetError()
 
     monkeypatch.setattr(store, asked, gone, raising=True)
     with pytest.raises(Unavailable, match="ConnectionResetError"):
@@ -370,14 +371,14 @@ async def test_pages_that_the_database_calls_damaged_are_a_problem(
 
 def test_postgres_says_damage_in_two_words() -> None:
     def caused(error: Exception) -> Unavailable:
-        found = Unavailable("store: read")
+        found = Unavailable(Text("没有应答", "store: read"))
         found.__cause__ = error
         return found
 
     assert damage_of(caused(asyncpg.DataCorruptedError("invalid page in block 3"))) is not None
     assert damage_of(caused(asyncpg.IndexCorruptedError("unexpected zero page"))) is not None
     assert damage_of(caused(asyncpg.QueryCanceledError("canceling statement"))) is None
-    assert damage_of(Unavailable("nobody there")) is None
+    assert damage_of(Unavailable(Text("没有应答", "nobody there"))) is None
 
 
 async def test_a_kept_checkpoint_is_of_the_tree(small: Path, tmp_path: Path, workers: ThreadPoolExecutor) -> None:

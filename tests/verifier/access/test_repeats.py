@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.text import Text
 from verifier.access.repeats import KEPT_MS, MAX_BODY, MAX_KEPT, Repeats, Stored
 
 
@@ -49,7 +50,7 @@ async def test_together_is_once() -> None:
 
 async def test_what_failed_is_asked_again() -> None:
     repeats = Repeats(lambda: 0)
-    count, answer = answers(Unavailable("x"), Stored(503, "application/json", b""), A, B)
+    count, answer = answers(Unavailable(Text("没有应答", "x")), Stored(503, "application/json", b""), A, B)
     with pytest.raises(Unavailable):
         await repeats.once("me", "k", b"q", answer)  # type: ignore[arg-type]
     assert (await repeats.once("me", "k", b"q", answer)).status == 503  # type: ignore[arg-type]

@@ -74,7 +74,11 @@ async def test_cosigns_what_was_judged(tmp_path: Path, cosigner: Cosigner, state
 
 
 @pytest.mark.parametrize(
-    "answer", [Unavailable("not yet", retry_after=2), Refused("OTHER_ROOT", "checkpoint", Text("不同", "other"))]
+    "answer",
+    [
+        Unavailable(Text("没有应答", "not yet"), retry_after=2),
+        Refused("OTHER_ROOT", "checkpoint", Text("不同", "other")),
+    ],
 )
 async def test_never_signs_before_the_judgement(
     tmp_path: Path, cosigner: Cosigner, state: WitnessState, answer: Exception
@@ -99,7 +103,7 @@ async def test_another_log_is_not_judged(tmp_path: Path, cosigner: Cosigner, sta
 
 def test_not_ready_while_the_replay_is_not(cosigner: Cosigner, state: WitnessState) -> None:
     def not_yet() -> None:
-        raise Unavailable("not yet")
+        raise Unavailable(Text("没有应答", "not yet"))
 
     auditor = MapAuditor(cosigner, {}, state, lambda: 5_000, Judge(), not_yet)
     with pytest.raises(Unavailable):

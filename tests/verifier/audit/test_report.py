@@ -77,7 +77,8 @@ async def test_an_audit_that_saw_nothing(tmp_path: Path) -> None:
     async with auditing(tmp_path / "a", log, FakeLedger(log, down=True)) as opened:
         await opened.look(NOW)
         report = build_report(opened, NOW)
-        assert report["result"] == "undecided" and report["verified"] is None and report["problem"]
+        assert report["result"] == "undecided" and report["verified"] is None
+        assert report["problem"] == "没有应答 / the ledger does not answer"
         assert "could not be decided".lower() in report_text(report).lower()
     await log.store.close()
 

@@ -22,6 +22,7 @@ from ledger.records.commitments import FaceOpening
 from ledger.records.state import parse_certificate_state
 from ledger.reference_data import load_ladder
 from ledger.store.hashes import Hashes
+from ledger.text import Text
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
@@ -240,7 +241,7 @@ async def test_a_failing_disk_ends_it(log: LogBuilder, tmp_path: Path, monkeypat
         await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
 
         def fails(size: int, statistics: bytes) -> None:
-            raise StoreFailed("disk full")
+            raise StoreFailed(Text("没有应答", "disk full"))
 
         monkeypatch.setattr(service.audit.replica._audit_store, "flush", fails)
         before = size_cosigned(auditor, log)
@@ -279,7 +280,7 @@ async def test_while_a_log_waits_the_auditor_looks_again_soon(
         await until(lambda: size_cosigned(auditor, log) == log.integrator.size)
         old = log.integrator.size
         await log.issue(log.certificate("more"))
-        serve, failures = ledger.tile, [Unavailable("not there yet")] * 3
+        serve, failures = ledger.tile, [Unavailable(Text("没有应答", "not there yet"))] * 3
 
         async def behind(path: str) -> bytes:
             if failures:
@@ -322,7 +323,7 @@ async def test_who_gave_up_waiting_does_not_either(
 
         async def tile(path: str) -> bytes:
             if away[0]:
-                raise Unavailable("not there yet")
+                raise Unavailable(Text("没有应答", "not there yet"))
             return await serve(path)
 
         ledger.tile = tile  # type: ignore[method-assign]

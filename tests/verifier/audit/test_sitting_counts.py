@@ -12,6 +12,7 @@ from ledger.records.cose import sign_part
 from ledger.records.kinds import Kind, Reason
 from ledger.records.life import Listed, Ruling
 from ledger.records.statements import propose
+from ledger.text import Text
 from tests.support.auditing import NOW, auditing
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, Certificate, FakeLedger, LogBuilder
 from verifier.audit.run import Audit
@@ -105,7 +106,7 @@ async def test_a_batch_that_was_not_committed_is_not_counted(
         await log.issue(log.certificate("two"))
 
         async def full(batch: object, check: object) -> None:
-            raise Unavailable("disk full")
+            raise Unavailable(Text("没有应答", "disk full"))
 
         with monkeypatch.context() as patch:
             patch.setattr(audit.replica.integrator.store, "append", full)

@@ -14,6 +14,7 @@ import pytest
 from ledger.edge import start_site
 from ledger.errors import Unavailable
 from ledger.store.hashes import Hashes
+from ledger.text import Text
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint, parse_cosignatures, parse_size
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
@@ -117,5 +118,5 @@ async def test_health_and_meters(desk: Desk) -> None:
     text = (await desk.get("/metrics"))[2].decode()
     assert f"certaudit_replayed_entries {float(desk.log.integrator.size)}" in text and "certaudit_sound 1.0" in text
     assert len(text.splitlines()) < 500
-    desk.service.failed = Unavailable("disk")
+    desk.service.failed = Unavailable(Text("没有应答", "disk"))
     assert (await desk.get("/readyz"))[0] == 503

@@ -32,7 +32,7 @@ class Between:
     async def holders_certificate(self, number: str, name: str, document: Any) -> bytes:
         self.looked += 1
         if self._lose == "numbers":
-            raise Unavailable("silent")
+            raise Unavailable(Text("没有应答", "silent"))
         if self._lose == "number":
             raise Refused("NOT_HOLDER", "document", Text("证件不符", "another document"))
         found: bytes = await self._inner.holders_certificate(number, name, document)
@@ -41,7 +41,7 @@ class Between:
     async def nullifiers(self, asked: Any) -> Any:
         self.asked += 1
         if asked.cert_key in self._silent:
-            raise Unavailable("silent")
+            raise Unavailable(Text("没有应答", "silent"))
         return await self._inner.nullifiers(asked)
 
     async def cases(self) -> Any:
@@ -49,10 +49,10 @@ class Between:
 
     async def submit(self, submissions: Sequence[AnySubmission]) -> Receipt:
         if self._lose == "request":
-            raise Unavailable("lost")
+            raise Unavailable(Text("没有应答", "lost"))
         receipt: Receipt = await self._inner.submit(submissions)
         if self._lose == "answer":
-            raise Unavailable("lost")
+            raise Unavailable(Text("没有应答", "lost"))
         answer: Any = receipt.answers[0]
         if self._spoil == "index":
             return replace(receipt, answers=(replace(answer, index=answer.index - 1), *receipt.answers[1:]))

@@ -13,6 +13,7 @@ from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.documents import IdDocument
 from ledger.records.refusals import Refusal, refuse
+from ledger.text import Text
 from ledger.wire import Asked
 from tests.support.receipt_office import Office, open_office
 from tests.verifier.eligibility.test_running import CLAIMS, LADDER, SC, csv_of
@@ -75,7 +76,7 @@ async def test_what_the_ledger_says_stands_beside_the_decision(office: Office) -
     taken = refuse(Refusal.ALREADY_CLAIMED, "nullifiers")
     said, key = told(await answered(office, Ledger(taken)))
     assert said == taken.text.both() and key == "", "there is nothing to reserve"
-    said, key = told(await answered(office, Ledger(Unavailable("busy"))))
+    said, key = told(await answered(office, Ledger(Unavailable(Text("没有应答", "busy")))))
     assert "could not be asked" in said and key == ""
     for document in ("", "12"):
         nobody = Ledger(None)

@@ -12,6 +12,7 @@ import pytest
 from ledger.errors import Damaged, Unavailable
 from ledger.records.kinds import Kind
 from ledger.records.pack import Pack as Publication
+from ledger.text import Text
 from tests.support.receipt_office import Office, open_office
 from tests.verifier.test_several import FIRST, SECOND, Desk, Followed
 from verifier.eligibility.decision import Basis
@@ -101,7 +102,7 @@ class TestPacksOfSeveralLogs:
             yield made
             await made.close()
 
-    @pytest.mark.parametrize("error", [Unavailable("down"), Damaged("a row"), None])
+    @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged("a row"), None])
     @pytest.mark.parametrize("at", [0, 1])
     async def test_one_that_does_not_answer_knows_none(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int, error: Exception | None
@@ -136,7 +137,7 @@ class TestPacksOfSeveralLogs:
 
     async def test_the_only_log_has_to_answer(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
         async def broken(*_: object) -> None:
-            raise Unavailable("down")
+            raise Unavailable(Text("没有应答", "down"))
 
         monkeypatch.setattr(office.replica.integrator.store, "find_named", broken)
         with pytest.raises(Unavailable):

@@ -18,6 +18,7 @@ from ledger.errors import Malformed, Refused, Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.qr import format_code
 from ledger.scan_apart import PdfScan
+from ledger.text import Text
 from tests.support.build_log import BASE
 from tests.support.number_desk import FakeIndex
 from tests.support.receipt_office import SIGNER, Office, open_office
@@ -146,7 +147,7 @@ async def test_numbers_with_names_through_the_index(office: Office) -> None:
     checker = ListChecker(office.lookup, MESSAGES, BASE, lambda: office.now[0], SIGNER, numbers)
     few = await checker.check(read_list(raw, "list.csv"), "zh", max_pairs=2)
     assert codes(few) == ["valid", "not_found", "unavailable"] and "API" in explained(few, 4)
-    index.failure = Unavailable("x")
+    index.failure = Unavailable(Text("没有应答", "x"))
     silent = await checked(office, read_list(raw, "list.csv"), names=numbers, pauses_s=(0.0, 0.0))
     assert codes(silent) == ["unavailable"] * 3
 

@@ -79,8 +79,11 @@ async def test_a_result_is_there_once_it_is_done(queue: JobQueue) -> None:
     ("error", "said"),
     [
         (Refused("CODE", "field", Text("不", "no")), {"code": "CODE", "zh": "不", "en": "no"}),
-        (Unavailable("x"), {"code": "unavailable", "zh": "暂时无法处理", "en": "cannot be done right now"}),
-        (Unavailable("x", text=Text("满", "full")), {"code": "unavailable", "zh": "满", "en": "full"}),
+        (
+            Unavailable(Text("没有应答", "x")),
+            {"code": "unavailable", "zh": "暂时无法处理", "en": "cannot be done right now"},
+        ),
+        (Unavailable(Text("满", "full"), public=True), {"code": "unavailable", "zh": "满", "en": "full"}),
     ],
 )
 async def test_what_failed_is_told_with_its_code(error: Refused | Unavailable, said: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import Unavailable, Unverified
+from ledger.text import Text
 from tests.support.kits import LIMIT_MS, MAKER, MAKER_KEY, kit_desk, live_through
 from verifier.kit import shelf as shelves
 from verifier.kit.format import Halt, open_kit
@@ -80,7 +81,7 @@ async def test_after_a_failure_it_tries_again_soon_then_less_and_less_often(monk
 
     async def renew(self: Shelf, sources: Any) -> None:
         if next(failing, None):
-            raise Unavailable("nothing verified yet")
+            raise Unavailable(Text("没有应答", "nothing verified yet"))
 
     async def sleep(pause_s: float, real: Any = asyncio.sleep) -> None:
         pauses.append(pause_s)

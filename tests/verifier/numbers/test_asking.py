@@ -53,7 +53,7 @@ async def test_an_index_that_lies_shows_nothing(tmp_path: Path) -> None:
         assert (await desk.numbers.by_number(*pair)).code is Code.STALE
 
 
-@pytest.mark.parametrize("failure", [Unavailable("down"), Unverified("token"), Malformed("form")])
+@pytest.mark.parametrize("failure", [Unavailable(Text("没有应答", "down")), Unverified("token"), Malformed("form")])
 async def test_a_silent_index_is_no_no(tmp_path: Path, failure: Exception) -> None:
     async with number_desk(tmp_path, "one") as (desk, [one]):
         desk.index.failure = failure  # type: ignore[assignment]
@@ -74,7 +74,12 @@ async def test_a_token_that_is_not_taken_is_told_once_to_the_operator(
     """Visitors are asked to try again; nobody else would ever learn why that does not help."""
     async with number_desk(tmp_path, "one") as (desk, [one]):
         pair = one.face.number, one.face.name
-        for failure, told in ((Unavailable("down"), 0), (Unverified("token"), 1), (None, 1), (Unverified("token"), 2)):
+        for failure, told in (
+            (Unavailable(Text("没有应答", "down")), 0),
+            (Unverified("token"), 1),
+            (None, 1),
+            (Unverified("token"), 2),
+        ):
             desk.index.failure = failure
             for _ in range(2):
                 await desk.numbers.by_number(*pair)
@@ -107,7 +112,7 @@ async def test_one_that_has_no_answer_is_unavailable_and_the_others_have_theirs(
 
         async def torn(item: Item, as_of: AsOf | None = None) -> Answer:
             if key_of(item) == two.issue.cert_key:
-                raise Unavailable("the replica's store is damaged")
+                raise Unavailable(Text("没有应答", "the replica's store is damaged"))
             return await answer(item, as_of)
 
         known.answer = torn  # type: ignore[method-assign]
@@ -121,7 +126,7 @@ async def test_pieces_that_were_answered_stay_so_when_the_ledger_falls_silent(tm
 
         async def tired(pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
             if not next(turns):
-                raise Unavailable("later")
+                raise Unavailable(Text("没有应答", "later"))
             return await lookup(pairs)
 
         desk.index.lookup = tired  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from ledger.edge_log import JsonLines
 from ledger.errors import Unavailable
 from ledger.records.number import parse_number
 from ledger.records.secret import format_secret
+from ledger.text import Text
 from tests.support.number_desk import number_desk
 
 
@@ -109,7 +110,7 @@ async def test_a_client_that_asks_too_much_waits_and_failures_cost_nothing(tmp_p
         async def from_(client: str) -> tuple[int, str]:
             return await ask(site, "POST", "/v1/lookup", json=json, headers={"X-Forwarded-For": f"9.9.9.9, {client}"})
 
-        desk.index.failure = Unavailable("down")
+        desk.index.failure = Unavailable(Text("没有应答", "down"))
         for _ in range(30):
             assert '"unavailable"' in (await from_("192.0.2.1"))[1]
         desk.index.failure = None

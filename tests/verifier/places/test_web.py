@@ -122,7 +122,7 @@ async def test_only_what_holds_is_handed_on(office: Office) -> None:
     async with serving(office, ledger) as site:
         for ledger.raw in lies:
             assert (await ask(site, "GET", path)).status == 503
-        for ledger.wrong in (Unavailable("away"), Refused("not_found", "", Text("无", "none"))):
+        for ledger.wrong in (Unavailable(Text("没有应答", "away")), Refused("not_found", "", Text("无", "none"))):
             assert (await ask(site, "GET", path)).status == 503
 
 

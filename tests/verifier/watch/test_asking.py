@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 from tests.verifier.test_several import FIRST, SECOND, Desk
 from verifier.known_log import KnownLog
 from verifier.watch.asking import ask
@@ -55,7 +56,7 @@ async def test_one_that_does_not_answer_is_asked_once(desk: Desk, monkeypatch: p
         questions += 1
         if hangs:
             await asyncio.Event().wait()
-        raise Unavailable("the database does not answer")
+        raise Unavailable(Text("没有应答", "the database does not answer"))
 
     assert second.known.replica is not None
     monkeypatch.setattr(second.known.replica.integrator, "certificate", nothing)

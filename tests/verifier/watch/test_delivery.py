@@ -14,6 +14,7 @@ import pytest
 
 from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
+from ledger.text import Text
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores
 from tests.support.watch_desk import SECRET, Receiver, WatchDesk, open_watch_desk
@@ -82,7 +83,7 @@ async def test_a_receiver_that_hangs_is_left_alone_for_a_while(
         async def post(self, *_: object) -> int:
             nonlocal tried
             tried += 1
-            raise Unavailable("it did not answer")
+            raise Unavailable(Text("没有应答", "it did not answer"))
 
     desk.delivery._outbound = Hangs()  # type: ignore[assignment]
     for at, pause in enumerate(PAUSES_S[:2], 1):

@@ -14,6 +14,7 @@ import pytest
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.kinds import Kind
+from ledger.text import Text
 from tests.support.build_log import Certificate
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores, sqlite_store
@@ -271,7 +272,7 @@ class Down:
         async def nothing(*_: object) -> None:
             if hangs:
                 await asyncio.Event().wait()
-            raise Unavailable("the database does not answer")
+            raise Unavailable(Text("没有应答", "the database does not answer"))
 
         patch.setattr(integrator, "certificate", nothing)
         patch.setattr(integrator.store, "changed_since", nothing)
@@ -430,7 +431,7 @@ class TestDown:
         await first.revoke(one)
 
         async def nothing(*_: object) -> None:
-            raise Unavailable("the database does not answer")
+            raise Unavailable(Text("没有应答", "the database does not answer"))
 
         assert first.known.replica is not None
         with monkeypatch.context() as patch:

@@ -16,6 +16,7 @@ import pytest
 from ledger.edge import Site, start_site
 from ledger.errors import Unavailable
 from ledger.records.kinds import Kind
+from ledger.text import Text
 from tests.support.build_log import BASE
 from tests.support.receipt_office import SIGNER, Office, open_office
 from tests.support.site_stores import sqlite_store
@@ -105,7 +106,7 @@ async def test_a_watch_names_the_log_that_tells_of_the_certificate(
             assert second.known.replica is not None and first.known.replica is not None
 
             async def down(*_: object) -> None:
-                raise Unavailable("the database does not answer")
+                raise Unavailable(Text("没有应答", "the database does not answer"))
 
             for certificate, origin in ((own, FIRST), (shared, SECOND)):
                 asked = {"text": certificate.code().link, "url": "http://127.0.0.1:9/hook"}

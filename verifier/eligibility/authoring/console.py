@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused, Unavailable
+from ledger.errors import Malformed, Refused, cannot_create, cannot_read, cannot_write
 from ledger.records.dates import batch_day, format_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
@@ -139,7 +139,7 @@ def _decisions(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
         try:
             files = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
         except OSError as error:
-            raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+            raise cannot_read(path, error) from error
         for file in files:
             raw = _read(file, MAX_DECISION)
             if len(raw) > MAX_DECISION:
@@ -152,7 +152,7 @@ def _read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             return file.read(most + 1)
     except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        raise cannot_read(path, error) from error
 
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -162,7 +162,7 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     except FileExistsError:
         raise Refused("EXISTS", str(folder), _EXISTS.format(path=folder))
     except OSError as error:
-        raise Unavailable(f"cannot make {folder}: {error.strerror}") from error
+        raise cannot_create(folder, error) from error
     for name, content in files.items():
         _write_new(folder / name, content)
 
@@ -174,4 +174,4 @@ def _write_new(path: Path, content: bytes) -> None:
     except FileExistsError:
         raise Refused("EXISTS", str(path), _EXISTS.format(path=path))
     except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
