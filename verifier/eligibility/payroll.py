@@ -23,6 +23,10 @@ from verifier.hiring.writing import CODECS, plain_cell
 _NOT_ANSWERED: Final = Text(
     "不是上次的结果文件：缺少“{titles}”列", "not the result file of a last run: it has no column {titles}"
 )
+_TOO_LONG: Final = Text(
+    "上次的结果文件最多 {n} 行，请将它与名单按人员同样拆分，逐份比较",
+    "A last result file has at most {n} rows: split it and the list alike, person by person, and compare part by part",
+)
 
 
 def _spellings(text: Text) -> tuple[str, ...]:
@@ -38,18 +42,20 @@ _COLUMNS: Final = {
 _RESULT_FILE: Final = Form("result", _COLUMNS, required=("person", "total"), listed=("person", "total"), least=3)
 
 
-def read_before(raw: bytes, file_name: str) -> dict[str, Before]:
+def read_before(raw: bytes, file_name: str, max_rows: int = MAX_ROWS) -> dict[str, Before]:
     """By employee id what the last result file says. Blocks. Raises Refused FILE_*, CSV_*, HEADER_NOT_FOUND,
-    NOT_A_RESULT; Unavailable."""
-    sheet = read_sheet_bytes(raw, file_name, _RESULT_FILE, MAX_ROWS)
+    NOT_A_RESULT, LIST_TOO_LONG; Unavailable."""
+    sheet = read_sheet_bytes(raw, file_name, _RESULT_FILE, max_rows + 1)
     places = sheet.header.places
     if not {"person", "total", "result"} <= places.keys():
         titles = "、".join((RESULT.both(), TOTAL.both()))
         raise Refused("NOT_A_RESULT", "previous", _NOT_ANSWERED.format(titles=titles))
     found: dict[str, Before] = {}
-    for row in sheet.rows:
+    for at, row in enumerate(sheet.rows):
         if sheet.kind == "csv" and row.cell(0) == SUMMARY_SHEET:
             break  # what stands below is about the run
+        if at >= max_rows:
+            raise Refused("LIST_TOO_LONG", "previous", _TOO_LONG.format(n=max_rows))
         person = cell_text(row.cell(places["person"])).strip()
         if not person or person in found:
             continue  # a further certificate of the same person

@@ -19,6 +19,7 @@ from tests.support.receipt_office import Office, open_office
 from tests.verifier.eligibility.test_earlier import days_later, ruled
 from tests.verifier.web.test_app import ask
 from verifier.eligibility import sheets_web
+from verifier.eligibility.people import MAX_ROWS
 
 CLAIMS = [
     "申请编号", "链接", "失业保险参保身份", "累计参加失业保险月数", "证书可在全国联网查询",
@@ -101,6 +102,18 @@ async def test_a_payroll_and_the_next_one(office: Office, tmp_path: Path) -> Non
         assert one[change - 1] == 5900
         summary = dict(rows_of(back, 1))
         assert summary["上次有、本次没有的人员"] == "1  gone" and summary["上次合计（元）"] == "13,100"
+
+
+async def test_nobody_is_paid_by_a_part_of_the_last_result(office: Office, tmp_path: Path) -> None:
+    rows = "".join(f"p{at},✓ 符合条件,1\n" for at in range(MAX_ROWS + 1))
+    last = f"工号,判定结果,金额合计（元）\n{rows}".encode()
+    raw = xlsx_of(STAFF, [f"p{MAX_ROWS}", None, "学徒工", "2020-01-01", 0, "乙"])
+    async with eligibility_site(office, tmp_path) as site:
+        state, back = await run(site, "/v1/payroll-runs", form(raw, last, pack="wage-sample", words="zh"))
+        assert (state["state"], back) == ("failed", b"")
+        error = state["error"]
+        assert error["code"] == "LIST_TOO_LONG"
+        assert f"上次的结果文件最多 {MAX_ROWS} 行" in error["zh"] and f"at most {MAX_ROWS} rows" in error["en"]
 
 
 async def test_a_past_month_compared_with_the_one_before(office: Office, tmp_path: Path) -> None:
