@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from ledger.service.backlog import Backlog
 from ledger.service.publisher import Publisher
@@ -21,8 +22,24 @@ class Metrics:
     alarms: Counter  # what somebody has to look at, by kind
 
 
+@dataclass(frozen=True, slots=True)
+class StandbyMetrics:
+    """One registry per sequencer, for as long as it stands by."""
+
+    registry: CollectorRegistry
+    answers: Gauge  # whether the store does, which is what its place is taken in
+
+
+def make_standby_metrics() -> StandbyMetrics:
+    registry = _registry()
+    _leads(registry).set(0)
+    answers = Gauge("certledger_standby_store", "1 while the store answers who stands by", registry=registry)
+    answers.set(1)
+    return StandbyMetrics(registry, answers)
+
+
 def make_metrics() -> Metrics:
-    registry = CollectorRegistry()
+    registry = _registry()
     return Metrics(
         registry,
         Counter("certledger_statements", "Statements answered", ["outcome"], registry=registry),
@@ -41,7 +58,7 @@ class FrontMetrics:
 
 
 def make_front_metrics(backlog: Backlog) -> FrontMetrics:
-    registry = CollectorRegistry()
+    registry = _registry()
     wait = Gauge("certledger_front_wait_seconds", "Expected wait for examination", registry=registry)
     wait.set_function(lambda: backlog.wait_s)
     return FrontMetrics(
@@ -56,12 +73,13 @@ def make_front_metrics(backlog: Backlog) -> FrontMetrics:
     )
 
 
-def watch(metrics: Metrics, sequencer: Sequencer, publisher: Publisher) -> None:
-    """Gauges that are read when somebody asks."""
+def watch(metrics: Metrics, sequencer: Sequencer, publisher: Publisher, is_held: Callable[[], bool]) -> None:
+    """Gauges that are read when somebody asks. `is_held`: whether nobody can have taken this process's place."""
 
     def gauge(name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=metrics.registry)
 
+    _leads(metrics.registry).set_function(is_held)
     gauge("certledger_log_size", "Leaves").set_function(lambda: sequencer.integrator.size)
     gauge("certledger_pending", "Leaves committed and not published").set_function(lambda: publisher.pending)
     gauge("certledger_waiting", "Statements waiting").set_function(lambda: sequencer.waiting)
@@ -72,3 +90,15 @@ def watch(metrics: Metrics, sequencer: Sequencer, publisher: Publisher) -> None:
     gauge("certledger_last_batch_seconds", "Log time of the last batch").set_function(
         lambda: head.time / 1000 if (head := sequencer.integrator.head) else 0
     )
+
+
+def _registry() -> CollectorRegistry:
+    """With the figures of the process: memory, CPU, open files, when it began."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def _leads(registry: CollectorRegistry) -> Gauge:
+    """The one gauge that leader and standby both have."""
+    return Gauge("certledger_leads", "1 for the sequencer that leads the log", registry=registry)

@@ -252,7 +252,7 @@ async def running(
             check_log_key=holds,
             on_commit=learn,
         )
-        watch(metrics, sequencer, publisher)
+        watch(metrics, sequencer, publisher, lambda: place.is_held)
         await _read_request_keys(request_keys, integrator, store)
         async with witnesses:
             sequencer.check_clock()

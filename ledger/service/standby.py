@@ -3,8 +3,8 @@
 Sequencers of one log share its store and its guard, both in databases, and every file of its folder. The steps of one
 that waits, and what a crash leaves at each:
 
-    1 wait     its port answers that it is alive and not ready; it asks for the writer's lock of the store, again and
-               again. A crash leaves nothing
+    1 wait     its port answers that it is alive and not ready, and its own figures; it asks for the writer's lock of
+               the store, again and again. A crash leaves nothing
     2 unseat   the lock is held by a session of which the server has heard nothing for `takeover_ms`: its process hangs,
                or cannot reach the database. The session is ended, and with it the lock and what was not committed.
                A crash leaves a log that nobody leads until somebody waits again
@@ -41,18 +41,21 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import generate_latest
 
 from ledger.edge import ERROR_CODE, ErrorAnswer, Site, json_answer, protect, start_site
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Refused, Unavailable
 from ledger.service.clock import ClockBehind, ClockStopped
 from ledger.service.config import LedgerSettings
+from ledger.service.metrics import StandbyMetrics, make_standby_metrics
 from ledger.store.opening import Opened, is_postgres, open_store, unseat_writer
 from ledger.store.postgres_link import Deadlines
 from ledger.store.protocol import PrivateStore
 from ledger.text import Text
 
 log = logging.getLogger(__name__)
+METRICS: Final = web.AppKey("metrics", StandbyMetrics)
 STANDBY: Final = "standby"  # code of the answer of one that waits: ask another sequencer
 _RETRY_S: Final = 1.0  # after the database did not answer
 _RETRY_AFTER_S: Final = 2
@@ -76,10 +79,12 @@ def check_shared(settings: LedgerSettings) -> None:
         raise Refused("STANDBY", "guard", _SHARED)
 
 
-def waiting_app() -> web.Application:
-    """Step 1: alive, not ready, and nothing else."""
+def waiting_app(metrics: StandbyMetrics) -> web.Application:
+    """Step 1: alive, not ready, the figures of the process, and nothing else."""
     app = web.Application()
+    app[METRICS] = metrics
     app.router.add_get("/livez", _live)
+    app.router.add_get("/metrics", _metrics)
     app.router.add_route("*", "/{path:.*}", _wait)
     protect(app)
     return app
@@ -87,6 +92,12 @@ def waiting_app() -> web.Application:
 
 async def _live(_request: web.Request) -> web.Response:
     return web.Response(text="ok\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """Its own. Those of the log are the leader's, at its own address."""
+    body = generate_latest(request.app[METRICS].registry)
+    return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
 
 async def _wait(request: web.Request) -> web.Response:
@@ -104,13 +115,14 @@ async def standing_by(
     """Wait on the log's ports until this process leads: its open store, or None when `stop` came first. They go on
     answering until the end of the context. Raises as take_place and start_site."""
     check_shared(settings)
+    metrics = make_standby_metrics()
     async with AsyncExitStack() as sites:
         for at, address in enumerate(settings.listen):
-            site = await start_site(waiting_app(), *address, edge)
+            site = await start_site(waiting_app(metrics), *address, edge)
             sites.push_async_callback(site.stop)
             if at == 0:
                 on_waiting(site)
-        taking = asyncio.ensure_future(take_place(settings, folder))
+        taking = asyncio.ensure_future(take_place(settings, folder, metrics))
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,9 +132,9 @@ async def standing_by(
             stopping.cancel()
 
 
-async def take_place(settings: LedgerSettings, folder: Path) -> Opened:
+async def take_place(settings: LedgerSettings, folder: Path, metrics: StandbyMetrics) -> Opened:
     """Steps 1 to 3: the open store of a log that this process leads. Raises as open_store, but waits while another
-    process has it, and then also while the database does not answer."""
+    process has it, and then also while the database does not answer, which `metrics` tells."""
     silence_s, waiting = settings.takeover_ms / 1000, False
     deadlines = Deadlines(lock=min(Deadlines().lock, silence_s / 3))
     while True:
@@ -131,9 +143,11 @@ async def take_place(settings: LedgerSettings, folder: Path) -> Opened:
         except Refused as error:
             if error.code != "STORE_IN_USE":
                 raise
+            metrics.answers.set(1)
         except Unavailable as error:
             if not waiting:
                 raise
+            metrics.answers.set(0)
             log.warning("standing by, and the store does not answer", extra={"fields": {"reason": str(error)}})
             await asyncio.sleep(_RETRY_S)
             continue

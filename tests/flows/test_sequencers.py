@@ -38,7 +38,7 @@ async def test_a_standby_takes_over_from_one_that_was_killed_and_from_one_that_h
         await asyncio.gather(*(asyncio.to_thread(member.start, "--standby") for member in fleet.members))
         first = await fleet.leader()
         (second,) = [member for member in fleet.members if member is not first]
-        assert [await status(second, path, START_S) for path in ("/livez", "/readyz")] == [200, 503]
+        assert [await status(second, path, START_S) for path in ("/livez", "/metrics", "/readyz")] == [200, 200, 503]
         await first.file(body)
         async with first.client(body) as client:
             certificates = await drafted(client, body, *labels)

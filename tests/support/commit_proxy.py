@@ -73,10 +73,10 @@ class CommitProxy:
 
 
 @asynccontextmanager
-async def commit_proxy(to: int) -> AsyncIterator[CommitProxy]:
-    """A proxy on a port of its own before the server on port `to`."""
+async def commit_proxy(to: int, port: int = 0) -> AsyncIterator[CommitProxy]:
+    """A proxy on a port of its own, or on that of one before it, before the server on port `to`."""
     proxy = CommitProxy(to)
-    listening = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(proxy._serve, "127.0.0.1", port)
     proxy.port = int(listening.sockets[0].getsockname()[1])
     try:
         yield proxy

@@ -18,6 +18,7 @@ from ledger.errors import Unavailable
 from ledger.service import front_link as module
 from ledger.service.examined import PATH
 from ledger.service.front_link import Answer, SequencerLink
+from ledger.service.metrics import make_standby_metrics
 from ledger.service.standby import waiting_app
 from ledger.text import Text
 from tests.support.ports import free_port
@@ -62,7 +63,7 @@ class Leader:
 
 @asynccontextmanager
 async def standby() -> AsyncIterator[Site]:
-    site = await start_site(waiting_app(), "127.0.0.1", 0)
+    site = await start_site(waiting_app(make_standby_metrics()), "127.0.0.1", 0)
     try:
         yield site
     finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import pytest
 
 from ledger.edge import start_site
 from ledger.errors import Refused, Unavailable
+from ledger.service import standby
 from ledger.service.clock import ClockBehind, ClockStopped
 from ledger.service.config import LedgerSettings
+from ledger.service.metrics import make_standby_metrics
 from ledger.service.standby import Place, check_shared, give_way, hold_place, take_place, waiting_app, why_ended
 from ledger.store.opening import create_store, open_store, unseat_writer
 from ledger.store.postgres_link import parse_place
 from ledger.text import Text
 from tests.support.batches import accept, batch
+from tests.support.commit_proxy import commit_proxy
 from tests.support.postgres import HASTY, Server, postgres_server
 
 GUARD = "postgresql://role@127.0.0.1/elsewhere"
@@ -51,7 +55,7 @@ def settings(place: str, silence_ms: int = SILENCE_MS) -> LedgerSettings:
 
 
 async def test_while_it_waits_it_is_alive_and_not_ready() -> None:
-    site = await start_site(waiting_app(), "127.0.0.1", 0)
+    site = await start_site(waiting_app(make_standby_metrics()), "127.0.0.1", 0)
     asked = [("GET", "/readyz"), ("GET", "/checkpoint"), ("POST", "/v1/statements"), ("PUT", "/"), ("GET", "/v1/%00")]
     try:
         async with aiohttp.ClientSession() as session:
@@ -79,7 +83,7 @@ async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(server: S
     place, store = leader
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     holding = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal))
-    waiting = asyncio.create_task(take_place(settings(place, 60_000), Path()))
+    waiting = asyncio.create_task(take_place(settings(place, 60_000), Path(), make_standby_metrics()))
     heard: set[Any] = set()  # when the server heard of it, by its own clock: what `unseat` asks for
     async with asyncio.timeout(60):
         while len(heard) < 5:
@@ -95,10 +99,62 @@ async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(server: S
     await taken.close()
 
 
+async def test_its_figures_are_there_while_it_waits_and_say_that_it_does() -> None:
+    """A meter that answers 503 is an alarm, and it is in order that one stands by."""
+    metrics = make_standby_metrics()
+    site = await start_site(waiting_app(metrics), "127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(site.url + "/metrics") as answer:
+                text = await answer.text()
+                assert (answer.status, answer.content_type) == (200, "text/plain")
+            assert {"certledger_leads 0.0", "certledger_standby_store 1.0"} <= set(text.splitlines())
+            for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
+                assert re.search(rf"^{name} [0-9]", text, re.MULTILINE), name
+            metrics.answers.set(0)
+            async with session.get(site.url + "/metrics") as answer:
+                assert "certledger_standby_store 0.0" in await answer.text()
+            async with session.post(site.url + "/metrics") as answer:
+                assert answer.status == 503, "nothing else is answered"
+    finally:
+        await site.stop()
+
+
+async def test_its_figures_say_when_the_store_is_away(
+    server: Server, leader: tuple[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(standby, "_RETRY_S", 0.01)
+    caplog.set_level("INFO", "ledger.service.standby")
+    place, store = leader
+    fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    holding, metrics = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal)), make_standby_metrics()
+
+    async def until(done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not done():
+                await asyncio.sleep(0.01)
+
+    def answers() -> float | None:
+        return metrics.registry.get_sample_value("certledger_standby_store")
+
+    async with commit_proxy(server.port) as proxy:
+        through = place.replace(f":{server.port}/", f":{proxy.port}/")
+        waiting = asyncio.create_task(take_place(settings(through, 3_000), Path(), metrics))
+        await until(lambda: "standing by" in caplog.messages)
+        assert answers() == 1
+    await until(lambda: answers() == 0)
+    async with commit_proxy(server.port, proxy.port):
+        await until(lambda: answers() == 1)
+        assert not waiting.done() and not fatal.done()
+        for task in (waiting, holding):
+            task.cancel()
+        await asyncio.gather(waiting, holding, return_exceptions=True)
+
+
 async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tuple[str, Any]) -> None:
     place, silent = leader
     before = await silent.head()
-    taken = await take_place(settings(place), Path())
+    taken = await take_place(settings(place), Path(), make_standby_metrics())
     with pytest.raises(Refused, match="STORE_IN_USE"):
         await silent.append(batch(before), accept)
     assert await taken.head() == before
@@ -165,7 +221,7 @@ async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: 
         copying = asyncio.create_task(session.copy_to_table("entry", source=stuck(), schema_name=found.schema))
     else:
         await session.execute("BEGIN")
-    taken = await take_place(settings(place), Path())
+    taken = await take_place(settings(place), Path(), make_standby_metrics())
     assert (await taken.head()) is not None
     await taken.close()
     if copying is not None:
@@ -211,7 +267,7 @@ async def test_one_whose_clock_has_stopped_the_log_gives_its_place_up_when_that_
 async def test_what_stops_a_start_is_not_waited_for(server: Server) -> None:
     place = server.place("nothing here")
     with pytest.raises(Unavailable, match="init"):
-        await take_place(settings(place), Path())
+        await take_place(settings(place), Path(), make_standby_metrics())
 
 
 async def test_a_file_has_nobody_to_unseat(tmp_path: Path) -> None:

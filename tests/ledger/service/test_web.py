@@ -461,6 +461,7 @@ async def test_health_and_metrics_name_nobody(live: LiveLedger, home: Body) -> N
     size = await size_of(live)
     text = (await live.fetch("/metrics"))[2].decode()
     assert f"certledger_log_size {float(size)}" in text
+    assert "certledger_leads 1.0" in text and re.search(r"^process_resident_memory_bytes [1-9]", text, re.MULTILINE)
     assert "certledger_wait_seconds 0.0" in text and re.search(r"certledger_rate [1-9]", text)
     assert re.search(r'certledger_statements_total\{outcome="logged"\} [1-9]', text)
     assert home.filing.number not in text
