@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,8 @@ from ledger.text import Text
 EVERY_S: Final = 10
 _MAX_PAUSE_S: Final = 120.0
 _LABEL: Final = Text("导出日志", "exporting the log")
+_CANNOT: Final = Text("暂时无法导出", "cannot export now")
+_AGAIN: Final = Text("恢复应答，继续导出", "answered again, exporting goes on")
 
 
 def add_export_tiles(export: argparse.ArgumentParser) -> None:
@@ -64,41 +67,54 @@ async def _run(arguments: argparse.Namespace, settings: LedgerSettings) -> None:
     url = arguments.ledger or local_url(settings)
     async with open_log(url) as source, open_place(arguments.to, os.environ) as place:
         export = Export(source, place, settings.origin, log_keys(arguments.folder, settings))
+        failed = ""
         try:
             await _once(export, arguments)
         except Unavailable as error:
             if not arguments.follow:
                 raise
-            _say_cannot(error)
+            failed = _say_cannot(error)
         if arguments.follow:
-            await follow(lambda: _once(export, arguments), float(arguments.every), asyncio.sleep)
+            await follow(lambda: _once(export, arguments), float(arguments.every), asyncio.sleep, failed)
 
 
 async def follow(
-    look: Callable[[], Awaitable[None]], every_s: float, sleep: Callable[[float], Awaitable[None]]
+    look: Callable[[], Awaitable[None]], every_s: float, sleep: Callable[[float], Awaitable[None]], failed: str = ""
 ) -> None:
-    """Look for ever. Ledger or store not answering is said and waited for; whatever else it is, `look` raises on."""
+    """Look for ever. Ledger or store not answering is waited for, and said once, and once more when they answer again
+    or fail otherwise; `failed`: what was said of it before. Whatever else it is, `look` raises on."""
     pause_s = every_s
     while True:
         await sleep(pause_s)
         try:
             await look()
-            pause_s = every_s
         except Unavailable as error:
             pause_s = min(2 * pause_s, max(_MAX_PAUSE_S, every_s))
-            _say_cannot(error)
+            if failed != str(error):
+                failed = _say_cannot(error)
+            continue
+        pause_s = every_s
+        if failed:
+            print(_AGAIN.both(), file=sys.stderr, flush=True)
+        failed = ""
 
 
-def _say_cannot(error: Unavailable) -> None:
-    print(f"暂时无法导出 / cannot export now: {error.what.both()}", file=sys.stderr, flush=True)
+def _say_cannot(error: Unavailable) -> str:
+    """Says it, and returns what it is."""
+    print(f"{_CANNOT.both()}: {error.what.both()}", file=sys.stderr, flush=True)
+    return str(error)
 
 
 async def _once(export: Export, arguments: argparse.Namespace) -> None:
-    done = await export.held_size()
-    with Progress(None, _LABEL, sys.stderr, time.monotonic, done=done, quiet=arguments.quiet) as progress:
+    """One look, which is not heard of where nothing is new."""
+    with ExitStack() as shown:
+        progress: Progress | None = None
 
         def reached(size: int) -> None:
-            progress.total = export.target
+            nonlocal progress
+            if progress is None:
+                bar = Progress(export.target, _LABEL, sys.stderr, time.monotonic, done=size, quiet=arguments.quiet)
+                progress = shown.enter_context(bar)
             progress.advance(size - progress.done)
 
         exported = await export.once(reached)

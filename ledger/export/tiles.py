@@ -108,13 +108,9 @@ class Export:
         self._held: _Held | None = None
         self.target: int | None = None  # entries that the export under way is heading for
 
-    async def held_size(self) -> int:
-        """Entries under the place's checkpoint. Raises Refused when the place is damaged."""
-        self._held = self._held or await self._read_place()  # 2
-        return self._held.size
-
     async def once(self, progress: Callable[[int], None] = lambda entries: None) -> Exported | None:
-        """One export; None when the newest checkpoint is there already. `progress` gets the entries reached.
+        """One export; None when the newest checkpoint is there already. `progress` gets the entries reached, first
+        those that lie there, and nothing where no entry is new.
 
         Raises Unverified for what the ledger cannot prove, Refused when the place is damaged or holds other bytes, and
         Unavailable.
@@ -131,6 +127,8 @@ class Export:
         if before.size:
             await self._check_prefix(remote, before.frontier, head)  # 3
         now, files = before, 0
+        if now.size < head.size:
+            progress(now.size)
         while now.size < head.size:
             now, ready = await self._next(remote, now, head, before.size)  # 4
             await self._add(ready)  # 5

@@ -37,12 +37,13 @@ class Served:
     """A ledger's folder, and somebody who answers at its address under its keys."""
 
     def __init__(self, folder: Path, log: TileLog) -> None:
-        self.folder, self.log = folder, log
+        self.folder, self.log, self.looks = folder, log, 0
 
     async def answer(self, request: web.Request) -> web.Response:
+        path = request.path.removeprefix("/")
+        self.looks += path == "checkpoint"
         if self.log.down:
             return web.Response(status=503)
-        path = request.path.removeprefix("/")
         body = await (self.log.checkpoint() if path == "checkpoint" else self.log.tile(path))
         return web.Response(body=body)
 
@@ -173,6 +174,59 @@ async def test_follow_waits_for_a_ledger_and_exports_what_is_published(served: S
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_an_outage_is_said_once_and_its_end_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once more where it fails otherwise than it did: that is news."""
+
+    async def sleep(_seconds: float) -> None:
+        return
+
+    async def heard(*answers: Exception | None, failed: str = "") -> list[str]:
+        coming = iter([*answers, OtherBytes("tile/entries/000")])
+
+        async def look() -> None:
+            if (answer := next(coming)) is not None:
+                raise answer
+
+        with pytest.raises(OtherBytes):
+            await follow(look, 5, sleep, failed)
+        return [line.rpartition("/ ")[2] for line in capsys.readouterr().err.splitlines()]
+
+    away, refused, back = Unavailable("away"), Unavailable("refused"), "answered again, exporting goes on"
+    assert await heard(None, None) == []
+    assert await heard(away, away, away, None, None) == ["cannot export now: away", back]
+    assert await heard(away, None, away) == ["cannot export now: away", back, "cannot export now: away"]
+    assert await heard(away, refused, refused, None) == ["cannot export now: away", "cannot export now: refused", back]
+    assert await heard(away, None, failed="away") == [back], "the first look said it"
+
+
+async def test_looks_that_find_nothing_new_are_not_heard_of(served: Served, tmp_path: Path) -> None:
+    async def looks(more: int) -> None:
+        until = served.looks + more
+        async with asyncio.timeout(120):
+            while served.looks < until:
+                await asyncio.sleep(0.05)
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", "export-tiles", "log", "--to", "out", "--follow", "--every", "1",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )  # fmt: skip
+    try:
+        await looks(4)
+        served.log.down = True
+        await looks(3)
+        served.log.down = False
+        await looks(2)
+    finally:
+        process.kill()
+        said, told = await process.communicate()
+    (exported,) = said.decode().splitlines()
+    assert "300 entries (300 new" in exported
+    lines = [line for line in told.decode().splitlines() if "exporting the log" not in line]
+    assert len(lines) == 2 and "cannot export now" in lines[0] and "answered again" in lines[1], lines
+    assert told.decode().count("exporting the log") == 1, "how far the one export was"
 
 
 def test_where_the_ledger_listens() -> None:
