@@ -135,7 +135,7 @@ async def standing_by(
 async def take_place(settings: LedgerSettings, folder: Path, metrics: StandbyMetrics) -> Opened:
     """Steps 1 to 3: the open store of a log that this process leads. Raises as open_store, but waits while another
     process has it, and then also while the database does not answer, which `metrics` tells."""
-    silence_s, waiting = settings.takeover_ms / 1000, False
+    silence_s, waiting, away = settings.takeover_ms / 1000, False, False
     deadlines = Deadlines(lock=min(Deadlines().lock, silence_s / 3))
     while True:
         try:
@@ -148,12 +148,16 @@ async def take_place(settings: LedgerSettings, folder: Path, metrics: StandbyMet
             if not waiting:
                 raise
             metrics.answers.set(0)
-            log.warning("standing by, and the store does not answer", extra={"fields": {"reason": str(error)}})
+            if not away:
+                log.warning("standing by, and the store does not answer", extra={"fields": {"reason": str(error)}})
+            away = True
             await asyncio.sleep(_RETRY_S)
             continue
         if not waiting:
             log.info("standing by")
-        waiting = True
+        elif away:
+            log.info("standing by, and the store answers again")
+        waiting, away = True, False
         with suppress(Unavailable):
             if await unseat_writer(settings.store, silence_s):  # 2
                 log.warning("the process that led has fallen silent; its place is taken")

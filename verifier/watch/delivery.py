@@ -44,13 +44,19 @@ class Delivery:
         self._quiet_until: dict[str, int] = {}  # host and port -> ms
 
     async def run(self, every_s: float) -> None:
-        """Until cancelled."""
+        """Until cancelled. What keeps it from working is told when it begins, and when it is over."""
+        kept_by = ""
         while True:
             try:
                 tried = await self.once()
             except CertLedgerError as error:
-                _log.warning("not delivered", extra={"fields": describe(error)})
-                tried = 0
+                if kept_by != type(error).__name__:
+                    _log.warning("not delivered", extra={"fields": describe(error)})
+                tried, kept_by = 0, type(error).__name__
+            else:
+                if kept_by:
+                    _log.info("delivered again")
+                kept_by = ""
             if tried < AT_ONCE:
                 await asyncio.sleep(every_s)
 

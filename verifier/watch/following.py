@@ -49,8 +49,8 @@ class Following:
         """Until cancelled. What one look cannot do, the next one does; a log that hangs only keeps its own waiting."""
         async with asyncio.TaskGroup() as group:
             for log in self._logs:
-                group.create_task(_again(partial(self.look, log), every_s))
-            group.create_task(_again(self.anew, every_s * _LOOKS))
+                group.create_task(_again(partial(self.look, log), every_s, {"log": log.trust.origin}))
+            group.create_task(_again(self.anew, every_s * _LOOKS, {}))
 
     async def look(self, log: KnownLog) -> int:
         """Take all changes up to the verified end; how many events they made. Raises Unavailable."""
@@ -128,10 +128,18 @@ class Following:
                 self._anew.update((cert_key, missed | self._missed(cert_key)) for cert_key in cert_keys)
 
 
-async def _again(work: Callable[[], Awaitable[int]], every_s: float) -> None:
+async def _again(work: Callable[[], Awaitable[int]], every_s: float, of: dict[str, object]) -> None:
+    """For ever. What keeps it from working is told when it begins, and when it is over; `of`: whose work it is."""
+    kept_by = ""
     while True:
         try:
             await work()
         except CertLedgerError as error:
-            _log.warning("not compared", extra={"fields": describe(error)})
+            if kept_by != type(error).__name__:
+                _log.warning("not compared", extra={"fields": of | describe(error)})
+            kept_by = type(error).__name__
+        else:
+            if kept_by:
+                _log.info("compared again", extra={"fields": of})
+            kept_by = ""
         await asyncio.sleep(every_s)

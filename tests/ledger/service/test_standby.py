@@ -134,6 +134,15 @@ async def test_its_figures_say_when_the_store_is_away(
             while not done():
                 await asyncio.sleep(0.01)
 
+    tried, take = 0, standby.open_store
+
+    async def counted(*given: Any, **how: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        return await take(*given, **how)
+
+    monkeypatch.setattr(standby, "open_store", counted)
+
     def answers() -> float | None:
         return metrics.registry.get_sample_value("certledger_standby_store")
 
@@ -143,9 +152,15 @@ async def test_its_figures_say_when_the_store_is_away(
         await until(lambda: "standing by" in caplog.messages)
         assert answers() == 1
     await until(lambda: answers() == 0)
+    before = tried
+    await until(lambda: tried > before + 3)
     async with commit_proxy(server.port, proxy.port):
         await until(lambda: answers() == 1)
         assert not waiting.done() and not fatal.done()
+        await until(lambda: "answers again" in caplog.messages[-1])
+        assert caplog.messages == [
+            "standing by", "standing by, and the store does not answer", "standing by, and the store answers again"
+        ], "once each, however long it is away"  # fmt: skip
         for task in (waiting, holding):
             task.cancel()
         await asyncio.gather(waiting, holding, return_exceptions=True)

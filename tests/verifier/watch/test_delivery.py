@@ -7,6 +7,7 @@ import base64
 import hmac
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -136,3 +137,34 @@ async def test_a_secret_under_another_key_sends_nothing(desk: WatchDesk) -> None
     await suspended(desk)
     await desk.store.execute("UPDATE watch SET secret = $1", bytes(60))
     assert await desk.delivery.once() == 1 and desk.receiver.got == []
+
+
+async def test_a_store_that_is_away_is_told_once_and_its_end_too(
+    desk: WatchDesk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "verifier.watch")
+    asked, away, claim = 0, True, desk.watches.claim_due
+
+    async def claimed(*given: int) -> object:
+        nonlocal asked
+        asked += 1
+        if away:
+            raise Unavailable("the database does not answer")
+        return await claim(*given)
+
+    async def more(count: int) -> None:
+        until = asked + count
+        async with asyncio.timeout(60):
+            while asked < until:
+                await asyncio.sleep(0.005)
+
+    monkeypatch.setattr(desk.watches, "claim_due", claimed)
+    running = asyncio.create_task(desk.delivery.run(0.005))
+    await more(6)
+    assert caplog.messages == ["not delivered"]
+    away = False
+    await more(6)
+    assert caplog.messages == ["not delivered", "delivered again"]
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running

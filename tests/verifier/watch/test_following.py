@@ -21,6 +21,7 @@ from tests.support.site_stores import open_stores, sqlite_store
 from tests.support.watch_desk import Receiver, WatchDesk, open_watch_desk
 from tests.verifier.test_several import FIRST, SECOND, Desk, Followed
 from verifier.access.keys import ApiKeys
+from verifier.known_log import KnownLog
 from verifier.messages import load_messages
 from verifier.verdict import Code
 from verifier.watch.asking import ask
@@ -280,6 +281,45 @@ class Down:
 
     def up(self) -> None:
         self._patch.__exit__(None, None, None)
+
+
+async def test_a_database_that_is_away_is_told_once_and_its_end_too(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not a line a second for a night, and not hidden behind the other log, which answers."""
+    caplog.set_level("INFO", "verifier.watch")
+    looks, look = 0, logs.following.look
+
+    async def counted(log: KnownLog) -> int:
+        nonlocal looks
+        looks += log is first.known
+        return await look(log)
+
+    async def more(count: int) -> None:
+        until = looks + count
+        async with asyncio.timeout(60):
+            while looks < until:
+                await asyncio.sleep(0.005)
+
+    monkeypatch.setattr(logs.following, "look", counted)
+    first = logs.desk.logs[0]
+    down = Down(first, monkeypatch)
+    running = asyncio.create_task(logs.following.run(0.005))
+    await more(6)
+    (begun,) = caplog.records
+    assert (begun.getMessage(), begun.levelname) == ("not compared", "WARNING")
+    assert begun.fields["log"] == FIRST and begun.fields["error"] == "Unavailable"  # type: ignore[attr-defined]
+    down.up()
+    await more(6)
+    assert caplog.messages == ["not compared", "compared again"]
+    assert caplog.records[-1].fields == {"log": FIRST}  # type: ignore[attr-defined]
+    again = Down(first, monkeypatch)
+    await more(6)
+    assert caplog.messages == ["not compared", "compared again", "not compared"]
+    again.up()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 class TestSeveral:
