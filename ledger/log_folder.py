@@ -21,6 +21,7 @@ from ledger.tlog.note import NOTE_CEILING
 from ledger.tlog.tiles import ENTRY_CEILING, TILE_WIDTH
 
 CHECKPOINT: Final = "checkpoint"
+_PORTS: Final = {"http": 80, "https": 443}
 _THREADS: Final = 4  # that read at once
 _READ_S: Final = 60.0  # for one file, waiting for its turn included
 BUNDLE_CEILING: Final = TILE_WIDTH * (ENTRY_CEILING + 2)  # bytes
@@ -119,11 +120,12 @@ class LogFolder:
 
 
 def check_log_url(url: str) -> None:
-    """Raises Malformed unless `url` is http(s)://host[:port][/path] or file:///absolute/folder."""
+    """Raises Malformed unless `url` is http(s)://host[:port][/path] or file:///absolute/folder, and no secret."""
     if not url.isascii() or not url.isprintable() or " " in url:
         raise Malformed("a log's URL is printable ASCII")
     try:
         parts = urlsplit(url)
+        _ = parts.port  # is no number, or too large
     except ValueError:
         raise Malformed("a log's URL cannot be read") from None
     if parts.query or parts.fragment or "?" in url or "#" in url:
@@ -131,13 +133,24 @@ def check_log_url(url: str) -> None:
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/") or "\0" in unquote(parts.path):
             raise Malformed("a folder of a log is file:///absolute/path")
-    elif parts.scheme not in ("http", "https") or not parts.netloc:
+    elif parts.scheme not in ("http", "https") or not parts.hostname:
         raise Malformed("a log's URL is http(s)://host[:port] or file:///folder")
+    elif "@" in parts.netloc:
+        raise Malformed("a log's URL has no user and no password: it stands in reports and in logs")
 
 
 def folder_url(folder: Path) -> str:
     """The URL of a log's folder."""
     return f"file://{quote(str(folder.absolute()))}"
+
+
+def log_address(url: str) -> str:
+    """Host and port, or the folder, of a URL that `check_log_url` lets pass: what to look at when nothing comes."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return unquote(parts.path)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or _PORTS[parts.scheme]}"
 
 
 def open_log(url: str) -> AbstractAsyncContextManager[LogSource]:

@@ -13,7 +13,7 @@ import pytest
 from ledger import log_folder as module
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.log_folder import BUNDLE_CEILING, LogFolder, check_log_url, folder_url, open_log
+from ledger.log_folder import BUNDLE_CEILING, LogFolder, check_log_url, folder_url, log_address, open_log
 
 
 def test_the_url_chooses(tmp_path: Path) -> None:
@@ -30,7 +30,8 @@ def test_the_url_chooses(tmp_path: Path) -> None:
     [
         "", "/srv/log", "file://host/srv", "file:srv", "file://", "ftp://host", "https://", "https:///x", "s3://bucket",
         "http://[::1", "https://host/a b", "https://host/?x", "https://host/#x", "file:///a?b", "file:///a%00",
-        "https://例.example",
+        "https://例.example", "https://user:word@host", "https://user@host/x", "https://@host", "http://:80/x", "http://host:x",
+        "http://host:65536",
     ],
 )  # fmt: skip
 def test_other_urls_are_refused(url: str) -> None:
@@ -38,6 +39,21 @@ def test_other_urls_are_refused(url: str) -> None:
         check_log_url(url)
     with pytest.raises(Malformed):
         open_log(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:8700", "127.0.0.1:8700"),
+        ("https://log.example", "log.example:443"),
+        ("http://localhost/2026/x", "localhost:80"),
+        ("https://[::1]:8443/a", "[::1]:8443"),
+        ("file:///srv/%E6%97%A5%E5%BF%97", "/srv/日志"),
+    ],
+)
+def test_where_a_log_is_read_is_said_with_its_port(url: str, said: str) -> None:
+    check_log_url(url)
+    assert log_address(url) == said
 
 
 async def test_reads_what_is_there(tmp_path: Path) -> None:

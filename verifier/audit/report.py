@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.errors import Unavailable, cannot_write
+from ledger.log_folder import log_address
 from ledger.records.dates import format_day
 from ledger.records.kinds import CertificateStatus, Kind
 from ledger.text import Text
@@ -16,6 +17,7 @@ from verifier.audit.detect import LIMITS
 from verifier.audit.openings import OpeningsResult
 from verifier.audit.run import Audit
 from verifier.audit.statistics import MAX_LAG, Body, Statistics
+from verifier.violation import ClocksDiffer
 
 SCHEMA: Final = "certledger/audit-report/v1"
 RESULTS: Final = {
@@ -23,6 +25,14 @@ RESULTS: Final = {
     "broken": Text("日志有误", "The log broke a rule"),
     "undecided": Text("未能判定", "Could not be decided"),
 }
+_REMEDY: Final = Text(
+    "请检查 {at} 能否连通：地址（ledger_url）、服务、网络和代理。恢复后从停下处继续",
+    "Look whether {at} can be reached: the address (ledger_url), the service, the network, a proxy. The audit then "
+    "goes on where it stopped",
+)
+_CLOCKS: Final = Text(
+    "请核对本机时钟，以及 {at} 的日志的时钟", "Check the clock of this machine, and that of the log at {at}"
+)
 PROVES: Final = (
     Text(
         "从第 0 条起逐条重放：树、哈希链、状态表和每个封印都由本方重新计算，每个签名都经验证，每条都在备案范围之内",
@@ -44,7 +54,7 @@ def build_report(
     verified = replica.verified
     alarms = audit.alarms()
     done = replica.size - started_at
-    problem = audit.findings.unavailable
+    problem, remedy = audit.findings.unavailable, remedy_of(audit)
     sittings = replica.sittings
     limits = LIMITS if sittings is None else (pass_rates.BELIEVED, *LIMITS[1:])
     return {
@@ -53,6 +63,7 @@ def build_report(
         "result": audit.result,
         "first_bad_index": audit.findings.first_bad_index,
         "problem": problem.what.both() if isinstance(problem, Unavailable) else problem and str(problem),
+        "remedy": None if remedy is None else {"zh": remedy.zh, "en": remedy.en},
         "log": {
             "url": audit.settings.ledger_url,
             "origin": audit.pins.origin,
@@ -90,6 +101,15 @@ def build_report(
     }
 
 
+def remedy_of(audit: Audit) -> Text | None:
+    """What to do while the log cannot be read, and at which address; None where it can."""
+    problem = audit.findings.unavailable
+    if problem is None:
+        return None
+    text = _CLOCKS if isinstance(problem, ClocksDiffer) else _REMEDY
+    return text.format(at=log_address(audit.settings.ledger_url))
+
+
 def format_report(report: dict[str, Any]) -> bytes:
     return json.dumps(report, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -103,6 +123,7 @@ def report_text(report: dict[str, Any]) -> str:
         lines.append(f"  第一条有误的序号 / first bad index: {report['first_bad_index']}")
     if report["problem"]:
         lines.append(f"  暂时无法取得日志 / the log cannot be read now: {report['problem']}")
+        lines += [f"  {report['remedy'][lang]}" for lang in ("zh", "en")]
     if verified is not None:
         lines.append(f"  已验证 / verified: {verified['size']:,} entries, root {verified['root']}")
         lines.append(f"  检查点签署时间 / checkpoint signed: {verified['signed']}")

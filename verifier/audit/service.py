@@ -17,12 +17,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.log_folder import log_address
 from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint
 from verifier.audit.alarms import Alarm, Severity
 from verifier.audit.cosign import MapAuditor
 from verifier.audit.openings_folder import OpeningsFolder
-from verifier.audit.report import build_report
+from verifier.audit.report import build_report, remedy_of
 from verifier.audit.run import Audit
 
 JUDGE_S: Final = 8.0  # how long a log that asks is kept waiting for the replay
@@ -53,6 +54,7 @@ class Service:
         self.sound = False
         self.size = 0
         self._announced: set[tuple[str, str, int]] = set()
+        self._kept_by = ""  # what keeps the log from being read, as last told
         self._report: dict[str, Any] | None = None
 
     @asynccontextmanager
@@ -82,6 +84,7 @@ class Service:
             try:
                 await self.audit.look(self._now_ms())
                 await self._open()
+                self._tell_reach()
                 self._announce()
                 await self._cosign()
             except CertLedgerError as error:
@@ -197,6 +200,20 @@ class Service:
             self.failed = Unavailable(
                 Text("审计服务因程序错误停止：请查看日志", "the auditor was stopped by a bug: look at its log")
             )
+
+    def _tell_reach(self) -> None:
+        """A line when the log cannot be read any more, or for another cause, and one when it can."""
+        problem, remedy = self.audit.findings.unavailable, remedy_of(self.audit)
+        fields = {"log": self.audit.pins.origin, "address": log_address(self.audit.settings.ledger_url)}
+        if problem is None or remedy is None:
+            if self._kept_by:
+                journal.info("the log can be read again", extra={"fields": fields})
+            self._kept_by = ""
+            return
+        if self._kept_by != str(problem):
+            fields |= {"reason": str(problem), "zh": remedy.zh, "en": remedy.en}
+            journal.warning("the log cannot be read", extra={"fields": fields})
+        self._kept_by = str(problem)
 
     def _announce(self) -> None:
         """Keep what the meters show, and write a line for each alarm that was not there before."""

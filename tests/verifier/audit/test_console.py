@@ -26,6 +26,7 @@ from ledger.records.seal import parse_seal
 from ledger.settings import format_settings
 from tests.support.build_log import FILING, ISSUE_DAY, OCCUPATION, FakeLedger, LogBuilder, octets, served
 from tests.support.lying_log import RawLog
+from tests.support.ports import free_port
 from verifier.__main__ import main
 from verifier.audit.config import SETTINGS_FILE, load_folder
 from verifier.audit.console import PASSPHRASE, REPORT_HTML, REPORT_HTML_EN, REPORT_JSON
@@ -83,6 +84,34 @@ async def test_sound(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     again = json.loads(capsys.readouterr().out)
     assert again == desk.report() and again["run"]["entries"] == 2
     assert {path.stat().st_mode & 0o077 for path in desk.folder.iterdir()} == {0}
+
+
+async def test_a_log_that_cannot_be_reached_is_named_with_what_to_do(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await desk.audit(*desk.pins) == 0 and desk.report()["remedy"] is None
+    capsys.readouterr()
+    address = f"127.0.0.1:{free_port()}"
+    desk.url = f"http://{address}/2026"
+    assert await desk.audit() == 3
+    said = capsys.readouterr().out
+    assert f"请检查 {address} 能否连通" in said and f"whether {address} can be reached" in said
+    remedy = desk.report()["remedy"]
+    assert isinstance(remedy, dict) and address in remedy["zh"] and address in remedy["en"]
+    for name, lang in ((REPORT_HTML, "zh"), (REPORT_HTML_EN, "en")):
+        assert remedy[lang] in (desk.folder / name).read_text("utf-8")
+    for secret in ("http://user:geheim@127.0.0.1:1", "http://127.0.0.1:1/?word=geheim"):
+        desk.url = secret
+        assert await desk.audit() == 2
+        told = capsys.readouterr()
+        assert "geheim" not in told.out + told.err, "it never gets into a message"
+
+
+async def test_a_log_of_another_time_is_a_matter_of_clocks(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.ledger.time_ms += 3_600_000
+    assert await desk.audit(*desk.pins) == 3
+    said = capsys.readouterr().out
+    assert "请核对本机时钟" in said and "Check the clock of this machine" in said and "can be reached" not in said
 
 
 async def test_a_broken_log_exits_with_1_and_its_evidence_holds(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,41 @@ async def test_follows_and_cosigns(log: LogBuilder, tmp_path: Path) -> None:
         assert service.report() is service.report()
 
 
+async def test_a_log_that_cannot_be_read_is_a_line_with_its_address_and_one_when_it_can(
+    log: LogBuilder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At each look it would be thousands a day, and without the address nobody knows where to look."""
+    caplog.set_level("INFO", "verifier.audit")
+
+    class Away(FakeLedger):
+        reason, looks = "", 0
+
+        async def checkpoint(self) -> bytes:
+            self.looks += 1
+            if self.reason:
+                raise Unavailable(self.reason)
+            return await super().checkpoint()
+
+    ledger = Away(log)
+
+    async def looks(reason: str) -> None:
+        ledger.reason, before = reason, ledger.looks
+        await until(lambda: ledger.looks > before + 4)
+
+    async with serving(tmp_path, log, ledger, Clock(), url="http://127.0.0.1:1/2026"):
+        await looks("")
+        assert caplog.messages == []
+        await looks("no answer")
+        await looks("another cause")
+        await looks("")
+    told = [(record.getMessage(), record.levelname, record.fields) for record in caplog.records]  # type: ignore[attr-defined]
+    away, back = ("the log cannot be read", "WARNING"), ("the log can be read again", "INFO")
+    assert [one[:2] for one in told] == [away, away, back]
+    assert [one[2].get("reason") for one in told] == ["no answer", "another cause", None]
+    assert all(one[2]["address"] == "127.0.0.1:1" and one[2]["log"] == log.origin for one in told)
+    assert "127.0.0.1:1" in told[0][2]["zh"] and "127.0.0.1:1" in told[0][2]["en"]
+
+
 @pytest.mark.parametrize("status", [200, 202, 401, 403, 502])
 @pytest.mark.parametrize("where", ["checkpoint", "tile"])
 async def test_what_a_proxy_says_for_a_moment_ends_nothing(
