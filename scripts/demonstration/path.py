@@ -188,7 +188,7 @@ class Demo:
         public = json.loads((folder / "public.json").read_text())
         filing = self.folder / "authority" / "filing.toml"
         if not filing.exists():
-            filing.write_text(filing_toml(public, load_catalogue()), "utf-8")
+            filing.write_text(filing_toml(public), "utf-8")
         self._submit(self._statement("filing", ["--from", filing]))
         pins = self._pins()
         if not (folder / "issuer.toml").exists():

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Final
 
-from issuer.sample import SAMPLE_BODY, SAMPLE_FILING
 from ledger.records.dates import day_of, format_day
-from ledger.records.occupations import Catalogue
 from ledger.tlog.policy import Group, Policy
+
+FILING_EXAMPLE: Final = Path(__file__).resolve().parents[2] / "docs" / "filing.example.toml"
 
 
 def at_address(policy: Policy, url: str) -> Policy:
@@ -33,32 +34,27 @@ def issue_day() -> int:
     return day_of(datetime.now(timezone(timedelta(hours=8))).date())
 
 
-def filing_toml(public: dict[str, str], catalogue: Catalogue) -> str:
+def filing_toml(public: dict[str, str]) -> str:
+    """The sample body's filing as the documents have it, with this body's keys, and from a year ago on."""
     today = issue_day()
-    rows = [
-        f'[[rows]]\noccupation = "{occupation.code}"\ngrades = ["五级", "四级", "三级", "二级"]\naudience = "public"\n'
-        for occupation in catalogue.occupations
-        if occupation.confirmed
-    ]
-    return "\n".join(
-        [
-            f'number = "{SAMPLE_FILING}"',
-            f'name = "{SAMPLE_BODY}"',
-            'latin_name = "Sample Skill Assessment Centre"',
-            'kind = "social_body"',
-            f'first_day = "{format_day(today - 365)}"',
-            f'last_day = "{format_day(today + 730)}"',
-            f'record_keys = ["{public["record_key"]}"]',
-            f'request_keys = ["{public["request_key"]}"]',
-            "",
-            *rows,
-        ]
+    return _with_values(
+        FILING_EXAMPLE.read_text("utf-8"),
+        {
+            "first_day": format_day(today - 365),
+            "last_day": format_day(today + 730),
+            "record_keys": [public["record_key"]],
+            "request_keys": [public["request_key"]],
+        },
     )
 
 
 def set_toml(path: Path, **values: str | int | list[str]) -> None:
     """Replace settings in a starter file, the first line of each name."""
-    lines = path.read_text("utf-8").splitlines()
+    path.write_text(_with_values(path.read_text("utf-8"), values), "utf-8")
+
+
+def _with_values(text: str, values: Mapping[str, str | int | list[str]]) -> str:
+    lines = text.splitlines()
     for name, value in values.items():
         written = f"{name} = {json.dumps(value)}"
         places = [at for at, line in enumerate(lines) if line.lstrip("# ").startswith(f"{name} =")]
@@ -66,7 +62,7 @@ def set_toml(path: Path, **values: str | int | list[str]) -> None:
             lines[places[0]] = written
         else:
             lines.insert(0, written)
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def add_base(path: Path, base: str) -> None:

@@ -271,7 +271,7 @@ def test_a_grade_that_is_none_is_refused_with_a_reason(run: Run, grade: str) -> 
 
 def test_the_example_in_the_documents_is_a_filing() -> None:
     example = Path(__file__).resolve().parents[3] / "docs" / "filing.example.toml"
-    assert len(read_filing(example.read_text("utf-8")).rows) == 2
+    assert len(read_filing(example.read_text("utf-8")).rows) == 5
 
 
 @pytest.mark.parametrize(
