@@ -30,5 +30,7 @@ def check_ledger_url(url: str, name: str) -> None:
         raise Malformed(f"{name}: this address cannot be read") from None
     if parts.scheme not in ("http", "https") or not host or not url.isascii():
         raise Malformed(f"{name}: https://host[:port]")
+    if "@" in parts.netloc or parts.query or parts.fragment:  # whoever does not answer is named in logs
+        raise Malformed(f"{name}: no user, password or query in the address")
     if parts.scheme == "http" and not is_loopback(host):
         raise Malformed(f"{name}: https outside this machine, because names, numbers and tokens pass that wire")

@@ -34,3 +34,14 @@ def test_where_a_ledger_may_be(url: str) -> None:
 def test_where_names_and_numbers_would_pass_in_the_clear_or_nobody_is(url: str) -> None:
     with pytest.raises(Malformed, match="ledger_url"):
         check_ledger_url(url, "ledger_url")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:geheim@log.example", "https://geheim@log.example/", "https://log.example/?word=geheim",
+            "https://log.example#geheim", "http://user:geheim@127.0.0.1:1"],
+)  # fmt: skip
+def test_an_address_that_holds_a_secret_is_refused_and_not_repeated(url: str) -> None:
+    """It would stand in the message of everything that the ledger does not answer."""
+    with pytest.raises(Malformed, match="ledger_url: no user") as refused:
+        check_ledger_url(url, "ledger_url")
+    assert "geheim" not in str(refused.value)
