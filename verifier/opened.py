@@ -108,7 +108,9 @@ async def open_replica(
     store, shared = await _open_store(folder, log, share=share, wait_s=wait_s)
     stack.push_async_callback(store.close)
     source = await stack.enter_async_context(open_log(log.source_url))
-    return Opened(log.origin, await _read(store, source, trust, pool, now_ms, shared=shared), shared)
+    replica = await _read(store, source, trust, pool, now_ms, shared=shared)
+    stack.push_async_callback(replica.close)
+    return Opened(log.origin, replica, shared)
 
 
 async def logs_to_ask(

@@ -134,6 +134,11 @@ class Replica:
                 self.verified = _verified(self._with_quorum(note, now_ms))
         return self
 
+    async def close(self) -> None:
+        """End what it is making by itself. Before its store is closed."""
+        if self.proves:
+            await self._prover.close()
+
     async def poll(self, now_ms: int, progress: Callable[[int], None] = lambda size: None) -> None:
         """Look once for growth and take it in. `progress` is called with the size reached.
 
@@ -352,7 +357,9 @@ class Replica:
 
     async def _reopen(self) -> None:
         """Read again what the store holds."""
-        self._adopt(await Integrator.open(self.integrator.store))
+        integrator = await Integrator.open(self.integrator.store)
+        await self.close()  # what is under way is of the one before
+        self._adopt(integrator)
         self._unknown = False
 
     async def root_at(self, size: int) -> bytes:

@@ -303,6 +303,7 @@ async def running(
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                await prover.close()
                 desk.close()
     finally:
         holding.cancel()

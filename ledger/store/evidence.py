@@ -56,7 +56,7 @@ class Standing:
 
 class Prover:
     """Answers about one log, whose integrator has a VersionedStore. `serving` follows what is published; `pause` is
-    that of History."""
+    that of History. To be closed before the store is."""
 
     def __init__(self, integrator: Integrator, hashes: Hashes, serving: Serving, *, pause: int = 0) -> None:
         self._store, self._hashes, self._serving = cast("VersionedStore", integrator.store), hashes, serving
@@ -67,6 +67,10 @@ class Prover:
         self._older: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # seal, and size of the head
         self._note = b"", b""  # the last checkpoint, and its CBOR
         self._terms: OrderedDict[bytes, bytes] = OrderedDict()  # leaf hash of a filing -> entry
+
+    async def close(self) -> None:
+        """End the making of older maps, which goes on without whoever asked for it."""
+        await self._history.close()
 
     async def current(self, cert_key: bytes, basis: Basis) -> bytes:
         """The answer at the head's own seal."""

@@ -2,7 +2,8 @@
 
 A map is rebuilt from the committed one: every bucket with a key that changed since gets the leaves it had. That takes
 as long as there were changes, so it is done in short pieces, one map at a time, and the last few are kept. Batches that
-are committed meanwhile do no harm: they can only add to the keys that changed.
+are committed meanwhile do no harm: they can only add to the keys that changed. One that was begun is made to the end,
+also where whoever asked has gone away meanwhile: the next to ask finds it, or what there is of it.
 
 Where strangers may ask, as they may a ledger, maps that take long (minutes, of ten million) get a small part of the
 time: behind one of them there is a pause that many times as long.
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Final, cast
 
-from ledger.errors import Refused, Unavailable
+from ledger.errors import CertLedgerError, Refused, Unavailable
 from ledger.records.dates import batch_day
 from ledger.records.seal import Seal, parse_seal
 from ledger.store.growth import bucket_range
@@ -40,15 +41,19 @@ _TOO_LATE: Final = Text("该日尚未到来", "That day has not come yet")
 
 
 class History:
-    """Older maps of one log. `pause`: how many times as long as a map took that takes long none such is begun."""
+    """Older maps of one log. `pause`: how many times as long as a map took that takes long none such is begun. To be
+    closed before the store is."""
 
     def __init__(self, integrator: Integrator, *, pause: int = 0) -> None:
         self._integrator = integrator
         self._store = cast("VersionedStore", integrator.store)
         self._days: OrderedDict[int, Seal] = OrderedDict()  # the last seal of a day that is over stays that
         self._kept: OrderedDict[int, MapTree] = OrderedDict()  # by index of the seal
-        self._building = asyncio.Lock()
+        self._turn = asyncio.Lock()  # of whoever waits for a map
         self._waiting = 0
+        self._work: asyncio.Task[MapTree | CertLedgerError] | None = None  # nobody has to wait for it
+        self._work_on = -1  # index of its seal
+        self._closed = False
         self._pause, self._pause_until = pause, 0.0  # by the loop's clock
         self._long = -1  # the newest seal whose map was found to take long: an older one takes longer
 
@@ -113,14 +118,46 @@ class History:
                 )
             self._waiting += 1
             try:
-                async with self._building:
-                    tree = self._kept.get(seal.covered) or await self._build(seal)
+                async with self._turn:
+                    tree = await self._made(seal)
             finally:
                 self._waiting -= 1
-            self._kept[seal.covered] = tree
-            while len(self._kept) > KEPT_MAPS:
-                self._kept.popitem(last=False)
         self._kept.move_to_end(seal.covered)
+        return tree
+
+    async def close(self) -> None:
+        """End what is being made. Whoever waits for it, or asks later, is told Unavailable."""
+        self._closed = True
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait([self._work])
+
+    async def _made(self, seal: Seal) -> MapTree:
+        if self._work is not None and self._work_on != seal.covered:
+            await asyncio.wait([self._work])  # begun for somebody who has gone away
+        tree = self._kept.get(seal.covered)
+        if tree is not None:
+            return tree
+        if self._closed:
+            raise Unavailable("the log is closed")
+        if self._work is None or self._work.done():
+            self._work, self._work_on = asyncio.create_task(self._make(seal)), seal.covered
+        work = self._work
+        await asyncio.wait([work])
+        if work.cancelled():
+            raise Unavailable("the log was closed")
+        made = work.result()
+        if isinstance(made, CertLedgerError):
+            raise made
+        return made
+
+    async def _make(self, seal: Seal) -> MapTree | CertLedgerError:
+        try:
+            tree = self._kept[seal.covered] = await self._build(seal)
+        except CertLedgerError as error:
+            return error
+        while len(self._kept) > KEPT_MAPS:
+            self._kept.popitem(last=False)
         return tree
 
     async def _build(self, seal: Seal) -> MapTree:

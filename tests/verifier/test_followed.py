@@ -325,6 +325,27 @@ class TestEnd:
         for at in (0, 1):
             assert [event for one, event in events if one == at] == ["followed", "closed"]
 
+    async def test_what_is_made_for_nobody_ends_before_the_store_is_closed(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events, close, end = list[str](), SqliteStore.close, Replica.close
+
+        async def closing(store: SqliteStore) -> None:
+            events.append("store")
+            await close(store)
+
+        async def ending(replica: Replica) -> None:
+            assert all(known.replica is not replica for known in desk.known)
+            events.append("replica")
+            await end(replica)
+
+        monkeypatch.setattr(SqliteStore, "close", closing)
+        monkeypatch.setattr(Replica, "close", ending)
+        desk.provinces.pop()
+        async with desk.followed():
+            events.clear()
+        assert events == ["replica", "store"]
+
     async def test_one_that_is_being_opened_is_given_up(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         given_up, real = list[str](), Replica.open
 

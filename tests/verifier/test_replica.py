@@ -849,6 +849,30 @@ class TestEvidence:
         await store.close()
 
 
+async def test_a_store_that_is_read_again_and_the_end_leave_nothing_that_is_made_for_nobody(
+    log: LogBuilder, store: SqliteStore, pool: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await issue(log, 3)
+    replica = await start(store, FakeLedger(log), log.trust(), pool)
+    await replica.poll(log.time)
+    begun, running, key = asyncio.Event(), asyncio.all_tasks(), log.certificate("one").issue.cert_key
+
+    async def hanging(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(store, "changed_since", hanging)
+    for end in (replica._reopen, replica.close):
+        begun.clear()
+        asking = asyncio.create_task(replica.evidence(key, size=3))
+        await begun.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert len(asyncio.all_tasks() - running) == 1
+        await end()
+        assert asyncio.all_tasks() == running
+
+
 class AwayAfterwards(FaultStore):
     """Loses the answer of an append, and then does not answer at all for a while."""
 

@@ -295,6 +295,58 @@ class TestDown:
             assert (await lookup.by_text(nobody.code().link)).code is Code.UNAVAILABLE
         assert began == [AsOf(day=day)]
 
+    async def test_after_a_restart_an_old_map_that_takes_longer_is_begun_once(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of what was taken in but not verified yet, proofs come from the map before: a scan gives up on that, and the
+        next one finds it made."""
+        _, second = desk.logs
+        one = second.log.certificate("one")
+        await second.issue(one)
+        await second.log.issue(second.log.certificate("late"))
+        old, desk.now = second.known.replica, second.log.time
+        assert old is not None
+
+        def stop(_size: int) -> None:
+            raise Unavailable(Text("网络中断", "the network went away"))
+
+        with pytest.raises(Unavailable):
+            await old.poll(desk.now, stop)
+        store, free, began = old.integrator.store, asyncio.Event(), list[int]()
+        replica = await Replica.open(store, second.ledger, second.log.trust(), desk.pool)
+        assert replica.verified is not None and replica.integrator.size > replica.verified.size
+        second.known.replica, read = replica, store.changed_since  # type: ignore[attr-defined]
+
+        async def slow(seal: int, after: bytes, limit: int) -> Any:
+            if after == b"\xff" * 32:
+                began.append(seal)
+            await free.wait()
+            return await read(seal, after, limit)
+
+        monkeypatch.setattr(store, "changed_since", slow)
+        running = asyncio.all_tasks()
+
+        async def scanned() -> Code:
+            return await desk.code(one, answer_s=0.05)
+
+        async with asyncio.timeout(120):
+            while not began:
+                assert await scanned() is Code.UNAVAILABLE
+            for _ in range(3):
+                assert await scanned() is Code.UNAVAILABLE
+            assert len(began) == 1, "each scan goes on with what the first one began"
+            free.set()
+            while await scanned() is not Code.VALID:
+                pass
+        assert len(began) == 1
+        free.clear()
+        day = asyncio.create_task(replica.evidence(one.issue.cert_key, size=3))
+        while len(began) == 1:
+            await asyncio.sleep(0)
+        day.cancel()
+        await replica.close()
+        assert asyncio.all_tasks() == running, "and it ends with the replica"
+
     @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged("a row"), None])
     async def test_the_others_give_their_proofs(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception | None

@@ -28,6 +28,7 @@ from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE, TRUST_FILE, create, running, serve
 from ledger.settings import load_settings
+from ledger.store.evidence import Prover
 from ledger.store.opening import open_store, upgrade_store
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.policy import format_policy
@@ -247,6 +248,30 @@ async def test_a_start_that_is_refused_lets_go_of_store_and_guard(tmp_path: Path
     store = await open_store(settings.store, live.folder, private=True)  # Refused when the first one is still open
     async with running(live.folder, settings, keys, store) as (_, fatal):
         assert not fatal.done()
+
+
+async def test_what_is_made_for_nobody_ends_before_the_store_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = LiveLedger.create(tmp_path / "log", "ends")
+    settings = load_settings(LedgerSettings, live.folder / SETTINGS_FILE)
+    keys = open_key_file(live.folder / settings.keys, PASSPHRASE)
+    store = await open_store(settings.store, live.folder, private=True)
+    ended, end, close = list[str](), Prover.close, store.close
+
+    async def ending(prover: Prover) -> None:
+        ended.append("prover")
+        await end(prover)
+
+    async def closing() -> None:
+        ended.append("store")
+        await close()
+
+    monkeypatch.setattr(Prover, "close", ending)
+    monkeypatch.setattr(store, "close", closing)
+    async with running(live.folder, settings, keys, store):
+        assert not ended
+    assert ended == ["prover", "store"]
 
 
 async def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.dates import batch_day
-from ledger.records.seal import parse_seal
+from ledger.records.seal import Seal, parse_seal
 from ledger.store import history as module
 from ledger.store.history import KEPT_MAPS, History
 from ledger.store.protocol import Store
@@ -157,6 +158,120 @@ async def test_maps_that_take_long_get_a_part_of_the_time_where_strangers_ask(
     assert (await history.map_at(second)).root == second.map_root
     for seal in (first, second):  # on a replica of one's own
         assert (await own.map_at(seal)).root == seal.map_root
+    await log.store.close()
+
+
+@dataclass
+class Held:
+    """A store whose kept versions are read when `free` is set; how often somebody began with the newest of them."""
+
+    store: Store
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+    began: list[int] = field(default_factory=list)
+    going: int = 0
+    together: int = 0  # the most that read at the same time
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    async def changed_since(self, seal: int, after: bytes, limit: int) -> list[tuple[int, bytes]]:
+        if after == module._BEGIN:
+            self.began.append(seal)
+        self.going += 1
+        self.together = max(self.together, self.going)
+        try:
+            await self.free.wait()
+            return await self.store.changed_since(seal, after, limit)  # type: ignore[attr-defined,no-any-return]
+        finally:
+            self.going -= 1
+
+
+async def held(path: Path) -> tuple[LogBuilder, History, Held, list[Seal]]:
+    log, history, seals = await built(path)
+    found = [await history.seal_at(index) for index in seals]
+    store = Held(log.store)
+    history._store = store  # type: ignore[assignment]
+    return log, history, store, found
+
+
+async def given_up(history: History, store: Held, seal: Seal) -> None:
+    """Somebody asks for a map, waits until it is begun, and goes away."""
+    asking, before = asyncio.create_task(history.map_at(seal)), len(store.began)
+    while len(store.began) == before:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_map_that_was_begun_is_made_whoever_has_gone_away(tmp_path: Path) -> None:
+    log, history, store, seals = await held(tmp_path / "log.db")
+    await given_up(history, store, seals[1])
+    again = asyncio.create_task(history.map_at(seals[1]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    again.cancel()
+    assert store.began == [seals[1].covered], "the second one waits for what the first one began"
+    store.free.set()
+    async with asyncio.timeout(60):
+        while seals[1].covered not in history._kept:
+            await asyncio.sleep(0)
+    assert (await history.map_at(seals[1])).root == seals[1].map_root
+    assert store.began == [seals[1].covered]
+    await log.store.close()
+
+
+async def test_another_one_is_not_begun_beside_it(tmp_path: Path) -> None:
+    log, history, store, seals = await held(tmp_path / "log.db")
+    await given_up(history, store, seals[1])
+    others = [asyncio.create_task(history.map_at(seal)) for seal in (seals[2], seals[3])]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert store.began == [seals[1].covered]
+    store.free.set()
+    assert [(await other).root for other in others] == [seals[2].map_root, seals[3].map_root]
+    assert store.began == [seal.covered for seal in seals[1:4]] and store.together == 1
+    await log.store.close()
+
+
+async def test_one_that_nobody_waits_for_and_cannot_be_made_is_begun_anew_by_the_next(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, history, store, seals = await held(tmp_path / "log.db")
+    await given_up(history, store, seals[1])
+    sound = store.store
+
+    class Down:
+        async def changed_since(self, *_: object) -> list[tuple[int, bytes]]:
+            raise Unavailable("the database is away")
+
+    store.store = Down()  # type: ignore[assignment]
+    store.free.set()
+    assert history._work is not None
+    await asyncio.wait([history._work])
+    with pytest.raises(Unavailable, match="away"):
+        await history.map_at(seals[1])
+    store.store = sound
+    assert (await history.map_at(seals[1])).root == seals[1].map_root
+    assert len(store.began) == 3 and not caplog.records, "the next to ask is told, and nobody else"
+    await log.store.close()
+
+
+async def test_closing_ends_what_is_made_and_tells_whoever_waits(tmp_path: Path) -> None:
+    log, history, store, seals = await held(tmp_path / "log.db")
+    running = asyncio.all_tasks()
+    await given_up(history, store, seals[1])
+    waiting = [asyncio.create_task(history.map_at(seal)) for seal in (seals[1], seals[2])]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await history.close()
+    assert store.going == 0
+    for one in waiting:
+        with pytest.raises(Unavailable, match="closed"):
+            await one
+    assert asyncio.all_tasks() == running and store.began == [seals[1].covered]
+    with pytest.raises(Unavailable, match="closed"):
+        await history.map_at(seals[2])
     await log.store.close()
 
 
