@@ -11,10 +11,13 @@ from ledger.errors import CertLedgerError, Malformed, Unavailable
 from ledger.records.envelope import FaceContent, open_face
 from ledger.records.secret import correction_locator, locator_of
 from ledger.records.state import CertificateState
+from ledger.text import Text
+from verifier.neighbour import Neighbour, Until
 
 ENVELOPE_S: Final = 2.0  # to wait for personal data before answering without it
 ENVELOPE_KEPT_MS: Final = 60_000
-MISS_KEPT_MS: Final = 5_000  # also how long a silent ledger is left alone
+MISS_KEPT_MS: Final = 5_000
+ALONE_MS: Final = 5_000  # for which a ledger that gave no answer is asked for none: a page can do without
 _KEPT: Final = 1024  # at most 24 KiB each
 
 
@@ -31,12 +34,10 @@ class Envelopes:
     def __init__(self, source: EnvelopeSource | None, now_ms: Callable[[], int], seconds: float) -> None:
         self._source = source
         self._now_ms = now_ms
-        self._seconds = seconds
-        # Locator -> until when by the clock, and by the loop's; ciphertext.
-        self._kept: OrderedDict[bytes, tuple[int, float, bytes | None]] = OrderedDict()
+        self._ledger = Neighbour(Text("账本", "the ledger"), now_ms, wait_s=seconds, late_s=0.0, alone_ms=ALONE_MS)
+        self._kept: OrderedDict[bytes, tuple[Until, bytes | None]] = OrderedDict()  # by locator, ciphertext
         self._sweeping: asyncio.TimerHandle | None = None
         self._asked: dict[bytes, asyncio.Task[bytes | None]] = {}
-        self._silent_until = 0, 0.0  # by the clock, and by the loop's
 
     async def face(self, secret: bytes, state: CertificateState) -> FaceContent | None:
         """What the envelope of the current commitments opens to, or None: missing, unreadable, or no answer in time."""
@@ -53,9 +54,9 @@ class Envelopes:
 
     async def _sealed(self, issued: int, locator: bytes) -> bytes | None:
         kept = self._kept.get(locator)
-        if kept is not None and self._is_before(kept[0], kept[1]):
-            return kept[2]
-        if self._source is None or self._is_before(*self._silent_until):
+        if kept is not None and not kept[0].is_over(self._now_ms()):
+            return kept[1]
+        if self._source is None:
             return None
         task = self._asked.get(locator)
         if task is None:
@@ -65,32 +66,26 @@ class Envelopes:
 
     async def _fetch(self, source: EnvelopeSource, issued: int, locator: bytes) -> bytes | None:
         try:
-            sealed = await asyncio.wait_for(source.envelope(issued, locator, "face"), self._seconds)
-        except (Unavailable, TimeoutError):
-            self._silent_until = self._in(MISS_KEPT_MS)
+            sealed = await self._ledger.ask(lambda: source.envelope(issued, locator, "face"))
+        except Unavailable:
             return None
         except CertLedgerError:
             sealed = None
         self._sweep()
         self._kept.pop(locator, None)
-        self._kept[locator] = *self._in(MISS_KEPT_MS if sealed is None else ENVELOPE_KEPT_MS), sealed
+        kept_ms = MISS_KEPT_MS if sealed is None else ENVELOPE_KEPT_MS
+        self._kept[locator] = Until.after(kept_ms, self._now_ms()), sealed
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(ENVELOPE_KEPT_MS / 1000, self._sweep_again)
         return sealed
 
-    def _in(self, ms: int) -> tuple[int, float]:
-        return self._now_ms() + ms, asyncio.get_running_loop().time() + ms / 1000
-
-    def _is_before(self, until_ms: int, until_s: float) -> bool:
-        return self._now_ms() < until_ms and asyncio.get_running_loop().time() < until_s
-
     def _sweep(self) -> None:
         """Drop what lies longest and is no longer to be kept."""
         while self._kept:
-            until_ms, until_s, _ = next(iter(self._kept.values()))
-            if self._is_before(until_ms, until_s):
+            until, _ = next(iter(self._kept.values()))
+            if not until.is_over(self._now_ms()):
                 break
             self._kept.popitem(last=False)
 
@@ -98,5 +93,5 @@ class Envelopes:
         self._sweep()
         self._sweeping = None
         if self._kept:
-            _, until_s, _ = next(iter(self._kept.values()))
-            self._sweeping = asyncio.get_running_loop().call_at(until_s, self._sweep_again)
+            until, _ = next(iter(self._kept.values()))
+            self._sweeping = asyncio.get_running_loop().call_at(until.loop_s, self._sweep_again)

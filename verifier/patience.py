@@ -2,8 +2,9 @@
 
 A page has two seconds, and one log's database that stands still must not take what the others answer. So the replica of
 each has ANSWER_S: what it has not said by then is not known, which makes nothing greener, because a "no" needs every
-log. One that let its time pass is left alone for a moment, so that not every scan waits for it. A verifier of one log
-waits for as long as its store does: nobody else could answer.
+log. One that let its time pass is left alone for a moment (`verifier.neighbour`), so that not every scan waits for it;
+one that fails at once costs nobody time. A verifier of one log waits for as long as its store does: nobody else could
+answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter
@@ -18,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter
 from ledger.errors import Unavailable
 from ledger.text import Text
 from verifier.known_log import KnownLog
+from verifier.neighbour import Neighbour
 
 ANSWER_S: Final = 1.5
 NOBODY_WAITS_S: Final = 60.0  # the same for a list of one's own, on a command line
@@ -33,15 +36,17 @@ class Patience:
         self, logs: Sequence[KnownLog], now_ms: Callable[[], int], metrics: CollectorRegistry, answer_s: float
     ) -> None:
         self._logs = tuple(logs)
-        self._now_ms = now_ms
-        self._answer_s = answer_s
-        self._silent_until: dict[str, tuple[int, float]] = {}  # by origin: by the clock, and by the loop's
         self._late = Counter(
             "certverifier_late_answers", "Answers that a log's replica did not give in time", ("origin",),
             registry=metrics,
         )  # fmt: skip
-        for log in self._logs:
-            self._late.labels(log.trust.origin)
+        self._replicas: dict[str, Neighbour] = {}  # by origin
+        for origin in (log.trust.origin for log in self._logs):
+            self._late.labels(origin)
+            self._replicas[origin] = Neighbour(
+                Text("日志副本", "the log's replica"), now_ms, wait_s=answer_s, late_s=None, alone_ms=ALONE_MS,
+                tell=partial(self._tell, origin),
+            )  # fmt: skip
 
     async def each(self, question: Callable[[KnownLog], Awaitable[_T]]) -> list[_T | Unavailable]:
         """What every log answers, in their order, or that it does not; all are asked at the same time. Raises what
@@ -58,27 +63,8 @@ class Patience:
         with that. Who gives proofs in place of a replica has deadlines of its own."""
         if len(self._logs) == 1 or log.replica is None:
             return await question(log)
-        origin = log.trust.origin
-        if self._is_silent(origin):
-            raise Unavailable(
-                Text(
-                    "日志副本刚才没有应答，请稍后重试", "the log's replica did not answer a moment ago; try again later"
-                )
-            )
-        try:
-            async with asyncio.timeout(self._answer_s):
-                answer = await question(log)
-        except TimeoutError as error:
-            now_s = asyncio.get_running_loop().time()
-            self._silent_until[origin] = self._now_ms() + ALONE_MS, now_s + ALONE_MS / 1000
-            self._late.labels(origin).inc()
-            _log.warning("replica of %s: no answer in time", origin)
-            raise Unavailable(
-                Text("日志副本没有应答，请稍后重试", "the log's replica does not answer; try again later")
-            ) from error
-        self._silent_until.pop(origin, None)  # somebody else's question was the slow one
-        return answer
+        return await self._replicas[log.trust.origin].ask(partial(question, log))
 
-    def _is_silent(self, origin: str) -> bool:
-        until_ms, until_s = self._silent_until.get(origin, (0, 0.0))
-        return self._now_ms() < until_ms and asyncio.get_running_loop().time() < until_s
+    def _tell(self, origin: str) -> None:
+        self._late.labels(origin).inc()
+        _log.warning("replica of %s: no answer in time", origin)

@@ -38,6 +38,7 @@ _BEGIN: Final = b"\xff" * 32
 _NO_SIZE: Final = Text("这个大小处没有批次结束", "No batch ended at this size")
 _TOO_EARLY: Final = Text("该日之前登记日志尚未开始", "The log had not begun by that day")
 _TOO_LATE: Final = Text("该日尚未到来", "That day has not come yet")
+_CLOSED: Final = Text("日志已经关闭", "the log is closed")
 
 
 class History:
@@ -139,13 +140,13 @@ class History:
         if tree is not None:
             return tree
         if self._closed:
-            raise Unavailable("the log is closed")
+            raise Unavailable(_CLOSED)
         if self._work is None or self._work.done():
             self._work, self._work_on = asyncio.create_task(self._make(seal)), seal.covered
         work = self._work
         await asyncio.wait([work])
         if work.cancelled():
-            raise Unavailable("the log was closed")
+            raise Unavailable(_CLOSED)
         made = work.result()
         if isinstance(made, CertLedgerError):
             raise made

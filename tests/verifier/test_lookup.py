@@ -292,6 +292,35 @@ class TestPersonalData:
         verdict = await desk.lookup.by_secret(secret)
         assert verdict.certificate is not None and verdict.certificate.name == "例小明"
 
+    async def test_one_slow_envelope_is_not_a_silent_ledger(self, desk: Desk) -> None:
+        other = desk.log.certificate("other")
+        await desk.log.issue(other)
+        await desk.pass_time(1000)
+        free, asked, envelope = asyncio.Event(), list[bytes](), desk.ledger.envelope
+
+        class Uneven:
+            async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:
+                asked.append(locator)
+                if len(asked) == 1:
+                    await free.wait()
+                elif len(asked) == 2:
+                    raise Unavailable("busy")
+                return await envelope(issued, locator, slot)
+
+        lookup = Lookup([desk.known(Uneven(), envelope_s=120.0)], desk.scanner, lambda: desk.now[0])
+
+        async def named(certificate: Certificate) -> bool:
+            verdict = await lookup.by_secret(format_secret(certificate.secret))
+            return verdict.certificate is not None and verdict.certificate.name is not None
+
+        slow = asyncio.create_task(named(other))
+        while not asked:
+            await asyncio.sleep(0)
+        assert not await named(desk.certificate) and not await named(desk.certificate)
+        assert len(asked) == 2
+        free.set()
+        assert await slow and await named(desk.certificate)
+
     async def test_slow_ledger_does_not_hold_up_the_answer(self, desk: Desk) -> None:
         class Slow:
             async def envelope(self, issued: int, locator: bytes, slot: str) -> bytes | None:

@@ -91,10 +91,10 @@ async def test_an_answer_of_the_meantime_ends_it(patience: tuple[Desk, Patience,
         await open_now.wait()
         return log.trust.origin
 
-    patient = Patience([one.known for one in desk.logs], lambda: desk.now, CollectorRegistry(), 120.0)
-    patient._silent_until = asking._silent_until
-    beside = asyncio.create_task(patient.of(known, slow))
+    asking._replicas[origin]._wait_s = 120.0
+    beside = asyncio.create_task(asking.of(known, slow))
     await asyncio.sleep(0)
+    asking._replicas[origin]._wait_s = SOON_S
     with pytest.raises(Unavailable, match="does not answer"):
         await asking.of(known, Questions(origin))
     with pytest.raises(Unavailable, match="a moment ago"):

@@ -991,6 +991,45 @@ class TestNumbers:
         await first.issue(copied)
         assert await numbers.tail_of_secret(format_secret(copied.secret), "123X") is not Tail.OTHER
 
+    async def test_a_silent_ledger_is_asked_again_by_the_clock_or_when_it_was_heard(self, desk: Desk) -> None:
+        first, _ = desk.logs
+        mine = first.log.certificate("one")
+        await first.issue(mine)
+        pair, begun, free = (mine.face.number, mine.face.name), asyncio.Event(), asyncio.Event()
+
+        class Sometimes(FakeIndex):
+            calls, hangs = 0, True
+
+            async def lookup(self, pairs: Sequence[tuple[str, str]]) -> LookupAnswer:
+                self.calls += 1
+                if self.hangs:
+                    await asyncio.Event().wait()
+                return await super().lookup(pairs)
+
+            async def match(self, cert_key: bytes, last4: str) -> bool:
+                begun.set()
+                await free.wait()
+                return True
+
+        index = Sometimes()
+        index.add(mine)
+        numbers = Numbers([Asked(first.known, index)], desk.lookup(), lambda: desk.now, wait_s=0.05, alone_s=15.0)
+        for more_ms in (0, 14_999, 1):
+            desk.now += more_ms
+            assert (await numbers.by_number(*pair)).code is Code.UNAVAILABLE
+        assert index.calls == 2
+        desk.now += 15_000
+        numbers._ledgers[first.log.origin]._wait_s = 120.0
+        match = asyncio.create_task(numbers.tail_of_secret(format_secret(mine.secret), "123X"))
+        await begun.wait()
+        numbers._ledgers[first.log.origin]._wait_s = 0.05
+        assert (await numbers.by_number(*pair)).code is Code.UNAVAILABLE
+        index.hangs = False
+        assert (await numbers.by_number(*pair)).code is Code.UNAVAILABLE
+        free.set()
+        assert await match is Tail.SAME
+        assert (await numbers.by_number(*pair)).code is Code.VALID
+
 
 async def numbered(desk: Desk, asked: list[Asked], certificate: Certificate) -> Code:
     face = certificate.face

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from functools import partial
+from typing import Final, Protocol
 
 from ledger.errors import CertLedgerError, Refused, Unavailable, Unverified
 from ledger.records.commitments import FaceOpening
@@ -30,12 +31,12 @@ from verifier import steps
 from verifier.carried import Numbered
 from verifier.known_log import KnownLog
 from verifier.lookup import Lookup
+from verifier.neighbour import Neighbour
 from verifier.register import Logged
 from verifier.several import least_favourable
 from verifier.verdict import Code, Finding, Source, Verdict, without_item
 from verifier.verify import Evidence, verify
 
-_T = TypeVar("_T")
 _log = logging.getLogger("verifier")
 WAIT_S: Final = 5.0  # for one answer of a ledger's index
 ALONE_S: Final = 15.0  # for which a ledger that let that pass is asked nothing
@@ -93,8 +94,15 @@ class Numbers:
         self._asked = tuple(asked)
         self._lookup = lookup
         self._now_ms = now_ms
-        self._wait_s, self._alone_s = wait_s, alone_s
-        self._alone_until: dict[str, float] = {}  # origin -> by the loop's clock
+        self._ledgers = {
+            # Where nobody else could answer, the client's own deadlines will do. A refusal that comes at once is no
+            # silence: a list asks again in a moment where a ledger takes only so many look-ups a second.
+            one.log.trust.origin: Neighbour(
+                Text("账本", "the ledger"), now_ms, wait_s=wait_s if len(lookup.logs) > 1 else None, late_s=wait_s / 2,
+                alone_ms=round(alone_s * 1000),
+            )
+            for one in self._asked
+        }  # fmt: skip
         self._refused: set[str] = set()  # logs whose ledgers do not take our token; each is told once
         indexed = [asked.log for asked in self._asked]
         self._all_asked = all(log in indexed for log in lookup.logs)
@@ -153,32 +161,15 @@ class Numbers:
 
     async def _ask_one(self, asked: Asked, pairs: Sequence[tuple[str, str]]) -> list[LookupAnswer]:
         """What one index says of the first pairs, until it fails."""
-        answers: list[LookupAnswer] = []
+        ledger, answers = self._ledgers[asked.log.trust.origin], list[LookupAnswer]()
         for start in range(0, len(pairs), MAX_LOOKUPS):
             try:
-                answers.append(await self._in_time(asked, asked.index.lookup, pairs[start : start + MAX_LOOKUPS]))
+                answers.append(await ledger.ask(partial(asked.index.lookup, pairs[start : start + MAX_LOOKUPS])))
             except CertLedgerError as error:
                 self._tell(asked, error)
                 break
             self._refused.discard(asked.log.trust.origin)
         return answers
-
-    async def _in_time(self, asked: Asked, ask: Callable[..., Awaitable[_T]], *question: object) -> _T:
-        """Its answer. Raises what it raises, and Unavailable when it takes too long or lately did."""
-        origin, clock = asked.log.trust.origin, asyncio.get_running_loop().time
-        began = clock()
-        if began < self._alone_until.get(origin, began):
-            raise Unavailable(
-                Text("账本刚才没有应答，请稍后重试", "the ledger was silent a moment ago; try again later")
-            )
-        try:
-            # Where nobody else could answer, the client's own deadline will do.
-            async with asyncio.timeout(self._wait_s if len(self._lookup.logs) > 1 else None):
-                return await ask(*question)
-        except (Unavailable, TimeoutError) as error:
-            if clock() - began > self._wait_s / 2:  # also where it is a connection that was waited for
-                self._alone_until[origin] = clock() + self._alone_s
-            raise Unavailable(Text("账本没有应答，请稍后重试", "the ledger did not answer; try again later")) from error
 
     async def _verdict(self, pair: tuple[str, str], heard: _Heard) -> Verdict:
         found = await self._counting(pair, heard)
@@ -209,7 +200,7 @@ class Numbers:
             holding = tuple(asked for asked in self._asked if asked.log in counted)
         for asked in holding:
             try:
-                if await self._in_time(asked, asked.index.match, cert_key, last4):
+                if await self._ledgers[asked.log.trust.origin].ask(partial(asked.index.match, cert_key, last4)):
                     return Tail.SAME
                 outcome = Tail.OTHER
             except Refused as refused:

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 from ledger.edge_log import describe
 from ledger.errors import CertLedgerError, Refused, Unavailable
+from ledger.text import Text
+from verifier.neighbour import Neighbour
 from verifier.watch.outbound import Outbound
 from verifier.watch.signing import Secrets, signed_headers
 from verifier.watch.store import Due, Watches
@@ -41,7 +44,7 @@ class Delivery:
         self._secrets = secrets
         self._outbound = outbound
         self._now_ms = now_ms
-        self._quiet_until: dict[str, int] = {}  # host and port -> ms
+        self._quiet: dict[str, Neighbour] = {}  # by host and port, while they are left alone
 
     async def run(self, every_s: float) -> None:
         """Until cancelled. What keeps it from working is told when it begins, and when it is over."""
@@ -67,18 +70,12 @@ class Delivery:
         return len(due)
 
     async def _try(self, due: Due) -> None:
-        event, now = due.event, self._now_ms()
-        host, began = urlsplit(due.url).netloc, time.monotonic()
+        event, now, host = due.event, self._now_ms(), urlsplit(due.url).netloc
+        receiver = self._receiver(host)
         status = 0
-        try:
-            if now >= self._quiet_until.get(host, 0):
-                secret = self._secrets.open(event.watch_id, due.sealed)
-                body = event.body.encode()
-                headers = signed_headers(event.id, now // 1000, body, secret)
-                status = await self._outbound.post(due.url, body, headers)
-        except (Refused, Unavailable):
-            if time.monotonic() - began > SLOW_S:
-                self._leave_alone(host, now)
+        with suppress(Refused, Unavailable):
+            status = await receiver.ask(partial(self._post, due, now // 1000))
+        self._remember(host, receiver)
         if 200 <= status < 300:
             await self._watches.delivered(event.id)
         elif status == _GONE or event.tries >= len(PAUSES_S):
@@ -86,8 +83,18 @@ class Delivery:
         else:
             await self._watches.failed(event.id, now + PAUSES_S[event.tries] * 1000)
 
-    def _leave_alone(self, host: str, now: int) -> None:
-        self._quiet_until.pop(host, None)
-        self._quiet_until[host] = now + QUIET_MS
-        while len(self._quiet_until) > _QUIET_ONES:
-            del self._quiet_until[next(iter(self._quiet_until))]
+    async def _post(self, due: Due, now_s: int) -> int:
+        secret, body = self._secrets.open(due.event.watch_id, due.sealed), due.event.body.encode()
+        return await self._outbound.post(due.url, body, signed_headers(due.event.id, now_s, body, secret))
+
+    def _receiver(self, host: str) -> Neighbour:
+        """The same for all that is sent there at the same time."""
+        new = Neighbour(Text("接收方", "the receiver"), self._now_ms, wait_s=None, late_s=SLOW_S, alone_ms=QUIET_MS)
+        return self._quiet.setdefault(host, new)
+
+    def _remember(self, host: str, receiver: Neighbour) -> None:
+        self._quiet.pop(host, None)
+        if receiver.is_silent:
+            self._quiet[host] = receiver
+        while len(self._quiet) > _QUIET_ONES:
+            del self._quiet[next(iter(self._quiet))]

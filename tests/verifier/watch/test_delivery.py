@@ -99,6 +99,30 @@ async def test_a_receiver_that_hangs_is_left_alone_for_a_while(
     assert await desk.delivery.once() == 1 and len(desk.receiver.got) == 1
 
 
+async def test_a_clock_that_is_set_back_leaves_no_receiver_alone_for_longer(
+    desk: WatchDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await suspended(desk)
+    real, loop = desk.delivery._outbound, asyncio.get_running_loop()
+
+    class Hangs:
+        async def post(self, *_: object) -> int:
+            raise Unavailable("it did not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SLOW_S", -1.0)
+        desk.delivery._outbound = Hangs()  # type: ignore[assignment]
+        assert await desk.delivery.once() == 1
+    desk.delivery._outbound = real
+    desk.office.now[0] -= 3_600_000
+    for later_s, got in ((0.0, 0), (QUIET_MS / 1000, 1)):
+        await desk.store.execute("UPDATE watch_event SET due_ms = $1", desk.office.now[0])
+        steady = loop.time
+        monkeypatch.setattr(loop, "time", lambda steady=steady, later_s=later_s: steady() + later_s)
+        assert await desk.delivery.once() == 1
+        assert len(desk.receiver.got) == got
+
+
 async def test_given_up_in_the_end_or_at_410(desk: WatchDesk) -> None:
     watch = await suspended(desk)
     desk.receiver.statuses = [410]
