@@ -20,6 +20,7 @@ from verifier.site.store import RECORD, STEPS, Row, Transaction, Value, check_st
 
 T = TypeVar("T")
 _WAIT_S: Final = 10  # for another process's transaction
+_TURN_S: Final = 20.0  # for this one's, as where there are several connections
 
 
 def open_store(path: Path) -> SqliteSite:
@@ -65,23 +66,35 @@ class SqliteSite:
         self._one = asyncio.Lock()  # a transaction's statements stand together
 
     async def fetch(self, text: str, *values: Value) -> list[Row]:
-        async with self._one:
+        async with self._turn():
             return await self._run(lambda: self._fetch(text, values))
 
     async def execute(self, text: str, *values: Value) -> int:
-        async with self._one:
+        async with self._turn():
             return await self._run(lambda: self._execute(text, values))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        async with self._one:
-            await self._run(lambda: self._execute("BEGIN IMMEDIATE", ()))
+        async with self._turn():
             try:
+                await self._run(lambda: self._execute("BEGIN IMMEDIATE", ()))  # goes on where it is given up
                 yield _Inside(self)
                 await self._run(lambda: self._execute("COMMIT", ()))
             except BaseException:
                 await asyncio.shield(self._run(self._roll_back))
                 raise
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._one.acquire()
+        except TimeoutError as error:
+            raise Unavailable("site store: its turn did not come") from error
+        try:
+            yield
+        finally:
+            self._one.release()
 
     async def close(self) -> None:
         await self._run(self._connection.close)

@@ -97,6 +97,31 @@ async def test_one_given_up_half_way_leaves_nothing_and_blocks_nobody(site: stor
     assert await site.fetch("SELECT id FROM note") == [("next",)]
 
 
+async def test_one_given_up_before_it_began_leaves_nothing_open(
+    site: store.SiteStore, place: str, tmp_path: Path
+) -> None:
+    """What was asked of a database goes on there when nobody waits for it any more."""
+    other = await open_site(place, tmp_path)
+
+    async def waiting() -> None:
+        async with site.transaction():
+            raise AssertionError("it had its turn")
+
+    async with other.transaction():
+        task = asyncio.create_task(waiting())
+        await asyncio.sleep(0.2)  # until it waits in the database; where it does not yet, nothing is open
+        task.cancel()
+        await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await site.execute(PUT, "next", 1, b"")
+    assert await other.fetch("SELECT id FROM note") == [("next",)]
+    async with site.transaction() as tx:
+        await tx.execute(PUT, "after", 1, b"")
+    assert len(await other.fetch("SELECT id FROM note")) == 2
+    await other.close()
+
+
 async def test_transactions_run_one_after_the_other_across_stores(
     site: store.SiteStore, place: str, tmp_path: Path
 ) -> None:
