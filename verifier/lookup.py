@@ -205,8 +205,10 @@ class Lookup:
             verdict = await self._judge_by(answers[0], item, page_texts, faces=faces)
             return Examined(verdict, answers[0] if verdict.proof else None)
         counted = counting(item, answers)
-        judging = zip(counted.answers, counted.items, strict=True)
-        verdicts = [await self._judge_by(answer, as_item, page_texts, faces=faces) for answer, as_item in judging]
+        verdicts = await asyncio.gather(  # each may wait for its own ledger
+            *(self._judge_by(answer, as_item, page_texts, faces=faces)
+              for answer, as_item in zip(counted.answers, counted.items, strict=True))
+        )  # fmt: skip
         if counted.twice:
             self._twice.inc()
         verdict = together(item, counted, verdicts)

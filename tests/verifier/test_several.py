@@ -518,6 +518,27 @@ class TestTwice:
         raw = format_bundle(await heirs.logs[1 - at].log.bundle(certificate, time_ms=heirs.now))
         assert (await heirs.lookup().by_file(raw)).code is Code.REVOKED
 
+    async def test_their_ledgers_are_waited_for_at_the_same_time(self, heirs: Desk) -> None:
+        """A page has two seconds, and each of them may take that for the personal data."""
+        certificate = heirs.logs[0].log.certificate("one")
+        both, asked = asyncio.Event(), list[str]()
+        for one in heirs.logs:
+            await one.issue(certificate)
+            envelope = one.ledger.envelope
+
+            async def waits(*what: Any, origin: str = one.log.origin, envelope: Any = envelope) -> bytes | None:
+                asked.append(origin)
+                if len(asked) == 2:
+                    both.set()
+                await both.wait()
+                return await envelope(*what)  # type: ignore[no-any-return]
+
+            one.ledger.envelope = waits  # type: ignore[method-assign]
+            one.known._envelopes._ledger._wait_s = 120.0
+        async with asyncio.timeout(60):
+            assert await heirs.code(certificate) is Code.VALID
+        assert sorted(asked) == [FIRST, SECOND]
+
     async def test_it_is_counted(self, desk: Desk) -> None:
         first, second = desk.logs
         mine = first.log.certificate("one")
