@@ -1,7 +1,7 @@
 """POSTs that may be sent again: one `Idempotency-Key` with the same body gets the answer of the first, for an hour.
 
     1 the same key with another body                     refused: IDEMPOTENCY_KEY_REUSED
-    2 while the first is still being answered            the repeat waits for its answer
+    2 while the first is still being answered            the repeat waits for its answer, a minute at most
     3 after it                                           the stored answer
     4 when the first failed with 5xx, or was cut off     nothing is stored, the repeat is a first one
 
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from ledger.errors import Malformed, Refused
+from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
 
 KEPT_MS: Final = 3_600_000
+WAIT_S: Final = 60.0  # also where one first after the other fails
 MAX_KEY: Final = 100  # characters
 MAX_BODY: Final = 1024 * 1024  # bytes of an answer; a larger one is not kept
 MAX_KEPT: Final = 32 * 1024 * 1024  # bytes of all answers; the oldest go first
@@ -60,20 +61,18 @@ class Repeats:
         return self._memory
 
     async def once(self, who: str, key: str, question: bytes, answer: Callable[[], Awaitable[Stored]]) -> Stored:
-        """What `answer` gives, or gave. `question`: method, path, type and body. Raises Malformed, Refused, and what
-        `answer` raises."""
+        """What `answer` gives, or gave. `question`: method, path, type and body. Raises Malformed, Refused, Unavailable
+        when the first has no answer in time, and what `answer` raises."""
         if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
             raise Malformed("Idempotency-Key: 1 to 100 printable ASCII characters")
         digest = sha256(question).digest()
-        while True:
-            kept = self._find(who, key)
-            if kept is None:
-                break
-            if kept.question != digest:  # 1
-                raise Refused("IDEMPOTENCY_KEY_REUSED", "Idempotency-Key", _REUSED)
-            stored = await asyncio.shield(kept.answer)  # 2, 3
-            if stored is not None:
-                return stored
+        try:
+            async with asyncio.timeout(WAIT_S):
+                stored = await self._stored(who, key, digest)
+        except TimeoutError as error:
+            raise Unavailable("the first request with this key is not answered yet") from error
+        if stored is not None:
+            return stored
         mine = _Kept(digest, self._now_ms() + KEPT_MS, asyncio.get_running_loop().create_future())
         self._kept[who, key] = mine
         if len(self._kept) > _MOST:
@@ -85,6 +84,16 @@ class Repeats:
             raise
         self._end(who, key, mine, given if given.status < 500 and len(given.body) <= MAX_BODY else None)
         return given
+
+    async def _stored(self, who: str, key: str, digest: bytes) -> Stored | None:
+        """What the first was answered; None: this one is the first, and nobody else is when this returns."""
+        while (kept := self._find(who, key)) is not None:
+            if kept.question != digest:  # 1
+                raise Refused("IDEMPOTENCY_KEY_REUSED", "Idempotency-Key", _REUSED)
+            stored = await asyncio.shield(kept.answer)  # 2, 3
+            if stored is not None:
+                return stored
+        return None
 
     def _find(self, who: str, key: str) -> _Kept | None:
         now = self._now_ms()

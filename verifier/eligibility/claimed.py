@@ -1,12 +1,14 @@
 """Whether the benefits of a sheet were claimed already: asked of the log's ledger by a payer, who alone may ask.
 
 Only what was decided as eligible is asked about, with the ID document of the row. Nothing is stated or reserved: until
-the payer reserves it, somebody else can. The ledger says "already claimed", and neither when nor by whom.
+the payer reserves it, somebody else can. The ledger says "already claimed", and neither when nor by whom. One that
+hangs is waited for once in a while, and not at each row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from ledger.errors import Refused, Unavailable
@@ -16,7 +18,10 @@ from ledger.wire import Asked
 from verifier.eligibility.pack import Pack
 from verifier.eligibility.results import FREE, Answered
 from verifier.eligibility.tables import Outcome
+from verifier.neighbour import Neighbour
 
+_LATE_S: Final = 2.5  # for a failure: the client's own deadlines are of a minute
+_ALONE_MS: Final = 15_000
 _NO_DOCUMENT: Final = Text("未查询：缺少证件号码或格式不对", "not asked: no ID number, or none that can be read")
 _SILENT: Final = Text("暂时无法查询", "could not be asked now")
 
@@ -27,8 +32,11 @@ class Asking(Protocol):
     async def standing(self, asked: Asked) -> Refused | None: ...
 
 
-async def claimed_already(asking: Asking, answered: Sequence[Answered], pack: Pack, as_of: int) -> dict[int, Text]:
+async def claimed_already(
+    asking: Asking, answered: Sequence[Answered], pack: Pack, as_of: int, now_ms: Callable[[], int]
+) -> dict[int, Text]:
     """By row of the person what the ledger says; a person without an eligible decision is left out."""
+    ledger = Neighbour("the ledger", now_ms, wait_s=None, late_s=_LATE_S, alone_ms=_ALONE_MS)
     found: dict[int, Text] = {}
     for one in answered:
         decision = one.decision
@@ -40,7 +48,7 @@ async def claimed_already(asking: Asking, answered: Sequence[Answered], pack: Pa
         cert_key = decision.certificates[0].cert_key
         asked = Asked(cert_key, one.person.document, pack.digest, date_of(as_of).year)
         try:
-            refused = await asking.standing(asked)
+            refused = await ledger.ask(partial(asking.standing, asked))
         except Unavailable:
             found[one.person.row] = _SILENT
         else:

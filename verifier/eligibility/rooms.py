@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -36,18 +37,28 @@ _FAMILIES: Final = {
 
 
 class Templates:
-    """Empty sheets by pack and language, each made once: whoever asks for one starts no process."""
+    """Empty sheets by pack and language, each made once: whoever asks for one starts no process. All that wait for one
+    that cannot be made hear it at the same time."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str], bytes] = {}
+        self._made: dict[tuple[str, str], asyncio.Task[bytes]] = {}  # or being made
         self._making = asyncio.Lock()
 
     async def of(self, pack_id: str, lang: str, make: Callable[[], bytes]) -> bytes:
         """`make` runs in a thread. Raises what it raises."""
+        key = pack_id, lang
+        if key not in self._made:
+            made = self._made[key] = asyncio.create_task(self._make(make))
+            made.add_done_callback(partial(self._ended, key))
+        return await asyncio.shield(self._made[key])
+
+    async def _make(self, make: Callable[[], bytes]) -> bytes:
         async with self._making:
-            if (pack_id, lang) not in self._made:
-                self._made[pack_id, lang] = await asyncio.to_thread(make)
-            return self._made[pack_id, lang]
+            return await asyncio.to_thread(make)
+
+    def _ended(self, key: tuple[str, str], made: asyncio.Task[bytes]) -> None:
+        if made.cancelled() or made.exception() is not None:
+            del self._made[key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ async def answer_sheet(desk: Desk, run: Run, progress: Callable[[int], None]) ->
         columns = replace(columns, before=columns.before_of(earlier), compared=run.compare)
     answered = await desk.runner.run(people.people, pack, run.as_of, progress, run.employer)
     if desk.asking is not None and pack.claim is not None:
-        columns = replace(columns, taken=await claimed_already(desk.asking, answered, pack, run.as_of))
+        columns = replace(columns, taken=await claimed_already(desk.asking, answered, pack, run.as_of, desk.now_ms))
     run.state = JobState.WRITING
     columns = replace(columns, then=earlier_day(pack, run.as_of, batch_day(desk.now_ms())))
     summary = summary_of(columns, answered, run.as_of, desk.now_ms(), desk.under())

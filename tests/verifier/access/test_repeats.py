@@ -6,6 +6,7 @@ import pytest
 
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.text import Text
+from verifier.access import repeats as module
 from verifier.access.repeats import KEPT_MS, MAX_BODY, MAX_KEPT, Repeats, Stored
 
 
@@ -60,6 +61,31 @@ async def test_what_failed_is_asked_again() -> None:
     count, answer = answers(large, A)
     assert await repeats.once("me", "large", b"q", answer) == large  # type: ignore[arg-type]
     assert await repeats.once("me", "large", b"q", answer) == A  # type: ignore[arg-type]
+
+
+async def test_a_repeat_waits_for_no_longer_than_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that fails makes another one the first, and all others wait again."""
+    monkeypatch.setattr(module, "WAIT_S", 0.05)
+    repeats, free = Repeats(lambda: 0), asyncio.Event()
+
+    async def hanging() -> Stored:
+        await free.wait()
+        return A
+
+    async def failing() -> Stored:
+        await asyncio.sleep(0.02)
+        raise Unavailable("the database is away")
+
+    first = asyncio.create_task(repeats.once("me", "hangs", b"q", hanging))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        with pytest.raises(Unavailable, match="not answered yet"):
+            await repeats.once("me", "hangs", b"q", hanging)
+        free.set()
+        assert await first == await repeats.once("me", "hangs", b"q", hanging) == A
+        asked = [repeats.once("me", "fails", b"q", failing) for _ in range(20)]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+    assert {str(one) for one in told} == {"the database is away", "the first request with this key is not answered yet"}
 
 
 async def test_answers_fill_no_more_than_their_memory() -> None:

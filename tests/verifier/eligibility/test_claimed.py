@@ -17,6 +17,7 @@ from ledger.text import Text
 from ledger.wire import Asked
 from tests.support.receipt_office import Office, open_office
 from tests.verifier.eligibility.test_running import CLAIMS, LADDER, SC, csv_of
+from verifier.eligibility import claimed
 from verifier.eligibility.gathering import Gatherer
 from verifier.eligibility.people import read_people
 from verifier.eligibility.running import Runner
@@ -82,6 +83,24 @@ async def test_what_the_ledger_says_stands_beside_the_decision(office: Office) -
         nobody = Ledger(None)
         said, _ = told(await answered(office, nobody, document))
         assert "no ID number" in said and nobody.asked == []
+
+
+async def test_a_ledger_that_hangs_is_not_waited_for_at_each_row(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, hung = office.now[0], Ledger(Unavailable("the client waited for a minute"))
+    raw = csv_of([*CLAIMS, "证件号码"], ["1", office.link, *GOOD, ID])
+    people = read_people(raw, "claims.csv", SC, LADDER, documents=True).people
+    (one,) = await Runner(Gatherer(office.lookup, lambda: now), lambda: now).run(people, SC, batch_day(now))
+    (question,) = one.person.questions
+    rows = [replace(one.person, questions=(replace(question, row=row),)) for row in range(1, 5)]
+    answered = [replace(one, person=person) for person in rows]
+    for late_s, asked in ((2.5, 4), (0.0, 1)):
+        hung.asked.clear()
+        monkeypatch.setattr(claimed, "_LATE_S", late_s)
+        found = await claimed.claimed_already(hung, answered, SC, batch_day(now), lambda: now)
+        assert len(hung.asked) == asked and len(found) == 4
+        assert all("could not be asked" in text.en for text in found.values())
 
 
 async def test_only_what_is_eligible_is_asked_about(office: Office) -> None:
