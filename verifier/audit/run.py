@@ -46,6 +46,7 @@ from verifier.audit.pass_rates import Rate, find_alarms, rates_of
 from verifier.audit.sitting_counts import SittingCounts
 from verifier.audit.sittings import MAX_SHEET, parse_sittings
 from verifier.audit.store import StoreFailed, open_audit_store
+from verifier.neighbour import Until
 from verifier.violation import NOT_PINNED, ClocksDiffer, Violation
 
 # Refusals by the fold that say "this body was not filed for that"; every other one breaks a rule of the log.
@@ -100,7 +101,8 @@ class Audit:
         self._source = source
         self._policy = parse_policy(settings.policy)
         self._monitors = [Monitor(url, self.pins.origin) for url in settings.monitors]
-        self._now_ms, self._monitored_ms = 0, -MONITOR_MS
+        self._now_ms = 0
+        self._monitored: Until | None = None
 
     async def look(self, now_ms: int, progress: Callable[[int], None] = lambda size: None) -> None:
         """One look at the log. Never raises for what the log does: that is in `findings`. Raises Unavailable when our
@@ -134,9 +136,9 @@ class Audit:
 
     async def ask_monitors(self, now_ms: int) -> None:
         """Keep what others were shown, unless they were asked a moment ago; the next look compares it."""
-        if now_ms - self._monitored_ms < MONITOR_MS:
+        if self._monitored is not None and not self._monitored.is_over(now_ms):
             return
-        self._monitored_ms = now_ms
+        self._monitored = Until.after(MONITOR_MS, now_ms)
 
         async def ask(monitor: Monitor) -> None:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -284,7 +285,7 @@ async def test_a_fork_that_somebody_else_was_shown(log: LogBuilder, tmp_path: Pa
     await fork.store.close()
 
 
-async def test_what_a_monitor_was_shown(log: LogBuilder, tmp_path: Path) -> None:
+async def test_what_a_monitor_was_shown(log: LogBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head of a witness's monitoring API is compared like any other, but asked for once a minute only."""
     fork = await LogBuilder.create(tmp_path / "fork.db")
     await fork.issue(fork.certificate("there"))
@@ -307,6 +308,12 @@ async def test_what_a_monitor_was_shown(log: LogBuilder, tmp_path: Path) -> None
             await audit.look(now)
             assert codes(audit) == ["inconsistency"]
         assert asked == ["/w/" + checkpoint_path(log.origin)] * 2
+        with monkeypatch.context() as later:  # a clock that was set back makes no pause longer
+            loop = asyncio.get_running_loop()
+            steady = loop.time
+            later.setattr(loop, "time", lambda: steady() + MONITOR_MS / 1000)
+            await audit.ask_monitors(NOW - 3_600_000)
+        assert len(asked) == 3
         assert url in audit.heads.sources()
     await runner.cleanup()
     await fork.store.close()
