@@ -5,8 +5,8 @@
     sheet = client.check_list(Path("list.xlsx"))    the same sheet back
     client.watch(text, "https://hr.example/hook")   be told when it changes
 
-A busy verifier (429, 503) is asked again after the time that it names, a few times; POSTs carry an idempotency key, so
-that nothing happens twice.
+A busy verifier (429, 503) is asked again after the time that it names, a few times, if that is a minute at most; POSTs
+carry an idempotency key, so that nothing happens twice.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from ledger.errors import Refused, Unavailable
 from ledger.text import Text
 
 ATTEMPTS: Final = 5
+LONGEST_S: Final = 60  # to wait before another attempt
+LIST_S: Final = 4 * 3600.0  # for the answers of a list; others may be before it
 _BUSY: Final = frozenset({429, 503})
 
 
@@ -50,13 +52,17 @@ class VerifierClient:
         """Be told at `url` when the certificate changes; the webhook's secret is in the first answer only."""
         return self._json("POST", "/v1/watches", {"text": text, "url": url, "note": note})
 
-    def check_list(self, path: Path, words: str = "both", *, pause_s: float = 1.0) -> bytes:
-        """The answered sheet of a list (xlsx, CSV or zip). Blocks until it is there."""
+    def check_list(self, path: Path, words: str = "both", *, pause_s: float = 1.0, longest_s: float = LIST_S) -> bytes:
+        """The answered sheet of a list (xlsx, CSV or zip). Blocks until it is there, or raises Unavailable."""
         raw = path.read_bytes()
         kind = "text/csv" if path.suffix == ".csv" else "application/octet-stream"
         sent = self._send("POST", f"/v1/hiring-lists?words={words}", raw, {"Content-Type": kind})
         job: dict[str, Any] = json.loads(sent)
+        waited_s = 0.0
         while job["state"] not in ("done", "failed"):
+            if waited_s >= longest_s:
+                raise Unavailable("the list is not answered yet")
+            waited_s += pause_s
             self._sleep(pause_s)
             job = self._json("GET", f"/v1/hiring-lists/{job['id']}")
         if job["error"] is not None:
@@ -77,9 +83,11 @@ class VerifierClient:
                 with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310
                     return cast("bytes", answer.read())
             except urllib.error.HTTPError as error:
-                if error.code not in _BUSY or attempt == ATTEMPTS - 1:
+                named = error.headers.get("Retry-After") or "1"
+                wait_s = int(named) if named.isascii() and named.isdigit() and len(named) < 6 else LONGEST_S
+                if error.code not in _BUSY or attempt == ATTEMPTS - 1 or wait_s > LONGEST_S:
                     raise _refusal(error) from error
-                self._sleep(float(error.headers.get("Retry-After") or 1))
+                self._sleep(wait_s)
             except OSError as error:
                 raise Unavailable(
                     Text(

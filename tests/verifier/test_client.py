@@ -11,7 +11,7 @@ import pytest
 from ledger.errors import Refused, Unavailable
 from tests.support.hr_site import HrSite, open_hr_site
 from tests.support.watch_desk import Receiver
-from verifier.client import VerifierClient
+from verifier.client import ATTEMPTS, LONGEST_S, VerifierClient
 
 
 @pytest.fixture
@@ -65,4 +65,44 @@ async def test_a_busy_verifier_is_asked_again(hr: HrSite, tmp_path: Path) -> Non
     assert (await asyncio.to_thread(client.verify, "x"))["code"] == "valid"
     assert slept == [7.0, 7.0] and len(set(seen)) == 1
     seen[:] = []
+    await runner.cleanup()
+
+
+async def test_nobody_makes_it_wait_for_ever() -> None:
+    """A proxy names a day or an hour, and a list never comes to its end."""
+    from aiohttp import web
+
+    named, polls, always = "", 0, [LONGEST_S] * (ATTEMPTS - 1)
+
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": named})
+
+    async def waiting(_: web.Request) -> web.Response:
+        nonlocal polls
+        polls += 1
+        return web.json_response({"id": "1", "state": "waiting", "error": None})
+
+    app = web.Application()
+    app.router.add_post("/v1/verify", busy)
+    app.router.add_post("/v1/hiring-lists", waiting)
+    app.router.add_get("/v1/hiring-lists/1", waiting)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        assert len(slept) < 100, "it goes on for ever"
+        slept.append(seconds)
+
+    client = VerifierClient(f"http://127.0.0.1:{runner.addresses[0][1]}", sleep=sleep)
+    for named, waits in (("Wed, 21 Oct 2026 07:28:00 GMT", always), ("3600", []), ("9" * 400, always)):
+        slept.clear()
+        with pytest.raises(Unavailable):
+            await asyncio.to_thread(client.verify, "x")
+        assert slept == waits, named
+    slept.clear()
+    with pytest.raises(Unavailable, match="not answered yet"):
+        await asyncio.to_thread(client.check_list, Path(__file__), longest_s=10.0)
+    assert slept == [1.0] * 10 and polls == 11
     await runner.cleanup()
