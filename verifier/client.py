@@ -61,7 +61,7 @@ class VerifierClient:
         waited_s = 0.0
         while job["state"] not in ("done", "failed"):
             if waited_s >= longest_s:
-                raise Unavailable("the list is not answered yet")
+                raise Unavailable(Text("名单尚未处理完，请稍后再查", "the list is not answered yet; ask again later"))
             waited_s += pause_s
             self._sleep(pause_s)
             job = self._json("GET", f"/v1/hiring-lists/{job['id']}")

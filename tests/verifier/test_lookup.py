@@ -304,7 +304,7 @@ class TestPersonalData:
                 if len(asked) == 1:
                     await free.wait()
                 elif len(asked) == 2:
-                    raise Unavailable("busy")
+                    raise Unavailable(Text("没有应答", "busy"))
                 return await envelope(issued, locator, slot)
 
         lookup = Lookup([desk.known(Uneven(), envelope_s=120.0)], desk.scanner, lambda: desk.now[0])

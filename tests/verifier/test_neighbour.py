@@ -98,7 +98,7 @@ async def test_an_answer_of_the_meantime_ends_it(heard: Any) -> None:
 
 async def test_no_answer_of_the_meantime_does_not() -> None:
     street, free = Street(wait_s=None), asyncio.Event()
-    down = Unavailable("503")
+    down = Unavailable(Text("没有应答", "503"))
     beside, given_up = (asyncio.create_task(street.ask(down, free)) for _ in range(2))
     await asyncio.sleep(0)
     street.neighbour._wait_s = 0.01
@@ -111,7 +111,7 @@ async def test_no_answer_of_the_meantime_does_not() -> None:
 
 @pytest.mark.parametrize(("late_s", "is_late"), [(None, False), (60.0, False), (0.0, True)])
 async def test_a_failure_is_silence_where_it_came_late(late_s: float | None, is_late: bool) -> None:
-    street, away = Street(wait_s=None, late_s=late_s), Unavailable("it is away", retry_after=7)
+    street, away = Street(wait_s=None, late_s=late_s), Unavailable(Text("没有应答", "it is away"), retry_after=7)
     with pytest.raises(Unavailable) as caught:
         await street.ask(away)
     assert caught.value is away, "when to come again is said there"

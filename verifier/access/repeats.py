@@ -70,7 +70,12 @@ class Repeats:
             async with asyncio.timeout(WAIT_S):
                 stored = await self._stored(who, key, digest)
         except TimeoutError as error:
-            raise Unavailable("the first request with this key is not answered yet") from error
+            raise Unavailable(
+                Text(
+                    "同一幂等键的首个请求尚未答复，请稍后重试",
+                    "the first request with this key is not answered yet; try again later",
+                )
+            ) from error
         if stored is not None:
             return stored
         mine = _Kept(digest, self._now_ms() + KEPT_MS, asyncio.get_running_loop().create_future())

@@ -36,7 +36,7 @@ async def claimed_already(
     asking: Asking, answered: Sequence[Answered], pack: Pack, as_of: int, now_ms: Callable[[], int]
 ) -> dict[int, Text]:
     """By row of the person what the ledger says; a person without an eligible decision is left out."""
-    ledger = Neighbour("the ledger", now_ms, wait_s=None, late_s=_LATE_S, alone_ms=_ALONE_MS)
+    ledger = Neighbour(Text("账本", "the ledger"), now_ms, wait_s=None, late_s=_LATE_S, alone_ms=_ALONE_MS)
     found: dict[int, Text] = {}
     for one in answered:
         decision = one.decision

@@ -90,7 +90,9 @@ class SqliteSite:
             async with asyncio.timeout(_TURN_S):
                 await self._one.acquire()
         except TimeoutError as error:
-            raise Unavailable("site store: its turn did not come") from error
+            raise Unavailable(
+                Text("站点数据库正忙，请稍后重试", "the site's store is busy: no turn came; try again later")
+            ) from error
         try:
             yield
         finally:

@@ -191,13 +191,15 @@ async def test_an_outage_is_said_once_and_its_end_too(capsys: pytest.CaptureFixt
 
         with pytest.raises(OtherBytes):
             await follow(look, 5, sleep, failed)
-        return [line.rpartition("/ ")[2] for line in capsys.readouterr().err.splitlines()]
+        return [line.partition(" / ")[2] for line in capsys.readouterr().err.splitlines()]
 
-    away, refused, back = Unavailable("away"), Unavailable("refused"), "answered again, exporting goes on"
+    away, refused = Unavailable(Text("没有应答", "away")), Unavailable(Text("拒绝连接", "refused"))
+    first, other = "cannot export now: 没有应答 / away", "cannot export now: 拒绝连接 / refused"
+    back = "answered again, exporting goes on"
     assert await heard(None, None) == []
-    assert await heard(away, away, away, None, None) == ["cannot export now: away", back]
-    assert await heard(away, None, away) == ["cannot export now: away", back, "cannot export now: away"]
-    assert await heard(away, refused, refused, None) == ["cannot export now: away", "cannot export now: refused", back]
+    assert await heard(away, away, away, None, None) == [first, back]
+    assert await heard(away, None, away) == [first, back, first]
+    assert await heard(away, refused, refused, None) == [first, other, back]
     assert await heard(away, None, failed="away") == [back], "the first look said it"
 
 

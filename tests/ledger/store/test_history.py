@@ -12,6 +12,7 @@ from ledger.records.seal import Seal, parse_seal
 from ledger.store import history as module
 from ledger.store.history import KEPT_MAPS, History
 from ledger.store.protocol import Store
+from ledger.text import Text
 from tests.support.build_log import TIME, LogBuilder
 from tests.support.stores import KINDS
 
@@ -243,7 +244,7 @@ async def test_one_that_nobody_waits_for_and_cannot_be_made_is_begun_anew_by_the
 
     class Down:
         async def changed_since(self, *_: object) -> list[tuple[int, bytes]]:
-            raise Unavailable("the database is away")
+            raise Unavailable(Text("没有应答", "the database is away"))
 
     store.store = Down()  # type: ignore[assignment]
     store.free.set()

@@ -69,7 +69,7 @@ async def test_a_log_that_cannot_be_read_is_a_line_with_its_address_and_one_when
         async def checkpoint(self) -> bytes:
             self.looks += 1
             if self.reason:
-                raise Unavailable(self.reason)
+                raise Unavailable(Text("没有应答", self.reason))
             return await super().checkpoint()
 
     ledger = Away(log)

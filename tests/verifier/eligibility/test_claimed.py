@@ -88,7 +88,7 @@ async def test_what_the_ledger_says_stands_beside_the_decision(office: Office) -
 async def test_a_ledger_that_hangs_is_not_waited_for_at_each_row(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, hung = office.now[0], Ledger(Unavailable("the client waited for a minute"))
+    now, hung = office.now[0], Ledger(Unavailable(Text("没有应答", "the client waited for a minute")))
     raw = csv_of([*CLAIMS, "证件号码"], ["1", office.link, *GOOD, ID])
     people = read_people(raw, "claims.csv", SC, LADDER, documents=True).people
     (one,) = await Runner(Gatherer(office.lookup, lambda: now), lambda: now).run(people, SC, batch_day(now))

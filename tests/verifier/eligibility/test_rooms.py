@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from ledger.errors import Unavailable
+from ledger.text import Text
 from verifier.eligibility.rooms import Templates
 
 
@@ -18,7 +19,7 @@ async def test_each_is_made_once_and_a_failure_is_told_to_all_that_wait() -> Non
         made.append(outcome)
         free.wait(60)
         if outcome == "fails":
-            raise Unavailable("the writing process did not answer")
+            raise Unavailable(Text("没有应答", "the writing process did not answer"))
         return outcome.encode()
 
     waiting = [asyncio.create_task(templates.of("pack", "zh", lambda: make("fails"))) for _ in range(5)]

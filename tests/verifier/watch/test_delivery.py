@@ -107,7 +107,7 @@ async def test_a_clock_that_is_set_back_leaves_no_receiver_alone_for_longer(
 
     class Hangs:
         async def post(self, *_: object) -> int:
-            raise Unavailable("it did not answer")
+            raise Unavailable(Text("没有应答", "it did not answer"))
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "SLOW_S", -1.0)
@@ -173,7 +173,7 @@ async def test_a_store_that_is_away_is_told_once_and_its_end_too(
         nonlocal asked
         asked += 1
         if away:
-            raise Unavailable("the database does not answer")
+            raise Unavailable(Text("没有应答", "the database does not answer"))
         return await claim(*given)
 
     async def more(count: int) -> None:
