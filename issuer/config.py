@@ -37,11 +37,13 @@ class LogTrust:
 
     def __post_init__(self) -> None:
         if not self.keys or any(key.name != self.origin for key in self.keys):
-            raise Malformed("log keys: at least one, each named by the origin")
+            raise Malformed(
+                Text("日志公钥：至少一个，且都以该日志的名称命名", "log keys: at least one, each named by the origin")
+            )
         if len(self.genesis_sha256) != 32:
-            raise Malformed("SHA-256 of entry 0: 64 hex digits")
+            raise Malformed(Text("第 0 条的 SHA-256：应为 64 位十六进制数", "SHA-256 of entry 0: 64 hex digits"))
         if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
-            raise Malformed("a map auditor's key is of a cosignature type")
+            raise Malformed(Text("状态审计员的公钥应为共签类型", "a map auditor's key is of a cosignature type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +131,29 @@ class IssuerSettings:
     def __post_init__(self) -> None:
         for address in (self.ledger_url, self.verify_url):
             if _BASE_URL.fullmatch(address) is None:
-                raise Malformed("ledger_url, verify_url: scheme://host[:port], lower case, no path")
+                raise Malformed(
+                    Text(
+                        "ledger_url、verify_url：应为 协议://主机[:端口]，小写，不带路径",
+                        "ledger_url, verify_url: scheme://host[:port], lower case, no path",
+                    )
+                )
         check_ledger_url(self.ledger_url, "ledger_url")
         if self.export_url and _EXPORT_URL.fullmatch(self.export_url) is None:
-            raise Malformed("export_url: https://host[:port][/path], host in lower case, no slash at the end")
+            raise Malformed(
+                Text(
+                    "export_url：应为 https://主机[:端口][/路径]，主机小写，末尾不带斜杠",
+                    "export_url: https://host[:port][/path], host in lower case, no slash at the end",
+                )
+            )
         check_filing_number(self.filing_number)
         if len(self.standard_for("1-00-00-00")) > 64:
-            raise Malformed("standard_id: at most 64 characters with the code put in")
+            raise Malformed(
+                Text("standard_id：代入编码后最多 64 个字符", "standard_id: at most 64 characters with the code put in")
+            )
         if not self.standard_id.isprintable() or not self.query_url.isprintable():
-            raise Malformed("standard_id, query_url: printable characters")
+            raise Malformed(
+                Text("standard_id、query_url：只能是可打印字符", "standard_id, query_url: printable characters")
+            )
         _ = self.compromised
         _ = self.trust  # a key or digest in the wrong form is an error of this file
 
@@ -146,7 +162,7 @@ class IssuerSettings:
         try:
             digest = bytes.fromhex(self.genesis_sha256)
         except ValueError as error:
-            raise Malformed("genesis_sha256: 64 hex digits") from error
+            raise Malformed(Text("genesis_sha256：应为 64 位十六进制数", "genesis_sha256: 64 hex digits")) from error
         keys, auditors = (tuple(map(parse_vkey, lines)) for lines in (self.log_keys, self.map_auditors))
         return LogTrust(self.origin, keys, digest, auditors)
 
@@ -157,7 +173,12 @@ class IssuerSettings:
         for item in self.compromised_keys:
             public, _, day = item.partition(" ")
             if re.fullmatch(r"[0-9a-f]{64}", public) is None:
-                raise Malformed("compromised_keys: 64 hex digits, a blank and a date")
+                raise Malformed(
+                    Text(
+                        "compromised_keys：应为 64 位十六进制数、空格和日期",
+                        "compromised_keys: 64 hex digits, a blank and a date",
+                    )
+                )
             found[bytes.fromhex(public)] = (KeyStatus.COMPROMISED, parse_day(day))
         return found
 

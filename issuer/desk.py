@@ -44,7 +44,10 @@ from ledger.sheets.problem import Problem
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 
-_FETCH_IT = "any command that reaches the ledger fetches it anew"
+_NOT_PROVEN: Final = Text(
+    "{path} 未能以 issuer.toml 中的公钥证明（{zh}）：任何联系账本的命令都会重新取得它",
+    "{path} is not proven under the keys in issuer.toml ({en}): any command that reaches the ledger fetches it anew",
+)
 KEYS, PUBLIC_KEYS = "issuer.keys", "public.json"
 RECORD_KEY, REQUEST_KEY = "record", "request"  # names inside the key file
 GENESIS, FILING = "genesis.entry", "filing.tlog-proof"
@@ -106,7 +109,8 @@ class Desk:
         try:
             return open_filing(_read(path), self.settings.trust, self.settings.filing_number)
         except Unverified as error:
-            raise Unverified(f"{path} is not proven under the keys in issuer.toml ({error}): {_FETCH_IT}") from error
+            said = {"path": path, "zh": error.of("zh"), "en": error.of("en")}
+            raise Unverified(_NOT_PROVEN.format(**said)) from error
 
     def genesis(self) -> bytes:
         return _read(self.folder / GENESIS)

@@ -38,16 +38,16 @@ async def fetch_genesis(client: LogClient, origin: str, keys: tuple[VerifierKey,
     """The bytes of entry 0, as the log under these keys serves it. Its digest is for the caller to pin or compare."""
     checkpoint = open_checkpoint(await client.checkpoint(), origin, keys).checkpoint
     if checkpoint.size == 0:
-        raise Unverified("the log is empty")
+        raise Unverified(Text("日志还是空的", "the log is empty"))
     width = min(checkpoint.size, _BUNDLE)
     bundle = await client.tile(format_tile_path(EntriesTile(0, width)))
     entry = parse_entries(bundle, width)[0]
     statement = parse_statement(entry)
     genesis = statement.body
     if not isinstance(genesis, Genesis):
-        raise Malformed("entry 0 is not a genesis")
+        raise Malformed(Text("第 0 条不是创世语句", "entry 0 is not a genesis"))
     if genesis.origin != origin:
-        raise Unverified("entry 0 belongs to another log")
+        raise Unverified(Text("第 0 条属于另一日志", "entry 0 belongs to another log"))
     statement.verify_threshold({kid(public): public for public in genesis.keys}, genesis.threshold)
     return entry
 
@@ -61,9 +61,9 @@ async def fetch_filing(
     believed; Unavailable.
     """
     if sha256(genesis).digest() != trust.genesis_sha256:  # 1
-        raise Unverified("entry 0 is not the pinned one")
+        raise Unverified(Text("第 0 条与所固定的不同", "entry 0 is not the pinned one"))
     if (await _place(client, trust, genesis, now_ms)).index != 0:
-        raise Unverified("the pinned entry 0 stands elsewhere in this log")
+        raise Unverified(Text("所固定的第 0 条在该日志中另有位置", "the pinned entry 0 stands elsewhere in this log"))
     entry, _ = await client.filing(number)
     filing = _terms(entry, trust, number)  # 2
     proof = await _place(client, trust, entry, now_ms)  # 3
@@ -77,7 +77,7 @@ def open_filing(saved: bytes, trust: LogTrust, number: str) -> Filing:
     """
     proof = parse_tlog_proof(saved)
     if proof.extra is None:
-        raise Malformed("a saved filing carries its statement")
+        raise Malformed(Text("所存备案应带有其语句", "a saved filing carries its statement"))
     filing = _terms(proof.extra, trust, number)  # 2
     verify_tlog_proof(proof, proof.extra, trust.origin, trust.keys)  # 3
     return filing
@@ -86,16 +86,16 @@ def open_filing(saved: bytes, trust: LogTrust, number: str) -> Filing:
 def _terms(entry: bytes, trust: LogTrust, number: str) -> Filing:
     statement = parse_statement(entry)
     if not isinstance(statement.body, Filing) or statement.body.number != number:
-        raise Unverified("the ledger's answer is not this filing")
+        raise Unverified(Text("账本答复的不是这份备案", "the ledger's answer is not this filing"))
     if statement.envelope.issuer != trust.origin:
-        raise Unverified("a filing of another log")
+        raise Unverified(Text("是另一日志的备案", "a filing of another log"))
     return statement.body
 
 
 async def _place(client: LogClient, trust: LogTrust, entry: bytes, now_ms: int) -> LogProof:
     receipt = await client.statement(parse_statement(entry).identity)
     if receipt is None:
-        raise Unverified("the ledger shows a statement that is not in its log")
+        raise Unverified(Text("账本给出的语句不在其日志中", "the ledger shows a statement that is not in its log"))
     return verify_logged(entry, receipt, trust, now_ms).proof
 
 

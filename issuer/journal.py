@@ -162,7 +162,7 @@ def read_journal(path: Path, key: bytes) -> tuple[bytes, ...]:
     except OSError as error:
         raise cannot(Text("无法读取流水", "the journal cannot be read"), error) from error
     if not content.startswith(_MAGIC) and not _MAGIC.startswith(content):
-        raise Malformed("not an issuer's journal")
+        raise Malformed(Text("不是发证机构的流水", "not an issuer's journal"))
     if len(content) < _HEADER_BYTES:
         return ()
     batch_id = content[len(_MAGIC) : len(_MAGIC) + _ID_BYTES]
@@ -172,7 +172,9 @@ def read_journal(path: Path, key: bytes) -> tuple[bytes, ...]:
 def _read_frames(keys: _Keys, content: bytes) -> tuple[tuple[bytes, ...], int]:
     """All records up to a torn tail, and where the good part ends."""
     if content[:_HEADER_BYTES] != keys.header:
-        raise Unverified("the journal belongs to another batch or another record key")
+        raise Unverified(
+            Text("该流水属于另一批次或另一记录密钥", "the journal belongs to another batch or another record key")
+        )
     records: list[bytes] = []
     at = _HEADER_BYTES
     while (opened := keys.open(len(records), content, at)) is not None:
@@ -180,7 +182,9 @@ def _read_frames(keys: _Keys, content: bytes) -> tuple[tuple[bytes, ...], int]:
         at = opened[1]
     behind = content[at:]
     if keys.marker(len(records) + 1) in behind:
-        raise Unverified(f"record {len(records)} of the journal is damaged")
+        raise Unverified(
+            Text(f"流水的第 {len(records)} 条记录已损坏", f"record {len(records)} of the journal is damaged")
+        )
     return tuple(records), at
 
 

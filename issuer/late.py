@@ -113,7 +113,7 @@ def read_permit(path: Path) -> Statement:
         raise cannot(Text("无法读取补录许可", "the permit cannot be read"), error) from error
     statement = parse_statement(raw)
     if not isinstance(statement.body, LatePermit):
-        raise Malformed("a late permit signed by the authority is needed")
+        raise Malformed(Text("需要主管部门签署的补录许可", "a late permit signed by the authority is needed"))
     return statement
 
 

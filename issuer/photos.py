@@ -64,7 +64,7 @@ def read_photo(path: Path) -> Photo:
     except OSError as error:
         raise cannot(Text("无法读取照片", "a photo cannot be read"), error) from error
     if len(original) > MAX_FILE:
-        raise Malformed("photo of more than 20 MB")
+        raise Malformed(Text("照片超过 20 MB", "photo of more than 20 MB"))
     return Photo(make_thumbnail(original))
 
 
@@ -74,15 +74,15 @@ def make_thumbnail(original: bytes) -> bytes:
         with warnings.catch_warnings(), Image.open(io.BytesIO(original), formats=_FORMATS) as picture:
             warnings.simplefilter("ignore")  # Pillow's own size warning: the limit is ours
             if picture.width * picture.height > MAX_PIXELS:
-                raise Malformed("photo of more than 50 megapixels")
+                raise Malformed(Text("照片超过 5000 万像素", "photo of more than 50 megapixels"))
             picture.draft("RGB", (2 * _BOX[0], 2 * _BOX[1]))  # decodes a large JPEG at a fraction of its size
             upright = ImageOps.exif_transpose(picture).convert("RGB")
             upright.thumbnail(_BOX)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, MemoryError) as error:
-        raise Malformed("not a JPEG or PNG picture") from error
+        raise Malformed(Text("不是 JPEG 或 PNG 图片", "not a JPEG or PNG picture")) from error
     for quality in _QUALITIES:
         out = io.BytesIO()
         upright.save(out, "JPEG", quality=quality, optimize=True)
         if out.tell() <= MAX_THUMBNAIL:
             return out.getvalue()
-    raise Malformed("photo that does not fit 12 KiB")
+    raise Malformed(Text("照片无法压缩到 12 KiB 以内", "photo that does not fit 12 KiB"))

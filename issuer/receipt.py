@@ -19,6 +19,7 @@ from typing import Final
 from issuer.config import LogTrust
 from ledger.errors import Refused, Unverified
 from ledger.records.log_proof import LogProof, Sealed, open_sealed, verify_place
+from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 from ledger.wire import Logged, Receipt
 
@@ -38,13 +39,18 @@ def verify_receipt(
 ) -> tuple[Placed | Refused, ...]:
     """The answers in order of `entries`, every place proven. Raises Unverified (or Malformed) for the whole receipt."""
     if len(receipt.answers) != len(entries):  # 1
-        raise Unverified("receipt: another number of answers than statements")
+        raise Unverified(Text("回执：答复数与语句数不同", "receipt: another number of answers than statements"))
     sealed = open_sealed(receipt.checkpoint, receipt.seal, receipt.seal_inclusion, trust.origin, trust.keys)  # 2
     if abs(sealed.opened.time_s * 1000 - now_ms) > CLOCK_S * 1000:  # 3
-        raise Unverified(f"receipt: signed more than {CLOCK_S} s from this computer's clock; is the clock right?")
+        raise Unverified(
+            Text(
+                f"回执：签署时间与本机时钟相差超过 {CLOCK_S} 秒，请检查本机时钟",
+                f"receipt: signed more than {CLOCK_S} s from this computer's clock; is the clock right?",
+            )
+        )
     places = [answer.index for answer in receipt.answers if isinstance(answer, Logged)]
     if len(set(places)) != len(places) and len(set(entries)) == len(entries):  # 4
-        raise Unverified("receipt: two statements at one index")
+        raise Unverified(Text("回执：同一序号有两条语句", "receipt: two statements at one index"))
     return tuple(
         _place(entry, answer, receipt, sealed) if isinstance(answer, Logged) else answer
         for entry, answer in zip(entries, receipt.answers, strict=True)
@@ -55,7 +61,12 @@ def verify_logged(entry: bytes, receipt: Receipt, trust: LogTrust, now_ms: int) 
     """The proven place of one statement that must be in the log. Raises Unverified when the receipt says otherwise."""
     (answer,) = verify_receipt([entry], receipt, trust, now_ms)
     if isinstance(answer, Refused):
-        raise Unverified("receipt: a refusal where a place in the log was asked for")
+        raise Unverified(
+            Text(
+                "回执：所问的是日志中的位置，得到的却是拒绝",
+                "receipt: a refusal where a place in the log was asked for",
+            )
+        )
     return answer
 
 
@@ -64,6 +75,6 @@ def _place(entry: bytes, answer: Logged, receipt: Receipt, sealed: Sealed) -> Pl
     seal = sealed.seal
     of_this_batch = answer.index > seal.previous  # 5
     if of_this_batch != (answer.time == seal.time) or answer.time > seal.time or answer.time <= 0:
-        raise Unverified("receipt: a batch time that the seal contradicts")
+        raise Unverified(Text("回执：批次时间与封印矛盾", "receipt: a batch time that the seal contradicts"))
     proof = LogProof(answer.index, answer.inclusion, receipt.checkpoint, receipt.seal, receipt.seal_inclusion)
     return Placed(proof, answer.time)

@@ -54,7 +54,9 @@ def write_sample_roster(
     certificates. Malformed for arguments out of range, Unavailable when the file cannot be written.
     """
     if not 1 <= rows <= MAX_ROWS or not 0 <= seed < 800:
-        raise Malformed("a sample has 1 to 100,000 rows and a seed from 0 to 799")
+        raise Malformed(
+            Text("示例为 1 到 100,000 行，种子为 0 到 799", "a sample has 1 to 100,000 rows and a seed from 0 to 799")
+        )
     book = Workbook()
     page = book.active
     page.title = "上报数据"

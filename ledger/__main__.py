@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.commands import Command, add_commands
-from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unverified, unforeseen
+from ledger.errors import Malformed, Refused, Unavailable, Unverified, unforeseen
 
 _COMMANDS: Final = (
     Command("init", "创建日志 / create a log", "ledger.console.operate:add_init"),
@@ -70,17 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{refusal.code}: {refusal.text.both()} [{refusal.field}]", file=sys.stderr)
         return 1
     except Unverified as error:
-        said = str(error) if error.text is None else error.text.both()
-        print(f"未通过验证 / does not verify: {said}", file=sys.stderr)
+        print(f"未通过验证 / does not verify: {error.both()}", file=sys.stderr)
         return 1
     except Malformed as error:
-        print(f"格式不正确 / not well formed: {error}", file=sys.stderr)
+        print(f"格式不正确 / not well formed: {error.both()}", file=sys.stderr)
         return 2
     except Unavailable as error:
         print(f"无法完成 / could not be done: {error.what.both()}", file=sys.stderr)
-        return 3
-    except CertLedgerError as error:
-        print(f"无法完成 / could not be done: {error}", file=sys.stderr)
         return 3
     except OSError as error:
         print(f"无法完成 / could not be done: {unforeseen(error).what.both()}", file=sys.stderr)

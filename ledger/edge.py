@@ -168,10 +168,10 @@ def _answer(exc: Exception, statuses: Mapping[type[CertLedgerError], int]) -> Er
     if isinstance(exc, Refused):
         return ErrorAnswer(statuses[Refused], exc.code, exc.text, field=exc.field)
     if isinstance(exc, Malformed):
-        text = Text(f"格式不正确：{exc}", f"Not well formed: {exc}")
+        text = Text(f"格式不正确：{exc.of('zh')}", f"Not well formed: {exc}")
         return ErrorAnswer(statuses[Malformed], "malformed", text)
     if isinstance(exc, Unverified) and not isinstance(exc, Damaged):
-        text = Text(f"未通过验证：{exc}", f"Does not verify: {exc}")
+        text = Text(f"未通过验证：{exc.of('zh')}", f"Does not verify: {exc}")
         return ErrorAnswer(statuses[Unverified], "unverified", text)
     if isinstance(exc, Throttled):
         return replace(_http_answer(429), retry_after=exc.retry_after)

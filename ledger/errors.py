@@ -36,20 +36,41 @@ class CertLedgerError(Exception):
     """Base of everything this product raises on purpose."""
 
 
-class Malformed(CertLedgerError):
-    """The bytes are not of the form. `what` names the form; hostile input is never echoed."""
+class _Worded(CertLedgerError):
+    """Made of a Text where people meet it (at a terminal, in a settings file, at a desk), and of English alone where it
+    names a form or a proof for programmers. Like a Text it is read `of` a language, or in `both`.
+    """
+
+    def __init__(self, what: str | Text) -> None:
+        super().__init__(what)
+        self.text = what if isinstance(what, Text) else None
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.text is None else self.text.en
+
+    def of(self, lang: str) -> str:
+        return str(self) if self.text is None else self.text.of(lang)
+
+    def both(self) -> str:
+        return str(self) if self.text is None else self.text.both()
 
 
-class Unverified(CertLedgerError):
-    """Well-formed evidence that does not prove what it should. `text` is for people who can do something about it."""
+class Malformed(_Worded):
+    """The bytes are not of the form, or what somebody wrote is not. The words name the form; hostile input is never
+    echoed."""
 
-    def __init__(self, message: str, *, text: Text | None = None) -> None:
-        super().__init__(message)
-        self.text = text
+
+class Unverified(_Worded):
+    """Well-formed evidence that does not prove what it should."""
 
 
 class Damaged(Unverified):
-    """What our own store holds does not prove what it was committed with; `fsck` says what is wrong."""
+    """What our own store holds does not prove what it was committed with; `fsck` says what is wrong. Whoever runs the
+    program is told."""
+
+    def __init__(self, what: Text) -> None:
+        assert isinstance(what, Text), "people read it: it needs both languages"
+        super().__init__(what)
 
 
 class Refused(CertLedgerError):

@@ -177,7 +177,7 @@ def open_keys(text: bytes, passphrase: bytes) -> KeyFile:
     try:
         secrets = AESGCM(_stretch(passphrase, file)).decrypt(file.nonce, sealed, _format(file))
     except InvalidTag:
-        raise Unverified(_NOT_OPENED.en, text=_NOT_OPENED) from None
+        raise Unverified(_NOT_OPENED) from None
     if len(secrets) != 32 * len(file.keys):
         raise Malformed("key file with another number of secrets than keys")
     keys = {
@@ -285,7 +285,7 @@ def read_private_file(path: Path, limit: int) -> bytes:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise Malformed("not a regular file")
+                raise Malformed(Text("不是普通文件", "not a regular file"))
             if mode & 0o077:
                 text = Text(
                     "其他用户可以访问 {path}，请先执行：chmod 600 {path}",
@@ -296,13 +296,13 @@ def read_private_file(path: Path, limit: int) -> bytes:
     except OSError as error:
         raise cannot_read(path, error) from error
     if len(content) > limit:
-        raise Malformed("file larger than its form allows")
+        raise Malformed(Text("文件超出其格式允许的大小", "file larger than its form allows"))
     return content
 
 
 def _stretch(passphrase: bytes, file: _File) -> bytes:
     if not 1 <= len(passphrase) <= MAX_PASSPHRASE:
-        raise Malformed("passphrase empty or too long")
+        raise Malformed(Text("口令为空或过长", "passphrase empty or too long"))
     cost = file.cost
     kdf = Argon2id(salt=file.salt, length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib)
     return kdf.derive(passphrase)
@@ -314,18 +314,18 @@ def _format(file: _File) -> bytes:
 
 def _parse(text: bytes) -> _File:
     if len(text) > MAX_FILE:
-        raise Malformed("key file too large")
+        raise Malformed(Text("密钥文件过大", "key file too large"))
     try:
         if msgspec.json.decode(text, type=_Version).format != FORMAT:
-            raise Malformed("key file of an unknown version")
+            raise Malformed(Text("密钥文件的版本未知", "key file of an unknown version"))
         file = msgspec.json.decode(text, type=_File)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Malformed("not a key file") from None
+        raise Malformed(Text("不是密钥文件", "not a key file")) from None
     if _format(file) != text or (file.kdf, file.cipher) != _ALGORITHMS:
-        raise Malformed("not a key file")
+        raise Malformed(Text("不是密钥文件", "not a key file"))
     names = {key.name for key in file.keys}
     if not (len(file.salt) == 16 and len(file.nonce) == 12 and 1 <= len(names) == len(file.keys) <= MAX_KEYS):
-        raise Malformed("not a key file")
+        raise Malformed(Text("不是密钥文件", "not a key file"))
     return file
 
 

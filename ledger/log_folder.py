@@ -115,28 +115,38 @@ class LogFolder:
         except OSError as error:
             raise cannot(Text("无法读取日志目录", "the log's folder cannot be read"), error) from error
         if len(raw) > limit:
-            raise Malformed("a file of the log is too large")
+            raise Malformed(Text("日志目录中有文件过大", "a file of the log is too large"))
         return raw
 
 
 def check_log_url(url: str) -> None:
     """Raises Malformed unless `url` is http(s)://host[:port][/path] or file:///absolute/folder, and no secret."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise Malformed("a log's URL is printable ASCII")
+        raise Malformed(Text("日志地址只能是可打印的 ASCII 字符", "a log's URL is printable ASCII"))
     try:
         parts = urlsplit(url)
         _ = parts.port  # is no number, or too large
     except ValueError:
-        raise Malformed("a log's URL cannot be read") from None
+        raise Malformed(Text("无法识别日志地址", "a log's URL cannot be read")) from None
     if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise Malformed("a log's URL has no query and no fragment")
+        raise Malformed(Text("日志地址不带 ? 和 # 部分", "a log's URL has no query and no fragment"))
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/") or "\0" in unquote(parts.path):
-            raise Malformed("a folder of a log is file:///absolute/path")
+            raise Malformed(Text("日志目录应为 file:///绝对路径", "a folder of a log is file:///absolute/path"))
     elif parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Malformed("a log's URL is http(s)://host[:port] or file:///folder")
+        raise Malformed(
+            Text(
+                "日志地址应为 http(s)://主机[:端口] 或 file:///目录",
+                "a log's URL is http(s)://host[:port] or file:///folder",
+            )
+        )
     elif "@" in parts.netloc:
-        raise Malformed("a log's URL has no user and no password: it stands in reports and in logs")
+        raise Malformed(
+            Text(
+                "日志地址不得有用户名和口令：它会写入报告和日志",
+                "a log's URL has no user and no password: it stands in reports and in logs",
+            )
+        )
 
 
 def folder_url(folder: Path) -> str:

@@ -54,7 +54,7 @@ def import_catalogue_file(path: Path, version: str, *, base: Catalogue | None = 
     except OSError:
         raise Unavailable(Text("无法读取名单", "the list cannot be read"))
     if len(raw) > MAX_LIST_BYTES:
-        raise Malformed("the list is over 16 MiB")
+        raise Malformed(Text("名单超过 16 MiB", "the list is over 16 MiB"))
     table = _xlsx_rows(raw) if raw.startswith(b"PK") else _csv_rows(raw)
     rows = [row for row in table if any(cell.strip() for cell in row)]
     places = {
@@ -64,7 +64,9 @@ def import_catalogue_file(path: Path, version: str, *, base: Catalogue | None = 
         rows = rows[1:]
     places = places or {0: 0, 1: 1, 2: 2}
     if not rows or not {0, 1} <= places.keys():
-        raise Malformed("the list has no rows, or no column of codes or names")
+        raise Malformed(
+            Text("名单没有数据行，或缺少编码列、名称列", "the list has no rows, or no column of codes or names")
+        )
 
     def cell(row: list[str], column: int) -> str:
         at = places.get(column, len(row))
@@ -77,7 +79,7 @@ def _csv_rows(raw: bytes) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(raw.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error):
-        raise Malformed("the list is not CSV in UTF-8")
+        raise Malformed(Text("名单不是 UTF-8 编码的 CSV", "the list is not CSV in UTF-8"))
 
 
 def _xlsx_rows(raw: bytes) -> list[list[str]]:
@@ -87,7 +89,7 @@ def _xlsx_rows(raw: bytes) -> list[list[str]]:
         sheet = CalamineWorkbook.from_filelike(io.BytesIO(raw)).get_sheet_by_index(0)
         return [[str(cell) for cell in row] for row in sheet.to_python()]
     except CalamineError:
-        raise Malformed("the list is not an xlsx workbook")
+        raise Malformed(Text("名单不是 xlsx 工作簿", "the list is not an xlsx workbook"))
 
 
 def _read(name: str) -> bytes:

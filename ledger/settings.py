@@ -22,7 +22,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ledger.errors import CertLedgerError, Refused, cannot_read
+from ledger.errors import Malformed, Refused, Unverified, cannot_read
 from ledger.text import Text
 
 T = TypeVar("T")
@@ -164,8 +164,9 @@ class _Reader:
             return cls(**values)
         except Refused as error:
             return self._wrong(prefix + error.field, error.text.zh, error.text.en)
-        except CertLedgerError as error:
-            return self._wrong(prefix.rstrip(".") or "settings", str(error), str(error))
+        except (Malformed, Unverified) as error:  # a form without words for people: a vkey's, a policy's
+            zh = error.of("zh") if error.text else f"格式不正确（{error}）"
+            return self._wrong(prefix.rstrip(".") or "settings", zh, str(error))
 
     def _value(self, kind: Any, value: Any, key: str, about: Described) -> Any:
         if dataclasses.is_dataclass(kind):

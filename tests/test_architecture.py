@@ -188,6 +188,13 @@ def unavailable_classes() -> set[str]:
 
 
 UNAVAILABLE = unavailable_classes()
+PEOPLE = re.compile(  # modules about what a person types, sets or does at a desk: a wrong form is told to that person
+    r"""(ledger|issuer|verifier)\.(.*\.)?(config|console|listening|addresses|front_run|enquirers|requester)(\..*)?
+    |ledger\.(log_folder|reference_data|export\.(s3|sigv4)|store\.(opening|postgres_link|refilling))
+    |issuer\.(journal|receipt|photos|late|filing|sample|acts\.signed|exports\.proofs)
+    |verifier\.(trust|former|refresh|holders\.(passkeys|accounts|desk|sign_in)|claims\.desk|hiring\.(web|verifying))""",
+    re.VERBOSE,
+)
 
 
 def _called(node: ast.AST | None, names: set[str]) -> bool:
@@ -207,8 +214,10 @@ def _letters(node: ast.expr) -> str | None:
 
 
 def language_problems(module: str, source: str) -> list[str]:
-    """Where the world does not answer, people are told in Chinese and English: words that are not."""
+    """Where the world does not answer, our store is damaged, or a person wrote what is wrong, people are told in
+    Chinese and English: words that are not."""
     tree = ast.parse(source)
+    told = UNAVAILABLE | {"cannot", "Damaged"} | ({"Malformed", "Unverified"} if PEOPLE.fullmatch(module) else set())
     constants: dict[str, ast.expr] = {}
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
@@ -216,7 +225,7 @@ def language_problems(module: str, source: str) -> list[str]:
             constants[target.id] = node.value
     found = []
     for node in ast.walk(tree):
-        if not _called(node, UNAVAILABLE | {"cannot"}):
+        if not _called(node, told):
             continue
         assert isinstance(node, ast.Call)
         said = [constants.get(each.id, each) if isinstance(each, ast.Name) else each for each in node.args[:1]]
@@ -374,10 +383,19 @@ def test_other_faults_are_found() -> None:
         '_FULL = "full"\nraise ClockStopped(_FULL)',
         'raise cannot(Text("read", "read"), error)',
         "raise Unavailable()",
+        'raise Damaged("store: an entry is missing")',
     ],
 )
 def test_words_in_one_language_are_found(source: str) -> None:
     assert language_problems("ledger.x", source)
+
+
+def test_what_a_person_wrote_is_told_in_both_languages() -> None:
+    said = 'raise Malformed(f"{name}: 64 hex digits")', 'raise Unverified("receipt: is the clock right?") from error'
+    for module in ("ledger.console.export", "verifier.claims.config", "verifier.claims.console", "issuer.receipt"):
+        assert all(language_problems(module, each) for each in said), module
+    assert not any(language_problems("ledger.tlog.note", each) for each in said), "a form is named to programmers"
+    assert language_problems("verifier.config", 'raise Malformed(Text("64 位", "64 hex digits"))') == []
 
 
 def test_words_in_both_languages_are_not() -> None:

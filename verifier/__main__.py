@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as error:
         return _fail(error.text.both(), error)
     except Malformed as error:
-        return _fail(f"格式不正确 / not well formed: {error}", error)
+        return _fail(f"格式不正确 / not well formed: {error.both()}", error)
     except Unverified as error:
         return _fail(say_failure(error), error)
     except Unavailable as error:

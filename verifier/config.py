@@ -140,11 +140,18 @@ class LogConfig:
         if self.tiles_url:
             check_log_url(self.tiles_url)
         if self.token is not None and not self.ledger_url:
-            raise Malformed("token: of the ledger at ledger_url, which is not set")
+            raise Malformed(
+                Text(
+                    "token：是 ledger_url 处账本的令牌，而 ledger_url 未设置",
+                    "token: of the ledger at ledger_url, which is not set",
+                )
+            )
         if self.erasure_key and _HEX32.fullmatch(self.erasure_key) is None:
-            raise Malformed("erasure_key: 64 hex digits")
+            raise Malformed(Text("erasure_key：应为 64 位十六进制数", "erasure_key: 64 hex digits"))
         if not self.source_url:
-            raise Malformed("a log needs ledger_url, tiles_url or both")
+            raise Malformed(
+                Text("每个日志须有 ledger_url 或 tiles_url，或两者都有", "a log needs ledger_url, tiles_url or both")
+            )
         check_place(self.place)
 
     def read_token(self, folder: Path) -> str:
@@ -158,7 +165,7 @@ class LogConfig:
         except UnicodeDecodeError:
             text = ""
         if _HEX32.fullmatch(text) is None:
-            raise Malformed(f"{self.token}: a token has 64 hex digits")
+            raise Malformed(Text(f"{self.token}：令牌应为 64 位十六进制数", f"{self.token}: a token has 64 hex digits"))
         return text
 
     @property
@@ -286,19 +293,30 @@ class VerifierSettings:
 
     def __post_init__(self) -> None:
         if not self.logs or len({log.origin for log in self.logs}) != len(self.logs):
-            raise Malformed("logs: at least one, and no origin twice")
+            raise Malformed(Text("logs：至少一个，名称不得重复", "logs: at least one, and no origin twice"))
         if len({log.place for log in self.logs}) != len(self.logs):
-            raise Malformed("logs: each replica has a store of its own")
+            raise Malformed(Text("logs：每个副本须有各自的存储", "logs: each replica has a store of its own"))
         check_place(self.site_store, "site_store")
         if any(_HEX32.fullmatch(key) is None for key in self.receipt_keys):
-            raise Malformed("receipt_keys: 64 lower-case hex digits each")
+            raise Malformed(
+                Text("receipt_keys：每项应为 64 位小写十六进制数", "receipt_keys: 64 lower-case hex digits each")
+            )
         if self.site_store in {log.place for log in self.logs}:
-            raise Malformed("site_store: not a replica's store")
+            raise Malformed(Text("site_store：不得与副本共用存储", "site_store: not a replica's store"))
         self.trusts()
         if not self.replica and not all(log.ledger_url for log in self.logs):
-            raise Malformed("without a replica each log needs a ledger_url, to be asked for proofs")
+            raise Malformed(
+                Text(
+                    "不保存副本时，每个日志须有 ledger_url，以便查询证明",
+                    "without a replica each log needs a ledger_url, to be asked for proofs",
+                )
+            )
         if any(parse_vkey(vkey).type != ED25519 for vkey in self.kit_keys):
-            raise Malformed("kit_keys: the Ed25519 vkeys of makers of kits")
+            raise Malformed(
+                Text(
+                    "kit_keys：应为离线包制作方的 Ed25519 公钥（vkey）", "kit_keys: the Ed25519 vkeys of makers of kits"
+                )
+            )
         listening.check_tls(self.tls_cert, self.tls_key)
 
     def trusts(self) -> list[Trust]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ledger.errors import Malformed, Unverified
+from ledger.text import Text
 from ledger.tlog.checkpoint import OpenedCheckpoint, open_checkpoint
 from ledger.tlog.cosignature import ML_DSA_44_COSIGNATURE
 from ledger.tlog.note import ED25519, VerifierKey, parse_note
@@ -39,7 +40,7 @@ class FormerKeys:
     def __post_init__(self) -> None:
         check_pair(self.keys)
         if self.until_ms < 0:
-            raise Malformed("former keys: a last moment after 1970")
+            raise Malformed(Text("former_keys：最后时刻应在 1970 年以后", "former keys: a last moment after 1970"))
 
 
 class Pins(Protocol):
@@ -62,16 +63,23 @@ class Pins(Protocol):
 def check_pair(keys: Keys) -> None:
     """Raises Malformed unless these are the two keys of one log."""
     if sorted(key.type for key in keys) != [ED25519, ML_DSA_44_COSIGNATURE] or len({key.name for key in keys}) != 1:
-        raise Malformed("trust: the log has exactly one Ed25519 and one ML-DSA-44 key")
+        raise Malformed(
+            Text("日志公钥：Ed25519 与 ML-DSA-44 各一", "trust: the log has exactly one Ed25519 and one ML-DSA-44 key")
+        )
 
 
 def check_former(origin: str, keys: Keys, former: Sequence[FormerKeys]) -> None:
     """Raises Malformed unless all are pairs of this log, and no key is in two of them."""
     every = [*keys, *(key for pair in former for key in pair.keys)]
     if any(key.name != origin for key in every):
-        raise Malformed("trust: a log key of another origin")
+        raise Malformed(Text("日志公钥：不是该日志的", "trust: a log key of another origin"))
     if len({key.public for key in every}) != len(every):
-        raise Malformed("trust: a former log key is neither a present one nor listed twice")
+        raise Malformed(
+            Text(
+                "日志以前的公钥不得是现用的，也不得重复",
+                "trust: a former log key is neither a present one nor listed twice",
+            )
+        )
 
 
 def keys_of(note: bytes, origin: str, keys: Keys, former: Sequence[FormerKeys]) -> tuple[Keys, int | None]:
@@ -79,7 +87,7 @@ def keys_of(note: bytes, origin: str, keys: Keys, former: Sequence[FormerKeys]) 
     no end). No signature is checked. Raises UnknownKeys; Unverified for another origin, Malformed for no note."""
     parsed = parse_note(note)
     if parsed.text.partition("\n")[0] != origin:
-        raise Unverified("a checkpoint of another log")
+        raise Unverified(Text("是另一日志的检查点", "a checkpoint of another log"))
     lines = {(line.name, line.key_id) for line in parsed.signatures}
     pairs: list[tuple[Keys, int | None]] = [(keys, None), *((pair.keys, pair.until_ms) for pair in former)]
     for pair, until_ms in pairs:

@@ -27,4 +27,4 @@ TLS_KEY: Final = described(Text("TLS 私钥", "TLS private key"))
 def check_tls(cert: Path | None, key: Path | None) -> None:
     """Raises Malformed for one without the other."""
     if (cert is None) != (key is None):
-        raise Malformed("tls_cert and tls_key go together")
+        raise Malformed(Text("tls_cert 与 tls_key 须同时给出", "tls_cert and tls_key go together"))

@@ -49,13 +49,18 @@ def refreshed(item: Bundle | Staple, evidence: Evidence, trust: Trust, now_ms: i
         old = None
     new = open_evidence(evidence, trust, now_ms)  # 2
     if evidence.cert_key != item.evidence.cert_key or not new.state.is_current:
-        raise Unverified("evidence of something else than was asked for")
+        raise Unverified(Text("账本给出的证明与所询问的不同", "evidence of something else than was asked for"))
     if not new.witnessed:
         raise Refused("UNWITNESSED", "evidence", _UNWITNESSED)
     if old is not None:
         _check_later(old, new)
     elif evidence.issued is None or evidence.issued.entry != item.entry:
-        raise Unverified("the log holds no such statement, or another one, for this certificate")
+        raise Unverified(
+            Text(
+                "日志中没有该证书的这条语句，或另有一条",
+                "the log holds no such statement, or another one, for this certificate",
+            )
+        )
     else:
         verify_carried(replace(item, evidence=evidence), carried, trust, now_ms)  # 1
     if isinstance(item, Bundle):

@@ -51,6 +51,10 @@ from verifier.violation import NOT_PINNED, ClocksDiffer, Unwitnessed, Violation
 MAX_BATCH: Final = 16_384  # entries between two seals: four times what a ledger may put in a batch
 MAX_BATCH_BYTES: Final = 128 * 1024 * 1024
 _MAX_PAUSE_S: Final = 30.0
+_FUTURE: Final = Text(
+    "检查点的时间在未来：请检查本机时钟",
+    "checkpoint: its time is in the future; is this computer's clock right?",
+)
 _PENDING_NODES: Final = 40_000  # of the map while a long log is taken in: only its end will be proven from
 
 
@@ -115,7 +119,7 @@ class Replica:
             return self
         first = await entry_at(store, 0)
         if sha256(first).digest() != trust.genesis:
-            raise Unverified("the store holds another log than the pinned one")
+            raise Unverified(Text("存储中的日志不是所固定的那个", "the store holds another log than the pinned one"))
         note = await store.checkpoint()
         if note is not None:
             try:
@@ -123,9 +127,14 @@ class Replica:
             except UnknownKeys:
                 return self  # the log's keys have changed since: the next poll brings a new one
             if opened.checkpoint.size > head.size:
-                raise Unverified("the store is older than its own checkpoint; make a new one with init")
+                raise Unverified(
+                    Text(
+                        "存储比它自己的检查点旧，请用 init 重新建立",
+                        "the store is older than its own checkpoint; make a new one with init",
+                    )
+                )
             if await self.root_at(opened.checkpoint.size) != opened.checkpoint.root:
-                raise Unverified("the store's checkpoint is not of its entries")
+                raise Unverified(Text("存储的检查点与其条目不符", "the store's checkpoint is not of its entries"))
             if former:
                 moment = opened.time_s * 1000
                 self._before = Verified(opened.checkpoint.size, opened.checkpoint.root, moment, moment, note)
@@ -184,7 +193,7 @@ class Replica:
                 Text("该处没有可用的检查点：请核对地址", "no checkpoint is served there: look at the address")
             ) from refusal
         except Malformed as error:  # as what is no note: of whoever answered
-            raise Violation(f"checkpoint: {error}", proven=False) from error
+            raise Violation(_no_checkpoint(error), proven=False) from error
 
     def _with_quorum(self, note: bytes, now_ms: int | None) -> CosignedCheckpoint:
         trust = self._trust
@@ -195,9 +204,9 @@ class Replica:
         try:
             opened = open_checkpoint(note, self._trust.origin, self._trust.keys)
         except (Malformed, Unverified) as error:
-            raise Violation(f"checkpoint: {error}", proven=False) from error
+            raise Violation(_no_checkpoint(error), proven=False) from error
         if opened.time_s * 1000 > now_ms + self._trust.max_skew_ms:
-            raise ClocksDiffer("checkpoint: its time is in the future")
+            raise ClocksDiffer(_FUTURE)
         return opened
 
     async def _compare(self, opened: OpenedCheckpoint) -> None:
@@ -219,7 +228,7 @@ class Replica:
         try:
             return self._with_quorum(note, now_ms)
         except (Malformed, Unverified) as error:
-            raise Unwitnessed(f"checkpoint: {error}") from error
+            raise Unwitnessed(_no_checkpoint(error)) from error
 
     async def _follow(self, opened: CosignedCheckpoint, progress: Callable[[int], None]) -> None:
         checkpoint = opened.checkpoint
@@ -373,3 +382,7 @@ class Replica:
 def _verified(opened: CosignedCheckpoint) -> Verified:
     checkpoint = opened.checkpoint
     return Verified(checkpoint.size, checkpoint.root, opened.time_s * 1000, opened.log_time_s * 1000, opened.note)
+
+
+def _no_checkpoint(error: Malformed | Unverified) -> Text:
+    return Text(f"检查点不成立：{error.of('zh')}", f"checkpoint: {error}")

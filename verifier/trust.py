@@ -13,6 +13,7 @@ from typing import Final
 from ledger.errors import Malformed
 from ledger.records.grades import Ladder
 from ledger.records.occupations import Catalogue
+from ledger.text import Text
 from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, WITNESS_TYPES, Policy, format_policy, parse_policy
 from verifier.former import FormerKeys, check_former, check_pair
@@ -50,22 +51,41 @@ class Trust:
         check_pair(self.keys)
         check_former(self.origin, self.keys, self.former)
         if len(self.genesis) != 32 or not self.bases:
-            raise Malformed("trust: a digest of 32 bytes and at least one official address")
+            raise Malformed(
+                Text(
+                    "信任设置：创世摘要为 32 字节，且至少一个官方网址",
+                    "trust: a digest of 32 bytes and at least one official address",
+                )
+            )
         for base in self.bases:
             check_base(base)
         if not 1_000 <= self.freshness_ms <= 366 * 86_400_000 or not 0 <= self.max_skew_ms <= 3_600_000:
-            raise Malformed("trust: freshness of 1 s to a year, skew of at most an hour")
+            raise Malformed(
+                Text(
+                    "信任设置：时效为 1 秒到一年，时钟误差最多一小时",
+                    "trust: freshness of 1 s to a year, skew of at most an hour",
+                )
+            )
         if not 0 <= self.bundle_age_ms <= 366 * 86_400_000:
-            raise Malformed("trust: a holder's file may be up to a year old")
+            raise Malformed(
+                Text("信任设置：持证人文件的时效最多一年", "trust: a holder's file may be up to a year old")
+            )
         if any(key.type not in WITNESS_TYPES for key in self.map_auditors):
-            raise Malformed("trust: a map auditor's key is of a cosignature type")
+            raise Malformed(
+                Text("信任设置：状态审计员的公钥应为共签类型", "trust: a map auditor's key is of a cosignature type")
+            )
         if len(self.receipt_key) not in (0, 32):
-            raise Malformed("trust: a receipt key has 32 bytes")
+            raise Malformed(Text("信任设置：收据公钥为 32 字节", "trust: a receipt key has 32 bytes"))
         former = [key for pair in self.former for key in pair.keys]
         public = [key.public for key in (*self.keys, *former, *self.policy.keys, *self.map_auditors)]
         public += [self.receipt_key] if self.receipt_key else []
         if len(set(public)) != len(public):
-            raise Malformed("trust: log, witnesses and map auditors are different parties with different keys")
+            raise Malformed(
+                Text(
+                    "信任设置：日志、见证人、状态审计员各为一方，公钥不得相同",
+                    "trust: log, witnesses and map auditors are different parties with different keys",
+                )
+            )
 
     @property
     def official_host(self) -> str:
@@ -102,9 +122,13 @@ def build_trust(
     Raises Malformed at the first that is wrong.
     """
     if _HEX32.fullmatch(genesis) is None:
-        raise Malformed("trust: genesis is 64 lower-case hex digits")
+        raise Malformed(
+            Text("信任设置：genesis 应为 64 位小写十六进制数", "trust: genesis is 64 lower-case hex digits")
+        )
     if receipt_key and _HEX32.fullmatch(receipt_key) is None:
-        raise Malformed("trust: receipt_key is 64 lower-case hex digits")
+        raise Malformed(
+            Text("信任设置：receipt_key 应为 64 位小写十六进制数", "trust: receipt_key is 64 lower-case hex digits")
+        )
     return Trust(
         origin=origin,
         keys=tuple(parse_vkey(text) for text in log_keys),
@@ -126,6 +150,11 @@ def check_base(base: str) -> None:
     """Raises Malformed unless `base` is scheme://host[:port] in its one spelling; plain http only on loopback."""
     match = _BASE.fullmatch(base)
     if match is None or int(match[3] or 1) > 65_535:
-        raise Malformed("an official address is https://host in lower case, without path or trailing slash")
+        raise Malformed(
+            Text(
+                "官方网址应为 https://主机，小写，不带路径，末尾不带斜杠",
+                "an official address is https://host in lower case, without path or trailing slash",
+            )
+        )
     if match[1] == "http" and match[2] not in _LOOPBACK:
-        raise Malformed("an official address uses https, except on loopback")
+        raise Malformed(Text("官方网址必须使用 https，本机除外", "an official address uses https, except on loopback"))

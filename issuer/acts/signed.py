@@ -36,7 +36,7 @@ def read_signed(path: Path) -> Statement:
         raise cannot(Text("无法读取语句文件", "the statement cannot be read"), error) from error
     statement = parse_statement(raw)
     if statement.envelope.single or not isinstance(statement.body, Correct):
-        raise Malformed("a correction signed by the authority is needed")
+        raise Malformed(Text("需要主管部门签署的更正", "a correction signed by the authority is needed"))
     return statement
 
 

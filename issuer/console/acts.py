@@ -76,7 +76,9 @@ async def rule(arguments: Namespace) -> int:
     if stretch is not None:
         first, last = stretch
         if first > last or first < 0:
-            raise Malformed("--range: FIRST and LAST are log indexes, in order")
+            raise Malformed(
+                Text("--range：FIRST 和 LAST 为日志序号，先小后大", "--range: FIRST and LAST are log indexes, in order")
+            )
         words = {"reason": arguments.reason or "", "effective_date": arguments.date or ""}
         source = one_line(form, **words, number=f"{first}-{last}")
 
@@ -116,7 +118,9 @@ async def correct(arguments: Namespace) -> int:
 
 async def _signed(arguments: Namespace) -> int:
     if arguments.sheet is not None or arguments.number:
-        raise Malformed("--signed stands alone: the lines are those of the proposal")
+        raise Malformed(
+            Text("--signed 须单独使用：各行以提案为准", "--signed stands alone: the lines are those of the proposal")
+        )
     statement = read_signed(arguments.signed)
     desk = open_desk(arguments.dir, lambda: passphrase(arguments))
     async with AsyncExitStack() as stack:
@@ -153,7 +157,7 @@ async def appoint(arguments: Namespace) -> int:
     """Posts, from a sheet."""
     fonts = load_fonts()
     if arguments.photos is not None and not arguments.photos.is_dir():
-        raise Malformed(f"--photos: {arguments.photos} is not a folder")
+        raise Malformed(Text(f"--photos：{arguments.photos} 不是目录", f"--photos: {arguments.photos} is not a folder"))
 
     def make(filing: Filing, register: Register, today: int) -> Act:
         return AppointAct(filing, register, today, fonts=fonts, photos=arguments.photos)
@@ -169,9 +173,13 @@ async def key(arguments: Namespace) -> int:
         try:
             named = bytes.fromhex(arguments.key)
         except ValueError as error:
-            raise Malformed("--key: record, request, or a public key in hex") from error
+            raise Malformed(
+                Text("--key：record、request，或十六进制公钥", "--key: record, request, or a public key in hex")
+            ) from error
     if len(named) != 32:
-        raise Malformed("--key: a public key has 32 bytes, 64 hex digits")
+        raise Malformed(
+            Text("--key：公钥为 32 字节，即 64 位十六进制数", "--key: a public key has 32 bytes, 64 hex digits")
+        )
     public, status = named, STATES[arguments.state]
 
     def make(filing: Filing, register: Register, today: int) -> Act:
@@ -184,11 +192,16 @@ def source_of(arguments: Namespace, form: Form, **cells: str) -> Source:
     """The sheet that the command names, or the line that it spells out. Raises Malformed when it names both."""
     words = {name: text for name, text in cells.items() if text}
     if (arguments.sheet is None) == ("number" not in words):
-        raise Malformed("give --from SHEET, or --number NUMBER and what belongs to it")
+        raise Malformed(
+            Text(
+                "请给出 --from SHEET，或 --number NUMBER 及其相关选项",
+                "give --from SHEET, or --number NUMBER and what belongs to it",
+            )
+        )
     if arguments.sheet is None:
         return one_line(form, **words)
     if words:
-        raise Malformed("with --from, everything else stands in the sheet")
+        raise Malformed(Text("使用 --from 时，其余内容都写在表中", "with --from, everything else stands in the sheet"))
     return read_sheet(arguments.sheet, form)
 
 

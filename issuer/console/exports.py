@@ -206,7 +206,11 @@ def _fields(arguments: Namespace) -> Collection[str]:
         return DEFAULT_FIELDS
     found = listed_fields(arguments.fields)
     if found is None:
-        raise Malformed(f"--fields: none, or some of {', '.join(FIELDS)}")
+        raise Malformed(
+            Text(
+                f"--fields：none，或下列若干项：{'、'.join(FIELDS)}", f"--fields: none, or some of {', '.join(FIELDS)}"
+            )
+        )
     return found
 
 

@@ -28,7 +28,12 @@ _DONE: Final = Text("规则包已公布，序号 {index}", "the pack is publishe
 async def publish(arguments: Namespace) -> int:
     """Raises Refused (VERSION_EXISTS, NOT_EMPLOYER, …) as the ledger answers, Unverified for a receipt that lies."""
     if _DIGEST.fullmatch(arguments.digest) is None:
-        raise Malformed("--digest: the SHA-256 of the pack, 64 hex digits in lower case")
+        raise Malformed(
+            Text(
+                "--digest：规则包的 SHA-256，64 位小写十六进制数",
+                "--digest: the SHA-256 of the pack, 64 hex digits in lower case",
+            )
+        )
     desk = open_desk(arguments.dir, lambda: passphrase(arguments))
     assert desk.record is not None and desk.request is not None
     pack = Pack(

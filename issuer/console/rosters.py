@@ -302,7 +302,7 @@ def _show_outcome(out: Path, outcome: Outcome, printed: list[Printed], *, skip_b
 
 def _check_photos(photos: Path | None) -> None:
     if photos is not None and not photos.is_dir():
-        raise Malformed(f"--photos: {photos} is not a folder")
+        raise Malformed(Text(f"--photos：{photos} 不是目录", f"--photos: {photos} is not a folder"))
 
 
 def _now_ms() -> int:

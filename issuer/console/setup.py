@@ -59,7 +59,9 @@ async def init(arguments: Namespace) -> int:
         genesis = await fetch_genesis(client, arguments.origin, keys)
         digest = sha256(genesis).hexdigest()
         if arguments.genesis is not None and arguments.genesis.lower() != digest:
-            raise Unverified("entry 0 of this log is not the one named by --genesis")
+            raise Unverified(
+                Text("该日志的第 0 条与 --genesis 给出的不同", "entry 0 of this log is not the one named by --genesis")
+            )
         settings = IssuerSettings(
             ledger_url=arguments.ledger.rstrip("/"),
             origin=arguments.origin,

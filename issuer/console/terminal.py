@@ -86,6 +86,8 @@ def report_error(error: CertLedgerError, *, as_json: bool) -> int:
 def _said(error: CertLedgerError) -> Text:
     if isinstance(error, Unavailable):
         return error.what
+    if isinstance(error, Malformed | Unverified) and error.text is not None:
+        return error.text
     if isinstance(error, Unverified):
-        return error.text or Text(f"未通过验证：{error}", f"does not verify: {error}")
+        return Text(f"未通过验证：{error}", f"does not verify: {error}")
     return Text(f"格式不正确：{error}", f"not well formed: {error}")

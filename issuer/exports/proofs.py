@@ -17,6 +17,7 @@ from issuer.receipt import CLOCK_S
 from ledger.errors import Unverified
 from ledger.records.evidence import Evidence
 from ledger.records.state import CertificateState, parse_certificate_state
+from ledger.text import Text
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
 
@@ -62,4 +63,9 @@ def _without_doubles(holdings: Sequence[Holding]) -> Iterator[list[Holding]]:
 def _check_fresh(evidence: Evidence, trust: LogTrust, now_ms: int) -> None:
     opened = open_cosigned(evidence.checkpoint, trust.origin, trust.keys, NO_WITNESSES)
     if abs(opened.log_time_s * 1000 - now_ms) > CLOCK_S * 1000:
-        raise Unverified(f"evidence: signed more than {CLOCK_S} s from this computer's clock; is the clock right?")
+        raise Unverified(
+            Text(
+                f"证明：签署时间与本机时钟相差超过 {CLOCK_S} 秒，请检查本机时钟",
+                f"evidence: signed more than {CLOCK_S} s from this computer's clock; is the clock right?",
+            )
+        )

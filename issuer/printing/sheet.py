@@ -28,7 +28,7 @@ from ledger.text import Text
 UNREADABLE: Final = Text(
     "印出的二维码未能读回原内容，该证书未保存", "The printed code did not read back as written; not kept"
 )
-UNPRINTABLE: Final = Text("证书内容无法印刷：{why}", "The certificate cannot be printed: {why}")
+UNPRINTABLE: Final = Text("证书内容无法印刷：{zh}", "The certificate cannot be printed: {en}")
 
 Item = tuple[CertificateFace, ClaimSlip, Path, bytes]  # the last: a staple to embed
 
@@ -107,7 +107,7 @@ def print_one(face: CertificateFace, slip: ClaimSlip, path: Path, staple: bytes)
     except Unverified:
         return Printed(path, False, "UNREADABLE", UNREADABLE)
     except Malformed as error:
-        return Printed(path, False, "UNPRINTABLE", UNPRINTABLE.format(why=error))
+        return Printed(path, False, "UNPRINTABLE", UNPRINTABLE.format(zh=error.of("zh"), en=error.of("en")))
     if warning is not None:
         return Printed(path, True, warning.code, warning.text)
     return Printed(path, True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ledger.errors import Malformed
 from ledger.records.authority import Filing, FilingRow
 from ledger.records.number import check_filing_number
+from ledger.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,12 @@ class FilingTerms:
     def __post_init__(self) -> None:
         check_filing_number(self.filing_number)
         if not self.name or self.window[1] < self.window[0] or not self.rows:
-            raise Malformed("filing terms: no name, no rows, or a window that ends before it begins")
+            raise Malformed(
+                Text(
+                    "备案内容：没有名称、没有行，或止期早于起期",
+                    "filing terms: no name, no rows, or a window that ends before it begins",
+                )
+            )
 
     @classmethod
     def of(cls, filing: Filing) -> FilingTerms:

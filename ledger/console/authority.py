@@ -136,7 +136,12 @@ def _body(arguments: argparse.Namespace) -> AuthorityBody:
     try:
         text = read_file(arguments.source, 16 * 1024 * 1024).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Malformed(f"{arguments.source.name}: not UTF-8; save it as UTF-8") from None
+        raise Malformed(
+            Text(
+                f"{arguments.source.name}：不是 UTF-8 编码，请另存为 UTF-8",
+                f"{arguments.source.name}: not UTF-8; save it as UTF-8",
+            )
+        ) from None
     return read_body(arguments.what, text, _today())
 
 
@@ -222,9 +227,9 @@ def _read_json(path: Path, form: str) -> dict[str, Any]:
     try:
         document = json.loads(read_file(path, 64 * 1024))
     except (ValueError, RecursionError) as error:
-        raise Malformed(f"{path.name}: not JSON") from error
+        raise Malformed(Text(f"{path.name}：不是 JSON", f"{path.name}: not JSON")) from error
     if not isinstance(document, dict) or document.get("format") != form:
-        raise Malformed(f"{path.name}: not of the form {form}")
+        raise Malformed(Text(f"{path.name}：不是 {form} 格式", f"{path.name}: not of the form {form}"))
     return document
 
 

@@ -24,6 +24,7 @@ from ledger.records.rotation import AuthorityChange, LogKey
 from ledger.records.statements import AuthorityBody, parse_proposal, propose
 from ledger.records.supervision import FilingStanding, KeyStanding
 from ledger.reference_data import load_ladder
+from ledger.text import Text
 
 _FILING_KEYS: Final = frozenset(
     [
@@ -57,9 +58,11 @@ def read_body(what: str, text: str, today: int) -> AuthorityBody:
         parse_proposal(proposal.protected, proposal.payload)  # as every reader will read it
         return body
     except KeyError as error:
-        raise Malformed(f"{what}: missing or unknown {error.args[0]!r}") from error
+        raise Malformed(
+            Text(f"{what}：缺少或未知的项 {error.args[0]!r}", f"{what}: missing or unknown {error.args[0]!r}")
+        ) from error
     except (tomllib.TOMLDecodeError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise Malformed(f"{what}: {error}") from error
+        raise Malformed(Text(f"{what}：格式不正确（{error}）", f"{what}: not well formed: {error}")) from error
 
 
 def hex_bytes(text: object, length: int) -> bytes:
@@ -67,9 +70,11 @@ def hex_bytes(text: object, length: int) -> bytes:
     try:
         raw = bytes.fromhex(str(text))
     except ValueError as error:
-        raise Malformed("a key, digest or signature is written in hex") from error
+        raise Malformed(
+            Text("公钥、摘要和签名应写成十六进制", "a key, digest or signature is written in hex")
+        ) from error
     if len(raw) != length:
-        raise Malformed(f"{length} bytes in hex are needed")
+        raise Malformed(Text(f"应为 {length} 字节的十六进制", f"{length} bytes in hex are needed"))
     return raw
 
 
@@ -153,7 +158,9 @@ def _late_permit(table: _Table, today: int) -> LatePermit:
     _only(table, {"filing", "reason", "first_day", "last_day", "permitted"})
     hashes = [hex_bytes(item, 32) for item in table["permitted"]]
     if not hashes:
-        raise Malformed("late-permit: permitted lists at least one hash")
+        raise Malformed(
+            Text("late-permit：permitted 至少列出一个摘要", "late-permit: permitted lists at least one hash")
+        )
     days = _day(table["first_day"]), _day(table["last_day"])
     return LatePermit(table["filing"], _reason(table), *days, permit_root(hashes), len(hashes))
 
@@ -215,14 +222,24 @@ def _filed_key(key: object, table: _Table) -> FiledKey:
         _only(key, _KEY_KEYS)
         last = _day(key["last_day"]) if "last_day" in key else 0
         return FiledKey(hex_bytes(key["public"], 32), _day(key["first_day"]), last)
-    raise Malformed("filing: a key is hex, or a table with public and first_day")
+    raise Malformed(
+        Text(
+            "filing：公钥应为十六进制，或含 public 和 first_day 的表",
+            "filing: a key is hex, or a table with public and first_day",
+        )
+    )
 
 
 def _only(table: _Table, known: frozenset[str] | set[str]) -> None:
     unknown = sorted(table.keys() - known)
     if unknown:
         nearest = get_close_matches(unknown[0], known, 1, 0.0)
-        raise Malformed(f"unknown key {unknown[0]!r}; the nearest is {nearest[0]!r}")
+        raise Malformed(
+            Text(
+                f"未知的键 {unknown[0]!r}，最接近的是 {nearest[0]!r}",
+                f"unknown key {unknown[0]!r}; the nearest is {nearest[0]!r}",
+            )
+        )
 
 
 def _day(value: object) -> int:

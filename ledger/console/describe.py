@@ -104,7 +104,7 @@ def describe(body: Body) -> str:
             if body.track_id:
                 lines.append(f"  移至轨迹 moves to track {body.track_id.hex()}")
         case _:
-            raise Malformed("not a proposal of the authority")
+            raise Malformed(Text("不是主管部门的提案", "not a proposal of the authority"))
     return "\n".join(lines)
 
 

@@ -92,7 +92,9 @@ def _erase(arguments: argparse.Namespace) -> int:
     async def carry_out(order: Order) -> tuple[Erasable, int]:
         secret = open_order(private, bytes.fromhex(order.order))
         if cert_key_of(secret).hex() != order.cert_key:
-            raise Malformed("the order is of another certificate than the line says")
+            raise Malformed(
+                Text("删除申请所指证书与该行不符", "the order is of another certificate than the line says")
+            )
         return await erase_rows(
             settings.store, arguments.dir, arguments.store_owner, lambda store: find_erasable(store, index, secret)
         )
@@ -131,7 +133,7 @@ def _against(error: CertLedgerError) -> str | None:
     if isinstance(error, Refused) and error.code == NO_CERTIFICATE:
         return f"{error.code}: {error.text.both()}"
     if isinstance(error, Malformed | Unverified) and not isinstance(error, Damaged):
-        return str(error)
+        return error.both()
     return None
 
 
@@ -145,7 +147,12 @@ def read_orders(raw: bytes) -> list[Order]:
                 bytes.fromhex(decoded.order)
                 found.append(decoded)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise Malformed(f"orders: line {number} is none of cert-verifier holder-requests") from None
+            raise Malformed(
+                Text(
+                    f"删除申请：第 {number} 行不是 cert-verifier holder-requests 的输出",
+                    f"orders: line {number} is none of cert-verifier holder-requests",
+                )
+            ) from None
     return found
 
 

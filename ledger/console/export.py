@@ -57,7 +57,7 @@ def add_export_tiles(export: argparse.ArgumentParser) -> None:
 
 def _export(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.every <= 3600:
-        raise Malformed("--every: 1 to 3600 seconds")
+        raise Malformed(Text("--every：1 到 3600 秒", "--every: 1 to 3600 seconds"))
     settings = load_settings(LedgerSettings, arguments.folder / SETTINGS_FILE)
     asyncio.run(_run(arguments, settings))
     return 0
@@ -141,7 +141,7 @@ def open_place(to: str, environ: Mapping[str, str]) -> FolderPlace | S3Place:
     if to.startswith("s3://"):
         return S3Place(*read_bucket(to, environ))
     if "://" in to:
-        raise Malformed("--to: a folder, or s3://bucket/prefix")
+        raise Malformed(Text("--to：应为目录，或 s3://存储桶/前缀", "--to: a folder, or s3://bucket/prefix"))
     return FolderPlace(Path(to))
 
 

@@ -78,7 +78,7 @@ def add_catalogue(catalogue: argparse.ArgumentParser) -> None:
 
 def _init(arguments: argparse.Namespace) -> int:
     if not 8 <= arguments.map_depth <= MAX_DEPTH:
-        raise Malformed(f"--map-depth: 8 to {MAX_DEPTH}")
+        raise Malformed(Text(f"--map-depth：8 到 {MAX_DEPTH}", f"--map-depth: 8 to {MAX_DEPTH}"))
     settings = LedgerSettings(
         origin=arguments.origin,
         store=arguments.store,

@@ -18,7 +18,7 @@ def read_file(path: Path, limit: int) -> bytes:
     except OSError as error:
         raise cannot_read(path, error) from error
     if len(raw) > limit:
-        raise Malformed(f"{path.name}: larger than {limit} bytes")
+        raise Malformed(Text(f"{path.name}：超过 {limit} 字节", f"{path.name}: larger than {limit} bytes"))
     return raw
 
 

@@ -52,11 +52,25 @@ class Bucket:
         local = parts.scheme == "http" and parts.hostname in _LOOPBACK
         plain = bool(parts.netloc) and "@" not in parts.netloc  # keys come from their own variables, and sign
         if not (parts.scheme == "https" or local) or not plain or parts.path not in ("", "/") or parts.query:
-            raise Malformed("object store: the endpoint is https://host[:port]; plain http only on loopback")
+            raise Malformed(
+                Text(
+                    "对象存储：服务地址应为 https://主机[:端口]，仅本机可用 http",
+                    "object store: the endpoint is https://host[:port]; plain http only on loopback",
+                )
+            )
         if _BUCKET.fullmatch(self.name) is None or (self.prefix and _PREFIX.fullmatch(self.prefix) is None):
-            raise Malformed("object store: s3://bucket or s3://bucket/prefix, in unreserved characters")
+            raise Malformed(
+                Text(
+                    "对象存储：应为 s3://存储桶 或 s3://存储桶/前缀，只用无需转义的字符",
+                    "object store: s3://bucket or s3://bucket/prefix, in unreserved characters",
+                )
+            )
         if not self.region.isascii() or not self.region.replace("-", "").isalnum():
-            raise Malformed("object store: a region is of letters, digits and hyphens")
+            raise Malformed(
+                Text(
+                    "对象存储：区域名只用字母、数字和连字符", "object store: a region is of letters, digits and hyphens"
+                )
+            )
 
 
 def read_bucket(url: str, environ: Mapping[str, str]) -> tuple[Bucket, Credentials]:
@@ -66,7 +80,12 @@ def read_bucket(url: str, environ: Mapping[str, str]) -> tuple[Bucket, Credentia
     endpoint = environ.get("AWS_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com"
     key_id, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
     if not key_id or not secret:
-        raise Malformed("object store: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")
+        raise Malformed(
+            Text(
+                "对象存储：未设置 AWS_ACCESS_KEY_ID 和 AWS_SECRET_ACCESS_KEY",
+                "object store: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
+            )
+        )
     credentials = Credentials(key_id, secret, environ.get("AWS_SESSION_TOKEN", ""))
     return Bucket(endpoint.rstrip("/"), region, name, prefix.rstrip("/")), credentials
 
@@ -194,5 +213,5 @@ class S3Place:
             async for chunk in response.content.iter_chunked(64 * 1024):
                 answer += chunk
                 if len(answer) > BUNDLE_CEILING:
-                    raise Malformed("an object is too large to be a tile")
+                    raise Malformed(Text("有一对象过大，不是树块", "an object is too large to be a tile"))
             return response.status, bytes(answer)

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ledger.errors import Malformed
+from ledger.text import Text
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "s3"
@@ -27,7 +28,11 @@ class Credentials:
 
     def __post_init__(self) -> None:
         if not self.key_id or not self.secret or not f"{self.key_id}{self.secret}{self.session_token}".isascii():
-            raise Malformed("object store: a key id and a secret key, in ASCII")
+            raise Malformed(
+                Text(
+                    "对象存储：需要密钥编号和密钥，均为 ASCII 字符", "object store: a key id and a secret key, in ASCII"
+                )
+            )
 
 
 def encode_path(path: str) -> str:

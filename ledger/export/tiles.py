@@ -153,7 +153,7 @@ class Export:
         try:
             return self._open(await self._source.checkpoint())
         except (Malformed, Refused) as error:
-            said = error.text if isinstance(error, Refused) else Text(str(error), str(error))
+            said = error.text if isinstance(error, Refused) else Text(error.of("zh"), error.of("en"))
             what = Text(f"对方没有可用的检查点：{said.zh}", f"no checkpoint is served: {said.en}")
             raise Unavailable(what) from error
 

@@ -19,6 +19,7 @@ from ledger.errors import Malformed
 from ledger.printing.fonts import Fonts
 from ledger.printing.ornament import GOLD, RED, Colour, draw_frame
 from ledger.printing.qr import DOTS_PER_INCH, QUIET_ZONE, QrSymbol, runs
+from ledger.text import Text
 
 WIDTH: Final = 210.0  # mm
 HEIGHT: Final = 297.0  # mm
@@ -122,7 +123,7 @@ class Page:
                 if len(parts) <= count:
                     return tried, parts
                 size -= 0.5
-        raise Malformed("a text too long for its place on the certificate")
+        raise Malformed(Text("文字过长，证书上放不下", "a text too long for its place on the certificate"))
 
     def _break(self, text: str, style: Style, width: float) -> list[str]:
         """Greedy: after a space or the dot of a name if one is in a line's second half, else between any two
@@ -234,11 +235,11 @@ class Page:
 
 def _fitted_photo(picture: bytes, dots: tuple[int, int]) -> bytes:
     if len(picture) > _MAX_PHOTO:
-        raise Malformed("photo: over 2 MB")
+        raise Malformed(Text("照片超过 2 MB", "photo: over 2 MB"))
     try:
         with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as opened:
             if opened.width * opened.height > _MAX_PHOTO_PIXELS:
-                raise Malformed("photo: over 12 megapixels")
+                raise Malformed(Text("照片超过 1200 万像素", "photo: over 12 megapixels"))
             opened.draft("RGB", (2 * dots[0], 2 * dots[1]))
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
             paper = Image.new("RGBA", upright.size, "white")
@@ -249,4 +250,4 @@ def _fitted_photo(picture: bytes, dots: tuple[int, int]) -> bytes:
     except Malformed:
         raise
     except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error
-        raise Malformed("photo: neither JPEG nor PNG") from error
+        raise Malformed(Text("照片不是 JPEG 或 PNG", "photo: neither JPEG nor PNG")) from error

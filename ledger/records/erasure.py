@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ledger.errors import Malformed, Unverified
 from ledger.records import canonical
 from ledger.records.secret import SECRET_BYTES
+from ledger.text import Text
 
 LABEL: Final = "certledger/erasure/v1"
 KEY_BYTES: Final = 32
@@ -46,7 +47,9 @@ def seal_order(public: bytes, secret: bytes, ephemeral: bytes) -> bytes:
     try:
         shared = private.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as error:
-        raise Malformed("erasure key: 32 bytes of an X25519 public key") from error
+        raise Malformed(
+            Text("erasure_key：应为 32 字节的 X25519 公钥", "erasure key: 32 bytes of an X25519 public key")
+        ) from error
     return own + AESGCM(_key(shared, own, public)).encrypt(_NONCE, canonical.encode([LABEL, secret]), None)
 
 
@@ -57,13 +60,15 @@ def open_order(private: bytes, order: bytes) -> bytes:
         shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(own))
         plain = AESGCM(_key(shared, own, public_of(private))).decrypt(_NONCE, sealed, None)
     except ValueError as error:
-        raise Malformed("not an order of erasure") from error
+        raise Malformed(Text("不是删除申请", "not an order of erasure")) from error
     except InvalidTag as error:
-        raise Unverified("an order of erasure for another ledger, or altered") from error
+        raise Unverified(
+            Text("删除申请属于另一账本，或已被改动", "an order of erasure for another ledger, or altered")
+        ) from error
     match canonical.decode(plain):
         case [str(label), bytes(secret)] if label == LABEL and len(secret) == SECRET_BYTES:
             return secret
-    raise Malformed("not an order of erasure of this version")
+    raise Malformed(Text("不是此版本的删除申请", "not an order of erasure of this version"))
 
 
 def _key(shared: bytes, own: bytes, public: bytes) -> bytes:

@@ -22,6 +22,7 @@ from ledger.errors import Damaged, Malformed
 from ledger.records import canonical
 from ledger.records.authority import Filing, check_origin, check_people
 from ledger.records.kinds import CERTIFICATE_KINDS, CertificateStatus, FilingStatus, KeyStatus, Kind
+from ledger.text import Text
 from ledger.tlog.keys import ED25519_PUBLIC_BYTES, ML_DSA_44_PUBLIC_BYTES
 
 VERSION: Final = 1
@@ -319,7 +320,12 @@ def parse_certificate_state(raw: bytes) -> CertificateState:
 def bound_certificate_state(raw: bytes, value: bytes) -> CertificateState:
     """The state that the map binds with `value`, out of a store of our own. Raises Damaged when `raw` is not that."""
     if certificate_value(raw) != value:
-        raise Damaged("store: a certificate's state is not that of its value; run fsck")
+        raise Damaged(
+            Text(
+                "存储：证书状态与其值不符，请运行 fsck",
+                "store: a certificate's state is not that of its value; run fsck",
+            )
+        )
     return _certificate_state(canonical.read_own(raw))
 
 

@@ -299,7 +299,12 @@ async def _certificates(desk: ClaimsDesk, claims: Sequence[ClaimState]) -> list[
     try:
         named = [(hmacs[hmac], desk.nullifiers.open_link(hmacs[hmac].claim_leaf, link)) for hmac, link in links.items()]
     except Unverified as error:  # ours, and not the payer's request
-        raise Damaged("store: the row that leads from a claim to its certificate does not open; run fsck") from error
+        raise Damaged(
+            Text(
+                "存储：从申领指向证书的行无法解开，请运行 fsck",
+                "store: the row that leads from a claim to its certificate does not open; run fsck",
+            )
+        ) from error
     found: dict[bytes, CertificateState] = {}
     later = {cert_key for _, cert_key in named}
     while later:

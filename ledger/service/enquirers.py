@@ -38,10 +38,15 @@ def parse_verifiers(lines: Sequence[str]) -> Mapping[bytes, str]:
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
-            raise Malformed("verifiers: each is a name and 64 hex digits, made by cert-ledger verifier-token")
+            raise Malformed(
+                Text(
+                    "verifiers：每项为名称和 64 位十六进制数，由 cert-ledger verifier-token 生成",
+                    "verifiers: each is a name and 64 hex digits, made by cert-ledger verifier-token",
+                )
+            )
         found[bytes.fromhex(match[2])] = match[1]
     if len(found) != len(lines) or len(set(found.values())) != len(lines):
-        raise Malformed("verifiers: a name or a token twice")
+        raise Malformed(Text("verifiers：名称或令牌重复", "verifiers: a name or a token twice"))
     return MappingProxyType(found)
 
 
@@ -59,7 +64,7 @@ class Enquirers:
         match = _BEARER.fullmatch(authorization)
         name = self._verifiers.get(sha256(match[1].encode()).digest()) if match else None
         if name is None:
-            raise Unverified("no verifier's token")
+            raise Unverified(Text("没有核验方令牌", "no verifier's token"))
         return name
 
     def spend(self, name: str, questions: int, steady_s: float) -> None:

@@ -122,7 +122,9 @@ class FrontSettings:
         if not is_postgres(self.store):
             raise Refused("FRONT_STORE", "store", _STORE)
         if not self.sequencers or not all(url.startswith(("http://", "https://")) for url in self.sequencers):
-            raise Malformed("sequencers: at least one http(s)://host:port")
+            raise Malformed(
+                Text("sequencers：至少一项，形如 http(s)://主机:端口", "sequencers: at least one http(s)://host:port")
+            )
         for url in self.sequencers:
             if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
                 raise Refused("FRONT_PLAIN", "sequencers", _PLAIN)

@@ -99,7 +99,12 @@ class FileGuard:
         try:
             found = [slot for slot in (_read_slot(self._file, 0), _read_slot(self._file, 1)) if slot is not None]
             if not found:
-                raise Malformed(f"signer guard {path}: neither slot is whole; it must not be recreated by hand")
+                raise Malformed(
+                    Text(
+                        f"签名守卫 {path}：两个槽位都不完整；不得自行重建",
+                        f"signer guard {path}: neither slot is whole; it must not be recreated by hand",
+                    )
+                )
             self._sequence, self.size, self.root = max(found)
             if len(found) == 1:
                 log.warning("a slot of the signer guard was damaged; the other one is whole and is written over it")

@@ -67,7 +67,7 @@ def log_keys(folder: Path, settings: LedgerSettings) -> list[tuple[VerifierKey, 
         public = {key.name: key.public for key in public_part(path)}
         ed25519, ml_dsa = public.get(ED25519), public.get(ML_DSA_44)
         if ed25519 is None or ml_dsa is None:
-            raise CertLedgerError(f"{path.name} has no log keys")
+            raise Unavailable(Text(f"{path.name} 中没有日志密钥", f"{path.name} has no log keys"))
         pairs.append(_pair(settings.origin, ed25519, ml_dsa))
     return pairs
 

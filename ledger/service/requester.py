@@ -17,6 +17,7 @@ from ledger.records.kinds import FilingStatus, KeyStatus
 from ledger.records.refusals import Refusal, refuse
 from ledger.records.state import FilingState
 from ledger.request_signing import NonceMemory, OpenedRequest, open_request
+from ledger.text import Text
 
 RequestKeys = Mapping[bytes, tuple[str, bytes]]  # kid -> filing number, public key
 
@@ -27,7 +28,7 @@ _PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]
 def check_public_url(url: str) -> None:
     """Raises Malformed for what no caller can sign for: every request would be refused, and none would say why."""
     if _PUBLIC_URL.fullmatch(url) is None:
-        raise Malformed("public_url: https://host[:port]")
+        raise Malformed(Text("public_url：应为 https://主机[:端口]", "public_url: https://host[:port]"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,9 @@ async def create(
     """
     statement = parse_statement(genesis_entry)
     if not isinstance(statement.body, Genesis) or statement.body.origin != settings.origin:
-        raise Malformed("the first statement must be the genesis of this origin")
+        raise Malformed(
+            Text("第一条语句必须是本日志的创世语句", "the first statement must be the genesis of this origin")
+        )
     authentic = authenticate_authority(statement, statement.body)
     check_passphrase(passphrase)  # 1
     for name in (settings.keys, TRUST_FILE, SETTINGS_FILE):
@@ -324,9 +326,9 @@ def load_policy(folder: Path, settings: LedgerSettings) -> Policy:
     except OSError as error:
         raise cannot_read(path, error) from error
     except UnicodeDecodeError as error:
-        raise Malformed(f"{path} is not UTF-8") from error
+        raise Malformed(Text(f"{path} 不是 UTF-8 编码", f"{path} is not UTF-8")) from error
     except Malformed as error:
-        raise Malformed(f"{path}: {error}") from error
+        raise Malformed(Text(f"{path}：格式不正确（{error}）", f"{path}: {error}")) from error
 
 
 async def serve(

@@ -24,6 +24,7 @@ from ledger.records.kinds import Kind
 from ledger.records.pack import Pack, pack_name
 from ledger.records.statements import Statement, parse_statement
 from ledger.store.protocol import StateRow, Store
+from ledger.text import Text
 
 
 class Source(Protocol):
@@ -67,7 +68,12 @@ async def published_pack(source: Source, digest: bytes, issuer: str = "") -> Pac
         return None
     body = parse_statement(await source.proven_entry(index)).body
     if not isinstance(body, Pack) or (body.digest, body.issuer) != (digest, issuer):
-        raise Damaged("store: a pack's name leads to another statement; run fsck")
+        raise Damaged(
+            Text(
+                "存储：规则包的名称指向另一语句，请运行 fsck",
+                "store: a pack's name leads to another statement; run fsck",
+            )
+        )
     return body
 
 
@@ -76,7 +82,12 @@ async def last_claims(source: Source, nullifiers: Sequence[bytes]) -> dict[bytes
     keys = {nullifier_map_key(nullifier): nullifier for nullifier in nullifiers}
     rows = await source.proven_states(list(keys))
     if any(nullifier_value(row.body) != row.value for row in rows.values()):
-        raise Damaged("store: a nullifier's state is not that of its value; run fsck")
+        raise Damaged(
+            Text(
+                "存储：申领标记的状态与其值不符，请运行 fsck",
+                "store: a nullifier's state is not that of its value; run fsck",
+            )
+        )
     return {keys[key]: parse_nullifier(row.body) for key, row in rows.items()}
 
 
@@ -86,5 +97,7 @@ async def claim_states(source: Source, leaves: Sequence[bytes]) -> dict[bytes, C
     rows = await source.proven_states(list(keys))
     states = {keys[key]: parse_claim_state(row.body) for key, row in rows.items()}
     if any(states[keys[key]].value() != row.value for key, row in rows.items()):
-        raise Damaged("store: a claim's state is not that of its value; run fsck")
+        raise Damaged(
+            Text("存储：申领的状态与其值不符，请运行 fsck", "store: a claim's state is not that of its value; run fsck")
+        )
     return states

@@ -7,12 +7,15 @@ from typing import Final
 
 from ledger.errors import Damaged, Malformed
 from ledger.store.protocol import Store
+from ledger.text import Text
 from ledger.tlog.map_proof import Leaf, subtree
 from ledger.tlog.map_slots import buckets_of
 from ledger.tlog.map_tree import MapAhead, MapTree
 from ledger.tlog.merkle import Frontier, Subtree, node_hash
 
-OTHERS: Final = "store: stored states do not hash to the sealed map; run fsck"
+OTHERS: Final = Text(
+    "存储：所存状态与封印的状态表不符，请运行 fsck", "store: stored states do not hash to the sealed map; run fsck"
+)
 _LOWEST, _HIGHEST = bytes(28), b"\xff" * 28  # what a key has behind the bytes that tell its bucket
 
 

@@ -84,7 +84,12 @@ class Integrator:
             if count % 256:
                 body = await store.tile(level, count // 256)
                 if body is None or len(body) != 32 * (count % 256):
-                    raise Damaged(f"store: the edge tile of level {level} does not match the head")
+                    raise Damaged(
+                        Text(
+                            f"存储：第 {level} 层的边缘树块与树头不符",
+                            f"store: the edge tile of level {level} does not match the head",
+                        )
+                    )
                 edge[level] = (count // 256, body)
         self.frontier = Frontier(head.size, await Hashes(store).cover(head.size))
         kept = await read_roots(store, self.depth, head.seal)
@@ -92,12 +97,17 @@ class Integrator:
         self.map = await asyncio.to_thread(MapTree.restore, self.depth, kept.roots, head.map_count)
         self._sweep = Sweep(self.depth, kept.since, kept.left)
         if self.frontier.root() != head.root or self.map.root != head.map_root:
-            raise Damaged("store: tiles or map do not reproduce the committed head; run fsck")
+            raise Damaged(
+                Text(
+                    "存储：树块或状态表得不出已提交的树头，请运行 fsck",
+                    "store: tiles or map do not reproduce the committed head; run fsck",
+                )
+            )
         opening, last = await _check_ends(store, head)
         _check_seal(last, head)
         first = parse_statement(opening).body
         if not isinstance(first, Genesis):
-            raise Damaged("store: entry 0 is not a genesis")
+            raise Damaged(Text("存储：第 0 条不是创世语句", "store: entry 0 is not a genesis"))
         self.head, self.edge = head, edge
         self.authority = await self._load_authority(first, leaf_hash(opening))
         return self
@@ -186,7 +196,12 @@ class Integrator:
             async with self._committing:  # no batch is durable and not yet current, and none comes between two reads
                 return await self._prove_row(map_key)
         except (Malformed, Unverified) as error:
-            raise Damaged("store: a state row is not that of the sealed map; run fsck") from error
+            raise Damaged(
+                Text(
+                    "存储：有一行状态与封印的状态表不符，请运行 fsck",
+                    "store: a state row is not that of the sealed map; run fsck",
+                )
+            ) from error
 
     async def _prove_row(self, map_key: bytes) -> StateRow | None:
         row = (await self.store.states([map_key])).get(map_key)
@@ -219,7 +234,12 @@ class Integrator:
         wanted = set(map_keys)
         proven = {key: value for leaves in found for key, value in leaves if key in wanted}
         if proven != {key: row.value for key, row in rows.items()}:
-            raise Damaged("store: a state row is not that of the sealed map; run fsck")
+            raise Damaged(
+                Text(
+                    "存储：有一行状态与封印的状态表不符，请运行 fsck",
+                    "store: a state row is not that of the sealed map; run fsck",
+                )
+            )
         return rows
 
     async def _load_authority(self, genesis: Genesis, leaf: bytes) -> AuthorityState:
@@ -230,12 +250,14 @@ class Integrator:
         head = self.head
         entries = await self.store.entries(index, index + 1)
         if head is None or not entries:
-            raise Damaged("store: an entry is missing; run fsck")
+            raise Damaged(Text("存储：缺少条目，请运行 fsck", "store: an entry is missing; run fsck"))
         (path,) = await Hashes(self.store).inclusion([index], head.size)
         try:
             verify_inclusion(leaf_hash(entries[0]), index, head.size, path, head.root)
         except Unverified as error:
-            raise Damaged("store: an entry is not in the log's tree; run fsck") from error
+            raise Damaged(
+                Text("存储：有一条目不在日志的树中，请运行 fsck", "store: an entry is not in the log's tree; run fsck")
+            ) from error
         return entries[0]
 
 
@@ -244,7 +266,9 @@ async def _check_ends(store: Store, head: StoredHead) -> tuple[bytes, bytes]:
     ends = (0, head.seal)
     entries = [entry for index in ends for entry in await store.entries(index, index + 1)]
     if len(entries) != len(ends):
-        raise Damaged("store: entry 0 or the last seal is missing; run fsck")
+        raise Damaged(
+            Text("存储：缺少第 0 条或最后的封印，请运行 fsck", "store: entry 0 or the last seal is missing; run fsck")
+        )
     paths = await Hashes(store).inclusion(ends, head.size)
     for index, entry, path in zip(ends, entries, paths, strict=True):
         verify_inclusion(leaf_hash(entry), index, head.size, path, head.root)
@@ -256,4 +280,4 @@ def _check_seal(entry: bytes, head: StoredHead) -> None:
     seal = verify_seal_of(entry, head.size)
     said = (seal.time, seal.map_root, seal.map_count, extend_chain(seal.chain, [leaf_hash(entry)])[0])
     if said != (head.time, head.map_root, head.map_count, head.chain):
-        raise Damaged("store: the head differs from its seal; run fsck")
+        raise Damaged(Text("存储：树头与其封印不符，请运行 fsck", "store: the head differs from its seal; run fsck"))

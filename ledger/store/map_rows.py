@@ -23,6 +23,7 @@ from typing import Final
 
 from ledger.errors import Damaged, Malformed
 from ledger.store.protocol import Store
+from ledger.text import Text
 from ledger.tlog.map_tree import MapChange, MapTree
 from ledger.tlog.merkle import HASH_BYTES
 
@@ -31,7 +32,9 @@ FIRST_CHANGE: Final = -(1 << 63)  # what `Store.map_changes` goes on from at fir
 _PAGE: Final = 2048  # change rows a read
 _NONE: Final = -1  # `since` of a chunk that has no row
 _CHANGE: Final = struct.Struct(f">I{HASH_BYTES}s")
-_UNREADABLE: Final = "store: the rows of the map's buckets cannot be read; run fsck"
+_UNREADABLE: Final = Text(
+    "存储：状态表各桶的行无法读取，请运行 fsck", "store: the rows of the map's buckets cannot be read; run fsck"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,12 @@ def check_place(store: str, what: str = "store") -> None:
     if is_postgres(store):
         parse_place(store, what)
     elif not store or "\0" in store or "://" in store:
-        raise Malformed(f"{what}: a file name, or postgresql://role@host/database?schema=name")
+        raise Malformed(
+            Text(
+                f"{what}：应为文件名，或 postgresql://角色@主机/数据库?schema=名称",
+                f"{what}: a file name, or postgresql://role@host/database?schema=name",
+            )
+        )
 
 
 async def open_store(

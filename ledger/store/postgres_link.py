@@ -104,19 +104,34 @@ def parse_place(url: str, what: str = "store") -> Place:
         role, has_password = parts.username or "", parts.password is not None or "password" in query
         hosts = _hosts(parts.netloc.rpartition("@")[2], query)
     except ValueError:
-        raise Malformed(f"{what}: not a postgresql:// address") from None
+        raise Malformed(Text(f"{what}：不是 postgresql:// 地址", f"{what}: not a postgresql:// address")) from None
     if has_password:
         raise Refused("STORE_PASSWORD", what, _PASSWORD)
     schema = query.pop("schema", DEFAULT_SCHEMA)
     require_standby = query.pop("require_standby", "0")
     if parts.scheme != "postgresql" or parts.fragment or not parts.path.strip("/"):
-        raise Malformed(f"{what}: postgresql://role@host/database?schema=name")
+        raise Malformed(
+            Text(
+                f"{what}：应为 postgresql://角色@主机/数据库?schema=名称",
+                f"{what}: postgresql://role@host/database?schema=name",
+            )
+        )
     if unknown := query.keys() - _OPTIONS:
-        raise Malformed(f"{what}: {', '.join(sorted(unknown))}: only {', '.join(sorted(_OPTIONS | _OURS))}")
+        raise Malformed(
+            Text(
+                f"{what}：{'、'.join(sorted(unknown))}：只能用 {'、'.join(sorted(_OPTIONS | _OURS))}",
+                f"{what}: {', '.join(sorted(unknown))}: only {', '.join(sorted(_OPTIONS | _OURS))}",
+            )
+        )
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", schema) or schema.startswith("pg_"):
-        raise Malformed(f"{what}: schema is lower-case letters, digits and _, at most 63")
+        raise Malformed(
+            Text(
+                f"{what}：schema 只能用小写字母、数字和 _，最多 63 个",
+                f"{what}: schema is lower-case letters, digits and _, at most 63",
+            )
+        )
     if require_standby not in ("0", "1"):
-        raise Malformed(f"{what}: require_standby is 0 or 1")
+        raise Malformed(Text(f"{what}：require_standby 为 0 或 1", f"{what}: require_standby is 0 or 1"))
     if "sslmode" not in query and not all(_is_local(host) for host, _ in hosts):
         query["sslmode"] = "verify-full"
     # A Unix socket's folder stays readable: asyncpg takes it as it stands.

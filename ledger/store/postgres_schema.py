@@ -186,7 +186,7 @@ async def _grant(session: Any, place: Place, owner: Place) -> None:
     if not role or role == owner.role:
         return
     if '"' in role or "\0" in role:
-        raise Malformed("store: not a name of a role")
+        raise Malformed(Text("store：不是数据库角色名", "store: not a name of a role"))
     replaced = [row["name"] for row in await session.fetch(_PRESENT, list(_REPLACED))]
     await session.execute(
         f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{role}";'

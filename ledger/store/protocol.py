@@ -34,7 +34,10 @@ class Purpose(IntEnum):
 
 
 HEAD_MOVED: Final = Text("日志已被另一进程写入", "Another process has written to this log")
-ROW_THERE: Final = "store: a row that comes with a batch is there already, which the log does not have; run fsck"
+ROW_THERE: Final = Text(
+    "存储：随一批写入的行已经存在，而日志中没有，请运行 fsck",
+    "store: a row that comes with a batch is there already, which the log does not have; run fsck",
+)
 SEAL_KIND: Final = 0  # of the log's own leaves, which are no statements
 
 
@@ -159,7 +162,9 @@ def signed_row(index: int, kind: int, cert_key: bytes, kid: bytes, day: int) -> 
     try:
         return Signed(index, Kind(kind), cert_key, kid, day)
     except ValueError as error:
-        raise Damaged("store: a signed row of an unknown kind; run fsck") from error
+        raise Damaged(
+            Text("存储：有一行签署记录的类型未知，请运行 fsck", "store: a signed row of an unknown kind; run fsck")
+        ) from error
 
 
 def index_values(rows: Iterable[IndexRow]) -> list[tuple[bytes, int, int, bytes]]:

@@ -76,7 +76,9 @@ async def refill(
                 progress(ours.size, signed.size)
                 pending = []
     if ours.head is None or (ours.head.size, ours.head.root) != (signed.size, signed.root):  # 4
-        raise Unverified("the copy's entries do not give the tree that was signed")
+        raise Unverified(
+            Text("副本中的条目得不出所签署的树", "the copy's entries do not give the tree that was signed")
+        )
     return ours.head
 
 
@@ -86,7 +88,9 @@ async def _check_signed(head: StoredHead, signed: Checkpoint, tree: Hashes) -> N
         proof = await tree.consistency(head.size, signed.size)
         verify_consistency(head.size, head.root, signed.size, signed.root, proof)
     elif (head.size, head.root) != (signed.size, signed.root):
-        raise Unverified("the copy's entries do not give the tree that was signed")
+        raise Unverified(
+            Text("副本中的条目得不出所签署的树", "the copy's entries do not give the tree that was signed")
+        )
 
 
 async def _signed(source: Store, origin: str, keys: Sequence[Sequence[VerifierKey]]) -> Checkpoint:
@@ -102,6 +106,8 @@ async def _signed(source: Store, origin: str, keys: Sequence[Sequence[VerifierKe
                 raise
             continue
         if signed.size > head.size or await Hashes(source).root(signed.size) != signed.root:
-            raise Unverified("the copy's checkpoint is of another tree than its entries")
+            raise Unverified(
+                Text("副本的检查点与其条目不是同一棵树", "the copy's checkpoint is of another tree than its entries")
+            )
         return signed
     raise AssertionError("a log has keys")

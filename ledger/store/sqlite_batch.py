@@ -12,6 +12,7 @@ from ledger.store import sql
 from ledger.store.map_rows import pack_change
 from ledger.store.protocol import HEAD_MOVED, ROW_THERE, StoredBatch, index_values
 from ledger.store.sqlite_text import any_of, in_one_row, numbered, rows_in, rows_of
+from ledger.text import Text
 
 Insert = Callable[[str, Sequence[Sequence[Any]]], None]
 
@@ -82,7 +83,9 @@ def all_rows(connection: sqlite3.Connection, select: str, values: Sequence[Any])
     try:
         return rows_in(found, numbers)
     except ValueError as error:
-        raise Damaged("store: a row with a value of another type; run fsck") from error
+        raise Damaged(
+            Text("存储：有一行的值类型不符，请运行 fsck", "store: a row with a value of another type; run fsck")
+        ) from error
 
 
 def insert_rows(writer: sqlite3.Connection, text: str, rows: Sequence[Sequence[Any]]) -> None:

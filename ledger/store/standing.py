@@ -15,6 +15,7 @@ from ledger.records.state import (
 from ledger.records.statements import parse_statement
 from ledger.store.protocol import PrivateStore, StateRow, Store, entry_at
 from ledger.store.track_places import TrackPlaces
+from ledger.text import Text
 
 
 async def filing_of(store: Store, row: StateRow) -> FilingState:
@@ -22,10 +23,17 @@ async def filing_of(store: Store, row: StateRow) -> FilingState:
     Unavailable when the terms are missing."""
     terms = parse_statement(await entry_at(store, _terms_index(row.body)))
     if not isinstance(terms.body, Filing):
-        raise Damaged("store: a filing's terms are not a filing; run fsck")
+        raise Damaged(
+            Text("存储：备案的内容不是备案语句，请运行 fsck", "store: a filing's terms are not a filing; run fsck")
+        )
     state = parse_filing_state(row.body, terms.body)
     if state.value() != row.value or state.terms_leaf != terms.leaf_hash:
-        raise Damaged("store: a filing's state is not that of its terms; run fsck")
+        raise Damaged(
+            Text(
+                "存储：备案的状态与其内容不符，请运行 fsck",
+                "store: a filing's state is not that of its terms; run fsck",
+            )
+        )
     return state
 
 
@@ -35,7 +43,12 @@ def authority_of(genesis: Genesis, leaf: bytes, row: StateRow | None) -> Authori
         return AuthorityState(genesis.origin, genesis.keys, genesis.threshold, event_leaf=leaf)
     state = parse_authority_state(row.body)
     if state.value() != row.value:
-        raise Damaged("store: the authority's state is not that of its value; run fsck")
+        raise Damaged(
+            Text(
+                "存储：主管部门的状态与其值不符，请运行 fsck",
+                "store: the authority's state is not that of its value; run fsck",
+            )
+        )
     return state
 
 
@@ -44,7 +57,12 @@ async def check_places(store: PrivateStore, places: TrackPlaces) -> None:
     would have all of them elsewhere, and each next certificate of a person as the first. Raises Damaged."""
     row = await store.some_member()
     if row is not None and places.of([bound_certificate_state(row.body, row.value).track_id]) != [row.track]:
-        raise Damaged("store: tracks do not lie where its key has them; bring the store back from a backup")
+        raise Damaged(
+            Text(
+                "存储：轨迹不在其密钥所定的位置，请从备份恢复存储",
+                "store: tracks do not lie where its key has them; bring the store back from a backup",
+            )
+        )
 
 
 def _terms_index(body: bytes) -> int:

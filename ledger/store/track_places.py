@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from ledger.errors import Damaged
+from ledger.text import Text
 
 TRACK_PLACES: Final = "track_places"  # name in `meta`
 TRACK_BYTES: Final = 16  # of an id, and of a place: one block
@@ -49,7 +50,12 @@ class TrackPlaces:
         if kept is not None:
             key = kept[:_KEY]
             if len(key) != _KEY or kept[_KEY:] != _digest(key):
-                raise Damaged("store: the key of the tracks' places cannot be read; bring the store back from a backup")
+                raise Damaged(
+                    Text(
+                        "存储：轨迹位置的密钥无法读取，请从备份恢复存储",
+                        "store: the key of the tracks' places cannot be read; bring the store back from a backup",
+                    )
+                )
             # No block comes twice, which is all that ECB would show.
             self._cipher = Cipher(AES(key), ECB())  # noqa: S305
 

@@ -38,6 +38,7 @@ from ledger.store.claims import Claims, load_claims
 from ledger.store.growth import StoredLeaves
 from ledger.store.protocol import StateRow, Store
 from ledger.store.track_places import TrackPlaces
+from ledger.text import Text
 
 
 class Source(Protocol):
@@ -232,7 +233,9 @@ class _Loader:
             self.view._put(row.subject, (body, state))
         for row in rows.values():
             if row.subject not in self.view._members:
-                raise Damaged("store: a certificate is not in its track; run fsck")
+                raise Damaged(
+                    Text("存储：有证书不在其轨迹中，请运行 fsck", "store: a certificate is not in its track; run fsck")
+                )
 
     async def _states(self, map_keys: Sequence[bytes]) -> dict[bytes, StateRow]:
         if self._leaves is not None:
@@ -283,7 +286,12 @@ class _Loader:
         for cert_key in swept:
             member = self.view.member(cert_key)
             if member is None:
-                raise Damaged("store: a signed certificate is not in the state; run fsck")
+                raise Damaged(
+                    Text(
+                        "存储：已签署的证书不在状态中，请运行 fsck",
+                        "store: a signed certificate is not in the state; run fsck",
+                    )
+                )
             tracks.add(member[0].track_id)
             if member[1].commitment_leaf == member[1].issue_leaf:
                 continue
@@ -317,10 +325,15 @@ class _Loader:
         """The statement at `index`, which must be the one that a state names by its leaf hash."""
         entries = await self._store.entries(index, index + 1)
         if not entries:
-            raise Damaged("store: an entry is missing; run fsck")
+            raise Damaged(Text("存储：缺少条目，请运行 fsck", "store: an entry is missing; run fsck"))
         statement = parse_statement(entries[0])
         if statement.leaf_hash != leaf:
-            raise Damaged("store: an entry is not the one that a state names; run fsck")
+            raise Damaged(
+                Text(
+                    "存储：有一条目不是状态所指的那条，请运行 fsck",
+                    "store: an entry is not the one that a state names; run fsck",
+                )
+            )
         return statement
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "parse_checkpoint",
 ]
 
+_SHORT = Text("检查点的见证签名达不到策略要求", "the checkpoint is short of the witness quorum")
 _OTHER_KEYS = Text(
     "检查点没有由所固定的日志密钥签署：若日志已更换密钥，请按 docs/operating.md 的 When a log changes its keys 更改设置"
     "中的 log_keys；否则不要相信它",
@@ -151,7 +152,7 @@ def open_cosigned(
     }
     quorum_time_s = policy.quorum_time(cosigned)
     if policy.has_quorum and quorum_time_s is None:  # 4
-        raise Unverified("the checkpoint is short of the witness quorum")
+        raise Unverified(_SHORT)
     return CosignedCheckpoint(
         checkpoint=checkpoint,
         note=note,
@@ -196,7 +197,7 @@ def _open(
     try:
         opened = open_note(note, (*log_keys, *others))
     except NoTrustedKey as error:
-        raise Unverified(str(error), text=_OTHER_KEYS) from error
+        raise Unverified(_OTHER_KEYS) from error
     times = {verified.key: verified.time_s for verified in opened.verified}
     if not set(log_keys) <= times.keys():
         raise Unverified("a log key did not sign the checkpoint")

@@ -61,7 +61,7 @@ def make_app(**kw: object) -> web.Application:
             "unavailable": Unavailable(Text("没有应答", "10.0.0.7 refused"), retry_after=7),
             "stopped": Unavailable(Text("要做的事", "what to do"), retry_after=8, public=True),
             "timeout": Unavailable(Text("没有应答", "no answer")),
-            "damaged": Damaged("store: an entry is missing; run fsck"),
+            "damaged": Damaged(Text("存储：缺少条目，请运行 fsck", "store: an entry is missing; run fsck")),
             "bug": AssertionError(f"the secret {SECRET}"),
             "key": KeyError(SECRET),
         }[request.match_info["how"]]

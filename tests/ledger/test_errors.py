@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import Unavailable, cannot, cannot_create, cannot_read, cannot_write, unforeseen
+from ledger.errors import (
+    Damaged,
+    Malformed,
+    Unavailable,
+    Unverified,
+    cannot,
+    cannot_create,
+    cannot_read,
+    cannot_write,
+    unforeseen,
+)
 from ledger.text import Text
 
 WHAT = Text("账本没有应答", "the ledger does not answer")
@@ -32,6 +42,22 @@ def test_it_comes_whole_out_of_another_process() -> None:
     error = Unavailable(WHAT, retry_after=7, public=True)
     there = pickle.loads(pickle.dumps(error))
     assert (there.what, there.retry_after, there.text) == (WHAT, 7, WHAT)
+
+
+@pytest.mark.parametrize("kind", [Malformed, Unverified])
+def test_what_a_person_wrote_is_told_in_both_languages_and_a_form_in_one(kind: type[Malformed | Unverified]) -> None:
+    said = kind(WHAT)
+    assert (str(said), said.text, said.both()) == (WHAT.en, WHAT, WHAT.both())
+    assert (said.of("zh"), said.of("en")) == (WHAT.zh, WHAT.en)
+    form = kind("note: a control character")
+    assert form.text is None and {str(form), form.both(), form.of("zh"), form.of("en")} == {"note: a control character"}
+    assert pickle.loads(pickle.dumps(said)).text == WHAT
+
+
+def test_a_damaged_store_is_told_in_both_languages_or_not_at_all() -> None:
+    with pytest.raises(AssertionError, match="both languages"):
+        Damaged("store: an entry is missing")  # type: ignore[arg-type]
+    assert Damaged(WHAT).both() == WHAT.both()
 
 
 def failure(number: int, filename: str | None = None) -> OSError:

@@ -29,6 +29,8 @@ class Witness:
             raise Refused("name_taken", "name", Text("名称 {已} 被占用", "the name {is} taken"))
         if self.name == "malformed":
             raise Malformed("witness key")
+        if self.name == "worded":
+            raise Malformed(Text("名称：须另取", "name: another one"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,19 @@ def problems(text: str | Path, cls: type = Service, **environ: str) -> list[tupl
         assert problem.key in caught.value.text.zh and problem.key in caught.value.text.en
     assert caught.value.code == "bad_settings" and caught.value.field == caught.value.problems[0].key
     return [(problem.key, problem.line, problem.text.en) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("name", "zh", "en"),
+    [
+        ("worded", "名称：须另取", "name: another one"),
+        ("malformed", "格式不正确（witness key）", "witness key"),  # a form without words for people
+    ],
+)
+def test_what_is_malformed_in_a_setting_is_told_in_both_languages(name: str, zh: str, en: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings(Service, GOOD.replace('"w2"', f'"{name}"'), environ={})
+    assert [(problem.key, problem.text) for problem in caught.value.problems] == [("witnesses[1]", Text(zh, en))]
 
 
 def test_a_good_text_becomes_the_value() -> None:

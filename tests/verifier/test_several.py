@@ -347,7 +347,7 @@ class TestDown:
         await replica.close()
         assert asyncio.all_tasks() == running, "and it ends with the replica"
 
-    @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged("a row"), None])
+    @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged(Text("一行", "a row")), None])
     async def test_the_others_give_their_proofs(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception | None
     ) -> None:

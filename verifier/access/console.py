@@ -48,7 +48,11 @@ def _add(options: argparse.Namespace) -> int:
         return made[1]
 
     if not (1 <= options.per_minute <= 1_000_000 and 1 <= options.max_rows <= MAX_ROWS):
-        raise Malformed("--per-minute 1..1000000, --max-rows 1..10000")
+        raise Malformed(
+            Text(
+                "--per-minute 为 1 到 1000000，--max-rows 为 1 到 10000", "--per-minute 1..1000000, --max-rows 1..10000"
+            )
+        )
     print(_with_keys(options.dir, add))
     print(_ONCE.both())
     return 0

@@ -69,7 +69,7 @@ class PinsConfig:
         check_pair(keys)
         check_former(self.origin, keys, former)
         if _HEX32.fullmatch(self.genesis) is None:
-            raise Malformed("pins: genesis is 64 lower-case hex digits")
+            raise Malformed(Text("pins：genesis 应为 64 位小写十六进制数", "pins: genesis is 64 lower-case hex digits"))
         return Pins(self.origin, keys, bytes.fromhex(self.genesis), self.max_skew_s * 1000, former)
 
 
@@ -243,7 +243,7 @@ class AuditSettings:
         check_log_url(self.ledger_url)
         for url in self.monitors:
             if not url.startswith(("http://", "https://")) or not url.isascii():
-                raise Malformed("monitors: http(s)://host[:port]")
+                raise Malformed(Text("monitors：应为 http(s)://主机[:端口]", "monitors: http(s)://host[:port]"))
         parse_policy(self.policy)
         listening.check_tls(self.tls_cert, self.tls_key)
 

@@ -249,7 +249,7 @@ def _policy(path: Path | None) -> str:
     try:
         return format_policy(parse_policy(_read(path, POLICY_CEILING).decode()))
     except UnicodeDecodeError:
-        raise Malformed("policy: not UTF-8") from None
+        raise Malformed(Text("见证策略不是 UTF-8 编码", "policy: not UTF-8")) from None
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -260,7 +260,7 @@ def _read(path: Path, limit: int) -> bytes:
         text = Text("无法读取 {path}：{why}", "cannot read {path}: {why}")
         raise Refused("UNREADABLE", str(path), text.format(path=path, why=error.strerror)) from error
     if len(raw) > limit:
-        raise Malformed("file larger than its form allows")
+        raise Malformed(Text("文件超出其格式允许的大小", "file larger than its form allows"))
     return raw
 
 

@@ -42,9 +42,11 @@ class PayerSettings:
         check_ledger_url(self.ledger_url, "ledger_url")
         check_filing_number(self.filing_number)
         if self.filing_number[0] != PAYER_LETTER:
-            raise Malformed("filing_number: a payer's begins with Z")
+            raise Malformed(Text("filing_number：支付机构备案号以 Z 开头", "filing_number: a payer's begins with Z"))
         if not self.log_keys or any(key.name != self.origin for key in self.keys()):
-            raise Malformed("log_keys: at least one, each named by the origin")
+            raise Malformed(
+                Text("log_keys：至少一个，且都以该日志的名称命名", "log_keys: at least one, each named by the origin")
+            )
 
     def keys(self) -> tuple[VerifierKey, ...]:
         return tuple(parse_vkey(line) for line in self.log_keys)

@@ -43,6 +43,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _PRINTED: Final = ("certificate", "name")  # what may stand in the place of cert_key
 _BY_NUMBER: Final = tuple(part for name in _COLUMNS for part in (_PRINTED if name == "cert_key" else (name,)))
+_WRONG_FORM: Final = Text("有的值格式不正确", "a value in the wrong form")
 _MAX_SHEET: Final = 16 * 1024 * 1024
 _Work = Callable[[Payer], Awaitable[list[Outcome]]]
 
@@ -98,17 +99,22 @@ def read_sheet(text: str) -> list[Application]:
     reader = csv.DictReader(io.StringIO(text))
     if set(reader.fieldnames or ()) not in (set(_COLUMNS), set(_BY_NUMBER)):
         raise Malformed(
-            f"the sheet has exactly these columns: {', '.join(_COLUMNS)}; or certificate, name for cert_key"
+            Text(
+                f"表中应恰有这些列：{', '.join(_COLUMNS)}；cert_key 可由 certificate, name 代替",
+                f"the sheet has exactly these columns: {', '.join(_COLUMNS)}; or certificate, name for cert_key",
+            )
         )
     found: dict[str, Application] = {}
     for number, row in enumerate(reader, 2):
         try:
             one = _application(row)
         except (Malformed, ValueError, TypeError, AttributeError) as error:
-            reason = str(error) if isinstance(error, Malformed) else "a value in the wrong form"
-            raise Malformed(f"row {number}: {reason}") from None
+            wrong = error if isinstance(error, Malformed) else Malformed(_WRONG_FORM)
+            raise Malformed(Text(f"第 {number} 行：{wrong.of('zh')}", f"row {number}: {wrong.of('en')}")) from None
         if one.reference in found:
-            raise Malformed(f"row {number}: a reference that an earlier row has")
+            raise Malformed(
+                Text(f"第 {number} 行：案件号与前面某行相同", f"row {number}: a reference that an earlier row has")
+            )
         found[one.reference] = one
     return list(found.values())
 
@@ -119,7 +125,12 @@ def _application(row: dict[str, Any]) -> Application:
     cert_key = bytes.fromhex(row["cert_key"]) if printed is None else b""
     digests = (pack, decision) if printed else (pack, decision, cert_key)
     if not row["reference"].strip() or any(len(digest) != 32 for digest in digests):
-        raise Malformed("a reference, and cert_key, pack and decision of 64 hex digits")
+        raise Malformed(
+            Text(
+                "须有案件号，cert_key、pack、decision 各为 64 位十六进制数",
+                "a reference, and cert_key, pack and decision of 64 hex digits",
+            )
+        )
     document = IdDocument(row["document_type"], row["country"], row["number"])
     year, amount = int(row["year"]), int(row["amount_fen"])
     last = parse_day(row["last_day"])
@@ -129,11 +140,11 @@ def _application(row: dict[str, Any]) -> Application:
 def _printed(number: str, name: str) -> tuple[str, str]:
     """Number and name in the forms that are looked up. Raises Malformed, without repeating them."""
     if diagnose_number(number):
-        raise Malformed("not the number of a certificate")
+        raise Malformed(Text("不是证书编号", "not the number of a certificate"))
     try:
         return normal_text(number), normalise_name(name)[0]
     except Refused:
-        raise Malformed("not a name") from None
+        raise Malformed(Text("不是姓名", "not a name")) from None
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -157,11 +168,16 @@ def _reserve(options: argparse.Namespace) -> int:
     except OSError as error:
         raise cannot_read(options.sheet, error) from error
     if len(raw) > _MAX_SHEET:
-        raise Malformed("a sheet of more than 16 MiB")
+        raise Malformed(Text("表格超过 16 MiB", "a sheet of more than 16 MiB"))
     try:
         applications = read_sheet(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise Malformed(f"{options.sheet.name}: not UTF-8; save it as UTF-8") from None
+        raise Malformed(
+            Text(
+                f"{options.sheet.name}：不是 UTF-8 编码，请另存为 UTF-8",
+                f"{options.sheet.name}: not UTF-8; save it as UTF-8",
+            )
+        ) from None
     return _act(options, lambda payer: payer.reserve(applications))
 
 

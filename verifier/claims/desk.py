@@ -294,10 +294,15 @@ def proven_answers(
 ) -> list[int | Refused]:
     """The answers in order of `entries`, every index proven under the pinned keys. Raises Unverified, Malformed."""
     if len(receipt.answers) != len(entries):
-        raise Unverified("receipt: another number of answers than statements")
+        raise Unverified(Text("回执：答复数与语句数不同", "receipt: another number of answers than statements"))
     sealed = open_sealed(receipt.checkpoint, receipt.seal, receipt.seal_inclusion, settings.origin, settings.keys())
     if abs(sealed.opened.time_s * 1000 - now_ms) > CLOCK_MS:
-        raise Unverified("receipt: signed too far from this computer's clock; is the clock right?")
+        raise Unverified(
+            Text(
+                "回执：签署时间与本机时钟相差过大，请检查本机时钟",
+                "receipt: signed too far from this computer's clock; is the clock right?",
+            )
+        )
     found: list[int | Refused] = []
     for entry, answer in zip(entries, receipt.answers, strict=True):
         if isinstance(answer, Refused):

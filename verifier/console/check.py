@@ -14,6 +14,7 @@ from typing import Final
 
 from ledger.errors import Malformed
 from ledger.records.dates import parse_day
+from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
 from verifier.known_log import AsOf
 from verifier.lookup import Lookup
@@ -112,7 +113,7 @@ def _read_item(name: str) -> str | bytes:
             with Path(name).open("rb") as file:
                 return file.read(MAX_INPUT + 1)
     if "/" in name or "." in name:
-        raise Malformed(f"没有这个文件 / no such file: {name[:200]}")
+        raise Malformed(Text(f"没有这个文件：{name[:200]}", f"no such file: {name[:200]}"))
     return name
 
 

@@ -86,7 +86,10 @@ def _init(options: argparse.Namespace) -> int:
     if settings.replica:  # without one nothing is served
         asyncio.run(prepare_site(settings.site_store, options.dir))
     following = f"check --dir {options.dir} X" if options.no_replica else f"sync --dir {options.dir}"
-    print(f"{options.dir}: initialised, nothing verified yet; next: cert-verifier {following}")
+    print(
+        f"{options.dir}: 已初始化，尚未核验任何内容，接着请运行 cert-verifier {following} / "
+        f"initialised, nothing verified yet; next: cert-verifier {following}"
+    )
     if options.no_replica and not options.map_auditor:
         print(_NEVER_GREEN.both(), file=sys.stderr)
     return 0
@@ -128,4 +131,4 @@ def _read_policy(path: Path) -> str:
     except OSError as error:
         raise cannot_read(path, error) from error
     except UnicodeDecodeError:
-        raise Malformed(f"{path.name}: not UTF-8") from None
+        raise Malformed(Text(f"{path.name}：不是 UTF-8 编码", f"{path.name}: not UTF-8")) from None

@@ -52,7 +52,7 @@ def _refresh(options: argparse.Namespace) -> int:
     origin = origin_of(item)
     log = next((log for log in settings.logs if log.origin == origin), None)
     if log is None:
-        raise Unverified("the file is of a log that these settings do not name")
+        raise Unverified(Text("该文件所涉日志不在设置中", "the file is of a log that these settings do not name"))
     if not log.ledger_url:
         raise no_ledger(origin)
 
@@ -90,7 +90,7 @@ def _read(path: Path) -> Bundle | Staple:
     except OSError as error:
         raise cannot_read(path, error) from error
     if len(raw) > max(MAX_BUNDLE, MAX_STAPLE):
-        raise Malformed("not a holder's file")
+        raise Malformed(Text("不是持证人文件", "not a holder's file"))
     if sniff(raw) != "cbor-or-other":
         raise Refused("PRINTED", "file", _PRINTED)
     return parse_bundle(raw) if raw[:1] == BUNDLE_START else parse_staple(raw)

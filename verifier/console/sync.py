@@ -59,7 +59,7 @@ def _sync(options: argparse.Namespace) -> int:
             facts = {"origin": one.origin, "size": verified.size, "root": verified.root.hex()}
             print(json.dumps(facts | {"time_ms": verified.time_ms}))
         else:
-            print(f"{one.origin}: verified {verified.size} entries, root {verified.root.hex()}")
+            print(f"{one.origin}: 已核验 / verified {verified.size} entries, root {verified.root.hex()}")
     failures = [(one.origin, failed) for one, failed in done if failed is not None]
     for origin, failed in failures:
         _tell(f"{origin}: {say_failure(failed)}")

@@ -217,7 +217,7 @@ def _diff(options: argparse.Namespace) -> int:
 def _eligible(options: argparse.Namespace) -> int:
     packs = [find_pack(name) for name in options.pack]
     if options.out is not None and len(packs) != 1:
-        raise Malformed("--out takes the decision of one pack")
+        raise Malformed(Text("--out 只能写入一个规则包的决定", "--out takes the decision of one pack"))
     raw = {} if options.facts is None else _read_facts(options.facts)
     asked = frozenset(name for pack in packs for name in pack.inputs)
     facts = [read_facts(raw, pack, others=asked) for pack in packs]
@@ -225,7 +225,12 @@ def _eligible(options: argparse.Namespace) -> int:
     as_of = today if options.as_of is None else parse_day(options.as_of)
     days = {earlier_day(pack, as_of, today) for pack in packs}
     if len(days) > 1:
-        raise Malformed("a wage table about an earlier day is asked for by itself: it reads the certificates of then")
+        raise Malformed(
+            Text(
+                "按以往日期查询工资表须单独进行：所读的是当时的证书",
+                "a wage table about an earlier day is asked for by itself: it reads the certificates of then",
+            )
+        )
     items = [_read_item(name) for name in options.items]
     shown, known = asyncio.run(_gathered(options, packs, items, days.pop()))
     decisions = [
@@ -281,9 +286,13 @@ def _read_facts(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(raw) if raw.lstrip()[:1] == b"{" else tomllib.loads(raw.decode())
     except (ValueError, RecursionError):
-        raise Malformed(f"{path.name}: facts are TOML or a JSON object")
+        raise Malformed(
+            Text(f"{path.name}：事实应为 TOML 或 JSON 对象", f"{path.name}: facts are TOML or a JSON object")
+        )
     if type(value) is not dict:
-        raise Malformed(f"{path.name}: facts are TOML or a JSON object")
+        raise Malformed(
+            Text(f"{path.name}：事实应为 TOML 或 JSON 对象", f"{path.name}: facts are TOML or a JSON object")
+        )
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from ledger.errors import Unverified
 from ledger.records.pack import Pack as Publication
+from ledger.text import Text
 from verifier.eligibility.pack import Pack, PackKind
 
 _DOOR: Final = object()
@@ -42,7 +43,7 @@ def published(pack: Pack, publication: Publication) -> PublishedPack:
         publication.first_day,
         publication.last_day,
     ):
-        raise Unverified("a pack that was not published in this form")
+        raise Unverified(Text("规则包未以此形式公布", "a pack that was not published in this form"))
     if publication.issuer and pack.kind is not PackKind.WAGE_TABLE:
-        raise Unverified("an employer publishes its own wage tables only")
+        raise Unverified(Text("用人单位只能公布自己的工资表", "an employer publishes its own wage tables only"))
     return PublishedPack(_DOOR, pack, publication.issuer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ledger.errors import Unverified
+from ledger.text import Text
 from verifier.eligibility.decision import Decision, format_decision, parse_decision
 from verifier.eligibility.engine import evaluate_again
 from verifier.eligibility.facts import facts_from
@@ -23,8 +24,8 @@ def replay(raw: bytes, pack_of: Callable[[bytes], Pack | None]) -> Decision:
     decision = parse_decision(raw)
     pack = pack_of(decision.digest)
     if pack is None or pack.digest != decision.digest:
-        raise Unverified("the pack of this decision is not at hand")
+        raise Unverified(Text("手边没有该决定所用的规则包", "the pack of this decision is not at hand"))
     again = evaluate_again(decision, facts_from(decision.facts, pack), pack)
     if format_decision(again) != raw:
-        raise Unverified("the same inputs give another decision")
+        raise Unverified(Text("同样的输入得出另一决定", "the same inputs give another decision"))
     return again

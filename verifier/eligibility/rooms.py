@@ -157,5 +157,5 @@ def the_day(counter: Counter, fields: Mapping[str, str]) -> int:
     """Raises Malformed for what is no day."""
     text = fields.get("as_of", "").strip()
     if len(text) > 10:
-        raise Malformed("as_of: yyyy-mm-dd")
+        raise Malformed(Text("截止日期：年-月-日，如 2026-07-01", "as_of: yyyy-mm-dd"))
     return counter.day(text)

@@ -111,7 +111,7 @@ async def _taken(request: web.Request, *, wages: bool) -> tuple[Run, str]:
         files, fields = await read_form(request, count)
         file, previous = files.get("file"), files.get("previous")
         if file is None or not file.content:
-            raise Malformed("a file with a sheet in it")
+            raise Malformed(Text("请选择表格文件", "a file with a sheet in it"))
         pack, key = counter.office.find(fields.get("pack", "")), key_of(request)
         if (pack.kind is PackKind.WAGE_TABLE) is not wages:
             raise Refused("PACK_KIND", "pack", _WRONG_KIND)

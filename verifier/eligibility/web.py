@@ -21,6 +21,7 @@ from ledger.edge import Rejected, read_body
 from ledger.errors import Malformed, Refused
 from ledger.records.dates import format_day
 from ledger.records.secret import SECRET_CHARS
+from ledger.text import Text
 from verifier.eligibility.decision import format_decision
 from verifier.eligibility.earlier import earlier_day
 from verifier.eligibility.explain import source_text, yuan
@@ -76,7 +77,7 @@ async def means(request: web.Request) -> web.StreamResponse:
     fields = await _fields(request)
     lang = chosen(fields, chosen_lang(request))
     if fields.get("consent") != "yes":
-        raise Malformed("the holder's consent")
+        raise Malformed(Text("请先取得持证人同意", "the holder's consent"))
     gathered = await counter.gatherer.of_text(secret)
     check = check_view(gathered, counter.messages, lang)
     shown: dict[str, Any] = {"check": check, "band": None, "open": [], "closed": [], "time": "", "day": ""}

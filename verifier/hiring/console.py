@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.verify:
         return _verify(options, settings, raw)
     if options.out.exists():
-        raise Malformed(f"{options.out} 已存在 / exists and is not overwritten")
+        raise Malformed(Text(f"{options.out} 已存在，不会被覆盖", f"{options.out} exists and is not overwritten"))
     asked = read_list(raw, options.file.name)
     for note in asked.notes:
         print(note.text.both(), file=sys.stderr)

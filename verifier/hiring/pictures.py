@@ -13,6 +13,7 @@ from typing import Final
 
 from ledger.errors import Malformed, Refused
 from ledger.sheets.container import check_overlap, open_archive, refused
+from ledger.text import Text
 
 MAX_PICTURES: Final = 300
 MAX_PICTURE: Final = 10 * 1024 * 1024  # bytes of one, unpacked
@@ -41,9 +42,9 @@ class Pictures:
             with self.archive.open(member) as file:
                 content = file.read(MAX_PICTURE + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError):
-            raise Malformed("a damaged file in the archive") from None
+            raise Malformed(Text("压缩包中有损坏的文件", "a damaged file in the archive")) from None
         if len(content) > MAX_PICTURE:
-            raise Malformed("a file in the archive is over 10 MB")
+            raise Malformed(Text("压缩包中有超过 10 MB 的文件", "a file in the archive is over 10 MB"))
         return content
 
 

@@ -151,5 +151,5 @@ def titles_of(sheet: Sheet) -> Iterator[str]:
 def parse_lang(text: str) -> str:
     """zh, en or both; "" is both. Raises Malformed."""
     if text not in ("", "zh", "en", "both"):
-        raise Malformed("lang: zh, en or both")
+        raise Malformed(Text("lang：zh、en 或 both", "lang: zh, en or both"))
     return text or "both"

@@ -11,6 +11,7 @@ from ledger.sheets.form import Form
 from ledger.sheets.inert import inert
 from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Sheet
+from ledger.text import Text
 from verifier.hiring.rendering import SUMMARY_SHEET
 from verifier.hiring.rows import COLUMNS
 from verifier.hiring.sheets import LIST, asked_texts, cell_text
@@ -42,11 +43,16 @@ def verify_list(raw: bytes, known_keys: Collection[bytes], messages: Messages) -
     summary = parse_summary(statement, _line(lines, {labels["hiring_signature"].zh, labels["hiring_signature"].en}))
     summary.verify_signature()
     if not any(lines == _written(sheet, summary, messages, lang) for lang in ("zh", "en", "both")):
-        raise Unverified("the summary is not the one that was signed, or something stands behind it")
+        raise Unverified(
+            Text(
+                "汇总与签署的不同，或其后另有内容",
+                "the summary is not the one that was signed, or something stands behind it",
+            )
+        )
     rows = [row for row in sheet.rows if row.number < _end(sheet)]
     last = len(sheet.header.titles) - len(COLUMNS)
     if last < 0:
-        raise Malformed("an answered list has columns that answer")
+        raise Malformed(Text("已核验的名单应有结果列", "an answered list has columns that answer"))
     found = [
         (
             row.number,
@@ -56,7 +62,7 @@ def verify_list(raw: bytes, known_keys: Collection[bytes], messages: Messages) -
         for row in rows
     ]
     if len(rows) != summary.rows or result_digest(found) != summary.digest:
-        raise Unverified("the rows are not those that were signed")
+        raise Unverified(Text("各行与签署的不同", "the rows are not those that were signed"))
     return VerifiedList(summary, summary.public in known_keys)
 
 
@@ -86,4 +92,4 @@ def _line(lines: list[tuple[str, str]], names: set[str]) -> str:
     for item, content in lines:
         if names & set(item.split(" / ")):
             return content.removeprefix("'")  # base64 that begins with + was made inert
-    raise Malformed("an answered list has a summary")
+    raise Malformed(Text("已核验的名单应有汇总", "an answered list has a summary"))

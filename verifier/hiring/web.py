@@ -23,6 +23,7 @@ from aiohttp import web
 
 from ledger.edge import read_body
 from ledger.errors import Malformed
+from ledger.text import Text
 from verifier.access.guard import ANONYMOUS_PAIRS, ANONYMOUS_ROWS, key_of
 from verifier.hiring.checking import ListChecker
 from verifier.hiring.job_room import MAX_UPLOAD, JobRoom, JobWords, read_form
@@ -118,7 +119,7 @@ async def _taken(request: web.Request) -> tuple[Job, str]:
             file = files.get("file")
             raw, name = (file.content, file.filename or "") if file is not None else (b"", "")
         if not raw:
-            raise Malformed("a file with a list in it")
+            raise Malformed(Text("请选择名单文件", "a file with a list in it"))
         key = key_of(request)
         job = desk.jobs.submit(
             raw,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Unverified
+from ledger.text import Text
 from verifier.holders.held import Held, format_held, parse_held
 from verifier.holders.sealing import (
     HANDLE_BYTES,
@@ -168,7 +169,12 @@ class Accounts:
             self._now_ms(),
         )
         if gone != 1:
-            raise Unverified("a challenge that was not handed out, or too long ago")
+            raise Unverified(
+                Text(
+                    "该登录请求不是本站发出的，或已过期，请重新开始",
+                    "a challenge that was not handed out, or too long ago",
+                )
+            )
 
     async def add_passkey(self, session: Session, id_: bytes, public_key: bytes, sign_count: int) -> None:
         """A credential that is there already stays as it is."""

@@ -36,7 +36,7 @@ async def _run(folder: Path, done: list[str]) -> None:
             try:
                 id_ = bytes.fromhex(text)
             except ValueError:
-                raise Malformed("an id is hex") from None
+                raise Malformed(Text("申请编号应为十六进制", "an id is hex")) from None
             if not await mark_done(store, id_, time.time_ns() // 1_000_000):
                 raise Refused("NO_REQUEST", text, _NONE)
         for one in [] if done else await waiting(store):

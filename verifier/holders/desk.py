@@ -17,6 +17,7 @@ from aiohttp import web
 
 from ledger.edge import Rejected, read_body
 from ledger.errors import Malformed, Unverified
+from ledger.text import Text
 from verifier.holders.accounts import SESSION_MS, Accounts, Session
 from verifier.holders.passkeys import RelyingParty
 from verifier.holders.requests import Requests
@@ -104,7 +105,7 @@ def from_here(request: web.Request) -> None:
         except ValueError:  # no address at all
             allowed = False
     if not allowed:
-        raise Unverified("a request from another site")
+        raise Unverified(Text("请求来自其他网站", "a request from another site"))
 
 
 def spend(request: web.Request, allowance: Allowance) -> None:
@@ -189,7 +190,7 @@ def from_text(text: str, limit: int = _SMALL) -> bytes:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
-        raise Malformed("base64url") from None
+        raise Malformed(Text("应为 base64url", "base64url")) from None
     if len(raw) > limit or to_text(raw) != text:
-        raise Malformed("base64url")
+        raise Malformed(Text("应为 base64url", "base64url"))
     return raw

@@ -30,6 +30,7 @@ from webauthn.helpers.structs import (
 )
 
 from ledger.errors import Malformed, Unverified
+from ledger.text import Text
 from verifier.holders.sealing import HANDLE_BYTES
 
 CHALLENGE_BYTES: Final = 32
@@ -136,7 +137,7 @@ def challenge_of(body: bytes) -> bytes:
     except Malformed:
         raise
     except Exception as error:  # a stranger's JSON fails in as many ways as there are
-        raise Malformed("not the answer of a passkey") from error
+        raise Malformed(Text("不是通行密钥的答复", "not the answer of a passkey")) from error
 
 
 def parse_assertion(body: bytes) -> Asserted:
@@ -145,10 +146,10 @@ def parse_assertion(body: bytes) -> Asserted:
     try:
         parsed = parse_authentication_credential_json(credential)
     except Exception as error:  # as above
-        raise Malformed("not the answer of a passkey") from error
+        raise Malformed(Text("不是通行密钥的答复", "not the answer of a passkey")) from error
     handle = parsed.response.user_handle
     if handle is None or len(handle) != HANDLE_BYTES:
-        raise Malformed("the passkey gave no user handle of ours")
+        raise Malformed(Text("该通行密钥没有给出本站的用户标识", "the passkey gave no user handle of ours"))
     return Asserted(credential, challenge_of(body), parsed.raw_id, handle)
 
 
@@ -158,14 +159,14 @@ def _checked(verify: Callable[[], T]) -> T:
     except Malformed:
         raise
     except Exception as error:  # whatever the library finds wrong, the answer does not hold
-        raise Unverified("the passkey's answer does not hold") from error
+        raise Unverified(Text("通行密钥的答复不成立", "the passkey's answer does not hold")) from error
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Malformed("JSON of a passkey's answer") from error
+        raise Malformed(Text("不是通行密钥的答复（JSON）", "JSON of a passkey's answer")) from error
     if not isinstance(found, dict):
-        raise Malformed("JSON of a passkey's answer")
+        raise Malformed(Text("不是通行密钥的答复（JSON）", "JSON of a passkey's answer"))
     return found

@@ -40,7 +40,12 @@ class Request:
     def __post_init__(self) -> None:
         fits = self.field in FIELDS if self.kind == CORRECTION else self.kind == ERASURE and not self.field
         if not fits or len(self.cert_key) != 32:
-            raise Malformed("a request is a correction of a field, or an erasure, of one certificate")
+            raise Malformed(
+                Text(
+                    "申请应为更正某一项，或删除，且只针对一张证书",
+                    "a request is a correction of a field, or an erasure, of one certificate",
+                )
+            )
 
 
 class Requests:

@@ -66,9 +66,14 @@ class Note:
     def __post_init__(self) -> None:
         known = {NAME, *FIELDS}
         if self.purpose not in PURPOSES or not set(self.fields) <= known or len(set(self.fields)) != len(self.fields):
-            raise Malformed("share: unknown purpose or field")
+            raise Malformed(Text("分享：未知的用途或项目", "share: unknown purpose or field"))
         if len(self.token) != 16 or len(self.recipient) > 100:
-            raise Malformed("share: token of 16 bytes, recipient of at most 100 characters")
+            raise Malformed(
+                Text(
+                    "分享：标识为 16 字节，接收方最多 100 个字符",
+                    "share: token of 16 bytes, recipient of at most 100 characters",
+                )
+            )
 
 
 def format_note(note: Note) -> bytes:

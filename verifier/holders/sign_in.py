@@ -7,6 +7,7 @@ from aiohttp import web
 from ledger.edge import Rejected, read_body
 from ledger.errors import Unverified
 from ledger.records.names import mask_name
+from ledger.text import Text
 from verifier.holders.desk import (
     Desk,
     acting,
@@ -85,7 +86,7 @@ async def post_sign_in(request: web.Request) -> web.StreamResponse:
     await desk.accounts.redeem(asserted.challenge, None)  # 1
     passkey = await desk.accounts.passkey(asserted.id)
     if passkey is None or account_of(asserted.handle) != passkey.account:  # 2, 3
-        raise Unverified("no passkey of this site")
+        raise Unverified(Text("不是本站的通行密钥", "no passkey of this site"))
     count = _party(desk).verify(asserted, passkey.public_key, passkey.sign_count)
     await desk.accounts.used(passkey, count)
     answer = json_body({"signed_in": True})

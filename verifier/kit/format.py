@@ -218,7 +218,7 @@ def sign_kit(kit: Kit, name: str, signer: Signer) -> bytes:
     note = format_note(Note(text, (NoteSignature(key.name, key.key_id, signer.sign(text.encode())),)))
     raw = canonical.encode([LABEL, body, note])
     if len(raw) > MAX_KIT:
-        raise Malformed("kit: larger than 16 MiB")
+        raise Malformed(Text("离线包：超过 16 MiB", "kit: larger than 16 MiB"))
     return raw
 
 
@@ -230,8 +230,8 @@ def open_kit(raw: bytes, makers: Sequence[VerifierKey]) -> Kit:
                 raise Malformed("kit: the signature is over another body")
             return parse_body(body)
         case [str(label), bytes(), bytes()] if label.startswith(_FAMILY):
-            raise Malformed(_OTHER_VERSION.both())
-    raise Malformed("not a kit")
+            raise Malformed(_OTHER_VERSION)
+    raise Malformed(Text("不是离线包", "not a kit"))
 
 
 def parse_body(raw: bytes) -> Kit:

@@ -8,6 +8,7 @@ from typing import Final
 
 from ledger.errors import Malformed
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file, public_part
+from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.note import ED25519, VerifierKey, parse_vkey
 from verifier.config import VerifierSettings
@@ -24,7 +25,9 @@ def create_key(
     """Make the key, called `name` in the kits it signs. Raises Refused rather than replace one, Malformed for a name
     that no note key can have."""
     if len(name) > _MAX_NAME:
-        raise Malformed("the name of a maker of kits has at most 100 characters")
+        raise Malformed(
+            Text("离线包制作方的名称最多 100 个字符", "the name of a maker of kits has at most 100 characters")
+        )
     key = new_key(_KIND, name, created_day=created_day, random_bytes=os.urandom)
     assert key.public is not None, "an Ed25519 key has a public half"
     vkey = VerifierKey(name, ED25519, key.public)

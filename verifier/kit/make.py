@@ -185,23 +185,37 @@ async def read_states(
         progress(count)
         await asyncio.sleep(0)  # a verifier that serves goes on answering
     if (tree.root, count) != (map_root, map_count):  # 3
-        raise Unverified("the store's states do not hash to the sealed map; run fsck")
+        raise Unverified(
+            Text(
+                "存储中的状态与封印的状态图不符，请运行 fsck",
+                "the store's states do not hash to the sealed map; run fsck",
+            )
+        )
     return found
 
 
 async def _sort(store: VersionedStore, found: Sorted, value: bytes, body: bytes) -> None:
     if body[:1] == bytes([_CERTIFICATE_PARTS]):
         if value_of(body) != value:
-            raise Unverified("the store has another state than the map; run fsck")
+            raise Unverified(
+                Text("存储中的状态与状态图不同，请运行 fsck", "the store has another state than the map; run fsck")
+            )
         found.take(parse_certificate_state(body))
     elif body[:1] == bytes([_FILING_PARTS]):
         index = canonical.decode(body, limit=64 * 1024)[3]
         terms = parse_statement(await entry_at(store, index)).body
         if not isinstance(terms, Filing):
-            raise Unverified("the store has another statement than the filing's terms; run fsck")
+            raise Unverified(
+                Text(
+                    "存储中的语句不是该备案的内容，请运行 fsck",
+                    "the store has another statement than the filing's terms; run fsck",
+                )
+            )
         state = parse_filing_state(body, terms)
         if state.value() != value:
-            raise Unverified("the store has another state than the map; run fsck")
+            raise Unverified(
+                Text("存储中的状态与状态图不同，请运行 fsck", "the store has another state than the map; run fsck")
+            )
         found.filings.append(state)
 
 

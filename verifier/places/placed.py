@@ -69,7 +69,7 @@ def trust_of(proof: PlaceProof, trusts: Sequence[Trust]) -> Trust:
     origin = proof.origin if isinstance(proof, ReceiptOf) else parse_note(proof.checkpoint).text.partition("\n")[0]
     trust = next((trust for trust in trusts if trust.origin == origin), None)
     if trust is None:
-        raise Unverified("a proof about a log that these settings do not name")
+        raise Unverified(Text("该证明所涉日志不在设置中", "a proof about a log that these settings do not name"))
     return trust
 
 
@@ -80,7 +80,7 @@ def verify_place_of(proof: PlaceProof, raw: bytes, entry: bytes | None, trust: T
     """
     own = proof.extra if isinstance(proof, TlogProof) else None
     if own is not None and entry is not None and own != entry:
-        raise Unverified("the log holds another statement at this place")
+        raise Unverified(Text("日志在此位置另有一条语句", "the log holds another statement at this place"))
     statement = own or entry  # 2
     if statement is None:
         raise Unavailable(

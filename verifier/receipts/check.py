@@ -28,6 +28,7 @@ from ledger.records.envelope import FaceContent
 from ledger.records.evidence import parse_evidence
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink, parse_code
+from ledger.text import Text
 from ledger.tlog.note import parse_note
 from verifier import steps
 from verifier.carried import Item
@@ -131,7 +132,7 @@ def _trust_of(note: bytes, trusts: Sequence[Trust]) -> Trust:
     origin = parse_note(note).text.partition("\n")[0]
     trust = next((trust for trust in trusts if trust.origin == origin), None)
     if trust is None:
-        raise Unverified("a receipt about a log that these settings do not name")
+        raise Unverified(Text("该回执所涉日志不在设置中", "a receipt about a log that these settings do not name"))
     return trust
 
 

@@ -63,7 +63,12 @@ class Receipts:
         Refused, Unavailable."""
         plain = text.strip()
         if not plain or len(plain) > MAX_TEXT or not _is_utf8(plain):
-            raise Malformed("a link or the text of a QR code, of at most 2048 characters")
+            raise Malformed(
+                Text(
+                    "请给出链接或二维码文字，最多 2048 个字符",
+                    "a link or the text of a QR code, of at most 2048 characters",
+                )
+            )
         item = self._lookup.read_text(plain)
         asked = format_code(item, form="u") if isinstance(item, QrCode) and "/" not in plain else plain
         return await self._issue(item, asked)

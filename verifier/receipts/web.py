@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ledger.edge import Rejected, read_body
 from ledger.errors import Malformed
+from ledger.text import Text
 from verifier.messages import Messages, load_messages
 from verifier.receipts.issuing import Receipts
 from verifier.receipts.paper import print_receipt
@@ -81,7 +82,7 @@ async def save(request: web.Request) -> web.StreamResponse:
         raise Rejected(415)
     fields = parse_urlencoded(await read_body(request, FORM_OVERHEAD))
     if fields.get("form") not in ("pdf", "json"):
-        raise Malformed("form: pdf or json")
+        raise Malformed(Text("form：pdf 或 json", "form: pdf or json"))
     receipt = await request.app[DESK].receipts.of_text(fields.get("text", ""))
     return await _file(request, receipt, pdf=fields["form"] == "pdf")
 
@@ -102,7 +103,7 @@ async def create(request: web.Request) -> web.StreamResponse:
         elif request.content_type in RAW_TYPES:
             data = await read_body(request, state.settings.upload_limit, on_bytes=count)
             if not data:
-                raise Malformed("a file with something in it")
+                raise Malformed(Text("请选择文件", "a file with something in it"))
             receipt = await desk.receipts.of_file(data)
         else:
             raise Rejected(415)

@@ -36,7 +36,9 @@ def parse_secret(text: str) -> bytes:
     except ValueError:
         secret = b""
     if not 24 <= len(secret) <= 64:
-        raise Malformed("secret: whsec_ and base64 of 24 to 64 bytes")
+        raise Malformed(
+            Text("secret：whsec_ 后接 24 到 64 字节的 base64", "secret: whsec_ and base64 of 24 to 64 bytes")
+        )
     return secret
 
 

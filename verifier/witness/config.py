@@ -41,7 +41,12 @@ class WitnessedLog:
     def __post_init__(self) -> None:
         keys = self.keys()
         if not 1 <= len(keys) <= 8 or any(key.name != self.origin or key.type not in LOG_TYPES for key in keys):
-            raise Malformed("a witnessed log has 1 to 8 keys, each a log's and named by its origin")
+            raise Malformed(
+                Text(
+                    "所见证的日志有 1 到 8 把公钥，均为日志公钥，且以该日志的名称命名",
+                    "a witnessed log has 1 to 8 keys, each a log's and named by its origin",
+                )
+            )
 
     def keys(self) -> tuple[VerifierKey, ...]:
         return tuple(parse_vkey(vkey) for vkey in self.vkeys)
@@ -75,7 +80,7 @@ class WitnessSettings:
         check_name(self.name, "the name of the witness")
         listening.check_tls(self.tls_cert, self.tls_key)
         if len({log.origin for log in self.logs}) != len(self.logs):
-            raise Malformed("logs: one origin twice")
+            raise Malformed(Text("logs：日志名称重复", "logs: one origin twice"))
 
     def keys(self) -> Mapping[str, tuple[VerifierKey, ...]]:
         return {log.origin: log.keys() for log in self.logs}

@@ -93,7 +93,7 @@ class WitnessState:
             try:
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
                 if version != _VERSION:
-                    raise Malformed(f"{path} is not the state of a witness")
+                    raise Malformed(Text(f"{path} 不是见证人的状态", f"{path} is not the state of a witness"))
                 keep_rollback_journal(self._db)
             except BaseException:
                 self._db.close()

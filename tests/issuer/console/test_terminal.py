@@ -22,8 +22,9 @@ AWAY = Text("账本没有答复", "the ledger did not answer")
         (Pending((), 0, 1), "pending", UNAVAILABLE, "已登记入账", "logged durably"),
         (Refused("NAME", "name", Text("姓名", "a name")), "NAME", NOT_CLEAN, "姓名", "a name"),
         (Unverified("a proof"), "unverified", NOT_CLEAN, "未通过验证：a proof", "does not verify: a proof"),
-        (Unverified("a key", text=AWAY), "unverified", NOT_CLEAN, AWAY.zh, AWAY.en),
+        (Unverified(AWAY), "unverified", NOT_CLEAN, AWAY.zh, AWAY.en),
         (Malformed("a roster"), "malformed", USAGE, "格式不正确：a roster", "not well formed: a roster"),
+        (Malformed(AWAY), "malformed", USAGE, AWAY.zh, AWAY.en),
     ],
 )
 def test_every_error_is_told_in_both_languages(

@@ -74,8 +74,11 @@ def test_an_order_is_carried_out(
     assert main(["erase", *folder, str(orders)]) == 1
     said = capsys.readouterr()
     assert json.loads(said.out) == {"id": "02", "rows": 0}, "what cannot be carried out holds up no other"
-    assert "03: an order of erasure for another ledger" in said.err
-    assert "04: the order is of another certificate" in said.err and "05: NO_CERTIFICATE" in said.err
+    assert "03: 删除申请属于另一账本，或已被改动 / an order of erasure for another ledger, or altered\n" in said.err
+    assert (
+        "04: 删除申请所指证书与该行不符 / the order is of another certificate" in said.err
+        and "05: NO_CERTIFICATE" in said.err
+    )
     assert "3 orders of erasure were not carried out" in said.err
 
 

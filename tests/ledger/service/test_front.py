@@ -47,6 +47,7 @@ from ledger.service.private_index import PrivateIndex
 from ledger.service.tiles import IMMUTABLE
 from ledger.store.postgres_link import parse_place
 from ledger.store.protocol import IndexRow, Purpose
+from ledger.text import Text
 from ledger.wire import Logged, SubmitRequest, encode, submission_body
 from tests.ledger.service.test_admission import OPENINGS
 from tests.support.builders import OCCUPATION, Body
@@ -392,7 +393,12 @@ async def test_a_damaged_database_is_not_the_callers_signature() -> None:
 
     async def damaged(*_: object, **__: object) -> Any:
         asked.append(1)
-        raise Damaged("store: a filing's state is not that of its terms; run fsck")
+        raise Damaged(
+            Text(
+                "存储：备案的状态与其内容不符，请运行 fsck",
+                "store: a filing's state is not that of its terms; run fsck",
+            )
+        )
 
     async def refresh() -> bool:
         return True

@@ -102,7 +102,7 @@ class TestPacksOfSeveralLogs:
             yield made
             await made.close()
 
-    @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged("a row"), None])
+    @pytest.mark.parametrize("error", [Unavailable(Text("没有应答", "down")), Damaged(Text("一行", "a row")), None])
     @pytest.mark.parametrize("at", [0, 1])
     async def test_one_that_does_not_answer_knows_none(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int, error: Exception | None

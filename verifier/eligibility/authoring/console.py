@@ -143,7 +143,7 @@ def _decisions(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
         for file in files:
             raw = _read(file, MAX_DECISION)
             if len(raw) > MAX_DECISION:
-                raise Malformed(f"{file.name}: not a decision")
+                raise Malformed(Text(f"{file.name}：不是决定", f"{file.name}: not a decision"))
             yield file.name, raw
 
 

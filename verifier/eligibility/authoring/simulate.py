@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ledger.errors import Malformed
 from ledger.records.dates import FIRST_DAY
+from ledger.text import Text
 from verifier.eligibility.decision import Decision, parse_decision
 from verifier.eligibility.engine import rehearse
 from verifier.eligibility.facts import Facts, facts_from
@@ -72,7 +73,9 @@ def _facts(was: Decision, old: Pack, new: Pack) -> Facts:
         before = old.inputs.get(name)
         value = given.get(name, UNKNOWN)
         if before is not None and before.type.kind is not about.type.kind:
-            raise Malformed(f"the fact {name} is of another type in the new pack")
+            raise Malformed(
+                Text(f"事实 {name} 在新规则包中类型不同", f"the fact {name} is of another type in the new pack")
+            )
         if value is UNKNOWN and name not in given and about.type.optional:
             value = ABSENT
         values[name] = value

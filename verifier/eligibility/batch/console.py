@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = load_folder(options.dir)
     pack = _pack(options, settings)
     if options.out.exists():
-        raise Malformed(f"{options.out} 已存在 / exists and is not overwritten")
+        raise Malformed(Text(f"{options.out} 已存在，不会被覆盖", f"{options.out} exists and is not overwritten"))
     today = batch_day(_now_ms())
     as_of = today if options.as_of is None else parse_day(options.as_of)
     previous = _read(options.previous) if options.wages and options.previous else b""
@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _month(text: str, today: int) -> int:
     if len(text) != 7:
-        raise Malformed("--month: yyyy-mm")
+        raise Malformed(Text("--month：年-月，如 2026-07", "--month: yyyy-mm"))
     return asked_wage_day(text, today)
 
 
