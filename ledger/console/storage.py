@@ -115,7 +115,7 @@ def _fsck(arguments: argparse.Namespace) -> int:
         key = open_key_file(arguments.dir / settings.keys, passphrase).key("index", "index").secret
         nullifiers = Nullifiers(PrivateIndex(key, os.urandom))
 
-    async def check() -> list[str]:
+    async def check() -> list[Text]:
         store = await open_store(settings.store, arguments.dir, private=True, read_only=True, deadlines=_WHOLE_TABLES)
         try:
             await check_whole(store)
@@ -130,13 +130,13 @@ def _fsck(arguments: argparse.Namespace) -> int:
             raise
         problems = [damage]
     if arguments.json:
-        print(json.dumps({"problems": problems}, ensure_ascii=False))
+        print(json.dumps({"problems": [problem.en for problem in problems]}, ensure_ascii=False))
     else:
-        print("\n".join(problems) or "存储完好 / the store is sound")
+        print("\n".join(problem.both() for problem in problems) or "存储完好 / the store is sound")
     return 1 if problems else 0
 
 
-async def prove(store: Copyable, nullifiers: Nullifiers | None = None, numberless: int | None = None) -> list[str]:
+async def prove(store: Copyable, nullifiers: Nullifiers | None = None, numberless: int | None = None) -> list[Text]:
     """Everything that is wrong with a ledger's store: its whole log replayed into a scratch file, with progress, then
     its number rows and those of claims, with `nullifiers` also what only its key opens. How many rows are missing that
     erasing a person deletes is said on stderr; so are certificates without a number row, of which more than
@@ -157,11 +157,11 @@ async def prove(store: Copyable, nullifiers: Nullifiers | None = None, numberles
             finally:
                 await scratch.close()
     if numbers.missing:
-        said = _NUMBERLESS.format(count=numbers.missing).both()
+        said = _NUMBERLESS.format(count=numbers.missing)
         if numberless is not None and numbers.missing > numberless:
             problems.append(said)
         else:
-            print(said, file=sys.stderr)
+            print(said.both(), file=sys.stderr)
     if claims.unlinked:
         print(_UNLINKED.format(count=claims.unlinked).both(), file=sys.stderr)
     return problems
@@ -290,14 +290,14 @@ async def _copy(source: Copyable, target_name: str, folder: Path, owner: str) ->
             bar.total = total
             bar.advance(done - bar.done)
 
-        async def proven(copied: Copyable) -> list[str]:
+        async def proven(copied: Copyable) -> list[Text]:
             shown.close()
             return await prove(copied)
 
         try:
             head = await copy_store(source, target, proven, reached)
         except DamagedCopy as damaged:
-            print("\n".join(damaged.problems))
+            print("\n".join(problem.both() for problem in damaged.problems))
             raise
         finally:
             await target.close()

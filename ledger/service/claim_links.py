@@ -27,6 +27,7 @@ from ledger.service.nullifiers import Holder, Nullifiers
 from ledger.store.claim_rows import LoggedClaim, claims_of
 from ledger.store.copying import Copyable
 from ledger.store.protocol import Purpose, VersionedStore, entry_at
+from ledger.text import Text
 
 _READ: Final = 1024  # rows a read
 _LIMIT: Final = 100  # problems reported
@@ -34,12 +35,12 @@ _ROWS: Final = "SELECT hmac, body FROM private_index WHERE purpose = $1 AND hmac
 _NOBODY: Final = ("", "", "")  # slots are not compared
 
 
-async def check_links(store: Copyable, replayed: VersionedStore, nullifiers: Nullifiers) -> list[str]:
+async def check_links(store: Copyable, replayed: VersionedStore, nullifiers: Nullifiers) -> list[Text]:
     """Everything that is wrong, first things first; `replayed` is the sound replay that fsck has made of the store.
 
     Raises Unavailable when either does not answer.
     """
-    problems, known = list[str](), set[bytes]()
+    problems, known = list[Text](), set[bytes]()
     async for some in claims_of(replayed):
         names = {nullifiers.link_hmac(claim.leaf): claim for claim in some}
         known |= names.keys()
@@ -49,12 +50,21 @@ async def check_links(store: Copyable, replayed: VersionedStore, nullifiers: Nul
                 if hmac in links:
                     await _check_link(replayed, nullifiers, claim, links[hmac])
             except Unverified as error:
-                problems.append(f"claim at index {claim.index}: link row {hmac.hex()} {error}")
+                problems.append(
+                    Text(
+                        f"第 {claim.index} 条的申领：指向行 {hmac.hex()} {error.of('zh')}",
+                        f"claim at index {claim.index}: link row {hmac.hex()} {error}",
+                    )
+                )
         problems = problems[:_LIMIT]
     after = b""
     while rows := await store.page(_ROWS, int(Purpose.LINK), after, _READ):
         after = rows[-1][0]
-        problems += [f"link row {hmac.hex()}: of no claim of the log" for hmac, _ in rows if hmac not in known]
+        problems += [
+            Text(f"指向行 {hmac.hex()}：不属于日志中的任何申领", f"link row {hmac.hex()}: of no claim of the log")
+            for hmac, _ in rows
+            if hmac not in known
+        ]
     return problems[:_LIMIT]
 
 
@@ -63,10 +73,10 @@ async def _check_link(replayed: VersionedStore, nullifiers: Nullifiers, claim: L
     try:
         cert_key = nullifiers.open_link(claim.leaf, sealed)  # 1
     except Unverified:
-        raise Unverified("does not open for it") from None
+        raise Unverified(Text("不能为其解开", "does not open for it")) from None
     chain = await _reissues(replayed, cert_key)
     if not chain or chain[0][1] > claim.index:  # 2
-        raise Unverified("leads to no certificate that the log had")
+        raise Unverified(Text("所指证书当时不在日志中", "leads to no certificate that the log had"))
     first, tracks = chain[0][0], list[bytes]()
     for body, _ in chain:
         tracks += [body.track_id, *await _corrected(replayed, body.cert_key)]
@@ -78,9 +88,19 @@ async def _check_link(replayed: VersionedStore, nullifiers: Nullifiers, claim: L
     ]
     have = set(claim.body.nullifiers)
     if not have.issuperset(wanted[0].needed[:-1]):  # 3
-        raise Unverified("leads to a certificate whose groups are not among the claim's nullifiers")
+        raise Unverified(
+            Text(
+                "所指证书的分组不在该申领的标记中",
+                "leads to a certificate whose groups are not among the claim's nullifiers",
+            )
+        )
     if have.isdisjoint(each.needed[-1] for each in wanted):  # 4
-        raise Unverified("leads to a certificate whose grade is not among the claim's nullifiers")
+        raise Unverified(
+            Text(
+                "所指证书的等级不在该申领的标记中",
+                "leads to a certificate whose grade is not among the claim's nullifiers",
+            )
+        )
 
 
 async def _reissues(replayed: VersionedStore, cert_key: bytes) -> list[tuple[CertificateBody, int]]:

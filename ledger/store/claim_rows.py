@@ -19,6 +19,7 @@ from ledger.records.kinds import Kind
 from ledger.records.statements import parse_statement
 from ledger.store.copying import Copyable
 from ledger.store.protocol import Purpose, Store, VersionedStore, entry_at
+from ledger.text import Text
 
 LINK_BYTES: Final = 12 + 32 + 16  # nonce, cert key, tag
 _READ: Final = 1024  # rows a read
@@ -31,7 +32,7 @@ _ONE: Final = "SELECT body FROM private_index WHERE purpose = $1 AND hmac = $2"
 class ClaimRows:
     """What a check has found."""
 
-    problems: list[str]
+    problems: list[Text]
     unlinked: int  # claims from which no row leads to a certificate
 
 
@@ -49,7 +50,7 @@ async def check_claim_rows(store: Copyable, replayed: VersionedStore) -> ClaimRo
 
     Raises Unavailable when either does not answer.
     """
-    problems, claims, taken = list[str](), 0, 0
+    problems, claims, taken = list[Text](), 0, 0
     async for some in claims_of(replayed):
         claims += len(some)
         last = await _last(replayed, [one for claim in some for one in claim.body.nullifiers])
@@ -58,7 +59,12 @@ async def check_claim_rows(store: Copyable, replayed: VersionedStore) -> ClaimRo
             own = [one for one in claim.body.nullifiers if last.get(one) == claim.leaf]
             taken += len(own)  # each nullifier is counted once, with the claim that took it last
             problems += [
-                f"claim at index {claim.index}: its nullifier {one.hex()} has no row" for one in own if one not in rows
+                Text(
+                    f"第 {claim.index} 条的申领：其申领标记 {one.hex()} 没有行",
+                    f"claim at index {claim.index}: its nullifier {one.hex()} has no row",
+                )
+                for one in own
+                if one not in rows
             ]
         problems = problems[:_LIMIT]
     found, more = await _check_taken(store, replayed)
@@ -68,7 +74,12 @@ async def check_claim_rows(store: Copyable, replayed: VersionedStore) -> ClaimRo
     links, more = await _check_lengths(store)
     problems += more
     if links > claims:
-        problems.append(f"{links} link rows lead from claims to certificates, and the log has {claims} claims")
+        problems.append(
+            Text(
+                f"从申领指向证书的行有 {links} 个，而日志有 {claims} 笔申领",
+                f"{links} link rows lead from claims to certificates, and the log has {claims} claims",
+            )
+        )
     return ClaimRows(problems[:_LIMIT], max(0, claims - links))
 
 
@@ -87,41 +98,58 @@ async def claims_of(replayed: Store) -> AsyncIterator[list[LoggedClaim]]:
             yield some
 
 
-async def _check_taken(store: Copyable, replayed: VersionedStore) -> tuple[int, list[str]]:
+async def _check_taken(store: Copyable, replayed: VersionedStore) -> tuple[int, list[Text]]:
     """How many rows of nullifiers are as the log says, and what is wrong with the others."""
-    good, after, problems = 0, b"", list[str]()
+    good, after, problems = 0, b"", list[Text]()
     while rows := await store.page(_ROWS, int(Purpose.CLAIM), after, _READ):
         after = rows[-1][0]
         last = await _last(replayed, [hmac for hmac, _ in rows])
         for hmac, body in rows:
             if hmac not in last:
-                problems.append(f"nullifier row {hmac.hex()}: no claim of the log has taken it")
+                problems.append(
+                    Text(
+                        f"申领标记行 {hmac.hex()}：日志中没有申领占用它",
+                        f"nullifier row {hmac.hex()}: no claim of the log has taken it",
+                    )
+                )
             elif last[hmac] != body:
                 said, wanted = bytes(body).hex()[:64], last[hmac].hex()
-                problems.append(f"nullifier row {hmac.hex()}: names claim {said}; the log says {wanted}")
+                problems.append(
+                    Text(
+                        f"申领标记行 {hmac.hex()}：所指申领为 {said}，日志为 {wanted}",
+                        f"nullifier row {hmac.hex()}: names claim {said}; the log says {wanted}",
+                    )
+                )
             else:
                 good += 1
         problems = problems[:_LIMIT]
     return good, problems
 
 
-async def _check_lengths(store: Copyable) -> tuple[int, list[str]]:
-    count, after, problems = 0, b"", list[str]()
+async def _check_lengths(store: Copyable) -> tuple[int, list[Text]]:
+    count, after, problems = 0, b"", list[Text]()
     while rows := await store.page(_ROWS, int(Purpose.LINK), after, _READ):
         after = rows[-1][0]
         count += len(rows)
-        problems += [f"link row {hmac.hex()}: {len(body)} bytes" for hmac, body in rows if len(body) != LINK_BYTES]
+        problems += [
+            Text(f"指向行 {hmac.hex()}：{len(body)} 字节", f"link row {hmac.hex()}: {len(body)} bytes")
+            for hmac, body in rows
+            if len(body) != LINK_BYTES
+        ]
         problems = problems[:_LIMIT]
     return count, problems
 
 
-async def _of_another_purpose(store: Copyable, replayed: VersionedStore) -> str:
+async def _of_another_purpose(store: Copyable, replayed: VersionedStore) -> Text:
     """The first nullifier that has its row under another purpose: it is there, and was not found as one."""
     async for some in claims_of(replayed):
         for claim in some:
             for one in claim.body.nullifiers:
                 if not await store.page(_ONE, int(Purpose.CLAIM), one):
-                    return f"nullifier row {one.hex()} (claim at index {claim.index}): of another purpose"
+                    return Text(
+                        f"申领标记行 {one.hex()}（第 {claim.index} 条的申领）：用途不符",
+                        f"nullifier row {one.hex()} (claim at index {claim.index}): of another purpose",
+                    )
     raise AssertionError("rows and nullifiers of the log differ in number, and in nothing else")
 
 

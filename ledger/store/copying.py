@@ -75,7 +75,7 @@ class Copyable(PrivateStore, Protocol):
 class DamagedCopy(Refused):
     """What was copied is not a sound log. `problems` is all that fsck found."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[Text]) -> None:
         super().__init__("COPY_DAMAGED", "target", _DAMAGED)
         self.problems = tuple(problems)
 
@@ -109,7 +109,7 @@ async def check_whole(store: Store) -> None:
 async def copy_store(
     source: Copyable,
     target: Copyable,
-    prove: Callable[[Copyable], Awaitable[list[str]]],
+    prove: Callable[[Copyable], Awaitable[list[Text]]],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoredHead:
     """Copy all of a ledger's store; the head that both then have. `prove` says what is wrong with a store. `progress`

@@ -17,7 +17,7 @@ from hashlib import sha256
 
 import msgspec
 
-from ledger.errors import CertLedgerError, Damaged, Malformed, Unavailable
+from ledger.errors import CertLedgerError, Damaged, Malformed, Unavailable, Unverified
 from ledger.records.kinds import Kind
 from ledger.records.seal import is_seal
 from ledger.store.hashes import Hashes
@@ -41,10 +41,10 @@ async def fsck(
     scratch: VersionedStore,
     workers: Executor,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[str]:
+) -> list[Text]:
     """Check `store`; `scratch` is an empty store of the same kind. `progress` gets (done, total) entries. Raises
     Unavailable when the check cannot be made to its end."""
-    problems: list[str] = []
+    problems: list[Text] = []
     try:
         await _check(store, scratch, workers, progress, problems)
     except Unavailable as error:
@@ -54,13 +54,13 @@ async def fsck(
     return problems[:_LIMIT]
 
 
-def damage_of(error: Unavailable) -> str | None:
+def damage_of(error: Unavailable) -> Text | None:
     """What is wrong with a store, where its own database refused to read it as damaged: SQLite's CORRUPT,
     PostgreSQL's data_corrupted and index_corrupted. None for anything else that keeps a store from answering."""
     cause = error.__cause__
     sqlite, postgres = getattr(cause, "sqlite_errorname", None), getattr(cause, "sqlstate", None)
     damaged = postgres in _DAMAGED or str(sqlite).startswith("SQLITE_CORRUPT")
-    return f"the database is damaged: {error}" if damaged else None
+    return Text(f"数据库已损坏：{error.what.zh}", f"the database is damaged: {error}") if damaged else None
 
 
 @contextmanager
@@ -76,12 +76,16 @@ def _in_scratch() -> Iterator[None]:
         ) from error
 
 
-def _problem(error: CertLedgerError) -> str:
+def _problem(error: CertLedgerError) -> Text:
     """What a store's rows do not say, for the list; raised on where it is the world that did not answer: that has a
     cause outside of us."""
-    if isinstance(error, Unavailable) and error.__cause__ is not None:
-        raise error
-    return str(error)
+    if isinstance(error, Unavailable):
+        if error.__cause__ is not None:
+            raise error
+        return error.what
+    if isinstance(error, Malformed | Unverified) and error.text is not None:
+        return error.text
+    return Text(f"重放不成立：{error}", str(error))
 
 
 async def _check(
@@ -89,11 +93,11 @@ async def _check(
     scratch: VersionedStore,
     workers: Executor,
     progress: Callable[[int, int], None],
-    problems: list[str],
+    problems: list[Text],
 ) -> None:
     head = await store.head()
     if head is None:
-        problems.append("the store has no head: it was never initialised")
+        problems.append(Text("存储没有树头：从未初始化", "the store has no head: it was never initialised"))
         return
     fixed = {name: value for name in ("map_depth", TRACK_PLACES) if (value := await store.meta(name)) is not None}
     if fixed:
@@ -102,14 +106,14 @@ async def _check(
     try:
         replayed = await Integrator.open(scratch)
     except (Damaged, Malformed) as error:  # nothing is in it but what was fixed with the log
-        problems.append(str(error))
+        problems.append(_problem(error))
         return
     pending: list[bytes] = []
     unchecked: list[EntryRow] = []  # read, but after the last seal that the replay has reached
     for start in range(0, head.size, _READ):
         rows = await store.rows(start, min(start + _READ, head.size))
         if [row.index for row in rows] != list(range(start, min(start + _READ, head.size))):
-            problems.append(f"entry {start + len(rows)}: missing")
+            problems.append(Text(f"第 {start + len(rows)} 条：缺失", f"entry {start + len(rows)}: missing"))
             return
         for row in rows:
             pending.append(row.body)
@@ -128,11 +132,15 @@ async def _check(
         if len(problems) > _LIMIT:
             return
     if pending:
-        problems.append(f"entry {head.size - 1}: the log does not end with a seal")
+        problems.append(
+            Text(
+                f"第 {head.size - 1} 条：日志没有以封印结束", f"entry {head.size - 1}: the log does not end with a seal"
+            )
+        )
     if replayed.head != head:
-        problems.append("head: differs from the replay of the entries")
+        problems.append(Text("树头：与条目的重放不同", "head: differs from the replay of the entries"))
     for row in await store.rows(head.size, head.size + _READ):  # no batch could be committed over it
-        problems.append(f"entry {row.index}: behind the head")
+        problems.append(Text(f"第 {row.index} 条：在树头之后", f"entry {row.index}: behind the head"))
     problems += await _check_checkpoint(store, scratch, head.size)
     problems += await _check_tiles(store, scratch, head.size)
     problems += await _check_states(store, scratch)
@@ -145,20 +153,25 @@ async def _check(
     problems += await _check_events(store, scratch)
     for kind in (Kind.FILING, Kind.LATE_PERMIT, Kind.CATALOGUE, Kind.LADDER, Kind.PACK):
         if await store.named(int(kind)) != await scratch.named(int(kind)):
-            problems.append(f"names of {kind.name.lower()} statements: differ from the replay")
+            problems.append(
+                Text(
+                    f"{kind.name.lower()} 语句的名称：与重放不同",
+                    f"names of {kind.name.lower()} statements: differ from the replay",
+                )
+            )
     try:
         await Integrator.open(store)
     except CertLedgerError as error:
         problems.append(_problem(error))
 
 
-async def _check_chain(scratch: Store, rows: list[EntryRow]) -> list[str]:
+async def _check_chain(scratch: Store, rows: list[EntryRow]) -> list[Text]:
     """Chain, kind and name of rows that the replay has committed."""
     if not rows:
         return []
     wanted = await scratch.rows(rows[0].index, rows[-1].index + 1)
     return [
-        f"entry {row.index}: row differs from the replay"
+        Text(f"第 {row.index} 条：该行与重放不同", f"entry {row.index}: row differs from the replay")
         for row, again in zip(rows, wanted, strict=True)
         if row != again and not _is_older(row, again)
     ]
@@ -170,7 +183,7 @@ def _is_older(row: EntryRow, again: EntryRow) -> bool:
     return older and row == msgspec.structs.replace(again, known_as=row.known_as)
 
 
-async def _check_checkpoint(store: Store, scratch: Store, size: int) -> list[str]:
+async def _check_checkpoint(store: Store, scratch: Store, size: int) -> list[Text]:
     """The kept checkpoint is of the log's tree, or the log does not start. Whose signatures it has is not asked."""
     note = await store.checkpoint()
     if note is None:
@@ -178,54 +191,71 @@ async def _check_checkpoint(store: Store, scratch: Store, size: int) -> list[str
     try:
         kept = parse_checkpoint(parse_note(note).text)
     except Malformed:
-        return ["checkpoint: cannot be read"]
+        return [Text("检查点：无法读取", "checkpoint: cannot be read")]
     if not 0 < kept.size <= size or await Hashes(scratch).root(kept.size) != kept.root:
-        return [f"checkpoint: of {kept.size} leaves, and not of this log's tree"]
+        return [
+            Text(
+                f"检查点：共 {kept.size} 条，不是本日志的树",
+                f"checkpoint: of {kept.size} leaves, and not of this log's tree",
+            )
+        ]
     if (said := await store.checkpoint_size()) not in (None, kept.size):  # no newer one could take its place
-        return [f"checkpoint: of {kept.size} leaves, and its row says {said}"]
+        return [
+            Text(
+                f"检查点：共 {kept.size} 条，而其行写的是 {said}",
+                f"checkpoint: of {kept.size} leaves, and its row says {said}",
+            )
+        ]
     return []
 
 
-async def _check_tiles(store: Store, scratch: Store, size: int) -> list[str]:
+async def _check_tiles(store: Store, scratch: Store, size: int) -> list[Text]:
     problems = []
     for tile in tiles_for_size(size):
         if await store.tile(tile.level, tile.index) != await scratch.tile(tile.level, tile.index):
-            problems.append(f"tile level {tile.level} index {tile.index}: differs from the entries")
+            problems.append(
+                Text(
+                    f"第 {tile.level} 层第 {tile.index} 个树块：与条目不符",
+                    f"tile level {tile.level} index {tile.index}: differs from the entries",
+                )
+            )
     return problems
 
 
-async def _check_signed(store: Store, scratch: Store) -> list[str]:
+async def _check_signed(store: Store, scratch: Store) -> list[Text]:
     """By these rows a range, a filing's or a key's event finds the certificates that it concerns."""
     at = ("", -1)
     while True:
         wanted, found = await scratch.signed_after(*at, _READ), await store.signed_after(*at, _READ)
         if wanted != found:
-            return ["signed rows: differ from the replay"]
+            return [Text("签署行：与重放不同", "signed rows: differ from the replay")]
         if not wanted:
             return []
         number, row = wanted[-1]
         at = (number, row.index)
 
 
-async def _check_events(store: Store, scratch: Store) -> list[str]:
+async def _check_events(store: Store, scratch: Store) -> list[Text]:
     """By these rows a compromise finds the corrections of a certificate."""
     at = (b"", -1)
     while True:
         wanted, found = await scratch.events_after(*at, _READ), await store.events_after(*at, _READ)
         if wanted != found:
-            return ["events of certificates: differ from the replay"]
+            return [Text("证书的更正行：与重放不同", "events of certificates: differ from the replay")]
         if not wanted:
             return []
         at = wanted[-1]
 
 
-async def _check_versions(store: VersionedStore, scratch: VersionedStore) -> list[str]:
+async def _check_versions(store: VersionedStore, scratch: VersionedStore) -> list[Text]:
     """From these rows proofs of what held before are made: since when the newest holds, and every older one."""
     changed = (-1, b"")
     while True:
         pieces = await scratch.changed_since(*changed, _READ), await store.changed_since(*changed, _READ)
         if pieces[0] != pieces[1]:
-            return ["state map: since when a state holds differs from the replay"]
+            return [
+                Text("状态表：状态的起始时间与重放不同", "state map: since when a state holds differs from the replay")
+            ]
         if not pieces[0]:
             break
         changed = pieces[0][-1]
@@ -233,40 +263,49 @@ async def _check_versions(store: VersionedStore, scratch: VersionedStore) -> lis
     while True:
         wanted, found = await scratch.history_after(*at, _READ), await store.history_after(*at, _READ)
         if wanted != found:
-            return ["older versions of states: differ from the replay"]
+            return [Text("状态的旧版本：与重放不同", "older versions of states: differ from the replay")]
         if not wanted:
             return []
         key, version = wanted[-1]
         at = (key, version.since)
 
 
-async def _check_states(store: Store, scratch: Store) -> list[str]:
+async def _check_states(store: Store, scratch: Store) -> list[Text]:
     """The map's leaves a 256th of the key space at a time, so that a large map is never in memory as a whole."""
-    problems: list[str] = []
+    problems: list[Text] = []
     for first in range(256):
         piece = (bytes([first]) + bytes(31), bytes([first]) + b"\xff" * 31)
         ours, theirs = await scratch.leaves([piece]), await store.leaves([piece])
         if ours != theirs:
-            return [*problems, "state map: keys or values differ from the replay"]
+            return [*problems, Text("状态表：键或值与重放不同", "state map: keys or values differ from the replay")]
         for start in range(0, len(ours[0]), _READ):
             keys = [key for key, _ in ours[0][start : start + _READ]]
             wanted = await scratch.states(keys)
             if await store.states(keys) != wanted:
-                problems.append("state map: a stored state differs from the replay")
+                problems.append(
+                    Text("状态表：所存的一个状态与重放不同", "state map: a stored state differs from the replay")
+                )
             # By another index, and in SQLite with the row's own value where the others have that of theirs.
             in_tracks = {key: row for key, row in wanted.items() if row.track}
             members = await store.tracks(list({row.track for row in in_tracks.values()}))
             found = {row.map_key: row for row in members}
             if any(found.get(key) != row for key, row in in_tracks.items()):
-                problems.append("state map: a state is not found in its track as the replay has it")
+                problems.append(
+                    Text(
+                        "状态表：有一状态在其轨迹中查不到与重放相同的结果",
+                        "state map: a state is not found in its track as the replay has it",
+                    )
+                )
     return problems
 
 
-async def _check_roots(store: Store, scratch: Store, replayed: Integrator, seal: int) -> list[str]:
+async def _check_roots(store: Store, scratch: Store, replayed: Integrator, seal: int) -> list[Text]:
     """What a start would read, and not row by row: each store writes its chunks in a turn of its own."""
     wanted = await read_roots(scratch, replayed.depth, replayed.size - 1)
     try:
         found = await read_roots(store, replayed.depth, seal)
     except Damaged as error:
-        return [f"map buckets: {error}"]
-    return [] if found.roots == wanted.roots else ["map buckets: differ from the replay"]
+        return [Text(f"状态表各桶：{error.of('zh')}", f"map buckets: {error}")]
+    return (
+        [] if found.roots == wanted.roots else [Text("状态表各桶：与重放不同", "map buckets: differ from the replay")]
+    )

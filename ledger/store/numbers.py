@@ -17,6 +17,7 @@ from ledger.records.state import certificate_map_key, parse_certificate_state
 from ledger.records.statements import parse_statement
 from ledger.store.copying import Copyable
 from ledger.store.protocol import Purpose, VersionedStore, entry_at
+from ledger.text import Text
 
 _READ: Final = 1024  # rows a read
 _LIMIT: Final = 100  # problems reported
@@ -27,7 +28,7 @@ _ROWS: Final = "SELECT hmac, body FROM private_index WHERE purpose = $1 AND hmac
 class NumberRows:
     """What a check has found."""
 
-    problems: list[str]
+    problems: list[Text]
     missing: int  # certificates whose number has no row
 
 
@@ -38,16 +39,23 @@ async def check_numbers(store: Copyable, replayed: VersionedStore) -> NumberRows
     """
     head = await replayed.head()
     holders = await _holders(replayed, head.size if head else 0)
-    problems: list[str] = []
+    problems: list[Text] = []
     found, after = bytearray(len(holders)), b""
     while rows := await store.page(_ROWS, int(Purpose.NUMBER), after, _READ):
         after = rows[-1][0]
         for _, body in rows:
             index = int.from_bytes(body, "big")
             if len(body) != 8 or not index < 8 * len(holders) or not _has(holders, index):
-                problems.append(f"a number row leads to {body.hex()[:32]}, where no certificate holds a number")
+                problems.append(
+                    Text(
+                        f"有编号行指向 {body.hex()[:32]}，那里没有持有编号的证书",
+                        f"a number row leads to {body.hex()[:32]}, where no certificate holds a number",
+                    )
+                )
             elif _has(found, index):
-                problems.append(f"entry {index}: two number rows lead to it")
+                problems.append(
+                    Text(f"第 {index} 条：有两个编号行指向它", f"entry {index}: two number rows lead to it")
+                )
             else:
                 _put(found, index)
         problems = problems[:_LIMIT]

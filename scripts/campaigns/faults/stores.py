@@ -155,7 +155,7 @@ async def prove(store: Any, scratch: Any) -> list[str]:
     """What the operator's check would say of a ledger's store."""
     with ThreadPoolExecutor(1) as workers:
         problems = await fsck(store, scratch, workers)
-    return problems or (await check_numbers(store, scratch)).problems
+    return [problem.en for problem in problems or (await check_numbers(store, scratch)).problems]
 
 
 class Sqlite:

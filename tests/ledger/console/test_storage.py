@@ -95,7 +95,9 @@ def test_fsck_says_sound_or_what_is_wrong(run: Run, place: Place) -> None:
     assert code == 0 and "存储完好" in out and "sound" in out
     place.change("UPDATE entry SET chain = x'00' WHERE idx = 0")
     code, out, _ = run("fsck", "--dir", "log", "--json")
-    assert code == 1 and json.loads(out)["problems"]
+    assert code == 1 and "entry 0: row differs from the replay" in json.loads(out)["problems"]
+    code, out, _ = run("fsck", "--dir", "log")
+    assert code == 1 and "第 0 条：该行与重放不同 / entry 0: row differs from the replay" in out.splitlines()
 
 
 def test_fsck_says_that_a_number_row_leads_nowhere(run: Run, place: Place) -> None:

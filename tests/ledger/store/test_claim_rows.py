@@ -87,7 +87,7 @@ async def test_sound_rows_pass_and_every_damage_is_named(
         names_older = f"UPDATE private_index SET body = x'{older.hex()}' WHERE hmac = x'{nullifier.hex()}'"
         kind.change(place, change or names_older)
         found = await check_claim_rows(store, scratch)
-        assert found.problems and said in found.problems[0], (what, found)
+        assert found.problems and said in found.problems[0].en, (what, found)
         kind.change(place, "DELETE FROM private_index")
         kind.change(place, f"INSERT INTO private_index ({COLUMNS}) SELECT {COLUMNS} FROM kept")
     kind.change(place, f"DELETE FROM private_index WHERE hmac = {FIRST_LINK}")

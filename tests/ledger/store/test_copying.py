@@ -21,6 +21,7 @@ from ledger.store.postgres_link import connect, parse_place
 from ledger.store.protocol import IndexRow, PrivateRows, Purpose, StoredHead
 from ledger.store.sqlite import create_sqlite
 from ledger.store.track_places import TRACK_PLACES
+from ledger.text import Text
 from tests.support.batches import accept, batch, contents, h
 from tests.support.build_log import LogBuilder
 from tests.support.postgres import PATIENT, postgres_server
@@ -314,15 +315,15 @@ async def test_nothing_has_a_head_before_its_proof(tmp_path: Path, kind: str) ->
         assert await copied.checkpoint() == await source.checkpoint() is not None
         raise Dies
 
-    async def damaged(copied: Copyable) -> list[str]:
-        return ["entry 1: row differs"]
+    async def damaged(copied: Copyable) -> list[Text]:
+        return [Text("第 1 条：该行不同", "entry 1: row differs")]
 
     with pytest.raises(Dies):
         await copy_store(source, target, dies)
     for _ in range(2):
         with pytest.raises(DamagedCopy) as found:
             await copy_store(source, target, damaged)
-        assert found.value.problems == ("entry 1: row differs",)
+        assert found.value.problems == (Text("第 1 条：该行不同", "entry 1: row differs"),)
         assert await target.head() is None and await target.checkpoint() is None
         with pytest.raises(Refused, match="UNPROVEN_COPY"):
             await check_whole(target)

@@ -81,7 +81,7 @@ async def check(
     store = open_sqlite(path, private=False, read_only=True)
     scratch = create_sqlite(folder / "scratch.db", private=False)
     try:
-        return await fsck(store, scratch, workers, progress)
+        return [problem.en for problem in await fsck(store, scratch, workers, progress)]
     finally:
         await store.close()
         await scratch.close()

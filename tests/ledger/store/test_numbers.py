@@ -75,7 +75,7 @@ async def test_every_damage_that_the_log_can_prove_is_found(room: Room, tmp_path
         room.kind.change(place, change)
         rows = await check_numbers(room.store, scratch)
         assert (len(rows.problems), rows.missing) == (count, missing), (what, rows)
-        assert all(said in problem for problem in rows.problems), (what, rows)
+        assert all(said in problem.en for problem in rows.problems), (what, rows)
         room.kind.change(place, "DELETE FROM private_index")
         room.kind.change(place, f"INSERT INTO private_index ({blobs}) SELECT {blobs} FROM kept")
     assert await check_numbers(room.store, scratch) == NumberRows([], 0)
@@ -92,7 +92,7 @@ async def test_the_row_of_a_number_that_moved_is_wanted_where_it_is_now(room: Ro
         f"UPDATE private_index SET body = x'{old:016x}' WHERE purpose = 1 AND body = x'{newest:016x}'",
     )
     rows = await check_numbers(room.store, scratch)
-    assert len(rows.problems) == rows.missing == 1 and f"{old:016x}" in rows.problems[0]
+    assert len(rows.problems) == rows.missing == 1 and f"{old:016x}" in rows.problems[0].en
     await scratch.close()
 
 

@@ -181,7 +181,7 @@ async def check(kind: PostgresKind, path: Path, folder: Path) -> list[str]:
     scratch = create_sqlite(folder / "scratch.db", private=False)
     with ThreadPoolExecutor(2) as workers:
         try:
-            return await fsck(store, scratch, workers)
+            return [problem.en for problem in await fsck(store, scratch, workers)]
         finally:
             await store.close()
             await scratch.close()
