@@ -20,13 +20,13 @@ import aiohttp
 import msgspec
 
 from ledger import wire
-from ledger.errors import Malformed, Refused, Unavailable, Unverified
+from ledger.errors import ERROR_CODE, Malformed, Refused, Unavailable, Unverified
 from ledger.records.dates import format_day
 from ledger.records.documents import IdDocument
 from ledger.records.evidence import MAX_EVIDENCE
 from ledger.records.receipt import MAX_RECEIPT
 from ledger.request_signing import Signer, sign_request
-from ledger.text import Text
+from ledger.text import Text, repeated
 from ledger.tlog.note import VerifierKey
 from ledger.wire import AnySubmission, Asked, PersonLineage, Receipt
 from ledger.wire_holders import HolderAnswer, HolderRequest
@@ -63,7 +63,7 @@ class Pending(Unavailable):
         self.identities, self.index = identities, index
 
 
-_CODE: Final = re.compile(r"[A-Za-z_]{1,40}", re.ASCII)  # whatever else a server sends is not repeated
+_CODE: Final = re.compile(r"[A-Za-z_]{1,40}", re.ASCII)  # whatever else a proxy sends is not repeated
 
 
 class _ErrorPart(msgspec.Struct):
@@ -323,6 +323,7 @@ class LedgerClient:
             ) as response:
                 raw = await _read(response, limit)
                 status, retry = response.status, response.headers.get("Retry-After", "")
+                coded = response.headers.get(ERROR_CODE, "")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise Unavailable(
                 Text(
@@ -342,7 +343,7 @@ class LedgerClient:
             )
         if status == 202:
             raise Pending(*wire.pending_of(raw))
-        raise _failure(self._base, status, raw, retry)
+        raise _failure(self._base, status, raw, retry, coded)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -356,7 +357,8 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(raw)
 
 
-def _failure(base: str, status: int, raw: bytes, retry: str) -> Exception:
+def _failure(base: str, status: int, raw: bytes, retry: str, coded: str) -> Exception:
+    """`coded`: the code as the header has it, which a proxy that answers by itself does not send."""
     retry_after = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else None
     try:
         error: Any = msgspec.json.decode(raw, type=_ErrorBody).error
@@ -364,12 +366,12 @@ def _failure(base: str, status: int, raw: bytes, retry: str) -> Exception:
         error = _ErrorPart()
     if status in (429, 503) or status >= 500:  # one that stands by says so: the address is another's
         said = f"{status} ({error.code})" if _CODE.fullmatch(error.code) else str(status)
-        return Unavailable(
-            Text(f"账本 {base} 答复 {said}，请稍后重试", f"the ledger at {base} answered {said}"),
-            retry_after=retry_after,
-        )
+        what = Text(f"账本 {base} 答复 {said}，请稍后重试", f"the ledger at {base} answered {said}")
+        if coded and coded == error.code:
+            what = Text(f"账本 {base} 答复 {said}：{repeated(error.zh)}", f"{what.en}: {repeated(error.en)}")
+        return Unavailable(what, retry_after=retry_after)
     if status == 404:
         return Refused("not_found", "path", Text("账本中没有", "The ledger does not have it"))
     if status == 401:
-        return Unverified(_NOT_ACCEPTED.both())
-    return Refused(error.code, error.field, Text(error.zh or "-", error.en or "-"))
+        return Unverified(_NOT_ACCEPTED)
+    return Refused(repeated(error.code), repeated(error.field), Text(repeated(error.zh), repeated(error.en)))

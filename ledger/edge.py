@@ -29,7 +29,7 @@ from ledger.edge_connection import BodyBroken, BodyLate, Clients, EdgeProtocol, 
 from ledger.edge_direct import DIRECT
 from ledger.edge_files import TurnedAway, crowded, raise_limit
 from ledger.edge_log import describe, log, start_logging
-from ledger.errors import CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified, cannot
+from ledger.errors import ERROR_CODE, CertLedgerError, Damaged, Malformed, Refused, Unavailable, Unverified, cannot
 from ledger.text import Text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -75,8 +75,6 @@ class ErrorAnswer:
         return {"error": error}
 
 
-# What went wrong, of answers with a status of 500 and more: told from what a proxy says by itself, and without a body.
-ERROR_CODE: Final = "Cert-Ledger-Error"
 Renderer = Callable[[web.Request, ErrorAnswer], web.Response]
 DEFAULT_STATUSES: Final[Mapping[type[CertLedgerError], int]] = {
     Malformed: 400,

@@ -31,6 +31,8 @@ from typing import Final
 
 from ledger.text import Text
 
+ERROR_CODE: Final = "Cert-Ledger-Error"  # header of an answer with a status of 500 and more: the code once more
+
 
 class CertLedgerError(Exception):
     """Base of everything this product raises on purpose."""

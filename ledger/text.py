@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_REPEATED: Final = 500  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +29,13 @@ class Text:
     def both(self) -> str:
         """For terminals and sheets, where both are shown on one line."""
         return f"{self.zh} / {self.en}"
+
+
+def shown(text: str) -> str:
+    """What cannot drive a terminal, nor turn the line around: a control or format character is a "?"."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def repeated(text: str) -> str:
+    """As much as is said again of what somebody else sent and nobody signed."""
+    return shown(text[:_REPEATED]) or "-"

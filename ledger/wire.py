@@ -17,7 +17,7 @@ from ledger.records.claim import HolderOpening
 from ledger.records.commitments import FaceOpening, Field, FieldOpening
 from ledger.records.dates import parse_day
 from ledger.records.documents import IdDocument
-from ledger.text import Text
+from ledger.text import Text, repeated
 from ledger.tlog.spelling import parse_decimal
 
 MAX_SUBMISSIONS: Final = 500  # statements of one request
@@ -382,7 +382,7 @@ def receipt_of(raw: bytes) -> Receipt:
     answers = tuple(
         Logged(answer.index, answer.time, tuple(answer.inclusion))
         if isinstance(answer, LoggedBody)
-        else Refused(answer.code, answer.field, Text(answer.zh or "-", answer.en or "-"))
+        else Refused(repeated(answer.code), repeated(answer.field), Text(repeated(answer.zh), repeated(answer.en)))
         for answer in body.answers
     )
     return Receipt(answers, body.checkpoint.encode(), body.seal, tuple(body.seal_inclusion))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.text import Text
+from ledger.text import Text, shown
 from verifier.messages import Messages, say_day_number, say_time
 from verifier.verdict import CertificateView, Code, CurrentGrade, Outcome, Source, Verdict, cause_of
 
@@ -75,13 +75,13 @@ class Printer:
 
     def _certificate(self, view: CertificateView, unnamed: Text) -> Iterator[tuple[str, str]]:
         if view.personal_available:
-            yield self._label("holder"), _printable(view.name or "")
-            yield self._label("number"), _printable(view.number or "")
+            yield self._label("holder"), shown(view.name or "")
+            yield self._label("number"), shown(view.number or "")
         else:
             yield self._label("holder"), self._say(unnamed)
         yield self._label("grade"), self._say(view.grade)
         yield self._label("occupation"), f"{view.occupation} ({view.occupation_code})"
-        yield self._label("trade"), _printable(view.trade) or "--"
+        yield self._label("trade"), shown(view.trade) or "--"
         delay = self._messages.delay(view.issue_day, view.logged_at_ms, late=view.late)
         yield self._label("issued"), self._day(view.issue_day) + ("" if delay is None else f"  ({self._say(delay)})")
         if view.logged_at_ms is not None:
@@ -144,8 +144,3 @@ class Printer:
 
     def _time(self, ms: int) -> str:
         return say_time(ms, "en" if self._langs == ("en",) else "zh")
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey: signed text may still come from a hostile issuer."""
-    return "".join(char if char.isprintable() else "?" for char in text)

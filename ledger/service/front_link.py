@@ -22,8 +22,7 @@ from typing import Final, TypeAlias
 import aiohttp
 from yarl import URL
 
-from ledger.edge import ERROR_CODE
-from ledger.errors import Unavailable
+from ledger.errors import ERROR_CODE, Unavailable
 from ledger.service.examined import PATH
 from ledger.service.standby import STANDBY
 from ledger.text import Text

@@ -43,9 +43,9 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from ledger.edge import ERROR_CODE, ErrorAnswer, Site, json_answer, protect, start_site
+from ledger.edge import ErrorAnswer, Site, json_answer, protect, start_site
 from ledger.edge_connection import EdgeSettings
-from ledger.errors import Refused, Unavailable
+from ledger.errors import ERROR_CODE, Refused, Unavailable
 from ledger.service.clock import ClockBehind, ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.service.metrics import StandbyMetrics, make_standby_metrics

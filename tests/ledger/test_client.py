@@ -132,6 +132,36 @@ async def test_a_code_is_said_and_nothing_else_that_a_server_sends(code: str, sa
             await client.checkpoint()
 
 
+async def test_what_the_ledger_itself_says_is_repeated_in_both_languages() -> None:
+    """Its header tells it from whoever stands before it; nobody signed it, so it drives no terminal and has an end."""
+    error = {"code": "unavailable", "zh": "见证人不足", "en": "too few \x1b[2J\u202e witnesses" + "!" * 1000}
+    headers = {"Cert-Ledger-Error": "unavailable"}
+    async with served(fixed(503, json.dumps({"error": error}).encode(), headers)) as client:
+        with pytest.raises(Unavailable) as failure:
+            await client.checkpoint()
+    what = failure.value.what
+    assert what.zh.endswith(" 答复 503 (unavailable)：见证人不足") and len(what.en) < 600
+    assert " answered 503 (unavailable): too few ?[2J? witnesses!" in what.en
+
+
+@pytest.mark.parametrize("coded", ["", "standby", "error"])
+async def test_a_sentence_without_the_ledgers_header_is_not_repeated(coded: str) -> None:
+    body = b'{"error": {"code": "unavailable", "zh": "\xe5\x90\x97", "en": "pay here"}}'
+    async with served(fixed(503, body, {"Cert-Ledger-Error": coded} if coded else {})) as client:
+        with pytest.raises(Unavailable) as failure:
+            await client.checkpoint()
+    assert "pay here" not in failure.value.what.both()
+
+
+async def test_a_refusal_drives_no_terminal() -> None:
+    error = {"code": "A\x1b", "field": "b\n", "zh": "中\x9b", "en": "e\u202e" * 1000}
+    async with served(fixed(422, json.dumps({"error": error}).encode())) as client:
+        with pytest.raises(Refused) as failure:
+            await client.checkpoint()
+    said = failure.value
+    assert (said.code, said.field, said.text.zh, said.text.en) == ("A?", "b?", "中?", "e?" * 250)
+
+
 async def test_nobody_there_is_unavailable() -> None:
     async with LedgerClient(f"http://127.0.0.1:{free_port()}", signer=SIGNER) as client:
         for call in (client.checkpoint(), client.taken_numbers(["a"]), client.envelope(0, bytes(32), "face")):

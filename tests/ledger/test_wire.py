@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ledger import wire
 from ledger.errors import Malformed, Refused
 from ledger.records.refusals import Refusal, refuse
+from ledger.text import Text
 from ledger.wire import BareSubmission, Logged, Receipt
 from tests.support.builders import make_body
 
@@ -161,6 +162,14 @@ def test_openings_that_cannot_be_are_malformed() -> None:
 def test_receipts_that_are_none(raw: bytes) -> None:
     with pytest.raises(Malformed):
         wire.receipt_of(raw)
+
+
+def test_a_refusal_in_a_receipt_drives_no_terminal() -> None:
+    """Nobody signs refusals: whoever stands between could have written it."""
+    hostile = Refused("A\x1b", "b\u202e", Text("中\n", "\x07" * 1000))
+    (read,) = wire.receipt_of(wire.receipt_body([hostile], b"", b"", [])).answers
+    assert isinstance(read, Refused)
+    assert (read.code, read.field, read.text.zh, read.text.en) == ("A?", "b?", "中?", "?" * 500)
 
 
 def test_a_refusal_without_words_still_has_both_languages() -> None:

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ledger.edge import ERROR_CODE, ErrorAnswer, Rejected, json_answer, read_body
-from ledger.errors import Malformed, Unavailable
+from ledger.edge import ErrorAnswer, Rejected, json_answer, read_body
+from ledger.errors import ERROR_CODE, Malformed, Unavailable
 from ledger.wire import evidence_question
 from verifier.verdict import Code, Verdict, without_item
 from verifier.web.answers import (
