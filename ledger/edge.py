@@ -34,7 +34,7 @@ from ledger.text import Text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# product.md 3.4 without the scanner's wasm; `data:` for the photo, which comes inside the verdict page.
+# Nothing from other sites, and no wasm (verifier/web/answers.py); `data:` for the photo inside the verdict page.
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; worker-src 'self'; manifest-src 'self'; "

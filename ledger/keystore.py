@@ -1,7 +1,7 @@
 """Secret keys at rest: one file for a small named set of keys, under one passphrase.
 
 A key file is JSON text, readable without the passphrase (names, public keys, how the passphrase is
-stretched) except for `sealed`, which holds the secrets. Layout of version 1 (security reference 5.3):
+stretched) except for `sealed`, which holds the secrets. Layout of version 1:
 
     key    = Argon2id(passphrase, salt, cost)                              RFC 9106, 32 bytes
     sealed = AES-256-GCM(key, nonce, secrets in the order of `keys`, aad)  NIST SP 800-38D, 32 n + 16 bytes

@@ -1,4 +1,4 @@
-"""HTTP request signatures (RFC 9421, RFC 9530) in the one profile of this product (security reference 5.1).
+"""HTTP request signatures (RFC 9421, RFC 9530) in the one profile of this product (docs/http.md).
 
 Covered, in this order: method, authority, path, query, body digest, content type, idempotency key.
 Parameters: `created`, `expires`, `nonce`, `keyid`, `tag`, each once, in any order. Exactly one signature,

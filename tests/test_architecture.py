@@ -1,4 +1,4 @@
-"""Who may import whom, what pure modules may import, sizes and names (design 3), read from the syntax trees."""
+"""Who may import whom, what pure modules import, sizes and names (docs/architecture.md): the syntax trees are read."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def rule_of(module: str) -> tuple[str, ...]:
 
 
 def room_problems(module: str, source: str, *, package: bool = False) -> list[str]:
-    """Imports between rooms that design 3 does not allow."""
+    """Imports between rooms that docs/architecture.md does not allow."""
     allowed, found = rule_of(module), []
     for line, name in imports(source, module, package=package):
         if name.split(".")[0] not in PACKAGES or name in PACKAGES:

@@ -1,4 +1,4 @@
-"""What a verifier decided to believe before it saw any evidence (design 2). Pure. Evidence never chooses the rules.
+"""What a verifier decided to believe before it saw any evidence. Pure. Evidence never chooses the rules.
 
 The settings file says it as text (`verifier.config`); `build_trust` checks every word of it once.
 """

@@ -23,7 +23,7 @@ from verifier.hosts import shown_host
 
 
 class Code(StrEnum):
-    """Every way a check can end (design 8). The spelling is public: it never changes meaning."""
+    """Every way a check can end. The spelling is public: it never changes meaning."""
 
     VALID = "valid"
     VALID_UPGRADED = "valid_upgraded"
@@ -63,7 +63,7 @@ class Source(StrEnum):
     INDEX = "index"  # the ledger's own word about a number and a name, which nothing proves
 
 
-# Words of design 7, plus `unknown` for a check that could not ask the register.
+# `CertificateStatus` in words, plus `unknown` for a check that could not ask the register.
 STATUSES: Final = frozenset({"in_force", "suspended", "revoked", "void", "replaced", "ended", "unknown"})
 
 VALID_FAMILY: Final = frozenset({Code.VALID, Code.VALID_UPGRADED, Code.VALID_CORRECTED})
@@ -183,7 +183,7 @@ class CertificateView(msgspec.Struct, frozen=True):  # one for each scan: a data
 
     def __post_init__(self) -> None:
         assert 1 <= self.grade_ordinal <= 8, "ordinal runs from 1 to 8"
-        assert self.status in STATUSES, "not a status of design 7"
+        assert self.status in STATUSES, "no status of a certificate"
         assert self.personal_available or (self.name is None and self.photo is None)
         assert self.person_linked or self.current is None, "an unlinked person has no current grade"
         if self.current is not None and self.current.is_this:
@@ -296,7 +296,7 @@ def without_item(
 
 
 def exit_code(verdict: Verdict) -> int:
-    """The exit status of a command line check (design 13).
+    """The exit status of a command line check.
 
     0 valid, also from a bundle that is fresh enough · 1 not valid (a complete check said no; not found is a
     complete check) · 2 unreadable input · 3 could not tell: revocation unknown, data too old, no answer.

@@ -1,4 +1,4 @@
-"""The printed certificate: one A4 sheet with the fields of the ministry's 2022 notice (reference/product.md 2.6), and
+"""The printed certificate: one A4 sheet with the fields of the ministry's 2022 notice, and
 behind it the claim slip. Everything arrives formatted; nothing here knows statements or keys."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _VALUE: Final = 64.0  # mm, where entries begin
 _RIGHT: Final = WIDTH - _LEFT
 _PHOTO: Final = (25.0, 35.0)  # mm, one inch (一寸)
 _QR_BOTTOM: Final = 41.0  # mm
-_LEAST_QR: Final = 25.0  # mm without quiet zone, on paper (reference/product.md 2.6)
+_LEAST_QR: Final = 25.0  # mm without quiet zone, on paper: our own floor, for the cameras of phones
 _DECLARATION: Final = Text(
     "本证书表明持证人已通过评价机构组织的职业技能等级认定，具备所列职业（工种）相应等级的技能水平。",
     "The holder has passed the assessment held by the body named below and has attained the level stated.",

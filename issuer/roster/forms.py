@@ -1,4 +1,4 @@
-"""The sheets that a body fills in, by their columns: the reporting sheet (domain 3.4) and those of the acts.
+"""The sheets that a body fills in, by their columns: the reporting sheet (docs/operating.md) and those of the acts.
 
 A column is found under any of its spellings, in any order. The first spelling is the title that problems name.
 """

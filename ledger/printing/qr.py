@@ -1,8 +1,7 @@
 """QR symbols of certificates: written with explicit segments, drawn as rectangles (`runs`) or as text.
 
 The text is `https://HOST/c/SECRET` alone (link-only) or followed by `#q` and digits. Digits go into a numeric
-segment (10 bits for three), the rest into a byte segment; error correction M, no logo (design 10,
-ISO/IEC 18004:2015 7.4).
+segment (10 bits for three), the rest into a byte segment; error correction M, no logo (ISO/IEC 18004:2015 7.4).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The appoint statement: a post as 特级技师 or 首席技师, held for a time (design 5, reference/domain 1).
+"""The appoint statement: a post as 特级技师 or 首席技师, held for a time (人社部发〔2022〕14号).
 
 Payload map, signed by an employer whose filing grants the grade; issuer id = filing number, subject = base64url of
 the cert key:

@@ -1,4 +1,4 @@
-"""What a holder carries: the certificate with every opening, and the proof of its state (design 6 and 7).
+"""What a holder carries: the certificate with every opening, and the proof of its state.
 
 A bundle is one canonical CBOR array; the format of a file is its label:
 

@@ -1,4 +1,4 @@
-"""A claim on a benefit: check, reserve, pay or release, claw back (design 12). Signed by a registered payer.
+"""A claim on a benefit: check, reserve, pay or release, claw back. Signed by a registered payer.
 
     claim      1 kind = 20, 2 pack digest, 3 year of the benefit, 4 [nullifiers, rising], 5 decision,
                6 last day of the reservation; subject = base64url of the holder commitment

@@ -1,4 +1,4 @@
-"""Claims and nullifiers in the state map (design 12).
+"""Claims and nullifiers in the state map (docs/states.md, Claims).
 
     claim       key   SHA-256("certledger/map/claim/v1\\n" ‖ leaf hash of the claim)
                 value SHA-256("certledger/claim-state/v1\\n" ‖ CBOR array of ClaimState)

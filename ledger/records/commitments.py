@@ -1,4 +1,4 @@
-"""What the public log knows about a person: two salted digests (design 6).
+"""What the public log knows about a person: two salted digests.
 
     face = SHA-256(CBOR[salt16, number, name])                        what the paper shows
     rest = SHA-256(CBOR[d1 .. d8]),  d = SHA-256(CBOR[field id, salt16, value])

@@ -43,7 +43,7 @@ _SPELLINGS = {
     **dict.fromkeys(("台胞证", "台湾通行证", "台湾居民通行证"), TAIWAN_PERMIT),
     "其他": OTHER,
 }
-_UNCONFIRMED_CITIZEN = "201"  # seen in one issuer's export; meaning not confirmed (domain 3.4)
+_UNCONFIRMED_CITIZEN = "201"  # seen in one issuer's export; its meaning is not confirmed in public
 _SPECIAL_REGIONS = {"810000": "HKG", "820000": "MAC", "830000": "TWN"}
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643: 2**(17-i) mod 11
 

@@ -1,4 +1,4 @@
-"""Personal data that the ledger stores without being able to read it (design 6).
+"""Personal data that the ledger stores without being able to read it (docs/formats.md 5).
 
     ciphertext = nonce (12 random bytes) ‖ AES-256-GCM(key, nonce, CBOR content, AAD = leaf hash of the statement)
     key        = HKDF-SHA-256(secret or holder code, salt = none, info = "certledger/face-envelope/v1\\n" or "…/rest-…")

@@ -1,4 +1,4 @@
-"""The proof of what the log says about one certificate now, or said at an earlier seal (design 7): its form.
+"""The proof of what the log says about one certificate now, or said at an earlier seal: its form.
 
 One canonical CBOR array; `evidence_check` says what it proves.
 

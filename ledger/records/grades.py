@@ -19,7 +19,7 @@ from ledger.text import Text
 FORMAT = "certledger/ladder/v1"
 MAX_BYTES = 64 * 1024
 NATURES = ("post", "certificate", "appointment")
-ANY_LETTER = "A-Z"  # number_mark of appointments: a letter; which one is not confirmed (domain 3.1)
+ANY_LETTER = "A-Z"  # number_mark of appointments: a letter; which one is not confirmed in public
 
 _FIELDS = ("ordinal", "national_level", "zh", "zh_formal", "en", "nature", "number_mark")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")

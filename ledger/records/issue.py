@@ -1,4 +1,4 @@
-"""The issue statement: one certificate, without anything personal in it (design 5 and 6); reissue is its twin.
+"""The issue statement: one certificate, without anything personal in it; reissue is its twin.
 
 Payload map (CDDL in docs/formats.cddl):
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """Key 1 of every payload (design 5). All numbers are fixed from the first version of the format."""
+    """Key 1 of every payload. All numbers are fixed from the first version of the format."""
 
     GENESIS = 1
     AUTHORITY_CHANGE = 2
@@ -34,7 +34,7 @@ class Kind(IntEnum):
 
 
 class Route(IntEnum):
-    """How the grade was reached (reference/domain 1)."""
+    """How the grade was reached, as bodies report it."""
 
     EXAM = 1
     STEP_UP = 2  # 晋级
@@ -63,7 +63,7 @@ class IssuerKind(IntEnum):
 
 
 class CertificateStatus(IntEnum):
-    """In force or not, and why (design 7)."""
+    """In force or not, and why: what leads from one to the other is in docs/states.md."""
 
     IN_FORCE = 1
     SUSPENDED = 2
@@ -90,7 +90,7 @@ class KeyStatus(IntEnum):
 
 
 class ClaimStatus(IntEnum):
-    """A claim on a benefit, from its reservation on (design 12)."""
+    """A claim on a benefit, from its reservation on."""
 
     RESERVED = 1  # until its last day
     PAID = 2
@@ -104,7 +104,7 @@ CERTIFICATE_KINDS = frozenset({Kind.ISSUE, Kind.REISSUE, Kind.APPOINT})  # what 
 
 
 class Reason(IntEnum):
-    """Why a certificate was suspended, restored, revoked, corrected or ended (reference/domain 3.6, 4.2)."""
+    """Why a certificate was suspended, restored, revoked, corrected or ended."""
 
     UNDER_REVIEW = 1  # 核查中
     ISSUED_IN_ERROR = 2

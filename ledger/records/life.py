@@ -1,4 +1,4 @@
-"""What happens to certificates after they were issued: suspend, restore, revoke, correct, end-appointment (design 5).
+"""What happens to certificates after they were issued: suspend, restore, revoke, correct, end-appointment.
 
     suspend, restore, revoke   1 kind, 4 reason, 5 effective day, and whom it concerns:
                                one     subject = base64url of the cert key

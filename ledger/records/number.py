@@ -1,4 +1,4 @@
-"""The certificate number of 职业技能等级证书: 22 characters, a letter and 21 digits (domain 3.1).
+"""The certificate number of 职业技能等级证书: 22 characters, a letter and 21 digits.
 
     1      2-5        6-7        8-13   14-15  16     17-22
     class  body code  province   site   year   grade  sequence       filing number = characters 1-13

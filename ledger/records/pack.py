@@ -1,4 +1,4 @@
-"""Policy packs as the log knows them: the digest of exact bytes, and for benefits the terms of a claim (design 12).
+"""Policy packs as the log knows them: the digest of exact bytes, and for benefits the terms of a claim.
 
     pack    1 kind = 11, 2 version, 3 SHA-256 of the exact bytes, 4 first day, 5 last day, 6 pack id, 7 claim terms
             (5 is absent while no end is fixed, 7 where nothing is claimed under the pack)

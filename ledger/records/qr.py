@@ -1,4 +1,4 @@
-"""The text of the QR code: a link that any camera opens, and behind `#` the certificate itself (design 10).
+"""The text of the QR code: a link that any camera opens, and behind `#` the certificate itself (docs/formats.md 10).
 
     https://HOST/c/SECRET                 link only: small, needs the network
     https://HOST/c/SECRET#q<digits>       digits pack the fragment bytes, 7 bytes to 17 digits (tails 3 5 8 10 13 15)

@@ -1,4 +1,4 @@
-"""The certificate's secret and the names derived from it (design 6).
+"""The certificate's secret and the names derived from it.
 
 The secret is 16 random bytes that live in the QR code, the issuer's files and the holder's bundle; the log knows
 only the cert key. Text form: 26 characters of upper-case Crockford base 32, the two pad bits at the end zero, so

@@ -1,4 +1,4 @@
-"""A certificate with the proof of its state, to be given away: beside the PDF, or inside it (design 6 and 7).
+"""A certificate with the proof of its state, to be given away: beside the PDF, or inside it.
 
     ["certledger/staple/v1", secret, [salt, number, name], evidence, check]
 

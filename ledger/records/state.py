@@ -1,4 +1,4 @@
-"""What the state map holds: certificates and filings, byte for byte (design 7).
+"""What the state map holds: certificates and filings, byte for byte.
 
     certificate   key   SHA-256("certledger/map/cert/v1\\n" ‖ cert key)
                   value SHA-256("certledger/cert-state/v1\\n" ‖ CBOR array of CertificateState)

@@ -4,7 +4,7 @@
 
 Every rule that can be checked from public bytes alone is in here, in the rooms `rules/`, `track` and `transitions`,
 and nowhere else; the ledger's admission adds only what needs openings or the private index. The numbers in the rules
-are those of design 5, and so is the order, but that a cert key which is there already (11) is named before its track
+are those of admission, and so is the order, but that a cert key which is there already (11) is named before its track
 is asked (10). The same as a table: docs/states.md, which a test compares with what these files do.
 
      4 known kind                      10 track

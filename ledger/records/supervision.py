@@ -1,4 +1,4 @@
-"""What becomes of a filing and of its keys (design 5).
+"""What becomes of a filing and of its keys.
 
     filing-status  1 kind = 6, 2 filing number, 3 status (1 resumed, 2 suspended, 3 cancelled), 4 reason,
                    5 effective day; by the authority

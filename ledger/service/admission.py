@@ -1,6 +1,6 @@
 """Who and what gets into the log: everything that is checked before a statement reaches the sequencer.
 
-The numbers are design 5's; the sequencer repeats 3 and does 8, 10, 11 and 12 in the fold, at the batch's own time:
+The fold has the same numbers; the sequencer repeats 3 and does 8, 10, 11 and 12 in the fold, at the batch's own time:
 
      1 size           the entry is at most 8 KiB
      2 canonical      its bytes are the one encoding of their value

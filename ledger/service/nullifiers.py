@@ -1,4 +1,4 @@
-"""What a claim uses up, as HMACs that the ledger alone can make (design 12), and what it tells the payer and itself.
+"""What a claim uses up, as HMACs that the ledger alone can make, and what it tells the payer and itself.
 
     group   (certificate, exclusion group)            the certificate is the first of its reissues
     grade   (track, trade or "", grade, scheme)       the track stands for the person and the lineage

@@ -1,4 +1,4 @@
-"""The ledger's private index: what it must find again without keeping anything readable (design 6).
+"""The ledger's private index: what it must find again without keeping anything readable.
 
 Every row's key is made of an HMAC-SHA-256 under the key of its own purpose, so that a stolen database neither lists
 numbers nor links people:

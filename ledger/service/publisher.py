@@ -1,4 +1,4 @@
-"""From committed heads to the published checkpoint: the second half of the order of truth (design 4).
+"""From committed heads to the published checkpoint: the second half of the order of truth (docs/architecture.md).
 
 The sequencer commits (1-4) and goes on; this task always takes the newest committed head, so it may skip some:
 

@@ -1,6 +1,6 @@
 """The one writer: puts candidates in order and seals them into batches. The publisher takes it from there.
 
-Order of truth for one batch (design 4), first half; the code carries the numbers:
+Order of truth for one batch (docs/architecture.md), first half; the code carries the numbers:
 
     1 gather    what waits, at most `batch_limit` and what takes a moment (backlog.py); the batch time is fixed now
     2 fold      in order, each with its own answer: known already? number taken? right track? then the fold

@@ -1,4 +1,4 @@
-"""Is this zip file a workbook that may be parsed at all? Checked before any parser sees it (security 3.2).
+"""Is this zip file a workbook that may be parsed at all? Checked before any parser sees it.
 
 Runs inside the worker process. A workbook is refused whole: bombs, macros, encryption, links to other files,
 embedded objects, names that climb out, parts that overlap, and XML with a document type (entities).

@@ -1,4 +1,4 @@
-"""scripts/uploads: every bad file of security.md 3.2 and 3.3 to every route that takes a file, on the whole site.
+"""scripts/uploads: every bad file of tests/support/bad_files.py to every route that takes a file, on the whole site.
 
 Exit status 1 at the first answer that is not typed, a 5xx but 503, or when the site grew too much.
 """

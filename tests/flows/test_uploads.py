@@ -1,4 +1,4 @@
-"""Bad uploads of security.md 3.2 and 3.3 on every route that takes a file: typed errors, no 5xx, bounded memory. Each
+"""Bad uploads (tests/support/bad_files.py) on every route that takes a file: typed errors, no 5xx, bounded memory. Each
 file goes to one route here, and to all of them in scripts/uploads."""
 
 from __future__ import annotations

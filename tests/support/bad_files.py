@@ -1,4 +1,4 @@
-"""Files that nobody should send: security.md 3.2 and 3.3, by name, for whatever takes a file.
+"""Files that nobody should send, by name, for whatever takes a file.
 
 bad_sheets(), bad_pictures()      name -> (bytes, file name)
 bad_forms()                       name -> (content type, body, status)

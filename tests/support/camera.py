@@ -1,5 +1,5 @@
 """What a phone sees of a printed certificate: our own PDF at 300 dpi, held a little askew, in uneven light, not quite
-sharp, noisy, as JPEG (reference/credentials.md 2). The same pictures for the same seed.
+sharp, noisy, as JPEG. The same pictures for the same seed.
 
     page = printed(pdf)                       the first page as the printer's dots, with a little spread of ink
     photo(page, seed=1)                       a still of 12 megapixels' likeness: the lower half of the page

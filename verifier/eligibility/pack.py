@@ -27,7 +27,7 @@ MAX_PACK: Final = 1024 * 1024  # bytes of the canonical form
 
 
 class PackKind(StrEnum):
-    """What the rules are about (design 12)."""
+    """What the rules are about."""
 
     SUBSIDY = "subsidy"
     WAGE_TABLE = "wage_table"

@@ -1,7 +1,7 @@
 """An archive of photographs and PDFs, one certificate each: judged by its directory before anything is unpacked.
 
 Nothing is ever written to a file, so names cannot climb anywhere; a member is unpacked when its turn comes, into memory
-of known size. The same limits as for workbooks (security 3.2): bombs, encryption, overlapping members.
+of known size. The same limits as for workbooks (ledger/sheets/container.py): bombs, encryption, overlapping members.
 """
 
 from __future__ import annotations

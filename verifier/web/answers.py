@@ -17,7 +17,7 @@ from ledger.edge import CSP, Rejected
 from ledger.edge_ready import Header
 from verifier.web.moulds import Page
 
-# Of the scanner alone, which reads pictures with WebAssembly: product.md 3.4.
+# Of the scanner alone, which reads pictures with WebAssembly.
 WASM_CSP: Final = CSP.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 SCANNER_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {

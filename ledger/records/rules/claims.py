@@ -1,4 +1,4 @@
-"""Packs and claims: what a payer may reserve, and what becomes of it (design 12).
+"""Packs and claims: what a payer may reserve, and what becomes of it.
 
 That the nullifiers are those of the certificate, and that it is in force when it is reserved and paid, only the ledger
 can judge, since the log does not say which certificate a claim is about. What is here everybody replays: who claims,

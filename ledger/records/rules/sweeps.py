@@ -1,4 +1,4 @@
-"""What concerns every certificate of a filing or key at once: filing-status and key-status (design 7).
+"""What concerns every certificate of a filing or key at once: filing-status and key-status.
 
 They fold eagerly: each certificate concerned, and its track, gets its new value in the statement's own batch.
 """

@@ -52,7 +52,7 @@ def test_error_correction_is_m_and_link_only_is_version_4() -> None:
 
 
 def test_digits_take_numeric_segments() -> None:
-    # 256 bytes are 622 digits: version 13 in numeric mode (design 10); in byte mode they would need 19.
+    # 256 bytes are 622 digits: version 13 in numeric mode; in byte mode they would need 19.
     assert qr.make_symbol(LINK + "#q" + "7" * 622).version == 13
     with pytest.raises(Refused):
         qr.make_symbol(LINK + "#u" + "7" * 622)

@@ -348,9 +348,9 @@ def test_measured_sizes_can_be_printed() -> None:
     """The table of docs/formats.md: everything up to the longest name and trade stays within the print limit."""
     _, link, short, *rest = size_table()
     assert link[-1] == "4"
-    assert int(short[1]) <= 256 and int(short[-1]) <= 13  # design 10: a two-character name
+    assert int(short[1]) <= 256 and int(short[-1]) <= 13  # a two-character name
     assert all(int(version) <= MAX_VERSION for *_, version in (short, *rest))
-    assert int(rest[1][1]) <= 358 and len(LONG) == 30  # design 10: a 30-character name
+    assert int(rest[1][1]) <= 358 and len(LONG) == 30  # a 30-character name
 
 
 def test_nothing_that_is_hashed_or_signed_is_in_the_link() -> None:

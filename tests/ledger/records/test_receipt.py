@@ -32,7 +32,7 @@ def test_one_signature_serves_every_receipt(index: int) -> None:
 
 
 def test_the_bytes_are_those_of_the_rfc() -> None:
-    """RFC 9942: vds 395 = 1, vdp 396 = {-1: [bstr]}, detached payload; the header is that of design 4."""
+    """RFC 9942: vds 395 = 1, vdp 396 = {-1: [bstr]}, detached payload; the header is that of docs/formats.md 11."""
     raw = format_receipt(receipt_of(3))
     assert raw[:2] == b"\xd2\x84"
     protected, unprotected, payload, signature = cbor2.loads(raw[1:])

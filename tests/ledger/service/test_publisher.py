@@ -747,7 +747,7 @@ async def test_nobody_is_answered_before_the_commit(room: Room) -> None:
         await answered_only_after_the_commit(room, asyncio.Event())
 
 
-# Broken builds (security.md 2.4): each of the checks above has to notice.
+# Broken builds (docs/campaigns/README.md): each of the checks above has to notice.
 
 
 async def test_control_a_build_that_answers_before_the_commit_is_caught(

@@ -113,7 +113,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once(monkeypatch: pytest.Mo
     assert asked == ["hooks.example.com"] and connected == [("93.184.216.34", 443)]
 
 
-# ---- security.md 3.3, SSRF: generated forms, every one refused before anything is connected to -----------------------
+# ---- SSRF: generated forms, every one refused before anything is connected to --------------------------------------
 
 
 @pytest.fixture

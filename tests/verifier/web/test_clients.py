@@ -68,7 +68,7 @@ def test_each_client_has_an_allowance_of_its_own() -> None:
 
 
 def test_a_thousand_forged_chains_are_one_client() -> None:
-    """security.md 3.3: whatever a sender writes of itself, in however many headers, it stays under one limit."""
+    """Whatever a sender writes of itself, in however many headers, it stays under one limit."""
     draw = random.Random(9)
     pieces = [
         "203.0.113.9",
