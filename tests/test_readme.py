@@ -19,6 +19,7 @@ from verifier.messages import load_messages
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 
 
 def helped(package: str, *words: str) -> str:
@@ -65,8 +66,40 @@ def test_ci_runs_the_readmes_test_command_and_skips_nothing_that_can_be_installe
 )
 def test_every_command_of_the_table_has_help(package: str, words: tuple[str, ...]) -> None:
     assert helped(package, *words)
-    table = README[README.index("## The programs") :]
-    assert words[-1] in table
+    assert words[-1] in table_of(package)
+
+
+def table_of(package: str) -> str:
+    """What docs/commands.md says of one program."""
+    program = {"ledger": "cert-ledger", "issuer": "cert-issuer", "verifier": "cert-verifier"}[package]
+    return COMMANDS[COMMANDS.index(f"## {program}: ") :].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ledger",),
+        ("ledger", "authority"),
+        ("issuer",),
+        ("verifier",),
+        *(("verifier", group) for group in ("witness", "claims", "kit", "packs", "receipt-key", "api-key")),
+    ],
+    ids="-".join,
+)
+def test_every_command_that_a_program_names_is_in_the_table(words: tuple[str, ...]) -> None:
+    package, *rest = words
+    named = re.findall(r"^ {4}([a-z][a-z-]+)(?: {2,}\S|$)", helped(package, *rest), re.MULTILINE)
+    listed = {word for span in re.findall(r"`([^`]+)`", table_of(package)) for word in re.split(r"[ ,]+", span)}
+    assert len(named) >= 2 and set(named) <= listed
+
+
+def test_the_short_table_names_commands_of_the_long_one() -> None:
+    table = README[README.index("## The programs") :].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `cert-(\w+)` \| (.+) \|$", table, re.MULTILINE))
+    assert set(rows) == {"ledger", "issuer", "verifier"}
+    for package, row in rows.items():
+        words = [word for span in re.findall(r"`([^`]+)`", row) for word in span.split() if word.islower()]
+        assert len(words) > 5 and all(word in table_of(package) for word in words)
 
 
 def test_options_in_the_operating_guide_exist() -> None:
