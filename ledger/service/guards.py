@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ledger.durable import sync_folder
 from ledger.errors import Refused, Unavailable
 from ledger.service.guard import EXISTS, FileGuard, Guard
-from ledger.service.postgres_guard import SAME_PLACE, PostgresGuard, check_no_postgres_guard, create_postgres_guard
+from ledger.service.postgres_guard import DEADLINES, PostgresGuard, check_no_postgres_guard, create_postgres_guard
 from ledger.store.opening import is_postgres
 from ledger.store.postgres_link import Place, parse_place
+from ledger.store.postgres_session import who_answers
 from ledger.text import Text
 
 _OWNER = Text(
@@ -49,11 +49,8 @@ async def check_no_guard(guard: str, folder: Path, origin: str, store: str, *, o
             )
         return
     place, made_by = _places(guard, owner)
-    if is_postgres(store):
-        log = parse_place(store)
-        if (log.hosts, urlsplit(log.dsn).path) == (place.hosts, urlsplit(place.dsn).path):
-            raise Refused("GUARD_PLACE", "guard", SAME_PLACE)  # under one name; another one shows when both are there
-    await check_no_postgres_guard(place, made_by, origin, _schema(store))
+    beside = (await who_answers(parse_place(store), DEADLINES))[0] if is_postgres(store) else ""
+    await check_no_postgres_guard(place, made_by, origin, _schema(store), log_database=beside)
 
 
 async def create_guard(guard: str, folder: Path, origin: str, store: str, *, owner: str = "") -> None:

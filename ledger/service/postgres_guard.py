@@ -15,6 +15,8 @@ log; it can neither add nor remove any.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -34,7 +36,7 @@ from ledger.store.postgres_link import (
     end,
     unavailable,
 )
-from ledger.store.postgres_session import warnings
+from ledger.store.postgres_session import undone, warnings, who_answers
 from ledger.text import Text
 from ledger.tlog.merkle import HASH_BYTES
 
@@ -48,9 +50,10 @@ _KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
 # What is remembered already is written again: only a commit that wrote something waits for the synchronous standby.
 _GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND (size < $2 OR size = $2 AND root = $3)"
 _COULD: Final = (
-    "SELECT has_table_privilege('guard', 'INSERT') OR has_table_privilege('guard', 'DELETE')"
-    " OR has_table_privilege('guard', 'TRUNCATE') OR has_any_column_privilege('guard', 'INSERT')"
-    " OR (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = 'guard'::regclass)"
+    "SELECT has_table_privilege(r, 'guard', 'INSERT') OR has_table_privilege(r, 'guard', 'DELETE')"
+    " OR has_table_privilege(r, 'guard', 'TRUNCATE') OR has_any_column_privilege(r, 'guard', 'INSERT')"
+    " OR (SELECT pg_has_role(r, relowner, 'MEMBER') FROM pg_class WHERE oid = 'guard'::regclass)"
+    " FROM coalesce($1::name, current_user) AS r"
 )
 _LOG_HERE: Final = (
     "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -73,26 +76,24 @@ async def _check_apart(session: Any, store_schema: str) -> None:
         raise Refused("GUARD_PLACE", "guard", SAME_PLACE)
 
 
+async def _check_role(session: Any, role: str | None = None) -> None:
+    """Raise Refused for a role (None: that of the session) that may do more than read and change its rows."""
+    if await session.fetchval(_COULD, role):
+        raise Refused("GUARD_ROLE", "guard", _ROLE)
+
+
 async def check_no_postgres_guard(
-    place: Place, owner: Place, origin: str, store_schema: str, deadlines: Deadlines = DEADLINES
+    place: Place,
+    owner: Place,
+    origin: str,
+    store_schema: str,
+    deadlines: Deadlines = DEADLINES,
+    *,
+    log_database: str = "",
 ) -> None:
-    """Both roles reach the server, it is one that may be used, and it has no guard of this log yet. Raises as
-    create_postgres_guard, without making anything."""
-    reached = set[str]()
-    for role in (place, owner):
-        session = await connect(replace(role, schema=place.schema), deadlines)
-        try:
-            with unavailable("guard"):
-                await check_server(session, place)
-                reached.add(await database_of(session))
-                if len(reached) > 1:
-                    raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
-                await _check_apart(session, store_schema)
-                there = role is owner and await session.fetchval("SELECT to_regclass('guard')") is not None
-                if there and await session.fetchrow(_KNOWN, origin) is not None:
-                    raise Refused("EXISTS", str(place), EXISTS)
-        finally:
-            await end(session)
+    """All of create_postgres_guard, and nothing of it stays: raises what it would. `log_database`: where a log's tables
+    are going to be, by `who_answers`."""
+    await _create(place, owner, origin, store_schema, deadlines, NOTHING, log_database, undone)
 
 
 async def create_postgres_guard(
@@ -105,24 +106,42 @@ async def create_postgres_guard(
     known: tuple[int, bytes] = NOTHING,
 ) -> None:
     """A new guard, made as `owner` for the role of `place`, durable on return. It has seen nothing, or what another
-    guard of this log has (`known`: size, root). Refuses to replace one, and to lie beside the log (`store_schema`). A
-    crash in here leaves none."""
+    guard of this log has (`known`: size, root). Refuses to replace one, to lie beside the log (`store_schema`), and a
+    role that the first `open` would refuse. A crash in here, or a refusal, leaves none."""
+    await _create(place, owner, origin, store_schema, deadlines, known, "", lambda session: session.transaction())
+
+
+async def _create(
+    place: Place,
+    owner: Place,
+    origin: str,
+    store_schema: str,
+    deadlines: Deadlines,
+    known: tuple[int, bytes],
+    log_database: str,
+    transaction: Callable[[Any], AbstractAsyncContextManager[Any]],
+) -> None:
+    database, role = await who_answers(place, deadlines)
+    if database == log_database:
+        raise Refused("GUARD_PLACE", "guard", SAME_PLACE)
     session = await connect(replace(owner, schema=place.schema), deadlines)
     try:
         with unavailable("guard"):
             await check_server(session, place)
+            if await database_of(session) != database:
+                raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
             await _check_apart(session, store_schema)
-            async with session.transaction():
+            async with transaction(session):
                 await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
                 await session.execute(_TABLE)
                 if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
                     raise Refused("EXISTS", str(place), EXISTS)
-                if place.role and place.role != owner.role:
-                    role = place.role.replace('"', '""')
-                    await session.execute(
-                        f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{role}"; GRANT SELECT ON guard TO "{role}";'
-                        f'GRANT UPDATE (size, root) ON guard TO "{role}"'
-                    )
+                quoted = role.replace('"', '""')
+                await session.execute(
+                    f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{quoted}"; GRANT SELECT ON guard TO "{quoted}";'
+                    f'GRANT UPDATE (size, root) ON guard TO "{quoted}"'
+                )
+                await _check_role(session, role)
     finally:
         await end(session)
 
@@ -141,8 +160,7 @@ class PostgresGuard:
             session = await self._connected()
             with unavailable("guard"):
                 await _check_apart(session, store_schema)
-                if await session.fetchval(_COULD):
-                    raise Refused("GUARD_ROLE", "guard", _ROLE)
+                await _check_role(session)
             await self.known()
         except BaseException:
             self._hang_up()

@@ -96,9 +96,12 @@ async def create(
     guard are made.
 
         1 look      whatever can be known to refuse is asked before anything is made: an address, a password, a
-                    passphrase, or what is there already. A crash before 2 leaves an empty folder at most
-        2 make      store, keys, guard, and what everybody pins: nothing says that again. A crash leaves a folder that
-                    `serve` refuses and that a person removes, with the schemas of a database; no signature has left it
+                    passphrase, or what is there already. What only made tables show (what a role may do with them) is
+                    asked of tables in a transaction that is rolled back. A crash before 2 leaves an empty folder at
+                    most: of a transaction, a server that lost its client leaves nothing
+        2 make      store, keys, guard, and what everybody pins: nothing says that again. A crash, or a server that goes
+                    away here, leaves a folder that `serve` refuses and that a person removes, with the schemas of a
+                    database, of which each is whole or not there; no signature has left it
         3 settle    the settings, without which nothing starts
 
     Raises Refused when anything is there already.

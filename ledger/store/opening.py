@@ -69,7 +69,7 @@ async def check_no_store(store: str, folder: Path, *, private: bool, owner: str 
     """Raise what `create_store` would, as far as that can be known without making anything."""
     if is_postgres(store):
         place = parse_place(store)
-        await check_no_schema(place, _owner(place, owner, private), Deadlines())
+        await check_no_schema(place, _owner(place, owner, private), Deadlines(), private=private)
     elif (folder / store).exists() and not is_begun(folder / store):
         raise Refused("EXISTS", str(folder / store), EXISTS)
 
@@ -77,8 +77,8 @@ async def check_no_store(store: str, folder: Path, *, private: bool, owner: str 
 async def create_store(
     store: str, folder: Path, *, private: bool, owner: str = "", deadlines: Deadlines | None = None
 ) -> Opened:
-    """Make a new store and open it. Raises Refused when one is there. `owner` is the address under which PostgreSQL
-    tables are made: for a ledger always another role's."""
+    """Make a new store and open it. Raises Refused when one is there; in a database nothing of a refused one stays.
+    `owner` is the address under which PostgreSQL tables are made: for a ledger always another role's."""
     if not is_postgres(store):
         return create_sqlite(folder / store, private=private)
     place = parse_place(store)

@@ -26,6 +26,7 @@ from ledger.store.postgres_link import (
     end,
     unavailable,
 )
+from ledger.store.postgres_session import undone, who_answers
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
 
@@ -76,37 +77,37 @@ async def _check_tables(fetch: Fetch, place: Place, done: Sequence[Migration]) -
     refuse_drift(await postgres_drift(fetch, done), str(place))
 
 
-async def check_role(fetch: Fetch) -> None:
-    """Raise Refused("STORE_ROLE") when this role, or one that it could become, may rewrite the log."""
+async def check_role(fetch: Fetch, role: str | None = None) -> None:
+    """Raise Refused("STORE_ROLE") when this role, or one that it could become, may rewrite the log. `role`: another
+    than the one that asks."""
     (row,) = await fetch(
-        "SELECT bool_or(has_any_column_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')"
-        " OR has_table_privilege(c.oid, 'TRUNCATE') OR pg_has_role(c.relowner, 'MEMBER')) AS could"
-        " FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)",
+        "SELECT bool_or(has_any_column_privilege(r, c.oid, 'UPDATE') OR has_table_privilege(r, c.oid, 'DELETE')"
+        " OR has_table_privilege(r, c.oid, 'TRUNCATE') OR pg_has_role(r, c.relowner, 'MEMBER')) AS could"
+        " FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name),"
+        " coalesce($2::name, current_user) AS r",
         list(APPEND_ONLY),
+        role,
     )
     if row["could"]:
         raise Refused("STORE_ROLE", "store", _ROLE)
 
 
-async def check_no_schema(place: Place, owner: Place, deadlines: Deadlines) -> None:
-    """Both roles reach the server, it is one that may be used, and there is no store at `place` yet: what
-    `create_schema` and the first `open` would find out when something is half made. Raises as they do."""
+async def check_no_schema(place: Place, owner: Place, deadlines: Deadlines, *, private: bool) -> None:
+    """All of `create_schema`, and nothing of it stays: raises what it would, while nothing else is made yet either."""
 
-    async def look(session: Any) -> None:
-        await _check_new(session, place)
+    async def rehearse(session: Any, role: str) -> None:
+        async with undone(session):
+            await _create(session, role, place, private=private)
 
-    await _as_owner(place, owner, deadlines, look)
+    await _as_owner(place, owner, deadlines, rehearse)
 
 
 async def create_schema(place: Place, owner: Place, deadlines: Deadlines, *, private: bool) -> None:
-    """Make the tables as `owner` for the role of `place`. Raises Refused when they are there."""
+    """Make the tables as `owner` for the role of `place`. Raises Refused when they are there, and for whatever the
+    first `open` would refuse: then nothing of it stays."""
 
-    async def work(session: Any) -> None:
-        await _check_new(session, place)
-        if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
-            await session.execute(f'CREATE SCHEMA "{place.schema}"')
-        await _apply(session, place, private=private)
-        await _grant(session, place, owner)
+    async def work(session: Any, role: str) -> None:
+        await _create(session, role, place, private=private)
 
     await _as_owner(place, owner, deadlines, work)
 
@@ -118,7 +119,7 @@ async def upgrade_schema(
     ours, or tables that are not what the steps make."""
     names: list[str] = []
 
-    async def work(session: Any) -> None:
+    async def work(session: Any, role: str) -> None:
         if await session.fetchval("SELECT to_regclass('migration')") is None:
             raise Unavailable(Text(f"{place} 没有存储：请先运行 init", f"no store at {place}: run init first"))
         names.extend(step.name for step in await _missing(session, place, private=private))
@@ -126,20 +127,30 @@ async def upgrade_schema(
         await _check_tables(session.fetch, place, done)
         if not dry_run:
             await _apply(session, place, private=private)
-            await _grant(session, place, owner)
+            await _grant(session, role, place)
 
     await _as_owner(place, owner, deadlines, work)
     return names
 
 
-async def _check_new(session: Any, place: Place) -> None:
+async def _create(session: Any, role: str, place: Place, *, private: bool) -> None:
     if await session.fetchval("SELECT to_regclass('migration')") is not None:
         raise Refused("EXISTS", str(place), EXISTS)
+    if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
+        await session.execute(f'CREATE SCHEMA "{place.schema}"')
+    await _apply(session, place, private=private)
+    await _grant(session, role, place)
+    await _check_tables(session.fetch, place, migrations(private=private))
+    if private:
+        await check_role(session.fetch, role)
 
 
-async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Callable[[Any], Awaitable[None]]) -> None:
-    """Raises Refused where the owner's address is of another database: what was made there would be nobody's."""
-    ours = await _database(place, deadlines)
+async def _as_owner(
+    place: Place, owner: Place, deadlines: Deadlines, work: Callable[[Any, str], Awaitable[None]]
+) -> None:
+    """`work` in a transaction of the owner's, told the role of `place`. Raises Refused where the owner's address is of
+    another database: what was made there would be nobody's."""
+    ours, role = await who_answers(place, deadlines)
     session = await connect(replace(owner, schema=place.schema), deadlines)
     try:
         with unavailable("migrate"):
@@ -152,16 +163,7 @@ async def _as_owner(place: Place, owner: Place, deadlines: Deadlines, work: Call
                 text = Text("存储正被另一进程使用", "Another process has the store")
                 raise Refused("STORE_IN_USE", str(place), text) from error
             async with session.transaction():
-                await work(session)
-    finally:
-        await end(session)
-
-
-async def _database(place: Place, deadlines: Deadlines) -> str:
-    session = await connect(place, deadlines)
-    try:
-        with unavailable("look"):
-            return await database_of(session)
+                await work(session, role)
     finally:
         await end(session)
 
@@ -179,11 +181,10 @@ async def _apply(session: Any, place: Place, *, private: bool) -> None:
         await session.execute(_RECORD, step.name, step.digest)
 
 
-async def _grant(session: Any, place: Place, owner: Place) -> None:
+async def _grant(session: Any, role: str, place: Place) -> None:
     """What the application's role may do: read and append, replace only what a later batch replaces, and
     delete only what a later batch has written elsewhere."""
-    role = place.role
-    if not role or role == owner.role:
+    if role == await session.fetchval("SELECT current_user"):
         return
     if '"' in role or "\0" in role:
         raise Malformed(Text("store：不是数据库角色名", "store: not a name of a role"))

@@ -7,8 +7,8 @@ mind besides.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from ledger.errors import Unavailable
@@ -18,6 +18,7 @@ from ledger.store.postgres_link import (
     Place,
     check_standby,
     connect_checked,
+    database_of,
     end,
     unavailable,
 )
@@ -42,6 +43,27 @@ def warnings(session: Any) -> Iterator[list[str]]:
         yield found
     finally:
         session.remove_log_listener(listen)
+
+
+@asynccontextmanager
+async def undone(session: Any) -> AsyncIterator[None]:
+    """A transaction that is rolled back however it ends: what it raises, the same work in earnest would."""
+    rehearsal = session.transaction()
+    await rehearsal.start()
+    try:
+        yield
+    finally:
+        await rehearsal.rollback()
+
+
+async def who_answers(place: Place, deadlines: Deadlines) -> tuple[str, str]:
+    """Which database (`database_of`) is at `place`, and as which role it knows us. Raises as connect_checked."""
+    session = await connect_checked(place, deadlines)
+    try:
+        with unavailable("look"):
+            return await database_of(session), await session.fetchval("SELECT current_user")
+    finally:
+        await end(session)
 
 
 class Session:

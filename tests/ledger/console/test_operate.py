@@ -17,7 +17,7 @@ from ledger.console.operate import PASSPHRASE
 from ledger.records.occupations import parse_catalogue
 from ledger.tlog.note import parse_vkey
 from tests.support.builders import make_authority
-from tests.support.postgres import GUARD_DATABASE, postgres_server
+from tests.support.postgres import APPLICATION, DATABASE, GUARD_DATABASE, OWNER, SUPERUSER, postgres_server
 
 AUTHORITY = make_authority("operate", origin="log.test.example/operate")
 GENESIS = AUTHORITY.sign(AUTHORITY.genesis).entry
@@ -96,9 +96,17 @@ def test_init_with_a_guard_in_a_database_needs_its_owner(run: Run) -> None:
         "guard's address",
         "guard's role",
         "guard's owner",
+        "guard's owner may make nothing",
+        "guard's role may do all",
         "guard beside",
+        "guard beside, by another name",
         "store's role",
+        "store's role may do all",
+        "store's role may become the owner",
+        "store's role by default",
+        "store's role does not wait for the disk",
         "store's owner",
+        "store's schema",
         "keys",
         "guard",
         "trust",
@@ -109,11 +117,23 @@ def test_an_init_that_is_refused_leaves_nothing_in_its_way(
 ) -> None:
     """A schema or file that was left would have the right words refused as EXISTS, until a person drops tables."""
     server = postgres_server()
+    said = {
+        "guard's owner may make nothing": "permission denied",
+        "guard's role may do all": "GUARD_ROLE",
+        "guard beside": "GUARD_PLACE",
+        "guard beside, by another name": "GUARD_PLACE",
+        "store's role may do all": "STORE_ROLE",
+        "store's role may become the owner": "STORE_ROLE",
+        "store's role by default": "STORE_ROLE",
+        "store's role does not wait for the disk": "NOT_DURABLE",
+        "store's schema": "SCHEMA",
+    }
     store, guard = server.place("init store"), server.place("init guard", database=GUARD_DATABASE)
     words = {
         "--store": store, "--store-owner": server.owner(store), "--guard": guard, "--guard-owner": server.owner(guard)
     }  # fmt: skip
-    bad, file = dict(words), None
+    bad, file, undo = dict(words), None, ""
+    schemas = (store.partition("schema=")[2], guard.partition("schema=")[2], f"g_{store.partition('schema=')[2]}")
     with monkeypatch.context() as patch:
         if wrong == "passphrase":
             patch.setenv(PASSPHRASE, "short")
@@ -125,9 +145,32 @@ def test_an_init_that_is_refused_leaves_nothing_in_its_way(
             bad["--guard-owner"] = server.owner(server.place("init elsewhere"))
         elif wrong == "store's owner":
             bad["--store-owner"] = server.owner(server.place("init elsewhere", database=GUARD_DATABASE))
-        elif wrong == "guard beside":
+        elif wrong == "guard's owner may make nothing":
+            bad["--guard-owner"] = bad["--guard-owner"].replace(OWNER, "ledger_poor")
+            server.sql(None, "CREATE ROLE ledger_poor LOGIN")
+            undo = "DROP ROLE ledger_poor"
+        elif wrong == "guard's role may do all":
+            bad["--guard"] = guard.replace(APPLICATION, SUPERUSER)
+        elif wrong.startswith("guard beside"):
             bad["--guard"] = store.replace("schema=", "schema=g_")
             bad["--guard-owner"] = bad["--store-owner"]
+            if wrong != "guard beside":
+                bad["--guard"] = bad["--guard"].replace("127.0.0.1", "localhost")
+        elif wrong == "store's role may do all":
+            bad["--store"] = store.replace(APPLICATION, SUPERUSER)
+        elif wrong == "store's role may become the owner":
+            server.sql(None, f"GRANT {OWNER} TO {APPLICATION}")
+            undo = f"REVOKE {OWNER} FROM {APPLICATION}"
+        elif wrong == "store's role by default":
+            default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER}"
+            server.sql(store, f"{default} GRANT UPDATE ON TABLES TO {APPLICATION}")
+            undo = f"{default} REVOKE UPDATE ON TABLES FROM {APPLICATION}"
+        elif wrong == "store's role does not wait for the disk":
+            server.sql(None, f"ALTER ROLE {APPLICATION} IN DATABASE {DATABASE} SET synchronous_commit = off")
+            undo = f"ALTER ROLE {APPLICATION} IN DATABASE {DATABASE} RESET synchronous_commit"
+        elif wrong == "store's schema":
+            server.sql(store, f"CREATE SCHEMA {schemas[0]} AUTHORIZATION {OWNER} CREATE TABLE theirs (a bigint)")
+            undo = "DROP TABLE theirs"
         elif wrong == "store's role":
             bad["--store"] = store.replace("ledger_app@", "nobody_here@")
         else:
@@ -136,7 +179,16 @@ def test_an_init_that_is_refused_leaves_nothing_in_its_way(
             file.write_bytes(b"mine")
             if wrong == "guard":
                 bad = {"--store": store, "--store-owner": server.owner(store)}
-        assert init(run, *(word for pair in bad.items() for word in pair))[0] in (1, 3)
+        try:
+            code, _, err = init(run, *(word for pair in bad.items() for word in pair))
+        finally:
+            if undo:
+                server.sql(store, undo)
+    assert code in (1, 3) and said.get(wrong, "") in err, err
+    for place in (store, guard):
+        left = server.sql(place, "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relkind = 'r'")
+        assert not {row[0] for row in left} & set(schemas)
+    assert [*Path("log").rglob("*")] == ([] if file is None else [file]) if Path("log").exists() else file is None
     if file is not None:
         assert file.read_bytes() == b"mine"
         file.unlink()
