@@ -86,6 +86,7 @@ def watch(metrics: Metrics, sequencer: Sequencer, publisher: Publisher, is_held:
     gauge("certledger_wait_seconds", "Expected wait of what comes now").set_function(lambda: sequencer.backlog.wait_s)
     gauge("certledger_rate", "Statements a second when busy").set_function(lambda: sequencer.backlog.rate)
     gauge("certledger_stopped", "1 when the log must not sign").set_function(lambda: publisher.stopped is not None)
+    gauge("certledger_disk_full", "1 while a disk has too little room").set_function(lambda: publisher.room.is_short)
     gauge("certledger_head_age_seconds", "Since the newest publication").set_function(lambda: publisher.age_s)
     gauge("certledger_last_batch_seconds", "Log time of the last batch").set_function(
         lambda: head.time / 1000 if (head := sequencer.integrator.head) else 0

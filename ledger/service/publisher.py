@@ -38,6 +38,7 @@ from typing import Final
 from ledger.errors import Malformed, Unavailable, Unverified
 from ledger.service.clock import ClockStopped
 from ledger.service.cosigned import LastCosigned, Published
+from ledger.service.disk_room import DiskRoom
 from ledger.service.signer import HeadSigner
 from ledger.service.witness import Contradiction, Signed
 from ledger.service.witnesses import Witnesses
@@ -96,12 +97,14 @@ class Publisher:
         signer: HeadSigner,
         witnesses: Witnesses,
         fatal: asyncio.Future[BaseException],
+        room: DiskRoom,
         *,
         on_published: Callable[[Published], None] = lambda _: None,
     ) -> None:
         self.published: Published | None = None
         self.last_cosigned = LastCosigned()
         self.stopped: Text | None = None  # what people are told when it must not sign
+        self.room = room
         self._integrator, self._store, self._signer, self._witnesses = integrator, store, signer, witnesses
         self._hashes, self._fatal, self._on_published = hashes, fatal, on_published
         witnesses.report_to(self)
@@ -155,9 +158,19 @@ class Publisher:
         return self._integrator.size - (self.published.size if self.published else 0)
 
     def check_taking(self) -> None:
-        """Raise Unavailable while no statement may be taken: before the witnesses were asked, after a stop, and while
-        a quorum of them contradicts our clock. A batch sealed with a time to come could have no successor until then.
+        """Raise Unavailable while no statement may be taken: before the witnesses were asked, after a stop, while
+        a quorum of them contradicts our clock (a batch sealed with a time to come could have no successor until then),
+        and while a disk has too little room.
         """
+        self._check_allowed()
+        self.room.check()
+
+    def check_batch(self) -> None:
+        """The same for a batch that begins right now: its room is looked at anew."""
+        self._check_allowed()
+        self.room.look()
+
+    def _check_allowed(self) -> None:
         self.check_running()
         if self._witnesses.doubt_clock():
             raise Unavailable(_CLOCK, retry_after=60, public=True)

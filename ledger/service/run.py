@@ -37,6 +37,7 @@ from ledger.service.clock import LogClock
 from ledger.service.config import LedgerSettings
 from ledger.service.cycles import look_rarely
 from ledger.service.desk import Desk
+from ledger.service.disk_room import DiskRoom, disks_of
 from ledger.service.enquirers import Enquirers, parse_verifiers
 from ledger.service.enquiries import Enquiries, add_enquiries
 from ledger.service.guards import check_no_guard, create_guard, open_guard
@@ -221,6 +222,7 @@ async def running(
             head_signer,
             witnesses,
             fatal,
+            DiskRoom(disks_of(folder, settings), lambda: steady_ms() / 1000),
             on_published=lambda published: serving.publish(published.size),
         )
 

@@ -230,8 +230,8 @@ class Sequencer:
     async def _one_batch(self) -> None:
         """Steps 1 to 3, and 4 begun: it ends by itself (`_commit`)."""
         try:
-            self._publisher.check_taking()
-        except Unavailable as error:  # the log has stopped signing while these waited
+            self._publisher.check_batch()
+        except Unavailable as error:  # it has stopped signing while these waited, or a disk has filled up
             self._fail_waiting(error)
             return
         taken = self._take()

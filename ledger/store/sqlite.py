@@ -46,8 +46,8 @@ from ledger.text import Text
 T = TypeVar("T")
 # Pages of 4 KiB in the write-ahead log. Nearly every random key of an entry (state, track) touches a page of its own:
 # 4.7 pages a certificate at a million, when that of its number was random too.
-_ENTRY_PAGES = 5
-_COMMIT_PAGES = 16
+ENTRY_PAGES = 5
+COMMIT_PAGES = 16
 _NO_STORE = Text(
     "{path} 没有存储：请核对路径；新建请先运行 init", "no store at {path}: is the path right? A new one: run init first"
 )
@@ -110,7 +110,7 @@ class SqliteStore:
             await self._write(lambda: self._append(batch, check))
         except sqlite3.IntegrityError as error:
             raise Damaged(ROW_THERE) from error
-        await self._written(_COMMIT_PAGES + _ENTRY_PAGES * len(batch.entries))
+        await self._written(COMMIT_PAGES + ENTRY_PAGES * len(batch.entries))
 
     def _append(self, batch: StoredBatch, check: Callable[[Sequence[bytes]], None]) -> None:
         # A crash before COMMIT leaves the old head and nothing of the batch; after it, all of the batch.
@@ -212,7 +212,7 @@ class SqliteStore:
                 raise Refused("HEAD_MOVED", "head", HEAD_MOVED)
 
         await self._write(write, brief=True)
-        await self._written(_COMMIT_PAGES)
+        await self._written(COMMIT_PAGES)
 
     async def some_member(self) -> StateRow | None:
         row = self._one(sql.SOME_MEMBER)
@@ -234,7 +234,7 @@ class SqliteStore:
                 self._insert(sql.CLAIM_INDEX, index_values(rows))
 
         await self._write(write)
-        await self._written(_COMMIT_PAGES + len(rows))
+        await self._written(COMMIT_PAGES + len(rows))
         return await self.index([row.hmac for row in rows])
 
     async def erase(self, places: Sequence[bytes], hmacs: Sequence[bytes]) -> int:
@@ -275,7 +275,7 @@ class SqliteStore:
                 self._insert(insert, rows)
 
         await self._write(write)
-        await self._written(_COMMIT_PAGES + _ENTRY_PAGES * len(rows))
+        await self._written(COMMIT_PAGES + ENTRY_PAGES * len(rows))
 
     async def close(self) -> None:
         self.close_now()

@@ -134,7 +134,8 @@ async def test_a_slice_of(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         case "kills":
             assert counts["kills"] == 10 and counts["requests unknown"] >= 5 and counts["acked"] > 10
         case "full":
-            assert counts["full: unknown"] > 0
+            assert counts["full: unknown"] > 0 and counts["full: turned away"] > 0
+            assert counts["the process ends"] == counts["goes on by itself"] == 1, "which its file system told of it"
         case "clocks":
             assert counts["while wrong unknown"] == 3
         case "restores":

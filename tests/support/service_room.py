@@ -23,6 +23,7 @@ from ledger.service.answers import Answers
 from ledger.service.backlog import Backlog
 from ledger.service.clock import LogClock
 from ledger.service.cosigned import Published
+from ledger.service.disk_room import Disk, DiskRoom
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import NUMBERS_APART, PrivateIndex
 from ledger.service.publisher import Publisher
@@ -33,6 +34,7 @@ from ledger.service.witnesses import Counts, Witnesses
 from ledger.store.hashes import Hashes
 from ledger.store.integrate import Integrator
 from ledger.store.track_places import TRACK_PLACES, new_places
+from ledger.text import Text
 from ledger.tlog.checkpoint import CheckpointSigner, CosignedCheckpoint, open_cosigned
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.policy import NONE, Policy
@@ -56,6 +58,7 @@ class Room:
 
     def __init__(self, folder: Path, kind: StoreKind | None = None) -> None:
         self.folder, self.wall, self.steady = folder, TIME, 0
+        self.free: int | None = None  # bytes on its disk, of which it wants 1,000
         self.kind = kind or SqliteKind()
         self.committed: list[Candidate] = []
         self.shown: list[Published] = []  # everything that readers saw, in order
@@ -125,8 +128,20 @@ class Room:
             timeout_s=timeout_s,
             rest=rest,
         )
+        room = DiskRoom(
+            [Disk("store", self.folder, lambda: 1000, Text("磁盘已满", "the disk is full"))],
+            lambda: self.steady / 1000,
+            lambda _: self.free,
+        )
         self.publisher = Publisher(
-            integrator, self.store, hashes, signer, self.witnesses, self.fatal, on_published=self.shown.append
+            integrator,
+            self.store,
+            hashes,
+            signer,
+            self.witnesses,
+            self.fatal,
+            room,
+            on_published=self.shown.append,
         )
         self.answers = Answers(self.publisher, self.store, hashes, wait_s)
         self.sequencer = Sequencer(

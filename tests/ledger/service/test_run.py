@@ -9,6 +9,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ledger.records.statements import parse_statement
 from ledger.service import run
 from ledger.service.clock import ClockStopped
 from ledger.service.config import LedgerSettings
+from ledger.service.disk_room import DiskRoom
 from ledger.service.guard import FileGuard
 from ledger.service.private_index import PrivateIndex
 from ledger.service.run import SETTINGS_FILE, TRUST_FILE, create, running, serve
@@ -339,6 +341,40 @@ async def test_a_leap_that_lasts_ends_a_log_whose_witnesses_can_tell_the_time(
             serving, ready = start()
             await ready.wait()
             assert live.open((await live.fetch("/checkpoint"))[2]).time_s >= Shifted.time_ns() // 1_000_000_000 - 60
+        signal.raise_signal(signal.SIGTERM)
+        await serving
+
+
+async def test_a_full_disk_is_a_state_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements get 503 and why, readers what they always get; when there is room, the same process takes more."""
+    live, body, free = LiveLedger.create(tmp_path / "log", "full"), live_body("full"), 1 << 40
+    monkeypatch.setattr(run, "DiskRoom", partial(DiskRoom, free=lambda _: free))
+    settings = load_settings(LedgerSettings, live.folder / SETTINGS_FILE)
+    keys = open_key_file(live.folder / settings.keys, PASSPHRASE)
+    ready = asyncio.Event()
+    serving = asyncio.create_task(serve(live.folder, settings, keys, on_ready=lambda _: ready.set()))
+    async with asyncio.timeout(START_S), live.client(body) as client:
+        await ready.wait()
+        await live.file(body)
+        first, second = await drafted(client, body, "first", "second")
+        await client.submit([first.submission()])
+        free = 0
+        with pytest.raises(Unavailable, match="503") as full:
+            await client.submit([first.submission(), second.submission()])
+        assert full.value.retry_after == 30
+        status, headers, answer = await live.fetch("/readyz")
+        assert (status, headers["retry-after"]) == (503, "30") and "The disk of the log's store" in answer.decode()
+        assert str(tmp_path) not in answer.decode()
+        assert "certledger_disk_full 1.0" in (await live.fetch("/metrics"))[2].decode()
+        assert [(await live.fetch(path))[0] for path in ("/livez", "/checkpoint", "/tile/0/000.p/1")] == [200] * 3
+        (known,) = (await client.submit([first.submission()])).answers
+        assert isinstance(known, Logged), "it is logged: nothing has to be written"
+        free = 1 << 40
+        (answer_,) = (await client.submit([second.submission()])).answers
+        assert isinstance(answer_, Logged)
+        assert (await live.fetch("/readyz"))[0] == 200
+        assert "certledger_disk_full 0.0" in (await live.fetch("/metrics"))[2].decode()
+        assert not serving.done()
         signal.raise_signal(signal.SIGTERM)
         await serving
 

@@ -15,6 +15,7 @@ from ledger.service import sequencer as module
 from ledger.service.admission import Candidate
 from ledger.service.backlog import START, Backlog
 from ledger.service.clock import ClockStopped
+from ledger.service.disk_room import DiskRoom
 from ledger.store.batch import Batch, Prepared
 from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows
@@ -82,6 +83,38 @@ async def test_a_full_queue_takes_nothing_of_a_request(room: Room) -> None:
         assert room.sequencer.waiting == 3
         room.sequencer.put(a[:2])
         assert room.sequencer.waiting == 5
+
+
+async def test_a_disk_that_fills_up_takes_nothing_and_ends_nothing(room: Room) -> None:
+    """What waits already is sent away too, before the store has heard of it; it goes on by itself."""
+    async with room.open(run=False):
+        a, b = await room.draft("a", "b")
+        waiting = room.sequencer.put(await room.candidates(a))
+        room.free = 999
+        running = asyncio.create_task(room.sequencer.run())
+        with pytest.raises(Unavailable, match="full") as full:
+            await waiting
+        assert full.value.retry_after is not None and full.value.text is not None
+        with pytest.raises(Unavailable, match="full"):
+            room.sequencer.put(await room.candidates(b))
+        assert room.store.reached == 0 and not room.fatal.done()
+        room.free = 5000
+        assert all(isinstance(answer, int) for answer in await room.put(a, b))
+        running.cancel()
+
+
+async def test_a_disk_is_looked_at_once_a_batch(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    look = DiskRoom.look
+    monkeypatch.setattr(DiskRoom, "look", lambda self: looks.append(1) or look(self))
+    async with room.open(limit=4):
+        made = await room.draft(*"abcdefghijkl")
+        room.publisher.room.look()
+        before = room.store.reached
+        looks.clear()
+        for request in [room.sequencer.put(await room.candidates(each)) for each in made]:
+            await request
+        assert 0 < len(looks) <= room.store.reached - before
 
 
 async def test_a_request_larger_than_the_queue_has_its_turn(tmp_path: Path) -> None:
