@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,10 @@ from campaigns.faults.oracle import BAD, Oracle, Unreadable
 from ledger.errors import CertLedgerError, Unavailable
 from ledger.service import guard
 from ledger.service.guard import FileGuard
+from ledger.service.postgres_guard import PostgresGuard
 from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
+from ledger.store.postgres_link import unavailable
 from ledger.store.postgres_writer import Writer
 from ledger.store.sqlite import SqliteStore
 
@@ -40,13 +42,13 @@ def failpoint(step: str, kept: bool, size: int = 7) -> int:
 # Kind: the pieces of the slice, (seed, how many).
 ON_POSTGRES: dict[str, list[tuple[int, int]]] = {
     "failpoints": [
-        *((failpoint(step, kept=False), 1) for step in failpoints.STORE_STEPS),
-        (failpoint("commit", kept=True), 1),
+        *((failpoint(step, kept=False), 1) for step in (*failpoints.STORE_STEPS, *failpoints.GUARD_STEPS)),
+        *((failpoint(step, kept=True), 1) for step in ("commit", *failpoints.GUARD_STEPS)),
     ],
     "kills": [(1, 2)],
     "restores": [(0, 3)],
     "flips": [(2, 6)],
-    "commits": [(0, 8)],
+    "commits": [(0, 12)],
     "backends": [(0, 8)],
     "database": [(0, 1)],
     "fleets": [(2, 2)],
@@ -101,19 +103,22 @@ async def test_on_postgres_a_slice_of(kind: str, tmp_path: Path, monkeypatch: py
     assert not {name: counts[name] for name in BAD if counts[name]}
     match kind:
         case "failpoints":
-            steps = len(failpoints.STORE_STEPS)  # each twice; a lost answer is looked up, and the batch stands
-            assert counts["unfired"] == 0 and counts["trials"] == steps + 1 and counts["fired"] == 2 * steps + 1
+            # Each twice; but a lost answer to the store's COMMIT is looked up, and the batch stands.
+            trials = len(failpoints.STORE_STEPS) + 1 + 2 * len(failpoints.GUARD_STEPS)
+            assert counts["unfired"] == 0 and counts["trials"] == trials and counts["fired"] == 2 * trials - 1
         case "kills":
             assert counts["kills"] == 2 and counts["requests unknown"] > 0
         case "restores":
             assert counts["restores"] == 3 and counts["signatures"] == 0
+            assert counts["store, guard lost, 0 silent: stopped"] == counts["store and guard, 0 silent: stopped"] == 1
         case "flips":
             assert sum(count for found, count in counts.items() if ": found" in found) > 2
         case "commits":
             assert counts["not struck"] == 0 and counts["starts"] > 1
-            assert counts["before, batch"] > 0 and counts["after, batch"] > 0
+            assert all(counts[f"{how}, {of}"] > 0 for how in ("before", "after") for of in databases.COMMITS[:2])
         case "backends":
-            assert counts["strikes"] == 8 and counts["sessions ended"] >= 8
+            assert all(counts[f"strikes, {who}"] > 0 for who in databases.SESSIONS) and counts["in a transaction"] > 0
+            assert counts["sessions ended, guard"] > 0  # while it remembers
         case "database":
             assert counts["stops"] == 1 and counts["requests unknown"] > 0
         case "fleets":
@@ -179,7 +184,7 @@ def signs_before_the_guard(stack: ExitStack) -> None:
     sign = HeadSigner.sign
 
     async def broken(self: HeadSigner, size: int, root: bytes) -> bytes:
-        with patch.object(FileGuard, "remember"):
+        with patch.object(FileGuard, "remember"), patch.object(PostgresGuard, "remember"):
             note = await sign(self, size, root)
         await self._guard.remember(size, root)
         return note
@@ -188,24 +193,25 @@ def signs_before_the_guard(stack: ExitStack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "step", "kept"),
+    ("broken", "step", "store"),
     [
-        (None, "answer", False),
-        (commit_error_is_success, "commit", False),
-        (guard_is_not_synchronised, "answer", False),
-        (signs_before_the_guard, "answer", False),
+        (None, "answer", "sqlite"),
+        (commit_error_is_success, "commit", "sqlite"),
+        (guard_is_not_synchronised, "answer", "sqlite"),
+        (signs_before_the_guard, "answer", "sqlite"),
+        (signs_before_the_guard, "answer", "postgres"),
     ],
 )
 async def test_failpoints_notice(
-    broken: Callable[[ExitStack], None] | None, step: str, kept: bool, tmp_path: Path
+    broken: Callable[[ExitStack], None] | None, step: str, store: str, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
         if broken is not None:
             broken(stack)
 
         async def run() -> Counter[str]:
-            async with failpoints.session(tmp_path, SQLITE) as piece:
-                return await piece(failpoint(step, kept), 1)
+            async with failpoints.session(tmp_path, STORES[store]) as piece:
+                return await piece(failpoint(step, kept=False), 1)
 
         assert await noticed(run) == (broken is not None)
 
@@ -220,18 +226,35 @@ async def test_a_lost_commit_that_is_not_looked_up_is_noticed(tmp_path: Path) ->
         assert await noticed(lambda: databases.run_commits(tmp_path, STORES["postgres"], 0, 3))
 
 
+async def unanswered_is_success(self: PostgresGuard, size: int, root: bytes) -> None:
+    with suppress(Unavailable), unavailable("guard"):
+        await self._grow(await self._connected(), size, root)
+
+
+async def test_a_guard_whose_lost_memory_is_not_looked_up_is_noticed(tmp_path: Path) -> None:
+    with (
+        patch.object(databases, "FLAVOURS", ("before",)),
+        patch.object(databases, "COMMITS", ("batch", "guard")),
+        patch.object(PostgresGuard, "remember", unanswered_is_success),
+    ):
+        assert await noticed(lambda: databases.run_commits(tmp_path, STORES["postgres"], 0, 3))
+
+
 async def never_asked(self: Witnesses, stored: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize("broken", ["no guard", "witnesses are not asked"])
-async def test_restores_notice(broken: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("broken", "store"), [("no guard", "sqlite"), ("no guard", "postgres"), ("witnesses are not asked", "sqlite")]
+)
+async def test_restores_notice(broken: str, store: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         if broken == "no guard":
-            stack.enter_context(patch.object(FileGuard, "check"))
+            for each in (FileGuard, PostgresGuard):
+                stack.enter_context(patch.object(each, "check"))
         else:
             stack.enter_context(patch.object(Witnesses, "ask", never_asked))
-        assert await noticed(lambda: restores.run(tmp_path, SQLITE, 0, 3))
+        assert await noticed(lambda: restores.run(tmp_path, STORES[store], 0, 1 if broken == "no guard" else 3))
 
 
 def write_in_turn(self: FileGuard, sequence: int, size: int, root: bytes) -> None:
@@ -283,6 +306,9 @@ def test_the_judge_notices_what_must_not_be() -> None:
         "refused": Told(leaves[2], refused=True),
     }
     oracle.heads = {1: bytes(32), 9: bytes(32)}
+    oracle.guarded(4, oracle._roots[3])  # behind what was signed
+    oracle.guarded(2, bytes(32))  # that, and of another log
+    oracle.guarded(12, bytes(32))  # of a head that the log does not have
     counts = oracle.judge(told)
     wanted = {
         "attempted": 7,
@@ -292,7 +318,7 @@ def test_the_judge_notices_what_must_not_be() -> None:
         "lost": 2,
         "duplicated": 2,
         "forks": 2,
-        "wrong": 1,
+        "wrong": 5,
     }
     assert {name: counts[name] for name in wanted} == wanted
     for what in (

@@ -1,5 +1,5 @@
-"""A proxy before a PostgreSQL server that loses the answer to one commit, as a network does: to a COMMIT, or to the one
-statement that keeps a checkpoint.
+"""A proxy before a PostgreSQL server that loses the answer to one commit, as a network does: to a COMMIT, to the one
+statement by which a guard remembers, or to the one that keeps a checkpoint.
 
 proxy.cut = "before"    COMMIT never arrives
 proxy.cut = "after"     it arrives, and its answer does not
@@ -10,13 +10,23 @@ proxy.through = 1       not the next COMMIT but the one after it
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.support.postgres import GUARD_DATABASE
+
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # simple query
+_GUARDED = f"\0database\0{GUARD_DATABASE}\0".encode()  # in the first message of a session
 _NOTE = "\n\n\u2014 ".encode()  # between the text and the signatures of a checkpoint that is sent to be kept
-# CommandComplete of either; before a COMMIT others may be of the second kind.
-_DONE = (b"C\x00\x00\x00\x0bCOMMIT\x00", b"C\x00\x00\x00\x0fINSERT 0 1\x00")
+_GROW = re.compile(rb"\x00\x00\x00\x08.{8}\x00\x00\x00\x20", re.DOTALL)  # size and root that a guard is told, bound
+# CommandComplete of each; before a COMMIT others may be of the last kind. A guard that has gone on answers UPDATE 0.
+_DONE = (
+    b"C\x00\x00\x00\x0bCOMMIT\x00",
+    b"C\x00\x00\x00\x0dUPDATE 1\x00",
+    b"C\x00\x00\x00\x0dUPDATE 0\x00",
+    b"C\x00\x00\x00\x0fINSERT 0 1\x00",
+)
 
 
 class CommitProxy:
@@ -32,11 +42,14 @@ class CommitProxy:
 
     async def _serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         server, ask = await asyncio.open_connection("127.0.0.1", self.to)
+        guard = False  # whether this connection is to a guard's database
         spoiled = asyncio.Event()  # this connection's commit is on its way, and its answer is not wanted
 
         async def forward() -> None:
+            nonlocal guard
             while chunk := await client.read(65536):
-                if _COMMIT in chunk or _NOTE in chunk:
+                guard = guard or _GUARDED in chunk
+                if _COMMIT in chunk or _NOTE in chunk or (guard and _GROW.search(chunk)):
                     self.commits += 1
                     cut, self.through = self.cut if self.through == 0 else "", max(0, self.through - 1)
                     if cut == "before":

@@ -47,7 +47,7 @@ def keep(kind: str, store: str, record: dict[str, Any], begun: dict[str, str]) -
 async def run_kind(name: str, options: argparse.Namespace, room: Path, end: float) -> list[int]:
     """Seeds in which something happened that must not."""
     kind, store, begun = KINDS[name], STORES[options.store], machine()
-    before = earlier(name, options.store) if options.write else {}
+    before = earlier(name, options.store) if options.write and not options.anew else {}
     counts: Counter[str] = Counter(before.get("counts", {}))
     bad: list[int] = list(before.get("seeds_with_violations", []))
     first = seed = options.seed if options.seed is not None else before.get("next_seed", 0)
@@ -106,6 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=0.0, help="begin no further piece after this long; 0: no end")
     parser.add_argument("--dir", type=Path, default=None, help="where the logs lie; default: the temporary folder")
     parser.add_argument("--write", action="store_true", help="add to docs/campaigns/faults.json, and go on after it")
+    parser.add_argument("--anew", action="store_true", help="with --write: in place of what is there of these kinds")
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)  # what faulted logs say is what is expected of them
     end = time.monotonic() + (60 * options.minutes or 10**9)

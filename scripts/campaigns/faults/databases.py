@@ -1,8 +1,9 @@
 """A database that fails under a running log: answers to COMMIT that are lost, sessions that are ended, the server gone.
 
-What `commits` and `backends` strike at is one request after another of a log in this process; it is started again
-wherever the fault has ended it, and every request is repeated until it is acknowledged. `database` has a real process
-under the load of `kills`, and stops the server (immediate: no session is told, the next start recovers) beside it.
+The guard lies in another database of the same server. What `commits` and `backends` strike at is one request after
+another of a log in this process; it is started again wherever the fault has ended it, and every request is repeated
+until it is acknowledged. `database` has a real process under the load of `kills`, and stops the server (immediate: no
+session is told, the next start recovers) beside it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
-import asyncpg
 
 from campaigns.faults.hearing import HearingWitness
 from campaigns.faults.inside import Clock, Sender, Template, inside, judge
@@ -26,25 +27,31 @@ from campaigns.faults.postgres import Postgres
 from campaigns.faults.served import START_S, Parent, Served
 from tests.support.builders import Certificate
 from tests.support.commit_proxy import CommitProxy, commit_proxy
-from tests.support.postgres import APPLICATION, DATABASE, SUPERUSER
+from tests.support.postgres import APPLICATION
 
 Strike = Callable[[], AbstractAsyncContextManager[None]]
 
 PIECE = 50  # strikes at one log
 STOPS = 10  # of the server under one log
 FLAVOURS = ("before", "after") * 4 + ("late",)
+COMMITS = ("batch", "guard", "checkpoint")  # of a request, in this order
+SESSIONS = ("writer", "guard", "all")
 _MOST = 3  # certificates of a request
 _TRIES = 200
+_ENDED = "SELECT xact_start IS NOT NULL AS busy, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
+# The writer is the only one that holds an advisory lock.
+_END = f"{_ENDED} AND ($2 OR pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory'))"
+_END_WAITING = f"{_ENDED} AND datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def run_commits(room: Path, store: Postgres, seed: int, count: int) -> Counter[str]:
-    """`count` answers to COMMIT, of a batch or of the published checkpoint, that never come."""
+    """`count` answers to commits, of a batch, of the guard or of the published checkpoint, that never come."""
     draw, counts = random.Random(f"commits {seed}"), Counter[str]()
     async with commit_proxy(store.server.port) as proxy:
 
         @asynccontextmanager
         async def cut() -> AsyncIterator[None]:
-            how, through = draw.choice(FLAVOURS), draw.randrange(2)
+            how, through = draw.choice(FLAVOURS), draw.randrange(len(COMMITS))
             proxy.deliver.clear()
             proxy.through, proxy.cut = through, how
             late = asyncio.create_task(_deliver(proxy, draw.uniform(0.0, 0.3)))
@@ -54,7 +61,7 @@ async def run_commits(room: Path, store: Postgres, seed: int, count: int) -> Cou
                 await late
                 struck = not proxy.cut
                 proxy.cut = ""
-                counts[f"{how}, {'checkpoint' if through else 'batch'}" if struck else "not struck"] += 1
+                counts[f"{how}, {COMMITS[through]}" if struck else "not struck"] += 1
 
         log = await _Log.make(room, store, f"commits-{seed}", count)
         store.put_between(log.folder, proxy.port)
@@ -73,33 +80,36 @@ async def _deliver(proxy: CommitProxy, after_s: float) -> None:
 
 
 async def run_backends(room: Path, store: Postgres, seed: int, count: int) -> Counter[str]:
-    """`count` times one or all of the log's sessions are ended by the server while a request is on its way."""
+    """`count` times one or all of the log's sessions are ended by the server while a request is on its way; that of
+    the guard while it remembers."""
     draw, counts = random.Random(f"backends {seed}"), Counter[str]()
     log = await _Log.make(room, store, f"backends-{seed}", count)
-    admin = await asyncpg.connect(
-        host="127.0.0.1", port=store.server.port, user=SUPERUSER, database=DATABASE, command_timeout=30
-    )
+    admin = await store.beside_guard(log.folder)
 
-    async def end(after_s: float, everyone: bool) -> None:
-        await asyncio.sleep(after_s)
-        # The writer is the only one that holds an advisory lock.
-        rows = await admin.fetch(
-            "SELECT xact_start IS NOT NULL AS busy, pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE usename = $1 AND ($2 OR pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory'))",
-            APPLICATION,
-            everyone,
-        )
-        counts["sessions ended"] += len(rows)
-        counts["in a transaction"] += sum(row["busy"] for row in rows)
+    async def end(who: str, after_s: float, over: asyncio.Event) -> None:
+        ended: list[Any] = []
+        if who == "guard":
+            async with admin.transaction():  # its statement waits for this one
+                await admin.execute("SELECT FROM guard FOR UPDATE")
+                while not ended and not over.is_set():
+                    ended = await admin.fetch(_END_WAITING, APPLICATION)
+                    await asyncio.sleep(0.005)
+        else:
+            await asyncio.sleep(after_s)
+            ended = await admin.fetch(_END, APPLICATION, who == "all")
+        counts[f"sessions ended, {who}"] += len(ended)
+        counts["in a transaction"] += sum(row["busy"] for row in ended)
 
     @asynccontextmanager
     async def strike() -> AsyncIterator[None]:
-        ending = asyncio.create_task(end(draw.uniform(0.0, log.usual_s), draw.random() < 0.3))
+        who, over = draw.choice(SESSIONS), asyncio.Event()
+        ending = asyncio.create_task(end(who, draw.uniform(0.0, log.usual_s), over))
         try:
             yield
         finally:
+            over.set()
             await ending
-            counts["strikes"] += 1
+            counts[f"strikes, {who}"] += 1
 
     try:
         return counts + await log.struck(count, strike, draw)
@@ -147,6 +157,7 @@ class _Log:
                             counts["wrong"] += not acked
                             unanswered = []
                             await oracle.follow(live.url)
+                            oracle.guarded(*self._store.remembered(live.folder))
                             continue
                         at += 1
                         unanswered = [next(waiting) for _ in range(draw.randint(1, _MOST))]
@@ -194,6 +205,7 @@ async def run_database(room: Path, store: Postgres, seed: int, count: int) -> Co
                     served = await _settled(parent, served, counts)
                     load.up.clear()
                     witness.tell(oracle)
+                    oracle.guarded(*store.remembered(live.folder))
             finally:
                 await load.stop()
             served = await _settled(parent, served, counts)

@@ -8,7 +8,6 @@ writes nothing (the reference's size 0); 258 stands in its place, the first size
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -28,7 +27,8 @@ from ledger.text import Text
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner
 
 STORE_STEPS = ("entries", "tiles", "states", "map", "head", "check", "commit", "publish")
-STEPS = (*STORE_STEPS[:7], "guard write", "guard sync", "sign", "witness", "publish", "answer")
+GUARD_STEPS = ("guard write", "guard sync")
+STEPS = (*STORE_STEPS[:7], *GUARD_STEPS, "sign", "witness", "publish", "answer")
 SMALL = (6, 7, 254, 255, 256, 257, 258, 511, 512, 513)  # leaves after the batch that fails
 LARGE = (65_535, 65_536, 65_537)
 FILED = 4  # leaves of the template: genesis, filing, and a seal behind each
@@ -50,19 +50,18 @@ assert len(TRIALS) == 338
 
 
 @contextmanager
-def failing(fault: Fault, store: StoreKind, guard: Path, witness: HearingWitness) -> Iterator[None]:
+def failing(fault: Fault, store: StoreKind, folder: Path, witness: HearingWitness) -> Iterator[None]:
     """Whatever is opened or called in here fails at the fault's step."""
     witness.fault = fault
     with ExitStack() as stack:
         if fault.step in STORE_STEPS:
             stack.enter_context(store.failing(fault))
-        durable = stack.enter_context(_guard_failing(fault, guard))
+        durable = stack.enter_context(store.failing_guard(fault, folder))
         sign = _spoiled(CheckpointSigner.sign, "sign", fault)
 
         def remembered(signer: Any, checkpoint: Checkpoint, time_s: int) -> Any:
             """What is about to be signed must be on the guard's disk."""
-            size = int.from_bytes(durable[0][24:32], "big")
-            if size != checkpoint.size:
+            if (size := durable()) != checkpoint.size:
                 fault.early += 1
                 print(f"size {checkpoint.size} is signed, and the guard holds {size}", flush=True)
             return sign(signer, checkpoint, time_s)
@@ -93,36 +92,6 @@ def _spoiled(real: Callable[..., Any], step: str, fault: Fault) -> Callable[...,
     return answer if step == "answer" else sign
 
 
-@contextmanager
-def _guard_failing(fault: Fault, guard: Path) -> Iterator[list[bytes]]:
-    """pwrite and fdatasync, which only the guard calls in this process. A sync that keeps nothing loses what was
-    written since the last one, as a power cut would. Gives what is durable.
-    """
-    write, sync = os.pwrite, os.fdatasync
-    durable = [guard.read_bytes()]
-
-    def pwrite(file: int, raw: bytes, offset: int) -> int:
-        if not fault.strikes("guard write"):
-            return write(file, raw, offset)
-        if fault.kept:
-            write(file, raw, offset)
-        raise OSError(5, "Input/output error")
-
-    def fdatasync(file: int) -> None:
-        if not fault.strikes("guard sync"):
-            sync(file)
-            durable[0] = guard.read_bytes()
-            return
-        if fault.kept:
-            sync(file)
-        else:
-            write(file, durable[0], 0)
-        raise OSError(5, "Input/output error")
-
-    with patch.object(os, "pwrite", pwrite), patch.object(os, "fdatasync", fdatasync):
-        yield durable
-
-
 class Failpoints:
     """The trials, over one small template and, once it is wanted, one large."""
 
@@ -151,23 +120,15 @@ class Failpoints:
         if first:
             async with inside(live, self._clock):
                 assert await sender.insist(first)
-        guard = folder / "guard"
         starts = 0
         for at in range(2):
-            fault.left = 1
+            fault.left = at  # what the first start does is not what is meant to fail
             try:
                 with ExitStack() as stack:
-                    if at:
-                        stack.enter_context(failing(fault, self._store, guard, self._witness))
-                    elif trial.step in STORE_STEPS:
-                        # armed when the store is opened; what the start itself does is not what is meant to fail
-                        fault.left = 0
-                        stack.enter_context(failing(fault, self._store, guard, self._witness))
+                    stack.enter_context(failing(fault, self._store, folder, self._witness))
                     async with inside(live, self._clock):
                         starts += 1
                         fault.left = 1
-                        if not at and trial.step not in STORE_STEPS:
-                            stack.enter_context(failing(fault, self._store, guard, self._witness))
                         await sender.send(batch)
             except (CertLedgerError, OSError):
                 pass  # a start that met the fault is refused; the next one is sound

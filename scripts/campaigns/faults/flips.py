@@ -195,8 +195,7 @@ async def _made(folder: Path, store: StoreKind, depth: int) -> Flips:
     """A log with certificates in force and one that was suspended, stopped."""
     clock = Clock()
     async with HearingWitness("w1") as witness:
-        settings = store.guard_settings(folder)
-        template = await Template.make(folder, folder.name, 12, clock, store, [witness], 1, map_depth=depth, **settings)
+        template = await Template.make(folder, folder.name, 12, clock, store, [witness], 1, map_depth=depth)
         live, oracle = template.live, template.oracle()
         sender, waiting = template.sender(live, oracle), iter(template.certificates)
         keys, sizes = [], []

@@ -204,6 +204,7 @@ class Template:
 
 async def judge(live: LiveLedger, oracle: Oracle, store: StoreKind, *, check: bool = True) -> dict[str, int]:
     """The counts of a trial whose log is stopped again; `check` runs the operator's check as well."""
+    oracle.guarded(*store.remembered(live.folder))
     counts = oracle.judge(read_journals(live.folder))
     if check:
         try:

@@ -84,6 +84,7 @@ async def run_piece(room: Path, store: StoreKind, seed: int, kills: int, *, sabo
                 for at in range(kills):
                     await _one_kill(at, load, parent.serve(live), draw, oracle, counts)
                     witness.tell(oracle)
+                    oracle.guarded(*store.remembered(live.folder))
             finally:
                 await load.stop()
             served = parent.serve(live)

@@ -4,7 +4,8 @@
     oracle.heard(note, "witness w1")     every checkpoint that anybody ever saw; all are kept and compared
     await oracle.follow(url)             what is new on the log since the last time
     await oracle.read_whole(url)         everything again from nothing, hash tiles included
-    oracle.judge(read_journals(folder))  attempted acked refused unknown lost duplicated forks unreadable
+    oracle.guarded(size, root)           what the guard remembers after all that was heard so far
+    oracle.judge(read_journals(folder))  attempted acked refused unknown lost duplicated forks unreadable wrong
 
 It recomputes every root, the hash chain and rule R1 from the entries, and checks Ed25519 signatures with PyNaCl.
 """
@@ -43,6 +44,8 @@ class Oracle:
         self.signed_heads = 0
         self.forks: list[str] = []
         self.unreadable: list[str] = []
+        self._guards: dict[int, bytes] = {}
+        self._wrong: list[str] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -66,6 +69,13 @@ class Oracle:
         if self.heads.setdefault(size, root) != root:
             self.forks.append(f"{who}: a second root for size {size}")
         return size, root
+
+    def guarded(self, size: int, root: bytes) -> None:
+        """What the guard has on its disk, asked after everything that was heard so far had been signed."""
+        if size < (newest := max(self.heads, default=0)):
+            self._wrong.append(f"{newest} was signed, and the guard remembers {size}")
+        if self._guards.setdefault(size, root) != root:
+            self._wrong.append(f"the guard remembers a second root for size {size}")
 
     async def follow(self, url: str) -> int:
         """Read what the log has published since the last time; its size. Problems are noted, not raised."""
@@ -110,10 +120,16 @@ class Oracle:
                 self.forks.append(f"a head of size {size} was seen, and the log has {len(self._roots)}")
             elif self._roots[size - 1] != root:
                 self.forks.append(f"the root of size {size} is another than was seen")
+        self._wrong += [
+            f"the guard remembered another head of size {size} than the log has"
+            for size, root in self._guards.items()
+            if size and self._roots[size - 1 : size] != [root]
+        ]
         counts["forks"] += len(self.forks)
         counts["unreadable"] += len(self.unreadable)
+        counts["wrong"] += len(self._wrong)
         counts["heads"] += len(self.heads)
-        for problem in (*self.forks, *self.unreadable):
+        for problem in (*self.forks, *self.unreadable, *self._wrong):
             print(problem, flush=True)
         return counts
 

@@ -1,4 +1,5 @@
-"""The store for production under faults: one real cluster for a run, one schema for each log.
+"""The store for production under faults: one real cluster for a run, in it one schema for each log, and one in another
+database for its guard.
 
 The cluster's files lie in memory where there is room, so that a synchronised commit costs little: what is tried here is
 a lost process, session or answer, not a power cut.
@@ -10,9 +11,10 @@ import asyncio
 import contextlib
 import functools
 import io
+import json
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,16 +25,17 @@ import asyncpg
 
 from campaigns.faults.stores import Fault, Sqlite, prove, step_of
 from ledger.__main__ import main
+from ledger.service import postgres_guard
 from ledger.service.config import LedgerSettings
 from ledger.service.guard import Guard
-from ledger.service.guards import open_guard
+from ledger.service.guards import create_guard, open_guard
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
 from ledger.store import postgres_link, postgres_session, postgres_writer
 from ledger.store.opening import create_store, open_store
 from ledger.store.postgres_link import Deadlines, Place, parse_place
 from tests.support.fault_store import flip
-from tests.support.postgres import GUARD_DATABASE, Server, postgres_server
+from tests.support.postgres import GUARD_DATABASE, SUPERUSER, Server, postgres_server
 
 _PORT = re.compile(r"@127\.0\.0\.1:\d+")
 _BITS = {"smallint": 15, "integer": 31, "bigint": 48}
@@ -57,27 +60,39 @@ class Postgres:
 
     def settings(self, folder: Path) -> dict[str, Any]:
         place = self.server.place(folder.name)
-        return {"store": place, "store_owner": self.server.owner(place)}
+        guard = self.server.place(folder.name, database=GUARD_DATABASE)
+        return {
+            "store": place,
+            "store_owner": self.server.owner(place),
+            "guard": guard,
+            "guard_owner": self.server.owner(guard),
+        }
 
     def own(self, folder: Path, of: Path) -> None:
-        """A schema as the product makes it, filled by the superuser."""
+        """Schemas as the product makes them, filled by the superuser."""
         path, place = folder / SETTINGS_FILE, self.server.place(folder.name)
-        source = _place(of)
-        text = path.read_text("utf-8")
-        assert text.count(source) == 1
-        path.write_text(text.replace(source, place), "utf-8")
+        source, text = _place(of), path.read_text("utf-8")
+        guard = self.server.place(folder.name, database=GUARD_DATABASE)
+        for old, new in ((source, place), (_guard(of), guard)):
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        path.write_text(text, "utf-8")
 
         async def make() -> None:
             await (await create_store(place, folder, private=True, owner=self.server.owner(place))).close()
 
-        with ThreadPoolExecutor(1) as elsewhere:
-            elsewhere.submit(asyncio.run, make()).result()
+        _elsewhere(make())
         schema = parse_place(source).schema
         for (table,) in self.server.sql(place, _TABLES):
             self.server.sql(place, f'INSERT INTO "{table}" SELECT * FROM "{schema}"."{table}"')
+        self._make_guard(folder)
+        self._remember(folder, *self.remembered(of))
 
     def discard(self, folder: Path) -> None:
-        place = _place(folder)
+        for place in (_place(folder), _guard(folder)):
+            self._drop(place)
+
+    def _drop(self, place: str) -> None:
         self.server.sql(place, f'DROP SCHEMA "{parse_place(place).schema}" CASCADE')
 
     @contextmanager
@@ -94,8 +109,23 @@ class Postgres:
         ):
             yield
 
+    @contextmanager
+    def failing_guard(self, fault: Fault, folder: Path) -> Iterator[Callable[[], int]]:
+        """Its one statement is its write and its commit in one. "guard write": the server refuses, before or after it
+        wrote the row. "guard sync": the session ends, before or after the commit, and there is no other for a while.
+        """
+        ended: list[Any] = []
+
+        async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
+            if ended:
+                raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+            return _FailingGuard(await postgres_link.connect_checked(place, deadlines), fault, ended)
+
+        with patch.object(postgres_guard, "connect_checked", connect_checked):
+            yield lambda: self.remembered(folder)[0]
+
     def put_between(self, folder: Path, port: int) -> None:
-        """A stopped log reaches its store through the proxy on `port` from now on; checks go past it."""
+        """A stopped log reaches store and guard through the proxy on `port` from now on; checks go past it."""
         path = folder / SETTINGS_FILE
         path.write_text(_PORT.sub(f"@127.0.0.1:{port}", path.read_text("utf-8")), "utf-8")
 
@@ -106,8 +136,7 @@ class Postgres:
     def put_back(self, backup: Path, folder: Path) -> None:
         """As the manual says: an empty database, filled by the operator's command."""
         place = _place(folder)
-        schema = re.findall(r"schema=(\w+)", place)[0]
-        self.server.sql(place, f'DROP SCHEMA "{schema}" CASCADE')
+        self._drop(place)
         owner = self.server.owner(place)
         _run("restore", "--dir", str(folder), "--from", str(backup / "log.db"), "--store-owner", owner)
 
@@ -158,9 +187,42 @@ class Postgres:
         tables = [table for (table,) in self.server.sql(place, _TABLES)]
         return {table: self.server.sql(place, f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
-    def guard_settings(self, folder: Path) -> dict[str, Any]:
-        place = self.server.place(folder.name, database=GUARD_DATABASE)
-        return {"guard": place, "guard_owner": self.server.owner(place)}
+    def remembered(self, folder: Path) -> tuple[int, bytes]:
+        """As another session sees it: what is committed."""
+        ((size, root),) = self.server.sql(_guard(folder), "SELECT size, root FROM guard")
+        return size, root
+
+    async def beside_guard(self, folder: Path) -> Any:
+        """A session of the superuser's in the guard's schema, past any proxy."""
+        schema = parse_place(_guard(folder)).schema
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=self.server.port,
+            user=SUPERUSER,
+            database=GUARD_DATABASE,
+            server_settings={"search_path": schema},
+            command_timeout=30,
+        )
+
+    def _remember(self, folder: Path, size: int, root: bytes) -> None:
+        self.server.sql(_guard(folder), "UPDATE guard SET size = $1, root = $2", size, root)
+
+    def back_up_guard(self, folder: Path, to: Path) -> None:
+        size, root = self.remembered(folder)
+        to.write_text(json.dumps([size, root.hex()]), "utf-8")
+
+    def put_back_guard(self, kept: Path, folder: Path) -> None:
+        size, root = json.loads(kept.read_text("utf-8"))
+        self._remember(folder, size, bytes.fromhex(root))
+
+    def new_guard(self, folder: Path) -> None:
+        self._drop(_guard(folder))
+        self._make_guard(folder)
+
+    def _make_guard(self, folder: Path) -> None:
+        settings = load_settings(LedgerSettings, folder / SETTINGS_FILE)
+        owner = self.server.owner(settings.guard)
+        _elsewhere(create_guard(settings.guard, folder, settings.origin, settings.store, owner=owner))
 
     async def open_guard(self, folder: Path) -> Guard:
         settings = load_settings(LedgerSettings, folder / SETTINGS_FILE)
@@ -169,17 +231,15 @@ class Postgres:
     @contextmanager
     def flipped_guard(self, folder: Path, draw: random.Random) -> Iterator[None]:
         """In its row, as a file's page may be: the server's checksums are not asked."""
-        place = load_settings(LedgerSettings, folder / SETTINGS_FILE).guard
-        ((size, root),) = self.server.sql(place, "SELECT size, root FROM guard")
-        change = "UPDATE guard SET size = $1, root = $2"
+        size, root = self.remembered(folder)
         if draw.randrange(2):
-            self.server.sql(place, change, _flipped(size, "bigint", draw), root)
+            self._remember(folder, _flipped(size, "bigint", draw), root)
         else:
-            self.server.sql(place, change, size, _flipped(root, "bytea", draw))
+            self._remember(folder, size, _flipped(root, "bytea", draw))
         try:
             yield
         finally:
-            self.server.sql(place, change, size, root)
+            self._remember(folder, size, root)
 
     # Pages of the cluster are the server's own matter: it has checksums for them. A row stands in their place.
     flipped_file: Callable[[Postgres, Path, random.Random], contextlib.AbstractContextManager[str]] = flipped_row
@@ -225,10 +285,53 @@ class _Failing:
         raise ConnectionResetError(104, "Connection reset by peer")
 
 
+class _FailingGuard:
+    """The guard's session."""
+
+    def __init__(self, inner: Any, fault: Fault, ended: list[Any]) -> None:
+        self._inner, self._fault, self._ended = inner, fault, ended
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def execute(self, text: str, *values: Any, **how: Any) -> Any:
+        grows, fault = text.startswith("UPDATE guard "), self._fault
+        if grows and fault.strikes("guard write"):
+            if fault.kept:
+                await self._written(text, *values, commit=False)
+            raise asyncpg.DiskFullError("could not extend file: No space left on device")
+        if grows and fault.strikes("guard sync"):
+            await self._written(text, *values, commit=fault.kept)
+            self._inner.terminate()
+            self._ended.append(self._inner)
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return await self._inner.execute(text, *values, **how)
+
+    async def _written(self, text: str, *values: Any, commit: bool) -> None:
+        transaction = self._inner.transaction()
+        await transaction.start()
+        assert await self._inner.execute(text, *values) == "UPDATE 1"
+        await (transaction.commit() if commit else transaction.rollback())
+
+
 def _place(folder: Path) -> str:
     """The address of a log's store, past any proxy."""
-    store = load_settings(LedgerSettings, folder / SETTINGS_FILE).store
-    return _PORT.sub(f"@127.0.0.1:{postgres_server().port}", store)
+    return _past(load_settings(LedgerSettings, folder / SETTINGS_FILE).store)
+
+
+def _guard(folder: Path) -> str:
+    """And of its guard."""
+    return _past(load_settings(LedgerSettings, folder / SETTINGS_FILE).guard)
+
+
+def _past(address: str) -> str:
+    return _PORT.sub(f"@127.0.0.1:{postgres_server().port}", address)
+
+
+def _elsewhere(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread, with a loop of its own."""
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(asyncio.run, work).result()
 
 
 def _run(*words: str) -> None:

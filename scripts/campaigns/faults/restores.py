@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,7 +18,6 @@ from campaigns.faults.hearing import HearingWitness
 from campaigns.faults.inside import Clock, Template, inside, judge
 from campaigns.faults.stores import StoreKind
 from ledger.errors import Refused
-from ledger.service.guard import FileGuard
 from ledger.tlog.checkpoint import CheckpointSigner
 from tests.support.live_ledger import LiveLedger
 
@@ -40,7 +38,7 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
         async with inside(live, clock):
             for stage in range(STAGES):
                 store.back_up(live.folder, folder / f"backup {stage}")
-                shutil.copy(live.folder / "guard", folder / f"backup {stage}" / "guard")
+                store.back_up_guard(live.folder, folder / f"backup {stage}" / "guard")
                 for _ in range(draw.randint(1, 2)):
                     batch = [next(certificates) for _ in range(draw.randint(1, 4))]
                     counts["wrong"] += not await sender.insist(batch)
@@ -48,7 +46,7 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
             each.tell(oracle)
         newest = folder / "newest"
         store.back_up(live.folder, newest)
-        shutil.copy(live.folder / "guard", newest / "guard")
+        store.back_up_guard(live.folder, newest / "guard")
         for at in range(count):
             what, silent = WAYS[at % len(WAYS)]
             backup = folder / f"backup {draw.randrange(STAGES)}"
@@ -77,12 +75,11 @@ async def run(room: Path, store: StoreKind, seed: int, count: int) -> Counter[st
 def _restore(live: LiveLedger, store: StoreKind, backup: Path, what: str) -> None:
     store.put_back(backup, live.folder)
     if what == "store and guard":
-        shutil.copy(backup / "guard", live.folder / "guard")
+        store.put_back_guard(backup / "guard", live.folder)
     elif what == "store, guard lost":  # somebody made a new one against the advice of the manual
-        (live.folder / "guard").unlink()
-        FileGuard.create(live.folder / "guard")
+        store.new_guard(live.folder)
     else:
-        shutil.copy(backup.parent / "newest" / "guard", live.folder / "guard")
+        store.put_back_guard(backup.parent / "newest" / "guard", live.folder)
 
 
 async def _start(live: LiveLedger, template: Template, clock: Clock, certificates: Any) -> tuple[str, int]:

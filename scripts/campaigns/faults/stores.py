@@ -1,14 +1,17 @@
-"""The one seam to the kind of store: how a trial makes it fail, copies it, damages it and checks it."""
+"""The one seam to the kind of store and to the guard that goes with it (a file beside SQLite, a database of its own
+beside PostgreSQL): how a trial makes them fail, copies, damages and checks them."""
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
@@ -46,14 +49,19 @@ class StoreKind(Protocol):
     name: str
 
     def settings(self, folder: Path) -> dict[str, Any]:
-        """Fields of LedgerSettings for a log in this folder."""
+        """Fields of LedgerSettings for a log in this folder: its store and its guard."""
 
     def failing(self, fault: Fault) -> AbstractContextManager[None]:
         """A context in which stores that are opened fail at `fault`: entries tiles states map head check commit
         publish."""
 
+    def failing_guard(self, fault: Fault, folder: Path) -> AbstractContextManager[Callable[[], int]]:
+        """A context in which guards that are opened fail at `fault`: guard write, guard sync. Gives what tells the size
+        that the one of this log has durable."""
+
     def own(self, folder: Path, of: Path) -> None:
-        """A store of its own, with the same rows, for a stopped log whose folder is a copy of the folder `of`."""
+        """A store and a guard of its own, with the same rows, for a stopped log whose folder is a copy of the folder
+        `of`."""
 
     def discard(self, folder: Path) -> None:
         """Give up what `own` made beside the folder."""
@@ -79,8 +87,17 @@ class StoreKind(Protocol):
     def rows(self, folder: Path) -> dict[str, int]:
         """How many rows each table has in which `flipped_row` may fall."""
 
-    def guard_settings(self, folder: Path) -> dict[str, Any]:
-        """Fields of LedgerSettings for the guard that goes with this kind of store in production."""
+    def remembered(self, folder: Path) -> tuple[int, bytes]:
+        """Size and root that the guard of a log has on its disk, not by the product's word."""
+
+    def back_up_guard(self, folder: Path, to: Path) -> None:
+        """What the guard of a stopped log has, in the file `to`: what nobody should do."""
+
+    def put_back_guard(self, kept: Path, folder: Path) -> None:
+        """And put it back."""
+
+    def new_guard(self, folder: Path) -> None:
+        """One that has seen nothing in its place, against the manual's advice."""
 
     async def open_guard(self, folder: Path) -> Guard:
         """The guard of a stopped log, as its start opens it."""
@@ -183,6 +200,36 @@ class Sqlite:
         with patch.object(sqlite, "connect", connect):
             yield
 
+    @contextmanager
+    def failing_guard(self, fault: Fault, folder: Path) -> Iterator[Callable[[], int]]:
+        """pwrite and fdatasync, which only the guard calls in this process. A sync that keeps nothing loses what was
+        written since the last one, as a power cut would.
+        """
+        write, sync, guard = os.pwrite, os.fdatasync, folder / "guard"
+        durable = guard.read_bytes()
+
+        def pwrite(file: int, raw: bytes, offset: int) -> int:
+            if not fault.strikes("guard write"):
+                return write(file, raw, offset)
+            if fault.kept:
+                write(file, raw, offset)
+            raise OSError(5, "Input/output error")
+
+        def fdatasync(file: int) -> None:
+            nonlocal durable
+            if not fault.strikes("guard sync"):
+                sync(file)
+                durable = guard.read_bytes()
+                return
+            if fault.kept:
+                sync(file)
+            else:
+                write(file, durable, 0)
+            raise OSError(5, "Input/output error")
+
+        with patch.object(os, "pwrite", pwrite), patch.object(os, "fdatasync", fdatasync):
+            yield lambda: _in_slots(durable)[0]
+
     def back_up(self, folder: Path, to: Path) -> None:
         to.mkdir(parents=True)
         with closing(sqlite3.connect(folder / "log.db")) as source, closing(sqlite3.connect(to / "log.db")) as copy:
@@ -251,8 +298,18 @@ class Sqlite:
         with closing(sqlite3.connect(folder / "log.db")) as raw:
             return {table: raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _tables(raw)}
 
-    def guard_settings(self, folder: Path) -> dict[str, Any]:
-        return {}
+    def remembered(self, folder: Path) -> tuple[int, bytes]:
+        return _in_slots((folder / "guard").read_bytes())
+
+    def back_up_guard(self, folder: Path, to: Path) -> None:
+        shutil.copy(folder / "guard", to)
+
+    def put_back_guard(self, kept: Path, folder: Path) -> None:
+        shutil.copy(kept, folder / "guard")
+
+    def new_guard(self, folder: Path) -> None:
+        (folder / "guard").unlink()
+        FileGuard.create(folder / "guard")
 
     async def open_guard(self, folder: Path) -> Guard:
         return FileGuard(folder / "guard")
@@ -308,6 +365,13 @@ class Sqlite:
                 cut = "UPDATE tile SET body = CAST(substr(body, 1, ?) AS BLOB) WHERE level = 0"
                 raw.execute(cut, (length,))
             yield
+
+
+def _in_slots(raw: bytes) -> tuple[int, bytes]:
+    """Size and root in the newest whole slot of a guard's file."""
+    slots = [slot for slot in (raw[:128], raw[128:]) if sha256(slot[:64]).digest() == slot[64:96]]
+    newest = max(slots, key=lambda slot: slot[16:24])
+    return int.from_bytes(newest[24:32], "big"), newest[32:64]
 
 
 def _tables(raw: sqlite3.Connection) -> list[str]:
