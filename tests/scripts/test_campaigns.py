@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import machine
-from campaigns.faults.kinds import KINDS
+from campaigns.faults.__main__ import main
+from campaigns.faults.kinds import DAMAGE, KINDS
 from campaigns.faults.oracle import BAD
-from campaigns.faults.table import BEGIN, END, table
+from campaigns.faults.table import BEGIN, END, line, table
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "campaigns"
@@ -86,3 +89,17 @@ def test_a_table_of_faults_shows_no_zero_for_what_nobody_looked_at() -> None:
     last, other = table({"sqlite": kinds}).splitlines()[-2:]
     assert other == "| `kills` | sqlite | 3 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 to 0 | 1 earlier ones, 0123456 |"
     assert last == "| `flips` | sqlite | 3 | – | – | – | – | – | – | – | – | 0 | 0 to 0 | 1 earlier ones, 0123456 |"
+
+
+def test_a_run_says_all_that_it_counted_and_did_not_count() -> None:
+    counts = Counter(attempted=3, acked=2, refused=1, starts=4)
+    none = "lost 0, duplicated 0, forks 0, unreadable 0, wrong 0"
+    assert line(counts, BAD) == f"attempted 3, acked 2, refused 1, unknown 0, {none}, starts 4"
+    dashes = ", ".join(f"{what} –" for what in ("attempted", "acked", "refused", "unknown", *BAD[:-1]))
+    assert line(Counter(flips=5), DAMAGE) == f"{dashes}, wrong 0, flips 5"
+
+
+def test_a_kind_that_cannot_be_run_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(KINDS, "eio", replace(KINDS["eio"], lacks=lambda: "there is no strace"))
+    assert main(["--kind", "eio", "--count", "1"]) == 1
+    assert "eio was not run: there is no strace" in capsys.readouterr().out

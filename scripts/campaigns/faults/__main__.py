@@ -22,7 +22,7 @@ from typing import Any
 
 from campaigns.faults.kinds import KINDS, STORES
 from campaigns.faults.oracle import BAD
-from campaigns.faults.table import put_table
+from campaigns.faults.table import line, put_table
 from campaigns.results import FOLDER, machine, write_results
 
 
@@ -93,7 +93,7 @@ async def run_kind(name: str, options: argparse.Namespace, room: Path, end: floa
             for path in room.iterdir():
                 if path.name.startswith(("trial", "kills", "piece")):
                     shutil.rmtree(path, ignore_errors=True)
-    print(f"{name}: seeds {first} to {seed - 1}: {dict(counts)}", flush=True)
+    print(f"{name}: seeds {first} to {seed - 1}: {line(counts, kind.judged)}", flush=True)
     return found
 
 
@@ -114,12 +114,15 @@ def main(arguments: list[str] | None = None) -> int:
     names = options.kind or [name for name, kind in KINDS.items() if options.store in kind.stores]
     if elsewhere := [name for name in names if options.store not in KINDS[name].stores]:
         parser.error(f"not on {options.store}: {', '.join(elsewhere)}")
-    for name in names:
+    lacking = {name: why for name in names if (why := KINDS[name].lacks())}
+    for name in [name for name in names if name not in lacking]:
         with tempfile.TemporaryDirectory(prefix="faults-", dir=options.dir) as room:
             found[name] = asyncio.run(run_kind(name, options, Path(room), end))
     wrong = {name: seeds for name, seeds in found.items() if seeds}
     print("no violation" if not wrong else f"violations: {wrong}")
-    return 1 if wrong else 0
+    for name, why in lacking.items():
+        print(f"{name} was not run: {why}")
+    return 1 if wrong or lacking else 0
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Kind:
     what: str
     stores: Sequence[str] = ("sqlite",)  # where it can be run
     judged: Sequence[str] = BAD  # of what must not be, what it would notice
+    lacks: Callable[[], str] = str  # why it cannot be run here; empty when it can
 
 
 def alone(run: Callable[[Path, Any, int, int], Awaitable[Counter[str]]]) -> Session:
@@ -58,8 +59,8 @@ KINDS = {
         len(failpoints.TRIALS), 1, failpoints.session, "each step, lost or kept, at each tile edge", _BOTH
     ),
     "kills": Kind(2000, kills.PIECE, alone(kills.run_piece), "kill -9 at random moments under load", _BOTH),
-    "full": Kind(100, 1, disks.full_session, "a disk that is full, and has room again"),
-    "eio": Kind(60, 1, alone(disks.run_eio), "EIO from one fdatasync or pwrite"),
+    "full": Kind(100, 1, disks.full_session, "a disk that is full, and has room again", lacks=disks.no_full_disk),
+    "eio": Kind(60, 1, alone(disks.run_eio), "EIO from one fdatasync or pwrite", lacks=disks.no_tracer),
     "torn": Kind(1, 1, alone(torn.run), "store and guard cut at every length", judged=DAMAGE),
     "clocks": Kind(len(clocks.TRIALS), 1, clocks.session, "a clock that goes back or leaps"),
     "restores": Kind(50, restores.PIECE, alone(restores.run), "an old backup, with and without its guard", _BOTH),

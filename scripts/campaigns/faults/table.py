@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,14 @@ def table(stores: Mapping[str, Mapping[str, Any]]) -> str:
             told = [f"{earlier} earlier ones"] * bool(earlier) + list(commits)
             lines.append(f"| {' | '.join([*cells, _seeds(record), ', '.join(told)])} |")
     return "\n".join(lines)
+
+
+def line(counts: Mapping[str, int], judged: Collection[str]) -> str:
+    """All that the table has of a kind, none too, and then whatever else was counted. A dash as in the table."""
+    of_clients = _OF_CLIENTS if len(judged) > 1 else ()
+    shown = {name: counts.get(name, 0) if name in (*of_clients, *judged) else None for name in _COUNTS}
+    more = [f"{name} {count:,}" for name, count in sorted(counts.items()) if name not in _COUNTS]
+    return ", ".join([f"{name} {_shown(count)}" for name, count in shown.items()] + more)
 
 
 def put_table(path: Path, stores: Mapping[str, Mapping[str, Any]]) -> None:
