@@ -102,6 +102,7 @@ NO_MIRROR = {
     "tests/verifier/web/test_scanner.py": "the scanner in a real browser, before a printed certificate",
     "tests/verifier/audit/test_browser.py": "the auditor's page in a real browser",
 }
+ORACLE = ROOT / "scripts" / "campaigns" / "faults" / "oracle.py"
 # Tests that skip by themselves, and why.
 MAY_SKIP = {
     "tests/support/missing.py": "fails in CI",
@@ -170,6 +171,24 @@ def purity_problems(module: str, source: str) -> list[str]:
     if not any(below(module, room) for room in PURE):
         return []
     return [f"{module}:{line} imports {name}" for line, name in imports(source) if name.split(".")[0] in IMPURE]
+
+
+def foreign_problems(path: Path, source: str, seen: set[Path]) -> list[str]:
+    """What a judge, or anything of ours beside the product that it imports, takes from the product."""
+    found = []
+    for number, name in imports(source):
+        top = name.split(".")[0]
+        if top in PACKAGES or top == "importlib":
+            found.append(f"{path.relative_to(ROOT)}:{number} imports {name}")
+        parts = name.split(".")
+        base = ROOT / "scripts" if (ROOT / "scripts" / top).is_dir() else ROOT
+        for end in range(1, len(parts) + 1):  # a package runs before what is in it
+            whole = base.joinpath(*parts[:end])
+            for file in (whole.with_suffix(".py"), whole / "__init__.py"):
+                if top not in PACKAGES and file.is_file() and file not in seen:
+                    seen.add(file)
+                    found += foreign_problems(file, file.read_text("utf-8"), seen)
+    return found
 
 
 def print_problems(module: str, source: str) -> list[str]:
@@ -282,6 +301,27 @@ def test_rooms_purity_prints_and_shape(module: str) -> None:
     assert language_problems(module, source) == []
     assert shape_problems(relative, source) == []
     assert "from __future__ import annotations" in source or not source.partition('"""\n')[2].strip()
+
+
+def test_a_judge_shares_no_code_with_the_product() -> None:
+    seen: set[Path] = set()
+    assert foreign_problems(ORACLE, ORACLE.read_text("utf-8"), seen) == []
+    assert {path.stem for path in seen} >= {"journal", "slow_tree", "slow_proofs"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from ledger.tlog import merkle",
+        "import verifier.verify",
+        "def f():\n    from issuer import batch",
+        "from campaigns.faults import inside",  # which has the product's own client
+        "from campaigns.faults.stores import Fault",
+        "import importlib",
+    ],
+)
+def test_a_judge_that_does_is_found(line: str) -> None:
+    assert foreign_problems(ORACLE, f"{ORACLE.read_text('utf-8')}\n{line}", set())
 
 
 def test_what_a_machine_lacks_is_told_by_one_function() -> None:
