@@ -28,6 +28,7 @@ from ledger.errors import CertLedgerError, Unavailable
 from ledger.service import guard
 from ledger.service.guard import FileGuard
 from ledger.service.postgres_guard import PostgresGuard
+from ledger.service.private_fold import PrivateFold
 from ledger.service.signer import HeadSigner
 from ledger.service.witnesses import Witnesses
 from ledger.store.postgres_link import unavailable
@@ -88,6 +89,13 @@ def with_one_that_is_gone(folder: Path) -> dict[str, Told]:
     return {**read_journals(folder), "gone": Told(bytes(32), [(1, 1000, 3)])}
 
 
+def judged(counts: Counter[str]) -> None:
+    """None of what must not be, and everything that clients of the campaign sent has the answer that it must have."""
+    assert not {name: counts[name] for name in BAD if counts[name]}
+    if "attempted" in counts:
+        assert counts["refused"] > 0 and counts["attempted"] == counts["acked"] + counts["refused"]
+
+
 async def pieces(kind: str, store: str, room: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     async with KINDS[kind].session(room, STORES[store]) as piece:
@@ -103,7 +111,9 @@ async def test_on_postgres_a_slice_of(kind: str, tmp_path: Path, monkeypatch: py
     counts = await pieces(kind, "postgres", tmp_path)
     if kind == "fleets":  # one that the log never had was acknowledged there: the judge asks the clients' disks
         assert counts.pop("lost") == 1
-    assert not {name: counts[name] for name in BAD if counts[name]}
+        assert not {name: counts[name] for name in BAD if counts[name]}
+    else:
+        judged(counts)
     match kind:
         case "failpoints":
             # Each twice; but a lost answer to the store's COMMIT is looked up, and the batch stands.
@@ -139,7 +149,7 @@ async def test_a_slice_of(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     if why := KINDS[kind].lacks():
         missing(why)
     counts = await pieces(kind, "sqlite", tmp_path)
-    assert not {name: counts[name] for name in BAD if counts[name]}
+    judged(counts)
     match kind:  # it fell where it hurts: else it shows nothing
         case "failpoints":
             assert counts["unfired"] == 0 and counts["fired"] > counts["trials"] and counts["unknown"] > 0
@@ -199,6 +209,10 @@ def signs_before_the_guard(stack: ExitStack) -> None:
     stack.enter_context(patch.object(HeadSigner, "sign", broken))
 
 
+def numbers_are_forgotten(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(PrivateFold, "_index_of", lambda self, part: None))
+
+
 @pytest.mark.parametrize(
     ("broken", "step", "store"),
     [
@@ -207,6 +221,7 @@ def signs_before_the_guard(stack: ExitStack) -> None:
         (guard_is_not_synchronised, "answer", "sqlite"),
         (signs_before_the_guard, "answer", "sqlite"),
         (signs_before_the_guard, "answer", "postgres"),
+        (numbers_are_forgotten, "answer", "sqlite"),
     ],
 )
 async def test_failpoints_notice(
@@ -312,6 +327,9 @@ def test_the_judge_notices_what_must_not_be() -> None:
         "another time": Told(leaves[1], [(1, 999, 4)]),
         "unknown": Told(leaves[2], unknown=True),
         "refused": Told(leaves[2], refused=True),
+        "refused, and there": Told(leaves[1], refused=True),
+        "to be refused": Told(leaves[1], [(1, 1000, 4)], forbidden=True),
+        "to be refused, unanswered": Told(leaves[1], forbidden=True, unknown=True),
     }
     oracle.heads = {1: bytes(32), 9: bytes(32)}
     oracle.guarded(4, oracle._roots[3])  # behind what was signed
@@ -319,14 +337,14 @@ def test_the_judge_notices_what_must_not_be() -> None:
     oracle.guarded(12, bytes(32))  # of a head that the log does not have
     counts = oracle.judge(told)
     wanted = {
-        "attempted": 7,
-        "acked": 5,
-        "refused": 1,
-        "unknown": 1,
+        "attempted": 10,
+        "acked": 6,
+        "refused": 2,
+        "unknown": 2,
         "lost": 2,
         "duplicated": 2,
         "forks": 2,
-        "wrong": 5,
+        "wrong": 8,
     }
     assert {name: counts[name] for name in wanted} == wanted
     for what in (

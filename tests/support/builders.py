@@ -181,6 +181,14 @@ class Body:
         code = octets("holder " + label, 16)
         return Certificate(secret, code, face, digests, openings, issue, statement)
 
+    def with_number_of(self, other: Certificate) -> Certificate:
+        """For the same person, in a trade of that occupation, under the same number: the log refuses it."""
+        secret = octets("twin " + other.secret.hex(), 16)
+        face = replace(other.face, salt=octets("face " + secret.hex(), 16))
+        issue = replace(other.issue, cert_key=cert_key_of(secret), face=face.digest(), trade=TRADE)
+        statement = parse_statement(issue_entry(issue, self.record))
+        return replace(other, secret=secret, face=face, issue=issue, statement=statement)
+
     def reissue(
         self, label: str, old: Certificate, *, signer: Ed25519Signer | None = None, **changes: Any
     ) -> Certificate:

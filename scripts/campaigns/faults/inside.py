@@ -87,7 +87,9 @@ async def inside(live: LiveLedger, clock: Clock) -> AsyncIterator[asyncio.Future
 
 @dataclass
 class Sender:
-    """One client with its journal. Every answer goes to the oracle as well."""
+    """One client with its journal. Every answer goes to the oracle as well. From its first acknowledgement on, each
+    request has another certificate under a number that is taken by then: the log must refuse it, whatever befalls it.
+    """
 
     live: LiveLedger
     body: Body
@@ -95,14 +97,21 @@ class Sender:
     oracle: Oracle
     journal: Journal
     total_s: float = 20.0
+    _twin: Certificate | None = None
 
     async def send(self, certificates: Sequence[Certificate]) -> str:
         """One request; "acked", "refused" or "unknown"."""
         labels = {each.secret.hex(): each.statement.entry for each in certificates}
         self.journal.intend(labels)
+        sent = list(certificates)
+        if self._twin is not None:
+            twin = {self._twin.secret.hex(): self._twin.statement.entry}
+            self.journal.intend(twin, forbidden=True)
+            sent.append(self._twin)
+            labels |= twin
         try:
             async with self.live.client(self.body, total_s=self.total_s, now_s=self.clock.now_s) as client:
-                receipt = await client.submit([each.submission() for each in certificates])
+                receipt = await client.submit([each.submission() for each in sent])
         except (Unavailable, Unverified):
             self.journal.lose(labels)
             return "unknown"
@@ -113,18 +122,24 @@ class Sender:
         answers = dict(zip(labels, receipt.answers, strict=True))
         refused = {label: answer.code for label, answer in answers.items() if isinstance(answer, Refused)}
         self.journal.refuse(refused)
+        others = refused.keys() & {each.secret.hex() for each in certificates}
         self.journal.acknowledge(
             {label: (answer.index, answer.time) for label, answer in answers.items() if isinstance(answer, Logged)},
             size,
         )
-        return "refused" if refused else "acked"
+        if self._twin is None and not others:
+            self._twin = self.body.with_number_of(certificates[0])
+        return "refused" if others else "acked"
 
     async def insist(self, certificates: Sequence[Certificate]) -> bool:
-        """The same request until it is acknowledged: a sound log does that, however slow the machine is."""
+        """The same request until it is acknowledged, with a certificate that must be refused: a sound log does that,
+        however slow the machine is."""
         for _ in range(_TRIES):
-            if await self.send(certificates) == "acked":
+            whole = self._twin is not None
+            if await self.send(certificates) != "acked":
+                await asyncio.sleep(0.05)
+            elif whole:
                 return True
-            await asyncio.sleep(0.05)
         print("a sound log does not acknowledge", flush=True)
         return False
 

@@ -22,6 +22,7 @@ class Told:
     leaf: bytes
     acks: list[tuple[int, int, int]] = field(default_factory=list)  # index, log time, size that it was proven under
     refused: bool = False
+    forbidden: bool = False  # the log must refuse it
     unknown: bool = False  # at least one request about it got no answer
 
 
@@ -31,10 +32,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def intend(self, statements: Mapping[str, bytes]) -> None:
-        """Label to entry. Durable on return: only now may they be sent."""
+    def intend(self, statements: Mapping[str, bytes], *, forbidden: bool = False) -> None:
+        """Label to entry. Durable on return: only now may they be sent. `forbidden`: the log must refuse them."""
         self._write(
-            {"intent": label, "leaf": sha256(b"\x00" + entry).hexdigest()} for label, entry in statements.items()
+            {"intent": label, "leaf": sha256(b"\x00" + entry).hexdigest(), "forbidden": forbidden}
+            for label, entry in statements.items()
         )
 
     def acknowledge(self, places: Mapping[str, tuple[int, int]], size: int) -> None:
@@ -62,7 +64,7 @@ def read_journals(folder: Path) -> dict[str, Told]:
     lines = [json.loads(line) for path in sorted(folder.glob("*.journal")) for line in path.read_bytes().splitlines()]
     for line in lines:
         if "intent" in line:
-            told.setdefault(line["intent"], Told(bytes.fromhex(line["leaf"])))
+            told.setdefault(line["intent"], Told(bytes.fromhex(line["leaf"]), forbidden=line["forbidden"]))
     for line in lines:
         if "ack" in line:
             told[line["ack"]].acks.append((line["index"], line["time"], line["size"]))

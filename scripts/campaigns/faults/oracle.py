@@ -99,11 +99,13 @@ class Oracle:
 
     def judge(self, told: Mapping[str, Told]) -> Counter[str]:
         """The counts of one run. `told`: what clients have on disk, by statement."""
-        counts: Counter[str] = Counter(attempted=len(told))
+        counts, leaves = Counter(attempted=len(told)), set(self.leaves)
         for label, each in told.items():
             counts["acked"] += bool(each.acks)
             counts["refused"] += each.refused and not each.acks
             counts["unknown"] += each.unknown
+            if each.leaf in leaves and (each.forbidden or (each.refused and not each.acks)):
+                self._wrong.append(f"{label} was refused, or had to be, and is in the log")
             places = {index for index, _, _ in each.acks}
             counts["duplicated"] += len(places) > 1
             for index, time, size in each.acks:
