@@ -48,7 +48,7 @@ def failpoint(step: str, kept: bool, size: int = 7) -> int:
 ON_POSTGRES: dict[str, list[tuple[int, int]]] = {
     "failpoints": [
         *((failpoint(step, kept=False), 1) for step in (*failpoints.STORE_STEPS, *failpoints.GUARD_STEPS)),
-        *((failpoint(step, kept=True), 1) for step in ("commit", *failpoints.GUARD_STEPS)),
+        *((failpoint(step, kept=True), 1) for step in ("commit", "guard sync")),
     ],
     "kills": [(1, 2)],
     "restores": [(0, 3)],
@@ -117,7 +117,7 @@ async def test_on_postgres_a_slice_of(kind: str, tmp_path: Path, monkeypatch: py
     match kind:
         case "failpoints":
             # Each twice; but a lost answer to the store's COMMIT is looked up, and the batch stands.
-            trials = len(failpoints.STORE_STEPS) + 1 + 2 * len(failpoints.GUARD_STEPS)
+            trials = len(failpoints.STORE_STEPS) + len(failpoints.GUARD_STEPS) + 2
             assert counts["unfired"] == 0 and counts["trials"] == trials and counts["fired"] == 2 * trials - 1
         case "kills":
             assert counts["kills"] == 2 and counts["requests unknown"] > 0

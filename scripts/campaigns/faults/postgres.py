@@ -83,8 +83,9 @@ class Postgres:
 
         _elsewhere(make())
         schema = parse_place(source).schema
-        for (table,) in self.server.sql(place, _TABLES):
-            self.server.sql(place, f'INSERT INTO "{table}" SELECT * FROM "{schema}"."{table}"')
+        tables = [table for (table,) in self.server.sql(place, _TABLES)]
+        copies = "".join(f'INSERT INTO "{table}" SELECT * FROM "{schema}"."{table}";' for table in tables)
+        self.server.sql(place, f"DO $$BEGIN {copies} END$$")
         self._make_guard(folder)
         self._remember(folder, *self.remembered(of))
 
