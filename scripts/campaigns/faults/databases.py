@@ -92,6 +92,7 @@ async def run_backends(room: Path, store: Postgres, seed: int, count: int) -> Co
             async with admin.transaction():  # its statement waits for this one
                 await admin.execute("SELECT FROM guard FOR UPDATE")
                 while not ended and not over.is_set():
+                    await admin.execute("SELECT pg_stat_clear_snapshot()")
                     ended = await admin.fetch(_END_WAITING, APPLICATION)
                     await asyncio.sleep(0.005)
         else:
