@@ -1,8 +1,8 @@
 """Processes that examine submissions, so that admission uses the other cores and not the writer's interpreter.
 
 Threads would not do: most of admission is Python, and under one interpreter lock it slows the sequencer to less than
-half (figures in docs/performance-history.md). A process here holds the index keys, keeps no state, writes nothing, and ends
-with the one that started it. They start with `warm_up`, or with the first request that is large enough.
+half (figures in docs/performance-history.md). A process here holds the index keys, keeps no state, writes nothing, and
+ends with the one that started it. They start with `warm_up`, or with the first request that is large enough.
 """
 
 from __future__ import annotations
