@@ -15,8 +15,6 @@ log; it can neither add nor remove any.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,19 +22,17 @@ import asyncpg
 
 from ledger.errors import Refused, Unavailable
 from ledger.service.guard import EXISTS, NOTHING, check_follows
+from ledger.store.postgres_durable import check_durable, check_server, connect_checked
 from ledger.store.postgres_link import (
     OTHER_DATABASE,
     Deadlines,
     Place,
-    check_server,
-    check_standby,
     connect,
-    connect_checked,
     database_of,
     end,
     unavailable,
 )
-from ledger.store.postgres_session import undone, warnings, who_answers
+from ledger.store.postgres_session import Session, undone, warnings, who_answers
 from ledger.text import Text
 from ledger.tlog.merkle import HASH_BYTES
 
@@ -93,7 +89,17 @@ async def check_no_postgres_guard(
 ) -> None:
     """All of create_postgres_guard, and nothing of it stays: raises what it would. `log_database`: where a log's tables
     are going to be, by `who_answers`."""
-    await _create(place, owner, origin, store_schema, deadlines, NOTHING, log_database, undone)
+    database, role = await who_answers(place, deadlines)
+    if database == log_database:
+        raise Refused("GUARD_PLACE", "guard", SAME_PLACE)
+    session = await connect(by := _made_by(place, owner), deadlines)
+    try:
+        with unavailable("guard"):
+            await check_server(session, by)
+            async with undone(session):
+                await _make(session, place, database, role, origin, store_schema, NOTHING)
+    finally:
+        await end(session)
 
 
 async def create_postgres_guard(
@@ -108,42 +114,40 @@ async def create_postgres_guard(
     """A new guard, made as `owner` for the role of `place`, durable on return. It has seen nothing, or what another
     guard of this log has (`known`: size, root). Refuses to replace one, to lie beside the log (`store_schema`), and a
     role that the first `open` would refuse. A crash in here, or a refusal, leaves none."""
-    await _create(place, owner, origin, store_schema, deadlines, known, "", lambda session: session.transaction())
-
-
-async def _create(
-    place: Place,
-    owner: Place,
-    origin: str,
-    store_schema: str,
-    deadlines: Deadlines,
-    known: tuple[int, bytes],
-    log_database: str,
-    transaction: Callable[[Any], AbstractAsyncContextManager[Any]],
-) -> None:
     database, role = await who_answers(place, deadlines)
-    if database == log_database:
-        raise Refused("GUARD_PLACE", "guard", SAME_PLACE)
-    session = await connect(replace(owner, schema=place.schema), deadlines)
+
+    async def work(session: Any) -> None:
+        await _make(session, place, database, role, origin, store_schema, known)
+
+    session = Session(_made_by(place, owner), deadlines)
     try:
-        with unavailable("guard"):
-            await check_server(session, place)
-            if await database_of(session) != database:
-                raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
-            await _check_apart(session, store_schema)
-            async with transaction(session):
-                await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
-                await session.execute(_TABLE)
-                if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
-                    raise Refused("EXISTS", str(place), EXISTS)
-                quoted = role.replace('"', '""')
-                await session.execute(
-                    f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{quoted}"; GRANT SELECT ON guard TO "{quoted}";'
-                    f'GRANT UPDATE (size, root) ON guard TO "{quoted}"'
-                )
-                await _check_role(session, role)
+        await session.transact(work)
     finally:
-        await end(session)
+        await session.close()
+
+
+def _made_by(place: Place, owner: Place) -> Place:
+    return replace(owner, schema=place.schema, require_standby=place.require_standby or owner.require_standby)
+
+
+async def _make(
+    session: Any, place: Place, database: str, role: str, origin: str, store_schema: str, known: tuple[int, bytes]
+) -> None:
+    """In a transaction of the owner's: schema, table, row and rights, all asked about as the first `open` would.
+    `database`, `role`: who answers at `place`."""
+    if await database_of(session) != database:
+        raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
+    await _check_apart(session, store_schema)
+    await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
+    await session.execute(_TABLE)
+    if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
+        raise Refused("EXISTS", str(place), EXISTS)
+    quoted = role.replace('"', '""')
+    await session.execute(
+        f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{quoted}"; GRANT SELECT ON guard TO "{quoted}";'
+        f'GRANT UPDATE (size, root) ON guard TO "{quoted}"'
+    )
+    await _check_role(session, role)
 
 
 class PostgresGuard:
@@ -176,12 +180,12 @@ class PostgresGuard:
             check_follows(await self.known(), size, root)
 
     async def _grow(self, session: Any, size: int, root: bytes) -> Any:
-        """Raises Unavailable too where the standby was not waited for: an operator who ends the wait, or lets go of the
-        standby, has the server say that it is done all the same."""
-        await check_standby(session, self._place)
+        """Raises as check_durable, and Unavailable too where the standby was not waited for: an operator who ends the
+        wait, or lets go of the standby, has the server say that it is done all the same."""
+        await check_durable(session, self._place)
         with warnings(session) as warned:
             done = await session.execute(_GROW, self._origin, size, root)
-        await check_standby(session, self._place)
+        await check_durable(session, self._place)
         if warned:
             raise Unavailable(
                 Text(

@@ -12,7 +12,8 @@ that waits, and what a crash leaves at each:
     4 finish   guard, then the committed head, as at every start (publisher.py, a to c): what the one before committed
                is signed again if need be, and never another head of that size
     5 serve    the port serves the log
-    6 hold     every third of `takeover_ms` the store hears that this process lives
+    6 hold     every third of `takeover_ms` the store hears that this process lives, and says whether a commit would be
+               durable: while not, this one is not ready, before a commit finds out and ends it
     7 give     one whose clock has stopped the log for `takeover_ms` ends: the other one's may be right, and so may its
                own when it starts again, where it was put right meanwhile. So does one that leads alone, where a start
                would take the clock as it is and witnesses tell whether it is right
@@ -50,6 +51,7 @@ from ledger.service.clock import ClockBehind, ClockStopped
 from ledger.service.config import LedgerSettings
 from ledger.service.metrics import StandbyMetrics, make_standby_metrics
 from ledger.store.opening import Opened, is_postgres, open_store, unseat_writer
+from ledger.store.postgres_durable import NO_STANDBY
 from ledger.store.postgres_link import Deadlines
 from ledger.store.protocol import PrivateStore
 from ledger.text import Text
@@ -171,6 +173,7 @@ class Place:
     silence_s: float  # after which another may take the place
     now_s: Callable[[], float]
     heard_s: float = field(init=False)
+    lacks: Text | None = field(init=False, default=None)  # why the store would take no commit, and what to do
 
     def __post_init__(self) -> None:
         self.heard_s = self.now_s()
@@ -190,11 +193,28 @@ async def hold_place(store: PrivateStore, place: Place, fatal: asyncio.Future[Ba
         try:
             await store.hold()
             place.heard_s = asked_s
+            await _look_durable(store, place)
         except Unavailable as error:
             log.warning("the store does not answer", extra={"fields": {"reason": str(error)}})
         except Refused as error:
             if not fatal.done():
                 fatal.set_result(error)
+
+
+async def _look_durable(store: PrivateStore, place: Place) -> None:
+    """Whoever commits is refused by itself; this tells those who ask before."""
+    lacks = None
+    try:
+        await store.check_durable()
+    except Refused as error:
+        lacks = error.text
+    except Unavailable as error:
+        if error.what != NO_STANDBY:
+            raise
+        lacks = error.what
+    if lacks is not None and lacks != place.lacks:
+        log.critical("the store takes no commit", extra={"fields": {"reason": lacks.en}})
+    place.lacks = lacks
 
 
 async def give_way(check_clock: Callable[[], None], silence_s: float, fatal: asyncio.Future[BaseException]) -> None:

@@ -258,7 +258,10 @@ async def get_ready(request: web.Request) -> web.Response:
     publisher.check_taking()
     request.app[LOG].sequencer.check_clock()
     publisher.check_alive()
-    if not request.app[LOG].place.is_held:
+    place = request.app[LOG].place
+    if place.lacks is not None:
+        raise Unavailable(place.lacks, public=True)
+    if not place.is_held:
         raise Unavailable(Text("日志尚未就绪", "the log is not ready"))
     return web.Response(text="ok\n")
 

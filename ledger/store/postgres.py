@@ -243,6 +243,9 @@ class PostgresStore:
     async def hold(self) -> None:
         await self._writing.hold()
 
+    async def check_durable(self) -> None:
+        await self._writing.check_durable()
+
     async def envelope(self, place: bytes, slot: Slot) -> bytes | None:
         row = await self._one(sql.ENVELOPE, place, int(slot))
         return None if row is None else row[0]

@@ -1,4 +1,5 @@
-"""Connections to a PostgreSQL server: where it is, with which deadlines, and what it has to promise before it is used.
+"""Connections to a PostgreSQL server: where it is, and with which deadlines. What it has to promise is asked by
+`postgres_durable`.
 
 The address is a URL without a password (`postgresql://role@host/database?schema=name`); the password comes from
 PGPASSWORD or the password file (PGPASSFILE, ~/.pgpass) and is never kept, shown or logged here. Outside loopback and
@@ -29,7 +30,6 @@ from ledger.text import Text
 SCHEME: Final = "postgresql://"
 DEFAULT_SCHEMA: Final = "cert_ledger"
 _PORT: Final = 5432  # without it the driver would take the whole list of ports for each of several hosts
-_OLDEST: Final = 150_000  # server_version_num
 _OPTIONS: Final = {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"}
 _OURS: Final = {"schema", "require_standby"}  # the driver knows nothing of them
 _READERS: Final = 8  # connections that answer reads
@@ -49,7 +49,6 @@ _AWAY: Final = Text(
     "连接不上数据库 {doing}（{said}）：请确认它在运行，地址和网络无误",
     "store: connect to {doing}: {said}; is it running, and are address and network right?",
 )
-_WAITS_FOR: Final = "SELECT current_setting('synchronous_standby_names')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +188,8 @@ async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
         # Every read has its index. Plans made while a table was small must not stay when it is large.
         "enable_seqscan": "off",
         "jit": "off",
+        # That somebody ended a commit's wait for its standby is said in a warning, and nowhere else.
+        "client_min_messages": "warning",
         **settings,
     }
     several = len(place.hosts) > 1
@@ -214,58 +215,10 @@ async def connect(place: Place, deadlines: Deadlines, **settings: str) -> Any:
     raise Unavailable(Text("；".join(each.zh for each in said), "; ".join(each.en for each in said)))
 
 
-async def check_server(connection: Any, place: Place) -> None:
-    """Refuse a server on which a commit is not durable, or that is another kind than the SQL was written for."""
-    row = await connection.fetchrow(
-        "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,"
-        " current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS standby,"
-        " current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding"
-    )
-    if row["standby"]:
-        raise Unavailable(
-            Text(
-                "存储：该数据库是备库，不能写入；请使用主库地址",
-                "store: the server is a standby; it takes no writes: use the primary's address",
-            )
-        )
-    if row["version"] < _OLDEST or row["encoding"] != "UTF8":
-        text = Text("需要 PostgreSQL 15 以上，编码 UTF8", "PostgreSQL 15 or later with encoding UTF8 is needed")
-        raise Refused("STORE_SERVER", "store", text)
-    wanted = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
-    for name, values in wanted.items():
-        if row[name] not in values:
-            text = Text("服务器设置 {name} = {value}，提交不能保证持久", "{name} = {value}: commits are not durable")
-            raise Refused("NOT_DURABLE", name, text.format(name=name, value=row[name]))
-    await check_standby(connection, place)
-
-
 async def database_of(connection: Any) -> str:
     """Which database of which running server answers, whatever its address calls it. Raises as the driver."""
     found: str = await connection.fetchval(DATABASE)
     return found
-
-
-async def check_standby(connection: Any, place: Place) -> None:
-    """Raise Unavailable when a synchronous standby is demanded and this server waits for none."""
-    if place.require_standby and not (await connection.fetchval(_WAITS_FOR)).strip():
-        raise Unavailable(
-            Text(
-                "存储：要求备库确认（require_standby），但数据库不等待任何备库（synchronous_standby_names 为空）",
-                "store: require_standby, and the server waits for none (synchronous_standby_names is empty)",
-            )
-        )
-
-
-async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
-    """A connection for writing, to a server that keeps what it commits. Raises Unavailable, or as check_server."""
-    connection = await connect(place, deadlines)
-    try:
-        with unavailable("open"):
-            await check_server(connection, place)
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
 
 
 @contextmanager

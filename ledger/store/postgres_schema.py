@@ -16,11 +16,11 @@ from ledger.errors import Malformed, Refused, Unavailable
 from ledger.store.drift import postgres_drift, refuse_drift
 from ledger.store.migrations import OLDER, TABLE_OF_STEPS, Migration, migrations, missing_steps
 from ledger.store.postgres_catalogue import Fetch
+from ledger.store.postgres_durable import check_server
 from ledger.store.postgres_link import (
     OTHER_DATABASE,
     Deadlines,
     Place,
-    check_server,
     connect,
     database_of,
     end,
@@ -151,10 +151,11 @@ async def _as_owner(
     """`work` in a transaction of the owner's, told the role of `place`. Raises Refused where the owner's address is of
     another database: what was made there would be nobody's."""
     ours, role = await who_answers(place, deadlines)
-    session = await connect(replace(owner, schema=place.schema), deadlines)
+    demanded = place.require_standby or owner.require_standby
+    session = await connect(by := replace(owner, schema=place.schema, require_standby=demanded), deadlines)
     try:
         with unavailable("migrate"):
-            await check_server(session, owner)
+            await check_server(session, by)
             if await database_of(session) != ours:
                 raise Refused("STORE_OWNER", "store", OTHER_DATABASE)
             try:

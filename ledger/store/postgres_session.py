@@ -11,17 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
-from ledger.errors import Unavailable
-from ledger.store.postgres_link import (
-    FAILURES,
-    Deadlines,
-    Place,
-    check_standby,
-    connect_checked,
-    database_of,
-    end,
-    unavailable,
-)
+from ledger.errors import Refused, Unavailable
+from ledger.store.postgres_durable import check_durable, connect_checked
+from ledger.store.postgres_link import FAILURES, Deadlines, Place, database_of, end, unavailable
 from ledger.text import Text
 
 Work = Callable[[Any], Awaitable[None]]
@@ -95,7 +87,7 @@ class Session:
         async with self._one:
             session = await self._first("SELECT 1")
             with unavailable("look"):
-                await check_standby(session, self._place)  # 4
+                await check_durable(session, self._place)  # 4
             done = await self._send(session, text, *values)
             if done is None:
                 raise Unavailable(
@@ -108,7 +100,7 @@ class Session:
         try:
             with unavailable("write"):
                 await work(session)  # 3
-                await check_standby(session, self._place)  # 4
+                await check_durable(session, self._place)  # 4
         except BaseException:
             await self._roll_back(session)
             raise
@@ -176,8 +168,8 @@ class Session:
         """Step 4, after the commit: an operator who lets go of the standby lets every waiting commit go too."""
         try:
             with unavailable("look"):
-                await check_standby(session, self._place)
-        except Unavailable:
+                await check_durable(session, self._place)
+        except (Refused, Unavailable):
             return False
         return True
 

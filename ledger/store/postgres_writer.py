@@ -8,7 +8,8 @@
                  can be read from here on is there too. After a crash a server shows what it had not sent to its standby
     3 work       BEGIN (once more on a new session, should the old one have died unnoticed) and everything of the batch.
                  Any failure up to here leaves nothing: COMMIT was never sent
-    4 standby    where the address demands one, the server waits for one: asked before and after the commit
+    4 durable    what the server keeps is durable, and it waits for a standby where the address demands one: asked
+                 before and after the commit (postgres_durable)
     5 commit     COMMIT is sent once, and never again
     6 answer     "COMMIT" without a warning is the only one that means committed. Of a failed transaction the server
                  answers "ROLLBACK"; with a warning, that somebody ended its wait for the standby
@@ -38,7 +39,8 @@ import asyncpg
 
 from ledger.errors import Refused, Unavailable
 from ledger.store import sql
-from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_durable import check_durable, check_server
+from ledger.store.postgres_link import Deadlines, Place, connect, end, unavailable
 from ledger.store.postgres_session import Session, Work, warnings
 from ledger.store.protocol import HEAD_MOVED, StoredHead
 from ledger.text import Text
@@ -113,6 +115,13 @@ class Writer(Session):
         """Let the server know that this writer is alive. Raises as `open`, when it is no more the writer."""
         async with self._one:
             await self._first("SELECT 1")
+
+    async def check_durable(self) -> None:
+        """Raise Refused or Unavailable while step 4 would, or as `open`."""
+        async with self._one:
+            session = await self._first("SELECT 1")
+            with unavailable("look"):
+                await check_durable(session, self._place)
 
     async def keep(self) -> None:
         """From now on, for as long as this session lasts, nobody erases from this log; asked again: still or again so.

@@ -304,3 +304,6 @@ class PrivateStore(VersionedStore, Protocol):
 
     async def hold(self) -> None:
         """Stay the one writer. Raises Refused when another process has taken that over, or has written meanwhile."""
+
+    async def check_durable(self) -> None:
+        """Raise Refused or Unavailable while no commit would be durable, so that none is made."""

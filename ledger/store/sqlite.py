@@ -4,8 +4,7 @@ Reads run directly on the event loop's thread (a point read costs less than a ha
 thread of its own, so that an fsync never stalls the loop. What is read for a batch goes by the writer too while that is
 idle: a commit empties the pages that any other connection remembers, and the pages that tell what stands beside a new
 row are those that it is written into next. Beside a commit a thread of its own reads it. A second process that opens
-the file for writing is refused by a lock file's advisory lock, and would in any case lose the compare-and-swap on the
-head row.
+the file for writing is refused by a lock file's advisory lock, and would lose the compare-and-swap on the head row.
 """
 
 from __future__ import annotations
@@ -220,6 +219,9 @@ class SqliteStore:
 
     async def hold(self) -> None:
         """True for as long as this process lives: it has the file's lock."""
+
+    async def check_durable(self) -> None:
+        """Always: it is this program's own setting."""
 
     async def envelope(self, place: bytes, slot: Slot) -> bytes | None:
         row = self._one(sql.ENVELOPE, place, int(slot))

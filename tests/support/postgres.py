@@ -4,6 +4,7 @@ server = postgres_server()                    one for the whole run; skips (fail
 place = server.place("some name")             a URL of the application's role, in a schema of its own
 server.owner(place)                           the same schema, as the role that owns its tables
 server.sql(place, "UPDATE …")                 as the superuser, in that schema: what nothing in the product may do
+with server.set_to("fsync", "off"):           the server's file says so, and it was reloaded
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,6 +119,24 @@ class Server:
 
         with ThreadPoolExecutor(1) as elsewhere:
             return elsewhere.submit(asyncio.run, run()).result()
+
+    @contextlib.contextmanager
+    def set_to(self, name: str, value: str) -> Iterator[None]:
+        """What every new session finds meanwhile, and every open one with its next command."""
+        ((before,),) = self.sql(None, "SELECT current_setting($1)", name)
+        try:
+            self._reload(f"SET {name} = '{value}'", name, value)
+            yield
+        finally:
+            self._reload(f"RESET {name}", name, before)
+
+    def _reload(self, change: str, name: str, value: str) -> None:
+        self.sql(None, f"ALTER SYSTEM {change}")
+        self.sql(None, "SELECT pg_reload_conf()")
+        until = time.monotonic() + _START_S
+        while self.sql(None, "SELECT current_setting($1)", name)[0][0] != value:
+            assert time.monotonic() < until, "it never became so"
+            time.sleep(0.02)
 
 
 def _database(place: str) -> str:

@@ -7,23 +7,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from ledger.errors import Unavailable
+from ledger.errors import Refused, Unavailable
 from ledger.store.drift import postgres_drift, refuse_drift
 from ledger.store.migrations import TABLE_OF_STEPS, missing_steps
-from ledger.store.postgres_link import Deadlines, Place, check_server, connect, end, unavailable
+from ledger.store.postgres_durable import check_durable, connect_checked
+from ledger.store.postgres_link import Deadlines, Place, end, unavailable
+from ledger.store.postgres_session import warnings
 from ledger.store.postgres_text import ddl
+from ledger.text import Text
 from verifier.site.store import RECORD, STEPS, Row, Transaction, Value, check_steps, missing, site_steps
 
 _CONNECTIONS: Final = 6
 _DEADLINES: Final = Deadlines(connect=5.0, command=20.0, lock=10.0)
+_ALONE: Final = Text(
+    "站点存储：对备库的等待被中止，结果未得到确认，请检查备库后重试",
+    "The site's store: the wait for a standby was ended, and what was done is not confirmed; look at the standby, then "
+    "try again",
+)
 
 
 async def open_store(place: Place) -> PostgresSite:
     """Raises Unavailable when there is none, Refused on drift or a server whose commits are not durable."""
-    session = await connect(place, _DEADLINES)
+    session = await connect_checked(place, _DEADLINES)
     try:
         with unavailable("open"):
-            await check_server(session, place)
             if await session.fetchval("SELECT to_regclass('migration')") is None:
                 raise missing(place)
             check_steps({row["name"]: row["digest"] for row in await session.fetch(STEPS)}, str(place))
@@ -35,10 +42,9 @@ async def open_store(place: Place) -> PostgresSite:
 
 async def prepare(place: Place) -> list[str]:
     """The steps that were missing, all done in one transaction under the store's lock; a crash leaves none of them."""
-    session = await connect(place, _DEADLINES)
+    session = await connect_checked(place, _DEADLINES)
     try:
         with unavailable("prepare"):
-            await check_server(session, place)
             async with session.transaction():
                 await session.execute(_lock(place))
                 if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
@@ -70,7 +76,7 @@ class PostgresSite:
             return await _fetch(session, text, values)
 
     async def execute(self, text: str, *values: Value) -> int:
-        async with self._session() as session:
+        async with self._session() as session, self._durable(session):
             return await _execute(session, text, values)
 
     @asynccontextmanager
@@ -80,8 +86,27 @@ class PostgresSite:
                 await session.execute("BEGIN")
                 await session.execute(_lock(self._place))
             yield _Inside(session)
-            with unavailable("commit"):
-                await session.execute("COMMIT")
+            async with self._durable(session):
+                with unavailable("commit"):
+                    await session.execute("COMMIT")
+
+    @asynccontextmanager
+    async def _durable(self, session: Any) -> AsyncIterator[None]:
+        """Steps 3 and 4 of postgres_durable. Somebody may also have ended the wait for a standby, which the server says
+        in a warning."""
+        await self._check(session)
+        with warnings(session) as warned:
+            yield
+        await self._check(session)
+        if warned:
+            raise Unavailable(_ALONE)
+
+    async def _check(self, session: Any) -> None:
+        try:
+            with unavailable("look"):
+                await check_durable(session, self._place)
+        except Refused as error:
+            raise Unavailable(error.text) from error
 
     async def close(self) -> None:
         self._closed = True
@@ -117,7 +142,10 @@ class PostgresSite:
                 return session
             except Unavailable:
                 session.terminate()
-        return await connect(self._place, _DEADLINES)
+        try:
+            return await connect_checked(self._place, _DEADLINES)
+        except Refused as error:  # at a start a reason to end, here a state that passes
+            raise Unavailable(error.text) from error
 
 
 class _Inside:

@@ -32,7 +32,7 @@ _OLDER: Final = Text(
 
 class Transaction(Protocol):
     async def fetch(self, text: str, *values: Value) -> list[Row]:
-        """The rows of one statement, INSERT … RETURNING included. Raises Unavailable."""
+        """The rows of one statement; in a transaction INSERT … RETURNING included. Raises Unavailable."""
         ...
 
     async def execute(self, text: str, *values: Value) -> int:
@@ -41,7 +41,7 @@ class Transaction(Protocol):
 
 
 class SiteStore(Transaction, Protocol):
-    """Outside a transaction each statement is one of its own."""
+    """Outside a transaction each statement is one of its own; one that writes is executed, not fetched from."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Committed at the end of the block, rolled back when it raises. Raises Unavailable."""

@@ -272,11 +272,12 @@ class Watches:
     async def to_list(self, key_id: str) -> list[tuple[bytes, str, int]]:
         """(cert key, kind, when) of events that no list has told yet; from now on one has."""
         now = self._now_ms()
-        rows = await self._store().fetch(
-            "UPDATE watch_event SET listed_ms = $1 WHERE key_id = $2 AND listed_ms IS NULL "
-            "RETURNING cert_key, kind, created_ms",
-            now, key_id,
-        )  # fmt: skip
+        async with self._store().transaction() as tx:
+            rows = await tx.fetch(
+                "UPDATE watch_event SET listed_ms = $1 WHERE key_id = $2 AND listed_ms IS NULL "
+                "RETURNING cert_key, kind, created_ms",
+                now, key_id,
+            )  # fmt: skip
         return sorted(((bytes(row[0]), row[1], int(row[2])) for row in rows), key=lambda row: row[2])
 
     async def _move(self, tx: Transaction, cursor: Cursor) -> None:

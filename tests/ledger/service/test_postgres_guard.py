@@ -17,6 +17,7 @@ from ledger.store.postgres_link import Deadlines, parse_place
 from ledger.text import Text
 from tests.support.builders import octets
 from tests.support.postgres import PATIENT, Server, postgres_server
+from tests.support.standby import make_pair
 
 ORIGIN, SCHEMA = "log.test.example/guarded", "a_log"
 
@@ -100,10 +101,42 @@ async def test_a_standby_that_is_let_go_of_meanwhile_was_not_waited_for(
         if len(asked) % 2 == 0:  # behind the commit
             raise Unavailable(Text("没有应答", "store: require_standby, and the server waits for none"))
 
-    monkeypatch.setattr(module, "check_standby", demanded)
+    monkeypatch.setattr(module, "check_durable", demanded)
     with pytest.raises(Unavailable, match="waits for none"):
         await guard.remember(4, octets("4"))
     await guard.close()
+
+
+async def test_nothing_is_remembered_where_a_reload_made_it_forgettable(server: Server, place: str) -> None:
+    guard = await opened(place)
+    await guard.remember(4, octets("4"))
+    with server.set_to("fsync", "off"):
+        with pytest.raises(Refused) as refused:
+            await guard.remember(5, octets("5"))
+        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", "fsync")
+    assert await guard.known() == (4, octets("4"))
+    with server.set_to("synchronous_commit", "local"):
+        await guard.remember(5, octets("5"))
+        shown = "SELECT current_setting('synchronous_commit')"
+        assert await guard._session.fetchval(shown) == "on", "an open session goes on waiting for the standby"
+    await guard.close()
+
+
+async def test_a_new_memory_that_the_standby_does_not_have_was_not_made() -> None:
+    """Else the file that it takes the place of would be put away, and a failover would leave none."""
+    pair = make_pair()
+    try:
+        url = pair.place("unconfirmed", require_standby="1")
+        place, owner = parse_place(url), parse_place(url.replace("ledger_app@", "ledger_owner@").split("?")[0])
+        pair.left.stop(immediate=True)
+        making = asyncio.create_task(create_postgres_guard(place, owner, ORIGIN, SCHEMA, PATIENT))
+        waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        while not pair.primary.sql(None, waiting):
+            await asyncio.sleep(0.02)
+        with pytest.raises(Unavailable, match="unknown"):
+            await making
+    finally:
+        pair.stop()
 
 
 async def test_sequencers_that_race_never_sign_two_roots_of_a_size(place: str) -> None:

@@ -193,6 +193,31 @@ async def test_one_that_fell_silent_is_unseated_and_can_write_nothing(leader: tu
     assert told.code == "TAKEN_OVER"
 
 
+async def test_it_says_that_no_commit_would_be_durable_before_one_is_made(
+    server: Server, leader: tuple[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And goes on leading: what is stored can be read. In the next test of the web, that it is not ready then."""
+    _place, store = leader
+    place, fatal = Place(0.03, time.monotonic), asyncio.get_running_loop().create_future()
+    holding = asyncio.create_task(hold_place(store, place, fatal))
+
+    async def until(done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not done():
+                await asyncio.sleep(0.01)
+
+    with server.set_to("fsync", "off"):
+        await until(lambda: place.lacks is not None)
+        heard = place.heard_s
+        await until(lambda: place.heard_s > heard)
+        assert place.lacks is not None and "fsync = off" in place.lacks.en and "sync" in place.lacks.zh
+    await until(lambda: place.lacks is None)
+    assert caplog.messages == ["the store takes no commit"], "told once"
+    assert not fatal.done()
+    holding.cancel()
+    await asyncio.wait([holding])
+
+
 async def test_a_lost_session_that_nobody_took_over_is_made_anew(server: Server, leader: tuple[str, Any]) -> None:
     place, store = leader
     await asyncio.sleep(0.1)
@@ -304,6 +329,9 @@ async def test_who_was_stopped_for_too_long_knows_it_before_asking() -> None:
             if refused:
                 raise Refused("STORE_IN_USE", "store", Text("-", "-"))
             now += 0.01  # the answer takes a while: what counts is when it was asked for
+
+        async def check_durable(self) -> None:
+            pass
 
     place, fatal = Place(0.03, lambda: now), asyncio.get_running_loop().create_future()
     assert place.is_held

@@ -879,7 +879,7 @@ async def test_a_log_whose_clock_has_leapt_is_not_ready(tmp_path: Path, leap: in
     room = Room(tmp_path)
     async with room.open():
         log: Any = SimpleNamespace(
-            sequencer=room.sequencer, publisher=room.publisher, place=SimpleNamespace(is_held=True)
+            sequencer=room.sequencer, publisher=room.publisher, place=SimpleNamespace(is_held=True, lacks=None)
         )
         request: Any = SimpleNamespace(app={web.LOG: log})
         assert (await web.get_ready(request)).status == 200
@@ -888,6 +888,10 @@ async def test_a_log_whose_clock_has_leapt_is_not_ready(tmp_path: Path, leap: in
             await web.get_ready(request)
         room.wall -= leap
         assert (await web.get_ready(request)).status == 200
+        log.place.lacks = Text("请改回", "fsync = off: put it back")
+        with pytest.raises(Unavailable, match="put it back") as lacking:
+            await web.get_ready(request)
+        assert lacking.value.text is not None, "who asks is told what to do"
 
 
 async def test_a_track_asked_of_one_that_was_unseated_is_asked_again() -> None:

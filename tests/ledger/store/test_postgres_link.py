@@ -1,4 +1,4 @@
-"""Addresses without passwords, servers that lose nothing, reads that outlive a lost connection."""
+"""Addresses without passwords, reads that outlive a lost connection."""
 
 from __future__ import annotations
 
@@ -139,43 +139,6 @@ def test_an_error_of_the_system_is_said_in_words() -> None:
     assert (said(TimeoutError()), said(OSError("words"))) == ("TimeoutError", "OSError words")
 
 
-@pytest.mark.parametrize("level", ["off", "local", "remote_write"])
-async def test_a_server_that_may_lose_a_commit_is_refused(server: Server, level: str) -> None:
-    place = server.place(level)
-    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)).close()
-    role = "ALTER ROLE ledger_app IN DATABASE ledger"
-    server.sql(None, f"{role} SET synchronous_commit = {level}")
-    try:
-        with pytest.raises(Refused) as refused:
-            await open_store(place, Path(), private=True, deadlines=PATIENT)
-        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", "synchronous_commit")
-    finally:
-        server.sql(None, f"{role} RESET synchronous_commit")
-
-
-@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
-async def test_a_server_without_fsync_is_refused(server: Server, setting: str) -> None:
-    place = server.place(setting)
-    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)).close()
-    try:
-        server.sql(None, f"ALTER SYSTEM SET {setting} = off")
-        server.sql(None, "SELECT pg_reload_conf()")
-        await _until(server, setting, "off")
-        with pytest.raises(Refused) as refused:
-            await open_store(place, Path(), private=True, deadlines=PATIENT)
-        assert (refused.value.code, refused.value.field) == ("NOT_DURABLE", setting)
-    finally:
-        server.sql(None, f"ALTER SYSTEM RESET {setting}")
-        server.sql(None, "SELECT pg_reload_conf()")
-        await _until(server, setting, "on")
-
-
-async def _until(server: Server, setting: str, value: str) -> None:
-    async with asyncio.timeout(60):
-        while server.sql(None, "SELECT current_setting($1)", setting)[0][0] != value:
-            await asyncio.sleep(0.02)
-
-
 async def test_reads_are_bounded_and_survive_lost_connections(server: Server) -> None:
     place = server.place("reads")
     store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
@@ -282,9 +245,3 @@ async def test_a_host_that_says_nothing_does_not_hide_the_others(
         await session.close()
         with pytest.raises(Unavailable, match="connect"):
             await connect(parse_place(f"postgresql://ledger_app@{mute},{mute}/ledger"), PATIENT)
-
-
-async def test_a_server_that_waits_for_no_standby_is_refused_where_one_is_demanded(server: Server) -> None:
-    place = server.place("demanding") + "&require_standby=1"
-    with pytest.raises(Unavailable, match="require_standby"):
-        await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)

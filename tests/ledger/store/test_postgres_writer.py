@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace as renewed
 
 from ledger.errors import Refused, Unavailable
+from ledger.store import postgres_session
 from ledger.store.opening import create_store, open_store
 from ledger.store.protocol import IndexRow, Purpose, StoredHead
 from tests.support.batches import accept, batch, contents, h
@@ -233,23 +234,25 @@ async def test_what_is_read_back_wrong_is_never_committed(server: Server) -> Non
     await store.close()
 
 
-async def test_a_server_that_answers_rollback_has_committed_nothing(server: Server) -> None:
+async def test_a_server_that_answers_rollback_has_committed_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = server.place("rollback")
     store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     await store.append(first := batch(None), accept)
 
-    write = store._append_beside
+    look = postgres_session.check_durable
 
-    async def spoil(session: Any, rows: Any) -> None:
+    async def spoil(session: Any, place: Any) -> None:
         # Behind the writer's back its transaction fails; to COMMIT the server then answers ROLLBACK, and no error.
-        await write(session, rows)
+        await look(session, place)
         with pytest.raises(asyncpg.PostgresError, match="division"):
             await session.execute("SELECT 1 / 0")
 
-    store._append_beside = spoil
+    monkeypatch.setattr(postgres_session, "check_durable", spoil)
     with pytest.raises(Unavailable, match="ROLLBACK"):
         await store.append(batch(first.head), accept)
-    store._append_beside = write
+    monkeypatch.undo()
     assert await store.head() == first.head
     await store.append(batch(first.head), accept)
     await store.close()

@@ -176,6 +176,43 @@ async def test_a_table_that_was_changed_by_hand_is_refused_by_name(place: str, t
         assert refused.value.code == "SCHEMA_CHANGED" and "index more_id: missing" in refused.value.text.en
 
 
+async def test_what_a_server_may_lose_is_not_said_to_be_done(tmp_path: Path) -> None:
+    """Settings that are loaded again change it under a store that is open."""
+    server = postgres_server()
+    place = server.owner(server.place("site"))
+    await prepare_site(place, tmp_path)
+    site = await open_site(place, tmp_path)
+    await site.execute(PUT, "a", 1, b"")
+    with server.set_to("fsync", "off"):
+        with pytest.raises(Unavailable, match="fsync = off"):
+            await site.execute(PUT, "b", 1, b"")
+        with pytest.raises(Unavailable, match="fsync = off"):
+            async with site.transaction() as tx:
+                await tx.execute(PUT, "c", 1, b"")
+    with server.set_to("synchronous_commit", "off"):
+        await site.close()
+        with pytest.raises(Refused, match="NOT_DURABLE"):
+            await open_site(place, tmp_path)
+    site = await open_site(place, tmp_path)
+    async with site.transaction() as tx:
+        with server.set_to("synchronous_commit", "off"):
+            shown = "SELECT current_setting('synchronous_commit')"
+            assert await tx.fetch(shown) == [("on",)]
+    assert await site.fetch("SELECT id FROM note") == [("a",)]
+    for text in (  # as a server does when somebody ends the wait for its standby
+        "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE WARNING 'canceling wait for synchronous replication'; RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON note INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION warn()",
+    ):
+        server.sql(place, text)
+    with pytest.raises(Unavailable, match="not confirmed"):
+        await site.execute(PUT, "d", 1, b"")
+    with pytest.raises(Unavailable, match="not confirmed"):
+        async with site.transaction() as tx:
+            await tx.execute(PUT, "e", 1, b"")
+    await site.close()
+
+
 async def test_a_password_or_no_address_is_refused(tmp_path: Path) -> None:
     errors: dict[str, Any] = {"postgresql://a:secret@localhost/x": Refused, "postgresql://localhost": Malformed}
     for address, error in errors.items():
