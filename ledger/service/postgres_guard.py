@@ -32,6 +32,7 @@ from ledger.store.postgres_link import (
     end,
     unavailable,
 )
+from ledger.store.postgres_rights import exceeding
 from ledger.store.postgres_session import Session, undone, warnings, who_answers
 from ledger.text import Text
 from ledger.tlog.merkle import HASH_BYTES
@@ -45,12 +46,7 @@ _CREATE: Final = "INSERT INTO guard (origin, size, root) VALUES ($1, $2, $3) ON 
 _KNOWN: Final = "SELECT size, root FROM guard WHERE origin = $1"
 # What is remembered already is written again: only a commit that wrote something waits for the synchronous standby.
 _GROW: Final = "UPDATE guard SET size = $2, root = $3 WHERE origin = $1 AND (size < $2 OR size = $2 AND root = $3)"
-_COULD: Final = (
-    "SELECT has_table_privilege(r, 'guard', 'INSERT') OR has_table_privilege(r, 'guard', 'DELETE')"
-    " OR has_table_privilege(r, 'guard', 'TRUNCATE') OR has_any_column_privilege(r, 'guard', 'INSERT')"
-    " OR (SELECT pg_has_role(r, relowner, 'MEMBER') FROM pg_class WHERE oid = 'guard'::regclass)"
-    " FROM coalesce($1::name, current_user) AS r"
-)
+_NAMED: Final = ("guard.size UPDATE", "guard.root UPDATE")
 _LOG_HERE: Final = (
     "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     " WHERE relname = 'entry' AND nspname = $1)"
@@ -60,9 +56,16 @@ SAME_PLACE: Final = Text(
     "The signer guard must be in another database than the log",
 )
 _ROLE: Final = Text(
-    "签名守卫的角色可以增删记录；请以受限角色运行，表由另一角色拥有",
-    "The guard's role could add or remove rows: run as a role that cannot, with the table owned by another",
+    "签名守卫的角色可以增删记录（{zh}）；请收回这些权限，或以受限角色运行，数据库、模式和表由另一角色拥有",
+    "The guard's role could add or remove rows ({en}): revoke that, or run as a role that cannot, with database, "
+    "schema and table owned by another",
 )
+
+
+async def _check_role(session: Any, place: Place, role: str | None = None) -> None:
+    """Raise Refused("GUARD_ROLE") when `role` (None: the session's) may do more than read, and remember."""
+    if (more := await exceeding(session.fetch, place.schema, _NAMED, role)) is not None:
+        raise Refused("GUARD_ROLE", "guard", _ROLE.format(zh=more.zh, en=more.en))
 
 
 async def _check_apart(session: Any, store_schema: str) -> None:
@@ -70,12 +73,6 @@ async def _check_apart(session: Any, store_schema: str) -> None:
     hold both."""
     if await session.fetchval(_LOG_HERE, store_schema):
         raise Refused("GUARD_PLACE", "guard", SAME_PLACE)
-
-
-async def _check_role(session: Any, role: str | None = None) -> None:
-    """Raise Refused for a role (None: that of the session) that may do more than read and change its rows."""
-    if await session.fetchval(_COULD, role):
-        raise Refused("GUARD_ROLE", "guard", _ROLE)
 
 
 async def check_no_postgres_guard(
@@ -138,6 +135,7 @@ async def _make(
     if await database_of(session) != database:
         raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
     await _check_apart(session, store_schema)
+    await _check_role(session, place, role)  # who owns the schema may have taken the right to make anything in it
     await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
     await session.execute(_TABLE)
     if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
@@ -147,7 +145,7 @@ async def _make(
         f'GRANT USAGE ON SCHEMA "{place.schema}" TO "{quoted}"; GRANT SELECT ON guard TO "{quoted}";'
         f'GRANT UPDATE (size, root) ON guard TO "{quoted}"'
     )
-    await _check_role(session, role)
+    await _check_role(session, place, role)
 
 
 class PostgresGuard:
@@ -164,7 +162,7 @@ class PostgresGuard:
             session = await self._connected()
             with unavailable("guard"):
                 await _check_apart(session, store_schema)
-                await _check_role(session)
+                await _check_role(session, self._place)
             await self.known()
         except BaseException:
             self._hang_up()

@@ -370,7 +370,7 @@ async def open_postgres(
         await check_schema(reads.fetch, place, private=private)
         if writer is not None:
             if private:
-                await check_role(reads.fetch)
+                await check_role(reads.fetch, place.schema)
             await writer.open()
             await check_schema(reads.fetch, place, private=private)  # once more: a migration may have had the lock
     except BaseException:

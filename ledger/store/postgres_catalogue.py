@@ -76,6 +76,12 @@ def made(steps: tuple[Migration, ...]) -> dict[str, str]:
     return told
 
 
+def made_tables(steps: tuple[Migration, ...]) -> list[str]:
+    """The names of the tables among them."""
+    relations = (name.split() for name, what in made(steps).items() if what == "r")
+    return [name for kind, name in relations if kind == "relation"]
+
+
 def _told(tables: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     for kind, name, text in tables.execute(OUR_TABLES).fetchall():
         if kind == "index":

@@ -15,7 +15,7 @@ import asyncpg
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.store.drift import postgres_drift, refuse_drift
 from ledger.store.migrations import OLDER, TABLE_OF_STEPS, Migration, migrations, missing_steps
-from ledger.store.postgres_catalogue import Fetch
+from ledger.store.postgres_catalogue import Fetch, made_tables
 from ledger.store.postgres_durable import check_server
 from ledger.store.postgres_link import (
     OTHER_DATABASE,
@@ -26,11 +26,11 @@ from ledger.store.postgres_link import (
     end,
     unavailable,
 )
+from ledger.store.postgres_rights import exceeding
 from ledger.store.postgres_session import undone, who_answers
 from ledger.store.postgres_text import ddl
 from ledger.text import Text
 
-APPEND_ONLY: Final = ("entry", "state_history", "event", "signed")
 _REPLACED: Final = ("head", "tile", "state", "map_chunk", "checkpoint", "private_index")
 _SWEPT: Final = "map_change"  # what it says is in rows that were written later
 _STEPS: Final = "SELECT name, digest FROM migration"
@@ -46,8 +46,9 @@ _EMPTIED: Final = Text(
 )
 EXISTS: Final = Text("存储已存在", "The store exists already")
 _ROLE: Final = Text(
-    "数据库角色可以修改或删除日志条目；请以受限角色运行，表由另一角色拥有",
-    "This role could change or delete entries: run as a role that cannot, with the tables owned by another",
+    "数据库角色可以改写日志（{zh}）；请收回这些权限，或以受限角色运行，数据库、模式和表由另一角色拥有",
+    "This role could rewrite the log ({en}): revoke that, or run as a role that cannot, with database, schema and "
+    "tables owned by another",
 )
 
 
@@ -77,19 +78,14 @@ async def _check_tables(fetch: Fetch, place: Place, done: Sequence[Migration]) -
     refuse_drift(await postgres_drift(fetch, done), str(place))
 
 
-async def check_role(fetch: Fetch, role: str | None = None) -> None:
-    """Raise Refused("STORE_ROLE") when this role, or one that it could become, may rewrite the log. `role`: another
-    than the one that asks."""
-    (row,) = await fetch(
-        "SELECT bool_or(has_any_column_privilege(r, c.oid, 'UPDATE') OR has_table_privilege(r, c.oid, 'DELETE')"
-        " OR has_table_privilege(r, c.oid, 'TRUNCATE') OR pg_has_role(r, c.relowner, 'MEMBER')) AS could"
-        " FROM unnest($1::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name),"
-        " coalesce($2::name, current_user) AS r",
-        list(APPEND_ONLY),
-        role,
-    )
-    if row["could"]:
-        raise Refused("STORE_ROLE", "store", _ROLE)
+async def check_role(fetch: Fetch, schema: str, role: str | None = None) -> None:
+    """Raise Refused("STORE_ROLE") when this role, or one that it could become, may do more than `_grant` gives. `role`:
+    another than the one that asks."""
+    made = made_tables(tuple(migrations(private=True)))
+    named = [f"{table} INSERT" for table in made if table != "migration"]
+    named += [f"{table} UPDATE" for table in _REPLACED] + [f"{_SWEPT} DELETE"]
+    if (more := await exceeding(fetch, schema, named, role)) is not None:
+        raise Refused("STORE_ROLE", "store", _ROLE.format(zh=more.zh, en=more.en))
 
 
 async def check_no_schema(place: Place, owner: Place, deadlines: Deadlines, *, private: bool) -> None:
@@ -136,13 +132,15 @@ async def upgrade_schema(
 async def _create(session: Any, role: str, place: Place, *, private: bool) -> None:
     if await session.fetchval("SELECT to_regclass('migration')") is not None:
         raise Refused("EXISTS", str(place), EXISTS)
+    if private:  # who owns the schema may have taken the right to make anything in it
+        await check_role(session.fetch, place.schema, role)
     if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:
         await session.execute(f'CREATE SCHEMA "{place.schema}"')
     await _apply(session, place, private=private)
     await _grant(session, role, place)
     await _check_tables(session.fetch, place, migrations(private=private))
     if private:
-        await check_role(session.fetch, role)
+        await check_role(session.fetch, place.schema, role)
 
 
 async def _as_owner(

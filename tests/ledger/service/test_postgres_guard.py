@@ -12,7 +12,7 @@ import pytest
 
 from ledger.errors import Refused, Unavailable
 from ledger.service import postgres_guard as module
-from ledger.service.postgres_guard import PostgresGuard, create_postgres_guard
+from ledger.service.postgres_guard import PostgresGuard, check_no_postgres_guard, create_postgres_guard
 from ledger.store.postgres_link import Deadlines, parse_place
 from ledger.text import Text
 from tests.support.builders import octets
@@ -20,6 +20,7 @@ from tests.support.postgres import PATIENT, Server, postgres_server
 from tests.support.standby import make_pair
 
 ORIGIN, SCHEMA = "log.test.example/guarded", "a_log"
+GRANTED = "REVOKE UPDATE ON guard FROM ledger_app;GRANT UPDATE (size, root) ON guard TO ledger_app"
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +218,17 @@ async def test_a_row_that_no_guard_wrote_is_believed_by_nobody(server: Server, p
     await guard.close()
 
 
+async def test_a_schema_of_its_own_is_refused_before_a_memory_lies_in_it(server: Server) -> None:
+    """Who owns the schema may drop the memory and make a new one, of a log that has signed nothing."""
+    url = server.place("guard of its own")
+    place, owner = parse_place(url), parse_place(server.owner(url))
+    await check_no_postgres_guard(place, owner, ORIGIN, SCHEMA)
+    server.sql(url, f"CREATE SCHEMA {place.schema} AUTHORIZATION ledger_app")
+    with pytest.raises(Refused, match="GUARD_ROLE") as refused:
+        await check_no_postgres_guard(place, owner, ORIGIN, SCHEMA)
+    assert f"schema {place.schema}: owner" in refused.value.text.en
+
+
 async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -> None:
     found = parse_place(place)
     session = await asyncpg.connect(found.dsn, server_settings={"search_path": found.schema})
@@ -228,6 +240,14 @@ async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -
         ("GRANT DELETE ON guard TO ledger_app", "REVOKE DELETE ON guard FROM ledger_app"),
         ("GRANT INSERT (origin, size, root) ON guard TO ledger_app", "REVOKE INSERT ON guard FROM ledger_app"),
         ("GRANT ledger_owner TO ledger_app", "REVOKE ledger_owner FROM ledger_app"),
+        ("GRANT TRIGGER ON guard TO PUBLIC", "REVOKE TRIGGER ON guard FROM PUBLIC"),
+        ("GRANT UPDATE ON guard TO ledger_app", GRANTED),  # of the name of the log, too
+        ("GRANT UPDATE (origin) ON guard TO ledger_app", "REVOKE UPDATE (origin) ON guard FROM ledger_app"),
+        (
+            f"ALTER SCHEMA {found.schema} OWNER TO ledger_app",
+            f"ALTER SCHEMA {found.schema} OWNER TO ledger_owner;GRANT USAGE ON SCHEMA {found.schema} TO ledger_app",
+        ),
+        ("ALTER DATABASE ledger OWNER TO ledger_app", "ALTER DATABASE ledger OWNER TO ledger_owner"),
         (  # it has none of the owner's rights, and may become the owner
             "ALTER ROLE ledger_app NOINHERIT;GRANT ledger_owner TO ledger_app",
             "REVOKE ledger_owner FROM ledger_app;ALTER ROLE ledger_app INHERIT",

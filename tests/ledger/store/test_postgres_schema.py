@@ -11,13 +11,14 @@ import pytest
 from ledger.errors import Refused, Unavailable
 from ledger.store import postgres_schema, sql
 from ledger.store.migrations import Migration, migrations
-from ledger.store.opening import create_store, open_store, upgrade_store
+from ledger.store.opening import check_no_store, create_store, open_store, upgrade_store
 from ledger.store.postgres_link import connect, parse_place
-from ledger.store.postgres_schema import APPEND_ONLY
 from ledger.store.postgres_text import each_bucket, each_range
 from tests.support.batches import accept, batch
 from tests.support.postgres import APPLICATION, HASTY, OWNER, PATIENT, Server, postgres_server
 from tests.support.stores import before_map_step
+
+APPEND_ONLY = ("entry", "state_history", "event", "signed")
 
 
 @pytest.fixture
@@ -93,6 +94,22 @@ async def test_a_ledger_is_not_made_by_the_role_that_runs_it(server: Server) -> 
         with pytest.raises(Refused) as refused:
             await create_store(place, Path(), private=True, owner=owner, deadlines=PATIENT)
         assert refused.value.code == "STORE_OWNER"
+
+
+async def test_a_schema_that_the_role_made_is_refused_before_anything_is_made_in_it(server: Server) -> None:
+    """Whoever owns it may drop every table in it, whoever owns those."""
+    place = server.place("its own")
+    schema, owner = parse_place(place).schema, server.owner(place)
+    server.sql(place, f"CREATE SCHEMA {schema} AUTHORIZATION {APPLICATION}")
+    server.sql(place, f"GRANT ALL ON SCHEMA {schema} TO {OWNER}")
+    for make in (
+        lambda: check_no_store(place, Path(), private=True, owner=owner),
+        lambda: create_store(place, Path(), private=True, owner=owner, deadlines=PATIENT),
+    ):
+        with pytest.raises(Refused, match="STORE_ROLE") as refused:
+            await make()
+        assert f"schema {schema}: owner" in refused.value.text.en
+    assert server.sql(place, "SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1)", schema) == []
 
 
 async def test_missing_steps_are_shown_then_applied_with_their_grants(server: Server, place: str) -> None:
