@@ -61,6 +61,7 @@ METRICS: Final = web.AppKey("metrics", StandbyMetrics)
 STANDBY: Final = "standby"  # code of the answer of one that waits: ask another sequencer
 _RETRY_S: Final = 1.0  # after the database did not answer
 _RETRY_AFTER_S: Final = 2
+_ANOTHERS: Final = {"STORE_IN_USE", "HEAD_MOVED"}  # why a store refuses whoever has lost his place
 _WAITING: Final = Text(
     "本进程在待命，另一进程正在主持本日志", "This process stands by: another one leads this log; ask that one"
 )
@@ -238,13 +239,14 @@ async def give_way(check_clock: Callable[[], None], silence_s: float, fatal: asy
 
 async def why_ended(error: BaseException, store: PrivateStore) -> BaseException:
     """What a person is told about the error that ended a leading process: that another one leads, where that is the
-    cause. It shows in many ways: no lock, no session, a head or a guard that went on. A fork is never explained away.
+    cause. It shows in many ways: no lock, no session, a head or a guard that went on. Where the store refuses its
+    writer for another reason, that is the cause. A fork is never explained away.
     """
     if isinstance(error, Refused | Unavailable) and getattr(error, "code", "") != "GUARD_FORK":
         try:
             await store.hold()
-        except Refused:
-            return Refused("TAKEN_OVER", "store", _TAKEN_OVER)
+        except Refused as found:
+            return Refused("TAKEN_OVER", "store", _TAKEN_OVER) if found.code in _ANOTHERS else found
         except Unavailable:
             pass
     return error

@@ -218,6 +218,19 @@ async def test_it_says_that_no_commit_would_be_durable_before_one_is_made(
     await asyncio.wait([holding])
 
 
+async def test_a_server_that_loses_commits_is_not_told_as_a_take_over(server: Server, leader: tuple[str, Any]) -> None:
+    """Its session is lost, and no new one is taken: there is nobody else."""
+    _place, store = leader
+    with server.set_to("synchronous_commit", "off"):
+        server.sql(None, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ledger_app'")
+        fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        await hold_place(store, Place(0.03, time.monotonic), fatal)
+        for ended in (fatal.result(), Unavailable(Text("没有应答", "the answer to a commit was lost"))):
+            told = await why_ended(ended, store)
+            assert isinstance(told, Refused) and (told.code, told.field) == ("NOT_DURABLE", "synchronous_commit")
+            assert "synchronous_commit = off" in told.text.en
+
+
 async def test_a_lost_session_that_nobody_took_over_is_made_anew(server: Server, leader: tuple[str, Any]) -> None:
     place, store = leader
     await asyncio.sleep(0.1)
