@@ -15,7 +15,7 @@ import pytest
 
 from ledger.errors import Refused
 from ledger.store import sqlite_schema
-from ledger.store.drift import differences, postgres_drift
+from ledger.store.drift import differences, postgres_drift, refuse_drift
 from ledger.store.migrations import migrations
 from ledger.store.opening import create_store, open_store, upgrade_store
 from ledger.store.postgres import open_reader
@@ -151,7 +151,7 @@ async def test_every_change_of_a_schema_is_named(server: Server) -> None:
         undo = session.transaction()
         await undo.start()
         await session.execute(change)
-        assert named in "; ".join(await postgres_drift(session.fetch, steps)), change
+        assert named in "; ".join(map(str, await postgres_drift(session.fetch, steps))), change
         await undo.rollback()
     assert await postgres_drift(session.fetch, steps) == []
     await session.close()
@@ -169,8 +169,38 @@ async def test_a_store_of_before_is_compared_with_the_steps_that_it_has(
 
 
 def test_differences_have_three_kinds_in_order() -> None:
-    assert differences({"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"}) == [
+    found = differences({"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"})
+    assert [str(each) for each in found] == [
         "a: missing",
         "b: changed",
         "d: no step made it",
     ]
+
+
+async def test_what_was_changed_can_be_put_back_from_what_is_said(server: Server) -> None:
+    place = server.place("drift back")
+    await (await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)).close()
+    for change in ("DROP INDEX state_track", "CREATE INDEX state_track ON state (track)", "DROP INDEX state_since"):
+        server.sql(place, change)
+    server.sql(place, "ALTER TABLE entry ALTER COLUMN chain DROP NOT NULL")
+    with pytest.raises(Refused) as refused:
+        await open_store(place, Path(), private=True, deadlines=PATIENT)
+    en, zh = refused.value.text.en, refused.value.text.zh
+    track = "CREATE INDEX state_track ON state USING hash (track) WHERE (length(track) > 0)"
+    is_now = "CREATE INDEX state_track ON state USING btree (track)"
+    assert f"index state_track, {track} (and it is {is_now})" in en and f"{track}（现为 {is_now}）" in zh
+    assert "column entry.chain, bytea not null (and it is bytea)" in en
+    since = "CREATE INDEX state_since ON state USING btree (since, map_key)"
+    assert since in en and since in zh
+    for back in ("DROP INDEX state_track", track, since, "ALTER TABLE entry ALTER COLUMN chain SET NOT NULL"):
+        server.sql(place, back)
+    await (await open_store(place, Path(), private=True, deadlines=PATIENT)).close()
+
+
+def test_a_definition_without_end_is_cut_and_no_step_means_nothing_is_wanted() -> None:
+    long, other = differences({"a": "x" * 400}, {"a": "y", "b": "z"})
+    assert long.wanted is not None and len(long.wanted.en) < 350 and long.wanted.zh.count("x") == 300
+    assert other.wanted is None
+    with pytest.raises(Refused) as refused:
+        refuse_drift([other], "here")
+    assert "What the steps make" not in refused.value.text.en
