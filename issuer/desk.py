@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -34,7 +33,8 @@ from issuer.journal import SUFFIX, open_journal, read_journal
 from issuer.register import Changes, read_changes
 from issuer.results import check_unused
 from issuer.state import BatchHeader, BatchState, read_state
-from ledger.errors import Malformed, Refused, Unavailable, Unverified, cannot, cannot_create, cannot_write
+from ledger.durable import replace_file
+from ledger.errors import Malformed, Refused, Unavailable, Unverified, cannot, cannot_create
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.printing.fonts import Fonts
 from ledger.records import canonical
@@ -292,19 +292,6 @@ async def _run(desk: Desk, roster: Roster, batch_id: bytes, examined: Examined |
         fresh = [order for order in orders if order.row.row not in state.certificates]
         await run_batch(journal, state, fresh, world)
     return state
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write atomically: a reader sees the old file or the new one. Raises Unavailable."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def _read(path: Path) -> bytes:

@@ -23,7 +23,8 @@ from issuer.issue import SignedCertificate
 from issuer.receipt import Placed
 from issuer.register import Changes, is_correction
 from issuer.state import BatchState
-from ledger.errors import Refused, cannot_create, cannot_read, cannot_write
+from ledger.durable import make_folder, replace_file, sync_folder
+from ledger.errors import Refused, cannot_create, cannot_read
 from ledger.records.bundle import Bundle, format_bundle
 from ledger.records.envelope import holder_tag
 from ledger.records.evidence import Evidence
@@ -31,7 +32,7 @@ from ledger.records.qr import MAX_FRAGMENT, Code, format_code, format_fragment
 from ledger.records.secret import cert_key_of
 from ledger.records.staple import Staple, compact, format_staple
 from ledger.records.statements import parse_statement
-from ledger.sheets.inert import append_texts
+from ledger.sheets.inert import append_texts, book_bytes
 from ledger.text import Text
 from ledger.tlog.merkle import leaf_hash
 
@@ -124,9 +125,12 @@ def all_issued(state: BatchState, settings: IssuerSettings, changes: Changes) ->
 def prepare_folder(out: Path) -> None:
     """Create the result folder for its owner alone. Raises Unavailable."""
     try:
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(out.parent)
+        out.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(out.parent)
         for name in (CERTIFICATES, BUNDLES, STAPLES):
             (out / name).mkdir(mode=0o700, exist_ok=True)
+        sync_folder(out)
     except OSError as error:
         raise cannot_create(out, error) from error
 
@@ -164,12 +168,11 @@ def write_bundles(out: Path, issued: Sequence[Issued], evidence: Mapping[str, Ev
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        if not path.exists() or path.read_bytes() != content:
-            part = path.with_name(path.name + ".part")
-            part.write_bytes(content)
-            part.replace(path)
+        same = path.exists() and path.read_bytes() == content
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_read(path, error) from error
+    if not same:
+        replace_file(path, content)
 
 
 def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued]) -> None:
@@ -187,12 +190,7 @@ def write_results_sheet(path: Path, state: BatchState, issued: Sequence[Issued])
     append_texts(page, _TITLES)
     for line in sorted(lines):
         append_texts(page, [str(value) for value in line])
-    part = path.with_name(path.name + ".part")
-    try:
-        book.save(part)
-        part.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    replace_file(path, book_bytes(book))
 
 
 def summary_of(
@@ -242,10 +240,4 @@ def refusal_value(refusal: Refused) -> dict[str, str]:
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        part.chmod(0o600)
-        part.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    replace_file(path, (json.dumps(summary, ensure_ascii=False, indent=1) + "\n").encode(), 0o600)

@@ -18,11 +18,13 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from issuer.roster.forms import REPORTING_SHEET, column_title
-from ledger.errors import Malformed, cannot
+from ledger.durable import replace_file
+from ledger.errors import Malformed
 from ledger.records.dates import date_of, format_day
 from ledger.records.documents import check_digit
 from ledger.records.number import build_number
 from ledger.records.occupations import Catalogue, Occupation
+from ledger.sheets.inert import book_bytes
 from ledger.text import Text
 
 SAMPLE_FILING = "Y000051990001"
@@ -70,12 +72,7 @@ def write_sample_roster(
     for row in page.iter_rows(min_row=2):
         for cell in row:
             cell.number_format = "@"
-    buffer = io.BytesIO()
-    book.save(buffer)
-    try:
-        path.write_bytes(_without_clock(buffer.getvalue()))
-    except OSError as error:
-        raise cannot(Text("无法写入样表", "the sample cannot be written"), error)
+    replace_file(path, _without_clock(book_bytes(book)))
 
 
 def sample_lines(

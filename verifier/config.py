@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.addresses import check_ledger_url
+from ledger.durable import replace_file
 from ledger.errors import Malformed, Refused, Unavailable, cannot_read
 from ledger.log_folder import check_log_url
 from ledger.reference_data import load_catalogue, load_ladder
@@ -356,12 +356,7 @@ async def add_log(folder: Path, log: LogConfig) -> None:
     text = path.read_text("utf-8-sig").rstrip("\n") + "\n" + table + words
     if load_settings(VerifierSettings, text).logs[-1] != log:
         raise AssertionError("the new settings do not say what was added")
-    part = folder / f"{SETTINGS_FILE}.part"
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace_file(path, text.encode())
 
 
 def load_folder(folder: Path) -> VerifierSettings:

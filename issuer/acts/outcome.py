@@ -14,14 +14,14 @@ from openpyxl import Workbook
 from issuer import results
 from issuer.acts.act import Done, Told
 from issuer.config import IssuerSettings
-from issuer.desk import replace_file
 from issuer.issue import Proposed
 from issuer.receipt import Placed
 from issuer.results import Issued, issued_of, refusal_value
 from issuer.roster.report import write_fix_sheet
-from ledger.errors import Refused, cannot_create, cannot_write
+from ledger.durable import replace_file
+from ledger.errors import Refused, cannot_create
 from ledger.records.proposal import format_proposal
-from ledger.sheets.inert import append_texts
+from ledger.sheets.inert import append_texts, book_bytes
 from ledger.sheets.problem import ERROR
 from ledger.text import Text
 
@@ -121,12 +121,7 @@ def _write_sheet(path: Path, done: Done, issued: dict[str, Issued]) -> None:
         lines.append((one.row, (one.face.number, one.face.name, command, "", _AWAITED.both(), "", "", "")))
     for row, texts in sorted(lines):
         append_texts(page, [str(row), *texts])
-    part = path.with_name(path.name + ".part")
-    try:
-        book.save(part)
-        part.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    replace_file(path, book_bytes(book))
 
 
 def _name(done: Done, number: str) -> str:

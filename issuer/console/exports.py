@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from issuer.console.terminal import NOT_CLEAN, OK, UNAVAILABLE, passphrase, progress, say, say_json, tell
-from issuer.desk import Desk, open_desk, replace_file
+from issuer.desk import Desk, open_desk
 from issuer.exports.card import draw_cards
 from issuer.exports.did import export_key
 from issuer.exports.facts import DEFAULT_FIELDS, FIELDS, facts_of, listed_fields
@@ -32,6 +32,7 @@ from issuer.filing import check_record_key
 from issuer.proofs import kept_evidence
 from issuer.register import read_changes
 from ledger.client import LedgerClient
+from ledger.durable import replace_file
 from ledger.errors import Malformed, Refused, Unavailable, cannot_write
 from ledger.records.authority import Filing
 from ledger.records.dates import batch_day

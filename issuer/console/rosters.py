@@ -18,12 +18,13 @@ from issuer.batch import Step, World
 from issuer.config import IssuerSettings
 from issuer.console.terminal import NOT_CLEAN, OK, ask, passphrase, progress, say, say_json, tell, waiting_told
 from issuer.console.waiting import tell_without, told_waiting
-from issuer.desk import Outcome, examine_roster, issue_roster, open_desk, replace_file
+from issuer.desk import Outcome, examine_roster, issue_roster, open_desk
 from issuer.examine import Examined, open_roster
 from issuer.late import draft_late, format_request, issue_permitted, read_permit
 from issuer.proofs import EvidenceClient, Watch, missing_evidence
 from issuer.roster.report import render_report, write_fix_sheet
 from ledger.client import LedgerClient
+from ledger.durable import replace_file
 from ledger.errors import Malformed
 from ledger.printing.fonts import load_fonts
 from ledger.progress import Progress

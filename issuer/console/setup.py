@@ -11,9 +11,10 @@ from typing import Any
 
 from issuer.config import SETTINGS_FILE, IssuerSettings
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json
-from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys, replace_file
+from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys
 from issuer.filing import fetch_filing, fetch_genesis
 from ledger.client import LedgerClient
+from ledger.durable import replace_file
 from ledger.errors import Refused, Unverified, cannot_create
 from ledger.keystore import LIGHT_COST, PERSON_COST, public_part
 from ledger.records.authority import Filing

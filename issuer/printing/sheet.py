@@ -19,6 +19,7 @@ from typing import Final
 from issuer.printing.certificate import QR_REGION, CertificateFace, render_certificate
 from issuer.printing.slip import ClaimSlip
 from ledger import scan
+from ledger.durable import replace_file
 from ledger.errors import Malformed, Refused, Unavailable, Unverified, cannot
 from ledger.printing.fonts import load_fonts
 from ledger.printing.qr import DOTS_PER_INCH
@@ -94,14 +95,8 @@ def print_one(face: CertificateFace, slip: ClaimSlip, path: Path, staple: bytes)
             warning = refused
             face = replace(face, qr_text=face.link)
             pdf = render_certificate(face, slip, fonts, inside)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(pdf)
-        try:
-            read_back(part.read_bytes(), face.qr_text)
-        except BaseException:
-            part.unlink()
-            raise
-        part.replace(path)
+        read_back(pdf, face.qr_text)
+        replace_file(path, pdf)
     except Refused as refused:
         return Printed(path, False, refused.code, refused.text)
     except Unverified:

@@ -9,9 +9,9 @@ from pathlib import Path
 from openpyxl import Workbook
 
 from issuer.roster.check import RosterReport
-from ledger.errors import cannot
+from ledger.durable import replace_file
 from ledger.progress import display_width
-from ledger.sheets.inert import append_texts
+from ledger.sheets.inert import append_texts, book_bytes
 from ledger.sheets.problem import ERROR, NOTE, WARNING, Problem
 from ledger.sheets.sheet import Cell, Sheet, shown
 from ledger.text import Text
@@ -62,10 +62,7 @@ def write_fix_sheet(path: Path, sheet: Sheet, problems: Sequence[Problem]) -> in
         texts = [_full(row.cell(at)) for at in range(len(titles))]
         told = "；".join(wrong[row.number][:20])[:2_000]
         append_texts(page, (*texts, told, str(row.number)))
-    try:
-        book.save(path)
-    except OSError as error:
-        raise cannot(Text("无法写入表格", "the sheet cannot be written"), error)
+    replace_file(path, book_bytes(book))
     return len(rows)
 
 

@@ -20,7 +20,8 @@ from typing import Any
 from ledger.client import LedgerClient, Pending
 from ledger.console.bodies import READERS, hex_bytes, read_body
 from ledger.console.describe import describe
-from ledger.console.paths import read_file, write_new
+from ledger.console.paths import read_file
+from ledger.durable import write_new_file
 from ledger.errors import Malformed, Refused
 from ledger.keystore import LIGHT_COST, PERSON_COST, create_key_file, new_key, open_key_file, read_passphrase
 from ledger.records import cose
@@ -114,7 +115,7 @@ def _keygen(arguments: argparse.Namespace) -> int:
 
 def _propose(arguments: argparse.Namespace) -> int:
     proposal = propose(arguments.origin, _body(arguments))
-    write_new(arguments.out, format_proposal(proposal))
+    write_new_file(arguments.out, format_proposal(proposal))
     return _show(argparse.Namespace(proposal=arguments.out))
 
 
@@ -165,7 +166,7 @@ def _sign(arguments: argparse.Namespace) -> int:
         "kid": part.kid.hex(),
         "signature": part.signature.hex(),
     }
-    write_new(arguments.out, json.dumps(document, indent=1).encode() + b"\n")
+    write_new_file(arguments.out, json.dumps(document, indent=1).encode() + b"\n")
     return 0
 
 
@@ -181,7 +182,7 @@ def _combine(arguments: argparse.Namespace) -> int:
     held = len({part.kid for part in parts})
     if isinstance(body, Genesis) and held < body.threshold:
         raise Refused("TOO_FEW", "signatures", _TOO_FEW.format(wanted=body.threshold, held=held))
-    write_new(arguments.out, proposal.signed(tuple(parts)))
+    write_new_file(arguments.out, proposal.signed(tuple(parts)))
     print(_SIGNED.format(held=held).both())
     if isinstance(body, AuthorityChange):
         signed = {part.kid for part in parts}

@@ -12,7 +12,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from ledger.console.paths import add_folder, add_owner, read_file, write_new
+from ledger.console.paths import add_folder, add_owner, read_file
+from ledger.durable import write_new_file
 from ledger.edge import Site
 from ledger.edge_log import start_logging
 from ledger.errors import Malformed
@@ -162,7 +163,7 @@ def _next_keys(arguments: argparse.Namespace) -> int:
 
 def _catalogue(arguments: argparse.Namespace) -> int:
     raw = import_catalogue_file(arguments.source, arguments.version, base=load_catalogue())
-    write_new(arguments.out, raw)
+    write_new_file(arguments.out, raw)
     print(f"sha256 {sha256(raw).hexdigest()}")
     return 0
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ledger.durable import write_new_file
-from ledger.errors import Malformed, Refused, cannot_read, cannot_write
+from ledger.errors import Malformed, cannot_read
 from ledger.text import Text
 
 
@@ -20,17 +19,6 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(raw) > limit:
         raise Malformed(Text(f"{path.name}：超过 {limit} 字节", f"{path.name}: larger than {limit} bytes"))
     return raw
-
-
-def write_new(path: Path, raw: bytes) -> None:
-    """Write a file that must not exist. Raises Refused or Unavailable, and leaves no half of it then."""
-    try:
-        write_new_file(path, raw)
-    except FileExistsError as error:
-        text = Text(f"{path} 已存在，不会被覆盖", f"{path} exists; not overwritten")
-        raise Refused("EXISTS", str(path), text) from error
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

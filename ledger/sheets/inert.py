@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
 # The wide forms too, which East Asian editions of spreadsheet programs take for the ordinary ones.
@@ -21,6 +23,13 @@ def inert(text: str) -> str:
 def append_texts(page: Any, texts: Sequence[str]) -> None:
     """Append a row to a write-only sheet: every cell is text, and no text can start a formula (`inert`)."""
     page.append(_text_cells(page, texts))
+
+
+def book_bytes(book: Workbook) -> bytes:
+    """The xlsx file of a workbook that is filled."""
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
 
 
 def _text_cells(page: Any, texts: Sequence[str]) -> Iterator[Any]:

@@ -1,4 +1,5 @@
-"""Power cuts at every step of an export and of making a guard, and broken builds that must be noticed."""
+"""Power cuts at every step of an export, of making a guard, of keeping evidence and of an issuer's results, and broken
+builds that must be noticed."""
 
 from __future__ import annotations
 
@@ -16,8 +17,12 @@ from ledger.log_folder import CHECKPOINT
 from ledger.service.guard import FileGuard
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+from tests.support.auditing import NOW, auditing
+from tests.support.build_log import FakeLedger, LogBuilder
+from tests.support.issuer_desk import sample, set_up, write_csv
 from tests.support.power_cut import PowerCut, no_file_is_synchronised, no_folder_is_synchronised, nothing
 from tests.support.tile_log import TileLog
+from verifier.audit.evidence import Fork, parse_evidence
 
 SIZES = (200, 257, 300)  # partial tiles alone; full ones instead, which the next checkpoint still needs
 Break = Callable[[ExitStack], None]
@@ -140,3 +145,78 @@ def test_a_guard_that_was_made_survives_a_power_cut(broken: Break, tmp_path: Pat
     else:
         with pytest.raises(AssertionError, match="the guard is gone"):
             make()
+
+
+BUILDS = [(nothing, ""), (no_file_is_synchronised, "is torn"), (no_folder_is_synchronised, "is gone")]
+
+
+@pytest.mark.parametrize(("broken", "noticed"), BUILDS)
+async def test_evidence_of_a_fork_survives_a_power_cut(broken: Break, noticed: str, tmp_path: Path) -> None:
+    """It convicts a log that may never show both heads again: whole where it is, and there once the look has ended."""
+    log, fork = await LogBuilder.create(tmp_path / "log.db"), await LogBuilder.create(tmp_path / "fork.db")
+    await log.issue(log.certificate("here"))
+    await fork.issue(*(fork.certificate(f"there {n}") for n in range(2)))
+    ledger, looked = FakeLedger(log), [False]
+
+    def whole(files: Mapping[str, bytes]) -> None:
+        there = {path: raw for path, raw in files.items() if path.startswith("evidence/") and path.endswith(".json")}
+        assert all(there.values()), "the evidence is torn"
+        assert all(isinstance(parse_evidence(raw), Fork) for raw in there.values())
+        assert there or not looked[0], "the evidence is gone"
+
+    async with auditing(tmp_path / "a", log, ledger) as audit:
+        await audit.look(NOW)
+        ledger.log = fork
+        with ExitStack() as outcome:
+            if noticed:
+                outcome.enter_context(pytest.raises(AssertionError, match=noticed))
+            with PowerCut(tmp_path / "a", whole) as cut, ExitStack() as stack:
+                broken(stack)
+                await audit.look(NOW)
+                looked[0] = True
+                cut.look()
+        assert len(audit.evidence_files()) == 1
+    await log.store.close()
+    await fork.store.close()
+
+
+OLDER = b"what was handed out before"
+
+
+@pytest.mark.parametrize(("broken", "noticed"), BUILDS)
+async def test_results_survive_a_power_cut(broken: Break, noticed: str, tmp_path: Path) -> None:
+    """Of papers that are made again there is the old one or the new one, and once they are made they are there."""
+    setting = set_up(tmp_path / "desk")
+    outcome = await setting.issue(write_csv(tmp_path / "roster.csv", sample(1)))
+    room = tmp_path / "room"
+    room.mkdir()
+    seen: dict[str, set[bytes]] = {}
+    made: set[str] = set()
+
+    def whole(files: Mapping[str, bytes]) -> None:
+        assert made <= files.keys(), f"{sorted(made - files.keys())} is gone"
+        for path, content in files.items():
+            seen.setdefault(path, set()).add(content)
+
+    async def write() -> dict[str, bytes]:
+        await setting.write(room / "out", outcome, workers=1)
+        there = {str(path.relative_to(room)): path.read_bytes() for path in room.rglob("*") if path.is_file()}
+        made.update(there)
+        cut.look()
+        return there
+
+    with ExitStack() as judged:
+        if noticed:
+            judged.enter_context(pytest.raises(AssertionError, match=noticed))
+        with PowerCut(room, whole) as cut, ExitStack() as stack:
+            broken(stack)
+            contents = [await write()]
+            for path in made:
+                with (room / path).open("wb") as file:
+                    file.write(OLDER)
+                    file.flush()
+                    os.fsync(file.fileno())
+            contents.append(await write())
+        assert len(made) == 5
+        for path in made:
+            assert seen[path] <= {OLDER, *(content[path] for content in contents)}, f"{path} is torn"

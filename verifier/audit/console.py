@@ -25,6 +25,7 @@ from typing import Final
 
 from aiohttp import web
 
+from ledger.durable import replace_file
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unverified
@@ -44,7 +45,7 @@ from verifier.audit.follow import spare_collector
 from verifier.audit.openings import OpeningsResult, check_openings
 from verifier.audit.openings_folder import open_folder
 from verifier.audit.page import report_page
-from verifier.audit.report import build_report, format_report, report_text, write_file
+from verifier.audit.report import build_report, format_report, report_text
 from verifier.audit.run import Audit, exit_code, open_audit
 from verifier.audit.service import Service
 from verifier.audit.web import create_app
@@ -124,9 +125,9 @@ async def _openings(sources: Sequence[Path], audit: Audit) -> OpeningsResult | N
 
 
 def _write(folder: Path, report: dict[str, object]) -> None:
-    write_file(folder / REPORT_JSON, format_report(report))
-    write_file(folder / REPORT_HTML, report_page(report, "zh", switch=REPORT_HTML_EN).encode())
-    write_file(folder / REPORT_HTML_EN, report_page(report, "en", switch=REPORT_HTML).encode())
+    replace_file(folder / REPORT_JSON, format_report(report))
+    replace_file(folder / REPORT_HTML, report_page(report, "zh", switch=REPORT_HTML_EN).encode())
+    replace_file(folder / REPORT_HTML_EN, report_page(report, "en", switch=REPORT_HTML).encode())
 
 
 def _init(options: argparse.Namespace) -> int:

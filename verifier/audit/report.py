@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-from ledger.errors import Unavailable, cannot_write
+from ledger.errors import Unavailable
 from ledger.log_folder import log_address
 from ledger.records.dates import format_day
 from ledger.records.kinds import CertificateStatus, Kind
@@ -156,16 +155,6 @@ def report_text(report: dict[str, Any]) -> str:
     if not report["alarms"]:
         lines.append("  没有报警 / no alarms")
     return "\n".join(lines) + "\n"
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Replace a report file as a whole. Raises Unavailable."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def _statistics(numbers: Statistics) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Final
 
 from ledger.client import LedgerClient
-from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified, cannot_read, cannot_write
+from ledger.durable import make_folder, replace_file
+from ledger.errors import CertLedgerError, Malformed, Unavailable, Unverified, cannot_create, cannot_read
 from ledger.records.dates import batch_day
 from ledger.records.refusals import Refusal
 from ledger.reference_data import load_ladder
@@ -223,12 +224,10 @@ class Audit:
     def _write(self, name: str, raw: bytes) -> None:
         folder = self.folder / EVIDENCE_FOLDER
         try:
-            folder.mkdir(exist_ok=True)
-            part = folder / (name + ".part")
-            part.write_bytes(raw)
-            part.replace(folder / name)
+            make_folder(folder)
         except OSError as error:
-            raise cannot_write(folder / name, error) from error
+            raise cannot_create(folder, error) from error
+        replace_file(folder / name, raw)
 
 
 class Recorded:

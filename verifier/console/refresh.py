@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ledger.client import LedgerClient
-from ledger.errors import Malformed, Refused, Unverified, cannot_read, cannot_write
+from ledger.durable import replace_file
+from ledger.errors import Malformed, Refused, Unverified, cannot_read
 from ledger.records.bundle import FIRST_BYTE as BUNDLE_START
 from ledger.records.bundle import MAX_BUNDLE, Bundle, format_bundle, parse_bundle
 from ledger.records.evidence import Evidence, parse_evidence
@@ -66,7 +65,7 @@ def _refresh(options: argparse.Namespace) -> int:
             return await vouched_evidence(newest, client, trust, now_ms), newest
 
     new, proven = newest_refreshed(item, asyncio.run(fetch()), trust, now_ms)
-    _replace(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
+    replace_file(options.file, format_bundle(new) if isinstance(new, Bundle) else format_staple(new))
     as_of_ms = proven.state.time_ms
     print(f"{options.file}: 证明已更新，截至 / proof refreshed, as of {say_time(as_of_ms, 'zh')}")
     print(_worth(verify(CheckEvidence(new, offline=True), trust, now_ms)))
@@ -94,20 +93,3 @@ def _read(path: Path) -> Bundle | Staple:
     if sniff(raw) != "cbor-or-other":
         raise Refused("PRINTED", "file", _PRINTED)
     return parse_bundle(raw) if raw[:1] == BUNDLE_START else parse_staple(raw)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write atomically, for the owner alone: a crash leaves the old file or the new one, and maybe a `.part` beside."""
-    part = path.with_name(path.name + ".part")
-    try:
-        mode = path.stat().st_mode & 0o777
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(mode)
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise cannot_write(path, error) from error

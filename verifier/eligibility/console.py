@@ -24,7 +24,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.errors import Malformed, Refused, cannot_read, cannot_write
+from ledger.durable import check_new, write_new_file
+from ledger.errors import Malformed, Refused, cannot_read
 from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
@@ -218,6 +219,8 @@ def _eligible(options: argparse.Namespace) -> int:
     packs = [find_pack(name) for name in options.pack]
     if options.out is not None and len(packs) != 1:
         raise Malformed(Text("--out 只能写入一个规则包的决定", "--out takes the decision of one pack"))
+    if options.out is not None:
+        check_new(options.out)
     raw = {} if options.facts is None else _read_facts(options.facts)
     asked = frozenset(name for pack in packs for name in pack.inputs)
     facts = [read_facts(raw, pack, others=asked) for pack in packs]
@@ -237,7 +240,7 @@ def _eligible(options: argparse.Namespace) -> int:
         decide(shown.certificates, given, pack, as_of, shown.rejected) for pack, given in zip(known, facts, strict=True)
     ]
     if options.out is not None:
-        _write(options.out, format_decision(decisions[0]))
+        write_new_file(options.out, format_decision(decisions[0]), 0o600)
     if options.json:
         ladder = load_ladder()
         print(
@@ -309,13 +312,6 @@ def _read(path: Path, most: int) -> bytes:
             return file.read(most + 1)
     except OSError as error:
         raise cannot_read(path, error) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def _tell(message: str) -> None:

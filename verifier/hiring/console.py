@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, cannot_read, cannot_write
+from ledger.durable import check_new, write_new_file
+from ledger.errors import cannot_read
 from ledger.progress import Progress
 from ledger.text import Text
 from verifier.config import VerifierSettings, load_folder
@@ -53,14 +53,13 @@ def _run(options: argparse.Namespace) -> int:
     raw = _read(options.file)
     if options.verify:
         return _verify(options, settings, raw)
-    if options.out.exists():
-        raise Malformed(Text(f"{options.out} 已存在，不会被覆盖", f"{options.out} exists and is not overwritten"))
+    check_new(options.out)
     asked = read_list(raw, options.file.name)
     for note in asked.notes:
         print(note.text.both(), file=sys.stderr)
     result = asyncio.run(_check(options, settings, asked))
     messages = load_messages()
-    _write(options.out, write_result(asked.sheet, result, messages, options.lang))
+    write_new_file(options.out, write_result(asked.sheet, result, messages, options.lang), 0o600)
     for item, content in summary_lines(result.summary, messages, options.lang):
         print(f"{item}: {content}")
     return 0 if all(row.code in GREEN for row in result.rows.values()) else 1
@@ -100,17 +99,6 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_LIST + 1)
     except OSError as error:
         raise cannot_read(path, error) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """For the owner alone, and never over another file. A crash leaves a part of it."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def _tell(message: str) -> None:

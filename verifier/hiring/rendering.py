@@ -19,7 +19,7 @@ import msgspec
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from ledger.sheets.inert import append_texts, inert
+from ledger.sheets.inert import append_texts, book_bytes, inert
 
 SUMMARY_SHEET: Final = "核验摘要 Summary"
 _NO_NAME: Final = re.compile(r"[\[\]:*?/\\]")  # ECMA-376 18.2.19, and what the programs refuse besides
@@ -72,9 +72,7 @@ def _render_xlsx(page: Page) -> bytes:
     second.column_dimensions["A"].width, second.column_dimensions["B"].width = 44, 90
     for line in page.summary:
         append_texts(second, line)
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
+    return book_bytes(book)
 
 
 def _xlsx_cells(sheet: Any, cells: Sequence[Any]) -> Iterator[Any]:

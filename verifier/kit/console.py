@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import CertLedgerError, Malformed, Refused, cannot_read, cannot_write
+from ledger.durable import replace_file
+from ledger.errors import CertLedgerError, Malformed, Refused, cannot_read
 from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.progress import Progress
 from ledger.text import Text
@@ -124,7 +124,7 @@ def _make(options: argparse.Namespace) -> int:
 
     kit = asyncio.run(run())
     raw = sign_kit(kit, name, signer)
-    _write(options.out, raw)
+    replace_file(options.out, raw)
     believed = believe(kit, settings.trusts(), kit.made_ms)
     for short in shortcomings(believed, kit.made_ms):
         print(short.both(), file=sys.stderr)
@@ -142,19 +142,6 @@ def _read(file: Path) -> bytes:
             return opened_file.read(MAX_KIT + 1)
     except OSError as error:
         raise cannot_read(file, error) from error
-
-
-def _write(file: Path, raw: bytes) -> None:
-    """The whole kit or the one before it: a crash leaves a `.new` file beside it at most."""
-    fresh = file.with_name(f"{file.name}.new")
-    try:
-        with fresh.open("wb") as out:
-            out.write(raw)
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(file)
-    except OSError as error:
-        raise cannot_write(file, error) from error
 
 
 def _now_ms() -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused, cannot_create, cannot_write
+from ledger.durable import replace_file, write_new_file
+from ledger.errors import Malformed, Refused, cannot_create
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.settings import described, format_settings, load_settings
 from ledger.text import Text
@@ -119,7 +120,7 @@ def create_folder(
             state.add_log(log.origin)
     finally:
         state.close()
-    _write(folder / SETTINGS_FILE, format_settings(settings))
+    write_new_file(folder / SETTINGS_FILE, format_settings(settings).encode())
     return Cosigner(settings.name, Ed25519Signer(keys[_ED25519].secret), MlDsa44Signer(keys[_ML_DSA].secret))
 
 
@@ -164,17 +165,4 @@ def add_log(folder: Path, log: WitnessedLog) -> None:
         state.add_log(log.origin)
     finally:
         state.close()
-    fresh = path.with_name(f".{SETTINGS_FILE}.new")
-    fresh.unlink(missing_ok=True)
-    _write(fresh, text)
-    fresh.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    replace_file(path, text.encode())

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import Unavailable
 from tests.support.auditing import NOW, auditing
 from tests.support.build_log import FILING, FakeLedger, LogBuilder
-from verifier.audit.report import SCHEMA, build_report, format_report, report_text, write_file
+from verifier.audit.report import SCHEMA, build_report, format_report, report_text
 from verifier.audit.run import Audit
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "auditing.md"
@@ -81,11 +80,3 @@ async def test_an_audit_that_saw_nothing(tmp_path: Path) -> None:
         assert report["problem"] == "没有应答 / the ledger does not answer"
         assert "could not be decided".lower() in report_text(report).lower()
     await log.store.close()
-
-
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    write_file(tmp_path / "r", b"one")
-    write_file(tmp_path / "r", b"two")
-    assert (tmp_path / "r").read_bytes() == b"two" and len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(Unavailable):
-        write_file(tmp_path / "nowhere" / "r", b"x")

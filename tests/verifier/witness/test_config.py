@@ -110,7 +110,7 @@ def test_a_log_added_later(folder: Path) -> None:
     state.close()
     with pytest.raises(Refused, match="already"):
         add_log(folder, log)
-    assert [path.name for path in folder.iterdir() if path.name.endswith(".new")] == []
+    assert [path.name for path in folder.iterdir() if path.name.endswith((".new", ".part"))] == []
 
 
 def test_a_log_is_added_to_a_witness_without_any(tmp_path: Path) -> None:
@@ -126,13 +126,12 @@ def test_a_crash_in_the_middle_of_adding_is_repaired_by_adding_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (log,) = logs_of(VKEYS_B)
-    write = config._write
 
-    def fail(path: Path, text: str) -> None:
-        write(path, text[:100])
+    def fail(path: Path, content: bytes) -> None:
+        path.with_name(f"{path.name}.part").write_bytes(content[:100])
         raise OSError("crash")
 
-    monkeypatch.setattr(config, "_write", fail)
+    monkeypatch.setattr(config, "replace_file", fail)
     with pytest.raises(OSError):
         add_log(folder, log)
     monkeypatch.undo()

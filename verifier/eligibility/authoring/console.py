@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused, cannot_create, cannot_read, cannot_write
+from ledger.durable import write_new_file
+from ledger.errors import Malformed, Refused, cannot_create, cannot_read
 from ledger.records.dates import batch_day, format_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
@@ -74,7 +75,7 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _sheet(options: argparse.Namespace, pack: Pack) -> int:
-    _write_new(options.file, write_workbook(pack, load_ladder()))
+    write_new_file(options.file, write_workbook(pack, load_ladder()))
     print(f"{options.file}: {pack.id} {pack.title.both()}")
     return 0
 
@@ -164,14 +165,4 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     except OSError as error:
         raise cannot_create(folder, error) from error
     for name, content in files.items():
-        _write_new(folder / name, content)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise Refused("EXISTS", str(path), _EXISTS.format(path=path))
-    except OSError as error:
-        raise cannot_write(path, error) from error
+        write_new_file(folder / name, content)

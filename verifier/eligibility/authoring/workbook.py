@@ -12,7 +12,6 @@ change are not kept.
 from __future__ import annotations
 
 import datetime as dt
-import io
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -22,7 +21,7 @@ from openpyxl import Workbook
 from ledger.errors import Refused
 from ledger.records.grades import Ladder
 from ledger.sheets.form import Form
-from ledger.sheets.inert import append_texts
+from ledger.sheets.inert import append_texts, book_bytes
 from ledger.sheets.read import read_sheet_bytes
 from ledger.sheets.sheet import Odd, Sheet, SheetRow
 from ledger.text import Text
@@ -59,9 +58,7 @@ def write_workbook(pack: Pack, ladder: Ladder) -> bytes:
         _write(book, name, lines)
     for table in pack.tables:
         _write(book, table.id, _table_lines(table, pack, ladder))
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
+    return book_bytes(book)
 
 
 def read_workbook(raw: bytes, pack: Pack, ladder: Ladder) -> dict[str, bytes]:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused, cannot_read, cannot_write
+from ledger.durable import check_new, write_new_file
+from ledger.errors import Malformed, Refused, cannot_read
 from ledger.progress import Progress
 from ledger.records.dates import batch_day, parse_day
 from ledger.reference_data import load_ladder
@@ -92,8 +92,7 @@ def _add_sheet(command: argparse.ArgumentParser, day: argparse._ActionsContainer
 def _run(options: argparse.Namespace) -> int:
     settings = load_folder(options.dir)
     pack = _pack(options, settings)
-    if options.out.exists():
-        raise Malformed(Text(f"{options.out} 已存在，不会被覆盖", f"{options.out} exists and is not overwritten"))
+    check_new(options.out)
     today = batch_day(_now_ms())
     as_of = today if options.as_of is None else parse_day(options.as_of)
     previous = _read(options.previous) if options.wages and options.previous else b""
@@ -106,7 +105,7 @@ def _run(options: argparse.Namespace) -> int:
     done = asyncio.run(_answered(options, settings, run))
     for note in run.notes:
         print(note.text.both(), file=sys.stderr)
-    _write(options.out, done.result)
+    write_new_file(options.out, done.result, 0o600)
     for item, content in done.summary:
         print(f"{item}: {content}")
     return 1 if any(one.decision is None for one in done.answered) else 0
@@ -150,17 +149,6 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_SHEET + 1)
     except OSError as error:
         raise cannot_read(path, error) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """For the owner alone, and never over another file. A crash leaves a part of it."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def _tell(message: str) -> None:
