@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +35,7 @@ from issuer.results import check_unused
 from issuer.state import BatchHeader, BatchState, read_state
 from ledger.durable import replace_file
 from ledger.errors import Malformed, Refused, Unavailable, Unverified, cannot, cannot_create
-from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
+from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file, public_part
 from ledger.printing.fonts import Fonts
 from ledger.records import canonical
 from ledger.records.authority import Filing
@@ -170,7 +170,8 @@ def make_keys(
 ) -> dict[str, str]:
     """Create the file with record key and request key, and public.json; return what public.json says.
 
-    Raises Refused rather than overwrite any of them; Unavailable (disk).
+    A crash leaves a key file without public.json, for `public_keys`. Raises Refused rather than overwrite any of them;
+    Unavailable (disk).
     """
     for name in (KEYS, PUBLIC_KEYS):
         if (folder / name).exists():
@@ -184,7 +185,18 @@ def make_keys(
         for name in (RECORD_KEY, REQUEST_KEY)
     }
     create_key_file(folder / KEYS, keys, passphrase, cost=cost, random_bytes=random_bytes)
-    public = {f"{name}_key": (key.public or b"").hex() for name, key in keys.items()}
+    return _write_public(folder, {name: key.public for name, key in keys.items()})
+
+
+def public_keys(folder: Path) -> dict[str, str] | None:
+    """Make public.json again from a key file that a crash left without it; None where there is no such one."""
+    if (folder / PUBLIC_KEYS).exists() or not (folder / KEYS).exists():
+        return None
+    return _write_public(folder, {key.name: key.public for key in public_part(folder / KEYS)})
+
+
+def _write_public(folder: Path, keys: Mapping[str, bytes | None]) -> dict[str, str]:
+    public = {f"{name}_key": (keys[name] or b"").hex() for name in (RECORD_KEY, REQUEST_KEY)}
     replace_file(folder / PUBLIC_KEYS, (json.dumps(public, indent=2) + "\n").encode())
     return public
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.addresses import check_ledger_url
-from ledger.durable import replace_file
+from ledger.durable import make_folder, replace_file
 from ledger.errors import Malformed, Refused, Unavailable, cannot_read
 from ledger.log_folder import check_log_url
 from ledger.reference_data import load_catalogue, load_ladder
@@ -18,6 +18,7 @@ from ledger.store.opening import check_place, create_store, open_store
 from ledger.text import Text
 from ledger.tlog.note import ED25519, parse_vkey
 from verifier import listening
+from verifier.folder import check_unmade, load_made, write_settings
 from verifier.former_config import FORMER, FormerKeysConfig
 from verifier.trust import BUNDLE_AGE_S, FRESHNESS_S, NO_QUORUM, SKEW_S, Trust, build_trust
 
@@ -325,16 +326,13 @@ class VerifierSettings:
 
 
 async def create_folder(folder: Path, settings: VerifierSettings) -> None:
-    """Make a verifier's folder: settings and, for replicas, empty stores. Raises Refused when one is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with (folder / SETTINGS_FILE).open("x", encoding="utf-8") as file:
-            file.write(format_settings(settings))
-    except FileExistsError:
-        raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
-    if settings.replica:
-        for log in settings.logs:
-            await (await create_store(log.place, folder, private=False)).close()
+    """Make a verifier's folder: for replicas empty stores, and last the settings. A crash leaves a folder that does not
+    count as made, and stores that the next `init` takes. Raises Refused when one is there, Unavailable."""
+    check_unmade(folder / SETTINGS_FILE)
+    make_folder(folder)
+    for log in settings.logs if settings.replica else ():
+        await _empty_store(log, folder)
+    write_settings(folder / SETTINGS_FILE, settings)
 
 
 async def add_log(folder: Path, log: LogConfig) -> None:
@@ -346,11 +344,7 @@ async def add_log(folder: Path, log: LogConfig) -> None:
         raise Refused("EXISTS", log.origin, Text("该日志已在设置中", "This log is in the settings already"))
     settings = replace(settings, logs=(log,))
     if settings.replica:
-        try:
-            store = await open_store(log.place, folder, private=False)
-        except (Unavailable, Refused):
-            store = await create_store(log.place, folder, private=False)
-        await store.close()
+        await _empty_store(log, folder)
     path = folder / SETTINGS_FILE
     _, table, words = format_settings(settings).partition("\n[[logs]]\n")
     text = path.read_text("utf-8-sig").rstrip("\n") + "\n" + table + words
@@ -359,11 +353,18 @@ async def add_log(folder: Path, log: LogConfig) -> None:
     replace_file(path, text.encode())
 
 
+async def _empty_store(log: LogConfig, folder: Path) -> None:
+    """A store for the replica: new, or that which an earlier run made before a crash."""
+    try:
+        store = await open_store(log.place, folder, private=False)
+    except (Unavailable, Refused):
+        store = await create_store(log.place, folder, private=False)
+    await store.close()
+
+
 def load_folder(folder: Path) -> VerifierSettings:
     """Raises Refused when `init` was not run there, and with every problem of the file."""
-    if not (folder / SETTINGS_FILE).exists():
-        raise Refused("NOT_INITIALISED", str(folder), Text("该目录尚未初始化", "Run init for this folder first"))
-    return load_settings(VerifierSettings, folder / SETTINGS_FILE)
+    return load_made(VerifierSettings, folder / SETTINGS_FILE, "cert-verifier init")
 
 
 def load_replicas(folder: Path) -> VerifierSettings:

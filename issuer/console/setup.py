@@ -11,7 +11,7 @@ from typing import Any
 
 from issuer.config import SETTINGS_FILE, IssuerSettings
 from issuer.console.terminal import NOT_CLEAN, OK, passphrase, say, say_json
-from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys
+from issuer.desk import FILING, GENESIS, KEYS, PUBLIC_KEYS, RECORD_KEY, REQUEST_KEY, make_keys, public_keys
 from issuer.filing import fetch_filing, fetch_genesis
 from ledger.client import LedgerClient
 from ledger.durable import replace_file
@@ -31,7 +31,7 @@ _UNLISTED = Text(
 
 
 def keygen(arguments: Namespace) -> int:
-    public = make_keys(
+    public = public_keys(arguments.dir) or make_keys(
         arguments.dir,
         passphrase(arguments, confirm=True),
         label=arguments.label,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer.desk import KEYS, make_keys, open_desk
+from issuer.desk import KEYS, PUBLIC_KEYS, make_keys, open_desk, public_keys
 from ledger.errors import Refused, Unverified
 from ledger.keystore import public_part
 from ledger.records.authority import FilingRow
@@ -159,3 +160,26 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 def test_a_wrong_passphrase_opens_nothing(setting: Setting) -> None:
     with pytest.raises(Unverified):
         open_desk(setting.desk.folder, lambda: b"wrong horse battery")
+
+
+def test_keys_without_public_json_get_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a crash between the two files leaves: keys that are filed nowhere yet, and must not be lost for that."""
+    random_bytes = random.Random(1).randbytes
+
+    def make() -> dict[str, str]:
+        return make_keys(tmp_path, PASSPHRASE, label="x", today_day=TODAY, random_bytes=random_bytes, cost=CHEAP)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    assert public_keys(tmp_path) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("issuer.desk.replace_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make()
+    with pytest.raises(Refused, match="key_file_exists"):
+        make()
+    made = public_keys(tmp_path)
+    assert made == json.loads((tmp_path / PUBLIC_KEYS).read_bytes())
+    assert made == {f"{key.name}_key": (key.public or b"").hex() for key in public_part(tmp_path / KEYS)}
+    assert public_keys(tmp_path) is None

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.errors import Malformed, Refused
 from tests.support.tile_log import TileLog
+from verifier import config
 from verifier.config import SETTINGS_FILE, LogConfig, VerifierSettings, add_log, create_folder, load_folder
 
 LEDGER = "http://127.0.0.1:8700"
@@ -86,3 +87,22 @@ def test_settings_that_contradict_themselves() -> None:
 def test_where_a_log_is_read() -> None:
     assert FIRST.source_url == LEDGER and SECOND.source_url == "file:///srv/b"
     assert log_of("a.example/1", tiles_url="https://cdn.example/1").source_url == "https://cdn.example/1"
+
+
+@pytest.mark.parametrize("step", ["create_store", "write_settings"])
+async def test_a_folder_whose_making_was_killed_is_made_by_the_next_run(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(config, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            await create_folder(tmp_path / "v", SETTINGS)
+    with pytest.raises(Refused, match="NOT_INITIALISED"):
+        load_folder(tmp_path / "v")
+    await create_folder(tmp_path / "v", SETTINGS)
+    assert load_folder(tmp_path / "v") == SETTINGS and (tmp_path / "v" / FIRST.place).exists()
+    with pytest.raises(Refused, match="EXISTS"):
+        await create_folder(tmp_path / "v", SETTINGS)

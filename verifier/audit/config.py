@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Malformed, Refused
+from ledger.durable import make_folder
+from ledger.errors import Malformed
 from ledger.log_folder import check_log_url
-from ledger.settings import described, format_settings, load_settings
+from ledger.settings import described
 from ledger.text import Text
 from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.tlog.policy import NO_WITNESSES, Policy, format_policy, parse_policy
 from verifier import listening
 from verifier.audit.store import create_audit_store
+from verifier.folder import check_unmade, load_made, write_settings
 from verifier.former import FormerKeys, check_former, check_pair
 from verifier.former_config import FORMER, FormerKeysConfig
 
@@ -249,17 +251,14 @@ class AuditSettings:
 
 
 def create_folder(folder: Path, settings: AuditSettings) -> None:
-    """Make an auditor's folder: settings and an empty store. Raises Refused when one is there already."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / SETTINGS_FILE).exists():
-        raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
+    """Make an auditor's folder: an empty store, and last the settings. A crash leaves a folder that does not count as
+    made. Raises Refused when one is there already, Unavailable."""
+    check_unmade(folder / SETTINGS_FILE)
+    make_folder(folder)
     create_audit_store(folder / STORE_FILE).close_now()
-    with (folder / SETTINGS_FILE).open("x", encoding="utf-8") as file:  # last: a folder with settings is whole
-        file.write(format_settings(settings))
+    write_settings(folder / SETTINGS_FILE, settings)
 
 
 def load_folder(folder: Path) -> AuditSettings:
     """Raises Refused when the folder was never initialised, and with every problem of the file."""
-    if not (folder / SETTINGS_FILE).exists():
-        raise Refused("NOT_INITIALISED", str(folder), Text("该目录尚未初始化", "Run init for this folder first"))
-    return load_settings(AuditSettings, folder / SETTINGS_FILE)
+    return load_made(AuditSettings, folder / SETTINGS_FILE, "cert-verifier audit init")

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from ledger.addresses import check_ledger_url
-from ledger.errors import Malformed, Refused, cannot_write
+from ledger.errors import Malformed, cannot_write
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
 from ledger.records.authority import PAYER_LETTER, check_filing_number
-from ledger.settings import described, format_settings, load_settings
+from ledger.settings import described
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from ledger.tlog.note import VerifierKey, parse_vkey
 from verifier.claims.journal import create_journal
+from verifier.folder import check_unmade, load_made, write_settings
 
 PASSPHRASE: Final = "CERT_PAYER_PASSPHRASE"  # noqa: S105  # the name of the variable
 PROMPT: Final = Text("支付机构密钥的口令", "passphrase of the payer's keys")
@@ -67,8 +68,7 @@ def create_folder(
 
     Raises Refused rather than replace anything, also what an interrupted `init` left behind.
     """
-    if (folder / SETTINGS_FILE).exists():
-        raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
+    check_unmade(folder / SETTINGS_FILE)
     keys = {
         name: new_key("ed25519", f"payer {name}", created_day=created_day, random_bytes=os.urandom)
         for name in (RECORD, REQUEST)
@@ -77,20 +77,15 @@ def create_folder(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         create_key_file(folder / KEYS_FILE, keys, passphrase, cost=cost)
         create_journal(folder / JOURNAL_FILE)
-        with (folder / SETTINGS_FILE).open("x", encoding="utf-8") as file:
-            file.write(format_settings(settings))
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise cannot_write(folder, error) from error
+    write_settings(folder / SETTINGS_FILE, settings)
     return PayerKeys(Ed25519Signer(keys[RECORD].secret), Ed25519Signer(keys[REQUEST].secret))
 
 
 def load_folder(folder: Path) -> PayerSettings:
     """Raises Refused when `init` was not run there, and with every problem of the file."""
-    if not (folder / SETTINGS_FILE).exists():
-        raise Refused("NOT_INITIALISED", str(folder), Text("该目录尚未初始化", "Run claims init there first"))
-    return load_settings(PayerSettings, folder / SETTINGS_FILE)
+    return load_made(PayerSettings, folder / SETTINGS_FILE, "cert-verifier claims init")
 
 
 def open_keys(folder: Path, passphrase: bytes) -> PayerKeys:

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ledger.durable import replace_file, write_new_file
+from ledger.durable import replace_file
 from ledger.errors import Malformed, Refused, cannot_create
 from ledger.keystore import PERSON_COST, Cost, create_key_file, new_key, open_key_file
-from ledger.settings import described, format_settings, load_settings
+from ledger.settings import described, load_settings
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
 from ledger.tlog.note import VerifierKey, parse_vkey
 from ledger.tlog.policy import LOG_TYPES
 from ledger.tlog.spelling import check_name
 from verifier import listening
+from verifier.folder import check_unmade, load_made, write_settings
 from verifier.witness.decide import Cosigner
 from verifier.witness.state import WitnessState
 
@@ -102,8 +103,7 @@ def create_folder(
 
     Raises Refused rather than replace anything, also what an interrupted `init` left behind.
     """
-    if (folder / SETTINGS_FILE).exists():
-        raise Refused("EXISTS", str(folder), Text("该目录已初始化", "This folder has been initialised already"))
+    check_unmade(folder / SETTINGS_FILE)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -120,15 +120,13 @@ def create_folder(
             state.add_log(log.origin)
     finally:
         state.close()
-    write_new_file(folder / SETTINGS_FILE, format_settings(settings).encode())
+    write_settings(folder / SETTINGS_FILE, settings)
     return Cosigner(settings.name, Ed25519Signer(keys[_ED25519].secret), MlDsa44Signer(keys[_ML_DSA].secret))
 
 
 def load_folder(folder: Path) -> WitnessSettings:
     """Raises Refused when `init` was not run there, and with every problem of the file."""
-    if not (folder / SETTINGS_FILE).exists():
-        raise Refused("NOT_INITIALISED", str(folder), Text("该目录尚未初始化", "Run witness init there first"))
-    return load_settings(WitnessSettings, folder / SETTINGS_FILE)
+    return load_made(WitnessSettings, folder / SETTINGS_FILE, "cert-verifier witness init")
 
 
 def open_cosigner(folder: Path, settings: WitnessSettings, passphrase: bytes) -> Cosigner:
