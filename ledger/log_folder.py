@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable, cannot
@@ -147,11 +147,6 @@ def check_log_url(url: str) -> None:
                 "a log's URL has no user and no password: it stands in reports and in logs",
             )
         )
-
-
-def folder_url(folder: Path) -> str:
-    """The URL of a log's folder."""
-    return f"file://{quote(str(folder.absolute()))}"
 
 
 def log_address(url: str) -> str:

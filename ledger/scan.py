@@ -61,12 +61,6 @@ def read_picture(data: bytes) -> list[str]:
     return found
 
 
-def read_raster(grey: bytes, width: int, height: int) -> list[str]:
-    """Every QR text in raw pixels: one byte each, 0 black to 255 white, rows from the top without padding."""
-    assert len(grey) == width * height, "one byte a pixel"
-    return _decode(Image.frombytes("L", (width, height), grey))
-
-
 def read_pdf(data: bytes) -> PdfScan:
     """QR texts and embedded files of a PDF of at most 10 pages.
 

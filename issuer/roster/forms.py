@@ -124,7 +124,6 @@ ENDS: Final = Form(
     listed=("number", "effective_date"),
     least=2,
 )
-FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (ROSTER, RULINGS, CORRECTIONS, REISSUES, POSTS, ENDS)}
 REPORTING_SHEET: Final = ROSTER.listed
 
 

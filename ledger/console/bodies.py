@@ -78,13 +78,6 @@ def hex_bytes(text: object, length: int) -> bytes:
     return raw
 
 
-def read_filing(text: str) -> Filing:
-    """A filing from its TOML form (see docs/filing.example.toml). Raises Malformed naming what is wrong."""
-    body = read_body("filing", text, 0)
-    assert isinstance(body, Filing)
-    return body
-
-
 def _filing(table: _Table, today: int) -> Filing:
     ladder = load_ladder()
     _only(table, _FILING_KEYS)

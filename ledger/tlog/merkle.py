@@ -53,11 +53,6 @@ def cover(start: int, stop: int) -> tuple[Subtree, ...]:
     return tuple(subtrees)
 
 
-def tree_root(leaf_hashes: Sequence[bytes]) -> bytes:
-    """The root over all leaf hashes at once (RFC 6962 2.1, MTH)."""
-    return Frontier.empty().append(leaf_hashes)[0].root()
-
-
 def root_at(size: int, read: HashReader) -> bytes:
     """The root of the tree's first `size` leaves, from complete subtrees."""
     _check_size(size)

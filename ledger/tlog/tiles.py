@@ -91,11 +91,6 @@ def new_tiles(old_size: int, new_size: int) -> Iterator[Tile]:
             yield Tile(level, index, width)
 
 
-def entries_tiles_for_size(size: int) -> Iterator[EntriesTile]:
-    """Every entry bundle of a log of `size`, the partial last one included."""
-    return new_entries_tiles(0, size)
-
-
 def new_entries_tiles(old_size: int, new_size: int) -> Iterator[EntriesTile]:
     """The entry bundles of the log of `new_size` that hold an entry the log of `old_size` did not have."""
     _check_growth(old_size, new_size)

@@ -13,12 +13,12 @@ from issuer.examine import examine, open_roster
 from issuer.roster.check import check_roster
 from issuer.roster.terms import FilingTerms
 from issuer.sample import SAMPLE_BODY, SAMPLE_FILING, write_sample_roster
-from ledger.console.bodies import read_filing
 from ledger.printing.fonts import load_fonts
 from ledger.records.authority import Filing
 from ledger.records.dates import day_of
 from ledger.records.kinds import Audience
 from ledger.reference_data import load_catalogue, load_ladder
+from tests.support.filing_form import read_filing
 from tests.support.issuer_desk import TODAY, set_up
 
 ROWS = 200

@@ -27,7 +27,7 @@ from ledger.tlog.add_checkpoint import checkpoint_path
 from ledger.tlog.checkpoint import open_checkpoint, open_cosigned
 from ledger.tlog.note import parse_vkey
 from ledger.tlog.policy import parse_policy
-from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+from ledger.tlog.tiles import format_tile_path, new_entries_tiles, tiles_for_size
 from tests.support.missing import missing
 from tests.support.ports import free_port
 
@@ -274,7 +274,7 @@ def test_no_byte_an_outsider_can_fetch_tells_who(demo: DemoRun) -> None:
     document, ledger = demo.document, demo.document["ledger_url"]
     size = int(fetch(f"{ledger}/checkpoint").split(b"\n")[1])
     paths = ["checkpoint", "v1/filings", "metrics", "livez", "readyz"]
-    paths += [format_tile_path(tile) for tile in (*tiles_for_size(size), *entries_tiles_for_size(size))]
+    paths += [format_tile_path(tile) for tile in (*tiles_for_size(size), *new_entries_tiles(0, size))]
     public = b"\n".join(fetch(f"{ledger}/{path}") for path in paths)
     assert len(public) > 250 * ROWS
     for certificate in document["certificates"]:

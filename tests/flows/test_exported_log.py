@@ -17,7 +17,7 @@ import pytest
 
 from ledger.__main__ import main as ledger_main
 from ledger.errors import Unavailable
-from ledger.log_folder import folder_url, open_log
+from ledger.log_folder import open_log
 from ledger.records.secret import format_secret
 from ledger.store.integrate import Integrator
 from ledger.store.sqlite import create_sqlite, open_sqlite
@@ -210,7 +210,7 @@ async def test_beside_a_running_ledger(tmp_path: Path, capsys: pytest.CaptureFix
     pins = ["--origin", live.authority.origin, "--base", BASE]
     pins += [word for key in live.keys for word in ("--vkey", key.format_vkey())]
     pins += ["--genesis", sha256(live.authority.sign(live.authority.genesis).entry).hexdigest()]
-    files, folder = folder_url(tmp_path / "out"), str(tmp_path / "verifier")
+    files, folder = (tmp_path / "out").as_uri(), str(tmp_path / "verifier")
 
     def run(*words: str) -> int:
         return main(words)

@@ -16,7 +16,7 @@ from ledger.export.tiles import Export
 from ledger.log_folder import CHECKPOINT
 from ledger.service.guard import FileGuard
 from ledger.tlog.checkpoint import open_checkpoint
-from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+from ledger.tlog.tiles import format_tile_path, new_entries_tiles, tiles_for_size
 from tests.support.auditing import NOW, auditing
 from tests.support.build_log import FakeLedger, LogBuilder
 from tests.support.issuer_desk import sample, set_up, write_csv
@@ -43,7 +43,7 @@ async def exports_survive(room: Path, broken: Break) -> int:
         assert there[CHECKPOINT], "the checkpoint is torn"
         head = open_checkpoint(there[CHECKPOINT], log.origin, log.vkeys).checkpoint
         assert head.size >= ended[0], "an older checkpoint"
-        for tile in (*tiles_for_size(head.size), *entries_tiles_for_size(head.size)):
+        for tile in (*tiles_for_size(head.size), *new_entries_tiles(0, head.size)):
             path = format_tile_path(tile)
             assert path in there or path.partition(".p/")[0] in there, f"{path} of size {head.size} is missing"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ledger.records.envelope import open_face
 from ledger.records.secret import format_secret, locator_of
-from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+from ledger.tlog.tiles import format_tile_path, new_entries_tiles, tiles_for_size
 from ledger.wire import Logged
 from tests.support.builders import Body, Certificate, id_number
 from tests.support.live_ledger import LiveLedger, drafted, live_body
@@ -64,7 +64,7 @@ async def public_bytes(live: LiveLedger, body: Body, known: list[Certificate]) -
 
     await get("/checkpoint", 200)
     size = live.open((await live.fetch("/checkpoint"))[2]).checkpoint.size
-    for tile in (*tiles_for_size(size), *entries_tiles_for_size(size)):
+    for tile in (*tiles_for_size(size), *new_entries_tiles(0, size)):
         await get("/" + format_tile_path(tile), 200)
     for path in ("/v1/filings", f"/v1/filings/{body.filing.number}", "/metrics", "/livez", "/readyz"):
         await get(path, 200)

@@ -18,19 +18,20 @@ from ledger.errors import Malformed
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
-from ledger.tlog.merkle import Frontier, HashReader, leaf_hash, prove_consistency, prove_inclusion, tree_root
+from ledger.tlog.merkle import Frontier, HashReader, leaf_hash, prove_consistency, prove_inclusion
 from ledger.tlog.spelling import format_base64
 from ledger.tlog.tiles import (
     EntriesTile,
-    entries_tiles_for_size,
     format_entries,
     format_tile_path,
     hashes_from_tiles,
+    new_entries_tiles,
     parse_tile_path,
     tiles_for_size,
 )
 from tests.support.growing_log import TIME_S
 from tests.support.missing import missing
+from tests.support.slow_tree import root as tree_root
 from tests.support.witness_bench import make_bench
 
 pytestmark = pytest.mark.interop
@@ -60,7 +61,7 @@ class Log:
 
     def files(self, size: int) -> set[str]:
         """Every tile path that a log of this size has, partial tiles of this size only."""
-        return {format_tile_path(t) for t in (*tiles_for_size(size), *entries_tiles_for_size(size))}
+        return {format_tile_path(t) for t in (*tiles_for_size(size), *new_entries_tiles(0, size))}
 
     def answer(self, path: str, size: int) -> bytes | None:
         if path == "checkpoint":

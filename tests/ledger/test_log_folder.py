@@ -13,12 +13,12 @@ import pytest
 from ledger import log_folder as module
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable
-from ledger.log_folder import BUNDLE_CEILING, LogFolder, check_log_url, folder_url, log_address, open_log
+from ledger.log_folder import BUNDLE_CEILING, LogFolder, check_log_url, log_address, open_log
 
 
 def test_the_url_chooses(tmp_path: Path) -> None:
     folder = tmp_path / "日志 %41"
-    source = open_log(folder_url(folder))
+    source = open_log(folder.as_uri())
     assert isinstance(source, LogFolder) and source.folder == folder
     assert isinstance(open_log("file:///srv/log"), LogFolder)
     for url in ("http://127.0.0.1:8700", "https://tiles.example.org/2026"):
@@ -59,7 +59,7 @@ def test_where_a_log_is_read_is_said_with_its_port(url: str, said: str) -> None:
 async def test_reads_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "tile/0").mkdir(parents=True)
     (tmp_path / "tile/0/000").write_bytes(b"tile")
-    async with open_log(folder_url(tmp_path)) as source:
+    async with open_log(tmp_path.as_uri()) as source:
         assert await source.tile("tile/0/000") == b"tile"
         for path in ("tile/0/001", "tile/0/000.p/3", "tile/0/000/x"):
             with pytest.raises(Refused) as refused:

@@ -222,13 +222,6 @@ def test_a_region_reads_only_what_lies_in_it() -> None:
         scan.read_pdf_region(data, page=0, box=(100, 0, 100, 100), dpi=300)
 
 
-def test_raster_reads_raw_grey_pixels() -> None:
-    picture = code("raw")
-    assert scan.read_raster(picture.tobytes(), picture.width, picture.height) == ["raw"]
-    with pytest.raises(AssertionError):
-        scan.read_raster(b"\x00", 2, 2)
-
-
 def test_sniffing_goes_by_content() -> None:
     assert scan_apart.sniff(b"\xef\xbb\xbf\n%PDF-1.4") == "pdf"
     for other in (b"", b"\xd2\x84", b"PK\x03\x04", b"RIFF0000WAVE", b'{"a":"%PDF-"}'):

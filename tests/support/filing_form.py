@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ledger.console.bodies import read_body
+from ledger.records.authority import Filing
 from tests.support.builders import key
 
 FILING = f"""
@@ -21,3 +23,9 @@ trade = "数控车工"
 grades = ["三级/高级工", 4, "5级"]
 audience = "own_staff"
 """
+
+
+def read_filing(text: str) -> Filing:
+    body = read_body("filing", text, 0)
+    assert isinstance(body, Filing)
+    return body

@@ -15,7 +15,6 @@ from aiohttp import web
 
 from ledger.export.folder import FolderPlace
 from ledger.export.tiles import Export
-from ledger.log_folder import folder_url
 from tests.support.build_log import FakeLedger, LogBuilder
 
 
@@ -31,7 +30,7 @@ class StaticLog:
 
     @property
     def url(self) -> str:
-        return folder_url(self.folder)
+        return self.folder.as_uri()
 
     def flip(self, path: str, at: int = 40) -> None:
         """Change one byte of a file."""

@@ -51,7 +51,6 @@ class Body(msgspec.Struct):
     """One assessment body."""
 
     filed_day: int = 0
-    filed_index: int = 0
     name: str = ""
     certificates: int = 0
     cells: dict[str, int] = {}  # "occupation/grade" -> certificates
@@ -132,7 +131,7 @@ def fold_stretch(
                 daily.certificates += 1
                 _count_certificate(into, body, index, day)
         elif isinstance(body, Filing) and not body.is_payer:
-            filed = into.bodies.setdefault(body.number, Body(day, index))
+            filed = into.bodies.setdefault(body.number, Body(day))
             filed.name = body.name
     into.size += len(statements) + 1
     into.seals += 1
@@ -149,7 +148,7 @@ def _count_certificate(into: Statistics, certificate: CertificateBody, index: in
     into.grades[grade] = into.grades.get(grade, 0) + 1
     body = into.bodies.get(certificate.filing_number)
     if body is None:
-        body = into.bodies[certificate.filing_number] = Body(day, index)
+        body = into.bodies[certificate.filing_number] = Body(day)
     body.certificates += 1
     cell = f"{certificate.occupation}/{grade}"
     body.cells[cell] = body.cells.get(cell, 0) + 1

@@ -24,9 +24,6 @@ _EARLIER: Final = Text(
     "核验的是另一时刻的状态，不能据此判定",
     "it was checked as of another, earlier moment, which nothing can be decided on",
 )
-_NOT_VALID: Final = Text(
-    "只有核验结果为有效的证书才能用于资格判定", "only a certificate that was checked and found valid is decided on"
-)
 
 # Why a verdict does not open the door. What says "no" for good is STATUS; what only could not be told is NOT_PROVEN.
 _REASONS: Final = {

@@ -10,7 +10,7 @@ u not known, - not asked. Which test a mark is about stands in the pack of that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -265,13 +265,3 @@ def _octets(value: Any) -> bytes:
     if type(value) is not bytes or len(value) != 32:
         raise Malformed("a digest of a decision")
     return value
-
-
-def outputs_of(decision: Decision, table: str) -> Mapping[str, tuple[int | str, ...]]:
-    """What the fired rows of a table say, output by output."""
-    found: dict[str, tuple[int | str, ...]] = {}
-    for fired in decision.fired:
-        if fired.table == table:
-            for name, value in fired.outputs:
-                found[name] = (*found.get(name, ()), value)
-    return found

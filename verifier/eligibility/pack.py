@@ -19,7 +19,7 @@ from ledger.records.pack import ClaimTerms
 from ledger.text import Text
 from verifier.eligibility.amounts import Amount
 from verifier.eligibility.derived import Derived
-from verifier.eligibility.kinds import Gap, Value, ValueType
+from verifier.eligibility.kinds import Value, ValueType
 from verifier.eligibility.tables import Table
 
 LABEL: Final = "certledger/pack/v1"
@@ -134,10 +134,6 @@ class Pack:
     def in_force(self, day: int) -> bool:
         return self.first_day <= day and (self.last_day is None or day <= self.last_day)
 
-    @property
-    def needs_history(self) -> bool:
-        return "history" in self.inputs
-
 
 def format_pack(files: Mapping[str, bytes]) -> bytes:
     """The canonical form of a pack's files: `["certledger/pack/v1", [name, bytes], …]`, sorted by name."""
@@ -155,7 +151,3 @@ def parse_pack_files(raw: bytes) -> dict[str, bytes]:
     if format_pack(files) != raw:
         raise Malformed("not the canonical form of a pack")
     return files
-
-
-def is_known(value: Value) -> bool:
-    return not isinstance(value, Gap)

@@ -15,7 +15,6 @@ from ledger.__main__ import main
 from ledger.client import LedgerClient, Pending
 from ledger.console import authority as module
 from ledger.console.authority import PASSPHRASE
-from ledger.console.bodies import read_filing
 from ledger.console.describe import describe
 from ledger.errors import Malformed
 from ledger.records.authority import FiledKey, Filing, Genesis
@@ -26,7 +25,7 @@ from ledger.records.status import authenticate_authority
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.wire import Logged, Receipt
 from tests.support.builders import key, octets
-from tests.support.filing_form import FILING
+from tests.support.filing_form import FILING, read_filing
 from tests.support.live_ledger import ROOT, live_body
 
 ORIGIN = "log.test.example/console"

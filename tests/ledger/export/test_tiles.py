@@ -12,10 +12,10 @@ from ledger.errors import CertLedgerError, Malformed, Refused, Unavailable, Unve
 from ledger.export.folder import FolderPlace
 from ledger.export.place import OtherBytes
 from ledger.export.tiles import Export
-from ledger.log_folder import folder_url, open_log
+from ledger.log_folder import open_log
 from ledger.remote import RemoteTree
 from ledger.tlog.checkpoint import open_checkpoint
-from ledger.tlog.tiles import entries_tiles_for_size, format_tile_path, tiles_for_size
+from ledger.tlog.tiles import format_tile_path, new_entries_tiles, tiles_for_size
 from tests.support.tile_log import TileLog, signer, split_path
 
 
@@ -77,7 +77,7 @@ def check_whole(log: TileLog, files: dict[str, bytes]) -> int:
     """The checkpoint there is signed, and every tile of its size is there (a partial one, or its full one) with the
     specification's bytes. Nothing there is anything else."""
     head = open_checkpoint(files["checkpoint"], log.origin, log.vkeys).checkpoint
-    for tile in (*tiles_for_size(head.size), *entries_tiles_for_size(head.size)):
+    for tile in (*tiles_for_size(head.size), *new_entries_tiles(0, head.size)):
         path = format_tile_path(tile)
         full = path.partition(".p/")[0]
         assert path in files or full in files, f"{path} of size {head.size} is missing"
@@ -92,7 +92,7 @@ async def test_every_size_lies_there_as_specified(size: int) -> None:
     log, place = TileLog().grow(size), MemoryPlace()
     await export(log, place, stretch=256)
     assert check_whole(log, place.files) == size
-    wanted = {format_tile_path(t) for t in (*tiles_for_size(size), *entries_tiles_for_size(size))}
+    wanted = {format_tile_path(t) for t in (*tiles_for_size(size), *new_entries_tiles(0, size))}
     assert set(place.files) == wanted | {"checkpoint"}
 
 
@@ -306,7 +306,7 @@ async def test_what_was_exported_reads_back(tmp_path: Path) -> None:
     log = TileLog().grow(600)
     async with FolderPlace(tmp_path / "out") as place:
         await exporter(log, place).once()
-    async with open_log(folder_url(tmp_path / "out")) as source:
+    async with open_log((tmp_path / "out").as_uri()) as source:
         tree = RemoteTree(source, 600)
         assert await tree.entries(0, 600) == log.entries
         assert (await tree.frontier()).root() == log.root()

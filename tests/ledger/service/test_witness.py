@@ -14,11 +14,12 @@ from ledger.service.publisher import RENEW_S
 from ledger.service.witness import CLOCKS_S, Contradiction, Cosignature, Failed, Signed, TheLog, WitnessLink
 from ledger.tlog.checkpoint import Checkpoint, CheckpointSigner, add_cosignatures, open_cosigned
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
-from ledger.tlog.merkle import leaf_hash, prove_consistency, tree_root
+from ledger.tlog.merkle import leaf_hash, prove_consistency
 from ledger.tlog.policy import Witness
 from tests.support.builders import octets
 from tests.support.fake_witness import FakeWitness, Seen, policy_of
 from tests.support.service_room import PATIENCE_S
+from tests.support.slow_tree import root as tree_root
 from verifier.trust import FRESHNESS_S, SKEW_S
 
 NOW = 1_790_000_000

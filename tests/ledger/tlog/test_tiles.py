@@ -14,7 +14,6 @@ from ledger.tlog.merkle import (
     prove_consistency,
     prove_inclusion,
     root_at,
-    tree_root,
     verify_consistency,
     verify_inclusion,
 )
@@ -22,7 +21,6 @@ from ledger.tlog.note import parse_note
 from ledger.tlog.tiles import (
     EntriesTile,
     Tile,
-    entries_tiles_for_size,
     format_entries,
     format_tile_path,
     hashes_from_tiles,
@@ -146,7 +144,7 @@ def test_the_tiles_of_70_000() -> None:
     assert [t for t in tiles if t.level == 0] == [*(Tile(0, i, 256) for i in range(273)), Tile(0, 273, 112)]
     assert [t for t in tiles if t.level == 1] == [Tile(1, 0, 256), Tile(1, 1, 17)]
     assert [t for t in tiles if t.level > 1] == [Tile(2, 0, 1)]
-    bundles = list(entries_tiles_for_size(70_000))
+    bundles = list(new_entries_tiles(0, 70_000))
     assert bundles == [*(EntriesTile(i, 256) for i in range(273)), EntriesTile(273, 112)]
 
 
@@ -185,7 +183,7 @@ def test_new_tiles_step_by_step_end_in_all_tiles(sizes: list[int]) -> None:
             bundles[bundle.index] = bundle.width
         at = size
     assert held == {(t.level, t.index): t.width for t in tiles_for_size(at)}
-    assert bundles == {t.index: t.width for t in entries_tiles_for_size(at)}
+    assert bundles == {t.index: t.width for t in new_entries_tiles(0, at)}
 
 
 def test_tiles_of_a_shrinking_log_do_not_exist() -> None:
@@ -216,12 +214,12 @@ def test_a_tree_is_read_and_proven_from_its_tiles_alone(size: int) -> None:
     tiles = tiles_of_tree(size)
     read = hashes_from_tiles(lambda level, index: tiles[level, index])
     root = root_at(size, read)
-    assert root == tree_root(LEAVES[:size])
+    assert root == slow_tree.root(LEAVES[:size])
     for index in {0, size // 3, size // 2, max(0, size - 2), size - 1}:
         verify_inclusion(LEAVES[index], index, size, prove_inclusion(index, size, read), root)
     for old in {1, max(1, size // 3), max(1, size - 1), size, *(e for e in EDGES if e < size)}:
         proof = prove_consistency(old, size, read)
-        verify_consistency(old, tree_root(LEAVES[:old]), size, root, proof)
+        verify_consistency(old, slow_tree.root(LEAVES[:old]), size, root, proof)
 
 
 def test_the_tiles_are_those_of_the_slow_tree() -> None:
@@ -234,7 +232,7 @@ def test_a_wider_tile_answers_for_a_smaller_size() -> None:
     tiles = tiles_of_tree(70_000)
     read = hashes_from_tiles(lambda level, index: tiles[level, index])
     for size in EDGES:
-        assert root_at(size, read) == tree_root(LEAVES[:size])
+        assert root_at(size, read) == slow_tree.root(LEAVES[:size])
 
 
 def test_each_tile_is_asked_for_once() -> None:

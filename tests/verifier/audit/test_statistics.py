@@ -53,7 +53,7 @@ def test_numbers_are_those_of_a_recount() -> None:
         DAY: 3, DAY + 1: 2, DAY + 9: 4,
     }  # fmt: skip
     body = numbers.bodies[NUMBER]
-    assert (body.filed_day, body.filed_index, body.name, body.certificates) == (DAY, 1, BODY.filing.name, 9)
+    assert (body.filed_day, body.name, body.certificates) == (DAY, BODY.filing.name, 9)
     assert body.cells == {"6-18-01-01/4": 3, "6-18-01-01/3": 2, "6-18-01-01/5": 4}
     assert body.routes == {int(Route.EXAM): 7, int(Route.COMPETITION): 2}
     assert body.slowest == [*((MAX_LAG, 10 + n) for n in range(4)), (1, 7)]

@@ -14,7 +14,7 @@ from ledger.records.dates import parse_day
 from tests.support import eligibility as drawn
 from tests.support.packs import case_of, changed, small
 from verifier.eligibility.cases import run_case, run_cases
-from verifier.eligibility.decision import MAX_DECISION, Proof, Rejected, format_decision, outputs_of, parse_decision
+from verifier.eligibility.decision import MAX_DECISION, Proof, Rejected, format_decision, parse_decision
 from verifier.eligibility.engine import rehearse
 from verifier.eligibility.facts import read_facts
 from verifier.eligibility.folder import shipped_packs
@@ -143,13 +143,6 @@ def test_the_bytes_with_a_certificate_of_one_log_do_not_change_either() -> None:
     )  # fmt: skip
     raw = format_decision(rehearse((record,), read_facts({"n": 10}, pack), pack, day))
     assert sha256(raw).hexdigest() == "2f91a6eda7ab1d0798ef5ff404075632d74e8a1b9f03a2e392c96d944bd459ae"
-
-
-def test_outputs_by_name() -> None:
-    pack = shipped_packs()["title-sc-2021"]
-    decision = run_case(pack, case_of(pack, "G3")).decision
-    assert outputs_of(decision, "titles") == {"title": ("assistant", "intermediate", "associate", "full")}
-    assert outputs_of(decision, "none") == {}
 
 
 def test_a_few_hundred_old_decisions_replay_under_kept_packs() -> None:
