@@ -18,6 +18,11 @@ _COMMANDS: Final = (
     Command("init", "创建日志 / create a log", "ledger.console.operate:add_init"),
     Command("serve", "运行日志服务 / run the log", "ledger.console.operate:add_serve"),
     Command("next-keys", "生成下一对日志密钥 / make the log's next keys", "ledger.console.operate:add_next_keys"),
+    Command(
+        "passphrase",
+        "更换密钥文件的口令 / another passphrase for a key file",
+        "ledger.console.passphrase:add_passphrase",
+    ),
     Command("catalogue", "职业目录 / the occupation catalogue", "ledger.console.operate:add_catalogue"),
     Command("fsck", "检查存储 / check the store", "ledger.console.storage:add_fsck"),
     Command(

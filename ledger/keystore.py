@@ -31,7 +31,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from ledger.durable import sync_folder
+from ledger.durable import replace_file, sync_folder
 from ledger.errors import Malformed, Refused, Unverified, cannot_read, cannot_write
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer, MlDsa44Signer
@@ -218,6 +218,11 @@ def public_part(path: Path) -> tuple[PublicKey, ...]:
     return tuple(_parse(read_private_file(path, MAX_FILE)).keys)
 
 
+def cost_of(path: Path) -> Cost:
+    """What a guess at this file's passphrase costs. Raises as `public_part`."""
+    return _parse(read_private_file(path, MAX_FILE)).cost
+
+
 def change_passphrase(
     path: Path,
     old: bytes,
@@ -226,10 +231,8 @@ def change_passphrase(
     cost: Cost = PERSON_COST,
     random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> None:
-    """Seal the same keys anew, in place and atomically: a crash leaves the old file or the new one."""
-    text = seal_keys(open_key_file(path, old).keys, new, cost=cost, random_bytes=random_bytes)
-    with _written_beside(path, text, random_bytes) as fresh:
-        fresh.replace(path)
+    """Seal the same keys anew, in place and durably (`replace_file`). Raises as `open_key_file` and `seal_keys`."""
+    replace_file(path, seal_keys(open_key_file(path, old).keys, new, cost=cost, random_bytes=random_bytes))
 
 
 def read_passphrase(
@@ -331,7 +334,7 @@ def _parse(text: bytes) -> _File:
 
 @contextmanager
 def _written_beside(path: Path, text: bytes, random_bytes: Callable[[int], bytes]) -> Iterator[Path]:
-    """A durable private file in the folder of `path`, to be linked or moved there by the caller.
+    """A durable private file in the folder of `path`, to be linked there by the caller.
 
     The folder is synced afterwards. A crash in between leaves a hidden `.new` file: sealed, safe to delete.
     """
