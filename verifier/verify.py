@@ -1,4 +1,5 @@
-"""The check: evidence and rules in, one verdict out. Pure, and the only place that turns failures into a verdict.
+"""The check: evidence and rules in, one verdict out. Pure. Failures turn into a verdict here, and for offline
+kits, which have no register, in kit/judge.py; nowhere else.
 
     1 host          the code leads to an official address                       else wrong_domain
     2 readable      it is a code or bundle of ours                              else unreadable

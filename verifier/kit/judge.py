@@ -1,4 +1,5 @@
-"""A printed code judged by an offline kit alone: no network, no replica. Pure.
+"""A printed code judged by an offline kit alone: no network, no replica. Pure. Beside verifier/verify.py the one other
+place where failures turn into a verdict.
 
     believe(kit, trusts, now) -> Believed            what of the kit holds under the reader's own pins; raises
     judge(item, believed, trust, now) -> Verdict     total
@@ -31,7 +32,7 @@ from typing import Final
 
 from ledger.errors import Malformed, Unverified
 from ledger.records.appointment import Appoint
-from ledger.records.dates import batch_day
+from ledger.records.dates import batch_day, format_day
 from ledger.records.qr import Code as QrCode
 from ledger.records.qr import ForeignLink
 from ledger.records.seal import verify_seal_of
@@ -49,7 +50,6 @@ from verifier.printed import pages_say, wording_of
 from verifier.several import least_favourable
 from verifier.trust import Trust
 from verifier.verdict import CertificateView, Code, Finding, IssuerView, ProofView, Source, Verdict, without_item
-from verifier.verdict_json import iso_day
 from verifier.views import certificate_view
 
 REASON: Final = (
@@ -300,9 +300,9 @@ class _Check:
     ) -> Verdict:
         detail = {}
         if status == "ended" and isinstance(carried.issue, Appoint) and carried.issue.last_day:
-            detail["since"] = iso_day(carried.issue.last_day)
+            detail["since"] = format_day(carried.issue.last_day)
         elif status != "suspended":
-            detail["since"] = iso_day(batch_day(log.as_of_ms))
+            detail["since"] = format_day(batch_day(log.as_of_ms))
         if status == "revoked":
             detail |= dict(zip(("reason_zh", "reason_en"), REASON, strict=True))
         view = self._view(carried, status)
