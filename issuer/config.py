@@ -68,7 +68,7 @@ class IssuerSettings:
         default=(),
         metadata=described(
             Text(
-                "映射审计员公钥：发出的证明等其中一家签署，没有副本的核验方才能离线核验",
+                "状态审计员公钥：发出的证明等其中一家签署，没有副本的核验方才能离线核验",
                 "Keys of map auditors: papers wait for the line of one, which verifiers without a replica need offline",
             )
         ),

@@ -17,7 +17,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
-from ledger.records.dates import batch_day
+from ledger.records.dates import MS_PER_DAY, SHANGHAI_OFFSET_MS, batch_day
 from ledger.text import Text
 from verifier.causes import Cause
 from verifier.steps import HISTORIC, OUTDATED, POST_UNFOUNDED
@@ -38,7 +38,6 @@ _VALUES: Final[Mapping[Code, frozenset[str]]] = {
 }
 _CAUSE_VALUES: Final[Mapping[Code, frozenset[str]]] = {Code.STALE: frozenset({"as_of", "age"})}  # beside its detail
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SHANGHAI_S: Final = 8 * 3600  # fixed: no summer time since 1991
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,7 @@ def say_time(ms: int, lang: str) -> str:
 
 @lru_cache(4096)
 def _say_second(second: int, lang: str) -> str:
-    day, left = divmod(second + _SHANGHAI_S, 86_400)
+    day, left = divmod(second + SHANGHAI_OFFSET_MS // 1000, MS_PER_DAY // 1000)
     zone = "（UTC+8）" if lang == "zh" else " (UTC+8)"
     return f"{say_day_number(day, lang)} {left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}{zone}"
 

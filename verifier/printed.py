@@ -24,9 +24,9 @@ from typing import Final
 
 from ledger.records.appointment import CertificateBody
 from ledger.records.commitments import FaceOpening
+from ledger.records.dates import format_day
 from ledger.text import Text
 from verifier.trust import Trust
-from verifier.verdict_json import iso_day
 
 TITLE: Final = "职业技能等级证书"
 NO_TRADE: Final = "--"
@@ -80,7 +80,7 @@ class Wording:
         }
 
     def _dates(self) -> tuple[str, str, str]:
-        iso = iso_day(self.issue_day)
+        iso = format_day(self.issue_day)
         year, month, day = iso.split("-")
         return f"{year}年{int(month)}月{int(day)}日", f"{year}年{month}月{day}日", iso
 

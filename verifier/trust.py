@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Malformed
+from ledger.records.dates import MS_PER_DAY
 from ledger.records.grades import Ladder
 from ledger.records.occupations import Catalogue
 from ledger.text import Text
@@ -59,14 +60,14 @@ class Trust:
             )
         for base in self.bases:
             check_base(base)
-        if not 1_000 <= self.freshness_ms <= 366 * 86_400_000 or not 0 <= self.max_skew_ms <= 3_600_000:
+        if not 1_000 <= self.freshness_ms <= 366 * MS_PER_DAY or not 0 <= self.max_skew_ms <= 3_600_000:
             raise Malformed(
                 Text(
                     "信任设置：时效为 1 秒到一年，时钟误差最多一小时",
                     "trust: freshness of 1 s to a year, skew of at most an hour",
                 )
             )
-        if not 0 <= self.bundle_age_ms <= 366 * 86_400_000:
+        if not 0 <= self.bundle_age_ms <= 366 * MS_PER_DAY:
             raise Malformed(
                 Text("信任设置：持证人文件的时效最多一年", "trust: a holder's file may be up to a year old")
             )

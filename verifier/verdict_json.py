@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from ledger.records.dates import format_day
 from ledger.text import Text
 from verifier.verdict import CertificateView, CurrentGrade, HeldPost, IssuerView, ProofView, Verdict
 
@@ -32,11 +33,6 @@ def text_json(text: Text) -> dict[str, str]:
     return {"zh": text.zh, "en": text.en}
 
 
-def iso_day(day: int) -> str:
-    """Days since 1970-01-01 as `2025-11-20`."""
-    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
-
-
 def iso_time(ms: int) -> str:
     """Unix milliseconds as RFC 3339 in UTC: `2025-11-20T08:00:00.000Z`."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
@@ -54,8 +50,8 @@ def _certificate_json(view: CertificateView) -> dict[str, object]:
         "occupation_code": view.occupation_code,
         "occupation": view.occupation,
         "trade": view.trade,
-        "issue_date": iso_day(view.issue_day),
-        "assessment_date": None if view.assessment_day is None else iso_day(view.assessment_day),
+        "issue_date": format_day(view.issue_day),
+        "assessment_date": None if view.assessment_day is None else format_day(view.assessment_day),
         "logged_at": None if view.logged_at_ms is None else iso_time(view.logged_at_ms),
         "status": view.status,
         "current": None if view.current is None else _current_json(view.current),
@@ -63,12 +59,12 @@ def _certificate_json(view: CertificateView) -> dict[str, object]:
         "post": None if view.post is None else _days_json(*view.post),
         "held_post": None if view.held is None else _held_json(view.held),
         "late_entry": view.late,
-        "corrected": None if view.corrected_day is None else iso_day(view.corrected_day),
+        "corrected": None if view.corrected_day is None else format_day(view.corrected_day),
     }
 
 
 def _days_json(first: int, last: int | None) -> dict[str, object]:
-    return {"first_day": iso_day(first), "last_day": None if last is None else iso_day(last)}
+    return {"first_day": format_day(first), "last_day": None if last is None else format_day(last)}
 
 
 def _held_json(view: HeldPost) -> dict[str, object]:
@@ -81,7 +77,7 @@ def _current_json(view: CurrentGrade) -> dict[str, object]:
         "ordinal": view.ordinal,
         "trade": view.trade,
         "is_this": view.is_this,
-        "since": None if view.since_day is None else iso_day(view.since_day),
+        "since": None if view.since_day is None else format_day(view.since_day),
         "log": view.log or None,
     }
 

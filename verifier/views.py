@@ -6,6 +6,7 @@ from typing import Final
 
 from ledger.records.appointment import Appoint, CertificateBody
 from ledger.records.commitments import FaceOpening
+from ledger.records.dates import format_day
 from ledger.records.envelope import FaceContent
 from ledger.records.issue import Issue
 from ledger.records.kinds import CertificateStatus
@@ -20,7 +21,6 @@ from verifier.causes import Cause
 from verifier.register import FiledTerms, Logged, Register
 from verifier.trust import Trust
 from verifier.verdict import CertificateView, Code, CurrentGrade, Finding, HeldPost, IssuerView, ProofView
-from verifier.verdict_json import iso_day
 
 _FIRST_POST: Final = 7  # 特级技师
 _REPLACED: Final = Text("已换发新证书", "a new certificate replaced it")
@@ -110,7 +110,7 @@ def suspension_of(logged: Logged) -> tuple[Cause, Text | None]:
 
 def why_not_in_force(code: Code, logged: Logged) -> dict[str, str]:
     """The detail of a verdict `suspended`, `revoked` or `ended`: since when, and by what and why."""
-    detail = {"since": iso_day(ended_day(logged.issued, logged.state))}
+    detail = {"since": format_day(ended_day(logged.issued, logged.state))}
     cause: Cause | None = None
     reason: Text | None = None
     if code is Code.SUSPENDED:

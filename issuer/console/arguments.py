@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     init.add_argument("--vkey", required=True, action="append", metavar="LINE", help="日志公钥 / log key; give both")
     init.add_argument(
         "--map-auditor", action="append", default=[], metavar="LINE",
-        help="映射审计员公钥：证明等其签署 / a map auditor's key: papers wait for its line",
+        help="状态审计员公钥：证明等其签署 / a map auditor's key: papers wait for its line",
     )  # fmt: skip
     init.add_argument("--filing", required=True, metavar="NUMBER", help="备案号 / filing number")
     init.add_argument("--verify-url", required=True, metavar="URL", help="官方核验网址 / official verifying address")

@@ -14,11 +14,11 @@ from ledger.text import Text
 
 _LABEL = Text("等待审计员签署（秒）", "waiting for the auditor (s)")
 _WAITING = Text(
-    "{n} 份证明尚无映射审计员的签署，最多等 {s} 秒",
+    "{n} 份证明尚无状态审计员的签署，最多等 {s} 秒",
     "{n} proofs have no map auditor's line yet; waiting at most {s} s",
 )
 _WITHOUT = Text(
-    "以下 {n} 份证明没有映射审计员的签署，没有副本的核验方离线时会显示“签名真实，状态未知”；"
+    "以下 {n} 份证明没有状态审计员的签署，没有副本的核验方离线时会显示“签名真实，状态未知”；"
     "稍后用 cert-issuer print --number 编号 逐张重印即可补上（不带 --number 会重印全部）：{numbers}",
     "these {n} proofs have no map auditor's line: a verifier without a replica says offline that the signature is "
     "genuine and the status unknown. `cert-issuer print --number NUMBER` later prints one with it (without --number "

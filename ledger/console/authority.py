@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 import sys
-from datetime import datetime, timedelta, timezone
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ledger.errors import Malformed, Refused
 from ledger.keystore import LIGHT_COST, PERSON_COST, create_key_file, new_key, open_key_file, read_passphrase
 from ledger.records import cose
 from ledger.records.authority import Genesis, Published
-from ledger.records.dates import day_of
+from ledger.records.dates import batch_day
 from ledger.records.kinds import Kind
 from ledger.records.proposal import MAX_PROPOSAL, format_proposal, read_proposal
 from ledger.records.rotation import AuthorityChange
@@ -39,7 +39,6 @@ from ledger.wire import Logged, Receipt
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
 _SIGNATURE = "certledger/signature/v1"
 _ASK_TIMES = 30
-_SHANGHAI = timezone(timedelta(hours=8))
 _MUST_SIGN = Text(
     "{key} 没有签名：如果是新加入的密钥，必须也签名，否则日志会拒绝",
     "{key} has not signed: when it joins the authority it must sign too, or the log refuses",
@@ -235,4 +234,4 @@ def _read_json(path: Path, form: str) -> dict[str, Any]:
 
 
 def _today() -> int:
-    return day_of(datetime.now(_SHANGHAI).date())
+    return batch_day(time.time_ns() // 1_000_000)

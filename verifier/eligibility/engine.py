@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
-from ledger.records.dates import check_day, date_of
+from ledger.records.dates import batch_day, check_day, date_of
 from verifier.eligibility import days
 from verifier.eligibility.certificate import VerifiedCertificate
 from verifier.eligibility.decision import MAX_CERTIFICATES, Basis, Decision, Proof, Rejected
@@ -28,9 +27,6 @@ from verifier.eligibility.pack import Needs, Pack, PackKind
 from verifier.eligibility.published import PublishedPack
 from verifier.eligibility.records import CertificateRecord, certificate_values, held_on
 from verifier.eligibility.tables import AS_OF, Outcome
-
-_DAY_MS: Final = 86_400_000
-_SHANGHAI_MS: Final = 8 * 3_600_000
 
 
 def decide(
@@ -145,7 +141,7 @@ def _gate(
         return Answer(Outcome.NOT_ELIGIBLE, ("NOT_IN_FORCE",))
     if pack.certificate is Needs.NONE:
         return None
-    if any(as_of > (proof.time_ms + _SHANGHAI_MS) // _DAY_MS + 1 for proof in evidence):
+    if any(as_of > batch_day(proof.time_ms) + 1 for proof in evidence):
         return Answer(Outcome.NEEDS_INFORMATION, ("EVIDENCE_OLD",))
     if records:
         late = records[0].issue_day > as_of

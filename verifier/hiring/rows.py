@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import Refused
+from ledger.records.dates import format_day
 from ledger.records.names import normalise_name
 from ledger.records.number import diagnose_number, normal_text
 from ledger.text import Text
@@ -18,7 +19,6 @@ from verifier import steps
 from verifier.hiring.sheets import Question
 from verifier.messages import Messages, say_time
 from verifier.verdict import GREEN, CertificateView, Code, Verdict, without_item
-from verifier.verdict_json import iso_day
 
 # The columns that answer, in order: their keys among the words.
 COLUMNS: Final = (
@@ -113,7 +113,7 @@ def columns_of(answer: Answer, messages: Messages, lang: str) -> tuple[str, ...]
             grade += f" ({_term(*view.post, messages, lang)})"
         status = say(messages.labels[f"status_{view.status}"], lang)
         if view.current is not None:
-            notes = [] if view.current.since_day is None else [iso_day(view.current.since_day)]
+            notes = [] if view.current.since_day is None else [format_day(view.current.since_day)]
             if view.current.log:
                 notes.append(say(messages.labels["current_log"].format(log=view.current.log), lang))
             named = f"{view.current.trade} " if view.current.trade else ""
@@ -139,7 +139,7 @@ def say(text: Text, lang: str) -> str:
 
 
 def _term(first: int, last: int | None, messages: Messages, lang: str) -> str:
-    return f"{iso_day(first)} – {say(messages.labels['open_ended'], lang) if last is None else iso_day(last)}"
+    return f"{format_day(first)} – {say(messages.labels['open_ended'], lang) if last is None else format_day(last)}"
 
 
 def _explained(answer: Answer, messages: Messages, lang: str) -> list[str]:

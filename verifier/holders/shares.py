@@ -17,11 +17,10 @@ from typing import Final
 from ledger.errors import Malformed, Refused
 from ledger.records import canonical
 from ledger.records.commitments import Field
-from ledger.records.dates import batch_day, last_ms, parse_day
+from ledger.records.dates import MS_PER_DAY, batch_day, last_ms, parse_day
 from ledger.text import Text
 from verifier.holders.held import Held
 
-DAY_MS: Final = 86_400_000
 DAYS: Final = (7, 30, 90)
 LONGEST_DAYS: Final = 366
 MAX_BODY: Final = 48 * 1024  # bytes of ciphertext: a photo of 12 KiB in base64, and what a rest envelope holds
@@ -91,7 +90,7 @@ def expiry_of(period: str, now_ms: int) -> int:
     """When a share ends (ms): `7`, `30` or `90` days from now, or the end of a day written YYYY-MM-DD. Raises
     Refused."""
     if period in map(str, DAYS):
-        return now_ms + int(period) * DAY_MS
+        return now_ms + int(period) * MS_PER_DAY
     try:
         day = parse_day(period)
     except Malformed:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.records.dates import batch_day
+from ledger.records.dates import batch_day, format_day
 from verifier.messages import Messages
-from verifier.verdict_json import iso_day
 from verifier.watch.standing import Change
 from verifier.watch.store import Watches
 
@@ -29,7 +28,7 @@ async def listed_changes(watches: Watches, messages: Messages, key_id: str) -> M
     Unavailable."""
     said: dict[str, list[str]] = {}
     for cert_key, kind, at_ms in await watches.to_list(key_id):
-        what, day = messages.labels[_WORDS[Change(kind)]], iso_day(batch_day(at_ms))
+        what, day = messages.labels[_WORDS[Change(kind)]], format_day(batch_day(at_ms))
         changed = messages.labels["watch_changed"]
         text = f"{changed.zh.format(what=what.zh, date=day)} / {changed.en.format(what=what.en, date=day)}"
         said.setdefault(cert_key.hex(), []).append(text)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.errors import Refused
+from ledger.records.dates import format_day
 from ledger.records.state import certificate_map_key
 from ledger.text import Text
 from verifier.site.store import SiteStore, Transaction
-from verifier.verdict_json import iso_day, iso_time
+from verifier.verdict_json import iso_time
 from verifier.watch.asking import Asked
 from verifier.watch.standing import Change, Standing, changes, may_tell, parse_standing
 
@@ -297,7 +298,7 @@ class Watches:
                 "note": watch.note,
                 "cert_key": watch.cert_key.hex(),
                 "status": now.status,
-                "effective": iso_day(now.effective_day),
+                "effective": format_day(now.effective_day),
                 "current_ordinal": now.current or None,
                 "origin": origin or None,
                 "size": size or None,

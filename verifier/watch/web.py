@@ -23,12 +23,13 @@ from aiohttp import web
 
 from ledger.edge import Rejected, read_body
 from ledger.errors import Malformed, Refused, Unavailable
+from ledger.records.dates import format_day
 from ledger.text import Text
 from verifier.access.guard import required_key
 from verifier.lookup import Lookup
 from verifier.site.context import Context
 from verifier.verdict import Verdict
-from verifier.verdict_json import iso_day, iso_time
+from verifier.verdict_json import iso_time
 from verifier.watch.asking import ask
 from verifier.watch.delivery import Delivery
 from verifier.watch.following import Following
@@ -208,7 +209,7 @@ def watch_json(watch: Watch, origin: str | None) -> dict[str, Any]:
         "note": watch.note,
         "created": iso_time(watch.created_ms),
         "status": known.status,
-        "effective": iso_day(known.effective_day),
+        "effective": format_day(known.effective_day),
         "current_ordinal": known.current or None,
         "origin": origin,
         "objected": None if watch.objected_ms is None else iso_time(watch.objected_ms),

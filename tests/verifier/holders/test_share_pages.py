@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ledger.records.dates import MS_PER_DAY
 from tests.support.builders import octets
 from tests.support.holder_site import HolderSite, holder_site
 from verifier.holders.desk import to_text
 from verifier.holders.share_store import Gate, Opened
-from verifier.holders.shares import DAY_MS
 
 TOKEN = octets("token", 16)
 
@@ -37,12 +37,12 @@ async def test_a_share_is_made_extended_closed_and_forgotten(tmp_path: Path) -> 
         status, told = await new(site, cookie, kept.id)
         assert status == 200 and told["ends"].startswith("27 Jun 2026")
         opened = await site.desk.shares.open(TOKEN, None)
-        assert isinstance(opened, Opened) and opened.expires_ms == site.now[0] + 30 * DAY_MS
+        assert isinstance(opened, Opened) and opened.expires_ms == site.now[0] + 30 * MS_PER_DAY
         assert opened.cert_key == kept.held.cert_key
         form = {"id": told["id"], "lang": "en", "period": "90"}
         assert (await site.fetch("/holder/shares/extend", "POST", cookie=cookie, data=form))[0] == 303
         opened = await site.desk.shares.open(TOKEN, None)
-        assert isinstance(opened, Opened) and opened.expires_ms == site.now[0] + 90 * DAY_MS
+        assert isinstance(opened, Opened) and opened.expires_ms == site.now[0] + 90 * MS_PER_DAY
         assert (await site.fetch("/holder/shares/close", "POST", cookie=cookie, data=form))[0] == 303
         assert await site.desk.shares.open(TOKEN, None) is Gate.ENDED
         assert (await site.fetch("/holder/shares/extend", "POST", cookie=cookie, data=form))[0] == 404

@@ -11,11 +11,10 @@ import pytest
 
 from ledger.errors import Malformed, Refused
 from ledger.records.commitments import Field, FieldOpening
-from ledger.records.dates import batch_day, format_day, last_ms
+from ledger.records.dates import MS_PER_DAY, batch_day, format_day, last_ms
 from tests.support.builders import octets
 from tests.verifier.holders.test_held import HELD
 from verifier.holders.shares import (
-    DAY_MS,
     FIELDS,
     NAME,
     PURPOSES,
@@ -32,7 +31,7 @@ TODAY = batch_day(NOW)
 
 def test_a_share_lasts_some_days_or_to_the_end_of_a_day() -> None:
     for days in (7, 30, 90):
-        assert expiry_of(str(days), NOW) == NOW + days * DAY_MS
+        assert expiry_of(str(days), NOW) == NOW + days * MS_PER_DAY
     assert expiry_of(format_day(TODAY), NOW) == last_ms(TODAY) > NOW
     assert expiry_of(format_day(TODAY + 366), NOW) == last_ms(TODAY + 366)
 
