@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from ledger.client import LedgerClient
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.records.cose import Signer
+from ledger.wall import wall_ms
 from verifier.access.web import build_access
 from verifier.config import VerifierSettings
 from verifier.eligibility.site import build_eligibility
@@ -61,8 +61,8 @@ def serve(
         LedgerClient(log.ledger_url, token=log.read_token(folder)) if log.ledger_url else None for log in settings.logs
     ]
     pairs = zip(settings.trusts(), clients, strict=True)
-    lookup = Lookup([KnownLog(trust, _now_ms, client) for trust, client in pairs], Scanner(), _now_ms)
-    context = Context(folder, settings, lookup, _now_ms, secrets.token_bytes, signer)
+    lookup = Lookup([KnownLog(trust, wall_ms, client) for trust, client in pairs], Scanner(), wall_ms)
+    context = Context(folder, settings, lookup, wall_ms, secrets.token_bytes, signer)
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -72,7 +72,7 @@ def serve(
             context.opened = await open_site(settings.site_store, folder)
             stack.push_async_callback(context.opened.close)
             stack.enter_context(mark_served(folder))
-            await stack.enter_async_context(followed(folder, settings, lookup.logs, _now_ms))
+            await stack.enter_async_context(followed(folder, settings, lookup.logs, wall_ms))
             gc.collect()
             gc.freeze()  # packs, catalogue, templates: nothing of them is garbage before the end
             gc.set_threshold(50_000, 20, 20)  # what a check makes is gone when it is answered, without any search
@@ -87,18 +87,14 @@ def serve(
         for known, client, log in zip(lookup.logs, clients, settings.logs, strict=True)
         if client and log.token
     ]
-    context.numbers = Numbers(asked, lookup, _now_ms) if asked else None
+    context.numbers = Numbers(asked, lookup, wall_ms) if asked else None
     rooms = [build(context) for build in ROOMS]
     if context.numbers is not None:
         ladder = lookup.logs[0].trust.ladder
-        rooms.append(numbers_room(context.numbers, ladder, _now_ms, behind_proxy=settings.behind_proxy))
+        rooms.append(numbers_room(context.numbers, ladder, wall_ms, behind_proxy=settings.behind_proxy))
     rooms.append(places_room(lookup, list(zip(settings.trusts(), clients, strict=True))))
     trust = format_trust(settings.trusts(), load_messages(), believed_makers(folder, settings))
     rooms.append(offline_room(shelf))
     app = create_app(lookup, WebSettings(base=settings.bases[0], trust=trust), rooms)
     app.cleanup_ctx.insert(0, running)
     run_app(app, settings.host, settings.port if port is None else port, edge, on_ready=on_ready)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

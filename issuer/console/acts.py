@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -41,6 +40,7 @@ from ledger.records.kinds import Kind
 from ledger.records.life import Correct
 from ledger.sheets.form import Form
 from ledger.text import Text
+from ledger.wall import wall_ms
 
 if TYPE_CHECKING:
     from issuer.printing.sheet import Printed
@@ -249,7 +249,7 @@ async def open_world(
     """The ledger, the clock and the keys of this desk."""
     assert desk.record is not None, "open_desk unlocked it"
     client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
-    return World(client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch, waiting_told())
+    return World(client, desk.settings.trust, desk.record, os.urandom, wall_ms, asyncio.sleep, watch, waiting_told())
 
 
 async def finish(arguments: Namespace, desk: Desk, done: Done) -> int:
@@ -315,7 +315,3 @@ def _show(done: Done, out: Path, *, skip_bad: bool) -> None:
     counts = Text("已入账 {n}，未成 {bad}；结果在 {out}", "{n} in the log, {bad} not; results in {out}")
     if done.told():
         say(counts.format(n=logged, bad=len(done.told()) - logged, out=out).both())
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from ledger.client import LedgerClient
 from ledger.errors import Refused
 from ledger.records.number import normal_text
 from ledger.text import Text
+from ledger.wall import wall_ms
 
 if TYPE_CHECKING:
     from issuer.printing.sheet import Printed
@@ -36,7 +36,7 @@ async def print_again(arguments: Namespace) -> int:
     """
     desk = open_desk(arguments.dir, lambda: passphrase(arguments), request=False)
     async with LedgerClient(desk.settings.ledger_url) as client:
-        filing = await desk.newest_filing(client, _now_ms())
+        filing = await desk.newest_filing(client, wall_ms())
     wanted = normal_text(arguments.number) if arguments.number else None
     printed: list[Printed] = []
     less: list[str] = []
@@ -102,7 +102,3 @@ def _line(desk: Desk, batch_id: bytes, state: BatchState) -> dict[str, object]:
         "unanswered": signed - placed - refused,
         "results": str(desk.results_folder(batch_id)),
     }
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

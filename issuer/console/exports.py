@@ -12,7 +12,6 @@ the ledger, 2 and the lists of 3 are left out, and 4 trusts the proofs in the bu
 from __future__ import annotations
 
 import os
-import time
 from argparse import Namespace
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from ledger.records.kinds import CertificateStatus, KeyStatus
 from ledger.records.number import normal_text
 from ledger.records.state import CertificateState, parse_certificate_state
 from ledger.text import Text
+from ledger.wall import wall_ms
 
 EXPORTS, PUBLIC = "exports", "public"
 _POOL_FROM: Final = 50  # certificates that make a second process worth starting
@@ -87,7 +87,7 @@ async def export(arguments: Namespace) -> int:
     base = desk.settings.export_url
     if not base:
         raise Refused("export_url_missing", "export_url", _NO_URL)
-    now_ms = _now_ms()
+    now_ms = wall_ms()
     acts = list(desk.acts())
     holdings = read_holdings([*desk.batches(), *acts], desk.settings, read_changes(acts))
     wanted = normal_text(arguments.number) if arguments.number else None
@@ -242,7 +242,3 @@ def _tell(arguments: Namespace, desk: Desk, report: Report, *, ledger_answered: 
         tell(_NO_LEDGER.both())
         return UNAVAILABLE
     return NOT_CLEAN if report.skipped else OK
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -6,7 +6,6 @@ The statement has nothing random in it: the same command again is the same state
 from __future__ import annotations
 
 import re
-import time
 from argparse import Namespace
 from typing import Final
 
@@ -19,6 +18,7 @@ from ledger.records.dates import parse_day
 from ledger.records.pack import Pack
 from ledger.records.statements import issuer_entry
 from ledger.text import Text
+from ledger.wall import wall_ms
 from ledger.wire import BareSubmission
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -47,7 +47,7 @@ async def publish(arguments: Namespace) -> int:
     entry = issuer_entry(pack, desk.record)
     async with LedgerClient(desk.settings.ledger_url, signer=desk.request) as client:
         receipt = await client.submit([BareSubmission(entry)])
-    (answer,) = verify_receipt([entry], receipt, desk.settings.trust, _now_ms())
+    (answer,) = verify_receipt([entry], receipt, desk.settings.trust, wall_ms())
     if isinstance(answer, Refused):
         raise answer
     if arguments.json:
@@ -55,7 +55,3 @@ async def publish(arguments: Namespace) -> int:
     else:
         say(_DONE.format(index=answer.proof.index).both())
     return OK
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

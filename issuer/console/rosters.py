@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from ledger.records.evidence import Evidence
 from ledger.records.kinds import Reason
 from ledger.sheets.problem import ERROR, Problem
 from ledger.text import Text
+from ledger.wall import wall_ms
 
 if TYPE_CHECKING:
     from issuer.printing.sheet import Printed
@@ -56,7 +56,7 @@ async def check(arguments: Namespace) -> int:
     """Nothing is signed. With --offline the filing is the one last seen, and the log's numbers are not asked."""
     _check_photos(arguments.photos)
     roster = open_roster(arguments.roster)
-    now_ms = _now_ms()
+    now_ms = wall_ms()
     if arguments.offline:
         desk = open_desk(arguments.dir, None)
         examined = await examine_roster(
@@ -101,7 +101,7 @@ async def issue(arguments: Namespace) -> int:
 
         client = await stack.enter_async_context(LedgerClient(desk.settings.ledger_url, signer=desk.request))
         world = World(
-            client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, watch, waiting_told()
+            client, desk.settings.trust, desk.record, os.urandom, wall_ms, asyncio.sleep, watch, waiting_told()
         )
         if arguments.permit is not None:
             outcome = await issue_permitted(desk, arguments.roster, read_permit(arguments.permit), world, fonts)
@@ -147,7 +147,7 @@ async def late_permit(arguments: Namespace) -> int:
 
     async with LedgerClient(desk.settings.ledger_url, signer=desk.request) as client:
         world = World(
-            client, desk.settings.trust, desk.record, os.urandom, _now_ms, asyncio.sleep, waiting=waiting_told()
+            client, desk.settings.trust, desk.record, os.urandom, wall_ms, asyncio.sleep, waiting=waiting_told()
         )
         outcome = await draft_late(
             desk, arguments.roster, world, load_fonts(), photos=arguments.photos, confirm=confirm
@@ -304,7 +304,3 @@ def _show_outcome(out: Path, outcome: Outcome, printed: list[Printed], *, skip_b
 def _check_photos(photos: Path | None) -> None:
     if photos is not None and not photos.is_dir():
         raise Malformed(Text(f"--photos：{photos} 不是目录", f"--photos: {photos} is not a folder"))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from argparse import Namespace
 from dataclasses import asdict
 from hashlib import sha256
@@ -23,6 +22,7 @@ from ledger.reference_data import load_catalogue, load_ladder
 from ledger.settings import format_settings
 from ledger.text import Text
 from ledger.tlog.note import parse_vkey
+from ledger.wall import wall_ms
 
 _UNLISTED = Text(
     "备案没有列出本机构的密钥：请将 public.json 交给主管部门",
@@ -35,7 +35,7 @@ def keygen(arguments: Namespace) -> int:
         arguments.dir,
         passphrase(arguments, confirm=True),
         label=arguments.label,
-        today_day=batch_day(_now_ms()),
+        today_day=batch_day(wall_ms()),
         random_bytes=os.urandom,
         cost=LIGHT_COST if arguments.light else PERSON_COST,
     )
@@ -73,7 +73,7 @@ async def init(arguments: Namespace) -> int:
             query_url=arguments.query_url,
             map_auditors=tuple(arguments.map_auditor),
         )
-        filing, proven = await fetch_filing(client, settings.trust, settings.filing_number, genesis, _now_ms())
+        filing, proven = await fetch_filing(client, settings.trust, settings.filing_number, genesis, wall_ms())
     try:
         arguments.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -135,7 +135,3 @@ def show_filing(filing: Filing) -> None:
         grades = "、".join(ladder.by_ordinal(grade).zh for grade in row.grades)
         name = occupation.name if occupation else "?"
         say(f"  {row.occupation} {name} {row.trade}  {grades}  {row.audience.name.lower()}")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from ledger.records.statements import AuthorityBody, Proposal, parse_proposal, p
 from ledger.reference_data import load_catalogue, load_ladder
 from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer, kid
+from ledger.wall import wall_ms
 from ledger.wire import Logged, Receipt
 
 PASSPHRASE = "CERT_AUTHORITY_PASSPHRASE"  # noqa: S105  # the name of the variable
@@ -234,4 +234,4 @@ def _read_json(path: Path, form: str) -> dict[str, Any]:
 
 
 def _today() -> int:
-    return batch_day(time.time_ns() // 1_000_000)
+    return batch_day(wall_ms())

@@ -103,7 +103,7 @@ def make_exporting(
     shell.__class__ = Exporting
     assert isinstance(shell, Exporting)
     monkeypatch.setattr(exports, "LedgerClient", rosters.LedgerClient)
-    monkeypatch.setattr(exports, "_now_ms", lambda: now_ms or NOW_MS)
+    monkeypatch.setattr(exports, "wall_ms", lambda: now_ms or NOW_MS)
     shell.make_ready()
     settings = shell.folder / SETTINGS_FILE
     settings.write_text(settings.read_text().replace('export_url = ""', f'export_url = "{BASE}"'))
@@ -114,5 +114,5 @@ def make_exporting(
     if now_ms:  # judges that know no clock but the machine's want lists of today
         assert shell.log is not None
         shell.log.now_ms = now_ms
-        monkeypatch.setattr(acts, "_now_ms", lambda: now_ms)
+        monkeypatch.setattr(acts, "wall_ms", lambda: now_ms)
     return shell

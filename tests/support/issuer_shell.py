@@ -82,6 +82,6 @@ def make_shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     for module in (acts, batches, rosters, setup):
         monkeypatch.setattr(module, "LedgerClient", Client)
-        monkeypatch.setattr(module, "_now_ms", lambda: NOW_MS)
+        monkeypatch.setattr(module, "wall_ms", lambda: NOW_MS)
     monkeypatch.setenv("CERT_ISSUER_PASSPHRASE", PASSPHRASE.decode())
     return shell

@@ -6,13 +6,13 @@ import argparse
 import asyncio
 import json
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 from ledger.errors import Malformed
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.access.keys import MAX_ROWS, PER_MINUTE, ApiKey, ApiKeys
 from verifier.config import load_folder
 from verifier.site.opening import open_site
@@ -89,7 +89,7 @@ def _with_keys(folder: Path, work: Callable[[ApiKeys], Awaitable[T]]) -> T:
     async def run() -> T:
         store = await open_site(settings.site_store, folder)
         try:
-            return await work(ApiKeys(lambda: store, lambda: time.time_ns() // 1_000_000))
+            return await work(ApiKeys(lambda: store, wall_ms))
         finally:
             await store.close()
 

@@ -38,6 +38,7 @@ from ledger.text import Text
 from ledger.tlog.note import NOTE_CEILING, parse_vkey
 from ledger.tlog.policy import POLICY_CEILING, format_policy, parse_policy
 from ledger.tlog.spelling import check_name
+from ledger.wall import wall_ms
 from verifier.audit.config import NO_QUORUM, SETTINGS_FILE, AuditSettings, PinsConfig, create_folder, load_folder
 from verifier.audit.cosign import STATE_FILE, MapAuditor, create_keys, open_cosigner
 from verifier.audit.evidence import MAX_BYTES, Fork, parse_evidence, verify_evidence
@@ -82,16 +83,16 @@ async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
         async with (
             open_log(settings.ledger_url) as client,
-            open_audit(options.dir, settings, client, pool, _now_ms) as audit,
+            open_audit(options.dir, settings, client, pool, wall_ms) as audit,
         ):
             for path in options.checkpoint:
-                audit.see(_read(path, NOTE_CEILING), path.name, _now_ms())
+                audit.see(_read(path, NOTE_CEILING), path.name, wall_ms())
             began, held = time.monotonic(), audit.replica.size
             await _look(audit, quiet=options.quiet)
             seconds = time.monotonic() - began
             own = [] if settings.openings is None else [options.dir / settings.openings]
             openings = await _openings(options.openings or own, audit)
-            report = build_report(audit, _now_ms(), seconds=seconds, started_at=held, openings=openings)
+            report = build_report(audit, wall_ms(), seconds=seconds, started_at=held, openings=openings)
             _write(options.dir, report)
             sys.stdout.write(format_report(report).decode() if options.json else report_text(report))
             return exit_code(report["result"])
@@ -99,7 +100,7 @@ async def _audit(options: argparse.Namespace, settings: AuditSettings) -> int:
 
 async def _look(audit: Audit, *, quiet: bool) -> None:
     """One look, and another one when what came does not fit what was signed: a cache may have been behind."""
-    await audit.ask_monitors(_now_ms())
+    await audit.ask_monitors(wall_ms())
     label = Text("审计", "auditing")
     with Progress(None, label, sys.stderr, time.monotonic, done=audit.replica.size, quiet=quiet) as progress:
 
@@ -107,11 +108,11 @@ async def _look(audit: Audit, *, quiet: bool) -> None:
             progress.total = audit.replica.target
             progress.advance(size - progress.done)
 
-        await audit.look(_now_ms(), reached)
+        await audit.look(wall_ms(), reached)
         violation = audit.findings.violation
         if violation is not None and not violation.proven:
             await asyncio.sleep(_AGAIN_S)
-            await audit.look(_now_ms(), reached)
+            await audit.look(wall_ms(), reached)
 
 
 async def _openings(sources: Sequence[Path], audit: Audit) -> OpeningsResult | None:
@@ -159,7 +160,7 @@ def _serve(options: argparse.Namespace) -> int:
     openings = None
     if settings.openings is not None:
         openings = open_folder(options.dir / settings.openings, load_ladder(), settings.thresholds.occupations)
-    service = Service(_now_ms, settings.poll_ms / 1000, openings)
+    service = Service(wall_ms, settings.poll_ms / 1000, openings)
     auditor = MapAuditor(
         cosigner,
         {pins.origin: pins.keys},
@@ -177,7 +178,7 @@ def _serve(options: argparse.Namespace) -> int:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures") as pool:
             async with (
                 open_log(settings.ledger_url) as client,
-                open_audit(options.dir, settings, client, pool, _now_ms) as audit,
+                open_audit(options.dir, settings, client, pool, wall_ms) as audit,
                 service.running(audit, auditor),
             ):
                 yield
@@ -263,10 +264,6 @@ def _read(path: Path, limit: int) -> bytes:
     if len(raw) > limit:
         raise Malformed(Text("文件超出其格式允许的大小", "file larger than its form allows"))
     return raw
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _run_parser() -> argparse.ArgumentParser:

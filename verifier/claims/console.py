@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import os
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +25,7 @@ from ledger.records.kinds import Reason
 from ledger.records.names import normalise_name
 from ledger.records.number import diagnose_number, normal_text
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.claims.config import (
     JOURNAL_FILE,
     PASSPHRASE,
@@ -151,7 +151,7 @@ def _init(options: argparse.Namespace) -> int:
     settings = PayerSettings(options.ledger, options.origin, tuple(options.vkey), options.filing)
     passphrase = read_passphrase(PASSPHRASE, PROMPT, options.passphrase_file, confirm=True)
     cost = LIGHT_COST if options.light else PERSON_COST
-    keys = create_folder(options.dir, settings, passphrase, created_day=batch_day(_now_ms()), cost=cost)
+    keys = create_folder(options.dir, settings, passphrase, created_day=batch_day(wall_ms()), cost=cost)
     public = {"record_key": keys.record.public.hex(), "request_key": keys.request.public.hex()}
     if options.json:
         print(json.dumps(public))
@@ -236,14 +236,10 @@ def _with_payer(options: argparse.Namespace, work: Callable[[Payer], Awaitable[A
     async def run() -> Any:
         with closing(Journal(options.dir / JOURNAL_FILE)) as journal:
             async with LedgerClient(settings.ledger_url, signer=keys.request) as ledger:
-                return await work(Payer(settings, keys, journal, ledger, _now_ms, os.urandom))
+                return await work(Payer(settings, keys, journal, ledger, wall_ms, os.urandom))
 
     return asyncio.run(run())
 
 
 def _reason(options: argparse.Namespace) -> Reason:
     return Reason[options.reason.upper()]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

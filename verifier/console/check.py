@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import json
 import sys
-import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,9 @@ from typing import Final
 from ledger.errors import Malformed
 from ledger.records.dates import parse_day
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.config import VerifierSettings, load_folder
+from verifier.console.terminal import tell
 from verifier.known_log import AsOf
 from verifier.lookup import Lookup
 from verifier.messages import load_messages
@@ -54,7 +55,7 @@ def _check(options: argparse.Namespace) -> int:
     settings, messages = load_folder(options.dir), load_messages()
     item = _read_item(options.item)
     if isinstance(item, bytes) and is_place_proof(item):
-        placed = asyncio.run(judge_placed(item, options, settings, _now_ms, _tell))
+        placed = asyncio.run(judge_placed(item, options, settings, wall_ms, tell))
         print(placed_json(placed) if options.json else say_placed(placed, messages, options.lang).rstrip())
         return placed_exit(placed)
     receipt = asyncio.run(receipt_in(item, Scanner()))
@@ -70,7 +71,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _check_receipt(raw: bytes, options: argparse.Namespace, settings: VerifierSettings) -> int:
     """About the receipt's moment, from the receipt and the pins alone."""
-    messages, now_ms = load_messages(), _now_ms()
+    messages, now_ms = load_messages(), wall_ms()
     checked = judge_receipt(raw, options.dir, settings, now_ms)
     verdict = without_item(Code.UNREADABLE, now_ms) if checked is None else checked.verdict
     if options.json:
@@ -88,10 +89,10 @@ async def _checked(item: str | bytes, options: argparse.Namespace, settings: Ver
         return await check_by_kit(options.dir, settings, options.kit, item)
     async with AsyncExitStack() as stack:
         logs = await logs_to_ask(
-            options.dir, settings, stack, _now_ms,
-            offline=options.offline, light=options.light, quiet=options.quiet or options.json, tell=_tell,
+            options.dir, settings, stack, wall_ms,
+            offline=options.offline, light=options.light, quiet=options.quiet or options.json, tell=tell,
         )  # fmt: skip
-        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline, as_of=_as_of(options))
+        lookup = Lookup(logs, Scanner(), wall_ms, offline=options.offline, as_of=_as_of(options))
         return await (lookup.by_text(item) if isinstance(item, str) else lookup.by_file(item))
 
 
@@ -115,11 +116,3 @@ def _read_item(name: str) -> str | bytes:
     if "/" in name or "." in name:
         raise Malformed(Text(f"没有这个文件：{name[:200]}", f"no such file: {name[:200]}"))
     return name
-
-
-def _tell(message: str) -> None:
-    print(f"cert-verifier: {message}", file=sys.stderr)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

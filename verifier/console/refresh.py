@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from ledger.records.secret import cert_key_of
 from ledger.records.staple import MAX_STAPLE, Staple, format_staple, parse_staple
 from ledger.scan_apart import sniff
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier import steps
 from verifier.config import load_folder
 from verifier.messages import load_messages, say_time
@@ -55,7 +55,7 @@ def _refresh(options: argparse.Namespace) -> int:
     if not log.ledger_url:
         raise no_ledger(origin)
 
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     trust = log.build(settings.bases)
 
     async def fetch() -> Sequence[tuple[Evidence, Proven]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
-import time
 from pathlib import Path
 
 from ledger.errors import CertLedgerError
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.config import load_replicas
+from verifier.console.terminal import tell
 from verifier.opened import Opened, bring_up_to_date, opened, recreate
 from verifier.served import is_served
 from verifier.violation import GRAVITY, exit_status, say_failure
@@ -43,11 +43,11 @@ def _sync(options: argparse.Namespace) -> int:
         if options.recreate:
             made = await recreate(options.dir, settings)
             for origin in made:
-                _tell(_MADE.format(origin=origin).both())
+                tell(_MADE.format(origin=origin).both())
             if made and is_served(options.dir):
-                _tell(_SERVED.both())
+                tell(_SERVED.both())
                 return []
-        async with opened(options.dir, settings, _now_ms) as logs:
+        async with opened(options.dir, settings, wall_ms) as logs:
             return [(one, await _updated(one, quiet=options.quiet)) for one in logs]
 
     done = asyncio.run(run())
@@ -62,22 +62,14 @@ def _sync(options: argparse.Namespace) -> int:
             print(f"{one.origin}: 已核验 / verified {verified.size} entries, root {verified.root.hex()}")
     failures = [(one.origin, failed) for one, failed in done if failed is not None]
     for origin, failed in failures:
-        _tell(f"{origin}: {say_failure(failed)}")
+        tell(f"{origin}: {say_failure(failed)}")
     return max((exit_status(failed) for _, failed in failures), default=0, key=GRAVITY.index)
 
 
 async def _updated(one: Opened, *, quiet: bool) -> CertLedgerError | None:
     """What kept this log from being brought up to date; the others go on."""
     try:
-        await bring_up_to_date(one, _now_ms, quiet=quiet)
+        await bring_up_to_date(one, wall_ms, quiet=quiet)
     except CertLedgerError as error:
         return error
     return None
-
-
-def _tell(message: str) -> None:
-    print(f"cert-verifier: {message}", file=sys.stderr)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

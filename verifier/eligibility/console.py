@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
-import time
 import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -25,11 +23,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.durable import check_new, write_new_file
-from ledger.errors import Malformed, Refused, cannot_read
+from ledger.errors import Malformed, Refused
 from ledger.records.dates import batch_day, format_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.config import load_folder
+from verifier.console.terminal import read_file, tell
 from verifier.eligibility.asking import Shown, examine_shown
 from verifier.eligibility.authoring import console as authoring
 from verifier.eligibility.cases import run_cases, untouched_rows
@@ -224,7 +224,7 @@ def _eligible(options: argparse.Namespace) -> int:
     raw = {} if options.facts is None else _read_facts(options.facts)
     asked = frozenset(name for pack in packs for name in pack.inputs)
     facts = [read_facts(raw, pack, others=asked) for pack in packs]
-    today = batch_day(_now_ms())
+    today = batch_day(wall_ms())
     as_of = today if options.as_of is None else parse_day(options.as_of)
     days = {earlier_day(pack, as_of, today) for pack in packs}
     if len(days) > 1:
@@ -275,17 +275,17 @@ async def _gathered(
     settings = load_folder(options.dir)
     async with AsyncExitStack() as stack:
         logs = await logs_to_ask(
-            options.dir, settings, stack, _now_ms,
-            offline=options.offline, light=options.light, quiet=True, tell=_tell,
+            options.dir, settings, stack, wall_ms,
+            offline=options.offline, light=options.light, quiet=True, tell=tell,
         )  # fmt: skip
-        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline)
+        lookup = Lookup(logs, Scanner(), wall_ms, offline=options.offline)
         return await examine_shown(lookup, items, day), [
             await known_pack(pack, lookup, options.employer) for pack in packs
         ]
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    raw = _read(path, MAX_FACTS)
+    raw = read_file(path, MAX_FACTS)
     try:
         value = json.loads(raw) if raw.lstrip()[:1] == b"{" else tomllib.loads(raw.decode())
     except (ValueError, RecursionError):
@@ -302,21 +302,5 @@ def _read_facts(path: Path) -> dict[str, Any]:
 def _read_item(name: str) -> str | bytes:
     """A link is itself; else a file if there is one, else a text."""
     if not name.startswith(("http://", "https://")) and Path(name).is_file():
-        return _read(Path(name), MAX_ITEM)
+        return read_file(Path(name), MAX_ITEM)
     return name
-
-
-def _read(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(most + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
-def _tell(message: str) -> None:
-    print(f"cert-verifier: {message}", file=sys.stderr)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

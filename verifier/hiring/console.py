@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from ledger.durable import check_new, write_new_file
-from ledger.errors import cannot_read
 from ledger.progress import Progress
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.config import VerifierSettings, load_folder
+from verifier.console.terminal import read_file, tell
 from verifier.hiring.checking import ListChecker, ListResult
 from verifier.hiring.sheets import HiringList, read_list
 from verifier.hiring.verifying import verify_list
@@ -50,7 +51,7 @@ def add_check_list(check: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     settings = load_folder(options.dir)
-    raw = _read(options.file)
+    raw = read_file(options.file, MAX_LIST)
     if options.verify:
         return _verify(options, settings, raw)
     check_new(options.out)
@@ -82,28 +83,12 @@ async def _check(options: argparse.Namespace, settings: VerifierSettings, asked:
     signer = None if options.unsigned else open_receipt_key(options.dir, options.passphrase_file)
     async with AsyncExitStack() as stack:
         logs = await logs_to_ask(
-            options.dir, settings, stack, _now_ms,
-            offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
+            options.dir, settings, stack, wall_ms,
+            offline=options.offline, light=options.light, quiet=options.quiet, tell=tell,
         )  # fmt: skip
-        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline, answer_s=NOBODY_WAITS_S)
-        names = await numbers_to_ask(options.dir, settings, lookup, stack, _now_ms, offline=options.offline)
-        checker = ListChecker(lookup, load_messages(), settings.bases[0], _now_ms, signer, names)
+        lookup = Lookup(logs, Scanner(), wall_ms, offline=options.offline, answer_s=NOBODY_WAITS_S)
+        names = await numbers_to_ask(options.dir, settings, lookup, stack, wall_ms, offline=options.offline)
+        checker = ListChecker(lookup, load_messages(), settings.bases[0], wall_ms, signer, names)
         total = len(asked.questions)
         with Progress(total, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
             return await checker.check(asked, options.lang, lambda done: bar.advance(done - bar.done))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_LIST + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
-def _tell(message: str) -> None:
-    print(f"cert-verifier: {message}", file=sys.stderr)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ledger.errors import Malformed, Refused
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.config import load_folder
 from verifier.holders.requests import mark_done, waiting
 from verifier.site.opening import open_site
@@ -37,7 +38,7 @@ async def _run(folder: Path, done: list[str]) -> None:
                 id_ = bytes.fromhex(text)
             except ValueError:
                 raise Malformed(Text("申请编号应为十六进制", "an id is hex")) from None
-            if not await mark_done(store, id_, time.time_ns() // 1_000_000):
+            if not await mark_done(store, id_, wall_ms()):
                 raise Refused("NO_REQUEST", text, _NONE)
         for one in [] if done else await waiting(store):
             asked = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.at_ms // 1000))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from ledger.durable import replace_file
-from ledger.errors import CertLedgerError, Malformed, Refused, cannot_read
+from ledger.errors import CertLedgerError, Malformed, Refused
 from ledger.keystore import LIGHT_COST, PERSON_COST, read_passphrase
 from ledger.progress import Progress
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.config import VerifierSettings, load_folder
+from verifier.console.terminal import read_file
 from verifier.kit.format import MAX_KIT, Kit, open_kit, sign_kit
 from verifier.kit.judge import believe, judge
 from verifier.kit.key import believed_makers, create_key, open_key
@@ -59,18 +61,18 @@ def add_kit(kit: argparse.ArgumentParser) -> None:
 def open_shelf(options: argparse.Namespace, settings: VerifierSettings) -> Shelf:
     """The kits of a serving verifier, its key unlocked. Raises as `open_key`."""
     name, signer = open_key(options.dir, read_passphrase(PASSPHRASE, PROMPT, options.kit_passphrase_file))
-    return Shelf(name, signer, settings.kit_age_s * 1000, _now_ms)
+    return Shelf(name, signer, settings.kit_age_s * 1000, wall_ms)
 
 
 async def check_by_kit(folder: Path, settings: VerifierSettings, file: Path, item: str | bytes) -> Verdict:
     """Judge a link, a QR text, a picture or a PDF by the kit in `file`. Raises Malformed and Unverified for a kit that
     is not believed here, Refused when nobody's is, Unavailable."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     makers = believed_makers(folder, settings)
     if not makers:
         raise Refused("NO_KIT_MAKER", str(folder), _NO_MAKER)
     trusts = settings.trusts()
-    believed = believe(open_kit(_read(file), makers), trusts, now_ms)
+    believed = believe(open_kit(read_file(file, MAX_KIT), makers), trusts, now_ms)
     texts, pages = await _texts_of(item)
     return judge(choose_code(texts, trusts[0].bases), believed, trusts[0], now_ms, pages)
 
@@ -107,11 +109,11 @@ def _make(options: argparse.Namespace) -> int:
     failures: list[CertLedgerError] = []
 
     async def run() -> Kit:
-        async with opened(options.dir, settings, _now_ms, share=True, wait_s=WAIT_S) as logs:
+        async with opened(options.dir, settings, wall_ms, share=True, wait_s=WAIT_S) as logs:
             for one in logs:
                 try:
                     if not options.offline and not one.shared:
-                        await bring_up_to_date(one, _now_ms, quiet=options.quiet)
+                        await bring_up_to_date(one, wall_ms, quiet=options.quiet)
                 except CertLedgerError as error:  # the kit has what is held of it; the others go on
                     print(f"{one.origin}: {say_failure(error)}", file=sys.stderr)
                     failures.append(error)
@@ -119,7 +121,7 @@ def _make(options: argparse.Namespace) -> int:
             label = Text("读取证书状态", "reading states")
             with Progress(None, label, sys.stderr, time.monotonic, quiet=options.quiet) as progress:
                 return await make_kit(
-                    sources, _now_ms(), settings.kit_age_s * 1000, lambda done: progress.advance(done - progress.done)
+                    sources, wall_ms(), settings.kit_age_s * 1000, lambda done: progress.advance(done - progress.done)
                 )
 
     kit = asyncio.run(run())
@@ -134,15 +136,3 @@ def _make(options: argparse.Namespace) -> int:
         times = {"a": say_time(as_of_ms, lang), "u": say_time(until_ms, lang)}
         print(said.format(f=options.out, n=len(raw), **times).of(lang))
     return max(map(exit_status, failures), default=0, key=GRAVITY.index)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened_file:
-            return opened_file.read(MAX_KIT + 1)
-    except OSError as error:
-        raise cannot_read(file, error) from error
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
 from ledger.edge import Intake
+from ledger.wall import wall_ms
 from verifier.messages import Messages
 from verifier.verdict import Code, Verdict
 from verifier.web.assets import Asset
@@ -52,10 +52,6 @@ class Services(Protocol):
     def ready(self) -> Readiness: ...
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     """Limits and looks of the web application. Sizes in bytes unless said otherwise."""
@@ -66,7 +62,7 @@ class WebSettings:
     upload_limit: int = 10 * 1024 * 1024
     uploads_memory: int = 64 * 1024 * 1024  # all uploads under way together
     trust: bytes = b""  # what browsers are told to believe (`web.trust_document`); empty: they check nothing again
-    now_ms: Callable[[], int] = field(default=_now_ms)
+    now_ms: Callable[[], int] = field(default=wall_ms)
 
     def __post_init__(self) -> None:
         assert self.base.startswith(("https://", "http://")) and not self.base.endswith("/")

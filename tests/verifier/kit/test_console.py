@@ -128,7 +128,7 @@ async def test_the_operator_hears_of_a_log_that_the_kit_calls_nothing_valid_of(
     assert await desk.run("check", desk.text, "--dir", desk.folder, "--kit", out) != 0
     assert "proven to have broken its own rules" in capsys.readouterr().out
     four_days_later = now_ms() + 4 * 86_400_000
-    monkeypatch.setattr("verifier.kit.console._now_ms", lambda: four_days_later)
+    monkeypatch.setattr("verifier.kit.console.wall_ms", lambda: four_days_later)
     assert await desk.run("kit", "make", "--dir", desk.folder, "--out", out, "--quiet", "--offline") == 0
     told = capsys.readouterr().err
     assert f"{desk.log.origin}: its data is of" in told and "超过期限" in told

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -22,6 +21,8 @@ from ledger.errors import Malformed, Refused, cannot_create, cannot_read
 from ledger.records.dates import batch_day, format_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
+from ledger.wall import wall_ms
+from verifier.console.terminal import read_file
 from verifier.eligibility.authoring.simulate import Simulation, simulate
 from verifier.eligibility.authoring.skeleton import skeleton
 from verifier.eligibility.authoring.workbook import read_workbook, write_workbook
@@ -66,7 +67,7 @@ def add_commands(
 
 
 def _new(options: argparse.Namespace) -> int:
-    today = format_day(batch_day(time.time_ns() // 1_000_000))
+    today = format_day(batch_day(wall_ms()))
     files = skeleton(options.id, PackKind(options.kind), today)
     pack = load_pack(files)
     _write_folder(options.folder, files)
@@ -81,7 +82,7 @@ def _sheet(options: argparse.Namespace, pack: Pack) -> int:
 
 
 def _unsheet(options: argparse.Namespace, pack: Pack) -> int:
-    files = read_workbook(_read(options.file, MAX_WORKBOOK), pack, load_ladder())
+    files = read_workbook(read_file(options.file, MAX_WORKBOOK), pack, load_ladder())
     changed = load_pack(files)
     results = run_cases(changed)
     _write_folder(options.folder, files)
@@ -142,18 +143,10 @@ def _decisions(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
         except OSError as error:
             raise cannot_read(path, error) from error
         for file in files:
-            raw = _read(file, MAX_DECISION)
+            raw = read_file(file, MAX_DECISION)
             if len(raw) > MAX_DECISION:
                 raise Malformed(Text(f"{file.name}：不是决定", f"{file.name}: not a decision"))
             yield file.name, raw
-
-
-def _read(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(most + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
 
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

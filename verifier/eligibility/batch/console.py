@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from ledger.durable import check_new, write_new_file
-from ledger.errors import Malformed, Refused, cannot_read
+from ledger.errors import Malformed, Refused
 from ledger.progress import Progress
 from ledger.records.dates import batch_day, parse_day
 from ledger.reference_data import load_ladder
 from ledger.text import Text
+from ledger.wall import wall_ms
 from verifier.claims.asking import open_asking
 from verifier.config import VerifierSettings, load_folder
+from verifier.console.terminal import read_file, tell
 from verifier.eligibility.console import find_pack
 from verifier.eligibility.earlier import asked_wage_day
 from verifier.eligibility.gathering import Gatherer
@@ -93,10 +95,10 @@ def _run(options: argparse.Namespace) -> int:
     settings = load_folder(options.dir)
     pack = _pack(options, settings)
     check_new(options.out)
-    today = batch_day(_now_ms())
+    today = batch_day(wall_ms())
     as_of = today if options.as_of is None else parse_day(options.as_of)
-    previous = _read(options.previous) if options.wages and options.previous else b""
-    run = Run("", "", options.file.name, options.lang, MAX_ROWS, MAX_ROWS, KEPT_MS, _read(options.file))
+    previous = read_file(options.previous, MAX_SHEET) if options.wages and options.previous else b""
+    run = Run("", "", options.file.name, options.lang, MAX_ROWS, MAX_ROWS, KEPT_MS, read_file(options.file, MAX_SHEET))
     run.pack, run.as_of, run.previous = pack, as_of, previous
     if options.wages:
         run.employer = options.employer
@@ -129,31 +131,15 @@ def _pack(options: argparse.Namespace, settings: VerifierSettings) -> Pack:
 async def _answered(options: argparse.Namespace, settings: VerifierSettings, run: Run) -> Done:
     async with AsyncExitStack() as stack:
         logs = await logs_to_ask(
-            options.dir, settings, stack, _now_ms,
-            offline=options.offline, light=options.light, quiet=options.quiet, tell=_tell,
+            options.dir, settings, stack, wall_ms,
+            offline=options.offline, light=options.light, quiet=options.quiet, tell=tell,
         )  # fmt: skip
-        lookup = Lookup(logs, Scanner(), _now_ms, offline=options.offline, answer_s=NOBODY_WAITS_S)
-        names = await numbers_to_ask(options.dir, settings, lookup, stack, _now_ms, offline=options.offline)
-        runner = Runner(Gatherer(lookup, _now_ms, names), _now_ms)
+        lookup = Lookup(logs, Scanner(), wall_ms, offline=options.offline, answer_s=NOBODY_WAITS_S)
+        names = await numbers_to_ask(options.dir, settings, lookup, stack, wall_ms, offline=options.offline)
+        runner = Runner(Gatherer(lookup, wall_ms, names), wall_ms)
         asking = None
         if not options.wages and options.payer is not None:
             asking = await stack.enter_async_context(open_asking(options.payer, options.passphrase_file))
-        desk = Desk(runner, load_ladder(), load_messages(), _now_ms, lambda: under_of(lookup), asking)
+        desk = Desk(runner, load_ladder(), load_messages(), wall_ms, lambda: under_of(lookup), asking)
         with Progress(None, _LABEL, sys.stderr, time.monotonic, quiet=options.quiet) as bar:
             return await answer_sheet(desk, run, lambda done: bar.advance(done - bar.done))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_SHEET + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
-def _tell(message: str) -> None:
-    print(f"cert-verifier: {message}", file=sys.stderr)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
