@@ -31,7 +31,7 @@ from ledger.service.guard import Guard
 from ledger.service.guards import create_guard, open_guard
 from ledger.service.run import SETTINGS_FILE
 from ledger.settings import load_settings
-from ledger.store import postgres_link, postgres_session, postgres_writer
+from ledger.store import postgres_durable, postgres_link, postgres_session, postgres_writer
 from ledger.store.opening import create_store, open_store
 from ledger.store.postgres_link import Deadlines, Place, parse_place
 from tests.support.fault_store import flip
@@ -102,7 +102,7 @@ class Postgres:
             return _Failing(await postgres_link.connect(place, deadlines), fault)
 
         async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
-            return _Failing(await postgres_link.connect_checked(place, deadlines), fault)
+            return _Failing(await postgres_durable.connect_checked(place, deadlines), fault)
 
         with (
             patch.object(postgres_writer, "connect", connect),
@@ -120,7 +120,7 @@ class Postgres:
         async def connect_checked(place: Place, deadlines: Deadlines) -> Any:
             if ended:
                 raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
-            return _FailingGuard(await postgres_link.connect_checked(place, deadlines), fault, ended)
+            return _FailingGuard(await postgres_durable.connect_checked(place, deadlines), fault, ended)
 
         with patch.object(postgres_guard, "connect_checked", connect_checked):
             yield lambda: self.remembered(folder)[0]
