@@ -374,7 +374,7 @@ async def serve(
         sequencer = apps[0][LOG].sequencer
         if standby or apps[0][LOG].publisher.needs_quorum:  # without either a start would believe any clock
             check = sequencer.check_clock if standby else sequencer.check_leap
-            giving = asyncio.create_task(give_way(check, settings.takeover_ms / 1000, fatal))
+            giving = asyncio.create_task(give_way(check, settings.takeover_ms / 1000, fatal, time.monotonic))
             leading.callback(giving.cancel)
         await stop.wait()
         journal.info("ends", extra={"fields": {"cause": type(fatal.result()).__name__ if fatal.done() else "signal"}})

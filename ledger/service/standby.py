@@ -34,8 +34,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,23 +217,29 @@ async def _look_durable(store: PrivateStore, place: Place) -> None:
     place.lacks = lacks
 
 
-async def give_way(check_clock: Callable[[], None], silence_s: float, fatal: asyncio.Future[BaseException]) -> None:
-    """Step 7, until cancelled. `check_clock` raises ClockStopped."""
-    right_s = time.monotonic()  # when it last was
+async def give_way(
+    check_clock: Callable[[], None],
+    silence_s: float,
+    fatal: asyncio.Future[BaseException],
+    now_s: Callable[[], float],
+    rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Step 7, until cancelled. `check_clock` raises ClockStopped; `now_s` is a clock that nobody sets."""
+    right_s = now_s()  # when it last was
     while not fatal.done():
-        await asyncio.sleep(silence_s / 15)
+        await rest(silence_s / 15)
         try:
             check_clock()
         except ClockBehind:
             pass
         except ClockStopped as error:
-            if time.monotonic() - right_s > silence_s and not fatal.done():
+            if now_s() - right_s > silence_s and not fatal.done():
                 log.critical("the clock has stopped the log for too long; another start may find it right")
                 fatal.set_result(error)
             continue
         except Unavailable:
             pass  # there is no log yet, which no clock can help
-        right_s = time.monotonic()
+        right_s = now_s()
 
 
 async def why_ended(error: BaseException, store: PrivateStore) -> BaseException:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,7 @@ async def test_a_writer_that_hangs_in_the_middle_of_a_batch_is_unseated(leader: 
 
 async def test_one_whose_clock_has_stopped_the_log_gives_its_place_up_when_that_lasts() -> None:
     fatal, wrong, behind, asked = asyncio.get_running_loop().create_future(), False, False, 0
+    now = 100.0
 
     def check() -> None:
         nonlocal asked
@@ -296,25 +298,35 @@ async def test_one_whose_clock_has_stopped_the_log_gives_its_place_up_when_that_
         if asked % 2:
             raise Unavailable(Text("没有应答", "the log has no entry yet"))
 
-    giving = asyncio.create_task(give_way(check, 0.3, fatal))
-    while asked < 30:  # twice as long as it would be waited for
-        await asyncio.sleep(0.01)
+    @types.coroutine
+    def rest(seconds: float) -> Iterator[None]:
+        nonlocal now
+        yield
+        now += seconds
+
+    giving = give_way(check, 0.3, fatal, lambda: now, rest)
+
+    def looks(count: int) -> None:
+        """It looks so often, fifteen times while it would be waited for. Raises StopIteration when it has ended."""
+        for _ in range(count):
+            giving.send(None)
+
+    looks(1)  # to the first rest
+    looks(30)  # twice as long as it would be waited for
     behind = True
-    while asked < 60 and not fatal.done():
-        await asyncio.sleep(0.01)
-    assert not fatal.done(), "it goes on by itself, and who leads next would sign with an earlier time"
-    behind = False
-    wrong, before = True, asked
-    while asked < before + 3:
-        await asyncio.sleep(0.01)
+    looks(30)
+    assert asked == 60 and not fatal.done(), "it goes on by itself, and who leads next would sign with an earlier time"
+    behind, wrong = False, True
+    looks(14)
     assert not fatal.done(), "a moment is none"
     wrong = False
-    while asked < before + 30:
-        await asyncio.sleep(0.01)
-    assert not fatal.done(), "it was right again"
+    looks(2)
     wrong = True
-    assert isinstance(await asyncio.wait_for(fatal, 60), ClockStopped)
-    await giving
+    looks(14)
+    assert asked == 90 and not fatal.done(), "it was right again"
+    with pytest.raises(StopIteration):
+        looks(2)
+    assert isinstance(fatal.result(), ClockStopped)
 
 
 async def test_what_stops_a_start_is_not_waited_for(server: Server) -> None:
