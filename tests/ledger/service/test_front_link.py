@@ -23,17 +23,20 @@ from ledger.service.standby import waiting_app
 from ledger.text import Text
 from tests.support.ports import free_port
 from tests.support.timers import HeldTimers
+from tests.support.waiting import PATIENCE_S, until
 
 NONE: Callable[[], dict[str, str]] = dict
+ANSWER, WAIT = "__call__", "_release_waiter"  # whose timers are held
 
 
 @dataclass
 class Leader:
-    """Answers with what it was asked; `hang` says for how many requests it does not answer at all."""
+    """Answers with what it was asked; `hang` says for how many requests it does not answer at all, and `slow` that it
+    answers when the test says so."""
 
     hang: int = 0
-    hanging: asyncio.Event = field(default_factory=asyncio.Event)
-    slow_s: float = 0.0
+    slow: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
     unavailable: bool = False
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -44,9 +47,9 @@ class Leader:
             self.asked.append((request.method, request.raw_path, headers, await request.read()))
             if self.hang:
                 self.hang -= 1
-                self.hanging.set()
                 await asyncio.sleep(600)
-            await asyncio.sleep(self.slow_s)
+            if self.slow:
+                await self.answers.wait()
             if self.unavailable:
                 raise Unavailable(Text("没有应答", "too many statements are waiting"), retry_after=1)
             return web.Response(status=202, body=b"said", headers={"Location": "/x", "Retry-After": "2"})
@@ -74,20 +77,35 @@ def link(*addresses: str, search_s: float = 120.0) -> SequencerLink:
     return SequencerLink(addresses, answer_s=60.0, search_s=search_s)
 
 
+@pytest.fixture(autouse=True)
+def connections_have_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CONNECT_S", 60.0)
+
+
 @pytest.fixture
 async def timers(monkeypatch: pytest.MonkeyPatch) -> HeldTimers:
-    """Of the answers; a connection has all the time it needs."""
-    monkeypatch.setattr(module, "_CONNECT_S", 60.0)
-    return HeldTimers(monkeypatch, TimeoutHandle, "__call__")
+    """Of the answers."""
+    return HeldTimers(monkeypatch, TimeoutHandle, ANSWER)
+
+
+@pytest.fixture
+async def patience(monkeypatch: pytest.MonkeyPatch) -> HeldTimers:
+    """Of the waits for an answer, with one alone and beside the others: those of `asyncio.wait`."""
+    return HeldTimers(monkeypatch, None, WAIT)
+
+
+async def asked(leader: Leader, sending: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+    """What is sent, once `leader` has it and hangs, or is slow."""
+    task = asyncio.create_task(sending)
+    await until(lambda: leader.asked)
+    return task
 
 
 async def answered(leader: Leader, timers: HeldTimers, sending: Coroutine[Any, Any, Answer]) -> Answer:
     """What comes when the time for the first answer of `leader`, which hangs, is over."""
-    asked = asyncio.create_task(sending)
-    async with asyncio.timeout(60):
-        await leader.hanging.wait()
-    await timers.passes("__call__")
-    return await asked
+    task = await asked(leader, sending)
+    await timers.passes(ANSWER)
+    return await task
 
 
 async def test_it_asks_on_until_one_leads_and_stays_with_it() -> None:
@@ -143,12 +161,11 @@ async def test_who_stands_by_says_so_without_a_body() -> None:
 async def test_submissions_that_wait_take_no_readers_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """As while witnesses are missing: each waits for seconds until it is answered."""
     monkeypatch.setattr(module, "_CONNECTIONS", 3)
-    leader = Leader(slow_s=600.0)
-    async with leader.serve() as site, link(site.url) as sends, asyncio.timeout(60):
+    leader = Leader(slow=True)
+    async with leader.serve() as site, link(site.url) as sends, asyncio.timeout(PATIENCE_S):
         posts = [asyncio.create_task(sends.send("POST", PATH, NONE, b"body")) for _ in range(9)]
-        while len(leader.asked) < 3:
-            await asyncio.sleep(0.01)
-        leader.slow_s = 0.0
+        await until(lambda: len(leader.asked) == 3)
+        leader.slow = False
         for _ in range(9):
             assert (await sends.send("GET", "/checkpoint", NONE, b"")).status == 202
         assert not any(post.done() for post in posts)
@@ -158,11 +175,15 @@ async def test_submissions_that_wait_take_no_readers_place(monkeypatch: pytest.M
 
 
 async def test_to_wait_for_a_connection_is_nobodys_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CONNECT_S", 0.05)
     monkeypatch.setattr(module, "_CONNECTIONS", 1)
-    leader = Leader(slow_s=0.3)
+    connecting, leader = HeldTimers(monkeypatch, asyncio.Timeout, "_on_timeout"), Leader(slow=True)
     async with leader.serve() as site, link(site.url, search_s=0.0) as sends:
-        answers = await asyncio.gather(*(sends.send("GET", "/", NONE, b"") for _ in range(6)))
+        asking = [asyncio.create_task(sends.send("GET", "/", NONE, b"")) for _ in range(6)]
+        await until(lambda: leader.asked)
+        running = connecting.running
+        leader.answers.set()
+        answers = await asyncio.gather(*asking)
+        assert running == [], "five wait for the one connection, and no time runs for them"
         assert [answer.status for answer in answers] == [202] * 6 and len(leader.asked) == 6
 
 
@@ -185,12 +206,14 @@ async def test_one_that_hangs_is_left_after_its_time(timers: HeldTimers) -> None
         assert [body for _, _, _, body in leader.asked + other.asked] == [b"sent twice"] * 2
 
 
-async def test_another_one_is_asked_while_one_hangs_and_first_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_one_is_asked_while_one_hangs_and_first_from_then_on(patience: HeldTimers) -> None:
     """One search is shorter than one answer, as in the settings that are shipped."""
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
     hung, other = Leader(hang=9), Leader()
-    async with hung.serve() as site, other.serve() as second, link(site.url, second.url, search_s=0.01) as sends:
-        for _ in range(3):
+    async with hung.serve() as site, other.serve() as second, link(site.url, second.url, search_s=0.0) as sends:
+        asking = await asked(hung, sends.send("POST", "/", NONE, b"body"))
+        await patience.passes(WAIT)
+        assert (await asking).body == b"said"
+        for _ in range(2):
             assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
         assert (len(hung.asked), len(other.asked)) == (1, 3)
 
@@ -203,50 +226,57 @@ async def test_one_that_hangs_keeps_no_connection_from_the_others(monkeypatch: p
         hung.serve() as site,
         other.serve() as second,
         SequencerLink([site.url, second.url], answer_s=60.0, search_s=5.0) as sends,
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
     ):
         answers = await asyncio.gather(*(sends.send("POST", "/", NONE, b"body") for _ in range(12)))
         assert [answer.body for answer in answers] == [b"said"] * 12
         assert len(other.asked) == 12
 
 
-async def test_one_that_takes_over_while_another_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
-    monkeypatch.setattr(module, "_BESIDE_S", 0.05)
+async def test_one_that_takes_over_while_another_hangs_is_found(patience: HeldTimers) -> None:
     hung, other, port = Leader(hang=1), Leader(), free_port()
-    async with hung.serve() as site, link(site.url, f"http://127.0.0.1:{port}", search_s=0.01) as sends:
-        asking = asyncio.create_task(sends.send("POST", "/", NONE, b"body"))
-        await hung.hanging.wait()
-        await asyncio.sleep(0.3)
+    async with hung.serve() as site, link(site.url, f"http://127.0.0.1:{port}", search_s=0.0) as sends:
+        asking = await asked(hung, sends.send("POST", "/", NONE, b"body"))
+        for _ in range(4):
+            await until(lambda: asking.done() or patience.running)
+            patience.pass_all()
         assert not asking.done(), "the search is over, and one that was asked may answer yet"
         async with other.serve(port):
+            while not asking.done():
+                await until(lambda: asking.done() or patience.running)
+                patience.pass_all()
             assert (await asking).body == b"said"
     assert (len(hung.asked), len(other.asked)) == (1, 1)
 
 
 async def test_nobody_waits_again_for_one_that_said_nothing_before_others_are_asked(
-    monkeypatch: pytest.MonkeyPatch,
+    timers: HeldTimers, patience: HeldTimers
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
     hung, other, port = Leader(hang=9), Leader(), free_port()
     async with (
         hung.serve() as site,
-        SequencerLink([site.url, f"http://127.0.0.1:{port}"], answer_s=0.2, search_s=0.01) as sends,
-        asyncio.timeout(60),
+        link(site.url, f"http://127.0.0.1:{port}", search_s=0.0) as sends,
+        asyncio.timeout(PATIENCE_S),
     ):
+        asking = await asked(hung, sends.send("POST", "/", NONE, b"body"))
+        await patience.passes(WAIT)
+        await timers.passes(ANSWER)
         with pytest.raises(Unavailable):
-            await sends.send("POST", "/", NONE, b"body")
-        monkeypatch.setattr(module, "_PATIENCE_S", 600.0)
+            await asking
         async with other.serve(port):
             assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
     assert (len(hung.asked), len(other.asked)) == (1, 1)
 
 
-async def test_one_that_has_much_to_do_is_asked_once_and_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
-    slow = Leader(slow_s=0.4)
-    async with slow.serve() as site, standby() as waiting, link(site.url, waiting.url, search_s=0.01) as sends:
-        assert (await sends.send("POST", "/", NONE, b"body")).body == b"said"
+async def test_one_that_has_much_to_do_is_asked_once_and_heard(patience: HeldTimers) -> None:
+    slow = Leader(slow=True)
+    async with slow.serve() as site, standby() as waiting, link(site.url, waiting.url, search_s=0.0) as sends:
+        asking = await asked(slow, sends.send("POST", "/", NONE, b"body"))
+        for _ in range(4):
+            await until(lambda: asking.done() or patience.running)
+            patience.pass_all()
+        slow.answers.set()
+        assert (await asking).body == b"said"
         assert len(slow.asked) == 1 and sends._current == 0
 
 
