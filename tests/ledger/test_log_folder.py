@@ -14,6 +14,7 @@ from ledger import log_folder as module
 from ledger.client import LedgerClient
 from ledger.errors import Malformed, Refused, Unavailable
 from ledger.log_folder import BUNDLE_CEILING, LogFolder, check_log_url, log_address, open_log
+from tests.support.waiting import PATIENCE_S, until_told
 
 
 def test_the_url_chooses(tmp_path: Path) -> None:
@@ -81,15 +82,19 @@ async def test_a_folder_that_hangs_is_given_up_and_holds_up_nobody(
     source = LogFolder(tmp_path)
     for told in await asyncio.gather(*(source.checkpoint() for _ in range(9)), return_exceptions=True):
         assert isinstance(told, Unavailable) and "does not answer" in str(told)
-    assert await asyncio.wait_for(asyncio.to_thread(str, "the threads of all others are free"), 5)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await asyncio.to_thread(str, "the threads of all others are free")
     with pytest.raises(Unavailable):  # as long as it hangs
         await source.tile("tile")
-    os.close(os.open(tmp_path / "checkpoint", os.O_WRONLY | os.O_NONBLOCK))  # all who wait for a writer go on
-    async with asyncio.timeout(30):
-        while True:
-            with suppress(Unavailable):
-                assert await source.tile("tile") == b"tile"
-                break
+
+    async def read() -> bytes | None:
+        with suppress(OSError):  # none of them has come so far as to wait for a writer
+            os.close(os.open(tmp_path / "checkpoint", os.O_WRONLY | os.O_NONBLOCK))  # all who do go on
+        with suppress(Unavailable):
+            return await source.tile("tile")
+        return None
+
+    assert await until_told(read) == b"tile"
 
 
 async def test_a_process_ends_while_a_folder_hangs(tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ async def test_a_process_ends_while_a_folder_hangs(tmp_path: Path) -> None:
         f"asyncio.run(asyncio.wait_for(LogFolder(pathlib.Path({str(tmp_path)!r})).checkpoint(), 0.2))"
     )
     asked = await asyncio.create_subprocess_exec(sys.executable, "-c", words, stderr=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         _, said = await asked.communicate()
     assert b"TimeoutError" in said
 
