@@ -73,7 +73,7 @@ async def test_what_is_remembered_already_is_written_again(server: Server, place
 
 async def test_no_signature_where_a_standby_is_demanded_and_nobody_waits_for_one(server: Server, place: str) -> None:
     with pytest.raises(Unavailable, match="require_standby"):
-        await opened(place + "&require_standby=1", replace(PATIENT, settle=0.2))
+        await opened(place + "&require_standby=1", replace(PATIENT, settle=5.0))
 
 
 async def test_a_memory_that_waited_for_no_standby_is_not_believed(server: Server, place: str) -> None:
@@ -84,7 +84,7 @@ async def test_a_memory_that_waited_for_no_standby_is_not_believed(server: Serve
         "CREATE TRIGGER warn AFTER UPDATE ON guard FOR EACH ROW EXECUTE FUNCTION warn()",
     ):
         server.sql(place, text)
-    guard = await opened(place, replace(PATIENT, settle=0.5))
+    guard = await opened(place, replace(PATIENT, settle=5.0))
     with pytest.raises(Unavailable, match="did not wait"):
         await guard.remember(4, octets("4"))
     server.sql(place, "DROP TRIGGER warn ON guard")
@@ -95,7 +95,7 @@ async def test_a_memory_that_waited_for_no_standby_is_not_believed(server: Serve
 async def test_a_standby_that_is_let_go_of_meanwhile_was_not_waited_for(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guard, asked = await opened(place, replace(PATIENT, settle=0.3)), list[int]()
+    guard, asked = await opened(place, replace(PATIENT, settle=5.0)), list[int]()
 
     async def demanded(*_: object) -> None:
         asked.append(1)
@@ -179,7 +179,7 @@ async def test_a_lost_connection_is_made_again(server: Server, place: str) -> No
 
 async def test_a_guard_that_cannot_be_reached_allows_nothing(server: Server) -> None:
     url = server.place("gone", port=1)
-    hasty = replace(PATIENT, settle=0.2)
+    hasty = replace(PATIENT, settle=5.0)
     with pytest.raises(Unavailable):
         await opened(url, hasty)
     guard = PostgresGuard(parse_place(url), ORIGIN, hasty)
