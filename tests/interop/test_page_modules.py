@@ -27,9 +27,9 @@ from tests.support.evidence_judges import TRUST, VECTOR, product, wrong_answers
 from tests.support.make_vectors import BASE, VECTORS
 from tests.support.page_modules import ask, refused
 from tests.support.sealed_log import WITNESS_KEYS
+from tests.support.shared import shared
 from verifier.messages import say_day_number, say_time
 
-SHARED = Path(__file__).parents[3] / "shared" / "vectors"
 MUTANTS = 400
 QR = json.loads((VECTORS / "qr.json").read_text(encoding="utf-8"))
 
@@ -140,7 +140,7 @@ def _values() -> list[canonical.Value]:
 
 @pytest.mark.parametrize("own", [False, True], ids=["webcrypto", "fallback"])
 def test_signatures_are_judged_as_by_libsodium(own: bool) -> None:
-    vectors = json.loads((SHARED / "cctv-ed25519vectors.json").read_text(encoding="utf-8"))
+    vectors = json.loads(shared("vectors/cctv-ed25519vectors.json").read_text(encoding="utf-8"))
     cases = [(one["key"], one["msg"].encode().hex(), one["sig"]) for one in vectors]
     told = ask([{"ask": "signature", "key": k, "message": m, "signature": s, "own": own} for k, m, s in cases])
     for (key, message, signature), theirs in zip(cases, told, strict=True):
@@ -175,7 +175,7 @@ def test_policies_are_read_alike() -> None:
 
 
 def test_proofs_of_tree_and_map_are_judged_alike() -> None:
-    vectors = json.loads((SHARED / "rfc6962-inclusion.json").read_text(encoding="utf-8"))
+    vectors = json.loads(shared("vectors/rfc6962-inclusion.json").read_text(encoding="utf-8"))
     assert vectors
     draw = random.Random(7)
     leaves = [leaf_hash(bytes([at])) for at in range(40)]

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from issuer.config import SETTINGS_FILE
@@ -20,6 +21,7 @@ from ledger.text import Text
 from ledger.tlog.keys import Ed25519Signer
 from tests.support.issuer_desk import NOW_MS, VERIFY_URL, sample, write_csv
 from tests.support.issuer_shell import Shell, make_shell
+from tests.support.shared import shared
 
 HOST = "https://www.body.example"
 BASE = f"{HOST}/certs"
@@ -27,7 +29,12 @@ DID = "did:web:www.body.example:certs"
 SIGNER = Ed25519Signer(sha256(b"export key").digest())
 KEYS = (FiledKey(SIGNER.public, 20_000),)
 MAKER = Maker(BASE, VERIFY_URL, export_key(BASE, SIGNER), sha256(b"salt").digest(), 1_780_000_000)
-SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "ob3" / "ob_v3p0_achievementcredential_schema.json"
+
+
+def strict_schema() -> jsonschema.Draft201909Validator:
+    """1EdTech's own of an Open Badge."""
+    published = shared("ob3/ob_v3p0_achievementcredential_schema.json")
+    return jsonschema.Draft201909Validator(json.loads(published.read_bytes()))
 
 
 def make_facts(**other: Any) -> Facts:

@@ -5,14 +5,13 @@ from hashlib import sha256
 from itertools import chain, combinations
 from typing import Any
 
-import jsonschema
 import pytest
 
 from issuer.exports.badge import BADGE, CREDENTIAL, badge
 from issuer.exports.facts import DEFAULT_FIELDS, FIELDS, Facts
 from issuer.exports.standing import Place
 from issuer.exports.vocabulary import check_terms
-from tests.support.exporting import BASE, DID, MAKER, SCHEMA, make_facts, make_post
+from tests.support.exporting import BASE, DID, MAKER, make_facts, make_post, strict_schema
 from tests.support.issuer_desk import VERIFY_URL
 
 TELLS = {"name": ["例川垚宁"], "document": [], "scores": ["91.5", "理论成绩"], "photo": ["data:image/jpeg"]}
@@ -23,14 +22,8 @@ def made(facts: Facts, lists: tuple[str, ...] = BADGE, fields: Any = DEFAULT_FIE
     return badge(facts, BASE, DID, VERIFY_URL, Place(7), lists, fields, lambda about: "00ff")
 
 
-def schema() -> jsonschema.Draft201909Validator:
-    if not SCHEMA.is_file():
-        pytest.skip("1EdTech's schema is not beside this repository")
-    return jsonschema.Draft201909Validator(json.loads(SCHEMA.read_bytes()))
-
-
 def test_the_strict_schema_takes_every_badge() -> None:
-    validator = schema()
+    validator = strict_schema()
     for facts in (make_facts(), make_post(), make_post(last_day=0), make_facts(trade="", thumbnail=b"", scores=())):
         for chosen in chain.from_iterable(combinations(FIELDS, count) for count in range(len(FIELDS) + 1)):
             document = made(facts, fields=chosen) | {"proof": [{"type": "DataIntegrityProof"}]}
@@ -43,7 +36,7 @@ def test_the_strict_schema_takes_every_badge() -> None:
 
 def test_the_forms_differ_in_their_status_alone() -> None:
     one, three = made(make_facts()), made(make_facts(), CREDENTIAL)
-    assert not schema().is_valid(three), "Open Badges 3.0 allows one entry: hence the two forms"
+    assert not strict_schema().is_valid(three), "Open Badges 3.0 allows one entry: hence the two forms"
     assert one.pop("credentialStatus")["statusPurpose"] == "revocation"
     assert [entry["statusPurpose"] for entry in three.pop("credentialStatus")] == list(CREDENTIAL)
     assert one == three

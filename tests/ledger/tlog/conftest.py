@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.shared import shared
+
 
 @pytest.fixture(scope="session")
 def vectors() -> Path:
-    """The shared vector folder beside the project."""
-    folder = Path(__file__).resolve().parents[4] / "shared" / "vectors"
-    if not folder.is_dir():
-        pytest.skip("the shared vectors (../shared/vectors) are not on this machine")
-    return folder
+    return shared("vectors")
