@@ -12,9 +12,9 @@ import aiohttp
 
 from ledger.request_signing import sign_request
 from tests.support.builders import Body
+from tests.support.waiting import PATIENCE_S
 
 _DECLARED: Final = 500_000  # bytes: no more than any of the routes takes
-PATIENCE_S: Final = 10.0
 
 
 async def answered_before_the_body(url: str, path: str) -> bytes:

@@ -68,8 +68,9 @@ async def test_evidence_now_and_then(live: LiveLedger, home: Body) -> None:
         assert later.highest == higher.statement
         before = proven(live, await client.evidence(key, size=now.size), key)
         assert (before.state, before.seal) == (now.state, now.seal) and not before.is_current
-        day = proven(live, await client.evidence(key, day=today()), key)
-        day.check_day(today())
+        asked = today()
+        day = proven(live, await client.evidence(key, day=asked), key)
+        day.check_day(asked)
         assert day.state == later.state
         for wanted, code in (({"size": now.size - 1}, "NO_SUCH_SIZE"), ({"size": 10**9}, "NO_SUCH_SIZE"),
                              ({"day": today() + 2}, "NOT_YET"), ({"day": today() - 2}, "TOO_EARLY")):  # fmt: skip

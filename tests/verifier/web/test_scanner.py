@@ -104,7 +104,7 @@ async def test_a_printed_certificate_before_the_camera_is_a_verdict(
     async with opened(browser, site) as (page, seen):
         assert not any(".wasm" in request for request in seen.requests), "loaded before it was asked for"
         await page.click("#scan-start")
-        await page.wait_for_url("**/c/**", timeout=120_000)
+        await page.wait_for_url("**/c/**")
         assert await page.title() == "✓ Valid · Skill-grade certificate check"
         assert await page.evaluate("location.hash") == "#" + site.fragment
         assert "例*明" in await page.inner_text("main") and "例小明" not in await page.content()
@@ -118,7 +118,7 @@ async def test_a_printed_certificate_before_the_camera_is_a_verdict(
 async def test_a_browser_that_hands_no_frames_over_reads_them_from_a_canvas(site: ScanSite, browser: Browser) -> None:
     async with opened(browser, site, start="delete window.VideoFrame;") as (page, _):
         await page.click("#scan-start")
-        await page.wait_for_url("**/c/**", timeout=60_000)
+        await page.wait_for_url("**/c/**")
         assert await page.evaluate("location.hash") == "#" + site.fragment
 
 
@@ -211,13 +211,13 @@ async def test_a_photo_is_read_here_and_a_pdf_there(site: ScanSite, browser: Bro
     shot = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": jpeg(site.photo())}
     async with opened(browser, site) as (page, seen):
         await page.set_input_files("#photo", shot)
-        await page.wait_for_url("**/c/**", timeout=120_000)
+        await page.wait_for_url("**/c/**")
         assert (await page.title()).startswith("✓ Valid")
         assert not any(request.startswith("POST") for request in seen.requests), "the photo was uploaded"
     async with opened(browser, site) as (page, _):
         await page.set_input_files("#file", {"name": "c.pdf", "mimeType": "application/pdf", "buffer": site.pdf})
         await page.click("#file-form button")
-        await page.wait_for_url("**/verify", timeout=120_000)
+        await page.wait_for_url("**/verify")
         assert (await page.title()).startswith("✓ Valid")
 
 
@@ -225,7 +225,7 @@ async def test_a_picture_without_a_code_goes_to_the_server_for_its_verdict(site:
     async with opened(browser, site) as (page, _):
         blank = jpeg(site.page.crop((0, 0, 300, 300)).convert("RGB"))
         await page.set_input_files("#photo", {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": blank})
-        await page.wait_for_url("**/verify", timeout=120_000)
+        await page.wait_for_url("**/verify")
         assert "Could not read the code" in await page.title()
 
 
@@ -261,7 +261,7 @@ async def test_a_foreign_code_is_a_verdict_that_names_both_hosts(site: ScanSite,
                 await page.set_input_files("#photo", code)
             else:
                 await page.evaluate(TAKE, ["paste", text])
-            await page.wait_for_url("**/verify", timeout=120_000)
+            await page.wait_for_url("**/verify")
             said = await page.inner_text("main")
             assert "Not our QR code" in said and shown in said and BASE.partition("://")[2] in said
 
@@ -280,7 +280,7 @@ async def test_pasted_and_dropped_texts_and_files(site: ScanSite, browser: Brows
         assert await page.evaluate("location.hash") == "#" + site.fragment
         await page.goto(f"{site.site.url}/?lang=en")
         await page.evaluate(TAKE_FILE, [list(picture(site.text))])
-        await page.wait_for_url("**/c/**", timeout=120_000)
+        await page.wait_for_url("**/c/**")
 
 
 async def test_number_and_name_with_the_doctor_and_the_match(site: ScanSite, browser: Browser) -> None:
