@@ -18,6 +18,7 @@ from ledger.errors import Unavailable, Unverified
 from ledger.wire import Logged
 from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body
 from tests.support.postgres import APPLICATION, OWNER, Server, postgres_server
+from tests.support.waiting import until
 
 KILLS = 2
 
@@ -82,8 +83,7 @@ async def test_killed_and_started_again_nothing_acknowledged_is_lost(server: Ser
         for _ in range(KILLS):
             sending = asyncio.create_task(submit_all())
             before = len(acked)
-            while len(acked) < before + 8:
-                await asyncio.sleep(0.005)
+            await until(lambda one=sending, most=before + 8: one.done() or len(acked) >= most, 0.005)
             await asyncio.sleep(draw.uniform(0.0, 0.05))
             assert live.kill() == -9
             try:

@@ -19,6 +19,7 @@ from tests.support.live_ledger import START_S, LiveLedger, distinct, drafted, li
 from tests.support.ports import free_port
 from tests.support.postgres import Server, postgres_server
 from tests.support.sequencers import Fleet, disturb, status
+from tests.support.waiting import until
 
 ROUNDS = 4  # `scripts/faults --kind fleets` has hundreds
 
@@ -50,8 +51,7 @@ async def test_a_standby_takes_over_from_one_that_was_killed_and_from_one_that_h
         async with fleet.watched():
             # 1 killed under load
             sending = [asyncio.create_task(load(range(at, 20, 2))) for at in range(2)]
-            while len(fleet.acks) < 8:
-                await asyncio.sleep(0.005)
+            await until(lambda: any(one.done() for one in sending) or len(fleet.acks) >= 8, 0.005)
             assert first.kill() == -9
             await asyncio.gather(*sending)
             assert await fleet.leader() is second
@@ -141,8 +141,7 @@ async def test_two_fronts_lose_and_double_nothing_when_the_leader_dies(server: S
 
         async with fleet.watched():
             sending = [asyncio.create_task(load(at)) for at in range(2)]
-            while len(fleet.acks) < 16:
-                await asyncio.sleep(0.005)
+            await until(lambda: any(one.done() for one in sending) or len(fleet.acks) >= 16, 0.005)
             assert leader.kill() == -9
             await asyncio.gather(*sending)
         assert len(fleet.acks) == 60 and await fleet.leader() is not leader

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from campaigns.faults.served import Parent, Served
+from tests.support.waiting import until_seen
 
 
 def test_the_end_of_one_that_is_reaped_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,8 +36,7 @@ def test_one_that_is_stopped_when_something_fails_is_killed(tmp_path: Path) -> N
     ):
         served = parent.serve(live)
         said = tmp_path / "serve.out"
-        while not (said.exists() and said.read_bytes()):
-            time.sleep(0.01)
+        until_seen(lambda: said.exists() and said.read_bytes())
         served.send(signal.SIGSTOP)
         raise ZeroDivisionError
     assert served.ended() and served.code == -9

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -96,12 +95,6 @@ async def serving(
     async with auditing(tmp_path / "a", log, source, **changes) as audit, service.running(audit, auditor):
         yield service, auditor
     state.close()
-
-
-async def until(ready: object) -> None:
-    async with asyncio.timeout(120):
-        while not ready():  # type: ignore[operator]
-            await asyncio.sleep(0.01)
 
 
 def size_cosigned(auditor: MapAuditor, log: LogBuilder) -> int:

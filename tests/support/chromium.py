@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.support.missing import IN_CI
+from tests.support.waiting import PATIENCE_S
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 # For `pytestmark`. CI has one, or fails.
@@ -20,7 +21,7 @@ IN_CHROMIUM: Final = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None and not IN_CI, reason="no chromium on this machine (Debian package chromium)"),
 ]
-PATIENCE_MS: Final = 180_000  # of every wait, on a machine that has much else to do
+PATIENCE_MS: Final = PATIENCE_S * 1000
 _AXE: Final = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 _RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -40,7 +41,7 @@ async def chromium(*words: str) -> AsyncIterator[Browser]:
 async def until(page: Page, expression: str, arg: object = None) -> None:
     """Wait until the page says so. Polled from here: our pages forbid the `eval` that Playwright's `wait_for_function`
     asks with, which shows only when the first look is too early."""
-    async with asyncio.timeout(PATIENCE_MS / 1000):
+    async with asyncio.timeout(PATIENCE_S):
         while not await page.evaluate(expression, arg):
             await asyncio.sleep(0.05)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -53,13 +54,14 @@ from tests.support.builders import (
     octets,
 )
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = b"a passphrase of the tests"
 LOOKUP_TOKEN = "5e" * 32  # of the verifier "lab", wherever a test puts `LAB` into a ledger's settings
 LAB = format_verifier("lab", LOOKUP_TOKEN)
 MAP_DEPTH = 8
-START_S = 180.0  # how long a start may take before the test gives up
+START_S = PATIENCE_S  # how long a start may take before the test gives up
 GRADES = (2, 3, 4, 5, 6)
 
 
@@ -163,7 +165,10 @@ class LiveLedger:
     def start(self, *words: str) -> LiveLedger:
         """Run `python -m ledger serve` and wait until it says that it serves, or stands by."""
         process = self.spawn(*words)
-        line = process.stdout.readline() if process.stdout else b""
+        assert process.stdout is not None
+        saying = select.poll()
+        saying.register(process.stdout, select.POLLIN)
+        line = process.stdout.readline() if saying.poll(START_S * 1000) else b""
         if not line.startswith(self.authority.origin.encode()):
             process.kill()
             process.wait()

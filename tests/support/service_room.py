@@ -13,7 +13,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ledger.errors import Refused, Unavailable
 from ledger.records.rotation import LogKey
@@ -43,9 +43,8 @@ from tests.support.builders import OCCUPATION, TIME, Certificate, id_number, mak
 from tests.support.fake_witness import FakeWitness, policy_of
 from tests.support.fault_store import FaultStore
 from tests.support.stores import SqliteKind, StoreKind
+from tests.support.waiting import PATIENCE_S, until
 
-T = TypeVar("T")
-PATIENCE_S = 60.0  # longer than any machine needs; a test that wants something given up on says less itself
 AUTHORITY = make_authority()
 BODY = make_body()
 INDEX = PrivateIndex(octets("index"), lambda count: octets("track", count))
@@ -240,11 +239,3 @@ class Pause:
         self._ended += 1
         self._over.release()
         await until(lambda: len(self.asked) > self._ended)
-
-
-async def until(found: Callable[[], T | None]) -> T:
-    """Wait for what another task brings about. The test's own deadline ends it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (value := found()):
-            await asyncio.sleep(0.005)
-    return value

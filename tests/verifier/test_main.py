@@ -27,6 +27,7 @@ from ledger.tlog.policy import format_policy
 from tests.support.build_log import BASE, Certificate, FakeLedger, LogBuilder, octets, register_of, served
 from tests.support.static_log import StaticLog
 from tests.support.verdict_samples import caused
+from tests.support.waiting import PATIENCE_S, until_told
 from tests.support.witnesses import Cosigner, quorum
 from verifier import opened
 from verifier.__main__ import main
@@ -344,7 +345,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[str, list[str]]]:
     try:
         assert process.stderr is not None
         lines = [""]
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             while " listens on " not in lines[-1]:
                 lines.append((await process.stderr.readline()).decode())
                 assert lines[-1], lines
@@ -352,14 +353,14 @@ async def serving(folder: Path) -> AsyncIterator[tuple[str, list[str]]]:
         yield lines[-1].rsplit(" ", 1)[1].strip(), lines
     finally:
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 120) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
     await reading
 
 
 async def test_serve_follows_and_answers(desk: Desk) -> None:
     async with serving(desk.folder) as (url, lines):
         assert len(lines) == 2, "nothing is told before"
-        async with aiohttp.ClientSession(url) as session, asyncio.timeout(120):
+        async with aiohttp.ClientSession(url) as session, asyncio.timeout(2 * PATIENCE_S):
             while True:
                 async with session.get("/readyz") as answer:
                     if answer.status == 200:
@@ -377,11 +378,12 @@ async def test_serve_follows_and_answers(desk: Desk) -> None:
             assert is_served(desk.folder)
             later = desk.log.certificate("later")
             await desk.log.issue(later)
-            code = ""
-            while code != "valid":
+
+            async def valid() -> bool:
                 async with session.post("/v1/verify", json={"text": format_code(later.code())}) as answer:
-                    code = (await answer.json())["code"]
-                await asyncio.sleep(0.05)
+                    return (await answer.json())["code"] == "valid"
+
+            await until_told(valid)
             second = await start_serve(desk.folder)
             _, said = await second.communicate()
             assert second.returncode == 2 and "Another serve runs in this folder" in said.decode()
@@ -512,19 +514,16 @@ class TestSeveralLogs:
         async with (
             serving(desk.folder) as (url, lines),
             aiohttp.ClientSession(url) as session,
-            asyncio.timeout(120),
+            asyncio.timeout(2 * PATIENCE_S),
         ):
             told = [json.loads(line) for line in lines if line.startswith("{")]
             assert [line["level"] for line in told if "LOG_NOT_ADDED" in line["event"]] == ["error"]
 
-            async def until(text: str, wanted: str) -> None:
-                code = ""
-                while code != wanted:
-                    async with session.post("/v1/verify", json={"text": text}) as answer:
-                        code = (await answer.json())["code"]
-                    await asyncio.sleep(0.05)
+            async def valid(text: str) -> bool:
+                async with session.post("/v1/verify", json={"text": text}) as answer:
+                    return (await answer.json())["code"] == "valid"
 
-            await until(desk.text, "valid")
+            await until_told(lambda: valid(desk.text))
             async with session.get("/readyz") as answer:
                 states = (await answer.json())["detail"]["logs"]
             assert answer.status == 200 and [one["synced"] for one in states] == [True, False]
@@ -535,6 +534,6 @@ class TestSeveralLogs:
             assert (
                 "a running serve that could not open it opens and fills it within a minute" in capsys.readouterr().err
             )
-            await until(format_code(certificate.code()), "valid")
+            await until_told(lambda: valid(format_code(certificate.code())))
             assert await desk.run("sync", "--recreate", "--dir", str(desk.folder), "--quiet") == 2, "both are in use"
         assert not is_served(desk.folder)

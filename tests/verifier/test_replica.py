@@ -31,6 +31,7 @@ from tests.support.build_log import MAP_DEPTH, TIME, FakeLedger, LogBuilder, oct
 from tests.support.builders import Certificate
 from tests.support.fault_store import FaultStore
 from tests.support.lying_log import RawLog
+from tests.support.waiting import until
 from tests.support.witnesses import Cosigner, cosigned, quorum
 from verifier.former import FormerKeys
 from verifier.proven import open_evidence
@@ -271,8 +272,7 @@ class TestFollowing:
         replica = await start(store, ledger, log.trust(), pool)
         heard: list[Exception] = []
         task = asyncio.create_task(replica.follow(lambda: NOW, heard.append, 0.001))
-        while replica.verified is None:
-            await asyncio.sleep(0.001)
+        await until(lambda: replica.verified, 0.001)
         fork = await LogBuilder.create(tmp_path / "fork.db", filed=False)
         await fork.batch([fork.filing_entry(name="另一机构")])
         ledger.log = fork

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.errors import Malformed, Unavailable
 from ledger.scan_apart import PdfScan
+from tests.support.waiting import until
 from verifier.scanning import AT_ONCE, WAITING, Scanner, asked_by
 
 SCAN = PdfScan((), ())
@@ -43,12 +44,6 @@ async def send(
     asked = asyncio.create_task(ask())
     await asyncio.sleep(0)
     return asked
-
-
-async def until(told: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not told():
-            await asyncio.sleep(0.001)
 
 
 async def test_past_the_end_of_the_queue_a_file_is_told_to_come_again() -> None:

@@ -58,7 +58,7 @@ from tests.support.life_builders import bare, ruling
 from tests.support.live_ledger import PASSPHRASE, ROOT, LiveLedger, distinct, drafted, live_body, today
 from tests.support.ports import free_port
 from tests.support.postgres import APPLICATION, Server, postgres_server
-from tests.support.service_room import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text("utf-8")
 HOME = live_body("front home")

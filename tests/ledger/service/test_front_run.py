@@ -16,8 +16,9 @@ from ledger.service import front_run
 from ledger.service.backlog import IN_FRONT_S, START
 from ledger.service.front_run import INDEX, FrontSettings, serve_front
 from tests.support.ports import free_port
-from tests.support.service_room import AUTHORITY, PATIENCE_S, Room
+from tests.support.service_room import AUTHORITY, Room
 from tests.support.stores import PostgresKind
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_what_a_front_lets_wait_is_the_shorter_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,7 @@ async def test_a_lost_connection_is_made_again(server: Server, place: str) -> No
 
 async def test_a_guard_that_cannot_be_reached_allows_nothing(server: Server) -> None:
     url = server.place("gone", port=1)
-    hasty = replace(PATIENT, settle=5.0)
+    hasty = replace(PATIENT, settle=0.2)
     with pytest.raises(Unavailable):
         await opened(url, hasty)
     guard = PostgresGuard(parse_place(url), ORIGIN, hasty)

@@ -33,7 +33,8 @@ from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.policy import NONE, Policy
 from tests.support.builders import octets
 from tests.support.fake_witness import FakeWitness, Seen
-from tests.support.service_room import BODY, PATIENCE_S, SIGNER, Pause, Room, until
+from tests.support.service_room import BODY, SIGNER, Pause, Room
+from tests.support.waiting import PATIENCE_S, until
 
 
 @asynccontextmanager
@@ -57,6 +58,12 @@ early: list[tuple[str, int, int]] = []
 @pytest.fixture(autouse=True)
 def nothing_early() -> None:
     early.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would bring about what a test waits for."""
+    monkeypatch.setattr(module, "RENEW_S", 2 * PATIENCE_S)
 
 
 def room_check(room: Room, witness: FakeWitness) -> None:

@@ -21,8 +21,9 @@ from ledger.store.integrate import Integrator
 from ledger.store.protocol import PrivateRows
 from tests.support.builders import DAY, Certificate
 from tests.support.fault_store import FaultStore
-from tests.support.service_room import BODY, Room, until
+from tests.support.service_room import BODY, Room
 from tests.support.stores import KINDS
+from tests.support.waiting import until
 
 
 @pytest.fixture(params=sorted(KINDS))

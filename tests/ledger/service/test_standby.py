@@ -7,7 +7,7 @@ import json
 import re
 import time
 import types
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from ledger.text import Text
 from tests.support.batches import accept, batch
 from tests.support.commit_proxy import commit_proxy
 from tests.support.postgres import HASTY, Server, postgres_server
+from tests.support.waiting import PATIENCE_S, until
 
 GUARD = "postgresql://role@127.0.0.1/elsewhere"
 SILENCE_MS = 300
@@ -86,10 +87,12 @@ async def test_it_waits_for_one_that_lives_and_leads_when_that_is_gone(server: S
     holding = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal))
     waiting = asyncio.create_task(take_place(settings(place, 60_000), Path(), make_standby_metrics()))
     heard: set[Any] = set()  # when the server heard of it, by its own clock: what `unseat` asks for
-    async with asyncio.timeout(60):
-        while len(heard) < 5:
-            heard.update(server.sql(place, HEARD, parse_place(place).lock))
-            await asyncio.sleep(0.05)
+
+    def hear() -> bool:
+        heard.update(server.sql(place, HEARD, parse_place(place).lock))
+        return len(heard) >= 5
+
+    await until(hear, 0.05)
     assert not waiting.done() and not fatal.done(), "one that is heard of keeps its place"
     head = batch(await store.head()).head
     await store.append(batch(await store.head()), accept)
@@ -129,12 +132,6 @@ async def test_its_figures_say_when_the_store_is_away(
     place, store = leader
     fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     holding, metrics = asyncio.create_task(hold_place(store, Place(0.3, time.monotonic), fatal)), make_standby_metrics()
-
-    async def until(done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not done():
-                await asyncio.sleep(0.01)
-
     tried, take = 0, standby.open_store
 
     async def counted(*given: Any, **how: Any) -> Any:
@@ -236,9 +233,7 @@ async def test_a_lost_session_that_nobody_took_over_is_made_anew(server: Server,
     place, store = leader
     await asyncio.sleep(0.1)
     assert await unseat_writer(place, 0.05)
-    async with asyncio.timeout(60):
-        while server.sql(place, HEARD, parse_place(place).lock):
-            await asyncio.sleep(0.01)
+    await until(lambda: not server.sql(place, HEARD, parse_place(place).lock))
     assert not await unseat_writer(place, 0.05), "there is nobody left"
     await store.hold()
     own = Refused("GUARD_BACKWARDS", "size", check_text())
@@ -363,10 +358,10 @@ async def test_who_was_stopped_for_too_long_knows_it_before_asking() -> None:
     now += 0.03
     assert not place.is_held
     holding = asyncio.create_task(hold_place(Store(), place, fatal))  # type: ignore[arg-type]
-    while place.heard_s == 100.0:
-        await asyncio.sleep(0.005)
+    await until(lambda: place.heard_s != 100.0, 0.005)
     assert place.is_held and place.heard_s <= now - 0.01
     now, refused = now + 5, True
-    await fatal
+    async with asyncio.timeout(PATIENCE_S):
+        await fatal
     assert not place.is_held
     await holding

@@ -55,7 +55,8 @@ from tests.support.held_back import answered_before_the_body, statuses_of_one_he
 from tests.support.in_memory import in_memory, said, undated
 from tests.support.life_builders import Correction, bare, correction, reissue, ruling
 from tests.support.live_ledger import LAB, LOOKUP_TOKEN, LiveLedger, distinct, drafted, live_body, today, tracks_of
-from tests.support.service_room import BODY, EXAMINER, INDEX, PATIENCE_S, Room, until
+from tests.support.service_room import BODY, EXAMINER, INDEX, Room
+from tests.support.waiting import PATIENCE_S, until
 
 POSTS = ("/v1/statements", "/v1/authority", "/v1/tracks", "/v1/numbers")
 SIGNED = ("/v1/statements", "/v1/tracks", "/v1/numbers")

@@ -18,8 +18,8 @@ from ledger.tlog.merkle import leaf_hash, prove_consistency
 from ledger.tlog.policy import Witness
 from tests.support.builders import octets
 from tests.support.fake_witness import FakeWitness, Seen, policy_of
-from tests.support.service_room import PATIENCE_S
 from tests.support.slow_tree import root as tree_root
+from tests.support.waiting import PATIENCE_S
 from verifier.trust import FRESHNESS_S, SKEW_S
 
 NOW = 1_790_000_000

@@ -23,7 +23,8 @@ from ledger.tlog.policy import NONE, Group, Policy, Witness
 from tests.ledger.service.test_witness import NOW, ORIGIN, SIGNER, consistency, head, hurried, root_at
 from tests.support.builders import octets
 from tests.support.fake_witness import FakeWitness, Seen, policy_of
-from tests.support.service_room import PATIENCE_S, Pause, until
+from tests.support.service_room import Pause
+from tests.support.waiting import PATIENCE_S, until
 
 
 class Ear:

@@ -23,6 +23,9 @@ from tests.support.commit_proxy import CommitProxy, commit_proxy
 from tests.support.postgres import DATABASE, HASTY, PATIENT, SUPERUSER, Server, postgres_server
 from tests.support.standby import ONE, Pair, apart, crash, make_pair, until, wait_for
 
+ASKED = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"  # for a lock that another one has
+LEFT = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"  # a commit that waits for its standby
+
 
 @pytest.fixture
 def server() -> Server:
@@ -104,8 +107,7 @@ async def test_one_whose_place_was_taken_meanwhile_does_not_wait_for_it(
     await store.append(first := batch(None), accept)
     place = str(store._place.dsn).replace(str(proxy.port), str(server.port)) + f"?schema={store._place.schema}"
     taking = asyncio.create_task(open_store(place, Path(), private=True, deadlines=PATIENT))
-    while not server.sql(None, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-        await asyncio.sleep(0.01)
+    await apart(until, lambda: server.sql(None, ASKED))
     proxy.cut, store._writer._deadlines = cut, HASTY
     writing = asyncio.create_task(store.append(second := batch(first.head), accept))
     taken = await taking
@@ -126,8 +128,7 @@ async def test_one_that_waited_for_a_migration_looks_at_the_schema_again(server:
     place = server.place("migrated meanwhile")
     store = await create_store(place, Path(), private=True, owner=server.owner(place), deadlines=PATIENT)
     waiting = asyncio.create_task(open_store(place, Path(), private=True, deadlines=PATIENT))
-    while not server.sql(None, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-        await asyncio.sleep(0.01)
+    await apart(until, lambda: server.sql(None, ASKED))
     server.sql(place, "INSERT INTO migration (name, digest) VALUES ('9999_later', '')")
     await store.close()
     with pytest.raises(Refused, match="SCHEMA"):
@@ -316,11 +317,8 @@ async def a_store(pair: Pair, name: str, **changes: float) -> tuple[str, Any, St
 
 async def waiting(pair: Pair) -> int:
     """The process of the commit that waits for a standby, once there is one."""
-    while True:
-        rows = pair.primary.sql(None, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-        if rows:
-            return int(rows[0][0])
-        await asyncio.sleep(0.01)
+    await apart(until, lambda: pair.primary.sql(None, LEFT))
+    return int(pair.primary.sql(None, LEFT)[0][0])
 
 
 @pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])

@@ -17,7 +17,8 @@ from tests.support.build_log import BASE
 from tests.support.receipt_office import SIGNER, Office, open_office
 from tests.support.site_stores import sqlite_store
 from tests.support.verifier_settings import settings_of
-from tests.verifier.test_scanning import Reader, until
+from tests.support.waiting import until, until_told
+from tests.verifier.test_scanning import Reader
 from tests.verifier.web.test_app import ask
 from verifier.access.guard import Guard, Limits
 from verifier.access.keys import REMEMBERED_MS, ApiKeys
@@ -160,11 +161,12 @@ async def test_rows_of_a_list_by_key(office: Office, tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {sent}", "Content-Type": "text/csv"}
         raw = f"链接\n{office.link}\n{office.link}\n".encode()
         made = (await ask(site, "POST", "/v1/hiring-lists", data=raw, headers=headers)).json()
-        import asyncio
 
-        while (body := (await ask(site, "GET", f"/v1/hiring-lists/{made['id']}")).json())["state"] != "failed":
-            await asyncio.sleep(0.02)
-        assert body["error"]["code"] == "LIST_TOO_LONG"
+        async def failed() -> dict[str, Any] | None:
+            body = (await ask(site, "GET", f"/v1/hiring-lists/{made['id']}")).json()
+            return body if body["state"] == "failed" else None
+
+        assert (await until_told(failed))["error"]["code"] == "LIST_TOO_LONG"
 
 
 async def test_a_repeated_post_has_one_answer(office: Office, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from ledger.edge import start_site
-from tests.support.auditing import Clock, serving, size_cosigned, until
+from tests.support.auditing import Clock, serving, size_cosigned
 from tests.support.build_log import FakeLedger, LogBuilder
 from tests.support.chromium import IN_CHROMIUM, chromium
+from tests.support.waiting import until
 from verifier.audit.web import create_app
 
 pytestmark = IN_CHROMIUM

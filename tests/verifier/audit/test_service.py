@@ -26,8 +26,9 @@ from ledger.text import Text
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
-from tests.support.auditing import NOW, Clock, serving, size_cosigned, until
+from tests.support.auditing import NOW, Clock, serving, size_cosigned
 from tests.support.build_log import FILING, FakeLedger, LogBuilder, octets
+from tests.support.waiting import until
 from verifier.audit import run
 from verifier.audit.alarms import CATALOGUE, Alarm, AlarmCode
 from verifier.audit.openings_folder import LIST_MS, open_folder

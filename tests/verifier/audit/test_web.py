@@ -18,8 +18,9 @@ from ledger.text import Text
 from ledger.tlog.add_checkpoint import AddCheckpoint, format_add_checkpoint, parse_cosignatures, parse_size
 from ledger.tlog.checkpoint import open_cosigned
 from ledger.tlog.policy import NO_WITNESSES
-from tests.support.auditing import Clock, serving, size_cosigned, until
+from tests.support.auditing import Clock, serving, size_cosigned
 from tests.support.build_log import FakeLedger, LogBuilder
+from tests.support.waiting import until
 from verifier.audit.cosign import MapAuditor
 from verifier.audit.page import content_policy
 from verifier.audit.service import Service

@@ -16,6 +16,7 @@ from ledger.edge import Site
 from ledger.records.kinds import Kind
 from tests.support.eligibility_site import eligibility_site
 from tests.support.receipt_office import Office, open_office
+from tests.support.waiting import until_told
 from tests.verifier.eligibility.test_earlier import days_later, ruled
 from tests.verifier.web.test_app import ask
 from verifier.eligibility import sheets_web
@@ -63,8 +64,12 @@ async def fetch(site: Site, path: str) -> bytes:
 async def run(site: Site, path: str, sent: aiohttp.FormData) -> tuple[dict[str, Any], bytes]:
     taken = await ask(site, "POST", path, data=sent)
     assert taken.status == 202, taken.text
-    while (state := (await ask(site, "GET", taken.headers["location"])).json())["state"] not in ("done", "failed"):
-        await asyncio.sleep(0.02)
+
+    async def over() -> dict[str, Any] | None:
+        state = (await ask(site, "GET", taken.headers["location"])).json()
+        return state if state["state"] in ("done", "failed") else None
+
+    state = await until_told(over)
     if state["result"] is None:
         return state, b""
     return state, await fetch(site, state["result"])
@@ -195,8 +200,12 @@ async def test_pages_and_what_is_refused(office: Office, tmp_path: Path) -> None
         )
         assert taken.status == 303 and taken.headers["location"].endswith("?lang=en")
         page = taken.headers["location"]
-        while "Download the result" not in (text := (await ask(site, "GET", page)).text):
-            await asyncio.sleep(0.02)
+
+        async def result() -> str:
+            text = (await ask(site, "GET", page)).text
+            return text if "Download the result" in text else ""
+
+        text = await until_told(result)
         assert "5,900" in text and "Sample" in text
         address = page.partition("?")[0]
         gone = await ask(site, "POST", f"{address}/forget", allow_redirects=False)

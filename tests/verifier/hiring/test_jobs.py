@@ -15,7 +15,8 @@ import pytest
 from ledger.errors import Refused, Unavailable
 from tests.support.build_log import BASE
 from tests.support.receipt_office import Office, open_office
-from tests.verifier.test_scanning import Reader, until
+from tests.support.waiting import until
+from tests.verifier.test_scanning import Reader
 from verifier.hiring import jobs as module
 from verifier.hiring.checking import ListChecker, ListResult
 from verifier.hiring.jobs import ANONYMOUS_SCAN_MS, FAILED_MS, KEPT_LONGER_MS, KEPT_MS, Job, Jobs, JobState
