@@ -32,6 +32,7 @@ from tests.support.witnesses import Cosigner, quorum
 from verifier import opened
 from verifier.__main__ import main
 from verifier.config import SETTINGS_FILE, load_folder
+from verifier.console import check
 from verifier.messages import load_messages
 from verifier.report import Printer
 from verifier.served import SERVED_FILE, is_served, mark_served
@@ -255,7 +256,9 @@ class TestCheck:
         out, err = capsys.readouterr()
         assert "! 数据不是最新" in out and "answered 503" in err
 
-    async def test_offline(self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def test_offline(
+        self, desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "bundle").write_bytes(desk.bundle)
         assert await desk.check(desk.text, "--offline") == 3  # nothing verified yet
         assert "sync" in capsys.readouterr().out
@@ -267,7 +270,7 @@ class TestCheck:
         assert desk.ledger.asked == []
         settings = desk.folder / SETTINGS_FILE
         settings.write_text(settings.read_text("utf-8").replace("freshness_s = 300", "freshness_s = 1"), "utf-8")
-        await asyncio.sleep(1.1)
+        monkeypatch.setattr(check, "_now_ms", lambda: now_ms() + 2_000)
         assert await desk.check(desk.text, "--offline") == 3
         out = capsys.readouterr().out
         assert "离线核验：签名真实，状态未知" in out and "本机登记副本，截至" in out and "revoked" in out
