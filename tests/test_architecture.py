@@ -111,8 +111,6 @@ MAY_SKIP = {
     "tests/interop/test_pycose.py": "scripts/setup installs it with the rest",
     "tests/ledger/records/test_printable.py": "another Unicode is another table",
     "tests/ledger/test_process_pool.py": "what else the user runs",
-    "tests/ledger/tlog/conftest.py": "not in the repository",
-    "tests/issuer/exports/test_badge.py": "not in the repository",
 }
 # Foreign programs; whole programs; what scripts/ and docs/ hold.
 OTHER_ROOMS = ("tests/interop/", "tests/flows/", "tests/scripts/", "tests/docs/")
