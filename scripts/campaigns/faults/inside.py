@@ -171,7 +171,7 @@ class Template:
         chosen = {
             "examiners": 0,
             "answer_wait_ms": 300,
-            "witness_timeout_ms": 250,
+            "witness_timeout_ms": 10_000,  # late on a busy machine is not lost: whoever loses one says so
             **store.settings(folder),
             **settings,
         }

@@ -22,7 +22,9 @@ async def session(room: Path, store: StoreKind) -> AsyncIterator[Callable[[int, 
     clock = Clock()
     async with AsyncExitStack() as stack:
         witnesses = [await stack.enter_async_context(HearingWitness(f"w{at}", clock.now_s)) for at in range(3)]
-        template = await Template.make(room / "small", "witnesses", 12, clock, store, witnesses, 2)
+        template = await Template.make(
+            room / "small", "witnesses", 12, clock, store, witnesses, 2, witness_timeout_ms=250
+        )
 
         async def run(seed: int, _: int) -> Counter[str]:
             mode, bad = TRIALS[seed]
