@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -94,10 +95,81 @@ def test_a_power_cut_leaves_the_old_file_or_the_new_one(broken: Callable[[ExitSt
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def killed(_file: object, _content: bytes) -> None:
+    raise Killed
+
+
+def test_a_crash_leaves_no_half_of_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "_fill", killed)
+        write_new_file(tmp_path / "settings", CONTENT)
+    assert not (tmp_path / "settings").exists()
+    write_new_file(tmp_path / "settings", CONTENT)
+
+
+def test_where_there_are_no_links_a_new_file_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(_part: Path, _path: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    write_new_file(tmp_path / "proposal", CONTENT)
+    with pytest.raises(Refused, match="EXISTS"):
+        write_new_file(tmp_path / "proposal", b"after")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [CONTENT]
+
+
+def test_two_that_replace_one_file_leave_that_of_one_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other begins when the first has written all of its part, and gets no further than five bytes."""
+    path = tmp_path / "kept"
+    fill = module._fill
+
+    def and_then_another(file: BinaryIO, content: bytes) -> None:
+        fill(file, content)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(module, "_fill", lambda file, _content: (file.write(b"other"), killed(file, b"")))
+            replace_file(path, b"the other's")
+
+    replace_file(path, b"old")
+    monkeypatch.setattr(module, "_fill", and_then_another)
+    replace_file(path, CONTENT)
+    assert path.read_bytes() == CONTENT
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    path, link = tmp_path / "real", tmp_path / "link"
+    path.write_bytes(b"old")
+    link.symlink_to(path)
+    replace_file(link, CONTENT)
+    assert link.is_symlink() and path.read_bytes() == CONTENT
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unavailable, match="not a regular file"):
+        replace_file(tmp_path / "pipe", CONTENT)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_file_of_somebody_else_stays_his(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    replace_file(tmp_path / "kept", b"old")
+    mine = (tmp_path / "kept").stat()
+    monkeypatch.setattr(os, "fchown", lambda _file, uid, gid: given.append((uid, gid)))
+    replace_file(tmp_path / "kept", b"new")
+    assert given == []
+    monkeypatch.setattr(os, "geteuid", lambda: mine.st_uid + 1)  # root, of a service's file
+    replace_file(tmp_path / "kept", b"newer")
+    assert given == [(mine.st_uid, mine.st_gid)]
+
+
 def test_a_file_that_is_replaced_keeps_its_rights(tmp_path: Path) -> None:
-    path, part = tmp_path / "kept", tmp_path / "kept.part"
-    part.write_bytes(b"of a crash")
-    part.chmod(0o666)
+    path = tmp_path / "kept"
     replace_file(path, b"old", 0o600)
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o640)

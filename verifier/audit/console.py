@@ -25,7 +25,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ledger.durable import replace_file
+from ledger.durable import make_folder, replace_file
 from ledger.edge import Site, run_app
 from ledger.edge_connection import EdgeSettings
 from ledger.errors import Malformed, Refused, Unverified
@@ -50,6 +50,7 @@ from verifier.audit.report import build_report, format_report, report_text
 from verifier.audit.run import Audit, exit_code, open_audit
 from verifier.audit.service import Service
 from verifier.audit.web import create_app
+from verifier.folder import check_unmade
 from verifier.former import FormerKeys
 from verifier.witness.state import WitnessState
 from verifier.witness.web import log_fork
@@ -139,11 +140,14 @@ def _init(options: argparse.Namespace) -> int:
     )  # fmt: skip
     check_name(options.name, "the name of the auditor")
     passphrase = read_passphrase(PASSPHRASE, _PROMPT, options.passphrase_file, confirm=True)
-    create_folder(options.dir, settings)
+    check_unmade(options.dir / SETTINGS_FILE)
+    make_folder(options.dir)
+    # A crash from here on leaves keys that have signed nothing in a folder that does not count as made: remove it.
     cosigner = create_keys(
         options.dir, options.name, pins.origin, passphrase, created_day=int(time.time()) // 86_400,
         cost=LIGHT_COST if options.light else PERSON_COST, random_bytes=os.urandom,
     )  # fmt: skip
+    create_folder(options.dir, settings)
     vkeys = [key.format_vkey() for key in cosigner.vkeys]
     if options.json:
         print(json.dumps({"name": options.name, "vkeys": vkeys}, ensure_ascii=False, indent=1))

@@ -20,6 +20,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from ledger.errors import Refused
 from ledger.records.bundle import format_bundle
 from ledger.records.dates import format_day
 from ledger.records.seal import parse_seal
@@ -271,6 +272,25 @@ async def test_killed_and_run_again(desk: Desk) -> None:
     desk.folder = desk.folder.with_name("undisturbed")
     assert await desk.audit(*desk.pins) == 0
     assert killed["statistics"] == desk.report()["statistics"] and killed["verified"] == desk.report()["verified"]
+
+
+async def test_an_init_that_is_killed_before_its_last_step_has_not_made_the_folder(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setenv("CERT_AUDITOR_PASSPHRASE", "a passphrase of the tests")
+    command = ["init", "--dir", str(desk.folder), "--ledger", desk.url, "--name", "auditor.example/a1", *desk.pins]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("verifier.audit.console.create_folder", killed)
+        await asyncio.to_thread(main, ["audit", *command, "--light"])
+    assert (desk.folder / "keys.json").exists() and not (desk.folder / "audit.toml").exists()
+    with pytest.raises(Refused, match="NOT_INITIALISED"):
+        load_folder(desk.folder)
 
 
 async def test_init_makes_keys_and_refuses_twice(
