@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ledger.errors import Refused, Unavailable
-from ledger.text import Text
+from ledger.text import Text, repeated
 
 ATTEMPTS: Final = 5
 LONGEST_S: Final = 60  # to wait before another attempt
@@ -100,6 +100,7 @@ class VerifierClient:
 def _refusal(error: urllib.error.HTTPError) -> Refused | Unavailable:
     try:
         said = json.loads(error.read())["error"]
-        return Refused(said["code"], said.get("field", ""), Text(said["zh"], said["en"]))
-    except (ValueError, KeyError, TypeError):
+        text = Text(repeated(said["zh"]), repeated(said["en"]))
+        return Refused(repeated(said["code"]), repeated(said.get("field", "")), text)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Unavailable(Text(f"核验方答复状态码 {error.code}", f"the verifier answers with status {error.code}"))

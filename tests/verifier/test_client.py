@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 from collections.abc import AsyncIterator
+from email.message import Message
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
 from ledger.errors import Refused, Unavailable
 from tests.support.hr_site import HrSite, open_hr_site
 from tests.support.watch_desk import Receiver
-from verifier.client import ATTEMPTS, LONGEST_S, VerifierClient
+from verifier.client import ATTEMPTS, LONGEST_S, VerifierClient, _refusal
 
 
 @pytest.fixture
@@ -42,6 +47,24 @@ async def test_refusals_and_silence(hr: HrSite) -> None:
     await hr.site.stop()
     with pytest.raises(Unavailable):
         await asyncio.to_thread(VerifierClient(hr.site.url).verify, "x")
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"code": "x", "zh": "", "en": ""}, "x"),
+        ({"code": "x\x1b[2J", "zh": "不行\x1b[2J", "en": "no\x1b[2J"}, "x?[2J"),
+        ({"code": 1, "zh": 2, "en": 3}, None),
+    ],
+)
+def test_whatever_somebody_answers_drives_no_terminal_and_breaks_nothing(said: Any, code: str | None) -> None:
+    answer = HTTPError("http://x", 422, "no", Message(), io.BytesIO(json.dumps({"error": said}).encode()))
+    error = _refusal(answer)
+    answer.close()
+    if code is None:
+        assert isinstance(error, Unavailable)
+    else:
+        assert isinstance(error, Refused) and error.code == code and "\x1b" not in error.text.both()
 
 
 async def test_a_busy_verifier_is_asked_again(hr: HrSite, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ledger.text import Text
 from ledger.tlog.merkle import verify_consistency
 from ledger.tlog.note import VerifierKey
 from verifier.audit.evidence import Fork
+from verifier.audit.store import StoreFailed
 from verifier.former import FormerKeys, open_known
 
 _SCHEMA: Final = """
@@ -176,4 +177,4 @@ class HeadRecord:
         try:
             return self._db.execute(text, values).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(Text(f"检查点记录没有完成操作：{error}", f"record of heads: {error}")) from error
+            raise StoreFailed(Text(f"检查点记录没有完成操作：{error}", f"record of heads: {error}")) from error

@@ -61,7 +61,7 @@ def build_report(
         "generated": _moment(now_ms),
         "result": audit.result,
         "first_bad_index": audit.findings.first_bad_index,
-        "problem": problem.what.both() if isinstance(problem, Unavailable) else problem and str(problem),
+        "problem": None if problem is None else (problem.what if isinstance(problem, Unavailable) else problem).both(),
         "remedy": None if remedy is None else {"zh": remedy.zh, "en": remedy.en},
         "log": {
             "url": audit.settings.ledger_url,

@@ -79,7 +79,7 @@ class Findings:
     """What the last look came to."""
 
     violation: Violation | None = None
-    unavailable: CertLedgerError | None = None
+    unavailable: Unavailable | ClocksDiffer | None = None
     unreached: list[Head] = field(default_factory=list)
     quorum: bool = True  # the newest checkpoint carries what the policy asks for
 

@@ -2,12 +2,14 @@
 
 Only what was decided as eligible is asked about, with the ID document of the row. Nothing is stated or reserved: until
 the payer reserves it, somebody else can. The ledger says "already claimed", and neither when nor by whom. One that
-hangs is waited for once in a while, and not at each row.
+hangs is left alone for a while instead of being waited for at each row; then what was passed over is asked once more.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
@@ -38,6 +40,7 @@ async def claimed_already(
     """By row of the person what the ledger says; a person without an eligible decision is left out."""
     ledger = Neighbour(Text("账本", "the ledger"), now_ms, wait_s=None, late_s=_LATE_S, alone_ms=_ALONE_MS)
     found: dict[int, Text] = {}
+    waiting: dict[int, Asked] = {}
     for one in answered:
         decision = one.decision
         if decision is None or decision.result is not Outcome.ELIGIBLE or not decision.certificates:
@@ -46,11 +49,18 @@ async def claimed_already(
             found[one.person.row] = _NO_DOCUMENT
             continue
         cert_key = decision.certificates[0].cert_key
-        asked = Asked(cert_key, one.person.document, pack.digest, date_of(as_of).year)
-        try:
+        waiting[one.person.row] = Asked(cert_key, one.person.document, pack.digest, date_of(as_of).year)
+    await _ask(ledger, asking, waiting, found)
+    if waiting and ledger.is_silent:
+        await asyncio.sleep(_ALONE_MS / 1000)
+        await _ask(ledger, asking, waiting, found)
+    return found | dict.fromkeys(waiting, _SILENT)
+
+
+async def _ask(ledger: Neighbour, asking: Asking, waiting: dict[int, Asked], found: dict[int, Text]) -> None:
+    """Takes out of `waiting` what has its answer."""
+    for row, asked in list(waiting.items()):
+        with suppress(Unavailable):
             refused = await ledger.ask(partial(asking.standing, asked))
-        except Unavailable:
-            found[one.person.row] = _SILENT
-        else:
-            found[one.person.row] = FREE if refused is None else refused.text
-    return found
+            found[row] = FREE if refused is None else refused.text
+            del waiting[row]

@@ -14,6 +14,7 @@ from tests.support.auditing import NOW, auditing
 from tests.support.build_log import FILING, FakeLedger, LogBuilder
 from verifier.audit.report import SCHEMA, build_report, format_report, report_text
 from verifier.audit.run import Audit
+from verifier.audit.store import StoreFailed
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "auditing.md"
 
@@ -69,6 +70,25 @@ async def test_text_in_both_languages(audit: Audit) -> None:
     text = report_text(build_report(audit, NOW, seconds=2.0))
     assert "日志完好 / The log is sound" in text and "没有报警 / no alarms" in text
     assert "9 entries" in text and "4/s" in text
+
+
+async def test_clocks_that_differ_are_told_of_in_both_languages(tmp_path: Path) -> None:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    async with auditing(tmp_path / "a", log, FakeLedger(log)) as opened:
+        await opened.look(log.time - 120_000)
+        problem = build_report(opened, log.time - 120_000)["problem"]
+        assert re.search("[一-鿿]", problem) and "is this computer's clock right?" in problem
+    await log.store.close()
+
+
+async def test_an_auditor_whose_own_disk_fails_does_not_say_that_it_is_the_log(tmp_path: Path) -> None:
+    log = await LogBuilder.create(tmp_path / "log.db")
+    async with auditing(tmp_path / "a", log, FakeLedger(log)) as opened:
+        opened.heads._run("PRAGMA query_only = ON")
+        with pytest.raises(StoreFailed, match="record of heads"):
+            await opened.look(NOW)
+        assert opened.findings.unavailable is None
+    await log.store.close()
 
 
 async def test_an_audit_that_saw_nothing(tmp_path: Path) -> None:

@@ -95,12 +95,22 @@ async def test_a_ledger_that_hangs_is_not_waited_for_at_each_row(
     (question,) = one.person.questions
     rows = [replace(one.person, questions=(replace(question, row=row),)) for row in range(1, 5)]
     answered = [replace(one, person=person) for person in rows]
-    for late_s, asked in ((2.5, 4), (0.0, 1)):
+    monkeypatch.setattr(claimed, "_ALONE_MS", 50)
+    for late_s, asked in ((2.5, 4), (0.0, 2)):  # and once more when it has been left alone
         hung.asked.clear()
         monkeypatch.setattr(claimed, "_LATE_S", late_s)
         found = await claimed.claimed_already(hung, answered, SC, batch_day(now), lambda: now)
         assert len(hung.asked) == asked and len(found) == 4
         assert all("could not be asked" in text.en for text in found.values())
+
+    class Once(Ledger):
+        async def standing(self, asked: Asked) -> Refused | None:
+            self.answer = Unavailable(Text("没有应答", "a reset connection")) if not self.asked else None
+            return await super().standing(asked)
+
+    once = Once(None)
+    found = await claimed.claimed_already(once, answered, SC, batch_day(now), lambda: now)
+    assert [found[row] for row in range(1, 5)] == [claimed.FREE] * 4 and len(once.asked) == 5
 
 
 async def test_only_what_is_eligible_is_asked_about(office: Office) -> None:
