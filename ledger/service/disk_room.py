@@ -4,7 +4,8 @@ A write that fails ends the process (sequencer.py, publisher.py): nobody knows w
 only where there is room for all that may be written until the next one looks:
 
     batches   two of the largest, of certificates with photographs: this one, and the one before that is on its way
-    copy      as much as the write-ahead log holds: copied back, all of it may be new to the store's file
+    copy      by how much the store's file grows when its write-ahead log is copied back: at most as long as that is,
+              which is looked at first; it is never made shorter, so where that is too much SQLite is asked
     guard     is written in place; a file system that never does so needs a few blocks
 
 Below that no statement is taken, and nothing else changes: readers are answered, and signatures renewed out of what is
@@ -29,6 +30,7 @@ from ledger.records.envelope import MAX_ENVELOPE
 from ledger.service.config import LedgerSettings
 from ledger.store.opening import is_postgres
 from ledger.store.sqlite import COMMIT_PAGES, ENTRY_PAGES
+from ledger.store.sqlite_wal import to_copy_back
 from ledger.text import Text
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,8 @@ class Disk:
 
     name: str
     folder: Path
-    wanted: Callable[[], int]  # bytes
+    wanted: Callable[[], int]  # bytes, at most
+    exactly: Callable[[], int]  # the same by a longer look
     full: Text  # what people are told: no path, for it goes over the network
 
 
@@ -77,11 +80,13 @@ def disks_of(folder: Path, settings: LedgerSettings) -> list[Disk]:
         store = folder / settings.store
         written = store.with_name(store.name + "-wal")
         need = reserve(settings.batch_limit)
-        disks.append(Disk("store", store.parent, lambda: need + _size(written), _STORE_FULL))
+        disks.append(
+            Disk("store", store.parent, lambda: need + _size(written), lambda: need + to_copy_back(store), _STORE_FULL)
+        )
     if not is_postgres(settings.guard):
         guard = (folder / settings.guard).parent
         if not disks or guard.stat().st_dev != disks[0].folder.stat().st_dev:
-            disks.append(Disk("guard", guard, lambda: _GUARD, _GUARD_FULL))
+            disks.append(Disk("guard", guard, lambda: _GUARD, lambda: _GUARD, _GUARD_FULL))
     return disks
 
 
@@ -132,12 +137,15 @@ class DiskRoom:
         known = self._short is disk
         fields: dict[str, object] = {"disk": disk.name, "path": str(disk.folder)}
         try:
-            wanted, free = disk.wanted(), self._free(disk.folder)
+            free = self._free(disk.folder)
+            for wanted in (ask() for ask in (disk.wanted, disk.exactly)):
+                if free is None or free >= (wanted + wanted // 4 if known else wanted):
+                    return False
         except OSError as error:
             fields["reason"] = error.strerror or type(error).__name__
+        except Unavailable as error:
+            fields["reason"] = str(error)
         else:
-            if free is None or free >= (wanted + wanted // 4 if known else wanted):
-                return False
             fields |= {"free": free, "wanted": wanted}
         if not known:
             log.error("the disk has too little room; no statement is taken", extra={"fields": fields})

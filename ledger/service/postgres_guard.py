@@ -136,7 +136,8 @@ async def _make(
         raise Refused("GUARD_OWNER", "guard", OTHER_DATABASE)
     await _check_apart(session, store_schema)
     await _check_role(session, place, role)  # who owns the schema may have taken the right to make anything in it
-    await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
+    if await session.fetchval("SELECT to_regnamespace($1)", place.schema) is None:  # who may make none may have one
+        await session.execute(f'CREATE SCHEMA "{place.schema}"')
     await session.execute(_TABLE)
     if (await session.execute(_CREATE, origin, *known)).split()[-1] != "1":
         raise Refused("EXISTS", str(place), EXISTS)

@@ -60,7 +60,7 @@ METRICS: Final = web.AppKey("metrics", StandbyMetrics)
 STANDBY: Final = "standby"  # code of the answer of one that waits: ask another sequencer
 _RETRY_S: Final = 1.0  # after the database did not answer
 _RETRY_AFTER_S: Final = 2
-_ANOTHERS: Final = {"STORE_IN_USE", "HEAD_MOVED"}  # why a store refuses whoever has lost his place
+ANOTHERS: Final = {"STORE_IN_USE", "HEAD_MOVED"}  # why a store refuses whoever has lost his place
 _WAITING: Final = Text(
     "本进程在待命，另一进程正在主持本日志", "This process stands by: another one leads this log; ask that one"
 )
@@ -193,7 +193,9 @@ async def hold_place(store: PrivateStore, place: Place, fatal: asyncio.Future[Ba
         try:
             await store.hold()
             place.heard_s = asked_s
+            asked_s = place.now_s()  # each waits for a batch that is on its way
             await _look_durable(store, place)
+            place.heard_s = asked_s
         except Unavailable as error:
             log.warning("the store does not answer", extra={"fields": {"reason": str(error)}})
         except Refused as error:
@@ -207,6 +209,8 @@ async def _look_durable(store: PrivateStore, place: Place) -> None:
     try:
         await store.check_durable()
     except Refused as error:
+        if error.code in ANOTHERS:
+            raise
         lacks = error.text
     except Unavailable as error:
         if error.what != NO_STANDBY:
@@ -251,7 +255,7 @@ async def why_ended(error: BaseException, store: PrivateStore) -> BaseException:
         try:
             await store.hold()
         except Refused as found:
-            return Refused("TAKEN_OVER", "store", _TAKEN_OVER) if found.code in _ANOTHERS else found
+            return Refused("TAKEN_OVER", "store", _TAKEN_OVER) if found.code in ANOTHERS else found
         except Unavailable:
             pass
     return error

@@ -41,7 +41,7 @@ from ledger.service.private_index import PrivateIndex, envelope_keys
 from ledger.service.publisher import Publisher
 from ledger.service.requester import Requesters
 from ledger.service.sequencer import Sequencer
-from ledger.service.standby import Place
+from ledger.service.standby import ANOTHERS, Place
 from ledger.service.tiles import CORS, Tiles
 from ledger.store.protocol import PrivateStore, Slot, entry_at
 from ledger.text import Text
@@ -52,6 +52,7 @@ _SLOTS: Final = {"face": Slot.FACE, "rest": Slot.REST}
 _LOCATOR: Final = re.compile(r"[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"[0-9a-f]{64}")
 _ASK_AGAIN_S: Final = 2
+_TAKEN_OVER: Final = Text("另一进程已接管该日志，请重试", "another process has taken over this log; ask again")
 
 journal = logging.getLogger(__name__)
 
@@ -201,10 +202,9 @@ async def post_tracks(request: web.Request) -> web.Response:
         rows.append(log.index.track_row(document.identity, person.lineage, track_id))
     try:
         found = await log.store.claim(rows)
-    except Refused as error:  # another process leads; this one is about to find out and to end (standby.py)
-        raise Unavailable(
-            Text("另一进程已接管该日志，请重试", "another process has taken over this log; ask again"), retry_after=2
-        ) from error
+    except Refused as error:  # this one is about to find out and to end (standby.py), or the server is not durable
+        text = _TAKEN_OVER if error.code in ANOTHERS else error.text
+        raise Unavailable(text, retry_after=_ASK_AGAIN_S, public=True) from error
     return _json(wire.encode(wire.TracksAnswer([found[row.hmac] for row in rows])))
 
 

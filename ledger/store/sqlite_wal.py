@@ -91,6 +91,19 @@ def gather(path: Path) -> None:
         )
 
 
+def to_copy_back(path: Path) -> int:
+    """Bytes by which an open store's file may yet grow by what is in its write-ahead log. The log's own length says
+    nothing of that: it is written over from its beginning, and grows no shorter. Raises Unavailable."""
+    try:
+        with closing(connect(path, read_only=True)) as look:
+            (pages,), (bytes_each,) = (look.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+        return max(0, int(pages) * int(bytes_each) - path.stat().st_size)
+    except (sqlite3.Error, OSError) as error:
+        raise Unavailable(
+            Text(f"存储：无法读取其大小（{error}）", f"store: its size cannot be read ({error})")
+        ) from error
+
+
 class Copier:
     """Copies the write-ahead log back into the database file on a thread of its own (SQLite, wal_checkpoint PASSIVE).
 

@@ -128,7 +128,7 @@ class Room:
             rest=rest,
         )
         room = DiskRoom(
-            [Disk("store", self.folder, lambda: 1000, Text("磁盘已满", "the disk is full"))],
+            [Disk("store", self.folder, lambda: 1000, lambda: 1000, Text("磁盘已满", "the disk is full"))],
             lambda: self.steady / 1000,
             lambda _: self.free,
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from ledger.errors import Unavailable
 from ledger.service.config import LedgerSettings
 from ledger.service.disk_room import Disk, DiskRoom, disks_of, free_bytes, reserve
+from ledger.store.sqlite_wal import to_copy_back
 from ledger.text import Text
 from tests.support.service_room import Room
 
@@ -23,8 +26,9 @@ class Machine:
 
     def __init__(self) -> None:
         self.now, self.asked = 0.0, list[str]()
+        self.at_most = 1000
         self.free: dict[str, int | OSError | None] = {"store": 5000, "guard": 5000}
-        disks = [Disk(name, Path("/srv") / name, lambda: 1000, FULL) for name in self.free]
+        disks = [Disk(name, Path("/srv") / name, lambda: self.at_most, lambda: 1000, FULL) for name in self.free]
         self.room = DiskRoom(disks, lambda: self.now, self._free)
 
     def _free(self, folder: Path) -> int | None:
@@ -61,6 +65,26 @@ def test_a_disk_that_fills_up_is_told_when_that_begins_and_when_it_is_over(
     machine.room.look()
     begun, over = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
     assert begun == {"disk": disk, "path": f"/srv/{disk}", "free": 999, "wanted": 1000} and over == {"disk": disk}
+
+
+def test_a_long_log_of_what_is_copied_back_already_keeps_nothing_out(machine: Machine) -> None:
+    machine.at_most = 1_000_000
+    machine.room.look()
+    machine.free["store"] = 999
+    with pytest.raises(Unavailable):
+        machine.room.look()
+    machine.free["store"] = 1250
+    machine.room.look()
+
+
+async def test_what_a_store_may_still_grow_by_is_not_how_long_its_log_is(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    async with room.open(limit=8):
+        path, log = tmp_path / "log.db", tmp_path / "log.db-wal"
+        assert 0 < to_copy_back(path) <= log.stat().st_size
+        with closing(sqlite3.connect(path)) as other:
+            assert other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0] == 0
+        assert log.stat().st_size > 0 and to_copy_back(path) == 0
 
 
 def test_who_waits_goes_by_the_last_look_for_a_second(machine: Machine) -> None:

@@ -229,6 +229,18 @@ async def test_a_schema_of_its_own_is_refused_before_a_memory_lies_in_it(server:
     assert f"schema {place.schema}: owner" in refused.value.text.en
 
 
+async def test_an_owner_who_may_make_no_schema_uses_the_one_that_is_there(server: Server) -> None:
+    url = server.place("guard in a schema made for it")
+    place, owner = parse_place(url), parse_place(server.owner(url))
+    server.sql(url, f"CREATE SCHEMA {place.schema} AUTHORIZATION ledger_owner")
+    server.sql(url, "REVOKE CREATE ON DATABASE ledger FROM ledger_owner")
+    try:
+        await check_no_postgres_guard(place, owner, ORIGIN, SCHEMA)
+        await create_postgres_guard(place, owner, ORIGIN, SCHEMA)
+    finally:
+        server.sql(url, "GRANT CREATE ON DATABASE ledger TO ledger_owner")
+
+
 async def test_its_role_can_neither_add_nor_remove(server: Server, place: str) -> None:
     found = parse_place(place)
     session = await asyncpg.connect(found.dsn, server_settings={"search_path": found.schema})

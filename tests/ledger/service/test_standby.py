@@ -216,6 +216,44 @@ async def test_it_says_that_no_commit_would_be_durable_before_one_is_made(
     await asyncio.wait([holding])
 
 
+async def test_each_answer_of_its_store_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either question waits for a batch that is on its way: the place is as old as the last answer, not as both."""
+    now, heard = 0.0, list[float]()
+
+    class Slow:
+        async def hold(self) -> None:
+            nonlocal now
+            heard.append(place.heard_s)
+            now += 5
+
+        check_durable = hold
+
+    place = Place(15, lambda: now)
+    fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def rest(_seconds: float) -> None:
+        if len(heard) >= 4:
+            fatal.cancel()
+
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    await hold_place(Slow(), place, fatal)  # type: ignore[arg-type]
+    assert heard == [0, 0, 5, 10, 15, 20]
+
+
+async def test_one_that_was_unseated_between_two_questions_has_lost_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unseated:
+        async def hold(self) -> None:
+            pass
+
+        async def check_durable(self) -> None:
+            raise Refused("STORE_IN_USE", "store", Text("已被占用", "somebody else has it"))
+
+    place = Place(0.03, time.monotonic)
+    fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    await hold_place(Unseated(), place, fatal)  # type: ignore[arg-type]
+    assert isinstance(found := fatal.result(), Refused) and found.code == "STORE_IN_USE" and place.lacks is None
+
+
 async def test_a_server_that_loses_commits_is_not_told_as_a_take_over(server: Server, leader: tuple[str, Any]) -> None:
     """Its session is lost, and no new one is taken: there is nobody else."""
     _place, store = leader
@@ -351,7 +389,8 @@ async def test_who_was_stopped_for_too_long_knows_it_before_asking() -> None:
             now += 0.01  # the answer takes a while: what counts is when it was asked for
 
         async def check_durable(self) -> None:
-            pass
+            nonlocal now
+            now += 0.01
 
     place, fatal = Place(0.03, lambda: now), asyncio.get_running_loop().create_future()
     assert place.is_held

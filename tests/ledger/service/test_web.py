@@ -895,8 +895,13 @@ async def test_a_log_whose_clock_has_leapt_is_not_ready(tmp_path: Path, leap: in
         assert lacking.value.text is not None, "who asks is told what to do"
 
 
-async def test_a_track_asked_of_one_that_was_unseated_is_asked_again() -> None:
-    """Whoever asks would give up for good at a refusal, and it is the ledger's own doing."""
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("STORE_IN_USE", "another process has taken over"), ("NOT_DURABLE", "set it to on")],
+)
+async def test_a_track_asked_of_one_that_was_unseated_is_asked_again(code: str, said: str) -> None:
+    """Whoever asks would give up for good at a refusal, and it is the ledger's own doing. Nobody looks for another
+    leader where the server loses commits."""
     wanted = wire.TracksRequest([wire.PersonBody("111", "CHN", id_number("a"), "6-01-01-01")])
 
     async def body(*_: object) -> bytes:
@@ -906,7 +911,7 @@ async def test_a_track_asked_of_one_that_was_unseated_is_asked_again() -> None:
         return SimpleNamespace(filing=SimpleNamespace(terms=SimpleNamespace(number="Y000051000001")), read=body)
 
     async def unseated(_: object) -> dict[bytes, bytes]:
-        raise Refused("STORE_IN_USE", "store", Text("-", "-"))
+        raise Refused(code, "store", Text("请改回 on", "set it to on"))
 
     log: Any = SimpleNamespace(
         publisher=SimpleNamespace(check_taking=lambda: None),
@@ -919,7 +924,7 @@ async def test_a_track_asked_of_one_that_was_unseated_is_asked_again() -> None:
     request: Any = SimpleNamespace(app={web.LOG: log})
     with pytest.raises(Unavailable) as failure:
         await web.post_tracks(request)
-    assert failure.value.retry_after
+    assert failure.value.retry_after and failure.value.text is not None and said in failure.value.text.en
 
 
 async def test_the_tracks_of_a_roster_lie_beside_each_other_and_do_not_look_it(tmp_path: Path) -> None:
