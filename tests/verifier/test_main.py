@@ -270,7 +270,7 @@ class TestCheck:
         assert desk.ledger.asked == []
         settings = desk.folder / SETTINGS_FILE
         settings.write_text(settings.read_text("utf-8").replace("freshness_s = 300", "freshness_s = 1"), "utf-8")
-        monkeypatch.setattr(check, "_now_ms", lambda: now_ms() + 2_000)
+        monkeypatch.setattr(check, "wall_ms", lambda: now_ms() + 2_000)
         assert await desk.check(desk.text, "--offline") == 3
         out = capsys.readouterr().out
         assert "离线核验：签名真实，状态未知" in out and "本机登记副本，截至" in out and "revoked" in out
