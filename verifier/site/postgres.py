@@ -140,8 +140,10 @@ class PostgresSite:
                 with unavailable("look"):
                     await session.execute("SELECT 1")  # lost while it was idle, say with a server started again?
                 return session
-            except Unavailable:
+            except BaseException as error:  # nobody has it any more: also where whoever asked has gone away
                 session.terminate()
+                if not isinstance(error, Unavailable):
+                    raise
         try:
             return await connect_checked(self._place, _DEADLINES)
         except Refused as error:  # at a start a reason to end, here a state that passes

@@ -213,6 +213,24 @@ async def test_what_a_server_may_lose_is_not_said_to_be_done(tmp_path: Path) -> 
     await site.close()
 
 
+async def test_whoever_goes_away_while_a_session_is_looked_at_leaves_none_behind(tmp_path: Path) -> None:
+    server = postgres_server()
+    place = server.owner(server.place("site gone away"))
+    await prepare_site(place, tmp_path)
+    site = await open_site(place, tmp_path)
+    await site.fetch("SELECT 1")
+    (session,) = site._idle  # type: ignore[attr-defined]
+    asking = asyncio.create_task(site.fetch("SELECT 1"))
+    while site._idle:  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert session.is_closed()
+    assert await site.fetch("SELECT 1") == [(1,)]
+    await site.close()
+
+
 async def test_a_password_or_no_address_is_refused(tmp_path: Path) -> None:
     errors: dict[str, Any] = {"postgresql://a:secret@localhost/x": Refused, "postgresql://localhost": Malformed}
     for address, error in errors.items():
