@@ -6,6 +6,7 @@ ones.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ _LONG = (
 def _place(item: pytest.Item) -> tuple[int, bool]:
     name = item.path.relative_to(_TESTS).as_posix()
     return _LONG.index(name) if name in _LONG else len(_LONG), not name.startswith("flows/")
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """What a test switches off for all that come after it in this process it switches on again."""
+    if logging.root.manager.disable:
+        logging.disable(logging.NOTSET)
+        pytest.fail(f"{item.nodeid} left logging switched off")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -108,7 +108,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="add to docs/campaigns/faults.json, and go on after it")
     parser.add_argument("--anew", action="store_true", help="with --write: in place of what is there of these kinds")
     options = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)  # what faulted logs say is what is expected of them
     end = time.monotonic() + (60 * options.minutes or 10**9)
     found: dict[str, list[int]] = {}
     names = options.kind or [name for name, kind in KINDS.items() if options.store in kind.stores]
@@ -126,4 +125,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # what faulted logs say is what is expected of them
     sys.exit(main())
