@@ -227,6 +227,12 @@ async def test_a_schema_of_its_own_is_refused_before_a_memory_lies_in_it(server:
     with pytest.raises(Refused, match="GUARD_ROLE") as refused:
         await check_no_postgres_guard(place, owner, ORIGIN, SCHEMA)
     assert f"schema {place.schema}: owner" in refused.value.text.en
+    server.sql(url, f"ALTER SCHEMA {place.schema} OWNER TO ledger_owner")
+    every = f"ALTER DEFAULT PRIVILEGES FOR ROLE ledger_owner IN SCHEMA {place.schema} GRANT DELETE ON TABLES TO PUBLIC"
+    server.sql(url, every)  # which the table will have when it is made
+    with pytest.raises(Refused, match="GUARD_ROLE") as refused:
+        await check_no_postgres_guard(place, owner, ORIGIN, SCHEMA)
+    assert "table guard: DELETE" in refused.value.text.en
 
 
 async def test_an_owner_who_may_make_no_schema_uses_the_one_that_is_there(server: Server) -> None:

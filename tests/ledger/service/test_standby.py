@@ -7,7 +7,7 @@ import json
 import re
 import time
 import types
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,11 +199,6 @@ async def test_it_says_that_no_commit_would_be_durable_before_one_is_made(
     place, fatal = Place(0.03, time.monotonic), asyncio.get_running_loop().create_future()
     holding = asyncio.create_task(hold_place(store, place, fatal))
 
-    async def until(done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not done():
-                await asyncio.sleep(0.01)
-
     with server.set_to("fsync", "off"):
         await until(lambda: place.lacks is not None)
         heard = place.heard_s
@@ -242,8 +237,11 @@ async def test_each_answer_of_its_store_is_heard(monkeypatch: pytest.MonkeyPatch
 
 async def test_one_that_was_unseated_between_two_questions_has_lost_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     class Unseated:
+        held = False
+
         async def hold(self) -> None:
-            pass
+            assert not self.held, "it asks on"
+            self.held = True
 
         async def check_durable(self) -> None:
             raise Refused("STORE_IN_USE", "store", Text("已被占用", "somebody else has it"))

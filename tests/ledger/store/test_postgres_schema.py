@@ -45,6 +45,22 @@ async def run_as_application(place: str, text: str) -> None:
         await connection.close()
 
 
+async def test_a_schema_of_the_role_and_a_right_that_tables_will_have_are_refused_beforehand(server: Server) -> None:
+    """In the first the owner may make nothing, and what is wrong is not that; in the second no table is there yet."""
+    place = server.place("schema of the role")
+    schema = parse_place(place).schema
+    owner = server.owner(place)
+    server.sql(place, f"CREATE SCHEMA {schema} AUTHORIZATION {APPLICATION}")
+    with pytest.raises(Refused, match="STORE_ROLE") as refused:
+        await check_no_store(place, Path(), private=True, owner=owner)
+    assert f"schema {schema}: owner" in refused.value.text.en
+    server.sql(place, f"ALTER SCHEMA {schema} OWNER TO {OWNER}")
+    server.sql(place, f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA {schema} GRANT DELETE ON TABLES TO PUBLIC")
+    with pytest.raises(Refused, match="STORE_ROLE") as refused:
+        await check_no_store(place, Path(), private=True, owner=owner)
+    assert "DELETE" in refused.value.text.en
+
+
 async def test_the_application_role_cannot_rewrite(place: str) -> None:
     for table in (*APPEND_ONLY, "meta", "named", "migration", "envelope"):
         for text in (f"DELETE FROM {table}", f"TRUNCATE {table}", f"DROP TABLE {table}"):

@@ -303,6 +303,7 @@ async def test_init_makes_keys_and_refuses_twice(
     assert made["name"] == "auditor.example/a1" and len(made["vkeys"]) == 2
     assert load_folder(desk.folder).name == "auditor.example/a1"
     assert await desk.run(*command, "--light") == 2
+    assert "This folder has been initialised already" in capsys.readouterr().err, "and not that it has keys"
     assert await desk.audit() == 0  # a single run works in the same folder
 
 

@@ -18,6 +18,7 @@ from ledger.records.kinds import Kind
 from ledger.text import Text
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores
+from tests.support.waiting import until
 from tests.support.watch_desk import SECRET, Receiver, WatchDesk, open_watch_desk
 from verifier.watch import delivery as module
 from verifier.watch.delivery import LEASE_MS, PAUSES_S, QUIET_MS
@@ -177,10 +178,8 @@ async def test_a_store_that_is_away_is_told_once_and_its_end_too(
         return await claim(*given)
 
     async def more(count: int) -> None:
-        until = asked + count
-        async with asyncio.timeout(60):
-            while asked < until:
-                await asyncio.sleep(0.005)
+        wanted = asked + count
+        await until(lambda: asked >= wanted, 0.005)
 
     monkeypatch.setattr(desk.watches, "claim_due", claimed)
     running = asyncio.create_task(desk.delivery.run(0.005))

@@ -18,6 +18,7 @@ from ledger.text import Text
 from tests.support.build_log import Certificate
 from tests.support.receipt_office import open_office
 from tests.support.site_stores import open_stores, sqlite_store
+from tests.support.waiting import until
 from tests.support.watch_desk import Receiver, WatchDesk, open_watch_desk
 from tests.verifier.test_several import FIRST, SECOND, Desk, Followed
 from verifier.access.keys import ApiKeys
@@ -296,10 +297,8 @@ async def test_a_database_that_is_away_is_told_once_and_its_end_too(
         return await look(log)
 
     async def more(count: int) -> None:
-        until = looks + count
-        async with asyncio.timeout(60):
-            while looks < until:
-                await asyncio.sleep(0.005)
+        wanted = looks + count
+        await until(lambda: looks >= wanted, 0.005)
 
     monkeypatch.setattr(logs.following, "look", counted)
     first = logs.desk.logs[0]
